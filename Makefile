@@ -1,0 +1,39 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else: each makes .venv and installs what it uses.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test lint types check bench clean
+.DEFAULT_GOAL := test
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spotdx_async needs Python 3.11 or later: set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[cli]'
+	touch $@
+
+# The main job on the bundled fake server: 5,000 kits updated through faults, then compared with the server's ledger.
+demo: $(INSTALLED)
+	$(BIN)/spotdx demo $(DEMO)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+check: test lint types
+
+# The benchmarks compare with pydantic and msgspec, which nothing else needs.
+bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(BIN)/python benchmarks/bench_decode.py
+	$(BIN)/python benchmarks/bench_call.py
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build

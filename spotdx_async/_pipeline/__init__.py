@@ -1,0 +1,1 @@
+"""The road of a call, one stage a file; private."""

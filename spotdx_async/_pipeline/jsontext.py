@@ -1,0 +1,132 @@
+"""JSON text to Python values and back; the only importer of orjson.
+
+It knows no model and no HTTP, and says what is wrong by exceptions of its own that carry no text of the input.
+"""
+
+import json
+import math
+import re
+from typing import Any
+
+import orjson
+
+__all__ = ["NotJsonError", "NotSerializableError", "parse", "parse_exact", "serialize"]
+
+# Outside 64 bits orjson reads an integer as a float; only a run of 19 digits or more can be one.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+
+
+class NotJsonError(ValueError):
+    """The text is no JSON."""
+
+
+class NotSerializableError(ValueError):
+    """The value has no JSON form; ``path`` says where, the message says why, neither shows the value."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path or 'the value'} {why}")
+        self.path = path
+        self.why = why
+
+
+def parse(text: bytes) -> Any:
+    """Read JSON the fast way; an integer beyond 64 bits becomes a float.
+
+    Raises:
+        NotJsonError: the text is no JSON, holds NaN, or is nested deeper than 1,024.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    # Raised out here so that the decoder's error, which holds the whole text, is not even its context.
+    raise NotJsonError("not JSON")
+
+
+def parse_exact(text: bytes) -> Any:
+    """Read JSON with integers of any length kept exact.
+
+    Raises:
+        NotJsonError: as ``parse``.
+    """
+    value = parse(text)
+    if _LONG_NUMBER.search(text) is None:
+        return value
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return value  # thousands of digits, or nesting between the two readers' limits: the fast reading stands
+
+
+def serialize(value: Any) -> bytes:
+    """Write JSON as UTF-8, keeping key order.
+
+    Raises:
+        NotSerializableError: NaN, an infinity, a key that is no string, a value that JSON does not have, text that is
+            not valid Unicode, or nesting deeper than orjson takes (254) or that never ends.
+    """
+    check(value)
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        pass
+    try:  # integers beyond 64 bits, which orjson refuses
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError):
+        pass
+    raise NotSerializableError("", "has no JSON form: use only strings, numbers, booleans, null, lists and objects")
+
+
+def check(value: Any) -> None:
+    """Refuse what JSON does not have. orjson alone would write NaN as null, and dates and enums in forms of its own.
+
+    Raises:
+        NotSerializableError: naming the place and the kind of trouble, never the value.
+    """
+    found = _fault(value, 0)
+    if found is not None:
+        raise NotSerializableError(*found)
+
+
+_DEEPEST = 200
+
+
+def _fault(value: Any, depth: int) -> tuple[str, str] | None:
+    """Find the first place that JSON does not have: its path and what is wrong there; None where all is well."""
+    if isinstance(value, str):
+        return None if value.isascii() or _is_unicode(value) else ("", "holds text that is not valid Unicode")
+    if value is None or isinstance(value, int):
+        return None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else ("", "is NaN or infinite, which JSON does not have")
+    if depth > _DEEPEST:
+        return "", f"is nested deeper than {_DEEPEST} levels"
+    if isinstance(value, dict):
+        return _fault_in_object(value, depth)
+    if isinstance(value, (list, tuple)):
+        return _fault_in_array(value, depth)
+    return "", f"is of type {type(value).__name__}, which JSON does not have"
+
+
+def _fault_in_object(value: dict[Any, Any], depth: int) -> tuple[str, str] | None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            return "", f"has a key of type {type(key).__name__}; JSON keys are strings"
+        if (found := _fault(key, depth) or _fault(item, depth + 1)) is not None:
+            return (f".{key}" if key.isidentifier() else "[…]") + found[0], found[1]
+    return None
+
+
+def _fault_in_array(value: list[Any] | tuple[Any, ...], depth: int) -> tuple[str, str] | None:
+    for index, item in enumerate(value):
+        if (found := _fault(item, depth + 1)) is not None:
+            return f"[{index}]{found[0]}", found[1]
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,203 @@
+"""Every error of the SDK; imports nothing of ours.
+
+SpotError
+├── ConfigError (ValueError)        wrong set-up
+├── InvalidInputError (ValueError)  an argument or a row; nothing was sent
+├── NotSentError                    surely not executed: safe to repeat
+├── OutcomeUnknownError             sent, and no usable answer: look before repeating
+├── StatusError                     the server said no
+│   ├── BadRequestError 400, 422    ├── AuthenticationError 401    ├── PermissionDeniedError 403
+│   ├── NotFoundError 404           ├── RateLimitError 429         └── ServerError 5xx
+├── DecodeError                     a 2xx that is not what the contract says
+└── BulkStopped                     a bulk run ended early
+
+No text of these shows a token, patient data, a query string or a body: what the server wrote stays in attributes
+(``details``, ``raw``), which ``str``, ``repr`` and ``args`` leave out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+__all__ = [
+    "AuthenticationError",
+    "BadRequestError",
+    "BulkStopped",
+    "ConfigError",
+    "DecodeError",
+    "InvalidInputError",
+    "NotFoundError",
+    "NotSentError",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ServerError",
+    "SpotError",
+    "StatusError",
+]
+
+
+class SpotError(Exception):
+    """The root of every error that the SDK raises.
+
+    Attributes:
+        operation: the method and the path template, such as ``POST /api/v2/kits/{kit_id}/``; None outside a call.
+        attempts: requests made, or begun, for this call; 0 when nothing was tried.
+        elapsed_s: seconds from the start of the call to this error.
+    """
+
+    def __init__(
+        self, message: str = "", *, operation: str | None = None, attempts: int = 0, elapsed_s: float = 0.0
+    ) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.attempts = attempts
+        self.elapsed_s = elapsed_s
+
+    def __str__(self) -> str:
+        text = str(self.args[0]) if self.args else ""
+        if self.operation:
+            text = f"{self.operation}: {text}"
+        if self.attempts:
+            tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+            text = f"{text} ({tries}, {self.elapsed_s:.2f} s)"
+        return text
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+
+class ConfigError(SpotError, ValueError):
+    """The client is set up wrongly: nothing was sent, and repeating will not help."""
+
+
+class InvalidInputError(SpotError, ValueError):
+    """An argument or a row is wrong: nothing was sent. The message says where and why, and shows no value."""
+
+
+class NotSentError(SpotError):
+    """The request was surely not executed, so repeating it is safe.
+
+    Attributes:
+        reason: ``"refused"``, ``"dns"``, ``"tls"``, ``"connect"`` (any other failure to connect), ``"timeout"`` (of the
+            connection), ``"wait"`` (longer than ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
+            failed) or ``"closed"`` (the client).
+    """
+
+    def __init__(self, message: str = "", *, reason: str = "connect", **about: Any) -> None:
+        super().__init__(message, **about)
+        self.reason = reason
+
+
+class OutcomeUnknownError(SpotError):
+    """The request was sent and no usable answer came: look at the server's state before repeating.
+
+    Attributes:
+        status: the HTTP status, where one came (a redirect; for a create also 5xx and an unreadable 2xx), else None.
+        reason: ``"timeout"``, ``"deadline"``, ``"dropped"``, ``"redirect"``, ``"status"`` or ``"unreadable"``.
+    """
+
+    def __init__(self, message: str = "", *, reason: str = "dropped", status: int | None = None, **about: Any) -> None:
+        super().__init__(message, **about)
+        self.reason = reason
+        self.status = status
+
+
+class StatusError(SpotError):
+    """The server said no.
+
+    Attributes:
+        status: the HTTP status.
+        type: the server's own word, such as ``not_found``; None where it gave none.
+        details: the server's reasons, in its words; may be empty. They can name patients: no text of the error shows
+            them.
+        retry_after_s: seconds that the server asked to wait, where it did.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int = 0,
+        type: str | None = None,  # noqa: A002 - the server's and API.md's word
+        details: tuple[str, ...] = (),
+        retry_after_s: float | None = None,
+        **about: Any,
+    ) -> None:
+        super().__init__(message, **about)
+        self.status = status
+        self.type = type
+        self.details = details
+        self.retry_after_s = retry_after_s
+
+
+class BadRequestError(StatusError):
+    """400 or 422: the server found the request wrong; ``details`` says what. Repeating it unchanged will not help."""
+
+
+class AuthenticationError(StatusError):
+    """401: the server does not accept the token."""
+
+
+class PermissionDeniedError(StatusError):
+    """403: the token may not do this, or it is not allowed here; ``details`` says why."""
+
+
+class NotFoundError(StatusError):
+    """404: the server does not know the object."""
+
+
+class RateLimitError(StatusError):
+    """429: too many requests; not executed, so repeating later is safe."""
+
+
+class ServerError(StatusError):
+    """5xx: the server failed. Raised only for operations that are safe to repeat; a create gets OutcomeUnknownError."""
+
+
+class DecodeError(SpotError):
+    """A 2xx answer is not what the contract says. It never means that a write failed.
+
+    Attributes:
+        path: where the answer differs, such as ``sample.reports[0].results``; empty for the whole answer.
+        outcome: ``"done"``: JSON of another shape, so the operation was carried out; ``"unknown"``: not JSON at all.
+        raw: the parsed JSON with ``"done"``, else None. It can hold patient data: never shown and never pickled.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: str = "",
+        outcome: Literal["done", "unknown"] = "unknown",
+        raw: Any = None,
+        **about: Any,
+    ) -> None:
+        super().__init__(message, **about)
+        self.path = path
+        self.outcome = outcome
+        self.raw = raw
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle everything but ``raw``, which may hold patient data."""
+        return type(self), self.args, {**self.__dict__, "raw": None}
+
+
+class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the caller; the name is promised
+    """A bulk run ended early, after a trouble that every further row would meet.
+
+    Every row that was read has had its outcome by now; rows from ``next_index`` on were not read.
+
+    Attributes:
+        cause: the error that stopped the run.
+        next_index: the index of the first row that was not read.
+        unsent: how many rows were read but not sent; they came as ``"skipped"``.
+    """
+
+    def __init__(
+        self, message: str = "", *, cause: SpotError | None = None, next_index: int = 0, unsent: int = 0, **about: Any
+    ) -> None:
+        super().__init__(message, **about)
+        self.cause = cause
+        self.next_index = next_index
+        self.unsent = unsent
