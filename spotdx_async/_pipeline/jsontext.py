@@ -12,6 +12,8 @@ import orjson
 
 __all__ = ["NotJsonError", "NotSerializableError", "parse", "parse_exact", "serialize"]
 
+_DEEPEST = 200
+_LONGEST_PATH = 80
 # Outside 64 bits orjson reads an integer as a float; only a run of 19 digits or more can be one.
 _LONG_NUMBER = re.compile(rb"\d{19}")
 
@@ -24,6 +26,8 @@ class NotSerializableError(ValueError):
     """The value has no JSON form; ``path`` says where, the message says why, neither shows the value."""
 
     def __init__(self, path: str, why: str) -> None:
+        if len(path) > _LONGEST_PATH:
+            path = path[:_LONGEST_PATH] + "…"
         super().__init__(f"{path or 'the value'} {why}")
         self.path = path
         self.why = why
@@ -86,9 +90,6 @@ def check(value: Any) -> None:
     found = _fault(value, 0)
     if found is not None:
         raise NotSerializableError(*found)
-
-
-_DEEPEST = 200
 
 
 def _fault(value: Any, depth: int) -> tuple[str, str] | None:
