@@ -81,7 +81,7 @@ class NotSentError(SpotError):
     Attributes:
         reason: ``"refused"``, ``"dns"``, ``"tls"``, ``"connect"`` (any other failure to connect), ``"timeout"`` (of the
             connection), ``"wait"`` (longer than ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
-            failed) or ``"closed"`` (the client).
+            failed), ``"closed"`` (the client) or ``"stopped"`` (the bulk run, before this row).
     """
 
     def __init__(self, message: str = "", *, reason: str = "connect", **about: Any) -> None:

@@ -1,0 +1,51 @@
+"""A server as thin as can be, for benchmarks of the client: answers every request with the same bytes.
+
+Run as a script it prints its port and serves until its standard input ends.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+KIT = Path(__file__).parents[1] / "tests" / "samples" / "kit.json"
+
+
+class Answering(asyncio.Protocol):
+    """Cuts the stream into requests by their Content-Length and answers each at once."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection to write to."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every whole request in what has come."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[:end].lower()
+            start = head.find(b"content-length:")
+            length = int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
+            if len(self._buffer) < end + 4 + length:
+                return
+            self._buffer = self._buffer[end + 4 + length :]
+            self._transport.write(self._answer)
+
+
+async def serve() -> None:
+    """Serve on a free port of the loopback interface until standard input ends."""
+    body = json.dumps(json.loads(KIT.read_text())).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Answering(head.encode() + body), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -1,0 +1,115 @@
+"""The token: fixed, or asked of the caller's function once, and once more for all waiting calls when it is refused.
+
+It knows no HTTP. The token itself appears in no repr and in no error.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+from spotdx_async.config import check_token
+from spotdx_async.errors import ConfigError, NotSentError
+
+__all__ = ["Auth", "Token", "TokenSource"]
+
+TokenSource = Callable[[], Awaitable[str] | str]
+
+_PATIENCE_S = 1.0  # for a source that is slow to end when cancelled
+
+
+class Token:
+    """One answer of the source. Two answers with the same text are still two, so that a refused one is known again."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = check_token(text)
+
+    def __repr__(self) -> str:
+        return "<Token>"
+
+
+class Auth:
+    """Keeps the current token; a source is asked by one task at a time, however many calls wait for it."""
+
+    def __init__(self, token: str | TokenSource) -> None:
+        self._source = token if callable(token) else None
+        self._token = None if callable(token) else Token(token)
+        self._asking: asyncio.Task[Token] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a token is at hand without asking."""
+        return self._token is not None
+
+    async def token(self) -> Token:
+        """The current token.
+
+        Raises:
+            NotSentError: the source failed.
+            ConfigError: the source gave no usable token.
+        """
+        return self._token if self._token is not None else await self._ask()
+
+    async def renew(self, refused: Token) -> bool:
+        """After a 401: whether there is now another token than the refused one to try.
+
+        The source is asked only if it has not answered since the refused token was its answer.
+
+        Raises:
+            NotSentError: the source failed.
+            ConfigError: the source gave no usable token.
+        """
+        if self._source is None:
+            return False
+        if self._token is refused:
+            self._token = None
+        return (await self.token()).text != refused.text
+
+    def forget_loop(self) -> None:
+        """Let go of a question asked in a loop that is gone."""
+        self._asking = None
+
+    async def close(self) -> None:
+        """End a question that is under way; whoever waits for it sees the cancellation as a failed source."""
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.cancel()
+            await asyncio.wait([asking], timeout=_PATIENCE_S)
+
+    async def _ask(self) -> Token:
+        if self._asking is None:
+            # A task of its own: a caller that is cancelled must not take the others' answer with it.
+            self._asking = asyncio.create_task(self._ask_source(), name="spotdx token")
+            self._asking.add_done_callback(self._settle)
+        asking = self._asking
+        await asyncio.wait([asking])
+        if asking.cancelled():
+            raise NotSentError("the client was closed while it waited for a token", reason="closed")
+        # The task's own exception would carry this frame for every waiter: each gets one of its own.
+        if (error := asking.exception()) is not None:
+            raise _copy(error)
+        return asking.result()
+
+    def _settle(self, asking: "asyncio.Task[Token]") -> None:
+        if self._asking is asking:
+            self._asking = None
+        if not asking.cancelled() and asking.exception() is None:
+            self._token = asking.result()
+
+    async def _ask_source(self) -> Token:
+        assert self._source is not None  # noqa: S101 - only a source is asked; for the type checker
+        try:
+            answer = self._source()
+            token = await answer if inspect.isawaitable(answer) else answer
+        except Exception as error:  # noqa: BLE001 - the caller's code may raise anything, and its text may hold secrets
+            failure = type(error).__name__
+        else:
+            return Token(token)
+        raise NotSentError(f"the token function raised {failure}; nothing was sent", reason="token")
+
+
+def _copy(error: BaseException) -> Exception:
+    if isinstance(error, ConfigError):
+        return ConfigError(*error.args)
+    return NotSentError(*error.args, reason="token")

@@ -1,0 +1,39 @@
+"""Time, as the whole SDK sees it: the running loop's clock for waits, the wall clock for dates.
+
+All waits go through here, so that a loop with virtual time moves every one of them.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+__all__ = ["call_at", "now", "sleep", "wall"]
+
+
+def now() -> float:
+    """Seconds on the running loop's monotonic clock."""
+    return asyncio.get_running_loop().time()
+
+
+def wall() -> datetime:
+    """The date and time of day, aware, UTC. It may jump; only dates that the server names are compared with it."""
+    return datetime.now(UTC)
+
+
+async def sleep(seconds: float, unless: asyncio.Event) -> None:
+    """Wait at least ``seconds``, or until the event is set.
+
+    Some loops wake a little early, so the clock is read again before returning.
+    """
+    end = now() + seconds
+    while now() < end and not unless.is_set():
+        try:
+            async with asyncio.timeout_at(end):
+                await unless.wait()
+        except TimeoutError:
+            continue
+
+
+def call_at(when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+    """Call ``callback`` when the loop's clock reaches ``when``."""
+    return asyncio.get_running_loop().call_at(when, callback)

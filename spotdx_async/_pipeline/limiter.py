@@ -1,0 +1,123 @@
+"""The local rate limit: a GCRA with waiters in the order of their coming and one timer.
+
+It keeps one number, the time at which the next slot is due; a slot may be taken ``(burst - 1)`` intervals early. So the
+count in any window stays within rate times window plus burst, where a leaky bucket of capacity R lets 2 R through.
+"""
+
+import asyncio
+from collections import OrderedDict
+
+from spotdx_async._pipeline import clock
+from spotdx_async.config import RateLimit
+
+__all__ = ["GcraLimiter", "SlotTooFarError"]
+
+
+class SlotTooFarError(Exception):
+    """The next free slot lies beyond the longest wait that the caller allows."""
+
+
+class GcraLimiter:
+    """Hands out slots at a fixed rate; with no rate it only pauses. Bound to no loop until somebody waits."""
+
+    def __init__(self, limit: RateLimit | None = None) -> None:
+        self._interval_s = limit.interval_s if limit else 0.0
+        self._early_s = (limit.burst_size - 1) * self._interval_s if limit else 0.0
+        self._due = float("-inf")
+        self._paused_until = float("-inf")
+        # Each waiter with the latest time at which it still wants a slot. Ordered, and cheap to remove from the middle.
+        self._waiters: OrderedDict[asyncio.Future[None], float] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Slots a second; None: without limit."""
+        return 1 / self._interval_s if self._interval_s else None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a slot now."""
+        return len(self._waiters)
+
+    async def acquire(self, within_s: float | None = None) -> None:
+        """Take the next slot, after everybody who came before.
+
+        A cancelled wait gives its place, or a slot that it was just handed, back.
+
+        Args:
+            within_s: the longest wait, in seconds; None: no bound.
+
+        Raises:
+            SlotTooFarError: at once, when the wait would be longer, also later when a pause makes it longer.
+        """
+        now = clock.now()
+        if not self._waiters and self._opens_at() <= now:
+            self._take(now)
+            return
+        latest = float("inf") if within_s is None else now + within_s
+        if self._turn_of(len(self._waiters)) > latest:
+            raise SlotTooFarError
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = latest
+        self._set_timer()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if self._waiters.pop(waiter, None) is None and waiter.done() and not waiter.cancelled():
+                self._give_back(waiter)
+            raise
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for this long, counted from now; a shorter pause than the one in force changes nothing."""
+        self._paused_until = max(self._paused_until, clock.now() + seconds)
+        if not self._waiters:
+            return
+        self._set_timer()
+        self._send_away([w for place, (w, latest) in enumerate(self._waiters.items()) if self._turn_of(place) > latest])
+
+    def close(self) -> None:
+        """Send everybody who waits away with SlotTooFarError."""
+        self._send_away(list(self._waiters))
+        self._set_timer()
+
+    def move_to_loop(self, shift_s: float) -> None:
+        """Forget the waiters of a loop that is gone, and keep the account of slots on the new loop's clock."""
+        self._waiters.clear()
+        self._timer = None
+        self._due += shift_s
+        self._paused_until += shift_s
+
+    def _opens_at(self) -> float:
+        return max(self._due - self._early_s, self._paused_until)
+
+    def _turn_of(self, place: int) -> float:
+        """When the waiter with ``place`` others before it would get its slot, as things stand."""
+        return max(self._due - self._early_s + place * self._interval_s, self._paused_until)
+
+    def _take(self, now: float) -> None:
+        self._due = max(self._due, now) + self._interval_s
+
+    def _give_back(self, waiter: "asyncio.Future[None]") -> None:
+        if waiter.exception() is None:
+            self._due -= self._interval_s
+            self._set_timer()
+
+    def _send_away(self, waiters: "list[asyncio.Future[None]]") -> None:
+        for waiter in waiters:
+            del self._waiters[waiter]
+            if not waiter.done():
+                waiter.set_exception(SlotTooFarError())
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = clock.call_at(self._opens_at(), self._hand_out) if self._waiters else None
+
+    def _hand_out(self) -> None:
+        now = clock.now()
+        while self._waiters and self._opens_at() <= now:
+            waiter, _ = self._waiters.popitem(last=False)
+            if not waiter.done():
+                self._take(now)
+                waiter.set_result(None)
+        self._set_timer()

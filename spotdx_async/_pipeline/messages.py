@@ -1,0 +1,127 @@
+"""What travels along the road: requests out, replies and troubles back, and the verdict on them.
+
+Reprs show no path with ids, no query, no header and no body.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field, frozen
+
+from spotdx_async._pipeline import jsontext
+from spotdx_async.errors import DecodeError, SpotError
+
+__all__ = ["Act", "Answer", "Flight", "Reply", "Request", "Response", "Trouble", "Verdict"]
+
+T = TypeVar("T")
+
+
+@frozen
+class Request:
+    """One filled-in request, ready to be sent any number of times."""
+
+    operation: str
+    """The method and the path template: the only name of this request that texts may show."""
+    method: str = field(repr=False)
+    path: str = field(repr=False)
+    """Percent-encoded, with the ids filled in."""
+    query: str = field(default="", repr=False)
+    """Percent-encoded, without the question mark."""
+    body: bytes | None = field(default=None, repr=False)
+    is_replay_safe: bool = False
+    """Whether executing it twice leaves the same state as executing it once."""
+
+
+@frozen
+class Reply:
+    """A whole HTTP answer of one attempt."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    """Names are compared without regard to case."""
+    body: bytes = field(repr=False)
+
+
+@frozen
+class Trouble:
+    """An attempt that brought no whole answer."""
+
+    reason: str
+    """A word from ``NotSentError.reason`` or ``OutcomeUnknownError.reason``, or ``"too large"``."""
+    message: str
+    may_have_arrived: bool
+    """False only where the request surely never reached the server."""
+    is_lasting: bool = False
+    """Whether another attempt would meet the same trouble, such as a certificate that does not fit."""
+    status: int | None = None
+    """The status, where the answer broke off after it."""
+
+
+@define
+class Flight:
+    """Where a call's current attempt stands, for a judge who comes in the middle (a deadline)."""
+
+    may_have_arrived: bool = False
+    """Whether a request is under way and its connection stands; False when its outcome is judged."""
+
+
+class Act(Enum):
+    """What to do after an attempt."""
+
+    ACCEPT = "accept"
+    REPEAT = "repeat"
+    RENEW_TOKEN = "renew token"  # noqa: S105 - an act, not a token
+    RAISE = "raise"
+
+
+@frozen
+class Verdict:
+    """What an attempt's result means."""
+
+    act: Act
+    value: Any = field(default=None, repr=False)
+    """The decoded answer, with ACCEPT."""
+    error: SpotError | None = None
+    """What to raise, should it end here."""
+    retry_after_s: float | None = None
+    """Seconds that the server asked to wait."""
+    is_throttle: bool = False
+    """Whether the server said that calls come too fast."""
+
+
+@frozen
+class Answer(Generic[T]):
+    """What a call that succeeded gives, and what it took."""
+
+    value: T = field(repr=False)
+    attempts: int
+    elapsed_s: float
+
+
+@frozen
+class Response:
+    """The answer to ``SpotClient.request``: always a 2xx."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    """Names are compared without regard to case."""
+    body: bytes = field(repr=False)
+    """Decompressed; may be empty."""
+    attempts: int
+    """Requests made for this answer."""
+    elapsed_s: float
+    """Seconds from the call to the answer, all waits included."""
+    _operation: str = field(default="", repr=False)
+
+    def json(self) -> Any:
+        """The body as JSON values, with integers of any length exact.
+
+        Raises:
+            DecodeError: the body is no JSON (outcome ``"unknown"``).
+        """
+        try:
+            return jsontext.parse_exact(self.body)
+        except jsontext.NotJsonError:
+            pass
+        raise DecodeError("the answer is not JSON", operation=self._operation, attempts=self.attempts)

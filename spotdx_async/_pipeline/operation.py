@@ -1,0 +1,219 @@
+"""The operations as rows of a table, and how a row with arguments becomes a request; pure, knows no network."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from attrs import field, frozen
+
+from spotdx_async._pipeline import jsontext
+from spotdx_async._pipeline.messages import Request
+from spotdx_async.errors import InvalidInputError
+
+__all__ = ["Operation", "check_date", "check_id", "check_metadata", "unlisted_request"]
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_FIRST_PRINTABLE, _DELETE, _LAST_C1 = 0x20, 0x7F, 0x9F
+
+
+@frozen
+class Operation:
+    """One row of the contract's table of operations."""
+
+    method: str
+    path: str
+    """The path template, slashes exactly as the contract has them, with at most one ``{placeholder}``."""
+    is_replay_safe: bool
+    """Whether executing it twice leaves the same state as executing it once."""
+    query: tuple[str, ...] = ()
+    """The query parameters that the contract names."""
+    name: str = field(init=False)
+    """The method and the path template, as errors show it."""
+    _before: str = field(init=False, repr=False)
+    _id_name: str = field(init=False, repr=False)
+    _after: str = field(init=False, repr=False)
+
+    @name.default
+    def _make_name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @_before.default
+    def _make_before(self) -> str:
+        return self.path.partition("{")[0]
+
+    @_id_name.default
+    def _make_id_name(self) -> str:
+        return self.path.partition("{")[2].partition("}")[0]
+
+    @_after.default
+    def _make_after(self) -> str:
+        return self.path.partition("}")[2]
+
+    def request(self, an_id: str | None = None, *, query: Mapping[str, Any] | None = None, json: Any = None) -> Request:
+        """Fill the row in.
+
+        Args:
+            an_id: what takes the placeholder's place; percent-encoded into one path segment.
+            query: parameters by name; None values are left out, booleans become ``true`` and ``false``, dates
+                ``YYYY-MM-DD``.
+            json: the body; None for no body.
+
+        Raises:
+            InvalidInputError: the id is no usable path segment, a parameter is not of this row, or a value has no JSON
+                form.
+        """
+        return Request(
+            operation=self.name,
+            method=self.method,
+            path=self._before + _segment(self._id_name, an_id, self.name) + self._after if self._id_name else self.path,
+            query=_query(query, self.query, self.name) if query else "",
+            body=None if json is None else _body(json, self.name),
+            is_replay_safe=self.is_replay_safe,
+        )
+
+
+def check_id(name: str, value: object, operation: str | None = None) -> str:
+    """Give the id back, where it can stand as one path segment.
+
+    Raises:
+        InvalidInputError: it is no string, empty, ``.`` or ``..``, or holds a control character or a broken one.
+    """
+    if not isinstance(value, str):
+        fault = f"must be a string, not {type(value).__name__}"
+    elif value in {"", ".", ".."}:
+        fault = "must not be empty, '.' or '..'"
+    elif not value.isprintable() and _has_control(value):
+        fault = "must not hold control characters"
+    elif not value.isascii() and _has_surrogate(value):
+        fault = "must be valid Unicode"
+    else:
+        return value
+    raise InvalidInputError(f"{name} {fault}; nothing was sent", operation=operation)
+
+
+def check_metadata(metadata: Any, operation: str | None = None) -> dict[str, Any]:
+    """Give the metadata back as a dict, where it is a mapping with string keys and JSON values.
+
+    Raises:
+        InvalidInputError: it is no mapping, or holds what JSON does not have: the message names the place.
+    """
+    if not isinstance(metadata, Mapping):
+        found = type(metadata).__name__
+        raise InvalidInputError(f"metadata must be a mapping, not {found}; nothing was sent", operation=operation)
+    checked = metadata if isinstance(metadata, dict) else dict(metadata)
+    try:
+        jsontext.check(checked)
+    except jsontext.NotSerializableError as error:
+        fault = _text(error, "metadata")
+    else:
+        return checked
+    raise InvalidInputError(fault, operation=operation)
+
+
+def check_date(name: str, value: date | str | None) -> str | None:
+    """Give a date back as ``YYYY-MM-DD``.
+
+    Raises:
+        InvalidInputError: a text of another form, or a datetime, whose day would depend on its zone.
+    """
+    if value is None:
+        return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value).isoformat()
+        except ValueError:
+            pass
+    raise InvalidInputError(f"{name} must be a date, or text as YYYY-MM-DD; nothing was sent")
+
+
+def unlisted_request(
+    method: str, path: str, *, json: Any, query: Mapping[str, Any] | None, replay_safe: bool
+) -> Request:
+    """Make a request to an endpoint that no row describes.
+
+    Its name in errors is the method alone, since the path may hold ids. GET, HEAD and OPTIONS are safe to repeat by
+    HTTP's own rule.
+
+    Raises:
+        InvalidInputError: an unknown method, a path that does not start with ``/``, holds ``?``, ``#``, a control
+            character or a ``.`` or ``..`` segment, or values that have no JSON or query form.
+    """
+    if method not in _METHODS:
+        raise InvalidInputError(f"method must be one of {', '.join(sorted(_METHODS))}; nothing was sent")
+    name = f"{method} (a path given to request)"
+    if not str(path).startswith("/"):
+        raise InvalidInputError("path must be a string that starts with '/'; nothing was sent", operation=name)
+    if "?" in path or "#" in path or _has_control(path) or _has_surrogate(path):
+        raise InvalidInputError(
+            "path must hold no '?', '#' or control character: give parameters as query=; nothing was sent",
+            operation=name,
+        )
+    if not {".", ".."}.isdisjoint(path.split("/")):
+        raise InvalidInputError("path must hold no '.' or '..' segment; nothing was sent", operation=name)
+    return Request(
+        operation=name,
+        method=method,
+        path=quote(path, safe="/%:@!$&'()*+,;=~"),
+        query=_query(query, None, name) if query else "",
+        body=None if json is None else _body(json, name),
+        is_replay_safe=replay_safe or method in _SAFE_METHODS,
+    )
+
+
+def _segment(name: str, value: object, operation: str) -> str:
+    checked = check_id(name, value, operation)
+    return checked if checked.isascii() and checked.isalnum() else quote(checked, safe="")
+
+
+def _body(json: Any, operation: str) -> bytes:
+    try:
+        return jsontext.serialize(json)
+    except jsontext.NotSerializableError as error:
+        fault = _text(error, "the body")
+    raise InvalidInputError(fault, operation=operation)
+
+
+def _text(error: jsontext.NotSerializableError, what: str) -> str:
+    where = error.path.lstrip(".") or what
+    return f"{where} {error.why}; nothing was sent"
+
+
+def _query(query: Mapping[str, Any], names: tuple[str, ...] | None, operation: str) -> str:
+    pairs = []
+    for name, value in query.items():
+        if names is not None and name not in names:
+            raise InvalidInputError(f"{name} is no parameter of this operation; nothing was sent", operation=operation)
+        if value is not None:
+            pairs.append((name, _query_text(name, value, operation)))
+    return urlencode(pairs, quote_via=quote)
+
+
+def _query_text(name: str, value: object, operation: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, (str, int, float)) and not _has_control(text := str(value)) and not _has_surrogate(text):
+        return text
+    raise InvalidInputError(
+        f"{name} must be a text without control characters, a number, a boolean or a date; nothing was sent",
+        operation=operation,
+    )
+
+
+def _has_control(text: str) -> bool:
+    return any(ord(char) < _FIRST_PRINTABLE or _DELETE <= ord(char) <= _LAST_C1 for char in text)
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,119 @@
+"""What every call of a client passes and all its views share; belongs to one running loop at a time."""
+
+import asyncio
+import os
+
+from attrs import define
+
+from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.auth import Auth
+from spotdx_async._pipeline.limiter import GcraLimiter
+from spotdx_async._pipeline.retry import RetryBudget
+from spotdx_async._pipeline.transport import Transport
+from spotdx_async.config import Limiter, Stats
+from spotdx_async.errors import ConfigError, NotSentError
+
+__all__ = ["Road"]
+
+
+@define
+class Counters:
+    """What has been counted so far; the names are those of ``Stats``."""
+
+    calls: int = 0
+    attempts: int = 0
+    retries: int = 0
+    throttled: int = 0
+    in_flight: int = 0
+    open_calls: int = 0
+
+
+class Road:
+    """The places, the limiter, the token, the connections, the retry budget and the counts of one client.
+
+    Waiters and connections belong to one running loop. A later loop gets its own; two at once are refused.
+    """
+
+    def __init__(self, *, auth: Auth, transport: Transport, limiter: GcraLimiter | Limiter, concurrency: int) -> None:
+        self.auth = auth
+        self.transport = transport
+        self.limiter = limiter
+        self.budget = RetryBudget()
+        self.counters = Counters()
+        self._concurrency = min(concurrency, transport.most_connections or concurrency)
+        self.places = asyncio.Semaphore(self._concurrency)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
+        self._closing = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Make sure that the road may be walked in the running loop.
+
+        Raises:
+            NotSentError: the client is closed.
+            ConfigError: another loop uses the client at the same time.
+        """
+        self.check_open()
+        if asyncio.get_running_loop() is not self._loop:
+            await self._move()
+
+    async def close(self) -> None:
+        """Close the connections and end the waits.
+
+        Calls that have sent a request fail as if the connection had broken, all others as not sent.
+        """
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        if self._pid == os.getpid():
+            if isinstance(self.limiter, GcraLimiter):
+                self.limiter.close()
+            await self.auth.close()
+            await self.transport.close()
+
+    def check_open(self) -> None:
+        """Say no to a call, or to its next attempt, once the client is closed.
+
+        Raises:
+            NotSentError: it is closed.
+        """
+        if self._closing.is_set():
+            raise NotSentError("the client is closed, so nothing was sent: open a new one", reason="closed")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, or until the client is closed."""
+        await clock.sleep(seconds, unless=self._closing)
+
+    def stats(self) -> Stats:
+        """Count what has happened so far."""
+        counters = self.counters
+        return Stats(
+            calls=counters.calls,
+            attempts=counters.attempts,
+            retries=counters.retries,
+            throttled=counters.throttled,
+            in_flight=counters.in_flight,
+            waiting=counters.open_calls - counters.in_flight,
+            retry_budget=self.budget.left,
+            rate=getattr(self.limiter, "rate", None),
+        )
+
+    async def _move(self) -> None:
+        loop, earlier = asyncio.get_running_loop(), self._loop
+        is_forked = self._pid != os.getpid()
+        if earlier is not None and not is_forked and earlier.is_running():
+            raise ConfigError("the client is in use in another running event loop: make one client for each loop")
+        # All of this before the first await: calls that start meanwhile find the new loop's things.
+        self._loop, self._pid = loop, os.getpid()
+        if earlier is None:
+            return
+        self.places = asyncio.Semaphore(self._concurrency)
+        self._closing = asyncio.Event()
+        self.counters.in_flight = self.counters.open_calls = 0
+        self.auth.forget_loop()
+        if isinstance(self.limiter, GcraLimiter):
+            self.limiter.move_to_loop(loop.time() - earlier.time())
+        if is_forked:
+            self.transport.leave_to_parent()
+        else:
+            await self.transport.close()

@@ -1,0 +1,261 @@
+"""Walks a call down the road: place, slot, token, attempt, verdict, and the repeats."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.auth import Token
+from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError
+from spotdx_async._pipeline.messages import Act, Answer, Flight, Reply, Request, Response, Trouble, Verdict
+from spotdx_async._pipeline.retry import repeat
+from spotdx_async._pipeline.road import Road
+from spotdx_async._pipeline.verdict import judge_decode_error, judge_reply, judge_trouble
+from spotdx_async.config import CallOptions, Limiter
+from spotdx_async.errors import DecodeError, NotSentError, OutcomeUnknownError, SpotError
+
+__all__ = ["Runner"]
+
+T = TypeVar("T")
+_log = logging.getLogger("spotdx_async")
+
+
+@define
+class _Call:
+    """One call's memory over its attempts."""
+
+    request: Request
+    decode: Callable[[Reply], Any]
+    started: float
+    ends_at: float | None
+    attempts: int = 0
+    error: SpotError | None = None
+    """Of the last attempt that failed."""
+    may_be_executed: bool = False
+    """Whether an earlier attempt ended without anybody knowing if it was carried out."""
+    has_renewed: bool = False
+    flight: Flight = field(factory=Flight)
+
+
+class Runner:
+    """Runs calls with one set of options."""
+
+    def __init__(self, road: Road, options: CallOptions) -> None:
+        self.road = road
+        self.options = options
+
+    async def call(self, request: Request, decode: Callable[[Reply], T]) -> T:
+        """Send the request as often as its kind and the options allow; the decoded answer comes back.
+
+        Raises:
+            SpotError: as the error tree says; nothing foreign is its cause or context.
+        """
+        return (await self.settle(request, decode)).value
+
+    async def fetch(self, request: Request) -> Response:
+        """The same without decoding: the whole answer, always a 2xx."""
+        answer = await self.settle(request, lambda reply: reply)
+        reply = answer.value
+        return Response(
+            status=reply.status,
+            headers=reply.headers,
+            body=reply.body,
+            attempts=answer.attempts,
+            elapsed_s=answer.elapsed_s,
+            operation=request.operation,
+        )
+
+    async def settle(self, request: Request, decode: Callable[[Reply], T]) -> Answer[T]:
+        """As ``call``, with what it took."""
+        road, options = self.road, self.options
+        started = clock.now()
+        deadline_s = options.deadline_s
+        call = _Call(request, decode, started, None if deadline_s is None else started + deadline_s)
+        road.counters.calls += 1
+        try:
+            await road.enter()
+            road.counters.open_calls += 1
+            try:
+                verdict = await (self._drive(call) if call.ends_at is None else self._drive_until(call, call.ends_at))
+            finally:
+                road.counters.open_calls -= 1
+        except SpotError as raised:
+            verdict = Verdict(Act.RAISE, error=raised)
+        if verdict.act is Act.ACCEPT:
+            return Answer(verdict.value, call.attempts, clock.now() - started)
+        error = _final(call, verdict)
+        error.operation = request.operation
+        error.attempts = call.attempts
+        error.elapsed_s = clock.now() - started
+        raise error.with_traceback(None)
+
+    async def _drive(self, call: _Call) -> Verdict:
+        road = self.road
+        async with road.places:
+            verdict = await self._attempt(call)
+            if verdict.act is Act.ACCEPT:
+                road.budget.earn()
+            elif verdict.act is Act.REPEAT:
+                verdict = await repeat(
+                    verdict,
+                    lambda: self._attempt(call),
+                    policy=self.options.retry,
+                    may_wait=lambda last, wait_s: self._may_wait(call, last, wait_s),
+                    on_wait=lambda last, wait_s: self._on_wait(call, last, wait_s),
+                    sleep=road.sleep,
+                )
+            return verdict
+
+    async def _drive_until(self, call: _Call, ends_at: float) -> Verdict:
+        bound = asyncio.timeout_at(ends_at)
+        try:
+            async with bound:
+                return await self._drive(call)
+        except TimeoutError:
+            if not bound.expired():
+                raise  # a timeout of a limiter that the caller gave us is the caller's own
+        return self._out_of_time(call)
+
+    async def _attempt(self, call: _Call) -> Verdict:
+        road = self.road
+        road.check_open()
+        if not road.auth.is_ready:
+            # Before the slot: while a slow source is asked, slots would be handed out and then used all at once.
+            await road.auth.token()
+        if not await self._take_slot(call):
+            road.check_open()
+            return self._waited_too_long(call)
+        road.check_open()
+        token = await road.auth.token()
+        result = await self._send(call, token)
+        verdict = (
+            judge_reply(call.request, result) if isinstance(result, Reply) else judge_trouble(call.request, result)
+        )
+        if isinstance(result, Reply) and verdict.act is Act.ACCEPT:
+            return _decoded(call, result)
+        call.error = verdict.error
+        if verdict.is_throttle:
+            road.counters.throttled += 1
+        if verdict.retry_after_s:
+            self._pause(verdict.retry_after_s)
+        if verdict.act is Act.RENEW_TOKEN and not call.has_renewed:
+            call.has_renewed = True
+            if await road.auth.renew(token):
+                return await self._attempt(call)
+        return verdict
+
+    async def _send(self, call: _Call, token: Token) -> Reply | Trouble:
+        counters, flight = self.road.counters, call.flight
+        call.attempts += 1
+        counters.attempts += 1
+        counters.in_flight += 1
+        try:
+            result = await self.road.transport.send(call.request, token.text, self.options.timeout_s, flight)
+        finally:
+            counters.in_flight -= 1
+        flight.may_have_arrived = False
+        if isinstance(result, Trouble):
+            call.may_be_executed |= result.may_have_arrived
+        return result
+
+    async def _take_slot(self, call: _Call) -> bool:
+        """Wait for the limiter; False where that takes longer than the options allow."""
+        limiter, within_s = self.road.limiter, self.options.max_wait_s
+        if not isinstance(limiter, GcraLimiter):
+            return await _acquire(limiter, within_s)
+        if call.ends_at is not None:
+            left_s = max(0.0, call.ends_at - clock.now())
+            within_s = left_s if within_s is None else min(within_s, left_s)
+        try:
+            await limiter.acquire(within_s)
+        except SlotTooFarError:
+            return False
+        return True
+
+    def _may_wait(self, call: _Call, last: Verdict, wait_s: float) -> bool:
+        """Whether to repeat after so long; says yes only when the budget has paid for it."""
+        max_wait_s = self.options.max_wait_s
+        if last.retry_after_s is not None and max_wait_s is not None and wait_s > max_wait_s:
+            return False
+        if call.ends_at is not None and clock.now() + wait_s >= call.ends_at:
+            return False
+        # A server that names the time for the repeat asks for it: no amplification to pay for.
+        return last.retry_after_s is not None or not self.options.retry.budget or self.road.budget.spend()
+
+    def _pause(self, seconds: float) -> None:
+        _log.warning("the server asked for a pause of %.1f s: no request goes out until then", seconds)
+        self.road.limiter.pause(seconds)
+
+    def _on_wait(self, call: _Call, last: Verdict, wait_s: float) -> None:
+        self.road.counters.retries += 1
+        _log.info(
+            "%s: attempt %d ended in %s; the next one in %.2f s",
+            call.request.operation,
+            call.attempts,
+            type(last.error).__name__,
+            wait_s,
+        )
+
+    def _waited_too_long(self, call: _Call) -> Verdict:
+        if call.error is not None:
+            return Verdict(Act.RAISE, error=call.error)
+        max_wait_s, deadline_s = self.options.max_wait_s, self.options.deadline_s
+        is_deadline = max_wait_s is None or (deadline_s is not None and deadline_s < max_wait_s)
+        name, reason = ("deadline_s", "deadline") if is_deadline else ("max_wait_s", "wait")
+        message = f"the wait for the rate limit would be longer than {name} allows, so nothing was sent"
+        return Verdict(Act.RAISE, error=NotSentError(message, reason=reason))
+
+    def _out_of_time(self, call: _Call) -> Verdict:
+        """Judge a call that its deadline ended.
+
+        1. A request was under way and may have arrived: unknown.
+        2. An earlier attempt failed: that failure.
+        3. Nothing had been sent.
+        """
+        error: SpotError
+        if call.flight.may_have_arrived:
+            error = OutcomeUnknownError("deadline_s passed before the answer came", reason="deadline")
+        elif call.error is not None:
+            error = call.error
+        else:
+            error = NotSentError("deadline_s passed before anything was sent", reason="deadline")
+        return Verdict(Act.RAISE, error=error)
+
+
+def _final(call: _Call, verdict: Verdict) -> SpotError:
+    """The error that tells the truth about all attempts, not only about the last."""
+    assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
+    if isinstance(verdict.error, NotSentError) and call.may_be_executed:
+        message = "an earlier attempt may have been executed, and no later one got through"
+        return OutcomeUnknownError(message, reason="dropped")
+    return verdict.error
+
+
+def _decoded(call: _Call, reply: Reply) -> Verdict:
+    try:
+        return Verdict(Act.ACCEPT, value=call.decode(reply))
+    except DecodeError as raised:
+        error = raised
+    verdict = judge_decode_error(call.request, reply, error)
+    call.error = verdict.error
+    call.may_be_executed = True
+    return verdict
+
+
+async def _acquire(limiter: Limiter, within_s: float | None) -> bool:
+    """Wait for a limiter of the caller's, which cannot say beforehand how long that takes."""
+    if within_s is None:
+        await limiter.acquire()
+        return True
+    bound = asyncio.timeout(within_s)
+    try:
+        async with bound:
+            await limiter.acquire()
+    except TimeoutError:
+        if not bound.expired():
+            raise
+        return False
+    return True

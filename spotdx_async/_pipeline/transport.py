@@ -1,0 +1,238 @@
+"""Requests over HTTP, one attempt at a time; the only importer of aiohttp, none of whose exceptions gets out.
+
+A failure comes back as a ``Trouble`` that says whether the request may have arrived. It knows no model and no retry.
+"""
+
+import asyncio
+import errno
+import io
+import platform
+from collections.abc import Iterator
+from types import CodeType
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from spotdx_async._pipeline.messages import Flight, Reply, Request, Trouble
+from spotdx_async.errors import ConfigError
+
+__all__ = ["Transport"]
+
+_MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
+_CHUNK: Final = 64 * 1024
+_LARGE_BODY: Final = 1024 * 1024
+# While this function is among the frames that an exception came through, no byte of the request had been written.
+_CONNECTING: Final[CodeType] = aiohttp.BaseConnector.connect.__code__
+
+
+class _TooLarge(Exception):  # noqa: N818 - a signal within this file
+    """The decoded body is longer than the cap."""
+
+
+class Transport:
+    """Sends requests through one pooled session a loop, and creates through connections that are used once."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        max_body_bytes: int,
+        user_agent: str,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._base = URL(base_url)
+        self._prefix = self._base.raw_path.rstrip("/")
+        self._max_body_bytes = max_body_bytes
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": f"{user_agent} python/{platform.python_version()} aiohttp/{aiohttp.__version__}",
+        }
+        self._callers_session = _checked(session)
+        self._pooled: aiohttp.ClientSession | None = None
+        self._single_use: aiohttp.ClientSession | None = None
+        self._inherited: list[aiohttp.ClientSession | None] = []
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    @property
+    def most_connections(self) -> int | None:
+        """How many requests the caller's own session lets through at once; None: as many as come."""
+        connector = self._callers_session.connector if self._callers_session is not None else None
+        limits = [n for n in (connector.limit, connector.limit_per_host) if n] if connector is not None else []
+        return min(limits, default=None)
+
+    async def send(self, request: Request, token: str, timeout_s: float, flight: Flight) -> Reply | Trouble:
+        """Make one attempt and read its whole answer.
+
+        ``flight`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
+        """
+        status: int | None = None
+        flight.may_have_arrived = True
+        try:
+            async with self._session(request).request(
+                request.method,
+                self._url(request),
+                data=_payload(request.body),
+                headers=self._headers_of(request, token),
+                allow_redirects=False,
+                timeout=self._timeout(timeout_s),
+            ) as response:
+                status = response.status
+                return Reply(status, response.headers, await self._read(response))
+        except asyncio.CancelledError as error:
+            flight.may_have_arrived = not _was_connecting(error)
+            raise
+        except Exception as error:  # noqa: BLE001 - the border: nothing of aiohttp, or of a session's hooks, gets out
+            trouble = _trouble(error, status)
+        # An answer that broke off after a status which is a no is still that no.
+        return trouble if status is None or _is_success(status) else Reply(status, {}, b"")
+
+    async def close(self) -> None:
+        """Close the connections that are ours, in their own loop or a later one; a caller's session stays open."""
+        ours = (self._pooled, self._single_use)
+        self._pooled = self._single_use = None
+        for session in ours:
+            if session is not None:
+                await session.close()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: use the parent's connections no more, and do not close them either.
+
+        Closing would take the sockets out of the selector that parent and child share, so the child only keeps them
+        from being collected.
+        """
+        self._inherited += [self._pooled, self._single_use]
+        self._pooled = self._single_use = None
+
+    def _session(self, request: Request) -> aiohttp.ClientSession:
+        if self._callers_session is not None:
+            return self._callers_session
+        if request.is_replay_safe:
+            if self._pooled is None:
+                # No limit here: the client's own gate stands before it, and waits without eating the timeout.
+                self._pooled = _new_session(aiohttp.TCPConnector(limit=0))
+            return self._pooled
+        if self._single_use is None:
+            # A kept connection can be closed by the server just as a request goes out, and nobody knows whether it was
+            # carried out. What must not be done twice gets a fresh one.
+            self._single_use = _new_session(aiohttp.TCPConnector(limit=0, force_close=True))
+        return self._single_use
+
+    def _url(self, request: Request) -> URL:
+        if not request.query:
+            return self._base.with_path(self._prefix + request.path, encoded=True)
+        return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
+
+    def _headers_of(self, request: Request, token: str) -> dict[str, str]:
+        headers = {**self._headers, "Authorization": f"Token {token}"}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        if not request.is_replay_safe:
+            headers["Connection"] = "close"
+        return headers
+
+    def _timeout(self, timeout_s: float) -> aiohttp.ClientTimeout:
+        timeout = self._timeouts.get(timeout_s)
+        if timeout is None:
+            # aiohttp rounds timeouts over ceil_threshold up to whole seconds.
+            timeout = aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=timeout_s + 1)
+            if len(self._timeouts) < 16:  # noqa: PLR2004 - a few settings, not every deadline's remainder
+                self._timeouts[timeout_s] = timeout
+        return timeout
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The decoded body under the cap; of an error's body only its beginning."""
+        is_success = _is_success(response.status)
+        cap = self._max_body_bytes if is_success else min(self._max_body_bytes, _MOST_OF_AN_ERROR_BODY)
+        length = response.content_length
+        if length is not None and length <= cap and "Content-Encoding" not in response.headers:
+            return await response.read()
+        if is_success and length is not None and length > cap:
+            response.close()
+            raise _TooLarge
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            body += chunk
+            if len(body) > cap:
+                response.close()
+                if is_success:
+                    raise _TooLarge
+                break
+        return bytes(body)
+
+
+def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+
+def _checked(session: object) -> aiohttp.ClientSession | None:
+    if session is None or isinstance(session, aiohttp.ClientSession):
+        if session is not None and session.auth is not None:
+            raise ConfigError("session has an auth of its own, which would fight with the token: make it without auth=")
+        return session
+    raise ConfigError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp warns of large bodies given as bytes.
+    return body if body is None or len(body) < _LARGE_BODY else io.BytesIO(body)
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - HTTP's own classes
+
+
+def _was_connecting(error: BaseException) -> bool:
+    """Whether the exception, or what it was made from, came through the making of the connection."""
+    return any(code is _CONNECTING for cause in _causes(error) for code in _codes(cause))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _codes(error: BaseException) -> Iterator[CodeType]:
+    traceback = error.__traceback__
+    while traceback is not None:
+        yield traceback.tb_frame.f_code
+        traceback = traceback.tb_next
+
+
+def _trouble(error: Exception, status: int | None) -> Trouble:
+    """Name the trouble, numbered from what is surely not executed to what nobody knows.
+
+    1. No connection: not arrived. A certificate that does not fit will not fit the next time either.
+    2. A session that is closed: not arrived.
+    3. Over the body cap: answered, and unreadable for good.
+    4. A timeout or anything else after the connection stood: may have arrived.
+    """
+    if _was_connecting(error):
+        return _connection_trouble(error)
+    if isinstance(error, RuntimeError) and str(error) == "Session is closed":
+        return Trouble("closed", "the aiohttp session is closed", may_have_arrived=False, is_lasting=True)
+    if isinstance(error, _TooLarge):
+        message = "the answer is larger than max_body_bytes, so it was not read"
+        return Trouble("too large", message, may_have_arrived=True, is_lasting=True, status=status)
+    if isinstance(error, TimeoutError):
+        message = "no whole answer came within timeout_s"
+        return Trouble("timeout", message, may_have_arrived=True, status=status)
+    message = "the connection broke before a whole answer came"
+    return Trouble("dropped", message, may_have_arrived=True, status=status)
+
+
+def _connection_trouble(error: Exception) -> Trouble:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        message = "the server's certificate is not valid for this host, so nothing was sent"
+        return Trouble("tls", message, may_have_arrived=False, is_lasting=True)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Trouble("tls", "the TLS handshake failed, so nothing was sent", may_have_arrived=False)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Trouble("dns", "the server's name was not found, so nothing was sent", may_have_arrived=False)
+    if isinstance(error, TimeoutError):
+        return Trouble("timeout", "no connection within timeout_s, so nothing was sent", may_have_arrived=False)
+    if isinstance(error, aiohttp.ClientOSError) and error.errno == errno.ECONNREFUSED:
+        return Trouble("refused", "the server refused the connection, so nothing was sent", may_have_arrived=False)
+    return Trouble("connect", "no connection could be made, so nothing was sent", may_have_arrived=False)

@@ -1,0 +1,158 @@
+"""What an attempt's result means; pure. It decides by what is known, never by the HTTP method."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from spotdx_async._pipeline import clock, jsontext
+from spotdx_async._pipeline.messages import Act, Reply, Request, Trouble, Verdict
+from spotdx_async.errors import (
+    AuthenticationError,
+    BadRequestError,
+    DecodeError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    StatusError,
+)
+
+__all__ = ["judge_decode_error", "judge_reply", "judge_trouble", "retry_after_s"]
+
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
+_LONGEST_DIGITS = 9  # Retry-After of 30 years: whatever is longer is no sensible wait but a broken header
+
+_ERRORS: dict[int, tuple[type[StatusError], str]] = {
+    400: (BadRequestError, "found the request wrong; details says what"),
+    401: (AuthenticationError, "does not accept the token"),
+    403: (PermissionDeniedError, "does not allow this; details says why"),
+    404: (NotFoundError, "does not know this object"),
+    422: (BadRequestError, "found the request wrong; details says what"),
+    429: (RateLimitError, "was asked too often; nothing was executed, so it can be repeated later"),
+}
+
+
+def judge_reply(request: Request, reply: Reply) -> Verdict:
+    """Judge a whole answer by its status.
+
+    1. 2xx: accepted; what it holds is read next.
+    2. 401: the token may be stale.
+    3. 3xx (and what HTTP has no final meaning for): never followed, so the outcome is unknown.
+    4. 429: surely not executed: repeated, whatever the operation.
+    5. 5xx to what must not be done twice: it may have been executed before the server failed.
+    6. 408, 425, 500, 502, 503, 504: repeated.
+    7. All else: the server's final no.
+    """
+    status = reply.status
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
+        return Verdict(Act.ACCEPT)
+    if status < 400:  # noqa: PLR2004 - HTTP's own classes
+        message = f"the server answered {status}, a redirect, which is never followed: check base_url"
+        return Verdict(Act.RAISE, error=OutcomeUnknownError(message, reason="redirect", status=status))
+    wait_s = retry_after_s(reply.headers) if status in _PASSING else None
+    if status >= 500 and not request.is_replay_safe:  # noqa: PLR2004 - HTTP's own classes
+        message = f"the server answered {status} and may have carried it out: look before repeating"
+        error = OutcomeUnknownError(message, reason="status", status=status)
+        return Verdict(Act.RAISE, error=error, retry_after_s=wait_s)
+    refusal = _status_error(reply, wait_s)
+    if status == 401:  # noqa: PLR2004 - HTTP's own code
+        return Verdict(Act.RENEW_TOKEN, error=refusal)
+    if status == 429:  # noqa: PLR2004 - HTTP's own code
+        return Verdict(Act.REPEAT, error=refusal, retry_after_s=wait_s, is_throttle=True)
+    act = Act.REPEAT if status in _PASSING and request.is_replay_safe else Act.RAISE
+    return Verdict(act, error=refusal, retry_after_s=wait_s)
+
+
+def judge_trouble(request: Request, trouble: Trouble) -> Verdict:
+    """Judge an attempt that brought no whole answer.
+
+    1. Surely not executed: repeated, unless the next attempt would meet the same.
+    2. A 2xx too large to be read: the operation was carried out, or not; reading it again would end the same.
+    3. All else is unknown: repeated only where doing it twice is safe.
+    """
+    if not trouble.may_have_arrived:
+        act = Act.RAISE if trouble.is_lasting else Act.REPEAT
+        return Verdict(act, error=NotSentError(trouble.message, reason=trouble.reason))
+    if trouble.is_lasting and request.is_replay_safe:
+        return Verdict(Act.RAISE, error=DecodeError(trouble.message, outcome="unknown"))
+    message = trouble.message if request.is_replay_safe else f"{trouble.message}: look before repeating"
+    error = OutcomeUnknownError(message, reason=trouble.reason, status=trouble.status)
+    return Verdict(Act.REPEAT if request.is_replay_safe else Act.RAISE, error=error)
+
+
+def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Verdict:
+    """Judge a 2xx that is not what the contract says.
+
+    JSON of another shape was written by the API itself, so the operation is done and is not repeated. Text that is no
+    JSON may come from a proxy that never asked the API: repeated where safe, else unknown.
+    """
+    if error.outcome == "done":
+        return Verdict(Act.RAISE, error=error)
+    if request.is_replay_safe:
+        return Verdict(Act.REPEAT, error=error)
+    message = f"the server answered {reply.status} with text that is not JSON: look before repeating"
+    return Verdict(Act.RAISE, error=OutcomeUnknownError(message, reason="unreadable", status=reply.status))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that ``Retry-After`` asks to wait, from ASCII digits or an HTTP date; None where it says nothing usable.
+
+    A date is compared with the answer's own ``Date``, so that a wrong or jumping local clock does not matter; a past
+    date is 0.
+    """
+    text = headers.get("Retry-After")
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) <= _LONGEST_DIGITS else None
+    until = _http_date(text)
+    if until is None:
+        return None
+    since = _http_date(headers.get("Date", "")) or clock.wall()
+    return max(0.0, (until - since).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    if _HTTP_DATE.fullmatch(text) is None:  # the parser of mail dates takes much that HTTP does not write
+        return None
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _status_error(reply: Reply, wait_s: float | None) -> StatusError:
+    status = reply.status
+    kind, says = _ERRORS.get(
+        status,
+        (ServerError, "failed") if status >= 500 else (StatusError, "refused"),  # noqa: PLR2004 - HTTP's classes
+    )
+    server_type, details = _server_words(reply.body)
+    return kind(
+        f"the server answered {status}: it {says}",
+        status=status,
+        type=server_type,
+        details=details,
+        retry_after_s=wait_s,
+    )
+
+
+def _server_words(body: bytes) -> tuple[str | None, tuple[str, ...]]:
+    """The type and the reasons in either documented error body; nothing where it has another form."""
+    try:
+        answer = jsontext.parse(body)
+    except jsontext.NotJsonError:
+        return None, ()
+    error: Any = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return None, ()
+    words = error.get("details", error.get("detail"))
+    listed = words if isinstance(words, list) else [words]
+    kind = error.get("type")
+    return kind if isinstance(kind, str) else None, tuple(word for word in listed if isinstance(word, str))

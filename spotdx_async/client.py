@@ -1,0 +1,185 @@
+"""SpotClient: opens and closes, wires the road, hands out the nouns."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from spotdx_async._pipeline.auth import Auth, TokenSource
+from spotdx_async._pipeline.limiter import GcraLimiter
+from spotdx_async._pipeline.messages import Response
+from spotdx_async._pipeline.operation import unlisted_request
+from spotdx_async._pipeline.road import Road
+from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.transport import Transport
+from spotdx_async._version import __version__
+from spotdx_async.config import (
+    CallOptions,
+    Limiter,
+    RateLimit,
+    RetryPolicy,
+    Stats,
+    check_base_url,
+    check_count,
+    token_from_environment,
+)
+from spotdx_async.errors import ConfigError
+from spotdx_async.resources.kits import Kits
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import aiohttp
+
+__all__ = ["SpotClient"]
+
+_TEN_MIB = 10 * 1024 * 1024
+
+
+class SpotClient:
+    """A client of the Spot API; one for each process and token, shared by all its tasks.
+
+    It may be made outside a loop, and used in one running loop at a time; connections are made with the first call.
+    Close it with ``async with`` or ``await close()``.
+
+    Args:
+        token: the API key, or a plain or async function that returns it. A function is asked once, and once more for
+            all waiting calls together when the server answers 401. None: the environment's ``SPOTDX_TOKEN``.
+        base_url: None: the environment's ``SPOTDX_BASE_URL``, else the production server. https; http on loopback only.
+        timeout_s: one attempt, from connection to last byte, in seconds; waits before it do not count.
+        deadline_s: the whole call with all its waits and attempts, in seconds; None: no bound.
+        retry: when and how often to repeat.
+        rate_limit: a ``RateLimit``, or any object with the ``Limiter`` protocol; None: no fixed limit.
+        max_wait_s: the longest wait for the rate limit or a server's Retry-After, in seconds; None: no bound.
+        concurrency: calls in flight at once. More than about 200 costs twice the CPU a call, since the garbage
+            collector walks over all that is in flight.
+        max_body_bytes: the longest answer that is read, decompressed.
+        session: a session of the caller's, never closed by the client. Its own limits, proxies and cookies hold.
+
+    Raises:
+        ConfigError: a setting is wrong; the message does not show a token.
+    """
+
+    def __init__(
+        self,
+        token: str | TokenSource | None = None,
+        *,
+        base_url: str | None = None,
+        timeout_s: float = 30.0,
+        deadline_s: float | None = None,
+        retry: RetryPolicy | None = None,
+        rate_limit: RateLimit | Limiter | None = None,
+        max_wait_s: float | None = None,
+        concurrency: int = 64,
+        max_body_bytes: int = _TEN_MIB,
+        session: "aiohttp.ClientSession | None" = None,
+    ) -> None:
+        options = CallOptions(
+            timeout_s=timeout_s,
+            deadline_s=deadline_s,
+            retry=RetryPolicy() if retry is None else retry,
+            max_wait_s=max_wait_s,
+        )
+        self._base_url = check_base_url(base_url)
+        road = Road(
+            auth=Auth(token_from_environment() if token is None else token),
+            transport=Transport(
+                self._base_url,
+                max_body_bytes=check_count("max_body_bytes", max_body_bytes),
+                user_agent=f"spotdx-async/{__version__}",
+                session=session,
+            ),
+            limiter=_limiter(rate_limit),
+            concurrency=check_count("concurrency", concurrency),
+        )
+        self._runner = Runner(road, options)
+        self._is_owner = True
+
+    def __repr__(self) -> str:
+        return f"<SpotClient of {self._base_url}>"
+
+    async def __aenter__(self) -> "Self":
+        """Give the client itself; nothing is opened before the first call."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, and end what is under way: as not sent, or as unknown where a request was sent.
+
+        A second close does nothing, and neither does closing a view made by ``with_options``: who opens, closes.
+        """
+        if self._is_owner:
+            await self._runner.road.close()
+
+    def with_options(self, **options: Any) -> "SpotClient":
+        """Give a view on the same connections, limits and budget whose calls have other options.
+
+        Args:
+            **options: any of ``timeout_s``, ``deadline_s``, ``retry`` and ``max_wait_s``.
+
+        Raises:
+            ConfigError: another name, or a value out of range.
+        """
+        unknown = options.keys() - {"timeout_s", "deadline_s", "retry", "max_wait_s"}
+        if unknown:
+            raise ConfigError(
+                f"with_options takes timeout_s, deadline_s, retry and max_wait_s, not {', '.join(sorted(unknown))}"
+            )
+        view = object.__new__(type(self))
+        view._base_url = self._base_url
+        view._runner = Runner(self._runner.road, evolve(self._runner.options, **options))
+        view._is_owner = False
+        return view
+
+    @property
+    def stats(self) -> Stats:
+        """A snapshot of the counts of this client and all its views."""
+        return self._runner.road.stats()
+
+    @cached_property
+    def kits(self) -> Kits:
+        """Kits: their metadata, their state, their list and their types."""
+        return Kits(self._runner)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        query: Mapping[str, Any] | None = None,
+        replay_safe: bool = False,
+    ) -> Response:
+        """Call an endpoint that the SDK does not know, on the same road: limits, token, repeats, redaction.
+
+        Args:
+            method: in capitals, such as ``POST``.
+            path: from the first slash on, ids percent-encoded, without a query.
+            json: the body; None for none.
+            query: parameters; None values are left out.
+            replay_safe: whether executing it twice leaves the same state as once; GET, HEAD and OPTIONS always are.
+                Without it, a failure after sending is an OutcomeUnknownError, and nothing is repeated that may have
+                been executed.
+
+        Raises:
+            InvalidInputError: an argument is wrong; nothing was sent.
+            SpotError: any other, as its tree says.
+        """
+        return await self._runner.fetch(unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe))
+
+
+def _limiter(rate_limit: RateLimit | Limiter | None) -> GcraLimiter | Limiter:
+    if rate_limit is None or isinstance(rate_limit, RateLimit):
+        return GcraLimiter(rate_limit)
+    if isinstance(rate_limit, Limiter):
+        return rate_limit
+    raise ConfigError(
+        f"rate_limit must be RateLimit(rate) or an object with acquire() and pause(), not {type(rate_limit).__name__}"
+    )

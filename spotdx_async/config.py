@@ -1,0 +1,233 @@
+"""Settings with units, validated where they are made; from the arguments or the environment."""
+
+import ipaddress
+import math
+import os
+from typing import Protocol, runtime_checkable
+from urllib.parse import SplitResult, urlsplit
+
+from attrs import Attribute, field, frozen
+from attrs.validators import optional
+
+from spotdx_async.errors import ConfigError, SpotError
+
+__all__ = [
+    "PRODUCTION_URL",
+    "CallOptions",
+    "Limiter",
+    "RateLimit",
+    "RetryPolicy",
+    "Stats",
+    "check_base_url",
+    "check_count",
+    "check_token",
+    "token_from_environment",
+]
+
+PRODUCTION_URL = "https://app.spotdx.com"
+_FIRST_VISIBLE, _LAST_VISIBLE = 0x21, 0x7E
+
+
+@runtime_checkable
+class Limiter(Protocol):
+    """Anything that hands out places in time; several clients may share one."""
+
+    async def acquire(self) -> None:
+        """Return when the next request may go: first come, first served. A cancelled wait gives its slot back."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody through for this long, counted from now."""
+        ...
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _positive(_instance: object, attribute: "Attribute[float]", value: object) -> None:
+    if not _is_number(value) or value <= 0:  # type: ignore[operator]  # _is_number says that it is one
+        raise ConfigError(f"{attribute.name} must be a number above 0")
+
+
+def _not_negative(_instance: object, attribute: "Attribute[float]", value: object) -> None:
+    if not _is_number(value) or value < 0:  # type: ignore[operator]  # _is_number says that it is one
+        raise ConfigError(f"{attribute.name} must be a number of at least 0")
+
+
+def check_count(name: str, value: object, *, error: type[SpotError] = ConfigError) -> int:
+    """Give a whole number of at least 1 back.
+
+    Raises:
+        SpotError: it is something else; the kind given as ``error``.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise error(f"{name} must be a whole number of at least 1")
+    return value
+
+
+def _count(_instance: object, attribute: "Attribute[int]", value: object) -> None:
+    check_count(attribute.name, value)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """When and how often a call is repeated; waits are drawn evenly between 0 and the bound (full jitter).
+
+    Raises:
+        ConfigError: a number out of range.
+    """
+
+    max_attempts: int = field(default=4, validator=_count)
+    """Requests for one call, the first included; 1 switches repeating off."""
+    base_s: float = field(default=0.05, validator=_not_negative)
+    """The bound of the first wait, in seconds; it doubles with each further one."""
+    throttle_base_s: float = field(default=1.0, validator=_not_negative)
+    """The same after a 429 that names no time."""
+    cap_s: float = field(default=20.0, validator=_not_negative)
+    """The bound never grows over this. A server's Retry-After is honoured in full all the same."""
+    budget: bool = True
+    """Whether repeats are paid from the client's retry budget, which keeps an outage from being amplified."""
+
+
+@frozen
+class RateLimit:
+    """A fixed limit, kept in this process: at most ``rate`` calls in ``per_s`` seconds.
+
+    In any window of W seconds at most ``rate * W / per_s + burst`` requests go out.
+
+    Raises:
+        ConfigError: a number out of range.
+    """
+
+    rate: float = field(validator=_positive)
+    """Calls in ``per_s`` seconds."""
+    per_s: float = field(default=1.0, validator=_positive)
+    """The period of ``rate``, in seconds."""
+    burst: float | None = field(default=None)
+    """Calls that may go at once after a quiet time, 1 or more; None: a tenth of a second's worth, 1 to 10."""
+
+    @burst.validator
+    def _check_burst(self, _attribute: object, value: object) -> None:
+        if value is not None and (not _is_number(value) or value < 1):  # type: ignore[operator]  # a number, as checked
+            raise ConfigError("burst must be a number of at least 1, or None")
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two calls at the full rate."""
+        return self.per_s / self.rate
+
+    @property
+    def burst_size(self) -> float:
+        """The burst in force."""
+        return self.burst if self.burst is not None else max(1.0, min(10.0, 1 / self.interval_s / 10))
+
+
+@frozen(kw_only=True)
+class CallOptions:
+    """What ``with_options`` may change: settings that matter to single calls."""
+
+    timeout_s: float = field(default=30.0, validator=_positive)
+    """One attempt, from connection to last byte, in seconds."""
+    deadline_s: float | None = field(default=None, validator=optional(_positive))
+    """The whole call with all its waits and attempts, in seconds; None: no bound."""
+    retry: RetryPolicy = field(factory=RetryPolicy)
+    """When and how often to repeat."""
+    max_wait_s: float | None = field(default=None, validator=optional(_not_negative))
+    """The longest wait for the rate limit or for a server's Retry-After, in seconds; None: no bound."""
+
+    @retry.validator
+    def _check_retry(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, RetryPolicy):
+            raise ConfigError("retry must be a RetryPolicy; RetryPolicy(max_attempts=1) switches repeating off")
+
+
+@frozen(kw_only=True)
+class Stats:
+    """A snapshot of what a client has done and is doing."""
+
+    calls: int
+    """Calls begun."""
+    attempts: int
+    """Requests begun."""
+    retries: int
+    """Requests beyond the first of their call."""
+    throttled: int
+    """Answers that said that calls come too fast (429)."""
+    in_flight: int
+    """Requests on their way now."""
+    waiting: int
+    """Calls that wait now: for a place, for the rate limit, for a token or before a repeat."""
+    retry_budget: float
+    """Repeats that the budget would pay for now."""
+    rate: float | None
+    """Calls a second that the limiter allows now; None: no fixed limit, or one that does not say."""
+
+
+def check_token(token: object) -> str:
+    """Give a usable token back.
+
+    Raises:
+        ConfigError: it is no string, empty, or holds a character that a header cannot carry. The message does not
+            show it.
+    """
+    if not isinstance(token, str):
+        raise ConfigError(f"the token must be a string, not {type(token).__name__}")
+    if not token:
+        raise ConfigError("the token is empty: pass token= or set SPOTDX_TOKEN")
+    if any(not _FIRST_VISIBLE <= ord(char) <= _LAST_VISIBLE for char in token):
+        raise ConfigError("the token holds a space, a control or a non-ASCII character: was it copied whole?")
+    return token
+
+
+def token_from_environment() -> str:
+    """The token in ``SPOTDX_TOKEN``.
+
+    Raises:
+        ConfigError: there is none, or it is no usable token.
+    """
+    token = os.environ.get("SPOTDX_TOKEN")
+    if token is None:
+        raise ConfigError("no token: pass token= or set the environment variable SPOTDX_TOKEN")
+    return check_token(token)
+
+
+def check_base_url(base_url: str | None) -> str:
+    """The server's address without a slash at its end; from ``SPOTDX_BASE_URL`` or production where None is given.
+
+    Raises:
+        ConfigError: it is no https URL (http only on a loopback host), or carries a user, a query or a fragment. The
+            message does not show it.
+    """
+    if base_url is None:
+        base_url = os.environ.get("SPOTDX_BASE_URL") or PRODUCTION_URL
+    if not isinstance(base_url, str):
+        raise ConfigError(f"base_url must be a string, not {type(base_url).__name__}")
+    if any(not _FIRST_VISIBLE <= ord(char) <= _LAST_VISIBLE for char in base_url):
+        raise ConfigError("base_url holds a space, a control or a non-ASCII character")
+    parts = _split(base_url)
+    if parts is None or not parts.hostname or parts.scheme not in {"https", "http"}:
+        raise ConfigError(f"base_url must look like {PRODUCTION_URL}")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ConfigError("base_url must use https: http would show the token and patient data to the network")
+    if "@" in parts.netloc or "?" in base_url or "#" in base_url:
+        raise ConfigError("base_url must carry no user, password, query or fragment")
+    return base_url.rstrip("/")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read only to have it checked
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

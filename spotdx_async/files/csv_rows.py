@@ -1,0 +1,225 @@
+"""CSV to rows: a header, then ``kit_id`` and a column for each metadata key, or ``kit_id`` and ``metadata`` as JSON.
+
+A quote that is not closed as it should be makes its row bad, up to the end of the line on which that quote opens, and
+reading goes on with the next line. By the letter of CSV the rest of the file would belong to that one cell; a quote
+too many is far likelier than a cell of many lines, so the rows below are read as the rows that they look like. Lines
+that were the rest of such a cell are then ragged or name no kit: they are reported, never lost and never joined.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from attrs import field, frozen
+
+from spotdx_async.files.json_rows import decode_text, parse_object
+from spotdx_async.files.lines import Line, LineBuffer
+from spotdx_async.files.rows import BadRow, Row, RowFault, check_kit_id
+
+__all__ = ["CsvRows"]
+
+_CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n]*)'
+# RFC 4180: a cell is quoted as a whole, or holds no quote. The csv module also takes `5" screen`; it is refused here,
+# since nobody can tell such a quote from one that was meant to open or close a cell.
+_WELL_QUOTED = re.compile(rf"{_CELL}(?:,{_CELL})*[\r\n]*")
+_CLOSED_CELL = re.compile(r'(?:"[^"]*(?:""[^"]*)*"|(?!")[^,\r\n]*)(?=[,\r\n]|$)')
+
+
+class CsvRows:
+    """The header, then the rows that can be read from what is buffered so far."""
+
+    preamble: bytes = b""
+    """What must stand before rows that are written again: the header as it came."""
+
+    def __init__(self, lines: LineBuffer) -> None:
+        self._lines = lines
+        self._names: list[str] = []
+        self._rows_read = 0
+
+    def read_header(self) -> bool:
+        """Read the header; False when more must be fed first.
+
+        Raises:
+            RowFault: there is no usable header, so that nothing can be said about any row.
+        """
+        record = self._next_record()
+        if record is None and self._lines.at_end:
+            raise RowFault("the file is empty: its first line must be a header with kit_id")
+        if record is None:
+            return False
+        try:
+            self._names = _header(record.checked_cells())
+        except RowFault as fault:
+            raise RowFault(f"the header on line {record.line} cannot be used: {fault}") from None
+        self.preamble = record.source or b""
+        return True
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Give the rows whose last line is buffered; call again after feeding more."""
+        while (record := self._next_record()) is not None:
+            self._rows_read += 1
+            yield self._row(record)
+
+    def _row(self, record: "_Record") -> Row | BadRow:
+        try:
+            kit_id, metadata = self._update(record.checked_cells())
+        except RowFault as fault:
+            return BadRow(self._rows_read, record.line, str(fault), record.source)
+        return Row(self._rows_read, record.line, kit_id, metadata, record.source or b"")
+
+    def _update(self, cells: list[str]) -> tuple[str, dict[str, Any]]:
+        if len(cells) != len(self._names):
+            raise RowFault(f"the row has {_cells(len(cells))}, the header {len(self._names)}")
+        by_name = dict(zip(self._names, cells, strict=True))
+        kit_id = by_name.pop("kit_id")
+        check_kit_id(kit_id)
+        if "metadata" not in by_name:
+            return kit_id, {name: cell for name, cell in by_name.items() if cell}
+        if not by_name["metadata"].strip():
+            raise RowFault("the metadata is empty: write {} to set no keys")
+        return kit_id, parse_object(by_name["metadata"], "the metadata")
+
+    def _next_record(self) -> "_Record | None":
+        """Read the lines of the next row, skipping blank lines; None when more must be fed first, or at the end."""
+        while True:
+            taken = _Taken(self._lines)
+            try:
+                cells = next(csv.reader(taken, strict=True), None)
+            except _MoreNeeded:
+                self._lines.put_back(taken.lines)
+                return None
+            except (csv.Error, _LineTooLong) as error:
+                return self._broken_record(taken, error)
+            if cells is None:
+                return None
+            if cells:
+                return _Record(taken.lines, cells=cells)
+
+    def _broken_record(self, taken: "_Taken", error: Exception) -> "_Record":
+        """Cut the bad row off after the line on which the trouble began, and give back the lines below."""
+        if taken.lines[0].data is None:
+            return _Record(taken.lines, fault="the line is too long")
+        opened = taken.line_at(_broken_cell(taken.text()))
+        lines, below = taken.lines[: opened + 1], taken.lines[opened + 1 :]
+        self._lines.put_back(below)
+        if taken.is_at_end:
+            return _Record(lines, fault=f"a quote opens on line {lines[-1].number} and is never closed")
+        return _Record(lines, fault=_broken_reason(lines[-1], below, str(error)))
+
+
+@frozen
+class _Record:
+    """The lines of one row, with its cells or with what is wrong."""
+
+    lines: list[Line]
+    cells: list[str] = field(factory=list)
+    fault: str | None = None
+
+    @property
+    def line(self) -> int:
+        return self.lines[0].number
+
+    @property
+    def source(self) -> bytes | None:
+        parts = [line.data for line in self.lines]
+        return None if None in parts else b"".join(part for part in parts if part is not None)
+
+    def checked_cells(self) -> list[str]:
+        if self.fault is not None:
+            raise RowFault(self.fault)
+        text = decode_text(self.source or b"")
+        if '"' in text and not _WELL_QUOTED.fullmatch(text):
+            raise RowFault("a quote stands inside a cell that is not quoted: quote the cell and double that quote")
+        return self.cells
+
+
+class _Taken:
+    """The lines that the csv module takes for one row, so that they can be given back."""
+
+    def __init__(self, buffer: LineBuffer) -> None:
+        self._buffer = buffer
+        self.lines: list[Line] = []
+        self.is_at_end = False
+
+    def __iter__(self) -> "_Taken":
+        return self
+
+    def __next__(self) -> str:
+        line = self._buffer.take()
+        if line is None and not self._buffer.at_end:
+            raise _MoreNeeded
+        if line is None:
+            self.is_at_end = True
+            raise StopIteration
+        self.lines.append(line)
+        if line.data is None:
+            raise _LineTooLong("too long")
+        return _lenient_line(line)
+
+    def text(self) -> str:
+        return "".join(map(_lenient_line, self.lines))
+
+    def line_at(self, position: int) -> int:
+        """Which of the lines, counted from 0, holds that character of the text."""
+        ends = accumulate(len(_lenient_line(line)) for line in self.lines)
+        return next((index for index, end in enumerate(ends) if position < end), len(self.lines) - 1)
+
+
+class _MoreNeeded(Exception):  # noqa: N818 - a signal inside this module
+    """The row may go on in what has not been read yet."""
+
+
+class _LineTooLong(Exception):  # noqa: N818 - a signal inside this module
+    """A line of the row was longer than any line may be."""
+
+
+def _lenient_line(line: Line) -> str:
+    """Read bytes that may not be UTF-8, to find where the row ends; ``checked_cells`` judges them afterwards."""
+    return (line.data or b"").decode("utf-8", "surrogateescape")
+
+
+def _header(names: list[str]) -> list[str]:
+    """Check column names; no reason shows one, since the first row of a file without a header is patient data."""
+    for column, name in enumerate(names, start=1):
+        if not name.strip():
+            raise RowFault(f"column {column} has no name")
+        if name != name.strip():
+            raise RowFault(f"the name of column {column} has blanks around it")
+        if name in names[: column - 1]:
+            raise RowFault(f"column {column} has the name of column {names.index(name) + 1}")
+    if "kit_id" not in names:
+        raise RowFault("no column is named kit_id (cells are separated by commas)")
+    if len(names) == 1:
+        raise RowFault("beside kit_id there must be columns for the metadata")
+    if "metadata" in names and len(names) > 2:  # noqa: PLR2004 - kit_id and metadata
+        raise RowFault("beside kit_id and metadata no other column may stand")
+    return names
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
+
+
+def _broken_cell(text: str) -> int:
+    """Find where the first cell begins that is not closed as it should be; the end of the text where there is none."""
+    position = 0
+    while (closed := _CLOSED_CELL.match(text, position)) is not None and closed.end() < len(text):
+        position = closed.end() + 1
+    return position
+
+
+def _broken_reason(line: Line, below: list[Line], error: str) -> str:
+    """Say why the csv module gave up, from its own words (it has no other sign) and the lines that it took."""
+    longest = f"{csv.field_size_limit():,} characters"
+    is_too_long = error.startswith(("field larger", "too long"))
+    if not below and is_too_long:
+        return f"a cell is longer than {longest}"
+    if not below and error.startswith("new-line"):
+        return f"a carriage return stands in a cell of line {line.number} that is not quoted"
+    if not below:
+        return f"text follows a closing quote on line {line.number}: double the quotes inside a cell"
+    if is_too_long:
+        return f"a quote opens on line {line.number} and is not closed within {longest}"
+    return f"a quote opens on line {line.number} and the next one, on line {below[-1].number}, does not close its cell"

@@ -1,0 +1,113 @@
+"""JSON Lines to rows: one object ``{"kit_id": …, "metadata": {…}}`` a line; blank lines are skipped."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from spotdx_async.files.lines import Line, LineBuffer
+from spotdx_async.files.rows import BadRow, Row, RowFault, check_kit_id
+
+__all__ = ["JsonRows", "decode_text", "parse_object"]
+
+_KEYS = {"kit_id", "metadata"}
+
+
+class JsonRows:
+    """The rows that can be read from what is buffered so far."""
+
+    preamble = b""
+    """What must stand before rows that are written again."""
+
+    def __init__(self, lines: LineBuffer) -> None:
+        self._lines = lines
+        self._rows_read = 0
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Give the rows whose last line is buffered; call again after feeding more."""
+        while (line := self._lines.take()) is not None:
+            if line.data is None or line.data.strip():
+                self._rows_read += 1
+                yield self._row(line)
+
+    def _row(self, line: Line) -> Row | BadRow:
+        if line.data is None:
+            return BadRow(self._rows_read, line.number, "the line is too long", None)
+        try:
+            kit_id, metadata = _update(parse_object(decode_text(line.data), "the row"))
+        except RowFault as fault:
+            return BadRow(self._rows_read, line.number, str(fault), line.data)
+        return Row(self._rows_read, line.number, kit_id, metadata, line.data)
+
+
+def decode_text(data: bytes) -> str:
+    """Read UTF-8.
+
+    Raises:
+        RowFault: it is not UTF-8, or holds a NUL byte.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise RowFault("the text is not UTF-8") from None
+    if "\0" in text:
+        raise RowFault("the text holds a NUL byte")
+    return text
+
+
+def parse_object(text: str, what: str) -> dict[str, Any]:
+    """Read one JSON object, integers exact; ``what`` names it in the reason.
+
+    Raises:
+        RowFault: it is no JSON, no object, names a key twice, or holds a number that JSON or a float cannot hold.
+    """
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        reason = f"{what} is broken JSON ({error.msg}, character {error.pos + 1})"
+    except ValueError:
+        reason = f"{what} holds a number with too many digits"
+    except RecursionError:
+        reason = f"{what} is nested too deeply"
+    else:
+        if isinstance(value, dict):
+            return value
+        reason = f"{what} is not a JSON object"
+    # Raised out here: the decoder's error holds the whole text, and must not even be the context.
+    raise RowFault(reason)
+
+
+def _update(value: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    for key in ("kit_id", "metadata"):
+        if key not in value:
+            raise RowFault(f"the key {key} is missing")
+    if value.keys() != _KEYS:
+        raise RowFault("the row has keys beside kit_id and metadata")
+    kit_id, metadata = value["kit_id"], value["metadata"]
+    if not isinstance(kit_id, str):
+        raise RowFault("the kit_id is not a string")
+    if not isinstance(metadata, dict):
+        raise RowFault("the metadata is not a JSON object")
+    check_kit_id(kit_id)
+    return kit_id, metadata
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise RowFault("an object names a key twice")
+    return value
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise RowFault("a number is too large")
+    return number
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise RowFault("NaN and Infinity are not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)

@@ -1,0 +1,57 @@
+"""What reading gives: one item for each data row of a file, good or bad."""
+
+from typing import Any, Literal, TypeAlias
+
+from attrs import field, frozen
+
+__all__ = ["BadRow", "Format", "Row", "RowFault", "check_kit_id"]
+
+Format: TypeAlias = Literal["csv", "jsonl"]
+
+
+class RowFault(Exception):  # noqa: N818 - a word used inside this folder only; it never escapes
+    """A row cannot be read; its text is the reason, made of no value of the row."""
+
+
+@frozen
+class Row:
+    """A data row that could be read."""
+
+    number: int
+    """The row as a person would count it: 1 is the first data row; a CSV header and blank lines do not count."""
+    line: int
+    """The line of the file on which the row begins; 1 is the first."""
+    kit_id: str = field(repr=False)
+    """As it stands in the row: never empty, and without blanks around it."""
+    metadata: dict[str, Any] = field(repr=False)
+    """What to set; from CSV columns all values are strings, and an empty cell has left its key out."""
+    source: bytes = field(repr=False)
+    """The row exactly as it came, with its line end where it had one."""
+
+
+@frozen
+class BadRow:
+    """A data row that could not be read, and why."""
+
+    number: int
+    """As in ``Row``: bad rows count too."""
+    line: int
+    """As in ``Row``."""
+    reason: str
+    """What is wrong, in words that show no value of the row."""
+    source: bytes | None = field(repr=False)
+    """The row exactly as it came; None where it was too long to be kept."""
+
+
+def check_kit_id(kit_id: str) -> None:
+    """Refuse an id that a person must look at; the server's own rules for ids are not checked here.
+
+    Raises:
+        RowFault: it is empty, or has blanks around it, which are never cut off by guess.
+    """
+    if not kit_id:
+        raise RowFault("the kit_id is empty")
+    if not kit_id.strip():
+        raise RowFault("the kit_id is blank")
+    if kit_id != kit_id.strip():
+        raise RowFault("the kit_id has blanks around it")

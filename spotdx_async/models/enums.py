@@ -1,0 +1,61 @@
+"""The values that the contract lists. A value beyond them is kept as the plain text that came.
+
+The guides name a few more statuses (``pending``, ``rejected``, …): those stay text, and compare like the members here.
+"""
+
+from enum import StrEnum
+
+__all__ = ["Carrier", "KitStatus", "SampleStatus", "SampleType", "Sex"]
+
+
+class KitStatus(StrEnum):
+    """Where a kit is on its way to the customer."""
+
+    PREPARING = "preparing"
+    IN_TRANSIT = "in_transit"
+    DELIVERED = "delivered"
+    DELIVERY_EXCEPTION = "delivery_exception"
+    REGISTERED = "registered"
+    CANCELED = "canceled"
+
+
+class SampleStatus(StrEnum):
+    """Where a sample is on its way to the laboratory, and through it."""
+
+    AWAITING_COLLECTION = "awaiting_collection"
+    COLLECTION_EXCEPTION = "collection_exception"
+    DELIVERY_EXCEPTION = "delivery_exception"
+    DELIVERED = "delivered"
+    IN_TRANSIT = "in_transit"
+    RECEIVED = "received"
+    RESULTED = "resulted"
+    PARTIALLY_RESULTED = "partially_resulted"
+    EXTRA_QUALITY_CHECKS = "extra_quality_checks"
+    CANCELED = "canceled"
+
+
+class SampleType(StrEnum):
+    """What the sample is collected on or in."""
+
+    ADX100 = "adx100"
+    ADX100_2 = "adx100_2"
+    ADX100_4 = "adx100_4"
+    WHATMAN903_10 = "whatman903_10"
+    DRY_TRANSPORT_SWAB = "dry_transport_swab"
+    HEMASPOT_HF = "hemaspot_hf"
+    SALIVA_3 = "saliva_3"
+
+
+class Carrier(StrEnum):
+    """Who carries a parcel."""
+
+    FEDEX = "fedex"
+    UPS = "ups"
+    USPS = "usps"
+
+
+class Sex(StrEnum):
+    """A patient's sex, in the vendor's letters."""
+
+    M = "M"
+    F = "F"

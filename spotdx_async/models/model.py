@@ -1,0 +1,41 @@
+"""What every model has: fields that the SDK does not know, a way out that loses nothing, a text without patient data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from .privacy import hidden, phi_fields
+
+__all__ = ["Model"]
+
+_EMPTY: tuple[Any, ...] = (None, (), {})
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Model:
+    """The root of all models. Each field may be left out, so that tests can build what they need.
+
+    A missing or null field is its default: None, or ``()`` for a list.
+    """
+
+    extra: Mapping[str, Any] = hidden(factory=dict, hash=False)
+    """Fields that came and that the SDK does not know, as they came; empty for a model of your own making."""
+
+    _as_came: Mapping[str, Any] | None = hidden(eq=False)
+    """The JSON form of values that it cannot be told from: null or missing, ``[]`` or null, ``"20"`` or 20.
+
+    Kept so that ``dumps`` writes what came. ``...`` stands for a property that was missing although its field has a
+    value. Leave it out when you build a model.
+    """
+
+    def __repr__(self) -> str:
+        """Show what is no patient data, and ``<hidden>`` where there is some."""
+        phi = phi_fields(type(self))
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        del values["_as_came"]
+        filled = {name: value for name, value in values.items() if value not in _EMPTY}
+        shown = [f"{name}={value!r}" for name, value in filled.items() if name not in phi]
+        if len(shown) < len(filled):
+            shown.append("<hidden>")
+        return f"{type(self).__name__}({', '.join(shown)})"

@@ -1,0 +1,60 @@
+"""For the tests of your own code: a fake Spot API on loopback, faults to play on it, and a clock that jumps.
+
+With pytest and pytest-asyncio the fixtures ``fake_spot`` and ``spot_client`` are there once the package is installed.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spotdx_async.testing import faults
+    from spotdx_async.testing.fake_clock import VirtualTimeLoop, run_virtual
+    from spotdx_async.testing.fake_kits import FakeKit, Kits
+    from spotdx_async.testing.fault_plan import FaultPlan
+    from spotdx_async.testing.faults import Fault, HttpDateAhead
+    from spotdx_async.testing.harness import FakeSpot
+    from spotdx_async.testing.records import ReceivedRequest
+    from spotdx_async.testing.server import SpotServer
+    from spotdx_async.testing.world import LedgerEntry
+
+__all__ = [
+    "FakeKit",
+    "FakeSpot",
+    "Fault",
+    "FaultPlan",
+    "HttpDateAhead",
+    "Kits",
+    "LedgerEntry",
+    "ReceivedRequest",
+    "SpotServer",
+    "VirtualTimeLoop",
+    "faults",
+    "run_virtual",
+]
+
+_HOMES = {
+    "FakeKit": "fake_kits",
+    "FakeSpot": "harness",
+    "Fault": "faults",
+    "FaultPlan": "fault_plan",
+    "HttpDateAhead": "faults",
+    "Kits": "fake_kits",
+    "LedgerEntry": "world",
+    "ReceivedRequest": "records",
+    "SpotServer": "server",
+    "VirtualTimeLoop": "fake_clock",
+    "run_virtual": "fake_clock",
+}
+
+
+# Imported when first used: pytest imports this package in every run of its users, by the plugin beside it.
+def __getattr__(name: str) -> Any:
+    if name == "faults":
+        return import_module(f"{__name__}.faults")
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,80 @@
+"""What the fake sends: a status, headers and bytes, with the JSON and the error bodies written by hand.
+
+It shares nothing with the SDK's codec on purpose: a fake that did would agree with its mistakes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+__all__ = ["Answer", "ErrorForm", "error_answer", "json_answer", "page_answer"]
+
+ErrorForm = Literal["openapi", "guide"]
+
+_SERVER_ERRORS = 500
+_ERROR_TYPES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    429: "rate_limit_exceeded",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """One answer, before it is put on the wire."""
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_cut: bool = False
+    """Whether the connection closes after half of the body that Content-Length promises."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is a 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - the bounds of HTTP's success class
+
+    def cut_short(self) -> bytes:
+        """Write it out by hand, with half of the body and the Content-Length of the whole."""
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        lines += [f"Content-Type: {self.content_type}", f"Content-Length: {max(1, len(self.body))}", "", ""]
+        return "\r\n".join(lines).encode() + self.body[: len(self.body) // 2]
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status}, {len(self.body)} bytes>"
+
+
+def json_answer(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    """Answer with a JSON value in UTF-8."""
+    return Answer(status, json.dumps(value, ensure_ascii=False).encode(), headers=headers or {})
+
+
+def error_answer(
+    status: int, detail: str, form: ErrorForm = "openapi", headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Answer with an error body in one of the two documented forms.
+
+    Source: the contract's "Known disagreements": the OpenAPI document has ``status`` and one ``detail``, the guide
+        ``code`` and a list of ``details``, and they name the 5xx type differently.
+    """
+    if form == "guide":
+        error = {"code": status, "type": _error_type(status, "server_error"), "details": [detail]}
+    else:
+        error = {"status": status, "type": _error_type(status, "internal_server_error"), "detail": detail}
+    return json_answer(status, {"error": error}, headers)
+
+
+def page_answer(status: int, title: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Answer with an HTML page, as a proxy in front of the API does."""
+    page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+    return Answer(status, page.encode(), "text/html; charset=utf-8", headers or {})
+
+
+def _error_type(status: int, of_the_server: str) -> str:
+    return of_the_server if status >= _SERVER_ERRORS else _ERROR_TYPES.get(status, "bad_request")

@@ -1,0 +1,122 @@
+"""Virtual time: an event loop that jumps to its next timer instead of waiting for it; real sockets still work.
+
+An hour of back-off takes a test no time, and its length can be asserted exactly. Knows nothing but asyncio.
+"""
+
+import asyncio
+import contextlib
+import selectors
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+__all__ = ["VirtualTimeLoop", "run_virtual"]
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """A loop whose ``time()`` starts at 0 and moves only by jumps to the next timer.
+
+    Before a jump it looks at its sockets for ``grace_s`` of real time, so that what travels over loopback to another
+    task of the same loop arrives first. It never jumps while a job of ``run_in_executor`` (or ``asyncio.to_thread``)
+    is pending, or inside ``standing_still()``. Other threads and processes are not known to it.
+
+    Args:
+        grace_s: real seconds to look for traffic before each jump.
+        patience_s: real seconds to wait, where time stands still or there is no timer, until it raises RuntimeError.
+    """
+
+    def __init__(self, *, grace_s: float = 0.001, patience_s: float = 30.0) -> None:
+        self._jumps = _JumpingSelector(grace_s, patience_s)
+        super().__init__(self._jumps)
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self._jumps.now_s
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let time stand still until left: for work that another thread or process does for this loop."""
+        self._jumps.holds += 1
+        try:
+            yield
+        finally:
+            self._jumps.holds -= 1
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]:
+        """Run ``func`` in a thread; time stands still until it is done or given up."""
+        future = super().run_in_executor(executor, func, *args)
+        self._jumps.holds += 1
+        future.add_done_callback(self._release)
+        return future
+
+    async def shutdown_default_executor(self, *timeout: Any) -> None:
+        """Wait for the threads in real time: Python gives them a time limit, which must not be jumped to."""
+        with self.standing_still():
+            await super().shutdown_default_executor(*timeout)
+
+    def _release(self, _: asyncio.Future[Any]) -> None:
+        self._jumps.holds -= 1
+
+
+def run_virtual(coroutine: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
+    """Run a coroutine on a ``VirtualTimeLoop`` and give its result, as ``asyncio.run`` does on a real one."""
+    with asyncio.Runner(debug=debug, loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(coroutine)
+
+
+class _JumpingSelector(selectors.BaseSelector):
+    """A selector that answers "nothing came in that time" without letting the time pass."""
+
+    def __init__(self, grace_s: float, patience_s: float) -> None:
+        self.now_s = 0.0
+        self.holds = 0
+        self._grace_s = grace_s
+        self._patience_s = patience_s
+        self._real = selectors.DefaultSelector()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        # 1. something is ready to run: look, do not wait
+        if timeout is not None and timeout <= 0:
+            return self._real.select(0)
+        # 2. only a socket or a thread can wake the loop, or time must stand still for a thread
+        if timeout is None or self.holds:
+            return self._wait()
+        # 3. a timer is next: traffic that is under way comes first
+        found = self._real.select(self._grace_s if self._has_sockets() else 0)
+        if not found:
+            self.now_s += timeout
+        return found
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        end = time.monotonic() + self._patience_s
+        while not (found := self._real.select(max(0.0, end - time.monotonic()))):
+            if time.monotonic() >= end:
+                raise RuntimeError(
+                    f"nothing happened for {self._patience_s:g} real seconds on a loop with virtual time: "
+                    + ("a thread that time stands still for is not done" if self.holds else "no timer and no traffic")
+                )
+        return found
+
+    def _has_sockets(self) -> bool:
+        return len(self._real.get_map()) > 1  # the first is the loop's own pipe
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._real.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._real.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._real.modify(fileobj, events, data)
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._real.get_map()
+
+    def close(self) -> None:
+        self._real.close()

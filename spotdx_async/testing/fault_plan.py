@@ -1,0 +1,150 @@
+"""Which fault plays on which request: the script of a test, or a seeded mixture. Pure; knows no network."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spotdx_async.testing.faults import DEFAULT_MIXTURE, Fault, named
+from spotdx_async.testing.routes import Call
+
+__all__ = ["FaultPlan", "PlannedFault"]
+
+
+@dataclass(slots=True)
+class PlannedFault:
+    """A fault with the requests that it is for."""
+
+    fault: Fault
+    times_left: int | None
+    """How often it will still play; None: always."""
+    kit_id: str | None = None
+    method: str | None = None
+    path: str | None = None
+    """A path as sent, or a template such as ``/api/v2/kits/{kit_id}/``."""
+    played: int = 0
+    """How often it has played."""
+
+    def matches(self, call: Call) -> bool:
+        """Whether it is for this request and not used up."""
+        return (
+            self.times_left != 0
+            and (self.kit_id is None or self.kit_id == call.kit_id)
+            and (self.method is None or self.method == call.method)
+            and (self.path is None or self.path in {call.path, call.template})
+        )
+
+    def play(self) -> Fault:
+        """Give the fault, and count."""
+        self.played += 1
+        if self.times_left is not None:
+            self.times_left -= 1
+        return self.fault
+
+
+class FaultPlan:
+    """The faults to come; the first added that matches a request plays, then the random mixture has its turn.
+
+    Attributes:
+        played: how often each fault has played, by name.
+    """
+
+    def __init__(self) -> None:
+        self.played: Counter[str] = Counter()
+        self._planned: list[PlannedFault] = []
+        self._rate = 0.0
+        self._kinds: tuple[Fault, ...] = ()
+        self._dice = random.Random()
+
+    def add(
+        self,
+        fault: Fault | str,
+        *,
+        times: int | None = 1,
+        kit_id: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
+    ) -> PlannedFault:
+        """Plan a fault.
+
+        Args:
+            fault: made by a function of ``spotdx_async.testing.faults``, or a short name such as ``"503"``.
+            times: how often it plays; None: always.
+            kit_id: only for requests of this kit.
+            method: only for this method.
+            path: only for this path, as sent (without the query) or as a template such as ``/api/v2/kits/{kit_id}/``.
+
+        Returns:
+            The plan's entry: its ``played`` says how often it has played.
+
+        Raises:
+            ValueError: the name is unknown, or an argument is out of range; the message says what is allowed.
+        """
+        _check_times(times)
+        if path is not None and not path.startswith("/"):
+            raise ValueError("path must start with '/'")
+        planned = PlannedFault(_made(fault), times, kit_id, method.upper() if method else None, path)
+        self._planned.append(planned)
+        return planned
+
+    def random(self, rate: float, *, seed: int, kinds: Iterable[Fault | str] | None = None) -> None:
+        """Play a mixture on that share of all requests, the same one for the same seed; it replaces an earlier one.
+
+        Args:
+            rate: 0 to 1.
+            seed: the start of the sequence. It follows the requests as they arrive, so that calls made side by side
+                may share the faults out differently from run to run.
+            kinds: what is played, all as often; one named twice plays twice as often. None: every trouble that costs
+                no waiting.
+
+        Raises:
+            ValueError: the rate is out of range, there are no kinds, or a name is unknown.
+        """
+        if not 0 <= rate <= 1:
+            raise ValueError("rate must be between 0 and 1")
+        made = tuple(_made(kind) for kind in (DEFAULT_MIXTURE if kinds is None else kinds))
+        if not made:
+            raise ValueError("kinds must name at least one fault")
+        self._rate, self._kinds, self._dice = rate, made, random.Random(seed)
+
+    def clear(self) -> None:
+        """Plan nothing any more, neither script nor mixture; ``played`` stays."""
+        self._planned.clear()
+        self._rate = 0.0
+
+    def pick(self, call: Call) -> Fault | None:
+        """Give the fault that plays on this request, and count it; None for none."""
+        fault = self._scripted(call) or self._rolled()
+        if fault is not None:
+            self.played[fault.name] += 1
+        return fault
+
+    def _scripted(self, call: Call) -> Fault | None:
+        for planned in self._planned:
+            if planned.matches(call):
+                fault = planned.play()
+                if planned.times_left == 0:
+                    self._planned.remove(planned)
+                return fault
+        return None
+
+    def _rolled(self) -> Fault | None:
+        if self._rate and self._dice.random() < self._rate:
+            return self._dice.choice(self._kinds)
+        return None
+
+    def __repr__(self) -> str:
+        return f"<FaultPlan: {len(self._planned)} planned, a share of {self._rate:g} at random>"
+
+
+def _made(fault: Fault | str) -> Fault:
+    if isinstance(fault, Fault):
+        return fault
+    if isinstance(fault, str):
+        return named(fault)
+    raise ValueError(f"a fault is a Fault or a short name, not {type(fault).__name__}")
+
+
+def _check_times(times: object) -> None:
+    if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
+        raise ValueError("times must be a whole number from 1, or None for always")

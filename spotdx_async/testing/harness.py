@@ -1,0 +1,33 @@
+"""The fake server together with clients of it: what tests and demonstrations use."""
+
+from typing import TYPE_CHECKING, Any
+
+from spotdx_async.testing.server import SpotServer
+
+if TYPE_CHECKING:
+    from spotdx_async import SpotClient
+
+__all__ = ["FakeSpot"]
+
+
+class FakeSpot(SpotServer):
+    """A Spot API on loopback that also makes clients of itself; it takes what ``SpotServer`` takes.
+
+    async with FakeSpot() as fake:
+        spot = fake.client()
+        await spot.kits.update_metadata("SPOT123456", {"cohort": "A"})
+        assert fake.kits["SPOT123456"].metadata == {"cohort": "A"}
+    """
+
+    def client(self, **options: Any) -> "SpotClient":
+        """Make a client of this server, closed when the fake is closed.
+
+        Args:
+            options: what ``SpotClient`` takes; ``token`` and ``base_url`` are this server's where they are not given.
+        """
+        # Here, not above: the other modules of the fake must not need the SDK.
+        from spotdx_async import SpotClient  # noqa: PLC0415
+
+        client = SpotClient(**{"token": self.token, "base_url": self.url, **options})
+        self._closing.push_async_callback(client.close)
+        return client

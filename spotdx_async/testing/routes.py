@@ -1,0 +1,100 @@
+"""Rows of method and path template, and which row a request belongs to; slashes count."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote
+
+from spotdx_async.testing.answers import Answer
+
+__all__ = ["NOT_JSON", "Call", "Route", "RouteTable"]
+
+
+class _NotJson:
+    """The type of ``NOT_JSON``."""
+
+    def __repr__(self) -> str:
+        return "NOT_JSON"
+
+
+NOT_JSON: Final = _NotJson()
+"""What ``Call.body`` holds where the text that came is no JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation that the fake plays."""
+
+    method: str
+    template: str
+    """The path with its slashes exactly as the contract has them; ``{name}`` stands for one segment."""
+    handler: Callable[[Any, "Call"], Answer]
+    """Takes the fake's world and the call, changes the world, answers."""
+    query: tuple[str, ...] = ()
+    """The query parameters that the operation knows."""
+    segments: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "segments", tuple(self.template.split("/")))
+
+    def match(self, segments: list[str]) -> dict[str, str] | None:
+        """Give the placeholders' values, decoded, where the path is of this row; None where it is not."""
+        params = {}
+        for ours, theirs in zip(self.segments, segments, strict=True):
+            if ours.startswith("{"):
+                if not theirs:
+                    return None
+                params[ours[1:-1]] = unquote(theirs)
+            elif ours != theirs:
+                return None
+        return params
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as the rules see it; ``repr`` leaves out what may name a patient."""
+
+    method: str
+    path: str = field(repr=False)
+    """As sent, percent-encoded, without the query."""
+    route: Route | None = None
+    """None where the method and path are of no row."""
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The last value of each parameter, decoded."""
+    body: Any = field(default=None, repr=False)
+    """The parsed JSON; None for an empty body, ``NOT_JSON`` for what is no JSON."""
+    index: int = 0
+    """The place of the request among all that arrived."""
+
+    @property
+    def template(self) -> str | None:
+        """The path template, None for an unknown path."""
+        return self.route.template if self.route else None
+
+    @property
+    def kit_id(self) -> str | None:
+        """The kit that the path names, if it names one."""
+        return self.params.get("kit_id")
+
+
+class RouteTable:
+    """Finds the row of a request by method, number of segments, then the segments themselves."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes = tuple(routes)
+        self._by_shape: dict[tuple[str, int], list[Route]] = {}
+        for route in self._routes:
+            self._by_shape.setdefault((route.method, len(route.segments)), []).append(route)
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    def find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
+        """Give the row and the placeholders' values; None and nothing where no row has exactly these slashes."""
+        segments = path.split("/")
+        for route in self._by_shape.get((method, len(segments)), ()):
+            params = route.match(segments)
+            if params is not None:
+                return route, params
+        return None, {}

@@ -1,0 +1,275 @@
+"""The fake's face on loopback: a real HTTP server; the only module here that knows aiohttp."""
+
+import asyncio
+import ipaddress
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+from aiohttp import web
+
+from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
+from spotdx_async.testing.fake_kits import Kits
+from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.fault_plan import FaultPlan
+from spotdx_async.testing.faults import Fault
+from spotdx_async.testing.pacing import Bucket
+from spotdx_async.testing.records import ReceivedRequest, RequestLog
+from spotdx_async.testing.routes import Call
+from spotdx_async.testing.world import LedgerEntry
+
+__all__ = ["SpotServer"]
+
+_BACKLOG = 4096
+_LONGEST_GOODBYE_S = 0.5
+
+
+class SpotServer:
+    """A Spot API on loopback, with state, scripted faults, and a record of every request.
+
+    Use it as an async context manager, or with ``start`` and ``close``. It may be stopped and started again, on the
+    same port and with the same state, to play an outage.
+
+    Attributes:
+        faults: the plan of faults: ``faults.add("503", times=2)``.
+        state: the kits, tokens and ledger behind the face.
+        latency_s: seconds that every request waits before anything else happens to it.
+        peak_in_flight: the most requests that were in flight at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str = "test-token",  # noqa: S107 - the fake's token is no secret
+        kits: Iterable[str] | int | None = None,
+        latency_s: float = 0.0,
+        rate_limit: float | None = None,
+        burst: int | None = None,
+        faults: FaultPlan | None = None,
+        error_form: ErrorForm = "openapi",
+        keep_requests: bool = True,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Prepare a server; ``start`` opens it.
+
+        Args:
+            token: the one token that is accepted.
+            kits: ids of the kits to start with, or how many to make up; None: the documented example and two others.
+            latency_s: seconds that every request waits before anything else happens to it.
+            rate_limit: requests per second; those above it get a 429 with Retry-After in whole seconds.
+            burst: how many may come at once; one second's worth where it is not given.
+            faults: a plan made before.
+            error_form: which of the two documented error bodies is sent: ``"openapi"`` or ``"guide"``.
+            keep_requests: whether to keep ``requests`` and ``ledger``; without them, ``counts`` alone, a long run
+                takes no memory.
+            host: a loopback address.
+            port: a port; 0: any that is free.
+
+        Raises:
+            ValueError: an argument is out of range; a host that is not loopback among them.
+        """
+        if latency_s < 0:
+            raise ValueError("latency_s must be 0 or more")
+        self.state = SpotState(kits=kits, tokens=[token], error_form=error_form, keep_ledger=keep_requests)
+        self.faults = FaultPlan() if faults is None else faults
+        self.latency_s = latency_s
+        self.peak_in_flight = 0
+        self._token = token
+        self._host = _loopback(host)
+        self._port = port
+        self._log = RequestLog(keep=keep_requests)
+        self._bucket = None if rate_limit is None else Bucket(rate_limit, burst)
+        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._closing = AsyncExitStack()
+        self._runner: web.ServerRunner | None = None
+        self._closed: asyncio.Event | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end.
+
+        Raises:
+            RuntimeError: the server has never been started with port 0.
+        """
+        if not self._port:
+            raise RuntimeError("the fake server has no address before it is started: use `async with`, or start()")
+        return f"http://[{self._host}]:{self._port}" if ":" in self._host else f"http://{self._host}:{self._port}"
+
+    @property
+    def token(self) -> str:
+        """The token to use; setting it rotates it: the old one is refused from then on."""
+        return self._token
+
+    @token.setter
+    def token(self, token: str) -> None:
+        self.state.tokens.discard(self._token)
+        self.state.tokens.add(token)
+        self._token = token
+
+    @property
+    def accepted_tokens(self) -> set[str]:
+        """All tokens that are accepted now; may be changed."""
+        return self.state.tokens
+
+    @property
+    def kits(self) -> Kits:
+        """The kits by id."""
+        return self.state.kits
+
+    @property
+    def ledger(self) -> list[LedgerEntry]:
+        """Every executed metadata update, in order."""
+        return self.state.ledger
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """A record of every request that arrived, in order; a copy, as things stand now."""
+        return self._log.records
+
+    @property
+    def executed(self) -> list[ReceivedRequest]:
+        """The requests that were carried out: that read or changed the state."""
+        return [request for request in self._log.records if request.executed]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many requests: ``"requests"``, ``"executed"``, ``"faults"``, ``"dropped"``, and by status ``"200"``."""
+        return self._log.counts
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being worked on."""
+        return len(self._in_flight)
+
+    async def start(self) -> None:
+        """Listen; return once connections are taken.
+
+        Raises:
+            OSError: the port is in use.
+            RuntimeError: it is started already.
+        """
+        if self._runner is not None:
+            raise RuntimeError("the fake server is started already")
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_LONGEST_GOODBYE_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._port = runner.addresses[0][1]
+        self._runner = runner
+        self._closed = asyncio.Event()
+
+    async def stop(self) -> None:
+        """Stop listening and cut every connection, requests in flight too; state and records stay. May be repeated."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            for task in self._in_flight:
+                task.cancel()
+            await runner.cleanup()
+        if self._closed is not None:
+            self._closed.set()
+
+    async def close(self) -> None:
+        """Close what was made to close with it, then stop. May be repeated."""
+        try:
+            await self._closing.aclose()
+        finally:
+            await self.stop()
+
+    async def wait_stopped(self) -> None:
+        """Wait until it is stopped: what a server in the foreground does."""
+        if self._closed is not None:
+            await self._closed.wait()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.content.read()
+        loop = asyncio.get_running_loop()
+        index = self._log.next_index
+        call = self.state.read(request.method, request.raw_path, body, index=index)
+        self._log.arrived(call, at_s=loop.time(), headers=request.headers, connection=_port_of(request))
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker: a handler runs in a task
+        self._in_flight.add(task)
+        self.peak_in_flight = max(self.peak_in_flight, len(self._in_flight))
+        answer = None
+        try:
+            answer = await self._answer(call, request.headers.get("Authorization"))
+        finally:
+            self._in_flight.discard(task)
+            self._log.ended(index, None if answer is None else answer.status, at_s=loop.time())
+        return _send(request, answer)
+
+    async def _answer(self, call: Call, authorization: str | None) -> Answer | None:
+        """Give what is to be sent: None to drop the connection."""
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
+        # In front of the faults, so that a refused request never uses up one that a test has planned.
+        if self._bucket is not None and (wait_s := self._bucket.take(asyncio.get_running_loop().time())):
+            detail = "Request was throttled"
+            return error_answer(429, detail, self.state.error_form, {"Retry-After": str(wait_s)})
+        fault = self.faults.pick(call)
+        if fault is None:
+            return self._execute(call, authorization)
+        self._log.struck(call.index, fault.name)
+        return await self._play(fault, call, authorization)
+
+    async def _play(self, fault: Fault, call: Call, authorization: str | None) -> Answer | None:
+        if fault.wait_before_s:
+            await asyncio.sleep(fault.wait_before_s)
+        answer = self._execute(call, authorization) if fault.executes else None
+        if fault.wait_after_s:
+            await asyncio.sleep(fault.wait_after_s)
+        return fault.reshape(answer)
+
+    def _execute(self, call: Call, authorization: str | None) -> Answer:
+        answer = self.state.execute(call, authorization)
+        if answer.is_success:
+            self._log.executed(call.index)
+        return answer
+
+    def __repr__(self) -> str:
+        where = "stopped" if self._runner is None else self.url
+        return f"<{type(self).__name__} {where}: {len(self.kits)} kits, {self.counts['requests']} requests>"
+
+
+def _loopback(host: str) -> str:
+    if host == "localhost":
+        return "127.0.0.1"  # one address, so that port 0 means one port
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError("host must be a loopback address, such as 127.0.0.1: the fake has no business on a network")
+    return host
+
+
+def _port_of(request: web.BaseRequest) -> int:
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return int(peer[1]) if peer else 0
+
+
+def _send(request: web.BaseRequest, answer: Answer | None) -> web.StreamResponse:
+    transport = request.transport
+    if answer is None and transport is not None:
+        transport.abort()
+    if answer is not None and answer.is_cut and transport is not None:
+        # By hand, since aiohttp would not promise more than it sends.
+        transport.write(answer.cut_short())
+        transport.close()
+    if answer is None or answer.is_cut:
+        return web.Response()  # goes nowhere: the connection is closing
+    response = web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
+    if answer.content_type is not None:
+        response.headers["Content-Type"] = answer.content_type
+    return response

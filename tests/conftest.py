@@ -1,0 +1,38 @@
+"""What every test may use: the package's own plugin, virtual time, and a mock of aiohttp."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from unittest.mock import Mock
+
+import pytest
+from aiohttp import ClientResponse
+from aioresponses import aioresponses
+
+from spotdx_async.testing import VirtualTimeLoop
+
+pytest_plugins = ["spotdx_async.testing.plugin"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "virtual_time: run the test on a loop that jumps from timer to timer")
+
+
+# Here and not in the plugin: wherever this hook exists, pytest-asyncio takes every test's loop from it.
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,  # noqa: ARG001 - pytest hands arguments over by their names
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual_time": VirtualTimeLoop}
+    return {"real_time": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def aioresponses_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
+    """Mock aiohttp's requests; aioresponses 0.7.9 does not give the argument that aiohttp 3.14 has added."""
+    shimmed = partial(ClientResponse, stream_writer=Mock(output_size=0))
+    monkeypatch.setattr("aioresponses.core.ClientResponse", shimmed)
+    with aioresponses() as mock:
+        yield mock

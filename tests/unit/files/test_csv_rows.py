@@ -1,0 +1,343 @@
+"""CSV in: each fault, the numbering, and that no row is swallowed by a quote."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files import BadRow, Row, RowFile, open_rows
+from spotdx_async.files.lines import MAX_LINE_BYTES
+
+HEADER = b"kit_id,cohort,note\n"
+
+
+class Pieces(io.RawIOBase):
+    """A stream that gives its data in pieces of one size, as a pipe may."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        super().__init__()
+        self._data = io.BytesIO(data)
+        self._size = size
+
+    def read(self, size: int = -1) -> bytes:
+        return self._data.read(min(size, self._size))
+
+    def fileno(self) -> int:
+        raise OSError("a stream of the test has no number")
+
+
+def reading(data: bytes, piece: int = 1 << 20) -> list[Row | BadRow]:
+    return list(RowFile(Pieces(data, piece), name="the input", row_format="csv"))  # type: ignore[arg-type]
+
+
+def only(data: bytes) -> Row | BadRow:
+    (row,) = reading(data)
+    return row
+
+
+def bad(row: bytes, header: bytes = HEADER) -> str:
+    """The reason of a bad row, which must not swallow the good row below it."""
+    first, second = reading(header + row + b"\nSPOT2,A,b\n")
+    assert isinstance(first, BadRow)
+    assert first.source == row + b"\n"
+    assert isinstance(second, Row)
+    return first.reason
+
+
+def header_fault(data: bytes) -> str:
+    with pytest.raises(InvalidInputError) as caught:
+        reading(data)
+    return str(caught.value)
+
+
+def test_each_column_beside_kit_id_is_a_metadata_key() -> None:
+    assert only(HEADER + b"SPOT1,A,x y\n") == Row(1, 2, "SPOT1", {"cohort": "A", "note": "x y"}, b"SPOT1,A,x y\n")
+
+
+def test_the_kit_id_column_may_stand_anywhere() -> None:
+    row = only(b"cohort,kit_id\nA,SPOT1\n")
+    assert isinstance(row, Row)
+    assert (row.kit_id, row.metadata) == ("SPOT1", {"cohort": "A"})
+
+
+def test_an_empty_cell_leaves_its_key_out() -> None:
+    row = only(HEADER + b"SPOT1,,x\n")
+    assert isinstance(row, Row)
+    assert row.metadata == {"note": "x"}
+
+
+def test_values_stay_the_strings_that_they_are() -> None:
+    row = only(HEADER + b"SPOT1,007, 1.50 \n")
+    assert isinstance(row, Row)
+    assert row.metadata == {"cohort": "007", "note": " 1.50 "}
+
+
+def test_a_metadata_column_holds_json_with_exact_integers() -> None:
+    row = only(b'kit_id,metadata\nSPOT1,"{""n"": 123456789012345678901234567890, ""x"": [1.5, null]}"\n')
+    assert isinstance(row, Row)
+    assert row.metadata == {"n": 123456789012345678901234567890, "x": [1.5, None]}
+
+
+def test_blank_lines_are_skipped_and_the_line_is_told_beside_the_row() -> None:
+    rows = reading(HEADER + b"\nSPOT1,A,b\n\n\nSPOT2,A\n")
+    assert [(row.number, row.line, type(row)) for row in rows] == [(1, 3, Row), (2, 6, BadRow)]
+
+
+def test_a_quoted_cell_over_several_lines_is_one_row() -> None:
+    rows = reading(HEADER + b'SPOT1,A,"one\r\ntwo, ""2"""\nSPOT2,A,b\n')
+    assert isinstance(rows[0], Row)
+    assert rows[0].metadata["note"] == 'one\r\ntwo, "2"'
+    assert rows[0].source == b'SPOT1,A,"one\r\ntwo, ""2"""\n'
+    assert [(row.number, row.line) for row in rows] == [(1, 2), (2, 4)]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_every_line_end_is_understood(end: bytes) -> None:
+    rows = reading(end.join([b"kit_id,a", b"SPOT1,x", b"", b"SPOT2,y"]))
+    assert [(row.line, row.kit_id, row.source) for row in rows if isinstance(row, Row)] == [
+        (2, "SPOT1", b"SPOT1,x" + end),
+        (4, "SPOT2", b"SPOT2,y"),
+    ]
+
+
+def test_a_byte_order_mark_is_accepted_and_repeated_before_failed_rows() -> None:
+    file = RowFile(Pieces(b"\xef\xbb\xbfkit_id,a\nSPOT1,x\n", 99), name="x", row_format="csv")  # type: ignore[arg-type]
+    assert file.preamble == b"\xef\xbb\xbfkit_id,a\n"
+    assert [row.source for row in file] == [b"SPOT1,x\n"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"SPOT1,A", "the row has 2 cells, the header 3"),
+        (b"SPOT1", "the row has 1 cell, the header 3"),
+        (b"SPOT1,A,b,c", "the row has 4 cells, the header 3"),
+        (b",A,b", "the kit_id is empty"),
+        (b"  ,A,b", "the kit_id is blank"),
+        (b" SPOT1,A,b", "the kit_id has blanks around it"),
+        ("SPOT1\u00a0,A,b".encode(), "the kit_id has blanks around it"),
+        (b"SPOT1,A,caf\xe9", "the text is not UTF-8"),
+        (b"SPOT1,A,\xed\xa0\x80", "the text is not UTF-8"),
+        (b"SPOT1,A,b\0c", "the text holds a NUL byte"),
+        (b'SPOT1,A,5" screen', "a quote stands inside a cell that is not quoted"),
+        (b'SPOT1, "A, B"', "a quote stands inside a cell that is not quoted"),
+        (b'SPOT1,"A"x,b', "text follows a closing quote on line 2"),
+        (b'SPOT1,"A" ,b', "text follows a closing quote on line 2"),
+        (b"SPOT1,A," + b"x" * 131_073, "a cell is longer than 131,072 characters"),
+        (b'SPOT1,A,"' + b"x" * 131_073 + b'"', "a cell is longer than 131,072 characters"),
+    ],
+)
+def test_a_bad_row_is_reported_and_the_next_one_still_goes(row: bytes, reason: str) -> None:
+    assert bad(row).startswith(reason)
+
+
+def test_a_stray_carriage_return_does_not_cut_a_row_in_two() -> None:
+    assert bad(b"SPOT1,A,b\rSPOT9,A,b") == "a carriage return stands in a cell of line 2 that is not quoted"
+
+
+def test_a_carriage_return_in_a_quoted_cell_is_part_of_it() -> None:
+    row = only(HEADER + b'SPOT1,A,"b\rc"\n')
+    assert isinstance(row, Row)
+    assert row.metadata["note"] == "b\rc"
+
+
+def test_carriage_returns_in_quoted_cells_do_not_shift_the_line_of_a_broken_quote() -> None:
+    rows = reading(HEADER + b'SPOT1,"b\r\rc","d\nSPOT2,A,b\n')
+    assert [(type(row), row.line) for row in rows] == [(BadRow, 2), (Row, 3)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (b"", "the metadata is empty: write {} to set no keys"),
+        (b'"[1]"', "the metadata is not a JSON object"),
+        (b"{a}", "the metadata is broken JSON (Expecting property name enclosed in double quotes, character 2)"),
+        (b'"{""a"": NaN}"', "NaN and Infinity are not JSON"),
+        (b'"{""a"": 1, ""a"": 2}"', "an object names a key twice"),
+    ],
+)
+def test_a_metadata_cell_must_be_a_json_object(cell: bytes, reason: str) -> None:
+    rows = reading(b"kit_id,metadata\nSPOT1," + cell + b"\nSPOT2,{}\n")
+    assert isinstance(rows[0], BadRow)
+    assert rows[0].reason == reason
+    assert isinstance(rows[1], Row)
+    assert rows[1].metadata == {}
+
+
+def test_a_line_beyond_all_bounds_is_reported_and_not_kept() -> None:
+    first, second = reading(HEADER + b"SPOT1,A," + b"x" * MAX_LINE_BYTES + b"\nSPOT2,A,b\n")
+    assert first == BadRow(1, 2, "the line is too long", None)
+    assert isinstance(second, Row)
+    assert second.line == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"\n\n", "the file is empty: its first line must be a header with kit_id"),
+        (b"kit,a\nSPOT1,x\n", "the header on line 1 cannot be used: no column is named kit_id"),
+        (b"kit_id;a\nSPOT1;x\n", "no column is named kit_id (cells are separated by commas)"),
+        (b"kit_id,a,b,a\n", "column 4 has the name of column 2"),
+        (b"kit_id,kit_id\n", "column 2 has the name of column 1"),
+        (b"kit_id,a,\n", "column 3 has no name"),
+        (b"\nkit_id, a\n", "the header on line 2 cannot be used: the name of column 2 has blanks around it"),
+        (b"kit_id\nSPOT1\n", "beside kit_id there must be columns for the metadata"),
+        (b"kit_id,metadata,a\n", "beside kit_id and metadata no other column may stand"),
+        (b"kit_id,caf\xe9\n", "the text is not UTF-8"),
+        (b"kit_id,a\0\n", "the text holds a NUL byte"),
+        (b'kit_id,"a\nSPOT1,x\n', "a quote opens on line 1 and is never closed"),
+        (b'kit_id,a"b\n', "a quote stands inside a cell"),
+        (b"kit_id," + b"x" * MAX_LINE_BYTES + b"\n", "the line is too long"),
+    ],
+)
+def test_an_unusable_header_refuses_the_whole_file(data: bytes, reason: str) -> None:
+    assert reason in header_fault(data)
+
+
+def test_a_header_fault_shows_no_cell_since_it_may_be_a_patients() -> None:
+    assert "Alice" not in header_fault(b"SPOT1,Alice Smith\nSPOT2,Bob\n")
+
+
+def test_a_header_alone_is_a_file_of_no_rows() -> None:
+    assert reading(b"kit_id,a") == []
+
+
+def summary(data: bytes) -> list[tuple[int, int, str]]:
+    """Number, line, and the kit or the reason of each row."""
+    return [(row.number, row.line, row.kit_id if isinstance(row, Row) else row.reason) for row in reading(data)]
+
+
+def test_a_quote_never_closed_makes_its_own_row_bad_and_swallows_no_other() -> None:
+    assert summary(HEADER + b'SPOT1,A,b\nSPOT2,"A,b\nSPOT3,A,b\nSPOT4,A,b\n') == [
+        (1, 2, "SPOT1"),
+        (2, 3, "a quote opens on line 3 and is never closed"),
+        (3, 4, "SPOT3"),
+        (4, 5, "SPOT4"),
+    ]
+
+
+def test_a_quote_never_closed_in_the_last_row_is_reported() -> None:
+    assert summary(HEADER + b'SPOT1,A,"b')[-1] == (1, 2, "a quote opens on line 2 and is never closed")
+
+
+def test_a_stray_quote_does_not_pair_with_the_quote_of_a_later_row() -> None:
+    assert summary(HEADER + b'SPOT1,"A,b\nSPOT2,A,b\nSPOT3,"A",b\nSPOT4,A,b\n') == [
+        (1, 2, "a quote opens on line 2 and the next one, on line 4, does not close its cell"),
+        (2, 3, "SPOT2"),
+        (3, 4, "SPOT3"),
+        (4, 5, "SPOT4"),
+    ]
+
+
+def test_lines_of_a_cell_that_was_closed_are_not_read_as_rows_when_a_later_quote_is_broken() -> None:
+    rows = reading(HEADER + b'SPOT1,"line one\nSPOT9,A,b\n",SPOT8,"x\nSPOT2,A,b\n')
+    assert [(type(row), row.line) for row in rows] == [(BadRow, 2), (Row, 5)]
+    assert rows[0].source == b'SPOT1,"line one\nSPOT9,A,b\n",SPOT8,"x\n'
+
+
+def test_a_quote_open_for_too_long_is_not_searched_to_the_end_of_the_file() -> None:
+    rows = reading(HEADER + b'SPOT1,"A,b\n' + b"SPOT2,A,b\n" * 20_000 + b'"')
+    assert isinstance(rows[0], BadRow)
+    assert rows[0].reason == "a quote opens on line 2 and is not closed within 131,072 characters"
+    assert sum(isinstance(row, Row) for row in rows) == 20_000
+
+
+def test_a_line_beyond_all_bounds_inside_an_open_quote_is_its_own_bad_row() -> None:
+    rows = reading(HEADER + b'SPOT1,"A,b\n' + b"x" * (MAX_LINE_BYTES + 1) + b"\nSPOT2,A,b\n")
+    assert [(row.number, row.line, type(row)) for row in rows] == [(1, 2, BadRow), (2, 3, BadRow), (3, 4, Row)]
+
+
+def test_a_long_cell_of_many_lines_that_is_closed_is_one_bad_row() -> None:
+    rows = reading(HEADER + b'SPOT1,A,"' + b"one line\n" * 15_000 + b'"\nSPOT2,A,b\n')
+    # The quote is not followed beyond the longest cell, so each line of this one is accounted for by itself.
+    assert isinstance(rows[0], BadRow)
+    assert [row.kit_id for row in rows if isinstance(row, Row)] == ["SPOT2"]
+    assert b"".join(row.source or b"" for row in rows).count(b"one line\n") == 15_000
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7])
+def test_how_the_input_is_cut_into_pieces_changes_nothing(piece: int) -> None:
+    data = b'kit_id,a\r\n\r\nSPOT1,"x\r\n""y"""\r\nSPOT2,"z\rSPOT3,\xff\nSPOT4,caf\xc3\xa9'
+    assert reading(data, piece) == reading(data)
+    assert b"".join(row.source or b"" for row in reading(data)) == data.split(b"\r\n\r\n")[1]
+
+
+def test_repr_shows_neither_kit_nor_metadata() -> None:
+    good, broken = reading(HEADER + b"SPOT1,Alice,x\nSPOT2,Alice\n")
+    assert not {"SPOT", "Alice"} & set(repr(good).replace("'", " ").split())
+    assert "Alice" not in repr(broken)
+
+
+def test_reading_is_lazy_and_keeps_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "kits.csv"
+    path.write_bytes(b"kit_id,a\n" + b"SPOT1,x\n" * 400_000)
+    with open_rows(path) as file:
+        first = next(iter(file))
+        assert first.number == 1
+        assert file.bytes_read < 300_000
+        assert file.size == path.stat().st_size
+        assert sum(1 for _ in file) == 399_999
+        assert file.bytes_read == file.size
+
+
+# Before Python 3.13 the standard library's writer leaves a lone carriage return unquoted, and cannot read it back.
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
+NAMES = CELLS.filter(
+    lambda name: name and name == name.strip() and name not in {"kit_id", "metadata"} and "\n" not in name
+)
+IDS = CELLS.filter(lambda kit_id: kit_id and kit_id == kit_id.strip())
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
+    names = draw(st.lists(NAMES, unique=True, min_size=1, max_size=4))
+    row = st.tuples(IDS, *[CELLS for _ in names]).map(list)
+    return ["kit_id", *names], draw(st.lists(row, max_size=6))
+
+
+@given(
+    table=tables(),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
+@example(table=(["kit_id", "a"], [["x", '",\r\n"']]), end="\r", quoting=csv.QUOTE_MINIMAL)
+def test_what_the_standard_library_writes_reads_back_equal(
+    table: tuple[list[str], list[list[str]]], end: str, quoting: int
+) -> None:
+    names, rows = table
+    text = io.StringIO()
+    csv.writer(text, lineterminator=end, quoting=quoting).writerows([names, *rows])  # type: ignore[arg-type]
+    data = text.getvalue().encode()
+    got = reading(data, 5)
+    assert [(row.kit_id, row.metadata) for row in got if isinstance(row, Row)] == [
+        (kit_id, {name: cell for name, cell in zip(names[1:], cells, strict=True) if cell}) for kit_id, *cells in rows
+    ]
+    assert data.endswith(b"".join(row.source or b"" for row in got))
+
+
+@given(st.binary(max_size=60), st.integers(1, 9))
+@example(b'a,"\n"\n', 1)
+@example(b'"\n",a\n"', 1)
+def test_no_byte_of_any_input_vanishes_except_blank_lines(data: bytes, piece: int) -> None:
+    got = reading(b"kit_id,a\n" + data, piece)
+    kept = b"".join(row.source or b"" for row in got)
+    assert kept.replace(b"\n", b"").replace(b"\r", b"") == data.replace(b"\n", b"").replace(b"\r", b"")
+    assert [row.number for row in got] == list(range(1, len(got) + 1))
+    assert [row.line for row in got] == sorted({row.line for row in got})
+
+
+@given(st.text(st.sampled_from('a,"\n'), max_size=40))
+def test_every_line_of_quotes_gone_wrong_is_read_within_its_own_row(text: str) -> None:
+    got = reading(b"kit_id,a\n" + text.encode())
+    assert "".join((row.source or b"").decode() for row in got).replace("\n", "") == text.replace("\n", "")
+
+
+def test_the_longest_cell_of_the_process_is_left_alone() -> None:
+    before = csv.field_size_limit()
+    reading(HEADER + b"SPOT1,A," + b"x" * 200_000)
+    assert csv.field_size_limit() == before
