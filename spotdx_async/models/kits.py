@@ -7,7 +7,7 @@ import attrs
 from .enums import Carrier, KitStatus, SampleStatus, SampleType
 from .model import Model
 from .people import Registrant
-from .privacy import hidden
+from .privacy import PHI
 from .reports import Report
 
 __all__ = ["Kit", "KitEvent", "KitSummary", "Sample", "SampleEvent", "Shipment"]
@@ -51,7 +51,7 @@ class Shipment(Model):
     Assumed: nothing.
     """
 
-    tracking_number: str | None = hidden()
+    tracking_number: str | None = attrs.field(default=None, **PHI)
     """The carrier's number, which leads to an address; null until there is one."""
 
     carrier: Carrier | str | None = None
@@ -84,7 +84,7 @@ class Sample(Model):
     shipments: tuple[Shipment, ...] = ()
     """Its parcels to the laboratory."""
 
-    panels: tuple[str, ...] = hidden(default=())
+    panels: tuple[str, ...] = attrs.field(default=(), **PHI)
     """Codes of the tests to be made, agreed with the vendor; they can tell what a person is tested for."""
 
     reports: tuple[Report | None, ...] = ()

@@ -1,11 +1,11 @@
-"""What every model has: fields that the SDK does not know, a way out that loses nothing, a text without patient data."""
+"""What every model has: unknown fields, a way out that loses nothing, a text without patient data."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from .privacy import hidden, phi_fields
+from .privacy import PHI, phi_fields
 
 __all__ = ["Model"]
 
@@ -19,10 +19,10 @@ class Model:
     A missing or null field is its default: None, or ``()`` for a list.
     """
 
-    extra: Mapping[str, Any] = hidden(factory=dict, hash=False)
+    extra: Mapping[str, Any] = attrs.field(factory=dict, hash=False, **PHI)
     """Fields that came and that the SDK does not know, as they came; empty for a model of your own making."""
 
-    _as_came: Mapping[str, Any] | None = hidden(eq=False)
+    _as_came: Mapping[str, Any] | None = attrs.field(default=None, eq=False, **PHI)
     """The JSON form of values that it cannot be told from: null or missing, ``[]`` or null, ``"20"`` or 20.
 
     Kept so that ``dumps`` writes what came. ``...`` stands for a property that was missing although its field has a

@@ -6,7 +6,7 @@ import attrs
 
 from .enums import Sex
 from .model import Model
-from .privacy import hidden
+from .privacy import PHI
 
 __all__ = ["Registrant"]
 
@@ -19,23 +19,23 @@ class Registrant(Model):
     Assumed: null until somebody registers the kit; the document does not say so.
     """
 
-    patient_id: str | None = hidden()
+    patient_id: str | None = attrs.field(default=None, **PHI)
     """The vendor's identifier of the patient, a UUID."""
 
-    first_name: str | None = hidden()
+    first_name: str | None = attrs.field(default=None, **PHI)
     """The given name."""
 
-    last_name: str | None = hidden()
+    last_name: str | None = attrs.field(default=None, **PHI)
     """The family name."""
 
-    date_of_birth: date | None = hidden()
+    date_of_birth: date | None = attrs.field(default=None, **PHI)
     """The day of birth."""
 
-    sex: Sex | str | None = hidden()
+    sex: Sex | str | None = attrs.field(default=None, **PHI)
     """``M`` or ``F``; another value is kept as it came."""
 
-    email: str | None = hidden()
+    email: str | None = attrs.field(default=None, **PHI)
     """The e-mail address."""
 
-    phone: str | None = hidden()
+    phone: str | None = attrs.field(default=None, **PHI)
     """The telephone number, as the vendor writes it."""

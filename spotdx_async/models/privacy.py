@@ -1,23 +1,15 @@
-"""Which fields hold patient data: marked once, where the field stands, and read by every text that is made of a model."""
+"""Which fields hold patient data: marked once, where the field stands; every text made of a model reads the mark."""
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-__all__ = ["hidden", "phi_fields"]
+__all__ = ["PHI", "phi_fields"]
 
 _MARK = "phi"
 
-
-def hidden(**options: Any) -> Any:
-    """Mark a field as patient data: its value shows in no ``repr``, ``str`` or table.
-
-    Args:
-        **options: what ``attrs.field`` takes; the default is None where none is given.
-    """
-    if "factory" not in options:
-        options.setdefault("default", None)
-    return attrs.field(repr=False, metadata={_MARK: True}, **options)
+PHI: Final[dict[str, Any]] = {"repr": False, "metadata": {_MARK: True}}
+"""What ``attrs.field`` takes for a field with patient data: its value shows in no ``repr``, ``str`` or table."""
 
 
 def phi_fields(cls: type[attrs.AttrsInstance]) -> frozenset[str]:

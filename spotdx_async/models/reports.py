@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import attrs
 
 from .model import Model
-from .privacy import hidden
+from .privacy import PHI
 
 __all__ = [
     "GenotypeResult",
@@ -33,25 +33,25 @@ class QuantityResult(Model):
     result_type: Literal["quantity"] = "quantity"
     """What tells the kinds of result apart."""
 
-    name: str | None = hidden()
+    name: str | None = attrs.field(default=None, **PHI)
     """The biomarker that was analyzed."""
 
     time_collected: datetime | None = None
     """When the sample was taken."""
 
-    result: int | float | str | None = hidden()
+    result: int | float | str | None = attrs.field(default=None, **PHI)
     """The amount as it came: a number, or text such as ``"<10"`` below the detection limit; never converted."""
 
-    unit_of_measure: str | None = hidden()
+    unit_of_measure: str | None = attrs.field(default=None, **PHI)
     """The unit of the amount and of the range, such as ``mg/dL``."""
 
-    range_minimum: RangeLimit | None = hidden()
+    range_minimum: RangeLimit | None = attrs.field(default=None, **PHI)
     """The low end of the reference range."""
 
-    range_maximum: RangeLimit | None = hidden()
+    range_maximum: RangeLimit | None = attrs.field(default=None, **PHI)
     """The high end of the reference range."""
 
-    comments: str | None = hidden()
+    comments: str | None = attrs.field(default=None, **PHI)
     """What the laboratory adds in words."""
 
 
@@ -66,25 +66,25 @@ class ReactivityResult(Model):
     result_type: Literal["reactivity"] = "reactivity"
     """What tells the kinds of result apart."""
 
-    name: str | None = hidden()
+    name: str | None = attrs.field(default=None, **PHI)
     """The biomarker that was analyzed."""
 
     time_collected: datetime | None = None
     """When the sample was taken."""
 
-    result: str | None = hidden()
+    result: str | None = attrs.field(default=None, **PHI)
     """``positive`` or ``negative``."""
 
-    unit_of_measure: str | None = hidden()
+    unit_of_measure: str | None = attrs.field(default=None, **PHI)
     """Null in every example."""
 
-    range_minimum: RangeLimit | None = hidden()
+    range_minimum: RangeLimit | None = attrs.field(default=None, **PHI)
     """Null in every example."""
 
-    range_maximum: RangeLimit | None = hidden()
+    range_maximum: RangeLimit | None = attrs.field(default=None, **PHI)
     """Null in every example."""
 
-    comments: str | None = hidden()
+    comments: str | None = attrs.field(default=None, **PHI)
     """What the laboratory adds in words."""
 
 
@@ -99,25 +99,25 @@ class GenotypeResult(Model):
     result_type: Literal["genotype"] = "genotype"
     """What tells the kinds of result apart."""
 
-    name: str | None = hidden()
+    name: str | None = attrs.field(default=None, **PHI)
     """The place of the genome, such as ``rs1234567``."""
 
     time_collected: datetime | None = None
     """When the sample was taken."""
 
-    result: str | None = hidden()
+    result: str | None = attrs.field(default=None, **PHI)
     """Two letters of A, C, G, T."""
 
-    unit_of_measure: str | None = hidden()
+    unit_of_measure: str | None = attrs.field(default=None, **PHI)
     """Null in every example."""
 
-    range_minimum: RangeLimit | None = hidden()
+    range_minimum: RangeLimit | None = attrs.field(default=None, **PHI)
     """Null in every example."""
 
-    range_maximum: RangeLimit | None = hidden()
+    range_maximum: RangeLimit | None = attrs.field(default=None, **PHI)
     """Null in every example."""
 
-    comments: str | None = hidden()
+    comments: str | None = attrs.field(default=None, **PHI)
     """What the laboratory adds in words."""
 
 
@@ -132,25 +132,25 @@ class UnknownResult(Model):
     result_type: str | None = None
     """The vendor's word for the kind; None where it came as null or not at all."""
 
-    name: Any = hidden(hash=False)
+    name: Any = attrs.field(default=None, hash=False, **PHI)
     """As it came; in the known kinds the biomarker."""
 
-    time_collected: datetime | Any = hidden(hash=False)
+    time_collected: datetime | Any = attrs.field(default=None, hash=False, **PHI)
     """When the sample was taken; as it came where it is no readable time."""
 
-    result: Any = hidden(hash=False)
+    result: Any = attrs.field(default=None, hash=False, **PHI)
     """As it came."""
 
-    unit_of_measure: Any = hidden(hash=False)
+    unit_of_measure: Any = attrs.field(default=None, hash=False, **PHI)
     """As it came."""
 
-    range_minimum: Any = hidden(hash=False)
+    range_minimum: Any = attrs.field(default=None, hash=False, **PHI)
     """As it came: numeric text stays text here."""
 
-    range_maximum: Any = hidden(hash=False)
+    range_maximum: Any = attrs.field(default=None, hash=False, **PHI)
     """As it came: numeric text stays text here."""
 
-    comments: Any = hidden(hash=False)
+    comments: Any = attrs.field(default=None, hash=False, **PHI)
     """As it came."""
 
 
@@ -172,10 +172,10 @@ class Report(Model):
     results: tuple[Result, ...] = ()
     """The results, in the server's order."""
 
-    pdf: str | None = hidden()
+    pdf: str | None = attrs.field(default=None, **PHI)
     """Where the report lies as PDF."""
 
-    txt: str | None = hidden()
+    txt: str | None = attrs.field(default=None, **PHI)
     """Where the report lies as text."""
 
     date_collected: datetime | None = None

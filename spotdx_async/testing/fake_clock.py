@@ -5,6 +5,7 @@ An hour of back-off takes a test no time, and its length can be asserted exactly
 
 import asyncio
 import contextlib
+import math
 import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -12,6 +13,8 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 __all__ = ["VirtualTimeLoop", "run_virtual"]
+
+_RESOLUTION_S = time.get_clock_info("monotonic").resolution
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -90,8 +93,15 @@ class _JumpingSelector(selectors.BaseSelector):
         # 3. a timer is next: traffic that is under way comes first
         found = self._real.select(self._grace_s if self._has_sockets() else 0)
         if not found:
-            self.now_s += timeout
+            self._jump(timeout)
         return found
+
+    def _jump(self, seconds: float) -> None:
+        self.now_s += seconds
+        # asyncio fires the timers before now + resolution. After 52 days that sum is lost in the float, and a loop
+        # that stood exactly on its timer would look at it for ever.
+        if self.now_s + _RESOLUTION_S == self.now_s:
+            self.now_s = math.nextafter(self.now_s, math.inf)
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         end = time.monotonic() + self._patience_s

@@ -192,7 +192,10 @@ class SpotServer:
         await self.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.content.read()
+        try:
+            body = await request.content.read()
+        except ConnectionError:
+            return web.Response()  # goes nowhere: the client left in the middle of its request
         loop = asyncio.get_running_loop()
         index = self._log.next_index
         call = self.state.read(request.method, request.raw_path, body, index=index)

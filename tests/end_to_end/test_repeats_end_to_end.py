@@ -211,7 +211,7 @@ async def test_a_brownout_loses_almost_nothing_and_costs_little(fake_spot: FakeS
 
     failed = [end for end in ends if isinstance(end, BaseException)]
     assert len(failed) <= 2
-    assert fake_spot.counts["requests"] <= 2240
+    assert fake_spot.counts["requests"] <= 2000 + fake_spot.faults.played["503"]
 
 
 async def test_repeats_are_logged_without_ids(

@@ -1,4 +1,5 @@
 import asyncio
+import io
 import json
 import logging
 import socket
@@ -116,8 +117,9 @@ async def test_further_tokens_can_be_accepted(server: SpotServer) -> None:
 
 async def test_a_body_of_megabytes_is_taken(server: SpotServer, session: aiohttp.ClientSession) -> None:
     metadata = {"text": "x" * 3_000_000}
+    body = io.BytesIO(json.dumps({"metadata": metadata}).encode())
 
-    async with session.post(server.url + KIT_PATH, json={"metadata": metadata}) as response:
+    async with session.post(server.url + KIT_PATH, data=body) as response:
         assert response.status == 200
 
     assert server.kits["SPOT123456"].metadata == metadata

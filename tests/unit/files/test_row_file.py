@@ -1,0 +1,168 @@
+"""Opening an input: what it is taken for, and how it is refused."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files import Format, Row, RowFile, open_rows
+from spotdx_async.files.lines import LineBuffer
+
+CSV = b"kit_id,a\nSPOT1,x\n"
+JSONL = b'{"kit_id": "SPOT1", "metadata": {"a": "x"}}\n'
+
+
+def refusal(data: bytes, row_format: Format | None = None) -> str:
+    with pytest.raises(InvalidInputError) as caught:
+        RowFile(io.BytesIO(data), name="kits", row_format=row_format)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "data"), [("k.csv", CSV), ("k.CSV", CSV), ("k.jsonl", JSONL), ("k.ndjson", JSONL)])
+def test_the_suffix_tells_the_format(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with open_rows(tmp_path / name) as file:
+        (row,) = file
+    assert isinstance(row, Row)
+    assert row.metadata == {"a": "x"}
+    assert file.name == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (CSV, "csv"),
+        (JSONL, "jsonl"),
+        (b"\xef\xbb\xbf" + JSONL, "jsonl"),
+        (b"\n " + JSONL, "jsonl"),
+        (b"\n" + CSV, "csv"),
+    ],
+)
+def test_the_first_character_tells_the_format_where_the_suffix_does_not(
+    tmp_path: Path, data: bytes, expected: str
+) -> None:
+    (tmp_path / "rows.txt").write_bytes(data)
+    with open_rows(tmp_path / "rows.txt") as file:
+        assert file.format == expected
+        assert len(list(file)) == 1
+
+
+def test_a_given_format_is_stronger_than_the_suffix(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(JSONL)
+    with open_rows(tmp_path / "rows.csv", row_format="jsonl") as file:
+        assert len(list(file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        ("kit_id,a\n".encode("utf-16"), "UTF-16"),
+        (b"\x1f\x8b\x08\x00\x00", "compressed"),
+        (b"PK\x03\x04rest", "a spreadsheet or an archive"),
+        (b"PAR1rest", "Parquet"),
+        (b'[{"kit_id": "SPOT1"}]', "one JSON array"),
+        (b"", "the file is empty"),
+    ],
+)
+@pytest.mark.parametrize("row_format", [None, "csv", "jsonl"])
+def test_what_is_no_rows_is_refused_by_its_name(data: bytes, what: str, row_format: Format | None) -> None:
+    assert what in refusal(data, row_format)
+
+
+def test_what_cannot_be_opened_is_refused_with_the_reason(tmp_path: Path) -> None:
+    for place, reason in [(tmp_path, "Is a directory"), (tmp_path / "missing.csv", "No such file or directory")]:
+        with pytest.raises(InvalidInputError, match=reason):
+            open_rows(place)
+
+
+def test_an_input_that_breaks_while_its_start_is_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("spotdx_async.files.row_file._open", lambda _place: Broken())
+    with pytest.raises(InvalidInputError, match="Input/output error"):
+        open_rows(tmp_path / "kits.csv")
+
+
+def test_rows_of_a_pipe_come_before_the_pipe_ends() -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, CSV + b"SPOT2,")
+        with RowFile(open(reading, "rb", buffering=0), name="a pipe", row_format="csv") as file:
+            assert file.size is None
+            assert file.fileno() == reading
+            assert [row.number for row in file.rows()] == [1]
+            os.write(writing, b"y\nSPOT3,z")
+            file.fill()
+            assert [row.number for row in file.rows()] == [2]
+            os.close(writing)
+            writing = -1
+            file.fill()
+            assert [row.number for row in file.rows()] == [3]
+            assert file.at_end
+    finally:
+        if writing >= 0:
+            os.close(writing)
+
+
+def test_a_header_that_comes_byte_by_byte_is_waited_for() -> None:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        for byte in CSV:
+            os.write(writing, bytes([byte]))
+        os.close(writing)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    with RowFile(open(reading, "rb", buffering=0), name="a pipe") as file:
+        assert [row.source for row in file] == [b"SPOT1,x\n"]
+    thread.join()
+
+
+def test_a_dash_is_standard_input_which_stays_open(tmp_path: Path) -> None:
+    script = "\n".join(
+        [
+            "import os",
+            "from spotdx_async.files import open_rows",
+            "with open_rows('-') as file:",
+            "    print(file.name, file.size, [row.number for row in file])",
+            "os.fstat(0)",
+        ]
+    )
+    (tmp_path / "rows.csv").write_bytes(CSV)
+    piped = subprocess.run([sys.executable, "-c", script], input=CSV, capture_output=True, check=True)
+    with (tmp_path / "rows.csv").open("rb") as rows:
+        redirected = subprocess.run([sys.executable, "-c", script], stdin=rows, capture_output=True, check=True)
+    assert piped.stdout == b"standard input None [1]\n"
+    assert redirected.stdout == b"standard input 17 [1]\n"
+
+
+def test_a_file_may_be_closed_twice(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(CSV)
+    file = open_rows(tmp_path / "rows.csv")
+    file.close()
+    file.close()
+
+
+def test_a_long_line_is_dropped_as_it_comes_and_its_end_is_found() -> None:
+    lines = LineBuffer("csv", longest=10)
+    for piece in (b"a\r", b"b" * 8, b"c" * 8, b"\r", b"\n", b"d\r", b"\n", b""):
+        lines.feed(piece)
+    taken = list(iter(lines.take, None))
+    assert [(line.number, line.data and line.data[:1]) for line in taken] == [(1, b"a"), (2, None), (3, b"d")]
+
+
+def test_feeding_the_end_twice_changes_nothing() -> None:
+    lines = LineBuffer("jsonl")
+    for piece in (b"a", b"", b""):
+        lines.feed(piece)
+    assert len(list(iter(lines.take, None))) == 1

@@ -1,0 +1,78 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UPDATE = """
+    kit = await spot_client.kits.update_metadata("SPOT123456", {"cohort": "A"})
+    assert kit.kit_id == "SPOT123456"
+    assert fake_spot.kits["SPOT123456"].metadata == {"cohort": "A"}
+"""
+IN_STRICT_MODE = f"import pytest\n\n@pytest.mark.asyncio\nasync def test_update(fake_spot, spot_client):{UPDATE}"
+IN_AUTO_MODE = f"async def test_update(fake_spot, spot_client):{UPDATE}"
+WITHOUT_FIXTURES = "def test_nothing():\n    pass\n"
+
+
+def run_pytest(folder: Path, test: str, *options: str, start: str = "") -> subprocess.CompletedProcess[str]:
+    """Run pytest as a user does: in a folder of their own, with the plugins that are installed."""
+    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    (folder / "test_theirs.py").write_text(test)
+    run = f"{start}\nimport pytest, sys\nsys.exit(pytest.main(['-p', 'no:cacheprovider', *{list(options)!r}]))"
+    return subprocess.run(  # noqa: S603 - our own interpreter and text
+        [sys.executable, "-c", run],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(("mode", "test"), [("strict", IN_STRICT_MODE), ("auto", IN_AUTO_MODE)])
+def test_the_installed_plugin_alone_gives_the_fixtures(tmp_path: Path, mode: str, test: str) -> None:
+    done = run_pytest(tmp_path, test, f"--asyncio-mode={mode}")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+WITHOUT_PYTEST_ASYNCIO = "import sys\nsys.modules['pytest_asyncio'] = None"
+
+
+def test_without_pytest_asyncio_other_tests_run(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, WITHOUT_FIXTURES, "-p", "no:asyncio", start=WITHOUT_PYTEST_ASYNCIO)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("fixture", ["fake_spot", "spot_client"])
+def test_without_pytest_asyncio_the_fixtures_say_what_is_missing(tmp_path: Path, fixture: str) -> None:
+    test = f"def test_theirs({fixture}):\n    pass\n"
+
+    done = run_pytest(tmp_path, test, "-p", "no:asyncio", start=WITHOUT_PYTEST_ASYNCIO)
+
+    assert done.returncode == 1
+    assert "need pytest-asyncio: install it" in done.stdout
+
+
+async def test_the_fixtures_close_what_they_open(tmp_path: Path) -> None:
+    test = """
+import pytest, socket
+
+seen = []
+
+async def test_use(fake_spot, spot_client):
+    await spot_client.kits.get("SPOT123456")
+    seen.append((fake_spot, spot_client))
+
+async def test_later():
+    fake, client = seen[0]
+    assert "stopped" in repr(fake)
+    with pytest.raises(Exception, match="closed"):
+        await client.kits.get("SPOT123456")
+"""
+    done = run_pytest(tmp_path, test, "--asyncio-mode=auto")
+
+    assert done.returncode == 0, done.stdout + done.stderr

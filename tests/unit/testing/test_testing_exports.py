@@ -1,0 +1,54 @@
+import subprocess
+import sys
+
+import pytest
+
+from spotdx_async import testing
+
+HEAVY = ("aiohttp", "attr", "attrs", "cattrs", "orjson", "tenacity")
+
+
+@pytest.mark.parametrize("name", testing.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(testing, name) is not None
+    assert name in dir(testing)
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'FakeSpt'"):
+        _ = testing.FakeSpt
+
+
+def modules_after(statement: str) -> set[str]:
+    """Import in a fresh interpreter and give the names of the modules that are loaded then."""
+    done = subprocess.run(  # noqa: S603 - our own interpreter and text
+        [sys.executable, "-c", f"{statement}\nimport sys\nprint(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_plugin_imports_neither_the_sdk_nor_what_it_needs() -> None:
+    loaded = modules_after("import spotdx_async.testing.plugin")
+
+    assert loaded.isdisjoint(HEAVY)
+    assert {name for name in loaded if name.startswith("spotdx_async.")} == {
+        "spotdx_async.testing",
+        "spotdx_async.testing.plugin",
+    }
+
+
+def test_the_server_imports_nothing_of_the_sdk() -> None:
+    loaded = modules_after("import spotdx_async.testing.server, spotdx_async.testing.fake_clock")
+
+    ours = {name for name in loaded if name.startswith("spotdx_async.") and not name.startswith("spotdx_async.testing")}
+    assert ours == set()
+    assert "spotdx_async.testing.harness" not in loaded
+
+
+def test_the_rules_import_no_network() -> None:
+    loaded = modules_after("import spotdx_async.testing.fake_spot, spotdx_async.testing.fault_plan")
+
+    assert loaded.isdisjoint({*HEAVY, "asyncio", "socket"})
