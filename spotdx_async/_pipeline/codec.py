@@ -1,58 +1,28 @@
-"""JSON to models and back, without loss; the only importer of cattrs. It knows no HTTP and no single model but results.
+"""JSON text to models and back, without loss; the only importer of cattrs. It knows no HTTP and no single model.
 
-Two readers follow the same rules. The quick one is a function generated for each model, which takes the usual forms
-inline. Where it refuses, the careful one reads again: it reads integers of any length and says where the JSON differs.
+Two converters follow the same rules. The quick one takes the usual forms inline and refuses all that is odd; then the
+careful one reads again: it reads integers of any length, and says where the JSON differs from the model.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime
-from enum import Enum
-from functools import cache
-from math import isfinite
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from datetime import date, datetime
+from functools import cache, partial
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import attrs
 from cattrs import Converter
 
+from spotdx_async._pipeline import shapes, wire
 from spotdx_async._pipeline.jsontext import NotJsonError, NotSerializableError, parse, parse_exact, serialize
+from spotdx_async._pipeline.wire import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
-from spotdx_async.models.model import Model
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
 __all__ = ["decode", "dumps", "loads"]
 
 T = TypeVar("T")
-Hook = Callable[..., Any]
 
-_JSON_NAMES = {
-    dict: "an object",
-    list: "a list",
-    str: "text",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    NoneType: "null",
-}
-# The quick parser gives an integer beyond 64 bits as a float at or above this; the careful reader parses it exactly.
-_ROUNDED_FROM = 2.0**63
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_DEEPEST = 1100  # beyond what the parser takes (1,024): only a value that holds itself is deeper
-
-
-class _Mismatch(ValueError):
-    """The JSON has another shape than the model; it carries kinds and a path, never a value."""
-
-    def __init__(self, expected: str, found: Any) -> None:
-        super().__init__(expected)
-        self.expected = expected
-        self.found = _JSON_NAMES.get(type(found), "something else")
-        self.path = ""
-
-
-class _RoundedError(ValueError):
-    """A number may have lost digits in the quick parser."""
+_DEEPEST = 1100  # the parser takes 1,024 levels: only a value that holds itself goes deeper
 
 
 def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
@@ -64,21 +34,23 @@ def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
         DecodeError: the text is no JSON (``outcome`` is ``"unknown"``), or JSON of another shape (``"done"``).
     """
     try:
-        return _quick_hook(type_)(parse(body), type_)  # type: ignore[no-any-return]  # a hook gives what it is for
+        value: T = _quick_rule(cast("Any", type_))(parse(body))
     except ValueError:
-        pass  # no JSON, another shape, or a number to be read exactly: the careful reader tells them apart
+        pass  # no JSON, another shape, or a number that needs exact reading: told apart below
+    else:
+        return value
     value, error = _read_with_care(body, type_, operation)
     if error is not None:
-        del body  # patient data does not stay in the frames of a traceback
+        del body, value  # patient data does not stay in the frames of a traceback
         raise error
-    return value  # type: ignore[no-any-return]  # as above
+    return value
 
 
 def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:
-    """Read stored JSON or a webhook's body into a model, or a list of them into ``tuple[Kit, ...]``.
+    """Read stored JSON or a webhook's body into a model, or a list into ``tuple[Kit, ...]``.
 
-    Unknown values and fields are kept, and ``dumps`` gives them back. A missing or null field is None, or ``()`` for a
-    list. Times are aware and in UTC; one without a zone is taken as UTC.
+    Unknown values and fields are kept, and ``dumps`` writes them again. A missing or null field is None, or ``()`` for
+    a list. Times are aware and in UTC; one without a zone is taken as UTC.
 
     Raises:
         DecodeError: the text is no JSON, or JSON of another shape; ``path`` says where.
@@ -86,7 +58,7 @@ def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:
     """
     if not isinstance(data, (bytes, bytearray, memoryview, str)):
         raise InvalidInputError(f"loads reads bytes or str, not {type(data).__name__}")
-    if not (_is_model(type_) or _is_tuple(type_) or type_ is Result):
+    if not shapes.is_model(type_) and not _is_tuple(type_):
         raise InvalidInputError("loads reads a model, such as Kit, or tuple[Kit, ...]")
     body = data.encode(errors="surrogatepass") if isinstance(data, str) else bytes(data)
     del data  # as in decode
@@ -96,8 +68,8 @@ def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:
 def dumps(model: Any) -> bytes:
     """Write a model, or a list or tuple of models, as UTF-8 JSON.
 
-    What ``loads`` read comes out equal, unknown fields and values included; fields that were changed since come out as
-    they are now. A model of your own making writes only the fields that hold something.
+    What ``loads`` read comes out equal, unknown fields and values included; a field that was changed since comes out as
+    it is now. A model of your own making writes only the fields that hold something.
 
     Raises:
         InvalidInputError: a value has no JSON form (NaN, say); the message says where.
@@ -105,14 +77,14 @@ def dumps(model: Any) -> bytes:
     tree = _careful().unstructure(model)
     try:
         return serialize(tree)
-    except NotSerializableError as error:
-        why = str(error)
+    except NotSerializableError as fault:
+        why = str(fault)
     try:
-        return b"".join(_pieces(tree))  # only nesting deeper than ``serialize`` goes passes here
+        return b"".join(_pieces(tree))
     except NotSerializableError:
         pass
-    del tree, model  # as in decode
-    raise InvalidInputError(f"not written: {why}")
+    del model, tree  # as in decode
+    raise InvalidInputError(f"the model has no JSON form: {why}")
 
 
 def _read_with_care(body: bytes, type_: Any, operation: str | None) -> tuple[Any, DecodeError | None]:
@@ -121,237 +93,156 @@ def _read_with_care(body: bytes, type_: Any, operation: str | None) -> tuple[Any
     except NotJsonError:
         return None, DecodeError("the text is not JSON", outcome="unknown", operation=operation)
     try:
-        return _careful().get_structure_hook(type_)(raw, type_), None
-    except _Mismatch as mismatch:
+        return _rule_of(type_, _careful())(raw), None
+    except MismatchError as mismatch:
         path = mismatch.path.removeprefix(".")
         message = f"{path or 'the answer'} should be {mismatch.expected} and is {mismatch.found}"
     return None, DecodeError(message, path=path, outcome="done", raw=raw, operation=operation)
 
 
-# The two converters. Each gathers hooks as types are first asked for, and is never changed after it was built.
+def _pieces(tree: Any) -> Iterator[bytes]:
+    """Write JSON without recursion: unknown fields may be nested deeper than ``serialize`` goes."""
+    levels = [(iter([(b"", tree)]), b"")]
+    while levels:
+        if len(levels) > _DEEPEST:
+            raise NotSerializableError("", "never ends")
+        items, end = levels[-1]
+        for lead, item in items:
+            if isinstance(item, dict):
+                yield lead + b"{"
+                levels.append((_members(item), b"}"))
+                break
+            if isinstance(item, (list, tuple)):
+                yield lead + b"["
+                levels.append((_elements(item), b"]"))
+                break
+            yield lead + serialize(item)
+        else:
+            levels.pop()
+            yield end
+
+
+def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
+    for number, (key, item) in enumerate(value.items()):
+        if not isinstance(key, str):
+            raise NotSerializableError("", "has a key that is no string")
+        yield (b"," if number else b"") + serialize(key) + b":", item
+
+
+def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]:
+    for number, item in enumerate(value):
+        yield b"," if number else b"", item
+
+
+# The converters: built at the first use, each gathers the hooks of a type when it is first asked for it.
+
+_AMOUNT = int | float | str
+_LOOSE_INSTANT = datetime | Any
+_RULES: dict[Any, Hook] = {
+    str: wire.text,
+    bool: wire.flag,
+    datetime: wire.instant,
+    date: wire.day,
+    Any: wire.anything,
+    dict[str, Any]: wire.json_object,
+    Mapping[str, Any]: wire.json_object,
+    _AMOUNT: wire.amount,
+    RangeLimit: wire.range_limit,
+    _LOOSE_INSTANT: wire.loose_instant,
+}
+# Not dict[str, Any]: that one asks whether an answer is an object at all, and nobody reads the numbers in it.
+_HOLD_NUMBERS = (Any, Mapping[str, Any], _AMOUNT, RangeLimit, _LOOSE_INSTANT)
 
 
 @cache
-def _quick_hook(type_: Any) -> Hook:
-    return _quick().get_structure_hook(type_)
+def _quick_rule(type_: Any) -> Hook:
+    return _rule_of(type_, _quick())
 
 
 @cache
 def _quick() -> Converter:
-    converter = _converter(_quick_model)
-    for kind in (Any, _Amount, RangeLimit, _LooseInstant, Mapping[str, Any]):
-        converter.register_structure_hook_func(_equals(kind), _unless_rounded(_LEAVES[kind]))
-    return converter
+    exact = {kind: wire.unless_rounded(_RULES[kind]) for kind in _HOLD_NUMBERS}
+    return _converter(_RULES | exact, shapes.quick_reader)
 
 
 @cache
 def _careful() -> Converter:
-    return _converter(_careful_model)
+    converter = _converter(_RULES, shapes.careful_reader)
+    converter.register_unstructure_hook(datetime, wire.write_instant)
+    converter.register_unstructure_hook(date, date.isoformat)
+    converter.register_unstructure_hook_factory(shapes.is_model, _model_writer)
+    return converter
 
 
-def _converter(model_hook: Callable[[Any, Converter], Hook]) -> Converter:
+def _converter(rules: Mapping[Any, Hook], reader: Callable[..., Hook]) -> Converter:
+    def model_hook(cls: Any, converter: Converter) -> Hook:
+        return reader(cls, shapes.wire_fields(cls, partial(_rule_of, converter=converter)))
+
     converter = Converter(detailed_validation=False)
-    for kind, hook in _LEAVES.items():
-        converter.register_structure_hook_func(_equals(kind), hook)
-    for kind in (str, bool):  # cattrs looks at its own hooks for these before it asks ours above
-        converter.register_structure_hook(kind, _LEAVES[kind])
-    converter.register_structure_hook_factory(_is_open_enum, lambda kind, _: _open_enum_hook(kind))
-    converter.register_structure_hook_factory(lambda kind: get_origin(kind) is Literal, lambda kind, _: _tag_hook(kind))
-    converter.register_structure_hook_factory(_is_optional, _optional_hook)
+    for kind, rule in rules.items():
+        converter.register_structure_hook_func(_equals(kind), rule)
+    converter.register_structure_hook(str, rules[str])  # cattrs asks its own for str before it asks the line above
+    converter.register_structure_hook_factory(shapes.is_open_enum, _enum_hook)
+    converter.register_structure_hook_factory(_is_literal, _literal_hook)
+    converter.register_structure_hook_factory(shapes.is_optional, _optional_hook)
     converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
     converter.register_structure_hook_factory(_equals(Result), _result_hook)
-    converter.register_structure_hook_factory(_is_model, model_hook)
-    converter.register_unstructure_hook(datetime, _write_instant)
-    converter.register_unstructure_hook(date, date.isoformat)
-    converter.register_unstructure_hook_factory(_is_model, _model_writer)
+    converter.register_structure_hook_factory(shapes.is_model, model_hook)
     return converter
+
+
+def _rule_of(kind: Any, converter: Converter) -> Hook:
+    rule: Hook = converter.get_structure_hook(kind)
+    if rule.__module__.startswith("cattrs"):  # its own rules make "None" of null and 5 of "5"
+        raise TypeError(f"the codec has no rule for {kind}")
+    return rule
+
+
+def _model_writer(cls: Any, converter: Converter) -> Hook:
+    fields = shapes.wire_fields(cls, partial(_rule_of, converter=converter))
+    return shapes.writer(fields, converter.unstructure)
 
 
 def _equals(kind: Any) -> Callable[[Any], bool]:
     return lambda other: bool(other == kind)
 
 
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Model)
-
-
 def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
 
-def _is_optional(kind: Any) -> bool:
-    return get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind)
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
 
 
-def _is_open_enum(kind: Any) -> bool:
-    return get_origin(kind) in (Union, UnionType) and _enum_of(kind) is not None and NoneType not in get_args(kind)
+def _enum_hook(kind: Any, _: Converter) -> Hook:
+    return wire.open_enum(shapes.enum_members(kind))
 
 
-def _enum_of(kind: Any) -> type[Enum] | None:
-    return next((part for part in get_args(kind) if isinstance(part, type) and issubclass(part, Enum)), None)
-
-
-# Leaves: what a JSON value becomes. Each takes the JSON value, and the type that cattrs passes and nobody needs.
-
-
-def _text(raw: Any, _: Any = None) -> str:
-    if raw.__class__ is str:
-        return raw  # type: ignore[no-any-return]  # the line above says what it is
-    raise _Mismatch("text", raw)
-
-
-def _flag(raw: Any, _: Any = None) -> bool:
-    if raw.__class__ is bool:
-        return raw  # type: ignore[no-any-return]  # the line above says what it is
-    raise _Mismatch("true or false", raw)
-
-
-def _object(raw: Any, _: Any = None) -> dict[str, Any]:
-    if raw.__class__ is dict:
-        return raw  # type: ignore[no-any-return]  # the line above says what it is
-    raise _Mismatch("an object", raw)
-
-
-def _anything(raw: Any, _: Any = None) -> Any:
-    return raw
-
-
-def _amount(raw: Any, _: Any = None) -> int | float | str:
-    if raw.__class__ in (int, float, str):
-        return raw  # type: ignore[no-any-return]  # the line above says what it is
-    raise _Mismatch("a number or text", raw)
-
-
-def _range_limit(raw: Any, _: Any = None) -> int | float | str:
-    """Read a number, also where it is written as text; other text stays."""
-    limit = _amount(raw)
-    if not isinstance(limit, str) or (number := _JSON_NUMBER.fullmatch(limit)) is None:
-        return limit
-    try:
-        value = float(limit) if number[1] or number[2] else int(limit)
-    except ValueError:  # more digits than Python turns into a number
-        return limit
-    return value if isinstance(value, int) or isfinite(value) else limit
-
-
-def _instant(raw: Any, _: Any = None) -> datetime:
-    """Read ISO 8601 as an instant in UTC; without a zone it is taken as UTC."""
-    try:
-        if raw[10:11] in ("T", "t", " ", ""):  # Python itself takes any character there
-            instant = datetime.fromisoformat(raw.upper())
-            return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):  # no text, no date, no year like that
-        pass
-    raise _Mismatch("a date and time", raw)
-
-
-def _loose_instant(raw: Any, _: Any = None) -> Any:
-    try:
-        return _instant(raw)
-    except _Mismatch:
-        return raw
-
-
-def _day(raw: Any, _: Any = None) -> date:
-    try:
-        if len(raw) == 10 and raw[7] == "-":  # noqa: PLR2004 - YYYY-MM-DD, and no other form of ISO 8601
-            return date.fromisoformat(raw)
-    except (LookupError, TypeError, ValueError):
-        pass
-    raise _Mismatch("a date (YYYY-MM-DD)", raw)
-
-
-_Amount = int | float | str
-_LooseInstant = datetime | Any
-_LEAVES: dict[Any, Hook] = {
-    str: _text,
-    bool: _flag,
-    datetime: _instant,
-    date: _day,
-    Any: _anything,
-    dict[str, Any]: _object,
-    Mapping[str, Any]: _object,
-    _Amount: _amount,
-    RangeLimit: _range_limit,
-    _LooseInstant: _loose_instant,
-}
-
-
-def _unless_rounded(hook: Hook) -> Hook:
-    def read(raw: Any, _: Any = None) -> Any:
-        _refuse_rounded(raw)
-        return hook(raw)
-
-    return read
-
-
-def _refuse_rounded(value: Any) -> None:
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if item.__class__ is float:
-            if abs(item) >= _ROUNDED_FROM:
-                raise _RoundedError
-        elif item.__class__ is dict:
-            waiting.extend(item.values())
-        elif item.__class__ is list:
-            waiting.extend(item)
-
-
-# Hooks that are made of others.
-
-
-def _open_enum_hook(kind: Any) -> Hook:
-    members = _members(kind)
-
-    def read(raw: Any, _: Any = None) -> Any:
-        return members.get(_text(raw), raw)
-
-    return read
-
-
-def _members(kind: Any) -> dict[str, Enum]:
-    return {member.value: member for member in _enum_of(kind) or ()}
-
-
-def _tag_hook(kind: Any) -> Hook:
-    tags = get_args(kind)
-
-    def read(raw: Any, _: Any = None) -> Any:
-        if raw in tags:
-            return raw
-        raise _Mismatch(" or ".join(f'"{tag}"' for tag in tags), raw)
-
-    return read
+def _literal_hook(kind: Any, _: Converter) -> Hook:
+    return wire.tag(get_args(kind))
 
 
 def _optional_hook(kind: Any, converter: Converter) -> Hook:
-    hook = converter.get_structure_hook(_without_none(kind))
+    hook = _rule_of(shapes.without_none(kind), converter)
 
     def read(raw: Any, _: Any = None) -> Any:
-        return None if raw is None else hook(raw, None)
+        return None if raw is None else hook(raw)
 
     return read
 
 
-def _without_none(kind: Any) -> Any:
-    """Take None out of a union; anything else stays."""
-    if not _is_optional(kind):
-        return kind
-    return Union[tuple(part for part in get_args(kind) if part is not NoneType)]  # noqa: UP007 - parts of any number
-
-
 def _tuple_hook(kind: Any, converter: Converter) -> Hook:
-    hook = converter.get_structure_hook(get_args(kind)[0])
+    hook = _rule_of(get_args(kind)[0], converter)
 
     def read(raw: Any, _: Any = None) -> tuple[Any, ...]:
-        if raw.__class__ is not list:
-            raise _Mismatch("a list", raw)
+        if type(raw) is not list:
+            raise MismatchError("a list", raw)
         items: list[Any] = []
         try:
             for item in raw:
-                items.append(hook(item, None))  # noqa: PERF401 - how far it came is the index of a fault
-        except _Mismatch as mismatch:
+                items.append(hook(item))  # noqa: PERF401 - how far it came is the index of a fault
+        except MismatchError as mismatch:
             mismatch.path = f"[{len(items)}]{mismatch.path}"
             raise
         return tuple(items)
@@ -360,13 +251,13 @@ def _tuple_hook(kind: Any, converter: Converter) -> Hook:
 
 
 def _result_hook(kind: Any, converter: Converter) -> Hook:
-    """Tell results apart by their tag. A tag that is missing, null or unknown is data, so it is no fault."""
+    """Tell results apart by their tag. One that is missing, null or unknown is data, not a fault."""
     kinds = {attrs.fields_dict(cls)["result_type"].default: cls for cls in get_args(kind)}
-    hooks = {tag: converter.get_structure_hook(cls) for tag, cls in kinds.items()}
-    unknown = converter.get_structure_hook(UnknownResult)
+    hooks = {tag: _rule_of(cls, converter) for tag, cls in kinds.items()}
+    unknown = _rule_of(UnknownResult, converter)
 
     def read(raw: Any, _: Any = None) -> Any:
-        tag = raw.get("result_type") if raw.__class__ is dict else None
-        return (hooks.get(tag, unknown) if tag.__class__ is str else unknown)(raw, None)
+        tag = raw.get("result_type") if type(raw) is dict else None
+        return (hooks.get(tag, unknown) if type(tag) is str else unknown)(raw)
 
     return read

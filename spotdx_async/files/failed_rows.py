@@ -91,19 +91,21 @@ class FailedRows:
         folder = self.path.parent
         if not folder.is_dir():
             raise InvalidInputError(f"{self.path} cannot be written: there is no such folder")
-        if not os.path.lexists(self.path):
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise InvalidInputError(f"{self.path} cannot be written: permission denied")
-            return
-        if self.path.is_symlink():
+        try:
+            about = self.path.lstat()
+        except FileNotFoundError:
+            if os.access(folder, os.W_OK | os.X_OK):
+                return
+            raise PermissionError(errno.EACCES, "permission denied") from None
+        if stat.S_ISLNK(about.st_mode):
             raise InvalidInputError(f"{self.path} is a symbolic link, which is not followed: name the file itself")
-        if not self.path.is_file():
+        if not stat.S_ISREG(about.st_mode):
             raise InvalidInputError(f"{self.path} is no regular file")
         if any(Path(given).exists() and self.path.samefile(given) for given in inputs):
             raise InvalidInputError(f"{self.path} is the input itself")
         if replace:
             self.path.unlink()
-        elif self.path.stat().st_size:
+        elif about.st_size:
             raise InvalidInputError(f"{self.path} exists and is not empty")
 
     def _open(self) -> int:

@@ -34,7 +34,7 @@ class JsonRows:
         if line.data is None:
             return BadRow(self._rows_read, line.number, "the line is too long", None)
         try:
-            kit_id, metadata = _update(parse_object(decode_text(line.data), "the row"))
+            kit_id, metadata = _update(parse_object(decode_text(line.data).rstrip("\r\n"), "the row"))
         except RowFault as fault:
             return BadRow(self._rows_read, line.number, str(fault), line.data)
         return Row(self._rows_read, line.number, kit_id, metadata, line.data)

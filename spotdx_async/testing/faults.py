@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.client import responses as _PHRASES  # noqa: N812 - a table, not a class
+from http import HTTPStatus
 from typing import Any, Literal, get_args
 
 from spotdx_async.testing.answers import Answer, error_answer, page_answer
@@ -50,6 +50,7 @@ DEFAULT_MIXTURE = (
 )
 """What a random mixture plays where nothing else is named: every trouble that costs no waiting."""
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 

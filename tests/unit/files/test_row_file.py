@@ -16,6 +16,14 @@ from spotdx_async.files.lines import LineBuffer
 CSV = b"kit_id,a\nSPOT1,x\n"
 JSONL = b'{"kit_id": "SPOT1", "metadata": {"a": "x"}}\n'
 
+READ_STDIN = """
+import os
+from spotdx_async.files import open_rows
+with open_rows("-") as file:
+    print(file.name, file.size, [row.number for row in file])
+os.fstat(0)
+"""
+
 
 def refusal(data: bytes, row_format: Format | None = None) -> str:
     with pytest.raises(InvalidInputError) as caught:
@@ -84,7 +92,7 @@ def test_an_input_that_breaks_while_its_start_is_read_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class Broken(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
+        def read(self, *_: object) -> bytes:
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("spotdx_async.files.row_file._open", lambda _place: Broken())
@@ -96,7 +104,7 @@ def test_rows_of_a_pipe_come_before_the_pipe_ends() -> None:
     reading, writing = os.pipe()
     try:
         os.write(writing, CSV + b"SPOT2,")
-        with RowFile(open(reading, "rb", buffering=0), name="a pipe", row_format="csv") as file:
+        with RowFile(os.fdopen(reading, "rb", buffering=0), name="a pipe", row_format="csv") as file:
             assert file.size is None
             assert file.fileno() == reading
             assert [row.number for row in file.rows()] == [1]
@@ -123,25 +131,17 @@ def test_a_header_that_comes_byte_by_byte_is_waited_for() -> None:
 
     thread = threading.Thread(target=write)
     thread.start()
-    with RowFile(open(reading, "rb", buffering=0), name="a pipe") as file:
+    with RowFile(os.fdopen(reading, "rb", buffering=0), name="a pipe") as file:
         assert [row.source for row in file] == [b"SPOT1,x\n"]
     thread.join()
 
 
 def test_a_dash_is_standard_input_which_stays_open(tmp_path: Path) -> None:
-    script = "\n".join(
-        [
-            "import os",
-            "from spotdx_async.files import open_rows",
-            "with open_rows('-') as file:",
-            "    print(file.name, file.size, [row.number for row in file])",
-            "os.fstat(0)",
-        ]
-    )
+    command = [sys.executable, "-c", READ_STDIN]
     (tmp_path / "rows.csv").write_bytes(CSV)
-    piped = subprocess.run([sys.executable, "-c", script], input=CSV, capture_output=True, check=True)
+    piped = subprocess.run(command, input=CSV, capture_output=True, check=True)  # noqa: S603 - our own interpreter
     with (tmp_path / "rows.csv").open("rb") as rows:
-        redirected = subprocess.run([sys.executable, "-c", script], stdin=rows, capture_output=True, check=True)
+        redirected = subprocess.run(command, stdin=rows, capture_output=True, check=True)  # noqa: S603 - the same
     assert piped.stdout == b"standard input None [1]\n"
     assert redirected.stdout == b"standard input 17 [1]\n"
 

@@ -66,5 +66,5 @@ def test_absent_parameters_are_none() -> None:
 
 def test_an_unknown_parameter_is_refused_by_name() -> None:
     listing.refuse_unknown({"offset": "1"}, ("offset",))
-    with pytest.raises(listing.BadQueryError, match="^ofset: Unknown parameter$"):
+    with pytest.raises(listing.BadQueryError, match=r"^ofset: Unknown parameter$"):
         listing.refuse_unknown({"ofset": "1"}, ("offset",))

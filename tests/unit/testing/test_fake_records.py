@@ -41,7 +41,11 @@ def test_a_record_follows_what_happens_to_its_request() -> None:
     before_the_answer = log.records[0]
     log.ended(0, 200, at_s=2.5)
 
-    assert (before_the_answer.executed, before_the_answer.fault, before_the_answer.status) == (True, "slow_answer", None)
+    assert (before_the_answer.executed, before_the_answer.fault, before_the_answer.status) == (
+        True,
+        "slow_answer",
+        None,
+    )
     assert (log.records[0].status, log.records[0].ended_at_s) == (200, 2.5)
 
 

@@ -248,9 +248,7 @@ async def test_a_redirect_can_be_followed_to_nowhere(server: SpotServer, session
 
 
 @pytest.mark.virtual_time
-async def test_slow_executes_late_and_a_slow_answer_at_once(
-    server: SpotServer, session: aiohttp.ClientSession
-) -> None:
+async def test_slow_executes_late_and_a_slow_answer_at_once(server: SpotServer, session: aiohttp.ClientSession) -> None:
     server.faults.add(faults.slow(60), kit_id="SPOT123456")
     server.faults.add(faults.slow_answer(60), kit_id="SPOT234567")
 
@@ -272,7 +270,9 @@ async def test_slow_executes_late_and_a_slow_answer_at_once(
 
 
 @pytest.mark.virtual_time
-async def test_a_client_that_gave_up_is_executed_all_the_same(server: SpotServer, session: aiohttp.ClientSession) -> None:
+async def test_a_client_that_gave_up_is_executed_all_the_same(
+    server: SpotServer, session: aiohttp.ClientSession
+) -> None:
     server.faults.add(faults.slow(10))
 
     with pytest.raises(TimeoutError):

@@ -21,7 +21,7 @@ def plan() -> FaultPlan:
 
 def names(plan: FaultPlan, *calls: Call) -> list[str | None]:
     picked = [plan.pick(call) for call in calls]
-    return [fault and fault.name for fault in picked]
+    return [None if fault is None else fault.name for fault in picked]
 
 
 def test_nothing_plays_where_nothing_is_planned(plan: FaultPlan) -> None:
@@ -99,9 +99,7 @@ def test_a_mixture_plays_on_its_share_of_the_requests(plan: FaultPlan) -> None:
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0, {None}), (1, set(faults.DEFAULT_MIXTURE))])
-def test_a_mixture_of_everything_or_nothing_is_exact(
-    plan: FaultPlan, rate: float, expected: set[str | None]
-) -> None:
+def test_a_mixture_of_everything_or_nothing_is_exact(plan: FaultPlan, rate: float, expected: set[str | None]) -> None:
     plan.random(rate, seed=1)
 
     assert set(names(plan, *[UPDATE_A] * 300)) == expected

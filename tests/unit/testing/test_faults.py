@@ -157,7 +157,12 @@ def test_a_body_can_be_anything() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["503", "429", *("drop_before", "drop_after", "half_body", "unreadable", "broken_json", "unknown_enum"), "redirect"],
+    [
+        "503",
+        "429",
+        *("drop_before", "drop_after", "half_body", "unreadable", "broken_json", "unknown_enum"),
+        "redirect",
+    ],
 )
 def test_a_short_name_makes_the_fault_of_that_name(name: str) -> None:
     assert faults.named(name).name == name

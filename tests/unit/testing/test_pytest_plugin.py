@@ -10,16 +10,18 @@ UPDATE = """
     assert kit.kit_id == "SPOT123456"
     assert fake_spot.kits["SPOT123456"].metadata == {"cohort": "A"}
 """
-IN_STRICT_MODE = f"import pytest\n\n@pytest.mark.asyncio\nasync def test_update(fake_spot, spot_client):{UPDATE}"
 IN_AUTO_MODE = f"async def test_update(fake_spot, spot_client):{UPDATE}"
+IN_STRICT_MODE = f"import pytest\n\n@pytest.mark.asyncio\n{IN_AUTO_MODE}"
 WITHOUT_FIXTURES = "def test_nothing():\n    pass\n"
+
+
+WITH_PYTEST_ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function", "--asyncio-mode")
 
 
 def run_pytest(folder: Path, test: str, *options: str, start: str = "") -> subprocess.CompletedProcess[str]:
     """Run pytest as a user does: in a folder of their own, with the plugins that are installed."""
-    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     (folder / "test_theirs.py").write_text(test)
-    run = f"{start}\nimport pytest, sys\nsys.exit(pytest.main(['-p', 'no:cacheprovider', *{list(options)!r}]))"
+    run = f"{start}\nimport pytest, sys\nsys.exit(pytest.main(['-p', 'no:cacheprovider', '-W', 'error', *{list(options)!r}]))"
     return subprocess.run(  # noqa: S603 - our own interpreter and text
         [sys.executable, "-c", run],
         cwd=folder,
@@ -32,13 +34,22 @@ def run_pytest(folder: Path, test: str, *options: str, start: str = "") -> subpr
 
 @pytest.mark.parametrize(("mode", "test"), [("strict", IN_STRICT_MODE), ("auto", IN_AUTO_MODE)])
 def test_the_installed_plugin_alone_gives_the_fixtures(tmp_path: Path, mode: str, test: str) -> None:
-    done = run_pytest(tmp_path, test, f"--asyncio-mode={mode}")
+    done = run_pytest(tmp_path, test, *WITH_PYTEST_ASYNCIO, mode)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 
 
-WITHOUT_PYTEST_ASYNCIO = "import sys\nsys.modules['pytest_asyncio'] = None"
+WITHOUT_PYTEST_ASYNCIO = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pytest_asyncio":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+"""
 
 
 def test_without_pytest_asyncio_other_tests_run(tmp_path: Path) -> None:
@@ -73,6 +84,6 @@ async def test_later():
     with pytest.raises(Exception, match="closed"):
         await client.kits.get("SPOT123456")
 """
-    done = run_pytest(tmp_path, test, "--asyncio-mode=auto")
+    done = run_pytest(tmp_path, test, *WITH_PYTEST_ASYNCIO, "auto")
 
     assert done.returncode == 0, done.stdout + done.stderr

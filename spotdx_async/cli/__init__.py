@@ -1,0 +1,1 @@
+"""The command line ``spotdx``, on the public face of the package alone."""
