@@ -1,8 +1,9 @@
 """Settings with units, validated where they are made; from the arguments or the environment."""
 
 import ipaddress
-import math
 import os
+import re
+import sys
 from typing import Protocol, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 
@@ -25,7 +26,10 @@ __all__ = [
 ]
 
 PRODUCTION_URL = "https://app.spotdx.com"
+_LARGEST = sys.float_info.max
 _FIRST_VISIBLE, _LAST_VISIBLE = 0x21, 0x7E
+# urlsplit takes "[::1]evil.com" and "a|b" for hosts, which the HTTP library then refuses or understands otherwise.
+_SERVER = re.compile(r"(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d*)?", re.ASCII)
 
 
 @runtime_checkable
@@ -42,7 +46,8 @@ class Limiter(Protocol):
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not asked with isfinite: that fails for a whole number beyond what a float can hold.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
 def _positive(_instance: object, attribute: "Attribute[float]", value: object) -> None:
@@ -70,6 +75,11 @@ def _count(_instance: object, attribute: "Attribute[int]", value: object) -> Non
     check_count(attribute.name, value)
 
 
+def _yes_or_no(_instance: object, attribute: "Attribute[bool]", value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{attribute.name} must be True or False")
+
+
 @frozen(kw_only=True)
 class RetryPolicy:
     """When and how often a call is repeated; waits are drawn evenly between 0 and the bound (full jitter).
@@ -86,7 +96,7 @@ class RetryPolicy:
     """The same after a 429 that names no time."""
     cap_s: float = field(default=20.0, validator=_not_negative)
     """The bound never grows over this. A server's Retry-After is honoured in full all the same."""
-    budget: bool = True
+    budget: bool = field(default=True, validator=_yes_or_no)
     """Whether repeats are paid from the client's retry budget, which keeps an outage from being amplified."""
 
 
@@ -112,6 +122,10 @@ class RateLimit:
         if value is not None and (not _is_number(value) or value < 1):  # type: ignore[operator]  # a number, as checked
             raise ConfigError("burst must be a number of at least 1, or None")
 
+    def __attrs_post_init__(self) -> None:
+        if not 0 < self.interval_s <= _LARGEST:
+            raise ConfigError("rate and per_s lie further apart than a clock can count")
+
     @property
     def interval_s(self) -> float:
         """Seconds between two calls at the full rate."""
@@ -120,7 +134,7 @@ class RateLimit:
     @property
     def burst_size(self) -> float:
         """The burst in force."""
-        return self.burst if self.burst is not None else max(1.0, min(10.0, 1 / self.interval_s / 10))
+        return self.burst if self.burst is not None else max(1.0, min(10.0, 0.1 / self.interval_s))
 
 
 @frozen(kw_only=True)
@@ -218,10 +232,12 @@ def check_base_url(base_url: str | None) -> str:
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # read only to have it checked
+        is_server = _SERVER.fullmatch(parts.netloc.rpartition("@")[2]) is not None and parts.port != 0
+        if "[" in parts.netloc:
+            ipaddress.IPv6Address(parts.hostname or "")
     except ValueError:
         return None
-    return parts
+    return parts if is_server else None
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from aioresponses import aioresponses
 
 from spotdx_async.testing import VirtualTimeLoop
 
-pytest_plugins = ["spotdx_async.testing.plugin"]
+pytest_plugins = ["spotdx_async.testing.plugin", "pytester"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

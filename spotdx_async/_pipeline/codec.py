@@ -14,6 +14,7 @@ from cattrs import Converter
 
 from spotdx_async._pipeline import shapes, wire
 from spotdx_async._pipeline.jsontext import NotJsonError, NotSerializableError, parse, parse_exact, serialize
+from spotdx_async._pipeline.quick_reader import quick_reader
 from spotdx_async._pipeline.wire import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
@@ -162,7 +163,7 @@ def _quick_rule(type_: Any) -> Hook:
 @cache
 def _quick() -> Converter:
     exact = {kind: wire.unless_rounded(_RULES[kind]) for kind in _HOLD_NUMBERS}
-    return _converter(_RULES | exact, shapes.quick_reader)
+    return _converter(_RULES | exact, quick_reader)
 
 
 @cache
@@ -181,7 +182,8 @@ def _converter(rules: Mapping[Any, Hook], reader: Callable[..., Hook]) -> Conver
     converter = Converter(detailed_validation=False)
     for kind, rule in rules.items():
         converter.register_structure_hook_func(_equals(kind), rule)
-    converter.register_structure_hook(str, rules[str])  # cattrs asks its own for str before it asks the line above
+    for kind in (str, bool):  # for these (bool is an int) cattrs has rules of its own that go before the line above
+        converter.register_structure_hook(kind, rules[kind])
     converter.register_structure_hook_factory(shapes.is_open_enum, _enum_hook)
     converter.register_structure_hook_factory(_is_literal, _literal_hook)
     converter.register_structure_hook_factory(shapes.is_optional, _optional_hook)

@@ -151,7 +151,7 @@ def list_(
         "updated_before": updated_before,
         "updated_after": updated_after,
     }
-    found = _ask(base_url, lambda spot: spot.kits.list(**filters).first(limit))  # type: ignore[arg-type]  # by name
+    found = _ask(base_url, lambda spot: spot.kits.list(**filters).first(limit))
     show(found, as_json=json, show_phi=show_phi, is_list=True)
 
 

@@ -16,7 +16,7 @@ __all__ = ["run_demo"]
 _FAULT_RATE = 0.05
 _CONCURRENCY = 64
 # A pause of a second is rare here, since each one stops the whole client; the others are played about equally.
-_KINDS = [
+_KINDS: list[faults.Fault | str] = [
     *(kind for kind in faults.DEFAULT_MIXTURE for _ in range(5)),
     *(faults.slow_answer(0.3),) * 5,
     faults.status(429, retry_after=1),
@@ -34,7 +34,7 @@ def run_demo(kits: int, *, seed: int, rate_limit: RateLimit | None) -> int:
             writer.writerows(values.items())
         summary, wrong, played = asyncio.run(_update(path, values, seed, rate_limit))
     summary.write(as_json=False)
-    troubles = ", ".join(f"{count} × {name}" for name, count in sorted(played.items()))
+    troubles = ", ".join(f"{count} {name}" for name, count in sorted(played.items()))
     sys.stdout.write(f"Faults played: {troubles or 'none'}.\n")
     if wrong or summary.exit_code:
         sys.stdout.write(f"{wrong} of {kits} kits do not hold their value.\n")

@@ -20,9 +20,7 @@ async def serve(*, port: int, kits: int, latency_s: float, rate_limit: float | N
     loop = asyncio.get_running_loop()
     for kind in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(kind, stopped.set)
-    fake = FakeSpot(
-        kits=kits, latency_s=latency_s, rate_limit=rate_limit, port=port, token="sandbox-token", keep_requests=False
-    )  # fmt: skip
+    fake = FakeSpot(kits=kits, latency_s=latency_s, rate_limit=rate_limit, port=port, keep_requests=False)
     fake.faults.random(fault_rate, seed=1)
     async with fake:
         first = next(iter(fake.kits), None)

@@ -5,7 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spotdx_async import NotSentError, OutcomeUnknownError, RateLimit, RateLimitError, ServerError, SpotClient, SpotError
+from spotdx_async import (
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimit,
+    RateLimitError,
+    ServerError,
+    SpotClient,
+    SpotError,
+)
 from spotdx_async.testing import FakeSpot, faults
 
 pytestmark = pytest.mark.virtual_time
@@ -192,7 +200,7 @@ async def test_a_thousand_cancelled_waits_lose_no_slot_and_no_place(fake_spot: F
         assert now() - start < 0.2
 
 
-async def test_a_server_that_limits_the_rate_gets_every_update(spot_client: SpotClient) -> None:
+async def test_a_server_that_limits_the_rate_gets_every_update() -> None:
     async with FakeSpot(kits=200, rate_limit=50) as limited, limited.client() as spot:
         kit_ids = list(limited.kits)
         await asyncio.gather(*(spot.kits.update_metadata(k, {"of": k}) for k in kit_ids))

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import example, given
@@ -302,16 +303,17 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
 
 @given(
     table=tables(),
-    end=st.sampled_from(["\n", "\r\n", "\r"]),
-    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    # The same writer leaves a line feed unquoted where lines end with a carriage return alone.
+    dialect=st.sampled_from([("\n", csv.QUOTE_MINIMAL), ("\r\n", csv.QUOTE_MINIMAL), ("\r", csv.QUOTE_ALL)]),
 )
-@example(table=(["kit_id", "a"], [["x", '",\r\n"']]), end="\r", quoting=csv.QUOTE_MINIMAL)
+@example(table=(["kit_id", "a"], [["x", '",\r\n"']]), dialect=("\r", csv.QUOTE_MINIMAL))
 def test_what_the_standard_library_writes_reads_back_equal(
-    table: tuple[list[str], list[list[str]]], end: str, quoting: int
+    table: tuple[list[str], list[list[str]]], dialect: tuple[str, Literal[0, 1]]
 ) -> None:
     names, rows = table
+    end, quoting = dialect
     text = io.StringIO()
-    csv.writer(text, lineterminator=end, quoting=quoting).writerows([names, *rows])  # type: ignore[arg-type]
+    csv.writer(text, lineterminator=end, quoting=quoting).writerows([names, *rows])
     data = text.getvalue().encode()
     got = reading(data, 5)
     assert [(row.kit_id, row.metadata) for row in got if isinstance(row, Row)] == [

@@ -60,7 +60,7 @@ def test_a_byte_order_mark_is_accepted_and_repeated_before_failed_rows() -> None
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'{"kit_id": "SPOT1"', "the row is broken JSON (Expecting ',' delimiter, character 20)"),
+        (b'{"kit_id": "SPOT1"', "the row is broken JSON (Expecting ',' delimiter, character 19)"),
         (b"SPOT1", "the row is broken JSON (Expecting value, character 1)"),
         (GOOD.strip() + GOOD.strip(), "the row is broken JSON (Extra data, character 36)"),
         (b'["SPOT1", {}]', "the row is not a JSON object"),

@@ -1,4 +1,5 @@
 import asyncio
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -107,6 +108,16 @@ async def test_a_call_over_loopback_is_timed_out_by_virtual_time() -> None:
             await session.get(f"{server.url}/api/v2/kits/")
 
         assert now() - start == pytest.approx(60, abs=1)  # aiohttp rounds long timeouts up to whole seconds
+
+
+async def test_megabytes_over_loopback_take_no_time() -> None:
+    async with SpotServer() as server, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        start = now()
+
+        async with session.post(f"{server.url}/api/v2/kits/", data=io.BytesIO(b"x" * 20_000_000)) as response:
+            assert response.status == 401
+
+        assert now() - start < 1
 
 
 async def test_time_stands_still_for_a_job_in_a_thread() -> None:

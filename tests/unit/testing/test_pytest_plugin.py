@@ -21,7 +21,8 @@ WITH_PYTEST_ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function", "--a
 def run_pytest(folder: Path, test: str, *options: str, start: str = "") -> subprocess.CompletedProcess[str]:
     """Run pytest as a user does: in a folder of their own, with the plugins that are installed."""
     (folder / "test_theirs.py").write_text(test)
-    run = f"{start}\nimport pytest, sys\nsys.exit(pytest.main(['-p', 'no:cacheprovider', '-W', 'error', *{list(options)!r}]))"
+    arguments = ["-p", "no:cacheprovider", "-W", "error", *options]
+    run = f"{start}\nimport pytest, sys\nsys.exit(pytest.main({arguments!r}))"
     return subprocess.run(  # noqa: S603 - our own interpreter and text
         [sys.executable, "-c", run],
         cwd=folder,
@@ -41,14 +42,16 @@ def test_the_installed_plugin_alone_gives_the_fixtures(tmp_path: Path, mode: str
 
 
 WITHOUT_PYTEST_ASYNCIO = """
-import sys
+import builtins
 
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name == "pytest_asyncio":
-            raise ModuleNotFoundError(name)
+import_installed = builtins.__import__
 
-sys.meta_path.insert(0, Absent())
+def import_others(name, *rest):
+    if name == "pytest_asyncio":
+        raise ModuleNotFoundError(name)
+    return import_installed(name, *rest)
+
+builtins.__import__ = import_others
 """
 
 

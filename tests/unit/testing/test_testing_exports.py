@@ -30,6 +30,10 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def test_the_faults_are_there_without_an_import_of_their_own() -> None:
+    assert "spotdx_async.testing.faults" in modules_after("from spotdx_async import testing\ntesting.faults.slow(1)")
+
+
 def test_the_plugin_imports_neither_the_sdk_nor_what_it_needs() -> None:
     loaded = modules_after("import spotdx_async.testing.plugin")
 

@@ -1,0 +1,221 @@
+"""The error tree: its shape, its texts, and what survives pickling."""
+
+import copy
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+
+import spotdx_async.errors as module
+from spotdx_async.errors import (
+    AuthenticationError,
+    BadRequestError,
+    BulkStopped,
+    ConfigError,
+    DecodeError,
+    InvalidInputError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    SpotError,
+    StatusError,
+)
+
+OPERATION = "POST /api/v2/kits/{kit_id}/"
+ABOUT: dict[str, Any] = {"operation": OPERATION, "attempts": 3, "elapsed_s": 1.234}
+STATUS_ABOUT: dict[str, Any] = {
+    **ABOUT,
+    "status": 499,
+    "type": "canary_type",
+    "details": ("canary_details: Jane Doe", "another"),
+    "retry_after_s": 7.5,
+}
+KINDS_OF_STATUS = [
+    StatusError,
+    BadRequestError,
+    AuthenticationError,
+    PermissionDeniedError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+]
+EXAMPLES: list[tuple[type[SpotError], dict[str, Any]]] = [
+    (SpotError, ABOUT),
+    (ConfigError, ABOUT),
+    (InvalidInputError, ABOUT),
+    (NotSentError, {**ABOUT, "reason": "dns"}),
+    (OutcomeUnknownError, {**ABOUT, "reason": "redirect", "status": 302}),
+    *[(kind, STATUS_ABOUT) for kind in KINDS_OF_STATUS],
+    (DecodeError, {**ABOUT, "path": "sample.reports[0]", "outcome": "done", "raw": {"canary_raw": "Jane Doe"}}),
+    (BulkStopped, {**ABOUT, "next_index": 12, "unsent": 3}),
+]
+NAMES = [kind.__name__ for kind, _ in EXAMPLES]
+
+
+each_kind = pytest.mark.parametrize(("kind", "about"), EXAMPLES, ids=NAMES)
+
+
+def visible_texts(error: SpotError) -> str:
+    return "\n".join([str(error), repr(error), repr(error.args), *traceback.format_exception(error)])
+
+
+def test_the_examples_here_are_all_there_is() -> None:
+    assert sorted(NAMES) == sorted(module.__all__)
+
+
+def test_the_tree_is_the_promised_one() -> None:
+    parents = {kind.__name__: [base.__name__ for base in kind.__bases__] for kind, _ in EXAMPLES}
+
+    assert parents == {
+        "SpotError": ["Exception"],
+        "ConfigError": ["SpotError", "ValueError"],
+        "InvalidInputError": ["SpotError", "ValueError"],
+        "NotSentError": ["SpotError"],
+        "OutcomeUnknownError": ["SpotError"],
+        "StatusError": ["SpotError"],
+        "BadRequestError": ["StatusError"],
+        "AuthenticationError": ["StatusError"],
+        "PermissionDeniedError": ["StatusError"],
+        "NotFoundError": ["StatusError"],
+        "RateLimitError": ["StatusError"],
+        "ServerError": ["StatusError"],
+        "DecodeError": ["SpotError"],
+        "BulkStopped": ["SpotError"],
+    }
+
+
+@each_kind
+def test_an_error_made_of_a_message_alone_has_every_attribute(kind: type[SpotError], about: dict[str, Any]) -> None:
+    error = kind("what failed")
+
+    assert (error.operation, error.attempts, error.elapsed_s) == (None, 0, 0.0)
+    assert str(error) == "what failed"
+    assert vars(error).keys() == vars(kind("what failed", **about)).keys()
+
+
+@each_kind
+def test_an_error_without_a_message_is_readable(kind: type[SpotError], about: dict[str, Any]) -> None:
+    assert str(kind()) == ""
+    assert kind.__name__ in repr(kind(**about))
+
+
+@each_kind
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickling_keeps_all_but_the_raw_answer(kind: type[SpotError], about: dict[str, Any], protocol: int) -> None:
+    error = kind("what failed", **about)
+
+    again = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - made by the line itself
+
+    assert type(again) is kind
+    assert (str(again), repr(again), again.args) == (str(error), repr(error), error.args)
+    expected = {**vars(error), "raw": None} if kind is DecodeError else vars(error)
+    assert vars(again) == expected
+
+
+def test_the_raw_answer_is_not_in_the_pickle() -> None:
+    error = DecodeError("what failed", outcome="done", raw={"name": "canary_raw"})
+
+    assert b"canary_raw" not in pickle.dumps(error)
+    assert error.raw == {"name": "canary_raw"}
+
+
+def test_the_error_that_stopped_a_bulk_run_is_pickled_with_it() -> None:
+    stopped = BulkStopped("stopped", cause=AuthenticationError("no", **STATUS_ABOUT), next_index=5, unsent=2)
+
+    again = pickle.loads(pickle.dumps(stopped))  # noqa: S301 - made by the line itself
+
+    assert isinstance(again.cause, AuthenticationError)
+    assert vars(again.cause) == STATUS_ABOUT
+    assert (again.next_index, again.unsent) == (5, 2)
+
+
+def test_the_raw_answer_of_the_error_that_stopped_a_bulk_run_is_not_pickled() -> None:
+    stopped = BulkStopped("stopped", cause=DecodeError("no", raw="canary_raw"))
+
+    assert b"canary_raw" not in pickle.dumps(stopped)
+
+
+@each_kind
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_says_the_same(kind: type[SpotError], about: dict[str, Any], duplicate: Any) -> None:
+    error = kind("what failed", **about)
+
+    again = duplicate(error)
+
+    assert again is not error
+    assert type(again) is kind
+    assert (str(again), again.args, again.operation) == (str(error), error.args, OPERATION)
+
+
+def test_notes_survive_pickling() -> None:
+    error = NotSentError("what failed", reason="dns")
+    error.add_note("while testing")
+
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["while testing"]  # noqa: S301 - made by the line itself
+
+
+@each_kind
+def test_no_text_shows_what_the_server_wrote(kind: type[SpotError], about: dict[str, Any]) -> None:
+    error = kind("what failed", **about)
+
+    assert "canary" not in visible_texts(error)
+    assert "Jane" not in visible_texts(error)
+
+
+@each_kind
+def test_attributes_that_are_set_later_show_in_the_text(kind: type[SpotError], about: dict[str, Any]) -> None:
+    del about
+    error = kind("what failed")
+
+    error.operation, error.attempts, error.elapsed_s = OPERATION, 2, 0.5
+
+    assert str(error) == f"{OPERATION}: what failed (2 attempts, 0.50 s)"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "text"),
+    [
+        (0, "what failed"),
+        (1, "what failed (1 attempt, 1.50 s)"),
+        (2, "what failed (2 attempts, 1.50 s)"),
+        (1000, "what failed (1000 attempts, 1.50 s)"),
+    ],
+)
+def test_the_text_counts_the_attempts(attempts: int, text: str) -> None:
+    assert str(SpotError("what failed", attempts=attempts, elapsed_s=1.4999)) == text
+
+
+def test_the_repr_names_the_kind() -> None:
+    assert (
+        repr(NotFoundError("gone", operation="GET /x", attempts=1))
+        == "<NotFoundError: GET /x: gone (1 attempt, 0.00 s)>"
+    )
+
+
+@pytest.mark.parametrize("kind", [ConfigError, InvalidInputError])
+def test_what_the_caller_did_wrong_is_a_value_error(kind: type[SpotError]) -> None:
+    with pytest.raises(ValueError, match="what failed"):
+        raise kind("what failed")
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in EXAMPLES if kind not in {ConfigError, InvalidInputError}])
+def test_what_the_world_did_wrong_is_no_value_error(kind: type[SpotError]) -> None:
+    assert not issubclass(kind, ValueError)
+
+
+@each_kind
+def test_an_attribute_that_does_not_exist_is_refused(kind: type[SpotError], about: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="colour"):
+        kind("what failed", **about, **{"colour": "red"})
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_STATUS)
+def test_a_status_error_tells_what_the_server_said(kind: type[StatusError]) -> None:
+    error = kind("no", **STATUS_ABOUT)
+
+    assert (error.status, error.type, error.retry_after_s) == (499, "canary_type", 7.5)
+    assert error.details == ("canary_details: Jane Doe", "another")
