@@ -63,10 +63,10 @@ class Pages(Generic[T]):
         """The first ``n`` items, or fewer where there are no more; asks for no page beyond them.
 
         Raises:
-            InvalidInputError: ``n`` is negative.
+            InvalidInputError: ``n`` is no whole number, or negative.
         """
-        if n < 0:
-            raise InvalidInputError("n must be 0 or more")
+        if type(n) is not int or n < 0:
+            raise InvalidInputError("n must be a whole number of at least 0")
         items: list[T] = []
         if n:
             async for page in self.by_page():

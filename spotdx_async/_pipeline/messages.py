@@ -124,4 +124,9 @@ class Response:
             return jsontext.parse_exact(self.body)
         except jsontext.NotJsonError:
             pass
-        raise DecodeError("the answer is not JSON", operation=self._operation, attempts=self.attempts)
+        raise DecodeError(
+            "the answer is not JSON",
+            operation=self._operation,
+            attempts=self.attempts,
+            elapsed_s=self.elapsed_s,
+        )

@@ -12,7 +12,7 @@ from spotdx_async._pipeline import jsontext
 from spotdx_async._pipeline.messages import Request
 from spotdx_async.errors import InvalidInputError
 
-__all__ = ["Operation", "check_date", "check_id", "check_metadata", "unlisted_request"]
+__all__ = ["Operation", "check_date", "check_id", "check_metadata", "metadata_body", "unlisted_request"]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
@@ -95,23 +95,32 @@ def check_id(name: str, value: object, operation: str | None = None) -> str:
     raise InvalidInputError(f"{name} {fault}; nothing was sent", operation=operation)
 
 
-def check_metadata(metadata: Any, operation: str | None = None) -> dict[str, Any]:
-    """Give the metadata back as a dict, where it is a mapping with string keys and JSON values.
+def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]:
+    """Give the body that sets the metadata, whose values are checked when it is written as JSON.
 
     Raises:
-        InvalidInputError: it is no mapping, or holds what JSON does not have: the message names the place.
+        InvalidInputError: the metadata is no mapping.
     """
     if not isinstance(metadata, Mapping):
         found = type(metadata).__name__
         raise InvalidInputError(f"metadata must be a mapping, not {found}; nothing was sent", operation=operation)
-    checked = metadata if isinstance(metadata, dict) else dict(metadata)
+    return {"metadata": metadata if isinstance(metadata, dict) else dict(metadata)}
+
+
+def check_metadata(metadata: Any) -> None:
+    """Check the metadata as sending would: a mapping with string keys and JSON values.
+
+    Raises:
+        InvalidInputError: it is no mapping, or holds what JSON does not have: the message names the place.
+    """
+    body = metadata_body(metadata)
     try:
-        jsontext.check(checked)
+        jsontext.check(body)
     except jsontext.NotSerializableError as error:
         fault = _text(error, "metadata")
     else:
-        return checked
-    raise InvalidInputError(fault, operation=operation)
+        return
+    raise InvalidInputError(fault)
 
 
 def check_date(name: str, value: date | str | None) -> str | None:

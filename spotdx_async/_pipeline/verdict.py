@@ -23,6 +23,7 @@ from spotdx_async.errors import (
 
 __all__ = ["judge_decode_error", "judge_reply", "judge_trouble", "retry_after_s"]
 
+_ACCEPTED = Verdict(Act.ACCEPT)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 _LONGEST_DIGITS = 9  # Retry-After of 30 years: whatever is longer is no sensible wait but a broken header
@@ -50,7 +51,7 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     """
     status = reply.status
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
-        return Verdict(Act.ACCEPT)
+        return _ACCEPTED
     if status < 400:  # noqa: PLR2004 - HTTP's own classes
         message = f"the server answered {status}, a redirect, which is never followed: check base_url"
         return Verdict(Act.RAISE, error=OutcomeUnknownError(message, reason="redirect", status=status))

@@ -1,12 +1,13 @@
 """Kits: their metadata, their state, their list and their types."""
 
+import builtins
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from datetime import date
 from typing import Any
 
 from spotdx_async._pipeline import codec
 from spotdx_async._pipeline.messages import Answer, Reply
-from spotdx_async._pipeline.operation import Operation, check_date, check_metadata
+from spotdx_async._pipeline.operation import Operation, check_date, metadata_body
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async.bulk.records import MetadataUpdate, Outcome
 from spotdx_async.bulk.window import BulkRun, check_updates
@@ -180,7 +181,7 @@ class Kits:
 
         return Pages(fetch, identify=lambda kit: kit.kit_id)
 
-    async def types(self) -> "list[str]":  # the method above hides the builtin from the annotation
+    async def types(self) -> builtins.list[str]:
         """List the kit types that the account may order; may be empty.
 
         Raises:
@@ -190,7 +191,7 @@ class Kits:
 
 
 def _update(kit_id: str, metadata: Mapping[str, Any]) -> Any:
-    return UPDATE_METADATA.request(kit_id, json={"metadata": check_metadata(metadata, UPDATE_METADATA.name)})
+    return UPDATE_METADATA.request(kit_id, json=metadata_body(metadata, UPDATE_METADATA.name))
 
 
 def _decode_kit(reply: Reply) -> Kit:

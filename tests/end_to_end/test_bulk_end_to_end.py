@@ -105,7 +105,7 @@ async def test_bad_rows_are_rejected_and_the_others_still_go(fake_spot: FakeSpot
 
 
 async def test_each_end_of_a_row_has_its_state(fake_spot: FakeSpot) -> None:
-    ends = {
+    ends: dict[str, tuple[faults.Fault | str, str, type]] = {
         "A": ("400", "failed", BadRequestError),
         "B": ("drop_after", "unknown", OutcomeUnknownError),
         "C": ("unreadable", "unknown", DecodeError),

@@ -183,7 +183,7 @@ async def test_a_second_loop_at_the_same_time_is_refused_clearly(spot_client: Sp
 
     def elsewhere() -> None:
         try:
-            asyncio.run(spot_client.kits.get("SPOT123456"))  # type: ignore[arg-type]  # a coroutine
+            asyncio.run(spot_client.kits.get("SPOT123456"))
         except SpotError as error:
             errors.append(error)
 
@@ -202,8 +202,8 @@ async def test_a_forked_child_uses_connections_of_its_own(fake_spot: FakeSpot, s
     if pid == 0:  # the child: nothing of pytest may run here
         code = 1
         try:
-            asyncio.events._set_running_loop(None)  # type: ignore[attr-defined]  # as a worker of a forking server has
-            asyncio.run(spot_client.kits.update_metadata("SPOT123456", {"by": "child"}))  # type: ignore[arg-type]
+            asyncio.events._set_running_loop(None)  # as a worker of a forking server has
+            asyncio.run(spot_client.kits.update_metadata("SPOT123456", {"by": "child"}))
             code = 0
         finally:
             os._exit(code)

@@ -36,7 +36,7 @@ async def update(session: aiohttp.ClientSession, server: SpotServer, path: str =
 async def until(server: SpotServer, **counts: int) -> None:
     """Wait until the server has counted so much."""
     async with asyncio.timeout(5):
-        while any(server.counts[name] < least for name, least in counts.items()):  # noqa: ASYNC110 - no event tells
+        while any(server.counts[name] < least for name, least in counts.items()):
             await asyncio.sleep(0.001)
 
 

@@ -1,0 +1,202 @@
+"""Offset pages: laziness, duplicates, and servers that page badly. No HTTP: a list stands for the server."""
+
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spotdx_async.errors import DecodeError, InvalidInputError, NotSentError
+from spotdx_async.pagination import PAGE_SIZE, Pages
+from spotdx_async.testing import run_virtual
+
+Identify = Callable[[Any], Hashable | None]
+
+
+class Shelf:
+    """A server's list that is read by offset and may change between two pages."""
+
+    def __init__(self, *rows: Any) -> None:
+        self.rows = list(rows)
+        self.asked: list[int] = []
+        self.before_page: dict[int, Callable[[list[Any]], object]] = {}
+
+    async def fetch(self, offset: int, size: int) -> Sequence[Any]:
+        if change := self.before_page.pop(len(self.asked), None):
+            change(self.rows)
+        self.asked.append(offset)
+        return tuple(self.rows[offset : offset + size])
+
+    def pages(self, identify: Identify = lambda row: row) -> Pages[Any]:
+        return Pages(self.fetch, identify)
+
+
+async def collect(items: AsyncIterator[Any] | Pages[Any]) -> list[Any]:
+    return [item async for item in items]
+
+
+async def test_an_empty_list_gives_nothing() -> None:
+    shelf = Shelf()
+
+    assert await collect(shelf.pages()) == []
+    assert await collect(shelf.pages().by_page()) == []
+    assert shelf.asked == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("count", "asked"), [(1, [0]), (99, [0]), (100, [0, 100]), (101, [0, 100]), (300, [0, 100, 200, 300])]
+)
+async def test_a_short_page_is_the_last_one(count: int, asked: list[int]) -> None:
+    shelf = Shelf(*range(count))
+
+    assert await collect(shelf.pages()) == list(range(count))
+    assert shelf.asked == asked
+
+
+async def test_by_page_gives_the_server_s_pages_and_no_empty_one() -> None:
+    pages = await collect(Shelf(*range(200)).pages().by_page())
+
+    assert pages == [tuple(range(100)), tuple(range(100, 200))]
+
+
+async def test_nothing_is_asked_before_the_first_item_is_read() -> None:
+    shelf = Shelf(*range(300))
+
+    iterator = aiter(shelf.pages())
+
+    assert shelf.asked == []
+    assert await anext(iterator) == 0
+    assert shelf.asked == [0]
+
+
+async def test_the_next_page_is_asked_for_when_this_one_is_read() -> None:
+    shelf = Shelf(*range(300))
+    iterator = aiter(shelf.pages())
+
+    for _ in range(PAGE_SIZE):
+        await anext(iterator)
+
+    assert shelf.asked == [0]
+    assert await anext(iterator) == 100
+    assert shelf.asked == [0, 100]
+
+
+async def test_rows_added_in_front_meanwhile_do_not_come_twice() -> None:
+    shelf = Shelf(*range(250))
+    shelf.before_page[1] = lambda rows: rows.insert(0, "new")
+
+    assert await collect(shelf.pages()) == list(range(250))
+
+
+async def test_a_hundred_rows_added_meanwhile_are_no_end() -> None:
+    shelf = Shelf(*range(250))
+    shelf.before_page[1] = lambda rows: rows.__setitem__(slice(0, 0), [f"new {n}" for n in range(100)])
+
+    assert await collect(shelf.pages()) == list(range(250))
+
+
+async def test_a_row_twice_in_one_page_is_given_once() -> None:
+    assert await collect(Shelf(1, 2, 1).pages()) == [1, 2]
+
+
+async def test_rows_without_identity_are_all_given() -> None:
+    assert await collect(Shelf("a", "a", "b").pages(lambda _: None)) == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize("identify", [lambda row: row, lambda _: None])
+async def test_a_server_that_ignores_the_offset_is_found_out(identify: Identify) -> None:
+    asked: list[int] = []
+
+    async def fetch(offset: int, size: int) -> list[int]:
+        asked.append(offset)
+        return list(range(size))
+
+    given_rows: list[Any] = []
+    with pytest.raises(DecodeError, match="same page"):
+        async for row in Pages(fetch, identify):
+            given_rows.append(row)  # noqa: PERF401 - what came before the error counts
+
+    assert given_rows == list(range(PAGE_SIZE))
+    assert len(asked) == 3
+
+
+async def test_a_server_that_gives_more_than_asked_for_is_read_on_from_there() -> None:
+    rows = list(range(620))
+
+    async def fetch(offset: int, _size: int) -> list[int]:
+        return rows[offset : offset + 250]
+
+    assert await collect(Pages(fetch, lambda row: row)) == rows
+
+
+async def test_two_iterations_know_nothing_of_each_other() -> None:
+    shelf = Shelf(*range(150))
+    pages = shelf.pages()
+    one, other = aiter(pages), aiter(pages)
+
+    seen = [await anext(one), await anext(one), await anext(other)]
+
+    assert seen == [0, 1, 0]
+    assert [*await collect(one)] == list(range(2, 150))
+    assert [*await collect(other)] == list(range(1, 150))
+
+
+async def test_after_a_page_that_failed_the_list_can_be_read_again() -> None:
+    shelf = Shelf(*range(150))
+
+    def fail(_rows: list[Any]) -> None:
+        raise NotSentError("no connection")
+
+    shelf.before_page[1] = fail
+    pages = shelf.pages()
+
+    with pytest.raises(NotSentError):
+        await collect(pages)
+
+    assert await collect(pages) == list(range(150))
+
+
+@pytest.mark.parametrize(
+    ("n", "asked"), [(0, []), (1, [0]), (100, [0]), (101, [0, 100]), (250, [0, 100, 200]), (9999, [0, 100, 200])]
+)
+async def test_first_asks_for_no_page_beyond(n: int, asked: list[int]) -> None:
+    shelf = Shelf(*range(250))
+
+    assert await shelf.pages().first(n) == list(range(min(n, 250)))
+    assert shelf.asked == asked
+
+
+async def test_first_counts_an_item_that_came_twice_once() -> None:
+    shelf = Shelf(*range(250))
+    shelf.before_page[1] = lambda rows: rows.insert(0, "new")
+
+    assert await shelf.pages().first(120) == list(range(120))
+
+
+@pytest.mark.parametrize("n", [-1, 1.0, "3", None, True])
+async def test_first_of_no_count_is_refused_before_anything_is_asked(n: Any) -> None:
+    shelf = Shelf(1, 2, 3)
+
+    with pytest.raises(InvalidInputError, match="n must be"):
+        await shelf.pages().first(n)
+
+    assert shelf.asked == []
+
+
+@settings(max_examples=50)
+@given(
+    st.integers(0, 420),
+    st.dictionaries(st.integers(1, 4), st.integers(1, 99), max_size=4),
+)
+def test_whatever_is_added_in_front_each_old_row_comes_once_and_in_order(count: int, added: dict[int, int]) -> None:
+    shelf = Shelf(*range(count))
+    for page, more in added.items():
+        shelf.before_page[page] = lambda rows, page=page, more=more: rows.__setitem__(  # type: ignore[misc]
+            slice(0, 0), [f"new {page} {n}" for n in range(more)]
+        )
+
+    found = run_virtual(collect(shelf.pages()))
+
+    assert [row for row in found if isinstance(row, int)] == list(range(count))
+    assert len(set(found)) == len(found)
