@@ -7,7 +7,7 @@ careful one reads again: it reads integers of any length, and says where the JSO
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from functools import cache, partial
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -55,15 +55,17 @@ def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:
 
     Raises:
         DecodeError: the text is no JSON, or JSON of another shape; ``path`` says where.
-        InvalidInputError: ``data`` is no text, or ``type_`` neither a model nor a tuple of them.
+        InvalidInputError: ``data`` is no text, or ``type_`` neither a model nor ``tuple[model, ...]``.
     """
     if not isinstance(data, (bytes, bytearray, memoryview, str)):
         raise InvalidInputError(f"loads reads bytes or str, not {type(data).__name__}")
     if not shapes.is_model(type_) and not _is_tuple(type_):
         raise InvalidInputError("loads reads a model, such as Kit, or tuple[Kit, ...]")
     body = data.encode(errors="surrogatepass") if isinstance(data, str) else bytes(data)
-    del data  # as in decode
-    return decode(body, type_)
+    try:
+        return decode(body, type_)
+    finally:
+        del data, body  # as in decode
 
 
 def dumps(model: Any) -> bytes:
@@ -179,7 +181,7 @@ def _converter(rules: Mapping[Any, Hook], reader: Callable[..., Hook]) -> Conver
     def model_hook(cls: Any, converter: Converter) -> Hook:
         return reader(cls, shapes.wire_fields(cls, partial(_rule_of, converter=converter)))
 
-    converter = Converter(detailed_validation=False)
+    converter = Converter(detailed_validation=False, structure_fallback_factory=_refuse)
     for kind, rule in rules.items():
         converter.register_structure_hook_func(_equals(kind), rule)
     for kind in (str, bool):  # for these (bool is an int) cattrs has rules of its own that go before the line above
@@ -196,8 +198,12 @@ def _converter(rules: Mapping[Any, Hook], reader: Callable[..., Hook]) -> Conver
 def _rule_of(kind: Any, converter: Converter) -> Hook:
     rule: Hook = converter.get_structure_hook(kind)
     if rule.__module__.startswith("cattrs"):  # its own rules make "None" of null and 5 of "5"
-        raise TypeError(f"the codec has no rule for {kind}")
+        return _refuse(kind)
     return rule
+
+
+def _refuse(kind: Any) -> NoReturn:
+    raise InvalidInputError(f"there is no rule for reading {kind}")
 
 
 def _model_writer(cls: Any, converter: Converter) -> Hook:
@@ -210,7 +216,7 @@ def _equals(kind: Any) -> Callable[[Any], bool]:
 
 
 def _is_tuple(kind: Any) -> bool:
-    return get_origin(kind) is tuple
+    return get_origin(kind) is tuple and get_args(kind)[1:] == (...,)
 
 
 def _is_literal(kind: Any) -> bool:

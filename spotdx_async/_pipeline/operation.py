@@ -1,8 +1,10 @@
 """The operations as rows of a table, and how a row with arguments becomes a request; pure, knows no network."""
 
 import re
+import sys
 from collections.abc import Mapping
 from datetime import date, datetime
+from enum import Enum
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -142,7 +144,7 @@ def check_date(name: str, value: date | str | None) -> str | None:
 
 
 def unlisted_request(
-    method: str, path: str, *, json: Any, query: Mapping[str, Any] | None, replay_safe: bool
+    method: object, path: object, *, json: Any, query: Mapping[str, Any] | None, replay_safe: bool
 ) -> Request:
     """Make a request to an endpoint that no row describes.
 
@@ -153,10 +155,10 @@ def unlisted_request(
         InvalidInputError: an unknown method, a path that does not start with ``/``, holds ``?``, ``#``, a control
             character or a ``.`` or ``..`` segment, or values that have no JSON or query form.
     """
-    if method not in _METHODS:
+    if not isinstance(method, str) or method not in _METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(sorted(_METHODS))}; nothing was sent")
     name = f"{method} (a path given to request)"
-    if not str(path).startswith("/"):
+    if not isinstance(path, str) or not path.startswith("/"):
         raise InvalidInputError("path must be a string that starts with '/'; nothing was sent", operation=name)
     if "?" in path or "#" in path or _has_control(path) or _has_surrogate(path):
         raise InvalidInputError(
@@ -193,9 +195,14 @@ def _text(error: jsontext.NotSerializableError, what: str) -> str:
     return f"{where} {error.why}; nothing was sent"
 
 
-def _query(query: Mapping[str, Any], names: tuple[str, ...] | None, operation: str) -> str:
+def _query(query: object, names: tuple[str, ...] | None, operation: str) -> str:
+    if not isinstance(query, Mapping):
+        found = type(query).__name__
+        raise InvalidInputError(f"query must be a mapping, not {found}; nothing was sent", operation=operation)
     pairs = []
     for name, value in query.items():
+        if not isinstance(name, str) or _has_surrogate(name):
+            raise InvalidInputError("query must have valid texts for names; nothing was sent", operation=operation)
         if names is not None and name not in names:
             raise InvalidInputError(f"{name} is no parameter of this operation; nothing was sent", operation=operation)
         if value is not None:
@@ -208,8 +215,12 @@ def _query_text(name: str, value: object, operation: str) -> str:
         return "true" if value else "false"
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, (str, int, float)) and not _has_control(text := str(value)) and not _has_surrogate(text):
-        return text
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str) and not _has_control(value) and not _has_surrogate(value):
+        return value
+    if isinstance(value, (int, float)) and -sys.float_info.max <= value <= sys.float_info.max:
+        return str(value)
     raise InvalidInputError(
         f"{name} must be a text without control characters, a number, a boolean or a date; nothing was sent",
         operation=operation,

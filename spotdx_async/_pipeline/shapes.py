@@ -111,7 +111,7 @@ def _read_field(field: WireField, raw: Any, came: dict[str, Any]) -> Any:
     except MismatchError as mismatch:
         mismatch.path = f".{field.name}{mismatch.path}"
         raise
-    if not raw or not isinstance(raw, (dict, list)):
+    if not raw or not isinstance(value, (Model, tuple)):
         came[field.name] = raw
     return value
 

@@ -1,1 +1,1 @@
-"""The command line ``spotdx``, on the public face of the package alone."""
+"""The command line ``spotdx``, on the public face of the package only; its libraries are the ``cli`` extra."""

@@ -19,8 +19,8 @@ from spotdx_async import (
     SpotError,
     __version__,
 )
-from spotdx_async.cli import demo as demo_run
-from spotdx_async.cli import sandbox as sandbox_run
+from spotdx_async.cli.demo import run_demo
+from spotdx_async.cli.sandbox import serve
 from spotdx_async.cli.tables import show
 from spotdx_async.cli.update_run import UpdateRun
 
@@ -69,7 +69,7 @@ def _complain(error: SpotError, code: int, advice: str = "") -> int:
 
 @kits.command
 def update(
-    files: Annotated[list[str], Parameter(help="CSV or JSON Lines; - is standard input.")],
+    files: Annotated[list[str], Parameter(allow_leading_hyphen=True, help="CSV or JSON Lines; - is standard input.")],
     *,
     rate: Annotated[float | None, Parameter(help="At most so many requests a second.")] = None,
     concurrency: Annotated[int, Parameter(help="Requests in flight at once.")] = 64,
@@ -94,6 +94,10 @@ def update(
 
     Exit codes: 0 all rows done, 1 some rows were rejected, failed or unknown, 2 wrong usage or input, 3 stopped early.
     """
+    # A lone hyphen is a name here, so the parser must let hyphens through, and unknown options with them.
+    for name in files:
+        if name.startswith("-") and name != "-":
+            raise InvalidInputError(f"there is no option {name}; a file of that name is ./{name}")
     options = None if dry_run else _client_options(base_url, rate=rate, attempts=attempts, timeout_s=timeout)
     run = UpdateRun(files, row_format=format, failed_path=failed, concurrency=concurrency)
     with run:
@@ -172,7 +176,7 @@ def demo(*, kits: int = 5000, seed: int = 1, rate: float | None = None) -> int:
     """
     if kits < 1:
         raise InvalidInputError("--kits must be at least 1")
-    return demo_run.run_demo(kits, seed=seed, rate_limit=_rate_limit(rate))
+    return run_demo(kits, seed=seed, rate_limit=_rate_limit(rate))
 
 
 @app.command
@@ -184,9 +188,7 @@ def sandbox(
     Example: spotdx sandbox --kits 1000 --faults 0.05
     """
     try:
-        return asyncio.run(
-            sandbox_run.serve(port=port, kits=kits, latency_s=latency, rate_limit=rate_limit, fault_rate=faults)
-        )
+        return asyncio.run(serve(port=port, kits=kits, latency_s=latency, rate_limit=rate_limit, fault_rate=faults))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"spotdx: {error}\n")
         return EXIT_USAGE

@@ -1,95 +1,153 @@
-"""What a person sees while a run goes on: a live bar on a terminal, a plain line every few seconds elsewhere."""
+"""How far a run is: a live bar on a terminal, a plain line every few seconds elsewhere; on standard error."""
 
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+from attrs import frozen
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from spotdx_async.cli.summary import Summary
-from spotdx_async.files import RowFile
+from spotdx_async.cli.screen import Screen
 
-__all__ = ["Progress", "open_progress"]
+__all__ = ["Display", "Pace", "Standing", "display_for", "duration", "keep_showing"]
 
+_LOOK_BACK_S = 10.0
 _BAR_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0
 
 
-class Progress(Protocol):
-    """Told after each row."""
+@frozen(kw_only=True)
+class Standing:
+    """How far a run is at one moment."""
 
-    def tick(self) -> None:
-        """Show how things stand, if it is time to."""
+    rows: int
+    """Rows that have their outcome."""
+    failures: int
+    """Those of them that were rejected, failed or ended unknown."""
+    rows_per_s: float
+    """The pace of the last seconds."""
+    share: float | None
+    """How much of the input is done, 0 to 1; None where its size is not known."""
+    left_s: float | None
+    """Seconds to go at this pace; None where that cannot be told."""
+
+    @property
+    def text(self) -> str:
+        """The standing in words."""
+        parts = [f"{self.rows:,} rows", f"{self.rows_per_s:,.0f} rows/s", f"{self.failures:,} failures"]
+        if self.share is not None:
+            parts.append(f"{self.share:.0%} done")
+        if self.left_s is not None:
+            parts.append(f"{duration(self.left_s)} left")
+        return ", ".join(parts)
+
+
+class Pace:
+    """Tells pace and time left from what was done in the last seconds. Pure: the caller says what time it is."""
+
+    def __init__(self, now_s: float) -> None:
+        self._past: deque[tuple[float, int, float]] = deque([(now_s, 0, 0.0)])
+
+    def standing(self, now_s: float, *, rows: int, failures: int, share: float | None) -> Standing:
+        """Take note of the moment, and tell how things stand."""
+        past_s, past_rows, past_share = self._past[0]
+        passed_s = max(now_s - past_s, 1e-9)
+        share_per_s = ((share or 0.0) - past_share) / passed_s
+        self._past.append((now_s, rows, share or 0.0))
+        while now_s - self._past[1][0] > _LOOK_BACK_S:
+            self._past.popleft()
+        return Standing(
+            rows=rows,
+            failures=failures,
+            rows_per_s=(rows - past_rows) / passed_s,
+            share=share,
+            left_s=(1 - share) / share_per_s if share is not None and share_per_s > 0 else None,
+        )
+
+
+class Display(Protocol):
+    """Something that shows standings."""
+
+    every_s: float
+
+    def show(self, standing: Standing) -> None:
+        """Show where the run stands now."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen to others."""
         ...
 
 
-@contextmanager
-def open_progress(summary: Summary, files: Sequence[RowFile]) -> Iterator[Progress]:
-    """Give the view that fits standard error."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield _Lines(summary, files)
-        return
-    columns = (
-        TextColumn("{task.fields[rows]:,} rows"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[speed]:,.0f}/s"),
-        TextColumn("{task.fields[not_done]:,} not done", style="red"),
-        TimeRemainingColumn(),
-    )
-    with RichProgress(*columns, console=console) as bar:
-        view = _Bar(summary, files, bar)
-        yield view
-        view.show()
+class _Lines:
+    """A plain line every few seconds."""
 
+    every_s = _LINE_EVERY_S
 
-def _total(files: Sequence[RowFile]) -> int | None:
-    """Bytes of all inputs; None where one is a pipe."""
-    total = 0
-    for file in files:
-        if file.size is None:
-            return None
-        total += file.size
-    return total
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def show(self, standing: Standing) -> None:
+        self._screen.say(standing.text)
+
+    def close(self) -> None:
+        """Nothing to do: lines stay."""
 
 
 class _Bar:
-    def __init__(self, summary: Summary, files: Sequence[RowFile], bar: RichProgress) -> None:
-        self._summary, self._files, self._bar = summary, files, bar
-        self._task = bar.add_task("", total=_total(files), rows=0, speed=0.0, not_done=0)
-        self._next = 0.0
+    """A live bar, drawn over itself."""
 
-    def tick(self) -> None:
-        if (now := time.monotonic()) >= self._next:
-            self._next = now + _BAR_EVERY_S
-            self.show()
+    every_s = _BAR_EVERY_S
 
-    def show(self) -> None:
-        summary = self._summary
-        speed = summary.rows / max(time.monotonic() - summary.started, 0.001)
-        done = sum(file.bytes_read for file in self._files)
-        self._bar.update(self._task, completed=done, rows=summary.rows, speed=speed, not_done=summary.not_done)
+    def __init__(self, screen: Screen, title: str) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rows]} rows"),
+            TextColumn("{task.fields[pace]} rows/s"),
+            TextColumn("{task.fields[failures]} failures"),
+            TextColumn("{task.fields[left]}"),
+            console=screen.err,
+            auto_refresh=False,
+        )
+        self._task: TaskID = self._progress.add_task(title, total=None, rows="0", pace="0", failures="0", left="")
+        self._progress.start()
+
+    def show(self, standing: Standing) -> None:
+        self._progress.update(
+            self._task,
+            total=None if standing.share is None else 1.0,
+            completed=standing.share or 0.0,
+            rows=f"{standing.rows:,}",
+            pace=f"{standing.rows_per_s:,.0f}",
+            failures=f"{standing.failures:,}",
+            left="" if standing.left_s is None else f"{duration(standing.left_s)} left",
+        )
+        self._progress.refresh()
+
+    def close(self) -> None:
+        self._progress.stop()
 
 
-class _Lines:
-    def __init__(self, summary: Summary, files: Sequence[RowFile]) -> None:
-        self._summary, self._files = summary, files
-        self._total = _total(files)
-        self._next = time.monotonic() + _LINE_EVERY_S
+def display_for(screen: Screen, title: str) -> Display:
+    """Give what suits standard error: a bar on a terminal that can draw one, else lines."""
+    if screen.err.is_terminal and not screen.err.is_dumb_terminal:
+        return _Bar(screen, title)
+    return _Lines(screen)
 
-    def tick(self) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + _LINE_EVERY_S
-        summary = self._summary
-        share = ""
-        if self._total:
-            share = f", {sum(file.bytes_read for file in self._files) / self._total:.0%} of the input read"
-        speed = summary.rows / max(now - summary.started, 0.001)
-        sys.stderr.write(f"{summary.rows} rows, {speed:.0f}/s, {summary.not_done} not done{share}\n")
+
+async def keep_showing(display: Display, look: Callable[[float], Standing]) -> None:
+    """Show the standing again and again until cancelled; ``look`` gets the loop's time."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(display.every_s)
+        display.show(look(loop.time()))
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole:02}" if hours else f"{minutes}:{whole:02}"

@@ -1,0 +1,113 @@
+"""The account of a run: what became of each row, in flat memory; it hands failed rows on as they come."""
+
+from collections import Counter
+from typing import get_args
+
+from attrs import field, frozen
+
+from spotdx_async.bulk.records import State
+from spotdx_async.errors import SpotError
+from spotdx_async.files import BadRow, FailedRows, Row
+
+__all__ = ["STATES", "Account", "Place", "Trouble"]
+
+STATES: tuple[State, ...] = get_args(State)
+_SHOWN_TROUBLES = 20
+
+
+@frozen
+class Place:
+    """Where a row stands in the input."""
+
+    file: str
+    """The name of its file."""
+    file_index: int
+    """Which of the files, from 0."""
+    row: Row | BadRow = field(repr=False)
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """What rows are sorted by."""
+        return self.file_index, self.row.number
+
+    @property
+    def text(self) -> str:
+        """The row in words, without its file; never with a value of it."""
+        return f"row {self.row.number} (line {self.row.line})"
+
+
+@frozen
+class Trouble:
+    """A row that did not go through."""
+
+    place: Place
+    state: State
+    reason: str
+
+
+class Account:
+    """Counts rows by state, keeps the first troubles, and writes every row that is not done to the failed-rows file."""
+
+    def __init__(self, failed: FailedRows | None = None) -> None:
+        self.counts: Counter[str] = Counter()
+        """Rows by state."""
+        self.bytes_done = 0
+        """The size of all rows that have their outcome."""
+        self.first_troubles: list[Trouble] = []
+        self.first_skipped: Place | None = None
+        """The topmost row that was read and not sent."""
+        self.unwritten: list[Place] = []
+        """Rows that should be in the failed-rows file and are not."""
+        self.disk_error: OSError | None = None
+        """Why the failed-rows file cannot be written any further."""
+        self.failed = failed
+
+    @property
+    def rows(self) -> int:
+        """How many rows have their outcome."""
+        return self.counts.total()
+
+    @property
+    def troubles(self) -> int:
+        """How many rows were rejected, failed or ended unknown."""
+        return self.counts["rejected"] + self.counts["failed"] + self.counts["unknown"]
+
+    def settle(self, place: Place, state: State, error: SpotError | None) -> None:
+        """Enter what became of a row."""
+        self.counts[state] += 1
+        self.bytes_done += len(place.row.source or b"")
+        if state in {"ok", "superseded"}:
+            return
+        if state == "skipped":
+            self.first_skipped = min(self.first_skipped or place, place, key=lambda either: either.position)
+        elif len(self.first_troubles) < _SHOWN_TROUBLES:
+            self.first_troubles.append(Trouble(place, state, _reason(error)))
+        self._hand_on(place)
+
+    def close(self) -> None:
+        """Close the failed-rows file; ``disk_error`` says whether it may be incomplete."""
+        if self.failed is None:
+            return
+        try:
+            self.failed.close()
+        except OSError as error:
+            self.disk_error = self.disk_error or error
+
+    def _hand_on(self, place: Place) -> None:
+        if self.failed is None:
+            return
+        if self.disk_error is not None or place.row.source is None:
+            self.unwritten.append(place)
+            return
+        try:
+            self.failed.write(place.row.source)
+        except OSError as error:
+            self.disk_error = error
+            self.unwritten.append(place)
+
+
+def _reason(error: SpotError | None) -> str:
+    if error is None:
+        return "no reason is known"
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return f"{text} ({error.attempts} attempts)" if error.attempts > 1 else text

@@ -1,0 +1,31 @@
+"""How a command ends: the exit codes, and one line for each error; no traceback for what the SDK foresees."""
+
+from enum import IntEnum
+
+from spotdx_async.errors import AuthenticationError, ConfigError, InvalidInputError, SpotError
+
+__all__ = ["Exit", "exit_of", "line_of"]
+
+
+class Exit(IntEnum):
+    """The exit codes of all commands."""
+
+    OK = 0
+    """All is done."""
+    FAILED = 1
+    """Some rows were rejected, failed or unknown; or the one thing asked for failed."""
+    USAGE = 2
+    """Wrong usage or unusable input: nothing was sent."""
+    STOPPED = 3
+    """Stopped early; what was not done can be done later."""
+
+
+def exit_of(error: SpotError) -> Exit:
+    """Give the exit code of an error that ends a command."""
+    return Exit.USAGE if isinstance(error, (ConfigError, InvalidInputError)) else Exit.FAILED
+
+
+def line_of(error: SpotError) -> str:
+    """Say the error in one line, and what to check."""
+    hint = "; check SPOTDX_TOKEN" if isinstance(error, AuthenticationError) else ""
+    return f"{error or type(error).__name__}{hint}"

@@ -1,0 +1,112 @@
+"""The rows of one or more files as one asynchronous stream that can be stopped; knows no server and no screen."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from spotdx_async import MetadataUpdate
+from spotdx_async.cli.account import Place
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files import BadRow, Row, RowFile
+
+__all__ = ["RowSource"]
+
+
+class RowSource:
+    """Gives updates to a bulk run, and remembers the rows whose outcome has not come yet, and no others.
+
+    Waiting for input, as from a pipe, leaves the event loop free.
+    """
+
+    def __init__(self, files: Sequence[RowFile], *, from_row: int = 1) -> None:
+        """Read the files one after the other.
+
+        Args:
+            files: opened files.
+            from_row: the first row of the first file to give; those before it are passed over.
+        """
+        self.open_rows: dict[int, Place] = {}
+        """Rows that were given and have no outcome yet, by their index in the stream."""
+        self.passed_bytes = 0
+        """The size of the rows that were passed over."""
+        self.is_read_up = False
+        """True once the last row has been given."""
+        self._files = files
+        self._from_row = from_row
+        self._given = 0
+        self._next = (0, from_row)
+        self._is_stopped = False
+        self._news = asyncio.Event()
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all rows together, headers included; None where that is not known."""
+        sizes = [file.size for file in self._files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def has_many_files(self) -> bool:
+        """Whether a row number alone does not say which row."""
+        return len(self._files) > 1
+
+    @property
+    def next_unread(self) -> tuple[str, int]:
+        """The file and the number of the row at which reading goes on."""
+        index, number = self._next
+        return self._files[index].name, number
+
+    def stop(self) -> None:
+        """Give no further row; what waits for input wakes up."""
+        self._is_stopped = True
+        self._news.set()
+
+    def take_outcome(self, index: int) -> Place:
+        """Give the row that this index stood for, and forget it."""
+        return self.open_rows.pop(index)
+
+    async def __aiter__(self) -> AsyncIterator[MetadataUpdate | InvalidInputError]:
+        for file_index, file in enumerate(self._files):
+            async for row in self._rows_of(file):
+                if self._is_stopped:
+                    return
+                self._next = (file_index, row.number + 1)
+                self.open_rows[self._given] = Place(file.name, file_index, row)
+                self._given += 1
+                yield InvalidInputError(row.reason) if isinstance(row, BadRow) else _update(row)
+            if self._is_stopped:
+                return
+            if file_index + 1 < len(self._files):
+                self._next = (file_index + 1, 1)
+        self.is_read_up = True
+
+    async def _rows_of(self, file: RowFile) -> AsyncIterator[Row | BadRow]:
+        while True:
+            for row in file.rows():
+                if file is self._files[0] and row.number < self._from_row:
+                    self.passed_bytes += len(row.source or b"")
+                else:
+                    yield row
+            if file.at_end or self._is_stopped:
+                return
+            await self._wait_for_input(file)
+            if not self._is_stopped:
+                file.fill()
+
+    async def _wait_for_input(self, file: RowFile) -> None:
+        if file.size is not None:
+            await asyncio.sleep(0)  # a regular file never keeps its reader waiting; others get their turn
+            return
+        loop = asyncio.get_running_loop()
+        if not self._is_stopped:
+            self._news.clear()
+        try:
+            loop.add_reader(file.fileno(), self._news.set)
+        except (OSError, NotImplementedError):
+            return  # nothing that can be waited for, such as /dev/null: reading it does not wait either
+        try:
+            await self._news.wait()
+        finally:
+            loop.remove_reader(file.fileno())
+
+
+def _update(row: Row) -> MetadataUpdate:
+    return MetadataUpdate(row.kit_id, row.metadata)

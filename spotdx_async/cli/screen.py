@@ -1,0 +1,82 @@
+"""The two outputs of a command, made safe: text of others cannot steer the terminal, and a closed pipe is no trouble."""
+
+import io
+import json
+import os
+import unicodedata
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+__all__ = ["Screen", "visible"]
+
+# Control, format (which turn text around or hide it), lone surrogates, line and paragraph separators.
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_WIDE = 10_000
+
+
+def visible(text: str) -> str:
+    r"""Write characters that steer a terminal as ``\x1b`` and the like, so that they are seen instead of obeyed."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _STEERING else char for char in text
+    )
+
+
+class Screen:
+    """Standard output for what was asked for, standard error for everything about it.
+
+    Rich decides by the terminal and by ``NO_COLOR`` whether there are colours; markup in texts is never obeyed.
+    """
+
+    def __init__(self) -> None:
+        self.out = _PipeProofConsole(stderr=False)
+        self.err = _PipeProofConsole(stderr=True)
+
+    def say(self, text: str) -> None:
+        """Write one line on standard error."""
+        self.err.print(Text(visible(f"spotdx: {text}")), soft_wrap=True)
+
+    def tell(self, text: str) -> None:
+        """Write one line on standard output."""
+        self.out.print(Text(visible(text)), soft_wrap=True)
+
+    def show(self, renderable: RenderableType) -> None:
+        """Write a table or the like on standard output."""
+        self.out.print(renderable)
+
+    def write_json(self, value: Any) -> None:
+        """Write one JSON value on standard output, in ASCII, so that no terminal or encoding can spoil it."""
+        self.out.write_raw(json.dumps(value, indent=2 if self.out.is_terminal else None) + "\n")
+
+
+class _PipeProofConsole(Console):
+    """A console that falls silent when its reader has gone, and leaves the command and its exit code alone."""
+
+    def __init__(self, *, stderr: bool) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+        if isinstance(self.file, io.TextIOWrapper):
+            self.file.reconfigure(errors="backslashreplace")  # what the encoding lacks is no reason to fail
+        if not self.is_terminal:
+            self.width = _WIDE  # nothing is cut off or folded on its way to a file
+
+    def on_broken_pipe(self) -> None:
+        """Send the rest nowhere; Python's own last flush included."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, self.file.fileno())
+        finally:
+            os.close(nowhere)
+
+    def write_raw(self, text: str) -> None:
+        """Write text as it is."""
+        if self.quiet:
+            return
+        try:
+            self.file.write(text)
+            self.file.flush()
+        except BrokenPipeError:
+            self.on_broken_pipe()

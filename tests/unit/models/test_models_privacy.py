@@ -1,0 +1,148 @@
+"""No text that is made of a model shows patient data, and the fields stay readable."""
+
+import pickle
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar, get_args
+
+import attrs
+import pytest
+
+from spotdx_async.models import (
+    GenotypeResult,
+    Kit,
+    KitEvent,
+    KitSummary,
+    Model,
+    QuantityResult,
+    ReactivityResult,
+    Registrant,
+    Report,
+    Sample,
+    SampleEvent,
+    Shipment,
+    UnknownResult,
+    phi_fields,
+)
+
+M = TypeVar("M", bound=Model)
+
+CANARY = "canary-7f3a"
+BIRTH = date(1931, 3, 7)
+MODELS: list[type[Model]] = [
+    GenotypeResult,
+    Kit,
+    KitEvent,
+    KitSummary,
+    QuantityResult,
+    ReactivityResult,
+    Registrant,
+    Report,
+    Sample,
+    SampleEvent,
+    Shipment,
+    UnknownResult,
+]
+HIDDEN = {
+    Registrant: "patient_id first_name last_name date_of_birth sex email phone",
+    Shipment: "tracking_number",
+    Sample: "panels",
+    Report: "pdf txt",
+    QuantityResult: "name result unit_of_measure range_minimum range_maximum comments",
+    ReactivityResult: "name result unit_of_measure range_minimum range_maximum comments",
+    GenotypeResult: "name result unit_of_measure range_minimum range_maximum comments",
+    UnknownResult: "name time_collected result unit_of_measure range_minimum range_maximum comments",
+}
+
+
+def planted(cls: type[M]) -> M:
+    values: dict[str, Any] = {name: _canary(cls, name) for name in phi_fields(cls) - {"_as_came"}}
+    return cls(**values, as_came={"comments": CANARY})
+
+
+def _canary(cls: type[Model], name: str) -> Any:
+    if name == "extra":
+        return {"note": CANARY, CANARY: 1}
+    if name == "date_of_birth":
+        return BIRTH
+    return (CANARY,) if attrs.fields_dict(cls)[name].default == () else CANARY
+
+
+def texts(value: Any) -> Iterator[str]:
+    yield repr(value)
+    yield str(value)
+    yield f"{value}"
+    yield f"{value!a}"
+    yield f"{[value]}"
+
+
+@pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+def test_no_text_of_a_model_shows_what_is_planted_in_its_hidden_fields(cls: type[Model]) -> None:
+    model = planted(cls)
+
+    for text in texts(model):
+        assert CANARY not in text
+        assert "1931" not in text
+    assert CANARY.encode() in pickle.dumps(model)  # planted for sure
+
+
+def test_a_kit_does_not_show_what_its_parts_hide() -> None:
+    report = attrs.evolve(planted(Report), results=tuple(planted(kind) for kind in MODELS if "Result" in kind.__name__))
+    sample = attrs.evolve(planted(Sample), reports=(report,), shipments=(planted(Shipment),))
+    kit = attrs.evolve(planted(Kit), registered_to=planted(Registrant), sample=sample)
+
+    assert all(CANARY not in text and "1931" not in text for text in texts(kit))
+
+
+@pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+def test_the_hidden_fields_are_listed(cls: type[Model]) -> None:
+    assert phi_fields(cls) == {*HIDDEN.get(cls, "").split(), "extra", "_as_came"}
+
+
+@pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+def test_what_other_tools_make_of_the_fields_hides_them_too(cls: type[Model]) -> None:
+    shown_by_attrs = {field.name for field in attrs.fields(cls) if field.repr}
+
+    assert not shown_by_attrs & phi_fields(cls)
+
+
+def test_hidden_fields_stay_readable() -> None:
+    registrant = Registrant(first_name="Alice", date_of_birth=BIRTH)
+
+    assert (registrant.first_name, registrant.date_of_birth) == ("Alice", BIRTH)
+
+
+def test_a_model_with_hidden_values_alone_says_so() -> None:
+    assert repr(Registrant(first_name="Alice")) == "Registrant(<hidden>)"
+    assert repr(Registrant(extra={"a": 1})) == "Registrant(<hidden>)"
+
+
+def test_an_empty_model_hides_nothing() -> None:
+    assert repr(Registrant()) == "Registrant()"
+
+
+@pytest.mark.parametrize("result", [0, 0.0, "", False])
+def test_a_hidden_value_that_counts_as_false_is_a_value(result: Any) -> None:
+    assert repr(UnknownResult(result=result)) == "UnknownResult(<hidden>)"
+
+
+def test_what_is_no_patient_data_shows() -> None:
+    moment = datetime(2023, 1, 1, tzinfo=UTC)
+    kit = Kit(
+        kit_id="SPOT1", type="k", status="pending", events=(KitEvent(created=moment),), registered_to=Registrant()
+    )
+
+    assert repr(kit) == (
+        "Kit(kit_id='SPOT1', type='k', status='pending', "
+        f"events=(KitEvent(created={moment!r}),), registered_to=Registrant())"
+    )
+
+
+def test_control_characters_of_an_unknown_value_are_escaped() -> None:
+    assert repr(KitEvent(status="a\n\x1b[31mb")) == r"KitEvent(status='a\n\x1b[31mb')"
+
+
+def test_the_kinds_of_result_that_are_checked_here_are_all() -> None:
+    annotation = attrs.fields(Report).results.type
+
+    assert set(get_args(get_args(annotation)[0])) == {kind for kind in MODELS if "Result" in kind.__name__}
