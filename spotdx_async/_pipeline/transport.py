@@ -71,7 +71,9 @@ class Transport:
         flight.may_have_arrived = True
         try:
             async with self._session(request).request(
-                request.method,
+                # In capitals aiohttp would send a GET a second time by itself when its connection breaks, unseen by the
+                # retry budget; it writes the method in capitals all the same.
+                request.method.lower(),
                 self._url(request),
                 data=_payload(request.body),
                 headers=self._headers_of(request, token),

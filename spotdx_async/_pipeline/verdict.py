@@ -25,8 +25,9 @@ __all__ = ["judge_decode_error", "judge_reply", "judge_trouble", "retry_after_s"
 
 _ACCEPTED = Verdict(Act.ACCEPT)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
-_LONGEST_DIGITS = 9  # Retry-After of 30 years: whatever is longer is no sensible wait but a broken header
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
+_LONGEST_DIGITS = 9
+_LONGEST_S = 999_999_999.0  # 30 years: whatever is longer is no sensible wait but a broken header
 
 _ERRORS: dict[int, tuple[type[StatusError], str]] = {
     400: (BadRequestError, "found the request wrong; details says what"),
@@ -82,7 +83,8 @@ def judge_trouble(request: Request, trouble: Trouble) -> Verdict:
     if trouble.is_lasting and request.is_replay_safe:
         return Verdict(Act.RAISE, error=DecodeError(trouble.message, outcome="unknown"))
     message = trouble.message if request.is_replay_safe else f"{trouble.message}: look before repeating"
-    error = OutcomeUnknownError(message, reason=trouble.reason, status=trouble.status)
+    reason = "unreadable" if trouble.is_lasting else trouble.reason
+    error = OutcomeUnknownError(message, reason=reason, status=trouble.status)
     return Verdict(Act.REPEAT if request.is_replay_safe else Act.RAISE, error=error)
 
 
@@ -116,7 +118,8 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     if until is None:
         return None
     since = _http_date(headers.get("Date", "")) or clock.wall()
-    return max(0.0, (until - since).total_seconds())
+    wait_s = max(0.0, (until - since).total_seconds())
+    return wait_s if wait_s <= _LONGEST_S else None
 
 
 def _http_date(text: str) -> datetime | None:
@@ -153,7 +156,7 @@ def _server_words(body: bytes) -> tuple[str | None, tuple[str, ...]]:
     error: Any = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
         return None, ()
-    words = error.get("details", error.get("detail"))
+    words = error.get("details") or error.get("detail")
     listed = words if isinstance(words, list) else [words]
     kind = error.get("type")
     return kind if isinstance(kind, str) else None, tuple(word for word in listed if isinstance(word, str))

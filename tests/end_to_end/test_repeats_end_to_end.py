@@ -169,6 +169,15 @@ async def test_refused_after_an_unknown_attempt_is_still_unknown(fake_spot: Fake
     assert fake_spot.kits["SPOT123456"].metadata == {"x": 1}
 
 
+async def test_a_read_whose_kept_connection_breaks_is_sent_again_by_the_policy_alone(fake_spot: FakeSpot) -> None:
+    async with fake_spot.client(retry=RetryPolicy(max_attempts=1)) as spot:
+        await spot.kits.get("SPOT123456")
+        fake_spot.faults.add("drop_before")
+        with pytest.raises(OutcomeUnknownError):
+            await spot.kits.get("SPOT123456")
+    assert [request.method for request in fake_spot.requests] == ["GET", "GET"]
+
+
 async def test_one_attempt_means_one(fake_spot: FakeSpot) -> None:
     fake_spot.faults.add("503", times=None)
     async with fake_spot.client(retry=RetryPolicy(max_attempts=1)) as spot:
@@ -190,12 +199,15 @@ async def test_a_view_has_its_own_policy_on_the_same_counts(fake_spot: FakeSpot,
 
 
 @pytest.mark.parametrize("trouble", ["503", "drop_before"])
-async def test_a_total_outage_is_not_amplified(fake_spot: FakeSpot, spot_client: SpotClient, trouble: str) -> None:
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_a_total_outage_is_not_amplified(
+    fake_spot: FakeSpot, spot_client: SpotClient, trouble: str, *, is_read: bool
+) -> None:
     fake_spot.faults.add(trouble, times=None)
+    kits = spot_client.kits
 
-    ends = await asyncio.gather(
-        *(spot_client.kits.update_metadata("SPOT123456", {"n": n}) for n in range(1000)), return_exceptions=True
-    )
+    calls = (kits.get("SPOT123456") if is_read else kits.update_metadata("SPOT123456", {}) for _ in range(1000))
+    ends = await asyncio.gather(*calls, return_exceptions=True)
 
     assert all(isinstance(end, SpotError) for end in ends)
     assert fake_spot.counts["requests"] <= 1100
