@@ -69,11 +69,18 @@ class GcraLimiter:
 
     def pause(self, seconds: float) -> None:
         """Hand out no slot for this long, counted from now; a shorter pause than the one in force changes nothing."""
-        self._paused_until = max(self._paused_until, clock.now() + seconds)
-        if not self._waiters:
+        until = clock.now() + seconds
+        if until <= self._paused_until:
             return
+        self._paused_until = until
         self._set_timer()
-        self._send_away([w for place, (w, latest) in enumerate(self._waiters.items()) if self._turn_of(place) > latest])
+        stay, leave = 0, []
+        for waiter, latest in self._waiters.items():
+            if self._turn_of(stay) > latest:
+                leave.append(waiter)
+            else:
+                stay += 1
+        self._send_away(leave)
 
     def close(self) -> None:
         """Send everybody who waits away with SlotTooFarError."""
@@ -83,7 +90,7 @@ class GcraLimiter:
     def move_to_loop(self, shift_s: float) -> None:
         """Forget the waiters of a loop that is gone, and keep the account of slots on the new loop's clock."""
         self._waiters.clear()
-        self._timer = None
+        self._set_timer()
         self._due += shift_s
         self._paused_until += shift_s
 
@@ -92,7 +99,9 @@ class GcraLimiter:
 
     def _turn_of(self, place: int) -> float:
         """When the waiter with ``place`` others before it would get its slot, as things stand."""
-        return max(self._due - self._early_s + place * self._interval_s, self._paused_until)
+        opens_at = max(self._opens_at(), clock.now())
+        # The first to get a slot takes it then, whatever was due before: a pause saves up no more than the burst.
+        return max(opens_at, max(self._due, opens_at) - self._early_s + place * self._interval_s)
 
     def _take(self, now: float) -> None:
         self._due = max(self._due, now) + self._interval_s

@@ -121,7 +121,7 @@ def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
 
     def write_model(model: Model) -> dict[str, Any]:
         came = model._as_came or {}  # noqa: SLF001 - kept for this writer
-        written = dict(model.extra)
+        written: dict[str, Any] = {}
         for field in fields:
             value = getattr(model, field.name)
             raw = came.get(field.name, _NOT_NOTED)
@@ -130,6 +130,8 @@ def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
                     written[field.name] = raw
             elif not is_empty(value):
                 written[field.name] = value if type(value) in _AS_THEY_ARE else write(value)
+        for name, value in model.extra.items():
+            written.setdefault(name, value)
         return written
 
     return write_model

@@ -71,9 +71,7 @@ class Transport:
         flight.may_have_arrived = True
         try:
             async with self._session(request).request(
-                # In capitals aiohttp would send a GET a second time by itself when its connection breaks, unseen by the
-                # retry budget; it writes the method in capitals all the same.
-                request.method.lower(),
+                request.method,
                 self._url(request),
                 data=_payload(request.body),
                 headers=self._headers_of(request, token),
@@ -165,7 +163,11 @@ class Transport:
 
 
 def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    # Else aiohttp sends a GET a second time by itself when a kept connection breaks, unseen by the retry budget. There
+    # is no public way to say so.
+    session._retry_connection = False  # noqa: SLF001 - a test holds its effect
+    return session
 
 
 def _checked(session: object) -> aiohttp.ClientSession | None:

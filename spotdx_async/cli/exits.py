@@ -1,10 +1,11 @@
-"""How a command ends: the exit codes, and one line for each error; no traceback for what the SDK foresees."""
+"""How a command ends: the exit codes, one line for each error, and what is missing before it can begin."""
 
+import os
 from enum import IntEnum
 
 from spotdx_async.errors import AuthenticationError, ConfigError, InvalidInputError, SpotError
 
-__all__ = ["Exit", "exit_of", "line_of"]
+__all__ = ["Exit", "exit_of", "line_of", "token_from_environment"]
 
 
 class Exit(IntEnum):
@@ -28,4 +29,15 @@ def exit_of(error: SpotError) -> Exit:
 def line_of(error: SpotError) -> str:
     """Say the error in one line, and what to check."""
     hint = "; check SPOTDX_TOKEN" if isinstance(error, AuthenticationError) else ""
-    return f"{error or type(error).__name__}{hint}"
+    return f"{str(error) or type(error).__name__}{hint}"
+
+
+def token_from_environment() -> str:
+    """Give the token; the client checks it further.
+
+    Raises:
+        ConfigError: there is none; it says where a command line takes it from.
+    """
+    if token := os.environ.get("SPOTDX_TOKEN"):
+        return token
+    raise ConfigError("no token: set the environment variable SPOTDX_TOKEN (it is never an argument)")

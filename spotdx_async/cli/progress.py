@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from spotdx_async.cli.screen import Screen
 
-__all__ = ["Display", "Pace", "Standing", "display_for", "duration", "keep_showing"]
+__all__ = ["Display", "Pace", "Standing", "counted", "display_for", "duration", "keep_showing"]
 
 _LOOK_BACK_S = 10.0
 _BAR_EVERY_S = 0.1
@@ -35,7 +35,11 @@ class Standing:
     @property
     def text(self) -> str:
         """The standing in words."""
-        parts = [f"{self.rows:,} rows", f"{self.rows_per_s:,.0f} rows/s", f"{self.failures:,} failures"]
+        parts = [
+            counted(self.rows, "row"),
+            f"{self.rows_per_s:,.0f} rows/s",
+            counted(self.failures, "failure"),
+        ]
         if self.share is not None:
             parts.append(f"{self.share:.0%} done")
         if self.left_s is not None:
@@ -62,7 +66,7 @@ class Pace:
             failures=failures,
             rows_per_s=(rows - past_rows) / passed_s,
             share=share,
-            left_s=(1 - share) / share_per_s if share is not None and share_per_s > 0 else None,
+            left_s=(1 - share) / share_per_s if share is not None and share < 1 and share_per_s > 0 else None,
         )
 
 
@@ -75,7 +79,7 @@ class Display(Protocol):
         """Show where the run stands now."""
         ...
 
-    def close(self) -> None:
+    def close(self, last: Standing) -> None:
         """Leave the screen to others."""
         ...
 
@@ -91,8 +95,8 @@ class _Lines:
     def show(self, standing: Standing) -> None:
         self._screen.say(standing.text)
 
-    def close(self) -> None:
-        """Nothing to do: lines stay."""
+    def close(self, last: Standing) -> None:
+        """Nothing to do: lines stay, and the summary says how it ended."""
 
 
 class _Bar:
@@ -127,7 +131,8 @@ class _Bar:
         )
         self._progress.refresh()
 
-    def close(self) -> None:
+    def close(self, last: Standing) -> None:
+        self.show(last)
         self._progress.stop()
 
 
@@ -144,6 +149,11 @@ async def keep_showing(display: Display, look: Callable[[float], Standing]) -> N
     while True:
         await asyncio.sleep(display.every_s)
         display.show(look(loop.time()))
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun, in the plural where that is due."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,8 @@
 """The rows of one or more files as one asynchronous stream that can be stopped; knows no server and no screen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 from spotdx_async import MetadataUpdate
 from spotdx_async.cli.account import Place
@@ -65,22 +66,23 @@ class RowSource:
 
     async def __aiter__(self) -> AsyncIterator[MetadataUpdate | InvalidInputError]:
         for file_index, file in enumerate(self._files):
-            async for row in self._rows_of(file):
-                if self._is_stopped:
-                    return
-                self._next = (file_index, row.number + 1)
-                self.open_rows[self._given] = Place(file.name, file_index, row)
-                self._given += 1
-                yield InvalidInputError(row.reason) if isinstance(row, BadRow) else _update(row)
+            async with aclosing(self._rows_of(file)) as rows:
+                async for row in rows:
+                    self._next = (file_index, row.number + 1)
+                    self.open_rows[self._given] = Place(file.name, file_index, row)
+                    self._given += 1
+                    yield InvalidInputError(row.reason) if isinstance(row, BadRow) else _update(row)
             if self._is_stopped:
                 return
             if file_index + 1 < len(self._files):
                 self._next = (file_index + 1, 1)
         self.is_read_up = True
 
-    async def _rows_of(self, file: RowFile) -> AsyncIterator[Row | BadRow]:
+    async def _rows_of(self, file: RowFile) -> AsyncGenerator[Row | BadRow, None]:
         while True:
             for row in file.rows():
+                if self._is_stopped:
+                    return
                 if file is self._files[0] and row.number < self._from_row:
                     self.passed_bytes += len(row.source or b"")
                 else:

@@ -1,32 +1,68 @@
-"""``spotdx sandbox``: the fake server in the foreground."""
+"""``spotdx sandbox``: the fake server in the foreground, to try commands and programs on."""
 
 import asyncio
-import signal
-import sys
 
+from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.progress import counted
+from spotdx_async.cli.screen import OurScreen, Screen
+from spotdx_async.cli.stop_signals import StopSignals
+from spotdx_async.errors import InvalidInputError
 from spotdx_async.testing import FakeSpot
 
-__all__ = ["serve"]
+__all__ = ["sandbox"]
+
+_TOKEN = "sandbox-token"  # noqa: S105 - made up, and shown on purpose
 
 
-async def serve(*, port: int, kits: int, latency_s: float, rate_limit: float | None, fault_rate: float) -> int:
-    """Serve until SIGINT or SIGTERM.
+def sandbox(
+    *,
+    port: int = 0,
+    kits: int | None = None,
+    latency: float = 0.0,
+    rate_limit: float | None = None,
+    faults: float = 0.0,
+    seed: int = 1,
+    screen: OurScreen,
+) -> int:
+    """Run the bundled fake server on this machine until Ctrl-C, to try things on; it remembers nothing afterwards.
 
-    Raises:
-        ValueError: an option is out of range.
-        OSError: the port cannot be used.
+    Example: spotdx sandbox --port 8123 --kits 1000 --faults 0.05
+
+    Args:
+        port: The port on 127.0.0.1. Default: any that is free.
+        kits: How many kits, named SPOT000001 and on. Default: the documented example, SPOT123456, and two others.
+        latency: Seconds that every request waits.
+        rate_limit: Requests a second; those above it get a 429.
+        faults: The share of requests that meet a trouble, 0 to 1.
+        seed: Which troubles.
+        screen: Where to write; no argument of the command line.
     """
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(kind, stopped.set)
-    fake = FakeSpot(kits=kits, latency_s=latency_s, rate_limit=rate_limit, port=port, keep_requests=False)
-    fake.faults.random(fault_rate, seed=1)
-    async with fake:
-        first = next(iter(fake.kits), None)
-        sys.stdout.write(f"A fake Spot server with {len(fake.kits)} kits. In another terminal:\n\n")
-        sys.stdout.write(f"export SPOTDX_BASE_URL={fake.url} SPOTDX_TOKEN={fake.token}\n")
-        sys.stdout.write(f"spotdx kits get {first}\n\nCtrl-C ends it.\n" if first else "\nCtrl-C ends it.\n")
-        sys.stdout.flush()
-        await stopped.wait()
-    return 0
+    try:
+        fake = FakeSpot(
+            token=_TOKEN, kits=kits, latency_s=latency, rate_limit=rate_limit, port=port, keep_requests=False
+        )
+        fake.faults.random(faults, seed=seed)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return asyncio.run(_serve(fake, screen))
+    raise InvalidInputError(reason)
+
+
+async def _serve(fake: FakeSpot, screen: Screen) -> Exit:
+    stop = asyncio.Event()
+    with StopSignals(first=stop.set, second=stop.set):
+        try:
+            await fake.start()
+        except (OSError, OverflowError) as error:
+            raise InvalidInputError(f"the port cannot be used ({error})") from None
+        try:
+            screen.say(f"the fake server with {counted(len(fake.kits), 'kit')} is on {fake.url}; Ctrl-C ends it")
+            screen.tell(f"export SPOTDX_BASE_URL={fake.url}")
+            screen.tell(f"export SPOTDX_TOKEN={fake.token}")
+            await stop.wait()
+        finally:
+            await fake.close()
+    played = sum(fake.faults.played.values())
+    screen.say(f"received {counted(fake.counts['requests'], 'request')}; {played:,} met a trouble")
+    return Exit.OK

@@ -1,15 +1,16 @@
-"""The two outputs of a command, made safe: text of others cannot steer the terminal, and a closed pipe is no trouble."""
+"""The two outputs of a command: text of others cannot steer the terminal, and a closed pipe is no trouble."""
 
 import io
 import json
 import os
 import unicodedata
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
+from cyclopts import Parameter
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-__all__ = ["Screen", "visible"]
+__all__ = ["OurScreen", "Screen", "visible"]
 
 # Control, format (which turn text around or hide it), lone surrogates, line and paragraph separators.
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -34,6 +35,11 @@ class Screen:
     def __init__(self) -> None:
         self.out = _PipeProofConsole(stderr=False)
         self.err = _PipeProofConsole(stderr=True)
+        self.pages = _PipeProofConsole(stderr=False)
+        """Standard output for help: folded at the usual width, also on its way to a file."""
+        for console in (self.out, self.err):
+            if not console.is_terminal:
+                console.width = _WIDE  # nothing is cut off or folded on its way to a file
 
     def say(self, text: str) -> None:
         """Write one line on standard error."""
@@ -52,6 +58,10 @@ class Screen:
         self.out.write_raw(json.dumps(value, indent=2 if self.out.is_terminal else None) + "\n")
 
 
+OurScreen: TypeAlias = Annotated[Screen, Parameter(parse=False)]
+"""A command's parameter that is given by the app, not by the command line."""
+
+
 class _PipeProofConsole(Console):
     """A console that falls silent when its reader has gone, and leaves the command and its exit code alone."""
 
@@ -59,8 +69,6 @@ class _PipeProofConsole(Console):
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
         if isinstance(self.file, io.TextIOWrapper):
             self.file.reconfigure(errors="backslashreplace")  # what the encoding lacks is no reason to fail
-        if not self.is_terminal:
-            self.width = _WIDE  # nothing is cut off or folded on its way to a file
 
     def on_broken_pipe(self) -> None:
         """Send the rest nowhere; Python's own last flush included."""

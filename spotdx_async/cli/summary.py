@@ -1,110 +1,118 @@
-"""The account of a run: a count for each state, the first reasons, and how it ended."""
+"""What is said at the end of a run: a table or one JSON object, the first troubles, and how to go on."""
 
-import json
-import sys
-import time
-from collections import Counter
-from pathlib import Path
+from typing import Any
 
-from attrs import define, field
-from rich.console import Console
+from rich import box
 from rich.table import Table
 
-from spotdx_async.cli.tables import plain_text
+from spotdx_async.cli.account import STATES, Account, Place
+from spotdx_async.cli.progress import counted
+from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.update_run import Ending
 
-__all__ = ["Summary"]
+__all__ = ["tell_ending"]
 
-STATES = ("ok", "rejected", "failed", "unknown", "superseded", "skipped")
-_MOST_REASONS = 20
+_MEANING = {
+    "ok": "done",
+    "rejected": "a bad row, not sent",
+    "failed": "the server's no, or surely not executed",
+    "unknown": "sent without a usable answer",
+    "superseded": "a newer value took its place",
+    "skipped": "read, but not sent",
+}
+_LISTED_ROWS = 50
 
 
-@define
-class Summary:
-    """Counts while the run goes on; written at its end."""
+def tell_ending(ending: Ending, screen: Screen, *, as_json: bool) -> None:
+    """Say how the run ended: the figures on standard output, all else on standard error."""
+    _tell_troubles(ending, screen)
+    _tell_failed_file(ending.account, screen)
+    _tell_stop(ending, screen)
+    if as_json:
+        screen.write_json(_figures(ending))
+    else:
+        screen.tell(_title(ending))
+        screen.show(_table(ending))
 
-    failed_path: Path | None = None
-    counts: Counter[str] = field(factory=Counter)
-    reasons: list[str] = field(factory=list)
-    lost: list[str] = field(factory=list)
-    """Rows that could not be written to the failed-rows file, and why; the first few."""
-    lost_count: int = 0
-    stopped: str | None = None
-    """Why the run ended early; None where it did not."""
-    requests: int = 0
-    read: int = 0
-    started: float = field(factory=time.monotonic)
 
-    @property
-    def rows(self) -> int:
-        """Rows that have their outcome."""
-        return self.counts.total()
+def _figures(ending: Ending) -> dict[str, Any]:
+    account = ending.account
+    next_row = ending.next_row
+    return {
+        "rows": account.rows,
+        **{state: account.counts[state] for state in STATES},
+        "dry_run": ending.is_dry_run,
+        "elapsed_s": round(ending.elapsed_s, 3),
+        "failed_file": _failed_path(account),
+        "stopped": ending.stopped,
+        "next_row": next_row and {"file": next_row[0], "row": next_row[1]},
+    }
 
-    @property
-    def not_done(self) -> int:
-        """Rows that are not done."""
-        return self.rows - self.counts["ok"] - self.counts["superseded"]
 
-    @property
-    def exit_code(self) -> int:
-        """0 all done, 1 some rows not, 3 stopped early."""
-        if self.stopped:
-            return 3
-        return 1 if self.not_done else 0
+def _table(ending: Ending) -> Table:
+    counts = ending.account.counts
+    table = Table(box=box.SIMPLE)
+    table.add_column("state")
+    table.add_column("rows", justify="right")
+    table.add_column("meaning")
+    for state in STATES:
+        if counts[state] or state == "ok":
+            meaning = "would be sent" if ending.is_dry_run and state == "ok" else _MEANING[state]
+            table.add_row(state, f"{counts[state]:,}", meaning)
+    return table
 
-    def count(self, state: str) -> None:
-        """Count one row."""
-        self.counts[state] += 1
 
-    def note(self, name: str, number: int, line: int, state: str, reason: str) -> None:
-        """Keep why a row is not done; the first few are shown."""
-        if len(self.reasons) < _MOST_REASONS:
-            self.reasons.append(f"{name}, row {number} (line {line}): {state}: {reason}")
+def _title(ending: Ending) -> str:
+    rows, elapsed_s = ending.account.rows, ending.elapsed_s
+    verb = "checked" if ending.is_dry_run else "read"
+    return f"{counted(rows, 'row')} {verb} in {elapsed_s:.1f} s ({rows / max(elapsed_s, 1e-9):,.0f} rows/s)"
 
-    def note_lost(self, number: int, reason: str) -> None:
-        """Keep that a failed row could not be written."""
-        self.lost_count += 1
-        if len(self.lost) < _MOST_REASONS:
-            self.lost.append(f"row {number}: {reason}")
 
-    def write(self, *, as_json: bool) -> None:
-        """Write the reasons to standard error, and the counts as a table, or as JSON, to standard output."""
-        console = Console(stderr=True, highlight=False)
-        for reason in self.reasons:
-            console.print(plain_text(reason), soft_wrap=True)
-        if self.not_done > len(self.reasons):
-            console.print(f"… and {self.not_done - len(self.reasons)} more rows", soft_wrap=True)
-        for lost in self.lost:
-            console.print(plain_text(f"not written to {self.failed_path}: {lost}"), soft_wrap=True)
-        if self.stopped:
-            console.print(plain_text(f"stopped early: {self.stopped}"), soft_wrap=True)
-            console.print(f"{self.read} rows were read; those after them were not.", soft_wrap=True)
-        if self.not_done:
-            advice = "give --failed PATH to have these rows written to a file, ready to be fed in again"
-            if self.failed_path is not None:
-                advice = f"rows that are not done: {self.failed_path} (feed it in again after mending it)"
-            console.print(plain_text(advice), soft_wrap=True)
-        if as_json:
-            sys.stdout.write(json.dumps(self._facts()) + "\n")
-        else:
-            Console(highlight=False).print(self._table())
+def _tell_troubles(ending: Ending, screen: Screen) -> None:
+    account = ending.account
+    for trouble in sorted(account.first_troubles, key=lambda either: either.place.position):
+        screen.say(f"{_name(trouble.place, ending)}: {trouble.state}: {trouble.reason}")
+    if (more := account.troubles - len(account.first_troubles)) > 0:
+        screen.say(f"and {counted(more, 'more row')} that did not go through")
+    if account.troubles and account.failed is None:
+        screen.say("to get such rows into a file that can be fed in again, give --failed PATH")
 
-    def _facts(self) -> dict[str, object]:
-        return {
-            "rows": self.rows,
-            **{state: self.counts[state] for state in STATES},
-            "requests": self.requests,
-            "seconds": round(time.monotonic() - self.started, 3),
-            "stopped": self.stopped,
-        }
 
-    def _table(self) -> Table:
-        seconds = time.monotonic() - self.started
-        table = Table("state", "rows")
-        table.columns[1].justify = "right"
-        for state in STATES:
-            if self.counts[state] or state == "ok":
-                table.add_row(state, f"{self.counts[state]:,}")
-        table.add_section()
-        table.add_row("all", f"{self.rows:,}")
-        table.caption = f"{self.requests:,} requests in {seconds:.1f} s"
-        return table
+def _tell_failed_file(account: Account, screen: Screen) -> None:
+    if account.failed is None:
+        return
+    path = account.failed.path
+    if account.failed.count:
+        written = counted(account.failed.count, "row")
+        screen.say(f"not done: {written}, written to {path}; mend what is wrong and feed the file in again")
+    if account.disk_error is not None:
+        screen.say(f"{path} cannot be trusted to be complete: {account.disk_error.strerror}")
+    if account.unwritten:
+        rows = ", ".join(place.text for place in account.unwritten[:_LISTED_ROWS])
+        more = f" and {len(account.unwritten) - _LISTED_ROWS:,} more" if len(account.unwritten) > _LISTED_ROWS else ""
+        screen.say(f"not done, and not in {path}: {rows}{more}")
+
+
+def _tell_stop(ending: Ending, screen: Screen) -> None:
+    if ending.stopped is None:
+        return
+    screen.say(f"stopped early: {ending.stopped}")
+    if (start := _go_on_at(ending)) is not None:
+        file, number = start
+        screen.say(f"to go on, run the same command from {file} on with --from-row {number}, and another --failed file")
+
+
+def _go_on_at(ending: Ending) -> tuple[str, int] | None:
+    """Find the row to go on with: where skipped rows are in no file, the first of them, else the first unread."""
+    account = ending.account
+    if account.first_skipped is not None and (account.failed is None or account.unwritten):
+        return account.first_skipped.file, account.first_skipped.row.number
+    return ending.next_row
+
+
+def _failed_path(account: Account) -> str | None:
+    return str(account.failed.path) if account.failed is not None and account.failed.count else None
+
+
+def _name(place: Place, ending: Ending) -> str:
+    return f"{place.file} {place.text}" if ending.has_many_files else place.text

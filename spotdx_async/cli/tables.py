@@ -1,91 +1,89 @@
-"""Models as tables or JSON for people; patient data is hidden by the models' own marks."""
+"""Models as tables and as plain values for JSON, patient data hidden unless asked for, by the models' own marking."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import attrs
-from rich.console import Console
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from spotdx_async import dumps
-from spotdx_async.models.privacy import phi_fields
+from spotdx_async import Kit, KitSummary, dumps
+from spotdx_async.cli.screen import visible
+from spotdx_async.models import Model, phi_fields
 
-__all__ = ["plain_text", "show"]
+__all__ = ["HIDDEN", "kit_table", "plain", "summaries_table", "types_table"]
 
-_HIDDEN = "(hidden)"
-
-
-def plain_text(text: object) -> Text:
-    """Text from a server or a file, in which control characters are written out and markup means nothing."""
-    return Text("".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text)))
-
-
-def show(items: Sequence[Any], *, as_json: bool, show_phi: bool, is_list: bool) -> None:
-    """Write one object, or a list of them, to standard output."""
-    seen = [_seen(item, show_phi=show_phi) for item in items]
-    if as_json:
-        sys.stdout.write(json.dumps(seen if is_list else seen[0], indent=2) + "\n")
-        return
-    console = Console(highlight=False)
-    if is_list:
-        console.print(_listing(seen))
-    else:
-        console.print(_sheet(seen[0]))
-        if not show_phi:
-            console.print("Patient data is hidden; --show-phi shows it.")
+HIDDEN = "<hidden>"
+"""What stands in place of patient data."""
+_EMPTY: tuple[Any, ...] = (None, (), {})
+_SUMMARY_COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "created", "updated")
 
 
-def _seen(value: Any, *, show_phi: bool) -> Any:
-    """JSON values of a model, with what is patient data hidden unless it may be seen."""
-    if attrs.has(type(value)):
-        if show_phi:
-            return json.loads(dumps(value))
-        hidden = phi_fields(type(value))
-        out = {}
-        for field in attrs.fields(type(value)):
-            item = getattr(value, field.name)
-            if field.name.startswith("_") or item in (None, (), {}):
-                continue
-            out[field.name] = _HIDDEN if field.name in hidden else _seen(item, show_phi=False)
-        return out
+def plain(model: Model, *, show_phi: bool) -> Any:
+    """Give a model as values for JSON: as it came with patient data, or with ``HIDDEN`` in place of what there is."""
+    return json.loads(dumps(model)) if show_phi else _without_phi(model)
+
+
+def kit_table(kit: Kit, *, show_phi: bool) -> Table:
+    """Show one kit, a line for each field that has a value."""
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column("field", style="bold", overflow="fold")
+    table.add_column("value", overflow="fold")
+    for path, value in _leaves(plain(kit, show_phi=show_phi)):
+        table.add_row(_cell(path), _cell(value))
+    return table
+
+
+def summaries_table(kits: Sequence[KitSummary]) -> Table:
+    """Show kits, one a line; their columns hold no patient data."""
+    table = Table(*_SUMMARY_COLUMNS, box=box.SIMPLE)
+    for kit in kits:
+        shown = _without_phi(kit)
+        table.add_row(*(_cell(shown[name]) for name in _SUMMARY_COLUMNS))
+    return table
+
+
+def types_table(types: Sequence[str]) -> Table:
+    """Show kit types, one a line."""
+    table = Table("kit_type", box=box.SIMPLE)
+    for kit_type in types:
+        table.add_row(_cell(kit_type))
+    return table
+
+
+def _without_phi(value: Any) -> Any:
+    if isinstance(value, Model):
+        phi = phi_fields(type(value))
+        fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        del fields["_as_came"]
+        if not fields["extra"]:
+            del fields["extra"]
+        # That there is nothing is no patient data, and says that nothing was hidden.
+        return {
+            name: HIDDEN if name in phi and item not in _EMPTY else _without_phi(item) for name, item in fields.items()
+        }
     if isinstance(value, tuple):
-        return [_seen(item, show_phi=show_phi) for item in value]
+        return [_without_phi(item) for item in value]
+    if isinstance(value, datetime):
+        is_coarse = value.microsecond % 1000 == 0
+        unit = "seconds" if not value.microsecond else "milliseconds" if is_coarse else "microseconds"
+        return value.isoformat(timespec=unit).replace("+00:00", "Z")
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _listing(rows: Sequence[Any]) -> Table:
-    table = Table()
-    if rows and isinstance(rows[0], dict):
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        for name in names:
-            table.add_column(name)
-        for row in rows:
-            table.add_row(*(plain_text(row.get(name, "")) for name in names))
-    else:
-        table.add_column("type")
-        for row in rows:
-            table.add_row(plain_text(row))
-    table.caption = f"{len(rows)} in all"
-    return table
-
-
-def _sheet(value: Any) -> Table:
-    table = Table("field", "value")
-    for path, leaf in _leaves(value, ""):
-        table.add_row(plain_text(path), plain_text(leaf))
-    return table
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _leaves(item, f"{path}.{name}".lstrip("."))
+            yield from _leaves(item, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _leaves(item, f"{path}[{index}]")
-    else:
+    elif value is not None:
         yield path, value
+
+
+def _cell(value: Any) -> Text:
+    return Text("" if value is None else visible(str(value)))

@@ -1,43 +1,98 @@
-"""One run of ``kits update``: rows from files into the client, outcomes into counts and the failed-rows file."""
+"""One run of ``kits update``: opens what it needs, sends or checks every row, and accounts for it."""
 
 import asyncio
-import os
-import signal
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from spotdx_async import BulkStopped, InvalidInputError, MetadataUpdate, SpotClient, SpotError
-from spotdx_async.cli.progress import Progress, open_progress
-from spotdx_async.cli.summary import Summary
-from spotdx_async.files import BadRow, FailedRows, Format, Row, RowFile, open_rows
+from attrs import field, frozen
 
-__all__ = ["UpdateRun"]
+import spotdx_async
+from spotdx_async.cli.account import Account
+from spotdx_async.cli.exits import Exit, line_of, token_from_environment
+from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
+from spotdx_async.cli.row_source import RowSource
+from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.stop_signals import StopSignals
+from spotdx_async.errors import BulkStopped, InvalidInputError
+from spotdx_async.files import FailedRows, Format, RowFile, open_rows
 
-_GRACE_S = 10.0
+__all__ = ["Ending", "UpdateOptions", "UpdateRun"]
+
+
+@frozen(kw_only=True)
+class UpdateOptions:
+    """What a run of ``kits update`` is asked to do."""
+
+    files: tuple[str, ...]
+    """Paths; ``-`` is standard input."""
+    row_format: Format | None = None
+    """None: told by the file."""
+    from_row: int = 1
+    """The first row of the first file to send."""
+    failed: str | None = None
+    """Where rows that are not done are written."""
+    replaces_failed: bool = False
+    """Whether an existing file of failed rows is replaced."""
+    is_dry_run: bool = False
+    """Whether rows are only checked."""
+    rate: float | None = None
+    """Requests a second; None: no limit."""
+    concurrency: int = 64
+    """Requests in flight at once."""
+    timeout_s: float = 30.0
+    """One attempt, in seconds."""
+    base_url: str | None = None
+    """None: from the environment, else production."""
+    token: str | None = field(default=None, repr=False)
+    """For a server of our own; None: from the environment."""
+    grace_s: float = 10.0
+    """How long rows under way may take to finish after the first signal to stop."""
+
+
+@frozen(kw_only=True)
+class Ending:
+    """How a run ended."""
+
+    account: Account
+    is_dry_run: bool
+    elapsed_s: float
+    stopped: str | None
+    """Why it stopped early; None where it did not."""
+    next_row: tuple[str, int] | None
+    """The file and row at which to go on after an early stop; None where all was read."""
+    has_many_files: bool
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code."""
+        if self.stopped is not None:
+            return Exit.STOPPED
+        if self.account.troubles or self.account.unwritten or self.account.disk_error:
+            return Exit.FAILED
+        return Exit.OK
 
 
 class UpdateRun:
-    """Opens its inputs when made, so that unusable ones end the command before anything is sent; a context manager."""
+    """Opens the inputs and settings at once, so that whatever is unusable is refused before anything is sent."""
 
-    def __init__(
-        self, paths: Sequence[str], *, row_format: Format | None, failed_path: Path | None, concurrency: int
-    ) -> None:
-        self._closing = ExitStack()
-        self._concurrency = concurrency
-        try:
-            self._files = [self._closing.enter_context(open_rows(path, row_format=row_format)) for path in paths]
-            self._failed = None if failed_path is None else self._open_failed(failed_path, paths)
-        except BaseException:
-            self._closing.close()
-            raise
-        self._waiting: dict[int, tuple[RowFile, Row | BadRow]] = {}
-        self._read = 0
-        self._stopping = asyncio.Event()
-        self.summary = Summary(failed_path=failed_path)
+    def __init__(self, options: UpdateOptions, screen: Screen) -> None:
+        """Open everything.
+
+        Raises:
+            InvalidInputError: an input, or the place of the failed rows, cannot be used.
+            ConfigError: a setting is wrong, or there is no token.
+        """
+        self._options = options
+        self._screen = screen
+        with ExitStack() as stack:
+            files = _open_files(options, stack)
+            self._client = _client(options)
+            self._source = RowSource(files, from_row=options.from_row)
+            self._account = Account(_failed_rows(options, files))
+            self._opened = stack.pop_all()
+        self._stopped: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -45,137 +100,129 @@ class UpdateRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing.close()
+        self._opened.close()
 
-    async def check(self) -> Summary:
-        """Check every row, and send nothing."""
-        with open_progress(self.summary, self._files) as progress:
-            async for update in self._updates():
-                error = update if isinstance(update, InvalidInputError) else _fault_of(update)
-                self._settle(self._read - 1, "ok" if error is None else "rejected", error)
-                progress.tick()
-        return self.summary
+    async def run(self) -> Ending:
+        """Send, or check, every row, unless something stops the run; always gives the account."""
+        started_s = asyncio.get_running_loop().time()
+        async with self._client:
+            await self._run_to_an_end(started_s)
+        for index in [*self._source.open_rows]:
+            # Cut off while under way: perhaps sent. To set the value once more is safe.
+            error = spotdx_async.OutcomeUnknownError("cut off while it was under way")
+            self._account.settle(self._source.take_outcome(index), "unknown", error)
+        self._account.close()
+        return Ending(
+            account=self._account,
+            is_dry_run=self._options.is_dry_run,
+            elapsed_s=asyncio.get_running_loop().time() - started_s,
+            stopped=self._stopped,
+            next_row=None if self._source.is_read_up else self._source.next_unread,
+            has_many_files=self._source.has_many_files,
+        )
 
-    async def send(self, client: SpotClient) -> Summary:
-        """Send every row, until the end or a stop."""
-        sending = asyncio.current_task()
-        assert sending is not None  # noqa: S101 - a coroutine runs in a task; for the type checker
-        with open_progress(self.summary, self._files) as progress, self._signals(sending):
-            async with client:
-                try:
-                    await self._consume(client, progress)
-                except BulkStopped as stopped:
-                    self.summary.stopped = str(stopped)
-                except OSError as error:
-                    self.summary.stopped = f"the input cannot be read any further: {error.strerror}"
-                except asyncio.CancelledError:
-                    if not self._stopping.is_set():
-                        raise
-                    sending.uncancel()
-                self.summary.requests = client.stats.attempts
-        if self._stopping.is_set() and not self.summary.stopped:
-            self.summary.stopped = "stopped by a signal"
-        for index in list(self._waiting):  # after a stop that did not wait: nobody knows what became of these
-            self._settle(index, "unknown", None)
-        self.summary.read = self._read
-        return self.summary
-
-    async def _consume(self, client: SpotClient, progress: Progress) -> None:
-        outcomes = client.kits.update_metadata_many(self._updates(), concurrency=self._concurrency, decode=False)
-        async for outcome in outcomes:
-            self._settle(outcome.index, outcome.state, outcome.error)
-            progress.tick()
-
-    async def _updates(self) -> AsyncIterator[Any]:
-        """Give the rows as bulk wants them; their index is their place here."""
-        for file in self._files:
-            async for row in self._rows(file):
-                self._waiting[self._read] = (file, row)
-                self._read += 1
-                if isinstance(row, BadRow):
-                    yield InvalidInputError(row.reason)
-                else:
-                    yield MetadataUpdate(row.kit_id, row.metadata)
-
-    async def _rows(self, file: RowFile) -> AsyncIterator[Row | BadRow]:
-        while not self._stopping.is_set():
-            for row in file.rows():
-                yield row
-                if self._stopping.is_set():
-                    return
-            if file.at_end:
-                return
-            if file.size is None:
-                await self._until_readable(file.fileno())
-            if not self._stopping.is_set():
-                file.fill()
-
-    async def _until_readable(self, fd: int) -> None:
-        """Wait for a pipe or a terminal without holding up the requests under way; also ends with a stop."""
-        loop, is_readable = asyncio.get_running_loop(), asyncio.Event()
+    async def _run_to_an_end(self, started_s: float) -> None:
+        display = display_for(self._screen, "Checking" if self._options.is_dry_run else "Updating")
+        look = self._look(Pace(started_s))
+        consumer = asyncio.create_task(self._consume())
+        showing = asyncio.create_task(keep_showing(display, look))
         try:
-            loop.add_reader(fd, is_readable.set)
-        except OSError:
-            return  # of a kind that cannot be waited for, such as /dev/null: it never makes anybody wait
-        waits = [asyncio.ensure_future(event.wait()) for event in (is_readable, self._stopping)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            with StopSignals(first=lambda: self._wind_down(consumer), second=lambda: _cancel(consumer)):
+                await asyncio.wait({consumer})
         finally:
-            loop.remove_reader(fd)
-            for wait in waits:
-                wait.cancel()
+            showing.cancel()
+            consumer.cancel()
+            await asyncio.wait({consumer, showing})
+            display.close(look(asyncio.get_running_loop().time()))
+        self._judge(consumer)
 
-    def _settle(self, index: int, state: str, error: SpotError | None) -> None:
-        file, row = self._waiting.pop(index)
-        self.summary.count(state)
-        if state == "ok":
-            return
-        reason = "" if error is None else str(error.args[0])
-        self.summary.note(file.name, row.number, row.line, state, reason)
-        if self._failed is None:
-            return
-        if row.source is None:
-            self.summary.note_lost(row.number, "it is too long to be kept")
-            return
-        try:
-            self._failed.write(row.source)
-        except OSError as broken:
-            self.summary.note_lost(row.number, broken.strerror or "the file cannot be written")
+    async def _consume(self) -> None:
+        async for outcome in self._outcomes():
+            self._account.settle(self._source.take_outcome(outcome.index), outcome.state, outcome.error)
+            if self._account.disk_error is not None:
+                self._source.stop()
 
-    @contextmanager
-    def _signals(self, sending: "asyncio.Task[Any]") -> Iterator[None]:
-        """Stop reading at the first signal, and at once at the second or when the grace is over."""
-        loop = asyncio.get_running_loop()
-        seen: Counter[str] = Counter()
+    def _outcomes(self) -> AsyncIterator[Any]:
+        if self._options.is_dry_run:
+            return _checked(self._source)
+        concurrency = self._options.concurrency
+        return self._client.kits.update_metadata_many(self._source, concurrency=concurrency, decode=False)
 
-        def stop() -> None:
-            seen["signals"] += 1
-            self._stopping.set()
-            if seen["signals"] == 1:
-                loop.call_later(_GRACE_S, sending.cancel)
-            else:
-                sending.cancel()
+    def _wind_down(self, consumer: asyncio.Task[None]) -> None:
+        self._stopped = "stopped by a signal"
+        self._source.stop()
+        asyncio.get_running_loop().call_later(self._options.grace_s, consumer.cancel)
+        grace = f"{self._options.grace_s:.0f} s"
+        self._screen.say(f"stopping: what is under way is given {grace} to finish; the same again stops at once")
 
-        kinds = (signal.SIGINT, signal.SIGTERM)
-        for kind in kinds:
-            loop.add_signal_handler(kind, stop)
-        try:
-            yield
-        finally:
-            for kind in kinds:
-                loop.remove_signal_handler(kind)
+    def _judge(self, consumer: asyncio.Task[None]) -> None:
+        """Find out why the run ended; an error that nobody foresaw goes on."""
+        error = None if consumer.cancelled() else consumer.exception()
+        if isinstance(error, BulkStopped):
+            self._stopped = line_of(error.cause) if error.cause else line_of(error)
+        elif isinstance(error, OSError):
+            self._stopped = f"the input cannot be read any further ({error.strerror})"
+        elif error is not None:
+            raise error
+        elif self._account.disk_error is not None:
+            self._stopped = f"the failed rows cannot be written any further ({self._account.disk_error.strerror})"
+        elif self._source.is_read_up and not self._source.open_rows:
+            self._stopped = None  # a signal that came too late to leave anything undone
 
-    def _open_failed(self, path: Path, inputs: Sequence[str]) -> FailedRows:
-        preambles = {file.preamble for file in self._files}
-        if len(preambles) > 1 or len({file.format for file in self._files}) > 1:
-            raise InvalidInputError("--failed needs files of one format with the same header: run them one by one")
-        files = [os.fspath(given) for given in inputs if given != "-"]
-        return self._closing.enter_context(FailedRows(path, preamble=preambles.pop(), inputs=files))
+    def _look(self, pace: Pace) -> Callable[[float], Standing]:
+        def look(now_s: float) -> Standing:
+            account, source = self._account, self._source
+            done, size = account.bytes_done + source.passed_bytes, source.size
+            share = min(1.0, done / size) if size else None
+            if source.is_read_up and not source.open_rows and size is not None:
+                share = 1.0  # headers and blank lines are no rows
+            return pace.standing(now_s, rows=account.rows, failures=account.troubles, share=share)
+
+        return look
 
 
-def _fault_of(update: MetadataUpdate) -> InvalidInputError | None:
-    try:
-        update.check()
-    except InvalidInputError as error:
-        return error
-    return None
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+
+
+async def _checked(source: RowSource) -> AsyncIterator[spotdx_async.Outcome[Any]]:
+    """Check each row as sending would, and send nothing."""
+    index = 0
+    async for item in source:
+        error = item if isinstance(item, InvalidInputError) else None
+        if not isinstance(item, InvalidInputError):
+            try:
+                item.check()
+            except InvalidInputError as raised:
+                error = raised
+        yield spotdx_async.Outcome(index=index, key=None, state="rejected" if error else "ok", error=error)
+        index += 1
+
+
+def _open_files(options: UpdateOptions, stack: ExitStack) -> list[RowFile]:
+    if options.files.count("-") > 1:
+        raise InvalidInputError("standard input (-) can be read only once")
+    if options.from_row < 1:
+        raise InvalidInputError("--from-row counts from 1")
+    return [stack.enter_context(open_rows(path, row_format=options.row_format)) for path in options.files]
+
+
+def _client(options: UpdateOptions) -> spotdx_async.SpotClient:
+    # A dry run sends nothing and needs no token; the other settings are checked all the same.
+    token = "none" if options.is_dry_run else options.token or token_from_environment()
+    return spotdx_async.SpotClient(
+        token,
+        base_url=options.base_url,
+        timeout_s=options.timeout_s,
+        concurrency=options.concurrency,
+        rate_limit=None if options.rate is None else spotdx_async.RateLimit(options.rate),
+    )
+
+
+def _failed_rows(options: UpdateOptions, files: list[RowFile]) -> FailedRows | None:
+    if options.failed is None:
+        return None
+    if len({(file.format, file.preamble) for file in files}) > 1:
+        raise InvalidInputError("--failed needs inputs of one format with the same header; give them one by one")
+    preamble = files[0].preamble
+    return FailedRows(options.failed, preamble=preamble, inputs=options.files, replace=options.replaces_failed)

@@ -1,7 +1,6 @@
 """``spotdx`` as a person runs it: files in, counts and exit codes out, against the fake server."""
 
 import asyncio
-import io
 import json
 import os
 import pty
@@ -64,7 +63,7 @@ async def test_a_csv_file_is_sent_and_counted(shell: Shell, good_file: Path) -> 
 
     assert (code, err) == (0, "")
     facts = json.loads(out)
-    assert (facts["rows"], facts["ok"], facts["requests"], facts["stopped"]) == (50, 50, 55, None)
+    assert (facts["rows"], facts["ok"], shell.fake.counts["requests"]) == (50, 50, 55)
     assert all(shell.fake.kits[f"K{n}"].metadata == {"cohort": f"A{n}"} for n in range(50))
 
 
@@ -210,22 +209,22 @@ async def test_a_terminal_gets_a_live_bar(shell: Shell, good_file: Path) -> None
 
 async def test_a_kit_is_shown_without_patient_data_unless_asked_for(shell: Shell) -> None:
     shell.fake.kits.add("SHOWN")
+    registrant = shell.fake.kits["SHOWN"].document["registered_to"]
+    patients = [registrant[name] for name in ("first_name", "last_name", "email", "phone", "date_of_birth")]
     for arguments in (["kits", "get", "SHOWN"], ["kits", "get", "SHOWN", "--json"]):
         code, out, _ = await shell.run(*arguments)
         assert code == 0
         assert "SHOWN" in out
-        assert "(hidden)" in out
-        assert "Alice" not in out
+        assert not any(patient in out for patient in patients)
     code, out, _ = await shell.run("kits", "get", "SHOWN", "--json", "--show-phi")
-    assert json.loads(out) == json.loads(json.dumps(json.loads(out)))
-    assert "(hidden)" not in out
+    assert all(patient in out for patient in patients)
 
 
 async def test_lists_and_types_are_tables_or_json(shell: Shell) -> None:
     code, out, _ = await shell.run("kits", "list", "--limit", "7", "--json")
     assert (code, len(json.loads(out))) == (0, 7)
     code, out, _ = await shell.run("kits", "list", "--limit", "7")
-    assert (code, "7 in all" in out) == (0, True)
+    assert (code, "K3" in out) == (0, True)
     code, out, _ = await shell.run("kits", "types", "--json")
     assert "health_kit_1" in json.loads(out)
     code, out, err = await shell.run("kits", "list", "--created-after", "yesterday")
@@ -253,16 +252,16 @@ async def test_the_demo_ends_with_every_kit_holding_its_value(shell: Shell) -> N
     code, out, _ = await shell.run("demo", "--kits", "300", "--seed", "4")
 
     assert code == 0
-    assert "Every one of the 300 kits holds its value" in out
+    assert "Every kit holds its value" in out
 
 
 async def test_the_sandbox_serves_until_it_is_interrupted(shell: Shell) -> None:
     process = await shell.start("sandbox", "--port", "0", "--kits", "5")
     assert process.stdout is not None
-    export = ""
-    while "export" not in export:
-        export = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
-    values = dict(pair.split("=", 1) for pair in export.split()[1:])
+    values: dict[str, str] = {}
+    while len(values) < 2:
+        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        values |= [pair.split("=", 1) for pair in line.split() if pair.startswith("SPOTDX_")]
     shell.environment |= values
     code, out, _ = await shell.run("kits", "list", "--json")
     process.send_signal(signal.SIGINT)
@@ -287,19 +286,4 @@ async def test_help_and_version_name_the_commands(shell: Shell) -> None:
     assert code == 0
     assert all(word in out for word in ("kits", "demo", "sandbox"))
     code, out, _ = await shell.run("--version")
-    assert (code, out.strip()) == (0, "0.1.0")
-
-
-def test_a_reader_that_leaves_ends_the_command_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spotdx_async.cli import app  # noqa: PLC0415 - the command line is an extra
-
-    class Closed(io.StringIO):
-        def write(self, text: str, /) -> int:  # noqa: ARG002 - as files have it
-            raise BrokenPipeError
-
-        def fileno(self) -> int:
-            return os.open(os.devnull, os.O_WRONLY)
-
-    monkeypatch.setattr(app, "run_demo", lambda *_, **__: Closed().write(""))
-    monkeypatch.setattr(sys, "stdout", Closed())
-    assert app.run(["demo"]) == 1
+    assert (code, "0.1.0" in out) == (0, True)

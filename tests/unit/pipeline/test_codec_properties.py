@@ -1,0 +1,226 @@
+"""Properties of the codec over answers that are drawn: nothing is lost, both readers agree, nothing foreign escapes."""
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import attrs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spotdx_async import DecodeError, dumps, loads
+from spotdx_async._pipeline import codec
+from spotdx_async.models import (
+    GenotypeResult,
+    Kit,
+    KitEvent,
+    KitSummary,
+    QuantityResult,
+    ReactivityResult,
+    Registrant,
+    Report,
+    Result,
+    Sample,
+    SampleEvent,
+    Shipment,
+    UnknownResult,
+)
+
+Json = st.SearchStrategy[Any]
+
+WORD = st.text(max_size=12)
+INTEGER = st.integers() | st.integers(min_value=-(10**60), max_value=10**60)
+NUMBER = INTEGER | st.floats(allow_nan=False, allow_infinity=False)
+ANY: Json = st.recursive(
+    st.none() | st.booleans() | NUMBER | WORD,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORD, inner, max_size=3),
+    max_leaves=8,
+)
+ZONE = st.sampled_from(["Z", "Z", "Z", "", "z", "+00:00", "-08:00", "+0530", "+01"])
+FRACTION = st.sampled_from(["", ".222", ".000", ".5", ".123456", ".123456789"])
+TIME = st.builds(
+    lambda moment, mark, fraction, zone: moment.strftime(f"20%y-%m-%d{mark}%H:%M:%S") + fraction + zone,
+    st.datetimes(),
+    st.sampled_from(["T", "T", "T", " ", "t"]),
+    FRACTION,
+    ZONE,
+)
+DATE = st.dates().map(lambda day: day.isoformat())
+LIMIT = NUMBER | NUMBER.map(str) | WORD
+
+
+def known_or_not(*values: str) -> Json:
+    return st.sampled_from([*values, "pending", "rejected"]) | WORD
+
+
+def shape(**fields: Json) -> Json:
+    """Draw objects in which each property is present, null or missing, beside properties that nobody knows."""
+    nullable = {name: st.none() | values for name, values in fields.items()}
+    unknown = st.dictionaries(WORD.filter(lambda name: name not in {*fields, "result_type"}), ANY, max_size=2)
+    return st.builds(lambda some, more: {**more, **some}, st.fixed_dictionaries({}, optional=nullable), unknown)
+
+
+def listed(items: Json) -> Json:
+    return st.lists(items, max_size=2)
+
+
+def tagged(results: Json, tag: Json) -> Json:
+    return st.builds(lambda result, word: {**result, "result_type": word}, results, tag)
+
+
+ABOUT_RESULT = {"name": WORD, "time_collected": TIME, "unit_of_measure": WORD, "comments": WORD}
+LIMITS = {"range_minimum": LIMIT, "range_maximum": LIMIT}
+QUANTITY = tagged(shape(**ABOUT_RESULT, **LIMITS, result=NUMBER | NUMBER.map(str) | WORD), st.just("quantity"))
+REACTIVITY = tagged(shape(**ABOUT_RESULT, **LIMITS, result=WORD), st.just("reactivity"))
+GENOTYPE = tagged(shape(**ABOUT_RESULT, **LIMITS, result=WORD), st.just("genotype"))
+NEW_TAG = st.none() | st.sampled_from(["titer", "Quantity", ""])
+LOOSE = shape(**dict.fromkeys([*ABOUT_RESULT, *LIMITS, "result"], ANY))
+UNKNOWN = tagged(LOOSE, NEW_TAG) | LOOSE
+EVENT = shape(status=known_or_not("preparing", "delivered", "resulted"), created=TIME)
+SHIPMENT = shape(tracking_number=WORD, carrier=known_or_not("ups", "usps"), created=TIME)
+REPORT = shape(
+    report_id=WORD,
+    results=listed(QUANTITY | REACTIVITY | GENOTYPE | UNKNOWN),
+    pdf=WORD,
+    txt=WORD,
+    date_collected=TIME,
+    date_received=TIME,
+    date_resulted=TIME,
+    is_amendment=st.booleans(),
+)
+REGISTRANT = shape(
+    patient_id=WORD,
+    first_name=WORD,
+    last_name=WORD,
+    date_of_birth=DATE,
+    sex=known_or_not("M", "F"),
+    email=WORD,
+    phone=WORD,
+)
+SAMPLE = shape(
+    sample_id=WORD,
+    status=known_or_not("resulted", "received"),
+    events=listed(EVENT),
+    type=known_or_not("adx100", "saliva_3"),
+    shipments=listed(SHIPMENT),
+    panels=listed(WORD),
+    reports=listed(st.none() | REPORT),
+)
+KIT = shape(
+    kit_id=WORD,
+    type=WORD,
+    status=known_or_not("preparing", "registered"),
+    events=listed(EVENT),
+    shipment_to_customer=SHIPMENT,
+    registered_to=REGISTRANT,
+    sample=SAMPLE,
+)
+SUMMARY = shape(
+    kit_id=WORD,
+    kit_type=WORD,
+    order_id=WORD,
+    kit_status=known_or_not("preparing"),
+    sample_status=known_or_not("resulted"),
+    created=TIME,
+    updated=TIME,
+)
+ANSWER = st.one_of(
+    st.tuples(st.just(Kit), KIT),
+    st.tuples(st.just(KitSummary), SUMMARY),
+    st.tuples(st.just(KitEvent), EVENT),
+    st.tuples(st.just(SampleEvent), EVENT),
+    st.tuples(st.just(Shipment), SHIPMENT),
+    st.tuples(st.just(Registrant), REGISTRANT),
+    st.tuples(st.just(Sample), SAMPLE),
+    st.tuples(st.just(Report), REPORT),
+    st.tuples(st.just(QuantityResult), QUANTITY),
+    st.tuples(st.just(ReactivityResult), REACTIVITY),
+    st.tuples(st.just(GenotypeResult), GENOTYPE),
+    st.tuples(st.just(UnknownResult), UNKNOWN),
+    st.tuples(st.just(tuple[KitSummary, ...]), listed(SUMMARY)),
+    st.tuples(st.just(tuple[Result, ...]), listed(QUANTITY | UNKNOWN)),
+)
+MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def canonical(value: Any) -> str:
+    """Write JSON so that equal text means equal JSON: Python alone takes True for 1 and 1 for 1.0."""
+    return json.dumps(value, sort_keys=True)
+
+
+@MANY
+@given(ANSWER)
+def test_what_came_goes_out_equal(answer: tuple[Any, Any]) -> None:
+    type_, tree = answer
+
+    model = loads(json.dumps(tree), type_)
+
+    assert canonical(json.loads(dumps(model))) == canonical(tree)
+
+
+@MANY
+@given(ANSWER)
+def test_both_readers_give_the_same_model(answer: tuple[Any, Any]) -> None:
+    type_, tree = answer
+
+    model = loads(json.dumps(tree), type_)
+    careful, error = codec._read_with_care(json.dumps(tree).encode(), type_, None)
+
+    assert error is None
+    assert careful == model
+    assert repr(careful) == repr(model)
+    assert canonical(json.loads(dumps(careful))) == canonical(tree)
+
+
+@MANY
+@given(KIT)
+def test_copies_lose_nothing(tree: Any) -> None:
+    kit = loads(json.dumps(tree), Kit)
+
+    for again in (copy.deepcopy(kit), pickle.loads(pickle.dumps(kit)), attrs.evolve(kit)):
+        assert again == kit
+        assert hash(again) == hash(kit)
+        assert canonical(json.loads(dumps(again))) == canonical(tree)
+
+
+@MANY
+@given(KIT, WORD)
+def test_a_changed_field_comes_out_changed_and_all_else_as_it_came(tree: Any, kit_id: str) -> None:
+    kit = attrs.evolve(loads(json.dumps(tree), Kit), kit_id=kit_id)
+
+    assert canonical(json.loads(dumps(kit))) == canonical({**tree, "kit_id": kit_id})
+
+
+@MANY
+@given(KIT, st.data())
+def test_any_value_at_any_place_is_read_or_a_decode_error(tree: Any, data: st.DataObject) -> None:
+    holder = tree
+    while isinstance(holder, (dict, list)) and holder:
+        key = data.draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))
+        if not isinstance(holder[key], (dict, list)) or not holder[key] or data.draw(st.booleans()):
+            holder[key] = data.draw(ANY)
+            break
+        holder = holder[key]
+
+    kit = read_or_fault(json.dumps(tree))
+
+    if isinstance(kit, DecodeError):
+        assert (kit.outcome, kit.__context__) == ("done", None)
+    else:
+        assert canonical(json.loads(dumps(kit))) == canonical(tree)
+
+
+@MANY
+@given(st.binary(max_size=40) | st.text(max_size=40) | ANY.map(json.dumps))
+def test_any_text_is_read_or_a_decode_error(text: bytes | str) -> None:
+    kit = read_or_fault(text)
+
+    assert isinstance(kit, Kit) or kit.outcome in {"done", "unknown"}
+
+
+def read_or_fault(text: bytes | str) -> Kit | DecodeError:
+    try:
+        return loads(text, Kit)
+    except DecodeError as error:
+        return error
