@@ -18,7 +18,7 @@ def read(raw, _=None):
     if raw.__class__ is not dict:
         raise MismatchError("an object", raw)
     get = raw.get
-    came = None
+    came = {{}}
     count = {count}
     draft = Draft()"""
 
@@ -29,19 +29,17 @@ _USUAL = """
 _REST = """
     elif x is None:
         draft.{name} = blank{index}
-        if came is None: came = {{}}
         came[{name!r}] = None
     elif x is ...:
         draft.{name} = blank{index}
         count -= 1{note}
     else:
         draft.{name} = rule{index}(x)
-        if came is None: came = {{}}
         came[{name!r}] = x"""
 
 _TAIL = """
     draft.extra = {} if len(raw) == count else unknown(raw)
-    draft._as_came = came
+    draft._as_came = came or None
     draft.__class__ = cls
     return draft"""
 

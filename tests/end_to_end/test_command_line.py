@@ -261,7 +261,7 @@ async def test_the_sandbox_serves_until_it_is_interrupted(shell: Shell) -> None:
     values: dict[str, str] = {}
     while len(values) < 2:
         line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
-        values |= [pair.split("=", 1) for pair in line.split() if pair.startswith("SPOTDX_")]
+        values |= dict(pair.split("=", 1) for pair in line.split() if pair.startswith("SPOTDX_"))
     shell.environment |= values
     code, out, _ = await shell.run("kits", "list", "--json")
     process.send_signal(signal.SIGINT)

@@ -267,6 +267,25 @@ async def test_who_comes_in_the_tick_of_a_free_slot_does_not_overtake(limiter: G
 
 
 @pytest.mark.virtual_time
+async def test_who_comes_before_a_late_timer_has_run_does_not_overtake(
+    limiter: GcraLimiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(limiter)
+    await log.take(0)
+    tasks = log.start(1)
+    await asyncio.sleep(0)
+    late_s = clock.now() + 0.15
+    monkeypatch.setattr(clock, "now", lambda: late_s)  # the loop was busy: a slot is due, its timer has not run
+
+    tasks += log.start(2)
+    await asyncio.sleep(0)
+    monkeypatch.undo()
+    await asyncio.gather(*tasks)
+
+    assert log.order == [0, 1, 2]
+
+
+@pytest.mark.virtual_time
 async def test_ten_thousand_waiters_need_one_timer_and_one_hand_out_a_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     limiter = GcraLimiter(RateLimit(1000, burst=1))
     hand_outs = 0
