@@ -102,6 +102,11 @@ class Auth:
         try:
             answer = self._source()
             token = await answer if inspect.isawaitable(answer) else answer
+        except asyncio.CancelledError as cancelled:
+            asking = asyncio.current_task()
+            if asking is None or asking.cancelling():
+                raise
+            failure = type(cancelled).__name__  # of something that the source waited for, not of the question
         except Exception as error:  # noqa: BLE001 - the caller's code may raise anything, and its text may hold secrets
             failure = type(error).__name__
         else:
@@ -109,7 +114,9 @@ class Auth:
         raise NotSentError(f"the token function raised {failure}; nothing was sent", reason="token")
 
 
-def _copy(error: BaseException) -> Exception:
+def _copy(error: BaseException) -> BaseException:
     if isinstance(error, ConfigError):
         return ConfigError(*error.args)
-    return NotSentError(*error.args, reason="token")
+    if isinstance(error, NotSentError):
+        return NotSentError(*error.args, reason=error.reason)
+    return error  # no mere error, such as the exit of a test

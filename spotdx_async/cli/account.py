@@ -109,5 +109,5 @@ class Account:
 def _reason(error: SpotError | None) -> str:
     if error is None:
         return "no reason is known"
-    text = str(error.args[0]) if error.args else type(error).__name__
+    text = str(error.args[0] if error.args else "") or type(error).__name__
     return f"{text} ({error.attempts} attempts)" if error.attempts > 1 else text

@@ -55,12 +55,12 @@ class Pace:
 
     def standing(self, now_s: float, *, rows: int, failures: int, share: float | None) -> Standing:
         """Take note of the moment, and tell how things stand."""
+        self._past.append((now_s, rows, share or 0.0))
+        while now_s - self._past[1][0] >= _LOOK_BACK_S:
+            self._past.popleft()
         past_s, past_rows, past_share = self._past[0]
         passed_s = max(now_s - past_s, 1e-9)
         share_per_s = ((share or 0.0) - past_share) / passed_s
-        self._past.append((now_s, rows, share or 0.0))
-        while now_s - self._past[1][0] > _LOOK_BACK_S:
-            self._past.popleft()
         return Standing(
             rows=rows,
             failures=failures,

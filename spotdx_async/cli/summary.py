@@ -99,7 +99,10 @@ def _tell_stop(ending: Ending, screen: Screen) -> None:
     screen.say(f"stopped early: {ending.stopped}")
     if (start := _go_on_at(ending)) is not None:
         file, number = start
-        screen.say(f"to go on, run the same command from {file} on with --from-row {number}, and another --failed file")
+        files = f"give {file} and the files after it" if ending.has_many_files else "give the same input"
+        screen.say(f"the rows from row {number} of {file} on are left: {files} with --from-row {number} to go on")
+        if ending.account.failed is not None and ending.account.failed.count:
+            screen.say(f"give --failed another name then, so that {ending.account.failed.path} stays as it is")
 
 
 def _go_on_at(ending: Ending) -> tuple[str, int] | None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import DecodeError, dumps, loads
+from spotdx_async import DecodeError, InvalidInputError, SpotError, dumps, loads
 from spotdx_async._pipeline.codec import decode
-from spotdx_async.models import Kit, KitEvent, KitSummary, Registrant, Report, Sample
+from spotdx_async.models import Kit, KitEvent, KitSummary, QuantityResult, Registrant, Report, Sample
 
 CANARY = "canary-7f3a"
 SAMPLE = json.loads((Path(__file__).parents[2] / "samples" / "kit.json").read_bytes())
@@ -65,10 +65,10 @@ def fault_of(text: bytes | str, type_: Any = Kit) -> DecodeError:
     return caught.value
 
 
-def assert_shows_nothing(error: DecodeError) -> None:
+def assert_shows_nothing(error: SpotError) -> None:
     frames = traceback.TracebackException.from_exception(error, capture_locals=True)
     sdk = [frame for frame in frames.stack if "spotdx_async" in frame.filename]
-    shown = [str(error), repr(error), repr(error.args), error.path, repr(pickle.dumps(error))]
+    shown = [str(error), repr(error), repr(error.args), repr(pickle.dumps(error))]
     shown += [repr(frame.locals) for frame in sdk]
     assert not [text for text in shown if CANARY in text or "817263" in text]
     assert error.__cause__ is None
@@ -128,6 +128,18 @@ def test_a_tag_that_is_no_text_is_a_decode_error(tag: Any) -> None:
     assert fault_of(json.dumps({"results": [{"result_type": tag}]}), Report).path == "results[0].result_type"
 
 
+def test_a_kind_of_result_that_is_asked_for_alone_refuses_the_tag_of_another() -> None:
+    error = fault_of(b'{"result_type": "genotype"}', QuantityResult)
+
+    assert error.path == "result_type"
+    assert str(error) == 'result_type should be "quantity" and is text'
+
+
+def test_where_any_object_will_do_nothing_else_does() -> None:
+    with pytest.raises(DecodeError, match="the answer should be an object and is a list"):
+        decode(b"[]", dict[str, Any])
+
+
 def test_a_list_of_objects_is_named_by_its_index_at_the_top() -> None:
     error = fault_of(b'[{"kit_id": "1"}, {"kit_id": 2}]', tuple[KitSummary, ...])
 
@@ -148,6 +160,14 @@ def test_the_raw_answer_is_exact_and_is_not_pickled() -> None:
     assert error.raw["x"] == 123456789012345678901234567890
     assert pickle.loads(pickle.dumps(error)).raw is None
     assert pickle.loads(pickle.dumps(error)).path == "kit_id"
+
+
+def test_a_model_that_cannot_be_written_shows_nothing() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        dumps(Registrant(first_name=CANARY, extra={"ratio": float("nan")}))
+
+    assert str(caught.value) == "the model has no JSON form: .ratio is NaN or infinite, which JSON does not have"
+    assert_shows_nothing(caught.value)
 
 
 NOT_JSON: list[bytes | str] = [

@@ -200,6 +200,8 @@ def test_a_float_that_is_as_large_as_a_long_integer_stays_a_float() -> None:
         ("2023-01-01T04:30:11+05:30", datetime(2022, 12, 31, 23, 0, 11, tzinfo=UTC)),
         ("2023-01-01T04:30:11.5-0800", datetime(2023, 1, 1, 12, 30, 11, 500_000, tzinfo=UTC)),
         ("2023-01-01T04:30:11", datetime(2023, 1, 1, 4, 30, 11, tzinfo=UTC)),
+        ("2023-01-01T04:30:11.2222", datetime(2023, 1, 1, 4, 30, 11, 222_200, tzinfo=UTC)),
+        ("2023-01-01T0430+0100", datetime(2023, 1, 1, 3, 30, tzinfo=UTC)),
         ("2023-01-01t04:30:11z", datetime(2023, 1, 1, 4, 30, 11, tzinfo=UTC)),
         ("2023-01-01 04:30:11Z", datetime(2023, 1, 1, 4, 30, 11, tzinfo=UTC)),
         ("2023-01-01", datetime(2023, 1, 1, tzinfo=UTC)),

@@ -1,0 +1,112 @@
+"""The account of a run: every row counted, the first troubles kept, rows that are not done handed on."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from spotdx_async import NotFoundError, SpotError
+from spotdx_async.cli.account import STATES, Account, Place
+from spotdx_async.files import BadRow, FailedRows, Row
+
+
+def place(number: int, source: bytes | None = b"SPOT1,x\n") -> Place:
+    return Place("kits.csv", 0, BadRow(number, number + 1, "no reason", source))
+
+
+def test_every_row_is_counted_and_only_real_troubles_as_such() -> None:
+    account = Account()
+    for number, state in enumerate([*STATES, "ok"], start=1):
+        account.settle(place(number), state, None)
+    assert account.rows == 7
+    assert account.troubles == 3
+    assert account.counts["ok"] == 2
+    assert account.bytes_done == 7 * 8
+
+
+def test_the_states_are_those_that_are_promised() -> None:
+    assert STATES == ("ok", "rejected", "failed", "unknown", "superseded", "skipped")
+
+
+def test_only_the_first_troubles_are_kept() -> None:
+    account = Account()
+    for number in range(1, 1001):
+        account.settle(place(number), "failed", NotFoundError("the server answered 404", attempts=number))
+    assert account.troubles == 1000
+    assert len(account.first_troubles) == 20
+    assert [trouble.reason for trouble in account.first_troubles[:2]] == [
+        "the server answered 404",
+        "the server answered 404 (2 attempts)",
+    ]
+
+
+def test_a_reason_without_words_is_named_by_its_kind() -> None:
+    account = Account()
+    account.settle(place(1), "failed", SpotError())
+    account.settle(place(2), "failed", NotFoundError())
+    account.settle(place(3), "failed", None)
+    assert account.first_troubles[2].reason == "no reason is known"
+    assert [trouble.reason for trouble in account.first_troubles[:2]] == ["SpotError", "NotFoundError"]
+
+
+def test_the_topmost_skipped_row_is_remembered() -> None:
+    account = Account()
+    for number in (5, 3, 4):
+        account.settle(place(number), "skipped", None)
+    assert account.first_skipped == place(3)
+    assert account.first_troubles == []
+
+
+def test_rows_that_are_not_done_are_handed_on_as_they_came(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    for number, state in enumerate(STATES):
+        account.settle(place(number, f"{state}\n".encode()), state, None)
+    account.close()
+    assert (tmp_path / "failed").read_bytes() == b"rejected\nfailed\nunknown\nskipped\n"
+    assert account.unwritten == []
+
+
+def test_a_row_too_long_to_be_kept_is_said_to_be_missing(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    account.settle(place(7, None), "rejected", None)
+    account.settle(place(8), "rejected", None)
+    assert [left.text for left in account.unwritten] == ["row 7 (line 8)"]
+    assert account.disk_error is None
+    account.close()
+    assert (tmp_path / "failed").read_bytes() == b"SPOT1,x\n"
+
+
+def test_after_a_full_disk_nothing_is_lost_from_the_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = FailedRows(tmp_path / "failed")
+    account = Account(failed)
+    account.settle(place(1), "failed", None)
+
+    def full(_source: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(failed, "write", full)
+    for number in (2, 3):
+        account.settle(place(number), "failed", None)
+    account.close()
+    assert account.disk_error is not None
+    assert [left.row.number for left in account.unwritten] == [2, 3]
+    assert account.troubles == 3
+
+
+def test_a_file_that_cannot_be_finished_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = FailedRows(tmp_path / "failed")
+    account = Account(failed)
+
+    def broken() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(failed, "close", broken)
+    account.close()
+    assert account.disk_error is not None
+    Account().close()
+
+
+def test_a_place_shows_no_value() -> None:
+    row = Row(3, 4, "SPOT1", {"name": "Alice"}, b"SPOT1,Alice\n")
+    assert "Alice" not in repr(Place("kits.csv", 0, row))
+    assert Place("kits.csv", 0, row).text == "row 3 (line 4)"
