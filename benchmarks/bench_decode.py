@@ -1,6 +1,6 @@
 """How long does it take to make a Kit of an answer's bytes, with every tolerance on?
 
-Run: ``python benchmarks/bench_decode.py`` (10 to 20 s; ``pip install pydantic msgspec`` for the rows to compare with).
+Run: ``python benchmarks/bench_decode.py`` (about 4 s; ``pip install pydantic msgspec`` for the rows to compare with).
 
 The vendor's example kit (2.3 kB, 19 objects below the kit) is read in interleaved rounds of one process. Times are CPU
 time; the ratio is the median of the rounds' ratios, in brackets the least and the greatest. The peers' models are made

@@ -47,11 +47,17 @@ def test_what_is_logged_again_and_again_is_shown_once_in_a_while(capsys: pytest.
         (3, "a pause"),
         (12, "a pause"),
         (13, "a pause"),
+        (14, "a pause"),
     ]:
         record = logging.LogRecord("spotdx_async", logging.WARNING, "", 0, text, (), None)
         record.created = at_s
         handler.emit(record)
-    assert capsys.readouterr().err.splitlines() == ["spotdx: a pause", "spotdx: another", "spotdx: a pause"]
+    assert capsys.readouterr().err.splitlines() == [
+        "spotdx: a pause",
+        "spotdx: another",
+        "spotdx: a pause",
+        "spotdx: a pause",
+    ]
 
 
 HIDDEN_MODULE = """
