@@ -2,7 +2,7 @@
 
 Run: ``python benchmarks/bench_decode.py`` (about 4 s; ``pip install pydantic msgspec`` for the rows to compare with).
 
-The vendor's example kit (2.3 kB, 19 objects below the kit) is read in interleaved rounds of one process. Times are CPU
+The vendor's example kit (2.3 kB, 19 objects) is read in interleaved rounds of one process. Times are CPU
 time; the ratio is the median of the rounds' ratios, in brackets the least and the greatest. The peers' models are made
 of the SDK's own, field by field, so that all read the same. pydantic keeps unknown fields and enumeration values, and
 keeps unknown kinds of result only in its second row; msgspec drops unknown fields and leaves enumerations text.

@@ -7,7 +7,7 @@ import asyncio
 import errno
 import io
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Final
 
@@ -68,6 +68,7 @@ class Transport:
         ``flight`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
         """
         status: int | None = None
+        headers: Mapping[str, str] = {}
         flight.may_have_arrived = True
         try:
             async with self._session(request).request(
@@ -76,17 +77,18 @@ class Transport:
                 data=_payload(request.body),
                 headers=self._headers_of(request, token),
                 allow_redirects=False,
+                raise_for_status=False,
                 timeout=self._timeout(timeout_s),
             ) as response:
-                status = response.status
-                return Reply(status, response.headers, await self._read(response))
+                status, headers = response.status, response.headers
+                return Reply(status, headers, await self._read(response))
         except asyncio.CancelledError as error:
             flight.may_have_arrived = not _was_connecting(error)
             raise
         except Exception as error:  # noqa: BLE001 - the border: nothing of aiohttp, or of a session's hooks, gets out
             trouble = _trouble(error, status)
         # An answer that broke off after a status which is a no is still that no.
-        return trouble if status is None or _is_success(status) else Reply(status, {}, b"")
+        return trouble if status is None or _is_success(status) else Reply(status, headers, b"")
 
     async def close(self) -> None:
         """Close the connections that are ours, in their own loop or a later one; a caller's session stays open."""
@@ -171,11 +173,15 @@ def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
 
 
 def _checked(session: object) -> aiohttp.ClientSession | None:
-    if session is None or isinstance(session, aiohttp.ClientSession):
-        if session is not None and session.auth is not None:
-            raise ConfigError("session has an auth of its own, which would fight with the token: make it without auth=")
-        return session
-    raise ConfigError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+    if session is None:
+        return None
+    if not isinstance(session, aiohttp.ClientSession):
+        raise ConfigError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+    if session.auth is not None:
+        raise ConfigError("session has an auth of its own, which would fight with the token: make it without auth=")
+    if not session.auto_decompress:
+        raise ConfigError("session does not unpack answers: make it without auto_decompress=False")
+    return session
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:

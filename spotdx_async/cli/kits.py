@@ -170,6 +170,8 @@ def list_kits(
         timeout: The longest that one attempt may take, in seconds.
         screen: Where to write; no argument of the command line.
     """
+    if limit < 1:
+        raise InvalidInputError("--limit must be at least 1")
     filters = {
         "kit_type": kit_type,
         "kit_status": kit_status,

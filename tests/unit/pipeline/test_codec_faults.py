@@ -222,3 +222,12 @@ def test_an_unknown_result_is_read_and_written_however_deep_it_is(depth: int, nu
 
 def test_a_fault_beside_a_rounded_number_is_found() -> None:
     assert fault_of(b'{"x": 123456789012345678901, "created": 5}', KitEvent).path == "created"
+
+
+def test_a_number_that_needs_exact_reading_changes_nothing_else() -> None:
+    report = loads(
+        b'{"is_amendment": true, "date_received": "2023-01-01T00:00:00Z", "x": 123456789012345678901}', Report
+    )
+
+    assert report.is_amendment is True
+    assert report.extra == {"x": 123456789012345678901}
