@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test lint types check bench clean
+.PHONY: demo test chaos lint types check bench clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -20,6 +20,10 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
 
+# All of the chaos: 50 kills over 20,000 rows and the like, a few minutes. SPOTDX_CHAOS_SEED= repeats a run.
+chaos: $(INSTALLED)
+	SPOTDX_CHAOS=full $(BIN)/python -m pytest tests/chaos -s
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,6 +38,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python benchmarks/bench_decode.py
 	$(BIN)/python benchmarks/bench_call.py
+	$(BIN)/python benchmarks/bench_bulk.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from spotdx_async._pipeline.codec import dumps, loads
     from spotdx_async._pipeline.messages import Response
     from spotdx_async._version import __version__
-    from spotdx_async.bulk.records import MetadataUpdate, Outcome
+    from spotdx_async.bulk.journal import JournalState, read_journal
+    from spotdx_async.bulk.records import Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
+    from spotdx_async.bulk.run import BulkRun
     from spotdx_async.client import SpotClient
     from spotdx_async.config import Limiter, RateLimit, RetryPolicy, Stats
     from spotdx_async.errors import (
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         ConfigError,
         DecodeError,
         InvalidInputError,
+        JournalError,
         NotFoundError,
         NotSentError,
         OutcomeUnknownError,
@@ -30,14 +33,19 @@ if TYPE_CHECKING:
         StatusError,
     )
     from spotdx_async.models import (
+        Address,
         Carrier,
+        Country,
         GenotypeResult,
         Kit,
         KitEvent,
         KitStatus,
         KitSummary,
+        Order,
+        OrderStatus,
         QuantityResult,
         ReactivityResult,
+        Recipient,
         Registrant,
         Report,
         Result,
@@ -55,26 +63,36 @@ _HOMES = {
     "_pipeline.codec": "dumps loads",
     "_pipeline.messages": "Response",
     "_version": "__version__",
-    "bulk.records": "MetadataUpdate Outcome",
+    "bulk.journal": "JournalState read_journal",
+    "bulk.records": "Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
+    "bulk.run": "BulkRun",
     "client": "SpotClient",
     "config": "Limiter RateLimit RetryPolicy Stats",
-    "errors": "AuthenticationError BadRequestError BulkStopped ConfigError DecodeError InvalidInputError NotFoundError "
-    "NotSentError OutcomeUnknownError PermissionDeniedError RateLimitError ServerError SpotError StatusError",
-    "models": "Carrier GenotypeResult Kit KitEvent KitStatus KitSummary QuantityResult ReactivityResult Registrant "
-    "Report Result Sample SampleEvent SampleStatus SampleType Sex Shipment UnknownResult",
+    "errors": "AuthenticationError BadRequestError BulkStopped ConfigError DecodeError InvalidInputError JournalError "
+    "NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError RateLimitError ServerError SpotError "
+    "StatusError",
+    "models": "Address Carrier Country GenotypeResult Kit KitEvent KitStatus KitSummary Order OrderStatus "
+    "QuantityResult ReactivityResult Recipient Registrant Report Result Sample SampleEvent SampleStatus SampleType Sex "
+    "Shipment UnknownResult",
     "pagination": "Pages",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Address",
     "AuthenticationError",
     "BadRequestError",
+    "BulkRun",
     "BulkStopped",
     "Carrier",
     "ConfigError",
+    "Country",
     "DecodeError",
     "GenotypeResult",
     "InvalidInputError",
+    "Journal",
+    "JournalError",
+    "JournalState",
     "Kit",
     "KitEvent",
     "KitStatus",
@@ -83,14 +101,19 @@ __all__ = [
     "MetadataUpdate",
     "NotFoundError",
     "NotSentError",
+    "Order",
+    "OrderMetadataUpdate",
+    "OrderStatus",
     "Outcome",
     "OutcomeUnknownError",
     "Pages",
     "PermissionDeniedError",
+    "Progress",
     "QuantityResult",
     "RateLimit",
     "RateLimitError",
     "ReactivityResult",
+    "Recipient",
     "Registrant",
     "Report",
     "Response",
@@ -111,6 +134,7 @@ __all__ = [
     "__version__",
     "dumps",
     "loads",
+    "read_journal",
 ]
 
 

@@ -27,6 +27,7 @@ from spotdx_async.config import (
 )
 from spotdx_async.errors import ConfigError
 from spotdx_async.resources.kits import Kits
+from spotdx_async.resources.orders import Orders
 
 if TYPE_CHECKING:
     from typing import Self
@@ -147,6 +148,11 @@ class SpotClient:
     def kits(self) -> Kits:
         """Kits: their metadata, their state, their list and their types."""
         return Kits(self._runner)
+
+    @cached_property
+    def orders(self) -> Orders:
+        """Orders: their metadata and their state."""
+        return Orders(self._runner)
 
     async def request(
         self,

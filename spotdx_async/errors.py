@@ -3,6 +3,7 @@
 SpotError
 ├── ConfigError (ValueError)        wrong set-up
 ├── InvalidInputError (ValueError)  an argument or a row; nothing was sent
+│   └── JournalError                a bulk run's journal that cannot be used, or no longer
 ├── NotSentError                    surely not executed: safe to repeat
 ├── OutcomeUnknownError             sent, and no usable answer: look before repeating
 ├── StatusError                     the server said no
@@ -26,6 +27,7 @@ __all__ = [
     "ConfigError",
     "DecodeError",
     "InvalidInputError",
+    "JournalError",
     "NotFoundError",
     "NotSentError",
     "OutcomeUnknownError",
@@ -75,13 +77,27 @@ class InvalidInputError(SpotError, ValueError):
     """An argument or a row is wrong: nothing was sent. The message says where and why, and shows no value."""
 
 
+class JournalError(InvalidInputError):
+    """A bulk run's journal cannot be used, or could not be written any further; the message says why and what to do.
+
+    Attributes:
+        reason: ``"path"`` (the file cannot be made or opened), ``"not a journal"``, ``"newer"`` (made by a later
+            version of the SDK), ``"another run"``, ``"changed input"``, ``"in use"``, ``"corrupt"`` or ``"disk"``.
+    """
+
+    def __init__(self, message: str = "", *, reason: str = "path", **about: Any) -> None:
+        super().__init__(message, **about)
+        self.reason = reason
+
+
 class NotSentError(SpotError):
     """The request was surely not executed, so repeating it is safe.
 
     Attributes:
         reason: ``"refused"``, ``"dns"``, ``"tls"``, ``"connect"`` (any other failure to connect), ``"timeout"`` (of the
             connection), ``"wait"`` (longer than ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
-            failed), ``"closed"`` (the client) or ``"stopped"`` (the bulk run, before this row).
+            failed), ``"closed"`` (the client), ``"stopped"`` (the bulk run, before this row) or ``"outage"`` (the
+            bulk run, since the server did not come back).
     """
 
     def __init__(self, message: str = "", *, reason: str = "connect", **about: Any) -> None:

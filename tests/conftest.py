@@ -1,10 +1,13 @@
 """What every test may use: the package's own plugin, virtual time, and a mock of aiohttp."""
 
 import asyncio
+import os
+import random
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from unittest.mock import Mock
 
+import attrs
 import pytest
 from aiohttp import ClientResponse
 from aioresponses import aioresponses
@@ -36,3 +39,20 @@ def aioresponses_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]
     monkeypatch.setattr("aioresponses.core.ClientResponse", shimmed)
     with aioresponses() as mock:
         yield mock
+
+
+@attrs.frozen
+class Chaos:
+    """How hard a test of ``tests/chaos`` is to try: a little in the normal tests, all of it by ``make chaos``."""
+
+    is_full: bool
+    seed: int
+
+
+@pytest.fixture
+def chaos() -> Chaos:
+    """From SPOTDX_CHAOS (``full`` for all of it) and SPOTDX_CHAOS_SEED; the seed is in a failed test's output."""
+    seed = int(os.environ.get("SPOTDX_CHAOS_SEED") or random.randrange(10**6))
+    is_full = os.environ.get("SPOTDX_CHAOS") == "full"
+    print(f"SPOTDX_CHAOS_SEED={seed}")  # noqa: T201 - what makes a failure repeatable
+    return Chaos(is_full, seed)

@@ -19,7 +19,7 @@ from spotdx_async._pipeline.wire import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
-__all__ = ["decode", "dumps", "loads"]
+__all__ = ["check_object", "decode", "dumps", "loads"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,15 @@ def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
         del body, value  # patient data does not stay in the frames of a traceback
         raise error
     return value
+
+
+def check_object(body: bytes) -> None:
+    """Make sure that an answer is a JSON object: a proxy's page in place of the API's answer is no success.
+
+    Raises:
+        DecodeError: as ``decode``.
+    """
+    decode(body, dict[str, Any])
 
 
 def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:

@@ -67,6 +67,11 @@ class GcraLimiter:
                 self._give_back(waiter)
             raise
 
+    def give_back(self) -> None:
+        """Give back a slot that was not used: the next one who waits gets it."""
+        self._due -= self._interval_s
+        self._set_timer()
+
     def pause(self, seconds: float) -> None:
         """Hand out no slot for this long, counted from now; a shorter pause than the one in force changes nothing."""
         until = clock.now() + seconds
@@ -108,8 +113,7 @@ class GcraLimiter:
 
     def _give_back(self, waiter: "asyncio.Future[None]") -> None:
         if waiter.exception() is None:
-            self._due -= self._interval_s
-            self._set_timer()
+            self.give_back()
 
     def _send_away(self, waiters: "list[asyncio.Future[None]]") -> None:
         for waiter in waiters:

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from spotdx_async._pipeline import jsontext
 from spotdx_async.errors import DecodeError, SpotError
 
-__all__ = ["Act", "Answer", "Flight", "Reply", "Request", "Response", "Trouble", "Verdict"]
+__all__ = ["Act", "Answer", "Flight", "Reply", "Request", "Response", "Trouble", "Try", "Verdict"]
 
 T = TypeVar("T")
 
@@ -88,6 +88,17 @@ class Verdict:
     """Seconds that the server asked to wait."""
     is_throttle: bool = False
     """Whether the server said that calls come too fast."""
+
+
+@frozen
+class Try:
+    """One try of a call whose caller decides about repeats."""
+
+    verdict: Verdict
+    attempts: int
+    """Requests made: two where a stale token was renewed, none where nothing could be sent."""
+    request_s: float
+    """Seconds that the last one took, from connection to last byte."""
 
 
 @frozen

@@ -5,12 +5,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.auth import Token
 from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError
-from spotdx_async._pipeline.messages import Act, Answer, Flight, Reply, Request, Response, Trouble, Verdict
+from spotdx_async._pipeline.messages import Act, Answer, Flight, Reply, Request, Response, Trouble, Try, Verdict
 from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.road import Road
 from spotdx_async._pipeline.verdict import judge_decode_error, judge_reply, judge_trouble
@@ -37,7 +37,11 @@ class _Call:
     may_be_executed: bool = False
     """Whether an earlier attempt ended without anybody knowing if it was carried out."""
     has_renewed: bool = False
+    request_s: float = 0.0
+    """Seconds that the last request took."""
     flight: Flight = field(factory=Flight)
+    may_go: Callable[[], bool] | None = None
+    """Asked once more when the slot has come: the wait for it may have been long."""
 
 
 class Runner:
@@ -46,6 +50,10 @@ class Runner:
     def __init__(self, road: Road, options: CallOptions) -> None:
         self.road = road
         self.options = options
+
+    def without_bounds(self) -> "Runner":
+        """Give a runner on the same road whose calls wait as long as it takes, for a caller who bounds the whole."""
+        return Runner(self.road, evolve(self.options, deadline_s=None, max_wait_s=None))
 
     async def call(self, request: Request, decode: Callable[[Reply], T]) -> T:
         """Send the request as often as its kind and the options allow; the decoded answer comes back.
@@ -92,6 +100,45 @@ class Runner:
         error.elapsed_s = clock.now() - started
         raise error.with_traceback(None)
 
+    async def attempt(
+        self,
+        request: Request,
+        decode: Callable[[Reply], Any],
+        *,
+        is_repeat: bool,
+        may_go: Callable[[], bool],
+    ) -> Try:
+        """Try once, for a caller who repeats by itself; every trouble of the SDK's is in the verdict.
+
+        Args:
+            request: what to send.
+            decode: from a 2xx to the verdict's value.
+            is_repeat: whether the same request was tried before.
+            may_go: asked when everything is ready to be sent; where it says no, the try makes no request, and its
+                verdict has no error.
+        """
+        road = self.road
+        call = _Call(request, decode, clock.now(), None, may_go=may_go)
+        if is_repeat:
+            road.counters.retries += 1
+        else:
+            road.counters.calls += 1
+        try:
+            await road.enter()
+            road.counters.open_calls += 1
+            try:
+                async with road.places:
+                    verdict = await self._attempt(call)
+            finally:
+                road.counters.open_calls -= 1
+        except SpotError as raised:
+            verdict = Verdict(Act.RAISE, error=raised.with_traceback(None))
+        if verdict.error is not None:
+            verdict.error.operation = request.operation
+        elif verdict.act is Act.ACCEPT and not is_repeat:
+            road.budget.earn()
+        return Try(verdict, call.attempts, call.request_s)
+
     async def _drive(self, call: _Call) -> Verdict:
         road = self.road
         async with road.places:
@@ -130,6 +177,9 @@ class Runner:
             return self._waited_too_long(call)
         road.check_open()
         token = await road.auth.token()
+        if call.may_go is not None and not call.may_go():
+            self._give_slot_back()
+            return Verdict(Act.RAISE, error=call.error)
         result = await self._send(call, token)
         verdict = (
             judge_reply(call.request, result) if isinstance(result, Reply) else judge_trouble(call.request, result)
@@ -152,10 +202,12 @@ class Runner:
         call.attempts += 1
         counters.attempts += 1
         counters.in_flight += 1
+        sent_s = clock.now()
         try:
             result = await self.road.transport.send(call.request, token.text, self.options.timeout_s, flight)
         finally:
             counters.in_flight -= 1
+            call.request_s = clock.now() - sent_s
         flight.may_have_arrived = False
         if isinstance(result, Trouble):
             call.may_be_executed |= result.may_have_arrived
@@ -174,6 +226,10 @@ class Runner:
         except SlotTooFarError:
             return False
         return True
+
+    def _give_slot_back(self) -> None:
+        if isinstance(self.road.limiter, GcraLimiter):
+            self.road.limiter.give_back()
 
     def _may_wait(self, call: _Call, last: Verdict, wait_s: float) -> bool:
         """Whether to repeat after so long; says yes only when the budget has paid for it."""

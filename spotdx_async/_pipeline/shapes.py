@@ -137,7 +137,7 @@ def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
     return write_model
 
 
-_AS_THEY_ARE = frozenset({str, int, float, bool})
+_AS_THEY_ARE = frozenset({str, int, float, bool, dict})  # a dict is JSON already: no field holds models in one
 _NOT_NOTED: Mapping[str, Any] = {}
 
 
@@ -146,7 +146,10 @@ def _value_of(field: WireField, raw: Any) -> Any:
 
 
 def _is_same(value: Any, other: Any) -> bool:
-    return type(value) is type(other) and bool(value == other)  # the type too: True equals 1, and is other JSON
+    """Tell whether a value is still the one that came: equal, and the same JSON (True equals 1, and is none)."""
+    if value is other or isinstance(value, (dict, list)):  # what these hold may be equal and other JSON
+        return value is other
+    return type(value) is type(other) and bool(value == other)
 
 
 def is_empty(value: Any) -> bool:

@@ -56,6 +56,11 @@ class Transport:
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return str(self._base)
+
+    @property
     def most_connections(self) -> int | None:
         """How many requests the caller's own session lets through at once; None: as many as come."""
         connector = self._callers_session.connector if self._callers_session is not None else None

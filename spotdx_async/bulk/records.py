@@ -1,14 +1,15 @@
 """What goes into a bulk run and what comes out of it."""
 
+import os
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
 from spotdx_async._pipeline.operation import check_id, check_metadata
 from spotdx_async.errors import SpotError
 
-__all__ = ["MetadataUpdate", "Outcome", "State"]
+__all__ = ["Journal", "MetadataUpdate", "OrderMetadataUpdate", "Outcome", "Progress", "State", "Update"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -17,12 +18,19 @@ State = Literal["ok", "rejected", "failed", "unknown", "superseded", "skipped"]
 
 @frozen
 class MetadataUpdate:
-    """One row of a bulk update."""
+    """One row of a bulk update of kits."""
+
+    ID_NAME: ClassVar[str] = "kit_id"
 
     kit_id: str
     """Whose metadata to set."""
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
+
+    @property
+    def key(self) -> str:
+        """The kit id: updates of one key keep their order."""
+        return self.kit_id
 
     def check(self) -> None:
         """Check the row as sending would, without sending.
@@ -34,6 +42,35 @@ class MetadataUpdate:
         check_metadata(self.metadata)
 
 
+@frozen
+class OrderMetadataUpdate:
+    """One row of a bulk update of orders."""
+
+    ID_NAME: ClassVar[str] = "order_id"
+
+    order_id: str
+    """Whose metadata to replace."""
+    metadata: Mapping[str, Any] = field(repr=False)
+    """What to set it to: string keys, JSON values."""
+
+    @property
+    def key(self) -> str:
+        """The order id: updates of one key keep their order."""
+        return self.order_id
+
+    def check(self) -> None:
+        """Check the row as sending would, without sending.
+
+        Raises:
+            InvalidInputError: saying what is wrong and where; it shows no value.
+        """
+        check_id("order_id", self.order_id)
+        check_metadata(self.metadata)
+
+
+Update: TypeAlias = MetadataUpdate | OrderMetadataUpdate
+
+
 @frozen(kw_only=True)
 class Outcome(Generic[T_co]):
     """What became of one row."""
@@ -41,11 +78,11 @@ class Outcome(Generic[T_co]):
     index: int
     """The row's place in the input, from 0."""
     key: str | None
-    """The kit id; None where a bad row has none."""
+    """The kit's or order's id; None where a bad row has none."""
     state: State
     """``ok``: done. ``rejected``: a bad row, nothing sent. ``failed``: the server's final no, or surely not executed.
-    ``unknown``: sent without a usable answer. ``superseded``: a newer value took its place. ``skipped``: the run
-    stopped before it, or a journal shows it done."""
+    ``unknown``: sent without a usable answer. ``superseded``: a newer value took its place. ``skipped``: a journal
+    shows it done (``error`` is None), or the run stopped before it was (``error`` says why)."""
     value: T_co | None = field(default=None, repr=False)
     """The decoded answer of an ``ok`` row; None without decoding, or where the answer had another shape (then ``error``
     is a DecodeError, and the update is done all the same)."""
@@ -55,8 +92,47 @@ class Outcome(Generic[T_co]):
     """Requests made for it."""
     elapsed_s: float = 0.0
     """Seconds from taking it up to its outcome, waits included."""
+    request_s: float = 0.0
+    """Seconds that its last request took, from connection to last byte; no wait for a place or a limit."""
 
     @property
     def ok(self) -> bool:
-        """Whether the update is done."""
+        """Whether this run has carried the update out."""
         return self.state == "ok"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do for the row: carried out now or before, or overtaken by a newer value."""
+        return self.state in {"ok", "superseded"} or (self.state == "skipped" and self.error is None)
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a bulk run is at one moment."""
+
+    done: int
+    """Rows that have their outcome."""
+    by_state: Mapping[State, int]
+    """The same by state, each of the six states present; their sum is ``done``."""
+    rate: float
+    """Rows a second over the last ten seconds."""
+    eta_s: float | None
+    """Seconds to go at this rate; None where the number of rows is not known, or nothing moves."""
+    throttled: int
+    """Answers so far that said that requests come too fast (429)."""
+    gate_open: bool
+    """False while the server is out of order and rows wait for it."""
+    elapsed_s: float
+    """Seconds since the run began."""
+    total: int | None
+    """Rows of the input, where it says how many it has."""
+
+
+@frozen
+class Journal:
+    """Where a run writes down which rows are done, so that the same run can be resumed."""
+
+    path: str | os.PathLike[str]
+    """A file that does not exist yet, or one that an earlier session of the same run has left."""
+    fingerprint: str | None = None
+    """What the input must be to go on, such as a digest of its files; None: only rows that were sent are compared."""

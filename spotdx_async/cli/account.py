@@ -1,11 +1,11 @@
 """The account of a run: what became of each row, in flat memory; it hands failed rows on as they come."""
 
 from collections import Counter
-from typing import get_args
+from typing import Any, get_args
 
 from attrs import field, frozen
 
-from spotdx_async.bulk.records import State
+from spotdx_async.bulk.records import Outcome, State
 from spotdx_async.errors import SpotError
 from spotdx_async.files import BadRow, FailedRows, Row
 
@@ -51,6 +51,8 @@ class Account:
     def __init__(self, failed: FailedRows | None = None) -> None:
         self.counts: Counter[str] = Counter()
         """Rows by state."""
+        self.done_before = 0
+        """Rows that the journal shows done in an earlier session; they are among the skipped ones."""
         self.bytes_done = 0
         """The size of all rows that have their outcome."""
         self.first_troubles: list[Trouble] = []
@@ -72,16 +74,18 @@ class Account:
         """How many rows were rejected, failed or ended unknown."""
         return self.counts["rejected"] + self.counts["failed"] + self.counts["unknown"]
 
-    def settle(self, place: Place, state: State, error: SpotError | None) -> None:
+    def settle(self, place: Place, outcome: Outcome[Any]) -> None:
         """Enter what became of a row."""
+        state = outcome.state
         self.counts[state] += 1
         self.bytes_done += len(place.row.source or b"")
-        if state in {"ok", "superseded"}:
+        if outcome.is_done:
+            self.done_before += state == "skipped"
             return
         if state == "skipped":
             self.first_skipped = min(self.first_skipped or place, place, key=lambda either: either.position)
         elif len(self.first_troubles) < _SHOWN_TROUBLES:
-            self.first_troubles.append(Trouble(place, state, _reason(error)))
+            self.first_troubles.append(Trouble(place, state, _reason(outcome.error)))
         self._hand_on(place)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from spotdx_async import __version__
 from spotdx_async.cli.demo import demo
 from spotdx_async.cli.exits import Exit, exit_of, line_of
 from spotdx_async.cli.kits import kits
+from spotdx_async.cli.runs import runs
 from spotdx_async.cli.sandbox import sandbox
 from spotdx_async.cli.screen import Screen
 from spotdx_async.errors import SpotError
@@ -81,6 +82,7 @@ def _app() -> App:
         suppress_keyboard_interrupt=False,
     )
     app.command(kits)
+    app.command(runs)
     app.command(demo)
     app.command(sandbox)
     return app

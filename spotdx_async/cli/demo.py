@@ -11,11 +11,13 @@ from rich import box
 from rich.table import Table
 
 from spotdx_async.cli.demo_faults import mishaps_for
+from spotdx_async.cli.ending import Ending
 from spotdx_async.cli.exits import Exit
 from spotdx_async.cli.progress import counted
 from spotdx_async.cli.screen import OurScreen, Screen
 from spotdx_async.cli.summary import tell_ending
-from spotdx_async.cli.update_run import Ending, UpdateOptions, UpdateRun
+from spotdx_async.cli.update_options import UpdateOptions
+from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.testing import FakeSpot
 

@@ -10,9 +10,10 @@ from spotdx_async.cli.exits import Exit, token_from_environment
 from spotdx_async.cli.screen import OurScreen
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.cli.tables import kit_table, plain, summaries_table, types_table
-from spotdx_async.cli.update_run import UpdateOptions, UpdateRun
+from spotdx_async.cli.update_options import UpdateOptions
+from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import Format
+from spotdx_async.files import Format, parse_map
 
 __all__ = ["kits"]
 
@@ -36,17 +37,24 @@ def update(
     row_format: Annotated[Format | None, Parameter(name="--format")] = None,
     failed: str | None = None,
     force: Flag = False,
+    journal: str | None = None,
+    coalesce: Flag = False,
+    column_map: Annotated[list[str] | None, Parameter(name="--map")] = None,
+    report: str | None = None,
+    outage_limit: float = 1800.0,
     from_row: int = 1,
     dry_run: Flag = False,
     as_json: Json = False,
     timeout: Timeout = 30.0,
     screen: OurScreen,
 ) -> int:
-    """Set the metadata of many kits from CSV or JSON Lines; the token comes from SPOTDX_TOKEN.
+    """Set the metadata of many kits from CSV, JSON Lines or Parquet; the token comes from SPOTDX_TOKEN.
 
     CSV has a header: kit_id and a column for each metadata key (values are strings, an empty cell leaves its key out),
-    or kit_id and one column metadata that holds JSON. JSON Lines has one {"kit_id": …, "metadata": {…}} a line.
-    Each row sets the whole metadata of its kit. Rows of one kit are sent in their order.
+    or kit_id and one column metadata that holds JSON. JSON Lines has one {"kit_id": …, "metadata": {…}} a line. Parquet
+    has the columns of CSV and keeps their types. CSV and JSON Lines may be packed with gzip.
+    Each row sets the whole metadata of its kit. Rows of one kit are sent in their order. With --journal a run that was
+    stopped or killed goes on where it was when the same command is given again.
 
     Exit codes: 0 all is done; 1 some rows were rejected, failed or ended unknown; 2 wrong usage or unusable input,
     nothing was sent; 3 stopped early.
@@ -61,6 +69,12 @@ def update(
         row_format: How the rows are written. Default: told by the suffix or the first character.
         failed: Write rows that are not done to this new file (mode 0600), as they came, ready to be fed in again.
         force: Replace the file given by --failed where it exists.
+        journal: Write down in this file (mode 0600) which rows are done, to resume the run; it holds no id or value.
+        coalesce: Send only the last of the values that wait for the same kit.
+        column_map: COLUMN=KEY: take this column for that metadata key, or for kit_id; COLUMN= leaves it out. May be
+            given again and again. For CSV and Parquet.
+        report: Write a page about the run to this file.
+        outage_limit: Stop after an outage of so many seconds.
         from_row: Begin at this row of the first file; 1 is the first below the header.
         dry_run: Check every row, send nothing; needs no token.
         as_json: Write the summary as one JSON object on standard output.
@@ -76,6 +90,11 @@ def update(
         from_row=from_row,
         failed=failed,
         replaces_failed=force,
+        journal=journal,
+        coalesces=coalesce,
+        report=report,
+        columns=parse_map(column_map) if column_map else None,
+        outage_limit_s=outage_limit,
         is_dry_run=dry_run,
         rate=rate,
         concurrency=concurrency,

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from spotdx_async import MetadataUpdate
 from spotdx_async.cli.account import Place
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import BadRow, Row, RowFile
+from spotdx_async.files import BadRow, ParquetFile, Row, RowInput
 
 __all__ = ["RowSource"]
 
@@ -18,7 +18,7 @@ class RowSource:
     Waiting for input, as from a pipe, leaves the event loop free.
     """
 
-    def __init__(self, files: Sequence[RowFile], *, from_row: int = 1) -> None:
+    def __init__(self, files: Sequence[RowInput], *, from_row: int = 1) -> None:
         """Read the files one after the other.
 
         Args:
@@ -43,6 +43,12 @@ class RowSource:
         """Bytes of all rows together, headers included; None where that is not known."""
         sizes = [file.size for file in self._files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def share_read(self) -> float | None:
+        """How much of the files has been read, each counted as much; None where that is not known."""
+        shares = [file.share_read for file in self._files]
+        return None if None in shares else sum(share for share in shares if share is not None) / len(shares)
 
     @property
     def has_many_files(self) -> bool:
@@ -78,7 +84,7 @@ class RowSource:
                 self._next = (file_index + 1, 1)
         self.is_read_up = True
 
-    async def _rows_of(self, file: RowFile) -> AsyncGenerator[Row | BadRow, None]:
+    async def _rows_of(self, file: RowInput) -> AsyncGenerator[Row | BadRow, None]:
         while True:
             for row in file.rows():
                 if self._is_stopped:
@@ -93,9 +99,9 @@ class RowSource:
             if not self._is_stopped:
                 file.fill()
 
-    async def _wait_for_input(self, file: RowFile) -> None:
-        if file.size is not None:
-            await asyncio.sleep(0)  # a regular file never keeps its reader waiting; others get their turn
+    async def _wait_for_input(self, file: RowInput) -> None:
+        if not file.may_wait or isinstance(file, ParquetFile):
+            await asyncio.sleep(0)  # such a file never keeps its reader waiting; others get their turn
             return
         loop = asyncio.get_running_loop()
         if not self._is_stopped:

@@ -6,9 +6,9 @@ from rich import box
 from rich.table import Table
 
 from spotdx_async.cli.account import STATES, Account, Place
+from spotdx_async.cli.ending import Ending
 from spotdx_async.cli.progress import counted
 from spotdx_async.cli.screen import Screen
-from spotdx_async.cli.update_run import Ending
 
 __all__ = ["tell_ending"]
 
@@ -20,6 +20,7 @@ _MEANING = {
     "superseded": "a newer value took its place",
     "skipped": "read, but not sent",
 }
+_DONE_BEFORE = "done in an earlier session"
 _LISTED_ROWS = 50
 
 
@@ -28,6 +29,8 @@ def tell_ending(ending: Ending, screen: Screen, *, as_json: bool) -> None:
     _tell_troubles(ending, screen)
     _tell_failed_file(ending.account, screen)
     _tell_stop(ending, screen)
+    if ending.report is not None:
+        screen.say(f"the report is in {ending.report}")
     if as_json:
         screen.write_json(_figures(ending))
     else:
@@ -37,10 +40,11 @@ def tell_ending(ending: Ending, screen: Screen, *, as_json: bool) -> None:
 
 def _figures(ending: Ending) -> dict[str, Any]:
     account = ending.account
-    next_row = ending.next_row
+    next_row = _go_on_at(ending)
     return {
         "rows": account.rows,
         **{state: account.counts[state] for state in STATES},
+        "done_before": account.done_before,
         "dry_run": ending.is_dry_run,
         "elapsed_s": round(ending.elapsed_s, 3),
         "failed_file": _failed_path(account),
@@ -55,10 +59,14 @@ def _table(ending: Ending) -> Table:
     table.add_column("state")
     table.add_column("rows", justify="right")
     table.add_column("meaning")
+    done_before = ending.account.done_before
+    if done_before:
+        table.add_row("skipped", f"{done_before:,}", _DONE_BEFORE)
     for state in STATES:
-        if counts[state] or state == "ok":
+        count = counts[state] - (done_before if state == "skipped" else 0)
+        if count or state == "ok":
             meaning = "would be sent" if ending.is_dry_run and state == "ok" else _MEANING[state]
-            table.add_row(state, f"{counts[state]:,}", meaning)
+            table.add_row(state, f"{count:,}", meaning)
     return table
 
 
@@ -97,6 +105,9 @@ def _tell_stop(ending: Ending, screen: Screen) -> None:
     if ending.stopped is None:
         return
     screen.say(f"stopped early: {ending.stopped}")
+    if ending.journal is not None:
+        screen.say(f"the same command goes on where it stopped; spotdx runs show {ending.journal} tells what is done")
+        return
     if (start := _go_on_at(ending)) is not None:
         file, number = start
         files = f"give {file} and the files after it" if ending.has_many_files else "give the same input"

@@ -1,77 +1,29 @@
-"""One run of ``kits update``: opens what it needs, sends or checks every row, and accounts for it."""
+"""One run of ``kits update``: sends or checks every row, and accounts for it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from attrs import field, frozen
-
 import spotdx_async
+from spotdx_async import report
 from spotdx_async.cli.account import Account
-from spotdx_async.cli.exits import Exit, line_of, token_from_environment
+from spotdx_async.cli.ending import Ending
+from spotdx_async.cli.exits import line_of, token_from_environment
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.stop_signals import StopSignals
+from spotdx_async.cli.update_options import UpdateOptions
+from spotdx_async.cli.update_places import check_report, failed_rows, journal_of, open_files
 from spotdx_async.errors import BulkStopped, InvalidInputError
-from spotdx_async.files import FailedRows, Format, RowFile, open_rows
 
-__all__ = ["Ending", "UpdateOptions", "UpdateRun"]
+__all__ = ["UpdateRun"]
 
-
-@frozen(kw_only=True)
-class UpdateOptions:
-    """What a run of ``kits update`` is asked to do."""
-
-    files: tuple[str, ...]
-    """Paths; ``-`` is standard input."""
-    row_format: Format | None = None
-    """None: told by the file."""
-    from_row: int = 1
-    """The first row of the first file to send."""
-    failed: str | None = None
-    """Where rows that are not done are written."""
-    replaces_failed: bool = False
-    """Whether an existing file of failed rows is replaced."""
-    is_dry_run: bool = False
-    """Whether rows are only checked."""
-    rate: float | None = None
-    """Requests a second; None: no limit."""
-    concurrency: int = 64
-    """Requests in flight at once."""
-    timeout_s: float = 30.0
-    """One attempt, in seconds."""
-    base_url: str | None = None
-    """None: from the environment, else production."""
-    token: str | None = field(default=None, repr=False)
-    """For a server of our own; None: from the environment."""
-    grace_s: float = 10.0
-    """How long rows under way may take to finish after the first signal to stop."""
-
-
-@frozen(kw_only=True)
-class Ending:
-    """How a run ended."""
-
-    account: Account
-    is_dry_run: bool
-    elapsed_s: float
-    stopped: str | None
-    """Why it stopped early; None where it did not."""
-    next_row: tuple[str, int] | None
-    """The file and row at which to go on after an early stop; None where all was read."""
-    has_many_files: bool
-
-    @property
-    def exit(self) -> Exit:
-        """The exit code."""
-        if self.stopped is not None:
-            return Exit.STOPPED
-        if self.account.troubles or self.account.unwritten or self.account.disk_error:
-            return Exit.FAILED
-        return Exit.OK
+_NOTES_TO_TELL = 4
+"""Of two in a second: a hiccup of the server is not worth a word."""
 
 
 class UpdateRun:
@@ -81,17 +33,22 @@ class UpdateRun:
         """Open everything.
 
         Raises:
-            InvalidInputError: an input, or the place of the failed rows, cannot be used.
+            InvalidInputError: an input, the journal, or the place of the failed rows or of the report cannot be used.
             ConfigError: a setting is wrong, or there is no token.
         """
         self._options = options
         self._screen = screen
         with ExitStack() as stack:
-            files = _open_files(options, stack)
+            files = open_files(options, stack)
             self._client = _client(options)
+            check_report(options)
+            self._journal = journal_of(options)
             self._source = RowSource(files, from_row=options.from_row)
-            self._account = Account(_failed_rows(options, files))
+            self._account = Account(failed_rows(options, files))
             self._opened = stack.pop_all()
+        self._run: spotdx_async.BulkRun[Any] | None = None
+        self._notes_in_outage = 0
+        self._story: report.RunStory | None = None
         self._stopped: str | None = None
 
     def __enter__(self) -> Self:
@@ -104,22 +61,40 @@ class UpdateRun:
 
     async def run(self) -> Ending:
         """Send, or check, every row, unless something stops the run; always gives the account."""
-        started_s = asyncio.get_running_loop().time()
+        started_s = _now()
+        if self._options.report is not None:
+            began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            self._story = report.RunStory({"began": began, **_settings(self._options)}, started_s)
         async with self._client:
             await self._run_to_an_end(started_s)
         for index in [*self._source.open_rows]:
             # Cut off while under way: perhaps sent. To set the value once more is safe.
             error = spotdx_async.OutcomeUnknownError("cut off while it was under way")
-            self._account.settle(self._source.take_outcome(index), "unknown", error)
+            self._settle(spotdx_async.Outcome(index=index, key=None, state="unknown", error=error))
         self._account.close()
+        is_reported = self._write_report()
         return Ending(
             account=self._account,
             is_dry_run=self._options.is_dry_run,
-            elapsed_s=asyncio.get_running_loop().time() - started_s,
+            elapsed_s=_now() - started_s,
             stopped=self._stopped,
             next_row=None if self._source.is_read_up else self._source.next_unread,
             has_many_files=self._source.has_many_files,
+            journal=None if self._journal is None else self._options.journal,
+            report=self._options.report if is_reported else None,
         )
+
+    def _write_report(self) -> bool:
+        """Write the page; False where there is none, and a full disk does not take the summary away."""
+        if self._story is None or self._options.report is None:
+            return False
+        self._story.finish(_now(), self._stopped)
+        try:
+            report.write_report(self._options.report, self._story)
+        except OSError as error:
+            self._screen.say(f"the report {self._options.report} cannot be written: {error.strerror}")
+            return False
+        return True
 
     async def _run_to_an_end(self, started_s: float) -> None:
         display = display_for(self._screen, "Checking" if self._options.is_dry_run else "Updating")
@@ -133,24 +108,54 @@ class UpdateRun:
             showing.cancel()
             consumer.cancel()
             await asyncio.wait({consumer, showing})
-            display.close(look(asyncio.get_running_loop().time()))
+            display.close(look(_now()))
         self._judge(consumer)
 
     async def _consume(self) -> None:
         async for outcome in self._outcomes():
-            self._account.settle(self._source.take_outcome(outcome.index), outcome.state, outcome.error)
+            self._settle(outcome)
             if self._account.disk_error is not None:
-                self._source.stop()
+                self._stop()
+
+    def _settle(self, outcome: spotdx_async.Outcome[Any]) -> None:
+        self._account.settle(self._source.take_outcome(outcome.index), outcome)
+        if self._story is not None:
+            self._story.add(outcome, _now())
 
     def _outcomes(self) -> AsyncIterator[Any]:
         if self._options.is_dry_run:
             return _checked(self._source)
-        concurrency = self._options.concurrency
-        return self._client.kits.update_metadata_many(self._source, concurrency=concurrency, decode=False)
+        self._run = self._client.kits.update_metadata_many(
+            self._source,
+            concurrency=self._options.concurrency,
+            decode=False,
+            journal=self._journal,
+            coalesce=self._options.coalesces,
+            progress=self._note,
+            outage_limit=self._options.outage_limit_s,
+        )
+        return self._run
+
+    def _note(self, progress: spotdx_async.Progress) -> None:
+        if self._story is not None:
+            self._story.note(progress, _now())
+        if not progress.gate_open:
+            self._notes_in_outage += 1
+            if self._notes_in_outage == _NOTES_TO_TELL:
+                self._screen.say("the server is out of order: rows wait, and one at a time looks whether it is back")
+            return
+        if self._notes_in_outage >= _NOTES_TO_TELL:
+            self._screen.say("the server is back")
+        self._notes_in_outage = 0
+
+    def _stop(self) -> None:
+        self._source.stop()
+        if self._run is not None:
+            self._run.stop()
 
     def _wind_down(self, consumer: asyncio.Task[None]) -> None:
         self._stopped = "stopped by a signal"
-        self._source.stop()
+        self._stop()
         asyncio.get_running_loop().call_later(self._options.grace_s, consumer.cancel)
         grace = f"{self._options.grace_s:.0f} s"
         self._screen.say(f"stopping: what is under way is given {grace} to finish; the same again stops at once")
@@ -161,31 +166,35 @@ class UpdateRun:
         if isinstance(error, BulkStopped):
             self._stopped = line_of(error.cause) if error.cause else line_of(error)
         elif isinstance(error, OSError):
-            self._stopped = f"the input cannot be read any further ({error.strerror})"
+            self._stopped = f"the input cannot be read any further ({error.strerror or error})"
         elif error is not None:
             raise error
         elif self._account.disk_error is not None:
             self._stopped = f"the failed rows cannot be written any further ({self._account.disk_error.strerror})"
-        elif self._source.is_read_up and not self._source.open_rows:
+        elif self._source.is_read_up and not self._source.open_rows and not self._account.first_skipped:
             self._stopped = None  # a signal that came too late to leave anything undone
 
     def _look(self, pace: Pace) -> Callable[[float], Standing]:
         def look(now_s: float) -> Standing:
             account, source = self._account, self._source
             done, size = account.bytes_done + source.passed_bytes, source.size
-            share = min(1.0, done / size) if size else None
-            if source.is_read_up and not source.open_rows and size is not None:
+            share = min(1.0, done / size) if size else source.share_read
+            if source.is_read_up and not source.open_rows and share is not None:
                 share = 1.0  # headers and blank lines are no rows
             return pace.standing(now_s, rows=account.rows, failures=account.troubles, share=share)
 
         return look
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
 
 
-async def _checked(source: RowSource) -> AsyncIterator[spotdx_async.Outcome[Any]]:
+async def _checked(source: RowSource) -> AsyncGenerator[spotdx_async.Outcome[Any], None]:
     """Check each row as sending would, and send nothing."""
     index = 0
     async for item in source:
@@ -197,14 +206,6 @@ async def _checked(source: RowSource) -> AsyncIterator[spotdx_async.Outcome[Any]
                 error = raised
         yield spotdx_async.Outcome(index=index, key=None, state="rejected" if error else "ok", error=error)
         index += 1
-
-
-def _open_files(options: UpdateOptions, stack: ExitStack) -> list[RowFile]:
-    if options.files.count("-") > 1:
-        raise InvalidInputError("standard input (-) can be read only once")
-    if options.from_row < 1:
-        raise InvalidInputError("--from-row counts from 1")
-    return [stack.enter_context(open_rows(path, row_format=options.row_format)) for path in options.files]
 
 
 def _client(options: UpdateOptions) -> spotdx_async.SpotClient:
@@ -219,10 +220,15 @@ def _client(options: UpdateOptions) -> spotdx_async.SpotClient:
     )
 
 
-def _failed_rows(options: UpdateOptions, files: list[RowFile]) -> FailedRows | None:
-    if options.failed is None:
-        return None
-    if len({(file.format, file.preamble) for file in files}) > 1:
-        raise InvalidInputError("--failed needs inputs of one format with the same header; give them one by one")
-    preamble = files[0].preamble
-    return FailedRows(options.failed, preamble=preamble, inputs=options.files, replace=options.replaces_failed)
+def _settings(options: UpdateOptions) -> dict[str, str | float | bool | None]:
+    """What the report says of the command; no path stands in it, since names of files can be those of patients."""
+    return {
+        "files": len(options.files),
+        "rate": options.rate,
+        "concurrency": options.concurrency,
+        "timeout_s": options.timeout_s,
+        "outage_limit_s": options.outage_limit_s,
+        "coalesce": options.coalesces,
+        "journal": options.journal is not None,
+        "dry_run": options.is_dry_run,
+    }

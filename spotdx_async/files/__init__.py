@@ -1,7 +1,21 @@
-"""Rows in and failed rows out, read lazily from CSV and JSON Lines; knows no HTTP and no bulk run."""
+"""Rows in and failed rows out, read lazily from CSV, JSON Lines and Parquet; knows no HTTP and no bulk run."""
 
+from spotdx_async.files.columns import parse_map
 from spotdx_async.files.failed_rows import FailedRows
-from spotdx_async.files.row_file import RowFile, open_rows
+from spotdx_async.files.fingerprints import fingerprint
+from spotdx_async.files.parquet_rows import ParquetFile
+from spotdx_async.files.row_file import RowFile, RowInput, open_rows
 from spotdx_async.files.rows import BadRow, Format, Row
 
-__all__ = ["BadRow", "FailedRows", "Format", "Row", "RowFile", "open_rows"]
+__all__ = [
+    "BadRow",
+    "FailedRows",
+    "Format",
+    "ParquetFile",
+    "Row",
+    "RowFile",
+    "RowInput",
+    "fingerprint",
+    "open_rows",
+    "parse_map",
+]

@@ -8,12 +8,13 @@ that were the rest of such a cell are then ragged or name no kit: they are repor
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
 from attrs import field, frozen
 
+from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import decode_text, parse_object
 from spotdx_async.files.lines import Line, LineBuffer
 from spotdx_async.files.rows import BadRow, Row, RowFault, check_kit_id
@@ -33,9 +34,11 @@ class CsvRows:
     preamble: bytes = b""
     """What must stand before rows that are written again: the header as it came."""
 
-    def __init__(self, lines: LineBuffer) -> None:
+    def __init__(self, lines: LineBuffer, columns: Mapping[str, str] | None = None) -> None:
+        """Take lines, and the keys of columns that are named otherwise."""
         self._lines = lines
-        self._names: list[str] = []
+        self._columns = columns
+        self._names: list[str | None] = []
         self._rows_read = 0
 
     def read_header(self) -> bool:
@@ -50,7 +53,7 @@ class CsvRows:
         if record is None:
             return False
         try:
-            self._names = _header(record.checked_cells())
+            self._names = _header(record.checked_cells(), self._columns)
         except RowFault as fault:
             raise RowFault(f"the header on line {record.line} cannot be used: {fault}") from None
         self.preamble = record.source or b""
@@ -72,7 +75,7 @@ class CsvRows:
     def _update(self, cells: list[str]) -> tuple[str, dict[str, Any]]:
         if len(cells) != len(self._names):
             raise RowFault(f"the row has {_cells(len(cells))}, the header {len(self._names)}")
-        by_name = dict(zip(self._names, cells, strict=True))
+        by_name = {name: cell for name, cell in zip(self._names, cells, strict=True) if name is not None}
         kit_id = by_name.pop("kit_id")
         check_kit_id(kit_id)
         if "metadata" not in by_name:
@@ -180,7 +183,7 @@ def _lenient_line(line: Line) -> str:
     return (line.data or b"").decode("utf-8", "surrogateescape")
 
 
-def _header(names: list[str]) -> list[str]:
+def _header(names: list[str], columns: Mapping[str, str] | None) -> list[str | None]:
     """Check column names; no reason shows one, since the first row of a file without a header is patient data."""
     for column, name in enumerate(names, start=1):
         if not name.strip():
@@ -189,13 +192,9 @@ def _header(names: list[str]) -> list[str]:
             raise RowFault(f"the name of column {column} has blanks around it")
         if name in names[: column - 1]:
             raise RowFault(f"column {column} has the name of column {names.index(name) + 1}")
-    if "kit_id" not in names:
-        raise RowFault("no column is named kit_id (cells are separated by commas)")
-    if len(names) == 1:
-        raise RowFault("beside kit_id there must be columns for the metadata")
-    if "metadata" in names and len(names) > 2:  # noqa: PLR2004 - kit_id and metadata
-        raise RowFault("beside kit_id and metadata no other column may stand")
-    return names
+    keys = renamed(names, columns)
+    check_keys(keys, "no column is named kit_id (cells are separated by commas)")
+    return keys
 
 
 def _cells(count: int) -> str:

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 __all__ = ["BadRow", "Format", "Row", "RowFault", "check_kit_id"]
 
-Format: TypeAlias = Literal["csv", "jsonl"]
+Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 
 class RowFault(Exception):  # noqa: N818 - a word used inside this folder only; it never escapes

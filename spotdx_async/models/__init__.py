@@ -3,6 +3,7 @@
 from .enums import Carrier, KitStatus, SampleStatus, SampleType, Sex
 from .kits import Kit, KitEvent, KitSummary, Sample, SampleEvent, Shipment
 from .model import Model
+from .orders import Address, Country, Order, OrderStatus, Recipient
 from .people import Registrant
 from .privacy import phi_fields
 from .reports import (
@@ -16,16 +17,21 @@ from .reports import (
 )
 
 __all__ = [
+    "Address",
     "Carrier",
+    "Country",
     "GenotypeResult",
     "Kit",
     "KitEvent",
     "KitStatus",
     "KitSummary",
     "Model",
+    "Order",
+    "OrderStatus",
     "QuantityResult",
     "RangeLimit",
     "ReactivityResult",
+    "Recipient",
     "Registrant",
     "Report",
     "Result",

@@ -1,18 +1,17 @@
 """Kits: their metadata, their state, their list and their types."""
 
 import builtins
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+import os
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
 from spotdx_async._pipeline import codec
-from spotdx_async._pipeline.messages import Answer, Reply
+from spotdx_async._pipeline.messages import Reply, Request, Try
 from spotdx_async._pipeline.operation import Operation, check_date, metadata_body
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async.bulk.records import MetadataUpdate, Outcome
-from spotdx_async.bulk.window import BulkRun, check_updates
-from spotdx_async.config import check_count
-from spotdx_async.errors import InvalidInputError
+from spotdx_async.bulk.records import Journal, MetadataUpdate, Progress, Update
+from spotdx_async.bulk.run import BulkRun, Job
 from spotdx_async.models import Kit, KitStatus, KitSummary, SampleStatus
 from spotdx_async.pagination import Pages
 
@@ -78,13 +77,24 @@ class Kits:
         concurrency: int = 64,
         ordered: bool = False,
         decode: bool = True,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        coalesce: bool = False,
+        progress: Callable[[Progress], object] | None = None,
         stop_after: int | None = None,
-    ) -> AsyncIterator[Outcome[Kit]]:
+        outage_limit: float = 1800.0,
+    ) -> BulkRun[Kit]:
         """Set the metadata of very many kits; gives one Outcome for every row, in flat memory.
 
-        Updates of one kit are sent in input order, one at a time; other kits run beside it. Rows are read lazily, at
-        most ``2 * concurrency`` ahead of the outcomes taken, so that a slow consumer slows the sending. Leaving the
-        loop ends the run: what was sent last may or may not be executed.
+        Updates of one kit are sent in input order, one at a time, the next when the one before has its outcome; after
+        an unknown outcome only when its request has had all of ``timeout_s``, so that it cannot land later. Other kits
+        run beside it. Rows are read lazily, at most ``2 * concurrency`` (8 at least, 64 more with ``coalesce``)
+        ahead of the outcomes taken, so that a slow consumer slows the sending. Leaving the loop ends the run: what was
+        sent last may or may not be executed.
+
+        Tries are repeated as the client's ``retry`` says, without its budget: in an outage rows wait instead of
+        failing, one at a time probes, and then the rate ramps up. Repeats beyond ``max_attempts`` are made while so
+        many other rows fail that chance could explain it. ``deadline_s`` and ``max_wait_s`` are for single calls and do
+        not hold here.
 
         Args:
             updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An
@@ -93,26 +103,50 @@ class Kits:
             concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
             ordered: give outcomes in the order of the rows, not as they come.
             decode: False gives no Kit (``value`` is None), which saves time; the answer is still checked to be JSON.
+            journal: a file in which the run writes down which rows are done. The same call with the same input resumes
+                a run that was stopped or killed: rows done come out as ``skipped``, and at most what was in flight and
+                the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
+            coalesce: a newer update of a kit takes the place of an older one that has not been sent yet, which comes
+                out as ``superseded``.
+            progress: called with a Progress every half second, and at the end.
             stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never.
+            outage_limit: stop the run after an outage of so many seconds.
 
         Raises:
             InvalidInputError: at once, where ``updates`` or an option is unusable; a bad row is an outcome.
+            JournalError: from the loop, before anything is sent, where the journal is another run's, a newer version's,
+                in use or damaged; and at the first row that is not the one that the journal knows.
             BulkStopped: from the loop, after a trouble that every further row would meet (401, 403 three times in a
-                row, TLS, a failing token function) or ``stop_after`` failures. Outcomes of all rows read came before.
-            Exception: whatever the input raises, after the outcomes of all rows read.
+                row, TLS, a failing token function, an outage beyond its limit, a journal that cannot be written) or
+                ``stop_after`` failures. Outcomes of all rows read came before.
+            Exception: whatever the input or ``progress`` raises, after the outcomes of all rows read.
         """
-        check_updates(updates)
-        for name, value in (("concurrency", concurrency), ("stop_after", stop_after)):
-            if value is not None:
-                check_count(name, value, error=InvalidInputError)
+        runner = self._runner.without_bounds()
         read = _decode_kit if decode else _check_json
 
-        async def send(update: MetadataUpdate) -> Answer[Kit]:
-            answer: Answer[Any] = await self._runner.settle(_update(update.kit_id, update.metadata), read)
-            return answer
+        async def send(update: Update, is_repeat: bool, may_go: Callable[[], bool]) -> Try:
+            request = _update(update.key, update.metadata)
+            return await runner.attempt(request, read, is_repeat=is_repeat, may_go=may_go)
 
-        run = BulkRun(updates, send, concurrency=concurrency, ordered=ordered, stop_after=stop_after)
-        return run.outcomes()
+        job = Job(
+            kind=MetadataUpdate,
+            send=send,
+            operation=UPDATE_METADATA.name,
+            server=runner.road.transport.base_url,
+            policy=runner.options.retry,
+            timeout_s=runner.options.timeout_s,
+        )
+        return BulkRun(
+            updates,
+            job,
+            concurrency=concurrency,
+            ordered=ordered,
+            coalesce=coalesce,
+            journal=journal,
+            progress=progress,
+            stop_after=stop_after,
+            outage_limit=outage_limit,
+        )
 
     async def get(self, kit_id: str) -> Kit:
         """Get one kit with its sample, reports and registrant.
@@ -190,7 +224,7 @@ class Kits:
         return [*await self._runner.call(TYPES.request(), _decode_types)]
 
 
-def _update(kit_id: str, metadata: Mapping[str, Any]) -> Any:
+def _update(kit_id: str, metadata: Mapping[str, Any]) -> Request:
     return UPDATE_METADATA.request(kit_id, json=metadata_body(metadata, UPDATE_METADATA.name))
 
 
@@ -207,5 +241,4 @@ def _decode_types(reply: Reply) -> tuple[str, ...]:
 
 
 def _check_json(reply: Reply) -> None:
-    """A page of a proxy in place of the API's answer must not pass for a done update."""
-    codec.decode(reply.body, dict[str, Any])
+    codec.check_object(reply.body)

@@ -10,21 +10,25 @@ if TYPE_CHECKING:
     from spotdx_async.testing import faults
     from spotdx_async.testing.fake_clock import VirtualTimeLoop, run_virtual
     from spotdx_async.testing.fake_kits import FakeKit, Kits
+    from spotdx_async.testing.fake_orders import FakeOrder, Orders
     from spotdx_async.testing.fault_plan import FaultPlan
     from spotdx_async.testing.faults import Fault, HttpDateAhead
     from spotdx_async.testing.harness import FakeSpot
     from spotdx_async.testing.records import ReceivedRequest
     from spotdx_async.testing.server import SpotServer
-    from spotdx_async.testing.world import LedgerEntry
+    from spotdx_async.testing.world import LedgerEntry, OrderLedgerEntry
 
 __all__ = [
     "FakeKit",
+    "FakeOrder",
     "FakeSpot",
     "Fault",
     "FaultPlan",
     "HttpDateAhead",
     "Kits",
     "LedgerEntry",
+    "OrderLedgerEntry",
+    "Orders",
     "ReceivedRequest",
     "SpotServer",
     "VirtualTimeLoop",
@@ -34,12 +38,15 @@ __all__ = [
 
 _HOMES = {
     "FakeKit": "fake_kits",
+    "FakeOrder": "fake_orders",
     "FakeSpot": "harness",
     "Fault": "faults",
     "FaultPlan": "fault_plan",
     "HttpDateAhead": "faults",
     "Kits": "fake_kits",
     "LedgerEntry": "world",
+    "OrderLedgerEntry": "world",
+    "Orders": "fake_orders",
     "ReceivedRequest": "records",
     "SpotServer": "server",
     "VirtualTimeLoop": "fake_clock",

@@ -1,34 +1,21 @@
 """The kits of the fake: what a test adds, looks at and changes. Pure; knows no HTTP and no rules."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from spotdx_async.testing.answers import Answer, json_answer
+from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
+from spotdx_async.testing.shelf import Shelf, check_id, refuse_unknown_fields
 
-__all__ = ["EXAMPLE_KIT_ID", "FakeKit", "Kits", "stamp"]
+__all__ = ["EXAMPLE_KIT_ID", "FakeKit", "Kits"]
 
 EXAMPLE_KIT_ID = "SPOT123456"
-_EXAMPLE_CREATED = "2023-01-01T04:30:11.222Z"
 _SHAPE = frozenset({"type", "status", "events", "shipment_to_customer", "registered_to", "sample"})
 _ABOUT = frozenset({"metadata", "order_id", "created", "updated", "document"})
-
-
-def stamp(moment: datetime | str) -> str:
-    """Write an instant the way the API does: ISO 8601, milliseconds, UTC, ``Z``.
-
-    Raises:
-        ValueError: it is no ISO 8601 instant, or has no time zone.
-    """
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
-    if moment.tzinfo is None:
-        raise ValueError("an instant needs a time zone: give an aware datetime, or text that ends in Z")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class FakeKit:
@@ -50,16 +37,13 @@ class FakeKit:
         *,
         metadata: dict[str, Any] | None = None,
         order_id: str | None = None,
-        created: datetime | str = _EXAMPLE_CREATED,
+        created: datetime | str = EXAMPLE_INSTANT,
         updated: datetime | str | None = None,
         document: dict[str, Any] | None = None,
         **shape: Any,
     ) -> None:
-        if not kit_id or kit_id in {".", ".."}:
-            raise ValueError("a kit id must be one segment of a path: not empty, '.' or '..'")
-        if unknown := shape.keys() - _SHAPE:
-            raise ValueError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(sorted(_SHAPE | _ABOUT))}")
-        self._kit_id = kit_id
+        refuse_unknown_fields(shape, _SHAPE, _ABOUT)
+        self._kit_id = check_id("a kit", kit_id)
         self._created = stamp(created)
         self.updated = stamp(created if updated is None else updated)
         self.order_id = order_id
@@ -127,26 +111,18 @@ class FakeKit:
         return f"<FakeKit {self._kit_id} {self.status}>"
 
 
-class Kits(Mapping[str, FakeKit]):
+class Kits(Shelf[FakeKit]):
     """The fake's kits by id, in the order of adding."""
 
-    def __init__(self) -> None:
-        self._by_id: dict[str, FakeKit] = {}
-        self._sorted: list[FakeKit] | None = None
-        self._numbers = count(1)
+    _free_id: ClassVar[str] = "SPOT{:06}"
 
-    def __getitem__(self, kit_id: str) -> FakeKit:
-        return self._by_id[kit_id]
+    def __init__(self) -> None:
+        super().__init__()
+        self._sorted: list[FakeKit] | None = None
 
     def __delitem__(self, kit_id: str) -> None:
-        del self._by_id[kit_id]
+        super().__delitem__(kit_id)
         self._sorted = None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_id)
-
-    def __len__(self) -> int:
-        return len(self._by_id)
 
     def add(self, kit_id: str, **about: Any) -> FakeKit:
         """Add one kit, shaped as the documented example.
@@ -165,13 +141,6 @@ class Kits(Mapping[str, FakeKit]):
         kit = self._by_id[kit_id] = FakeKit(kit_id, **about)
         self._sorted = None
         return kit
-
-    def add_many(self, kits: int | Iterable[str]) -> tuple[str, ...]:
-        """Add kits by their ids, or so many with ids made up; give the ids back in order."""
-        kit_ids = tuple(self._free_ids(kits) if isinstance(kits, int) else kits)
-        for kit_id in kit_ids:
-            self.add(kit_id)
-        return kit_ids
 
     def add_default_world(self) -> None:
         """Add the documented example, a kit with next to nothing, and one full of nulls."""
@@ -195,14 +164,6 @@ class Kits(Mapping[str, FakeKit]):
         if self._sorted is None:
             self._sorted = sorted(self._by_id.values(), key=lambda kit: kit.created)
         return self._sorted
-
-    def _free_ids(self, how_many: int) -> Iterator[str]:
-        free = (kit_id for number in self._numbers if (kit_id := f"SPOT{number:06}") not in self._by_id)
-        for _ in range(how_many):
-            yield next(free)
-
-    def __repr__(self) -> str:
-        return f"<Kits: {len(self)}>"
 
 
 @cache

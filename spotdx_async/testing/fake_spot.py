@@ -1,7 +1,7 @@
 """The fake API as state and rules, without a network: what it remembers, whom it admits, what it answers.
 
-To teach it more operations, write them as functions of the world and the call beside ``kit_rules`` and add their rows
-to ``ROUTES``.
+To teach it more operations, write them as functions of the world and the call beside ``kit_rules`` and
+``order_rules``, and add their rows to ``ROUTES``.
 """
 
 import json
@@ -10,12 +10,13 @@ from urllib.parse import parse_qsl
 
 from spotdx_async.testing.answers import Answer
 from spotdx_async.testing.kit_rules import KIT_ROUTES
+from spotdx_async.testing.order_rules import ORDER_ROUTES
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
 from spotdx_async.testing.world import World
 
 __all__ = ["ROUTES", "SpotState"]
 
-ROUTES = (*KIT_ROUTES,)
+ROUTES = (*KIT_ROUTES, *ORDER_ROUTES)
 """The operations that the fake plays: the contract's rows."""
 
 _SCHEME = "Token "

@@ -19,6 +19,7 @@ class PlannedFault:
     times_left: int | None
     """How often it will still play; None: always."""
     kit_id: str | None = None
+    order_id: str | None = None
     method: str | None = None
     path: str | None = None
     """A path as sent, or a template such as ``/api/v2/kits/{kit_id}/``."""
@@ -30,6 +31,7 @@ class PlannedFault:
         return (
             self.times_left != 0
             and (self.kit_id is None or self.kit_id == call.kit_id)
+            and (self.order_id is None or self.order_id == call.order_id)
             and (self.method is None or self.method == call.method)
             and (self.path is None or self.path in {call.path, call.template})
         )
@@ -62,6 +64,7 @@ class FaultPlan:
         *,
         times: int | None = 1,
         kit_id: str | None = None,
+        order_id: str | None = None,
         method: str | None = None,
         path: str | None = None,
     ) -> PlannedFault:
@@ -71,6 +74,7 @@ class FaultPlan:
             fault: made by a function of ``spotdx_async.testing.faults``, or a short name such as ``"503"``.
             times: how often it plays; None: always.
             kit_id: only for requests of this kit.
+            order_id: only for requests of this order.
             method: only for this method.
             path: only for this path, as sent (without the query) or as a template such as ``/api/v2/kits/{kit_id}/``.
 
@@ -83,7 +87,8 @@ class FaultPlan:
         _check_times(times)
         if path is not None and not path.startswith("/"):
             raise ValueError("path must start with '/'")
-        planned = PlannedFault(_made(fault), times, kit_id, method.upper() if method else None, path)
+        method = method.upper() if method else None
+        planned = PlannedFault(_made(fault), times, kit_id=kit_id, order_id=order_id, method=method, path=path)
         self._planned.append(planned)
         return planned
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from spotdx_async.testing import listing
+from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.fake_kits import FakeKit
-from spotdx_async.testing.routes import NOT_JSON, Call, Route
+from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.world import World
 
 __all__ = ["KIT_ROUTES", "KIT_STATUSES", "SAMPLE_STATUSES"]
@@ -35,13 +35,10 @@ def update_kit_metadata(world: World, call: Call) -> Answer:
     kit = world.kits.get(call.params["kit_id"])
     if kit is None:
         return _unknown_kit(world, call)
-    if call.body is NOT_JSON:
-        return world.refuse(400, "The body is not JSON")
-    if not isinstance(call.body, dict) or "metadata" not in call.body:
-        return world.refuse(400, "metadata: Field is required")
-    metadata = call.body["metadata"]
-    if not isinstance(metadata, dict):
-        return world.refuse(400, "metadata: Must be an object")
+    try:
+        metadata = bodies.metadata(call.body)
+    except bodies.BadBodyError as error:
+        return world.refuse(400, str(error))
     kit.metadata = dict(metadata)  # apart from the ledger's, so that a test that changes one sees the other unchanged
     kit.updated = world.now()
     world.enter(kit.kit_id, metadata, call.index)

@@ -29,6 +29,8 @@ class ReceivedRequest:
     """As sent, percent-encoded, without the query."""
     kit_id: str | None = field(repr=False)
     """The kit that the path names."""
+    order_id: str | None = field(repr=False)
+    """The order that the path names."""
     query: Mapping[str, str] = field(repr=False)
     """The parameters, decoded; of one that came twice the last."""
     body: Any = field(repr=False)
@@ -84,8 +86,8 @@ class RequestLog:
             body = None if call.body is NOT_JSON else call.body
             self._records.append(
                 ReceivedRequest(
-                    *(call.index, at_s, call.method, call.template, call.path, call.kit_id, call.query),
-                    *(body, named, connection),
+                    *(call.index, at_s, call.method, call.template, call.path, call.kit_id, call.order_id),
+                    *(call.query, body, named, connection),
                 )
             )
 

@@ -77,6 +77,11 @@ class Call:
         """The kit that the path names, if it names one."""
         return self.params.get("kit_id")
 
+    @property
+    def order_id(self) -> str | None:
+        """The order that the path names, if it names one."""
+        return self.params.get("order_id")
+
 
 class RouteTable:
     """Finds the row of a request by method, number of segments, then the segments themselves."""

@@ -10,13 +10,14 @@ from aiohttp import web
 
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
 from spotdx_async.testing.fake_kits import Kits
+from spotdx_async.testing.fake_orders import Orders
 from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.faults import Fault
 from spotdx_async.testing.pacing import Bucket
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
-from spotdx_async.testing.world import LedgerEntry
+from spotdx_async.testing.world import LedgerEntry, OrderLedgerEntry
 
 __all__ = ["SpotServer"]
 
@@ -32,7 +33,7 @@ class SpotServer:
 
     Attributes:
         faults: the plan of faults: ``faults.add("503", times=2)``.
-        state: the kits, tokens and ledger behind the face.
+        state: the kits, orders, tokens and ledgers behind the face.
         latency_s: seconds that every request waits before anything else happens to it.
         peak_in_flight: the most requests that were in flight at once.
     """
@@ -42,6 +43,7 @@ class SpotServer:
         *,
         token: str = "test-token",  # noqa: S107 - the fake's token is no secret
         kits: Iterable[str] | int | None = None,
+        orders: Iterable[str] | int | None = None,
         latency_s: float = 0.0,
         rate_limit: float | None = None,
         burst: int | None = None,
@@ -56,12 +58,13 @@ class SpotServer:
         Args:
             token: the one token that is accepted.
             kits: ids of the kits to start with, or how many to make up; None: the documented example and two others.
+            orders: the same of orders; None: three examples.
             latency_s: seconds that every request waits before anything else happens to it.
             rate_limit: requests per second; those above it get a 429 with Retry-After in whole seconds.
             burst: how many may come at once; one second's worth where it is not given.
             faults: a plan made before.
             error_form: which of the two documented error bodies is sent: ``"openapi"`` or ``"guide"``.
-            keep_requests: whether to keep ``requests`` and ``ledger``; without them, ``counts`` alone, a long run
+            keep_requests: whether to keep ``requests`` and the ledgers; without them, ``counts`` alone, a long run
                 takes no memory.
             host: a loopback address.
             port: a port; 0: any that is free.
@@ -71,7 +74,9 @@ class SpotServer:
         """
         if latency_s < 0:
             raise ValueError("latency_s must be 0 or more")
-        self.state = SpotState(kits=kits, tokens=[token], error_form=error_form, keep_ledger=keep_requests)
+        self.state = SpotState(
+            kits=kits, orders=orders, tokens=[token], error_form=error_form, keep_ledger=keep_requests
+        )
         self.faults = FaultPlan() if faults is None else faults
         self.latency_s = latency_s
         self.peak_in_flight = 0
@@ -119,8 +124,18 @@ class SpotServer:
 
     @property
     def ledger(self) -> list[LedgerEntry]:
-        """Every executed metadata update, in order."""
+        """Every executed update of a kit's metadata, in order."""
         return self.state.ledger
+
+    @property
+    def orders(self) -> Orders:
+        """The orders by id."""
+        return self.state.orders
+
+    @property
+    def order_ledger(self) -> list[OrderLedgerEntry]:
+        """Every executed update of an order's metadata, in order."""
+        return self.state.order_ledger
 
     @property
     def requests(self) -> list[ReceivedRequest]:

@@ -23,7 +23,11 @@ PLAYED = {
     "get kit": ("/api/v2/kits/{}/", b""),
     "list kits": ("/api/v2/kits/", b""),
     "list kit types": ("/api/v2/kit_types", b""),
+    "update order metadata": ("/api/v2/orders/{}/", b'{"metadata": {"cohort": "A"}}'),
+    "get order": ("/api/v2/orders/{}/", b""),
 }
+# Each with the ids of the default world that it is played with.
+WITH_IDS = [(name, an_id) for name in PLAYED for an_id in (SpotState().orders if "order" in name else SpotState().kits)]
 # The fake shows more nulls than the documents allow, since a client must bear them: no property is marked required.
 MORE_NULLS = {("Kit", "registered_to"), ("Kit", "sample"), ("KitSummary", "sample_status")}
 SCALARS: dict[str, tuple[type, ...]] = {"string": (str,), "number": (int, float), "boolean": (bool,), "object": (dict,)}
@@ -79,9 +83,9 @@ def faults_of_shape(shape: str, value: Any, where: str) -> Iterator[str]:
             yield from faults_of(FACTS["shapes"][shape][name], item, f"{where}.{name}")
 
 
-def answer_to(state: SpotState, name: str, kit_id: str = "SPOT123456") -> tuple[int, Any]:
+def answer_to(state: SpotState, name: str, an_id: str) -> tuple[int, Any]:
     path, body = PLAYED[name]
-    call = state.read(OPERATIONS[name]["method"], path.format(kit_id), body)
+    call = state.read(OPERATIONS[name]["method"], path.format(an_id), body)
     answer = state.execute(call, "Token test-token")
     return answer.status, json.loads(answer.body)
 
@@ -93,10 +97,9 @@ def test_the_fakes_rows_are_those_of_the_operations_it_plays() -> None:
     assert len(ROUTES) == len(PLAYED)
 
 
-@pytest.mark.parametrize("name", PLAYED)
-@pytest.mark.parametrize("kit_id", list(SpotState().kits))
-def test_an_answer_has_the_documented_shape_and_status(name: str, kit_id: str) -> None:
-    status, value = answer_to(SpotState(), name, kit_id)
+@pytest.mark.parametrize(("name", "an_id"), WITH_IDS)
+def test_an_answer_has_the_documented_shape_and_status(name: str, an_id: str) -> None:
+    status, value = answer_to(SpotState(), name, an_id)
 
     assert status == OPERATIONS[name]["success"]
     assert list(faults_of(OPERATIONS[name]["answer"], value, "answer")) == []
@@ -124,6 +127,20 @@ def test_the_default_world_shows_every_property_of_the_kit_tree() -> None:
 
     shapes = ("Kit", "KitEvent", "Shipment", "Registrant", "Sample", "Report", "Quantity", "KitSummary")
     assert {name for shape in shapes for name in FACTS["shapes"][shape]} <= seen
+
+
+def test_the_default_world_shows_every_property_of_an_order() -> None:
+    state = SpotState()
+
+    seen = set(properties_in([answer_to(state, "get order", order_id)[1] for order_id in state.orders]))
+
+    assert {name for shape in ("Order", "Recipient", "Address") for name in FACTS["shapes"][shape]} <= seen
+
+
+def test_an_order_that_was_never_changed_has_the_shape_of_a_new_one() -> None:
+    _, value = answer_to(SpotState(orders=["O1"]), "get order", "O1")
+
+    assert value.keys() == FACTS["shapes"]["CreatedOrder"].keys()
 
 
 def properties_in(value: Any) -> Iterator[str]:

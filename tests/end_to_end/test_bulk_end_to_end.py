@@ -159,7 +159,7 @@ async def test_rows_are_read_lazily_and_a_slow_consumer_slows_the_sending(
         await asyncio.sleep(5)
         assert rows.read <= taken + 8
         assert fake_spot.counts["requests"] <= taken + 8
-    await outcomes.aclose()  # type: ignore[attr-defined]  # an async generator, which the annotation leaves open
+    await outcomes.aclose()
 
 
 async def test_leaving_the_loop_stops_the_run_and_leaves_no_task(fake_spot: FakeSpot, spot_client: SpotClient) -> None:

@@ -97,6 +97,7 @@ async def test_json_gives_one_object_with_a_count_for_each_state(
         "unknown": 0,
         "superseded": 0,
         "skipped": 0,
+        "done_before": 0,
         "dry_run": False,
         "failed_file": None,
         "stopped": None,
@@ -270,7 +271,7 @@ async def test_without_a_file_for_them_skipped_rows_are_where_to_go_on(
     path = written(tmp_path / "k.csv", HEADER + "SPOT1,A,x\n" * 9)
     done = await spotdx("kits", "update", path, "--json")
     assert done.counts == {"rows": 9, "failed": 1, "skipped": 8}
-    assert done.summary["next_row"] is None
+    assert done.summary["next_row"] == {"file": str(path), "row": 2}
     assert "the rows from row 2 of" in done.err
 
 
@@ -321,12 +322,12 @@ async def test_a_full_disk_stops_the_run_and_names_the_rows_that_are_not_in_the_
     path = written(tmp_path / "k.csv", HEADER + "".join(f"NOPE{number},A,x\n" for number in range(500)))
     done = await spotdx("kits", "update", path, "--concurrency", "2", "--failed", tmp_path / "failed.csv", "--json")
     assert done.code == 3
-    assert done.counts["failed"] == done.counts["rows"] < 20
+    assert done.counts["failed"] + done.counts["skipped"] == done.counts["rows"] < 20
     assert (tmp_path / "failed.csv").read_text().count("\n") == 3
     assert "cannot be written any further (No space left on device)" in done.err
     missing = next(line for line in done.err.splitlines() if "not done, and not in" in line)
     assert missing.count("row ") == done.counts["rows"] - 2
-    assert done.summary["next_row"]["row"] == done.counts["rows"] + 1
+    assert done.summary["next_row"]["row"] == done.counts["failed"] + 1
 
 
 async def test_a_row_too_long_to_be_kept_fails_the_run_and_is_named(spotdx: Spotdx, tmp_path: Path) -> None:
@@ -424,6 +425,6 @@ async def test_interrupting_before_the_run_has_begun_is_a_stop(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spotdx_async.cli.update_run.open_rows", interrupted)
+    monkeypatch.setattr("spotdx_async.cli.update_places.open_rows", interrupted)
     done = await spotdx("kits", "update", kits_csv)
     assert (done.code, done.err) == (3, "spotdx: stopped\n")

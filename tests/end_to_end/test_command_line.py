@@ -175,7 +175,8 @@ async def test_an_interrupt_lets_what_is_under_way_finish_and_accounts_for_it(sh
 
     facts = json.loads(out)
     assert process.returncode == 3
-    assert facts["ok"] == facts["rows"] == shell.fake.counts["executed"] < 100
+    assert facts["ok"] == shell.fake.counts["executed"] < 100
+    assert facts["ok"] + facts["skipped"] == facts["rows"]
     assert b"stopped by a signal" in err
 
 

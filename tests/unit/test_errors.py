@@ -15,6 +15,7 @@ from spotdx_async.errors import (
     ConfigError,
     DecodeError,
     InvalidInputError,
+    JournalError,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
@@ -47,12 +48,14 @@ EXAMPLES: list[tuple[type[SpotError], dict[str, Any]]] = [
     (SpotError, ABOUT),
     (ConfigError, ABOUT),
     (InvalidInputError, ABOUT),
+    (JournalError, {**ABOUT, "reason": "another run"}),
     (NotSentError, {**ABOUT, "reason": "dns"}),
     (OutcomeUnknownError, {**ABOUT, "reason": "redirect", "status": 302}),
     *[(kind, STATUS_ABOUT) for kind in KINDS_OF_STATUS],
     (DecodeError, {**ABOUT, "path": "sample.reports[0]", "outcome": "done", "raw": {"canary_raw": "Jane Doe"}}),
     (BulkStopped, {**ABOUT, "next_index": 12, "unsent": 3}),
 ]
+WRONG_INPUT = [ConfigError, InvalidInputError, JournalError]
 NAMES = [kind.__name__ for kind, _ in EXAMPLES]
 
 
@@ -74,6 +77,7 @@ def test_the_tree_is_the_promised_one() -> None:
         "SpotError": ["Exception"],
         "ConfigError": ["SpotError", "ValueError"],
         "InvalidInputError": ["SpotError", "ValueError"],
+        "JournalError": ["InvalidInputError"],
         "NotSentError": ["SpotError"],
         "OutcomeUnknownError": ["SpotError"],
         "StatusError": ["SpotError"],
@@ -196,13 +200,13 @@ def test_the_repr_names_the_kind() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [ConfigError, InvalidInputError])
+@pytest.mark.parametrize("kind", WRONG_INPUT)
 def test_what_the_caller_did_wrong_is_a_value_error(kind: type[SpotError]) -> None:
     with pytest.raises(ValueError, match="what failed"):
         raise kind("what failed")
 
 
-@pytest.mark.parametrize("kind", [kind for kind, _ in EXAMPLES if kind not in {ConfigError, InvalidInputError}])
+@pytest.mark.parametrize("kind", [kind for kind, _ in EXAMPLES if kind not in WRONG_INPUT])
 def test_what_the_world_did_wrong_is_no_value_error(kind: type[SpotError]) -> None:
     assert not issubclass(kind, ValueError)
 

@@ -2,12 +2,20 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from spotdx_async import NotFoundError, SpotError
+from spotdx_async import NotFoundError, NotSentError, Outcome, SpotError
+from spotdx_async.bulk.records import State
 from spotdx_async.cli.account import STATES, Account, Place
 from spotdx_async.files import BadRow, FailedRows, Row
+
+
+def outcome(state: State, error: SpotError | None = None) -> Outcome[Any]:
+    if state == "skipped" and error is None:
+        error = NotSentError("the run stopped before this row")
+    return Outcome(index=0, key=None, state=state, error=error)
 
 
 def place(number: int, source: bytes | None = b"SPOT1,x\n") -> Place:
@@ -17,7 +25,7 @@ def place(number: int, source: bytes | None = b"SPOT1,x\n") -> Place:
 def test_every_row_is_counted_and_only_real_troubles_as_such() -> None:
     account = Account()
     for number, state in enumerate([*STATES, "ok"], start=1):
-        account.settle(place(number), state, None)
+        account.settle(place(number), outcome(state))
     assert account.rows == 7
     assert account.troubles == 3
     assert account.counts["ok"] == 2
@@ -31,7 +39,7 @@ def test_the_states_are_those_that_are_promised() -> None:
 def test_only_the_first_troubles_are_kept() -> None:
     account = Account()
     for number in range(1, 1001):
-        account.settle(place(number), "failed", NotFoundError("the server answered 404", attempts=number))
+        account.settle(place(number), outcome("failed", NotFoundError("the server answered 404", attempts=number)))
     assert account.troubles == 1000
     assert len(account.first_troubles) == 20
     assert [trouble.reason for trouble in account.first_troubles[:2]] == [
@@ -42,9 +50,9 @@ def test_only_the_first_troubles_are_kept() -> None:
 
 def test_a_reason_without_words_is_named_by_its_kind() -> None:
     account = Account()
-    account.settle(place(1), "failed", SpotError())
-    account.settle(place(2), "failed", NotFoundError())
-    account.settle(place(3), "failed", None)
+    account.settle(place(1), outcome("failed", SpotError()))
+    account.settle(place(2), outcome("failed", NotFoundError()))
+    account.settle(place(3), outcome("failed"))
     assert account.first_troubles[2].reason == "no reason is known"
     assert [trouble.reason for trouble in account.first_troubles[:2]] == ["SpotError", "NotFoundError"]
 
@@ -52,7 +60,7 @@ def test_a_reason_without_words_is_named_by_its_kind() -> None:
 def test_the_topmost_skipped_row_is_remembered() -> None:
     account = Account()
     for number in (5, 3, 4):
-        account.settle(place(number), "skipped", None)
+        account.settle(place(number), outcome("skipped"))
     assert account.first_skipped == place(3)
     assert account.first_troubles == []
 
@@ -60,7 +68,7 @@ def test_the_topmost_skipped_row_is_remembered() -> None:
 def test_rows_that_are_not_done_are_handed_on_as_they_came(tmp_path: Path) -> None:
     account = Account(FailedRows(tmp_path / "failed"))
     for number, state in enumerate(STATES):
-        account.settle(place(number, f"{state}\n".encode()), state, None)
+        account.settle(place(number, f"{state}\n".encode()), outcome(state))
     account.close()
     assert (tmp_path / "failed").read_bytes() == b"rejected\nfailed\nunknown\nskipped\n"
     assert account.unwritten == []
@@ -68,8 +76,8 @@ def test_rows_that_are_not_done_are_handed_on_as_they_came(tmp_path: Path) -> No
 
 def test_a_row_too_long_to_be_kept_is_said_to_be_missing(tmp_path: Path) -> None:
     account = Account(FailedRows(tmp_path / "failed"))
-    account.settle(place(7, None), "rejected", None)
-    account.settle(place(8), "rejected", None)
+    account.settle(place(7, None), outcome("rejected"))
+    account.settle(place(8), outcome("rejected"))
     assert [left.text for left in account.unwritten] == ["row 7 (line 8)"]
     assert account.disk_error is None
     account.close()
@@ -79,14 +87,14 @@ def test_a_row_too_long_to_be_kept_is_said_to_be_missing(tmp_path: Path) -> None
 def test_after_a_full_disk_nothing_is_lost_from_the_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = FailedRows(tmp_path / "failed")
     account = Account(failed)
-    account.settle(place(1), "failed", None)
+    account.settle(place(1), outcome("failed"))
 
     def full(_source: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(failed, "write", full)
     for number in (2, 3):
-        account.settle(place(number), "failed", None)
+        account.settle(place(number), outcome("failed"))
     account.close()
     assert account.disk_error is not None
     assert [left.row.number for left in account.unwritten] == [2, 3]

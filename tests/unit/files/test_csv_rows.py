@@ -280,10 +280,10 @@ def test_reading_is_lazy_and_keeps_nothing(tmp_path: Path) -> None:
     with open_rows(path) as file:
         first = next(iter(file))
         assert first.number == 1
-        assert file.bytes_read < 300_000
+        assert 0 < (file.share_read or 0) < 0.4
         assert file.size == path.stat().st_size
         assert sum(1 for _ in file) == 99_999
-        assert file.bytes_read == file.size
+        assert file.share_read == 1
 
 
 # Before Python 3.13 the standard library's writer leaves a lone carriage return unquoted, and cannot read it back.

@@ -70,7 +70,6 @@ def test_a_given_format_is_stronger_than_the_suffix(tmp_path: Path) -> None:
     ("data", "what"),
     [
         ("kit_id,a\n".encode("utf-16"), "UTF-16"),
-        (b"\x1f\x8b\x08\x00\x00", "compressed"),
         (b"PK\x03\x04rest", "a spreadsheet or an archive"),
         (b"PAR1rest", "Parquet"),
         (b'[{"kit_id": "SPOT1"}]', "one JSON array"),

@@ -9,13 +9,16 @@ import attrs
 import pytest
 
 from spotdx_async.models import (
+    Address,
     GenotypeResult,
     Kit,
     KitEvent,
     KitSummary,
     Model,
+    Order,
     QuantityResult,
     ReactivityResult,
+    Recipient,
     Registrant,
     Report,
     Result,
@@ -31,12 +34,15 @@ M = TypeVar("M", bound=Model)
 CANARY = "canary-7f3a"
 BIRTH = date(1931, 3, 7)
 MODELS: list[type[Model]] = [
+    Address,
     GenotypeResult,
     Kit,
     KitEvent,
     KitSummary,
+    Order,
     QuantityResult,
     ReactivityResult,
+    Recipient,
     Registrant,
     Report,
     Sample,
@@ -45,6 +51,9 @@ MODELS: list[type[Model]] = [
     UnknownResult,
 ]
 HIDDEN = {
+    Address: "street1 street2 city state country zip",
+    Order: "metadata",
+    Recipient: "first_name last_name email phone address",
     Registrant: "patient_id first_name last_name date_of_birth sex email phone",
     Shipment: "tracking_number",
     Sample: "panels",
@@ -99,6 +108,21 @@ def test_a_kit_does_not_show_what_its_parts_hide() -> None:
     kit = attrs.evolve(planted(Kit), registered_to=planted(Registrant), sample=sample)
 
     assert all(CANARY not in text and "1931" not in text for text in texts(kit))
+
+
+def test_an_order_does_not_show_what_its_parts_hide() -> None:
+    recipient = attrs.evolve(planted(Recipient), address=planted(Address))
+    kit = attrs.evolve(planted(Kit), registered_to=planted(Registrant))
+    order = attrs.evolve(planted(Order), metadata={CANARY: CANARY}, recipient=recipient, kits=(kit,))
+
+    assert all(CANARY not in text and "1931" not in text for text in texts(order))
+
+
+def test_an_order_shows_what_is_no_patient_data() -> None:
+    order = Order(order_id="O1", status="held", recipient=Recipient(first_name="Alice"), kit_types=("k",), metadata={})
+
+    assert repr(order) == ("Order(order_id='O1', status='held', recipient=Recipient(<hidden>), kit_types=('k',))")
+    assert repr(attrs.evolve(order, recipient=None, metadata={"a": 1})).endswith("kit_types=('k',), <hidden>)")
 
 
 @pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)

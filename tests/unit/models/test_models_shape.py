@@ -12,15 +12,20 @@ import pytest
 
 from spotdx_async import models
 from spotdx_async.models import (
+    Address,
     Carrier,
+    Country,
     GenotypeResult,
     Kit,
     KitEvent,
     KitStatus,
     KitSummary,
     Model,
+    Order,
+    OrderStatus,
     QuantityResult,
     ReactivityResult,
+    Recipient,
     Registrant,
     Report,
     Sample,
@@ -49,6 +54,9 @@ FIELDS: dict[type[Model], str] = {
     GenotypeResult: RESULT_FIELDS,
     UnknownResult: RESULT_FIELDS,
     KitSummary: "kit_id kit_type order_id kit_status sample_status created updated",
+    Order: "order_id status recipient kit_types kits created updated metadata",
+    Recipient: "first_name last_name email phone address",
+    Address: "street1 street2 city state country zip",
 }
 EVERY_MODEL = pytest.mark.parametrize("cls", FIELDS, ids=lambda cls: cls.__name__)
 
@@ -79,6 +87,18 @@ FULL_KIT = Kit(
     ),
     extra={"metadata": {"cohort": "A"}},
 )
+FULL_ORDER = Order(
+    order_id="O1234567",
+    status=OrderStatus.COMPLETED,
+    recipient=Recipient(first_name="Alice", address=Address(city="Springfield", country=Country.US, zip="00000")),
+    kit_types=("health_kit_1",),
+    kits=(FULL_KIT,),
+    created=NOON,
+    updated=NOON,
+    metadata={"not": ["hashable"]},
+)
+FULL: list[Kit | Order] = [FULL_KIT, FULL_ORDER]
+EVERY_FULL = pytest.mark.parametrize("full", FULL, ids=lambda full: type(full).__name__)
 
 
 @EVERY_MODEL
@@ -121,12 +141,13 @@ def test_a_model_says_where_it_comes_from_and_what_is_assumed(cls: type[Model]) 
     assert "\nAssumed: " in text
 
 
+@EVERY_FULL
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_model_survives_pickling(protocol: int) -> None:
-    again = pickle.loads(pickle.dumps(FULL_KIT, protocol))
+def test_a_model_survives_pickling(full: Kit | Order, protocol: int) -> None:
+    again = pickle.loads(pickle.dumps(full, protocol))
 
-    assert again == FULL_KIT
-    assert isinstance(again.status, KitStatus)
+    assert again == full
+    assert type(again.status) is type(full.status)
 
 
 def test_a_deep_copy_is_equal_and_shares_no_mutable_part() -> None:
@@ -145,11 +166,16 @@ def test_evolve_changes_one_field_of_a_new_model() -> None:
     assert changed.sample is FULL_KIT.sample
 
 
-def test_models_that_are_equal_have_the_same_hash() -> None:
-    again = copy.deepcopy(FULL_KIT)
+@EVERY_FULL
+def test_models_that_are_equal_have_the_same_hash(full: Kit | Order) -> None:
+    again = copy.deepcopy(full)
 
-    assert hash(again) == hash(FULL_KIT)
-    assert {FULL_KIT: "found"}[again] == "found"
+    assert hash(again) == hash(full)
+    assert {full: "found"}[again] == "found"
+
+
+def test_orders_with_other_metadata_are_not_equal() -> None:
+    assert attrs.evolve(FULL_ORDER, metadata=None) != FULL_ORDER
 
 
 @pytest.mark.parametrize(
@@ -174,6 +200,8 @@ ENUMS = {
     SampleType: "adx100 adx100_2 adx100_4 whatman903_10 dry_transport_swab hemaspot_hf saliva_3",
     Carrier: "fedex ups usps",
     Sex: "M F",
+    OrderStatus: "pending in_progress completed canceled",
+    Country: "US CA",
 }
 
 

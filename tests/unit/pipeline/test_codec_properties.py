@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from spotdx_async import DecodeError, dumps, loads
 from spotdx_async._pipeline import codec
 from spotdx_async.models import (
+    Address,
     GenotypeResult,
     Kit,
     KitEvent,
     KitSummary,
+    Order,
     QuantityResult,
     ReactivityResult,
+    Recipient,
     Registrant,
     Report,
     Result,
@@ -125,9 +128,31 @@ SUMMARY = shape(
     created=TIME,
     updated=TIME,
 )
+ADDRESS = shape(
+    street1=WORD,
+    street2=WORD,
+    city=WORD,
+    state=WORD,
+    country=known_or_not("US", "CA"),
+    zip=WORD,
+)
+RECIPIENT = shape(first_name=WORD, last_name=WORD, email=WORD, phone=WORD, address=ADDRESS)
+ORDER = shape(
+    order_id=WORD,
+    status=known_or_not("in_progress", "completed"),
+    recipient=RECIPIENT,
+    kit_types=listed(WORD),
+    kits=listed(KIT),
+    created=TIME,
+    updated=TIME,
+    metadata=st.dictionaries(WORD, ANY, max_size=3),
+)
 ANSWER = st.one_of(
     st.tuples(st.just(Kit), KIT),
     st.tuples(st.just(KitSummary), SUMMARY),
+    st.tuples(st.just(Order), ORDER),
+    st.tuples(st.just(Recipient), RECIPIENT),
+    st.tuples(st.just(Address), ADDRESS),
     st.tuples(st.just(KitEvent), EVENT),
     st.tuples(st.just(SampleEvent), EVENT),
     st.tuples(st.just(Shipment), SHIPMENT),
@@ -174,13 +199,14 @@ def test_both_readers_give_the_same_model(answer: tuple[Any, Any]) -> None:
 
 
 @MANY
-@given(KIT)
-def test_copies_lose_nothing(tree: Any) -> None:
-    kit = loads(json.dumps(tree), Kit)
+@given(st.tuples(st.just(Kit), KIT) | st.tuples(st.just(Order), ORDER))
+def test_copies_lose_nothing(answer: tuple[Any, Any]) -> None:
+    type_, tree = answer
+    model = loads(json.dumps(tree), type_)
 
-    for again in (copy.deepcopy(kit), pickle.loads(pickle.dumps(kit)), attrs.evolve(kit)):
-        assert again == kit
-        assert hash(again) == hash(kit)
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), attrs.evolve(model)):
+        assert again == model
+        assert hash(again) == hash(model)
         assert canonical(json.loads(dumps(again))) == canonical(tree)
 
 
@@ -190,6 +216,14 @@ def test_a_changed_field_comes_out_changed_and_all_else_as_it_came(tree: Any, ki
     kit = attrs.evolve(loads(json.dumps(tree), Kit), kit_id=kit_id)
 
     assert canonical(json.loads(dumps(kit))) == canonical({**tree, "kit_id": kit_id})
+
+
+@MANY
+@given(ORDER, st.dictionaries(WORD, ANY, max_size=3))
+def test_changed_metadata_comes_out_changed_even_where_python_takes_it_for_equal(tree: Any, metadata: Any) -> None:
+    order = attrs.evolve(loads(json.dumps(tree), Order), metadata=metadata)
+
+    assert canonical(json.loads(dumps(order))) == canonical({**tree, "metadata": metadata})
 
 
 @MANY

@@ -25,11 +25,21 @@ def test_a_record_tells_what_came() -> None:
         "/api/v2/kits/SPOT%201/",
         "SPOT 1",
     )
+    assert record.order_id is None
     assert record.query == {"email": "secret"}
     assert record.metadata == {"note": "secret"}
     assert record.headers == {"authorization": "Token secret", "x-a": "b"}
     assert record.connection == 4711
     assert (record.executed, record.fault, record.status, record.ended_at_s) == (False, None, None, None)
+
+
+def test_a_record_tells_which_order_it_is_about() -> None:
+    log = RequestLog()
+
+    arrive(log, STATE.read("GET", "/api/v2/orders/O%201/"))
+
+    assert (log.records[0].order_id, log.records[0].kit_id) == ("O 1", None)
+    assert "O 1" not in repr(log.records[0])
 
 
 def test_a_record_follows_what_happens_to_its_request() -> None:

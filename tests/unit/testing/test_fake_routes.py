@@ -15,6 +15,8 @@ TABLE = RouteTable(ROUTES)
         ("GET", "/api/v2/kits/a%2Fb%20c/", "/api/v2/kits/{kit_id}/", {"kit_id": "a/b c"}),
         ("GET", "/api/v2/kits/", "/api/v2/kits/", {}),
         ("GET", "/api/v2/kit_types", "/api/v2/kit_types", {}),
+        ("POST", "/api/v2/orders/O1/", "/api/v2/orders/{order_id}/", {"order_id": "O1"}),
+        ("GET", "/api/v2/orders/a%2Fb/", "/api/v2/orders/{order_id}/", {"order_id": "a/b"}),
     ],
 )
 def test_a_path_with_the_right_slashes_finds_its_row(
@@ -38,6 +40,8 @@ def test_a_path_with_the_right_slashes_finds_its_row(
         ("GET", "/api/v1/kits/"),
         ("DELETE", "/api/v2/kits/SPOT123456/"),
         ("POST", "/api/v2/kits/"),
+        ("GET", "/api/v2/orders/O1"),
+        ("PUT", "/api/v2/orders/O1/"),
         ("GET", ""),
     ],
 )
@@ -56,6 +60,8 @@ def test_a_call_tells_its_template_and_kit() -> None:
 
     assert call.template == "/things/{kit_id}"
     assert call.kit_id == "A B"
+    assert call.order_id is None
+    assert Call("GET", "/x", None, {"order_id": "O1"}).order_id == "O1"
 
 
 def test_a_call_of_no_row_has_neither_template_nor_kit() -> None:

@@ -74,6 +74,13 @@ def test_a_fault_keeps_to_the_requests_it_is_for(
     assert names(plan, UPDATE_A, UPDATE_B, GET_A) == expected
 
 
+def test_a_fault_keeps_to_the_order_it_is_for(plan: FaultPlan) -> None:
+    plan.add("503", times=None, order_id="A")
+    orders = [STATE.read("POST", f"/api/v2/orders/{order_id}/") for order_id in "AB"]
+
+    assert names(plan, *orders, UPDATE_A) == ["503", None, None]
+
+
 def test_a_request_that_a_fault_is_not_for_does_not_use_it_up(plan: FaultPlan) -> None:
     plan.add("503", kit_id="B")
 

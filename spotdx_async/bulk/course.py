@@ -1,0 +1,167 @@
+"""The course of one row: it is tried, repeated and charged for its failures, until its end is known or it must wait."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from attrs import evolve
+
+from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.messages import Act, Try, Verdict
+from spotdx_async._pipeline.retry import repeat
+from spotdx_async.bulk.gate import OutageGate, Result
+from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.records import Update
+from spotdx_async.bulk.tally import Tally
+from spotdx_async.config import RetryPolicy
+from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError
+
+__all__ = ["Course", "Send"]
+
+Send = Callable[[Update, bool, Callable[[], bool]], Awaitable[Try]]
+"""Tries an update once; is told whether it was tried before, and asks at the last moment whether it still may go."""
+
+
+class Course:
+    """Takes rows through their tries.
+
+    A row fails by its own fault alone. Its failed tries count against it only while the gate is open; they must be as
+    many as the policy allows, too many for chance where others fail too, and some other row must have been served
+    since the first of them. Until then it is set aside and tried again later.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        gate: OutageGate,
+        tally: Tally,
+        stopping: asyncio.Event,
+        *,
+        policy: RetryPolicy,
+        timeout_s: float,
+        has_others: Callable[[], bool],
+    ) -> None:
+        """Take what a run is made of.
+
+        Args:
+            send: tries an update once.
+            gate: stands before every try.
+            tally: counts throttled answers.
+            stopping: set when the run is to end.
+            policy: how often to try, and how long to wait in between.
+            timeout_s: of one attempt.
+            has_others: whether other rows could be tried now.
+        """
+        self._send = send
+        self._gate = gate
+        self._tally = tally
+        self._stopping = stopping
+        self._most_tries = policy.max_attempts
+        # How often is decided here; how long to wait in between is the policy's.
+        self._policy = evolve(policy, max_attempts=sys.maxsize)
+        self._timeout_s = timeout_s
+        self._has_others = has_others
+
+    async def run(self, row: Row) -> Verdict | None:
+        """Try the row; give how it ended, or None where it must be tried again later, or the run stops."""
+        verdict = await self._try(row)
+        if verdict is None or verdict.act is not Act.REPEAT:
+            return verdict
+        if self._may_repeat(row):
+            verdict = await self._repeat(row, verdict)
+        return verdict if verdict.act is not Act.REPEAT or self._is_final(row) else None
+
+    def may_go_on(self, row: Row) -> bool:
+        """Whether to try a row again that was set aside, while the gate is open."""
+        return not self._is_out(row) or self._gate.has_served_since(row.failing_since_s)
+
+    async def _repeat(self, row: Row, first: Verdict) -> Verdict:
+        async def again() -> Verdict:
+            # The gate may have closed during the wait: then the last verdict stands, and the row is set aside.
+            verdict = await self._try(row) if self._may_repeat(row) else None
+            return first if verdict is None else verdict
+
+        return await repeat(
+            first,
+            again,
+            policy=self._policy,
+            may_wait=lambda _last, _wait_s: self._may_repeat(row),
+            on_wait=lambda _last, _wait_s: None,
+            sleep=lambda seconds: clock.sleep(seconds, unless=self._stopping),
+        )
+
+    async def _try(self, row: Row) -> Verdict | None:
+        """Try once, when the gate lets it; None where the run stops before."""
+        while True:
+            if not self._gate.is_free:
+                await self._gate.enter(row.index)
+            if self._stopping.is_set():
+                self._gate.report(row.index, "none")
+                return None
+            tried = await self._send_once(row)
+            if tried.attempts or tried.verdict.error is not None:
+                self._note(row, tried)
+                return tried.verdict
+            # The gate closed while the row waited for the rate limit.
+            self._gate.report(row.index, "none")
+
+    async def _send_once(self, row: Row) -> Try:
+        tried: Try | None = None
+        try:
+            tried = await self._send(row.update, row.tries > 0, lambda: self._gate.lets(row.index))
+        except InvalidInputError as error:
+            tried = Try(Verdict(Act.RAISE, error=error.with_traceback(None)), 0, 0.0)
+        finally:
+            if tried is None:
+                self._gate.report(row.index, "none")
+        return tried
+
+    def _note(self, row: Row, tried: Try) -> None:
+        verdict = tried.verdict
+        began_s = clock.now() - tried.request_s
+        row.tries += 1
+        row.attempts += tried.attempts
+        row.request_s = tried.request_s
+        result = _result(tried)
+        self._gate.report(row.index, result, began_s=began_s, is_first=row.tries == 1)
+        if verdict.act is Act.ACCEPT:
+            return
+        row.last = verdict
+        if row.tries == 1:
+            row.failing_since_s = began_s
+        if _may_be_executed(verdict):
+            row.may_be_executed = True
+            row.lands_until_s = began_s + self._timeout_s
+        self._tally.throttled += result == "throttled"
+        row.charged += result == "bad" and self._gate.is_open
+
+    def _may_repeat(self, row: Row) -> bool:
+        """Whether to repeat in place; where the server is in doubt, rows that were not tried yet go first."""
+        if self._stopping.is_set() or not self._gate.is_open or (self._gate.is_doubtful and self._has_others()):
+            return False
+        return not self._is_out(row)
+
+    def _is_out(self, row: Row) -> bool:
+        """Whether the row has had all its tries."""
+        if self._most_tries == 1:
+            return True
+        return row.charged >= self._most_tries and not self._gate.explains(row.charged)
+
+    def _is_final(self, row: Row) -> bool:
+        if self._most_tries == 1:
+            return True
+        return self._gate.is_open and self._is_out(row) and self._gate.has_served_since(row.failing_since_s)
+
+
+def _result(tried: Try) -> Result:
+    verdict = tried.verdict
+    if verdict.is_throttle:
+        return "throttled"
+    if verdict.act is Act.REPEAT:
+        return "bad"
+    return "good" if tried.attempts else "none"
+
+
+def _may_be_executed(verdict: Verdict) -> bool:
+    error = verdict.error
+    return isinstance(error, OutcomeUnknownError) or (isinstance(error, DecodeError) and error.outcome == "unknown")

@@ -1,0 +1,196 @@
+"""The journal as the run's event loop sees it: rows are taken at once, and written in groups by one thread."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from spotdx_async._pipeline import clock
+from spotdx_async.bulk.journal import CHUNK, JournalFile
+from spotdx_async.bulk.journal_records import Known, Recorded, RowDigests
+from spotdx_async.bulk.records import Journal, State
+from spotdx_async.errors import JournalError
+
+__all__ = ["JournalWriter"]
+
+T = TypeVar("T")
+
+_GROUP_ROWS = 500
+_GROUP_S = 0.1
+_MOST_UNRECORDED = 750
+"""Short of the 1,000 that are promised by what may be under way when it is reached."""
+_MOST_KEPT = 1000
+
+
+class JournalWriter:
+    """Records rows in groups: 500 rows, or what has come within 100 ms; one group is written at a time.
+
+    Whoever opens it closes it. Where the loop ends before that, the thread ends with the interpreter, and the journal
+    is as a killed run leaves it.
+    """
+
+    def __init__(self, file: JournalFile, thread: ThreadPoolExecutor) -> None:
+        self.last_index = file.last_index
+        """The greatest row that earlier sessions have recorded; None where they recorded none."""
+        self.is_resumed = file.last_index is not None
+        """Whether an earlier session has recorded rows."""
+        self.failure: JournalError | None = None
+        """Why nothing more can be written; the run must stop."""
+        self.on_failure: Callable[[JournalError], object] = lambda _: None
+        """Called once, in the loop, when that happens."""
+        self._file = file
+        self._thread = thread
+        self._loop = asyncio.get_running_loop()
+        self._digest = file.digester.row
+        self._waiting: list[Recorded] = []
+        self._under_way = 0
+        self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._known: dict[int, Known] = {}
+        self._looked_up = range(0)
+        self._closing: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def open(cls, settings: Journal, *, operation: str, server: str) -> "JournalWriter":
+        """Make the journal, or open the one that an earlier session of the same run has left.
+
+        Raises:
+            JournalError: as its reasons say; what lies there is as it was.
+        """
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spotdx journal")
+        loop = asyncio.get_running_loop()
+        opened: list[JournalFile] = []
+
+        def open_it() -> None:
+            opened.append(JournalFile.open(settings, operation=operation, server=server))
+
+        try:
+            await _seen_through(loop.run_in_executor(thread, open_it))
+        except BaseException:
+            # Cancelled: by now the journal may be open all the same.
+            await _seen_through(loop.run_in_executor(thread, _give_back, opened))
+            thread.shutdown(wait=False)
+            raise
+        return cls(opened[0], thread)
+
+    async def known(self, index: int) -> Known | None:
+        """Give what earlier sessions have recorded of a row; ask with rising numbers.
+
+        Raises:
+            JournalError: the journal cannot be read any more.
+        """
+        if self.last_index is None or index > self.last_index:
+            return None
+        if index not in self._looked_up:
+            try:
+                self._known = await self._loop.run_in_executor(self._thread, self._file.known, index)
+            except JournalError as error:
+                self._fail(error)
+                raise
+            self._looked_up = range(index, index + CHUNK)
+        return self._known.get(index)
+
+    def digests(self, key: str, content: bytes) -> RowDigests:
+        """Give what the journal keeps of a row."""
+        return self._digest(key, content)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another row may be sent: False while so many are unrecorded that a kill would repeat too many."""
+        return self._room.is_set()
+
+    async def room(self) -> None:
+        """Wait until another row may be sent, or nothing can be written any more."""
+        await self._room.wait()
+
+    def record(self, index: int, state: State, digests: RowDigests) -> None:
+        """Take a row that has ended; it is written with its group. Never waits."""
+        if self._closing is not None:
+            return
+        waiting = self._waiting
+        if self.failure is None or len(waiting) < _MOST_KEPT:
+            waiting.append((index, state, digests))
+        if self.failure is not None:
+            return  # what was sent before the run could stop gets a last chance when the journal is closed
+        if len(waiting) >= _GROUP_ROWS:
+            self._commit()
+        elif self._timer is None:
+            self._timer = clock.call_at(clock.now() + _GROUP_S, self._commit)
+        if len(self._waiting) + self._under_way >= _MOST_UNRECORDED:
+            self._room.clear()
+
+    async def close(self, ending: str) -> None:
+        """Write what is left and how the run ended, and let others have the journal; ``failure`` tells what failed.
+
+        A cancellation waits until it is done. Closing twice does nothing more.
+        """
+        if self._closing is None:
+            self._stop_timer()
+            # One job behind the group that is under way: it is done to its end even where the loop is not.
+            last = partial(self._file.close, self._waiting, ending)
+            self._closing = self._loop.run_in_executor(self._thread, last)
+            self._closing.add_done_callback(self._on_closed)
+            self._thread.shutdown(wait=False)
+        with suppress(JournalError):
+            await _seen_through(self._closing)
+
+    def _commit(self) -> None:
+        """Write a group, or see to it that one is written when the one before is."""
+        self._stop_timer()
+        self._is_due = True
+        if self._under_way:
+            return
+        group, self._waiting = self._waiting[:_MOST_KEPT], self._waiting[_MOST_KEPT:]
+        self._is_due = bool(self._waiting)
+        self._under_way = len(group)
+        writing = self._loop.run_in_executor(self._thread, self._file.write, group)
+        writing.add_done_callback(self._on_written)
+
+    def _on_written(self, writing: asyncio.Future[None]) -> None:
+        self._under_way = 0
+        if (error := writing.exception()) is not None:
+            self._fail(error)
+        elif self._closing is None:
+            if self._is_due:
+                self._commit()
+            if len(self._waiting) + self._under_way < _MOST_UNRECORDED:
+                self._room.set()
+
+    def _on_closed(self, closing: asyncio.Future[None]) -> None:
+        self._room.set()
+        if (error := closing.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is not None:
+            return
+        if not isinstance(error, JournalError):
+            error = JournalError(f"{type(error).__name__} came up while the journal was written", reason="disk")
+        self.failure = error
+        self._stop_timer()
+        self._room.set()
+        self.on_failure(error)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+async def _seen_through(job: asyncio.Future[T]) -> T:
+    """Wait for the thread's work; a cancellation waits with it, and a second one does not."""
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        await asyncio.wait([job])
+        raise
+
+
+def _give_back(opened: list[JournalFile]) -> None:
+    for file in opened:
+        with suppress(JournalError):
+            file.close([], "stopped")

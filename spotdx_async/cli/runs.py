@@ -1,0 +1,77 @@
+"""``spotdx runs``: what the journal of a bulk run says."""
+
+from typing import Annotated, Any, TypeAlias
+
+from cyclopts import App, Parameter
+from rich import box
+from rich.table import Table
+
+import spotdx_async
+from spotdx_async.cli.account import STATES
+from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.screen import OurScreen, visible
+
+__all__ = ["runs"]
+
+Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
+
+runs = App(name="runs", help="Runs: what their journals say.")
+
+
+@runs.command
+def show(journal: str, /, *, as_json: Json = False, screen: OurScreen) -> int:
+    """Tell the state of a run from its journal, also while the run is under way; nothing is changed.
+
+    Example: spotdx runs show nightly.journal
+
+    Args:
+        journal: The file that was given to --journal.
+        as_json: Write JSON.
+        screen: Where to write; no argument of the command line.
+    """
+    state = spotdx_async.read_journal(journal)
+    if as_json:
+        screen.write_json(_figures(state))
+    else:
+        screen.show(_table(state))
+    return Exit.OK
+
+
+def _figures(state: spotdx_async.JournalState) -> dict[str, Any]:
+    return {
+        "operation": state.operation,
+        "rows": state.rows,
+        **{name: state.by_state[name] for name in STATES},
+        "next_index": state.next_index,
+        "begun_at": state.begun_at.isoformat(),
+        "changed_at": state.changed_at.isoformat(),
+        "sessions": state.sessions,
+        "ending": state.ending,
+        "in_use": state.in_use,
+        "version": state.version,
+    }
+
+
+def _table(state: spotdx_async.JournalState) -> Table:
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column("what", style="bold")
+    table.add_column("figure", overflow="fold")
+    table.add_row("operation", visible(state.operation))
+    table.add_row("state", _words(state))
+    table.add_row("rows recorded", f"{state.rows:,}")
+    for name, count in state.by_state.items():
+        if count:
+            table.add_row(f"  {name}", f"{count:,}")
+    table.add_row("begun", f"{state.begun_at:%Y-%m-%d %H:%M:%S} UTC")
+    table.add_row("last written", f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC")
+    table.add_row("sessions", f"{state.sessions:,}")
+    return table
+
+
+def _words(state: spotdx_async.JournalState) -> str:
+    if state.in_use:
+        return "under way"
+    if state.ending == "complete":
+        return "complete"
+    ending = "it was killed" if state.ending is None else visible(state.ending)
+    return f"{ending}: the same command goes on where it was"

@@ -1,0 +1,244 @@
+"""Parquet to rows, a batch at a time, types kept; the only importer of pyarrow, and only when a file is opened.
+
+Columns are those of CSV: ``kit_id`` and one for each metadata key, or ``kit_id`` and ``metadata``, which holds JSON
+text, a struct or a map. A null leaves its key out. Dates and times become ISO 8601 text (with a zone: in UTC), decimals
+text, or an integer where their type has no fraction; lists, structs and maps become JSON. Binary values, durations, NaN
+and infinities have no JSON form and make their row bad.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files.columns import check_keys, renamed
+from spotdx_async.files.json_rows import parse_object
+from spotdx_async.files.rows import BadRow, Format, Row, RowFault, check_kit_id
+
+__all__ = ["PARQUET_MARK", "ParquetFile"]
+
+PARQUET_MARK = b"PAR1"
+_BATCH_ROWS = 1000
+_BUFFER_BYTES = 1024 * 1024
+
+
+class ParquetFile:
+    """Rows of one Parquet file, in order; the same face as ``RowFile``. Memory is that of one batch and its pages."""
+
+    format: Format = "parquet"
+    failed_format: Format = "jsonl"
+    """How its rows are written again."""
+    preamble = b""
+    size = None
+    may_wait = False
+    """Whether ``fill`` may have to wait for somebody who writes."""
+
+    def __init__(self, path: str | os.PathLike[str], *, columns: Mapping[str, str] | None = None) -> None:
+        """Open the file and look at its columns.
+
+        Raises:
+            InvalidInputError: pyarrow is not installed, or nothing in the file can be used.
+        """
+        self.name = os.fspath(path)
+        self.at_end = False
+        self._read = 0
+        self._batch: list[dict[str, Any]] = []
+        arrow = _pyarrow(self.name)
+        try:
+            self._file = arrow.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, memory_map=False)
+        except (arrow.ArrowException, OSError) as error:
+            reason = _words(error)
+        else:
+            self._names = self._checked_names(arrow, columns)
+            self._rows = self._file.metadata.num_rows
+            self._batches = self._file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
+            self._arrow = arrow
+            return
+        raise InvalidInputError(f"{self.name}: this Parquet file cannot be read: {reason}")
+
+    @property
+    def share_read(self) -> float:
+        """How much of the file has been read, 0 to 1."""
+        return self._read / self._rows if self._rows else 1.0
+
+    def fill(self) -> None:
+        """Read the next batch.
+
+        Raises:
+            OSError: the file is damaged here.
+        """
+        try:
+            batch = next(self._batches, None)
+            rows = None if batch is None else _plain_rows(self._arrow, batch)
+        except (self._arrow.ArrowException, OSError) as error:
+            reason = _words(error)
+        else:
+            self.at_end = rows is None
+            self._batch += rows or []
+            return
+        raise OSError(f"the Parquet data is damaged: {reason}")
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Give the rows of the batches read so far."""
+        batch, self._batch = self._batch, []
+        for values in batch:
+            self._read += 1
+            yield self._row(values)
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        while not self.at_end:
+            self.fill()
+            yield from self.rows()
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _checked_names(self, arrow: Any, columns: Mapping[str, str] | None) -> list[str | None]:
+        schema = self._file.schema_arrow
+        try:
+            names = renamed(_unique(schema.names), columns)
+            _check_columns(arrow, names, schema)
+        except RowFault as fault:
+            reason = str(fault)
+        else:
+            return names
+        self._file.close()
+        raise InvalidInputError(f"{self.name}: {reason}")
+
+    def _row(self, values: dict[str, Any]) -> Row | BadRow:
+        number = self._read
+        by_key = {key: value for key, value in zip(self._names, values.values(), strict=True) if key is not None}
+        try:
+            kit_id, metadata = _update(by_key)
+        except RowFault as fault:
+            return BadRow(number, number, str(fault), _source_of_bad(by_key))
+        return Row(number, number, kit_id, metadata, _source(kit_id, metadata))
+
+
+def _pyarrow(name: str) -> Any:
+    try:
+        import pyarrow  # noqa: ICN001, PLC0415 - heavy, and an extra
+        import pyarrow.parquet  # noqa: PLC0415 - as above
+    except ImportError:
+        pass
+    else:
+        return pyarrow
+    raise InvalidInputError(f"{name}: to read Parquet install the extra: pip install 'spotdx-async[parquet]'")
+
+
+def _words(error: Exception) -> str:
+    # pyarrow's texts speak of the file's form; the first line is enough.
+    return str(error).split("\n", 1)[0][:200] or type(error).__name__
+
+
+def _unique(names: list[str]) -> list[str]:
+    for name in names:
+        if names.count(name) > 1:
+            raise RowFault(f"two columns have the name {name}")
+    return names
+
+
+def _check_columns(arrow: Any, names: list[str | None], schema: Any) -> None:
+    check_keys(names, "no column is named kit_id: give --map 'COLUMN=kit_id'")
+    kind = schema.field(names.index("kit_id")).type
+    kind = kind.value_type if arrow.types.is_dictionary(kind) else kind
+    if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
+        raise RowFault(f"the column kit_id is of type {kind}: it must be text")
+
+
+def _plain_rows(arrow: Any, batch: Any) -> list[dict[str, Any]]:
+    """Give a batch as Python values; nanoseconds, which Python's times lack, as text."""
+    columns = []
+    for column in batch.columns:
+        is_fine = arrow.types.is_timestamp(column.type) and column.type.unit == "ns"
+        columns.append(_micros_or_text(arrow, column) if is_fine else column)
+    rows: list[dict[str, Any]] = arrow.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+    return rows
+
+
+def _micros_or_text(arrow: Any, column: Any) -> Any:
+    try:
+        return column.cast(arrow.timestamp("us", column.type.tz))
+    except arrow.ArrowInvalid:
+        return column.cast(arrow.string())
+
+
+def _update(by_key: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    values = dict(by_key)
+    kit_id = values.pop("kit_id")
+    if kit_id is None:
+        raise RowFault("the kit_id is empty")
+    check_kit_id(kit_id)
+    if "metadata" not in values:
+        return kit_id, {key: _json_value(value, key) for key, value in values.items() if value is not None}
+    metadata = values["metadata"]
+    if metadata is None or (isinstance(metadata, str) and not metadata.strip()):
+        raise RowFault("the metadata is empty: write {} to set no keys")
+    if isinstance(metadata, str):
+        return kit_id, parse_object(metadata, "the metadata")
+    found = _json_value(metadata, "metadata")
+    if not isinstance(found, dict):
+        raise RowFault("the metadata is not a JSON object")
+    return kit_id, found
+
+
+def _json_value(value: Any, column: str) -> Any:
+    """Give the value as JSON has it."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise RowFault(f"the column {column} holds NaN or an infinity, which JSON does not have")
+        return value
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value.as_tuple().exponent == 0 else str(value)
+    if isinstance(value, dict):
+        return {key: _json_value(item, column) for key, item in value.items()}
+    if isinstance(value, list):
+        return _json_list(value, column)
+    raise RowFault(f"the column {column} holds values of type {type(value).__name__}, which JSON does not have")
+
+
+def _json_list(value: list[Any], column: str) -> Any:
+    # A map comes as a list of pairs; a list of anything else never holds tuples.
+    if value and all(isinstance(item, tuple) for item in value):
+        if not all(isinstance(key, str) for key, _ in value):
+            raise RowFault(f"the column {column} holds a map whose keys are no text")
+        return {key: _json_value(item, column) for key, item in value}
+    return [_json_value(item, column) for item in value]
+
+
+def _source(kit_id: str, metadata: dict[str, Any]) -> bytes:
+    """Write the row as JSON Lines has it."""
+    return json.dumps({"kit_id": kit_id, "metadata": metadata}, ensure_ascii=False).encode() + b"\n"
+
+
+def _source_of_bad(by_key: dict[str, Any]) -> bytes | None:
+    """Write a bad row as well as JSON can; None where it cannot."""
+    values = dict(by_key)
+    kit_id = values.pop("kit_id")
+    metadata = values.get("metadata", {key: value for key, value in values.items() if value is not None})
+    try:
+        return (
+            json.dumps({"kit_id": kit_id, "metadata": metadata}, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        )
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,180 @@
+"""What stands on the page, part by part: each a heading, what the figures say, and a table that tells them alone."""
+
+import platform
+from collections.abc import Callable, Iterator
+from importlib import metadata
+
+from spotdx_async._version import __version__
+from spotdx_async.bulk.records import State
+from spotdx_async.report.charts import library_version
+from spotdx_async.report.figures import Figure, latency_figure, outcome_figure, throughput_figure
+from spotdx_async.report.histogram import Histogram
+from spotdx_async.report.markup import Column, Html, chart, details, element, escaped, table
+from spotdx_async.report.reasons import Reason
+from spotdx_async.report.story import STATES, RunStory, Setting
+from spotdx_async.report.words import counted, duration, latency, rate
+
+__all__ = ["all_sections", "figures_of", "summary_of"]
+
+_MEANINGS: dict[State, str] = {
+    "ok": "done",
+    "rejected": "a bad row, not sent",
+    "failed": "the server's no, or surely not executed",
+    "unknown": "sent without a usable answer",
+    "superseded": "a newer value took its place",
+    "skipped": "done before, or not sent since the run stopped",
+}
+_FIGURES: dict[str, Callable[[RunStory], Figure | None]] = {
+    "outcomes": outcome_figure,
+    "throughput": throughput_figure,
+    "latency": latency_figure,
+}
+_PERCENTS = (50, 90, 95, 99, 99.9)
+_MOST_STRETCHES = 40
+
+
+def summary_of(story: RunStory) -> str:
+    """Sum the run up in two or three sentences."""
+    counts, elapsed_s = story.counts, story.elapsed_s
+    failures = counts["rejected"] + counts["failed"] + counts["unknown"]
+    pace = f" ({rate(story.rows, elapsed_s)} rows/s)" if story.rows else ""
+    parts = [f"{counted(story.rows, 'row')} in {duration(elapsed_s)}{pace}: {counts['ok']:,} done"]
+    parts += [f"{counts[state]:,} {state}" for state in ("superseded", "skipped") if counts[state]]
+    parts.append(f"{failures:,} did not go through" if failures else "none failed")
+    sentences = [", ".join(parts) + "."]
+    if story.outages.count:
+        periods, total = counted(story.outages.count, "outage"), duration(story.outages.total_s)
+        sentences.append(f"Rows waited for the server during {periods}, {total} in all.")
+    if story.throttled:
+        sentences.append(f"The server said {counted(story.throttled, 'time')} that requests come too fast (429).")
+    return " ".join(sentences)
+
+
+def figures_of(story: RunStory) -> dict[str, Figure]:
+    """Give the charts that there is something to show in, by name."""
+    drawn = ((name, figure(story)) for name, figure in _FIGURES.items())
+    return {name: figure for name, figure in drawn if figure is not None}
+
+
+def all_sections(story: RunStory) -> list[Html]:
+    """Give the sections in their order."""
+    return [_outcomes(story), _throughput(story), _latency(story), _reasons(story), _setup(story)]
+
+
+def _section(title: str, *inner: Html) -> Html:
+    return element("section", element("h2", escaped(title)), *inner)
+
+
+def _quiet(text: str) -> Html:
+    return element("p", escaped(text), class_="quiet")
+
+
+def _outcomes(story: RunStory) -> Html:
+    columns = (Column("state"), Column("rows", is_number=True), Column("share", is_number=True), Column("meaning"))
+    rows = max(story.rows, 1)
+    cells = [
+        (state, f"{story.counts[state]:,}", f"{story.counts[state] / rows:.2%}", _MEANINGS[state]) for state in STATES
+    ]
+    shown = [table("Rows by outcome", columns, cells)]
+    if story.rows:
+        says = ", ".join(f"{state} {count:,}" for state, count in story.counts.items() if count)
+        shown.append(chart("outcomes", "Rows by outcome", f"Rows by outcome: {says}."))
+    return _section("Outcomes", element("div", *shown, class_="pair"))
+
+
+def _throughput(story: RunStory) -> Html:
+    if not story.rows:
+        return _section("Throughput", _quiet("No row had an outcome."))
+    caption = "Rows that had their outcome, per second; shaded: rows waited for the server"
+    shown = [chart("throughput", caption, f"{caption}. {summary_of(story)}")]
+    if not story.throttled and not story.outages.count:
+        shown.append(_quiet("No 429 and no outage was reported."))
+    shown.append(details("The run in figures", _stretches(story)))
+    if story.outages.periods:
+        shown.append(details("The outages in figures", _outages(story)))
+    return _section("Throughput", *shown)
+
+
+def _stretches(story: RunStory) -> Html:
+    titles = ("ok", "other", "429s", "50 % within", "95 % within")
+    columns = (Column("from"), *(Column(title, is_number=True) for title in titles))
+    spans = story.timeline.spans(story.elapsed_s, _MOST_STRETCHES)
+    cells = [
+        (
+            duration(span.start_s),
+            *(f"{count:,}" for count in (span.ok, span.other, span.throttled)),
+            *(latency(time_s) for time_s in (span.p50_s, span.p95_s)),
+        )
+        for span in spans
+    ]
+    return table(f"Each {duration(spans[0].width_s)} of the run; the times are the server's", columns, cells)
+
+
+def _outages(story: RunStory) -> Html:
+    columns = (Column("from"), Column("to"), Column("length", is_number=True))
+    cells = [
+        (duration(period.start_s), duration(period.end_s), duration(period.end_s - period.start_s))
+        for period in story.outages.periods
+    ]
+    return table("When rows waited for the server, since the start of the run", columns, cells)
+
+
+def _latency(story: RunStory) -> Html:
+    if not story.row_times.count and not story.server_times.count:
+        return _section("Latency", _quiet("No request was timed."))
+    columns = (
+        Column("ok rows"),
+        Column("server's time", is_number=True),
+        Column("row's time, waits included", is_number=True),
+    )
+    both = story.server_times, story.row_times
+    cells = [
+        (f"{percent:g} % within", *(latency(times.percentile(percent)) for times in both)) for percent in _PERCENTS
+    ]
+    cells.append(("longest", *(latency(_longest(times)) for times in both)))
+    shown = [table("Latency percentiles, to 1 %", columns, cells)]
+    if story.server_times.count:
+        caption = "The server's time of ok rows, from connection to last byte"
+        shown.insert(0, chart("latency", caption, f"{caption}: 50 % and 95 % over time."))
+    return _section("Latency", *shown)
+
+
+def _longest(times: Histogram) -> float | None:
+    return times.max_s if times.count else None
+
+
+def _reasons(story: RunStory) -> Html:
+    groups = story.reasons.groups()
+    if not groups:
+        return _section("Reasons", _quiet("No row had an error."))
+    columns = (Column("rows", is_number=True), Column("state and error"), Column("message"))
+    cells = [(f"{count:,}", f"{reason.state}: {_error(reason)}", reason.text) for reason, count in groups]
+    return _section("Reasons", table("Rows with an error, by what they have in common", columns, cells))
+
+
+def _error(reason: Reason) -> str:
+    about = [str(part) for part in (reason.status, reason.word) if part is not None]
+    name = reason.error or "any"
+    return f"{name} ({', '.join(about)})" if about else name
+
+
+def _setup(story: RunStory) -> Html:
+    columns = (Column("setting"), Column("value"))
+    settings = table("Settings", columns, [(name, _value(value)) for name, value in story.settings.items()])
+    versions = table("Versions", (Column("what"), Column("version")), _versions())
+    pair = (settings, versions) if story.settings else (versions,)
+    return _section("Settings and versions", element("div", *pair, class_="pair"))
+
+
+def _value(value: Setting) -> str:
+    if value is None:
+        return "not set"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "spotdx_async", __version__
+    yield platform.python_implementation(), platform.python_version()
+    yield "aiohttp", metadata.version("aiohttp")
+    yield "plotly.js", library_version()
+    yield "platform", platform.platform()

@@ -1,0 +1,73 @@
+"""Where the fake keeps its things by id, in the order of adding. Pure; knows no kit and no order."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import count
+from typing import ClassVar, TypeVar
+
+__all__ = ["Shelf", "check_id", "refuse_unknown_fields"]
+
+T = TypeVar("T")
+
+
+class Shelf(Mapping[str, T], ABC):
+    """Things by id; ``del`` takes one away."""
+
+    _free_id: ClassVar[str]
+    """What the ids look like that are made up: a format for a number."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, T] = {}
+        self._numbers = count(1)
+
+    @abstractmethod
+    def add(self, an_id: str, /) -> T:
+        """Add one thing as it is where nothing is said of it."""
+
+    def add_many(self, which: int | Iterable[str]) -> tuple[str, ...]:
+        """Add things by their ids, or so many with ids made up; give the ids back in order."""
+        ids = tuple(self._free_ids(which) if isinstance(which, int) else which)
+        for an_id in ids:
+            self.add(an_id)
+        return ids
+
+    def _free_ids(self, how_many: int) -> Iterator[str]:
+        free = (an_id for number in self._numbers if (an_id := self._free_id.format(number)) not in self._by_id)
+        for _ in range(how_many):
+            yield next(free)
+
+    def __getitem__(self, an_id: str) -> T:
+        return self._by_id[an_id]
+
+    def __delitem__(self, an_id: str) -> None:
+        del self._by_id[an_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)}>"
+
+
+def check_id(what: str, an_id: str) -> str:
+    """Give the id back where it can stand in a path.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not an_id or an_id in {".", ".."}:
+        raise ValueError(f"{what} id must be one segment of a path: not empty, '.' or '..'")
+    return an_id
+
+
+def refuse_unknown_fields(given: Collection[str], known: frozenset[str], beside: frozenset[str]) -> None:
+    """Refuse a field that the thing's answer does not have.
+
+    Raises:
+        ValueError: there is one; the message lists the known ones and what may be given beside them.
+    """
+    if unknown := set(given) - known:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known | beside))}")

@@ -1,0 +1,58 @@
+"""Lanes: who goes first, and who waits."""
+
+from spotdx_async import MetadataUpdate
+from spotdx_async.bulk.lanes import Lanes, Row
+
+
+def row(index: int, key: str = "A") -> Row:
+    return Row(index, MetadataUpdate(key, {}))
+
+
+def test_the_first_of_a_key_goes_and_the_others_follow_in_order() -> None:
+    lanes = Lanes()
+    first, second, third = row(0), row(1), row(2)
+
+    assert [lanes.enter(each) for each in (first, second, third)] == [True, False, False]
+
+    assert lanes.leave(first) is second
+    assert lanes.leave(second) is third
+    assert lanes.leave(third) is None
+    assert lanes.enter(row(3))
+
+
+def test_keys_do_not_wait_for_one_another() -> None:
+    lanes = Lanes()
+
+    assert lanes.enter(row(0, "A"))
+    assert lanes.enter(row(1, "B"))
+
+
+def test_nothing_is_remembered_of_a_key_whose_rows_have_left() -> None:
+    lanes = Lanes()
+    for index in range(100):
+        each = row(index, f"K{index}")
+        lanes.enter(each)
+        lanes.leave(each)
+
+    assert lanes.last("K1") is None
+    assert not lanes._last
+
+
+def test_a_newer_row_takes_the_place_of_a_waiting_one() -> None:
+    lanes = Lanes()
+    first, second = row(0), row(1)
+    lanes.enter(first)
+    lanes.enter(second)
+
+    second.become(row(2))
+
+    following = lanes.leave(first)
+    assert following is not None
+    assert following.index == 2
+
+
+def test_no_row_shows_its_metadata() -> None:
+    shown = repr(Row(0, MetadataUpdate("SPOT123456", {"name": "canary"})))
+
+    assert "canary" not in shown
+    assert "SPOT123456" not in shown

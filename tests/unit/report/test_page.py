@@ -1,0 +1,359 @@
+"""The page's text: what it says, what it never says, and that nothing in it loads anything."""
+
+import os
+import re
+import stat
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spotdx_async.bulk.records import Outcome, Progress
+from spotdx_async.errors import BadRequestError, ConfigError, InvalidInputError, NotFoundError, OutcomeUnknownError
+from spotdx_async.report import RunStory, check_available, check_path, page, render, write_report
+from spotdx_async.report.markup import Html, element, escaped
+from spotdx_async.report.sections import figures_of, summary_of
+from spotdx_async.report.words import duration, latency, rate
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=\"alert(1)\"> & 'x' \ud800"
+
+
+class Reader(HTMLParser):
+    """Keeps every tag with its attributes, and the text outside of scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self._open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self._open):
+            self.words += data
+
+
+def story_of_a_run(**settings_: Any) -> RunStory:
+    story = RunStory(settings_, 0.0)
+    for n in range(400):
+        story.add(Outcome(index=n, key=f"SPOT{n}", state="ok", attempts=1, request_s=0.1, elapsed_s=0.4), n / 4)
+    error = NotFoundError(HOSTILE, status=404, details=("Quisling",))
+    story.add(Outcome(index=777_111, key="SPOT999", state="failed", error=error), 50.0)
+    for now_s, throttled, gate_open in ((20.0, 5, True), (30.0, 5, False), (40.0, 5, True)):
+        progress = Progress(
+            done=0,
+            by_state={},
+            rate=0.0,
+            eta_s=None,
+            throttled=throttled,
+            gate_open=gate_open,
+            elapsed_s=now_s,
+            total=None,
+        )
+        story.note(progress, now_s)
+    story.finish(100.0)
+    return story
+
+
+@pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make pages small and quick: without the chart library."""
+    monkeypatch.setattr(page, "library_script", lambda: "/* the library */")
+
+
+def test_the_page_says_what_the_run_was() -> None:
+    words = Reader(render(story_of_a_run(rate=25.0, journal=None, coalesce=True))).words
+
+    for fact in (
+        "401 rows in 100 s (4.01 rows/s): 400 done, 1 did not go through.",
+        "Rows waited for the server during 1 outage, 10 s in all.",
+        "The server said 5 times that requests come too fast (429).",
+        *("99.75%", "99.9 % within", "100 ms", "400 ms", "failed: NotFoundError (404)"),
+        *("coalesce", "yes", "journal", "not set", "plotly.js", "aiohttp", "CPython"),
+    ):
+        assert fact in words
+
+
+@pytest.mark.usefixtures("no_library")
+def test_no_row_key_or_word_of_the_server_is_on_the_page() -> None:
+    text = render(story_of_a_run())
+
+    assert not [word for word in ("SPOT3", "SPOT9", "777111", "777,111", "Quisling") if word in text]
+
+
+@pytest.mark.usefixtures("no_library")
+@pytest.mark.parametrize("where", ["reason", "setting", "name", "stopped"])
+def test_hostile_words_stay_words(where: str) -> None:
+    story = RunStory({"a": HOSTILE} if where == "setting" else {HOSTILE: 1} if where == "name" else {}, 0.0)
+    if where == "reason":
+        error = OutcomeUnknownError(HOSTILE, reason=HOSTILE)
+        story.add(Outcome(index=0, key=None, state="unknown", error=error), 0.0)
+    story.finish(1.0, HOSTILE if where == "stopped" else None)
+
+    text = render(story)
+    reader = Reader(text)
+
+    assert [tag for tag, _ in reader.tags].count("script") == 3
+    assert "img" not in [tag for tag, _ in reader.tags]
+    assert HOSTILE.replace("\ud800", "?") in reader.words
+    text.encode()
+
+
+def test_nothing_on_the_page_loads_anything() -> None:
+    reader = Reader(render(story_of_a_run()))
+
+    loading = {"src", "href", "srcset", "data", "action", "poster", "background"}
+    found = [value for _, attributes in reader.tags for name, value in attributes.items() if name in loading]
+    assert found == ["data:,"]
+    policy = next(a["content"] for _, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert "unsafe-eval" not in policy
+    assert not re.search(r"script-src[^;]*(unsafe|http|\*)", policy)
+    css = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8")
+    assert not re.search(r"url\(|@import|https?:", css)
+
+
+def test_the_page_is_built_for_those_who_do_not_see_it() -> None:
+    tags = Reader(render(story_of_a_run())).tags
+
+    assert ("html", {"lang": "en"}) in tags
+    names = [tag for tag, _ in tags]
+    assert names.count("h1") == 1
+    assert names.count("table") == names.count("caption")
+    assert names.count("figure") == names.count("figcaption") == 3
+    assert all(about.get("scope") for tag, about in tags if tag == "th")
+    assert all(about.get("aria-label") for _, about in tags if about.get("role") in {"img", "region"})
+
+
+def test_a_script_can_not_end_its_element_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "library_script", lambda: "a = '</script><!--';\r\nb = 1;\r")
+
+    text = render(story_of_a_run())
+
+    assert "a = '<\\/script><\\!--';\nb = 1;\n</script>" in text
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5000])
+def test_the_figures_are_what_the_library_takes(rows: int) -> None:
+    story = RunStory({}, 0.0)
+    for n in range(rows):
+        story.add(Outcome(index=n, key=None, state="ok", request_s=0.01 * (1 + n % 90), elapsed_s=0.1), n * 5.0)
+    story.finish(rows * 5.0)
+
+    figures = figures_of(story)
+
+    assert set(figures) == ({"outcomes", "throughput", "latency"} if rows else set())
+    for figure in figures.values():
+        plotly.graph_objects.Figure(with_a_colour(figure))
+
+
+def test_the_figures_of_a_run_with_outages_are_what_the_library_takes() -> None:
+    figures = figures_of(story_of_a_run())
+
+    for figure in figures.values():
+        plotly.graph_objects.Figure(with_a_colour(figure))
+    assert [shape["x0"] for shape in figures["throughput"]["layout"]["shapes"]] == [30.0]
+    assert sum(figures["throughput"]["data"][2]["y"]) == 5
+
+
+def with_a_colour(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: with_a_colour(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_a_colour(item) for item in value]
+    return "#123456" if isinstance(value, str) and value.startswith("--") else value
+
+
+@pytest.mark.parametrize(("elapsed_s", "unit"), [(100, "seconds"), (1000, "minutes"), (100_000, "hours")])
+def test_the_time_has_a_unit_that_suits_the_run(elapsed_s: float, unit: str) -> None:
+    story = RunStory({}, 0.0)
+    story.add(Outcome(index=0, key=None, state="ok", request_s=0.1), 1.0)
+    story.finish(elapsed_s)
+
+    for name in ("throughput", "latency"):
+        assert unit in figures_of(story)[name]["layout"]["xaxis"]["title"]["text"]
+
+
+def test_a_run_without_requests_says_so() -> None:
+    story = RunStory({}, 0.0)
+    story.add(Outcome(index=0, key=None, state="ok"), 0.0)
+    story.add(Outcome(index=1, key=None, state="superseded"), 0.0)
+    story.finish(0.0)
+
+    assert "latency" not in figures_of(story)
+    assert "No request was timed." in Reader(render(story)).words
+    assert summary_of(story) == "2 rows in 0 s (0 rows/s): 1 done, 1 superseded, none failed."
+
+
+@settings(max_examples=30)
+@given(st.text())
+def test_any_text_comes_back_as_it_was(text: str) -> None:
+    shown = Reader(element("p", escaped(text), title=text))
+
+    assert shown.words == text.encode("utf-8", "replace").decode()
+    assert [tag for tag, _ in shown.tags] == ["p"]
+
+
+def test_an_element_is_written_with_its_attributes() -> None:
+    assert (
+        element("div", Html("<b>x</b>"), class_="a", aria_label='"')
+        == '<div class="a" aria-label="&quot;"><b>x</b></div>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(0.0, "0 s"), (0.25, "0.25 s"), (45, "45 s"), (723, "12 min 3 s"), (10_800, "3 h 0 min")]
+)
+def test_a_duration_is_said_as_a_person_would(seconds: float, says: str) -> None:
+    assert duration(seconds) == says
+
+
+def test_rates_and_latencies_have_three_digits() -> None:
+    assert [rate(0, 0), rate(1, 3), rate(50_000, 4)] == ["0", "0.333", "12,500"]
+    assert [latency(None), latency(0.01234), latency(1.234)] == ["n/a", "12.3 ms", "1.23 s"]
+
+
+# --- Colours ----------------------------------------------------------------------------------------------------------
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_texts_and_lines_stand_out(scheme: int) -> None:
+    css = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8")
+    blocks = [block.partition("}")[0] for block in css.split(":root")[1:]]
+    colours = dict(re.findall(r"--(\w+): (#\w{6})", blocks[scheme]))
+
+    def contrast(one: str, other: str) -> float:
+        low, high = sorted((luminance(colours[one]), luminance(colours[other])))
+        return (high + 0.05) / (low + 0.05)
+
+    for text in ("ink", "quiet", "accent"):
+        assert min(contrast(text, "card"), contrast(text, "paper")) >= 4.5
+    for line in ("ok", "rejected", "failed", "unknown", "superseded", "skipped", "half", "slow"):
+        assert contrast(line, "card") >= 3
+
+
+# --- The file ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_the_owners_alone_and_replaces_an_earlier_report(tmp_path: Path) -> None:
+    path = tmp_path / "run.html"
+    write_report(path, story_of_a_run())
+    write_report(path, story_of_a_run(mark="second"))
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "second" in path.read_text(encoding="utf-8")
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.stat().st_size < 6_000_000
+
+
+@pytest.mark.usefixtures("no_library")
+def test_a_page_that_can_not_be_written_whole_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.html"
+    write_report(path, story_of_a_run())
+    before = path.read_bytes()
+
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(OSError, match="No space"):
+        write_report(path, story_of_a_run(mark="second"))
+    assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_path_that_can_not_be_used_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("kit_id\n")
+    (tmp_path / "link.html").symlink_to(tmp_path / "rows.csv")
+
+    for path, fault in (
+        (tmp_path, "is no regular file"),
+        (tmp_path / "none" / "run.html", "there is no such folder"),
+        (tmp_path / "rows.csv", "is no earlier report"),
+        (tmp_path / "link.html", "is a symbolic link"),
+        (tmp_path / ("x" * 300), "cannot be written: File name too long"),
+    ):
+        with pytest.raises(InvalidInputError, match=fault):
+            check_path(path)
+        with pytest.raises(InvalidInputError, match=fault):
+            write_report(path, story_of_a_run())
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_a_folder_that_does_not_allow_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    with pytest.raises(InvalidInputError, match="its folder does not allow it"):
+        check_path(tmp_path / "run.html")
+
+
+def test_the_report_is_not_another_file_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.csv").touch()
+
+    check_path("empty.csv", others=["rows.csv", "failed.csv"])
+    for others in (["empty.csv"], [tmp_path / "empty.csv"]):
+        with pytest.raises(InvalidInputError, match="the run itself uses"):
+            check_path("empty.csv", others=others)
+    with pytest.raises(InvalidInputError, match="the run itself uses"):
+        check_path("failed.csv", others=[tmp_path / "failed.csv"])
+
+
+def test_a_missing_library_is_told_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_available()
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+
+    for act in (check_available, lambda: render(story_of_a_run())):
+        with pytest.raises(ConfigError, match=r"install spotdx-async\[report\]"):
+            act()
+
+
+def test_only_the_message_of_an_error_is_shown() -> None:
+    story = RunStory({}, 0.0)
+    error = BadRequestError("no", status=400, type="quisling", details=("Quisling",), operation="POST /quisling/")
+    story.add(Outcome(index=0, key=None, state="failed", error=error), 0.0)
+    story.finish(1.0)
+
+    assert "quisling" not in render(story).lower()
+
+
+def test_a_wide_range_of_latencies_has_a_log_scale() -> None:
+    story = RunStory({}, 0.0)
+    for n, request_s in enumerate((0.01, 9.0)):
+        story.add(Outcome(index=n, key=None, state="ok", request_s=request_s), n * 10.0)
+    story.finish(20.0)
+
+    axis = figures_of(story)["latency"]["layout"]["yaxis"]
+    assert (axis["type"], axis["title"]["text"]) == ("log", "milliseconds (log scale)")
+
+
+def test_rows_timed_without_their_requests_have_percentiles_and_no_chart() -> None:
+    story = RunStory({}, 0.0)
+    story.add(Outcome(index=0, key=None, state="ok", elapsed_s=0.5), 1.0)
+    story.finish(1.0)
+
+    assert "latency" not in figures_of(story)
+    assert "longestn/a500 ms" in Reader(render(story)).words

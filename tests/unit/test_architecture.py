@@ -1,0 +1,459 @@
+"""The rules of the house, held by reading the source: who imports whom, one doorman a package, sizes, docstrings.
+
+Imports count wherever they stand: at the top, in a function, and under TYPE_CHECKING.
+"""
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+FACADE = "spotdx_async"
+FOLDER = Path(__file__).parents[2] / FACADE
+
+# Lowest first. A module may import those of lower rows and of its own room; two rooms of one row never one another.
+# A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
+ROWS = (
+    ("_pipeline", "resources"),  # the folders' own modules: a docstring each
+    ("errors", "_version", "_pipeline.wire", "testing.*"),
+    ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock"),
+    ("_pipeline.messages", "_pipeline.shapes"),
+    ("_pipeline.operation", "_pipeline.quick_reader"),
+    (
+        *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
+        *("_pipeline.retry", "_pipeline.codec", "shared.*"),
+    ),
+    ("_pipeline.road",),  # holds the stages that the runner walks
+    ("_pipeline.runner", "bulk.*", "files.*", "pagination"),
+    ("report.*",),
+    ("resources.*",),
+    ("client",),
+    (FACADE,),
+    ("testing.harness",),  # makes clients of the fake
+    ("testing",),  # a facade too
+    ("cli.*", "__main__", "testing.plugin"),
+)
+EACH_ITS_OWN_ROOM = {"resources.*"}
+FOLDERS = {name.partition(".")[0] for names in ROWS for name in names if "." in name}
+
+# What a module may import beside its own room, where that is less than all lower rows.
+NARROWER = {
+    "models.*": (),
+    "config": ("errors",),
+    "_pipeline.jsontext": (),
+    "_pipeline.clock": (),
+    "_pipeline.shapes": ("_pipeline.wire", "models.*"),
+    "_pipeline.quick_reader": ("_pipeline.shapes", "_pipeline.wire", "models.*"),
+    "pagination": ("errors",),
+    "files.*": ("errors", "_pipeline.jsontext"),
+    "bulk.*": (
+        *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
+        *("_pipeline.operation", "_pipeline.retry"),  # no HTTP
+    ),
+    "report.*": ("bulk.records", "errors", "models.*", "_version"),
+    "shared.*": ("errors", "config", "_pipeline.clock"),
+    "testing.*": (),  # a fake that shared our code would agree with our mistakes
+    "testing.harness": (FACADE, "testing.*"),
+    "testing": ("testing.*", "testing.harness"),
+    "testing.plugin": (FACADE, "testing.*", "testing.harness"),
+    "cli.*": (FACADE, "errors", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),  # the public face
+    "__main__": ("cli.*",),
+}
+
+# Every third-party package, and what of the standard library is not for all, with those who may use it.
+DOORMEN = {
+    "attr": (),  # the old name of attrs
+    "attrs": ("*",),
+    "aiohttp": ("_pipeline.transport", "testing.server"),
+    "yarl": ("_pipeline.transport",),
+    "tenacity": ("_pipeline.retry",),
+    "cattrs": ("_pipeline.codec",),
+    "orjson": ("_pipeline.jsontext",),
+    "pyarrow": ("files.parquet_rows",),
+    "plotly": ("report.charts",),
+    "redis": ("shared.*",),
+    "cyclopts": ("cli.*",),
+    "rich": ("cli.*",),
+    "pytest": ("testing.plugin",),
+    "pytest_asyncio": ("testing.plugin",),
+    "sqlite3": ("bulk.journal",),
+    "time": ("_pipeline.clock", "testing.*", "cli.*"),
+    "asyncio.sleep": ("testing.*", "cli.*"),  # the clock waits for an event with a bound, not for a sleep
+    "datetime.datetime.now": ("_pipeline.clock", "testing.*", "cli.*"),
+    "datetime.datetime.today": (),
+    "datetime.datetime.utcnow": (),
+    "datetime.date.today": (),
+    "random": ("bulk.gate", "testing.*", "cli.*"),  # jitter; the retries' own comes from tenacity
+    "importlib.import_module": (FACADE, "testing"),  # the lazy facades: elsewhere an import must be one that shows
+    "__import__": (),
+    "unittest": (),
+}
+# What may be imported under TYPE_CHECKING alone, by whom, and why.
+FOR_TYPES_ALONE = {("client", "aiohttp"): "a caller's session is named in a signature"}
+
+LAZY = ("spotdx_async", "testing")
+HAS_NO_ALL = {"testing.plugin": "pytest finds fixtures by their marks; which exist depends on pytest-asyncio"}
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 50
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module's name within the package (the package itself: ``spotdx_async``) and its text."""
+
+    name: str
+    text: str
+    is_folder: bool = False
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+
+@dataclass(frozen=True)
+class Use:
+    """A dotted name that a module imports, or reaches by an import of its own."""
+
+    target: str
+    line: int
+    is_ours: bool
+    is_for_types: bool = False
+
+
+@cache
+def house() -> dict[str, Module]:
+    modules = {}
+    for path in sorted(FOLDER.rglob("*.py")):
+        parts = path.relative_to(FOLDER).with_suffix("").parts
+        is_folder = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if is_folder else parts) or FACADE
+        modules[name] = Module(name, path.read_text(encoding="utf-8"), is_folder)
+    return modules
+
+
+def is_in(entry: str, module: str) -> bool:
+    folder = entry.removesuffix(".*")
+    return entry in {"*", module} or (folder != entry and (module == folder or module.startswith(f"{folder}.")))
+
+
+def place_of(module: str) -> tuple[int, str]:
+    """Give a module's row and its room; the longest name that fits decides, and the bare one before a folder's."""
+    fits = [(name == module, len(name), row, name) for row, names in enumerate(ROWS) for name in names]
+    found = max((fit for fit in fits if is_in(fit[3], module)), default=None)
+    assert found is not None, f"{module} stands in no row: give it a place in ROWS"
+    return found[2], module if found[3] in EACH_ITS_OWN_ROOM else found[3]
+
+
+def entry_of(module: str) -> str:
+    row, room = place_of(module)
+    return room if room in ROWS[row] else next(name for name in ROWS[row] if is_in(name, module))
+
+
+def uses_of(module: Module) -> Iterator[Use]:
+    """Give all that the module imports, then what it reaches by dots from there."""
+    tree = module.tree
+    for_types = {id(node) for block in ast.walk(tree) if is_type_checking(block) for node in ast.walk(block)}
+    locals_: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for dotted, alias in imported(module, node):
+                locals_[alias.asname or alias.name.partition(".")[0]] = (
+                    dotted if alias.asname or isinstance(node, ast.ImportFrom) else dotted.partition(".")[0]
+                )
+                yield use(dotted, node.lineno, is_for_types=id(node) in for_types)
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and id(node) not in inner and (reached := dotted_name(node, locals_)):
+            yield use(reached, node.lineno, is_for_types=False)
+        elif isinstance(node, ast.Name) and node.id == "__import__":
+            yield use("__import__", node.lineno, is_for_types=False)
+
+
+def use(dotted: str, line: int, *, is_for_types: bool) -> Use:
+    first, _, rest = dotted.partition(".")
+    if first != FACADE:
+        return Use(dotted, line, is_ours=False, is_for_types=is_for_types)
+    parts = rest.split(".")
+    names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    # What is no module is a name in one; what is in no folder either is a name of the facade.
+    target = next((name for name in names if name in house()), rest if parts[0] in FOLDERS else FACADE)
+    return Use(target, line, is_ours=True, is_for_types=is_for_types)
+
+
+def is_private_folder(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def imported(module: Module, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, ast.alias]]:
+    source = ""
+    if isinstance(node, ast.ImportFrom):
+        source = f"{node.module}." if node.module else ""
+        if node.level:
+            within = FACADE if module.name == FACADE else f"{FACADE}.{module.name}"
+            up = node.level - module.is_folder
+            source = ".".join(within.split(".")[: -up or None]) + f".{source}"
+    for alias in node.names:
+        yield source + alias.name, alias
+
+
+def dotted_name(node: ast.expr, locals_: dict[str, str]) -> str | None:
+    if isinstance(node, ast.Name):
+        return locals_.get(node.id)
+    if isinstance(node, ast.Attribute) and (before := dotted_name(node.value, locals_)):
+        return f"{before}.{node.attr}"
+    return None
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+# --- The rules: each gives the offender, the place and what it broke --------------------------------------------------
+
+
+def wrong_rooms(module: Module) -> Iterator[str]:
+    row, room = place_of(module.name)
+    entry = entry_of(module.name)
+    for one in uses_of(module):
+        if not one.is_ours or place_of(one.target) == (row, room):
+            continue
+        where = f"{module.name}:{one.line} imports {one.target}"
+        if entry in NARROWER:
+            if not any(is_in(name, one.target) for name in NARROWER[entry]):
+                yield f"{where}: {entry} may import {', '.join(NARROWER[entry]) or 'nothing'} beside its own room"
+        elif place_of(one.target)[0] >= row:
+            yield f"{where}: imports go downwards, never up or to another room of the same row"
+
+
+def wrong_doors(module: Module) -> Iterator[str]:
+    for one in uses_of(module):
+        package = one.target.partition(".")[0]
+        if one.is_ours or (one.is_for_types and (module.name, package) in FOR_TYPES_ALONE):
+            continue
+        for door, doormen in DOORMEN.items():
+            if is_in(f"{door}.*", one.target) and not any(is_in(doorman, module.name) for doorman in doormen):
+                yield f"{module.name}:{one.line} uses {one.target}: {door} is for {', '.join(doormen) or 'nobody'}"
+        if package not in sys.stdlib_module_names | DOORMEN.keys():
+            yield f"{module.name}:{one.line} imports {one.target}: a package without a doorman"
+
+
+def strangers_names(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith(FACADE)):
+            for dotted, alias in imported(module, node):
+                if is_private_folder(alias.name) and dotted.partition(".")[2] not in house():
+                    yield f"{module.name}:{node.lineno} imports {alias.name}: a private name stays in its module"
+
+
+def wrong_forms(module: Module) -> Iterator[str]:
+    tree = module.tree
+    if not ast.get_docstring(tree):
+        yield f"{module.name} has no docstring"
+    names, listed = bindings(tree.body), listed_names(tree)
+    is_private = any(is_private_folder(part) for part in module.name.split(".")) or module.name == "__main__"
+    if listed is None and names and not is_private and module.name not in HAS_NO_ALL:
+        yield f"{module.name} is public and has no __all__"
+    for name in listed or ():
+        if name not in names:
+            yield f"{module.name}: __all__ names {name}, which it does not have"
+
+
+def bindings(body: list[ast.stmt]) -> set[str]:
+    names: set[str] = set()
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+        elif isinstance(node, (ast.If, ast.Try)):
+            names |= bindings([*node.body, *node.orelse])
+    return names
+
+
+def listed_names(tree: ast.Module) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    return None
+
+
+def too_long(module: Module) -> Iterator[str]:
+    if (lines := module.text.count("\n")) > MOST_LINES:
+        yield f"{module.name} has {lines} lines: {MOST_LINES} are the most"
+    for node in ast.walk(module.tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0]
+            has_docstring = ast.get_docstring(node, clean=False) is not None
+            docstring = (first.end_lineno or 0) - first.lineno + 1 if has_docstring else 0
+            if (lines := (node.end_lineno or 0) - node.lineno + 1 - docstring) > MOST_LINES_OF_A_FUNCTION:
+                yield f"{module.name}:{node.lineno} {node.name} has {lines} lines: {MOST_LINES_OF_A_FUNCTION} at most"
+
+
+RULES = (wrong_rooms, wrong_doors, strangers_names, wrong_forms, too_long)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_module_keeps_the_rule(rule: Callable[[Module], Iterator[str]]) -> None:
+    assert [fault for module in house().values() for fault in rule(module)] == []
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    graph = {
+        module.name: {one.target for one in uses_of(module) if one.is_ours and not one.is_for_types} - {module.name}
+        for module in house().values()
+    }
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_every_name_of_a_lazy_facade_can_be_had(name: str) -> None:
+    module = importlib.import_module(name if name == FACADE else f"{FACADE}.{name}")
+
+    assert [public for public in module.__all__ if not hasattr(module, public)] == []
+
+
+# --- The rules find what is wrong -------------------------------------------------------------------------------------
+
+PROXY = "from spotdx_async._pipeline.runner import Runner"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("errors", "from spotdx_async import config", "errors:1 imports config: imports go downwards"),
+        ("config", "from spotdx_async.models import Kit", "config:1 imports models: config may import errors"),
+        ("models.kits", "from ..errors import SpotError", "models.kits:1 imports errors: models.* may import nothing"),
+        ("models", "from .kits import Kit\nfrom .. import errors", "models:2 imports errors"),
+        ("_pipeline.auth", "from spotdx_async._pipeline import retry", "_pipeline.retry: imports go downwards"),
+        ("_pipeline.codec", "import spotdx_async._pipeline.verdict as v", "_pipeline.verdict: imports go downwards"),
+        ("_pipeline.messages", "from . import shapes", "_pipeline.shapes: imports go downwards"),
+        ("_pipeline.retry", f"def later():\n    {PROXY}", "_pipeline.retry:2 imports _pipeline.runner"),
+        ("_pipeline.runner", "from spotdx_async.bulk.records import Outcome", "imports bulk.records"),
+        ("_pipeline.auth", f"if TYPE_CHECKING:\n    {PROXY}", "_pipeline.auth:2 imports _pipeline.runner"),
+        ("_pipeline.auth", "from spotdx_async import SpotError", "_pipeline.auth:1 imports spotdx_async: imports go"),
+        ("bulk.engine", "from spotdx_async.files import Row", "imports files: bulk.* may import errors, config"),
+        ("bulk.engine", "from spotdx_async._pipeline.transport import Transport", "imports _pipeline.transport"),
+        (
+            "files.rows",
+            "from spotdx_async.bulk.records import Outcome",
+            "files.* may import errors, _pipeline.jsontext",
+        ),
+        (
+            "report.page",
+            "import spotdx_async.bulk as b",
+            "report.page:1 imports bulk: report.* may import bulk.records",
+        ),
+        ("report.page", "from spotdx_async.files import Row", "report.page:1 imports files"),
+        ("pagination", "import spotdx_async._pipeline.codec", "pagination:1 imports _pipeline.codec"),
+        ("resources.orders", "from spotdx_async.resources.kits import Kits", "resources.kits: imports go downwards"),
+        ("resources.kits", "from spotdx_async.client import SpotClient", "imports client: imports go downwards"),
+        (
+            "cli.kits",
+            "from spotdx_async._pipeline import codec",
+            "cli.kits:1 imports _pipeline.codec: cli.* may import",
+        ),
+        ("cli.kits", "from spotdx_async.client import SpotClient", "cli.kits:1 imports client"),
+        ("cli.kits", "import spotdx_async\nx = spotdx_async._pipeline.codec", "cli.kits:2 imports _pipeline.codec"),
+        ("testing.faults", "from spotdx_async.models import Kit", "testing.faults:1 imports models"),
+        ("testing.faults", "from spotdx_async.testing import FakeSpot", "testing.faults:1 imports testing:"),
+        ("testing.plugin", "from spotdx_async.client import SpotClient", "testing.plugin:1 imports client"),
+        ("bulk.engine", "from spotdx_async import _secret", "bulk.engine:1 imports spotdx_async: bulk.* may"),
+    ],
+)
+def test_an_import_that_goes_the_wrong_way_is_found(name: str, text: str, fault: str) -> None:
+    (found,) = wrong_rooms(Module(name, text, is_folder=name == "models"))
+
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("models", "from .kits import Kit"),
+        ("bulk.engine", "from spotdx_async.bulk.lanes import Row\nfrom spotdx_async._pipeline import clock"),
+        ("report.page", "from spotdx_async.bulk.records import Outcome\nfrom .charts import bars"),
+        ("cli.kits", "import spotdx_async\nfrom spotdx_async.testing import FakeSpot\nx = spotdx_async.dumps(1)"),
+        ("testing.server", "from spotdx_async.testing import listing"),
+    ],
+)
+def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> None:
+    assert list(wrong_rooms(Module(name, text, is_folder=name == "models"))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("client", "import aiohttp", "client:1 uses aiohttp: aiohttp is for _pipeline.transport, testing.server"),
+        ("config", "if TYPE_CHECKING:\n    from aiohttp import web", "config:2 uses aiohttp.web"),
+        ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),
+        ("bulk.gate", "import sqlite3", "sqlite3 is for bulk.journal"),
+        ("_pipeline.auth", "import asyncio as a\nawait a.sleep(1)", "_pipeline.auth:2 uses asyncio.sleep"),
+        ("_pipeline.auth", "from asyncio import sleep as nap", "_pipeline.auth:1 uses asyncio.sleep"),
+        ("_pipeline.retry", "import random", "random is for bulk.gate"),
+        ("bulk.tally", "from time import monotonic", "bulk.tally:1 uses time.monotonic"),
+        ("bulk.tally", "from datetime import datetime\ndatetime.now()", "bulk.tally:2 uses datetime.datetime.now"),
+        ("testing.world", "from unittest.mock import Mock", "unittest is for nobody"),
+        ("models.kits", "import attr", "attr is for nobody"),
+        ("config", "import pydantic", "config:1 imports pydantic: a package without a doorman"),
+        ("config", "import importlib\nimportlib.import_module('x')", "config:2 uses importlib.import_module"),
+        ("config", "__import__('aiohttp')", "__import__ is for nobody"),
+    ],
+)
+def test_a_package_at_another_door_is_found(name: str, text: str, fault: str) -> None:
+    (found,) = wrong_doors(Module(name, text))
+
+    assert fault in found
+
+
+def test_a_package_that_is_named_in_a_signature_alone_is_let_be() -> None:
+    text = "if TYPE_CHECKING:\n    import aiohttp\n"
+
+    assert list(wrong_doors(Module("client", text))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("config", "", "config has no docstring"),
+        ("config", '"""A."""\nx = 1', "config is public and has no __all__"),
+        ("config", '"""A."""\n__all__ = ["x", "y"]\nif x:\n    x = 1', "config: __all__ names y"),
+    ],
+)
+def test_a_module_without_its_form_is_found(name: str, text: str, fault: str) -> None:
+    (found,) = wrong_forms(Module(name, text))
+
+    assert fault in found
+
+
+def test_a_private_name_away_from_home_is_found() -> None:
+    text = "from spotdx_async._pipeline import codec\nfrom spotdx_async.config import _KEY, __doc__"
+
+    assert [*strangers_names(Module("client", text))] == ["client:2 imports _KEY: a private name stays in its module"]
+
+
+def test_what_is_too_long_is_found() -> None:
+    body = "    x = 1\n" * 50
+    text = f'def short():\n    """One.\n\n    Two.\n    """\n{body[10:]}def long():\n{body}' + "#\n" * 300
+
+    assert [*too_long(Module("config", text))] == [
+        "config has 405 lines: 400 are the most",
+        "config:55 long has 51 lines: 50 at most",
+    ]
+
+
+def test_a_module_without_a_place_is_found() -> None:
+    with pytest.raises(AssertionError, match="helpers stands in no row"):
+        place_of("helpers")
