@@ -311,7 +311,7 @@ class Engine(Generic[T]):
 
     def _give_up(self) -> None:
         limit_s = self._plan.outage_limit_s
-        message = f"the server has answered no row usefully for outage_limit_s ({limit_s:g} s)"
+        message = f"the server has answered no row usefully for outage_limit ({limit_s:g} s)"
         self.stop(NotSentError(message, reason="outage"))
 
     def _skip_rest(self) -> None:
