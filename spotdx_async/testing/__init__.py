@@ -11,16 +11,21 @@ if TYPE_CHECKING:
     from spotdx_async.testing.fake_clock import VirtualTimeLoop, run_virtual
     from spotdx_async.testing.fake_kits import FakeKit, Kits
     from spotdx_async.testing.fake_orders import FakeOrder, Orders
+    from spotdx_async.testing.fake_patients import FakePatient, Patients
+    from spotdx_async.testing.fake_requisitions import FakeRequisition, Requisitions
     from spotdx_async.testing.fault_plan import FaultPlan
     from spotdx_async.testing.faults import Fault, HttpDateAhead
     from spotdx_async.testing.harness import FakeSpot
+    from spotdx_async.testing.ledgers import Creation, LedgerEntry, OrderLedgerEntry
     from spotdx_async.testing.records import ReceivedRequest
     from spotdx_async.testing.server import SpotServer
-    from spotdx_async.testing.world import LedgerEntry, OrderLedgerEntry
 
 __all__ = [
+    "Creation",
     "FakeKit",
     "FakeOrder",
+    "FakePatient",
+    "FakeRequisition",
     "FakeSpot",
     "Fault",
     "FaultPlan",
@@ -29,7 +34,9 @@ __all__ = [
     "LedgerEntry",
     "OrderLedgerEntry",
     "Orders",
+    "Patients",
     "ReceivedRequest",
+    "Requisitions",
     "SpotServer",
     "VirtualTimeLoop",
     "faults",
@@ -37,17 +44,22 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Creation": "ledgers",
     "FakeKit": "fake_kits",
     "FakeOrder": "fake_orders",
+    "FakePatient": "fake_patients",
+    "FakeRequisition": "fake_requisitions",
     "FakeSpot": "harness",
     "Fault": "faults",
     "FaultPlan": "fault_plan",
     "HttpDateAhead": "faults",
     "Kits": "fake_kits",
-    "LedgerEntry": "world",
-    "OrderLedgerEntry": "world",
+    "LedgerEntry": "ledgers",
+    "OrderLedgerEntry": "ledgers",
     "Orders": "fake_orders",
+    "Patients": "fake_patients",
     "ReceivedRequest": "records",
+    "Requisitions": "fake_requisitions",
     "SpotServer": "server",
     "VirtualTimeLoop": "fake_clock",
     "run_virtual": "fake_clock",

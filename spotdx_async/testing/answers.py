@@ -4,7 +4,7 @@ It shares nothing with the SDK's codec on purpose: a fake that did would agree w
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
@@ -56,17 +56,21 @@ def json_answer(status: int, value: Any, headers: Mapping[str, str] | None = Non
 
 
 def error_answer(
-    status: int, detail: str, form: ErrorForm = "openapi", headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str | Sequence[str],
+    form: ErrorForm = "openapi",
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Answer with an error body in one of the two documented forms.
+    """Answer with an error body in one of the two documented forms; several details are joined where there is one.
 
     Source: the contract's "Known disagreements": the OpenAPI document has ``status`` and one ``detail``, the guide
         ``code`` and a list of ``details``, and they name the 5xx type differently.
     """
+    details = [detail] if isinstance(detail, str) else list(detail)
     if form == "guide":
-        error = {"code": status, "type": _error_type(status, "server_error"), "details": [detail]}
+        error = {"code": status, "type": _error_type(status, "server_error"), "details": details}
     else:
-        error = {"status": status, "type": _error_type(status, "internal_server_error"), "detail": detail}
+        error = {"status": status, "type": _error_type(status, "internal_server_error"), "detail": "; ".join(details)}
     return json_answer(status, {"error": error}, headers)
 
 

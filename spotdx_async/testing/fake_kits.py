@@ -1,25 +1,28 @@
 """The kits of the fake: what a test adds, looks at and changes. Pure; knows no HTTP and no rules."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import cache
-from importlib.resources import files
+from operator import attrgetter
 from typing import Any, ClassVar
 
+from spotdx_async.testing import instants
 from spotdx_async.testing.answers import Answer, json_answer
+from spotdx_async.testing.example_kit import EXAMPLE_KIT_ID, example, example_text
 from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
+from spotdx_async.testing.kit_life import KitLife
 from spotdx_async.testing.shelf import Shelf, check_id, refuse_unknown_fields
 
 __all__ = ["EXAMPLE_KIT_ID", "FakeKit", "Kits"]
 
-EXAMPLE_KIT_ID = "SPOT123456"
 _SHAPE = frozenset({"type", "status", "events", "shipment_to_customer", "registered_to", "sample"})
 _ABOUT = frozenset({"metadata", "order_id", "created", "updated", "document"})
 
 
-class FakeKit:
+class FakeKit(KitLife):
     """One kit on the fake; its attributes may be changed at any time. ``repr`` shows no patient data.
+
+    Its steps (``ship``, ``deliver``, ``register``, ``collect``, ``result`` and those between) play its life.
 
     Attributes:
         kit_id: its id; fixed.
@@ -29,7 +32,7 @@ class FakeKit:
         metadata: what the last update set; empty before the first.
     """
 
-    __slots__ = ("_created", "_document", "_kit_id", "metadata", "order_id", "updated")
+    __slots__ = ("_created", "_document", "_home", "_kit_id", "metadata", "order_id", "updated")
 
     def __init__(
         self,
@@ -40,9 +43,11 @@ class FakeKit:
         created: datetime | str = EXAMPLE_INSTANT,
         updated: datetime | str | None = None,
         document: dict[str, Any] | None = None,
+        home: "Kits | None" = None,
         **shape: Any,
     ) -> None:
         refuse_unknown_fields(shape, _SHAPE, _ABOUT)
+        self._home = home  # the shelf, for its clock and those whom a step is told
         self._kit_id = check_id("a kit", kit_id)
         self._created = stamp(created)
         self.updated = stamp(created if updated is None else updated)
@@ -67,7 +72,7 @@ class FakeKit:
         """The kit as "get kit" answers it: change it freely, with fields missing, null or on no list."""
         # Made when first asked for: a benchmark's hundred thousand kits would otherwise take half a gigabyte.
         if self._document is None:
-            self._document = json.loads(_example_text(self._kit_id))
+            self._document = json.loads(example_text(self._kit_id))
         return self._document
 
     @property
@@ -87,7 +92,7 @@ class FakeKit:
     def answer(self) -> Answer:
         """Answer with the whole kit. The metadata is not in it, as in the documented answer."""
         if self._document is None:
-            return Answer(200, _example_text(self._kit_id).encode())
+            return Answer(200, example_text(self._kit_id).encode())
         return json_answer(200, self._document)
 
     def summary(self) -> dict[str, Any]:
@@ -103,26 +108,37 @@ class FakeKit:
             row["sample_status"] = (document["sample"] or {}).get("status")
         return {**row, "created": self._created, "updated": self.updated}
 
+    def _now(self) -> str:
+        return instants.now() if self._home is None else self._home.now()
+
+    def _moved(self, at: str) -> None:
+        self.updated = at
+        if self._home is not None:
+            self._home.tell_watchers(self)
+
     @property
     def _peek(self) -> Mapping[str, Any]:
-        return _example() if self._document is None else self._document
+        return example() if self._document is None else self._document
 
     def __repr__(self) -> str:
         return f"<FakeKit {self._kit_id} {self.status}>"
 
 
 class Kits(Shelf[FakeKit]):
-    """The fake's kits by id, in the order of adding."""
+    """The fake's kits by id, in the order of adding.
 
+    Attributes:
+        now: gives the instant that a kit's steps are stamped with.
+        watchers: who is told of each step of a kit, after it.
+    """
+
+    _noun: ClassVar[str] = "a kit"
     _free_id: ClassVar[str] = "SPOT{:06}"
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], str] = instants.now) -> None:
         super().__init__()
-        self._sorted: list[FakeKit] | None = None
-
-    def __delitem__(self, kit_id: str) -> None:
-        super().__delitem__(kit_id)
-        self._sorted = None
+        self.now = now
+        self.watchers: list[Callable[[FakeKit], None]] = []
 
     def add(self, kit_id: str, **about: Any) -> FakeKit:
         """Add one kit, shaped as the documented example.
@@ -136,11 +152,7 @@ class Kits(Shelf[FakeKit]):
         Raises:
             ValueError: the id is taken or no path segment, or something else was given.
         """
-        if kit_id in self._by_id:
-            raise ValueError("a kit with this id is there already")
-        kit = self._by_id[kit_id] = FakeKit(kit_id, **about)
-        self._sorted = None
-        return kit
+        return self._put(kit_id, FakeKit(kit_id, home=self, **about))
 
     def add_default_world(self) -> None:
         """Add the documented example, a kit with next to nothing, and one full of nulls."""
@@ -161,25 +173,13 @@ class Kits(Shelf[FakeKit]):
 
     def by_creation(self) -> list[FakeKit]:
         """Give all kits, oldest first; of the same age, in the order of adding. Not to be changed."""
-        if self._sorted is None:
-            self._sorted = sorted(self._by_id.values(), key=lambda kit: kit.created)
-        return self._sorted
+        return self._in_order(_oldest_first)
+
+    def tell_watchers(self, kit: FakeKit) -> None:
+        """Tell that a kit has taken a step."""
+        for watch in self.watchers:
+            watch(kit)
 
 
-@cache
-def _example() -> Mapping[str, Any]:
-    # The vendor's example answer as it is published; its people and addresses are the vendor's inventions.
-    text = files(__package__).joinpath("kit_example.json").read_text(encoding="utf-8")
-    example: dict[str, Any] = json.loads(text)
-    return example
-
-
-@cache
-def _example_halves() -> tuple[str, str]:
-    before, _, after = json.dumps(_example(), ensure_ascii=False).partition(json.dumps(EXAMPLE_KIT_ID))
-    return before, after
-
-
-def _example_text(kit_id: str) -> str:
-    before, after = _example_halves()
-    return before + json.dumps(kit_id, ensure_ascii=False) + after
+def _oldest_first(things: Iterable[FakeKit]) -> list[FakeKit]:
+    return sorted(things, key=attrgetter("created"))

@@ -1,22 +1,27 @@
 """The fake API as state and rules, without a network: what it remembers, whom it admits, what it answers.
 
-To teach it more operations, write them as functions of the world and the call beside ``kit_rules`` and
-``order_rules``, and add their rows to ``ROUTES``.
+To teach it more operations, write them as functions of the world and the call beside ``kit_rules`` and the other
+rules, and add their rows to ``ROUTES``.
 """
 
 import json
 from typing import Any, Never
 from urllib.parse import parse_qsl
 
+from spotdx_async.testing.activation_rules import ACTIVATION_ROUTES
 from spotdx_async.testing.answers import Answer
+from spotdx_async.testing.bodies import BadBodyError
 from spotdx_async.testing.kit_rules import KIT_ROUTES
+from spotdx_async.testing.listing import BadQueryError
 from spotdx_async.testing.order_rules import ORDER_ROUTES
+from spotdx_async.testing.patient_rules import PATIENT_ROUTES
+from spotdx_async.testing.requisition_rules import REQUISITION_ROUTES
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
 from spotdx_async.testing.world import World
 
 __all__ = ["ROUTES", "SpotState"]
 
-ROUTES = (*KIT_ROUTES, *ORDER_ROUTES)
+ROUTES = (*KIT_ROUTES, *ORDER_ROUTES, *REQUISITION_ROUTES, *PATIENT_ROUTES, *ACTIVATION_ROUTES)
 """The operations that the fake plays: the contract's rows."""
 
 _SCHEME = "Token "
@@ -48,12 +53,18 @@ class SpotState(World):
         )
 
     def execute(self, call: Call, authorization: str | None) -> Answer:
-        """Carry the call out, or say why not: 401 first, then 404 for a path or method of no row, then its own."""
+        """Carry the call out, or say why not: 401 first, then 404 for a path or method of no row, then its own.
+
+        A rule that raises has changed nothing yet: it is a bad request.
+        """
         if not self.admits(authorization):
             return self.refuse(401, "Authentication credentials were not provided or are not valid")
         if call.route is None:
             return self.refuse(404, f"No operation {call.method} {call.path} (a slash too many or too few?)")
-        return call.route.handler(self, call)
+        try:
+            return call.route.handler(self, call)
+        except (BadBodyError, BadQueryError) as error:
+            return self.refuse(400, *error.args)
 
 
 def _refuse_constant(_: str) -> Never:

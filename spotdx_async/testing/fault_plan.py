@@ -20,6 +20,7 @@ class PlannedFault:
     """How often it will still play; None: always."""
     kit_id: str | None = None
     order_id: str | None = None
+    requisition_id: str | None = None
     method: str | None = None
     path: str | None = None
     """A path as sent, or a template such as ``/api/v2/kits/{kit_id}/``."""
@@ -32,6 +33,7 @@ class PlannedFault:
             self.times_left != 0
             and (self.kit_id is None or self.kit_id == call.kit_id)
             and (self.order_id is None or self.order_id == call.order_id)
+            and (self.requisition_id is None or self.requisition_id == call.requisition_id)
             and (self.method is None or self.method == call.method)
             and (self.path is None or self.path in {call.path, call.template})
         )
@@ -65,6 +67,7 @@ class FaultPlan:
         times: int | None = 1,
         kit_id: str | None = None,
         order_id: str | None = None,
+        requisition_id: str | None = None,
         method: str | None = None,
         path: str | None = None,
     ) -> PlannedFault:
@@ -75,6 +78,7 @@ class FaultPlan:
             times: how often it plays; None: always.
             kit_id: only for requests of this kit.
             order_id: only for requests of this order.
+            requisition_id: only for requests of this requisition.
             method: only for this method.
             path: only for this path, as sent (without the query) or as a template such as ``/api/v2/kits/{kit_id}/``.
 
@@ -88,7 +92,8 @@ class FaultPlan:
         if path is not None and not path.startswith("/"):
             raise ValueError("path must start with '/'")
         method = method.upper() if method else None
-        planned = PlannedFault(_made(fault), times, kit_id=kit_id, order_id=order_id, method=method, path=path)
+        ids = (kit_id, order_id, requisition_id)
+        planned = PlannedFault(_made(fault), times, *ids, method=method, path=path)
         self._planned.append(planned)
         return planned
 

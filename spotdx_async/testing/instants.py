@@ -1,8 +1,8 @@
-"""Instants as the API writes them. Pure."""
+"""Instants as the API writes them. Pure, but for ``now``."""
 
 from datetime import UTC, datetime
 
-__all__ = ["EXAMPLE_INSTANT", "stamp"]
+__all__ = ["EXAMPLE_INSTANT", "now", "stamp"]
 
 EXAMPLE_INSTANT = "2023-01-01T04:30:11.222Z"
 """The instant of the documented examples."""
@@ -19,3 +19,8 @@ def stamp(moment: datetime | str) -> str:
     if moment.tzinfo is None:
         raise ValueError("an instant needs a time zone: give an aware datetime, or text that ends in Z")
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def now() -> str:
+    """Give this instant by the machine's clock: what a shelf uses that belongs to no world."""
+    return stamp(datetime.now(UTC))

@@ -1,11 +1,12 @@
 """What the API does with kits: one function an operation, and the rows that say where each is found. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from operator import attrgetter
 
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.fake_kits import FakeKit
+from spotdx_async.testing.conditions import DATES, PEOPLE, Condition, Query, holds
+from spotdx_async.testing.pages import page_of
 from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.world import World
 
@@ -20,11 +21,6 @@ SAMPLE_STATUSES = (
     *("resulted", "partially_resulted", "extra_quality_checks", "canceled"),
     *("rejected", "collected"),  # named by the guides alone
 )
-_PEOPLE = ("email", "first_name", "last_name", "phone")
-_STAMPS = ("created", "updated")
-
-_Row = Mapping[str, Any]
-_Condition = Callable[[FakeKit, _Row], bool]
 
 
 def update_kit_metadata(world: World, call: Call) -> Answer:
@@ -35,10 +31,7 @@ def update_kit_metadata(world: World, call: Call) -> Answer:
     kit = world.kits.get(call.params["kit_id"])
     if kit is None:
         return _unknown_kit(world, call)
-    try:
-        metadata = bodies.metadata(call.body)
-    except bodies.BadBodyError as error:
-        return world.refuse(400, str(error))
+    metadata = bodies.metadata(call.body)
     kit.metadata = dict(metadata)  # apart from the ledger's, so that a test that changes one sees the other unchanged
     kit.updated = world.now()
     world.enter(kit.kit_id, metadata, call.index)
@@ -53,17 +46,8 @@ def get_kit(world: World, call: Call) -> Answer:
 
 def list_kits(world: World, call: Call) -> Answer:
     """Answer with a page of kit summaries by creation date: a bare array without a total."""
-    try:
-        listing.refuse_unknown(call.query, KIT_LIST_QUERY)
-        part = listing.page(call.query)
-        conditions = list(_conditions(call.query))
-    except listing.BadQueryError as error:
-        return world.refuse(400, str(error))
     kits = world.kits.by_creation()
-    if not conditions:
-        return json_answer(200, [kit.summary() for kit in kits[part]])
-    rows = [row for kit in kits if all(meets(kit, row := kit.summary()) for meets in conditions)]
-    return json_answer(200, rows[part])
+    return page_of(call, kits, known=KIT_LIST_QUERY, person_of=attrgetter("registered_to"), own=_conditions)
 
 
 def list_kit_types(world: World, _call: Call) -> Answer:
@@ -72,8 +56,8 @@ def list_kit_types(world: World, _call: Call) -> Answer:
 
 
 KIT_LIST_QUERY = (
-    *("results", "offset", *_PEOPLE, "kit_type", "has_order", "kit_status", "sample_status"),
-    *("created_before", "created_after", "updated_before", "updated_after"),
+    *("results", "offset", *PEOPLE, "kit_type", "has_order", "kit_status", "sample_status"),
+    *DATES,
 )
 KIT_ROUTES = (
     Route("POST", "/api/v2/kits/{kit_id}/", update_kit_metadata),
@@ -87,35 +71,15 @@ def _unknown_kit(world: World, call: Call) -> Answer:
     return world.refuse(404, f"Kit id {call.params['kit_id']} not found")
 
 
-def _conditions(query: Mapping[str, str]) -> Iterator[_Condition]:
-    """Turn the filters into conditions that a listed kit meets, all of them.
+def _conditions(query: Query) -> Iterator[Condition]:
+    """Turn the filters that kits alone have into conditions.
 
-    Assumed: texts are compared as they are, whole and with their case; dates by the day in UTC.
+    Assumed: texts are compared as they are, whole and with their case.
     """
-    for name in _PEOPLE:
-        if name in query:
-            yield _registered_to(name, query[name])
     if "kit_type" in query:
-        yield _holds("kit_type", query["kit_type"])
+        yield holds("kit_type", query["kit_type"])
     for name, allowed in (("kit_status", KIT_STATUSES), ("sample_status", SAMPLE_STATUSES)):
         if (wanted := listing.choice(query, name, allowed)) is not None:
-            yield _holds(name, wanted)
+            yield holds(name, wanted)
     if (has_order := listing.boolean(query, "has_order")) is not None:
-        yield lambda _, row: (row["order_id"] is not None) is has_order
-    for name in _STAMPS:
-        if (latest := listing.day(query, f"{name}_before")) is not None:
-            yield _is_within(name, "", latest)
-        if (earliest := listing.day(query, f"{name}_after")) is not None:
-            yield _is_within(name, earliest, "9999-12-31")
-
-
-def _registered_to(name: str, wanted: str) -> _Condition:
-    return lambda kit, _: kit.registered_to.get(name) == wanted
-
-
-def _holds(name: str, wanted: str) -> _Condition:
-    return lambda _, row: row.get(name) == wanted
-
-
-def _is_within(name: str, earliest: str, latest: str) -> _Condition:
-    return lambda _, row: earliest <= row[name][: len("2023-01-31")] <= latest
+        yield lambda row, _: (row["order_id"] is not None) is has_order

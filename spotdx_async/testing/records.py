@@ -31,6 +31,8 @@ class ReceivedRequest:
     """The kit that the path names."""
     order_id: str | None = field(repr=False)
     """The order that the path names."""
+    requisition_id: str | None = field(repr=False)
+    """The requisition that the path names."""
     query: Mapping[str, str] = field(repr=False)
     """The parameters, decoded; of one that came twice the last."""
     body: Any = field(repr=False)
@@ -86,8 +88,18 @@ class RequestLog:
             body = None if call.body is NOT_JSON else call.body
             self._records.append(
                 ReceivedRequest(
-                    *(call.index, at_s, call.method, call.template, call.path, call.kit_id, call.order_id),
-                    *(call.query, body, named, connection),
+                    index=call.index,
+                    at_s=at_s,
+                    method=call.method,
+                    template=call.template,
+                    path=call.path,
+                    kit_id=call.kit_id,
+                    order_id=call.order_id,
+                    requisition_id=call.requisition_id,
+                    query=call.query,
+                    body=body,
+                    headers=named,
+                    connection=connection,
                 )
             )
 

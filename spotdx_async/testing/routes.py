@@ -82,6 +82,11 @@ class Call:
         """The order that the path names, if it names one."""
         return self.params.get("order_id")
 
+    @property
+    def requisition_id(self) -> str | None:
+        """The requisition that the path names, if it names one."""
+        return self.params.get("requisition_id")
+
 
 class RouteTable:
     """Finds the row of a request by method, number of segments, then the segments themselves."""

@@ -2,22 +2,22 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from aiohttp import web
 
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
-from spotdx_async.testing.fake_kits import Kits
-from spotdx_async.testing.fake_orders import Orders
 from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.faults import Fault
 from spotdx_async.testing.pacing import Bucket
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
-from spotdx_async.testing.world import LedgerEntry, OrderLedgerEntry
+from spotdx_async.testing.window import Window
+from spotdx_async.testing.world import Some
 
 __all__ = ["SpotServer"]
 
@@ -25,7 +25,7 @@ _BACKLOG = 4096
 _LONGEST_GOODBYE_S = 0.5
 
 
-class SpotServer:
+class SpotServer(Window):
     """A Spot API on loopback, with state, scripted faults, and a record of every request.
 
     Use it as an async context manager, or with ``start`` and ``close``. It may be stopped and started again, on the
@@ -33,7 +33,7 @@ class SpotServer:
 
     Attributes:
         faults: the plan of faults: ``faults.add("503", times=2)``.
-        state: the kits, orders, tokens and ledgers behind the face.
+        state: the kits, orders, other things, tokens and ledgers behind the face.
         latency_s: seconds that every request waits before anything else happens to it.
         peak_in_flight: the most requests that were in flight at once.
     """
@@ -42,14 +42,17 @@ class SpotServer:
         self,
         *,
         token: str = "test-token",  # noqa: S107 - the fake's token is no secret
-        kits: Iterable[str] | int | None = None,
-        orders: Iterable[str] | int | None = None,
+        kits: Some = None,
+        orders: Some = None,
+        requisitions: Some = None,
+        patients: Some = None,
         latency_s: float = 0.0,
         rate_limit: float | None = None,
         burst: int | None = None,
         faults: FaultPlan | None = None,
         error_form: ErrorForm = "openapi",
         keep_requests: bool = True,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -59,6 +62,8 @@ class SpotServer:
             token: the one token that is accepted.
             kits: ids of the kits to start with, or how many to make up; None: the documented example and two others.
             orders: the same of orders; None: three examples.
+            requisitions: the same of requisitions; None: three examples.
+            patients: the same of patients; None: the one whom the documented example is registered to.
             latency_s: seconds that every request waits before anything else happens to it.
             rate_limit: requests per second; those above it get a 429 with Retry-After in whole seconds.
             burst: how many may come at once; one second's worth where it is not given.
@@ -66,6 +71,7 @@ class SpotServer:
             error_form: which of the two documented error bodies is sent: ``"openapi"`` or ``"guide"``.
             keep_requests: whether to keep ``requests`` and the ledgers; without them, ``counts`` alone, a long run
                 takes no memory.
+            wall: gives the time of day, aware, by which the API stamps what it writes and registration tokens expire.
             host: a loopback address.
             port: a port; 0: any that is free.
 
@@ -74,13 +80,20 @@ class SpotServer:
         """
         if latency_s < 0:
             raise ValueError("latency_s must be 0 or more")
-        self.state = SpotState(
-            kits=kits, orders=orders, tokens=[token], error_form=error_form, keep_ledger=keep_requests
+        state = SpotState(
+            kits=kits,
+            orders=orders,
+            requisitions=requisitions,
+            patients=patients,
+            tokens=[token],
+            error_form=error_form,
+            keep_ledger=keep_requests,
+            wall=wall,
         )
+        super().__init__(state, token)
         self.faults = FaultPlan() if faults is None else faults
         self.latency_s = latency_s
         self.peak_in_flight = 0
-        self._token = token
         self._host = _loopback(host)
         self._port = port
         self._log = RequestLog(keep=keep_requests)
@@ -100,42 +113,6 @@ class SpotServer:
         if not self._port:
             raise RuntimeError("the fake server has no address before it is started: use `async with`, or start()")
         return f"http://[{self._host}]:{self._port}" if ":" in self._host else f"http://{self._host}:{self._port}"
-
-    @property
-    def token(self) -> str:
-        """The token to use; setting it rotates it: the old one is refused from then on."""
-        return self._token
-
-    @token.setter
-    def token(self, token: str) -> None:
-        self.state.tokens.discard(self._token)
-        self.state.tokens.add(token)
-        self._token = token
-
-    @property
-    def accepted_tokens(self) -> set[str]:
-        """All tokens that are accepted now; may be changed."""
-        return self.state.tokens
-
-    @property
-    def kits(self) -> Kits:
-        """The kits by id."""
-        return self.state.kits
-
-    @property
-    def ledger(self) -> list[LedgerEntry]:
-        """Every executed update of a kit's metadata, in order."""
-        return self.state.ledger
-
-    @property
-    def orders(self) -> Orders:
-        """The orders by id."""
-        return self.state.orders
-
-    @property
-    def order_ledger(self) -> list[OrderLedgerEntry]:
-        """Every executed update of an order's metadata, in order."""
-        return self.state.order_ledger
 
     @property
     def requests(self) -> list[ReceivedRequest]:

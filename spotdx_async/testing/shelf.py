@@ -1,7 +1,7 @@
 """Where the fake keeps its things by id, in the order of adding. Pure; knows no kit and no order."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import count
 from typing import ClassVar, TypeVar
 
@@ -13,12 +13,15 @@ T = TypeVar("T")
 class Shelf(Mapping[str, T], ABC):
     """Things by id; ``del`` takes one away."""
 
+    _noun: ClassVar[str]
+    """What one of the things is called."""
     _free_id: ClassVar[str]
     """What the ids look like that are made up: a format for a number."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, T] = {}
         self._numbers = count(1)
+        self._sorted: list[T] | None = None
 
     @abstractmethod
     def add(self, an_id: str, /) -> T:
@@ -26,21 +29,38 @@ class Shelf(Mapping[str, T], ABC):
 
     def add_many(self, which: int | Iterable[str]) -> tuple[str, ...]:
         """Add things by their ids, or so many with ids made up; give the ids back in order."""
-        ids = tuple(self._free_ids(which) if isinstance(which, int) else which)
+        ids = tuple(self.free_id() for _ in range(which)) if isinstance(which, int) else tuple(which)
         for an_id in ids:
             self.add(an_id)
         return ids
 
-    def _free_ids(self, how_many: int) -> Iterator[str]:
-        free = (an_id for number in self._numbers if (an_id := self._free_id.format(number)) not in self._by_id)
-        for _ in range(how_many):
-            yield next(free)
+    def free_id(self) -> str:
+        """Make up an id that nothing has yet; another one each time."""
+        return next(an_id for n in self._numbers if (an_id := self._free_id.format(n)) not in self._by_id)
+
+    def sort_anew(self) -> None:
+        """Forget the order of the lists: something has changed by which they are sorted."""
+        self._sorted = None
+
+    def _put(self, an_id: str, thing: T) -> T:
+        if an_id in self._by_id:
+            raise ValueError(f"{self._noun} with this id is there already")
+        self._by_id[an_id] = thing
+        self._sorted = None
+        return thing
+
+    def _in_order(self, sort: Callable[[Iterable[T]], list[T]]) -> list[T]:
+        # Sorted when first asked for: a list of thousands is asked for page by page.
+        if self._sorted is None:
+            self._sorted = sort(self._by_id.values())
+        return self._sorted
 
     def __getitem__(self, an_id: str) -> T:
         return self._by_id[an_id]
 
     def __delitem__(self, an_id: str) -> None:
         del self._by_id[an_id]
+        self._sorted = None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_id)

@@ -25,6 +25,13 @@ def test_the_guide_form_has_code_type_and_a_list_of_details() -> None:
     }
 
 
+def test_several_details_are_listed_in_one_form_and_joined_in_the_other() -> None:
+    openapi, guide = (json.loads(error_answer(400, ["a", "b"], form).body)["error"] for form in ("openapi", "guide"))
+
+    assert openapi["detail"] == "a; b"
+    assert guide["details"] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("status", "openapi", "guide"),
     [

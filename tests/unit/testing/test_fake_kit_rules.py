@@ -151,6 +151,7 @@ def test_a_page_is_cut_from_the_filtered_list() -> None:
         ({"email": "alice123@gmail.com"}, ["SPOT123456"]),
         ({"email": "alice123"}, []),
         ({"first_name": "Alice", "last_name": "Smith"}, ["SPOT123456"]),
+        ({"first_name": "ALICE", "email": "Alice123@Gmail.com"}, ["SPOT123456"]),
         ({"first_name": "Alice", "last_name": "Jones"}, []),
         ({"phone": "1234567890"}, ["SPOT123456"]),
         ({"created_before": "2023-01-02"}, ["SPOT123456", "SPOT234567"]),

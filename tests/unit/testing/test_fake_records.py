@@ -42,6 +42,15 @@ def test_a_record_tells_which_order_it_is_about() -> None:
     assert "O 1" not in repr(log.records[0])
 
 
+def test_a_record_tells_which_requisition_it_is_about() -> None:
+    log = RequestLog()
+
+    arrive(log, STATE.read("GET", "/api/v2/requisitions/R%201"))
+
+    assert (log.records[0].requisition_id, log.records[0].order_id) == ("R 1", None)
+    assert "R 1" not in repr(log.records[0])
+
+
 def test_a_record_follows_what_happens_to_its_request() -> None:
     log = RequestLog()
     arrive(log, update())

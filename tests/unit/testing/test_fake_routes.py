@@ -16,6 +16,11 @@ TABLE = RouteTable(ROUTES)
         ("GET", "/api/v2/kits/", "/api/v2/kits/", {}),
         ("GET", "/api/v2/kit_types", "/api/v2/kit_types", {}),
         ("POST", "/api/v2/orders/O1/", "/api/v2/orders/{order_id}/", {"order_id": "O1"}),
+        ("POST", "/api/v2/orders/", "/api/v2/orders/", {}),
+        ("GET", "/api/v2/requisitions/R1", "/api/v2/requisitions/{requisition_id}", {"requisition_id": "R1"}),
+        ("GET", "/api/v2/requisitions/", "/api/v2/requisitions/", {}),
+        ("POST", "/api/v2/tokens/patient_registration/", "/api/v2/tokens/patient_registration/", {}),
+        ("POST", "/api/v3/kits/A/activate/", "/api/v3/kits/{kit_id}/activate/", {"kit_id": "A"}),
         ("GET", "/api/v2/orders/a%2Fb/", "/api/v2/orders/{order_id}/", {"order_id": "a/b"}),
     ],
 )
@@ -42,6 +47,10 @@ def test_a_path_with_the_right_slashes_finds_its_row(
         ("POST", "/api/v2/kits/"),
         ("GET", "/api/v2/orders/O1"),
         ("PUT", "/api/v2/orders/O1/"),
+        ("GET", "/api/v2/requisitions/R1/"),
+        ("POST", "/api/v2/requisitions/R1"),
+        ("GET", "/api/v2/patients/"),
+        ("POST", "/api/v2/kits/A/activate/"),
         ("GET", ""),
     ],
 )
@@ -61,7 +70,9 @@ def test_a_call_tells_its_template_and_kit() -> None:
     assert call.template == "/things/{kit_id}"
     assert call.kit_id == "A B"
     assert call.order_id is None
+    assert call.requisition_id is None
     assert Call("GET", "/x", None, {"order_id": "O1"}).order_id == "O1"
+    assert Call("GET", "/x", None, {"requisition_id": "R1"}).requisition_id == "R1"
 
 
 def test_a_call_of_no_row_has_neither_template_nor_kit() -> None:

@@ -4,6 +4,7 @@ from typing import Any, cast
 import pytest
 
 from spotdx_async.testing.answers import ErrorForm
+from spotdx_async.testing.fake_requisitions import AddressForm
 from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.routes import NOT_JSON
 
@@ -89,6 +90,19 @@ def test_without_a_ledger_an_update_is_executed_all_the_same() -> None:
 def test_an_unknown_error_form_is_refused() -> None:
     with pytest.raises(ValueError, match="error_form must be one of openapi, guide"):
         SpotState(error_form=cast("ErrorForm", "xml"))
+
+
+def test_an_unknown_address_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="address_form must be one of plain, wrapped"):
+        SpotState(address_form=cast("AddressForm", "xml"))
+
+
+def test_the_patients_and_requisitions_to_start_with_can_be_named_or_counted() -> None:
+    state = SpotState(patients=["p1"], requisitions=2)
+
+    assert list(state.patients) == ["p1"]
+    assert len(state.requisitions) == 2
+    assert len(SpotState(requisitions=(), patients=0).patients) == 0
 
 
 def test_an_update_is_stamped_with_the_time_of_day() -> None:

@@ -81,6 +81,19 @@ def test_a_fault_keeps_to_the_order_it_is_for(plan: FaultPlan) -> None:
     assert names(plan, *orders, UPDATE_A) == ["503", None, None]
 
 
+def test_a_fault_keeps_to_the_requisition_it_is_for(plan: FaultPlan) -> None:
+    plan.add("503", times=None, requisition_id="A")
+    requisitions = [STATE.read("GET", f"/api/v2/requisitions/{one}") for one in "AB"]
+
+    assert names(plan, *requisitions, UPDATE_A) == ["503", None, None]
+
+
+def test_a_fault_for_a_kit_strikes_its_activation_too(plan: FaultPlan) -> None:
+    plan.add("503", kit_id="A")
+
+    assert names(plan, STATE.read("POST", "/api/v3/kits/A/activate/?public_id=A"), UPDATE_A) == ["503", None]
+
+
 def test_a_request_that_a_fault_is_not_for_does_not_use_it_up(plan: FaultPlan) -> None:
     plan.add("503", kit_id="B")
 

@@ -141,6 +141,14 @@ def test_unknown_values_leave_a_list_of_names_alone() -> None:
     assert json.loads(reshaped(faults.unknown_enum(), json_answer(200, ["a"])).body) == ["a"]
 
 
+@pytest.mark.parametrize("value", [{"token": "a"}, {"data": {"result": "success"}}, {"patient_id": "a", "sex": "F"}])
+def test_unknown_values_stand_only_where_there_is_a_status(value: dict[str, Any]) -> None:
+    answer = json.loads(reshaped(faults.unknown_enum(), json_answer(200, value)).body)
+
+    assert answer.pop(faults.UNKNOWN_FIELD)
+    assert answer == value
+
+
 @pytest.mark.parametrize("name", ["unreadable", "broken_json", "unknown_enum"])
 def test_an_error_of_the_api_itself_stays_as_it_is(name: str) -> None:
     assert faults.named(name).reshape(NOT_FOUND) is NOT_FOUND
