@@ -20,9 +20,12 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
 
-# All of the chaos: 50 kills over 20,000 rows and the like, a few minutes. SPOTDX_CHAOS_SEED= repeats a run.
+# The long test set: 50 kills over 20,000 rows, a thousand orders under faults, schemathesis against the fake and the
+# like, about ten minutes. SPOTDX_CHAOS_SEED= repeats a run.
+LONG := tests/chaos tests/contract tests/end_to_end/test_creates_end_to_end.py
 chaos: $(INSTALLED)
-	SPOTDX_CHAOS=full $(BIN)/python -m pytest tests/chaos -s
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spotdx_async._pipeline.checks import check_new
     from spotdx_async._pipeline.codec import dumps, loads
     from spotdx_async._pipeline.messages import Response
     from spotdx_async._version import __version__
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         AuthenticationError,
         BadRequestError,
         BulkStopped,
+        Clue,
         ConfigError,
         DecodeError,
         InvalidInputError,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
         StatusError,
     )
     from spotdx_async.models import (
+        Activation,
+        ActivationResult,
         Address,
         Carrier,
         Country,
@@ -41,13 +45,24 @@ if TYPE_CHECKING:
         KitEvent,
         KitStatus,
         KitSummary,
+        NewOrder,
+        NewPatient,
+        NewRequisition,
         Order,
         OrderStatus,
+        OrderSummary,
+        Patient,
         QuantityResult,
         ReactivityResult,
         Recipient,
         Registrant,
+        RegistrationToken,
         Report,
+        Requisition,
+        RequisitionAttributes,
+        RequisitionEvent,
+        RequisitionStatus,
+        RequisitionSummary,
         Result,
         Sample,
         SampleEvent,
@@ -55,11 +70,14 @@ if TYPE_CHECKING:
         SampleType,
         Sex,
         Shipment,
+        Tracking,
         UnknownResult,
     )
     from spotdx_async.pagination import Pages
+    from spotdx_async.reconciliation import Reconciliation
 
 _HOMES = {
+    "_pipeline.checks": "check_new",
     "_pipeline.codec": "dumps loads",
     "_pipeline.messages": "Response",
     "_version": "__version__",
@@ -68,23 +86,29 @@ _HOMES = {
     "bulk.run": "BulkRun",
     "client": "SpotClient",
     "config": "Limiter RateLimit RetryPolicy Stats",
-    "errors": "AuthenticationError BadRequestError BulkStopped ConfigError DecodeError InvalidInputError JournalError "
-    "NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError RateLimitError ServerError SpotError "
-    "StatusError",
-    "models": "Address Carrier Country GenotypeResult Kit KitEvent KitStatus KitSummary Order OrderStatus "
-    "QuantityResult ReactivityResult Recipient Registrant Report Result Sample SampleEvent SampleStatus SampleType Sex "
-    "Shipment UnknownResult",
+    "errors": "AuthenticationError BadRequestError BulkStopped Clue ConfigError DecodeError InvalidInputError "
+    "JournalError NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError RateLimitError ServerError "
+    "SpotError StatusError",
+    "models": "Activation ActivationResult Address Carrier Country GenotypeResult Kit KitEvent KitStatus "
+    "KitSummary NewOrder NewPatient NewRequisition Order OrderStatus OrderSummary Patient "
+    "QuantityResult ReactivityResult Recipient Registrant RegistrationToken Report Requisition "
+    "RequisitionAttributes RequisitionEvent RequisitionStatus RequisitionSummary Result Sample "
+    "SampleEvent SampleStatus SampleType Sex Shipment Tracking UnknownResult",
     "pagination": "Pages",
+    "reconciliation": "Reconciliation",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Activation",
+    "ActivationResult",
     "Address",
     "AuthenticationError",
     "BadRequestError",
     "BulkRun",
     "BulkStopped",
     "Carrier",
+    "Clue",
     "ConfigError",
     "Country",
     "DecodeError",
@@ -99,14 +123,19 @@ __all__ = [
     "KitSummary",
     "Limiter",
     "MetadataUpdate",
+    "NewOrder",
+    "NewPatient",
+    "NewRequisition",
     "NotFoundError",
     "NotSentError",
     "Order",
     "OrderMetadataUpdate",
     "OrderStatus",
+    "OrderSummary",
     "Outcome",
     "OutcomeUnknownError",
     "Pages",
+    "Patient",
     "PermissionDeniedError",
     "Progress",
     "QuantityResult",
@@ -114,8 +143,15 @@ __all__ = [
     "RateLimitError",
     "ReactivityResult",
     "Recipient",
+    "Reconciliation",
     "Registrant",
+    "RegistrationToken",
     "Report",
+    "Requisition",
+    "RequisitionAttributes",
+    "RequisitionEvent",
+    "RequisitionStatus",
+    "RequisitionSummary",
     "Response",
     "Result",
     "RetryPolicy",
@@ -130,8 +166,10 @@ __all__ = [
     "SpotError",
     "Stats",
     "StatusError",
+    "Tracking",
     "UnknownResult",
     "__version__",
+    "check_new",
     "dumps",
     "loads",
     "read_journal",

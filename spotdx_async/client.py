@@ -23,11 +23,15 @@ from spotdx_async.config import (
     Stats,
     check_base_url,
     check_count,
+    check_key,
     token_from_environment,
 )
 from spotdx_async.errors import ConfigError
 from spotdx_async.resources.kits import Kits
 from spotdx_async.resources.orders import Orders
+from spotdx_async.resources.patients import Patients
+from spotdx_async.resources.registration_tokens import RegistrationTokens
+from spotdx_async.resources.requisitions import Requisitions
 
 if TYPE_CHECKING:
     from typing import Self
@@ -57,6 +61,8 @@ class SpotClient:
         concurrency: calls in flight at once. More than about 200 costs twice the CPU a call, since the garbage
             collector walks over all that is in flight.
         max_body_bytes: the longest answer that is read, decompressed.
+        client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
+            which ``reconcile`` finds them; None: no reference is added.
         session: a session of the caller's, never closed by the client. Its own limits, proxies and cookies hold.
 
     Raises:
@@ -75,6 +81,7 @@ class SpotClient:
         max_wait_s: float | None = None,
         concurrency: int = 64,
         max_body_bytes: int = _TEN_MIB,
+        client_ref_key: str | None = "client_ref",
         session: "aiohttp.ClientSession | None" = None,
     ) -> None:
         options = CallOptions(
@@ -84,6 +91,7 @@ class SpotClient:
             max_wait_s=max_wait_s,
         )
         self._base_url = check_base_url(base_url)
+        self._client_ref_key = check_key("client_ref_key", client_ref_key)
         road = Road(
             auth=Auth(token_from_environment() if token is None else token),
             transport=Transport(
@@ -135,6 +143,7 @@ class SpotClient:
             )
         view = object.__new__(type(self))
         view._base_url = self._base_url
+        view._client_ref_key = self._client_ref_key
         view._runner = Runner(self._runner.road, evolve(self._runner.options, **options))
         view._is_owner = False
         return view
@@ -146,13 +155,28 @@ class SpotClient:
 
     @cached_property
     def kits(self) -> Kits:
-        """Kits: their metadata, their state, their list and their types."""
+        """Kits: their metadata, their state, their list, their types, and their activation."""
         return Kits(self._runner)
 
     @cached_property
     def orders(self) -> Orders:
-        """Orders: their metadata and their state."""
-        return Orders(self._runner)
+        """Orders: placing them, their state, their list and their metadata."""
+        return Orders(self._runner, self._client_ref_key)
+
+    @cached_property
+    def requisitions(self) -> Requisitions:
+        """Requisitions: making them, their state and their list."""
+        return Requisitions(self._runner, self._client_ref_key)
+
+    @cached_property
+    def patients(self) -> Patients:
+        """Patients: making them known to the vendor."""
+        return Patients(self._runner)
+
+    @cached_property
+    def registration_tokens(self) -> RegistrationTokens:
+        """Secrets with which patients register kits themselves."""
+        return RegistrationTokens(self._runner)
 
     async def request(
         self,

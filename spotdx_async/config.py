@@ -21,6 +21,7 @@ __all__ = [
     "Stats",
     "check_base_url",
     "check_count",
+    "check_key",
     "check_token",
     "token_from_environment",
 ]
@@ -69,6 +70,17 @@ def check_count(name: str, value: object, *, error: type[SpotError] = ConfigErro
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise error(f"{name} must be a whole number of at least 1")
     return value
+
+
+def check_key(name: str, value: object) -> str | None:
+    """Give a key of the metadata back, or None.
+
+    Raises:
+        ConfigError: it is no text, or empty.
+    """
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    raise ConfigError(f"{name} must be a text that is not empty, or None")
 
 
 def _count(_instance: object, attribute: "Attribute[int]", value: object) -> None:

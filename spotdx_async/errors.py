@@ -18,12 +18,16 @@ No text of these shows a token, patient data, a query string or a body: what the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BulkStopped",
+    "Clue",
     "ConfigError",
     "DecodeError",
     "InvalidInputError",
@@ -74,7 +78,16 @@ class ConfigError(SpotError, ValueError):
 
 
 class InvalidInputError(SpotError, ValueError):
-    """An argument or a row is wrong: nothing was sent. The message says where and why, and shows no value."""
+    """An argument or a row is wrong: nothing was sent. The message says where and why, and shows no value.
+
+    Attributes:
+        faults: every fault of what was to be sent, as pairs of a path (``recipient.address.state``) and what is wrong
+            there (``must be two letters``), to be shown beside the fields of a form; empty where one message says it.
+    """
+
+    def __init__(self, message: str = "", *, faults: tuple[tuple[str, str], ...] = (), **about: Any) -> None:
+        super().__init__(message, **about)
+        self.faults = faults
 
 
 class JournalError(InvalidInputError):
@@ -105,18 +118,59 @@ class NotSentError(SpotError):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Clue:
+    """What finds out whether a create was carried out, read by ``reconcile`` of its noun; no text shows its values."""
+
+    client_ref: str | None = None
+    """The reference in the metadata of what was to be created; None where there is none."""
+    client_ref_key: str | None = None
+    """The key of that reference in the metadata."""
+    began_at: datetime | None = None
+    """When the call began, aware, UTC: nothing of it can have been created before."""
+    may_land_until: datetime | None = None
+    """Until when the server may still carry the request out, as far as ``timeout_s`` tells; aware, UTC."""
+    subject: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Of a requisition its barcode, of an activation the kit and the patient. Never pickled."""
+
+    def __repr__(self) -> str:
+        return "<Clue>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle everything but ``subject``, which may hold patient data."""
+        return type(self), (self.client_ref, self.client_ref_key, self.began_at, self.may_land_until)
+
+    def __copy__(self) -> Clue:
+        """Give itself: it never changes, and a copy within the process loses nothing."""
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Clue:
+        """Give itself, as ``copy``."""
+        return self
+
+
 class OutcomeUnknownError(SpotError):
     """The request was sent and no usable answer came: look at the server's state before repeating.
 
     Attributes:
         status: the HTTP status, where one came (a redirect; for a create also 5xx and an unreadable 2xx), else None.
         reason: ``"timeout"``, ``"deadline"``, ``"dropped"``, ``"redirect"``, ``"status"`` or ``"unreadable"``.
+        clue: what finds out whether a create was carried out; None for other operations.
     """
 
-    def __init__(self, message: str = "", *, reason: str = "dropped", status: int | None = None, **about: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        reason: str = "dropped",
+        status: int | None = None,
+        clue: Clue | None = None,
+        **about: Any,
+    ) -> None:
         super().__init__(message, **about)
         self.reason = reason
         self.status = status
+        self.clue = clue
 
 
 class StatusError(SpotError):
@@ -178,6 +232,7 @@ class DecodeError(SpotError):
         path: where the answer differs, such as ``sample.reports[0].results``; empty for the whole answer.
         outcome: ``"done"``: JSON of another shape, so the operation was carried out; ``"unknown"``: not JSON at all.
         raw: the parsed JSON with ``"done"``, else None. It can hold patient data: never shown and never pickled.
+        clue: what finds the object that a create has made; None for other operations.
     """
 
     def __init__(
@@ -187,12 +242,14 @@ class DecodeError(SpotError):
         path: str = "",
         outcome: Literal["done", "unknown"] = "unknown",
         raw: Any = None,
+        clue: Clue | None = None,
         **about: Any,
     ) -> None:
         super().__init__(message, **about)
         self.path = path
         self.outcome = outcome
         self.raw = raw
+        self.clue = clue
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle everything but ``raw``, which may hold patient data."""

@@ -6,7 +6,9 @@ careful one reads again: it reads integers of any length, and says where the JSO
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from enum import StrEnum
 from functools import cache, partial
+from operator import attrgetter
 from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
 
 import attrs
@@ -17,9 +19,11 @@ from spotdx_async._pipeline.jsontext import NotJsonError, NotSerializableError, 
 from spotdx_async._pipeline.quick_reader import quick_reader
 from spotdx_async._pipeline.wire import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
+from spotdx_async.models.model import Model
+from spotdx_async.models.people import Address, PatientAddress
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
-__all__ = ["check_object", "decode", "dumps", "loads"]
+__all__ = ["check_object", "decode", "dumps", "loads", "tree"]
 
 T = TypeVar("T")
 
@@ -86,17 +90,25 @@ def dumps(model: Any) -> bytes:
     Raises:
         InvalidInputError: a value has no JSON form (NaN, say); the message says where.
     """
-    tree = _careful().unstructure(model)
+    values = _careful().unstructure(model)
     try:
-        return serialize(tree)
+        return serialize(values)
     except NotSerializableError as fault:
         why = str(fault)
     try:
-        return b"".join(_pieces(tree))
+        return b"".join(_pieces(values))
     except NotSerializableError:
         pass
-    del model, tree  # as in decode
+    del model, values  # as in decode
     raise InvalidInputError(f"the model has no JSON form: {why}")
+
+
+def tree(model: Model) -> Any:
+    """Give a model as JSON values to be sent: of its fields those that hold something, whatever form they came in.
+
+    The values are not checked to have a JSON form.
+    """
+    return _careful().unstructure(shapes.without_notes(model))
 
 
 def _read_with_care(body: bytes, type_: Any, operation: str | None) -> tuple[Any, DecodeError | None]:
@@ -174,7 +186,10 @@ def _quick_rule(type_: Any) -> Hook:
 @cache
 def _quick() -> Converter:
     exact = {kind: wire.unless_rounded(_RULES[kind]) for kind in _HOLD_NUMBERS}
-    return _converter(_RULES | exact, quick_reader)
+    converter = _converter(_RULES | exact, quick_reader)
+    address = wire.unless_rounded(_rule_of(PatientAddress, converter))  # what came around it is kept as well
+    converter.register_structure_hook_func(_equals(PatientAddress), address)
+    return converter
 
 
 @cache
@@ -182,6 +197,7 @@ def _careful() -> Converter:
     converter = _converter(_RULES, shapes.careful_reader)
     converter.register_unstructure_hook(datetime, wire.write_instant)
     converter.register_unstructure_hook(date, date.isoformat)
+    converter.register_unstructure_hook(StrEnum, attrgetter("value"))  # cattrs takes one for a str, and leaves it
     converter.register_unstructure_hook_factory(shapes.is_model, _model_writer)
     return converter
 
@@ -200,6 +216,7 @@ def _converter(rules: Mapping[Any, Hook], reader: Callable[..., Hook]) -> Conver
     converter.register_structure_hook_factory(shapes.is_optional, _optional_hook)
     converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
     converter.register_structure_hook_factory(_equals(Result), _result_hook)
+    converter.register_structure_hook_factory(_equals(PatientAddress), _patient_address_hook)
     converter.register_structure_hook_factory(shapes.is_model, model_hook)
     return converter
 
@@ -265,6 +282,10 @@ def _tuple_hook(kind: Any, converter: Converter) -> Hook:
         return tuple(items)
 
     return read
+
+
+def _patient_address_hook(_: Any, converter: Converter) -> Hook:
+    return wire.unwrapped("address", _rule_of(Address, converter))
 
 
 def _result_hook(kind: Any, converter: Converter) -> Hook:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["NotJsonError", "NotSerializableError", "parse", "parse_exact", "serialize"]
+__all__ = ["NotJsonError", "NotSerializableError", "check", "is_unicode", "parse", "parse_exact", "serialize"]
 
 _DEEPEST = 200
 _LONGEST_PATH = 80
@@ -95,7 +95,7 @@ def check(value: Any) -> None:
 def _fault(value: Any, depth: int) -> tuple[str, str] | None:
     """Find the first place that JSON does not have: its path and what is wrong there; None where all is well."""
     if isinstance(value, str):
-        return None if value.isascii() or _is_unicode(value) else ("", "holds text that is not valid Unicode")
+        return None if value.isascii() or is_unicode(value) else ("", "holds text that is not valid Unicode")
     if value is None or isinstance(value, int):
         return None
     if isinstance(value, float):
@@ -125,7 +125,8 @@ def _fault_in_array(value: list[Any] | tuple[Any, ...], depth: int) -> tuple[str
     return None
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether a text is valid Unicode, so that JSON can hold it."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field, frozen
 
 from spotdx_async._pipeline import jsontext
-from spotdx_async.errors import DecodeError, SpotError
+from spotdx_async.errors import Clue, DecodeError, SpotError
 
 __all__ = ["Act", "Answer", "Flight", "Reply", "Request", "Response", "Trouble", "Try", "Verdict"]
 
@@ -31,6 +31,8 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     is_replay_safe: bool = False
     """Whether executing it twice leaves the same state as executing it once."""
+    clue: Clue | None = field(default=None, repr=False)
+    """What finds out whether it was carried out, where it must not be done twice: errors carry it."""
 
 
 @frozen

@@ -1,6 +1,5 @@
 """The operations as rows of a table, and how a row with arguments becomes a request; pure, knows no network."""
 
-import re
 import sys
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -14,11 +13,18 @@ from spotdx_async._pipeline import jsontext
 from spotdx_async._pipeline.messages import Request
 from spotdx_async.errors import InvalidInputError
 
-__all__ = ["Operation", "check_date", "check_id", "check_metadata", "metadata_body", "unlisted_request"]
+__all__ = [
+    "Operation",
+    "check_id",
+    "check_metadata",
+    "has_control",
+    "has_surrogate",
+    "metadata_body",
+    "unlisted_request",
+]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _FIRST_PRINTABLE, _DELETE, _LAST_C1 = 0x20, 0x7F, 0x9F
 
 
@@ -88,9 +94,9 @@ def check_id(name: str, value: object, operation: str | None = None) -> str:
         fault = f"must be a string, not {type(value).__name__}"
     elif value in {"", ".", ".."}:
         fault = "must not be empty, '.' or '..'"
-    elif not value.isprintable() and _has_control(value):
+    elif not value.isprintable() and has_control(value):
         fault = "must not hold control characters"
-    elif not value.isascii() and _has_surrogate(value):
+    elif not value.isascii() and has_surrogate(value):
         fault = "must be valid Unicode"
     else:
         return value
@@ -125,24 +131,6 @@ def check_metadata(metadata: Any) -> None:
     raise InvalidInputError(fault)
 
 
-def check_date(name: str, value: date | str | None) -> str | None:
-    """Give a date back as ``YYYY-MM-DD``.
-
-    Raises:
-        InvalidInputError: a text of another form, or a datetime, whose day would depend on its zone.
-    """
-    if value is None:
-        return None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            return date.fromisoformat(value).isoformat()
-        except ValueError:
-            pass
-    raise InvalidInputError(f"{name} must be a date, or text as YYYY-MM-DD; nothing was sent")
-
-
 def unlisted_request(
     method: object, path: object, *, json: Any, query: Mapping[str, Any] | None, replay_safe: bool
 ) -> Request:
@@ -160,7 +148,7 @@ def unlisted_request(
     name = f"{method} (a path given to request)"
     if not isinstance(path, str) or not path.startswith("/"):
         raise InvalidInputError("path must be a string that starts with '/'; nothing was sent", operation=name)
-    if "?" in path or "#" in path or _has_control(path) or _has_surrogate(path):
+    if "?" in path or "#" in path or has_control(path) or has_surrogate(path):
         raise InvalidInputError(
             "path must hold no '?', '#' or control character: give parameters as query=; nothing was sent",
             operation=name,
@@ -201,7 +189,7 @@ def _query(query: object, names: tuple[str, ...] | None, operation: str) -> str:
         raise InvalidInputError(f"query must be a mapping, not {found}; nothing was sent", operation=operation)
     pairs = []
     for name, value in query.items():
-        if not isinstance(name, str) or _has_surrogate(name):
+        if not isinstance(name, str) or has_surrogate(name):
             raise InvalidInputError("query must have valid texts for names; nothing was sent", operation=operation)
         if names is not None and name not in names:
             raise InvalidInputError(f"{name} is no parameter of this operation; nothing was sent", operation=operation)
@@ -217,7 +205,7 @@ def _query_text(name: str, value: object, operation: str) -> str:
         return value.isoformat()
     if isinstance(value, Enum):
         value = value.value
-    if isinstance(value, str) and not _has_control(value) and not _has_surrogate(value):
+    if isinstance(value, str) and not has_control(value) and not has_surrogate(value):
         return value
     if isinstance(value, (int, float)) and -sys.float_info.max <= value <= sys.float_info.max:
         return str(value)
@@ -227,11 +215,13 @@ def _query_text(name: str, value: object, operation: str) -> str:
     )
 
 
-def _has_control(text: str) -> bool:
+def has_control(text: str) -> bool:
+    """Whether a text holds a control character."""
     return any(ord(char) < _FIRST_PRINTABLE or _DELETE <= ord(char) <= _LAST_C1 for char in text)
 
 
-def _has_surrogate(text: str) -> bool:
+def has_surrogate(text: str) -> bool:
+    """Whether a text is no valid Unicode."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -15,12 +17,13 @@ from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.road import Road
 from spotdx_async._pipeline.verdict import judge_decode_error, judge_reply, judge_trouble
 from spotdx_async.config import CallOptions, Limiter
-from spotdx_async.errors import DecodeError, NotSentError, OutcomeUnknownError, SpotError
+from spotdx_async.errors import Clue, DecodeError, NotSentError, OutcomeUnknownError, SpotError
 
 __all__ = ["Runner"]
 
 T = TypeVar("T")
 _log = logging.getLogger("spotdx_async")
+_A_MINUTE_S = 60.0
 
 
 @define
@@ -50,6 +53,15 @@ class Runner:
     def __init__(self, road: Road, options: CallOptions) -> None:
         self.road = road
         self.options = options
+
+    @property
+    def lands_within_s(self) -> float:
+        """Seconds after which a request that was sent has been carried out, or never will be.
+
+        Assumed: servers and what stands before them give up on a request within a minute. A caller may give up sooner,
+        and that says nothing of the server.
+        """
+        return max(_A_MINUTE_S, self.options.timeout_s)
 
     def without_bounds(self) -> "Runner":
         """Give a runner on the same road whose calls wait as long as it takes, for a caller who bounds the whole."""
@@ -98,6 +110,8 @@ class Runner:
         error.operation = request.operation
         error.attempts = call.attempts
         error.elapsed_s = clock.now() - started
+        if request.clue is not None and isinstance(error, (OutcomeUnknownError, DecodeError)):
+            error.clue = self._dated(request.clue, call)
         raise error.with_traceback(None)
 
     async def attempt(
@@ -138,6 +152,11 @@ class Runner:
         elif verdict.act is Act.ACCEPT and not is_repeat:
             road.budget.earn()
         return Try(verdict, call.attempts, call.request_s)
+
+    def _dated(self, clue: Clue, call: _Call) -> Clue:
+        """Add until when the last request may be carried out: a connection that broke says nothing of the server."""
+        left_s = max(0.0, self.lands_within_s - call.request_s)
+        return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
 
     async def _drive(self, call: _Call) -> Verdict:
         road = self.road

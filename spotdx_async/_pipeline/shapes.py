@@ -23,6 +23,7 @@ __all__ = [
     "is_optional",
     "wire_fields",
     "without_none",
+    "without_notes",
     "writer",
 ]
 
@@ -111,9 +112,14 @@ def _read_field(field: WireField, raw: Any, came: dict[str, Any]) -> Any:
     except MismatchError as mismatch:
         mismatch.path = f".{field.name}{mismatch.path}"
         raise
-    if not raw or not isinstance(value, (Model, tuple)):
+    if not raw or not _tells_its_form(field.kind):
         came[field.name] = raw
     return value
+
+
+def _tells_its_form(kind: Any) -> bool:
+    """Tell whether a value of that kind, where there is one, comes in one form alone."""
+    return is_model(kind) or get_origin(kind) is tuple
 
 
 def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
@@ -125,7 +131,7 @@ def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
         for field in fields:
             value = getattr(model, field.name)
             raw = came.get(field.name, _NOT_NOTED)
-            if raw is not _NOT_NOTED and _is_same(value, _value_of(field, raw)):
+            if raw is not _NOT_NOTED and _is_same(value, _value_of(field, raw), write):
                 if raw is not ...:
                     written[field.name] = raw
             elif not is_empty(value):
@@ -137,6 +143,17 @@ def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
     return write_model
 
 
+def without_notes(value: Any) -> Any:
+    """Give a model, and the models in it, as if they were of one's own making: without the form that they came in."""
+    if isinstance(value, tuple):
+        return tuple(map(without_notes, value))
+    if not isinstance(value, Model):
+        return value
+    fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    bare = {name: without_notes(item) for name, item in fields.items() if isinstance(item, (Model, tuple))}
+    return attrs.evolve(value, as_came=None, **bare)
+
+
 _AS_THEY_ARE = frozenset({str, int, float, bool, dict})  # a dict is JSON already: no field holds models in one
 _NOT_NOTED: Mapping[str, Any] = {}
 
@@ -145,11 +162,32 @@ def _value_of(field: WireField, raw: Any) -> Any:
     return field.blank if raw is None or raw is ... else field.read(raw)
 
 
-def _is_same(value: Any, other: Any) -> bool:
+def _is_same(value: Any, other: Any, write: Hook) -> bool:
     """Tell whether a value is still the one that came: equal, and the same JSON (True equals 1, and is none)."""
     if value is other or isinstance(value, (dict, list)):  # what these hold may be equal and other JSON
         return value is other
+    if isinstance(value, Model) and isinstance(other, Model):
+        return _is_same_json(write(value), write(other))
     return type(value) is type(other) and bool(value == other)
+
+
+def _is_same_json(one: Any, other: Any) -> bool:
+    pairs = [(one, other)]
+    while pairs:  # no recursion: unknown fields may be nested deeper than Python calls
+        ours, theirs = pairs.pop()
+        if type(ours) is not type(theirs):
+            return False
+        if isinstance(ours, dict):
+            if ours.keys() != theirs.keys():
+                return False
+            pairs.extend((item, theirs[name]) for name, item in ours.items())
+        elif isinstance(ours, list):
+            if len(ours) != len(theirs):
+                return False
+            pairs.extend(zip(ours, theirs, strict=True))
+        elif ours != theirs:
+            return False
+    return True
 
 
 def is_empty(value: Any) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "tag",
     "text",
     "unless_rounded",
+    "unwrapped",
     "write_instant",
 ]
 
@@ -157,6 +158,22 @@ def tag(tags: tuple[str, ...]) -> Hook:
         if type(raw) is str and raw in tags:
             return raw
         raise MismatchError(" or ".join(f'"{tag}"' for tag in tags), raw)
+
+    return read
+
+
+def unwrapped(name: str, hook: Hook) -> Hook:
+    """Make the rule of an object that may also come inside an object of its own, as its property ``name``."""
+
+    def read(raw: Any, _: Any = None) -> Any:
+        inner = raw.get(name) if type(raw) is dict else None
+        if type(inner) is not dict:
+            return hook(raw)
+        try:
+            return hook(inner)
+        except MismatchError as mismatch:
+            mismatch.path = f".{name}{mismatch.path}"
+            raise
 
     return read
 

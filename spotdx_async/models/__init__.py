@@ -1,22 +1,25 @@
 """What the server speaks of: frozen attrs classes that know no wire rules, fields named as in the vendor's contract."""
 
-from .enums import Carrier, KitStatus, SampleStatus, SampleType, Sex
+from .enums import Carrier, Country, KitStatus, OrderStatus, RequisitionStatus, SampleStatus, SampleType, Sex
 from .kits import Kit, KitEvent, KitSummary, Sample, SampleEvent, Shipment
 from .model import Model
-from .orders import Address, Country, Order, OrderStatus, Recipient
-from .people import Registrant
+from .orders import NewOrder, Order, OrderSummary
+from .people import Address, NewPatient, Patient, PatientAddress, Recipient, Registrant
 from .privacy import phi_fields
-from .reports import (
-    GenotypeResult,
-    QuantityResult,
-    RangeLimit,
-    ReactivityResult,
-    Report,
-    Result,
-    UnknownResult,
+from .registration import Activation, ActivationResult, RegistrationToken
+from .reports import GenotypeResult, QuantityResult, RangeLimit, ReactivityResult, Report, Result, UnknownResult
+from .requisitions import (
+    NewRequisition,
+    Requisition,
+    RequisitionAttributes,
+    RequisitionEvent,
+    RequisitionSummary,
+    Tracking,
 )
 
 __all__ = [
+    "Activation",
+    "ActivationResult",
     "Address",
     "Carrier",
     "Country",
@@ -26,14 +29,26 @@ __all__ = [
     "KitStatus",
     "KitSummary",
     "Model",
+    "NewOrder",
+    "NewPatient",
+    "NewRequisition",
     "Order",
     "OrderStatus",
+    "OrderSummary",
+    "Patient",
+    "PatientAddress",
     "QuantityResult",
     "RangeLimit",
     "ReactivityResult",
     "Recipient",
     "Registrant",
+    "RegistrationToken",
     "Report",
+    "Requisition",
+    "RequisitionAttributes",
+    "RequisitionEvent",
+    "RequisitionStatus",
+    "RequisitionSummary",
     "Result",
     "Sample",
     "SampleEvent",
@@ -41,6 +56,7 @@ __all__ = [
     "SampleType",
     "Sex",
     "Shipment",
+    "Tracking",
     "UnknownResult",
     "phi_fields",
 ]

@@ -5,7 +5,16 @@ The guides name a few more statuses (``pending``, ``rejected``, …): those stay
 
 from enum import StrEnum
 
-__all__ = ["Carrier", "KitStatus", "SampleStatus", "SampleType", "Sex"]
+__all__ = [
+    "Carrier",
+    "Country",
+    "KitStatus",
+    "OrderStatus",
+    "RequisitionStatus",
+    "SampleStatus",
+    "SampleType",
+    "Sex",
+]
 
 
 class KitStatus(StrEnum):
@@ -34,6 +43,29 @@ class SampleStatus(StrEnum):
     CANCELED = "canceled"
 
 
+class OrderStatus(StrEnum):
+    """Where an order stands."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+
+
+class RequisitionStatus(StrEnum):
+    """Where a requisition stands: approved or denied at once, then its sample's way through the laboratory."""
+
+    CREATED = "created"
+    APPROVED = "approved"
+    DENIED = "denied"
+    DELIVERED = "delivered"
+    RECEIVED = "received"
+    EXTRA_QUALITY_CHECKS = "extra_quality_checks"
+    RESULTED = "resulted"
+    REJECTED = "rejected"
+    DELIVERY_EXCEPTION = "delivery_exception"
+
+
 class SampleType(StrEnum):
     """What the sample is collected on or in."""
 
@@ -59,3 +91,10 @@ class Sex(StrEnum):
 
     M = "M"
     F = "F"
+
+
+class Country(StrEnum):
+    """Where the vendor ships to."""
+
+    US = "US"
+    CA = "CA"

@@ -1,13 +1,13 @@
 """What every model has: unknown fields, a way out that loses nothing, a text without patient data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
 from .privacy import PHI, phi_fields
 
-__all__ = ["Model"]
+__all__ = ["Model", "as_tuple"]
 
 _EMPTY: tuple[Any, ...] = (None, (), {})
 
@@ -39,3 +39,8 @@ class Model:
         if len(shown) < len(filled):
             shown.append("<hidden>")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def as_tuple(value: Iterable[str]) -> tuple[str, ...]:
+    """Make a tuple of a list that a caller gives; what is no list stays, to be refused before it is sent."""
+    return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]  # refused by the checks

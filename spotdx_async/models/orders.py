@@ -2,83 +2,35 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import attrs
 
+from .enums import OrderStatus
 from .kits import Kit
-from .model import Model
+from .model import Model, as_tuple
+from .people import Recipient
 from .privacy import PHI
 
-__all__ = ["Address", "Country", "Order", "OrderStatus", "Recipient"]
-
-
-class OrderStatus(StrEnum):
-    """Where an order stands."""
-
-    PENDING = "pending"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    CANCELED = "canceled"
-
-
-class Country(StrEnum):
-    """Where the vendor ships to."""
-
-    US = "US"
-    CA = "CA"
+__all__ = ["NewOrder", "Order", "OrderSummary"]
 
 
 @attrs.frozen(kw_only=True, repr=False)
-class Address(Model):
-    """A postal address.
+class NewOrder(Model):
+    """An order to be placed: it ships a parcel. Unknown fields in ``extra`` are sent as they are.
 
-    Source: OpenAPI document of the Spot API v2 (May 2024), ``Address``.
-    Assumed: nothing.
+    Source: OpenAPI document of the Spot API v2 (May 2024), ``CreateOrder``.
+    Assumed: an order of no kit type is a mistake.
     """
 
-    street1: str | None = attrs.field(default=None, **PHI)
-    """Street and number."""
+    kit_types: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
+    """The kit types to ship, each of ``spot.kits.types()``; one to be shipped twice stands here twice. Required."""
 
-    street2: str | None = attrs.field(default=None, **PHI)
-    """A second line, such as the apartment; null where there is none."""
+    recipient: Recipient | None = None
+    """Whom it is shipped to. Required, with everything in it but the address's ``street2``."""
 
-    city: str | None = attrs.field(default=None, **PHI)
-    """The town."""
-
-    state: str | None = attrs.field(default=None, **PHI)
-    """The state or province."""
-
-    country: Country | str | None = attrs.field(default=None, **PHI)
-    """``US`` or ``CA``; another value is kept as it came."""
-
-    zip: str | None = attrs.field(default=None, **PHI)
-    """The postal code."""
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Recipient(Model):
-    """The person whom an order is shipped to.
-
-    Source: OpenAPI document of the Spot API v2 (May 2024), ``Recipient``.
-    Assumed: nothing.
-    """
-
-    first_name: str | None = attrs.field(default=None, **PHI)
-    """The given name."""
-
-    last_name: str | None = attrs.field(default=None, **PHI)
-    """The family name."""
-
-    email: str | None = attrs.field(default=None, **PHI)
-    """The e-mail address."""
-
-    phone: str | None = attrs.field(default=None, **PHI)
-    """The telephone number, as the vendor writes it."""
-
-    address: Address | None = attrs.field(default=None, **PHI)
-    """Where the parcel goes."""
+    metadata: Mapping[str, Any] | None = attrs.field(default=None, hash=False, **PHI)
+    """What to keep with it: string keys, JSON values. The SDK adds its client reference."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -112,3 +64,27 @@ class Order(Model):
 
     metadata: Mapping[str, Any] | None = attrs.field(default=None, hash=False, **PHI)
     """What its placer keeps with it; it may hold anything, patient data too. Null where there is none."""
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class OrderSummary(Model):
+    """An order as the list of orders shows it.
+
+    Source: OpenAPI document of the Spot API v2 (May 2024), ``OrderSummary``.
+    Assumed: nothing.
+    """
+
+    order_id: str | None = None
+    """The order's identifier, such as ``O1234567``."""
+
+    status: OrderStatus | str | None = None
+    """Where it stands; a value that the SDK does not know is kept as it came."""
+
+    recipient: Recipient | None = None
+    """Whom it is shipped to."""
+
+    created: datetime | None = None
+    """When it was placed."""
+
+    updated: datetime | None = None
+    """When it last changed."""

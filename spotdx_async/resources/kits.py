@@ -1,4 +1,4 @@
-"""Kits: their metadata, their state, their list and their types."""
+"""Kits: their metadata, their state, their list, their types, and their activation."""
 
 import builtins
 import os
@@ -6,14 +6,21 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from spotdx_async._pipeline import codec
-from spotdx_async._pipeline.messages import Reply, Request, Try
-from spotdx_async._pipeline.operation import Operation, check_date, metadata_body
+from attrs import evolve
+
+from spotdx_async._pipeline import clock, codec
+from spotdx_async._pipeline.checks import ACTIVATION_PATIENT, check, refuse
+from spotdx_async._pipeline.filters import list_request, page_of
+from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.operation import Operation, check_id, metadata_body
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async.bulk.records import Journal, MetadataUpdate, Progress, Update
-from spotdx_async.bulk.run import BulkRun, Job
-from spotdx_async.models import Kit, KitStatus, KitSummary, SampleStatus
+from spotdx_async.bulk.records import Journal, MetadataUpdate, Progress
+from spotdx_async.bulk.run import BulkRun
+from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
+from spotdx_async.metadata_run import metadata_run
+from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Pages
+from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
 __all__ = ["OPERATIONS", "Kits"]
 
@@ -41,7 +48,8 @@ LIST = Operation(
     ),
 )
 TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True)
-OPERATIONS = (UPDATE_METADATA, GET, LIST, TYPES)
+ACTIVATE = Operation("POST", "/api/v3/kits/{kit_id}/activate/", is_replay_safe=False, query=("public_id",))
+OPERATIONS = (UPDATE_METADATA, GET, LIST, TYPES, ACTIVATE)
 """Source: the kit endpoints of the vendor's API reference, version 2."""
 
 
@@ -68,7 +76,8 @@ class Kits:
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as its tree says.
         """
-        return await self._runner.call(_update(kit_id, metadata), _decode_kit)
+        request = UPDATE_METADATA.request(kit_id, json=metadata_body(metadata, UPDATE_METADATA.name))
+        return await self._runner.call(request, _decode_kit)
 
     def update_metadata_many(
         self,
@@ -121,24 +130,12 @@ class Kits:
                 ``stop_after`` failures. Outcomes of all rows read came before.
             Exception: whatever the input or ``progress`` raises, after the outcomes of all rows read.
         """
-        runner = self._runner.without_bounds()
-        read = _decode_kit if decode else _check_json
-
-        async def send(update: Update, is_repeat: bool, may_go: Callable[[], bool]) -> Try:
-            request = _update(update.key, update.metadata)
-            return await runner.attempt(request, read, is_repeat=is_repeat, may_go=may_go)
-
-        job = Job(
-            kind=MetadataUpdate,
-            send=send,
-            operation=UPDATE_METADATA.name,
-            server=runner.road.transport.base_url,
-            policy=runner.options.retry,
-            timeout_s=runner.options.timeout_s,
-        )
-        return BulkRun(
+        return metadata_run(
             updates,
-            job,
+            kind=MetadataUpdate,
+            operation=UPDATE_METADATA,
+            decode=_decode_kit if decode else _check_json,
+            runner=self._runner,
             concurrency=concurrency,
             ordered=ordered,
             coalesce=coalesce,
@@ -193,27 +190,27 @@ class Kits:
         Raises:
             InvalidInputError: at once, where a filter is wrong; nothing was sent.
         """
-        filters: dict[str, Any] = {
-            "email": email,
-            "first_name": first_name,
-            "last_name": last_name,
-            "phone": phone,
-            "kit_type": kit_type,
-            "has_order": has_order,
-            "kit_status": kit_status,
-            "sample_status": sample_status,
-            "created_before": check_date("created_before", created_before),
-            "created_after": check_date("created_after", created_after),
-            "updated_before": check_date("updated_before", updated_before),
-            "updated_after": check_date("updated_after", updated_after),
-        }
-        LIST.request(query=filters)  # checks the filters now, not at the first page
-
-        async def fetch(offset: int, size: int) -> tuple[KitSummary, ...]:
-            request = LIST.request(query={**filters, "results": size, "offset": offset})
-            return await self._runner.call(request, _decode_summaries)
-
-        return Pages(fetch, identify=lambda kit: kit.kit_id)
+        request = list_request(
+            LIST,
+            {
+                "email": email,
+                "first_name": first_name,
+                "last_name": last_name,
+                "phone": phone,
+                "kit_type": kit_type,
+                "has_order": has_order,
+                "kit_status": kit_status,
+                "sample_status": sample_status,
+                "created_before": created_before,
+                "created_after": created_after,
+                "updated_before": updated_before,
+                "updated_after": updated_after,
+            },
+        )
+        return Pages(
+            lambda offset, size: self._runner.call(page_of(request, offset, size), _decode_summaries),
+            identify=lambda kit: kit.kit_id,
+        )
 
     async def types(self) -> builtins.list[str]:
         """List the kit types that the account may order; may be empty.
@@ -223,9 +220,67 @@ class Kits:
         """
         return [*await self._runner.call(TYPES.request(), _decode_types)]
 
+    async def activate(
+        self,
+        kit_id: str,
+        *,
+        patient_id: str | None = None,
+        patient: NewPatient | None = None,
+        research_consent: bool | None = None,
+    ) -> Activation:
+        """Register a kit to a patient whom the vendor knows, or to a new one.
 
-def _update(kit_id: str, metadata: Mapping[str, Any]) -> Request:
-    return UPDATE_METADATA.request(kit_id, json=metadata_body(metadata, UPDATE_METADATA.name))
+        It is done at most once: nothing is repeated that may have been executed.
+
+        Args:
+            kit_id: not empty, ``.`` or ``..``, no control character.
+            patient_id: of a patient whom the vendor knows; or
+            patient: a new one, with or without an address. What is required depends on the kit type. An activation has
+                no place for the address's ``country``, so that is not sent.
+            research_consent: whether the patient agrees to research; None leaves it out.
+
+        Raises:
+            InvalidInputError: both or neither of the two, or one is wrong; nothing was sent.
+            PermissionDeniedError: testing is not allowed here, by a state's law say; ``details`` says why.
+            OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before activating again.
+            SpotError: any other, as its tree says.
+        """
+        request = _activation(kit_id, patient_id, patient, research_consent)
+        return await self._runner.call(request, _decode_activation)
+
+    async def reconcile(
+        self,
+        error: OutcomeUnknownError | DecodeError,
+        *,
+        kit_id: str | None = None,
+        patience_s: float | None = None,
+    ) -> Reconciliation[Kit]:
+        """Find out whether an activation was carried out, by reading the kit.
+
+        Found is a registered kit whose registrant is the patient of the activation, as far as both are known.
+
+        Args:
+            error: of ``activate``.
+            kit_id: of the kit; needed only for an error that was pickled, which leaves ids out.
+            patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
+                as it takes, which is a minute from its sending or, where that is longer, ``timeout_s``. Where patience
+                ends sooner, what is not found is ``"unknown"``.
+
+        Raises:
+            InvalidInputError: the error is of another call, or the kit is not known; nothing was sent.
+            SpotError: reading failed, and would fail again.
+        """
+        clue = clue_of(error, ACTIVATE.name)
+        request = GET.request(check_id("kit_id", clue.subject.get("kit_id", kit_id), ACTIVATE.name))
+
+        async def look() -> Kit | None:
+            kit = await self._runner.call(request, _decode_kit)
+            return kit if _is_registered(kit, clue.subject) else None
+
+        runner = self._runner
+        return await reconcile(
+            look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
+        )
 
 
 def _decode_kit(reply: Reply) -> Kit:
@@ -242,3 +297,47 @@ def _decode_types(reply: Reply) -> tuple[str, ...]:
 
 def _check_json(reply: Reply) -> None:
     codec.check_object(reply.body)
+
+
+def _decode_activation(reply: Reply) -> Activation:
+    return codec.decode(reply.body, Activation)
+
+
+_TELLING = ("patient_id", "last_name", "date_of_birth")
+"""What a kit's registrant is compared by."""
+
+
+def _activation(
+    kit_id: str, patient_id: str | None, patient: NewPatient | None, research_consent: bool | None
+) -> Request:
+    # Apart from the frames that an error comes through: patient data does not stay in a traceback.
+    body = _activation_body(patient_id, patient, research_consent)
+    request = ACTIVATE.request(kit_id, query={"public_id": kit_id}, json=body)
+    subject = {"kit_id": kit_id, **{name: body[name] for name in _TELLING if name in body}}
+    return evolve(request, clue=Clue(began_at=clock.wall(), subject=subject))
+
+
+def _activation_body(patient_id: str | None, patient: NewPatient | None, research_consent: object) -> dict[str, Any]:
+    if (patient_id is None) == (patient is None):
+        refuse((("patient_id or patient", "must be given, and never both"),), ACTIVATE.name)
+    if research_consent is not None and not isinstance(research_consent, bool):
+        refuse((("research_consent", "must be True, False or None"),), ACTIVATE.name)
+    if patient is None:
+        body: dict[str, Any] = {"patient_id": check_id("patient_id", patient_id, ACTIVATE.name)}
+    else:
+        check(patient, ACTIVATION_PATIENT, ACTIVATE.name)
+        body = codec.tree(patient)
+        body |= body.pop("address", {})
+        body.pop("country", None)
+    return body if research_consent is None else {**body, "research_consent": research_consent}
+
+
+def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool:
+    has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
+    if kit.registered_to is None or not (has_event or kit.status == KitStatus.REGISTERED):
+        return False
+    registrant = codec.tree(kit.registered_to)
+    known = [
+        (str(subject[name]), str(registrant[name])) for name in _TELLING if subject.get(name) and registrant.get(name)
+    ]
+    return all(ours.strip().casefold() == theirs.strip().casefold() for ours, theirs in known)

@@ -1,30 +1,137 @@
-"""Orders: their metadata and their state."""
+"""Orders: placing them, finding out whether one was placed, their state, their list and their metadata."""
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from datetime import date
 from typing import Any
 
-from spotdx_async._pipeline import codec
-from spotdx_async._pipeline.messages import Reply, Request, Try
+from attrs import evolve
+
+from spotdx_async._pipeline import clock, codec
+from spotdx_async._pipeline.checks import ORDER, check, refuse
+from spotdx_async._pipeline.filters import list_request, page_of
+from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.operation import Operation, metadata_body
+from spotdx_async._pipeline.references import carries, with_reference
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, Progress, Update
-from spotdx_async.bulk.run import BulkRun, Job
-from spotdx_async.models import Order
+from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, Progress
+from spotdx_async.bulk.run import BulkRun
+from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
+from spotdx_async.metadata_run import metadata_run
+from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
+from spotdx_async.pagination import PAGE_SIZE, Pages
+from spotdx_async.reconciliation import Reconciliation, clue_of, days_since, reconcile, search
 
 __all__ = ["OPERATIONS", "Orders"]
 
+CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False)
 UPDATE_METADATA = Operation("POST", "/api/v2/orders/{order_id}/", is_replay_safe=True)
 GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True)
-OPERATIONS = (UPDATE_METADATA, GET)
+LIST = Operation(
+    "GET",
+    "/api/v2/orders/",
+    is_replay_safe=True,
+    query=(
+        "results",
+        "offset",
+        "email",
+        "first_name",
+        "last_name",
+        "phone",
+        "status",
+        "created_before",
+        "created_after",
+        "updated_before",
+        "updated_after",
+    ),
+)
+OPERATIONS = (CREATE, UPDATE_METADATA, GET, LIST)
 """Source: the order endpoints of the vendor's API reference, version 2."""
 
 
 class Orders:
     """What can be asked about orders. Reached as ``spot.orders``."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, client_ref_key: str | None) -> None:
         self._runner = runner
+        self._client_ref_key = client_ref_key
+
+    async def create(self, order: NewOrder, *, client_ref: str | None = None) -> Order:
+        """Place an order, which ships a parcel, and get it: pending, without kits yet.
+
+        It is placed at most once: nothing is repeated that may have been executed. So that it can be found again, its
+        metadata gets a reference under the client's ``client_ref_key``; a caller who may be cancelled, or die, gives
+        one of its own and keeps it.
+
+        Args:
+            order: checked as a whole before anything is sent.
+            client_ref: the reference; None: the one in the metadata, else a new UUID4.
+
+        Raises:
+            InvalidInputError: the order or the reference is wrong; ``faults`` lists everything; nothing was sent.
+            BadRequestError: the server found the order wrong; ``details`` says what. It was not placed.
+            DecodeError: with ``outcome == "done"`` the order is placed, its answer has another shape.
+            OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before placing it again.
+            SpotError: any other, as its tree says.
+        """
+        return await self._runner.call(_creation(order, self._client_ref_key, client_ref), _decode_order)
+
+    async def reconcile(
+        self,
+        error: OutcomeUnknownError | DecodeError | None = None,
+        *,
+        client_ref: str | None = None,
+        since: date | None = None,
+        patience_s: float | None = None,
+    ) -> Reconciliation[Order]:
+        """Find out whether an order was placed, by its reference among the orders placed since.
+
+        The list does not show metadata, so each order placed since the day before is got, those first that were placed
+        at about that time. Replacing an order's metadata takes its reference away.
+
+        Args:
+            error: of ``create``; or, for a call that was cancelled,
+            client_ref: the reference that ``create`` was given. Not found is then only as sure as the time since that
+                call: the server may carry out a request for a minute.
+            since: with ``client_ref``, the day of the call; None: all orders.
+            patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
+                as it takes, which is a minute from its sending or, where that is longer, ``timeout_s``. Where patience
+                ends sooner, what is not found is ``"unknown"``.
+
+        Returns:
+            ``"unknown"`` too where the order carried no reference.
+
+        Raises:
+            InvalidInputError: the error is of another call, or there is neither or both; nothing was sent.
+            SpotError: looking failed, and would fail again.
+        """
+        if (error is None) == (client_ref is None):
+            refuse((("error or client_ref", "must be given, and never both"),), CREATE.name)
+        clue = Clue(client_ref, self._client_ref_key) if error is None else clue_of(error, CREATE.name)
+        if clue.client_ref is None or clue.client_ref_key is None:
+            return Reconciliation(state="unknown")
+        pages = self.list(created_after=since or days_since(clue.began_at))
+
+        async def rows() -> AsyncIterator[OrderSummary]:
+            count = 0
+            async for summary in pages:
+                count += 1
+                yield summary
+            if count > PAGE_SIZE:  # an order that changed meanwhile has moved to the front, past what was read
+                for summary in await pages.first(PAGE_SIZE):
+                    yield summary
+
+        look = search(
+            rows,
+            lambda summary: summary.order_id,
+            self.get,
+            lambda order: carries(order.metadata, clue.client_ref_key, clue.client_ref),
+            clue,
+        )
+        runner = self._runner
+        return await reconcile(
+            look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
+        )
 
     async def update_metadata(self, order_id: str, metadata: Mapping[str, Any]) -> Order:
         """Replace an order's metadata, and get the order.
@@ -42,7 +149,8 @@ class Orders:
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as its tree says.
         """
-        return await self._runner.call(_update(order_id, metadata), _decode_order)
+        request = UPDATE_METADATA.request(order_id, json=metadata_body(metadata, UPDATE_METADATA.name))
+        return await self._runner.call(request, _decode_order)
 
     def update_metadata_many(
         self,
@@ -78,24 +186,12 @@ class Orders:
             BulkStopped: from the loop, after a trouble that every further row would meet.
             Exception: whatever the input or ``progress`` raises, after the outcomes of all rows read.
         """
-        runner = self._runner.without_bounds()
-        read = _decode_order if decode else _check_json
-
-        async def send(update: Update, is_repeat: bool, may_go: Callable[[], bool]) -> Try:
-            request = _update(update.key, update.metadata)
-            return await runner.attempt(request, read, is_repeat=is_repeat, may_go=may_go)
-
-        job = Job(
-            kind=OrderMetadataUpdate,
-            send=send,
-            operation=UPDATE_METADATA.name,
-            server=runner.road.transport.base_url,
-            policy=runner.options.retry,
-            timeout_s=runner.options.timeout_s,
-        )
-        return BulkRun(
+        return metadata_run(
             updates,
-            job,
+            kind=OrderMetadataUpdate,
+            operation=UPDATE_METADATA,
+            decode=_decode_order if decode else _check_json,
+            runner=self._runner,
             concurrency=concurrency,
             ordered=ordered,
             coalesce=coalesce,
@@ -115,9 +211,68 @@ class Orders:
         """
         return await self._runner.call(GET.request(order_id), _decode_order)
 
+    def list(
+        self,
+        *,
+        email: str | None = None,
+        first_name: str | None = None,
+        last_name: str | None = None,
+        phone: str | None = None,
+        status: OrderStatus | str | None = None,
+        created_before: date | str | None = None,
+        created_after: date | str | None = None,
+        updated_before: date | str | None = None,
+        updated_after: date | str | None = None,
+    ) -> Pages[OrderSummary]:
+        """List orders, the recently updated first; fetched page by page as it is read, may be empty.
 
-def _update(order_id: str, metadata: Mapping[str, Any]) -> Request:
-    return UPDATE_METADATA.request(order_id, json=metadata_body(metadata, UPDATE_METADATA.name))
+        An order that changes while the list is read moves to its front, and is missed if it was not read before: to
+        follow changes, list again with ``updated_after``.
+
+        Args:
+            email: of the recipient, as the other three are.
+            first_name: see ``email``.
+            last_name: see ``email``.
+            phone: see ``email``.
+            status: one of OrderStatus, or another word that the server knows.
+            created_before: a date, or text as ``YYYY-MM-DD``; inclusive, as the other three are.
+            created_after: see ``created_before``.
+            updated_before: see ``created_before``.
+            updated_after: see ``created_before``.
+
+        Raises:
+            InvalidInputError: at once, where a filter is wrong; nothing was sent.
+        """
+        request = list_request(
+            LIST,
+            {
+                "email": email,
+                "first_name": first_name,
+                "last_name": last_name,
+                "phone": phone,
+                "status": status,
+                "created_before": created_before,
+                "created_after": created_after,
+                "updated_before": updated_before,
+                "updated_after": updated_after,
+            },
+        )
+        return Pages(
+            lambda offset, size: self._runner.call(page_of(request, offset, size), _decode_summaries),
+            identify=lambda order: order.order_id,
+        )
+
+
+def _creation(order: NewOrder, key: str | None, reference: str | None) -> Request:
+    # Apart from the frames that an error comes through: patient data does not stay in a traceback.
+    check(order, ORDER, CREATE.name)
+    metadata, reference = with_reference(order.metadata, key=key, reference=reference, operation=CREATE.name)
+    request = CREATE.request(json=codec.tree(evolve(order, metadata=metadata)))
+    return evolve(request, clue=Clue(reference, key, clock.wall()))
+
+
+def _decode_summaries(reply: Reply) -> tuple[OrderSummary, ...]:
+    return codec.decode(reply.body, tuple[OrderSummary, ...])
 
 
 def _decode_order(reply: Reply) -> Order:

@@ -1,8 +1,10 @@
 """The error tree: its shape, its texts, and what survives pickling."""
 
 import copy
+import dataclasses
 import pickle
 import traceback
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
     BulkStopped,
+    Clue,
     ConfigError,
     DecodeError,
     InvalidInputError,
@@ -35,6 +38,14 @@ STATUS_ABOUT: dict[str, Any] = {
     "details": ("canary_details: Jane Doe", "another"),
     "retry_after_s": 7.5,
 }
+FAULTS = (("recipient.address.state", "must be a state's two letters"), ("", "is required"))
+CLUE = Clue(
+    client_ref="canary_ref",
+    client_ref_key="canary_key",
+    began_at=datetime(2024, 2, 9, 12, tzinfo=UTC),
+    may_land_until=datetime(2024, 2, 9, 12, 1, tzinfo=UTC),
+    subject={"barcode": "canary_subject"},
+)
 KINDS_OF_STATUS = [
     StatusError,
     BadRequestError,
@@ -47,12 +58,15 @@ KINDS_OF_STATUS = [
 EXAMPLES: list[tuple[type[SpotError], dict[str, Any]]] = [
     (SpotError, ABOUT),
     (ConfigError, ABOUT),
-    (InvalidInputError, ABOUT),
-    (JournalError, {**ABOUT, "reason": "another run"}),
+    (InvalidInputError, {**ABOUT, "faults": FAULTS}),
+    (JournalError, {**ABOUT, "reason": "another run", "faults": FAULTS}),
     (NotSentError, {**ABOUT, "reason": "dns"}),
-    (OutcomeUnknownError, {**ABOUT, "reason": "redirect", "status": 302}),
+    (OutcomeUnknownError, {**ABOUT, "reason": "redirect", "status": 302, "clue": CLUE}),
     *[(kind, STATUS_ABOUT) for kind in KINDS_OF_STATUS],
-    (DecodeError, {**ABOUT, "path": "sample.reports[0]", "outcome": "done", "raw": {"canary_raw": "Jane Doe"}}),
+    (
+        DecodeError,
+        {**ABOUT, "path": "sample.reports[0]", "outcome": "done", "raw": {"canary_raw": "Jane Doe"}, "clue": CLUE},
+    ),
     (BulkStopped, {**ABOUT, "next_index": 12, "unsent": 3}),
 ]
 WRONG_INPUT = [ConfigError, InvalidInputError, JournalError]
@@ -67,7 +81,7 @@ def visible_texts(error: SpotError) -> str:
 
 
 def test_the_examples_here_are_all_there_is() -> None:
-    assert sorted(NAMES) == sorted(module.__all__)
+    assert sorted([*NAMES, "Clue"]) == sorted(module.__all__)
 
 
 def test_the_tree_is_the_promised_one() -> None:
@@ -109,15 +123,17 @@ def test_an_error_without_a_message_is_readable(kind: type[SpotError], about: di
 
 @each_kind
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickling_keeps_all_but_the_raw_answer(kind: type[SpotError], about: dict[str, Any], protocol: int) -> None:
+def test_pickling_keeps_all_but_the_raw_answer_and_what_the_clue_is_about(
+    kind: type[SpotError], about: dict[str, Any], protocol: int
+) -> None:
     error = kind("what failed", **about)
+    left_out = {"raw": None, "clue": dataclasses.replace(CLUE, subject={})}
 
     again = pickle.loads(pickle.dumps(error, protocol))
 
     assert type(again) is kind
     assert (str(again), repr(again), again.args) == (str(error), repr(error), error.args)
-    expected = {**vars(error), "raw": None} if kind is DecodeError else vars(error)
-    assert vars(again) == expected
+    assert vars(again) == {name: left_out.get(name, value) for name, value in vars(error).items()}
 
 
 def test_the_raw_answer_is_not_in_the_pickle() -> None:
@@ -125,6 +141,31 @@ def test_the_raw_answer_is_not_in_the_pickle() -> None:
 
     assert b"canary_raw" not in pickle.dumps(error)
     assert error.raw == {"name": "canary_raw"}
+
+
+@pytest.mark.parametrize("kind", [OutcomeUnknownError, DecodeError])
+def test_what_the_clue_is_about_is_not_in_the_pickle(kind: Any) -> None:
+    error = kind("what failed", clue=CLUE)
+
+    written = pickle.dumps(error)
+
+    assert b"canary_subject" not in written
+    assert pickle.loads(written).clue.client_ref == "canary_ref"
+    assert error.clue.subject == {"barcode": "canary_subject"}
+
+
+@pytest.mark.parametrize("kind", [OutcomeUnknownError, DecodeError])
+def test_only_a_create_leaves_a_clue(kind: Any) -> None:
+    assert kind("what failed").clue is None
+
+
+@pytest.mark.parametrize("kind", [InvalidInputError, JournalError])
+def test_an_error_that_one_message_says_lists_no_faults(kind: type[InvalidInputError]) -> None:
+    assert kind("what failed").faults == ()
+
+
+def test_the_faults_are_given_as_they_were_found() -> None:
+    assert InvalidInputError("what failed", faults=FAULTS).faults == FAULTS
 
 
 def test_the_error_that_stopped_a_bulk_run_is_pickled_with_it() -> None:

@@ -1,5 +1,7 @@
 """Offset pages: laziness, duplicates, and servers that page badly. No HTTP: a list stands for the server."""
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from typing import Any
 
@@ -21,15 +23,27 @@ class Shelf:
         self.rows = list(rows)
         self.asked: list[int] = []
         self.before_page: dict[int, Callable[[list[Any]], object]] = {}
+        self._changed = asyncio.Event()
 
     async def fetch(self, offset: int, size: int) -> Sequence[Any]:
-        if change := self.before_page.pop(len(self.asked), None):
-            change(self.rows)
+        number = len(self.asked)
         self.asked.append(offset)
+        self._changed.set()
+        if change := self.before_page.pop(number, None):
+            change(self.rows)
         return tuple(self.rows[offset : offset + size])
+
+    async def was_asked(self, times: int) -> None:
+        while len(self.asked) < times:
+            self._changed.clear()
+            await self._changed.wait()
 
     def pages(self, identify: Identify = lambda row: row) -> Pages[Any]:
         return Pages(self.fetch, identify)
+
+
+def fail(_rows: list[Any]) -> None:
+    raise NotSentError("no connection")
 
 
 async def collect(items: AsyncIterator[Any] | Pages[Any]) -> list[Any]:
@@ -70,16 +84,89 @@ async def test_nothing_is_asked_before_the_first_item_is_read() -> None:
     assert shelf.asked == [0]
 
 
-async def test_the_next_page_is_asked_for_when_this_one_is_read() -> None:
-    shelf = Shelf(*range(300))
+async def test_one_page_is_read_ahead_and_no_more() -> None:
+    shelf = Shelf(*range(400))
     iterator = aiter(shelf.pages())
 
-    for _ in range(PAGE_SIZE):
+    await anext(iterator)
+    await asyncio.wait_for(shelf.was_asked(2), 1)
+    for _ in range(PAGE_SIZE - 1):
         await anext(iterator)
 
-    assert shelf.asked == [0]
-    assert await anext(iterator) == 100
     assert shelf.asked == [0, 100]
+    assert await anext(iterator) == 100
+    await asyncio.wait_for(shelf.was_asked(3), 1)
+    assert shelf.asked == [0, 100, 200]
+
+
+async def test_a_page_is_read_ahead_while_the_one_before_is_worked_on() -> None:
+    shelf = Shelf(*range(250))
+
+    async for _ in shelf.pages().by_page():
+        await asyncio.wait_for(shelf.was_asked(2), 1)
+        break
+
+    assert shelf.asked == [0, 100]
+
+
+async def test_a_page_that_fails_ahead_is_told_after_the_items_before_it() -> None:
+    shelf = Shelf(*range(250))
+    shelf.before_page[1] = fail
+    seen: list[Any] = []
+
+    with pytest.raises(NotSentError):
+        async for row in shelf.pages():
+            await asyncio.wait_for(shelf.was_asked(2), 1)
+            seen.append(row)
+
+    assert seen == list(range(100))
+
+
+@pytest.mark.parametrize("leave", ["break", "raise", "cancel"])
+async def test_leaving_the_loop_ends_the_page_that_is_read_ahead(leave: str) -> None:
+    is_under_way, is_ended = asyncio.Event(), asyncio.Event()
+
+    async def fetch(offset: int, size: int) -> Sequence[int]:
+        if offset:
+            try:
+                is_under_way.set()
+                await asyncio.Event().wait()
+            finally:
+                is_ended.set()
+        return range(offset, offset + size)
+
+    async def read() -> None:
+        async for _ in Pages(fetch, lambda row: row):
+            await is_under_way.wait()
+            if leave == "break":
+                break
+            if leave == "raise":
+                raise KeyError
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(read())
+    await is_under_way.wait()
+    if leave == "cancel":
+        task.cancel()
+    await asyncio.wait([task])
+
+    await asyncio.wait_for(is_ended.wait(), 1)
+    assert task.cancelled() if leave == "cancel" else (task.exception() is None) == (leave == "break")
+
+
+async def test_a_page_that_failed_ahead_unread_is_no_exception_that_nobody_retrieved() -> None:
+    shelf = Shelf(*range(250))
+    shelf.before_page[1] = fail
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    async for _ in shelf.pages():
+        await asyncio.wait_for(shelf.was_asked(2), 1)
+        break
+    gc.collect()
+    await asyncio.wait_for(shelf.was_asked(2), 1)
+
+    assert told == []
 
 
 async def test_rows_added_in_front_meanwhile_do_not_come_twice() -> None:
@@ -144,9 +231,6 @@ async def test_two_iterations_know_nothing_of_each_other() -> None:
 
 async def test_after_a_page_that_failed_the_list_can_be_read_again() -> None:
     shelf = Shelf(*range(150))
-
-    def fail(_rows: list[Any]) -> None:
-        raise NotSentError("no connection")
 
     shelf.before_page[1] = fail
     pages = shelf.pages()

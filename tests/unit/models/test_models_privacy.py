@@ -8,23 +8,39 @@ from typing import Any, TypeVar, get_args
 import attrs
 import pytest
 
+from spotdx_async import models
 from spotdx_async.models import (
+    Activation,
+    ActivationResult,
     Address,
+    Carrier,
     GenotypeResult,
     Kit,
     KitEvent,
     KitSummary,
     Model,
+    NewOrder,
+    NewPatient,
+    NewRequisition,
     Order,
+    OrderSummary,
+    Patient,
     QuantityResult,
     ReactivityResult,
     Recipient,
     Registrant,
+    RegistrationToken,
     Report,
+    Requisition,
+    RequisitionAttributes,
+    RequisitionEvent,
+    RequisitionStatus,
+    RequisitionSummary,
     Result,
     Sample,
     SampleEvent,
     Shipment,
+    Tracking,
     UnknownResult,
     phi_fields,
 )
@@ -34,28 +50,51 @@ M = TypeVar("M", bound=Model)
 CANARY = "canary-7f3a"
 BIRTH = date(1931, 3, 7)
 MODELS: list[type[Model]] = [
+    Activation,
+    ActivationResult,
     Address,
     GenotypeResult,
     Kit,
     KitEvent,
     KitSummary,
+    NewOrder,
+    NewPatient,
+    NewRequisition,
     Order,
+    OrderSummary,
+    Patient,
     QuantityResult,
     ReactivityResult,
     Recipient,
     Registrant,
+    RegistrationToken,
     Report,
+    Requisition,
+    RequisitionAttributes,
+    RequisitionEvent,
+    RequisitionSummary,
     Sample,
     SampleEvent,
     Shipment,
+    Tracking,
     UnknownResult,
 ]
+PERSON = "first_name last_name email phone sex date_of_birth address"
 HIDDEN = {
     Address: "street1 street2 city state country zip",
+    NewOrder: "metadata",
+    NewPatient: PERSON,
+    NewRequisition: "panels state_collected metadata",
     Order: "metadata",
+    Patient: f"patient_id {PERSON}",
     Recipient: "first_name last_name email phone address",
     Registrant: "patient_id first_name last_name date_of_birth sex email phone",
+    RegistrationToken: "token",
+    Requisition: "panels state_collected metadata",
+    RequisitionAttributes: "crl_slip_id crl_tier3_account_number",
+    RequisitionSummary: "panels",
     Shipment: "tracking_number",
+    Tracking: "tracking_number",
     Sample: "panels",
     Report: "pdf txt",
     QuantityResult: "name result unit_of_measure range_minimum range_maximum comments",
@@ -118,11 +157,80 @@ def test_an_order_does_not_show_what_its_parts_hide() -> None:
     assert all(CANARY not in text and "1931" not in text for text in texts(order))
 
 
+def test_an_order_that_is_to_be_placed_does_not_show_what_its_parts_hide() -> None:
+    recipient = attrs.evolve(planted(Recipient), address=planted(Address))
+    order = attrs.evolve(planted(NewOrder), metadata={CANARY: CANARY}, recipient=recipient)
+
+    assert all(CANARY not in text for text in texts(order))
+
+
+def test_a_requisition_does_not_show_what_its_parts_hide() -> None:
+    requisition = attrs.evolve(
+        planted(Requisition),
+        patient=attrs.evolve(planted(Patient), address=planted(Address)),
+        tracking=planted(Tracking),
+        attributes=planted(RequisitionAttributes),
+    )
+
+    assert all(CANARY not in text and "1931" not in text for text in texts(requisition))
+
+
+def test_a_requisition_that_is_to_be_made_does_not_show_what_its_parts_hide() -> None:
+    requisition = attrs.evolve(
+        planted(NewRequisition),
+        patient=attrs.evolve(planted(NewPatient), address=planted(Address)),
+        tracking=planted(Tracking),
+        attributes=planted(RequisitionAttributes),
+    )
+
+    assert all(CANARY not in text and "1931" not in text for text in texts(requisition))
+
+
 def test_an_order_shows_what_is_no_patient_data() -> None:
     order = Order(order_id="O1", status="held", recipient=Recipient(first_name="Alice"), kit_types=("k",), metadata={})
 
     assert repr(order) == ("Order(order_id='O1', status='held', recipient=Recipient(<hidden>), kit_types=('k',))")
     assert repr(attrs.evolve(order, recipient=None, metadata={"a": 1})).endswith("kit_types=('k',), <hidden>)")
+
+
+def test_a_requisition_shows_what_is_no_patient_data() -> None:
+    requisition = Requisition(
+        requisition_id="r1",
+        barcode="b1",
+        account_number="a1",
+        lab="CRL",
+        panels=("PANEL-123",),
+        state_collected="OH",
+        patient=Patient(first_name="Alice"),
+        tracking=Tracking(tracking_number="94001", carrier=Carrier.UPS),
+        status=RequisitionStatus.DENIED,
+        attributes=RequisitionAttributes(crl_slip_id="1"),
+    )
+
+    assert repr(requisition) == (
+        "Requisition(requisition_id='r1', barcode='b1', account_number='a1', lab='CRL', patient=Patient(<hidden>), "
+        "tracking=Tracking(carrier=<Carrier.UPS: 'ups'>, <hidden>), status=<RequisitionStatus.DENIED: 'denied'>, "
+        "attributes=RequisitionAttributes(<hidden>), <hidden>)"
+    )
+
+
+def test_a_registration_token_shows_that_there_is_one_and_not_which() -> None:
+    token = RegistrationToken(token="secret-7f3a")
+
+    assert repr(token) == "RegistrationToken(<hidden>)"
+    assert token.token == "secret-7f3a"
+
+
+def test_the_answer_to_an_activation_is_shown() -> None:
+    assert repr(Activation(data=ActivationResult(result="success"))) == (
+        "Activation(data=ActivationResult(result='success'))"
+    )
+
+
+def test_the_models_that_are_checked_here_are_all() -> None:
+    kinds = {kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, Model)}
+
+    assert kinds - {Model} == set(MODELS)
 
 
 @pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
@@ -176,4 +284,6 @@ def test_control_characters_of_an_unknown_value_are_escaped() -> None:
 def test_the_kinds_of_result_that_are_checked_here_are_all() -> None:
     annotation = attrs.fields(Report).results.type
 
-    assert set(get_args(get_args(annotation)[0])) == {kind for kind in MODELS if "Result" in kind.__name__}
+    assert set(get_args(get_args(annotation)[0])) == {
+        kind for kind in MODELS if "result_type" in attrs.fields_dict(kind)
+    }

@@ -1,10 +1,12 @@
 """What users rely on in every model: fields as in the contract, defaults, frozen, copied, pickled, compared, hashed."""
 
+import ast
 import copy
 import inspect
 import pickle
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -12,6 +14,8 @@ import pytest
 
 from spotdx_async import models
 from spotdx_async.models import (
+    Activation,
+    ActivationResult,
     Address,
     Carrier,
     Country,
@@ -21,21 +25,34 @@ from spotdx_async.models import (
     KitStatus,
     KitSummary,
     Model,
+    NewOrder,
+    NewPatient,
+    NewRequisition,
     Order,
     OrderStatus,
+    OrderSummary,
+    Patient,
     QuantityResult,
     ReactivityResult,
     Recipient,
     Registrant,
+    RegistrationToken,
     Report,
+    Requisition,
+    RequisitionAttributes,
+    RequisitionEvent,
+    RequisitionStatus,
+    RequisitionSummary,
     Sample,
     SampleEvent,
     SampleStatus,
     SampleType,
     Sex,
     Shipment,
+    Tracking,
     UnknownResult,
 )
+from spotdx_async.models.model import as_tuple
 
 NOON = datetime(2023, 1, 1, 12, tzinfo=UTC)
 RESULT_FIELDS = (
@@ -57,6 +74,20 @@ FIELDS: dict[type[Model], str] = {
     Order: "order_id status recipient kit_types kits created updated metadata",
     Recipient: "first_name last_name email phone address",
     Address: "street1 street2 city state country zip",
+    NewOrder: "kit_types recipient metadata",
+    OrderSummary: "order_id status recipient created updated",
+    NewPatient: "first_name last_name email phone sex date_of_birth address",
+    Patient: "patient_id first_name last_name email phone sex date_of_birth address",
+    NewRequisition: "barcode panels account_number lab state_collected patient tracking attributes metadata",
+    Requisition: "requisition_id barcode account_number lab panels state_collected patient tracking status events "
+    "reports attributes metadata created updated",
+    RequisitionSummary: "requisition_id barcode account_number lab panels patient status created updated",
+    RequisitionEvent: "event date",
+    RequisitionAttributes: "crl_slip_id crl_tier3_account_number",
+    Tracking: "tracking_number carrier",
+    RegistrationToken: "token",
+    Activation: "data",
+    ActivationResult: "result",
 }
 EVERY_MODEL = pytest.mark.parametrize("cls", FIELDS, ids=lambda cls: cls.__name__)
 
@@ -97,7 +128,31 @@ FULL_ORDER = Order(
     updated=NOON,
     metadata={"not": ["hashable"]},
 )
-FULL: list[Kit | Order] = [FULL_KIT, FULL_ORDER]
+FULL_REQUISITION = Requisition(
+    requisition_id="r1",
+    barcode="19742938328",
+    lab="CRL",
+    panels=("PANEL-123",),
+    patient=Patient(first_name="Alice", date_of_birth=date(1990, 1, 1), address=Address(city="Springfield")),
+    tracking=Tracking(carrier=Carrier.USPS),
+    status=RequisitionStatus.APPROVED,
+    events=(RequisitionEvent(event="on_hold", date=NOON),),
+    reports=(None, Report(results=(QuantityResult(result="<10"),))),
+    attributes=RequisitionAttributes(crl_slip_id="1"),
+    metadata={"not": ["hashable"]},
+)
+NEW_REQUISITION = NewRequisition(
+    barcode="19742938328",
+    panels=("PANEL-123",),
+    patient=NewPatient(first_name="Alice", sex=Sex.F, address=Address(city="Springfield")),
+    metadata={"not": ["hashable"]},
+)
+NEW_ORDER = NewOrder(
+    kit_types=("health_kit_1",),
+    recipient=Recipient(first_name="Alice", address=Address(city="Springfield")),
+    metadata={"not": ["hashable"]},
+)
+FULL: list[Model] = [FULL_KIT, FULL_ORDER, FULL_REQUISITION, NEW_REQUISITION, NEW_ORDER]
 EVERY_FULL = pytest.mark.parametrize("full", FULL, ids=lambda full: type(full).__name__)
 
 
@@ -141,12 +196,44 @@ def test_a_model_says_where_it_comes_from_and_what_is_assumed(cls: type[Model]) 
     assert "\nAssumed: " in text
 
 
+def test_every_field_of_every_model_has_a_line_beneath_it() -> None:
+    silent = []
+    for path in sorted(Path(models.__file__).parent.glob("*.py")):
+        for cls in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)):
+            silent += [f"{cls.name}.{name}" for name, line in fields_with_their_lines(cls) if not line]
+
+    assert silent == []
+
+
+def fields_with_their_lines(cls: ast.ClassDef) -> list[tuple[str, str]]:
+    """List the annotated names of a class with the text beneath each; "" where there is none."""
+    found = []
+    for node, after in zip(cls.body, [*cls.body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign):
+            beneath = after.value if isinstance(after, ast.Expr) else None
+            text = beneath.value if isinstance(beneath, ast.Constant) else ""
+            found.append((ast.unparse(node.target), str(text).strip()))
+    return found
+
+
+def test_the_models_that_are_checked_here_are_all() -> None:
+    kinds = {kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, Model)}
+
+    assert kinds - {Model} == set(FIELDS)
+
+
 @EVERY_FULL
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_model_survives_pickling(full: Kit | Order, protocol: int) -> None:
+def test_a_model_survives_pickling(full: Model, protocol: int) -> None:
     again = pickle.loads(pickle.dumps(full, protocol))
 
     assert again == full
+
+
+@pytest.mark.parametrize("full", [FULL_KIT, FULL_ORDER, FULL_REQUISITION], ids=lambda full: type(full).__name__)
+def test_a_member_is_a_member_after_pickling(full: Kit | Order | Requisition) -> None:
+    again = pickle.loads(pickle.dumps(full))
+
     assert type(again.status) is type(full.status)
 
 
@@ -167,7 +254,7 @@ def test_evolve_changes_one_field_of_a_new_model() -> None:
 
 
 @EVERY_FULL
-def test_models_that_are_equal_have_the_same_hash(full: Kit | Order) -> None:
+def test_models_that_are_equal_have_the_same_hash(full: Model) -> None:
     again = copy.deepcopy(full)
 
     assert hash(again) == hash(full)
@@ -187,10 +274,54 @@ def test_a_difference_in_any_field_is_a_difference(change: dict[str, Any]) -> No
     assert attrs.evolve(FULL_KIT, **change) != FULL_KIT
 
 
-def test_models_of_two_kinds_are_never_equal() -> None:
-    events: list[Model] = [KitEvent(status="delivered"), SampleEvent(status="delivered")]
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (KitEvent(status="delivered"), SampleEvent(status="delivered")),
+        (NewPatient(first_name="Alice"), Patient(first_name="Alice")),
+        (OrderSummary(order_id="O1"), Order(order_id="O1")),
+    ],
+)
+def test_models_of_two_kinds_are_never_equal(one: Model, other: Model) -> None:
+    assert one != other
 
-    assert events[0] != events[1]
+
+# Lists that a caller gives
+
+
+def test_a_list_becomes_a_tuple() -> None:
+    items = ["a", "b"]
+
+    assert as_tuple(items) == ("a", "b")
+    assert items == ["a", "b"]
+
+
+@pytest.mark.parametrize("value", [(), ("a",), "abc", b"abc", {"a"}, {"a": 1}, None, 5])
+def test_what_is_no_list_stays_as_it_is(value: Any) -> None:
+    assert as_tuple(value) is value
+
+
+def test_the_lists_of_what_is_to_be_created_become_tuples() -> None:
+    kit_types: Any = ["a", "a"]
+
+    assert NewOrder(kit_types=kit_types).kit_types == ("a", "a")
+    assert NewRequisition(panels=kit_types).panels == ("a", "a")
+    assert hash(NewOrder(kit_types=kit_types)) == hash(NewOrder(kit_types=("a", "a")))
+
+
+def test_a_text_in_place_of_a_list_is_not_taken_apart() -> None:
+    text: Any = "abc"
+
+    assert NewOrder(kit_types=text).kit_types is text
+
+
+def test_a_list_that_is_given_to_evolve_becomes_a_tuple() -> None:
+    kit_types: Any = ["b"]
+
+    assert attrs.evolve(NEW_ORDER, kit_types=kit_types).kit_types == ("b",)
+
+
+# Enumerations
 
 
 ENUMS = {
@@ -202,6 +333,8 @@ ENUMS = {
     Sex: "M F",
     OrderStatus: "pending in_progress completed canceled",
     Country: "US CA",
+    RequisitionStatus: "created approved denied delivered received extra_quality_checks resulted rejected "
+    "delivery_exception",
 }
 
 

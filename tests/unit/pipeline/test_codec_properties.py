@@ -3,7 +3,7 @@
 import copy
 import json
 import pickle
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from hypothesis import HealthCheck, given, settings
@@ -12,24 +12,39 @@ from hypothesis import strategies as st
 from spotdx_async import DecodeError, dumps, loads
 from spotdx_async._pipeline import codec
 from spotdx_async.models import (
+    Activation,
+    ActivationResult,
     Address,
     GenotypeResult,
     Kit,
     KitEvent,
     KitSummary,
+    Model,
+    NewOrder,
+    NewPatient,
+    NewRequisition,
     Order,
+    OrderSummary,
+    Patient,
     QuantityResult,
     ReactivityResult,
     Recipient,
     Registrant,
+    RegistrationToken,
     Report,
+    Requisition,
+    RequisitionAttributes,
+    RequisitionEvent,
+    RequisitionSummary,
     Result,
     Sample,
     SampleEvent,
     Shipment,
+    Tracking,
     UnknownResult,
 )
 
+M = TypeVar("M", bound=Model)
 Json = st.SearchStrategy[Any]
 
 WORD = st.text(max_size=12)
@@ -137,6 +152,14 @@ ADDRESS = shape(
     zip=WORD,
 )
 RECIPIENT = shape(first_name=WORD, last_name=WORD, email=WORD, phone=WORD, address=ADDRESS)
+METADATA = st.dictionaries(WORD, ANY, max_size=3)
+ORDER_SUMMARY = shape(
+    order_id=WORD,
+    status=known_or_not("in_progress", "completed"),
+    recipient=RECIPIENT,
+    created=TIME,
+    updated=TIME,
+)
 ORDER = shape(
     order_id=WORD,
     status=known_or_not("in_progress", "completed"),
@@ -145,12 +168,65 @@ ORDER = shape(
     kits=listed(KIT),
     created=TIME,
     updated=TIME,
-    metadata=st.dictionaries(WORD, ANY, max_size=3),
+    metadata=METADATA,
 )
+NEW_ORDER = shape(kit_types=listed(WORD), recipient=RECIPIENT, metadata=METADATA)
+# The address itself, or inside an object of its own, with others beside it or in its place.
+WRAPPED = st.builds(
+    lambda more, inner: {**more, "address": inner}, st.dictionaries(WORD, ANY, max_size=2), ADDRESS | st.none() | WORD
+)
+PERSON = {
+    "first_name": WORD,
+    "last_name": WORD,
+    "email": WORD,
+    "phone": WORD,
+    "sex": known_or_not("M", "F"),
+    "date_of_birth": DATE,
+}
+NEW_PATIENT = shape(**PERSON, address=ADDRESS)
+PATIENT = shape(**PERSON, patient_id=WORD, address=ADDRESS | WRAPPED)
+TRACKING = shape(tracking_number=WORD, carrier=known_or_not("ups", "usps"))
+ATTRIBUTES = shape(crl_slip_id=WORD, crl_tier3_account_number=WORD)
+REQUISITION_STATUS = known_or_not("created", "approved", "denied", "resulted")
+REQUISITION_EVENT = shape(event=REQUISITION_STATUS, date=TIME)
+SAMPLE_IN_A_LAB = {"barcode": WORD, "account_number": WORD, "lab": WORD, "panels": listed(WORD)}
+NEW_REQUISITION = shape(
+    **SAMPLE_IN_A_LAB,
+    state_collected=WORD,
+    patient=NEW_PATIENT,
+    tracking=TRACKING,
+    attributes=ATTRIBUTES,
+    metadata=METADATA,
+)
+REQUISITION_SUMMARY = shape(
+    **SAMPLE_IN_A_LAB,
+    requisition_id=WORD,
+    patient=PATIENT,
+    status=REQUISITION_STATUS,
+    created=TIME,
+    updated=TIME,
+)
+REQUISITION = shape(
+    **SAMPLE_IN_A_LAB,
+    requisition_id=WORD,
+    state_collected=WORD,
+    patient=PATIENT,
+    tracking=TRACKING,
+    status=REQUISITION_STATUS,
+    events=listed(REQUISITION_EVENT),
+    reports=listed(st.none() | REPORT),
+    attributes=ATTRIBUTES,
+    metadata=METADATA,
+    created=TIME,
+    updated=TIME,
+)
+ACTIVATION_RESULT = shape(result=WORD)
 ANSWER = st.one_of(
     st.tuples(st.just(Kit), KIT),
     st.tuples(st.just(KitSummary), SUMMARY),
     st.tuples(st.just(Order), ORDER),
+    st.tuples(st.just(OrderSummary), ORDER_SUMMARY),
+    st.tuples(st.just(NewOrder), NEW_ORDER),
     st.tuples(st.just(Recipient), RECIPIENT),
     st.tuples(st.just(Address), ADDRESS),
     st.tuples(st.just(KitEvent), EVENT),
@@ -163,7 +239,19 @@ ANSWER = st.one_of(
     st.tuples(st.just(ReactivityResult), REACTIVITY),
     st.tuples(st.just(GenotypeResult), GENOTYPE),
     st.tuples(st.just(UnknownResult), UNKNOWN),
+    st.tuples(st.just(NewPatient), NEW_PATIENT),
+    st.tuples(st.just(Patient), PATIENT),
+    st.tuples(st.just(NewRequisition), NEW_REQUISITION),
+    st.tuples(st.just(Requisition), REQUISITION),
+    st.tuples(st.just(RequisitionSummary), REQUISITION_SUMMARY),
+    st.tuples(st.just(RequisitionEvent), REQUISITION_EVENT),
+    st.tuples(st.just(RequisitionAttributes), ATTRIBUTES),
+    st.tuples(st.just(Tracking), TRACKING),
+    st.tuples(st.just(RegistrationToken), shape(token=WORD)),
+    st.tuples(st.just(Activation), shape(data=ACTIVATION_RESULT)),
+    st.tuples(st.just(ActivationResult), ACTIVATION_RESULT),
     st.tuples(st.just(tuple[KitSummary, ...]), listed(SUMMARY)),
+    st.tuples(st.just(tuple[RequisitionSummary, ...]), listed(REQUISITION_SUMMARY)),
     st.tuples(st.just(tuple[Result, ...]), listed(QUANTITY | UNKNOWN)),
 )
 MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -199,7 +287,7 @@ def test_both_readers_give_the_same_model(answer: tuple[Any, Any]) -> None:
 
 
 @MANY
-@given(st.tuples(st.just(Kit), KIT) | st.tuples(st.just(Order), ORDER))
+@given(st.tuples(st.just(Kit), KIT) | st.tuples(st.just(Order), ORDER) | st.tuples(st.just(Requisition), REQUISITION))
 def test_copies_lose_nothing(answer: tuple[Any, Any]) -> None:
     type_, tree = answer
     model = loads(json.dumps(tree), type_)
@@ -227,8 +315,36 @@ def test_changed_metadata_comes_out_changed_even_where_python_takes_it_for_equal
 
 
 @MANY
-@given(KIT, st.data())
-def test_any_value_at_any_place_is_read_or_a_decode_error(tree: Any, data: st.DataObject) -> None:
+@given(PATIENT)
+def test_a_patient_goes_out_as_it_came_in_whatever_form_the_address_is(tree: Any) -> None:
+    assert canonical(json.loads(dumps(loads(json.dumps(tree), Patient)))) == canonical(tree)
+
+
+@MANY
+@given(PATIENT, ADDRESS)
+def test_a_changed_address_comes_out_changed_in_whatever_form_the_old_one_came(tree: Any, address: Any) -> None:
+    patient = loads(json.dumps({**tree, "address": {"address": {"zip": "0"}}}), Patient)
+
+    changed = attrs.evolve(patient, address=loads(json.dumps({**address, "city": "Springfield"}), Address))
+
+    assert canonical(json.loads(dumps(changed))) == canonical({**tree, "address": {**address, "city": "Springfield"}})
+
+
+@MANY
+@given(ADDRESS, st.dictionaries(WORD, ANY, max_size=2))
+def test_an_address_is_the_same_in_both_forms(address: Any, beside: Any) -> None:
+    inner = {**address, "city": "Springfield"}
+
+    plain = loads(json.dumps({"address": inner}), Patient)
+    wrapped = loads(json.dumps({"address": {**beside, "address": inner}}), Patient)
+
+    assert wrapped == plain
+
+
+@MANY
+@given(st.tuples(st.just(Kit), KIT) | st.tuples(st.just(Requisition), REQUISITION), st.data())
+def test_any_value_at_any_place_is_read_or_a_decode_error(answer: tuple[Any, Any], data: st.DataObject) -> None:
+    type_, tree = answer
     holder = tree
     while isinstance(holder, (dict, list)) and holder:
         key = data.draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))
@@ -237,24 +353,24 @@ def test_any_value_at_any_place_is_read_or_a_decode_error(tree: Any, data: st.Da
             break
         holder = holder[key]
 
-    kit = read_or_fault(json.dumps(tree))
+    model = read_or_fault(json.dumps(tree), type_)
 
-    if isinstance(kit, DecodeError):
-        assert (kit.outcome, kit.__context__) == ("done", None)
+    if isinstance(model, DecodeError):
+        assert (model.outcome, model.__context__) == ("done", None)
     else:
-        assert canonical(json.loads(dumps(kit))) == canonical(tree)
+        assert canonical(json.loads(dumps(model))) == canonical(tree)
 
 
 @MANY
 @given(st.binary(max_size=40) | st.text(max_size=40) | ANY.map(json.dumps))
 def test_any_text_is_read_or_a_decode_error(text: bytes | str) -> None:
-    kit = read_or_fault(text)
+    kit = read_or_fault(text, Kit)
 
     assert isinstance(kit, Kit) or kit.outcome in {"done", "unknown"}
 
 
-def read_or_fault(text: bytes | str) -> Kit | DecodeError:
+def read_or_fault(text: bytes | str, type_: type[M]) -> M | DecodeError:
     try:
-        return loads(text, Kit)
+        return loads(text, type_)
     except DecodeError as error:
         return error

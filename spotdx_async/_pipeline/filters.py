@@ -1,0 +1,57 @@
+"""What a list is asked for: filters checked and typed before anything is sent, and a page of what they find. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import evolve
+
+from spotdx_async._pipeline.checks import Fault, day_of, refuse
+from spotdx_async._pipeline.messages import Request
+from spotdx_async._pipeline.operation import Operation, has_control, has_surrogate
+
+__all__ = ["list_request", "page_of"]
+
+_FLAGS = frozenset({"has_order"})
+_DATES = frozenset({"created_before", "created_after", "updated_before", "updated_after"})
+
+
+def list_request(operation: Operation, filters: Mapping[str, Any]) -> Request:
+    """Make the request that every page is made of; a filter that is None is left out.
+
+    Raises:
+        InvalidInputError: a filter is of another type or empty, or a range of dates ends before it begins; the error
+            lists every fault and shows no value, since filters name patients.
+    """
+    asked = {name: value for name, value in filters.items() if value is not None}
+    if faults := (*_faults(asked), *_faults_of_ranges(asked)):
+        refuse(faults, operation.name)
+    return operation.request(query={name: day_of(value) if name in _DATES else value for name, value in asked.items()})
+
+
+def page_of(request: Request, offset: int, size: int) -> Request:
+    """Ask for one page of what the request lists."""
+    page = f"results={size}&offset={offset}"
+    return evolve(request, query=f"{request.query}&{page}" if request.query else page)
+
+
+def _faults(asked: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, value in asked.items():
+        if name in _FLAGS:
+            if not isinstance(value, bool):
+                yield name, "must be True or False"
+        elif name in _DATES:
+            if day_of(value) is None:
+                yield name, "must be a date, or text as YYYY-MM-DD"
+        elif not isinstance(value, str):
+            yield name, f"must be text, not {type(value).__name__}"
+        elif not value.strip():
+            yield name, "must not be empty: leave it out instead"
+        elif has_control(value) or has_surrogate(value):
+            yield name, "must be valid Unicode without control characters"
+
+
+def _faults_of_ranges(asked: Mapping[str, Any]) -> Iterator[Fault]:
+    for what in ("created", "updated"):
+        first, last = day_of(asked.get(f"{what}_after")), day_of(asked.get(f"{what}_before"))
+        if first is not None and last is not None and first > last:
+            yield f"{what}_after", f"lies behind {what}_before, so that nothing can be found"

@@ -1,0 +1,53 @@
+"""A bulk run that sets metadata, whatever the noun: the road's single tries in the hands of the engine."""
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, TypeVar
+
+from spotdx_async._pipeline.messages import Reply, Try
+from spotdx_async._pipeline.operation import Operation, metadata_body
+from spotdx_async._pipeline.runner import Runner
+from spotdx_async.bulk.records import Update
+from spotdx_async.bulk.run import BulkRun, Job
+
+__all__ = ["metadata_run"]
+
+T = TypeVar("T")
+
+
+def metadata_run(
+    updates: Iterable[Any] | AsyncIterable[Any],
+    *,
+    kind: type[Update],
+    operation: Operation,
+    decode: Callable[[Reply], T | None],
+    runner: Runner,
+    **options: Any,
+) -> BulkRun[T]:
+    """Make the run; nothing is sent before it is iterated.
+
+    Args:
+        updates: the rows.
+        kind: what a row is.
+        operation: sets the metadata of one.
+        decode: from an answer to the outcome's value.
+        runner: its repeats and its bounds on the whole call do not hold here: the run has its own.
+        options: those of ``BulkRun``.
+
+    Raises:
+        InvalidInputError: ``updates`` or an option is unusable.
+    """
+    unbounded = runner.without_bounds()
+
+    async def send(update: Update, is_repeat: bool, may_go: Callable[[], bool]) -> Try:
+        request = operation.request(update.key, json=metadata_body(update.metadata, operation.name))
+        return await unbounded.attempt(request, decode, is_repeat=is_repeat, may_go=may_go)
+
+    job = Job(
+        kind=kind,
+        send=send,
+        operation=operation.name,
+        server=unbounded.road.transport.base_url,
+        policy=unbounded.options.retry,
+        timeout_s=unbounded.options.timeout_s,
+    )
+    return BulkRun(updates, job, **options)

@@ -1,0 +1,47 @@
+"""Patients: making them known to the vendor."""
+
+from attrs import evolve
+
+from spotdx_async._pipeline import clock, codec
+from spotdx_async._pipeline.checks import PATIENT, check
+from spotdx_async._pipeline.messages import Reply
+from spotdx_async._pipeline.operation import Operation
+from spotdx_async._pipeline.runner import Runner
+from spotdx_async.errors import Clue
+from spotdx_async.models import NewPatient, Patient
+
+__all__ = ["OPERATIONS", "Patients"]
+
+CREATE = Operation("POST", "/api/v2/patients/", is_replay_safe=False)
+OPERATIONS = (CREATE,)
+"""Source: the patient endpoint of the vendor's API reference, version 2. The list in its OpenAPI document is a slip."""
+
+
+class Patients:
+    """What can be asked about patients. Reached as ``spot.patients``."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def create(self, patient: NewPatient) -> Patient:
+        """Make a patient known to the vendor, and get what it now knows, with the ``patient_id`` where it comes.
+
+        It is done at most once: nothing is repeated that may have been executed.
+
+        Args:
+            patient: checked as a whole before anything is sent; without an address.
+
+        Raises:
+            InvalidInputError: the patient is wrong; ``faults`` lists everything; nothing was sent.
+            BadRequestError: the server found the patient wrong; ``details`` says what.
+            OutcomeUnknownError: sent, and no usable answer. The API has no list of patients, so only the vendor can
+                tell whether there is one now; creating the patient again may make a second one.
+            SpotError: any other, as its tree says.
+        """
+        check(patient, PATIENT, CREATE.name)
+        request = CREATE.request(json=codec.tree(patient))
+        return await self._runner.call(evolve(request, clue=Clue(began_at=clock.wall())), _decode_patient)
+
+
+def _decode_patient(reply: Reply) -> Patient:
+    return codec.decode(reply.body, Patient)

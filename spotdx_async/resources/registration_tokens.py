@@ -1,0 +1,43 @@
+"""Registration tokens: secrets with which patients register kits themselves."""
+
+from spotdx_async._pipeline import codec
+from spotdx_async._pipeline.messages import Reply
+from spotdx_async._pipeline.operation import Operation, check_id
+from spotdx_async._pipeline.runner import Runner
+from spotdx_async.models import RegistrationToken
+
+__all__ = ["OPERATIONS", "RegistrationTokens"]
+
+CREATE = Operation("POST", "/api/v2/tokens/patient_registration/", is_replay_safe=True)
+OPERATIONS = (CREATE,)
+"""Source: the token endpoint of the vendor's API reference, version 2."""
+
+
+class RegistrationTokens:
+    """What can be asked about registration tokens. Reached as ``spot.registration_tokens``."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def create(self, patient_id: str, kit_type: str | None = None) -> RegistrationToken:
+        """Make a token with which a patient registers a kit on the vendor's page: it works once, for 10 minutes.
+
+        Repeating is safe and the SDK does so; each repeat makes a new secret, and the ones before run out unused.
+
+        Args:
+            patient_id: of a patient whom the vendor knows.
+            kit_type: what a multi-purpose kit shall become; None leaves it out.
+
+        Raises:
+            InvalidInputError: an argument is wrong; nothing was sent.
+            NotFoundError: the server does not know the patient.
+            SpotError: any other, as its tree says.
+        """
+        body = {"patient_id": check_id("patient_id", patient_id, CREATE.name)}
+        if kit_type is not None:
+            body["kit_type"] = check_id("kit_type", kit_type, CREATE.name)
+        return await self._runner.call(CREATE.request(json=body), _decode_token)
+
+
+def _decode_token(reply: Reply) -> RegistrationToken:
+    return codec.decode(reply.body, RegistrationToken)

@@ -1,0 +1,383 @@
+"""Properties of the SDK over answers drawn from the vendor's OpenAPI document, where that is at hand.
+
+Each operation's answers go through the resource's own method, behind which a stub stands in for the network alone.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spotdx_async import dumps, loads
+from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.verdict import judge_reply
+from spotdx_async.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    StatusError,
+)
+from spotdx_async.models import Address, NewOrder, NewPatient, NewRequisition, QuantityResult, Recipient
+from spotdx_async.resources.kits import Kits
+from spotdx_async.resources.orders import Orders
+from spotdx_async.resources.patients import Patients
+from spotdx_async.resources.registration_tokens import RegistrationTokens
+from spotdx_async.resources.requisitions import Requisitions
+
+PLACE = Path(__file__).parents[2].parent / "shared" / "spot-api" / "openapi.json"
+if not PLACE.is_file():
+    pytest.skip("the vendor's OpenAPI document is not at hand: nothing to draw answers from", allow_module_level=True)
+
+DOCUMENT: dict[str, Any] = json.loads(PLACE.read_text(encoding="utf-8"))
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+LEFT_OUT = "api_v2_list_patients"  # a slip there: a path parameter that its path lacks, a requisition as its answer
+OPERATIONS: dict[str, dict[str, Any]] = {
+    documented["operationId"]: documented
+    for methods in DOCUMENT["paths"].values()
+    for documented in methods.values()
+    if documented["operationId"] != LEFT_OUT
+}
+
+T = TypeVar("T")
+Json = st.SearchStrategy[Any]
+Schema = dict[str, Any]
+MANY = settings(
+    max_examples=200 if os.environ.get("SPOTDX_CHAOS") == "full" else 25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+# --- The network's stand-in, and a call of every operation ------------------------------------------------------------
+
+
+class StubRunner(Runner):
+    """Gives one answer to every request, as the road does with a 2xx."""
+
+    def __init__(self, status: int, answer: Any) -> None:
+        self._reply = Reply(status, {}, json.dumps(answer).encode())
+
+    async def call(self, request: Request, decode: Callable[[Reply], T]) -> T:  # noqa: ARG002 - the road's signature
+        return decode(self._reply)
+
+
+A_KIT, A_UUID = "SPOT123456", "7563e8e2-7fbd-480c-9b8b-2070eda884bf"
+AN_ADDRESS = Address(street1="123 Main St", city="San Francisco", state="CA", country="US", zip="94105")
+A_PATIENT = NewPatient(
+    first_name="Alice", last_name="Smith", email="alice@example.com", sex="F", date_of_birth=date(1990, 1, 1)
+)
+AN_ORDER = NewOrder(
+    kit_types=("health_kit_1",),
+    recipient=Recipient(
+        first_name="Alice", last_name="Smith", email="alice@example.com", phone="1234567890", address=AN_ADDRESS
+    ),
+)
+A_REQUISITION = NewRequisition(
+    barcode="19742938328",
+    panels=("PANEL-123",),
+    account_number="1234567890",
+    lab="CRL",
+    state_collected="OH",
+    patient=attrs.evolve(A_PATIENT, address=AN_ADDRESS),
+)
+CALLS: dict[str, Callable[[Runner], Awaitable[Any]]] = {
+    "api_v2_list_kits": lambda runner: Kits(runner).list().first(10),
+    "api_v2_list_kit_types": lambda runner: Kits(runner).types(),
+    "api_v2_get_kit": lambda runner: Kits(runner).get(A_KIT),
+    "api_v2_update_kit_metadata": lambda runner: Kits(runner).update_metadata(A_KIT, {}),
+    "api_v2_list_orders": lambda runner: Orders(runner, "client_ref").list().first(10),
+    "api_v2_create_order": lambda runner: Orders(runner, "client_ref").create(AN_ORDER),
+    "api_v2_get_order": lambda runner: Orders(runner, "client_ref").get("O1234567"),
+    "api_v2_update_order_metadata": lambda runner: Orders(runner, "client_ref").update_metadata("O1234567", {}),
+    "api_v2_create_patient_token": lambda runner: RegistrationTokens(runner).create(A_UUID),
+    "api_v2_list_requisitions": lambda runner: Requisitions(runner, "client_ref").list().first(10),
+    "api_v2_create_requisition": lambda runner: Requisitions(runner, "client_ref").create(A_REQUISITION),
+    "api_v2_get_requisition": lambda runner: Requisitions(runner, "client_ref").get(A_UUID),
+    "api_v2_create_patient": lambda runner: Patients(runner).create(A_PATIENT),
+    "api_v3_kits_activate_create": lambda runner: Kits(runner).activate(A_KIT, patient_id=A_UUID),
+}
+
+
+LISTS = {
+    "api_v2_list_kits": "kit_id",
+    "api_v2_list_orders": "order_id",
+    "api_v2_list_requisitions": "requisition_id",
+}
+"""The lists of things, with what tells their rows apart."""
+
+
+def answered(name: str, status: int, answer: Any) -> Any:
+    """Give what the method of that operation makes of the answer."""
+
+    async def call() -> Any:
+        return await CALLS[name](StubRunner(status, answer))
+
+    return asyncio.run(call())
+
+
+def test_every_operation_of_the_document_is_called() -> None:
+    assert CALLS.keys() == OPERATIONS.keys()
+
+
+# --- Values drawn from a schema ---------------------------------------------------------------------------------------
+
+WORD = st.text(max_size=12)
+ANY: Json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORD,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORD, inner, max_size=3),
+    max_leaves=8,
+)
+VENDORS_INSTANT = st.datetimes().map(lambda moment: moment.isoformat(timespec="milliseconds") + "Z")
+RFC_3339 = st.builds(
+    lambda moment, fraction, zone: moment.strftime(f"20%y-%m-%dT%H:%M:%S{fraction}{zone}"),
+    st.datetimes(),
+    st.sampled_from(["", ".2", ".222", ".222333", ".222333444"]),
+    st.sampled_from(["Z", "z", "+00:00", "-08:00", "+14:00"]),
+)
+TEXTS: dict[str | None, Json] = {
+    "date-time": VENDORS_INSTANT | RFC_3339,
+    "date": st.dates().map(str),
+    "uuid": st.uuids().map(str),
+    "email": st.emails(),
+    "url": st.builds("https://app.example.com/results/{}.{}".format, st.uuids(), st.sampled_from(["pdf", "txt"])),
+}
+PROPERTIES = sorted({name for schema in SCHEMAS.values() for name in schema.get("properties", ())})
+# Known beyond the document: what the models have that only other answers carry; the two forms of an address, which may
+# be an object within another; a result's type, which says what it is; the guide's own word in an error.
+KNOWN_BEYOND = {"patient_id", "updated", "result_type", "details", "address", *SCHEMAS["Address"]["properties"]}
+# Names that no schema has, those of the models' own inner fields, and those of other schemas.
+NEW_NAME = (WORD | st.sampled_from(["extra", "_as_came", "self", *PROPERTIES])).filter(
+    lambda name: name not in KNOWN_BEYOND
+)
+KINDS = ("documented", "new_values", "new_properties", "nulls")
+"""What the answers hold: the document's values alone; texts off the lists; properties that nobody knows; null anywhere
+in place of a property, which the contract does not rule out."""
+
+
+def resolved(schema: Schema) -> Schema:
+    """Follow a reference, and lay the parts of an allOf together."""
+    if "$ref" in schema:
+        return resolved(SCHEMAS[schema["$ref"].rpartition("/")[2]])
+    if "allOf" in schema:
+        parts = [resolved(part) for part in schema["allOf"]]
+        return {"type": "object", "properties": {name: p for part in parts for name, p in part["properties"].items()}}
+    return schema
+
+
+def drawn(schema: Schema, kind: str = "documented") -> Json:
+    """Draw what the schema allows: every property present or absent, null where it may be."""
+    if "$ref" in schema:
+        return drawn_of(schema["$ref"].rpartition("/")[2], kind)
+    values = not_null(resolved(schema), kind)
+    return st.none() | values if schema.get("nullable") else values
+
+
+@cache
+def drawn_of(name: str, kind: str) -> Json:
+    return drawn(SCHEMAS[name], kind)
+
+
+def not_null(schema: Schema, kind: str) -> Json:
+    if "oneOf" in schema:
+        return st.one_of([drawn(one, kind) for one in schema["oneOf"]])
+    if "enum" in schema:
+        listed = st.sampled_from(schema["enum"])
+        return listed | WORD if kind == "new_values" and schema["type"] == "string" else listed
+    draw: dict[str, Callable[[], Json]] = {
+        "object": lambda: drawn_object(schema, kind),
+        "array": lambda: st.lists(drawn(schema["items"], kind), max_size=3),
+        "string": lambda: drawn_text(schema),
+        "number": lambda: drawn_number(schema),
+        "boolean": st.booleans,
+    }
+    return draw[schema["type"]]()
+
+
+def drawn_object(schema: Schema, kind: str) -> Json:
+    if "properties" not in schema:  # metadata may hold anything
+        return st.dictionaries(WORD, ANY, max_size=3)
+    properties = {name: drawn(one, kind) for name, one in schema["properties"].items()}
+    if kind == "nulls":
+        properties = {name: st.none() | values for name, values in properties.items()}
+    known = st.fixed_dictionaries({}, optional=properties)
+    if kind != "new_properties":
+        return known
+    more = st.dictionaries(NEW_NAME.filter(lambda name: name not in properties), ANY, max_size=2)
+    return st.builds(lambda some, new: {**new, **some}, known, more)
+
+
+def drawn_text(schema: Schema) -> Json:
+    plain = st.text(min_size=schema.get("minLength", 0), max_size=schema.get("maxLength", 12))
+    return TEXTS.get(schema.get("format"), plain)
+
+
+def drawn_number(schema: Schema) -> Json:
+    least = schema.get("minimum")
+    return st.integers(min_value=least) | st.floats(min_value=least, allow_nan=False, allow_infinity=False)
+
+
+def answer_of(name: str, kind: str) -> st.SearchStrategy[tuple[int, Any]]:
+    """Draw an operation's success, with its status."""
+    (status,) = [status for status in OPERATIONS[name]["responses"] if status.startswith("2")]
+    schema = OPERATIONS[name]["responses"][status]["content"]["application/json"]["schema"]
+    values = drawn(schema, kind)
+    if name in LISTS:
+        values = values.map(lambda rows: each_once(rows, LISTS[name]))
+    return st.tuples(st.just(int(status)), values)
+
+
+def each_once(rows: list[Any], id_name: str) -> list[Any]:
+    """Leave out rows whose id came before: a list gives each thing once."""
+    first: dict[Any, int] = {}
+    for index, row in enumerate(rows):
+        an_id = row.get(id_name)
+        first.setdefault(index if an_id is None else an_id, index)
+    return [rows[index] for index in first.values()]
+
+
+def canonical(value: Any) -> str:
+    """Write JSON so that equal text means equal JSON: Python alone takes True for 1 and 1 for 1.0."""
+    return json.dumps(value, sort_keys=True)
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", OPERATIONS)
+@MANY
+@given(data=st.data())
+def test_an_answer_is_read_and_goes_out_as_it_came(name: str, kind: str, data: st.DataObject) -> None:
+    status, came = data.draw(answer_of(name, kind))
+
+    value = answered(name, status, came)
+
+    assert canonical(json.loads(dumps(value))) == canonical(came)
+
+
+# The document types a minimum as text without null; its examples, and the guides, have numbers and null.
+LIMITS = {
+    "text": WORD | st.integers().map(str),
+    "number": drawn_number({}),
+    "number as text": drawn_number({}).map(json.dumps),
+    "null": st.none(),
+}
+
+
+@pytest.mark.parametrize("form", LIMITS)
+@pytest.mark.parametrize("end", ["range_minimum", "range_maximum"])
+@MANY
+@given(data=st.data())
+def test_an_end_of_a_range_is_read_in_every_form(end: str, form: str, data: st.DataObject) -> None:
+    limit = data.draw(LIMITS[form])
+    result = data.draw(drawn(SCHEMAS["ResultQuantity"])) | {"result_type": "quantity", end: limit}
+    came = {"sample": {"reports": [{"results": [result]}]}}
+
+    kit = answered("api_v2_get_kit", 200, came)
+
+    read = kit.sample.reports[0].results[0]
+    assert isinstance(read, QuantityResult)
+    assert form == "text" or getattr(read, end) == (json.loads(limit) if form == "number as text" else limit)
+    assert canonical(json.loads(dumps(kit))) == canonical(came)
+
+
+# The document wraps the address of a requisition's patient in an object of its own; its example does not.
+@pytest.mark.parametrize("is_wrapped", [True, False])
+@pytest.mark.parametrize("name", ["api_v2_create_requisition", "api_v2_get_requisition", "api_v2_list_requisitions"])
+@MANY
+@given(data=st.data())
+def test_a_patients_address_is_read_in_both_forms(name: str, is_wrapped: bool, data: st.DataObject) -> None:
+    address = data.draw(drawn(SCHEMAS["Address"]))
+    patient = data.draw(drawn(SCHEMAS["Patient"])) | {"address": {"address": address} if is_wrapped else address}
+    came = {"patient": patient}
+
+    value = answered(name, 200, [came] if name in LISTS else came)
+
+    (requisition,) = value if name in LISTS else [value]
+    assert requisition.patient.address == loads(json.dumps(address), Address)
+    assert canonical(json.loads(dumps(requisition))) == canonical(came)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_answer_of_the_documents_own_examples_is_read(name: str) -> None:
+    ((status, answer),) = [(int(one), it) for one, it in OPERATIONS[name]["responses"].items() if one.startswith("2")]
+    came = example_of(answer["content"]["application/json"]["schema"])
+
+    value = answered(name, status, came)
+
+    assert canonical(json.loads(dumps(value))) == canonical(came)
+
+
+def example_of(schema: Schema) -> Any:
+    """Put the document's examples together; where it has none, the simplest value of the schema."""
+    schema = resolved(schema)
+    if "example" in schema:
+        return schema["example"]
+    if "properties" in schema:
+        return {name: example_of(one) for name, one in schema["properties"].items()}
+    if schema["type"] == "array":
+        return [example_of(schema["items"])]
+    plain = {"date-time": "2023-01-01T04:30:11.222Z", "date": "1990-01-01", "email": "alice@example.com"}
+    return schema.get("enum", [plain.get(schema.get("format", ""), "text")])[0]
+
+
+# --- Errors -----------------------------------------------------------------------------------------------------------
+
+# The document's schemas of errors by status, and 401, of which it names the words alone.
+ERRORS: dict[int, tuple[str, type[StatusError]]] = {
+    400: ("BadRequest", BadRequestError),
+    401: ("BadRequest", AuthenticationError),
+    403: ("Forbidden", PermissionDeniedError),
+    404: ("NotFound", NotFoundError),
+}
+A_REQUEST = Request("GET /", "GET", "/")
+
+
+def test_every_error_of_the_document_is_judged_here() -> None:
+    documented = {
+        (int(status), answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2])
+        for operation in OPERATIONS.values()
+        for status, answer in operation["responses"].items()
+        if not status.startswith("2")
+    }
+
+    assert documented == {(status, schema) for status, (schema, _) in ERRORS.items() if status != 401}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", ERRORS)
+@MANY
+@given(data=st.data())
+def test_an_error_is_of_its_class_with_the_servers_words(status: int, kind: str, data: st.DataObject) -> None:
+    schema, error_class = ERRORS[status]
+    body = data.draw(drawn(SCHEMAS[schema], kind))
+
+    error = judge_reply(A_REQUEST, Reply(status, {}, json.dumps(body).encode())).error
+
+    assert type(error) is error_class
+    assert isinstance(error, StatusError)
+    words = body.get("error") or {}
+    assert (error.status, error.type) == (status, words.get("type"))
+    assert error.details == (() if words.get("detail") is None else (words["detail"],))
+
+
+@pytest.mark.parametrize("status", ERRORS)
+@MANY
+@given(details=st.lists(WORD, max_size=3))
+def test_an_error_in_the_guides_form_has_all_details(status: int, details: list[str]) -> None:
+    body = {"error": {"code": status, "type": "bad_request", "details": details}}
+
+    error = judge_reply(A_REQUEST, Reply(status, {}, json.dumps(body).encode())).error
+
+    assert isinstance(error, ERRORS[status][1])
+    assert error.details == tuple(details)
