@@ -10,6 +10,9 @@ from spotdx_async import __version__
 from spotdx_async.cli.demo import demo
 from spotdx_async.cli.exits import Exit, exit_of, line_of
 from spotdx_async.cli.kits import kits
+from spotdx_async.cli.orders import orders
+from spotdx_async.cli.patients import patients, tokens
+from spotdx_async.cli.requisitions import requisitions
 from spotdx_async.cli.runs import runs
 from spotdx_async.cli.sandbox import sandbox
 from spotdx_async.cli.screen import Screen
@@ -81,8 +84,6 @@ def _app() -> App:
         default_parameter=Parameter(negative=""),
         suppress_keyboard_interrupt=False,
     )
-    app.command(kits)
-    app.command(runs)
-    app.command(demo)
-    app.command(sandbox)
+    for command in (kits, orders, requisitions, patients, tokens, runs, demo, sandbox):
+        app.command(command)
     return app

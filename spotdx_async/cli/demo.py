@@ -13,10 +13,12 @@ from rich.table import Table
 from spotdx_async.cli.demo_faults import mishaps_for
 from spotdx_async.cli.ending import Ending
 from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.options import Server
 from spotdx_async.cli.progress import counted
 from spotdx_async.cli.screen import OurScreen, Screen
 from spotdx_async.cli.summary import tell_ending
-from spotdx_async.cli.update_options import UpdateOptions
+from spotdx_async.cli.update_kinds import KITS
+from spotdx_async.cli.update_options import UpdateOptions, UpdateTask
 from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.testing import FakeSpot
@@ -69,8 +71,14 @@ async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, scr
     async with FakeSpot(kits=kit_ids, faults=mishaps_for(kit_ids, seed=seed)) as fake:
         screen.tell(f"A fake server on {fake.url} with {counted(kits, 'kit')}, and troubles of seed {seed}.")
         screen.tell(f"$ spotdx kits update {path.name}")
-        options = UpdateOptions(files=(str(path),), rate=rate, base_url=fake.url, token=fake.token)
-        with UpdateRun(options, screen) as run:
+        task = UpdateTask(
+            kind=KITS,
+            files=(str(path),),
+            options=UpdateOptions(rate=rate),
+            server=Server(base_url=fake.url),
+            token=fake.token,
+        )
+        with UpdateRun(task, screen) as run:
             ending = await run.run()
         tell_ending(ending, screen, as_json=False)
         comparison = _compare(fake, path)

@@ -1,4 +1,4 @@
-"""How a run of ``kits update`` ended."""
+"""How a bulk update ended."""
 
 from attrs import frozen
 

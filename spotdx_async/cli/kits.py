@@ -1,51 +1,39 @@
-"""``spotdx kits``: update, get, list and types."""
+"""``spotdx kits``: update, get, list, types and activate."""
 
-import asyncio
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-import spotdx_async
-from spotdx_async.cli.exits import Exit, token_from_environment
+from spotdx_async import Activation, NewPatient
+from spotdx_async.cli.acts import Act, carry_out
+from spotdx_async.cli.answers import check_limit, show_object, show_objects
+from spotdx_async.cli.consent import Yes
+from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.file_arguments import JsonFile, RowFiles, check_path
+from spotdx_async.cli.model_file import read_to_send
+from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, Json, OnServer, Shown
 from spotdx_async.cli.screen import OurScreen
-from spotdx_async.cli.summary import tell_ending
-from spotdx_async.cli.tables import kit_table, plain, summaries_table, types_table
-from spotdx_async.cli.update_options import UpdateOptions
-from spotdx_async.cli.update_run import UpdateRun
+from spotdx_async.cli.tables import words_table
+from spotdx_async.cli.update_command import update_many
+from spotdx_async.cli.update_kinds import KITS
+from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateTask, UpdateWith
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import Format, parse_map
 
 __all__ = ["kits"]
 
-# "-" is standard input, so that a leading hyphen must be taken for a value here; `update` refuses all others.
-Files: TypeAlias = Annotated[list[str], Parameter(name="FILE", allow_leading_hyphen=True)]
-Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
-Flag: TypeAlias = Annotated[bool, Parameter(show_default=False)]
-Timeout: TypeAlias = Annotated[float, Parameter(name="--timeout")]
+_COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "created", "updated")
 
-kits = App(name="kits", help="Kits: set their metadata, look at one, list them, list their types.")
+kits = App(name="kits", help="Kits: set their metadata, look at one, list them, list their types, activate one.")
 
 
 @kits.command
 def update(
-    files: Files,
+    files: RowFiles,
     /,
     *,
-    rate: float | None = None,
-    concurrency: int = 64,
-    base_url: str | None = None,
-    row_format: Annotated[Format | None, Parameter(name="--format")] = None,
-    failed: str | None = None,
-    force: Flag = False,
-    journal: str | None = None,
-    coalesce: Flag = False,
-    column_map: Annotated[list[str] | None, Parameter(name="--map")] = None,
-    report: str | None = None,
-    outage_limit: float = 1800.0,
-    from_row: int = 1,
-    dry_run: Flag = False,
+    options: UpdateWith = USUAL_UPDATE,
     as_json: Json = False,
-    timeout: Timeout = 30.0,
+    server: OnServer = USUAL_SERVER,
     screen: OurScreen,
 ) -> int:
     """Set the metadata of many kits from CSV, JSON Lines or Parquet; the token comes from SPOTDX_TOKEN.
@@ -63,83 +51,28 @@ def update(
 
     Args:
         files: Files of rows, read one after the other; - is standard input.
-        rate: The most requests a second. Default: no limit.
-        concurrency: Requests in flight at once.
-        base_url: The server. Default: SPOTDX_BASE_URL, else the production server.
-        row_format: How the rows are written. Default: told by the suffix or the first character.
-        failed: Write rows that are not done to this new file (mode 0600), as they came, ready to be fed in again.
-        force: Replace the file given by --failed where it exists.
-        journal: Write down in this file (mode 0600) which rows are done, to resume the run; it holds no id or value.
-        coalesce: Send only the last of the values that wait for the same kit.
-        column_map: COLUMN=KEY: take this column for that metadata key, or for kit_id; COLUMN= leaves it out. May be
-            given again and again. For CSV and Parquet.
-        report: Write a page about the run to this file.
-        outage_limit: Stop after an outage of so many seconds.
-        from_row: Begin at this row of the first file; 1 is the first below the header.
-        dry_run: Check every row, send nothing; needs no token.
+        options: How to run.
         as_json: Write the summary as one JSON object on standard output.
-        timeout: The longest that one attempt may take, in seconds.
+        server: The server.
         screen: Where to write; no argument of the command line.
     """
-    for path in files:
-        if path.startswith("-") and path != "-":
-            raise InvalidInputError(f"unknown option {path}; a file of that name is written ./{path}")
-    options = UpdateOptions(
-        files=tuple(files),
-        row_format=row_format,
-        from_row=from_row,
-        failed=failed,
-        replaces_failed=force,
-        journal=journal,
-        coalesces=coalesce,
-        report=report,
-        columns=parse_map(column_map) if column_map else None,
-        outage_limit_s=outage_limit,
-        is_dry_run=dry_run,
-        rate=rate,
-        concurrency=concurrency,
-        timeout_s=timeout,
-        base_url=base_url,
-    )
-    with UpdateRun(options, screen) as run:
-        ending = asyncio.run(run.run())
-    tell_ending(ending, screen, as_json=as_json)
-    return ending.exit
+    task = UpdateTask(kind=KITS, files=tuple(map(check_path, files)), options=options, server=server)
+    return update_many(task, screen, as_json=as_json)
 
 
 @kits.command
-def get(
-    kit_id: str,
-    /,
-    *,
-    show_phi: Flag = False,
-    as_json: Json = False,
-    base_url: str | None = None,
-    timeout: Timeout = 30.0,
-    screen: OurScreen,
-) -> int:
+def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
     """Show one kit; patient data is hidden.
 
     Example: spotdx kits get SPOT123456
 
     Args:
         kit_id: The kit.
-        show_phi: Show patient data as well.
-        as_json: Write JSON.
-        base_url: The server. Default: SPOTDX_BASE_URL, else the production server.
-        timeout: The longest that one attempt may take, in seconds.
+        view: In which form.
+        server: The server.
         screen: Where to write; no argument of the command line.
     """
-
-    async def fetch() -> spotdx_async.Kit:
-        async with _client(base_url, timeout) as spot:
-            return await spot.kits.get(kit_id)
-
-    kit = asyncio.run(fetch())
-    if as_json:
-        screen.write_json(plain(kit, show_phi=show_phi))
-    else:
-        screen.show(kit_table(kit, show_phi=show_phi))
+    show_object(server.ask(lambda spot: spot.kits.get(kit_id)), screen, view)
     return Exit.OK
 
 
@@ -151,18 +84,9 @@ def list_kits(
     kit_status: str | None = None,
     sample_status: str | None = None,
     has_order: Annotated[bool | None, Parameter(negative="--no-has-order")] = None,
-    created_after: str | None = None,
-    created_before: str | None = None,
-    updated_after: str | None = None,
-    updated_before: str | None = None,
-    email: str | None = None,
-    first_name: str | None = None,
-    last_name: str | None = None,
-    phone: str | None = None,
-    show_phi: Flag = False,
-    as_json: Json = False,
-    base_url: str | None = None,
-    timeout: Timeout = 30.0,
+    filters: Filtered = ALL,
+    view: Shown = HIDING,
+    server: OnServer = USUAL_SERVER,
     screen: OurScreen,
 ) -> int:
     """List kits, oldest first; dates are written YYYY-MM-DD and count themselves.
@@ -175,74 +99,87 @@ def list_kits(
         kit_status: Only kits in this status.
         sample_status: Only kits whose sample is in this status.
         has_order: Only kits that belong to an order, or to none.
-        created_after: Only kits created on this day or later.
-        created_before: Only kits created on this day or earlier.
-        updated_after: Only kits updated on this day or later.
-        updated_before: Only kits updated on this day or earlier.
-        email: Only kits registered to this e-mail address. Other users of this machine can see arguments.
-        first_name: Only kits registered to this given name.
-        last_name: Only kits registered to this family name.
-        phone: Only kits registered to this telephone number.
-        show_phi: Show patient data as well, where the server sends any.
-        as_json: Write one JSON array.
-        base_url: The server. Default: SPOTDX_BASE_URL, else the production server.
-        timeout: The longest that one attempt may take, in seconds.
+        filters: Which of them.
+        view: In which form.
+        server: The server.
         screen: Where to write; no argument of the command line.
     """
-    if limit < 1:
-        raise InvalidInputError("--limit must be at least 1")
-    filters = {
-        "kit_type": kit_type,
-        "kit_status": kit_status,
-        "sample_status": sample_status,
-        "created_after": created_after,
-        "created_before": created_before,
-        "updated_after": updated_after,
-        "updated_before": updated_before,
-        "email": email,
-        "first_name": first_name,
-        "last_name": last_name,
-        "phone": phone,
-    }
-
-    async def fetch() -> list[spotdx_async.KitSummary]:
-        async with _client(base_url, timeout) as spot:
-            return await spot.kits.list(has_order=has_order, **filters).first(limit)
-
-    found = asyncio.run(fetch())
-    if as_json:
-        screen.write_json([plain(kit, show_phi=show_phi) for kit in found])
-    else:
-        screen.show(summaries_table(found))
-        if len(found) == limit:
-            screen.say(f"the first {limit:,} kits; --limit shows more")
+    check_limit(limit)
+    ours = {"kit_type": kit_type, "kit_status": kit_status, "sample_status": sample_status}
+    found = server.ask(lambda spot: spot.kits.list(has_order=has_order, **ours, **filters.query).first(limit))
+    show_objects(found, screen, view, columns=_COLUMNS, limit=limit, nouns="kits")
     return Exit.OK
 
 
 @kits.command
-def types(*, as_json: Json = False, base_url: str | None = None, timeout: Timeout = 30.0, screen: OurScreen) -> int:
+def types(*, as_json: Json = False, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
     """List the kit types that can be ordered.
 
     Example: spotdx kits types
 
     Args:
         as_json: Write one JSON array.
-        base_url: The server. Default: SPOTDX_BASE_URL, else the production server.
-        timeout: The longest that one attempt may take, in seconds.
+        server: The server.
         screen: Where to write; no argument of the command line.
     """
-
-    async def fetch() -> list[str]:
-        async with _client(base_url, timeout) as spot:
-            return await spot.kits.types()
-
-    found = asyncio.run(fetch())
+    found = server.ask(lambda spot: spot.kits.types())
     if as_json:
         screen.write_json(found)
     else:
-        screen.show(types_table(found))
+        screen.show(words_table("kit_type", found))
     return Exit.OK
 
 
-def _client(base_url: str | None, timeout_s: float) -> spotdx_async.SpotClient:
-    return spotdx_async.SpotClient(token_from_environment(), base_url=base_url, timeout_s=timeout_s)
+@kits.command
+def activate(
+    kit_id: str,
+    /,
+    *,
+    patient_id: str | None = None,
+    patient: JsonFile | None = None,
+    research_consent: Annotated[bool | None, Parameter(negative="--no-research-consent")] = None,
+    yes: Yes = False,
+    view: Shown = HIDING,
+    server: OnServer = USUAL_SERVER,
+    screen: OurScreen,
+) -> int:
+    """Register a kit to a patient; asks first. The token comes from SPOTDX_TOKEN.
+
+    Give exactly one of --patient-id and --patient. The file holds one JSON object in the API's own form:
+
+    {"first_name": …, "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD", "address": {…}}
+
+    It is done at most once. Where no usable answer came, the command looks whether it was done.
+
+    Exit codes: 0 it is done; 1 it is not, or nobody knows; 2 wrong usage or an unusable file, nothing was sent; 3 the
+    answer was no, nothing was sent.
+
+    Example: spotdx kits activate SPOT123456 --patient patient.json
+
+    Args:
+        kit_id: The kit.
+        patient_id: The id of a patient whom the vendor knows.
+        patient: A new patient; - is standard input, and needs --yes.
+        research_consent: Whether the patient agrees to research. Default: not said.
+        yes: Do not ask.
+        view: In which form.
+        server: The server.
+        screen: Where to write; no argument of the command line.
+    """
+    if (patient_id is None) == (patient is None):
+        raise InvalidInputError("give exactly one of --patient-id and --patient")
+    new = None if patient is None else read_to_send(patient, NewPatient, yes=yes, to_activate=True)
+    act = Act(
+        question=f"Activate the kit {kit_id} for {'the patient with that id' if new is None else 'a new patient'}",
+        do=lambda spot: spot.kits.activate(
+            kit_id, patient_id=patient_id, patient=new, research_consent=research_consent
+        ),
+        look=lambda spot, error: spot.kits.reconcile(error),
+        advice="look with spotdx kits get before you give this command again",
+        is_done=lambda answer: not isinstance(answer, Activation) or _result_of(answer) == "success",
+    )
+    return carry_out(act, server, screen, view, yes=yes)
+
+
+def _result_of(activation: Activation) -> str | None:
+    return None if activation.data is None else activation.data.result

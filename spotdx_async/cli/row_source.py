@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
-from spotdx_async import MetadataUpdate
 from spotdx_async.cli.account import Place
+from spotdx_async.cli.update_kinds import KITS, UpdateKind, UpdateRecord
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import BadRow, ParquetFile, Row, RowInput
 
@@ -18,12 +18,13 @@ class RowSource:
     Waiting for input, as from a pipe, leaves the event loop free.
     """
 
-    def __init__(self, files: Sequence[RowInput], *, from_row: int = 1) -> None:
+    def __init__(self, files: Sequence[RowInput], *, from_row: int = 1, kind: UpdateKind = KITS) -> None:
         """Read the files one after the other.
 
         Args:
             files: opened files.
             from_row: the first row of the first file to give; those before it are passed over.
+            kind: what the rows update.
         """
         self.open_rows: dict[int, Place] = {}
         """Rows that were given and have no outcome yet, by their index in the stream."""
@@ -33,6 +34,7 @@ class RowSource:
         """True once the last row has been given."""
         self._files = files
         self._from_row = from_row
+        self._kind = kind
         self._given = 0
         self._next = (0, from_row)
         self._is_stopped = False
@@ -70,19 +72,22 @@ class RowSource:
         """Give the row that this index stood for, and forget it."""
         return self.open_rows.pop(index)
 
-    async def __aiter__(self) -> AsyncIterator[MetadataUpdate | InvalidInputError]:
+    async def __aiter__(self) -> AsyncIterator[UpdateRecord | InvalidInputError]:
         for file_index, file in enumerate(self._files):
             async with aclosing(self._rows_of(file)) as rows:
                 async for row in rows:
                     self._next = (file_index, row.number + 1)
                     self.open_rows[self._given] = Place(file.name, file_index, row)
                     self._given += 1
-                    yield InvalidInputError(row.reason) if isinstance(row, BadRow) else _update(row)
+                    yield self._update(row)
             if self._is_stopped:
                 return
             if file_index + 1 < len(self._files):
                 self._next = (file_index + 1, 1)
         self.is_read_up = True
+
+    def _update(self, row: Row | BadRow) -> UpdateRecord | InvalidInputError:
+        return InvalidInputError(row.reason) if isinstance(row, BadRow) else self._kind.record(row.key, row.metadata)
 
     async def _rows_of(self, file: RowInput) -> AsyncGenerator[Row | BadRow, None]:
         while True:
@@ -114,7 +119,3 @@ class RowSource:
             await self._news.wait()
         finally:
             loop.remove_reader(file.fileno())
-
-
-def _update(row: Row) -> MetadataUpdate:
-    return MetadataUpdate(row.kit_id, row.metadata)

@@ -45,6 +45,10 @@ class Screen:
         """Write one line on standard error."""
         self.err.print(Text(visible(f"spotdx: {text}")), soft_wrap=True)
 
+    def ask(self, text: str) -> None:
+        """Write a question on standard error; the answer is typed behind it."""
+        self.err.print(Text(visible(text)), soft_wrap=True, end="")
+
     def tell(self, text: str) -> None:
         """Write one line on standard output."""
         self.out.print(Text(visible(text)), soft_wrap=True)

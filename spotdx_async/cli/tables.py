@@ -10,47 +10,52 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from spotdx_async import Kit, KitSummary, dumps
+from spotdx_async import dumps
 from spotdx_async.cli.screen import visible
 from spotdx_async.models import Model, phi_fields
 
-__all__ = ["HIDDEN", "kit_table", "plain", "summaries_table", "types_table"]
+__all__ = ["HIDDEN", "fields_table", "plain", "rows_table", "words_table"]
 
 HIDDEN = "<hidden>"
 """What stands in place of patient data."""
 _EMPTY: tuple[Any, ...] = (None, (), {})
-_SUMMARY_COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "created", "updated")
 
 
-def plain(model: Model, *, show_phi: bool) -> Any:
-    """Give a model as values for JSON: as it came with patient data, or with ``HIDDEN`` in place of what there is."""
-    return json.loads(dumps(model)) if show_phi else _without_phi(model)
+def plain(model: Model, *, show_phi: bool, asked_for: str | None = None) -> Any:
+    """Give a model as values for JSON: as it came with patient data, or with ``HIDDEN`` in place of what there is.
+
+    The field ``asked_for`` of the model itself is never hidden.
+    """
+    if show_phi:
+        return json.loads(dumps(model))
+    shown = _without_phi(model)
+    return shown if asked_for is None else {**shown, asked_for: getattr(model, asked_for)}
 
 
-def kit_table(kit: Kit, *, show_phi: bool) -> Table:
-    """Show one kit, a line for each field that has a value."""
+def fields_table(values: dict[str, Any]) -> Table:
+    """Show one object, given as ``plain`` gives it: a line for each field that has a value."""
     table = Table(box=box.SIMPLE, show_header=False)
     table.add_column("field", style="bold", overflow="fold")
     table.add_column("value", overflow="fold")
-    for path, value in _leaves(plain(kit, show_phi=show_phi)):
+    for path, value in _leaves(values):
         table.add_row(_cell(path), _cell(value))
     return table
 
 
-def summaries_table(kits: Sequence[KitSummary]) -> Table:
-    """Show kits, one a line; their columns hold no patient data."""
-    table = Table(*_SUMMARY_COLUMNS, box=box.SIMPLE)
-    for kit in kits:
-        shown = _without_phi(kit)
-        table.add_row(*(_cell(shown[name]) for name in _SUMMARY_COLUMNS))
+def rows_table(models: Sequence[Model], columns: Sequence[str], *, show_phi: bool) -> Table:
+    """Show objects, one a line; a column is a field, or one of an object within, such as ``recipient.first_name``."""
+    table = Table(*columns, box=box.SIMPLE)
+    for model in models:
+        values = dict(_leaves(plain(model, show_phi=show_phi)))
+        table.add_row(*(_cell(values.get(column)) for column in columns))
     return table
 
 
-def types_table(types: Sequence[str]) -> Table:
-    """Show kit types, one a line."""
-    table = Table("kit_type", box=box.SIMPLE)
-    for kit_type in types:
-        table.add_row(_cell(kit_type))
+def words_table(column: str, words: Sequence[str]) -> Table:
+    """Show words, one a line."""
+    table = Table(column, box=box.SIMPLE)
+    for word in words:
+        table.add_row(_cell(word))
     return table
 
 

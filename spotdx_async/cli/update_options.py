@@ -1,49 +1,73 @@
-"""What a run of ``kits update`` is asked to do."""
+"""What a bulk update is asked to do: the options that all such commands share, and the task with its noun and files."""
 
 from collections.abc import Mapping
+from typing import Annotated, TypeAlias
 
 from attrs import field, frozen
+from cyclopts import Parameter
 
-from spotdx_async.files import Format
+from spotdx_async.cli.options import USUAL_SERVER, Flag, Server
+from spotdx_async.cli.update_kinds import UpdateKind
+from spotdx_async.files import Format, parse_map
 
-__all__ = ["UpdateOptions"]
+__all__ = ["USUAL_UPDATE", "UpdateOptions", "UpdateTask", "UpdateWith"]
 
 
 @frozen(kw_only=True)
 class UpdateOptions:
-    """What a run of ``kits update`` is asked to do."""
+    """Options of ``kits update`` and ``orders update``; the line beneath each is its help."""
 
-    files: tuple[str, ...]
-    """Paths; ``-`` is standard input."""
-    row_format: Format | None = None
-    """None: told by the file."""
-    from_row: int = 1
-    """The first row of the first file to send."""
-    failed: str | None = None
-    """Where rows that are not done are written."""
-    replaces_failed: bool = False
-    """Whether an existing file of failed rows is replaced."""
-    is_dry_run: bool = False
-    """Whether rows are only checked."""
-    journal: str | None = None
-    """Where the run writes down what is done, so that the same command resumes it."""
-    coalesces: bool = False
-    """Whether a newer value takes the place of an older one that waits."""
-    report: str | None = None
-    """Where the page about the run is written."""
-    columns: Mapping[str, str] | None = None
-    """Metadata keys of columns that are named otherwise."""
-    outage_limit_s: float = 1800.0
-    """How long an outage may last before the run stops, in seconds."""
     rate: float | None = None
-    """Requests a second; None: no limit."""
+    """The most requests a second. Default: no limit."""
     concurrency: int = 64
     """Requests in flight at once."""
-    timeout_s: float = 30.0
-    """One attempt, in seconds."""
-    base_url: str | None = None
-    """None: from the environment, else production."""
+    row_format: Annotated[Format | None, Parameter(name="--format")] = None
+    """How the rows are written. Default: told by the suffix or the first character."""
+    failed: str | None = None
+    """Write rows that are not done to this new file (mode 0600), as they came, ready to be fed in again."""
+    replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
+    """Replace the file given by --failed where it exists."""
+    journal: str | None = None
+    """Write down in this file (mode 0600) which rows are done, to resume the run; it holds no id or value."""
+    coalesces: Annotated[Flag, Parameter(name="--coalesce")] = False
+    """Send only the last of the values that wait for the same id."""
+    column_map: Annotated[tuple[str, ...], Parameter(name="--map", show_default=False)] = ()
+    """COLUMN=KEY takes this column for that key or the id, COLUMN= leaves it out; repeatable; for CSV and Parquet."""
+    report: str | None = None
+    """Write a page about the run to this file."""
+    outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
+    """Stop after an outage of so many seconds."""
+    from_row: int = 1
+    """Begin at this row of the first file; 1 is the first below the header."""
+    is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False
+    """Check every row, send nothing; needs no token."""
+
+
+UpdateWith: TypeAlias = Annotated[UpdateOptions, Parameter(name="*")]
+"""A command's parameter that stands for all the options."""
+USUAL_UPDATE = UpdateOptions()
+
+
+@frozen(kw_only=True)
+class UpdateTask:
+    """One run: what is updated, from which files, where and how."""
+
+    kind: UpdateKind
+    files: tuple[str, ...]
+    """Paths; ``-`` is standard input."""
+    options: UpdateOptions = USUAL_UPDATE
+    server: Server = USUAL_SERVER
     token: str | None = field(default=None, repr=False)
     """For a server of our own; None: from the environment."""
     grace_s: float = 10.0
     """How long rows under way may take to finish after the first signal to stop."""
+
+    @property
+    def columns(self) -> Mapping[str, str] | None:
+        """Metadata keys of columns that are named otherwise.
+
+        Raises:
+            InvalidInputError: ``--map`` is of another form.
+        """
+        texts = self.options.column_map
+        return parse_map(texts, id_name=self.kind.id_name) if texts else None

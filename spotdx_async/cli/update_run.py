@@ -1,4 +1,4 @@
-"""One run of ``kits update``: sends or checks every row, and accounts for it."""
+"""One run of a bulk update: sends or checks every row, and accounts for it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -11,12 +11,12 @@ import spotdx_async
 from spotdx_async import report
 from spotdx_async.cli.account import Account
 from spotdx_async.cli.ending import Ending
-from spotdx_async.cli.exits import line_of, token_from_environment
+from spotdx_async.cli.exits import line_of
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.update_options import UpdateOptions
+from spotdx_async.cli.update_options import UpdateTask
 from spotdx_async.cli.update_places import check_report, failed_rows, journal_of, open_files
 from spotdx_async.errors import BulkStopped, InvalidInputError
 
@@ -29,22 +29,23 @@ _NOTES_TO_TELL = 4
 class UpdateRun:
     """Opens the inputs and settings at once, so that whatever is unusable is refused before anything is sent."""
 
-    def __init__(self, options: UpdateOptions, screen: Screen) -> None:
+    def __init__(self, task: UpdateTask, screen: Screen) -> None:
         """Open everything.
 
         Raises:
             InvalidInputError: an input, the journal, or the place of the failed rows or of the report cannot be used.
             ConfigError: a setting is wrong, or there is no token.
         """
-        self._options = options
+        self._task = task
+        self._options = task.options
         self._screen = screen
         with ExitStack() as stack:
-            files = open_files(options, stack)
-            self._client = _client(options)
-            check_report(options)
-            self._journal = journal_of(options)
-            self._source = RowSource(files, from_row=options.from_row)
-            self._account = Account(failed_rows(options, files))
+            files = open_files(task, stack)
+            self._client = _client(task)
+            check_report(task)
+            self._journal = journal_of(task)
+            self._source = RowSource(files, from_row=task.options.from_row, kind=task.kind)
+            self._account = Account(failed_rows(task, files))
             self._opened = stack.pop_all()
         self._run: spotdx_async.BulkRun[Any] | None = None
         self._notes_in_outage = 0
@@ -64,7 +65,7 @@ class UpdateRun:
         started_s = _now()
         if self._options.report is not None:
             began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-            self._story = report.RunStory({"began": began, **_settings(self._options)}, started_s)
+            self._story = report.RunStory({"began": began, **_settings(self._task)}, started_s)
         async with self._client:
             await self._run_to_an_end(started_s)
         for index in [*self._source.open_rows]:
@@ -125,7 +126,7 @@ class UpdateRun:
     def _outcomes(self) -> AsyncIterator[Any]:
         if self._options.is_dry_run:
             return _checked(self._source)
-        self._run = self._client.kits.update_metadata_many(
+        self._run = self._task.kind.send_of(self._client)(
             self._source,
             concurrency=self._options.concurrency,
             decode=False,
@@ -156,8 +157,8 @@ class UpdateRun:
     def _wind_down(self, consumer: asyncio.Task[None]) -> None:
         self._stopped = "stopped by a signal"
         self._stop()
-        asyncio.get_running_loop().call_later(self._options.grace_s, consumer.cancel)
-        grace = f"{self._options.grace_s:.0f} s"
+        asyncio.get_running_loop().call_later(self._task.grace_s, consumer.cancel)
+        grace = f"{self._task.grace_s:.0f} s"
         self._screen.say(f"stopping: what is under way is given {grace} to finish; the same again stops at once")
 
     def _judge(self, consumer: asyncio.Task[None]) -> None:
@@ -208,25 +209,24 @@ async def _checked(source: RowSource) -> AsyncGenerator[spotdx_async.Outcome[Any
         index += 1
 
 
-def _client(options: UpdateOptions) -> spotdx_async.SpotClient:
-    # A dry run sends nothing and needs no token; the other settings are checked all the same.
-    token = "none" if options.is_dry_run else options.token or token_from_environment()
-    return spotdx_async.SpotClient(
-        token,
-        base_url=options.base_url,
-        timeout_s=options.timeout_s,
+def _client(task: UpdateTask) -> spotdx_async.SpotClient:
+    options = task.options
+    return task.server.client(
+        # A dry run sends nothing and needs no token; the other settings are checked all the same.
+        "none" if options.is_dry_run else task.token,
         concurrency=options.concurrency,
         rate_limit=None if options.rate is None else spotdx_async.RateLimit(options.rate),
     )
 
 
-def _settings(options: UpdateOptions) -> dict[str, str | float | bool | None]:
+def _settings(task: UpdateTask) -> dict[str, str | float | bool | None]:
     """What the report says of the command; no path stands in it, since names of files can be those of patients."""
+    options = task.options
     return {
-        "files": len(options.files),
+        "files": len(task.files),
         "rate": options.rate,
         "concurrency": options.concurrency,
-        "timeout_s": options.timeout_s,
+        "timeout_s": task.server.timeout_s,
         "outage_limit_s": options.outage_limit_s,
         "coalesce": options.coalesces,
         "journal": options.journal is not None,

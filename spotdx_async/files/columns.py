@@ -8,7 +8,7 @@ from spotdx_async.files.rows import RowFault
 __all__ = ["check_keys", "parse_map", "renamed"]
 
 
-def parse_map(texts: Iterable[str]) -> dict[str, str]:
+def parse_map(texts: Iterable[str], *, id_name: str = "kit_id") -> dict[str, str]:
     """Read ``COLUMN=KEY`` texts; the last equals sign splits, and an empty key leaves the column out.
 
     Raises:
@@ -18,7 +18,8 @@ def parse_map(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         column, sign, key = text.rpartition("=")
         if not sign or not column:
-            raise InvalidInputError("--map takes COLUMN=KEY, such as --map 'Kit number=kit_id'; COLUMN= leaves it out")
+            example = f"--map 'Number={id_name}'"
+            raise InvalidInputError(f"--map takes COLUMN=KEY, such as {example}; COLUMN= leaves it out")
         if column in columns:
             raise InvalidInputError(f"--map names the column {column} twice")
         columns[column] = key
@@ -42,17 +43,16 @@ def renamed(names: Sequence[str], columns: Mapping[str, str] | None) -> list[str
     return keys
 
 
-def check_keys(keys: Sequence[str | None], without_kit_id: str) -> None:
+def check_keys(keys: Sequence[str | None], id_name: str, *, hint: str) -> None:
     """Check that the columns can make rows.
 
     Raises:
-        RowFault: there is no ``kit_id`` (said as ``without_kit_id``), nothing beside it, or something beside
-            ``metadata``.
+        RowFault: there is no id (the reason ends with ``hint``), nothing beside it, or something beside ``metadata``.
     """
     kept = [key for key in keys if key is not None]
-    if "kit_id" not in kept:
-        raise RowFault(without_kit_id)
+    if id_name not in kept:
+        raise RowFault(f"no column is named {id_name}{hint}")
     if len(kept) == 1:
-        raise RowFault("beside kit_id there must be columns for the metadata")
-    if "metadata" in kept and len(kept) > 2:  # noqa: PLR2004 - kit_id and metadata
-        raise RowFault("beside kit_id and metadata no other column may stand")
+        raise RowFault(f"beside {id_name} there must be columns for the metadata")
+    if "metadata" in kept and len(kept) > 2:  # noqa: PLR2004 - the id and metadata
+        raise RowFault(f"beside {id_name} and metadata no other column may stand")

@@ -1,9 +1,9 @@
-"""CSV to rows: a header, then ``kit_id`` and a column for each metadata key, or ``kit_id`` and ``metadata`` as JSON.
+"""CSV to rows: a header, then the id and a column for each metadata key, or the id and ``metadata`` as JSON.
 
 A quote that is not closed as it should be makes its row bad, up to the end of the line on which that quote opens, and
 reading goes on with the next line. By the letter of CSV the rest of the file would belong to that one cell; a quote
 too many is far likelier than a cell of many lines, so the rows below are read as the rows that they look like. Lines
-that were the rest of such a cell are then ragged or name no kit: they are reported, never lost and never joined.
+that were the rest of such a cell are then ragged or have no id: they are reported, never lost and never joined.
 """
 
 import csv
@@ -17,7 +17,7 @@ from attrs import field, frozen
 from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import decode_text, parse_object
 from spotdx_async.files.lines import Line, LineBuffer
-from spotdx_async.files.rows import BadRow, Row, RowFault, check_kit_id
+from spotdx_async.files.rows import BadRow, Row, RowFault, check_key
 
 __all__ = ["CsvRows"]
 
@@ -34,9 +34,10 @@ class CsvRows:
     preamble: bytes = b""
     """What must stand before rows that are written again: the header as it came."""
 
-    def __init__(self, lines: LineBuffer, columns: Mapping[str, str] | None = None) -> None:
+    def __init__(self, lines: LineBuffer, columns: Mapping[str, str] | None = None, *, id_name: str = "kit_id") -> None:
         """Take lines, and the keys of columns that are named otherwise."""
         self._lines = lines
+        self._id_name = id_name
         self._columns = columns
         self._names: list[str | None] = []
         self._rows_read = 0
@@ -49,11 +50,11 @@ class CsvRows:
         """
         record = self._next_record()
         if record is None and self._lines.at_end:
-            raise RowFault("the file is empty: its first line must be a header with kit_id")
+            raise RowFault(f"the file is empty: its first line must be a header with {self._id_name}")
         if record is None:
             return False
         try:
-            self._names = _header(record.checked_cells(), self._columns)
+            self._names = _header(record.checked_cells(), self._columns, self._id_name)
         except RowFault as fault:
             raise RowFault(f"the header on line {record.line} cannot be used: {fault}") from None
         self.preamble = record.source or b""
@@ -67,22 +68,22 @@ class CsvRows:
 
     def _row(self, record: "_Record") -> Row | BadRow:
         try:
-            kit_id, metadata = self._update(record.checked_cells())
+            key, metadata = self._update(record.checked_cells())
         except RowFault as fault:
             return BadRow(self._rows_read, record.line, str(fault), record.source)
-        return Row(self._rows_read, record.line, kit_id, metadata, record.source or b"")
+        return Row(self._rows_read, record.line, key, metadata, record.source or b"")
 
     def _update(self, cells: list[str]) -> tuple[str, dict[str, Any]]:
         if len(cells) != len(self._names):
             raise RowFault(f"the row has {_cells(len(cells))}, the header {len(self._names)}")
         by_name = {name: cell for name, cell in zip(self._names, cells, strict=True) if name is not None}
-        kit_id = by_name.pop("kit_id")
-        check_kit_id(kit_id)
+        key = by_name.pop(self._id_name)
+        check_key(key, self._id_name)
         if "metadata" not in by_name:
-            return kit_id, {name: cell for name, cell in by_name.items() if cell}
+            return key, {name: cell for name, cell in by_name.items() if cell}
         if not by_name["metadata"].strip():
             raise RowFault("the metadata is empty: write {} to set no keys")
-        return kit_id, parse_object(by_name["metadata"], "the metadata")
+        return key, parse_object(by_name["metadata"], "the metadata")
 
     def _next_record(self) -> "_Record | None":
         """Read the lines of the next row, skipping blank lines; None when more must be fed first, or at the end."""
@@ -183,7 +184,7 @@ def _lenient_line(line: Line) -> str:
     return (line.data or b"").decode("utf-8", "surrogateescape")
 
 
-def _header(names: list[str], columns: Mapping[str, str] | None) -> list[str | None]:
+def _header(names: list[str], columns: Mapping[str, str] | None, id_name: str) -> list[str | None]:
     """Check column names; no reason shows one, since the first row of a file without a header is patient data."""
     for column, name in enumerate(names, start=1):
         if not name.strip():
@@ -193,7 +194,7 @@ def _header(names: list[str], columns: Mapping[str, str] | None) -> list[str | N
         if name in names[: column - 1]:
             raise RowFault(f"column {column} has the name of column {names.index(name) + 1}")
     keys = renamed(names, columns)
-    check_keys(keys, "no column is named kit_id (cells are separated by commas)")
+    check_keys(keys, id_name, hint=" (cells are separated by commas)")
     return keys
 
 

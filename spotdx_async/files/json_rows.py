@@ -1,4 +1,4 @@
-"""JSON Lines to rows: one object ``{"kit_id": …, "metadata": {…}}`` a line; blank lines are skipped."""
+"""JSON Lines to rows: one object such as ``{"kit_id": …, "metadata": {…}}`` a line; blank lines are skipped."""
 
 import json
 import math
@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from spotdx_async.files.lines import Line, LineBuffer
-from spotdx_async.files.rows import BadRow, Row, RowFault, check_kit_id
+from spotdx_async.files.rows import BadRow, Row, RowFault, check_key
 
 __all__ = ["JsonRows", "decode_text", "parse_object"]
-
-_KEYS = {"kit_id", "metadata"}
 
 
 class JsonRows:
@@ -19,8 +17,9 @@ class JsonRows:
     preamble = b""
     """What must stand before rows that are written again."""
 
-    def __init__(self, lines: LineBuffer) -> None:
+    def __init__(self, lines: LineBuffer, *, id_name: str = "kit_id") -> None:
         self._lines = lines
+        self._id_name = id_name
         self._rows_read = 0
 
     def rows(self) -> Iterator[Row | BadRow]:
@@ -34,10 +33,10 @@ class JsonRows:
         if line.data is None:
             return BadRow(self._rows_read, line.number, "the line is too long", None)
         try:
-            kit_id, metadata = _update(parse_object(decode_text(line.data).rstrip("\r\n"), "the row"))
+            key, metadata = _update(parse_object(decode_text(line.data).rstrip("\r\n"), "the row"), self._id_name)
         except RowFault as fault:
             return BadRow(self._rows_read, line.number, str(fault), line.data)
-        return Row(self._rows_read, line.number, kit_id, metadata, line.data)
+        return Row(self._rows_read, line.number, key, metadata, line.data)
 
 
 def decode_text(data: bytes) -> str:
@@ -77,19 +76,19 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
     raise RowFault(reason)
 
 
-def _update(value: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    for key in ("kit_id", "metadata"):
-        if key not in value:
-            raise RowFault(f"the key {key} is missing")
-    if value.keys() != _KEYS:
-        raise RowFault("the row has keys beside kit_id and metadata")
-    kit_id, metadata = value["kit_id"], value["metadata"]
-    if not isinstance(kit_id, str):
-        raise RowFault("the kit_id is not a string")
+def _update(value: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:
+    for name in (id_name, "metadata"):
+        if name not in value:
+            raise RowFault(f"the key {name} is missing")
+    if value.keys() != {id_name, "metadata"}:
+        raise RowFault(f"the row has keys beside {id_name} and metadata")
+    key, metadata = value[id_name], value["metadata"]
+    if not isinstance(key, str):
+        raise RowFault(f"the {id_name} is not a string")
     if not isinstance(metadata, dict):
         raise RowFault("the metadata is not a JSON object")
-    check_kit_id(kit_id)
-    return kit_id, metadata
+    check_key(key, id_name)
+    return key, metadata
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

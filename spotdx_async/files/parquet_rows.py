@@ -1,7 +1,7 @@
 """Parquet to rows, a batch at a time, types kept; the only importer of pyarrow, and only when a file is opened.
 
-Columns are those of CSV: ``kit_id`` and one for each metadata key, or ``kit_id`` and ``metadata``, which holds JSON
-text, a struct or a map. A null leaves its key out. Dates and times become ISO 8601 text (with a zone: in UTC), decimals
+Columns are those of CSV: the id and one for each metadata key, or the id and ``metadata``, which holds JSON text, a
+struct or a map. A null leaves its key out. Dates and times become ISO 8601 text (with a zone: in UTC), decimals
 text, or an integer where their type has no fraction; lists, structs and maps become JSON. Binary values, durations, NaN
 and infinities have no JSON form and make their row bad.
 """
@@ -18,7 +18,7 @@ from typing import Any, Self
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import parse_object
-from spotdx_async.files.rows import BadRow, Format, Row, RowFault, check_kit_id
+from spotdx_async.files.rows import BadRow, Format, Row, RowFault, check_key
 
 __all__ = ["PARQUET_MARK", "ParquetFile"]
 
@@ -38,13 +38,16 @@ class ParquetFile:
     may_wait = False
     """Whether ``fill`` may have to wait for somebody who writes."""
 
-    def __init__(self, path: str | os.PathLike[str], *, columns: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, columns: Mapping[str, str] | None = None, id_name: str = "kit_id"
+    ) -> None:
         """Open the file and look at its columns.
 
         Raises:
             InvalidInputError: pyarrow is not installed, or nothing in the file can be used.
         """
         self.name = os.fspath(path)
+        self._id_name = id_name
         self.at_end = False
         self._read = 0
         self._batch: list[dict[str, Any]] = []
@@ -111,7 +114,7 @@ class ParquetFile:
         schema = self._file.schema_arrow
         try:
             names = renamed(_unique(schema.names), columns)
-            _check_columns(arrow, names, schema)
+            _check_columns(arrow, names, schema, self._id_name)
         except RowFault as fault:
             reason = str(fault)
         else:
@@ -123,10 +126,11 @@ class ParquetFile:
         number = self._read
         by_key = {key: value for key, value in zip(self._names, values.values(), strict=True) if key is not None}
         try:
-            kit_id, metadata = _update(by_key)
+            key, metadata = _update(by_key, self._id_name)
         except RowFault as fault:
-            return BadRow(number, number, str(fault), _source_of_bad(by_key))
-        return Row(number, number, kit_id, metadata, _source(kit_id, metadata))
+            return BadRow(number, number, str(fault), _source_of_bad(by_key, self._id_name))
+        source = json.dumps({self._id_name: key, "metadata": metadata}, ensure_ascii=False).encode() + b"\n"
+        return Row(number, number, key, metadata, source)
 
 
 def _pyarrow(name: str) -> Any:
@@ -152,12 +156,12 @@ def _unique(names: list[str]) -> list[str]:
     return names
 
 
-def _check_columns(arrow: Any, names: list[str | None], schema: Any) -> None:
-    check_keys(names, "no column is named kit_id: give --map 'COLUMN=kit_id'")
-    kind = schema.field(names.index("kit_id")).type
+def _check_columns(arrow: Any, names: list[str | None], schema: Any, id_name: str) -> None:
+    check_keys(names, id_name, hint=f": give --map 'COLUMN={id_name}'")
+    kind = schema.field(names.index(id_name)).type
     kind = kind.value_type if arrow.types.is_dictionary(kind) else kind
     if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
-        raise RowFault(f"the column kit_id is of type {kind}: it must be text")
+        raise RowFault(f"the column {id_name} is of type {kind}: it must be text")
 
 
 def _plain_rows(arrow: Any, batch: Any) -> list[dict[str, Any]]:
@@ -177,23 +181,23 @@ def _micros_or_text(arrow: Any, column: Any) -> Any:
         return column.cast(arrow.string())
 
 
-def _update(by_key: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _update(by_key: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:
     values = dict(by_key)
-    kit_id = values.pop("kit_id")
-    if kit_id is None:
-        raise RowFault("the kit_id is empty")
-    check_kit_id(kit_id)
+    key = values.pop(id_name)
+    if key is None:
+        raise RowFault(f"the {id_name} is empty")
+    check_key(key, id_name)
     if "metadata" not in values:
-        return kit_id, {key: _json_value(value, key) for key, value in values.items() if value is not None}
+        return key, {name: _json_value(value, name) for name, value in values.items() if value is not None}
     metadata = values["metadata"]
     if metadata is None or (isinstance(metadata, str) and not metadata.strip()):
         raise RowFault("the metadata is empty: write {} to set no keys")
     if isinstance(metadata, str):
-        return kit_id, parse_object(metadata, "the metadata")
+        return key, parse_object(metadata, "the metadata")
     found = _json_value(metadata, "metadata")
     if not isinstance(found, dict):
         raise RowFault("the metadata is not a JSON object")
-    return kit_id, found
+    return key, found
 
 
 def _json_value(value: Any, column: str) -> Any:
@@ -226,19 +230,12 @@ def _json_list(value: list[Any], column: str) -> Any:
     return [_json_value(item, column) for item in value]
 
 
-def _source(kit_id: str, metadata: dict[str, Any]) -> bytes:
-    """Write the row as JSON Lines has it."""
-    return json.dumps({"kit_id": kit_id, "metadata": metadata}, ensure_ascii=False).encode() + b"\n"
-
-
-def _source_of_bad(by_key: dict[str, Any]) -> bytes | None:
+def _source_of_bad(by_key: dict[str, Any], id_name: str) -> bytes | None:
     """Write a bad row as well as JSON can; None where it cannot."""
     values = dict(by_key)
-    kit_id = values.pop("kit_id")
-    metadata = values.get("metadata", {key: value for key, value in values.items() if value is not None})
+    row = {id_name: values.pop(id_name)}
+    row["metadata"] = values.get("metadata", {key: value for key, value in values.items() if value is not None})
     try:
-        return (
-            json.dumps({"kit_id": kit_id, "metadata": metadata}, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        )
+        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     except (TypeError, ValueError):
         return None

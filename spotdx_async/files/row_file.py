@@ -48,6 +48,7 @@ class RowFile:
         name: str,
         row_format: Format | None = None,
         columns: Mapping[str, str] | None = None,
+        id_name: str = "kit_id",
     ) -> None:
         """Read the start of the input: its format, where it is not given, and a CSV header.
 
@@ -65,7 +66,11 @@ class RowFile:
         self._lines = LineBuffer(self.format)
         if self.format == "jsonl" and columns:
             raise InvalidInputError(f"{name}: --map is for CSV and Parquet; JSON Lines name their keys themselves")
-        self._reader = JsonRows(self._lines) if self.format == "jsonl" else CsvRows(self._lines, columns)
+        self._reader: JsonRows | CsvRows
+        if self.format == "jsonl":
+            self._reader = JsonRows(self._lines, id_name=id_name)
+        else:
+            self._reader = CsvRows(self._lines, columns, id_name=id_name)
         self._lines.feed(start.removeprefix(_BOM))
         self._read_header()
         self.preamble = (_BOM if start.startswith(_BOM) else b"") + self._reader.preamble
@@ -175,7 +180,11 @@ RowInput: TypeAlias = RowFile | ParquetFile
 
 
 def open_rows(
-    path: str | os.PathLike[str], *, row_format: Format | None = None, columns: Mapping[str, str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    row_format: Format | None = None,
+    columns: Mapping[str, str] | None = None,
+    id_name: str = "kit_id",
 ) -> RowInput:
     """Open a file of rows; ``-`` is standard input. What is packed with gzip is unpacked as it is read.
 
@@ -187,6 +196,7 @@ def open_rows(
         path: the file.
         row_format: how the rows are written.
         columns: keys of columns that are named otherwise; an empty key leaves its column out. For CSV and Parquet.
+        id_name: what the column, or the key, is named that says whose metadata a row sets.
 
     Raises:
         InvalidInputError: it cannot be opened, or nothing in it can be used: an empty file, no usable header, text that
@@ -197,10 +207,10 @@ def open_rows(
     row_format = row_format or _format_of(Path(path))
     try:
         if row_format == "parquet" or (row_format is None and not is_stdin and _is_parquet(Path(path))):
-            return _open_parquet(path, columns, is_stdin=is_stdin)
+            return _open_parquet(path, columns, id_name, is_stdin=is_stdin)
         stream = _open(0 if is_stdin else Path(path))
         try:
-            return RowFile(stream, name=name, row_format=row_format, columns=columns)
+            return RowFile(stream, name=name, row_format=row_format, columns=columns, id_name=id_name)
         except BaseException:
             stream.close()
             raise
@@ -222,13 +232,13 @@ def _is_parquet(path: Path) -> bool:
         return file.read(len(PARQUET_MARK)) == PARQUET_MARK
 
 
-def _open_parquet(path: str | os.PathLike[str], columns: Mapping[str, str] | None, *, is_stdin: bool) -> ParquetFile:
+def _open_parquet(
+    path: str | os.PathLike[str], columns: Mapping[str, str] | None, id_name: str, *, is_stdin: bool
+) -> ParquetFile:
     if is_stdin:
-        raise InvalidInputError(
-            "standard input: Parquet can be read only from a file, since its columns stand at its end"
-        )
+        raise InvalidInputError("standard input: Parquet is read only from a file, since its columns stand at its end")
     os.close(os.open(path, os.O_RDONLY))  # says in the system's words why it cannot be opened
-    return ParquetFile(path, columns=columns)
+    return ParquetFile(path, columns=columns, id_name=id_name)
 
 
 def _open(place: Path | int) -> BinaryIO:

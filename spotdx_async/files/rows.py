@@ -4,7 +4,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-__all__ = ["BadRow", "Format", "Row", "RowFault", "check_kit_id"]
+__all__ = ["BadRow", "Format", "Row", "RowFault", "check_key"]
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
@@ -21,8 +21,8 @@ class Row:
     """The row as a person would count it: 1 is the first data row; a CSV header and blank lines do not count."""
     line: int
     """The line of the file on which the row begins; 1 is the first."""
-    kit_id: str = field(repr=False)
-    """As it stands in the row: never empty, and without blanks around it."""
+    key: str = field(repr=False)
+    """The id of a kit or order, as it stands in the row: never empty, and without blanks around it."""
     metadata: dict[str, Any] = field(repr=False)
     """What to set; from CSV columns all values are strings, and an empty cell has left its key out."""
     source: bytes = field(repr=False)
@@ -43,15 +43,15 @@ class BadRow:
     """The row exactly as it came; None where it was too long to be kept."""
 
 
-def check_kit_id(kit_id: str) -> None:
+def check_key(key: str, id_name: str) -> None:
     """Refuse an id that a person must look at; the server's own rules for ids are not checked here.
 
     Raises:
         RowFault: it is empty, or has blanks around it, which are never cut off by guess.
     """
-    if not kit_id:
-        raise RowFault("the kit_id is empty")
-    if not kit_id.strip():
-        raise RowFault("the kit_id is blank")
-    if kit_id != kit_id.strip():
-        raise RowFault("the kit_id has blanks around it")
+    if not key:
+        raise RowFault(f"the {id_name} is empty")
+    if not key.strip():
+        raise RowFault(f"the {id_name} is blank")
+    if key != key.strip():
+        raise RowFault(f"the {id_name} has blanks around it")

@@ -30,7 +30,7 @@ def test_a_text_that_is_no_map_is_refused(texts: list[str]) -> None:
 
 def test_columns_are_taken_for_other_keys_or_left_out(path: Path) -> None:
     with open_rows(path, columns={"Kit number": "kit_id", "Cohort (text)": "cohort", "note": ""}) as file:
-        rows = [(row.kit_id, row.metadata) for row in file if isinstance(row, Row)]
+        rows = [(row.key, row.metadata) for row in file if isinstance(row, Row)]
         assert file.preamble == HEADER.encode()
 
     assert rows == [("SPOT1", {"cohort": "A"}), ("SPOT2", {})]
@@ -107,6 +107,12 @@ def test_other_bytes_or_another_order_have_another_mark(path: Path, tmp_path: Pa
 
     assert len(marks) == 5
     assert None not in marks
+
+
+def test_the_mark_stays_from_version_to_version_so_that_journals_go_on(path: Path) -> None:
+    mark = fingerprint([path], columns={"Kit number": "kit_id"}, extra="from row 1")
+
+    assert mark == "c5ae77c41d7688e9ea033563d039bd64"
 
 
 def test_what_can_be_read_only_once_has_no_mark(path: Path) -> None:

@@ -62,7 +62,7 @@ def test_each_column_beside_kit_id_is_a_metadata_key() -> None:
 def test_the_kit_id_column_may_stand_anywhere() -> None:
     row = only(b"cohort,kit_id\nA,SPOT1\n")
     assert isinstance(row, Row)
-    assert (row.kit_id, row.metadata) == ("SPOT1", {"cohort": "A"})
+    assert (row.key, row.metadata) == ("SPOT1", {"cohort": "A"})
 
 
 def test_an_empty_cell_leaves_its_key_out() -> None:
@@ -99,7 +99,7 @@ def test_a_quoted_cell_over_several_lines_is_one_row() -> None:
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_every_line_end_is_understood(end: bytes) -> None:
     rows = reading(end.join([b"kit_id,a", b"SPOT1,x", b"", b"SPOT2,y"]))
-    assert [(row.line, row.kit_id, row.source) for row in rows if isinstance(row, Row)] == [
+    assert [(row.line, row.key, row.source) for row in rows if isinstance(row, Row)] == [
         (2, "SPOT1", b"SPOT1,x" + end),
         (4, "SPOT2", b"SPOT2,y"),
     ]
@@ -210,7 +210,7 @@ def test_a_header_alone_is_a_file_of_no_rows() -> None:
 
 def summary(data: bytes) -> list[tuple[int, int, str]]:
     """Number, line, and the kit or the reason of each row."""
-    return [(row.number, row.line, row.kit_id if isinstance(row, Row) else row.reason) for row in reading(data)]
+    return [(row.number, row.line, row.key if isinstance(row, Row) else row.reason) for row in reading(data)]
 
 
 def test_a_quote_never_closed_makes_its_own_row_bad_and_swallows_no_other() -> None:
@@ -257,7 +257,7 @@ def test_a_long_cell_of_many_lines_that_is_closed_is_one_bad_row() -> None:
     rows = reading(HEADER + b'SPOT1,A,"' + b"one line\n" * 15_000 + b'"\nSPOT2,A,b\n')
     # The quote is not followed beyond the longest cell, so each line of this one is accounted for by itself.
     assert isinstance(rows[0], BadRow)
-    assert [row.kit_id for row in rows if isinstance(row, Row)] == ["SPOT2"]
+    assert [row.key for row in rows if isinstance(row, Row)] == ["SPOT2"]
     assert b"".join(row.source or b"" for row in rows).count(b"one line\n") == 15_000
 
 
@@ -316,7 +316,7 @@ def test_what_the_standard_library_writes_reads_back_equal(
     csv.writer(text, lineterminator=end, quoting=quoting).writerows([names, *rows])
     data = text.getvalue().encode()
     got = reading(data, 5)
-    assert [(row.kit_id, row.metadata) for row in got if isinstance(row, Row)] == [
+    assert [(row.key, row.metadata) for row in got if isinstance(row, Row)] == [
         (kit_id, {name: cell for name, cell in zip(names[1:], cells, strict=True) if cell}) for kit_id, *cells in rows
     ]
     assert data.endswith(b"".join(row.source or b"" for row in got))

@@ -86,7 +86,7 @@ def test_packed_rows_are_found_by_their_first_bytes(tmp_path: Path, name: str) -
     with open_rows(path) as file:
         rows = list(file)
 
-    assert [(row.number, row.kit_id, row.source) for row in rows if isinstance(row, Row)] == [
+    assert [(row.number, row.key, row.source) for row in rows if isinstance(row, Row)] == [
         (1, "SPOT1", b"SPOT1,x\n"),
         (2, "SPOT2", b"SPOT2,y\n"),
     ]

@@ -130,7 +130,7 @@ def test_what_the_standard_library_writes_reads_back_equal(
 ) -> None:
     lines = [json.dumps({"kit_id": kit_id, "metadata": about}, ensure_ascii=ensure_ascii) for kit_id, about in rows]
     data = "\n".join(lines).encode()
-    assert [(read.kit_id, read.metadata) for read in reading(data) if isinstance(read, Row)] == rows
+    assert [(read.key, read.metadata) for read in reading(data) if isinstance(read, Row)] == rows
 
 
 @given(st.binary(max_size=80))

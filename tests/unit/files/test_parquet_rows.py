@@ -133,8 +133,8 @@ def test_failed_rows_are_json_lines_that_can_be_fed_in_again(path: Path, tmp_pat
 
     again = read(tmp_path / "failed.jsonl")
 
-    assert [(row.kit_id, row.metadata) for row in again if isinstance(row, Row)] == [
-        (row.kit_id, row.metadata) for row in rows if isinstance(row, Row)
+    assert [(row.key, row.metadata) for row in again if isinstance(row, Row)] == [
+        (row.key, row.metadata) for row in rows if isinstance(row, Row)
     ]
 
 

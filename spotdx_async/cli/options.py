@@ -1,0 +1,112 @@
+"""Options that many commands share. A class of them is flattened into a command: the line beneath each is its help."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import attrs
+from attrs import frozen
+from cyclopts import Parameter
+
+from spotdx_async import SpotClient
+from spotdx_async.cli.exits import token_from_environment
+
+__all__ = [
+    "ALL",
+    "HIDING",
+    "USUAL_SERVER",
+    "Filtered",
+    "Filters",
+    "Flag",
+    "Json",
+    "OnServer",
+    "Server",
+    "Shown",
+    "View",
+]
+
+T = TypeVar("T")
+
+Flag: TypeAlias = Annotated[bool, Parameter(show_default=False)]
+Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
+
+
+@frozen(kw_only=True)
+class Server:
+    """Which server is asked, and how patiently."""
+
+    base_url: str | None = None
+    """The server. Default: SPOTDX_BASE_URL, else the production server."""
+    timeout_s: Annotated[float, Parameter(name="--timeout")] = 30.0
+    """The longest that one attempt may take, in seconds."""
+
+    @property
+    def name(self) -> str:
+        """Which server it is, in words."""
+        return self.base_url or os.environ.get("SPOTDX_BASE_URL") or "the production server"
+
+    def client(self, token: str | None = None, **options: Any) -> SpotClient:
+        """Make a client; without ``token`` that of the environment is taken.
+
+        Raises:
+            ConfigError: a setting is wrong, or there is no token.
+        """
+        token = token_from_environment() if token is None else token
+        return SpotClient(token, base_url=self.base_url, timeout_s=self.timeout_s, **options)
+
+    def ask(self, question: Callable[[SpotClient], Awaitable[T]]) -> T:
+        """Run one call, or a few, on a client of its own, in a loop of its own.
+
+        Raises:
+            SpotError: as the call raises it, or as ``client`` does.
+        """
+
+        async def answer() -> T:
+            async with self.client() as spot:
+                return await question(spot)
+
+        return asyncio.run(answer())
+
+
+@frozen(kw_only=True)
+class View:
+    """In which form an answer is shown."""
+
+    show_phi: Flag = False
+    """Show patient data as well."""
+    as_json: Json = False
+    """Write JSON."""
+
+
+@frozen(kw_only=True)
+class Filters:
+    """What all lists can be narrowed by. Other users of this machine can see arguments."""
+
+    created_after: str | None = None
+    """Only those created on this day or later."""
+    created_before: str | None = None
+    """Only those created on this day or earlier."""
+    updated_after: str | None = None
+    """Only those updated on this day or later."""
+    updated_before: str | None = None
+    """Only those updated on this day or earlier."""
+    email: str | None = None
+    """Only those of the person with this e-mail address. Other users of this machine can see arguments."""
+    first_name: str | None = None
+    """Only those of persons with this given name."""
+    last_name: str | None = None
+    """Only those of persons with this family name."""
+    phone: str | None = None
+    """Only those of the person with this telephone number."""
+
+    @property
+    def query(self) -> dict[str, str | None]:
+        """The filters as a list call takes them."""
+        return attrs.asdict(self)
+
+
+OnServer: TypeAlias = Annotated[Server, Parameter(name="*")]
+Shown: TypeAlias = Annotated[View, Parameter(name="*")]
+Filtered: TypeAlias = Annotated[Filters, Parameter(name="*")]
+USUAL_SERVER, HIDING, ALL = Server(), View(), Filters()

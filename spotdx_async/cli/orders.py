@@ -1,0 +1,154 @@
+"""``spotdx orders``: create, get, list and update."""
+
+from collections import Counter
+
+from cyclopts import App
+
+from spotdx_async import NewOrder
+from spotdx_async.cli.acts import Act, carry_out
+from spotdx_async.cli.answers import check_limit, show_object, show_objects
+from spotdx_async.cli.consent import Yes
+from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.file_arguments import JsonFile, RowFiles, check_path
+from spotdx_async.cli.model_file import read_to_send
+from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, Json, OnServer, Shown
+from spotdx_async.cli.progress import counted
+from spotdx_async.cli.screen import OurScreen
+from spotdx_async.cli.update_command import update_many
+from spotdx_async.cli.update_kinds import ORDERS
+from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateTask, UpdateWith
+
+__all__ = ["orders"]
+
+_COLUMNS = ("order_id", "status", "created", "updated")
+_NAMES = ("recipient.first_name", "recipient.last_name")
+_NAMED_KINDS = 5
+
+orders = App(name="orders", help="Orders: create one, look at one, list them, set their metadata.")
+
+
+@orders.command
+def create(
+    file: JsonFile,
+    /,
+    *,
+    client_ref: str | None = None,
+    yes: Yes = False,
+    view: Shown = HIDING,
+    server: OnServer = USUAL_SERVER,
+    screen: OurScreen,
+) -> int:
+    """Place an order, which ships a parcel; asks first. The token comes from SPOTDX_TOKEN.
+
+    The file holds one JSON object in the API's own form:
+
+    {"kit_types": ["health_kit_1"], "recipient": {"first_name": …, "last_name": …, "email": …, "phone": …,
+    "address": {"street1": …, "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "metadata": {…}}
+
+    It is placed at most once. Where no usable answer came, the command looks whether it was placed.
+
+    Exit codes: 0 it is placed; 1 it is not, or nobody knows; 2 wrong usage or an unusable file, nothing was sent; 3 the
+    answer was no, nothing was sent.
+
+    Example: spotdx orders create order.json
+
+    Args:
+        file: The order; - is standard input, and needs --yes.
+        client_ref: A reference of your own, by which the order can be found again. Default: a new one.
+        yes: Do not ask.
+        view: In which form.
+        server: The server.
+        screen: Where to write; no argument of the command line.
+    """
+    order = read_to_send(file, NewOrder, yes=yes)
+    act = Act(
+        question=f"Order {_kits_of(order)} for one recipient",
+        do=lambda spot: spot.orders.create(order, client_ref=client_ref),
+        look=lambda spot, error: spot.orders.reconcile(error),
+        advice="look with spotdx orders list before you give this command again",
+    )
+    return carry_out(act, server, screen, view, yes=yes)
+
+
+@orders.command
+def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
+    """Show one order; patient data is hidden.
+
+    Example: spotdx orders get O1234567
+
+    Args:
+        order_id: The order.
+        view: In which form.
+        server: The server.
+        screen: Where to write; no argument of the command line.
+    """
+    show_object(server.ask(lambda spot: spot.orders.get(order_id)), screen, view)
+    return Exit.OK
+
+
+@orders.command(name="list")
+def list_orders(
+    *,
+    limit: int = 100,
+    status: str | None = None,
+    filters: Filtered = ALL,
+    view: Shown = HIDING,
+    server: OnServer = USUAL_SERVER,
+    screen: OurScreen,
+) -> int:
+    """List orders, the recently updated first; dates are written YYYY-MM-DD and count themselves.
+
+    Example: spotdx orders list --status pending --created-after 2024-01-31 --limit 20
+
+    Args:
+        limit: The most orders to list.
+        status: Only orders in this status.
+        filters: Which of them; persons are their recipients.
+        view: In which form.
+        server: The server.
+        screen: Where to write; no argument of the command line.
+    """
+    check_limit(limit)
+    found = server.ask(lambda spot: spot.orders.list(status=status, **filters.query).first(limit))
+    columns = (*_COLUMNS, *_NAMES) if view.show_phi else _COLUMNS
+    show_objects(found, screen, view, columns=columns, limit=limit, nouns="orders")
+    return Exit.OK
+
+
+@orders.command
+def update(
+    files: RowFiles,
+    /,
+    *,
+    options: UpdateWith = USUAL_UPDATE,
+    as_json: Json = False,
+    server: OnServer = USUAL_SERVER,
+    screen: OurScreen,
+) -> int:
+    """Set the metadata of many orders from CSV, JSON Lines or Parquet; the token comes from SPOTDX_TOKEN.
+
+    CSV has a header: order_id and a column for each metadata key (values are strings, an empty cell leaves its key
+    out), or order_id and one column metadata that holds JSON. JSON Lines has one {"order_id": …, "metadata": {…}} a
+    line. All else is as spotdx kits update --help says: Parquet, gzip, order of rows, --journal.
+
+    Exit codes: 0 all is done; 1 some rows were rejected, failed or ended unknown; 2 wrong usage or unusable input,
+    nothing was sent; 3 stopped early.
+
+    Example: spotdx orders update orders.csv --rate 20 --failed failed.csv
+
+    Args:
+        files: Files of rows, read one after the other; - is standard input.
+        options: How to run.
+        as_json: Write the summary as one JSON object on standard output.
+        server: The server.
+        screen: Where to write; no argument of the command line.
+    """
+    task = UpdateTask(kind=ORDERS, files=tuple(map(check_path, files)), options=options, server=server)
+    return update_many(task, screen, as_json=as_json)
+
+
+def _kits_of(order: NewOrder) -> str:
+    kinds = Counter(order.kit_types)
+    named = [f"{kind} x{count:,}" for kind, count in kinds.most_common(_NAMED_KINDS)]
+    more = [f"and {counted(len(kinds) - _NAMED_KINDS, 'other kind')}"] if len(kinds) > _NAMED_KINDS else []
+    return f"{counted(len(order.kit_types), 'kit')} ({', '.join(named + more)})"

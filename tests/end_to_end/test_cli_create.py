@@ -1,0 +1,383 @@
+"""``spotdx orders|requisitions|patients create``: asked about, done once, looked after; in this process."""
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import pytest_asyncio
+from attrs import frozen
+
+from spotdx_async import SpotClient
+from spotdx_async._pipeline.runner import Runner
+from spotdx_async.cli.app import run
+from spotdx_async.testing import FakeSpot, faults
+
+ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}
+PERSON = {"first_name": "Canary", "last_name": "Bird", "email": "canary@example.org", "phone": "2025550199"}
+PATIENT = {**PERSON, "sex": "F", "date_of_birth": "1990-01-31"}
+ORDER: dict[str, Any] = {
+    "kit_types": ["health_kit_1", "health_kit_1"],
+    "recipient": {**PERSON, "address": ADDRESS},
+    "metadata": {"cohort": "A"},
+}
+REQUISITION: dict[str, Any] = {
+    "barcode": "19742938329",
+    "panels": ["HIV-PANEL"],
+    "account_number": "1234567890",
+    "lab": "CRL",
+    "state_collected": "IL",
+    "patient": {**PATIENT, "address": ADDRESS},
+}
+PHI = ["anary", "Bird", "2025550199", "1990-01-31", "60609", "HIV"]
+NOUNS: dict[str, Any] = {"orders": ORDER, "requisitions": REQUISITION, "patients": PATIENT}
+
+
+@frozen
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Spotdx: TypeAlias = Callable[..., Awaitable[Done]]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest_asyncio.fixture
+async def fake() -> AsyncIterator[FakeSpot]:
+    async with FakeSpot() as server:
+        yield server
+
+
+@pytest.fixture
+def spotdx(fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Spotdx:
+    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
+    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
+
+    async def command(*argv: object) -> Done:
+        code = await asyncio.to_thread(run, [str(word) for word in argv])
+        return Done(code, *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def asked(spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch) -> Spotdx:
+    """Run a command on a terminal, on which the first word is typed."""
+    monkeypatch.setenv("TERM", "dumb")
+
+    async def command(answer: str, *argv: object) -> Done:
+        with monkeypatch.context() as terminal:
+            terminal.setattr(sys, "stdin", Terminal(answer))
+            terminal.setattr(sys, "stderr", seen := Terminal())
+            done = await spotdx(*argv)
+        return Done(done.code, done.out, seen.getvalue())
+
+    return command
+
+
+@pytest.fixture
+def file_of(tmp_path: Path) -> Callable[[Any], Path]:
+    def write(value: Any) -> Path:
+        path = tmp_path / "object.json"
+        path.write_bytes(value if isinstance(value, bytes) else json.dumps(value).encode())
+        return path
+
+    return write
+
+
+FileOf: TypeAlias = Callable[[Any], Path]
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request that was sent be sure after a moment, not a minute: commands live in real time."""
+    monkeypatch.setattr(Runner, "lands_within_s", 0.2)
+
+
+def posts(fake: FakeSpot) -> int:
+    return sum(request.method == "POST" for request in fake.requests)
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+async def test_what_is_created_is_shown_without_patient_data_unless_asked_for(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, noun: str, form: list[str]
+) -> None:
+    hidden = await spotdx(noun, "create", file_of(NOUNS[noun]), "--yes", *form)
+    assert (hidden.code, hidden.err) == (0, "")
+    assert [word for word in PHI if word in hidden.out] == []
+    assert "<hidden>" in hidden.out
+
+    again = {**NOUNS[noun], "barcode": "19742938330"} if noun == "requisitions" else NOUNS[noun]
+    shown = await spotdx(noun, "create", "--yes", "--show-phi", *form, file_of(again))
+    assert (shown.code, shown.err, "Canary" in shown.out) == (0, "", True)
+    assert len(fake.creations) == posts(fake) == 2
+
+
+async def test_an_order_is_placed_as_the_file_says(spotdx: Spotdx, fake: FakeSpot, file_of: FileOf) -> None:
+    before = set(fake.orders)
+
+    done = await spotdx("orders", "create", file_of(ORDER), "--yes", "--client-ref", "study-7-A", "--json")
+
+    order = json.loads(done.out)
+    assert {order["order_id"]} == set(fake.orders) - before
+    assert order["status"] == "pending"
+    sent = dict(fake.requests[-1].body)
+    assert sent.pop("metadata") == {"cohort": "A", "client_ref": "study-7-A"}
+    assert sent == {name: value for name, value in ORDER.items() if name != "metadata"}
+
+
+async def test_the_id_of_a_new_patient_is_shown_since_it_can_be_had_nowhere_else(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf
+) -> None:
+    before = set(fake.patients)
+
+    done = await spotdx("patients", "create", file_of(PATIENT), "--yes", "--json")
+
+    patient = json.loads(done.out)
+    assert {patient.pop("patient_id")} == set(fake.patients) - before
+    assert {value for value in patient.values() if value is not None} == {"<hidden>"}
+
+
+@pytest.mark.parametrize(
+    ("noun", "question"),
+    [
+        ("orders", "Order 2 kits (health_kit_1 x2) for one recipient on {url}? [y/N] "),
+        ("requisitions", "Make a requisition of 1 panel for one patient on {url}? [y/N] "),
+        ("patients", "Make one patient known on {url}? [y/N] "),
+    ],
+)
+async def test_on_a_terminal_it_is_asked_first_without_patient_data(
+    asked: Spotdx, fake: FakeSpot, file_of: FileOf, noun: str, question: str
+) -> None:
+    path = file_of(NOUNS[noun])
+
+    for answer in ("n\n", "\n", ""):
+        refused = await asked(answer, noun, "create", path)
+        assert (refused.code, refused.out, fake.requests) == (3, "", [])
+        assert refused.err.startswith(question.format(url=fake.url))
+        assert refused.err.endswith("spotdx: nothing was sent\n")
+        assert [word for word in PHI if word in refused.err] == []
+    agreed = await asked("y\n", noun, "create", path, "--json")
+    assert (agreed.code, agreed.err) == (0, question.format(url=fake.url))
+    assert len(fake.creations) == 1
+
+
+async def test_a_question_names_some_kinds_of_kits_and_the_production_server(
+    asked: Spotdx, fake: FakeSpot, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPOTDX_BASE_URL")
+    kinds = ["b", *(f"kind{number}" for number in range(7)), "b\x1b[31m", "b"]
+
+    done = await asked("no\n", "orders", "create", file_of({**ORDER, "kit_types": kinds}))
+
+    assert (done.code, fake.requests) == (3, [])
+    told = "Order 10 kits (b x2, kind0 x1, kind1 x1, kind2 x1, kind3 x1, and 4 other kinds) for one recipient on the"
+    assert done.err.startswith(f"{told} production server?")
+    shown = await asked("no\n", "orders", "create", file_of({**ORDER, "kit_types": ["\x1b[31m[red]"]}))
+    assert "Order 1 kit (\\x1b[31m[red] x1) for" in shown.err
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+async def test_where_nobody_can_be_asked_nothing_is_sent(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, noun: str
+) -> None:
+    for path in (file_of(NOUNS[noun]), "-"):
+        done = await spotdx(noun, "create", path)
+        assert (done.code, done.out, done.err.count("\n"), fake.requests) == (2, "", 1, [])
+        assert "give --yes" in done.err
+
+
+async def test_a_dash_on_a_terminal_needs_a_yes_too(asked: Spotdx, fake: FakeSpot) -> None:
+    done = await asked("y\n", "orders", "create", "-")
+
+    assert (done.code, fake.requests) == (2, [])
+    assert "give --yes" in done.err
+
+
+@pytest.mark.parametrize("yes", [[], ["--yes"]])
+@pytest.mark.parametrize(
+    ("noun", "content", "reason"),
+    [
+        ("orders", b"", "the file is empty"),
+        ("orders", b"[]", "is not a JSON object"),
+        ("orders", b'{"kit_types": ["health_kit_1"', "broken JSON"),
+        ("orders", {}, "2 faults: kit_types is required; recipient is required; nothing was sent"),
+        ("orders", {**ORDER, "kit_type": "x"}, "unknown fields: kit_type"),
+        ("orders", {"recipient": {"address": {"street_2": "x"}}}, "unknown fields: recipient.address.street_2"),
+        ("orders", {**ORDER, "kit_types": "health_kit_1"}, "kit_types should be"),
+        ("orders", {**ORDER, "kit_types": []}, "kit_types is required"),
+        ("orders", {**ORDER, "recipient": {**PERSON, "address": {**ADDRESS, "country": "DE"}}}, "address.country must"),
+        ("requisitions", {**REQUISITION, "panels": []}, "panels is required"),
+        ("requisitions", {**REQUISITION, "attributes": {"crl_slip_id": "x" * 11}}, "attributes.crl_slip_id must be"),
+        ("patients", {**PATIENT, "date_of_birth": "31.01.1990"}, "date_of_birth"),
+        ("patients", {**PATIENT, "date_of_birth": "9990-01-31"}, "date_of_birth must not be in the future"),
+        ("patients", {**PATIENT, "address": ADDRESS}, "address must be left out"),
+    ],
+)
+async def test_a_wrong_file_is_refused_before_anybody_is_asked(
+    asked: Spotdx, fake: FakeSpot, file_of: FileOf, *, noun: str, content: Any, reason: str, yes: list[str]
+) -> None:
+    done = await asked("y\n", noun, "create", file_of(content), *yes)
+
+    assert (done.code, done.out, done.err.count("\n"), fake.requests) == (2, "", 1, [])
+    assert reason in done.err
+    assert "[y/N]" not in done.err
+    assert [word for word in PHI if word in done.err] == []
+
+
+async def test_what_is_no_file_is_refused_by_its_name(
+    spotdx: Spotdx, fake: FakeSpot, tmp_path: Path, file_of: FileOf
+) -> None:
+    cases: list[tuple[list[object], str]] = [
+        ([tmp_path], f"{tmp_path}: Is a directory"),
+        ([tmp_path / "none.json"], "none.json: No such file or directory"),
+        ([], "parameter FILE requires an argument"),
+        (["--nope"], "unknown option --nope"),
+        ([file_of(ORDER), "--nope"], "--nope"),
+        ([file_of(ORDER), "--client-ref", ""], "client_ref"),
+    ]
+    for words, reason in cases:
+        done = await spotdx("orders", "create", *words, "--yes")
+        assert (done.code, done.out, done.err.count("\n"), fake.requests) == (2, "", 1, [])
+        assert reason in done.err
+
+
+async def test_a_file_with_a_byte_order_mark_is_read(spotdx: Spotdx, fake: FakeSpot, file_of: FileOf) -> None:
+    done = await spotdx("orders", "create", file_of(b"\xef\xbb\xbf" + json.dumps(ORDER).encode()), "--yes")
+
+    assert (done.code, len(fake.creations)) == (0, 1)
+
+
+async def test_without_a_token_nobody_is_asked(
+    asked: Spotdx, fake: FakeSpot, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPOTDX_TOKEN")
+
+    done = await asked("y\n", "orders", "create", file_of(ORDER))
+
+    assert (done.code, fake.requests) == (2, [])
+    assert done.err == "spotdx: no token: set the environment variable SPOTDX_TOKEN (it is never an argument)\n"
+
+
+@pytest.mark.parametrize("noun", ["orders", "requisitions"])
+async def test_a_create_without_an_answer_is_looked_for_and_found(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, noun: str
+) -> None:
+    fake.faults.add("drop_after", method="POST")
+
+    done = await spotdx(noun, "create", file_of(NOUNS[noun]), "--yes", "--json", "--timeout", "0.5")
+
+    assert done.code == 0
+    assert "spotdx: it was done: nothing is left to do\n" in done.err
+    shown = json.loads(done.out)
+    assert shown.get("order_id", shown.get("requisition_id")) in {*fake.orders, *fake.requisitions}
+    assert len(fake.creations) == posts(fake) == 1
+    assert [word for word in PHI if word in done.out + done.err] == []
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("noun", ["orders", "requisitions"])
+@pytest.mark.parametrize("fault", ["drop_before", "500"])
+async def test_a_create_that_was_not_carried_out_may_be_given_again(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, noun: str, fault: str
+) -> None:
+    fake.faults.add(fault, method="POST")
+    command = (noun, "create", file_of(NOUNS[noun]), "--yes", "--timeout", "0.3")
+
+    done = await spotdx(*command)
+
+    assert (done.code, done.out, fake.creations, posts(fake)) == (1, "", [], 1)
+    assert done.err.endswith("spotdx: it was not done: the same command may be given again\n")
+    assert (await spotdx(*command)).code == 0
+    assert len(fake.creations) == 1
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(
+    ("looking", "told"), [("404", "answered 404"), ("401", "check SPOTDX_TOKEN"), ("500", "answered 500")]
+)
+async def test_where_looking_fails_too_it_is_said_what_to_do(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, looking: str, told: str
+) -> None:
+    fake.faults.add("drop_after", method="POST")
+    fake.faults.add(looking, times=None, method="GET")
+
+    done = await spotdx("orders", "create", file_of(ORDER), "--yes", "--timeout", "0.3")
+
+    assert (done.code, done.out, len(fake.creations)) == (1, "", 1)
+    assert "still not known: look with spotdx orders list before you give this command again" in done.err
+    assert told in done.err
+
+
+async def test_a_new_patient_cannot_be_looked_for(spotdx: Spotdx, fake: FakeSpot, file_of: FileOf) -> None:
+    fake.faults.add("drop_after", method="POST")
+
+    done = await spotdx("patients", "create", file_of(PATIENT), "--yes")
+
+    assert (done.code, done.out, len(fake.creations), len(fake.requests)) == (1, "", 1, 1)
+    assert "whether it was done cannot be looked up: only the vendor can tell" in done.err
+
+
+async def test_a_refusal_keeps_the_reasons_that_may_name_patients_until_asked_for(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf
+) -> None:
+    path = file_of(REQUISITION)
+    assert (await spotdx("requisitions", "create", path, "--yes")).code == 0
+
+    done = await spotdx("requisitions", "create", path, "--yes")
+    assert done.code == 1
+    assert "the server answered 400" in done.err
+    assert "the server gave 1 reason, which may name patients: --show-phi shows them" in done.err
+    done = await spotdx("requisitions", "create", path, "--yes", "--show-phi")
+    assert (done.code, "spotdx: the server says: barcode: " in done.err) == (1, True)
+    assert len(fake.creations) == 1
+
+
+async def test_an_answer_of_another_shape_is_no_failure(spotdx: Spotdx, fake: FakeSpot, file_of: FileOf) -> None:
+    fake.faults.add(faults.body(b'{"order_id": ["Canary"]}', status=201), method="POST")
+
+    done = await spotdx("orders", "create", file_of(ORDER), "--yes")
+
+    assert (done.code, done.out) == (0, "")
+    assert "it was done all the same: do not give this command again" in done.err
+    assert "Canary" not in done.err
+
+
+async def test_an_interrupt_under_way_says_that_it_may_have_been_done(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = SpotClient.__aexit__
+
+    async def interrupted(self: SpotClient, *about: Any) -> None:
+        await close(self, *about)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SpotClient, "__aexit__", interrupted)
+
+    done = await spotdx("orders", "create", file_of(ORDER), "--yes")
+
+    assert (done.code, len(fake.creations)) == (1, 1)
+    assert done.err == (
+        "spotdx: stopped while it was under way, so it may have been done: "
+        "look with spotdx orders list before you give this command again\n"
+    )
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+async def test_the_help_shows_the_form_of_the_file_and_an_example(spotdx: Spotdx, noun: str) -> None:
+    done = await spotdx(noun, "create", "--help")
+
+    assert (done.code, done.err) == (0, "")
+    assert all(word in done.out for word in (f"Example: spotdx {noun} create", '"first_name"', "--yes", "--show-phi"))
+    assert "screen" not in done.out.lower()
