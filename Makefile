@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test chaos lint types check bench clean
+.PHONY: demo test chaos audit faults lint types check bench clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -26,6 +26,17 @@ LONG := tests/chaos tests/contract tests/end_to_end/test_creates_end_to_end.py
 chaos: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s
+
+# Known holes of what is installed, in a venv of its own. It fails where it cannot look a package up: needs a network.
+audit: $(INSTALLED)
+	test -x .venv/audit/bin/pip-audit || $(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9'
+	$(BIN)/python -m pip freeze --exclude-editable > .venv/audit/installed.txt
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement .venv/audit/installed.txt
+
+# Writes the page that the fault table makes.
+faults: $(INSTALLED)
+	$(BIN)/python tests/matrix/page.py --write
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

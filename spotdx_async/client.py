@@ -13,6 +13,7 @@ from spotdx_async._pipeline.messages import Response
 from spotdx_async._pipeline.operation import unlisted_request
 from spotdx_async._pipeline.road import Road
 from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.sealing import sealed, sealed_call
 from spotdx_async._pipeline.transport import Transport
 from spotdx_async._version import __version__
 from spotdx_async.config import (
@@ -63,12 +64,14 @@ class SpotClient:
         max_body_bytes: the longest answer that is read, decompressed.
         client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
             which ``reconcile`` finds them; None: no reference is added.
-        session: a session of the caller's, never closed by the client. Its own limits, proxies and cookies hold.
+        session: a session of the caller's, never closed by the client. Its own limits, proxies and cookies hold, and
+            aiohttp's habit of sending a GET once more by itself when a kept connection breaks.
 
     Raises:
         ConfigError: a setting is wrong; the message does not show a token.
     """
 
+    @sealed
     def __init__(
         self,
         token: str | TokenSource | None = None,
@@ -178,6 +181,7 @@ class SpotClient:
         """Secrets with which patients register kits themselves."""
         return RegistrationTokens(self._runner)
 
+    @sealed_call
     async def request(
         self,
         method: str,

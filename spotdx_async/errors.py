@@ -179,8 +179,8 @@ class StatusError(SpotError):
     Attributes:
         status: the HTTP status.
         type: the server's own word, such as ``not_found``; None where it gave none.
-        details: the server's reasons, in its words; may be empty. They can name patients: no text of the error shows
-            them.
+        details: the server's reasons, in its words, control characters escaped, each cut at 200 characters; may be
+            empty. They can name patients: no text of the error shows them.
         retry_after_s: seconds that the server asked to wait, where it did.
     """
 

@@ -28,10 +28,14 @@ class Pages(Generic[T]):
     """
 
     def __init__(
-        self, fetch: Callable[[int, int], Awaitable[Sequence[T]]], identify: Callable[[T], Hashable | None]
+        self,
+        fetch: Callable[[int, int], Awaitable[Sequence[T]]],
+        identify: Callable[[T], Hashable | None],
+        operation: str | None = None,
     ) -> None:
         self._fetch = fetch
         self._identify = identify
+        self._operation = operation
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Give the items one by one."""
@@ -69,11 +73,12 @@ class Pages(Generic[T]):
         """Give the pages, up to the one with the item number ``most``."""
         seen: set[Hashable] = set()
         previous: Sequence[T] = ()
-        offset = given = stale_pages = 0
+        offset = given = stale_pages = asked = 0
         ahead = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
         try:
             while True:
                 page = await ahead
+                asked += 1
                 fresh = () if page == previous else tuple(item for item in page if self._is_fresh(item, seen))
                 given += len(fresh)
                 # One full page of known items may be a hundred rows added meanwhile; two are a server without offsets.
@@ -88,7 +93,7 @@ class Pages(Generic[T]):
                     return
                 if stale_pages > _MOST_STALE_PAGES:
                     message = "the server gives the same page for every offset, so the list cannot be read to its end"
-                    raise DecodeError(message)
+                    raise DecodeError(message, operation=self._operation, attempts=asked)
                 previous = page
         finally:
             ahead.cancel()

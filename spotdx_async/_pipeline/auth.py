@@ -7,6 +7,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
+from spotdx_async._pipeline.messages import Token
 from spotdx_async.config import check_token
 from spotdx_async.errors import ConfigError, NotSentError
 
@@ -17,24 +18,12 @@ TokenSource = Callable[[], Awaitable[str] | str]
 _PATIENCE_S = 1.0  # for a source that is slow to end when cancelled
 
 
-class Token:
-    """One answer of the source. Two answers with the same text are still two, so that a refused one is known again."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = check_token(text)
-
-    def __repr__(self) -> str:
-        return "<Token>"
-
-
 class Auth:
     """Keeps the current token; a source is asked by one task at a time, however many calls wait for it."""
 
     def __init__(self, token: str | TokenSource) -> None:
         self._source = token if callable(token) else None
-        self._token = None if callable(token) else Token(token)
+        self._token = None if callable(token) else Token(check_token(token))
         self._asking: asyncio.Task[Token] | None = None
 
     @property
@@ -110,7 +99,7 @@ class Auth:
         except Exception as error:  # noqa: BLE001 - the caller's code may raise anything, and its text may hold secrets
             failure = type(error).__name__
         else:
-            return Token(token)
+            return Token(check_token(token))
         raise NotSentError(f"the token function raised {failure}; nothing was sent", reason="token")
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 from attrs import frozen
 
 from spotdx_async._pipeline import clock, jsontext
+from spotdx_async._pipeline.sealing import sealed
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.models import (
     Address,
@@ -70,6 +71,7 @@ def check(value: object, shape: Shape, operation: str | None = None) -> None:
         refuse(faults, operation)
 
 
+@sealed
 def check_new(new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool = False) -> None:
     """Check what is to be created just as creating it does, before it is queued or a person is asked, say.
 

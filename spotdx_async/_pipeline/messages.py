@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from spotdx_async._pipeline import jsontext
 from spotdx_async.errors import Clue, DecodeError, SpotError
 
-__all__ = ["Act", "Answer", "Flight", "Reply", "Request", "Response", "Trouble", "Try", "Verdict"]
+__all__ = ["Act", "Answer", "Flight", "Reply", "Request", "Response", "Token", "Trouble", "Try", "Verdict"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,18 @@ class Request:
     """Whether executing it twice leaves the same state as executing it once."""
     clue: Clue | None = field(default=None, repr=False)
     """What finds out whether it was carried out, where it must not be done twice: errors carry it."""
+
+
+class Token:
+    """One answer of the token's source. Two with the same text are still two, so that a refused one is known again."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return "<Token>"
 
 
 @frozen

@@ -45,6 +45,8 @@ class Road:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._closing = asyncio.Event()
+        self.paused_until_s = float("-inf")
+        """On the loop's clock, the end of the last pause that the server asked for."""
 
     async def enter(self) -> None:
         """Make sure that the road may be walked in the running loop.
@@ -110,6 +112,7 @@ class Road:
         self.places = asyncio.Semaphore(self._concurrency)
         self._closing = asyncio.Event()
         self.counters.in_flight = self.counters.open_calls = 0
+        self.paused_until_s = float("-inf")
         self.auth.forget_loop()
         if isinstance(self.limiter, GcraLimiter):
             self.limiter.move_to_loop(loop.time() - earlier.time())

@@ -1,7 +1,6 @@
 """Walks a call down the road: place, slot, token, attempt, verdict, and the repeats."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -10,19 +9,18 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 
 from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.auth import Token
 from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError
-from spotdx_async._pipeline.messages import Act, Answer, Flight, Reply, Request, Response, Trouble, Try, Verdict
+from spotdx_async._pipeline.messages import Act, Answer, Flight, Reply, Request, Response, Token, Trouble, Try, Verdict
 from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.road import Road
+from spotdx_async._pipeline.telling import tell_pause, tell_retry
 from spotdx_async._pipeline.verdict import judge_decode_error, judge_reply, judge_trouble
 from spotdx_async.config import CallOptions, Limiter
-from spotdx_async.errors import Clue, DecodeError, NotSentError, OutcomeUnknownError, SpotError
+from spotdx_async.errors import Clue, DecodeError, NotSentError, OutcomeUnknownError, RateLimitError, SpotError
 
 __all__ = ["Runner"]
 
 T = TypeVar("T")
-_log = logging.getLogger("spotdx_async")
 _A_MINUTE_S = 60.0
 
 
@@ -223,7 +221,7 @@ class Runner:
         counters.in_flight += 1
         sent_s = clock.now()
         try:
-            result = await self.road.transport.send(call.request, token.text, self.options.timeout_s, flight)
+            result = await self.road.transport.send(call.request, token, self.options.timeout_s, flight)
         finally:
             counters.in_flight -= 1
             call.request_s = clock.now() - sent_s
@@ -261,18 +259,15 @@ class Runner:
         return last.retry_after_s is not None or not self.options.retry.budget or self.road.budget.spend()
 
     def _pause(self, seconds: float) -> None:
-        _log.warning("the server asked for a pause of %.1f s: no request goes out until then", seconds)
+        until_s = clock.now() + seconds
+        if until_s >= self.road.paused_until_s + 1:  # one line a pause: many calls may be told of it at once
+            tell_pause(seconds)
+        self.road.paused_until_s = max(self.road.paused_until_s, until_s)
         self.road.limiter.pause(seconds)
 
     def _on_wait(self, call: _Call, last: Verdict, wait_s: float) -> None:
         self.road.counters.retries += 1
-        _log.info(
-            "%s: attempt %d ended in %s; the next one in %.2f s",
-            call.request.operation,
-            call.attempts,
-            type(last.error).__name__,
-            wait_s,
-        )
+        tell_retry(last.error, operation=call.request.operation, attempt=call.attempts, wait_s=wait_s)
 
     def _waited_too_long(self, call: _Call) -> Verdict:
         if call.error is not None:
@@ -303,9 +298,11 @@ class Runner:
 def _final(call: _Call, verdict: Verdict) -> SpotError:
     """The error that tells the truth about all attempts, not only about the last."""
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
+    message = "an earlier attempt may have been executed, and no later one got through"
     if isinstance(verdict.error, NotSentError) and call.may_be_executed:
-        message = "an earlier attempt may have been executed, and no later one got through"
         return OutcomeUnknownError(message, reason="dropped")
+    if isinstance(verdict.error, RateLimitError) and call.may_be_executed and call.request.method != "GET":
+        return OutcomeUnknownError(message, reason="dropped", status=verdict.error.status)
     return verdict.error
 
 

@@ -9,12 +9,12 @@ import io
 import platform
 from collections.abc import Iterator, Mapping
 from types import CodeType
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from yarl import URL
 
-from spotdx_async._pipeline.messages import Flight, Reply, Request, Trouble
+from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble
 from spotdx_async.errors import ConfigError
 
 __all__ = ["Transport"]
@@ -67,13 +67,14 @@ class Transport:
         limits = [n for n in (connector.limit, connector.limit_per_host) if n] if connector is not None else []
         return min(limits, default=None)
 
-    async def send(self, request: Request, token: str, timeout_s: float, flight: Flight) -> Reply | Trouble:
+    async def send(self, request: Request, token: Token, timeout_s: float, flight: Flight) -> Reply | Trouble:
         """Make one attempt and read its whole answer.
 
         ``flight`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
         """
         status: int | None = None
         headers: Mapping[str, str] = {}
+        response: aiohttp.ClientResponse | None = None
         flight.may_have_arrived = True
         try:
             async with self._session(request).request(
@@ -89,7 +90,8 @@ class Transport:
                 return Reply(status, headers, await self._read(response))
         except asyncio.CancelledError as error:
             flight.may_have_arrived = not _was_connecting(error)
-            raise
+            response, headers = None, {}  # a tracker would show them, and the URL with its query
+            raise error.with_traceback(None)  # noqa: B904 - the same error, without frames that hold the token
         except Exception as error:  # noqa: BLE001 - the border: nothing of aiohttp, or of a session's hooks, gets out
             trouble = _trouble(error, status)
         # An answer that broke off after a status which is a no is still that no.
@@ -118,7 +120,7 @@ class Transport:
         if request.is_replay_safe:
             if self._pooled is None:
                 # No limit here: the client's own gate stands before it, and waits without eating the timeout.
-                self._pooled = _new_session(aiohttp.TCPConnector(limit=0))
+                self._pooled = _new_session(_Pool(limit=0))
             return self._pooled
         if self._single_use is None:
             # A kept connection can be closed by the server just as a request goes out, and nobody knows whether it was
@@ -131,8 +133,8 @@ class Transport:
             return self._base.with_path(self._prefix + request.path, encoded=True)
         return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
 
-    def _headers_of(self, request: Request, token: str) -> dict[str, str]:
-        headers = {**self._headers, "Authorization": f"Token {token}"}
+    def _headers_of(self, request: Request, token: Token) -> dict[str, str]:
+        headers = {**self._headers, "Authorization": f"Token {token.text}"}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         if not request.is_replay_safe:
@@ -167,6 +169,16 @@ class Transport:
                     raise _TooLarge
                 break
         return bytes(body)
+
+
+class _Pool(aiohttp.TCPConnector):
+    """Gives no kept connection on which something came that nobody asked for: it would pass for the next answer."""
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        for protocol, _ in self._conns.get(key, ()):
+            if protocol.should_close:
+                protocol.close()
+        return await super()._get(key, traces)
 
 
 def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:

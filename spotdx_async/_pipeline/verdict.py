@@ -8,6 +8,7 @@ from typing import Any
 
 from spotdx_async._pipeline import clock, jsontext
 from spotdx_async._pipeline.messages import Act, Reply, Request, Trouble, Verdict
+from spotdx_async._pipeline.telling import quoted
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -148,7 +149,7 @@ def _status_error(reply: Reply, wait_s: float | None) -> StatusError:
 
 
 def _server_words(body: bytes) -> tuple[str | None, tuple[str, ...]]:
-    """The type and the reasons in either documented error body; nothing where it has another form."""
+    """The type and the reasons in either documented error body, fit for a line; nothing where it has another form."""
     try:
         answer = jsontext.parse(body)
     except jsontext.NotJsonError:
@@ -159,4 +160,7 @@ def _server_words(body: bytes) -> tuple[str | None, tuple[str, ...]]:
     words = error.get("details") or error.get("detail")
     listed = words if isinstance(words, list) else [words]
     kind = error.get("type")
-    return kind if isinstance(kind, str) else None, tuple(word for word in listed if isinstance(word, str))
+    return (
+        quoted(kind) if isinstance(kind, str) else None,
+        tuple(quoted(word) for word in listed if isinstance(word, str)),
+    )

@@ -9,6 +9,7 @@ from attrs import evolve
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.messages import Act, Try, Verdict
 from spotdx_async._pipeline.retry import repeat
+from spotdx_async._pipeline.telling import tell_retry
 from spotdx_async.bulk.gate import OutageGate, Result
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.records import Update
@@ -86,7 +87,7 @@ class Course:
             again,
             policy=self._policy,
             may_wait=lambda _last, _wait_s: self._may_repeat(row),
-            on_wait=lambda _last, _wait_s: None,
+            on_wait=lambda last, wait_s: _tell_retry(row, last, wait_s),
             sleep=lambda seconds: clock.sleep(seconds, unless=self._stopping),
         )
 
@@ -151,6 +152,11 @@ class Course:
         if self._most_tries == 1:
             return True
         return self._gate.is_open and self._is_out(row) and self._gate.has_served_since(row.failing_since_s)
+
+
+def _tell_retry(row: Row, last: Verdict, wait_s: float) -> None:
+    operation = (last.error and last.error.operation) or ""
+    tell_retry(last.error, operation=operation, attempt=row.attempts, wait_s=wait_s)
 
 
 def _result(tried: Try) -> Result:

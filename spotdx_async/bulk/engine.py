@@ -50,6 +50,7 @@ class Plan:
     stop_after: int | None
     outage_limit_s: float
     policy: RetryPolicy
+    operation: str
     timeout_s: float
     """Of one attempt: until then a request without an answer may still be carried out."""
     total: int | None = None
@@ -292,6 +293,8 @@ class Engine(Generic[T]):
             self._journal.record(row.index, outcome.state, row.digests)
 
     def _give(self, outcome: Outcome[Any]) -> None:
+        if outcome.error is not None and outcome.error.operation is None:
+            outcome.error.operation = self._plan.operation
         self._tally.add(outcome.state)
         self._outbox.put(outcome)
         self._news.set()
@@ -335,7 +338,13 @@ class Engine(Generic[T]):
             f"the run stopped, {read} rows read and {self._unsent} of them not sent, by {type(cause).__name__}: "
             f"{cause.args[0] if cause.args else ''}{resume}"
         )
-        return BulkStopped(message, cause=cause, next_index=read, unsent=self._unsent, operation=cause.operation)
+        return BulkStopped(
+            message,
+            cause=cause,
+            next_index=read,
+            unsent=self._unsent,
+            operation=cause.operation or self._plan.operation,
+        )
 
 
 def _is_sendable(row: Row) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.telling import tell_gate
 
 __all__ = ["OutageGate", "Result"]
 
@@ -123,7 +124,10 @@ class OutageGate:
 
     def explains(self, failures: int) -> bool:
         """Whether so many failures of one row may well be chance, since so many rows fail now."""
-        others = max(self._failing_share - _SHARE_WEIGHT, _LEAST_SHARE)
+        others = self._failing_share - _SHARE_WEIGHT
+        if others <= 0:
+            return False  # no other row has failed
+        others = max(others, _LEAST_SHARE)
         return bool(others**failures >= _BY_CHANCE)
 
     def release(self) -> None:
@@ -171,9 +175,11 @@ class OutageGate:
         self._ramp_from_s = None
         self._probes = 0
         self._overdue = clock.call_at(self._closed_at_s + self._limit_s, self._on_overdue)
+        tell_gate("closed")
         self._plan_probe()
 
     def _open(self) -> None:
+        tell_gate("open", after_s=clock.now() - (self._closed_at_s or 0.0))
         self._closed_at_s = None
         self._streak.clear()
         self._recent.clear()

@@ -112,7 +112,7 @@ def _as_update(item: Any, kind: type[Update]) -> Update | InvalidInputError:
         fault = raised
     else:
         return update
-    return fault
+    return fault.with_traceback(None)  # its frames hold the row
 
 
 def _rejected(index: int, item: object, error: InvalidInputError) -> Outcome[Any]:

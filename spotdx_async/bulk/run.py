@@ -15,7 +15,7 @@ from spotdx_async.bulk.intake import Intake, check_updates
 from spotdx_async.bulk.journal_writer import JournalWriter
 from spotdx_async.bulk.records import Journal, Outcome, Progress, Update
 from spotdx_async.config import RetryPolicy, check_count
-from spotdx_async.errors import InvalidInputError
+from spotdx_async.errors import InvalidInputError, SpotError
 
 __all__ = ["BulkRun", "Job"]
 
@@ -86,6 +86,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             stop_after=None if stop_after is None else check_count("stop_after", stop_after, error=InvalidInputError),
             outage_limit_s=_seconds("outage_limit", outage_limit),
             policy=job.policy,
+            operation=job.operation,
             timeout_s=job.timeout_s,
             total=len(updates) if isinstance(updates, Sized) else None,
         )
@@ -102,7 +103,10 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
 
     async def __anext__(self) -> Outcome[T]:
         """Give the next outcome."""
-        return await anext(self._outcomes)
+        try:
+            return await anext(self._outcomes)
+        except (SpotError, asyncio.CancelledError) as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, without frames that hold rows
 
     def stop(self) -> None:
         """Read and send no more: what is under way is finished, other rows that were read come out as skipped.

@@ -14,6 +14,7 @@ from spotdx_async._pipeline.filters import list_request, page_of
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.operation import Operation, check_id, metadata_body
 from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.sealing import sealed, sealed_call
 from spotdx_async.bulk.records import Journal, MetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
@@ -59,6 +60,7 @@ class Kits:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
+    @sealed_call
     async def update_metadata(self, kit_id: str, metadata: Mapping[str, Any]) -> Kit:
         """Set a kit's metadata, and get the kit.
 
@@ -79,6 +81,7 @@ class Kits:
         request = UPDATE_METADATA.request(kit_id, json=metadata_body(metadata, UPDATE_METADATA.name))
         return await self._runner.call(request, _decode_kit)
 
+    @sealed
     def update_metadata_many(
         self,
         updates: Iterable[Any] | AsyncIterable[Any],
@@ -145,6 +148,7 @@ class Kits:
             outage_limit=outage_limit,
         )
 
+    @sealed_call
     async def get(self, kit_id: str) -> Kit:
         """Get one kit with its sample, reports and registrant.
 
@@ -155,6 +159,7 @@ class Kits:
         """
         return await self._runner.call(GET.request(kit_id), _decode_kit)
 
+    @sealed
     def list(
         self,
         *,
@@ -210,8 +215,10 @@ class Kits:
         return Pages(
             lambda offset, size: self._runner.call(page_of(request, offset, size), _decode_summaries),
             identify=lambda kit: kit.kit_id,
+            operation=LIST.name,
         )
 
+    @sealed_call
     async def types(self) -> builtins.list[str]:
         """List the kit types that the account may order; may be empty.
 
@@ -220,6 +227,7 @@ class Kits:
         """
         return [*await self._runner.call(TYPES.request(), _decode_types)]
 
+    @sealed_call
     async def activate(
         self,
         kit_id: str,
@@ -248,6 +256,7 @@ class Kits:
         request = _activation(kit_id, patient_id, patient, research_consent)
         return await self._runner.call(request, _decode_activation)
 
+    @sealed_call
     async def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError,

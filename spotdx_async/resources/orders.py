@@ -14,6 +14,7 @@ from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.operation import Operation, metadata_body
 from spotdx_async._pipeline.references import carries, with_reference
 from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.sealing import sealed, sealed_call
 from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
@@ -56,6 +57,7 @@ class Orders:
         self._runner = runner
         self._client_ref_key = client_ref_key
 
+    @sealed_call
     async def create(self, order: NewOrder, *, client_ref: str | None = None) -> Order:
         """Place an order, which ships a parcel, and get it: pending, without kits yet.
 
@@ -76,6 +78,7 @@ class Orders:
         """
         return await self._runner.call(_creation(order, self._client_ref_key, client_ref), _decode_order)
 
+    @sealed_call
     async def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError | None = None,
@@ -133,6 +136,7 @@ class Orders:
             look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
         )
 
+    @sealed_call
     async def update_metadata(self, order_id: str, metadata: Mapping[str, Any]) -> Order:
         """Replace an order's metadata, and get the order.
 
@@ -152,6 +156,7 @@ class Orders:
         request = UPDATE_METADATA.request(order_id, json=metadata_body(metadata, UPDATE_METADATA.name))
         return await self._runner.call(request, _decode_order)
 
+    @sealed
     def update_metadata_many(
         self,
         updates: Iterable[Any] | AsyncIterable[Any],
@@ -201,6 +206,7 @@ class Orders:
             outage_limit=outage_limit,
         )
 
+    @sealed_call
     async def get(self, order_id: str) -> Order:
         """Get one order with its recipient, metadata and kits.
 
@@ -211,6 +217,7 @@ class Orders:
         """
         return await self._runner.call(GET.request(order_id), _decode_order)
 
+    @sealed
     def list(
         self,
         *,
@@ -260,6 +267,7 @@ class Orders:
         return Pages(
             lambda offset, size: self._runner.call(page_of(request, offset, size), _decode_summaries),
             identify=lambda order: order.order_id,
+            operation=LIST.name,
         )
 
 

@@ -7,6 +7,7 @@ from spotdx_async._pipeline.checks import PATIENT, check
 from spotdx_async._pipeline.messages import Reply
 from spotdx_async._pipeline.operation import Operation
 from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.sealing import sealed_call
 from spotdx_async.errors import Clue
 from spotdx_async.models import NewPatient, Patient
 
@@ -23,6 +24,7 @@ class Patients:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
+    @sealed_call
     async def create(self, patient: NewPatient) -> Patient:
         """Make a patient known to the vendor, and get what it now knows, with the ``patient_id`` where it comes.
 

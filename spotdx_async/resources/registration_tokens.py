@@ -4,6 +4,7 @@ from spotdx_async._pipeline import codec
 from spotdx_async._pipeline.messages import Reply
 from spotdx_async._pipeline.operation import Operation, check_id
 from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.sealing import sealed_call
 from spotdx_async.models import RegistrationToken
 
 __all__ = ["OPERATIONS", "RegistrationTokens"]
@@ -19,6 +20,7 @@ class RegistrationTokens:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
+    @sealed_call
     async def create(self, patient_id: str, kit_type: str | None = None) -> RegistrationToken:
         """Make a token with which a patient registers a kit on the vendor's page: it works once, for 10 minutes.
 

@@ -12,6 +12,7 @@ from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.operation import Operation
 from spotdx_async._pipeline.references import carries, with_reference
 from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.sealing import sealed, sealed_call
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary
 from spotdx_async.pagination import Pages
@@ -51,6 +52,7 @@ class Requisitions:
         self._runner = runner
         self._client_ref_key = client_ref_key
 
+    @sealed_call
     async def create(self, requisition: NewRequisition, *, client_ref: str | None = None) -> Requisition:
         """Make a requisition, and get it: approved or denied at once.
 
@@ -70,6 +72,7 @@ class Requisitions:
         """
         return await self._runner.call(_creation(requisition, self._client_ref_key, client_ref), _decode_requisition)
 
+    @sealed_call
     async def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError | None = None,
@@ -125,6 +128,7 @@ class Requisitions:
             look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
         )
 
+    @sealed_call
     async def get(self, requisition_id: str) -> Requisition:
         """Get one requisition with its patient and reports.
 
@@ -135,6 +139,7 @@ class Requisitions:
         """
         return await self._runner.call(GET.request(requisition_id), _decode_requisition)
 
+    @sealed
     def list(
         self,
         *,
@@ -184,6 +189,7 @@ class Requisitions:
         return Pages(
             lambda offset, size: self._runner.call(page_of(request, offset, size), _decode_summaries),
             identify=lambda requisition: requisition.requisition_id,
+            operation=LIST.name,
         )
 
 

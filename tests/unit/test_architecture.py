@@ -22,8 +22,8 @@ FOLDER = Path(__file__).parents[2] / FACADE
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
     ("errors", "_version", "_pipeline.wire", "testing.*"),
-    ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock"),
-    ("_pipeline.messages", "_pipeline.shapes"),
+    ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing"),
+    ("_pipeline.messages", "_pipeline.shapes", "_pipeline.telling"),
     ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks"),
     ("_pipeline.filters", "_pipeline.references"),
     (
@@ -51,14 +51,16 @@ NARROWER = {
     "_pipeline.clock": (),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
     "_pipeline.quick_reader": ("_pipeline.shapes", "_pipeline.wire", "models.*"),
-    "_pipeline.checks": ("errors", "models.*", "_pipeline.clock", "_pipeline.jsontext"),
+    "_pipeline.telling": ("errors",),
+    "_pipeline.checks": ("errors", "models.*", "_pipeline.clock", "_pipeline.jsontext", "_pipeline.sealing"),
+    "_pipeline.sealing": ("errors",),
     "_pipeline.references": ("_pipeline.checks",),
     "pagination": ("errors",),
     "reconciliation": ("errors", "_pipeline.clock"),
     "files.*": ("errors", "_pipeline.jsontext"),
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
-        *("_pipeline.operation", "_pipeline.retry"),  # no HTTP
+        *("_pipeline.operation", "_pipeline.retry", "_pipeline.telling"),  # no HTTP
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version"),
     "shared.*": ("errors", "config", "_pipeline.clock"),

@@ -290,7 +290,7 @@ async def test_it_says_whether_a_row_was_served_since() -> None:
     assert not gate.has_served_since(now())
 
 
-@pytest.mark.parametrize(("one_in", "least", "most"), [(10**9, 3, 4), (20, 6, 8), (5, 11, 15), (2, 27, 32)])
+@pytest.mark.parametrize(("one_in", "least", "most"), [(10**9, 1, 1), (20, 6, 8), (5, 11, 15), (2, 27, 32)])
 async def test_the_more_rows_fail_the_more_failures_are_chance(one_in: int, least: int, most: int) -> None:
     gate, _ = make()
     for row in range(4000):

@@ -11,11 +11,11 @@ import pytest
 from aioresponses import aioresponses
 from yarl import URL
 
-from spotdx_async._pipeline.messages import Flight, Reply, Request, Trouble
+from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble
 from spotdx_async._pipeline.transport import Transport
 
 BASE = "https://spot.example/root"
-TOKEN = "canary-token"
+TOKEN = Token("canary-token")
 UPDATE = Request(
     "POST /api/v2/kits/{kit_id}/", "POST", "/api/v2/kits/SPOT%2F1/", body=b'{"metadata":{}}', is_replay_safe=True
 )

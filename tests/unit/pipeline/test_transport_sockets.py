@@ -18,7 +18,7 @@ import aiohttp
 import attrs
 import pytest
 
-from spotdx_async._pipeline.messages import Flight, Reply, Request, Trouble
+from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble
 from spotdx_async._pipeline.transport import Transport
 from spotdx_async.errors import ConfigError
 
@@ -26,7 +26,7 @@ UPDATE = Request(operation="POST /x/", method="POST", path="/x/", body=b'{"a":1}
 CREATE = Request(operation="POST /y/", method="POST", path="/y/", body=b"{}", is_replay_safe=False)
 GET = Request(operation="GET /z/", method="GET", path="/z/", is_replay_safe=True)
 EACH_KIND = pytest.mark.parametrize("request_", [UPDATE, CREATE, GET], ids=["update", "create", "get"])
-TOKEN = "canary-token"
+TOKEN = Token("canary-token")
 
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

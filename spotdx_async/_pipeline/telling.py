@@ -1,0 +1,71 @@
+"""What the SDK tells its log, line by line and field by field: an allow-list, so that nothing else can get there.
+
+Lines go to the logger ``spotdx_async``. Beside the text each record has fields, as attributes that begin with
+``spotdx_``: ``event`` (``retry``, ``pause`` or ``gate``), ``operation``, ``attempt``, ``error``, ``status``,
+``reason``, ``wait_s`` and ``gate`` (``closed`` or ``open``), each where it applies.
+"""
+
+import logging
+import unicodedata
+from typing import Any, Literal
+
+from spotdx_async.errors import SpotError
+
+__all__ = ["quoted", "tell_gate", "tell_pause", "tell_retry"]
+
+_log = logging.getLogger("spotdx_async")
+_LONGEST_QUOTE = 200
+# Control, format (which turn text around or hide it), lone surrogates, line and paragraph separators.
+_STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def tell_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s: float) -> None:
+    """Tell that an attempt failed and another follows, at INFO."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    kind = type(error).__name__
+    status, reason = getattr(error, "status", None), getattr(error, "reason", None)
+    about = status or reason
+    _log.info(
+        "%s: attempt %d ended in %s; the next one in %.2f s",
+        operation,
+        attempt,
+        f"{kind} ({about})" if about else kind,
+        wait_s,
+        extra=_fields(
+            "retry", operation=operation, attempt=attempt, error=kind, status=status, reason=reason, wait_s=wait_s
+        ),
+    )
+
+
+def tell_pause(seconds: float) -> None:
+    """Tell that the server asked everybody to wait, at WARNING."""
+    text = "the server asked for a pause of %.1f s: no request goes out until then"
+    _log.warning(text, seconds, extra=_fields("pause", wait_s=seconds))
+
+
+def tell_gate(state: Literal["closed", "open"], *, after_s: float = 0.0) -> None:
+    """Tell that a bulk run holds its rows back, or sends them again after so many seconds, at WARNING."""
+    if state == "closed":
+        text = "the server is out of order: rows wait, and one at a time looks whether it is back"
+        _log.warning(text, extra=_fields("gate", gate=state))
+    else:
+        text = "the server is back after %.1f s: rows are sent again, more and more a second"
+        _log.warning(text, after_s, extra=_fields("gate", gate=state, wait_s=after_s))
+
+
+def quoted(text: str) -> str:
+    r"""Make text of the server's fit for a line: steering characters as ``\x1b``, 200 characters at most.
+
+    Whoever logs it cannot be fooled by line breaks, or by what a terminal obeys.
+    """
+    cut = text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _STEERING else char for char in cut
+    )
+
+
+def _fields(event: str, **fields: Any) -> dict[str, Any]:
+    return {"spotdx_event": event, **{f"spotdx_{name}": value for name, value in fields.items() if value is not None}}
