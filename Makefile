@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
 
-# The long test set: 50 kills over 20,000 rows, a thousand orders under faults, schemathesis against the fake and the
+# The long test set: 50 kills over 20,000 rows, hundreds of orders under faults, schemathesis against the fake and the
 # like, about ten minutes. SPOTDX_CHAOS_SEED= repeats a run.
 LONG := tests/chaos tests/contract tests/end_to_end/test_creates_end_to_end.py
 chaos: $(INSTALLED)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 
 from attrs import define
 
@@ -38,6 +39,9 @@ class Road:
         self.auth = auth
         self.transport = transport
         self.limiter = limiter
+        # Beyond the protocol: what a limiter of our own, local or shared, can be told as well.
+        self.tell_throttled: Callable[[float], None] | None = getattr(limiter, "throttled", None)
+        self.give_slot_back: Callable[[], None] | None = getattr(limiter, "give_back", None)
         self.budget = RetryBudget()
         self.counters = Counters()
         self._concurrency = min(concurrency, transport.most_connections or concurrency)
@@ -64,14 +68,15 @@ class Road:
 
         Calls that have sent a request fail as if the connection had broken, all others as not sent.
         """
-        if self._closing.is_set():
-            return
+        # Every part may be closed again: a close that was cancelled is made good by the next.
         self._closing.set()
         if self._pid == os.getpid():
             if isinstance(self.limiter, GcraLimiter):
                 self.limiter.close()
-            await self.auth.close()
-            await self.transport.close()
+            try:
+                await self.auth.close()
+            finally:
+                await self.transport.close()
 
     def check_open(self) -> None:
         """Say no to a call, or to its next attempt, once the client is closed.
@@ -105,6 +110,7 @@ class Road:
         is_forked = self._pid != os.getpid()
         if earlier is not None and not is_forked and earlier.is_running():
             raise ConfigError("the client is in use in another running event loop: make one client for each loop")
+        self.transport.check_loop(loop)
         # All of this before the first await: calls that start meanwhile find the new loop's things.
         self._loop, self._pid = loop, os.getpid()
         if earlier is None:

@@ -185,18 +185,9 @@ class Runner:
 
     async def _attempt(self, call: _Call) -> Verdict:
         road = self.road
-        road.check_open()
-        if not road.auth.is_ready:
-            # Before the slot: while a slow source is asked, slots would be handed out and then used all at once.
-            await road.auth.token()
-        if not await self._take_slot(call):
-            road.check_open()
-            return self._waited_too_long(call)
-        road.check_open()
-        token = await road.auth.token()
-        if call.may_go is not None and not call.may_go():
-            self._give_slot_back()
-            return Verdict(Act.RAISE, error=call.error)
+        token = await self._admit(call)
+        if isinstance(token, Verdict):
+            return token
         result = await self._send(call, token)
         verdict = (
             judge_reply(call.request, result) if isinstance(result, Reply) else judge_trouble(call.request, result)
@@ -206,6 +197,8 @@ class Runner:
         call.error = verdict.error
         if verdict.is_throttle:
             road.counters.throttled += 1
+            if road.tell_throttled is not None:
+                road.tell_throttled(clock.now() - call.request_s)
         if verdict.retry_after_s:
             self._pause(verdict.retry_after_s)
         if verdict.act is Act.RENEW_TOKEN and not call.has_renewed:
@@ -213,6 +206,27 @@ class Runner:
             if await road.auth.renew(token):
                 return await self._attempt(call)
         return verdict
+
+    async def _admit(self, call: _Call) -> Token | Verdict:
+        """Wait for a slot and the token to go with it; a verdict where the call may not be sent."""
+        road = self.road
+        road.check_open()
+        if not road.auth.is_ready:
+            # Before the slot: while a slow source is asked, slots would be handed out and then used all at once.
+            await road.auth.token()
+        if not await self._take_slot(call):
+            road.check_open()
+            return self._waited_too_long(call)
+        road.check_open()
+        try:
+            token = await road.auth.token()
+        except BaseException:  # cancelled, or no token: the slot was not used
+            self._give_slot_back()
+            raise
+        if call.may_go is not None and not call.may_go():
+            self._give_slot_back()
+            return Verdict(Act.RAISE, error=call.error)
+        return token
 
     async def _send(self, call: _Call, token: Token) -> Reply | Trouble:
         counters, flight = self.road.counters, call.flight
@@ -245,8 +259,8 @@ class Runner:
         return True
 
     def _give_slot_back(self) -> None:
-        if isinstance(self.road.limiter, GcraLimiter):
-            self.road.limiter.give_back()
+        if self.road.give_slot_back is not None:
+            self.road.give_slot_back()
 
     def _may_wait(self, call: _Call, last: Verdict, wait_s: float) -> bool:
         """Whether to repeat after so long; says yes only when the budget has paid for it."""
@@ -255,8 +269,9 @@ class Runner:
             return False
         if call.ends_at is not None and clock.now() + wait_s >= call.ends_at:
             return False
-        # A server that names the time for the repeat asks for it: no amplification to pay for.
-        return last.retry_after_s is not None or not self.options.retry.budget or self.road.budget.spend()
+        # A server that is asked too fast and names the time asks for the repeat: no amplification to pay for.
+        is_invited = last.is_throttle and last.retry_after_s is not None
+        return is_invited or not self.options.retry.budget or self.road.budget.spend()
 
     def _pause(self, seconds: float) -> None:
         until_s = clock.now() + seconds
@@ -310,7 +325,7 @@ def _decoded(call: _Call, reply: Reply) -> Verdict:
     try:
         return Verdict(Act.ACCEPT, value=call.decode(reply))
     except DecodeError as raised:
-        error = raised
+        error = raised.with_traceback(None)  # its frames hold the whole answer
     verdict = judge_decode_error(call.request, reply, error)
     call.error = verdict.error
     call.may_be_executed = True

@@ -97,13 +97,27 @@ class Transport:
         # An answer that broke off after a status which is a no is still that no.
         return trouble if status is None or _is_success(status) else Reply(status, headers, b"")
 
+    def check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make sure that the caller's session, if there is one, lives in this loop.
+
+        Raises:
+            ConfigError: it was made in another one, where its connections and timers are.
+        """
+        session = self._callers_session
+        # There is no public way to ask; a test holds what is meant.
+        if session is not None and getattr(session, "_loop", loop) is not loop:
+            raise ConfigError("session was made in another event loop: make one, and the client, in each loop")
+
     async def close(self) -> None:
         """Close the connections that are ours, in their own loop or a later one; a caller's session stays open."""
-        ours = (self._pooled, self._single_use)
+        pooled, single_use = self._pooled, self._single_use
         self._pooled = self._single_use = None
-        for session in ours:
-            if session is not None:
-                await session.close()
+        try:
+            if pooled is not None:
+                await pooled.close()
+        finally:
+            if single_use is not None:
+                await single_use.close()
 
     def leave_to_parent(self) -> None:
         """In a forked child: use the parent's connections no more, and do not close them either.

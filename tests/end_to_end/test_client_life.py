@@ -4,8 +4,13 @@ import asyncio
 import gc
 import os
 import pickle
+import sys
 import threading
 import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -214,6 +219,240 @@ async def test_a_forked_child_uses_connections_of_its_own(fake_spot: FakeSpot, s
     assert fake_spot.kits["SPOT123456"].metadata == {"by": "child"}
     first, child, last = (request.connection for request in fake_spot.requests)
     assert first == last != child
+
+
+def sockets() -> int:
+    found = 0
+    for fd in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the folder's own, closed meanwhile
+            found += fd.readlink().name.startswith("socket:")
+    return found
+
+
+@contextmanager
+def server_in_a_thread() -> Iterator[FakeSpot]:
+    """A server that lives on while the client's loops come and go."""
+    fake = FakeSpot()
+    is_up, is_over = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with fake:
+            is_up.set()
+            await asyncio.to_thread(is_over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert is_up.wait(10)
+        yield fake
+    finally:
+        is_over.set()
+        thread.join()
+
+
+async def use_all(spot: SpotClient) -> None:
+    """Call in every way there is: kept and single connections, a list, a bulk run."""
+    await asyncio.gather(*(spot.kits.get("SPOT123456") for _ in range(5)))
+    await spot.request("POST", "/api/v2/kits/SPOT123456/", json={"metadata": {}})
+    assert len([kit async for kit in spot.kits.list()]) == 3
+    updates = [("SPOT123456", {"n": n}) for n in range(10)]
+    assert {outcome.state async for outcome in spot.kits.update_metadata_many(updates, concurrency=4)} == {"ok"}
+
+
+@pytest.mark.parametrize("limit", [None, RateLimit(500)], ids=["no rate", "a fixed rate"])
+def test_a_client_goes_from_loop_to_loop_while_its_server_lives_on(limit: RateLimit | None) -> None:
+    before = sockets()
+    with warnings.catch_warnings(), server_in_a_thread() as fake:
+        # asyncio's own, of connections whose loop ended before they were closed; only `python -X dev` shows it.
+        warnings.simplefilter("ignore", ResourceWarning)
+        spot = SpotClient(fake.token, base_url=fake.url, rate_limit=limit)
+        for _ in range(3):
+            asyncio.run(use_all(spot))
+        asyncio.run(spot.close())
+        with pytest.raises(NotSentError, match="closed"):
+            asyncio.run(spot.kits.get("SPOT123456"))
+        gc.collect()
+    assert sockets() == before
+
+
+def test_a_rate_holds_from_loop_to_loop() -> None:
+    with warnings.catch_warnings(), server_in_a_thread() as fake:
+        warnings.simplefilter("ignore", ResourceWarning)  # as above
+        spot = SpotClient(fake.token, base_url=fake.url, rate_limit=RateLimit(20, burst=1))
+        for _ in range(4):
+            asyncio.run(spot.kits.get("SPOT123456"))
+        asyncio.run(spot.close())
+        gc.collect()
+    times = [request.at_s for request in fake.requests]
+    assert times[-1] - times[0] >= 3 * 0.05 - 0.02
+
+
+def test_a_loop_that_ends_with_calls_under_way_leaves_the_next_one_a_clean_client() -> None:
+    async def leave() -> None:
+        fake.latency_s = 60
+        calls = [asyncio.create_task(spot.kits.get("SPOT123456")) for _ in range(10)]
+        while not fake.in_flight:
+            await asyncio.sleep(0.005)
+        fake.latency_s = 0
+        assert not any(call.done() for call in calls)
+
+    async def go_on() -> None:
+        await asyncio.wait_for(use_all(spot), 5)
+        assert (spot.stats.in_flight, spot.stats.waiting) == (0, 0)
+        await spot.close()
+
+    with warnings.catch_warnings(), server_in_a_thread() as fake:
+        warnings.simplefilter("ignore", ResourceWarning)  # as above
+        spot = SpotClient(fake.token, base_url=fake.url, concurrency=2, rate_limit=RateLimit(1000))
+        asyncio.run(leave())
+        asyncio.run(go_on())
+        gc.collect()
+
+
+def test_two_loops_in_two_threads_at_once_work_or_say_so() -> None:
+    ends: Counter[str] = Counter()
+
+    def work(spot: SpotClient, barrier: threading.Barrier) -> None:
+        async def go() -> None:
+            await asyncio.to_thread(barrier.wait)
+            for end in await asyncio.gather(*(spot.kits.get("SPOT123456") for _ in range(5)), return_exceptions=True):
+                ends["loop" if isinstance(end, ConfigError) and "loop" in str(end) else type(end).__name__] += 1
+            await asyncio.to_thread(barrier.wait)
+
+        asyncio.run(go())
+
+    with warnings.catch_warnings(), server_in_a_thread() as fake:
+        warnings.simplefilter("ignore", ResourceWarning)  # as above
+        for _ in range(10):
+            spot = SpotClient(fake.token, base_url=fake.url, rate_limit=RateLimit(1000))
+            barrier = threading.Barrier(2)
+            threads = [threading.Thread(target=work, args=(spot, barrier)) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            asyncio.run(spot.close())
+            gc.collect()
+
+    assert ends == {"loop": 50, "Kit": 50}
+
+
+async def test_a_callers_session_of_another_loop_is_refused_clearly(fake_spot: FakeSpot) -> None:
+    async with aiohttp.ClientSession() as session, fake_spot.client(session=session) as spot:
+        errors: list[BaseException] = []
+
+        def elsewhere() -> None:
+            try:
+                asyncio.run(spot.request("POST", "/api/v2/kits/SPOT123456/", json={"metadata": {}}))
+            except SpotError as error:
+                errors.append(error)
+
+        await asyncio.to_thread(elsewhere)
+
+    assert not fake_spot.requests
+    assert isinstance(errors[0], ConfigError), repr(errors[0])  # nothing was sent, and repeating will not help
+    assert "loop" in str(errors[0])
+
+
+async def in_a_forked_child(work: Callable[[], None]) -> int:
+    """Run a function in a forked child; its exit code, 0 where it ended well."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where threads run, from Python 3.12
+        pid = os.fork()
+    if pid == 0:  # the child: nothing of pytest may run here
+        code = 1
+        try:
+            asyncio.events._set_running_loop(None)  # as a worker of a forking server has
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+async def test_a_forked_child_works_and_closes_while_the_parents_calls_go_on(fake_spot: FakeSpot) -> None:
+    def work() -> None:
+        async def use_and_close() -> None:
+            assert (spot.stats.in_flight, spot.stats.waiting) != (0, 0)  # the parent's, until the child's first call
+            await use_all(spot)
+            assert (spot.stats.in_flight, spot.stats.waiting) == (0, 0)
+            await spot.close()
+
+        asyncio.run(use_and_close())
+
+    async with fake_spot.client(concurrency=3, rate_limit=RateLimit(500)) as spot:
+        await spot.kits.get("SPOT123456")
+        fake_spot.latency_s = 0.2
+        calls = [asyncio.create_task(spot.kits.update_metadata("SPOT123456", {"n": n})) for n in range(9)]
+        while fake_spot.in_flight < 3:
+            await asyncio.sleep(0.001)
+        fake_spot.latency_s = 0
+        assert await in_a_forked_child(work) == 0
+        await asyncio.gather(*calls)
+        await use_all(spot)
+        assert (spot.stats.in_flight, spot.stats.waiting) == (0, 0)
+
+
+async def test_a_forked_child_may_close_what_it_never_used(fake_spot: FakeSpot, spot_client: SpotClient) -> None:
+    await spot_client.kits.get("SPOT123456")
+
+    assert await in_a_forked_child(lambda: asyncio.run(spot_client.close())) == 0
+
+    await spot_client.kits.get("SPOT123456")
+    first, last = (request.connection for request in fake_spot.requests)
+    assert first == last
+
+
+A_SCRIPT = """
+import asyncio
+from spotdx_async import SpotClient
+from spotdx_async.testing import FakeSpot
+
+async def use(spot):
+    await spot.kits.get("SPOT123456")
+    await spot.request("POST", "/api/v2/kits/SPOT123456/", json={"metadata": {}})
+    async for kit in spot.kits.list():
+        break
+    async for outcome in spot.kits.update_metadata_many([("SPOT123456", {})] * 20):
+        break
+    call = asyncio.create_task(spot.kits.get("SPOT123456"))
+    await asyncio.sleep(0)
+    call.cancel()
+
+async def main():
+    async with FakeSpot() as fake:
+        spot = SpotClient(fake.token, base_url=fake.url)
+        SPOT
+
+asyncio.run(main())
+"""
+
+
+async def words_of(how: str) -> tuple[int | None, str]:
+    """Run the script as developers do who want to hear of everything; its exit code and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-c", A_SCRIPT.replace("SPOT\n", how + "\n")),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_a_client_that_is_closed_gives_no_warning_in_development_mode() -> None:
+    assert await words_of("await use(spot); await spot.close()") == (0, "")
+
+
+async def test_a_client_that_was_never_used_needs_no_closing() -> None:
+    assert await words_of("del spot") == (0, "")
+
+
+async def test_a_client_that_is_forgotten_gives_a_resource_warning_without_its_token() -> None:
+    code, said = await words_of("await use(spot)")
+
+    assert code == 0
+    assert "ResourceWarning: Unclosed" in said
+    assert "test-token" not in said
 
 
 async def test_errors_have_no_foreign_cause_or_context_and_pickle(fake_spot: FakeSpot) -> None:
