@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spotdx_async.bulk.records import Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
     from spotdx_async.bulk.run import BulkRun
     from spotdx_async.client import SpotClient
-    from spotdx_async.config import Limiter, RateLimit, RetryPolicy, Stats
+    from spotdx_async.config import AdaptiveRateLimit, Limiter, RateLimit, RetryPolicy, Stats
     from spotdx_async.errors import (
         AuthenticationError,
         BadRequestError,
@@ -85,7 +85,7 @@ _HOMES = {
     "bulk.records": "Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
     "bulk.run": "BulkRun",
     "client": "SpotClient",
-    "config": "Limiter RateLimit RetryPolicy Stats",
+    "config": "AdaptiveRateLimit Limiter RateLimit RetryPolicy Stats",
     "errors": "AuthenticationError BadRequestError BulkStopped Clue ConfigError DecodeError InvalidInputError "
     "JournalError NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError RateLimitError ServerError "
     "SpotError StatusError",
@@ -102,6 +102,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 __all__ = [
     "Activation",
     "ActivationResult",
+    "AdaptiveRateLimit",
     "Address",
     "AuthenticationError",
     "BadRequestError",

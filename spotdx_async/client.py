@@ -17,6 +17,7 @@ from spotdx_async._pipeline.sealing import sealed, sealed_call
 from spotdx_async._pipeline.transport import Transport
 from spotdx_async._version import __version__
 from spotdx_async.config import (
+    AdaptiveRateLimit,
     CallOptions,
     Limiter,
     RateLimit,
@@ -57,7 +58,8 @@ class SpotClient:
         timeout_s: one attempt, from connection to last byte, in seconds; waits before it do not count.
         deadline_s: the whole call with all its waits and attempts, in seconds; None: no bound.
         retry: when and how often to repeat.
-        rate_limit: a ``RateLimit``, or any object with the ``Limiter`` protocol; None: no fixed limit.
+        rate_limit: a ``RateLimit``; an ``AdaptiveRateLimit``, which this client learns from the server's 429s; or any
+            object with the ``Limiter`` protocol. None: no limit.
         max_wait_s: the longest wait for the rate limit or a server's Retry-After, in seconds; None: no bound.
         concurrency: calls in flight at once. More than about 200 costs twice the CPU a call, since the garbage
             collector walks over all that is in flight.
@@ -80,7 +82,7 @@ class SpotClient:
         timeout_s: float = 30.0,
         deadline_s: float | None = None,
         retry: RetryPolicy | None = None,
-        rate_limit: RateLimit | Limiter | None = None,
+        rate_limit: RateLimit | AdaptiveRateLimit | Limiter | None = None,
         max_wait_s: float | None = None,
         concurrency: int = 64,
         max_body_bytes: int = _TEN_MIB,
@@ -209,11 +211,12 @@ class SpotClient:
         return await self._runner.fetch(unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe))
 
 
-def _limiter(rate_limit: RateLimit | Limiter | None) -> GcraLimiter | Limiter:
-    if rate_limit is None or isinstance(rate_limit, RateLimit):
+def _limiter(rate_limit: RateLimit | AdaptiveRateLimit | Limiter | None) -> GcraLimiter | Limiter:
+    if rate_limit is None or isinstance(rate_limit, (RateLimit, AdaptiveRateLimit)):
         return GcraLimiter(rate_limit)
     if isinstance(rate_limit, Limiter):
         return rate_limit
     raise ConfigError(
-        f"rate_limit must be RateLimit(rate) or an object with acquire() and pause(), not {type(rate_limit).__name__}"
+        "rate_limit must be RateLimit(rate), AdaptiveRateLimit() or an object with acquire() and pause(), "
+        f"not {type(rate_limit).__name__}"
     )

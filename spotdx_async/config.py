@@ -14,6 +14,7 @@ from spotdx_async.errors import ConfigError, SpotError
 
 __all__ = [
     "PRODUCTION_URL",
+    "AdaptiveRateLimit",
     "CallOptions",
     "Limiter",
     "RateLimit",
@@ -149,6 +150,32 @@ class RateLimit:
         return self.burst if self.burst is not None else max(1.0, min(10.0, 0.1 / self.interval_s))
 
 
+@frozen
+class AdaptiveRateLimit:
+    """A limit that each client learns for itself from the server's 429s, in this process; in calls a second.
+
+    The rate is cut by a tenth on a 429, once for each round trip, and grows while calls wait for it.
+
+    Raises:
+        ConfigError: a number out of range, or not ``floor <= start <= ceiling``.
+    """
+
+    start: float = field(default=10.0, validator=_positive)
+    """The rate to begin with; until the first 429 it grows fast."""
+    floor: float = field(default=0.5, validator=_positive)
+    """The rate never falls under this, whatever the server says."""
+    ceiling: float | None = field(default=None, validator=optional(_positive))
+    """The rate never grows over this; None: no bound but what the server refuses."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.floor <= self.start:
+            raise ConfigError("start must be at least floor")
+        if self.ceiling is not None and not self.start <= self.ceiling:
+            raise ConfigError("ceiling must be at least start, or None")
+        if 1 / self.floor > _LARGEST:
+            raise ConfigError("floor is too small for a clock to count")
+
+
 @frozen(kw_only=True)
 class CallOptions:
     """What ``with_options`` may change: settings that matter to single calls."""
@@ -187,7 +214,7 @@ class Stats:
     retry_budget: float
     """Repeats that the budget would pay for now."""
     rate: float | None
-    """Calls a second that the limiter allows now; None: no fixed limit, or one that does not say."""
+    """Calls a second that the limiter allows now; None: no limit, or one that does not say."""
 
 
 def check_token(token: object) -> str:

@@ -1,14 +1,16 @@
 """The local rate limit: a GCRA with waiters in the order of their coming and one timer.
 
 It keeps one number, the time at which the next slot is due; a slot may be taken ``(burst - 1)`` intervals early. So the
-count in any window stays within rate times window plus burst, where a leaky bucket of capacity R lets 2 R through.
+count in any window stays within rate times window plus burst, where a leaky bucket of capacity R lets 2 R through. How
+long an interval is, the pace says; where it changes, the slots that were taken early are owed at the new pace.
 """
 
 import asyncio
 from collections import OrderedDict
 
 from spotdx_async._pipeline import clock
-from spotdx_async.config import RateLimit
+from spotdx_async._pipeline.pace import pace_of
+from spotdx_async.config import AdaptiveRateLimit, RateLimit
 
 __all__ = ["GcraLimiter", "SlotTooFarError"]
 
@@ -18,15 +20,18 @@ class SlotTooFarError(Exception):
 
 
 class GcraLimiter:
-    """Hands out slots at a fixed rate; with no rate it only pauses. Bound to no loop until somebody waits."""
+    """Hands out slots as the limit says; with none it only pauses. Bound to no loop until somebody waits."""
 
-    def __init__(self, limit: RateLimit | None = None) -> None:
-        self._interval_s = limit.interval_s if limit else 0.0
-        self._early_s = (limit.burst_size - 1) * self._interval_s if limit else 0.0
+    def __init__(self, limit: RateLimit | AdaptiveRateLimit | None = None) -> None:
+        self._pace = pace_of(limit)
+        # Copies: whoever finds a slot free does not ask the pace, and pays nothing for its being able to learn.
+        self._interval_s = self._pace.interval_s
+        self._early_s = (self._pace.burst - 1) * self._interval_s
         self._due = float("-inf")
         self._paused_until = float("-inf")
         # Each waiter with the latest time at which it still wants a slot. Ordered, and cheap to remove from the middle.
         self._waiters: OrderedDict[asyncio.Future[None], float] = OrderedDict()
+        self._held_since = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -48,7 +53,8 @@ class GcraLimiter:
             within_s: the longest wait, in seconds; None: no bound.
 
         Raises:
-            SlotTooFarError: at once, when the wait would be longer, also later when a pause makes it longer.
+            SlotTooFarError: at once, when the wait would be longer, also later when a pause or a slower pace makes it
+                longer.
         """
         now = clock.now()
         if not self._waiters and self._opens_at() <= now:
@@ -57,6 +63,8 @@ class GcraLimiter:
         latest = float("inf") if within_s is None else now + within_s
         if self._turn_of(len(self._waiters)) > latest:
             raise SlotTooFarError
+        if not self._waiters:
+            self._held_since = now
         waiter = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = latest
         self._set_timer()
@@ -74,18 +82,28 @@ class GcraLimiter:
 
     def pause(self, seconds: float) -> None:
         """Hand out no slot for this long, counted from now; a shorter pause than the one in force changes nothing."""
-        until = clock.now() + seconds
+        now = clock.now()
+        until = now + seconds
         if until <= self._paused_until:
             return
         self._paused_until = until
+        self._pace.pause(now, until)
+        if not self._pace.saves_in_pauses:
+            self._due = max(self._due, until + self._early_s)
         self._set_timer()
-        stay, leave = 0, []
-        for waiter, latest in self._waiters.items():
-            if self._turn_of(stay) > latest:
-                leave.append(waiter)
-            else:
-                stay += 1
-        self._send_away(leave)
+        self._send_late_away()
+
+    def throttled(self, sent_s: float) -> None:
+        """Tell the pace of an answer that said that calls come too fast.
+
+        Args:
+            sent_s: when its request was sent, on the loop's clock.
+        """
+        now = clock.now()
+        if self._pace.cut(now, sent_s):
+            self._adopt_pace(now)
+            self._set_timer()
+            self._send_late_away()
 
     def close(self) -> None:
         """Send everybody who waits away with SlotTooFarError."""
@@ -98,6 +116,22 @@ class GcraLimiter:
         self._set_timer()
         self._due += shift_s
         self._paused_until += shift_s
+        self._pace.move(shift_s)
+
+    def _grow(self, now: float) -> None:
+        """Tell the pace for how long it has held somebody back: not in a pause, and not while nobody waits."""
+        held_s = now - max(self._held_since, self._paused_until)
+        self._held_since = now
+        if self._pace.grow(now, max(0.0, held_s)):
+            self._adopt_pace(now)
+
+    def _adopt_pace(self, now: float) -> None:
+        """Owe what was taken early in slots, not in seconds: they are paid at the new pace, from now on."""
+        since = max(now, self._paused_until)
+        if self._due > since:
+            self._due = since + (self._due - since) * self._pace.interval_s / self._interval_s
+        self._interval_s = self._pace.interval_s
+        self._early_s = (self._pace.burst - 1) * self._interval_s
 
     def _opens_at(self) -> float:
         return max(self._due - self._early_s, self._paused_until)
@@ -115,6 +149,16 @@ class GcraLimiter:
         if waiter.exception() is None:
             self.give_back()
 
+    def _send_late_away(self) -> None:
+        """Send those away whose turn has moved beyond the longest wait that they allow."""
+        stay, leave = 0, []
+        for waiter, latest in self._waiters.items():
+            if self._turn_of(stay) > latest:
+                leave.append(waiter)
+            else:
+                stay += 1
+        self._send_away(leave)
+
     def _send_away(self, waiters: "list[asyncio.Future[None]]") -> None:
         for waiter in waiters:
             del self._waiters[waiter]
@@ -128,6 +172,8 @@ class GcraLimiter:
 
     def _hand_out(self) -> None:
         now = clock.now()
+        if self._waiters:
+            self._grow(now)
         while self._waiters and self._opens_at() <= now:
             waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():

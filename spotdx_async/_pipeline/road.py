@@ -40,8 +40,8 @@ class Road:
         self.transport = transport
         self.limiter = limiter
         # Beyond the protocol: what a limiter of our own, local or shared, can be told as well.
-        self.tell_throttled: Callable[[float], None] | None = getattr(limiter, "throttled", None)
-        self.give_slot_back: Callable[[], None] | None = getattr(limiter, "give_back", None)
+        self.tell_throttled: Callable[[float], None] | None = _method_of(limiter, "throttled")
+        self.give_slot_back: Callable[[], None] | None = _method_of(limiter, "give_back")
         self.budget = RetryBudget()
         self.counters = Counters()
         self._concurrency = min(concurrency, transport.most_connections or concurrency)
@@ -126,3 +126,8 @@ class Road:
             self.transport.leave_to_parent()
         else:
             await self.transport.close()
+
+
+def _method_of(limiter: object, name: str) -> Callable[..., None] | None:
+    method: Callable[..., None] | None = getattr(limiter, name, None)
+    return method if callable(method) else None

@@ -451,8 +451,8 @@ async def test_a_kit_that_somebody_else_registered_is_not_our_activation() -> No
 
 # Very many
 
-# Without those that are a final no, which would only make looking fail, and without an empty list in place of an answer:
-# nobody can find what a list denies.
+# Without those that are a final no, which would only make looking fail, and without an empty list in place of an
+# answer: nobody can find what a list denies.
 MISHAPS = [fault for name, (fault, expected) in FAULTS.items() if expected is not StatusError and name != "a list"]
 PLENTY_S = 7 * 24 * 3600.0  # virtual
 

@@ -23,7 +23,7 @@ ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
     ("errors", "_version", "_pipeline.wire", "testing.*"),
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing"),
-    ("_pipeline.messages", "_pipeline.shapes", "_pipeline.telling"),
+    ("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
     ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks"),
     ("_pipeline.filters", "_pipeline.references"),
     (
@@ -49,6 +49,7 @@ NARROWER = {
     "config": ("errors",),
     "_pipeline.jsontext": (),
     "_pipeline.clock": (),
+    "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
     "_pipeline.quick_reader": ("_pipeline.shapes", "_pipeline.wire", "models.*"),
     "_pipeline.telling": ("errors",),

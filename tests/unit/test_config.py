@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from spotdx_async._pipeline.transport import Transport
 from spotdx_async.config import (
     PRODUCTION_URL,
+    AdaptiveRateLimit,
     CallOptions,
     Limiter,
     RateLimit,
@@ -56,6 +57,9 @@ def refusing(make: Callable[..., Any], name: str, values: list[Any]) -> list[Any
         *refusing(RateLimit, "rate", [*NOT_POSITIVE, None]),
         *refusing(partial(RateLimit, 1), "per_s", [*NOT_POSITIVE, None]),
         *refusing(partial(RateLimit, 1), "burst", [*NEGATIVE, 0, 0.999]),
+        *refusing(AdaptiveRateLimit, "start", [*NOT_POSITIVE, None, 0.4]),
+        *refusing(AdaptiveRateLimit, "floor", [*NOT_POSITIVE, None, 1e-320, 10.1]),
+        *refusing(AdaptiveRateLimit, "ceiling", [*NOT_POSITIVE, 9.9]),
         *refusing(RetryPolicy, "base_s", [*NEGATIVE, None]),
         *refusing(RetryPolicy, "throttle_base_s", [*NEGATIVE, None]),
         *refusing(RetryPolicy, "cap_s", [*NEGATIVE, None]),
@@ -80,6 +84,8 @@ def test_a_bad_setting_is_refused_by_name(make: Callable[..., Any], name: str, b
         (RateLimit, {"rate": 1}),
         (RateLimit, {"rate": 0.01, "per_s": 3600, "burst": 1}),
         (RateLimit, {"rate": 50.5, "burst": 1.5}),
+        (AdaptiveRateLimit, {"start": 0.5, "floor": 0.5, "ceiling": 0.5}),
+        (AdaptiveRateLimit, {"start": 500, "floor": 1, "ceiling": 1000.0}),
         (RetryPolicy, {"max_attempts": 1, "base_s": 0, "throttle_base_s": 0.0, "cap_s": 0, "budget": False}),
         (CallOptions, {"timeout_s": 0.001, "deadline_s": 1, "max_wait_s": 0}),
         (CallOptions, {"deadline_s": None, "max_wait_s": None}),
@@ -101,9 +107,10 @@ def test_the_defaults_are_the_promised_ones() -> None:
     }
     assert CallOptions() == CallOptions(timeout_s=30.0, deadline_s=None, retry=RetryPolicy(), max_wait_s=None)
     assert (RateLimit(5).per_s, RateLimit(5).burst) == (1.0, None)
+    assert AdaptiveRateLimit() == AdaptiveRateLimit(start=10.0, floor=0.5, ceiling=None)
 
 
-@pytest.mark.parametrize("settings", [RateLimit(1), RetryPolicy(), CallOptions()])
+@pytest.mark.parametrize("settings", [RateLimit(1), AdaptiveRateLimit(), RetryPolicy(), CallOptions()])
 def test_settings_cannot_be_changed(settings: object) -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         settings.rate = 2  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The local rate limit: its bound, its order, that no slot is lost, pauses, and waits that would be too long."""
+"""The local rate limit: its bound, its order, that no slot is lost, pauses, waits that would be too long, learning."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError
-from spotdx_async.config import RateLimit
+from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.testing import run_virtual
 
 EPSILON_S = 1e-6
@@ -639,3 +639,213 @@ def test_waiters_of_a_loop_that_is_gone_are_forgotten() -> None:
     with pytest.raises(asyncio.CancelledError):
         stopped.run_until_complete(waiting[0])
     stopped.close()
+
+
+# A pace that is learned
+
+
+@given(
+    start=st.sampled_from([1.0, 10.0, 40.0]),
+    gaps=st.lists(st.floats(0, 1) | st.just(0.0), min_size=1, max_size=120),
+    cancels=st.dictionaries(st.integers(0, 119), st.floats(0, 3) | st.just(0.0), max_size=30),
+    pauses=st.dictionaries(st.integers(0, 119), st.floats(0, 3), max_size=4),
+    throttles=st.sets(st.integers(0, 119), max_size=20),
+)
+@virtual()
+async def test_whatever_is_learned_the_highest_rate_holds_in_every_window_and_the_order_is_kept(
+    start: float, gaps: list[float], cancels: dict[int, float], pauses: dict[int, float], throttles: set[int]
+) -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(start, ceiling=60))
+    log = Log(limiter)
+    rates = [(0.0, start)]
+    real = limiter._adopt_pace
+
+    def adopt(now: float) -> None:
+        real(now)
+        rates.append((now, limiter.rate or 0.0))
+
+    limiter._adopt_pace = adopt  # type: ignore[method-assign]
+    tasks: list[asyncio.Task[None]] = []
+    paused: list[tuple[float, float]] = []
+    for number, gap in enumerate(gaps):
+        await asyncio.sleep(gap)
+        tasks += log.start(number)
+        if number in cancels:
+            clock.call_at(clock.now() + cancels[number], tasks[-1].cancel)
+        if number in throttles:
+            limiter.throttled(clock.now() - 0.01)
+        if number in pauses:
+            limiter.pause(pauses[number])
+            paused.append((clock.now(), clock.now() + pauses[number]))
+    await asyncio.wait(tasks)
+
+    assert log.order == sorted(log.order)
+    assert len(log.granted) == sum(not task.cancelled() for task in tasks)
+    assert limiter.waiting == 0
+    for from_s, to_s in paused:
+        assert not [at for at in log.times if from_s + EPSILON_S < at < to_s - EPSILON_S]
+    for first, begin in list(enumerate(log.times))[::3]:
+        for last, end in enumerate(log.times[first:], first):
+            # The rate that was in force when the window began, and every one since.
+            before = max(index for index, (at, _) in enumerate(rates) if index == 0 or at < begin)
+            highest = max(rate for at, rate in rates[before:] if at <= end)
+            assert last - first + 1 <= highest * (end - begin) + max(1.0, highest / 10) + 1e-3
+
+
+@pytest.mark.virtual_time
+async def test_a_learned_rate_is_used_in_full_while_somebody_waits() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(20, ceiling=20))
+    log = Log(limiter)
+
+    await asyncio.gather(*log.start(*range(202)))
+
+    assert clock.now() == pytest.approx(10, abs=1e-6)
+    assert log.order == list(range(202))
+
+
+@pytest.mark.virtual_time
+async def test_a_cut_sets_the_timer_of_those_who_wait_anew() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(1, floor=0.1, ceiling=1))
+    log = Log(limiter)
+    await log.take(0)
+    tasks = log.start(1, 2)
+    await asyncio.sleep(0.1)
+
+    limiter.throttled(0.0)
+    await asyncio.gather(*tasks)
+
+    assert log.times[1] == pytest.approx(0.1 + 0.9 / 0.9)  # what was owed then, at the new rate
+    assert log.order == [0, 1, 2]
+    assert 0.9 <= (limiter.rate or 0) <= 1
+
+
+@pytest.mark.virtual_time
+async def test_answers_of_one_round_trip_cut_once_and_a_fixed_rate_is_never_cut() -> None:
+    learning, fixed = GcraLimiter(AdaptiveRateLimit(50)), GcraLimiter(RateLimit(50))
+    await asyncio.sleep(1)
+    for number in range(100):
+        learning.throttled(0.9 + number / 1000)
+        fixed.throttled(0.9)
+
+    assert learning.rate == pytest.approx(45)
+    assert fixed.rate == pytest.approx(50)
+
+
+@pytest.mark.virtual_time
+async def test_without_a_limit_a_429_is_nothing_to_learn_from() -> None:
+    limiter = GcraLimiter()
+    limiter.throttled(-1.0)
+    log = Log(limiter)
+
+    await asyncio.gather(*log.start(*range(100)))
+
+    assert set(log.times) == {0.0}
+
+
+@pytest.mark.virtual_time
+async def test_an_idle_client_keeps_what_it_has_learned() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(10))
+    limiter.throttled(-1.0)
+    for _ in range(500):
+        await limiter.acquire()
+        await asyncio.sleep(60)
+
+    assert limiter.rate == pytest.approx(9)
+
+
+@pytest.mark.virtual_time
+async def test_a_caller_who_takes_one_slot_after_the_other_makes_the_rate_grow() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(5))
+    while clock.now() < 10:
+        await limiter.acquire()
+        await asyncio.sleep(0.01)
+
+    assert 30 <= (limiter.rate or 0) <= 100  # and not beyond what it can use
+
+
+@pytest.mark.virtual_time
+async def test_after_a_pause_a_learned_rate_starts_without_a_burst() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(50, ceiling=50))
+    log = Log(limiter)
+    limiter.pause(10)
+
+    await asyncio.gather(*log.start(*range(5)))
+
+    assert log.times == pytest.approx([10, 10.02, 10.04, 10.06, 10.08])
+
+
+@pytest.mark.virtual_time
+async def test_a_cut_in_a_pause_makes_the_pause_no_longer() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(10, floor=0.1))
+    log = Log(limiter)
+    limiter.pause(60)
+    tasks = log.start(0)
+    for _ in range(5):
+        await asyncio.sleep(1)
+        limiter.throttled(clock.now() - 0.01)
+
+    await asyncio.gather(*tasks)
+
+    assert log.times == pytest.approx([60])
+
+
+@pytest.mark.virtual_time
+async def test_a_cut_sends_those_away_at_once_for_whom_it_is_too_slow() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(1, floor=0.1, ceiling=1))
+    log = Log(limiter)
+    await log.take(0)
+    tasks = [*log.start(1), *log.start(2, within_s=2.1), *log.start(3, within_s=4)]
+    await asyncio.sleep(0.1)
+
+    limiter.throttled(0.0)
+    await asyncio.gather(*tasks)
+
+    assert log.refused == [(2, 0.1)]
+    assert log.order == [0, 1, 3]
+
+
+@pytest.mark.virtual_time
+async def test_a_slot_given_back_after_a_cut_is_one_slot() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(10, ceiling=10))
+    log = Log(limiter)
+    await log.take(0)
+    limiter.throttled(-1.0)
+    limiter.give_back()
+
+    await asyncio.gather(*log.start(1, 2))
+
+    assert log.times == pytest.approx([0, 0, 1 / 9], rel=0.01)
+
+
+@pytest.mark.virtual_time
+async def test_closing_sends_everybody_away_from_a_learned_rate_too() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(1))
+    log = Log(limiter)
+    await log.take(0)
+    tasks = log.start(1, 2)
+    await asyncio.sleep(0)
+
+    limiter.close()
+    await asyncio.gather(*tasks)
+
+    assert [number for number, _ in log.refused] == [1, 2]
+
+
+def test_what_was_learned_moves_to_the_next_loop() -> None:
+    limiter = GcraLimiter(AdaptiveRateLimit(10, ceiling=10))
+
+    async def learn_at_1000() -> None:
+        await asyncio.sleep(1000)
+        await limiter.acquire()
+        limiter.throttled(999.0)
+
+    async def take() -> float:
+        limiter.throttled(-0.1)  # sent before the cut
+        await limiter.acquire()
+        return clock.now()
+
+    run_virtual(learn_at_1000())
+    limiter.move_to_loop(-1000)
+
+    assert run_virtual(take()) == pytest.approx(1 / 9)
+    assert limiter.rate == pytest.approx(9, rel=0.01)

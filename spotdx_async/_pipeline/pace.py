@@ -1,0 +1,191 @@
+"""How fast slots follow one another: at a fixed rate, or at one that is learned from 429s. Pure: it knows no loop.
+
+The learned pace remembers at which rate the last 429 came. It nears that rate slowly, since it may come again there,
+and once well beyond it grows faster and faster, since the limit has moved.
+"""
+
+from math import exp, inf, log
+from typing import Protocol
+
+from spotdx_async.config import AdaptiveRateLimit, RateLimit
+
+__all__ = ["FixedPace", "LearnedPace", "Pace", "pace_of"]
+
+_CUT = 0.9
+_FAR_CUT = 0.5
+_GROWTH = 0.02
+"""A second, while calls wait."""
+_FASTEST = log(2) / 1.5
+"""A second, while nothing is known: doubling in 1.5 s."""
+
+# A 429 in a hundred calls is the most that learning may cost. Every cut is made good by growth, so growth is bounded by
+# the call too, not by time alone: at 2 % a second, a client of five calls a second would meet four in a hundred.
+_CALLS_FOR_A_TENTH = 160.0
+_CALLS_FOR_A_TENTH_AFTER_A_PAUSE = 80.0
+"""The same up to ``_NEAR``: a 429 then costs a silence besides, so the rate hurries back, and stays near longer."""
+_NEAR = 0.96
+"""From this share of the known rate on, the next 429 may come."""
+_PAUSES_TO_PASS = 20.0
+"""Time to get from there to the known rate, in lengths of the last pause: so silence stays a small share."""
+_LONGEST_PAUSE_S = 2.0
+"""What of a pause counts there; servers that count in long windows ask for long ones, and nothing is lost by them."""
+
+_BEYOND = 1.05
+"""From this share of the known rate on, the limit has moved."""
+_GROWTH_A_CALL_BEYOND = 0.002
+_FASTEST_BEYOND = 0.25
+_EAGERNESS = 8.0
+"""How much faster growth gets for each 100 % beyond that."""
+
+_SHORT = 0.7
+"""Time between two pauses, in lengths of the first, that is short: the server takes less than half of what is sent."""
+_SHORTS_IN_A_ROW = 2
+
+_LONGEST_STEP_S = 2.0
+_MOST_DEMAND_S = 2.0
+_ENOUGH_DEMAND_S = 0.5
+
+
+class Pace(Protocol):
+    """What the limiter asks; times are on the loop's clock. ``grow`` and ``cut`` say whether anything has changed."""
+
+    interval_s: float
+    """Seconds between two slots; 0: without limit."""
+    burst: float
+    """Slots that may be taken at once after a quiet time, 1 or more."""
+    saves_in_pauses: bool
+    """Whether the slots of a pause may be taken after it, as many as the burst."""
+
+    def grow(self, now: float, held_s: float) -> bool:
+        """Note for how long, since the last time, somebody waited whom nothing but the rate held back."""
+        ...
+
+    def cut(self, now: float, sent_s: float) -> bool:
+        """Note a 429 to a request that was sent at ``sent_s``."""
+        ...
+
+    def pause(self, now: float, until: float) -> None:
+        """Note that no slot is handed out until then."""
+        ...
+
+    def move(self, shift_s: float) -> None:
+        """Go over to a clock that shows so much more."""
+        ...
+
+
+class FixedPace:
+    """Always the same; without a limit, no pace at all."""
+
+    saves_in_pauses = True
+
+    def __init__(self, limit: RateLimit | None = None) -> None:
+        self.interval_s = limit.interval_s if limit else 0.0
+        self.burst = limit.burst_size if limit else 1.0
+
+    def grow(self, now: float, held_s: float) -> bool:  # noqa: ARG002 - it has nothing to learn
+        """Stay."""
+        return False
+
+    def cut(self, now: float, sent_s: float) -> bool:  # noqa: ARG002 - the same
+        """Stay."""
+        return False
+
+    def pause(self, now: float, until: float) -> None:
+        """Stay."""
+
+    def move(self, shift_s: float) -> None:
+        """Stay."""
+
+
+class LearnedPace:
+    """Starts at a rate, and finds the one that the server takes.
+
+    1. Before the first 429 it doubles in 1.5 s.
+    2. A 429 cuts it by a tenth, if its request was sent after the last cut: once a round trip. When it could send for
+       less time than it then had to be silent, twice in a row, it is more than twice too fast, and is halved.
+    3. It grows by 2 % a second at most, and by a tenth in 160 calls, until it is 5 % beyond the rate of the last 429;
+       then faster and faster.
+    4. It grows only while calls are held back by it, and neither in a pause nor for a while after it.
+    """
+
+    saves_in_pauses = False
+
+    def __init__(self, settings: AdaptiveRateLimit) -> None:
+        self._floor = settings.floor
+        self._ceiling = inf if settings.ceiling is None else settings.ceiling
+        self._known: float | None = None
+        self._cut_at = -inf
+        # Since the last cut: the pause that was asked for, and the time in which calls went out.
+        self._pause_s = 0.0
+        self._sending_s = 0.0
+        self._shorts = 0
+        self._hold_until = -inf
+        self._seen_at = -inf
+        self._demand_s = 0.0
+        self._set_rate(settings.start)
+
+    def grow(self, now: float, held_s: float) -> bool:
+        """Grow for the time that somebody was held back, unless that is rare."""
+        idle_s = now - self._seen_at - held_s
+        self._seen_at = now
+        self._sending_s += held_s
+        # A rate that holds somebody back now and then, for a moment, is high enough; else it would creep up for ever.
+        self._demand_s = min(_MOST_DEMAND_S, max(0.0, self._demand_s - idle_s / 2) + held_s)
+        if self._demand_s < _ENOUGH_DEMAND_S or now < self._hold_until or self.rate >= self._ceiling:
+            return False
+        self._set_rate(self.rate * exp(self._growth() * min(held_s, _LONGEST_STEP_S)))
+        return True
+
+    def cut(self, now: float, sent_s: float) -> bool:
+        """Cut, unless the request was sent before the last cut, and so says nothing of the rate since."""
+        if sent_s <= self._cut_at:
+            return False
+        self._cut_at = now
+        self._shorts = self._shorts + 1 if 0 < self._sending_s < _SHORT * self._pause_s else 0
+        self._pause_s = self._sending_s = 0.0
+        self._set_rate(self.rate * (_FAR_CUT if self._shorts >= _SHORTS_IN_A_ROW else _CUT))
+        self._known = self.rate / _CUT
+        return True
+
+    def pause(self, now: float, until: float) -> None:
+        """Stay until then and as long again, 2 s at most: everybody else who was told to wait comes back then too."""
+        self._pause_s = until - now
+        self._hold_until = until + min(_LONGEST_PAUSE_S, self._pause_s)
+
+    def move(self, shift_s: float) -> None:
+        """Move what it remembers."""
+        self._cut_at += shift_s
+        self._hold_until += shift_s
+        self._seen_at += shift_s
+
+    def _growth(self) -> float:
+        """How fast to grow now, as a share of the rate a second.
+
+        1. No 429 so far: as fast as may be.
+        2. Below the rate of the last one: slowly; after a pause, back to near it, and then more slowly.
+        3. Beyond it: as slowly; well beyond it, the faster the farther.
+        """
+        if self._known is None:
+            return _FASTEST
+        share = self.rate / self._known
+        slow = min(_GROWTH, 0.1 * self.rate / _CALLS_FOR_A_TENTH)
+        if share < 1 and self._pause_s:
+            pass_s = _PAUSES_TO_PASS * min(self._pause_s, _LONGEST_PAUSE_S)
+            if share >= _NEAR:
+                return min(slow, (1 - _NEAR) / pass_s)
+            if self.rate * pass_s >= _CALLS_FOR_A_TENTH_AFTER_A_PAUSE:  # else the calls alone make it slow enough
+                return min(_GROWTH, 0.1 * self.rate / _CALLS_FOR_A_TENTH_AFTER_A_PAUSE)
+        if share < _BEYOND:
+            return slow
+        base = max(slow, min(_GROWTH, self.rate * _GROWTH_A_CALL_BEYOND))
+        return min(_FASTEST_BEYOND, base * (1 + _EAGERNESS * (share - _BEYOND)))
+
+    def _set_rate(self, rate: float) -> None:
+        self.rate = min(self._ceiling, max(self._floor, rate))
+        self.interval_s = 1 / self.rate
+        self.burst = max(1.0, min(10.0, self.rate / 10))  # as that of a RateLimit
+
+
+def pace_of(limit: RateLimit | AdaptiveRateLimit | None) -> Pace:
+    """Make the pace that the settings ask for."""
+    return LearnedPace(limit) if isinstance(limit, AdaptiveRateLimit) else FixedPace(limit)
