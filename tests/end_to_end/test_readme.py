@@ -22,7 +22,7 @@ from spotdx_async import (
 from spotdx_async.testing import FakeSpot
 
 README = Path(__file__).parents[2] / "README.md"
-EXAMPLE, ORDER, TEST = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+EXAMPLE, ORDER, SHARED, TEST = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
 def test_the_first_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +60,15 @@ async def test_the_order_that_ships_once_is_placed_or_told_not_to_be() -> None:
             await scope["place"](spot, order)
 
         assert [created.an_id for created in fake.creations] == [placed.order_id, placed_unheard.order_id]
+
+
+def test_the_shared_limit_is_made_as_the_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPOTDX_TOKEN", "token")
+    scope: dict[str, Any] = {"SpotClient": SpotClient}
+
+    exec(SHARED, scope)  # noqa: S102 - the README's own text
+
+    assert scope["spot"].stats.rate == 200
 
 
 async def test_a_kit_lives_as_the_readme_says(fake_spot: FakeSpot, spot_client: SpotClient) -> None:

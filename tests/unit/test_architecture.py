@@ -35,6 +35,7 @@ ROWS = (
     ("report.*", "metadata_run"),
     ("resources.*",),
     ("client",),
+    ("distributed.*",),
     (FACADE,),
     ("testing.harness",),  # makes clients of the fake
     ("testing",),  # a facade too
@@ -69,7 +70,10 @@ NARROWER = {
     "testing.harness": (FACADE, "testing.*"),
     "testing": ("testing.*", "testing.harness"),
     "testing.plugin": (FACADE, "testing.*", "testing.harness"),
-    "cli.*": (FACADE, "errors", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),  # the public face
+    "distributed.*": ("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext"),
+    "cli.*": (  # the public face
+        *(FACADE, "errors", "models.*", "files.*", "report.*", "testing.*", "bulk.records", "distributed.*"),
+    ),
     "__main__": ("cli.*",),
 }
 
@@ -85,6 +89,8 @@ DOORMEN = {
     "pyarrow": ("files.parquet_rows",),
     "plotly": ("report.charts",),
     "redis": ("shared.*",),
+    "distributed": ("distributed.dask_engine", "distributed.dask_sides"),
+    "dask": ("distributed.dask_engine", "distributed.dask_sides"),
     "cyclopts": ("cli.*",),
     "rich": ("cli.*",),
     "pytest": ("testing.plugin",),

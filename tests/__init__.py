@@ -1,0 +1,1 @@
+"""Packages below this folder import their own helpers by it."""
