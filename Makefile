@@ -22,7 +22,7 @@ test: $(INSTALLED)
 
 # The long test set: 50 kills over 20,000 rows, hundreds of orders under faults, schemathesis against the fake and the
 # like, about ten minutes. SPOTDX_CHAOS_SEED= repeats a run.
-LONG := tests/chaos tests/contract tests/end_to_end/test_creates_end_to_end.py
+LONG := tests/chaos tests/contract tests/distributed tests/shared tests/end_to_end/test_creates_end_to_end.py
 chaos: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s
@@ -54,6 +54,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_call.py
 	$(BIN)/python benchmarks/bench_bulk.py
 	$(BIN)/python benchmarks/bench_adaptive.py
+	$(BIN)/python benchmarks/bench_scale.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build

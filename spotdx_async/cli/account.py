@@ -86,7 +86,7 @@ class Account:
             self.first_skipped = min(self.first_skipped or place, place, key=lambda either: either.position)
         elif len(self.first_troubles) < _SHOWN_TROUBLES:
             self.first_troubles.append(Trouble(place, state, _reason(outcome.error)))
-        self._hand_on(place)
+        self.hand_on(place)
 
     def close(self) -> None:
         """Close the failed-rows file; ``disk_error`` says whether it may be incomplete."""
@@ -97,7 +97,8 @@ class Account:
         except OSError as error:
             self.disk_error = self.disk_error or error
 
-    def _hand_on(self, place: Place) -> None:
+    def hand_on(self, place: Place) -> None:
+        """Write a row that is not done to the failed-rows file, where there is one."""
         if self.failed is None:
             return
         if self.disk_error is not None or place.row.source is None:

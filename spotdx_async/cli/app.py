@@ -69,6 +69,8 @@ class _OnScreen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the message as one line, and one that comes again and again once in a while."""
+        if getattr(record, "spotdx_event", None) == "gate":
+            return  # a run tells it in words of its own
         text, at_s = record.getMessage(), record.created
         if text != self._last[0] or at_s - self._last[1] >= _REPEAT_AFTER_S:
             self._last = (text, at_s)

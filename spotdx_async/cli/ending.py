@@ -22,6 +22,8 @@ class Ending:
     has_many_files: bool
     journal: str | None = None
     """The journal with which the same command goes on."""
+    journal_folder: str | None = None
+    """The same of a run on a cluster."""
     report: str | None = None
     """Where the page about the run is."""
 

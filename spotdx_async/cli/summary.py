@@ -108,6 +108,9 @@ def _tell_stop(ending: Ending, screen: Screen) -> None:
     if ending.journal is not None:
         screen.say(f"the same command goes on where it stopped; spotdx runs show {ending.journal} tells what is done")
         return
+    if ending.journal_folder is not None:
+        screen.say(f"the same command goes on where it stopped: {ending.journal_folder} tells what is done")
+        return
     if (start := _go_on_at(ending)) is not None:
         file, number = start
         files = f"give {file} and the files after it" if ending.has_many_files else "give the same input"

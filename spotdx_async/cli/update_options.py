@@ -28,7 +28,8 @@ class UpdateOptions:
     replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
     """Replace the file given by --failed where it exists."""
     journal: str | None = None
-    """Write down in this file (mode 0600) which rows are done, to resume the run; it holds no id or value."""
+    """Write down in this file (mode 0600) which rows are done, to resume the run; it holds no id or value. With --dask
+    or --workers: a folder, which the workers must share, and in which rows lie while the run goes on."""
     coalesces: Annotated[Flag, Parameter(name="--coalesce")] = False
     """Send only the last of the values that wait for the same id."""
     column_map: Annotated[tuple[str, ...], Parameter(name="--map", show_default=False)] = ()
@@ -37,6 +38,10 @@ class UpdateOptions:
     """Write a page about the run to this file."""
     outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
     """Stop after an outage of so many seconds."""
+    dask: str | None = None
+    """Run on the workers of the Dask cluster at this address, such as tcp://host:8786."""
+    workers: int | None = None
+    """Run on so many processes of this machine."""
     from_row: int = 1
     """Begin at this row of the first file; 1 is the first below the header."""
     is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False

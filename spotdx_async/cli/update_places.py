@@ -77,7 +77,11 @@ def check_report(task: UpdateTask) -> None:
 
 def _is_resumed(task: UpdateTask) -> bool:
     options = task.options
-    if options.journal is None or options.is_dry_run or not Path(options.journal).is_file():
+    if options.journal is None or options.is_dry_run:
+        return False
+    if options.dask is not None or options.workers is not None:
+        return Path(options.journal, "run.json").is_file()
+    if not Path(options.journal).is_file():
         return False
     state = spotdx_async.read_journal(options.journal)
     if state.in_use:

@@ -1,0 +1,202 @@
+"""One run of a bulk update on a Dask cluster: the same account at its end as a run in this process."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import spotdx_async
+from spotdx_async import distributed
+from spotdx_async.cli.account import Account, Place, Trouble
+from spotdx_async.cli.ending import Ending
+from spotdx_async.cli.exits import token_from_environment
+from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
+from spotdx_async.cli.row_source import RowSource
+from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.stop_signals import StopSignals
+from spotdx_async.cli.update_kinds import UpdateRecord
+from spotdx_async.cli.update_options import UpdateTask
+from spotdx_async.cli.update_places import failed_rows, open_files
+from spotdx_async.errors import InvalidInputError
+
+__all__ = ["ClusterRun"]
+
+
+class ClusterRun:
+    """Opens the inputs and settings at once, so that whatever is unusable is refused before anything is sent."""
+
+    def __init__(self, task: UpdateTask, screen: Screen) -> None:
+        """Check everything that can be checked here.
+
+        Raises:
+            InvalidInputError: an input, an option beside these, or the place of the failed rows cannot be used.
+            ConfigError: a setting is wrong, there is no token, or Dask is not installed.
+        """
+        _check(task)
+        options = task.options
+        self._update = distributed.update_metadata_distributed
+        self._settings = distributed.ClientSettings(
+            base_url=task.server.base_url, timeout_s=task.server.timeout_s, concurrency=options.concurrency
+        )
+        self._limit = None if options.rate is None else spotdx_async.RateLimit(options.rate)
+        self._task = task
+        self._screen = screen
+        with ExitStack() as stack:
+            files = open_files(task, stack)
+            self._source = RowSource(files, from_row=options.from_row, kind=task.kind)
+            self._account = Account(failed_rows(task, files))
+            self._opened = stack.pop_all()
+        self._undone = bytearray()
+        self._progress: spotdx_async.Progress | None = None
+        self._report = distributed.RunReport()
+        self._stopped: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    async def run(self) -> Ending:
+        """Send every row, unless something stops the run; always gives the account."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        stop = asyncio.Event()
+        display = display_for(self._screen, "Updating")
+        look = self._look(Pace(started_s))
+        running = asyncio.create_task(self._send(stop))
+        showing = asyncio.create_task(keep_showing(display, look))
+        try:
+            with StopSignals(first=lambda: self._wind_down(stop), second=lambda: _cancel(running)):
+                await asyncio.wait({running})
+        finally:
+            showing.cancel()
+            running.cancel()
+            await asyncio.wait({running, showing})
+            display.close(look(loop.time()))
+        if running.cancelled():
+            self._stopped = "stopped by a signal, at once: what the workers were at is not known"
+        elif (error := running.exception()) is not None:
+            raise error
+        self._settle()
+        return Ending(
+            account=self._account,
+            is_dry_run=False,
+            elapsed_s=loop.time() - started_s,
+            stopped=self._stopped,
+            next_row=None if self._source.is_read_up else self._source.next_unread,
+            has_many_files=self._source.has_many_files,
+            journal_folder=self._task.options.journal,
+        )
+
+    async def _send(self, stop: asyncio.Event) -> None:
+        options = self._task.options
+        async with distributed.connected(options.dask, options.workers) as client:
+            self._report = await self._update(
+                self._given(),
+                client=client,
+                noun="kits" if self._task.kind.id_name == "kit_id" else "orders",
+                folder=options.journal,
+                settings=self._settings,
+                options=distributed.ShardOptions(
+                    concurrency=options.concurrency,
+                    coalesce=options.coalesces,
+                    outage_limit_s=options.outage_limit_s,
+                    settle_s=self._task.server.timeout_s,
+                ),
+                limit=self._limit,
+                progress=self._note,
+                on_report=self._mark,
+                stop=stop,
+            )
+        if self._stopped is None or self._report.stopped is None:
+            self._stopped = self._report.stopped
+
+    async def _given(self) -> AsyncGenerator[UpdateRecord | InvalidInputError, None]:
+        """Give the rows, and forget each: its outcome comes as its place among them."""
+        index = 0
+        async for row in self._source:
+            self._source.take_outcome(index)
+            index += 1
+            yield row
+
+    def _note(self, progress: spotdx_async.Progress) -> None:
+        self._progress = progress
+
+    def _mark(self, report: distributed.ShardReport) -> None:
+        """Remember the rows that are not done, a bit for each row of the input."""
+        for index in report.undone:
+            if index >> 3 >= len(self._undone):
+                self._undone.extend(bytes((index >> 3) + 1 - len(self._undone)))
+            self._undone[index >> 3] |= 1 << (index & 7)
+
+    def _settle(self) -> None:
+        """Enter what became of the rows; those that are not done are read once more, to be named and handed on."""
+        report, account = self._report, self._account
+        account.counts.update(report.counts)
+        account.done_before = report.done_before
+        reasons = {trouble.index: trouble for trouble in report.troubles}
+        with ExitStack() as stack:
+            for index, place in enumerate(_places(self._task, stack) if any(self._undone) else ()):
+                if not (index >> 3 < len(self._undone) and self._undone[index >> 3] >> (index & 7) & 1):
+                    continue
+                if (trouble := reasons.get(index)) is not None:
+                    account.first_troubles.append(Trouble(place, trouble.state, trouble.reason))
+                elif account.first_skipped is None and report.counts["skipped"] > report.done_before:
+                    account.first_skipped = place
+                account.hand_on(place)
+        account.close()
+
+    def _wind_down(self, stop: asyncio.Event) -> None:
+        self._stopped = "stopped by a signal"
+        stop.set()
+        self._screen.say("stopping: the workers finish what is under way; the same again stops at once")
+
+    def _look(self, pace: Pace) -> Callable[[float], Standing]:
+        def look(now_s: float) -> Standing:
+            known = self._progress
+            if known is None:
+                return pace.standing(now_s, rows=0, failures=0, share=None)
+            failures = sum(known.by_state[state] for state in ("rejected", "failed", "unknown"))
+            share = known.done / known.total if known.total else None
+            return pace.standing(now_s, rows=known.done, failures=failures, share=share)
+
+        return look
+
+
+def _check(task: UpdateTask) -> None:
+    """Refuse what a cluster cannot do.
+
+    Raises:
+        InvalidInputError: an option, or standard input.
+        ConfigError: there is no token.
+    """
+    options = task.options
+    if options.dask is not None and options.workers is not None:
+        raise InvalidInputError("give --dask or --workers, not both")
+    if options.workers is not None and options.workers < 1:
+        raise InvalidInputError("--workers must be at least 1")
+    if "-" in task.files:
+        raise InvalidInputError("a cluster's rows are read twice: give files, not standard input")
+    if options.report is not None:
+        raise InvalidInputError("--report needs every row's outcome here: it does not go with --dask or --workers")
+    if options.journal is not None and Path(options.journal).is_file():
+        raise InvalidInputError("--journal names a folder where --dask or --workers is given, and this is a file")
+    if options.workers is not None:
+        token_from_environment()  # the workers inherit it; those of a cluster have their own
+
+
+def _places(task: UpdateTask, stack: ExitStack) -> Iterator[Place]:
+    """Give the rows as they were given to the run, in the same order."""
+    for file_index, file in enumerate(open_files(task, stack)):
+        for row in file:
+            if file_index or row.number >= task.options.from_row:
+                yield Place(file.name, file_index, row)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()

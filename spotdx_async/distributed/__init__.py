@@ -1,0 +1,49 @@
+"""Bulk runs on many processes and machines: shards that any engine can run, and an adapter for Dask, an extra."""
+
+from typing import TYPE_CHECKING, Any
+
+from spotdx_async.distributed.reports import RowTrouble, RunReport, ShardReport, merge
+from spotdx_async.distributed.shard_run import ShardOptions, run_shard
+from spotdx_async.distributed.shards import Shard, shard_hash
+from spotdx_async.distributed.splitting import Split
+from spotdx_async.distributed.worker_client import ClientSettings, run_shard_blocking
+from spotdx_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    from spotdx_async.distributed.dask_engine import (
+        connected,
+        update_metadata_distributed,
+        update_metadata_distributed_blocking,
+    )
+
+__all__ = [
+    "ClientSettings",
+    "RowTrouble",
+    "RunReport",
+    "Shard",
+    "ShardOptions",
+    "ShardReport",
+    "Split",
+    "connected",
+    "merge",
+    "run_shard",
+    "run_shard_blocking",
+    "shard_hash",
+    "update_metadata_distributed",
+    "update_metadata_distributed_blocking",
+]
+
+_OF_DASK = frozenset({"connected", "update_metadata_distributed", "update_metadata_distributed_blocking"})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_DASK:
+        raise AttributeError(f"module 'spotdx_async.distributed' has no attribute {name!r}")
+    try:
+        from spotdx_async.distributed import dask_engine  # noqa: PLC0415 - an extra, which the rest does not need
+    except ModuleNotFoundError as error:
+        if error.name not in {"dask", "distributed"}:
+            raise
+    else:
+        return getattr(dask_engine, name)
+    raise ConfigError("Dask is not installed: pip install 'spotdx-async[dask]'")

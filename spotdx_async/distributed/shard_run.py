@@ -1,0 +1,260 @@
+"""One shard from its rows to its report, on the bulk engine; any engine that runs Python can call it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from typing import Any, get_args
+
+from attrs import frozen
+
+from spotdx_async._pipeline import clock, jsontext
+from spotdx_async.bulk.journal import read_journal
+from spotdx_async.bulk.records import Journal, Outcome, Progress, State, Update
+from spotdx_async.bulk.run import BulkRun
+from spotdx_async.client import SpotClient
+from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardReport
+from spotdx_async.distributed.shards import Shard, ShardRow
+from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
+from spotdx_async.files import FailedRows
+
+__all__ = ["ShardOptions", "run_shard"]
+
+_LOOK_AGAIN_S = 1.0
+_STOPPED = "the run was stopped"
+_OF_THIS_SHARD_ALONE = frozenset({"in use", "corrupt", "not a journal"})
+
+
+@frozen(kw_only=True)
+class ShardOptions:
+    """How shards are run; picklable. The names are those of ``update_metadata_many``."""
+
+    concurrency: int = 64
+    """Rows under way at once in one shard; the client's own ``concurrency`` holds as well."""
+    coalesce: bool = False
+    """A newer update of a kit takes the place of an older one that has not been sent yet."""
+    outage_limit_s: float = 1800.0
+    """Stop after an outage of so many seconds."""
+    settle_s: float = 30.0
+    """How long a shard that was cut off waits before it is repeated, where that is known: until then what a lost
+    process had sent may still be carried out, over a newer value. The client's ``timeout_s``, or longer."""
+    journal_wait_s: float = 120.0
+    """How long to wait for a journal that another process has: one that is being ended, or whose host has died, for
+    which a network file system keeps the lock for a minute and a half."""
+
+
+_USUAL = ShardOptions()
+
+
+async def run_shard(
+    shard: Shard,
+    spot: SpotClient,
+    options: ShardOptions = _USUAL,
+    *,
+    is_repeat: bool = False,
+    stop: asyncio.Event | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> ShardReport:
+    """Send a shard's rows, each kit's in their order, and report on every one of them; never raises but when cancelled.
+
+    It may be repeated: with a journal, rows that are done come out as skipped; without one they are sent again, in the
+    same order. Two processes must not run the same shard at once: a journal sees to that.
+
+    Args:
+        shard: its rows, and where its journal and its failed rows go.
+        spot: a client, shared by all shards of the process; it stays open.
+        options: how to go about it.
+        is_repeat: whether an earlier try may have been cut off just now: then it waits ``settle_s`` first, as it does
+            where the journal shows that.
+        stop: once set, what is under way is finished and the rest comes out as skipped.
+        progress: called with a Progress every half second, and at the end.
+
+    Returns:
+        The report; the counts of its states sum up to the shard's rows.
+    """
+    began_s = clock.now()
+    stop = asyncio.Event() if stop is None else stop
+    course = _Course(shard)
+    may_settle = True
+    while True:
+        if may_settle and (is_repeat or _was_cut_off(shard)):
+            may_settle = False
+            await clock.sleep(options.settle_s, unless=stop)
+        reason, is_run_wide, is_busy = await _try(course, spot, options, stop, progress)
+        left_s = options.journal_wait_s - (clock.now() - began_s)
+        if not is_busy or left_s <= 0 or stop.is_set():
+            break
+        await clock.sleep(min(_LOOK_AGAIN_S, left_s), unless=stop)
+    try:
+        return course.report(reason, is_run_wide=is_run_wide, elapsed_s=clock.now() - began_s)
+    except InvalidInputError as error:  # the rows themselves cannot be read
+        return _unreadable(shard, str(error))
+
+
+def _was_cut_off(shard: Shard) -> bool:
+    try:
+        state = None if shard.journal is None else read_journal(shard.journal)
+    except JournalError:
+        return False  # there is none yet, or the run will say what is wrong with it
+    return state is not None and state.ending is None and not state.in_use
+
+
+async def _try(
+    course: "_Course",
+    spot: SpotClient,
+    options: ShardOptions,
+    stop: asyncio.Event,
+    progress: Callable[[Progress], object] | None,
+) -> tuple[str | None, bool, bool]:
+    """Run once: why it ended early, whether all shards would, and whether another process has the journal."""
+    is_busy = False
+    try:
+        await _run(course, spot, options, stop, progress)
+    except BulkStopped as error:
+        reason, is_run_wide = str(error.cause or error), True
+    except JournalError as error:
+        reason, is_run_wide = str(error), error.reason not in _OF_THIS_SHARD_ALONE
+        is_busy = error.reason == "in use" and not course.has_begun
+    except SpotError as error:
+        reason, is_run_wide = str(error), False
+    except OSError as error:
+        reason, is_run_wide = f"a file of the shard cannot be used: {error.strerror}", False
+    except Exception as error:  # noqa: BLE001 - its text may hold anything, and an engine would print it
+        reason, is_run_wide = f"{type(error).__name__} came up", False
+    else:
+        return (_STOPPED if stop.is_set() and course.is_cut else None), False, False
+    return reason, is_run_wide, is_busy
+
+
+async def _run(
+    course: "_Course",
+    spot: SpotClient,
+    options: ShardOptions,
+    stop: asyncio.Event,
+    progress: Callable[[Progress], object] | None,
+) -> None:
+    shard = course.shard
+    many = spot.kits.update_metadata_many if shard.noun == "kits" else spot.orders.update_metadata_many
+    run: BulkRun[Any] = many(
+        course.updates(stop),
+        concurrency=options.concurrency,
+        decode=False,
+        coalesce=options.coalesce,
+        outage_limit=options.outage_limit_s,
+        journal=None if shard.journal is None else Journal(shard.journal, fingerprint=shard.mark),
+        progress=progress,
+    )
+    watch = asyncio.create_task(_stop_when(stop, run), name="spotdx shard")
+    try:
+        async for outcome in run:
+            course.settle(outcome)
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
+        await run.aclose()
+        course.close()
+
+
+async def _stop_when(stop: asyncio.Event, run: BulkRun[Any]) -> None:
+    await stop.wait()
+    run.stop()
+
+
+class _Course:
+    """What is known of each row of a shard while it runs, in the memory of its window and of its undone rows."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.shard = shard
+        self.is_cut = False
+        self._counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
+        self._done_before = 0
+        self._attempts = 0
+        self._open: dict[int, ShardRow] = {}
+        self._given = 0
+        self._rows: Iterator[ShardRow] = iter(())
+        self._troubles: list[RowTrouble] = []
+        self._undone: list[int] = []
+        self._failed: FailedRows | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a row has been read."""
+        return bool(self._given)
+
+    async def updates(self, stop: asyncio.Event) -> AsyncIterator[Update]:
+        """Give the rows to the bulk run."""
+        self._rows = self.shard.read()
+        if self.shard.failed is not None:
+            # Replaced: all that an earlier try has left there is tried again.
+            self._failed = FailedRows(self.shard.failed, replace=True)
+        for row in self._rows:
+            self._open[self._given] = row
+            self._given += 1
+            yield row.update
+            if stop.is_set():
+                return
+
+    def settle(self, outcome: Outcome[Any]) -> None:
+        """Take a row's outcome."""
+        row = self._open.pop(outcome.index)
+        self._counts[outcome.state] += 1
+        self._attempts += outcome.attempts
+        if outcome.is_done:
+            self._done_before += outcome.state == "skipped"
+            return
+        error = outcome.error
+        reason = str(error.args[0]) if error is not None and error.args else "no reason is known"
+        self._not_done(row, outcome.state, reason)
+
+    def report(self, reason: str | None, *, is_run_wide: bool, elapsed_s: float) -> ShardReport:
+        """Account for every row, those that have no outcome included.
+
+        Raises:
+            InvalidInputError: the rows cannot be read.
+        """
+        for row in [*self._open.values()]:
+            self._counts["unknown"] += 1
+            self._not_done(row, "unknown", "cut off while it was under way")
+        rest = self._rows if self._given else self.shard.read()
+        for row in rest:
+            self._counts["skipped"] += 1
+            self._not_done(row, "skipped", "")
+        self.close()
+        return ShardReport(
+            shard=self.shard.number,
+            counts=self._counts,
+            done_before=self._done_before,
+            attempts=self._attempts,
+            elapsed_s=elapsed_s,
+            troubles=tuple(self._troubles),
+            undone=tuple(sorted(self._undone)),
+            stopped=reason,
+            is_run_wide=is_run_wide,
+        )
+
+    def close(self) -> None:
+        """Close the file of failed rows."""
+        if self._failed is not None:
+            with suppress(OSError):
+                self._failed.close()
+
+    def _not_done(self, row: ShardRow, state: State, reason: str) -> None:
+        self._undone.append(row.index)
+        if state == "skipped":
+            self.is_cut = True
+        elif len(self._troubles) < MOST_TROUBLES:
+            self._troubles.append(RowTrouble(row.index, state, reason))
+        if self._failed is not None:
+            # The report names the row all the same; a full disk must not end the run.
+            with suppress(OSError):
+                self._failed.write(_row_text(row))
+
+
+def _row_text(row: ShardRow) -> bytes:
+    update = row.update
+    return jsontext.serialize({update.ID_NAME: update.key, "metadata": update.metadata}) + b"\n"
+
+
+def _unreadable(shard: Shard, reason: str) -> ShardReport:
+    """Report a shard whose rows cannot even be named."""
+    counts: dict[State, int] = {**dict.fromkeys(get_args(State), 0), "skipped": shard.count}
+    return ShardReport(shard=shard.number, counts=counts, stopped=reason)

@@ -1,0 +1,88 @@
+"""The client of a worker process: one for all its shards, made when the first needs it. No token travels with it."""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import field, frozen
+
+from spotdx_async.client import SpotClient
+from spotdx_async.config import Limiter, RateLimit, RetryPolicy, check_base_url, check_count
+from spotdx_async.distributed.reports import ShardReport
+from spotdx_async.distributed.shard_run import ShardOptions, run_shard
+from spotdx_async.distributed.shards import Shard
+from spotdx_async.errors import ConfigError
+
+__all__ = ["ClientSettings", "run_shard_blocking"]
+
+
+@frozen(kw_only=True)
+class ClientSettings:
+    """What a worker makes its client of; picklable, and no secret is in it.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+
+    base_url: str = field(default=None, converter=check_base_url)
+    """The server; None: what the environment names here, where the settings are made, else production."""
+    timeout_s: float = 30.0
+    """One attempt, in seconds."""
+    concurrency: int = field(default=64)
+    """Calls in flight at once in one process."""
+    retry: RetryPolicy = field(factory=RetryPolicy)
+    """When and how often to repeat."""
+    token: Callable[[], str] | None = field(default=None, repr=False)
+    """Gives the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
+    limiter: Callable[[], RateLimit | Limiter] | None = field(default=None, repr=False)
+    """Makes the limiter on the worker, such as one that is shared through Redis, whose address it finds there."""
+
+    @token.validator
+    def _check_token(self, _attribute: object, value: object) -> None:
+        if value is not None and not callable(value):
+            raise ConfigError("token must be a function that gives the token on the worker: a token must not travel")
+
+    @concurrency.validator
+    def _check_concurrency(self, _attribute: object, value: object) -> None:
+        check_count("concurrency", value)
+
+    def client(self, limiter: RateLimit | Limiter | None = None) -> SpotClient:
+        """Make the client.
+
+        Args:
+            limiter: one that the caller has made, where the settings make none.
+
+        Raises:
+            ConfigError: there is no token here, or a setting is wrong.
+        """
+        return SpotClient(
+            self.token,
+            base_url=self.base_url,
+            timeout_s=self.timeout_s,
+            concurrency=self.concurrency,
+            retry=self.retry,
+            rate_limit=limiter if self.limiter is None else self.limiter(),
+        )
+
+
+def run_shard_blocking(
+    shard: Shard,
+    settings: ClientSettings,
+    options: ShardOptions | None = None,
+    *,
+    is_repeat: bool = False,
+) -> ShardReport:
+    """Run a shard where there is no event loop: in a process of a pool, of Spark or of Airflow; else as ``run_shard``.
+
+    It makes a client of its own and closes it, which costs a connection for each of ``concurrency`` at the most.
+
+    Raises:
+        ConfigError: there is no token here, or a setting is wrong.
+    """
+
+    async def run() -> ShardReport:
+        async with settings.client() as spot:
+            return await run_shard(
+                shard, spot, options or ShardOptions(settle_s=settings.timeout_s), is_repeat=is_repeat
+            )
+
+    return asyncio.run(run())

@@ -1,0 +1,1 @@
+"""Runs on an existing engine: shards, their reports, leases, and Dask itself."""

@@ -1,0 +1,232 @@
+"""One shard: every row in its report, resumed by its journal, stopped in order, never raising."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import pytest_asyncio
+
+from spotdx_async import ConfigError, OrderMetadataUpdate, RetryPolicy, read_journal
+from spotdx_async.distributed import ClientSettings, Shard, ShardOptions, Split, merge, run_shard, run_shard_blocking
+from spotdx_async.testing import FakeSpot, faults
+
+ONCE = RetryPolicy(max_attempts=1)
+
+
+@pytest_asyncio.fixture
+async def fake() -> AsyncIterator[FakeSpot]:
+    async with FakeSpot(kits=100) as found:
+        yield found
+
+
+def shard_of(rows: Any, **options: Any) -> Shard:
+    with Split(shard_rows=8000, **options) as split:
+        split.read_now(rows)
+        (shard,) = split.shards()
+        return attrs.evolve(shard, rows=Path(shard.rows).read_bytes() if isinstance(shard.rows, str) else shard.rows)
+
+
+async def test_every_row_is_counted_and_those_not_done_are_named_and_written(
+    fake: FakeSpot, rows_of: Any, tmp_path: Path
+) -> None:
+    rows = [*rows_of(50, 20), ("NOSUCHKIT", {"n": 50}), ("SPOT000001", {"n": 51})]
+
+    report = await run_shard(shard_of(rows, folder=tmp_path), fake.client())
+
+    assert (report.counts["ok"], report.counts["failed"], report.rows, report.undone) == (51, 1, 52, (50,))
+    assert report.stopped is None
+    assert report.troubles[0].index == 50
+    assert "404" in report.troubles[0].reason
+    (failed,) = tmp_path.rglob("*.failed.jsonl")
+    assert json.loads(failed.read_text()) == {"kit_id": "NOSUCHKIT", "metadata": {"n": 50}}
+    assert failed.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_repeated_shard_skips_what_its_journal_shows_done(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
+    shard = shard_of([*rows_of(50, 20), ("SPOT000100", {"n": 50})], folder=tmp_path)
+    fake.faults.add("400", times=1, kit_id="SPOT000100")
+    first = await run_shard(shard, fake.client())
+    second = await run_shard(shard, fake.client())
+
+    assert (first.counts["ok"], first.counts["failed"]) == (50, 1)
+    assert (second.counts["ok"], second.done_before, second.attempts) == (1, 50, 1)
+    assert not [*tmp_path.rglob("*.failed.jsonl")]
+
+
+async def test_without_a_journal_it_is_repeated_as_a_whole(fake: FakeSpot, rows_of: Any) -> None:
+    shard = shard_of(rows_of(50, 20))
+
+    reports = [await run_shard(shard, fake.client()) for _ in range(2)]
+
+    assert merge(reports).counts["ok"] == 100
+    assert len(fake.ledger) == 100
+
+
+async def test_two_at_once_wait_for_one_another(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
+    shard = shard_of(rows_of(50, 20), folder=tmp_path)
+    fake.latency_s = 0.05
+
+    reports = await asyncio.gather(*(run_shard(shard, fake.client(concurrency=8)) for _ in range(2)))
+
+    assert sorted(report.counts["ok"] for report in reports) == [0, 50]
+    assert sorted(report.done_before for report in reports) == [0, 50]
+
+
+async def test_a_journal_that_stays_in_use_is_reported(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
+    shard = shard_of(rows_of(50, 50), folder=tmp_path)
+    fake.latency_s = 0.5
+    running = asyncio.create_task(run_shard(shard, fake.client(concurrency=50)))
+    async with asyncio.timeout(5):
+        while not fake.in_flight:
+            await asyncio.sleep(0.01)
+
+    report = await run_shard(shard, fake.client(), ShardOptions(journal_wait_s=0.1))
+
+    assert report.stopped is not None
+    assert "in use" in report.stopped
+    assert not report.is_run_wide
+    assert (report.counts["skipped"], report.done_before, len(report.undone)) == (50, 0, 50)
+    assert (await running).counts["ok"] == 50
+
+
+async def test_what_stops_one_shard_stops_all_and_is_said_so(fake: FakeSpot, rows_of: Any) -> None:
+    report = await run_shard(shard_of(rows_of(50, 20)), fake.client(token="wrong"))
+
+    assert report.is_run_wide
+    assert report.stopped is not None
+    assert "401" in report.stopped
+    assert (report.rows, report.counts["ok"], len(report.undone)) == (50, 0, 50)
+
+
+async def test_another_input_in_its_journal_stops_all(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
+    shard = shard_of(rows_of(50, 20), folder=tmp_path)
+    await run_shard(shard, fake.client())
+    other = attrs.evolve(shard_of(rows_of(49, 20)), journal=shard.journal)
+
+    report = await run_shard(other, fake.client())
+
+    assert report.is_run_wide
+    assert report.stopped is not None
+    assert "another input" in report.stopped
+    assert report.counts["skipped"] == 49
+
+
+async def test_it_can_be_stopped_and_resumed(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
+    shard = shard_of(rows_of(100, 40), folder=tmp_path)
+    stop = asyncio.Event()
+    fake.latency_s = 0.02
+    running = asyncio.create_task(run_shard(shard, fake.client(), ShardOptions(concurrency=4), stop=stop))
+    async with asyncio.timeout(5):
+        while len(fake.ledger) < 20:
+            await asyncio.sleep(0.005)
+    stop.set()
+    first = await running
+    second = await run_shard(shard, fake.client())
+
+    assert first.stopped == "the run was stopped"
+    assert first.counts["ok"] + first.counts["skipped"] == 100
+    assert (second.done_before, second.counts["ok"]) == (first.counts["ok"], first.counts["skipped"])
+    assert len(fake.ledger) == 100
+
+
+async def test_a_repeat_waits_until_nothing_of_before_can_land(fake: FakeSpot, rows_of: Any) -> None:
+    options = ShardOptions(settle_s=0.3)
+
+    report = await run_shard(shard_of(rows_of(5, 5)), fake.client(), options, is_repeat=True)
+
+    assert report.elapsed_s >= 0.3
+    assert report.counts["ok"] == 5
+
+
+async def test_a_journal_of_a_process_that_was_cut_off_says_so(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
+    shard = shard_of(rows_of(5, 5), folder=tmp_path)
+    options = ShardOptions(settle_s=0.3)
+    first = await run_shard(shard, fake.client(), options)
+    with closing(sqlite3.connect(str(shard.journal))) as journal, journal:
+        journal.execute("UPDATE meta SET ending = NULL")
+
+    second = await run_shard(shard, fake.client(), options)
+
+    assert first.elapsed_s < 0.3 <= second.elapsed_s
+    assert second.done_before == 5
+
+
+async def test_rows_that_are_gone_are_reported_without_an_exception(fake: FakeSpot, rows_of: Any) -> None:
+    shard = attrs.evolve(shard_of(rows_of(5, 5)), rows="/nowhere/rows")
+
+    report = await run_shard(shard, fake.client())
+
+    assert report.stopped is not None
+    assert "cannot be read" in report.stopped
+    assert report.counts["skipped"] == 5
+
+
+async def test_an_error_from_outside_is_told_by_its_type_alone(fake: FakeSpot, rows_of: Any) -> None:
+    def fail(_: object) -> None:
+        raise LookupError("canary")
+
+    fake.latency_s = 0.3
+    report = await run_shard(shard_of(rows_of(90, 5)), fake.client(), progress=fail)
+
+    assert report.stopped == "LookupError came up"
+    assert report.rows == 90
+
+
+async def test_what_was_cut_off_is_unknown(fake: FakeSpot, rows_of: Any) -> None:
+    fake.faults.add(faults.slow(60), times=None)
+
+    report = await run_shard(shard_of(rows_of(3, 3)), fake.client(timeout_s=0.1, retry=ONCE))
+
+    assert report.counts["unknown"] == 3
+    assert report.undone == (0, 1, 2)
+
+
+async def test_orders_go_the_same_way() -> None:
+    async with FakeSpot(orders=5) as fake:
+        ids = [*fake.state.orders]
+        rows = [OrderMetadataUpdate(ids[n % 5], {"n": n}) for n in range(20)]
+
+        report = await run_shard(shard_of(rows, noun="orders"), fake.client())
+
+        assert report.counts["ok"] == 20
+        assert len(fake.order_ledger) == 20
+
+
+async def test_progress_is_told(fake: FakeSpot, rows_of: Any) -> None:
+    known: list[int] = []
+
+    await run_shard(shard_of(rows_of(50, 20)), fake.client(), progress=lambda progress: known.append(progress.done))
+
+    assert known[-1] == 50
+
+
+def test_a_pool_of_processes_runs_shards(start_fake: Any, rows_of: Any, tmp_path: Path, token: str) -> None:
+    rows = rows_of(600, 100)
+    fake = start_fake(kits=100)
+    settings = ClientSettings(base_url=fake.url)
+    with pytest.MonkeyPatch.context() as patch, Split(shard_rows=100, folder=tmp_path) as split:
+        patch.setenv("SPOTDX_TOKEN", token)
+        split.read_now(rows)
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+            report = merge(pool.map(partial(run_shard_blocking, settings=settings), split.shards()))
+
+    assert report.is_done
+    assert report.rows == 600
+    fake.finish().check(rows)
+    assert {read_journal(path).ending for path in tmp_path.rglob("*.journal")} == {"complete"}
+
+
+def test_without_a_token_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, rows_of: Any) -> None:
+    monkeypatch.delenv("SPOTDX_TOKEN", raising=False)
+
+    with pytest.raises(ConfigError, match="no token"):
+        run_shard_blocking(shard_of(rows_of(5, 5)), ClientSettings(base_url="http://127.0.0.1:9"))

@@ -1,0 +1,150 @@
+"""``spotdx kits update --workers`` and ``--dask``: the same account as a run in one process."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotdx_async.cli.app import run
+from spotdx_async.testing import FakeSpot
+
+dask = pytest.importorskip("distributed", reason="the extra dask is not installed")
+
+CSV = "kit_id,n\n" + "".join(f"SPOT{n % 100 + 1:06},{n}\n" for n in range(300)) + ",7\nSPOT999999,8\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A fake server as a process of its own."""
+    code = (
+        "import asyncio\nfrom spotdx_async.testing import FakeSpot\n"
+        "async def serve():\n"
+        "    async with FakeSpot(kits=100, token='canary-token') as fake:\n"
+        "        print(fake.url, flush=True)\n"
+        "        await asyncio.get_running_loop().run_in_executor(None, input)\n"
+        "asyncio.run(serve())"
+    )
+    process = subprocess.Popen(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    process.communicate("\n")
+
+
+@pytest.fixture(autouse=True)
+def surroundings(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SPOTDX_TOKEN", "canary-token")
+    monkeypatch.setenv("SPOTDX_BASE_URL", server)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kits.csv").write_text(CSV)
+
+
+def update(*options: str, files: tuple[str, ...] = ("kits.csv",)) -> int:
+    return run(["kits", "update", *files, *options])
+
+
+def test_workers_of_this_machine_give_the_usual_account_and_resume(capsys: pytest.CaptureFixture[str]) -> None:
+    code = update("--workers", "2", "--json", "--failed", "failed.csv", "--journal", "nightly")
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+
+    assert code == 1
+    assert (told["rows"], told["ok"], told["rejected"], told["failed"]) == (302, 300, 1, 1)
+    assert (told["stopped"], told["next_row"], told["failed_file"]) == (None, None, "failed.csv")
+    assert Path("failed.csv").read_text() == "kit_id,n\n,7\nSPOT999999,8\n"
+    assert "row 301 (line 302): rejected: the kit_id is empty" in err
+    assert "row 302 (line 303): failed: the server answered 404" in err
+    assert "canary-token" not in err
+
+    code = update("--workers", "1", "--json", "--failed", "failed.csv", "--journal", "nightly")
+    told = json.loads(capsys.readouterr().out)
+
+    assert code == 1
+    assert (told["skipped"], told["done_before"], told["failed"]) == (300, 300, 1)
+
+
+def test_a_cluster_is_reached_by_its_address_and_a_refused_token_stops(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOTDX_TOKEN", "canary-wrong")
+    with dask.LocalCluster(
+        n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        code = update("--dask", cluster.scheduler_address, "--rate", "500", "--json", "--failed", "failed.csv")
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+
+    assert code == 3
+    assert "401" in told["stopped"]
+    assert "does not accept the token" in err
+    assert told["rows"] == 302
+    assert told["ok"] == 0
+    assert Path("failed.csv").read_text() == CSV
+    assert "canary" not in err
+
+
+@pytest.mark.parametrize(
+    ("options", "files", "reason"),
+    [
+        (["--workers", "2", "--dask", "tcp://127.0.0.1:1"], ["kits.csv"], "not both"),
+        (["--workers", "0"], ["kits.csv"], "at least 1"),
+        (["--workers", "2"], ["-"], "standard input"),
+        (["--workers", "2", "--report", "page.html"], ["kits.csv"], "--report"),
+        (["--workers", "2", "--journal", "kits.csv"], ["kits.csv"], "names a folder"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    options: list[str], files: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert update(*options, files=tuple(files)) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_without_a_token_workers_are_not_started(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPOTDX_TOKEN")
+
+    assert update("--workers", "2") == 2
+    assert "no token" in capsys.readouterr().err
+
+
+def test_a_dry_run_needs_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    assert update("--workers", "2", "--dry-run", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["ok"] == 301
+
+
+def test_without_dask_it_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "spotdx_async.distributed.dask_engine", raising=False)
+    monkeypatch.delitem(sys.modules, "spotdx_async.distributed.dask_sides", raising=False)
+    monkeypatch.delattr("spotdx_async.distributed.dask_engine", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+
+    assert update("--workers", "2") == 2
+    assert "pip install 'spotdx-async[dask]'" in capsys.readouterr().err
+
+
+async def test_orders_go_the_same_way(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeSpot(orders=10) as fake:
+        lines = [json.dumps({"order_id": order_id, "metadata": {"n": 1}}) for order_id in fake.state.orders]
+        Path("orders.jsonl").write_text("\n".join(lines))
+        argv = ["orders", "update", "orders.jsonl", "--workers", "1", "--json", "--base-url", fake.url]
+        monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
+
+        code, out = await _in_thread(argv, capsys)
+
+        assert code == 0
+        assert json.loads(out)["ok"] == len(fake.order_ledger) == 10
+
+
+async def _in_thread(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code: Any = await asyncio.to_thread(run, argv)
+    return code, capsys.readouterr().out
