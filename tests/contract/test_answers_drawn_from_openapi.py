@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from spotdx_async import dumps, loads
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.telling import quoted
 from spotdx_async._pipeline.verdict import judge_reply
 from spotdx_async.errors import (
     AuthenticationError,
@@ -367,8 +368,9 @@ def test_an_error_is_of_its_class_with_the_servers_words(status: int, kind: str,
     assert type(error) is error_class
     assert isinstance(error, StatusError)
     words = body.get("error") or {}
-    assert (error.status, error.type) == (status, words.get("type"))
-    assert error.details == (() if words.get("detail") is None else (words["detail"],))
+    kind_of_error = words.get("type")
+    assert (error.status, error.type) == (status, None if kind_of_error is None else quoted(kind_of_error))
+    assert error.details == (() if words.get("detail") is None else (quoted(words["detail"]),))
 
 
 @pytest.mark.parametrize("status", ERRORS)
@@ -380,4 +382,4 @@ def test_an_error_in_the_guides_form_has_all_details(status: int, details: list[
     error = judge_reply(A_REQUEST, Reply(status, {}, json.dumps(body).encode())).error
 
     assert isinstance(error, ERRORS[status][1])
-    assert error.details == tuple(details)
+    assert error.details == tuple(map(quoted, details))
