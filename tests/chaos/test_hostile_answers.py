@@ -25,6 +25,8 @@ MIB = 1024 * 1024
 MOST_MEMORY_MB = 32
 MOST_CPU_S = 1.0
 HASTY_S = 1.5
+LARGEST_MB = 10
+"""The usual max_body_bytes."""
 KIT = b'{"kit_id": "SPOT1"}'
 CHUNKED = "Transfer-Encoding: chunked"
 GZIP = "Content-Encoding: gzip"
@@ -230,7 +232,7 @@ def test_as_much_json_as_is_allowed_is_read_or_refused(
     assert found["end"] == GREEDY[name].end
     assert found["next"] == FINE
     if GREEDY[name].end == NO_JSON:
-        assert found["memory_mb"] <= MOST_MEMORY_MB
+        assert found["memory_mb"] <= 5 * LARGEST_MB  # pieces, the whole, and its copy; not one for each attempt
 
 
 async def answer_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
