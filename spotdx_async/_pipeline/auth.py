@@ -23,22 +23,23 @@ class Auth:
 
     def __init__(self, token: str | TokenSource) -> None:
         self._source = token if callable(token) else None
-        self._token = None if callable(token) else Token(check_token(token))
+        self.current = None if callable(token) else Token(check_token(token))
+        """The token at hand, without asking."""
         self._asking: asyncio.Task[Token] | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether a token is at hand without asking."""
-        return self._token is not None
+        return self.current is not None
 
     async def token(self) -> Token:
-        """The current token.
+        """The current token, asked for where there is none.
 
         Raises:
             NotSentError: the source failed.
             ConfigError: the source gave no usable token.
         """
-        return self._token if self._token is not None else await self._ask()
+        return self.current if self.current is not None else await self._ask()
 
     async def renew(self, refused: Token) -> bool:
         """After a 401: whether there is now another token than the refused one to try.
@@ -51,8 +52,8 @@ class Auth:
         """
         if self._source is None:
             return False
-        if self._token is refused:
-            self._token = None
+        if self.current is refused:
+            self.current = None
         return (await self.token()).text != refused.text
 
     def forget_loop(self) -> None:
@@ -84,7 +85,7 @@ class Auth:
         if self._asking is asking:
             self._asking = None
         if not asking.cancelled() and asking.exception() is None:
-            self._token = asking.result()
+            self.current = asking.result()
 
     async def _ask_source(self) -> Token:
         assert self._source is not None  # noqa: S101 - only a source is asked; for the type checker

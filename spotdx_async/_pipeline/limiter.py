@@ -14,6 +14,8 @@ from spotdx_async.config import AdaptiveRateLimit, RateLimit
 
 __all__ = ["GcraLimiter", "SlotTooFarError"]
 
+_NEVER = float("-inf")
+
 
 class SlotTooFarError(Exception):
     """The next free slot lies beyond the longest wait that the caller allows."""
@@ -27,11 +29,11 @@ class GcraLimiter:
         # Copies: whoever finds a slot free does not ask the pace, and pays nothing for its being able to learn.
         self._interval_s = self._pace.interval_s
         self._early_s = (self._pace.burst - 1) * self._interval_s
-        self._due = float("-inf")
-        self._paused_until = float("-inf")
+        self._due = _NEVER
+        self._paused_until = _NEVER
         # Each waiter with the latest time at which it still wants a slot. Ordered, and cheap to remove from the middle.
         self._waiters: OrderedDict[asyncio.Future[None], float] = OrderedDict()
-        self._held_since = float("-inf")
+        self._held_since = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -43,6 +45,18 @@ class GcraLimiter:
     def waiting(self) -> int:
         """How many wait for a slot now."""
         return len(self._waiters)
+
+    def try_acquire(self) -> bool:
+        """Take a slot where one is free and nobody waits for it; else the caller waits by ``acquire``."""
+        if self._waiters:
+            return False
+        if not self._interval_s and self._paused_until == _NEVER:
+            return True  # no limit, and never a pause: the clock need not be asked
+        now = clock.now()
+        if self._opens_at() > now:
+            return False
+        self._take(now)
+        return True
 
     async def acquire(self, within_s: float | None = None) -> None:
         """Take the next slot, after everybody who came before.
@@ -56,10 +70,9 @@ class GcraLimiter:
             SlotTooFarError: at once, when the wait would be longer, also later when a pause or a slower pace makes it
                 longer.
         """
-        now = clock.now()
-        if not self._waiters and self._opens_at() <= now:
-            self._take(now)
+        if self.try_acquire():
             return
+        now = clock.now()
         latest = float("inf") if within_s is None else now + within_s
         if self._turn_of(len(self._waiters)) > latest:
             raise SlotTooFarError

@@ -74,13 +74,14 @@ class Operation:
             InvalidInputError: the id is no usable path segment, a parameter is not of this row, or a value has no JSON
                 form.
         """
+        name = self.name
         return Request(
-            operation=self.name,
-            method=self.method,
-            path=self._before + _segment(self._id_name, an_id, self.name) + self._after if self._id_name else self.path,
-            query=_query(query, self.query, self.name) if query else "",
-            body=None if json is None else _body(json, self.name),
-            is_replay_safe=self.is_replay_safe,
+            name,
+            self.method,
+            self._before + _segment(self._id_name, an_id, name) + self._after if self._id_name else self.path,
+            _query(query, self.query, name) if query else "",
+            None if json is None else _body(json, name),
+            self.is_replay_safe,
         )
 
 
@@ -109,10 +110,12 @@ def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]
     Raises:
         InvalidInputError: the metadata is no mapping.
     """
-    if not isinstance(metadata, Mapping):
-        found = type(metadata).__name__
-        raise InvalidInputError(f"metadata must be a mapping, not {found}; nothing was sent", operation=operation)
-    return {"metadata": metadata if isinstance(metadata, dict) else dict(metadata)}
+    if isinstance(metadata, dict):  # asked first: asking for any mapping takes as long as all the rest here
+        return {"metadata": metadata}
+    if isinstance(metadata, Mapping):
+        return {"metadata": dict(metadata)}
+    found = type(metadata).__name__
+    raise InvalidInputError(f"metadata must be a mapping, not {found}; nothing was sent", operation=operation)
 
 
 def check_metadata(metadata: Any) -> None:

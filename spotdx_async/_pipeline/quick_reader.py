@@ -3,6 +3,7 @@
 It gives what the careful reader gives in a fifth of the time, mostly by what is inline and by drafts of the instances.
 """
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,50 +18,68 @@ _HEAD = """
 def read(raw, _=None):
     if raw.__class__ is not dict:
         raise MismatchError("an object", raw)
-    get = raw.get
-    came = {{}}
     count = {count}
-    draft = Draft()"""
+    try:{all_there}
+    except KeyError:
+        get = raw.get{some_missing}
+    draft = Draft()
+    came = None"""
 
 _USUAL = """
     {word} {test}:
-        draft.{name} = {value}"""
+        {act}"""
 
 _REST = """
-    elif x is None:
+    elif {x} is None:
         draft.{name} = blank{index}
+        if came is None:
+            came = {{}}
         came[{name!r}] = None
-    elif x is ...:
+    elif {x} is ...:
         draft.{name} = blank{index}
         count -= 1{note}
     else:
-        draft.{name} = rule{index}(x)
-        came[{name!r}] = x"""
+        draft.{name} = rule{index}({x})
+        if came is None:
+            came = {{}}
+        came[{name!r}] = {x}"""
+
+_NOTE_MISSING = """
+        if came is None:
+            came = {{}}
+        came[{name!r}] = ..."""
+
+_LIST = """items = []
+        for item in {x}:
+            items.append(item_rule{index}(item))
+        draft.{name} = tuple(items)"""
 
 _TAIL = """
     draft.extra = {} if len(raw) == count else unknown(raw)
-    draft._as_came = came or None
+    draft._as_came = came
     draft.__class__ = cls
     return draft"""
 
-_IS_TEXT = "x.__class__ is str"
-_IS_INT = "x.__class__ is int"
-_IS_EXACT_FLOAT = f"x.__class__ is float and {-ROUNDED_FROM} < x < {ROUNDED_FROM}"
-# What a value is tested for, and what it becomes, where nothing about its form needs to be remembered.
+_IS_TEXT = "{x}.__class__ is str"
+_IS_INT = "{x}.__class__ is int"
+_IS_EXACT_FLOAT = f"{{x}}.__class__ is float and {-ROUNDED_FROM} < {{x}} < {ROUNDED_FROM}"
+_IS_UTC = "len({x}) == %d and {x}[10] == 'T' and {x}[%d] == 'Z'"
+_KEEP = "draft.{name} = {x}"
+# What a value is tested for, and what is done with it, where nothing about its form needs to be remembered.
 _USUAL_FORMS: dict[Any, tuple[tuple[str, str], ...]] = {
-    str: ((_IS_TEXT, "x"),),
-    bool: (("x.__class__ is bool", "x"),),
-    date: ((f"{_IS_TEXT} and len(x) == 10 and x[7] == '-'", "day(x)"),),
+    str: ((_IS_TEXT, _KEEP),),
+    bool: (("{x}.__class__ is bool", _KEEP),),
+    date: ((f"{_IS_TEXT} and len({{x}}) == 10 and {{x}}[7] == '-'", "draft.{name} = day({x})"),),
     datetime: (  # 2023-01-01T04:30:11.222Z and 2023-01-01T04:30:11Z: what the writer writes
-        (f"{_IS_TEXT} and len(x) == 24 and x[10] == 'T' and x[23] == 'Z' and (time := instant(x)).microsecond", "time"),
-        (f"{_IS_TEXT} and len(x) == 20 and x[10] == 'T' and x[19] == 'Z'", "instant(x)"),
+        (f"{_IS_TEXT} and {_IS_UTC % (24, 23)} and (time := instant({{x}})).microsecond", "draft.{name} = time"),
+        (f"{_IS_TEXT} and {_IS_UTC % (20, 19)}", "draft.{name} = instant({x})"),
     ),
-    int | float | str: ((f"{_IS_INT} or {_IS_TEXT} or {_IS_EXACT_FLOAT}", "x"),),
-    RangeLimit: ((f"{_IS_INT} or {_IS_EXACT_FLOAT}", "x"),),
+    int | float | str: ((f"{_IS_INT} or {_IS_TEXT} or {_IS_EXACT_FLOAT}", _KEEP),),
+    RangeLimit: ((f"{_IS_INT} or {_IS_EXACT_FLOAT}", _KEEP),),
 }
 
 
-def quick_reader(cls: type[Model], fields: tuple[WireField, ...]) -> Hook:
+def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Callable[[Any], Hook]) -> Hook:
     """Make a reader for the usual forms; any ValueError from it means: read again with care."""
     known = frozenset(field.name for field in fields)
 
@@ -78,38 +97,46 @@ def quick_reader(cls: type[Model], fields: tuple[WireField, ...]) -> Hook:
         "instant": datetime.fromisoformat,
         "unknown": unknown,
     }
-    source = [_HEAD.format(count=len(fields))]
-    for index, field in enumerate(fields):
-        source.append(_field_source(index, field))
+    numbered = tuple(enumerate(fields))
+    head = _HEAD.format(
+        count=len(fields),
+        all_there="".join(f"\n        x{index} = raw[{field.name!r}]" for index, field in numbered),
+        some_missing="".join(f"\n        x{index} = get({field.name!r}, ...)" for index, field in numbered),
+    )
+    for index, field in numbered:
         scope |= {
             f"blank{index}": field.blank,
             f"rule{index}": field.read,
-            f"known{index}": enum_members(field.kind).get,
+            f"known{index}": enum_members(field.kind),
         }
-    exec("".join([*source, _TAIL]), scope)  # noqa: S102 - made of the models' own field names and nothing from outside
+        if get_origin(field.kind) is tuple:
+            scope[f"item_rule{index}"] = rule_of(get_args(field.kind)[0])
+    source = "".join([head, *(_field_source(index, field) for index, field in numbered), _TAIL])
+    exec(source, scope)  # noqa: S102 - made of the models' own field names and nothing from outside
     return scope["read"]  # type: ignore[no-any-return]  # the source above defines it
 
 
 def _field_source(index: int, field: WireField) -> str:
-    usual = _USUAL_FORMS.get(field.kind) or _usual_form(field.kind, index)
-    about = {"name": field.name, "index": index}
-    about["note"] = "" if is_empty(field.blank) else f"\n        came[{field.name!r}] = ..."
-    lines = [f"\n    x = get({field.name!r}, ...)"]
-    for number, (test, value) in enumerate(usual):
-        lines.append(_USUAL.format(word="elif" if number else "if", test=test, value=value, **about))
+    usual = _USUAL_FORMS.get(field.kind) or _usual_form(field.kind)
+    about = {"name": field.name, "index": index, "x": f"x{index}"}
+    about["note"] = "" if is_empty(field.blank) else _NOTE_MISSING.format(**about)
+    lines = []
+    for number, (test, act) in enumerate(usual):
+        usual_form = {"test": test.format(**about), "act": act.format(**about)}
+        lines.append(_USUAL.format(word="elif" if number else "if", **usual_form))
     return "".join([*lines, _REST.format(**about)])
 
 
-def _usual_form(kind: Any, index: int) -> tuple[tuple[str, str], ...]:
+def _usual_form(kind: Any) -> tuple[tuple[str, str], ...]:
     if is_model(kind):
-        return (("x.__class__ is dict", f"rule{index}(x)"),)
+        return (("{x}.__class__ is dict", "draft.{name} = rule{index}({x})"),)
     if get_origin(kind) is tuple:
-        return (("x.__class__ is list and x", f"rule{index}(x)"),)
+        return (("{x}.__class__ is list and {x}", _LIST),)
     if is_open_enum(kind):
-        return ((_IS_TEXT, f"known{index}(x, x)"),)
+        return ((_IS_TEXT, "draft.{name} = known{index}[{x}] if {x} in known{index} else {x}"),)
     if get_origin(kind) is Literal:
-        return ((f"x in {get_args(kind)!r}", "x"),)
-    return (("False", "x"),)  # nothing usual about it: its form is always remembered
+        return ((" or ".join(f"{{x}} == {tag!r}" for tag in get_args(kind)), _KEEP),)
+    return (("False", _KEEP),)  # nothing usual about it: its form is always remembered
 
 
 def _draft(cls: type[Model]) -> type[Any]:

@@ -1,16 +1,27 @@
 """Walks a call down the road: place, slot, token, attempt, verdict, and the repeats."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError
-from spotdx_async._pipeline.messages import Act, Answer, Flight, Reply, Request, Response, Token, Trouble, Try, Verdict
+from spotdx_async._pipeline.messages import (
+    Act,
+    Flight,
+    Reply,
+    Request,
+    Response,
+    Token,
+    Trouble,
+    Try,
+    Verdict,
+    is_success,
+)
 from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.road import Road
 from spotdx_async._pipeline.telling import tell_pause, tell_retry
@@ -22,27 +33,41 @@ __all__ = ["Runner"]
 
 T = TypeVar("T")
 _A_MINUTE_S = 60.0
+_ACCEPT, _REPEAT, _RAISE = Act.ACCEPT, Act.REPEAT, Act.RAISE
 
 
-@define
-class _Call:
+class _Call(Flight):
     """One call's memory over its attempts."""
 
-    request: Request
-    decode: Callable[[Reply], Any]
-    started: float
-    ends_at: float | None
-    attempts: int = 0
-    error: SpotError | None = None
-    """Of the last attempt that failed."""
-    may_be_executed: bool = False
-    """Whether an earlier attempt ended without anybody knowing if it was carried out."""
-    has_renewed: bool = False
-    request_s: float = 0.0
-    """Seconds that the last request took."""
-    flight: Flight = field(factory=Flight)
-    may_go: Callable[[], bool] | None = None
-    """Asked once more when the slot has come: the wait for it may have been long."""
+    __slots__ = (
+        *("attempts", "decode", "ends_at_s", "error", "has_renewed", "may_be_executed", "may_go"),
+        *("request", "request_s", "sent_s", "started_s"),
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        decode: Callable[[Reply], Any],
+        started_s: float = 0.0,
+        ends_at_s: float | None = None,
+        may_go: Callable[[], bool] | None = None,
+    ) -> None:
+        self.may_have_arrived = False
+        self.request = request
+        self.decode = decode
+        self.started_s = started_s
+        self.ends_at_s = ends_at_s
+        # Asked once more when the slot has come: the wait for it may have been long.
+        self.may_go = may_go
+        self.attempts = 0
+        # Of the last attempt that failed.
+        self.error: SpotError | None = None
+        # Whether an earlier attempt ended without anybody knowing if it was carried out.
+        self.may_be_executed = False
+        self.has_renewed = False
+        # When the last request was sent, and how many seconds it took.
+        self.sent_s = 0.0
+        self.request_s = 0.0
 
 
 class Runner:
@@ -71,46 +96,21 @@ class Runner:
         Raises:
             SpotError: as the error tree says; nothing foreign is its cause or context.
         """
-        return (await self.settle(request, decode)).value
+        value: T = await self._settle(self._new_call(request, decode))
+        return value
 
     async def fetch(self, request: Request) -> Response:
         """The same without decoding: the whole answer, always a 2xx."""
-        answer = await self.settle(request, lambda reply: reply)
-        reply = answer.value
+        call = self._new_call(request, lambda reply: reply)
+        reply: Reply = await self._settle(call)
         return Response(
             status=reply.status,
             headers=reply.headers,
             body=reply.body,
-            attempts=answer.attempts,
-            elapsed_s=answer.elapsed_s,
+            attempts=call.attempts,
+            elapsed_s=clock.now() - call.started_s,
             operation=request.operation,
         )
-
-    async def settle(self, request: Request, decode: Callable[[Reply], T]) -> Answer[T]:
-        """As ``call``, with what it took."""
-        road, options = self.road, self.options
-        started = clock.now()
-        deadline_s = options.deadline_s
-        call = _Call(request, decode, started, None if deadline_s is None else started + deadline_s)
-        road.counters.calls += 1
-        try:
-            await road.enter()
-            road.counters.open_calls += 1
-            try:
-                verdict = await (self._drive(call) if call.ends_at is None else self._drive_until(call, call.ends_at))
-            finally:
-                road.counters.open_calls -= 1
-        except SpotError as raised:
-            verdict = Verdict(Act.RAISE, error=raised)
-        if verdict.act is Act.ACCEPT:
-            return Answer(verdict.value, call.attempts, clock.now() - started)
-        error = _final(call, verdict)
-        error.operation = request.operation
-        error.attempts = call.attempts
-        error.elapsed_s = clock.now() - started
-        if request.clue is not None and isinstance(error, (OutcomeUnknownError, DecodeError)):
-            error.clue = self._dated(request.clue, call)
-        raise error.with_traceback(None)
 
     async def attempt(
         self,
@@ -130,26 +130,50 @@ class Runner:
                 verdict has no error.
         """
         road = self.road
-        call = _Call(request, decode, clock.now(), None, may_go=may_go)
+        call = _Call(request, decode, may_go=may_go)
         if is_repeat:
             road.counters.retries += 1
         else:
             road.counters.calls += 1
+        verdict = await self._walk(call, self._try_in_place)
+        if verdict.error is not None:
+            verdict.error.operation = request.operation
+        elif verdict.act is _ACCEPT and not is_repeat:
+            road.budget.earn()
+        return Try(verdict, call.attempts, call.request_s)
+
+    def _new_call(self, request: Request, decode: Callable[[Reply], Any]) -> _Call:
+        self.road.counters.calls += 1
+        started_s, deadline_s = clock.now(), self.options.deadline_s
+        ends_at_s = None if deadline_s is None else started_s + deadline_s
+        return _Call(request, decode, started_s, ends_at_s)
+
+    async def _settle(self, call: _Call) -> Any:
+        """Give the decoded answer, or raise what tells the truth about all attempts."""
+        verdict = await self._walk(call, self._drive if call.ends_at_s is None else self._drive_until)
+        if verdict.act is _ACCEPT:
+            return verdict.value
+        request, error = call.request, _final(call, verdict)
+        error.operation = request.operation
+        error.attempts = call.attempts
+        error.elapsed_s = clock.now() - call.started_s
+        if request.clue is not None and isinstance(error, (OutcomeUnknownError, DecodeError)):
+            error.clue = self._dated(request.clue, call)
+        raise error.with_traceback(None)
+
+    async def _walk(self, call: _Call, drive: Callable[[_Call], Awaitable[Verdict]]) -> Verdict:
+        """Count the call as open while it is under way; what the SDK raises becomes a verdict."""
+        road = self.road
         try:
-            await road.enter()
+            if not road.is_clear():
+                await road.enter()
             road.counters.open_calls += 1
             try:
-                async with road.places:
-                    verdict = await self._attempt(call)
+                return await drive(call)
             finally:
                 road.counters.open_calls -= 1
         except SpotError as raised:
-            verdict = Verdict(Act.RAISE, error=raised.with_traceback(None))
-        if verdict.error is not None:
-            verdict.error.operation = request.operation
-        elif verdict.act is Act.ACCEPT and not is_repeat:
-            road.budget.earn()
-        return Try(verdict, call.attempts, call.request_s)
+            return Verdict(_RAISE, error=raised.with_traceback(None))
 
     def _dated(self, clue: Clue, call: _Call) -> Clue:
         """Add until when the last request may be carried out: a connection that broke says nothing of the server."""
@@ -157,24 +181,41 @@ class Runner:
         return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
 
     async def _drive(self, call: _Call) -> Verdict:
-        road = self.road
-        async with road.places:
+        """Attempt, and repeat where that is called for."""
+        places = self.road.places
+        if not places.try_take():
+            await places.take()
+        try:
             verdict = await self._attempt(call)
-            if verdict.act is Act.ACCEPT:
-                road.budget.earn()
-            elif verdict.act is Act.REPEAT:
-                verdict = await repeat(
-                    verdict,
-                    lambda: self._attempt(call),
-                    policy=self.options.retry,
-                    may_wait=lambda last, wait_s: self._may_wait(call, last, wait_s),
-                    on_wait=lambda last, wait_s: self._on_wait(call, last, wait_s),
-                    sleep=road.sleep,
-                )
+            if verdict.act is _ACCEPT:
+                self.road.budget.earn()
+            elif verdict.act is _REPEAT:
+                verdict = await self._repeat(call, verdict)
             return verdict
+        finally:
+            places.leave()
 
-    async def _drive_until(self, call: _Call, ends_at: float) -> Verdict:
-        bound = asyncio.timeout_at(ends_at)
+    async def _try_in_place(self, call: _Call) -> Verdict:
+        places = self.road.places
+        if not places.try_take():
+            await places.take()
+        try:
+            return await self._attempt(call)
+        finally:
+            places.leave()
+
+    async def _repeat(self, call: _Call, first: Verdict) -> Verdict:
+        return await repeat(
+            first,
+            lambda: self._attempt(call),
+            policy=self.options.retry,
+            may_wait=lambda last, wait_s: self._may_wait(call, last, wait_s),
+            on_wait=lambda last, wait_s: self._on_wait(call, last, wait_s),
+            sleep=self.road.sleep,
+        )
+
+    async def _drive_until(self, call: _Call) -> Verdict:
+        bound = asyncio.timeout_at(call.ends_at_s)
         try:
             async with bound:
                 return await self._drive(call)
@@ -184,21 +225,42 @@ class Runner:
         return self._out_of_time(call)
 
     async def _attempt(self, call: _Call) -> Verdict:
-        road = self.road
-        token = await self._admit(call)
-        if isinstance(token, Verdict):
-            return token
-        result = await self._send(call, token)
-        verdict = (
-            judge_reply(call.request, result) if isinstance(result, Reply) else judge_trouble(call.request, result)
-        )
-        if isinstance(result, Reply) and verdict.act is Act.ACCEPT:
+        road, counters = self.road, self.road.counters
+        token = road.admit_now()
+        if token is None:
+            token = await self._admit(call)
+            if token is None:
+                return self._waited_too_long(call)
+        if call.may_go is not None and not call.may_go():
+            self._give_slot_back()
+            return Verdict(_RAISE, error=call.error)
+        call.attempts += 1
+        counters.attempts += 1
+        counters.in_flight += 1
+        call.sent_s = clock.now()
+        try:
+            result = await road.transport.send(call.request, token, self.options.timeout_s, call)
+        finally:
+            counters.in_flight -= 1
+            call.request_s = clock.now() - call.sent_s
+        call.may_have_arrived = False
+        if type(result) is Reply and is_success(result.status):
             return _decoded(call, result)
+        return await self._failed(call, token, result)
+
+    async def _failed(self, call: _Call, token: Token, result: Reply | Trouble) -> Verdict:
+        """Judge an attempt that brought no 2xx, and do what it asks for at once: a pause, another token."""
+        road = self.road
+        if isinstance(result, Trouble):
+            call.may_be_executed |= result.may_have_arrived
+            verdict = judge_trouble(call.request, result)
+        else:
+            verdict = judge_reply(call.request, result)
         call.error = verdict.error
         if verdict.is_throttle:
             road.counters.throttled += 1
             if road.tell_throttled is not None:
-                road.tell_throttled(clock.now() - call.request_s)
+                road.tell_throttled(call.sent_s)
         if verdict.retry_after_s:
             self._pause(verdict.retry_after_s)
         if verdict.act is Act.RENEW_TOKEN and not call.has_renewed:
@@ -207,8 +269,8 @@ class Runner:
                 return await self._attempt(call)
         return verdict
 
-    async def _admit(self, call: _Call) -> Token | Verdict:
-        """Wait for a slot and the token to go with it; a verdict where the call may not be sent."""
+    async def _admit(self, call: _Call) -> Token | None:
+        """Wait for a slot and the token to go with it; None where that takes longer than the options allow."""
         road = self.road
         road.check_open()
         if not road.auth.is_ready:
@@ -216,41 +278,21 @@ class Runner:
             await road.auth.token()
         if not await self._take_slot(call):
             road.check_open()
-            return self._waited_too_long(call)
+            return None
         road.check_open()
         try:
-            token = await road.auth.token()
+            return await road.auth.token()
         except BaseException:  # cancelled, or no token: the slot was not used
             self._give_slot_back()
             raise
-        if call.may_go is not None and not call.may_go():
-            self._give_slot_back()
-            return Verdict(Act.RAISE, error=call.error)
-        return token
-
-    async def _send(self, call: _Call, token: Token) -> Reply | Trouble:
-        counters, flight = self.road.counters, call.flight
-        call.attempts += 1
-        counters.attempts += 1
-        counters.in_flight += 1
-        sent_s = clock.now()
-        try:
-            result = await self.road.transport.send(call.request, token, self.options.timeout_s, flight)
-        finally:
-            counters.in_flight -= 1
-            call.request_s = clock.now() - sent_s
-        flight.may_have_arrived = False
-        if isinstance(result, Trouble):
-            call.may_be_executed |= result.may_have_arrived
-        return result
 
     async def _take_slot(self, call: _Call) -> bool:
         """Wait for the limiter; False where that takes longer than the options allow."""
         limiter, within_s = self.road.limiter, self.options.max_wait_s
         if not isinstance(limiter, GcraLimiter):
             return await _acquire(limiter, within_s)
-        if call.ends_at is not None:
-            left_s = max(0.0, call.ends_at - clock.now())
+        if call.ends_at_s is not None:
+            left_s = max(0.0, call.ends_at_s - clock.now())
             within_s = left_s if within_s is None else min(within_s, left_s)
         try:
             await limiter.acquire(within_s)
@@ -267,7 +309,7 @@ class Runner:
         max_wait_s = self.options.max_wait_s
         if last.retry_after_s is not None and max_wait_s is not None and wait_s > max_wait_s:
             return False
-        if call.ends_at is not None and clock.now() + wait_s >= call.ends_at:
+        if call.ends_at_s is not None and clock.now() + wait_s >= call.ends_at_s:
             return False
         # A server that is asked too fast and names the time asks for the repeat: no amplification to pay for.
         is_invited = last.is_throttle and last.retry_after_s is not None
@@ -286,12 +328,12 @@ class Runner:
 
     def _waited_too_long(self, call: _Call) -> Verdict:
         if call.error is not None:
-            return Verdict(Act.RAISE, error=call.error)
+            return Verdict(_RAISE, error=call.error)
         max_wait_s, deadline_s = self.options.max_wait_s, self.options.deadline_s
         is_deadline = max_wait_s is None or (deadline_s is not None and deadline_s < max_wait_s)
         name, reason = ("deadline_s", "deadline") if is_deadline else ("max_wait_s", "wait")
         message = f"the wait for the rate limit would be longer than {name} allows, so nothing was sent"
-        return Verdict(Act.RAISE, error=NotSentError(message, reason=reason))
+        return Verdict(_RAISE, error=NotSentError(message, reason=reason))
 
     def _out_of_time(self, call: _Call) -> Verdict:
         """Judge a call that its deadline ended.
@@ -301,13 +343,13 @@ class Runner:
         3. Nothing had been sent.
         """
         error: SpotError
-        if call.flight.may_have_arrived:
+        if call.may_have_arrived:
             error = OutcomeUnknownError("deadline_s passed before the answer came", reason="deadline")
         elif call.error is not None:
             error = call.error
         else:
             error = NotSentError("deadline_s passed before anything was sent", reason="deadline")
-        return Verdict(Act.RAISE, error=error)
+        return Verdict(_RAISE, error=error)
 
 
 def _final(call: _Call, verdict: Verdict) -> SpotError:
@@ -323,7 +365,7 @@ def _final(call: _Call, verdict: Verdict) -> SpotError:
 
 def _decoded(call: _Call, reply: Reply) -> Verdict:
     try:
-        return Verdict(Act.ACCEPT, value=call.decode(reply))
+        return Verdict(_ACCEPT, call.decode(reply))
     except DecodeError as raised:
         error = raised.with_traceback(None)  # its frames hold the whole answer
     verdict = judge_decode_error(call.request, reply, error)

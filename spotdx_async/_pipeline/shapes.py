@@ -86,7 +86,7 @@ def enum_members(kind: Any) -> dict[str, Enum]:
     return {member.value: member for part in parts for member in part}
 
 
-def careful_reader(cls: type[M], fields: tuple[WireField, ...]) -> Hook:
+def careful_reader(cls: type[M], fields: tuple[WireField, ...], _: Any = None) -> Hook:
     """Make a reader that says where the JSON differs from the model."""
     known = {field.name for field in fields}
 

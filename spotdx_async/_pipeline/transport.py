@@ -9,12 +9,13 @@ import io
 import platform
 from collections.abc import Iterator, Mapping
 from types import CodeType
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble
+from spotdx_async._pipeline.connections import pooled_session, single_use_session
+from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble, is_success
 from spotdx_async.errors import ConfigError
 
 __all__ = ["Transport"]
@@ -49,6 +50,7 @@ class Transport:
             "Accept-Encoding": "gzip, deflate",
             "User-Agent": f"{user_agent} python/{platform.python_version()} aiohttp/{aiohttp.__version__}",
         }
+        self._own_headers = {"Host": self._base.host_port_subcomponent or "", **self._headers}
         self._callers_session = _checked(session)
         self._pooled: aiohttp.ClientSession | None = None
         self._single_use: aiohttp.ClientSession | None = None
@@ -77,7 +79,7 @@ class Transport:
         response: aiohttp.ClientResponse | None = None
         flight.may_have_arrived = True
         try:
-            async with self._session(request).request(
+            response = await self._session(request).request(
                 request.method,
                 self._url(request),
                 data=_payload(request.body),
@@ -85,9 +87,9 @@ class Transport:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=self._timeout(timeout_s),
-            ) as response:
-                status, headers = response.status, response.headers
-                return Reply(status, headers, await self._read(response))
+            )
+            status, headers = response.status, response.headers
+            return Reply(status, headers, await self._read(response))
         except asyncio.CancelledError as error:
             flight.may_have_arrived = not _was_connecting(error)
             response, headers = None, {}  # a tracker would show them, and the URL with its query
@@ -95,7 +97,7 @@ class Transport:
         except Exception as error:  # noqa: BLE001 - the border: nothing of aiohttp, or of a session's hooks, gets out
             trouble = _trouble(error, status)
         # An answer that broke off after a status which is a no is still that no.
-        return trouble if status is None or _is_success(status) else Reply(status, headers, b"")
+        return trouble if status is None or is_success(status) else Reply(status, headers, b"")
 
     def check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make sure that the caller's session, if there is one, lives in this loop.
@@ -133,13 +135,10 @@ class Transport:
             return self._callers_session
         if request.is_replay_safe:
             if self._pooled is None:
-                # No limit here: the client's own gate stands before it, and waits without eating the timeout.
-                self._pooled = _new_session(_Pool(limit=0))
+                self._pooled = pooled_session(self._own_headers)
             return self._pooled
         if self._single_use is None:
-            # A kept connection can be closed by the server just as a request goes out, and nobody knows whether it was
-            # carried out. What must not be done twice gets a fresh one.
-            self._single_use = _new_session(aiohttp.TCPConnector(limit=0, force_close=True))
+            self._single_use = single_use_session(self._own_headers)
         return self._single_use
 
     def _url(self, request: Request) -> URL:
@@ -148,11 +147,14 @@ class Transport:
         return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
 
     def _headers_of(self, request: Request, token: Token) -> dict[str, str]:
-        headers = {**self._headers, "Authorization": f"Token {token.text}"}
+        """What the session does not send by itself."""
+        headers = {"Authorization": f"Token {token.text}"}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        if not request.is_replay_safe:
-            headers["Connection"] = "close"
+        if self._callers_session is not None:
+            headers |= self._headers
+            if not request.is_replay_safe:
+                headers["Connection"] = "close"
         return headers
 
     def _timeout(self, timeout_s: float) -> aiohttp.ClientTimeout:
@@ -166,41 +168,31 @@ class Transport:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The decoded body under the cap; of an error's body only its beginning."""
-        is_success = _is_success(response.status)
-        cap = self._max_body_bytes if is_success else min(self._max_body_bytes, _MOST_OF_AN_ERROR_BODY)
+        is_whole = is_success(response.status)
+        cap = self._max_body_bytes if is_whole else min(self._max_body_bytes, _MOST_OF_AN_ERROR_BODY)
         length = response.content_length
-        if length is not None and length <= cap and "Content-Encoding" not in response.headers:
-            return await response.read()
-        if is_success and length is not None and length > cap:
+        try:
+            if length is not None and length <= cap and "Content-Encoding" not in response.headers:
+                return await response.read()
+            return await _read_at_most(cap, response, or_cut=not is_whole)
+        except BaseException:
             response.close()
-            raise _TooLarge
-        body = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            body += chunk
-            if len(body) > cap:
-                response.close()
-                if is_success:
-                    raise _TooLarge
-                break
-        return bytes(body)
+            raise
 
 
-class _Pool(aiohttp.TCPConnector):
-    """Gives no kept connection on which something came that nobody asked for: it would pass for the next answer."""
-
-    async def _get(self, key: Any, traces: Any) -> Any:
-        for protocol, _ in self._conns.get(key, ()):
-            if protocol.should_close:
-                protocol.close()
-        return await super()._get(key, traces)
-
-
-def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
-    # Else aiohttp sends a GET a second time by itself when a kept connection breaks, unseen by the retry budget. There
-    # is no public way to say so.
-    session._retry_connection = False  # noqa: SLF001 - a test holds its effect
-    return session
+async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: bool) -> bytes:
+    length = response.content_length
+    if length is not None and length > cap and not or_cut:
+        raise _TooLarge
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > cap:
+            if not or_cut:
+                raise _TooLarge
+            response.close()
+            break
+    return bytes(body)
 
 
 def _checked(session: object) -> aiohttp.ClientSession | None:
@@ -218,10 +210,6 @@ def _checked(session: object) -> aiohttp.ClientSession | None:
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     # aiohttp warns of large bodies given as bytes.
     return body if body is None or len(body) < _LARGE_BODY else io.BytesIO(body)
-
-
-def _is_success(status: int) -> bool:
-    return 200 <= status < 300  # noqa: PLR2004 - HTTP's own classes
 
 
 def _was_connecting(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from spotdx_async._pipeline import clock, jsontext
-from spotdx_async._pipeline.messages import Act, Reply, Request, Trouble, Verdict
+from spotdx_async._pipeline.messages import Act, Reply, Request, Trouble, Verdict, is_success
 from spotdx_async._pipeline.telling import quoted
 from spotdx_async.errors import (
     AuthenticationError,
@@ -52,7 +52,7 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     7. All else: the server's final no.
     """
     status = reply.status
-    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
+    if is_success(status):
         return _ACCEPTED
     if status < 400:  # noqa: PLR2004 - HTTP's own classes
         message = f"the server answered {status}, a redirect, which is never followed: check base_url"

@@ -284,7 +284,7 @@ async def test_a_call_cancelled_at_any_step_leaves_nothing_behind(
         assert steps > 10
         fake.faults.clear()
         await check_that_nothing_is_left(spot, others)
-        assert spot._runner.road.places._value == 2
+        assert spot._runner.road.places.free == 2
         await asyncio.wait_for(update(spot, 0), 1)
 
 
@@ -312,7 +312,7 @@ async def test_a_slot_whose_call_is_cancelled_before_it_is_sent_goes_to_the_next
         clock, auth = asyncio.get_running_loop(), spot._runner.road.auth
         waiting = asyncio.ensure_future(read_the_example(spot))
         await asyncio.sleep(0.9)
-        auth._token = None  # as a 401 to another call does
+        auth.current = None  # as a 401 to another call does
         await asyncio.sleep(0.12)
         assert auth._asking is not None
         assert waiting.cancel()

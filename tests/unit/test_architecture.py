@@ -22,8 +22,8 @@ FOLDER = Path(__file__).parents[2] / FACADE
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
     ("errors", "_version", "_pipeline.wire", "testing.*"),
-    ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing"),
-    ("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
+    ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
+    ("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling", "_pipeline.connections"),
     ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks"),
     ("_pipeline.filters", "_pipeline.references"),
     (
@@ -50,6 +50,8 @@ NARROWER = {
     "config": ("errors",),
     "_pipeline.jsontext": (),
     "_pipeline.clock": (),
+    "_pipeline.places": (),
+    "_pipeline.connections": (),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
     "_pipeline.quick_reader": ("_pipeline.shapes", "_pipeline.wire", "models.*"),
@@ -81,7 +83,7 @@ NARROWER = {
 DOORMEN = {
     "attr": (),  # the old name of attrs
     "attrs": ("*",),
-    "aiohttp": ("_pipeline.transport", "testing.server"),
+    "aiohttp": ("_pipeline.connections", "_pipeline.transport", "testing.server"),
     "yarl": ("_pipeline.transport",),
     "tenacity": ("_pipeline.retry",),
     "cattrs": ("_pipeline.codec",),
@@ -409,7 +411,11 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
 @pytest.mark.parametrize(
     ("name", "text", "fault"),
     [
-        ("client", "import aiohttp", "client:1 uses aiohttp: aiohttp is for _pipeline.transport, testing.server"),
+        (
+            "client",
+            "import aiohttp",
+            "client:1 uses aiohttp: aiohttp is for _pipeline.connections, _pipeline.transport, testing.server",
+        ),
         ("config", "if TYPE_CHECKING:\n    from aiohttp import web", "config:2 uses aiohttp.web"),
         ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),
         ("bulk.gate", "import sqlite3", "sqlite3 is for bulk.journal"),

@@ -88,7 +88,7 @@ async def test_an_unusable_token_is_refused_at_once_and_unseen(bad: Any) -> None
 def test_no_repr_shows_the_token() -> None:
     auth = Auth(SECRET)
 
-    assert "canary" not in f"{auth!r}{auth._token!r}{auth._token!s}"
+    assert "canary" not in f"{auth!r}{auth.current!r}{auth.current!s}"
 
 
 def test_two_tokens_of_the_same_text_are_still_two() -> None:

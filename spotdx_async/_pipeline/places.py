@@ -1,0 +1,50 @@
+"""So many calls at once, the others in the order of their coming: the gate in front of the connections."""
+
+import asyncio
+from collections import deque
+
+__all__ = ["Places"]
+
+
+class Places:
+    """Counts free places; whoever leaves hands the place to the first who waits. Bound to no loop until one waits.
+
+    ``asyncio.Semaphore`` does the same, but only through a coroutine: 13 kI a call of 450, and ``try_take`` 0.4
+    (``benchmarks/bench_instructions.py``).
+    """
+
+    def __init__(self, count: int) -> None:
+        self.free = count
+        """Places that nobody has; 0 while somebody waits."""
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    def try_take(self) -> bool:
+        """Take a place where one is free; else the caller waits by ``take``."""
+        if not self.free:
+            return False
+        self.free -= 1
+        return True
+
+    async def take(self) -> None:
+        """Wait for a place. A cancelled wait gives back a place that it was just handed."""
+        if self.try_take():
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled() or not waiter.done():
+                self._waiters.remove(waiter)
+            else:
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give the place to the one that has waited longest, or free it."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self.free += 1
