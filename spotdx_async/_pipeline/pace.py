@@ -1,7 +1,7 @@
 """How fast slots follow one another: at a fixed rate, or at one that is learned from 429s. Pure: it knows no loop.
 
 The learned pace remembers at which rate the last 429 came. It nears that rate slowly, since it may come again there,
-and once well beyond it grows faster and faster, since the limit has moved.
+and once well beyond it grows faster and faster, since the limit has moved; if it has not, the next 429 takes that back.
 """
 
 from math import exp, inf, log
@@ -21,21 +21,21 @@ _FASTEST = log(2) / 1.5
 # A 429 in a hundred calls is the most that learning may cost. Every cut is made good by growth, so growth is bounded by
 # the call too, not by time alone: at 2 % a second, a client of five calls a second would meet four in a hundred.
 _CALLS_FOR_A_TENTH = 160.0
-_CALLS_FOR_A_TENTH_AFTER_A_PAUSE = 80.0
-"""The same up to ``_NEAR``: a 429 then costs a silence besides, so the rate hurries back, and stays near longer."""
 _NEAR = 0.96
 """From this share of the known rate on, the next 429 may come."""
-_PAUSES_TO_PASS = 20.0
-"""Time to get from there to the known rate, in lengths of the last pause: so silence stays a small share."""
+_PAUSES_TO_PASS = 12.0
+"""Time to get from there to the known rate after a pause, in lengths of it: so silence stays a small share."""
 _LONGEST_PAUSE_S = 2.0
 """What of a pause counts there; servers that count in long windows ask for long ones, and nothing is lost by them."""
 
 _BEYOND = 1.05
 """From this share of the known rate on, the limit has moved."""
-_GROWTH_A_CALL_BEYOND = 0.002
+_GROWTH_A_CALL_BEYOND = 0.004
 _FASTEST_BEYOND = 0.25
-_EAGERNESS = 8.0
+_EAGERNESS = 12.0
 """How much faster growth gets for each 100 % beyond that."""
+_TAKEN_BACK_S = 2.0
+"""Growth that a 429 undoes: a server that has a second's worth of calls in hand takes so long to refuse one."""
 
 _SHORT = 0.7
 """Time between two pauses, in lengths of the first, that is short: the server takes less than half of what is sent."""
@@ -102,9 +102,11 @@ class LearnedPace:
 
     1. Before the first 429 it doubles in 1.5 s.
     2. A 429 cuts it by a tenth, if its request was sent after the last cut: once a round trip. When it could send for
-       less time than it then had to be silent, twice in a row, it is more than twice too fast, and is halved.
+       less time than it then had to be silent, twice in a row, it is more than twice too fast, and is halved; what a
+       halving misses is made good twice as fast.
     3. It grows by 2 % a second at most, and by a tenth in 160 calls, until it is 5 % beyond the rate of the last 429;
-       then faster and faster.
+       then faster and faster. A 429 there takes back what it grew by in the last 2 s, but no more than it grew beyond
+       the rate of the last 429, before it cuts.
     4. It grows only while calls are held back by it, and neither in a pause nor for a while after it.
     """
 
@@ -118,6 +120,7 @@ class LearnedPace:
         # Since the last cut: the pause that was asked for, and the time in which calls went out.
         self._pause_s = 0.0
         self._sending_s = 0.0
+        self._growing = 0.0  # by which share a second, when it last grew
         self._shorts = 0
         self._hold_until = -inf
         self._seen_at = -inf
@@ -133,7 +136,8 @@ class LearnedPace:
         self._demand_s = min(_MOST_DEMAND_S, max(0.0, self._demand_s - idle_s / 2) + held_s)
         if self._demand_s < _ENOUGH_DEMAND_S or now < self._hold_until or self.rate >= self._ceiling:
             return False
-        self._set_rate(self.rate * exp(self._growth() * min(held_s, _LONGEST_STEP_S)))
+        self._growing = self._growth()
+        self._set_rate(self.rate * exp(self._growing * min(held_s, _LONGEST_STEP_S)))
         return True
 
     def cut(self, now: float, sent_s: float) -> bool:
@@ -142,8 +146,11 @@ class LearnedPace:
             return False
         self._cut_at = now
         self._shorts = self._shorts + 1 if 0 < self._sending_s < _SHORT * self._pause_s else 0
-        self._pause_s = self._sending_s = 0.0
-        self._set_rate(self.rate * (_FAR_CUT if self._shorts >= _SHORTS_IN_A_ROW else _CUT))
+        rate = self.rate
+        if self._known is not None:
+            rate = min(rate, max(self._known, rate * exp(-_TAKEN_BACK_S * self._growing)))
+        self._pause_s = self._sending_s = self._growing = 0.0
+        self._set_rate(rate * (_FAR_CUT if self._shorts >= _SHORTS_IN_A_ROW else _CUT))
         self._known = self.rate / _CUT
         return True
 
@@ -162,19 +169,18 @@ class LearnedPace:
         """How fast to grow now, as a share of the rate a second.
 
         1. No 429 so far: as fast as may be.
-        2. Below the rate of the last one: slowly; after a pause, back to near it, and then more slowly.
+        2. Below the rate of the last one: slowly; after a halving, which is a guess, twice as fast; else, after a
+           pause, more slowly near it.
         3. Beyond it: as slowly; well beyond it, the faster the farther.
         """
         if self._known is None:
             return _FASTEST
         share = self.rate / self._known
         slow = min(_GROWTH, 0.1 * self.rate / _CALLS_FOR_A_TENTH)
-        if share < 1 and self._pause_s:
-            pass_s = _PAUSES_TO_PASS * min(self._pause_s, _LONGEST_PAUSE_S)
-            if share >= _NEAR:
-                return min(slow, (1 - _NEAR) / pass_s)
-            if self.rate * pass_s >= _CALLS_FOR_A_TENTH_AFTER_A_PAUSE:  # else the calls alone make it slow enough
-                return min(_GROWTH, 0.1 * self.rate / _CALLS_FOR_A_TENTH_AFTER_A_PAUSE)
+        if share < 1 and self._shorts >= _SHORTS_IN_A_ROW:
+            return min(_GROWTH, 2 * slow)
+        if _NEAR <= share < 1 and self._pause_s:
+            return min(slow, (1 - _NEAR) / (_PAUSES_TO_PASS * min(self._pause_s, _LONGEST_PAUSE_S)))
         if share < _BEYOND:
             return slow
         base = max(slow, min(_GROWTH, self.rate * _GROWTH_A_CALL_BEYOND))

@@ -149,6 +149,20 @@ def test_a_slow_client_grows_by_a_tenth_in_160_calls() -> None:
     assert calls == pytest.approx(160 * math.log(1.05) / 0.1, rel=0.05)
 
 
+def test_what_a_halving_took_comes_back_twice_as_fast() -> None:
+    drive = Drive(10)
+    for _ in range(3):
+        drive.throttle()
+        drive.pause(1)
+        drive.busy(0.5)
+    rate = drive.pace.rate
+
+    assert rate < 10 * 0.9**2 * 0.51
+    drive.busy(1)
+    before = drive.pace.rate
+    assert drive.busy(2) == pytest.approx(math.exp(2 * 2 * 0.1 * before / 160), rel=0.001)
+
+
 def test_well_beyond_the_rate_of_the_last_429_it_grows_faster_and_faster(learned: Drive) -> None:
     growth = [learned.busy(5) for _ in range(4)]
 
@@ -156,6 +170,52 @@ def test_well_beyond_the_rate_of_the_last_429_it_grows_faster_and_faster(learned
     assert growth == sorted(growth)
     assert growth[-1] > 2
     assert learned.busy(1) <= math.exp(0.25) + 1e-9
+
+
+def test_a_429_well_beyond_takes_back_the_growth_of_two_seconds_before_it_cuts(learned: Drive) -> None:
+    learned.busy(20)  # fast by now: 25 % a second
+    two_seconds = learned.busy(2)
+    before = learned.pace.rate
+    learned.throttle()
+
+    assert two_seconds == pytest.approx(math.exp(0.5))
+    assert learned.pace.rate == pytest.approx(before / two_seconds * 0.9)
+
+
+def test_a_429_takes_back_no_more_than_was_grown_beyond_the_known_rate(learned: Drive) -> None:
+    known = learned.pace.rate / 0.9
+    while learned.pace.rate < known * 1.02:
+        learned.busy(0.1)
+    learned.throttle()
+
+    assert learned.pace.rate == pytest.approx(known * 0.9)
+
+
+def test_a_429_below_the_known_rate_takes_nothing_back(learned: Drive) -> None:
+    learned.busy(2)
+    before = learned.pace.rate
+    learned.throttle()
+
+    assert learned.pace.rate == pytest.approx(before * 0.9)
+
+
+def test_a_429_while_nothing_is_known_takes_nothing_back() -> None:
+    drive = Drive(1)
+    drive.busy(5)
+    before = drive.pace.rate
+    drive.throttle()
+
+    assert drive.pace.rate == pytest.approx(before * 0.9)
+
+
+def test_the_429_after_a_growth_that_was_taken_back_only_cuts(learned: Drive) -> None:
+    learned.busy(22)
+    learned.throttle()
+    before = learned.pace.rate
+    learned.now += 1
+    learned.throttle()
+
+    assert learned.pace.rate == pytest.approx(before * 0.9)
 
 
 def test_nobody_waiting_nothing_grows(learned: Drive) -> None:
@@ -209,7 +269,8 @@ def test_after_a_pause_it_passes_the_known_rate_slowly_so_that_pauses_stay_rare(
         learned.busy(0.1)
         passed_s += 0.1
 
-    assert 20 <= passed_s <= 30
+    hold_s, hurry_s, near_s = 1, math.log(0.96 / 0.9) / 0.02, 12  # near: for the last 4 %, twelve times the pause
+    assert passed_s == pytest.approx(hold_s + hurry_s + near_s, abs=0.5)
 
 
 # Bounds
