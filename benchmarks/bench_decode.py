@@ -1,11 +1,11 @@
 """How long does it take to make a Kit of an answer's bytes, with every tolerance on?
 
-Run: ``python benchmarks/bench_decode.py`` (about 4 s; ``pip install pydantic msgspec`` for the rows to compare with).
+The vendor's example kit (2.3 kB, 19 objects) is read in interleaved rounds of one process. Times are CPU time; ratios
+are medians of the rounds' ratios, with quartiles. The peers' models are made of the SDK's own, field by field, so that
+all read the same. pydantic keeps unknown fields and enumeration values, and keeps unknown kinds of result only in its
+second row; msgspec drops unknown fields and leaves enumerations text. ``pip install pydantic msgspec`` for these rows::
 
-The vendor's example kit (2.3 kB, 19 objects) is read in interleaved rounds of one process. Times are CPU
-time; the ratio is the median of the rounds' ratios, in brackets the least and the greatest. The peers' models are made
-of the SDK's own, field by field, so that all read the same. pydantic keeps unknown fields and enumeration values, and
-keeps unknown kinds of result only in its second row; msgspec drops unknown fields and leaves enumerations text.
+    python benchmarks/bench_decode.py [--rounds 15] [--calls 2000] [--json FILE]
 """
 
 import gc
@@ -14,15 +14,16 @@ import json
 import time
 from collections.abc import Callable
 from enum import Enum
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from pathlib import Path
-from statistics import median
 from types import GenericAlias, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import attrs
 import orjson
+from figures import Figure, figure, leave, not_measured, options_of
+from rounds import CLIENT_CORE, interleaved, pin, ratio, spread
 
 from spotdx_async._pipeline.codec import decode
 from spotdx_async.models import (
@@ -43,61 +44,61 @@ from spotdx_async.models import (
 )
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "samples" / "kit.json"
-ROUNDS = 15
-CALLS = 2_000
 KNOWN_RESULTS: tuple[type[Model], ...] = (QuantityResult, ReactivityResult, GenotypeResult)
 RESULTS = (*KNOWN_RESULTS, UnknownResult)
 MODELS: tuple[type[Model], ...] = (KitEvent, SampleEvent, Shipment, Registrant, *RESULTS, Report, Sample, Kit)
 PYDANTIC = "pydantic v2"
+OURS = "spotdx_async"
 
 Read = Callable[[bytes], Any]
 
 
 def main() -> None:
     """Measure every reader that is installed, and print the table."""
+    parser = options_of(__doc__, rounds=15)
+    parser.add_argument("--calls", type=int, default=2000)
+    options = parser.parse_args()
+    pin(CLIENT_CORE)
     body = json.dumps(json.loads(SAMPLE.read_bytes()), separators=(",", ":")).encode()
     readers: dict[str, Read | None] = {
         "orjson.loads": orjson.loads,
         "msgspec": msgspec_reader(),
         PYDANTIC: pydantic_reader(keeps_unknown_kinds=False),
         f"{PYDANTIC}, unknown kinds kept": pydantic_reader(keeps_unknown_kinds=True),
-        "spotdx_async": lambda text: decode(text, Kit),
+        OURS: lambda text: decode(text, Kit),
     }
-    times = measured({name: read for name, read in readers.items() if read is not None}, body)
+    kinds = {name: partial(timed, read, body, options.calls) for name, read in readers.items() if read is not None}
+    times = interleaved(kinds, options.rounds)
     reference = PYDANTIC if PYDANTIC in times else "orjson.loads"
-    print(f"{len(body)} bytes, {ROUNDS} rounds of {CALLS:,} calls\n")
+    print(f"{len(body)} bytes, {options.rounds} rounds of {options.calls:,} calls\n")
     print(f"| reader | CPU | against {reference} |\n|---|---|---|")
     for name in readers:
         print(row(name, times, reference))
+    leave([figure("a Kit from its bytes, CPU", spread(times[OURS]), "µs"), beside_pydantic(times)], options.json)
 
 
-def measured(readers: dict[str, Read], body: bytes) -> dict[str, list[float]]:
-    """Give each reader's microseconds a call, one figure a round."""
-    times: dict[str, list[float]] = {name: [] for name in readers}
-    for number in range(ROUNDS + 1):
-        for name, read in readers.items():
-            microseconds = timed(read, body)
-            if number:  # the first round warms up
-                times[name].append(microseconds)
-    return times
-
-
-def timed(read: Read, body: bytes) -> float:
+def timed(read: Read, body: bytes, calls: int) -> float:
     """Give the CPU time of a call in microseconds."""
     gc.collect()
     start = time.process_time()
-    for _ in range(CALLS):
+    for _ in range(calls):
         read(body)
-    return (time.process_time() - start) / CALLS * 1e6
+    return (time.process_time() - start) / calls * 1e6
 
 
 def row(name: str, times: dict[str, list[float]], reference: str) -> str:
     """Write a line of the table."""
     if name not in times:
         return f"| {name} | not installed | |"
-    ratios = [mine / theirs for mine, theirs in zip(times[name], times[reference], strict=True)]
-    spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    return f"| {name} | {median(times[name]):.1f} µs | {spread} |"
+    return f"| {name} | {spread(times[name]).middle:.1f} µs | {ratio(times[name], times[reference]).text()} |"
+
+
+def beside_pydantic(times: dict[str, list[float]]) -> Figure:
+    """Compare with pydantic where it is installed."""
+    name = f"a Kit from its bytes, CPU / {PYDANTIC}"
+    if PYDANTIC not in times:
+        return not_measured(name, "pydantic is not installed")
+    return figure(name, ratio(times[OURS], times[PYDANTIC]))
 
 
 def pydantic_reader(*, keeps_unknown_kinds: bool) -> Read | None:

@@ -1,6 +1,7 @@
 """A server as thin as can be, for benchmarks of the client: answers every request with the same bytes.
 
-Run as a script it prints its port and serves until its standard input ends; an argument is its latency in ms.
+Run as a script it prints its port and serves until its standard input ends, then prints how many requests it answered.
+Arguments: its latency in ms, and a file with the JSON to answer in place of the vendor's example kit.
 """
 
 import asyncio
@@ -13,6 +14,9 @@ KIT = Path(__file__).parents[1] / "tests" / "samples" / "kit.json"
 
 class Answering(asyncio.Protocol):
     """Cuts the stream into requests by their Content-Length and answers each at once."""
+
+    answered = 0
+    """By all connections of this process."""
 
     def __init__(self, answer: bytes, latency_s: float) -> None:
         self._answer = answer
@@ -34,22 +38,25 @@ class Answering(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
+            Answering.answered += 1
             if self._latency_s:
                 asyncio.get_running_loop().call_later(self._latency_s, self._transport.write, self._answer)
             else:
                 self._transport.write(self._answer)
 
 
-async def serve(latency_s: float) -> None:
+async def serve(body: bytes, latency_s: float) -> None:
     """Serve on a free port of the loopback interface until standard input ends."""
-    body = json.dumps(json.loads(KIT.read_text())).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Answering(head.encode() + body, latency_s), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
+    print(Answering.answered)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0))
+    answer = Path(sys.argv[2]) if len(sys.argv) > 2 else KIT
+    latency_ms = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+    asyncio.run(serve(json.dumps(json.loads(answer.read_text())).encode(), latency_ms / 1000))
