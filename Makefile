@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test chaos audit faults lint types check bench clean
+.PHONY: demo test chaos audit faults lint types check bench bench-peers clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -56,5 +56,9 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_adaptive.py
 	$(BIN)/python benchmarks/bench_scale.py
 
+# Makes two clients of the vendor's OpenAPI document (PEERS="--spec FILE" names it), then measures ours beside them.
+bench-peers: $(INSTALLED)
+	$(BIN)/python benchmarks/bench_peers.py $(PEERS)
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
+	rm -rf .venv benchmarks/peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
