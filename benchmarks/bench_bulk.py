@@ -1,122 +1,133 @@
-"""What does a bulk run cost beside a plain pool of workers, what does its journal add, and is its memory flat?
+"""What does a bulk run cost beside a plain pool of workers, what does its journal add, and does it grow with the rows?
 
-Throughput: ``update_metadata_many`` (without Kits, as the command line runs it), the same with a journal, and a pool
-of workers on raw aiohttp that parses each answer, in turn, round by round, against the same server in another process,
-with the same concurrency. The server answers after ``--latency-ms``, as a network would, or at once with 0, so that
-nothing but the client's CPU counts. Memory: the peak of a process of its own for each number of rows::
+Throughput: ``update_metadata_many`` without Kits, as the command line runs it, and a pool of workers on raw aiohttp
+that share the rows and read each answer without parsing it, in turn, round by round, against the same thin server in
+another process, with the same concurrency. The server answers after ``--latency-ms``, as a network would, or at once
+with 0, so that the client's CPU alone counts. Then bulk runs with and without a journal. Then, in a process of its own
+for each run: the CPU of a row for each number of rows in ``--growth``, and the peak memory for those in ``--memory``.
+Takes about 25 minutes as it is::
 
-    python benchmarks/bench_bulk.py [--rounds 5] [--rows 10000] [--latency-ms 20 0] [--memory 100000 1000000]
+    python benchmarks/bench_bulk.py [--rounds 9] [--rows 100000] [--journal-rows 10000] [--latency-ms 20 0]
+        [--growth 10000 100000] [--memory 100000 1000000] [--json FILE]
 """
 
 import argparse
 import asyncio
 import gc
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import orjson
+from figures import Figure, figure, leave, options_of
+from rounds import interleaved, kit_ids, ratio, spread, thin_server
 
 from spotdx_async import SpotClient
 
 CONCURRENCY = 64
 METADATA = {"cohort": "A", "site": "Oslo", "visit": 3}
+WARM_UP = 1000
+LEAST_OF_POOL = 0.95
+MOST_GROWTH = 1.05
+Row = tuple[str, dict[str, object]]
 Runner = Callable[[int], Awaitable[None]]
 
 
-def rows(count: int) -> Iterator[tuple[str, dict[str, object]]]:
+def rows(count: int) -> Iterator[Row]:
     """Give rows of kits that come once each."""
-    return ((f"SPOT{number:09d}", METADATA) for number in range(count))
+    return ((kit_id, METADATA) for kit_id in kit_ids(count))
 
 
-async def main() -> None:
-    """Measure, and print two tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=10_000)
+def main() -> None:
+    """Measure, and print the tables."""
+    parser = options_of(__doc__, rounds=9)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--journal-rows", type=int, default=10_000)
     parser.add_argument("--latency-ms", type=float, nargs="*", default=[20, 0])
+    parser.add_argument("--growth", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--memory", type=int, nargs="*", default=[100_000, 1_000_000])
-    parser.add_argument("--run-once", metavar="URL", help="one run of --rows rows, for the memory of this process")
+    parser.add_argument("--run-once", nargs=2, metavar=("URL", "ROWS"), help=argparse.SUPPRESS)
+    parser.add_argument("--journaled", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run_once:
-        await run_once(options.run_once, options.rows)
+        url, count = options.run_once
+        asyncio.run(run_once(url, int(count), is_journaled=options.journaled))
         return
-    print(f"{options.rows} rows a round, {options.rounds} rounds, concurrency {CONCURRENCY}; medians with quartiles")
-    print(f"{'latency':>8}  {'plain pool':>12}  {'bulk / pool':>20}  {'with journal / bulk':>20}")
+    print(
+        f"{options.rows:,} rows a round, {options.rounds} rounds, concurrency {CONCURRENCY}; medians with quartiles\n"
+    )
+    print(f"{'latency':>8}  {'plain pool':>12}  {'bulk / pool':>20}  {'with journal / without':>22}")
+    figures = []
     for latency_ms in options.latency_ms:
-        with Server(latency_ms) as url:
-            await measure(url, latency_ms, options.rounds, options.rows)
-    with Server(0) as url:
-        for count in options.memory:
-            report_memory(url, count)
+        with thin_server(latency_ms) as server:
+            figures += beside_pool(server.url, latency_ms, options)
+    with thin_server() as server:
+        if len(options.growth) > 1:
+            figures.append(growth(server.url, options.growth, options.rounds))
+        figures += [memory(server.url, count) for count in options.memory]
+    leave(figures, options.json)
 
 
-class Server:
-    """The thin server in a process of its own."""
+def beside_pool(url: str, latency_ms: float, options: argparse.Namespace) -> list[Figure]:
+    """Run the rounds for one latency."""
+    with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
+        stack = AsyncExitStack()
+        pool, bulk, journaled = runner.run(opened(stack, url, Path(folder)))
 
-    def __init__(self, latency_ms: float) -> None:
-        self._latency_ms = latency_ms
+        def seconds(run: Runner, count: int) -> float:
+            return runner.run(timed(run, count))
 
-    def __enter__(self) -> str:
-        """Start it; give its address."""
-        script = str(Path(__file__).with_name("loopback_server.py"))
-        self._process = subprocess.Popen(  # noqa: S603 - our own script
-            [sys.executable, script, str(self._latency_ms)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert self._process.stdout is not None
-        return f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+        kinds = {name: partial(seconds, run, options.rows) for name, run in (("pool", pool), ("bulk", bulk))}
+        took = interleaved(kinds, options.rounds)
+        count = options.journal_rows
+        kinds = {name: partial(seconds, run, count) for name, run in (("without", bulk), ("with", journaled))}
+        written = interleaved(kinds, options.rounds)
+        runner.run(stack.aclose())
+    rate = spread([options.rows / one for one in took["pool"]])
+    beside, journal = ratio(took["pool"], took["bulk"]), ratio(written["without"], written["with"])
+    print(f"{latency_ms:>5g} ms  {rate.middle:>8,.0f} / s  {beside.text():>20}  {journal.text():>22}")
+    ending = f"answers after {latency_ms:g} ms"
+    return [
+        figure(f"bulk run / plain pool, rows a second, {ending}", beside, at_least=LEAST_OF_POOL),
+        figure(f"bulk run with / without journal, rows a second, {ending}", journal),
+    ]
 
-    def __exit__(self, *_: object) -> None:
-        """End it."""
-        self._process.communicate()
 
-
-async def measure(url: str, latency_ms: float, rounds: int, count: int) -> None:
-    """Run the rounds for one latency and print their medians."""
+async def opened(stack: AsyncExitStack, url: str, folder: Path) -> tuple[Runner, Runner, Runner]:
+    """Open a session and a client: the plain pool, the bulk run, and the same with a journal."""
     headers = {"Authorization": "Token benchmark", "Content-Type": "application/json"}
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session,
-            SpotClient("benchmark", base_url=url) as spot,
-        ):
+    connector = aiohttp.TCPConnector(limit=0)
+    session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, headers=headers))
+    spot = await stack.enter_async_context(SpotClient("benchmark", base_url=url))
 
-            async def pool(count: int) -> None:
-                given = rows(count)
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(CONCURRENCY):
-                        group.create_task(work(session, url, given))
+    async def pool(count: int) -> None:
+        given = rows(count)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONCURRENCY):
+                group.create_task(work(session, url, given))
 
-            async def bulk(count: int) -> None:
-                await consume(spot, count, None)
+    async def bulk(count: int) -> None:
+        await consume(spot, count, None)
 
-            async def journaled(count: int) -> None:
-                await consume(spot, count, Path(folder, f"{time.monotonic_ns()}.journal"))
+    async def journaled(count: int) -> None:
+        await consume(spot, count, folder / f"{time.monotonic_ns()}.journal")
 
-            runners = (pool, bulk, journaled)
-            for runner in runners:
-                await seconds(runner, min(count, 2000))
-            figures: dict[Runner, list[float]] = {runner: [] for runner in runners}
-            for number in range(rounds):
-                for runner in (*runners[number % 3 :], *runners[: number % 3]):
-                    figures[runner].append(await seconds(runner, count))
-    rate = count / statistics.median(figures[pool])
-    beside_pool = spread([pool_s / bulk_s for pool_s, bulk_s in zip(figures[pool], figures[bulk], strict=True)])
-    beside_bulk = spread([bulk_s / both_s for bulk_s, both_s in zip(figures[bulk], figures[journaled], strict=True)])
-    print(f"{latency_ms:>5} ms  {rate:>8.0f} / s  {beside_pool:>20}  {beside_bulk:>20}")
+    return pool, bulk, journaled
 
 
-async def work(session: aiohttp.ClientSession, url: str, given: Iterator[tuple[str, dict[str, object]]]) -> None:
+async def work(session: aiohttp.ClientSession, url: str, given: Iterator[Row]) -> None:
     """Send one row after the other."""
     for kit_id, metadata in given:
         body = orjson.dumps({"metadata": metadata})
         async with session.post(f"{url}/api/v2/kits/{kit_id}/", data=body) as response:
-            orjson.loads(await response.read())
+            await response.read()
 
 
 async def consume(spot: SpotClient, count: int, journal: Path | None) -> None:
@@ -129,34 +140,54 @@ async def consume(spot: SpotClient, count: int, journal: Path | None) -> None:
     assert done == count
 
 
-async def seconds(runner: Runner, count: int) -> float:
-    """How long a run takes."""
+async def timed(run: Runner, count: int) -> float:
+    """How many seconds a run takes."""
     gc.collect()
     began = time.perf_counter()
-    await runner(count)
+    await run(count)
     return time.perf_counter() - began
 
 
-async def run_once(url: str, count: int) -> None:
-    """Run, and print this process's peak memory in MB."""
+def growth(url: str, counts: list[int], rounds: int) -> Figure:
+    """Compare the CPU of a row in the longest run with that in the shortest."""
+    kinds = {f"{count:,}": partial(child, url, count) for count in sorted(counts)}
+    costs = {name: [cpu_us for cpu_us, _ in found] for name, found in interleaved(kinds, rounds).items()}
+    print()
+    for name, found in costs.items():
+        print(f"CPU of a row in a run of {name} rows: {spread(found).text(1)} µs")
+    shortest, *_, longest = costs
+    return figure(
+        f"CPU of a row in a run of {longest} rows / of {shortest}",
+        ratio(costs[longest], costs[shortest]),
+        at_most=MOST_GROWTH,
+    )
+
+
+def memory(url: str, count: int) -> Figure:
+    """Tell the peak of a process that makes one run with a journal."""
+    _, peak_mb = child(url, count, "--journaled")
+    print(f"peak memory of a run of {count:,} rows with a journal: {peak_mb:.1f} MB")
+    return figure(f"peak memory of a run of {count:,} rows with a journal", peak_mb, "MB")
+
+
+def child(url: str, count: int, *options: str) -> tuple[float, float]:
+    """Make one run in a process of its own: microseconds of CPU a row, and its peak memory in MB."""
+    command = [sys.executable, __file__, "--run-once", url, str(count), *options]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own script
+    cpu_us, peak_mb = map(float, done.stdout.split())
+    return cpu_us, peak_mb
+
+
+async def run_once(url: str, count: int, *, is_journaled: bool) -> None:
+    """Run, and print the microseconds of CPU a row and this process's peak memory in MB."""
     with tempfile.TemporaryDirectory() as folder:
         async with SpotClient("benchmark", base_url=url) as spot:
-            await consume(spot, count, Path(folder, "run.journal"))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-def report_memory(url: str, count: int) -> None:
-    """Print the peak of a process that makes one run with a journal."""
-    command = [sys.executable, __file__, "--run-once", url, "--rows", str(count)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own script
-    print(f"peak memory of a run of {count:,} rows with a journal: {float(done.stdout):.1f} MB")
-
-
-def spread(ratios: list[float]) -> str:
-    """The median with the quartiles."""
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+            await consume(spot, WARM_UP, None)
+            began = time.process_time()
+            await consume(spot, count, Path(folder, "run.journal") if is_journaled else None)
+            cpu_s = time.process_time() - began
+    print(cpu_s / count * 1e6, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
