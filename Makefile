@@ -47,14 +47,11 @@ types: $(INSTALLED)
 
 check: test lint types
 
-# The benchmarks compare with pydantic and msgspec, which nothing else needs.
+# Runs all benches, about an hour, and writes benchmarks/results.json, its picture and its table; BENCH=--quick for a look.
+# They compare with pydantic and msgspec and run on uvloop, which nothing else needs.
 bench: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
-	$(BIN)/python benchmarks/bench_decode.py
-	$(BIN)/python benchmarks/bench_call.py
-	$(BIN)/python benchmarks/bench_bulk.py
-	$(BIN)/python benchmarks/bench_adaptive.py
-	$(BIN)/python benchmarks/bench_scale.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench uvloop
+	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 # Makes two clients of the vendor's OpenAPI document (PEERS="--spec FILE" names it), then measures ours beside them.
 bench-peers: $(INSTALLED)

@@ -27,7 +27,7 @@ from pathlib import Path
 import aiohttp
 import orjson
 from figures import Figure, figure, leave, options_of
-from rounds import interleaved, kit_ids, ratio, spread, thin_server
+from rounds import Cost, interleaved, kit_ids, ratio, spread, thin_server
 
 from spotdx_async import SpotClient
 
@@ -63,7 +63,7 @@ def main() -> None:
     print(
         f"{options.rows:,} rows a round, {options.rounds} rounds, concurrency {CONCURRENCY}; medians with quartiles\n"
     )
-    print(f"{'latency':>8}  {'plain pool':>12}  {'bulk / pool':>20}  {'with journal / without':>22}")
+    print(f"{'latency':>8}  {'plain pool':>12}  {'bulk / pool':>20}  {'its CPU':>20}  {'with journal / without':>22}")
     figures = []
     for latency_ms in options.latency_ms:
         with thin_server(latency_ms) as server:
@@ -81,21 +81,23 @@ def beside_pool(url: str, latency_ms: float, options: argparse.Namespace) -> lis
         stack = AsyncExitStack()
         pool, bulk, journaled = runner.run(opened(stack, url, Path(folder)))
 
-        def seconds(run: Runner, count: int) -> float:
+        def row_of(run: Runner, count: int) -> Cost:
             return runner.run(timed(run, count))
 
-        kinds = {name: partial(seconds, run, options.rows) for name, run in (("pool", pool), ("bulk", bulk))}
-        took = interleaved(kinds, options.rounds)
+        kinds = {name: partial(row_of, run, options.rows) for name, run in (("pool", pool), ("bulk", bulk))}
+        plain, ours = interleaved(kinds, options.rounds).values()
         count = options.journal_rows
-        kinds = {name: partial(seconds, run, count) for name, run in (("without", bulk), ("with", journaled))}
-        written = interleaved(kinds, options.rounds)
+        kinds = {name: partial(row_of, run, count) for name, run in (("without", bulk), ("with", journaled))}
+        without, written = interleaved(kinds, options.rounds).values()
         runner.run(stack.aclose())
-    rate = spread([options.rows / one for one in took["pool"]])
-    beside, journal = ratio(took["pool"], took["bulk"]), ratio(written["without"], written["with"])
-    print(f"{latency_ms:>5g} ms  {rate.middle:>8,.0f} / s  {beside.text():>20}  {journal.text():>22}")
+    rate = spread([1e6 / one.wall_us for one in plain])
+    beside, journal = ratio(wall_of(plain), wall_of(ours)), ratio(wall_of(without), wall_of(written))
+    cpu = ratio([one.cpu_us for one in ours], [one.cpu_us for one in plain])
+    print(f"{latency_ms:>5g} ms  {rate.middle:>8,.0f} / s  {beside.text():>20}  {cpu.text():>20}  {journal.text():>22}")
     ending = f"answers after {latency_ms:g} ms"
     return [
         figure(f"bulk run / plain pool, rows a second, {ending}", beside, at_least=LEAST_OF_POOL),
+        figure(f"bulk run / plain pool, CPU of a row, {ending}", cpu),
         figure(f"bulk run with / without journal, rows a second, {ending}", journal),
     ]
 
@@ -140,12 +142,17 @@ async def consume(spot: SpotClient, count: int, journal: Path | None) -> None:
     assert done == count
 
 
-async def timed(run: Runner, count: int) -> float:
-    """How many seconds a run takes."""
+async def timed(run: Runner, count: int) -> Cost:
+    """What a row takes."""
     gc.collect()
-    began = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     await run(count)
-    return time.perf_counter() - began
+    return Cost((time.process_time() - cpu) / count * 1e6, (time.perf_counter() - wall) / count * 1e6)
+
+
+def wall_of(costs: list[Cost]) -> list[float]:
+    """The time that a row took in each round."""
+    return [one.wall_us for one in costs]
 
 
 def growth(url: str, counts: list[int], rounds: int) -> Figure:
@@ -157,7 +164,7 @@ def growth(url: str, counts: list[int], rounds: int) -> Figure:
         print(f"CPU of a row in a run of {name} rows: {spread(found).text(1)} µs")
     shortest, *_, longest = costs
     return figure(
-        f"CPU of a row in a run of {longest} rows / of {shortest}",
+        f"CPU of a row in a run of {longest} rows / in one of {shortest}",
         ratio(costs[longest], costs[shortest]),
         at_most=MOST_GROWTH,
     )

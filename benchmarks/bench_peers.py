@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from figures import Figure, figure, leave, not_measured, options_of
+from figures import RATE, TIMES, Figure, figure, leave, not_measured, options_of
 from peer_clients import PEERS, PEERS_TO_MAKE, ROOT, NotMadeError, Workshop, made
 from rounds import CLIENT_CORE, interleaved, pin, ratio, spread, thin_server
 
@@ -64,11 +64,12 @@ def measured(
                     workers[kind] = stack.enter_context(worker(shop, kind, server.url))
                 except NotMadeError as error:
                     missing[kind] = str(error)
+        runs_on = {kind: one.runs_on for kind, one in workers.items()}
         for concurrency in concurrencies:
             kinds = {kind: partial(one.cpu_us, calls, concurrency) for kind, one in workers.items()}
             costs = interleaved(kinds, rounds)
-            runs_on = {kind: one.runs_on for kind, one in workers.items()}
             figures += told(costs, missing, runs_on, concurrency)
+            runs_on = {}  # told once
     return figures
 
 
@@ -79,8 +80,7 @@ def told(
     figures = []
     print(f"\n{concurrency} at once: requests per CPU second, and how many times as many are ours\n")
     for kind, title in TITLES.items():
-        rate_name = f"requests per CPU second, {concurrency} at once: {title}"
-        times_name = f"requests per CPU second, {concurrency} at once: ours / {title}"
+        rate_name, times_name = (name.format(title=title, concurrency=concurrency) for name in (RATE, TIMES))
         if kind not in costs:
             reason = missing.get(kind) or "it was not run"
             print(f"  {title:32} {reason}")
@@ -89,9 +89,9 @@ def told(
         rates = spread([1e6 / cpu_us for cpu_us in costs[kind]])
         times = ratio(costs[kind], costs[OURS])
         print(f"  {title:32} {rates.text(0):>26}  {times.text():>22}")
-        figures.append(figure(rate_name, rates, "/s", note=runs_on[kind]))
+        figures.append(figure(rate_name, rates, "/s", note=runs_on.get(kind, "")))
         if kind != OURS:
-            figures.append(figure(times_name, times, "x", at_least=LEAST_TIMES.get((kind, concurrency))))
+            figures.append(figure(times_name, times, "times", at_least=LEAST_TIMES.get((kind, concurrency))))
     return figures
 
 

@@ -58,8 +58,8 @@ def measured(rate: float, rounds: int, seconds: float) -> list[Figure]:
     used, bound = spread(shares), rate + limit.burst_size
     print(f"{rate:>6g}  {used.text(3):>22}  {worst:>12}  {bound:g}")
     return [
-        figure(f"share of {rate:g} a second that is used", used, at_least=LEAST_USED),
-        figure(f"slots granted in the worst second, at {rate:g} a second", worst, at_most=bound),
+        figure(f"share of {rate:,g} a second that is used", used, at_least=LEAST_USED),
+        figure(f"slots granted in the worst second, at {rate:,g} a second", worst, at_most=bound),
     ]
 
 

@@ -5,7 +5,7 @@ client's CPU alone counts; then the same with one limit through Redis that is ne
 The CPU of the server, and of Redis, is not the client's, but on this machine all share the cores: see the CPU figures,
 which do not depend on that. ``--page`` writes the projection to docs/cost-at-scale.md::
 
-    python benchmarks/bench_scale.py [--rows 20000] [--rounds 3] [--processes 1 2 3] [--page]
+    python benchmarks/bench_scale.py [--rows 20000] [--rounds 3] [--processes 1 2 3] [--page] [--json FILE]
 """
 
 import argparse
@@ -27,6 +27,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import attrs
+from figures import figure, leave, options_of
 
 from spotdx_async import RateLimit
 from spotdx_async.distributed import ClientSettings, Shard, ShardReport, Split, run_shard_blocking
@@ -50,6 +51,12 @@ class Measured:
     redis_calls: float
     """For a thousand rows."""
 
+    @property
+    def way(self) -> str:
+        """How it ran, in words."""
+        processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
+        return f"{processes}, {'the shared limit' if self.is_shared else 'no limit'}"
+
 
 @attrs.frozen
 class Sizes:
@@ -63,9 +70,8 @@ class Sizes:
 
 def main() -> None:
     """Measure, print, and write the page where that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__, rounds=3)
     parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--split-once", type=int, help="split so many rows, for the memory of this process")
@@ -83,6 +89,7 @@ def main() -> None:
     print(text)
     if options.page:
         write_page(text, projection(found, sizes))
+    leave((figure(f"CPU of a row, {one.way}", one.cpu_us, "µs") for one in found), options.json)
 
 
 def measure(processes: int, is_shared: bool, options: argparse.Namespace) -> Measured:

@@ -2,13 +2,16 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rounds import Spread
 
+RATE = "requests per CPU second, {concurrency} at once: {title}"
+TIMES = "ours / {title}, requests per CPU second, {concurrency} at once"
+"""The names of the picture's figures, to be filled."""
 Direction = Literal["at most", "at least"]
 
 
@@ -73,7 +76,7 @@ def leave(figures: Iterable[Figure], path: Path | None) -> None:
         path.write_text(json.dumps([asdict(one) for one in figures], ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def read(entries: Iterable[dict[str, object]]) -> list[Figure]:
+def read(entries: Iterable[Mapping[str, Any]]) -> list[Figure]:
     """Make figures of the entries of a file; what they say beyond a figure is left out."""
     known = Figure.__dataclass_fields__
-    return [Figure(**{name: value for name, value in one.items() if name in known}) for one in entries]  # type: ignore[arg-type]  # as written
+    return [Figure(**{name: value for name, value in one.items() if name in known}) for one in entries]
