@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "distributed.md"
-RECIPES = dict(re.findall(r"```python\n# recipe: ([\w ]+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
+from tests.docs.pages import DOCS, blocks_of
+
+PAGE = DOCS / "distributed.md"
+RECIPES = {
+    heading.removeprefix("# recipe: "): recipe
+    for heading, _, recipe in (block.text.partition("\n") for block in blocks_of(PAGE) if block.language == "python")
+}
 
 
 class Lazy:

@@ -1,7 +1,7 @@
 """The README's examples, run as they stand."""
 
 import asyncio
-import re
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from spotdx_async import (
     SpotClient,
 )
 from spotdx_async.testing import FakeSpot
+from tests.docs.pages import ROOT, blocks_of
+from tests.docs.playing import FakeInThread, Player
 
-README = Path(__file__).parents[2] / "README.md"
-EXAMPLE, ORDER, SHARED, TEST = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+BLOCKS = blocks_of(ROOT / "README.md")
+EXAMPLE, ORDER, SHARED, TEST = (block.text for block in BLOCKS if block.language == "python")
 
 
 def test_the_first_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,3 +98,15 @@ def test_the_example_test_passes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TEST)
     result = pytester.runpytest_subprocess("-o", "asyncio_mode=auto", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
+
+
+def test_the_commands_run(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "kits.csv.gz", "wt") as file:
+        file.write("kit_id,cohort\nSPOT123456,A\n")
+    with FakeInThread() as fake, Player(fake, tmp_path) as player:
+        for block in BLOCKS:
+            if block.act == "shell":
+                player.play(block)
+        player.finish()
+        assert [entry.metadata for entry in fake.ledger] == [{"cohort": "A"}]
+    assert (tmp_path / "night.html").exists()
