@@ -1,0 +1,138 @@
+"""The scripts in ``examples/``, run as their docstrings say, against the fake server."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spotdx_async import read_journal
+from spotdx_async.testing import FakeSpot
+from tests.docs.conftest import CANARY
+from tests.docs.pages import ROOT
+from tests.docs.playing import environment
+
+EXAMPLES = ROOT / "examples"
+SCRIPTS = {"dask_run.py", "etl_worker.py", "gather_batch.py", "sync_script.py"}
+SERVICES = {"aiohttp_app.py", "fastapi_app.py", "webhook_receiver.py"}
+
+
+def run(name: str, *arguments: str, fake: FakeSpot, folder: Path) -> tuple[int, str]:
+    """Run a script; give its exit code and all that it wrote, in which no canary may be."""
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        env=environment(fake),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert CANARY not in done.stdout
+    return done.returncode, done.stdout
+
+
+def test_every_example_is_tested_short_and_says_how_to_run_it() -> None:
+    found = {path.name: path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.py")}
+
+    assert found.keys() == SCRIPTS | SERVICES
+    assert [name for name, text in found.items() if text.count("\n") >= 80] == []
+    assert [name for name, text in found.items() if "$ spotdx sandbox" not in text.split('"""')[1]] == []
+
+
+def test_a_batch_tells_of_each_kit_whatever_became_of_the_others(watched: FakeSpot, tmp_path: Path) -> None:
+    first, second = [*watched.kits][:2]
+    watched.faults.add("503", kit_id=first)
+
+    code, output = run("gather_batch.py", "B", first, "SPOT000000", second, fake=watched, folder=tmp_path)
+
+    assert code == 1
+    lines = output.splitlines()
+    assert lines[0] == f"{first} {watched.kits[first].status}"
+    assert lines[1].startswith("SPOT000000 NotFoundError: POST /api/v2/kits/{kit_id}/")
+    assert lines[2] == f"{second} {watched.kits[second].status}"
+    assert {watched.kits[kit_id].metadata["cohort"] for kit_id in (first, second)} == {"B"}
+
+
+def test_the_synchronous_script_counts_kits_by_their_status(watched: FakeSpot, tmp_path: Path) -> None:
+    statuses = [str(kit.status) for kit in watched.kits.values()]
+
+    code, output = run("sync_script.py", fake=watched, folder=tmp_path)
+
+    assert code == 0
+    counted = dict(line.rsplit(" ", 1) for line in output.splitlines())
+    assert counted == {status: str(statuses.count(status)) for status in statuses}
+
+
+def test_the_synchronous_script_says_why_it_cannot_tell(watched: FakeSpot, tmp_path: Path) -> None:
+    watched.accepted_tokens.clear()
+
+    code, output = run("sync_script.py", fake=watched, folder=tmp_path)
+
+    assert code == 1
+    assert output.startswith("cannot tell: GET /api/v2/kits/: ")
+
+
+def etl_inputs(folder: Path, fake: FakeSpot, count: int) -> list[str]:
+    """A database and a Parquet file with so many rows each, and one row of a kit that does not exist."""
+    kit_ids = [f"SPOT{number:06}" for number in range(2 * count)]
+    for kit_id in kit_ids:
+        fake.kits.add(kit_id)
+    database = sqlite3.connect(folder / "cohorts.db")
+    database.execute("CREATE TABLE cohorts (kit_id TEXT, cohort TEXT)")
+    rows = [(kit_id, f"{CANARY}-cohort") for kit_id in kit_ids[:count]]
+    database.executemany("INSERT INTO cohorts VALUES (?, ?)", [*rows, ("SPOT999999", "A")])
+    database.commit()
+    database.close()
+    cohorts = [f"{CANARY}-{number}" for number in range(count)]
+    pq.write_table(pa.table({"kit_id": kit_ids[count:], "cohort": cohorts}), folder / "more.parquet")
+    return ["cohorts.db", "more.parquet"]
+
+
+def test_the_etl_worker_updates_every_kit_and_tells_what_is_left_over(watched: FakeSpot, tmp_path: Path) -> None:
+    inputs = etl_inputs(tmp_path, watched, 10)
+
+    code, output = run("etl_worker.py", "night", *inputs, fake=watched, folder=tmp_path)
+
+    assert code == 1
+    assert output.splitlines()[0].startswith("row 10: failed: POST /api/v2/kits/{kit_id}/: ")
+    assert output.splitlines()[-1].strip() == "20 ok, 1 failed"
+    assert [entry.metadata["cohort"] for entry in watched.ledger].count(f"{CANARY}-cohort") == 10
+    assert CANARY not in (tmp_path / "night.html").read_text(encoding="utf-8")
+
+
+def test_the_etl_worker_goes_on_after_a_signal_to_stop(watched: FakeSpot, tmp_path: Path) -> None:
+    inputs = etl_inputs(tmp_path, watched, 25)
+    command = [sys.executable, str(EXAMPLES / "etl_worker.py"), "night", *inputs]
+    first = subprocess.Popen(  # noqa: S603 - our own script
+        command, cwd=tmp_path, env=environment(watched), stdout=subprocess.PIPE, text=True
+    )
+    while watched.counts["executed"] < 5:
+        assert first.poll() is None
+        time.sleep(0.01)  # another process: nothing tells of its rows but the fake's counts
+    first.send_signal(signal.SIGTERM)
+    output, _ = first.communicate(timeout=60)
+
+    code, rest = run("etl_worker.py", "night", *inputs, fake=watched, folder=tmp_path)
+
+    assert first.returncode == 3
+    assert "by a signal" in output
+    assert code == 1
+    assert "skipped" in rest
+    assert sorted(entry.kit_id for entry in watched.ledger) == [f"SPOT{number:06}" for number in range(50)]
+    assert read_journal(tmp_path / "night.journal").ending == "complete"
+
+
+def test_the_run_on_dask_updates_every_kit(watched: FakeSpot, tmp_path: Path) -> None:
+    kit_ids = [*watched.kits]
+    (tmp_path / "kits.csv").write_text("kit_id,cohort\n" + "".join(f"{kit_id},B\n" for kit_id in kit_ids))
+
+    code, output = run("dask_run.py", "kits.csv", fake=watched, folder=tmp_path)
+
+    assert (code, output) == (0, f"{len(kit_ids)} ok\n")
+    assert [kit.metadata for kit in watched.kits.values()] == [{"cohort": "B"}] * len(kit_ids)
