@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test chaos audit faults lint types check bench bench-peers clean
+.PHONY: demo test docs chaos audit faults lint types check bench bench-peers clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -19,6 +19,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
+
+# The documentation, into docs/_build; every warning is an error.
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
 
 # The long test set: 50 kills over 20,000 rows, hundreds of orders under faults, schemathesis against the fake and the
 # like, about ten minutes. SPOTDX_CHAOS_SEED= repeats a run.
@@ -58,4 +62,4 @@ bench-peers: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_peers.py $(PEERS)
 
 clean:
-	rm -rf .venv benchmarks/peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
+	rm -rf .venv benchmarks/peers docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build

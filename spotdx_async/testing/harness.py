@@ -11,12 +11,14 @@ __all__ = ["FakeSpot"]
 
 
 class FakeSpot(SpotServer):
-    """A Spot API on loopback that also makes clients of itself; it takes what ``SpotServer`` takes.
+    """A Spot API on loopback that also makes clients of itself.
 
-    async with FakeSpot() as fake:
-        spot = fake.client()
-        await spot.kits.update_metadata("SPOT123456", {"cohort": "A"})
-        assert fake.kits["SPOT123456"].metadata == {"cohort": "A"}
+    It takes what ``SpotServer`` takes::
+
+        async with FakeSpot() as fake:
+            spot = fake.client()
+            await spot.kits.update_metadata("SPOT123456", {"cohort": "A"})
+            assert fake.kits["SPOT123456"].metadata == {"cohort": "A"}
     """
 
     def client(self, **options: Any) -> "SpotClient":

@@ -1,0 +1,105 @@
+"""How Sphinx builds the site: `make docs`, every warning an error."""
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+from sphinx.application import Sphinx
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent / "extensions")]
+
+from spotdx_async import __version__  # noqa: E402 - this folder's, not what may be installed
+
+project = "spotdx_async"
+author = "The spotdx_async authors"
+copyright = author  # noqa: A001 - Sphinx's name for it
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "command_line"]
+exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown"}
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_title = f"spotdx_async {release}"
+html_show_sphinx = False
+html_copy_source = False
+html_static_path = ["style"]
+html_css_files = ["wide.css"]
+
+autodoc_default_options = {"members": True, "undoc-members": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
+python_maximum_signature_line_length = 100
+
+# Every name of ours must be found. Those of Python and of other packages would need their sites, and so a network.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!spotdx_async).*"),
+    (r"py:class", r"spotdx_async\..*\.(T|T_co|_T|_Ts|Annotated)"),  # variables of types, and a word of typing's
+]
+
+_NOT_A_COLON = "\ue000"
+_MADE_BY_THE_SDK = {"spotdx_async.BulkRun", "spotdx_async.Pages"}
+_LAST_WORDS = ("Source: ", "Assumed: ")
+
+
+def hide_colon(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking the words before the first colon of a field's docstring for its type."""
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = lines[0].replace(":", _NOT_A_COLON)
+
+
+def show_colon(_app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Undo ``hide_colon``, and make a field list of a docstring's last words, where the facts come from."""
+    done: list[str] = []
+    for line in lines:
+        if line.startswith(_LAST_WORDS):
+            done += [] if done and done[-1].startswith(":") else [""]
+            done.append(f":{line}")
+        else:
+            done.append(line.replace(_NOT_A_COLON, ":"))
+    lines[:] = done
+
+
+def make_signature(
+    _app: Sphinx, what: str, name: str, made: Any, _options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Write an attrs class as it is called; what attrs gives to Python speaks of its own inner parts.
+
+    What only the SDK makes has no signature.
+    """
+    if (name.startswith("spotdx_async.resources.") and what == "class") or name in _MADE_BY_THE_SDK:
+        return "", None
+    if what != "class" or not attrs.has(made) or signature is None:
+        return signature, returns
+    parameters = [
+        inspect.Parameter(
+            field.alias,
+            inspect.Parameter.KEYWORD_ONLY if field.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=_default(field.default),
+        )
+        for field in attrs.fields(made)
+        if field.init and not field.name.startswith("_")
+    ]
+    return str(inspect.Signature(sorted(parameters, key=lambda parameter: parameter.kind))), returns
+
+
+def _default(default: Any) -> Any:
+    if default is attrs.NOTHING:
+        return inspect.Parameter.empty
+    return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]  # it is a class
+
+
+def setup(app: Sphinx) -> None:
+    """Go before and after napoleon, and after what autodoc finds by itself."""
+    app.connect("autodoc-process-signature", make_signature)
+    app.connect("autodoc-process-docstring", hide_colon, priority=400)
+    app.connect("autodoc-process-docstring", show_colon, priority=600)
