@@ -18,6 +18,8 @@ pytest_plugins = ["spotdx_async.testing.plugin", "pytester"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["SPOTDX_CONFIG"] = os.devnull  # the settings file of whoever runs the tests stays out of them
+    os.environ.pop("SPOTDX_PROFILE", None)
     config.addinivalue_line("markers", "virtual_time: run the test on a loop that jumps from timer to timer")
 
 

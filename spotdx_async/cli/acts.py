@@ -11,8 +11,9 @@ from spotdx_async.cli.answers import show_object
 from spotdx_async.cli.consent import is_agreed
 from spotdx_async.cli.exits import Exit, exit_of, line_of
 from spotdx_async.cli.options import Server, View
-from spotdx_async.cli.progress import counted
 from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.settings import Settings
+from spotdx_async.cli.words import counted
 from spotdx_async.errors import DecodeError, SpotError, StatusError
 from spotdx_async.models import Model
 
@@ -43,18 +44,19 @@ def carry_out(act: Act, server: Server, screen: Screen, view: View, *, yes: bool
         ConfigError: a setting is wrong, or there is no token; nobody was asked.
         InvalidInputError: nobody can be asked, or the SDK refuses what is to be sent; nothing was sent.
     """
-    asyncio.run(server.client().close())  # refuses wrong settings before anybody is asked
-    if not is_agreed(f"{act.question} on {server.name}?", screen, yes=yes):
+    settings = server.settle()
+    asyncio.run(settings.client().close())  # refuses wrong settings before anybody is asked
+    if not is_agreed(f"{act.question} on {settings.name}?", screen, yes=yes):
         return Exit.STOPPED
     try:
-        return asyncio.run(_carry_out(act, server, screen, view))
+        return asyncio.run(_carry_out(act, settings, screen, view))
     except KeyboardInterrupt:
         screen.say(f"stopped while it was under way, so it may have been done: {act.advice}")
         return Exit.FAILED
 
 
-async def _carry_out(act: Act, server: Server, screen: Screen, view: View) -> Exit:
-    async with server.client() as spot:
+async def _carry_out(act: Act, settings: Settings, screen: Screen, view: View) -> Exit:
+    async with settings.client() as spot:
         try:
             answer = await act.do(spot)
         except OutcomeUnknownError as error:

@@ -6,49 +6,64 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from spotdx_async import __version__
-from spotdx_async.cli.demo import demo
 from spotdx_async.cli.exits import Exit, exit_of, line_of
-from spotdx_async.cli.kits import kits
-from spotdx_async.cli.orders import orders
-from spotdx_async.cli.patients import patients, tokens
-from spotdx_async.cli.requisitions import requisitions
-from spotdx_async.cli.runs import runs
-from spotdx_async.cli.sandbox import sandbox
+from spotdx_async.cli.first_page import COMMANDS, NO_COLOR, VERSION, tell_at_once
+from spotdx_async.cli.help_pages import HelpPages
 from spotdx_async.cli.screen import Screen
 from spotdx_async.errors import SpotError
 
-__all__ = ["run"]
+__all__ = ["make_app", "run"]
 
 _REPEAT_AFTER_S = 10.0
-
-_HELP = """The Spot home-testing API from the command line.
-
-The token comes from SPOTDX_TOKEN, the server from SPOTDX_BASE_URL (default: production).
-
-Example: SPOTDX_TOKEN=… spotdx kits update kits.csv --failed failed.csv
-"""
 
 
 def run(argv: Sequence[str]) -> int:
     """Run a command; give its exit code. Only what nobody foresaw is raised."""
-    screen = Screen()
+    if tell_at_once(argv):
+        return Exit.OK
+    words = [*argv]
+    while NO_COLOR in words:
+        words.remove(NO_COLOR)
+    screen = Screen(no_color=len(words) < len(argv))
     try:
-        code = _run(argv, screen)
+        code = _run(words, screen)
     except CycloptsError as error:
-        screen.say(f"{' '.join(str(error).split())} (spotdx --help says more)")
+        screen.say(f"{' '.join(str(error).split())} ({_page_for(error)} says more)")
         return Exit.USAGE
     except SpotError as error:
         screen.say(line_of(error))
         return exit_of(error)
     except KeyboardInterrupt:
-        screen.say("stopped")
-        return Exit.STOPPED
+        screen.say("stopped: give the command again when you are ready")
+        return Exit.INTERRUPTED
     return Exit.OK if code is None else Exit(code)
 
 
+def make_app() -> App:
+    """Make the command with all its subcommands; one is imported when it is asked for."""
+    app = App(
+        name="spotdx",
+        help_format="plaintext",
+        help_formatter=HelpPages(),
+        help_epilogue=f"Everywhere: {NO_COLOR} for no colours. spotdx --help shows the first steps.",
+        version=VERSION,
+        default_parameter=Parameter(negative=""),
+        suppress_keyboard_interrupt=False,
+    )
+    for name in COMMANDS:
+        module = "patients" if name == "tokens" else name
+        app.command(f"spotdx_async.cli.{module}:{name}", name=name)
+    return app
+
+
+def _page_for(error: CycloptsError) -> str:
+    return " ".join(("spotdx", *(error.command_chain or ()), "--help"))
+
+
 def _run(argv: Sequence[str], screen: Screen) -> int | None:
-    command, bound, ours = _app().parse_args(list(argv), console=screen.pages, print_error=False, exit_on_error=False)
+    command, bound, ours = make_app().parse_args(
+        list(argv), console=screen.pages, print_error=False, exit_on_error=False
+    )
     handler = _OnScreen(screen)
     logger = logging.getLogger("spotdx_async")
     logger.addHandler(handler)
@@ -75,17 +90,3 @@ class _OnScreen(logging.Handler):
         if text != self._last[0] or at_s - self._last[1] >= _REPEAT_AFTER_S:
             self._last = (text, at_s)
             self._screen.say(text)
-
-
-def _app() -> App:
-    app = App(
-        name="spotdx",
-        help=_HELP,
-        help_format="plaintext",
-        version=f"spotdx-async {__version__}",
-        default_parameter=Parameter(negative=""),
-        suppress_keyboard_interrupt=False,
-    )
-    for command in (kits, orders, requisitions, patients, tokens, runs, demo, sandbox):
-        app.command(command)
-    return app

@@ -11,14 +11,14 @@ import spotdx_async
 from spotdx_async import distributed
 from spotdx_async.cli.account import Account, Place, Trouble
 from spotdx_async.cli.ending import Ending
-from spotdx_async.cli.exits import token_from_environment
+from spotdx_async.cli.exits import hinted
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.stop_signals import StopSignals
 from spotdx_async.cli.update_kinds import UpdateRecord
-from spotdx_async.cli.update_options import UpdateTask
 from spotdx_async.cli.update_places import failed_rows, open_files
+from spotdx_async.cli.update_task import UpdateTask
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["ClusterRun"]
@@ -37,10 +37,16 @@ class ClusterRun:
         _check(task)
         options = task.options
         self._update = distributed.update_metadata_distributed
+        settings = task.settings
         self._settings = distributed.ClientSettings(
-            base_url=task.server.base_url, timeout_s=task.server.timeout_s, concurrency=options.concurrency
+            base_url=settings.base_url.value,
+            timeout_s=settings.timeout_s.value,
+            concurrency=settings.concurrency.value,
+            # Processes of this machine ask the same source; a cluster's workers have a token of their own.
+            token=None if options.workers is None else settings.token.read,
         )
-        self._limit = None if options.rate is None else spotdx_async.RateLimit(options.rate)
+        rate = settings.rate.value
+        self._limit = None if rate is None else spotdx_async.RateLimit(rate)
         self._task = task
         self._screen = screen
         with ExitStack() as stack:
@@ -94,7 +100,7 @@ class ClusterRun:
         )
 
     async def _send(self, stop: asyncio.Event) -> None:
-        options = self._task.options
+        task, options = self._task, self._task.options
         async with distributed.connected(options.dask, options.workers) as client:
             self._report = await self._update(
                 self._given(),
@@ -103,10 +109,10 @@ class ClusterRun:
                 folder=options.journal,
                 settings=self._settings,
                 options=distributed.ShardOptions(
-                    concurrency=options.concurrency,
+                    concurrency=task.settings.concurrency.value,
                     coalesce=options.coalesces,
                     outage_limit_s=options.outage_limit_s,
-                    settle_s=self._task.server.timeout_s,
+                    settle_s=task.settings.timeout_s.value,
                 ),
                 limit=self._limit,
                 progress=self._note,
@@ -114,7 +120,7 @@ class ClusterRun:
                 stop=stop,
             )
         if self._stopped is None or self._report.stopped is None:
-            self._stopped = self._report.stopped
+            self._stopped = None if self._report.stopped is None else hinted(self._report.stopped)
 
     async def _given(self) -> AsyncGenerator[UpdateRecord | InvalidInputError, None]:
         """Give the rows, and forget each: its outcome comes as its place among them."""
@@ -187,7 +193,7 @@ def _check(task: UpdateTask) -> None:
     if options.journal is not None and Path(options.journal).is_file():
         raise InvalidInputError("--journal names a folder where --dask or --workers is given, and this is a file")
     if options.workers is not None:
-        token_from_environment()  # the workers inherit it; those of a cluster have their own
+        task.settings.token.read()  # refused now, not by each worker
 
 
 def _places(task: UpdateTask, stack: ExitStack) -> Iterator[Place]:

@@ -1,11 +1,22 @@
-"""How a command ends: the exit codes, one line for each error, and what is missing before it can begin."""
+"""How a command ends: the exit codes, and one line for each error that says what to do next."""
 
-import os
 from enum import IntEnum
 
-from spotdx_async.errors import AuthenticationError, ConfigError, InvalidInputError, SpotError
+from spotdx_async.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigError,
+    InvalidInputError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    SpotError,
+)
 
-__all__ = ["Exit", "exit_of", "line_of", "token_from_environment"]
+__all__ = ["Exit", "exit_of", "hinted", "line_of", "next_step"]
 
 
 class Exit(IntEnum):
@@ -19,6 +30,28 @@ class Exit(IntEnum):
     """Wrong usage or unusable input: nothing was sent."""
     STOPPED = 3
     """Stopped early; what was not done can be done later."""
+    INTERRUPTED = 130
+    """Ended by Ctrl-C, with nothing to go on with: what shells give for it."""
+
+
+_TOKEN_HINT = "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"  # noqa: S105 - no token
+_REFUSED_TOKEN = "does not accept the token"  # noqa: S105 - what the SDK says of one
+_NEXT: tuple[tuple[type[SpotError], str], ...] = (
+    (AuthenticationError, _TOKEN_HINT),
+    (PermissionDeniedError, "the token may not do this: ask the vendor for the right, or take another profile"),
+    (NotFoundError, "check the id; spotdx config shows which server was asked"),
+    (RateLimitError, "wait a minute, or set a lower --rate"),
+    (BadRequestError, "mend what was sent"),
+    (ServerError, "give the command again later; spotdx doctor shows whether the server answers"),
+    (OutcomeUnknownError, "spotdx doctor looks at the way to the server"),
+)
+_NEXT_OF_NOT_SENT = {
+    "refused": "nothing listens there: check --base-url; spotdx doctor looks at the way to the server",
+    "dns": "check the name in --base-url and this machine's network; spotdx doctor looks at both",
+    "tls": "spotdx doctor shows what is wrong with the certificate",
+    "token": "spotdx doctor tries where the token comes from",
+    "outage": "give the command again later; spotdx doctor shows whether the server answers",
+}
 
 
 def exit_of(error: SpotError) -> Exit:
@@ -27,17 +60,20 @@ def exit_of(error: SpotError) -> Exit:
 
 
 def line_of(error: SpotError) -> str:
-    """Say the error in one line, and what to check."""
-    hint = "; check SPOTDX_TOKEN" if isinstance(error, AuthenticationError) else ""
-    return f"{str(error) or type(error).__name__}{hint}"
+    """Say the error in one line, and what to do next."""
+    text = str(error) or type(error).__name__
+    step = next_step(error)
+    return text if step is None else f"{text}; {step}"
 
 
-def token_from_environment() -> str:
-    """Give the token; the client checks it further.
+def next_step(error: SpotError) -> str | None:
+    """Say what to do about an error whose own words do not; None where they do."""
+    if isinstance(error, NotSentError):
+        usual = "spotdx doctor looks at the way to the server"
+        return None if error.reason in {"closed", "stopped"} else _NEXT_OF_NOT_SENT.get(error.reason, usual)
+    return next((step for kind, step in _NEXT if isinstance(error, kind)), None)
 
-    Raises:
-        ConfigError: there is none; it says where a command line takes it from.
-    """
-    if token := os.environ.get("SPOTDX_TOKEN"):
-        return token
-    raise ConfigError("no token: set the environment variable SPOTDX_TOKEN (it is never an argument)")
+
+def hinted(text: str) -> str:
+    """Say what to do next where the text of an error that came from afar tells of a refused token."""
+    return f"{text}; {_TOKEN_HINT}" if _REFUSED_TOKEN in text and _TOKEN_HINT not in text else text

@@ -20,5 +20,6 @@ def check_path(path: str) -> str:
         InvalidInputError: it is an option that the command does not know.
     """
     if path.startswith("-") and path != "-":
-        raise InvalidInputError(f"unknown option {path}; a file of that name is written ./{path}")
+        advice = f"--help lists those there are; a file of that name is written ./{path}"
+        raise InvalidInputError(f"unknown option {path}: {advice}")
     return path

@@ -4,26 +4,26 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from spotdx_async import Activation, NewPatient
-from spotdx_async.cli.acts import Act, carry_out
-from spotdx_async.cli.answers import check_limit, show_object, show_objects
+from spotdx_async.cli.answers import look_at, show_list
 from spotdx_async.cli.consent import Yes
 from spotdx_async.cli.exits import Exit
-from spotdx_async.cli.file_arguments import JsonFile, RowFiles, check_path
-from spotdx_async.cli.model_file import read_to_send
+from spotdx_async.cli.file_arguments import JsonFile, RowFiles
 from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, Json, OnServer, Shown
 from spotdx_async.cli.screen import OurScreen
-from spotdx_async.cli.tables import words_table
-from spotdx_async.cli.update_command import update_many
-from spotdx_async.cli.update_kinds import KITS
-from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateTask, UpdateWith
+from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateWith
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["kits"]
 
 _COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "created", "updated")
 
-kits = App(name="kits", help="Kits: set their metadata, look at one, list them, list their types, activate one.")
+kits = App(
+    name="kits",
+    help="""Kits: set their metadata, look at one, list them, list their types, activate one.
+
+    Example: spotdx kits list --kit-status delivered --limit 20
+    """,
+)
 
 
 @kits.command
@@ -36,7 +36,7 @@ def update(
     server: OnServer = USUAL_SERVER,
     screen: OurScreen,
 ) -> int:
-    """Set the metadata of many kits from CSV, JSON Lines or Parquet; the token comes from SPOTDX_TOKEN.
+    """Set the metadata of many kits from CSV, JSON Lines or Parquet.
 
     CSV has a header: kit_id and a column for each metadata key (values are strings, an empty cell leaves its key out),
     or kit_id and one column metadata that holds JSON. JSON Lines has one {"kit_id": …, "metadata": {…}} a line. Parquet
@@ -47,7 +47,8 @@ def update(
     Exit codes: 0 all is done; 1 some rows were rejected, failed or ended unknown; 2 wrong usage or unusable input,
     nothing was sent; 3 stopped early.
 
-    Example: spotdx kits update kits.csv --rate 20 --failed failed.csv
+    Example: spotdx kits update kits.csv --dry-run
+    Example: spotdx kits update kits.csv --rate 20 --journal night.journal --failed failed.csv
 
     Args:
         files: Files of rows, read one after the other; - is standard input.
@@ -56,8 +57,9 @@ def update(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    task = UpdateTask(kind=KITS, files=tuple(map(check_path, files)), options=options, server=server)
-    return update_many(task, screen, as_json=as_json)
+    from spotdx_async.cli.update_command import update_many
+
+    return update_many("kits", files, options, server, screen, as_json=as_json)
 
 
 @kits.command
@@ -65,6 +67,7 @@ def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER
     """Show one kit; patient data is hidden.
 
     Example: spotdx kits get SPOT123456
+    Example: spotdx kits get SPOT123456 --json --show-phi
 
     Args:
         kit_id: The kit.
@@ -72,8 +75,7 @@ def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    show_object(server.ask(lambda spot: spot.kits.get(kit_id)), screen, view)
-    return Exit.OK
+    return look_at(lambda spot: spot.kits.get(kit_id), server, screen, view)
 
 
 @kits.command(name="list")
@@ -104,11 +106,14 @@ def list_kits(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    check_limit(limit)
-    ours = {"kit_type": kit_type, "kit_status": kit_status, "sample_status": sample_status}
-    found = server.ask(lambda spot: spot.kits.list(has_order=has_order, **ours, **filters.query).first(limit))
-    show_objects(found, screen, view, columns=_COLUMNS, limit=limit, nouns="kits")
-    return Exit.OK
+    query = {"kit_type": kit_type, "kit_status": kit_status, "sample_status": sample_status, **filters.query}
+    return show_list(
+        lambda spot: spot.kits.list(has_order=has_order, **query),
+        *(server, screen, view),
+        limit=limit,
+        columns=_COLUMNS,
+        nouns="kits",
+    )
 
 
 @kits.command
@@ -126,6 +131,8 @@ def types(*, as_json: Json = False, server: OnServer = USUAL_SERVER, screen: Our
     if as_json:
         screen.write_json(found)
     else:
+        from spotdx_async.cli.tables import words_table
+
         screen.show(words_table("kit_type", found))
     return Exit.OK
 
@@ -143,7 +150,7 @@ def activate(
     server: OnServer = USUAL_SERVER,
     screen: OurScreen,
 ) -> int:
-    """Register a kit to a patient; asks first. The token comes from SPOTDX_TOKEN.
+    """Register a kit to a patient; asks first.
 
     Give exactly one of --patient-id and --patient. The file holds one JSON object in the API's own form:
 
@@ -155,6 +162,7 @@ def activate(
     answer was no, nothing was sent.
 
     Example: spotdx kits activate SPOT123456 --patient patient.json
+    Example: spotdx kits activate SPOT123456 --patient-id 3c90c3cc-0d44-4b50-8888-8dd25736052a
 
     Args:
         kit_id: The kit.
@@ -168,6 +176,10 @@ def activate(
     """
     if (patient_id is None) == (patient is None):
         raise InvalidInputError("give exactly one of --patient-id and --patient")
+    from spotdx_async import Activation, NewPatient
+    from spotdx_async.cli.acts import Act, carry_out
+    from spotdx_async.cli.model_file import read_to_send
+
     new = None if patient is None else read_to_send(patient, NewPatient, yes=yes, to_activate=True)
     act = Act(
         question=f"Activate the kit {kit_id} for {'the patient with that id' if new is None else 'a new patient'}",
@@ -176,10 +188,8 @@ def activate(
         ),
         look=lambda spot, error: spot.kits.reconcile(error),
         advice="look with spotdx kits get before you give this command again",
-        is_done=lambda answer: not isinstance(answer, Activation) or _result_of(answer) == "success",
+        is_done=lambda answer: (
+            not isinstance(answer, Activation) or (answer.data is not None and answer.data.result == "success")
+        ),
     )
     return carry_out(act, server, screen, view, yes=yes)
-
-
-def _result_of(activation: Activation) -> str | None:
-    return None if activation.data is None else activation.data.result

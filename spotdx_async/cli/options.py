@@ -1,16 +1,16 @@
 """Options that many commands share. A class of them is flattened into a command: the line beneath each is its help."""
 
-import asyncio
-import os
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import attrs
 from attrs import frozen
 from cyclopts import Parameter
 
-from spotdx_async import SpotClient
-from spotdx_async.cli.exits import token_from_environment
+from spotdx_async.cli.settings import Settings, settle
+
+if TYPE_CHECKING:
+    from spotdx_async import SpotClient
 
 __all__ = [
     "ALL",
@@ -36,37 +36,30 @@ Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
 class Server:
     """Which server is asked, and how patiently."""
 
+    profile: str | None = None
+    """Take the settings of this profile. Default: SPOTDX_PROFILE, else what the settings file names."""
     base_url: str | None = None
-    """The server. Default: SPOTDX_BASE_URL, else the production server."""
-    timeout_s: Annotated[float, Parameter(name="--timeout")] = 30.0
-    """The longest that one attempt may take, in seconds."""
+    """The server. Default: SPOTDX_BASE_URL, else the profile's, else the production server."""
+    timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
+    """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
 
-    @property
-    def name(self) -> str:
-        """Which server it is, in words."""
-        return self.base_url or os.environ.get("SPOTDX_BASE_URL") or "the production server"
-
-    def client(self, token: str | None = None, **options: Any) -> SpotClient:
-        """Make a client; without ``token`` that of the environment is taken.
+    def settle(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
+        """Find the settings in force.
 
         Raises:
-            ConfigError: a setting is wrong, or there is no token.
+            ConfigError: the settings file cannot be used, the profile is unknown, or the server's address is none.
         """
-        token = token_from_environment() if token is None else token
-        return SpotClient(token, base_url=self.base_url, timeout_s=self.timeout_s, **options)
+        return settle(
+            profile=self.profile, base_url=self.base_url, timeout_s=self.timeout_s, rate=rate, concurrency=concurrency
+        )
 
-    def ask(self, question: Callable[[SpotClient], Awaitable[T]]) -> T:
+    def ask(self, question: "Callable[[SpotClient], Awaitable[T]]") -> T:
         """Run one call, or a few, on a client of its own, in a loop of its own.
 
         Raises:
-            SpotError: as the call raises it, or as ``client`` does.
+            SpotError: as the call raises it; or a setting is wrong, or there is no token.
         """
-
-        async def answer() -> T:
-            async with self.client() as spot:
-                return await question(spot)
-
-        return asyncio.run(answer())
+        return self.settle().ask(question)
 
 
 @frozen(kw_only=True)

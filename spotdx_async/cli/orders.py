@@ -1,22 +1,20 @@
 """``spotdx orders``: create, get, list and update."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from spotdx_async import NewOrder
-from spotdx_async.cli.acts import Act, carry_out
-from spotdx_async.cli.answers import check_limit, show_object, show_objects
+from spotdx_async.cli.answers import look_at, show_list
 from spotdx_async.cli.consent import Yes
-from spotdx_async.cli.exits import Exit
-from spotdx_async.cli.file_arguments import JsonFile, RowFiles, check_path
-from spotdx_async.cli.model_file import read_to_send
+from spotdx_async.cli.file_arguments import JsonFile, RowFiles
 from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, Json, OnServer, Shown
-from spotdx_async.cli.progress import counted
 from spotdx_async.cli.screen import OurScreen
-from spotdx_async.cli.update_command import update_many
-from spotdx_async.cli.update_kinds import ORDERS
-from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateTask, UpdateWith
+from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateWith
+from spotdx_async.cli.words import counted
+
+if TYPE_CHECKING:
+    from spotdx_async import NewOrder
 
 __all__ = ["orders"]
 
@@ -24,7 +22,13 @@ _COLUMNS = ("order_id", "status", "created", "updated")
 _NAMES = ("recipient.first_name", "recipient.last_name")
 _NAMED_KINDS = 5
 
-orders = App(name="orders", help="Orders: create one, look at one, list them, set their metadata.")
+orders = App(
+    name="orders",
+    help="""Orders: create one, look at one, list them, set their metadata.
+
+    Example: spotdx orders list --status pending --limit 20
+    """,
+)
 
 
 @orders.command
@@ -38,7 +42,7 @@ def create(
     server: OnServer = USUAL_SERVER,
     screen: OurScreen,
 ) -> int:
-    """Place an order, which ships a parcel; asks first. The token comes from SPOTDX_TOKEN.
+    """Place an order, which ships a parcel; asks first.
 
     The file holds one JSON object in the API's own form:
 
@@ -60,6 +64,10 @@ def create(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
+    from spotdx_async import NewOrder
+    from spotdx_async.cli.acts import Act, carry_out
+    from spotdx_async.cli.model_file import read_to_send
+
     order = read_to_send(file, NewOrder, yes=yes)
     act = Act(
         question=f"Order {_kits_of(order)} for one recipient",
@@ -82,8 +90,7 @@ def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERV
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    show_object(server.ask(lambda spot: spot.orders.get(order_id)), screen, view)
-    return Exit.OK
+    return look_at(lambda spot: spot.orders.get(order_id), server, screen, view)
 
 
 @orders.command(name="list")
@@ -108,11 +115,14 @@ def list_orders(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    check_limit(limit)
-    found = server.ask(lambda spot: spot.orders.list(status=status, **filters.query).first(limit))
-    columns = (*_COLUMNS, *_NAMES) if view.show_phi else _COLUMNS
-    show_objects(found, screen, view, columns=columns, limit=limit, nouns="orders")
-    return Exit.OK
+    return show_list(
+        lambda spot: spot.orders.list(status=status, **filters.query),
+        *(server, screen, view),
+        limit=limit,
+        columns=_COLUMNS,
+        names=_NAMES,
+        nouns="orders",
+    )
 
 
 @orders.command
@@ -125,7 +135,7 @@ def update(
     server: OnServer = USUAL_SERVER,
     screen: OurScreen,
 ) -> int:
-    """Set the metadata of many orders from CSV, JSON Lines or Parquet; the token comes from SPOTDX_TOKEN.
+    """Set the metadata of many orders from CSV, JSON Lines or Parquet.
 
     CSV has a header: order_id and a column for each metadata key (values are strings, an empty cell leaves its key
     out), or order_id and one column metadata that holds JSON. JSON Lines has one {"order_id": …, "metadata": {…}} a
@@ -134,7 +144,8 @@ def update(
     Exit codes: 0 all is done; 1 some rows were rejected, failed or ended unknown; 2 wrong usage or unusable input,
     nothing was sent; 3 stopped early.
 
-    Example: spotdx orders update orders.csv --rate 20 --failed failed.csv
+    Example: spotdx orders update orders.csv --dry-run
+    Example: spotdx orders update orders.csv --rate 20 --journal night.journal --failed failed.csv
 
     Args:
         files: Files of rows, read one after the other; - is standard input.
@@ -143,11 +154,12 @@ def update(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    task = UpdateTask(kind=ORDERS, files=tuple(map(check_path, files)), options=options, server=server)
-    return update_many(task, screen, as_json=as_json)
+    from spotdx_async.cli.update_command import update_many
+
+    return update_many("orders", files, options, server, screen, as_json=as_json)
 
 
-def _kits_of(order: NewOrder) -> str:
+def _kits_of(order: "NewOrder") -> str:
     kinds = Counter(order.kit_types)
     named = [f"{kind} x{count:,}" for kind, count in kinds.most_common(_NAMED_KINDS)]
     more = [f"and {counted(len(kinds) - _NAMED_KINDS, 'other kind')}"] if len(kinds) > _NAMED_KINDS else []

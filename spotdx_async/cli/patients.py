@@ -2,19 +2,19 @@
 
 from cyclopts import App
 
-from spotdx_async import NewPatient
-from spotdx_async.cli.acts import Act, carry_out
 from spotdx_async.cli.consent import Yes
 from spotdx_async.cli.exits import Exit
 from spotdx_async.cli.file_arguments import JsonFile
-from spotdx_async.cli.model_file import read_to_send
 from spotdx_async.cli.options import HIDING, USUAL_SERVER, Json, OnServer, Shown
 from spotdx_async.cli.screen import OurScreen
 
 __all__ = ["patients", "tokens"]
 
-patients = App(name="patients", help="Patients: make one known.")
-tokens = App(name="tokens", help="Registration tokens: make one.")
+patients = App(name="patients", help="Patients: make one known.\n\nExample: spotdx patients create patient.json")
+tokens = App(
+    name="tokens",
+    help="Registration tokens: make one.\n\nExample: spotdx tokens create 3c90c3cc-0d44-4b50-8888-8dd25736052a",
+)
 
 
 @patients.command
@@ -27,7 +27,7 @@ def create(
     server: OnServer = USUAL_SERVER,
     screen: OurScreen,
 ) -> int:
-    """Make a patient known, and get the patient_id; asks first. The token comes from SPOTDX_TOKEN.
+    """Make a patient known, and get the patient_id; asks first.
 
     The file holds one JSON object in the API's own form:
 
@@ -47,6 +47,10 @@ def create(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
+    from spotdx_async import NewPatient
+    from spotdx_async.cli.acts import Act, carry_out
+    from spotdx_async.cli.model_file import read_to_send
+
     patient = read_to_send(file, NewPatient, yes=yes)
     act = Act(
         question="Make one patient known",
@@ -81,7 +85,7 @@ def create_token(
     """
     made = server.ask(lambda spot: spot.registration_tokens.create(patient_id, kit_type))
     if made.token is None:
-        screen.say("the server's answer holds no token")
+        screen.say("the server's answer holds no token: give the command again, each makes a new one")
         return Exit.FAILED
     if as_json:
         screen.write_json({"token": made.token})

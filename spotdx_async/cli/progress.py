@@ -9,8 +9,9 @@ from attrs import frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.words import counted, duration
 
-__all__ = ["Display", "Pace", "Standing", "counted", "display_for", "duration", "keep_showing"]
+__all__ = ["Display", "Pace", "Standing", "display_for", "keep_showing"]
 
 _LOOK_BACK_S = 10.0
 _BAR_EVERY_S = 0.1
@@ -149,15 +150,3 @@ async def keep_showing(display: Display, look: Callable[[float], Standing]) -> N
     while True:
         await asyncio.sleep(display.every_s)
         display.show(look(loop.time()))
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number with its noun, in the plural where that is due."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as ``m:ss`` or ``h:mm:ss``."""
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{whole:02}" if hours else f"{minutes}:{whole:02}"

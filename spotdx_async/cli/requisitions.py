@@ -2,23 +2,25 @@
 
 from cyclopts import App
 
-from spotdx_async import NewRequisition
-from spotdx_async.cli.acts import Act, carry_out
-from spotdx_async.cli.answers import check_limit, show_object, show_objects
+from spotdx_async.cli.answers import look_at, show_list
 from spotdx_async.cli.consent import Yes
-from spotdx_async.cli.exits import Exit
 from spotdx_async.cli.file_arguments import JsonFile
-from spotdx_async.cli.model_file import read_to_send
 from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, OnServer, Shown
-from spotdx_async.cli.progress import counted
 from spotdx_async.cli.screen import OurScreen
+from spotdx_async.cli.words import counted
 
 __all__ = ["requisitions"]
 
 _COLUMNS = ("requisition_id", "barcode", "lab", "status", "created", "updated")
 _NAMES = ("patient.first_name", "patient.last_name")
 
-requisitions = App(name="requisitions", help="Requisitions: create one, look at one, list them.")
+requisitions = App(
+    name="requisitions",
+    help="""Requisitions: create one, look at one, list them.
+
+    Example: spotdx requisitions list --status resulted --limit 20
+    """,
+)
 
 
 @requisitions.command
@@ -32,7 +34,7 @@ def create(
     server: OnServer = USUAL_SERVER,
     screen: OurScreen,
 ) -> int:
-    """Make a requisition, which is approved or denied at once; asks first. The token comes from SPOTDX_TOKEN.
+    """Make a requisition, which is approved or denied at once; asks first.
 
     The file holds one JSON object in the API's own form:
 
@@ -55,6 +57,10 @@ def create(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
+    from spotdx_async import NewRequisition
+    from spotdx_async.cli.acts import Act, carry_out
+    from spotdx_async.cli.model_file import read_to_send
+
     requisition = read_to_send(file, NewRequisition, yes=yes)
     act = Act(
         question=f"Make a requisition of {counted(len(requisition.panels), 'panel')} for one patient",
@@ -77,8 +83,7 @@ def get(requisition_id: str, /, *, view: Shown = HIDING, server: OnServer = USUA
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    show_object(server.ask(lambda spot: spot.requisitions.get(requisition_id)), screen, view)
-    return Exit.OK
+    return look_at(lambda spot: spot.requisitions.get(requisition_id), server, screen, view)
 
 
 @requisitions.command(name="list")
@@ -105,8 +110,11 @@ def list_requisitions(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    check_limit(limit)
-    found = server.ask(lambda spot: spot.requisitions.list(lab=lab, status=status, **filters.query).first(limit))
-    columns = (*_COLUMNS, *_NAMES) if view.show_phi else _COLUMNS
-    show_objects(found, screen, view, columns=columns, limit=limit, nouns="requisitions")
-    return Exit.OK
+    return show_list(
+        lambda spot: spot.requisitions.list(lab=lab, status=status, **filters.query),
+        *(server, screen, view),
+        limit=limit,
+        columns=_COLUMNS,
+        names=_NAMES,
+        nouns="requisitions",
+    )

@@ -1,35 +1,37 @@
 """``spotdx runs``: what the journal of a bulk run says."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import App, Parameter
-from rich import box
-from rich.table import Table
+from cyclopts import App
 
-import spotdx_async
-from spotdx_async.cli.account import STATES
 from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.options import Json
 from spotdx_async.cli.screen import OurScreen, visible
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from spotdx_async import JournalState
 
 __all__ = ["runs"]
 
-Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
-
-runs = App(name="runs", help="Runs: what their journals say.")
+runs = App(name="runs", help="Runs: what their journals say.\n\nExample: spotdx runs show night.journal")
 
 
 @runs.command
 def show(journal: str, /, *, as_json: Json = False, screen: OurScreen) -> int:
     """Tell the state of a run from its journal, also while the run is under way; nothing is changed.
 
-    Example: spotdx runs show nightly.journal
+    Example: spotdx runs show night.journal
 
     Args:
         journal: The file that was given to --journal.
         as_json: Write JSON.
         screen: Where to write; no argument of the command line.
     """
-    state = spotdx_async.read_journal(journal)
+    from spotdx_async import read_journal
+
+    state = read_journal(journal)
     if as_json:
         screen.write_json(_figures(state))
     else:
@@ -37,7 +39,9 @@ def show(journal: str, /, *, as_json: Json = False, screen: OurScreen) -> int:
     return Exit.OK
 
 
-def _figures(state: spotdx_async.JournalState) -> dict[str, Any]:
+def _figures(state: "JournalState") -> dict[str, Any]:
+    from spotdx_async.cli.account import STATES
+
     return {
         "operation": state.operation,
         "rows": state.rows,
@@ -52,7 +56,10 @@ def _figures(state: spotdx_async.JournalState) -> dict[str, Any]:
     }
 
 
-def _table(state: spotdx_async.JournalState) -> Table:
+def _table(state: "JournalState") -> "Table":
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE, show_header=False)
     table.add_column("what", style="bold")
     table.add_column("figure", overflow="fold")
@@ -68,7 +75,7 @@ def _table(state: spotdx_async.JournalState) -> Table:
     return table
 
 
-def _words(state: spotdx_async.JournalState) -> str:
+def _words(state: "JournalState") -> str:
     if state.in_use:
         return "under way"
     if state.ending == "complete":

@@ -1,13 +1,16 @@
 """``spotdx sandbox``: the fake server in the foreground, to try commands and programs on."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from spotdx_async.cli.exits import Exit
-from spotdx_async.cli.progress import counted
 from spotdx_async.cli.screen import OurScreen, Screen
 from spotdx_async.cli.stop_signals import StopSignals
+from spotdx_async.cli.words import counted
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.testing import FakeSpot
+
+if TYPE_CHECKING:
+    from spotdx_async.testing import FakeSpot
 
 __all__ = ["sandbox"]
 
@@ -37,6 +40,8 @@ def sandbox(
         seed: Which troubles.
         screen: Where to write; no argument of the command line.
     """
+    from spotdx_async.testing import FakeSpot
+
     try:
         fake = FakeSpot(
             token=_TOKEN, kits=kits, latency_s=latency, rate_limit=rate_limit, port=port, keep_requests=False
@@ -49,7 +54,7 @@ def sandbox(
     raise InvalidInputError(reason)
 
 
-async def _serve(fake: FakeSpot, screen: Screen) -> Exit:
+async def _serve(fake: "FakeSpot", screen: Screen) -> Exit:
     stop = asyncio.Event()
     with StopSignals(first=stop.set, second=stop.set):
         try:

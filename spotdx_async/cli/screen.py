@@ -29,13 +29,14 @@ def visible(text: str) -> str:
 class Screen:
     """Standard output for what was asked for, standard error for everything about it.
 
-    Rich decides by the terminal and by ``NO_COLOR`` whether there are colours; markup in texts is never obeyed.
+    There are colours and bold letters on a terminal that has them, and none after ``--no-color`` or with ``NO_COLOR``;
+    markup in texts is never obeyed.
     """
 
-    def __init__(self) -> None:
-        self.out = _PipeProofConsole(stderr=False)
-        self.err = _PipeProofConsole(stderr=True)
-        self.pages = _PipeProofConsole(stderr=False)
+    def __init__(self, *, no_color: bool = False) -> None:
+        self.out = _PipeProofConsole(stderr=False, no_color=no_color)
+        self.err = _PipeProofConsole(stderr=True, no_color=no_color)
+        self.pages = _PipeProofConsole(stderr=False, no_color=no_color)
         """Standard output for help: folded at the usual width, also on its way to a file."""
         for console in (self.out, self.err):
             if not console.is_terminal:
@@ -49,9 +50,10 @@ class Screen:
         """Write a question on standard error; the answer is typed behind it."""
         self.err.print(Text(visible(text)), soft_wrap=True, end="")
 
-    def tell(self, text: str) -> None:
-        """Write one line on standard output."""
-        self.out.print(Text(visible(text)), soft_wrap=True)
+    def tell(self, text: str, *, marked: tuple[str, str] | None = None) -> None:
+        """Write one line on standard output; ``marked`` is a word before it with the style that it is shown in."""
+        line = Text(visible(text)) if marked is None else Text.assemble(marked, " ", visible(text))
+        self.out.print(line, soft_wrap=True)
 
     def show(self, renderable: RenderableType) -> None:
         """Write a table or the like on standard output."""
@@ -69,8 +71,16 @@ OurScreen: TypeAlias = Annotated[Screen, Parameter(parse=False)]
 class _PipeProofConsole(Console):
     """A console that falls silent when its reader has gone, and leaves the command and its exit code alone."""
 
-    def __init__(self, *, stderr: bool) -> None:
-        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+    def __init__(self, *, stderr: bool, no_color: bool) -> None:
+        is_plain = no_color or bool(os.environ.get("NO_COLOR"))
+        super().__init__(
+            stderr=stderr,
+            color_system=None if is_plain else "auto",
+            no_color=is_plain,
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
         if isinstance(self.file, io.TextIOWrapper):
             self.file.reconfigure(errors="backslashreplace")  # what the encoding lacks is no reason to fail
 

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from spotdx_async.cli.account import STATES, Account, Place
 from spotdx_async.cli.ending import Ending
-from spotdx_async.cli.progress import counted
 from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.words import counted
 
 __all__ = ["tell_ending"]
 
@@ -117,6 +117,8 @@ def _tell_stop(ending: Ending, screen: Screen) -> None:
         screen.say(f"the rows from row {number} of {file} on are left: {files} with --from-row {number} to go on")
         if ending.account.failed is not None and ending.account.failed.count:
             screen.say(f"give --failed another name then, so that {ending.account.failed.path} stays as it is")
+    elif ending.account.failed is None or ending.account.unwritten:
+        screen.say("the same command may be given again: to set the same values twice does no harm")
 
 
 def _go_on_at(ending: Ending) -> tuple[str, int] | None:

@@ -1,25 +1,48 @@
 """What ``kits update`` and ``orders update`` do once their words are read."""
 
 import asyncio
+from collections.abc import Sequence
 
 from spotdx_async.cli.cluster_run import ClusterRun
 from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.file_arguments import check_path
+from spotdx_async.cli.options import Server
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.summary import tell_ending
-from spotdx_async.cli.update_options import UpdateTask
+from spotdx_async.cli.update_kinds import KINDS, Noun
+from spotdx_async.cli.update_options import UpdateOptions
 from spotdx_async.cli.update_run import UpdateRun
+from spotdx_async.cli.update_task import UpdateTask
 
 __all__ = ["update_many"]
 
 
-def update_many(task: UpdateTask, screen: Screen, *, as_json: bool) -> Exit:
+def update_many(
+    noun: Noun, files: Sequence[str], options: UpdateOptions, server: Server, screen: Screen, *, as_json: bool
+) -> Exit:
     """Run the update and tell how it ended.
 
     Raises:
         InvalidInputError: an input, or a place to write to, cannot be used; nothing was sent.
         ConfigError: a setting is wrong, or there is no token.
     """
-    options = task.options
+    try:
+        return _update(noun, files, options, server, screen, as_json=as_json)
+    except KeyboardInterrupt:
+        # Before the run listens to signals, or after its end, while its account is made.
+        screen.say("stopped: the same command may be given again; to set the same values twice does no harm")
+        return Exit.STOPPED
+
+
+def _update(
+    noun: Noun, files: Sequence[str], options: UpdateOptions, server: Server, screen: Screen, *, as_json: bool
+) -> Exit:
+    task = UpdateTask(
+        kind=KINDS[noun],
+        files=tuple(map(check_path, files)),
+        options=options,
+        settings=server.settle(rate=options.rate, concurrency=options.concurrency),
+    )
     is_for_cluster = (options.dask is not None or options.workers is not None) and not options.is_dry_run
     with ClusterRun(task, screen) if is_for_cluster else UpdateRun(task, screen) as run:
         ending = asyncio.run(run.run())

@@ -1,14 +1,15 @@
 """The nouns that have bulk updates: which records they take, what their id is named, which call sends them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
 from spotdx_async import BulkRun, MetadataUpdate, OrderMetadataUpdate, SpotClient
 
-__all__ = ["KITS", "ORDERS", "UpdateKind", "UpdateRecord"]
+__all__ = ["KINDS", "KITS", "ORDERS", "Noun", "UpdateKind", "UpdateRecord"]
 
+Noun: TypeAlias = Literal["kits", "orders"]
 UpdateRecord: TypeAlias = MetadataUpdate | OrderMetadataUpdate
 
 
@@ -26,3 +27,4 @@ class UpdateKind:
 
 KITS = UpdateKind(MetadataUpdate.ID_NAME, MetadataUpdate, lambda spot: spot.kits.update_metadata_many)
 ORDERS = UpdateKind(OrderMetadataUpdate.ID_NAME, OrderMetadataUpdate, lambda spot: spot.orders.update_metadata_many)
+KINDS: dict[Noun, UpdateKind] = {"kits": KITS, "orders": ORDERS}

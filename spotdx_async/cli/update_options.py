@@ -1,16 +1,14 @@
-"""What a bulk update is asked to do: the options that all such commands share, and the task with its noun and files."""
+"""The options that all commands share which update many objects from files."""
 
-from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
 from cyclopts import Parameter
 
-from spotdx_async.cli.options import USUAL_SERVER, Flag, Server
-from spotdx_async.cli.update_kinds import UpdateKind
-from spotdx_async.files import Format, parse_map
+from spotdx_async.cli.options import Flag
+from spotdx_async.files import Format
 
-__all__ = ["USUAL_UPDATE", "UpdateOptions", "UpdateTask", "UpdateWith"]
+__all__ = ["USUAL_UPDATE", "UpdateOptions", "UpdateWith"]
 
 
 @frozen(kw_only=True)
@@ -18,9 +16,9 @@ class UpdateOptions:
     """Options of ``kits update`` and ``orders update``; the line beneath each is its help."""
 
     rate: float | None = None
-    """The most requests a second. Default: no limit."""
-    concurrency: int = 64
-    """Requests in flight at once."""
+    """The most requests a second. Default: the profile's, else no limit."""
+    concurrency: int | None = None
+    """Requests in flight at once. Default: the profile's, else 64."""
     row_format: Annotated[Format | None, Parameter(name="--format")] = None
     """How the rows are written. Default: told by the suffix or the first character."""
     failed: str | None = None
@@ -51,28 +49,3 @@ class UpdateOptions:
 UpdateWith: TypeAlias = Annotated[UpdateOptions, Parameter(name="*")]
 """A command's parameter that stands for all the options."""
 USUAL_UPDATE = UpdateOptions()
-
-
-@frozen(kw_only=True)
-class UpdateTask:
-    """One run: what is updated, from which files, where and how."""
-
-    kind: UpdateKind
-    files: tuple[str, ...]
-    """Paths; ``-`` is standard input."""
-    options: UpdateOptions = USUAL_UPDATE
-    server: Server = USUAL_SERVER
-    token: str | None = field(default=None, repr=False)
-    """For a server of our own; None: from the environment."""
-    grace_s: float = 10.0
-    """How long rows under way may take to finish after the first signal to stop."""
-
-    @property
-    def columns(self) -> Mapping[str, str] | None:
-        """Metadata keys of columns that are named otherwise.
-
-        Raises:
-            InvalidInputError: ``--map`` is of another form.
-        """
-        texts = self.options.column_map
-        return parse_map(texts, id_name=self.kind.id_name) if texts else None

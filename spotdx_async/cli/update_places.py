@@ -5,7 +5,7 @@ from pathlib import Path
 
 import spotdx_async
 from spotdx_async import report
-from spotdx_async.cli.update_options import UpdateTask
+from spotdx_async.cli.update_task import UpdateTask
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import FailedRows, RowInput, fingerprint, open_rows
 

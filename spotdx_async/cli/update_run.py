@@ -16,8 +16,8 @@ from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.update_options import UpdateTask
 from spotdx_async.cli.update_places import check_report, failed_rows, journal_of, open_files
+from spotdx_async.cli.update_task import UpdateTask
 from spotdx_async.errors import BulkStopped, InvalidInputError
 
 __all__ = ["UpdateRun"]
@@ -128,7 +128,7 @@ class UpdateRun:
             return _checked(self._source)
         self._run = self._task.kind.send_of(self._client)(
             self._source,
-            concurrency=self._options.concurrency,
+            concurrency=self._task.settings.concurrency.value,
             decode=False,
             journal=self._journal,
             coalesce=self._options.coalesces,
@@ -210,23 +210,18 @@ async def _checked(source: RowSource) -> AsyncGenerator[spotdx_async.Outcome[Any
 
 
 def _client(task: UpdateTask) -> spotdx_async.SpotClient:
-    options = task.options
-    return task.server.client(
-        # A dry run sends nothing and needs no token; the other settings are checked all the same.
-        "none" if options.is_dry_run else task.token,
-        concurrency=options.concurrency,
-        rate_limit=None if options.rate is None else spotdx_async.RateLimit(options.rate),
-    )
+    # A dry run sends nothing and needs no token; the other settings are checked all the same.
+    return task.settings.client("none" if task.options.is_dry_run else None)
 
 
 def _settings(task: UpdateTask) -> dict[str, str | float | bool | None]:
     """What the report says of the command; no path stands in it, since names of files can be those of patients."""
-    options = task.options
+    options, settings = task.options, task.settings
     return {
         "files": len(task.files),
-        "rate": options.rate,
-        "concurrency": options.concurrency,
-        "timeout_s": task.server.timeout_s,
+        "rate": settings.rate.value,
+        "concurrency": settings.concurrency.value,
+        "timeout_s": settings.timeout_s.value,
         "outage_limit_s": options.outage_limit_s,
         "coalesce": options.coalesces,
         "journal": options.journal is not None,

@@ -154,7 +154,8 @@ async def test_a_token_is_all_that_stands_on_standard_output(spotdx: Spotdx, fak
 async def test_an_answer_without_a_token_is_a_failure(spotdx: Spotdx, fake: FakeSpot, patient_id: str) -> None:
     fake.faults.add(faults.body(b"{}", status=201), method="POST")
 
-    assert await spotdx("tokens", "create", patient_id) == (1, "", "spotdx: the server's answer holds no token\n")
+    told = "spotdx: the server's answer holds no token: give the command again, each makes a new one\n"
+    assert await spotdx("tokens", "create", patient_id) == (1, "", told)
 
 
 @pytest.mark.parametrize(("patient_id_given", "code"), [("..", 2), ("NOPE", 1)])

@@ -74,7 +74,7 @@ NARROWER = {
     "testing.plugin": (FACADE, "testing.*", "testing.harness"),
     "distributed.*": ("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext"),
     "cli.*": (  # the public face
-        *(FACADE, "errors", "models.*", "files.*", "report.*", "testing.*", "bulk.records", "distributed.*"),
+        *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records", "distributed.*"),
     ),
     "__main__": ("cli.*",),
 }

@@ -6,14 +6,32 @@ import sys
 
 import pytest
 
-from spotdx_async import AuthenticationError, ConfigError, InvalidInputError, NotFoundError, SpotError
+from spotdx_async import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigError,
+    InvalidInputError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    SpotError,
+)
 from spotdx_async.cli import app
-from spotdx_async.cli.exits import Exit, exit_of, line_of, token_from_environment
+from spotdx_async.cli.exits import Exit, exit_of, hinted, line_of
 from spotdx_async.cli.screen import Screen
 
 
 def test_the_exit_codes_are_those_that_are_promised() -> None:
-    assert [(code.name, code.value) for code in Exit] == [("OK", 0), ("FAILED", 1), ("USAGE", 2), ("STOPPED", 3)]
+    assert {code.name: code.value for code in Exit} == {
+        "OK": 0,
+        "FAILED": 1,
+        "USAGE": 2,
+        "STOPPED": 3,
+        "INTERRUPTED": 130,
+    }
 
 
 @pytest.mark.parametrize(
@@ -24,18 +42,40 @@ def test_a_wrong_set_up_or_input_is_told_from_a_failure(error: SpotError, code: 
     assert exit_of(error) == code
 
 
-def test_a_refused_token_comes_with_what_to_check() -> None:
-    assert line_of(AuthenticationError("no")) == "no; check SPOTDX_TOKEN"
-    assert line_of(NotFoundError()) == "NotFoundError"
+@pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        (AuthenticationError("no"), "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"),
+        (PermissionDeniedError("no"), "ask the vendor for the right"),
+        (NotFoundError("no"), "check the id"),
+        (RateLimitError("no"), "set a lower --rate"),
+        (BadRequestError("no"), "mend what was sent"),
+        (ServerError("no"), "give the command again later"),
+        (OutcomeUnknownError("no"), "spotdx doctor"),
+        (NotSentError("no", reason="dns"), "check the name in --base-url"),
+        (NotSentError("no", reason="refused"), "check --base-url"),
+        (NotSentError("no", reason="tls"), "spotdx doctor shows what is wrong with the certificate"),
+        (NotSentError("no", reason="token"), "where the token comes from"),
+        (NotSentError("no", reason="timeout"), "spotdx doctor looks at the way to the server"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else f"{type(value).__name__}",
+)
+def test_an_error_comes_with_what_to_do_next(error: SpotError, step: str) -> None:
+    assert line_of(error).startswith("no; ")
+    assert step in line_of(error)
 
 
-def test_a_missing_token_says_where_it_is_taken_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPOTDX_TOKEN", "abc")
-    assert token_from_environment() == "abc"
-    for value in ("", None):
-        monkeypatch.delenv("SPOTDX_TOKEN") if value is None else monkeypatch.setenv("SPOTDX_TOKEN", value)
-        with pytest.raises(ConfigError, match="set the environment variable SPOTDX_TOKEN"):
-            token_from_environment()
+def test_an_error_whose_own_words_say_what_to_do_gets_no_others() -> None:
+    assert line_of(ConfigError("set X")) == "set X"
+    assert line_of(InvalidInputError("--limit must be at least 1")) == "--limit must be at least 1"
+    assert line_of(NotSentError("stopped", reason="stopped")) == "stopped"
+
+
+def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> None:
+    told = "POST /api/v2/kits/{kit_id}/: the server answered 401: it does not accept the token (1 attempt, 0.01 s)"
+    assert hinted(told) == f"{told}; check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"
+    assert hinted(hinted(told)) == hinted(told)
+    assert hinted("the run was stopped") == "the run was stopped"
 
 
 def test_what_is_logged_again_and_again_is_shown_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +103,7 @@ def test_what_is_logged_again_and_again_is_shown_once_in_a_while(capsys: pytest.
 HIDDEN_MODULE = """
 import sys
 sys.modules[{hidden!r}] = None
-sys.argv = ["spotdx", "--version"]
+sys.argv = ["spotdx", "demo", "--kits", "1"]
 from spotdx_async.__main__ import main
 main()
 """

@@ -86,7 +86,7 @@ def test_a_value_of_another_shape_is_told_by_its_place(tmp_path: Path, value: An
 
 
 def test_an_option_that_nobody_knows_is_no_file() -> None:
-    with pytest.raises(InvalidInputError, match=r"unknown option --nope; a file of that name is written \./--nope"):
+    with pytest.raises(InvalidInputError, match=r"unknown option --nope: --help lists .* written \./--nope"):
         read_to_send("--nope", NewOrder, yes=True)
 
 

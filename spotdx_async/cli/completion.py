@@ -1,0 +1,31 @@
+"""``spotdx completion``: what makes a shell complete the words of spotdx."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from cyclopts import Parameter
+
+from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.screen import OurScreen
+
+__all__ = ["Shell", "completion"]
+
+Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
+
+
+def completion(shell: Shell, /, *, screen: OurScreen) -> int:
+    """Print a script that makes the shell complete commands, options and the words that options take.
+
+    It goes where the shell looks for such scripts. Begin a new shell afterwards.
+
+    Example: spotdx completion bash > ~/.local/share/bash-completion/completions/spotdx
+    Example: spotdx completion zsh > ~/.zfunc/_spotdx    # with fpath+=~/.zfunc before compinit in ~/.zshrc
+    Example: spotdx completion fish > ~/.config/fish/completions/spotdx.fish
+
+    Args:
+        shell: The shell.
+        screen: Where to write; no argument of the command line.
+    """
+    from spotdx_async.cli.app import make_app
+
+    screen.out.write_raw(make_app().generate_completion(prog_name="spotdx", shell=shell))
+    return Exit.OK

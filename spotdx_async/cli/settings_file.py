@@ -1,0 +1,214 @@
+"""The settings file with its profiles: found, trusted or not, read, and checked word by word; no value is shown."""
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from spotdx_async.config import check_base_url
+from spotdx_async.errors import ConfigError
+
+__all__ = ["EXAMPLE", "Profile", "SettingsFile", "find_file", "read_settings"]
+
+EXAMPLE = """\
+# Settings of spotdx: ~/.config/spotdx/config.toml, or the file that SPOTDX_CONFIG names.
+# An option on the line comes before the environment, and that before a profile. No token stands in here.
+
+profile = "production"          # the one that is taken where neither --profile nor SPOTDX_PROFILE names one
+
+[profiles.production]
+base_url = "https://app.spotdx.com"
+rate = 20                       # the most requests a second
+concurrency = 32                # requests in flight at once
+timeout = 30                    # the longest that one attempt may take, in seconds
+token_env = "SPOTDX_TOKEN"      # the environment variable that holds the token
+
+[profiles.staging]
+base_url = "https://staging.example.com"
+token_command = ["pass", "show", "spot/staging"]    # its first line is the token; run without a shell
+"""
+
+_ADVICE = (
+    'no token belongs in this file: take the line out, and name where the token is: token_env = "NAME" for an '
+    'environment variable, or token_command = ["program", "word"]'
+)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_MAX_BYTES = 1024 * 1024
+
+
+@frozen(kw_only=True)
+class Profile:
+    """Settings under one name; None: not said here."""
+
+    name: str
+    base_url: str | None = None
+    rate: float | None = None
+    concurrency: int | None = None
+    timeout: float | None = None
+    token_env: str | None = None
+    token_command: tuple[str, ...] | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class SettingsFile:
+    """What a settings file says."""
+
+    path: Path | None = None
+    """None: there is none."""
+    default: str | None = None
+    """The profile that is taken where none is named."""
+    profiles: dict[str, Profile] = field(factory=dict)
+
+    def profile(self, name: str, *, named_by: str) -> Profile:
+        """Give a profile.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        if (found := self.profiles.get(name)) is not None:
+            return found
+        if self.path is None:
+            raise ConfigError(f"{named_by} names a profile, and there is no settings file: spotdx config says where")
+        known = ", ".join(self.profiles) or "none"
+        raise ConfigError(f"{named_by}: {self.path} has no such profile{_guess(name, self.profiles)} (it has {known})")
+
+
+def find_file() -> Path | None:
+    """Give the place of the settings file, whether or not it exists; None where there can be none."""
+    named = os.environ.get("SPOTDX_CONFIG")
+    if named == os.devnull:
+        return None
+    if named:
+        return Path(named)
+    folder = os.environ.get("XDG_CONFIG_HOME")
+    if folder and Path(folder).is_absolute():  # the XDG rules say to pass over others
+        return Path(folder, "spotdx", "config.toml")
+    try:
+        return Path.home() / ".config" / "spotdx" / "config.toml"
+    except RuntimeError:
+        return None
+
+
+def read_settings() -> SettingsFile:
+    """Read the settings file; an empty one where there is none.
+
+    Raises:
+        ConfigError: it cannot be read, others could have written it, or it says what is not understood.
+    """
+    path = find_file()
+    if path is None:
+        return SettingsFile()
+    try:
+        with path.open("rb") as file:
+            _check_trust(path, os.fstat(file.fileno()))
+            data = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        if os.environ.get("SPOTDX_CONFIG"):
+            raise ConfigError(f"SPOTDX_CONFIG names {path}, which does not exist: make it, or unset it") from None
+        return SettingsFile()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): mend that, or move it away") from None
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{path} is far too large for settings: does SPOTDX_CONFIG name the right file?")
+    return _parse(path, data)
+
+
+def _check_trust(path: Path, about: os.stat_result) -> None:
+    """Refuse a file that others can change: what it names is run, and what it says decides where a token goes.
+
+    Raises:
+        ConfigError: it is so.
+    """
+    if not stat.S_ISREG(about.st_mode):
+        raise ConfigError(f"{path} is no regular file: name one with SPOTDX_CONFIG")
+    if not hasattr(os, "getuid"):
+        return
+    folder = path.resolve().parent
+    about_folder = folder.stat()
+    if about.st_uid not in {0, os.getuid()}:
+        raise ConfigError(f"{path} belongs to another user, who could name a command in it: make one of your own")
+    if about.st_mode & _WRITABLE_BY_OTHERS:
+        raise ConfigError(f"others can write {path}, and so name a command that is run: chmod go-w {path}")
+    if about_folder.st_mode & _WRITABLE_BY_OTHERS and not about_folder.st_mode & stat.S_ISVTX:
+        raise ConfigError(f"others can replace {path}, and so name a command that is run: chmod go-w {folder}")
+
+
+def _parse(path: Path, data: bytes) -> SettingsFile:
+    try:
+        said = tomllib.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is no UTF-8 text: write it anew (spotdx config --example)") from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line \d+, column \d+|at end of document", str(error))
+        raise ConfigError(f"{path} is no TOML {place[0] if place else ''}: spotdx config --example shows one") from None
+    _check_keys(path, "", said, ("profile", "profiles"))
+    default, profiles = said.get("profile"), said.get("profiles", {})
+    if default is not None and not isinstance(default, str):
+        raise ConfigError(f'{path}: profile must be the name of one, such as profile = "production"')
+    if not isinstance(profiles, dict) or not all(isinstance(one, dict) for one in profiles.values()):
+        raise ConfigError(f"{path}: profiles are tables, such as [profiles.production]")
+    read = {name: _profile(path, name, said) for name, said in profiles.items()}
+    return SettingsFile(path=path, default=default, profiles=read)
+
+
+def _profile(path: Path, name: str, said: dict[str, Any]) -> Profile:
+    where = f"[profiles.{name}] "
+    _check_keys(path, where, said, _RULES)
+    for key, value in said.items():
+        is_right, form = _RULES[key]
+        if not is_right(value):
+            raise ConfigError(f"{path}: {where}{key} must be {form}")
+    if {"token_env", "token_command"} <= said.keys():
+        raise ConfigError(f"{path}: {where}has token_env and token_command: take one of them out")
+    if "base_url" in said:
+        try:
+            check_base_url(said["base_url"])
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {where}{error}") from None
+    command = said.get("token_command")
+    return Profile(name=name, **{**said, "token_command": None if command is None else tuple(command)})
+
+
+def _check_keys(path: Path, where: str, said: dict[str, Any], known: Iterable[str]) -> None:
+    for key in said:
+        if key.lower() in {"token", "api_token", "api_key", "password", "secret"}:
+            raise ConfigError(f"{path}: {where}{key}: {_ADVICE}")
+        if key not in known:
+            raise ConfigError(f"{path}: {where}has the unknown key {key}{_guess(key, known)}")
+
+
+def _guess(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_argv(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value) and bool(value and value[0])
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "base_url": (lambda value: isinstance(value, str), "a text, such as https://app.spotdx.com"),
+    "rate": (_is_amount, "a number above 0: requests a second"),
+    "concurrency": (_is_count, "a whole number of at least 1"),
+    "timeout": (_is_amount, "a number above 0: seconds"),
+    "token_env": (
+        lambda value: isinstance(value, str) and _VARIABLE.fullmatch(value) is not None,
+        "the name of an environment variable, such as SPOTDX_TOKEN, and never the token itself",
+    ),
+    "token_command": (_is_argv, 'a list of words, such as ["pass", "show", "spot"]; no shell reads it'),
+}

@@ -1,0 +1,133 @@
+"""Where a token comes from: an environment variable, or a command that prints it. It is stored and shown nowhere."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from spotdx_async.config import check_token
+from spotdx_async.errors import ConfigError
+
+__all__ = ["TokenCommand", "TokenSource", "TokenVariable"]
+
+_PATIENCE_S = 30.0
+
+
+@frozen
+class TokenVariable:
+    """An environment variable."""
+
+    name: str
+    origin: str
+    """Who says so."""
+
+    @property
+    def text(self) -> str:
+        """The source in words."""
+        return f"the environment variable {self.name}"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is surely no token."""
+        return not os.environ.get(self.name)
+
+    def read(self) -> str:
+        """Give the token; the client checks it further.
+
+        Raises:
+            ConfigError: there is none; it says where a command line takes it from.
+        """
+        if token := os.environ.get(self.name):
+            return token
+        profile = "" if self.name == "SPOTDX_TOKEN" else f", which {self.origin} names"
+        raise ConfigError(f"no token: set the environment variable {self.name}{profile} (it is never an argument)")
+
+    def for_client(self) -> str:
+        """Give what a client takes for its token.
+
+        Raises:
+            ConfigError: as ``read`` does.
+        """
+        return self.read()
+
+
+@frozen
+class TokenCommand:
+    """A command; the first line that it prints is the token."""
+
+    argv: tuple[str, ...] = field(repr=False)
+    origin: str
+    """Who says so."""
+    patience_s: float = _PATIENCE_S
+
+    @property
+    def text(self) -> str:
+        """The source in words; the words behind the program's name may be secret, and are left out."""
+        return f"the command {self.argv[0]}"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is surely no token; only running the command would tell."""
+        return False
+
+    def read(self) -> str:
+        """Run the command without a shell and without input; what it says on standard error is shown to nobody.
+
+        Raises:
+            ConfigError: it cannot be run, fails, takes too long, or prints no usable token.
+        """
+        name = f"the token command {self.argv[0]} of {self.origin}"
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the user's own words, without a shell
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "a word of it cannot be passed on"
+            raise ConfigError(f"{name} cannot be started ({reason}): check token_command") from None
+        with process:
+            try:
+                output, _ = process.communicate(timeout=self.patience_s)
+            except subprocess.TimeoutExpired:
+                _kill(process)
+                late = f"{name} took longer than {self.patience_s:g} s: run it by hand to see what it waits for"
+                raise ConfigError(late) from None
+            except BaseException:
+                _kill(process)
+                raise
+        if process.returncode:
+            raise ConfigError(f"{name} ended with exit code {process.returncode}: run it by hand to see why")
+        token = output.partition(b"\n")[0].decode("utf-8", errors="replace").strip()
+        if not token:
+            raise ConfigError(f"{name} printed no token on its first line: run it by hand to see what it prints")
+        return check_token(token)
+
+    def for_client(self) -> Callable[[], Awaitable[str]]:
+        """Give what a client takes for its token: the command is run now, and again when the server refuses the token.
+
+        Raises:
+            ConfigError: as ``read`` does.
+        """
+        first = [self.read()]
+
+        async def token() -> str:
+            return first.pop() if first else await asyncio.to_thread(self.read)
+
+        return token
+
+
+TokenSource: TypeAlias = TokenVariable | TokenCommand
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End the command with all that it has started: a grandchild would keep its output open."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
