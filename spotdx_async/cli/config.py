@@ -47,7 +47,7 @@ def settings_in_words(settings: Settings) -> list[tuple[str, str, str]]:
     for name, value, origin in _figures(settings):
         usual = {"rate": "no limit"}.get(name, "none")
         unit = {"rate": " a second", "timeout": " s"}.get(name, "")
-        rows.append((name, usual if value is None else f"{value}{unit}", origin))
+        rows.append((name, usual if value is None else f"{value:g}{unit}" if unit else str(value), origin))
     return rows
 
 

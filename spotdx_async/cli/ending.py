@@ -1,5 +1,7 @@
 """How a bulk update ended."""
 
+from pathlib import Path
+
 from attrs import frozen
 
 from spotdx_async.cli.account import Account
@@ -20,11 +22,11 @@ class Ending:
     next_row: tuple[str, int] | None
     """The file and row at which to go on after an early stop; None where all was read."""
     has_many_files: bool
-    journal: str | None = None
+    journal: str | Path | None = None
     """The journal with which the same command goes on."""
-    journal_folder: str | None = None
+    journal_folder: str | Path | None = None
     """The same of a run on a cluster."""
-    report: str | None = None
+    report: str | Path | None = None
     """Where the page about the run is."""
 
     @property

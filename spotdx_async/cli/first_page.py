@@ -29,7 +29,7 @@ COMMANDS = {
 """Every command with one line about it."""
 
 _STEPS = (
-    ("spotdx demo", "watch a run; no token, no network needed"),
+    ("spotdx demo", "watch a run; needs no token"),
     ("export SPOTDX_TOKEN=…", "the token is never an argument"),
     ("spotdx doctor", "is everything in place?"),
     ("spotdx kits types", "a first question to the server"),

@@ -6,7 +6,7 @@ from typing import TypeVar
 import attrs
 
 from spotdx_async import DecodeError, NewOrder, NewPatient, NewRequisition, check_new, loads
-from spotdx_async.cli.file_arguments import check_path
+from spotdx_async.cli.file_arguments import Word, check_path
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import name_of, read_object
 from spotdx_async.models import Model
@@ -18,7 +18,7 @@ M = TypeVar("M", NewOrder, NewPatient, NewRequisition)
 _NAMED_FIELDS = 10
 
 
-def read_to_send(path: str, type_: type[M], *, yes: bool, to_activate: bool = False) -> M:
+def read_to_send(word: Word, type_: type[M], *, yes: bool, to_activate: bool = False) -> M:
     """Read an object in the API's own form from a file, or from standard input for ``-``.
 
     Raises:
@@ -26,9 +26,10 @@ def read_to_send(path: str, type_: type[M], *, yes: bool, to_activate: bool = Fa
             the file cannot be read, is of another shape, names fields that the API does not have, or holds what cannot
             be sent. The message says where, and shows no value.
     """
+    path = check_path(word)
     if path == "-" and not yes:
         raise InvalidInputError("standard input holds the object and cannot answer a question: give --yes")
-    data = read_object(check_path(path))
+    data = read_object(path)
     try:
         model = loads(data, type_)
     except DecodeError as error:

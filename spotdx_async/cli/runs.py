@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import App
 
 from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.file_arguments import Word
 from spotdx_async.cli.options import Json
 from spotdx_async.cli.screen import OurScreen, visible
 
@@ -19,7 +20,7 @@ runs = App(name="runs", help="Runs: what their journals say.\n\nExample: spotdx 
 
 
 @runs.command
-def show(journal: str, /, *, as_json: Json = False, screen: OurScreen) -> int:
+def show(journal: Word, /, *, as_json: Json = False, screen: OurScreen) -> int:
     """Tell the state of a run from its journal, also while the run is under way; nothing is changed.
 
     Example: spotdx runs show night.journal

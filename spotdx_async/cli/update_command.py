@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from spotdx_async.cli.cluster_run import ClusterRun
 from spotdx_async.cli.exits import Exit
-from spotdx_async.cli.file_arguments import check_path
+from spotdx_async.cli.file_arguments import Word, check_path
 from spotdx_async.cli.options import Server
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.summary import tell_ending
@@ -18,7 +18,7 @@ __all__ = ["update_many"]
 
 
 def update_many(
-    noun: Noun, files: Sequence[str], options: UpdateOptions, server: Server, screen: Screen, *, as_json: bool
+    noun: Noun, files: Sequence[Word], options: UpdateOptions, server: Server, screen: Screen, *, as_json: bool
 ) -> Exit:
     """Run the update and tell how it ended.
 
@@ -35,7 +35,7 @@ def update_many(
 
 
 def _update(
-    noun: Noun, files: Sequence[str], options: UpdateOptions, server: Server, screen: Screen, *, as_json: bool
+    noun: Noun, files: Sequence[Word], options: UpdateOptions, server: Server, screen: Screen, *, as_json: bool
 ) -> Exit:
     task = UpdateTask(
         kind=KINDS[noun],

@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 from attrs import frozen
 from cyclopts import Parameter
 
+from spotdx_async.cli.file_arguments import FilePath
 from spotdx_async.cli.options import Flag
 from spotdx_async.files import Format
 
@@ -21,18 +22,18 @@ class UpdateOptions:
     """Requests in flight at once. Default: the profile's, else 64."""
     row_format: Annotated[Format | None, Parameter(name="--format")] = None
     """How the rows are written. Default: told by the suffix or the first character."""
-    failed: str | None = None
+    failed: FilePath = None
     """Write rows that are not done to this new file (mode 0600), as they came, ready to be fed in again."""
     replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
     """Replace the file given by --failed where it exists."""
-    journal: str | None = None
+    journal: FilePath = None
     """Write down in this file (mode 0600) which rows are done, to resume the run; it holds no id or value. With --dask
     or --workers: a folder, which the workers must share, and in which rows lie while the run goes on."""
     coalesces: Annotated[Flag, Parameter(name="--coalesce")] = False
     """Send only the last of the values that wait for the same id."""
     column_map: Annotated[tuple[str, ...], Parameter(name="--map", show_default=False)] = ()
     """COLUMN=KEY takes this column for that key or the id, COLUMN= leaves it out; repeatable; for CSV and Parquet."""
-    report: str | None = None
+    report: FilePath = None
     """Write a page about the run to this file."""
     outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
     """Stop after an outage of so many seconds."""

@@ -83,6 +83,7 @@ def test_a_cluster_is_reached_by_its_address_and_a_refused_token_stops(
     assert code == 3
     assert "401" in told["stopped"]
     assert "does not accept the token" in err
+    assert "; check SPOTDX_TOKEN" in told["stopped"]
     assert told["rows"] == 302
     assert told["ok"] == 0
     assert Path("failed.csv").read_text() == CSV
@@ -113,6 +114,19 @@ def test_without_a_token_workers_are_not_started(
 
     assert update("--workers", "2") == 2
     assert "no token" in capsys.readouterr().err
+
+
+def test_workers_ask_the_source_of_the_profile_for_their_token(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("config.toml").write_text('[profiles.night]\ntoken_env = "NIGHT_TOKEN"\n')
+    monkeypatch.setenv("SPOTDX_CONFIG", "config.toml")
+    monkeypatch.delenv("SPOTDX_TOKEN")
+    monkeypatch.setenv("NIGHT_TOKEN", "canary-token")
+    Path("one.csv").write_text("kit_id,n\nSPOT000001,1\n")
+
+    assert update("--workers", "1", "--profile", "night", "--json", files=("one.csv",)) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] == 1
 
 
 def test_a_dry_run_needs_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:

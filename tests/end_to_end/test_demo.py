@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdx_async.cli import demo as demonstration
+from spotdx_async.cli import demo_run as demonstration
 from spotdx_async.cli.app import run
 from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.testing import FakeSpot

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from spotdx_async.cli.progress import Pace, Standing, counted, display_for, duration, keep_showing
+from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.words import counted, duration
 
 
 def standing(**changes: float | None) -> Standing:

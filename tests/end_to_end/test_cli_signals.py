@@ -1,0 +1,141 @@
+"""Ctrl-C, as a real process gets it: a polite end with a line about what to do next, and never a traceback."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from spotdx_async.testing import FakeSpot, faults
+
+PATIENCE_S = 30
+CSV = "kit_id,a\n" + "".join(f"SPOT{number:06},{number}\n" for number in range(1, 501))
+
+
+@pytest_asyncio.fixture
+async def fake() -> AsyncIterator[FakeSpot]:
+    async with FakeSpot(kits=500) as server:
+        yield server
+
+
+@pytest.fixture
+def kits_csv(tmp_path: Path) -> str:
+    (tmp_path / "kits.csv").write_text(CSV)
+    return str(tmp_path / "kits.csv")
+
+
+async def start(fake: FakeSpot, *argv: str) -> Process:
+    env = {**os.environ, "SPOTDX_TOKEN": fake.token, "SPOTDX_BASE_URL": fake.url}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spotdx_async", *argv, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
+
+
+async def finish(process: Process) -> tuple[int, str, str]:
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    assert process.returncode is not None
+    assert "Traceback" not in err.decode()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "argv", [["kits", "get", "SPOT000001"], ["kits", "list"], ["orders", "list"], ["doctor"]], ids=" ".join
+)
+async def test_a_question_that_is_interrupted_ends_with_130_and_one_line(fake: FakeSpot, argv: list[str]) -> None:
+    fake.faults.add(faults.slow(600), times=None)
+    process = await start(fake, *argv)
+    await until(lambda: fake.counts["requests"] > 0)
+
+    process.send_signal(signal.SIGINT)
+
+    code, _, err = await finish(process)
+    assert (code, err) == (130, "spotdx: stopped: give the command again when you are ready\n")
+
+
+async def test_an_update_that_is_interrupted_says_how_to_go_on_and_goes_on(
+    fake: FakeSpot, kits_csv: str, tmp_path: Path
+) -> None:
+    fake.latency_s = 0.02
+    command = ("kits", "update", kits_csv, "--concurrency", "4", "--journal", str(tmp_path / "run.journal"), "--json")
+    process = await start(fake, *command)
+    await until(lambda: len(fake.ledger) > 20)
+
+    process.send_signal(signal.SIGINT)
+
+    code, out, err = await finish(process)
+    done = json.loads(out)["ok"]
+    assert code == 3
+    assert done == len(fake.ledger) < 500
+    assert "stopping: what is under way is given 10 s to finish; the same again stops at once" in err
+    assert "the same command goes on where it stopped; spotdx runs show" in err
+    fake.latency_s = 0
+    code, out, _ = await finish(await start(fake, *command))
+    assert (code, json.loads(out)["ok"]) == (0, 500 - done)
+    assert sorted(entry.kit_id for entry in fake.ledger) == sorted(fake.kits)
+
+
+async def test_what_never_finishes_holds_an_interrupted_update_for_its_grace_alone(
+    fake: FakeSpot, kits_csv: str
+) -> None:
+    fake.faults.add(faults.slow(600), times=None)
+    process = await start(fake, "kits", "update", kits_csv, "--concurrency", "4", "--json", "--timeout", "600")
+    await until(lambda: fake.counts["requests"] >= 4)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+
+    process.send_signal(signal.SIGTERM)
+
+    code, out, err = await finish(process)
+    summary = json.loads(out)
+    assert 9 < loop.time() - began_s < 20
+    assert (code, summary["stopped"]) == (3, "stopped by a signal")
+    assert summary["unknown"] + summary["skipped"] == summary["rows"]
+    assert "to go on" in err
+
+
+async def test_rows_cut_off_at_the_end_of_the_input_are_told_with_how_to_send_them_again(
+    fake: FakeSpot, tmp_path: Path
+) -> None:
+    rows = tmp_path / "three.csv"
+    rows.write_text("".join(CSV.splitlines(keepends=True)[:4]))
+    fake.faults.add(faults.slow(600), times=None)
+    process = await start(fake, "kits", "update", str(rows), "--json")
+    await until(lambda: fake.counts["requests"] >= 3)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert (await asyncio.wait_for(process.stderr.readline(), PATIENCE_S)).startswith(b"spotdx: stopping")
+
+    process.send_signal(signal.SIGINT)
+
+    code, out, err = await finish(process)
+    assert (code, json.loads(out)["unknown"]) == (3, 3)
+    assert "the same command may be given again: to set the same values twice does no harm" in err
+
+
+async def test_an_interrupt_while_the_command_is_still_loading_ends_with_one_line() -> None:
+    script = """
+import sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "cyclopts":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+sys.argv[1:] = ["kits", "types"]
+from spotdx_async.__main__ import main
+main()
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=PIPE, stderr=PIPE)
+
+    assert await finish(process) == (130, "", "spotdx: stopped\n")

@@ -1,0 +1,103 @@
+"""The scripts of ``spotdx completion``: each shell takes its own, and bash and fish complete the right words."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spotdx_async.cli.app import run
+
+
+def shell(name: str) -> str:
+    """Give the shell's program; without one the test skips, or fails where SPOTDX_NEED_SHELLS says it must be there."""
+    found = shutil.which(name)
+    if found is None:
+        if name == "bash" or os.environ.get("SPOTDX_NEED_SHELLS"):
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+@pytest.fixture
+def script(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Write the script for the shell that the test is about."""
+    assert run(["completion", request.param]) == 0
+    path = tmp_path / f"spotdx.{request.param}"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder with one file in it, to complete names there."""
+    made = tmp_path / "rows"
+    made.mkdir()
+    (made / "night.csv").touch()
+    return made
+
+
+def output_of(*command: str, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)  # noqa: S603 - a shell
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", ["bash", "zsh", "fish"], indirect=True)
+def test_the_shell_takes_its_script(script: Path) -> None:
+    output_of(shell(script.suffix[1:]), "-n", str(script))
+
+
+WORDS = [
+    (["ki"], ["kits"]),
+    (["kits", ""], ["activate", "get", "list", "types", "update"]),
+    (["kits", "update", "--fo"], ["--force", "--format"]),
+    (["kits", "update", "--format", ""], ["csv", "jsonl", "parquet"]),
+    (["orders", "create", "--cl"], ["--client-ref"]),
+    (["doctor", "--pro"], ["--profile"]),
+    (["completion", ""], ["bash", "fish", "zsh"]),
+    (["kits", "update", "night"], ["night.csv"]),
+    (["kits", "update", "--failed", "night"], ["night.csv"]),
+    (["orders", "create", "night"], ["night.csv"]),
+]
+
+
+@pytest.mark.parametrize("script", ["bash"], indirect=True)
+@pytest.mark.parametrize(("words", "completed"), WORDS, ids=" ".join)
+def test_bash_completes_the_right_words(script: Path, words: list[str], completed: list[str], folder: Path) -> None:
+    line = shlex.join(["spotdx", *words])
+    # The function that bash would call, called by bash; it leaves its words in COMPREPLY.
+    asking = f"""
+source {shlex.quote(str(script))}
+COMP_WORDS=({line}); COMP_CWORD={len(words)}; COMP_LINE={shlex.quote(line)}; COMP_POINT=${{#COMP_LINE}}
+[[ $(complete -p spotdx) =~ -F\\ ([^ ]+) ]] && "${{BASH_REMATCH[1]}}"
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+    shown = output_of(shell("bash"), "--norc", "-c", asking, cwd=folder)
+
+    assert sorted(shown.split()) == completed
+
+
+@pytest.mark.parametrize("script", ["fish"], indirect=True)
+@pytest.mark.parametrize(("words", "completed"), WORDS, ids=" ".join)
+def test_fish_completes_the_right_words(script: Path, words: list[str], completed: list[str], folder: Path) -> None:
+    line = " ".join(["spotdx", *words])
+
+    shown = output_of(
+        shell("fish"), "--no-config", "-c", f"source {script}; complete --do-complete {shlex.quote(line)}", cwd=folder
+    )
+
+    offered = {word.partition("\t")[0] for word in shown.splitlines()}
+    assert offered - {"night.csv"} <= {*completed} <= offered  # fish offers names of files beside commands
+
+
+def test_a_shell_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", "tcsh"]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "bash" in err
+    assert "spotdx completion --help says more" in err

@@ -1,0 +1,114 @@
+"""Options before the environment, that before a profile, that before what is usual; and who has said what."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotdx_async import ConfigError
+from spotdx_async.cli.settings import Setting, Settings, settle
+
+FILE = """
+profile = "usual"
+[profiles.usual]
+base_url = "https://usual.example.com"
+rate = 5
+concurrency = 6
+timeout = 7
+token_env = "USUAL_TOKEN"
+[profiles.other]
+base_url = "https://other.example.com"
+token_command = ["show-token"]
+[profiles.bare]
+"""
+
+
+@pytest.fixture(autouse=True)
+def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(FILE)
+    monkeypatch.setenv("SPOTDX_CONFIG", str(path))
+    for name in ("SPOTDX_BASE_URL", "SPOTDX_TOKEN", "SPOTDX_PROFILE", "USUAL_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return path
+
+
+def said(settings: Settings, name: str) -> tuple[Any, str]:
+    setting: Setting[Any] = getattr(settings, name)
+    return setting.value, setting.origin
+
+
+def test_an_option_comes_before_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPOTDX_BASE_URL", "https://environment.example.com")
+
+    found = settle(base_url="https://option.example.com/", timeout_s=1, rate=2, concurrency=3)
+
+    assert said(found, "base_url") == ("https://option.example.com", "--base-url")
+    assert said(found, "timeout_s") == (1, "--timeout")
+    assert said(found, "rate") == (2, "--rate")
+    assert said(found, "concurrency") == (3, "--concurrency")
+
+
+def test_the_environment_comes_before_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPOTDX_BASE_URL", "https://environment.example.com")
+    monkeypatch.setenv("SPOTDX_TOKEN", "t")
+
+    found = settle(profile="other")
+
+    assert said(found, "base_url") == ("https://environment.example.com", "SPOTDX_BASE_URL")
+    assert (found.token.text, found.token.origin) == ("the environment variable SPOTDX_TOKEN", "environment")
+
+
+def test_a_profile_comes_before_what_is_usual() -> None:
+    found = settle()
+
+    assert said(found, "base_url") == ("https://usual.example.com", "profile usual")
+    assert [said(found, name)[0] for name in ("rate", "concurrency", "timeout_s")] == [5, 6, 7]
+    assert (found.token.text, found.token.origin) == ("the environment variable USUAL_TOKEN", "profile usual")
+
+
+def test_what_nobody_says_is_as_usual() -> None:
+    found = settle(profile="bare")
+
+    assert said(found, "base_url") == ("https://app.spotdx.com", "default")
+    assert [said(found, name) for name in ("rate", "concurrency", "timeout_s")] == [
+        (None, "default"),
+        (64, "default"),
+        (30.0, "default"),
+    ]
+    assert found.name == "the production server"
+    assert found.token.origin == "default"
+
+
+def test_the_profile_is_named_by_the_option_then_the_environment_then_the_file(
+    settings_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said(settle(), "profile") == ("usual", str(settings_file))
+    monkeypatch.setenv("SPOTDX_PROFILE", "other")
+    assert said(settle(), "profile") == ("other", "SPOTDX_PROFILE")
+    assert said(settle(profile="bare"), "profile") == ("bare", "--profile")
+
+
+def test_a_wrong_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPOTDX_BASE_URL", "http://example.org")
+    with pytest.raises(ConfigError, match="must use https"):
+        settle()
+
+
+async def test_the_token_of_a_profile_is_what_the_client_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        ConfigError, match="no token: set the environment variable USUAL_TOKEN, which profile usual names"
+    ):
+        settle().client()
+    monkeypatch.setenv("USUAL_TOKEN", "tok-en")
+    async with settle().client() as spot:
+        assert spot.stats.rate == 5
+
+
+def test_settings_of_our_own_server_ask_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPOTDX_BASE_URL", "https://environment.example.com")
+
+    ours = Settings.for_server("http://127.0.0.1:1", "made-up", rate=9)
+
+    assert (ours.base_url.value, ours.rate.value, ours.concurrency.value) == ("http://127.0.0.1:1", 9, 64)
+    assert "made-up" not in repr(ours)

@@ -1,0 +1,84 @@
+"""What a page of help costs: the first one comes without any library, all others without what their commands need."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import pytest
+
+HEAVY = (
+    "aiohttp",
+    "cattrs",
+    "distributed",
+    "orjson",
+    "plotly",
+    "pyarrow",
+    "redis",
+    "rich.progress",
+    "sqlite3",
+    "tenacity",
+)
+LOADED = """
+import atexit, sys
+sys.argv[1:] = {words!r}
+atexit.register(lambda: print(*sorted(set(sys.modules) & set({watched!r})), file=sys.stderr))
+from spotdx_async.__main__ import main
+main()
+"""
+
+
+def loaded_by(words: Sequence[str], watched: Sequence[str]) -> tuple[int, str]:
+    script = LOADED.format(words=list(words), watched=list(watched))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+    return done.returncode, done.stderr.strip()
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["--help", "--no-color"], ["--version"]])
+def test_the_first_page_comes_without_any_library(words: list[str]) -> None:
+    assert loaded_by(words, [*HEAVY, "cyclopts", "rich", "attrs", "asyncio"]) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kits", "--help"],
+        ["kits", "update", "--help"],
+        ["orders", "create", "--help"],
+        ["requisitions", "list", "--help"],
+        ["patients", "create", "--help"],
+        ["tokens", "create", "--help"],
+        ["runs", "show", "--help"],
+        ["doctor", "--help"],
+        ["config", "--help"],
+        ["completion", "--help"],
+        ["demo", "--help"],
+        ["sandbox", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_page_of_help_comes_without_what_its_command_needs(words: list[str]) -> None:
+    assert loaded_by(words, HEAVY) == (0, "")
+
+
+def test_a_command_loads_no_other_command() -> None:
+    others = [f"spotdx_async.cli.{name}" for name in ("orders", "requisitions", "demo", "sandbox", "doctor")]
+
+    assert loaded_by(["kits", "--help"], others) == (0, "")
+
+
+def test_the_first_page_costs_less_than_the_library_alone() -> None:
+    page, library = [], []
+    for _ in range(5):  # by turns, so that a busy moment meets both
+        page.append(seconds_of("-m", "spotdx_async", "--help"))
+        library.append(seconds_of("-c", "import cyclopts"))
+
+    assert min(page) <= 1.3 * min(library)
+
+
+def seconds_of(*arguments: str) -> float:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    began_s = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], env=env, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
+    return time.perf_counter() - began_s
