@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from spotdx_async.cli.exits import Exit, exit_of, line_of
-from spotdx_async.cli.first_page import COMMANDS, NO_COLOR, VERSION, tell_at_once
+from spotdx_async.cli.first_page import COMMANDS, NO_COLOR, VERSION, tell_at_once, without_no_color
 from spotdx_async.cli.help_pages import HelpPages
 from spotdx_async.cli.screen import Screen
 from spotdx_async.errors import SpotError
@@ -21,9 +21,7 @@ def run(argv: Sequence[str]) -> int:
     """Run a command; give its exit code. Only what nobody foresaw is raised."""
     if tell_at_once(argv):
         return Exit.OK
-    words = [*argv]
-    while NO_COLOR in words:
-        words.remove(NO_COLOR)
+    words = without_no_color(argv)
     screen = Screen(no_color=len(words) < len(argv))
     try:
         code = _run(words, screen)

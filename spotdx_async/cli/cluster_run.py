@@ -189,9 +189,11 @@ def _check(task: UpdateTask) -> None:
     if "-" in task.files:
         raise InvalidInputError("a cluster's rows are read twice: give files, not standard input")
     if options.report is not None:
-        raise InvalidInputError("--report needs every row's outcome here: it does not go with --dask or --workers")
+        raise InvalidInputError("--report needs every row's outcome here: leave it out with --dask or --workers")
     if options.journal is not None and Path(options.journal).is_file():
-        raise InvalidInputError("--journal names a folder where --dask or --workers is given, and this is a file")
+        raise InvalidInputError(
+            "--journal names a folder where --dask or --workers is given, and this is a file: name another"
+        )
     if options.workers is not None:
         task.settings.token.read()  # refused now, not by each worker
 

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from spotdx_async.cli.exits import next_step
 from spotdx_async.cli.settings import Settings
+from spotdx_async.cli.token_source import TokenVariable
 from spotdx_async.cli.words import counted
 from spotdx_async.errors import AuthenticationError, ConfigError, PermissionDeniedError, SpotError
 
@@ -158,7 +159,10 @@ def check_token(settings: Settings) -> Finding:
     try:
         kinds = settings.ask(lambda spot: spot.with_options(deadline_s=2 * _PATIENCE_S).kits.types())
     except ConfigError as error:
-        return Finding("token", "FAIL", str(error), None if "no token" in str(error) else f"mend {source}")
+        step = "run it by hand: its first line must be the token and nothing else"
+        if isinstance(settings.token, TokenVariable):
+            step = "export it, or name another source in a profile: spotdx config --example"
+        return Finding("token", "FAIL", str(error), step)
     except AuthenticationError:
         return Finding("token", "FAIL", "the server does not accept the token (401)", f"put a valid one into {source}")
     except PermissionDeniedError:

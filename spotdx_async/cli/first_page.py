@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from spotdx_async import __version__
 
-__all__ = ["COMMANDS", "NO_COLOR", "VERSION", "tell_at_once"]
+__all__ = ["COMMANDS", "NO_COLOR", "VERSION", "tell_at_once", "without_no_color"]
 
 NO_COLOR = "--no-color"
 """Understood anywhere on the line, by every command."""
@@ -36,10 +36,10 @@ _STEPS = (
     ("spotdx kits update kits.csv --dry-run", "check every row, send nothing"),
     ("spotdx kits update kits.csv --journal night.journal --failed failed.csv", ""),
 )
-_EVERYWHERE = (
+_OPTIONS = (
     ("--help, -h", "Show this page, or a command's: spotdx kits update --help."),
-    ("--profile NAME", "Take settings from this profile; spotdx config tells more."),
-    (NO_COLOR, "No colours; so does NO_COLOR, a pipe, a file."),
+    ("--profile NAME", "Where a server is asked: its settings; see spotdx config."),
+    (NO_COLOR, "Anywhere: no colours. So does NO_COLOR, a pipe, a file."),
     ("--version", "Show the version."),
 )
 _HELP, _STEP_WIDTH, _NAME_WIDTH = {"--help", "-h"}, 39, 14
@@ -47,7 +47,7 @@ _HELP, _STEP_WIDTH, _NAME_WIDTH = {"--help", "-h"}, 39, 14
 
 def tell_at_once(argv: Sequence[str]) -> bool:
     """Write the first page or the version where the arguments ask for nothing else; False where a command must run."""
-    words = [word for word in argv if word != NO_COLOR]
+    words = without_no_color(argv)
     if not words or (len(words) == 1 and words[0] in _HELP):
         _write(_page())
     elif words == ["--version"]:
@@ -55,6 +55,12 @@ def tell_at_once(argv: Sequence[str]) -> bool:
     else:
         return False
     return True
+
+
+def without_no_color(argv: Sequence[str]) -> list[str]:
+    """Give the words without the switch; behind a ``--`` there are no switches."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    return [word for index, word in enumerate(argv) if word != NO_COLOR or index > end]
 
 
 def _write(text: str) -> None:
@@ -72,11 +78,11 @@ def _write(text: str) -> None:
 def _page() -> str:
     steps = "".join(f"  {step:<{_STEP_WIDTH}}{meaning}".rstrip() + "\n" for step, meaning in _STEPS)
     commands = "".join(f"  {name:<{_NAME_WIDTH}}{meaning}\n" for name, meaning in COMMANDS.items())
-    everywhere = "".join(f"  {name:<{_NAME_WIDTH + 2}}{meaning}\n" for name, meaning in _EVERYWHERE)
+    options = "".join(f"  {name:<{_NAME_WIDTH + 2}}{meaning}\n" for name, meaning in _OPTIONS)
     return (
         "Usage: spotdx COMMAND [ARGUMENTS] [OPTIONS]\n\n"
         "The Spot home-testing API from the command line.\n\n"
-        f"First steps:\n{steps}\nCommands:\n{commands}\nEverywhere:\n{everywhere}\n"
+        f"First steps:\n{steps}\nCommands:\n{commands}\nOptions:\n{options}\n"
         "Exit codes: 0 all is done; 1 something failed, or nobody knows; 2 wrong usage,\n"
         "input or setting, nothing was sent; 3 stopped early, can go on; 130 Ctrl-C.\n"
     )

@@ -60,7 +60,9 @@ async def _serve(fake: "FakeSpot", screen: Screen) -> Exit:
         try:
             await fake.start()
         except (OSError, OverflowError) as error:
-            raise InvalidInputError(f"the port cannot be used ({error})") from None
+            raise InvalidInputError(
+                f"the port cannot be used ({error}): give another --port, or none for any that is free"
+            ) from None
         try:
             screen.say(f"the fake server with {counted(len(fake.kits), 'kit')} is on {fake.url}; Ctrl-C ends it")
             screen.tell(f"export SPOTDX_BASE_URL={fake.url}")

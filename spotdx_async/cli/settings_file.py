@@ -130,14 +130,14 @@ def _check_trust(path: Path, about: os.stat_result) -> None:
         raise ConfigError(f"{path} is no regular file: name one with SPOTDX_CONFIG")
     if not hasattr(os, "getuid"):
         return
-    folder = path.resolve().parent
-    about_folder = folder.stat()
     if about.st_uid not in {0, os.getuid()}:
         raise ConfigError(f"{path} belongs to another user, who could name a command in it: make one of your own")
     if about.st_mode & _WRITABLE_BY_OTHERS:
         raise ConfigError(f"others can write {path}, and so name a command that is run: chmod go-w {path}")
-    if about_folder.st_mode & _WRITABLE_BY_OTHERS and not about_folder.st_mode & stat.S_ISVTX:
-        raise ConfigError(f"others can replace {path}, and so name a command that is run: chmod go-w {folder}")
+    for folder in (path.absolute().parent, path.resolve().parent):  # of a link, and of what it leads to
+        mode = folder.stat().st_mode
+        if mode & _WRITABLE_BY_OTHERS and not mode & stat.S_ISVTX:
+            raise ConfigError(f"others can replace {path}, and so name a command that is run: chmod go-w {folder}")
 
 
 def _parse(path: Path, data: bytes) -> SettingsFile:
@@ -181,7 +181,8 @@ def _check_keys(path: Path, where: str, said: dict[str, Any], known: Iterable[st
         if key.lower() in {"token", "api_token", "api_key", "password", "secret"}:
             raise ConfigError(f"{path}: {where}{key}: {_ADVICE}")
         if key not in known:
-            raise ConfigError(f"{path}: {where}has the unknown key {key}{_guess(key, known)}")
+            step = _guess(key, known) or f"; it may have {', '.join(known)}"
+            raise ConfigError(f"{path}: {where}has the unknown key {key}{step}")
 
 
 def _guess(word: str, known: Iterable[str]) -> str:

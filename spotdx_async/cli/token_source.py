@@ -129,5 +129,6 @@ TokenSource: TypeAlias = TokenVariable | TokenCommand
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """End the command with all that it has started: a grandchild would keep its output open."""
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, AttributeError):  # not every system has groups of processes
         os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

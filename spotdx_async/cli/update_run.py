@@ -93,7 +93,8 @@ class UpdateRun:
         try:
             report.write_report(self._options.report, self._story)
         except OSError as error:
-            self._screen.say(f"the report {self._options.report} cannot be written: {error.strerror}")
+            path = self._options.report
+            self._screen.say(f"the report {path} cannot be written: {error.strerror}; the summary is whole without it")
             return False
         return True
 
@@ -171,7 +172,8 @@ class UpdateRun:
         elif error is not None:
             raise error
         elif self._account.disk_error is not None:
-            self._stopped = f"the failed rows cannot be written any further ({self._account.disk_error.strerror})"
+            reason = self._account.disk_error.strerror
+            self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
         elif self._source.is_read_up and not self._source.open_rows and not self._account.first_skipped:
             self._stopped = None  # a signal that came too late to leave anything undone
 

@@ -106,7 +106,7 @@ class FailedRows:
         if replace:
             self.path.unlink()
         elif about.st_size:
-            raise InvalidInputError(f"{self.path} exists and is not empty")
+            raise InvalidInputError(f"{self.path} exists and is not empty: give another name, or --force to replace it")
 
     def _open(self) -> int:
         flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)

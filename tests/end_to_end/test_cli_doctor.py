@@ -51,7 +51,9 @@ def profiles(fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def findings(out: str) -> dict[str, Any]:
-    return {one["check"]: one for one in json.loads(out)}
+    found = json.loads(out)
+    assert all((one["state"] == "ok") == (one["next"] is None) for one in found)
+    return {one["check"]: one for one in found}
 
 
 async def test_a_server_that_is_well_passes_every_check(spotdx: Spotdx, fake: FakeSpot) -> None:

@@ -82,7 +82,7 @@ def test_a_token_in_the_file_is_refused_unseen_with_what_to_do(settings_file: Pa
     [
         ('profil = "p"', "has the unknown key profil; did you mean profile"),
         ("[profiles.p]\nrat = 5", r"\[profiles\.p\] has the unknown key rat; did you mean rate\?"),
-        ("[profiles.p]\nzzz = 5", r"\[profiles\.p\] has the unknown key zzz$"),
+        ("[profiles.p]\nzzz = 5", r"\[profiles\.p\] has the unknown key zzz; it may have base_url, rate"),
         ("[profiles.p]\nrate = 0", "rate must be a number above 0: requests a second"),
         ("[profiles.p]\nrate = inf", "rate must be a number above 0"),
         ("[profiles.p]\nrate = true", "rate must be a number above 0"),
@@ -144,6 +144,18 @@ def test_a_file_in_a_folder_that_others_can_write_is_refused_unless_it_is_sticky
         read_settings()
     tmp_path.chmod(0o1777)
     assert read_settings().path == settings_file
+
+
+def test_a_link_in_a_folder_that_others_can_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.toml").write_text(EXAMPLE)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    link = tmp_path / "shared" / "config.toml"
+    link.symlink_to(tmp_path / "mine.toml")
+    monkeypatch.setenv("SPOTDX_CONFIG", str(link))
+
+    with pytest.raises(ConfigError, match="others can replace"):
+        read_settings()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from spotdx_async.cli.first_page import without_no_color
+
 HEAVY = (
     "aiohttp",
     "cattrs",
@@ -60,6 +62,11 @@ def test_the_first_page_comes_without_any_library(words: list[str]) -> None:
 )
 def test_a_page_of_help_comes_without_what_its_command_needs(words: list[str]) -> None:
     assert loaded_by(words, HEAVY) == (0, "")
+
+
+def test_behind_two_hyphens_there_are_no_switches() -> None:
+    assert without_no_color(["a", "--no-color", "b", "--", "--no-color"]) == ["a", "b", "--", "--no-color"]
+    assert without_no_color(["--no-color", "a", "--no-color"]) == ["a"]
 
 
 def test_a_command_loads_no_other_command() -> None:
