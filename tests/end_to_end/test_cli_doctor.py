@@ -156,6 +156,16 @@ async def test_the_settings_in_force_are_shown_with_who_said_them_and_without_th
     assert shown["token"] == ("the environment variable SPOTDX_TOKEN", "environment")
 
 
+async def test_without_a_file_the_place_for_one_is_shown(
+    spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "switched off by SPOTDX_CONFIG" in (await spotdx("config"))[1]
+    monkeypatch.delenv("SPOTDX_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+    assert f"it would be {tmp_path}/spotdx/config.toml" in (await spotdx("config"))[1]
+
+
 @pytest.mark.usefixtures("profiles")
 async def test_a_token_command_is_run_once_for_an_act_that_is_asked_about(
     spotdx: Spotdx, tmp_path: Path, fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, profiles: Path
@@ -170,3 +180,18 @@ async def test_a_token_command_is_run_once_for_an_act_that_is_asked_about(
     code, _, _ = await spotdx("patients", "create", order, "--yes", "--profile", "p")
 
     assert (code, count.read_text()) == (0, "x")
+
+
+async def test_a_token_command_is_run_again_when_the_server_refuses_its_token(
+    spotdx: Spotdx, tmp_path: Path, fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, profiles: Path
+) -> None:
+    monkeypatch.delenv("SPOTDX_TOKEN")
+    mark = tmp_path / "mark"
+    script = (
+        f"import pathlib; mark = pathlib.Path({str(mark)!r}); is_renewed = mark.exists(); mark.touch(); "
+        f"print({fake.token[:6]!r} + {fake.token[6:]!r} if is_renewed else 'stale-token')"
+    )
+    profiles.write_text(f"[profiles.p]\ntoken_command = {json.dumps([sys.executable, '-c', script])}\n")
+
+    assert (await spotdx("kits", "types", "--profile", "p"))[0] == 0
+    assert fake.counts["401"] == 1

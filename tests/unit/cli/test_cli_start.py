@@ -64,6 +64,25 @@ def test_a_page_of_help_comes_without_what_its_command_needs(words: list[str]) -
     assert loaded_by(words, HEAVY) == (0, "")
 
 
+def test_a_reader_of_the_first_page_that_has_gone_is_no_trouble() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as broken:
+        done = subprocess.run(
+            [sys.executable, "-m", "spotdx_async"], stdout=broken, stderr=subprocess.PIPE, check=False
+        )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_terminal_without_the_letters_still_gets_the_first_page() -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-m", "spotdx_async"], env=env, capture_output=True, check=False)
+
+    assert done.returncode == 0
+    assert b"SPOTDX_TOKEN=\\u2026" in done.stdout
+
+
 def test_behind_two_hyphens_there_are_no_switches() -> None:
     assert without_no_color(["a", "--no-color", "b", "--", "--no-color"]) == ["a", "b", "--", "--no-color"]
     assert without_no_color(["--no-color", "a", "--no-color"]) == ["a"]

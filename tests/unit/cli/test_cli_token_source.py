@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 import select
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -100,6 +101,20 @@ started.wait()
 
     assert time.monotonic() - began_s < 30
     assert has_ended(int(note.read_text()))
+
+
+def test_ctrl_c_ends_the_command_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def interrupted(process: "subprocess.Popen[bytes]", **_: object) -> None:
+        started.append(process.pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        python("import time; time.sleep(60)").read()
+
+    assert has_ended(started[0])
 
 
 def has_ended(pid: int) -> bool:
