@@ -11,6 +11,14 @@ __all__ = ["Shell", "completion"]
 
 Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
 
+# Read as a command it tells zsh of the function; as a file of any name on fpath it is the function.
+_FOR_ZSH = """
+case "${zsh_eval_context[-1]}" in
+  file|eval|cmdarg|toplevel) compdef _cyclopts_spotdx spotdx ;;
+  *) _cyclopts_spotdx "$@" ;;
+esac
+"""
+
 
 def completion(shell: Shell, /, *, screen: OurScreen) -> int:
     """Print a script that makes the shell complete commands, options and the words that options take.
@@ -28,4 +36,6 @@ def completion(shell: Shell, /, *, screen: OurScreen) -> int:
     from spotdx_async.cli.app import make_app
 
     screen.out.write_raw(make_app().generate_completion(prog_name="spotdx", shell=shell))
+    if shell == "zsh":
+        screen.out.write_raw(_FOR_ZSH)
     return Exit.OK

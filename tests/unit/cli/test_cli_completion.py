@@ -1,4 +1,4 @@
-"""The scripts of ``spotdx completion``: each shell takes its own, and bash and fish complete the right words."""
+"""The scripts of ``spotdx completion``: each shell takes its own, and completes the right words with it."""
 
 import os
 import shlex
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def output_of(*command: str, cwd: Path | None = None) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)  # noqa: S603 - a shell
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=60)  # noqa: S603 - a shell
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -92,6 +92,42 @@ def test_fish_completes_the_right_words(script: Path, words: list[str], complete
 
     offered = {word.partition("\t")[0] for word in shown.splitlines()}
     assert offered - {"night.csv"} <= {*completed} <= offered  # fish offers names of files beside commands
+
+
+# An interactive zsh on a terminal of its own: words are typed there, then Tab, then Enter; the command tells its words.
+TYPED = """
+zmodload zsh/zpty
+zpty view zsh -f -i
+zpty -w view "PROMPT='> '; fpath=($1 \\$fpath); autoload -U compinit; compinit -u -D; $2; print REA''DY"
+zpty -r -m view seen '*READY*'
+zpty -w view 'spotdx() { print -r -- GOT: $* END }; print DEFI""NED'
+zpty -r -m view seen '*DEFINED*'
+for typed in "${@:3}"; do
+  zpty -n -w view "spotdx $typed"
+  zpty -r -m view seen "*$typed*"
+  zpty -n -w view $'\\t'
+  zpty -r -m view seen '*'
+  zpty -n -w view $'\\r'
+  zpty -r -m view seen '*GOT: *END*'
+  print -r -- "${${seen##*GOT: }%% END*}"
+done
+zpty -d view
+"""
+
+
+@pytest.mark.parametrize("script", ["zsh"], indirect=True)
+@pytest.mark.parametrize("how", ["on fpath", "sourced", "evaluated"])
+def test_zsh_completes_the_right_words_however_it_got_the_script(script: Path, how: str, tmp_path: Path) -> None:
+    places = tmp_path / "functions"
+    places.mkdir()
+    script = script.rename(places / "_spotdx" if how == "on fpath" else script)
+    load = {"on fpath": ":", "sourced": f"source {script}", "evaluated": f'eval "$(cat {script})"'}[how]
+    (tmp_path / "typed.zsh").write_text(TYPED, encoding="utf-8")
+    typed = ["requ", "requ", "kits update --forc", "completion fi"]
+
+    shown = output_of(shell("zsh"), "-f", str(tmp_path / "typed.zsh"), str(places), load, *typed)
+
+    assert shown.splitlines() == ["requisitions", "requisitions", "kits update --force", "completion fish"]
 
 
 def test_a_shell_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
