@@ -98,7 +98,7 @@ def beside_pydantic(times: dict[str, list[float]]) -> Figure:
     name = f"a Kit from its bytes, CPU / {PYDANTIC}"
     if PYDANTIC not in times:
         return not_measured(name, "pydantic is not installed")
-    return figure(name, ratio(times[OURS], times[PYDANTIC]))
+    return figure(name, ratio(times[OURS], times[PYDANTIC]), at_most=1.0)
 
 
 def pydantic_reader(*, keeps_unknown_kinds: bool) -> Read | None:

@@ -45,20 +45,23 @@ class ThinServer:
 
 
 @contextmanager
-def thin_server(latency_ms: float = 0, *, answer: Path | None = None) -> Iterator[ThinServer]:
-    """Start the thin server on its core and this process on the other.
+def thin_server(latency_ms: float = 0, *, answer: Path | None = None, pinned: bool = True) -> Iterator[ThinServer]:
+    """Start the thin server, on its core and this process on the other.
 
     Args:
         latency_ms: after how long it answers.
         answer: a file with the JSON that it answers; None: the vendor's example kit.
+        pinned: False leaves both where they are, for what is counted and not timed.
     """
-    pin(CLIENT_CORE)
+    if pinned:
+        pin(CLIENT_CORE)
     command = [sys.executable, str(SERVER), str(latency_ms), *([str(answer)] if answer else [])]
     process = subprocess.Popen(  # noqa: S603 - our own script
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
-    pin(SERVER_CORE, process.pid)
+    if pinned:
+        pin(SERVER_CORE, process.pid)
     server = ThinServer(f"http://127.0.0.1:{int(process.stdout.readline())}")
     try:
         yield server

@@ -154,7 +154,8 @@ class RateLimit:
 class AdaptiveRateLimit:
     """A limit that each client learns for itself from the server's 429s, in this process; in calls a second.
 
-    The rate is cut by a tenth on a 429, once for each round trip, and grows while calls wait for it.
+    A 429 cuts the rate by a tenth, once for each round trip, after taking back growth beyond what the server was known
+    to take. It grows while calls wait for it.
 
     Raises:
         ConfigError: a number out of range, or not ``floor <= start <= ceiling``.

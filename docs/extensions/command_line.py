@@ -2,37 +2,37 @@
 
 import io
 import os
-import re
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from unittest.mock import patch
 
+from cyclopts import App
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from spotdx_async.cli.app import run
+from spotdx_async.cli.app import make_app, run
 
-__all__ = ["CommandHelp", "every_help", "setup"]
+__all__ = ["CommandHelp", "commands_of", "every_help", "setup"]
 
-_A_COMMAND = re.compile(r"^│ ([a-z][\w-]*) {2,}\S", re.MULTILINE)
 _COLUMNS = "88"
 
 
-def every_help(*words: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Give the words of a command with its help, then those of its subcommands.
+def every_help() -> Iterator[tuple[str, str]]:
+    """Give every command with its help: ``spotdx`` first, each before its subcommands."""
+    for words in commands_of(make_app()):
+        text = io.StringIO()
+        with redirect_stdout(text), patch.dict(os.environ, COLUMNS=_COLUMNS):
+            run([*words, "--help"])
+        yield " ".join(("spotdx", *words)), "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
 
-    Args:
-        words: of the command; none for ``spotdx`` itself.
-    """
-    text = io.StringIO()
-    with redirect_stdout(text), patch.dict(os.environ, COLUMNS=_COLUMNS):
-        run([*words, "--help"])
-    page = "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
-    yield words, page
-    _, _, commands = page.partition("─ Commands ─")
-    for name in _A_COMMAND.findall(commands):
-        yield from every_help(*words, name)
+
+def commands_of(app: App, *words: str) -> Iterator[tuple[str, ...]]:
+    """Give the words of a command and of its subcommands."""
+    yield words
+    for name in app:
+        if not name.startswith("-"):
+            yield from commands_of(app[name], *words, name)
 
 
 class CommandHelp(SphinxDirective):
@@ -40,10 +40,9 @@ class CommandHelp(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Make the sections."""
-        return [self._section(words, text) for words, text in every_help()]
+        return [self._section(title, text) for title, text in every_help()]
 
-    def _section(self, words: tuple[str, ...], text: str) -> nodes.section:
-        title = " ".join(("spotdx", *words))
+    def _section(self, title: str, text: str) -> nodes.section:
         section = nodes.section(ids=[title.replace(" ", "-")], names=[title])
         section += nodes.title(title, title)
         block = nodes.literal_block(text, text)

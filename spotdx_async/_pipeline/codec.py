@@ -9,13 +9,20 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import cache, partial
 from operator import attrgetter
-from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import Converter
 
 from spotdx_async._pipeline import shapes, wire
-from spotdx_async._pipeline.jsontext import NotJsonError, NotSerializableError, looks_whole, parse, parse_exact, serialize
+from spotdx_async._pipeline.jsontext import (
+    NotJsonError,
+    NotSerializableError,
+    looks_whole,
+    parse_exact,
+    parse_unguarded,
+    serialize,
+)
 from spotdx_async._pipeline.quick_reader import quick_reader
 from spotdx_async._pipeline.wire import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
@@ -39,8 +46,8 @@ def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
         DecodeError: the text is no JSON (``outcome`` is ``"unknown"``), or JSON of another shape (``"done"``).
     """
     try:
-        value: T = _quick_rule(cast("Any", type_))(parse(body))
-    except ValueError:
+        value: T = _quick_rule(type_)(parse_unguarded(body))  # type: ignore[arg-type]  # a type can be hashed
+    except (ValueError, TypeError):
         pass  # no JSON, another shape, or a number that needs exact reading: told apart below
     else:
         return value
@@ -299,7 +306,10 @@ def _result_hook(kind: Any, converter: Converter) -> Hook:
     unknown = _rule_of(UnknownResult, converter)
 
     def read(raw: Any, _: Any = None) -> Any:
-        tag = raw.get("result_type") if type(raw) is dict else None
-        return (hooks.get(tag, unknown) if type(tag) is str else unknown)(raw)
+        if raw.__class__ is dict:
+            tag = raw.get("result_type")
+            if tag.__class__ is str:
+                return hooks.get(tag, unknown)(raw)
+        return unknown(raw)
 
     return read

@@ -1,7 +1,7 @@
 """So many calls at once, the others in the order of their coming: the gate in front of the connections."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 
 __all__ = ["Places"]
 
@@ -16,7 +16,8 @@ class Places:
     def __init__(self, count: int) -> None:
         self.free = count
         """Places that nobody has; 0 while somebody waits."""
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        # Ordered, and cheap to remove from the middle.
+        self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
 
     def try_take(self) -> bool:
         """Take a place where one is free; else the caller waits by ``take``."""
@@ -30,20 +31,19 @@ class Places:
         if self.try_take():
             return
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled() or not waiter.done():
-                self._waiters.remove(waiter)
-            else:
+            self._waiters.pop(waiter, None)
+            if waiter.done() and not waiter.cancelled():
                 self.leave()
             raise
 
     def leave(self) -> None:
         """Give the place to the one that has waited longest, or free it."""
         while self._waiters:
-            waiter = self._waiters.popleft()
+            waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
                 waiter.set_result(None)
                 return

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Literal, get_args, get_origin
 
+from spotdx_async._pipeline.jsontext import parsed_key
 from spotdx_async._pipeline.shapes import WireField, enum_members, is_empty, is_model, is_open_enum
 from spotdx_async._pipeline.wire import ROUNDED_FROM, Hook, MismatchError, refuse_rounded
 from spotdx_async.models.model import Model
@@ -71,6 +72,7 @@ _USUAL_FORMS: dict[Any, tuple[tuple[str, str], ...]] = {
     bool: (("{x}.__class__ is bool", _KEEP),),
     date: ((f"{_IS_TEXT} and len({{x}}) == 10 and {{x}}[7] == '-'", "draft.{name} = day({x})"),),
     datetime: (  # 2023-01-01T04:30:11.222Z and 2023-01-01T04:30:11Z: what the writer writes
+        (f"{_IS_TEXT} and {_IS_UTC % (24, 23)} and {{x}}[22] != '0'", "draft.{name} = instant({x})"),
         (f"{_IS_TEXT} and {_IS_UTC % (24, 23)} and (time := instant({{x}})).microsecond", "draft.{name} = time"),
         (f"{_IS_TEXT} and {_IS_UTC % (20, 19)}", "draft.{name} = instant({x})"),
     ),
@@ -80,7 +82,7 @@ _USUAL_FORMS: dict[Any, tuple[tuple[str, str], ...]] = {
 
 
 def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Callable[[Any], Hook]) -> Hook:
-    """Make a reader for the usual forms; any ValueError from it means: read again with care."""
+    """Make a reader for the usual forms; any ValueError or TypeError from it means: read again with care."""
     known = frozenset(field.name for field in fields)
 
     def unknown(raw: dict[str, Any]) -> dict[str, Any]:
@@ -100,11 +102,12 @@ def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Calla
     numbered = tuple(enumerate(fields))
     head = _HEAD.format(
         count=len(fields),
-        all_there="".join(f"\n        x{index} = raw[{field.name!r}]" for index, field in numbered),
+        all_there="".join(f"\n        x{index} = raw[key{index}]" for index, field in numbered),
         some_missing="".join(f"\n        x{index} = get({field.name!r}, ...)" for index, field in numbered),
     )
     for index, field in numbered:
         scope |= {
+            f"key{index}": parsed_key(field.name),
             f"blank{index}": field.blank,
             f"rule{index}": field.read,
             f"known{index}": enum_members(field.kind),
@@ -133,7 +136,7 @@ def _usual_form(kind: Any) -> tuple[tuple[str, str], ...]:
     if get_origin(kind) is tuple:
         return (("{x}.__class__ is list and {x}", _LIST),)
     if is_open_enum(kind):
-        return ((_IS_TEXT, "draft.{name} = known{index}[{x}] if {x} in known{index} else {x}"),)
+        return (("{x} in known{index}", "draft.{name} = known{index}[{x}]"), (_IS_TEXT, _KEEP))
     if get_origin(kind) is Literal:
         return ((" or ".join(f"{{x}} == {tag!r}" for tag in get_args(kind)), _KEEP),)
     return (("False", _KEEP),)  # nothing usual about it: its form is always remembered

@@ -1,7 +1,7 @@
 """Walks a call down the road: place, slot, token, attempt, verdict, and the repeats."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -41,7 +41,7 @@ class _Call(Flight):
 
     __slots__ = (
         *("attempts", "decode", "ends_at_s", "error", "has_renewed", "may_be_executed", "may_go"),
-        *("request", "request_s", "sent_s", "started_s"),
+        *("request", "sent_s", "started_s"),
     )
 
     def __init__(
@@ -65,9 +65,8 @@ class _Call(Flight):
         # Whether an earlier attempt ended without anybody knowing if it was carried out.
         self.may_be_executed = False
         self.has_renewed = False
-        # When the last request was sent, and how many seconds it took.
+        # When the last request was sent.
         self.sent_s = 0.0
-        self.request_s = 0.0
 
 
 class Runner:
@@ -90,14 +89,13 @@ class Runner:
         """Give a runner on the same road whose calls wait as long as it takes, for a caller who bounds the whole."""
         return Runner(self.road, evolve(self.options, deadline_s=None, max_wait_s=None))
 
-    async def call(self, request: Request, decode: Callable[[Reply], T]) -> T:
+    def call(self, request: Request, decode: Callable[[Reply], T]) -> Coroutine[Any, Any, T]:
         """Send the request as often as its kind and the options allow; the decoded answer comes back.
 
         Raises:
             SpotError: as the error tree says; nothing foreign is its cause or context.
         """
-        value: T = await self._settle(self._new_call(request, decode))
-        return value
+        return self._settle(self._new_call(request, decode))
 
     async def fetch(self, request: Request) -> Response:
         """The same without decoding: the whole answer, always a 2xx."""
@@ -140,7 +138,7 @@ class Runner:
             verdict.error.operation = request.operation
         elif verdict.act is _ACCEPT and not is_repeat:
             road.budget.earn()
-        return Try(verdict, call.attempts, call.request_s)
+        return Try(verdict, call.attempts, clock.now() - call.sent_s if call.attempts else 0.0)
 
     def _new_call(self, request: Request, decode: Callable[[Reply], Any]) -> _Call:
         self.road.counters.calls += 1
@@ -177,7 +175,7 @@ class Runner:
 
     def _dated(self, clue: Clue, call: _Call) -> Clue:
         """Add until when the last request may be carried out: a connection that broke says nothing of the server."""
-        left_s = max(0.0, self.lands_within_s - call.request_s)
+        left_s = max(0.0, self.lands_within_s - (clock.now() - call.sent_s))
         return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
 
     async def _drive(self, call: _Call) -> Verdict:
@@ -242,7 +240,6 @@ class Runner:
             result = await road.transport.send(call.request, token, self.options.timeout_s, call)
         finally:
             counters.in_flight -= 1
-            call.request_s = clock.now() - call.sent_s
         call.may_have_arrived = False
         if type(result) is Reply and is_success(result.status):
             return _decoded(call, result)

@@ -175,9 +175,9 @@ class Transport:
             if length is not None and length <= cap and "Content-Encoding" not in response.headers:
                 return await response.read()
             return await _read_at_most(cap, response, or_cut=not is_whole)
-        except BaseException:
-            response.close()
-            raise
+        finally:
+            if not response.closed:  # cut, broken, or no end to come, as after 101
+                response.close()
 
 
 async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: bool) -> bytes:
@@ -190,7 +190,6 @@ async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: b
         if len(body) > cap:
             if not or_cut:
                 raise _TooLarge
-            response.close()
             break
     return bytes(body)
 

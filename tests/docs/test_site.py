@@ -14,7 +14,7 @@ import pytest
 from cyclopts import App
 from sphinx.util.inventory import InventoryFile
 
-from spotdx_async.cli.app import _app
+from spotdx_async.cli.app import make_app
 from tests.docs.pages import DOCS
 
 PUBLIC = (
@@ -93,7 +93,7 @@ def is_shown(member: object) -> bool:
 def test_every_command_is_on_the_page_of_the_command_line(site: Path) -> None:
     page = (site / "command-line.html").read_text(encoding="utf-8")
 
-    assert [words for words in commands_of(_app(), "spotdx") if f'id="{words.replace(" ", "-")}"' not in page] == []
+    assert [words for words in commands_of(make_app(), "spotdx") if f'id="{words.replace(" ", "-")}"' not in page] == []
     assert page.count("--concurrency INT") == 2
 
 

@@ -54,7 +54,7 @@ NARROWER = {
     "_pipeline.connections": (),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
-    "_pipeline.quick_reader": ("_pipeline.shapes", "_pipeline.wire", "models.*"),
+    "_pipeline.quick_reader": ("_pipeline.jsontext", "_pipeline.shapes", "_pipeline.wire", "models.*"),
     "_pipeline.telling": ("errors",),
     "_pipeline.checks": ("errors", "models.*", "_pipeline.clock", "_pipeline.jsontext", "_pipeline.sealing"),
     "_pipeline.sealing": ("errors",),
