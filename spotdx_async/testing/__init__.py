@@ -1,4 +1,4 @@
-"""For the tests of your own code: a fake Spot API on loopback, faults to play on it, and a clock that jumps.
+"""For the tests of your own code: a fake Spot API on loopback, faults to play on it, models, and a clock that jumps.
 
 With pytest and pytest-asyncio the fixtures ``fake_spot`` and ``spot_client`` are there once the package is installed.
 """
@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spotdx_async.testing import faults
+    from spotdx_async.testing import factories, faults
     from spotdx_async.testing.fake_clock import VirtualTimeLoop, run_virtual
     from spotdx_async.testing.fake_kits import FakeKit, Kits
     from spotdx_async.testing.fake_orders import FakeOrder, Orders
@@ -39,6 +39,7 @@ __all__ = [
     "Requisitions",
     "SpotServer",
     "VirtualTimeLoop",
+    "factories",
     "faults",
     "run_virtual",
 ]
@@ -68,8 +69,8 @@ _HOMES = {
 
 # Imported when first used: pytest imports this package in every run of its users, by the plugin beside it.
 def __getattr__(name: str) -> Any:
-    if name == "faults":
-        return import_module(f"{__name__}.faults")
+    if name in {"factories", "faults"}:
+        return import_module(f"{__name__}.{name}")
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,6 +26,7 @@ PUBLIC = (
     "spotdx_async.shared",
     "spotdx_async.distributed",
     "spotdx_async.testing",
+    "spotdx_async.testing.factories",
     "spotdx_async.testing.faults",
 )
 

@@ -37,7 +37,7 @@ ROWS = (
     ("client",),
     ("distributed.*",),
     (FACADE,),
-    ("testing.harness",),  # makes clients of the fake
+    ("testing.harness", "testing.factories.*"),  # make clients of the fake, and models
     ("testing",),  # a facade too
     ("cli.*", "__main__", "testing.plugin"),
 )
@@ -70,7 +70,8 @@ NARROWER = {
     "shared.*": ("errors", "config", "_pipeline.clock"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
-    "testing": ("testing.*", "testing.harness"),
+    "testing.factories.*": ("models.*",),
+    "testing": ("testing.*", "testing.harness", "testing.factories.*"),
     "testing.plugin": (FACADE, "testing.*", "testing.harness"),
     "distributed.*": ("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext"),
     "cli.*": (  # the public face

@@ -56,3 +56,9 @@ def test_the_rules_import_no_network() -> None:
     loaded = modules_after("import spotdx_async.testing.fake_spot, spotdx_async.testing.fault_plan")
 
     assert loaded.isdisjoint({*HEAVY, "asyncio"})
+
+
+def test_the_factories_import_the_models_alone() -> None:
+    loaded = modules_after("from spotdx_async.testing import factories\nfactories.make_kit()")
+
+    assert loaded.isdisjoint({*HEAVY, "asyncio"} - {"attr", "attrs"})
