@@ -1,6 +1,7 @@
 """For the tests of your own code: a fake Spot API on loopback, faults to play on it, models, and a clock that jumps.
 
-With pytest and pytest-asyncio the fixtures ``fake_spot`` and ``spot_client`` are there once the package is installed.
+With pytest and pytest-asyncio the fixtures ``fake_spot``, ``spot_client``, ``spot_expect`` and ``spot_clock`` are there
+once the package is installed.
 """
 
 from importlib import import_module
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spotdx_async.testing import factories, faults
+    from spotdx_async.testing.expectations import ExpectedRequests
     from spotdx_async.testing.fake_clock import VirtualTimeLoop, run_virtual
     from spotdx_async.testing.fake_kits import FakeKit, Kits
     from spotdx_async.testing.fake_orders import FakeOrder, Orders
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
     from spotdx_async.testing.faults import Fault, HttpDateAhead
     from spotdx_async.testing.harness import FakeSpot
     from spotdx_async.testing.ledgers import Creation, LedgerEntry, OrderLedgerEntry
+    from spotdx_async.testing.operations import OPERATIONS
     from spotdx_async.testing.records import ReceivedRequest
     from spotdx_async.testing.server import SpotServer
+    from spotdx_async.testing.virtual_clock import VirtualClock
 
 __all__ = [
+    "OPERATIONS",
     "Creation",
+    "ExpectedRequests",
     "FakeKit",
     "FakeOrder",
     "FakePatient",
@@ -38,6 +44,7 @@ __all__ = [
     "ReceivedRequest",
     "Requisitions",
     "SpotServer",
+    "VirtualClock",
     "VirtualTimeLoop",
     "factories",
     "faults",
@@ -46,6 +53,7 @@ __all__ = [
 
 _HOMES = {
     "Creation": "ledgers",
+    "ExpectedRequests": "expectations",
     "FakeKit": "fake_kits",
     "FakeOrder": "fake_orders",
     "FakePatient": "fake_patients",
@@ -56,12 +64,14 @@ _HOMES = {
     "HttpDateAhead": "faults",
     "Kits": "fake_kits",
     "LedgerEntry": "ledgers",
+    "OPERATIONS": "operations",
     "OrderLedgerEntry": "ledgers",
     "Orders": "fake_orders",
     "Patients": "fake_patients",
     "ReceivedRequest": "records",
     "Requisitions": "fake_requisitions",
     "SpotServer": "server",
+    "VirtualClock": "virtual_clock",
     "VirtualTimeLoop": "fake_clock",
     "run_virtual": "fake_clock",
 }

@@ -1,23 +1,44 @@
-"""The pytest plugin that is installed with the package: fixtures ``fake_spot`` and ``spot_client``.
+"""The pytest plugin that is installed with the package: fixtures, faults by marker, virtual time, expected requests.
 
-pytest imports it in every run of every user, so that it imports neither the SDK nor aiohttp before a fixture is used.
+pytest imports it in every run of every user, so that it imports neither the SDK nor aiohttp before a test asks for it.
 """
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, NoReturn
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
     from spotdx_async import SpotClient
+    from spotdx_async.testing.expectations import ExpectedRequests
     from spotdx_async.testing.harness import FakeSpot
+    from spotdx_async.testing.marked_faults import MarkedFault
+    from spotdx_async.testing.virtual_clock import VirtualClock
+
+_FAULT = (
+    "spot_fault(fault, *, times=1, operation=None, kit_id=None, order_id=None, requisition_id=None, method=None, "
+    "path=None, unmet_ok=False): play a fault on requests of the test at fake_spot; it must be met unless unmet_ok"
+)
+_VIRTUAL_TIME = "spot_virtual_time: run the async test on a loop that jumps from timer to timer; spot_clock does so too"
+_NEEDS_LOOPS = (
+    "virtual time (spot_virtual_time, spot_clock) needs a test that pytest-asyncio 1.4 or later runs: install it, and "
+    'set asyncio_mode = "auto" or mark the test with @pytest.mark.asyncio'
+)
+
+# --- Fixtures ---------------------------------------------------------------------------------------------------------
 
 try:
     import pytest_asyncio
 except ImportError:
 
     def _explain() -> NoReturn:
-        pytest.fail("the fixtures of spotdx_async need pytest-asyncio: install it beside pytest", pytrace=False)
+        pytest.fail(
+            "the fixtures of spotdx_async need pytest-asyncio: install it beside pytest, and set "
+            'asyncio_mode = "auto" or mark async tests with @pytest.mark.asyncio',
+            pytrace=False,
+        )
 
     @pytest.fixture(name="fake_spot")
     def fake_spot_unavailable() -> NoReturn:
@@ -29,6 +50,11 @@ except ImportError:
         """Say what is missing."""
         _explain()
 
+    @pytest.fixture(name="spot_clock")
+    def spot_clock_unavailable() -> NoReturn:
+        """Say what is missing."""
+        _explain()
+
 else:
 
     @pytest_asyncio.fixture
@@ -36,7 +62,9 @@ else:
         """A fake Spot API on loopback, started, with the documented example kit and two others."""
         from spotdx_async.testing.harness import FakeSpot  # noqa: PLC0415 - see the module's docstring
 
-        async with FakeSpot() as fake:
+        clock = _virtual_clock()
+        # In virtual time its day goes on too: a registration token expires after ten virtual minutes.
+        async with FakeSpot() if clock is None else FakeSpot(wall=clock.wall) as fake:
             yield fake
 
     @pytest_asyncio.fixture
@@ -44,3 +72,166 @@ else:
         """A client of ``fake_spot``, closed after the test."""
         async with fake_spot.client() as client:
             yield client
+
+    @pytest_asyncio.fixture
+    async def spot_clock() -> "VirtualClock":
+        """The clock of a test in virtual time, which asking for it makes it."""
+        clock = _virtual_clock()
+        if clock is None:
+            pytest.fail(f"{_NEEDS_LOOPS}; and the test must name spot_clock among its arguments", pytrace=False)
+        return clock
+
+
+@pytest.fixture
+def spot_expect(fake_spot: "FakeSpot") -> "ExpectedRequests":  # noqa: ARG001 - what it expects comes there
+    """What is called with each operation that the test sends; it fails where other requests came to ``fake_spot``."""
+    from spotdx_async.testing.expectations import ExpectedRequests  # noqa: PLC0415 - see the module's docstring
+
+    return ExpectedRequests()
+
+
+def _virtual_clock() -> "VirtualClock | None":
+    import asyncio  # noqa: PLC0415 - see the module's docstring
+
+    from spotdx_async.testing.fake_clock import VirtualTimeLoop  # noqa: PLC0415 - the same
+    from spotdx_async.testing.virtual_clock import VirtualClock  # noqa: PLC0415 - the same
+
+    loop = asyncio.get_running_loop()
+    return VirtualClock(loop) if isinstance(loop, VirtualTimeLoop) else None
+
+
+# --- Faults by marker, and expected requests --------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    """Let a wrong marker fail the collection, as an unknown one does under ``--strict-markers``."""
+    made = yield
+    for item in made if isinstance(made, list) else [made]:
+        if isinstance(item, pytest.Function):
+            _marked_faults(item)
+            if "fake_spot" not in item.fixturenames and any(mark.name == "spot_fault" for mark in item.own_markers):
+                _refuse(item, "it needs the fixture fake_spot among the test's arguments, or spot_client")
+    return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Play the marked faults and watch the requests while the test itself runs, not while its fixtures do."""
+    values: Mapping[str, Any] = getattr(item, "funcargs", {})
+    fake, expected = values.get("fake_spot"), values.get("spot_expect")
+    marked = [] if fake is None else _marked_faults(item)
+    if fake is None or (not marked and expected is None):
+        return (yield)
+    in_play = [fault.plan(fake.faults) for fault in marked]
+    first = fake.counts["requests"]
+    try:
+        result = yield
+    finally:
+        unmet = [said for fault in in_play if (said := fault.end())]
+    _fail_of("not every fault of spot_fault was met (unmet_ok=True lets one be)", unmet)
+    if expected is not None:
+        if fake.counts["requests"] != len(fake.requests):
+            pytest.fail("spot_expect needs a fake that keeps its requests: keep_requests=True", pytrace=False)
+        _fail_of("fake_spot got other requests than spot_expect was told", expected.differences(fake.requests[first:]))
+    return result
+
+
+def _marked_faults(item: pytest.Item) -> "list[MarkedFault]":
+    marks = [*_written(item)]
+    if not marks:
+        return []
+    from spotdx_async.testing.marked_faults import MarkedFault  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        return [MarkedFault(mark.args, mark.kwargs) for mark in marks]
+    except ValueError as error:
+        _refuse(item, str(error))
+
+
+def _written(item: pytest.Item) -> Iterator[pytest.Mark]:
+    """Give the markers as they are read: the module's, the class's, the test's, from top to bottom."""
+    listed = {id(mark) for mark in getattr(getattr(item, "callspec", None), "marks", ())}
+    for node in item.listchain():
+        marks = [mark for mark in node.own_markers if mark.name == "spot_fault"]
+        if isinstance(node, pytest.Module):
+            yield from marks
+        else:
+            # pytest keeps decorators from the bottom up, and the markers of a parameter as they are listed.
+            yield from (mark for mark in reversed(marks) if id(mark) not in listed)
+            yield from (mark for mark in marks if id(mark) in listed)
+
+
+def _refuse(item: pytest.Item, why: str) -> NoReturn:
+    pytest.fail(f"{item.nodeid}: @pytest.mark.spot_fault: {why}", pytrace=False)
+
+
+def _fail_of(what: str, lines: list[str]) -> None:
+    if lines:
+        pytest.fail("\n  ".join([f"{what}:", *lines]), pytrace=False)
+
+
+# --- Virtual time -----------------------------------------------------------------------------------------------------
+
+
+class _VirtualLoops:
+    """Gives pytest-asyncio the loops of tests in virtual time.
+
+    Registered only while such a test is made, and while tests are set up: wherever this hook exists otherwise,
+    pytest-asyncio takes the loops of all tests from it, those of others too.
+    """
+
+    def __init__(self) -> None:
+        self.were_asked_for = False
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_asyncio_loop_factories(self) -> Mapping[str, Callable[[], Any]]:
+        from spotdx_async.testing.fake_clock import VirtualTimeLoop  # noqa: PLC0415 - see the module's docstring
+
+        self.were_asked_for = True
+        return {"spot_virtual_time": VirtualTimeLoop}
+
+
+_LOOPS = pytest.StashKey[_VirtualLoops]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known."""
+    for marker in (_FAULT, _VIRTUAL_TIME):
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, Any, Any]:
+    """Have the test's loop made for virtual time, where its marker or its clock asks for that."""
+    if (
+        "spot_clock" not in metafunc.fixturenames
+        and metafunc.definition.get_closest_marker("spot_virtual_time") is None
+    ):
+        return (yield)
+    loops = metafunc.config.stash.setdefault(_LOOPS, _VirtualLoops())
+    loops.were_asked_for = False
+    with _registered(loops, metafunc.config):
+        result = yield
+    if not loops.were_asked_for and inspect.iscoroutinefunction(metafunc.function):
+        pytest.fail(f"{metafunc.definition.nodeid}: {_NEEDS_LOOPS}", pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Have pytest-asyncio close what lives on a wider loop of the other kind before, not after, a test is given it."""
+    loops = item.config.stash.get(_LOOPS, None)
+    if loops is None:
+        return (yield)
+    with _registered(loops, item.config):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _registered(plugin: object, config: pytest.Config) -> Iterator[None]:
+    config.pluginmanager.register(plugin)
+    try:
+        yield
+    finally:
+        config.pluginmanager.unregister(plugin)

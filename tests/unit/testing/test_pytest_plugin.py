@@ -61,7 +61,7 @@ def test_without_pytest_asyncio_other_tests_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("fixture", ["fake_spot", "spot_client"])
+@pytest.mark.parametrize("fixture", ["fake_spot", "spot_client", "spot_clock", "spot_expect"])
 def test_without_pytest_asyncio_the_fixtures_say_what_is_missing(tmp_path: Path, fixture: str) -> None:
     test = f"def test_theirs({fixture}):\n    pass\n"
 
@@ -69,6 +69,7 @@ def test_without_pytest_asyncio_the_fixtures_say_what_is_missing(tmp_path: Path,
 
     assert done.returncode == 1
     assert "need pytest-asyncio: install it" in done.stdout
+    assert 'asyncio_mode = "auto"' in done.stdout
 
 
 async def test_the_fixtures_close_what_they_open(tmp_path: Path) -> None:
