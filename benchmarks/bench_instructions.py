@@ -14,8 +14,9 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import aiohttp
 import orjson
@@ -58,7 +59,7 @@ async def bulk(url: str, calls: int) -> None:
             assert outcome.ok
 
 
-KINDS: dict[str, Callable[[str, int], Awaitable[None]]] = {
+KINDS: dict[str, Callable[[str, int], Coroutine[Any, Any, None]]] = {
     PLAIN: plain,
     "unparsed": unparsed,
     "typed": typed,
