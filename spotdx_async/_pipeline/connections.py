@@ -7,8 +7,10 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.http import StreamWriter
 
-__all__ = ["pooled_session", "single_use_session"]
+__all__ = ["pooled_session", "request_class", "single_use_session"]
 
+_KNOWN: Final = "3.14."
+"""The releases of aiohttp whose requests are written here; with another one aiohttp writes them itself."""
 _WRITES_AT_ONCE: Final = sys.version_info >= (3, 12)
 """Whether aiohttp itself writes a body without waiting for a task of its own."""
 
@@ -81,12 +83,17 @@ class _OneWrite(aiohttp.ClientRequest):
         )
 
 
+def request_class(aiohttp_version: str) -> type[aiohttp.ClientRequest]:
+    """Choose what writes requests: nothing of ours where the release may have changed what stands around it."""
+    return _OneWrite if aiohttp_version.startswith(_KNOWN) else aiohttp.ClientRequest
+
+
 def _session(connector: aiohttp.TCPConnector, headers: Mapping[str, str]) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
-        request_class=_OneWrite,
+        request_class=request_class(aiohttp.__version__),
         trust_env=False,
     )
     # Else aiohttp sends a GET a second time by itself when a kept connection breaks, unseen by the retry budget. There

@@ -1,0 +1,66 @@
+"""Sessions of the SDK's own: what goes over the wire is the same whoever writes it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from spotdx_async._pipeline import connections
+from spotdx_async._pipeline.connections import pooled_session, request_class
+
+HEADERS = {"Host": "spot.example", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "x"}
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+async def heard() -> AsyncIterator[tuple[str, list[bytes]]]:
+    chunks: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65536):
+            chunks.append(chunk)
+            if chunk.endswith((b"\r\n\r\n", b"}")):
+                writer.write(ANSWER)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server:
+        yield f"http://{host}:{port}", chunks
+
+
+async def told(url: str, method: str, body: bytes | None) -> None:
+    async with pooled_session(HEADERS) as session:
+        extra = {"Authorization": "Token t"} | ({"Content-Type": "application/json"} if body else {})
+        async with session.request(method, f"{url}/api/v2/kits/", data=body, headers=extra) as response:
+            assert await response.read() == b"{}"
+
+
+@pytest.mark.parametrize(("method", "body"), [("POST", b'{"metadata": {}}'), ("GET", None), ("POST", None)])
+async def test_a_request_is_the_same_that_aiohttp_would_write(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, method: str, body: bytes | None
+) -> None:
+    url, chunks = heard
+    await told(url, method, body)
+    ours = b"".join(chunks)
+    chunks.clear()
+    monkeypatch.setattr(connections, "_KNOWN", "another release")
+
+    await told(url, method, body)
+
+    assert sorted(b"".join(chunks).split(b"\r\n")) == sorted(ours.split(b"\r\n"))
+    assert ours.startswith(f"{method} /api/v2/kits/ HTTP/1.1\r\nHost: spot.example\r\n".encode())
+
+
+async def test_head_and_body_go_out_at_once(heard: tuple[str, list[bytes]]) -> None:
+    url, chunks = heard
+
+    await told(url, "POST", b'{"metadata": {}}')
+
+    assert len(chunks) == 1
+
+
+def test_requests_are_left_to_an_aiohttp_that_is_not_known() -> None:
+    assert request_class("3.15.0") is aiohttp.ClientRequest
+    assert request_class(aiohttp.__version__) is not aiohttp.ClientRequest
