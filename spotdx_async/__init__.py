@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from spotdx_async._pipeline.checks import check_new
     from spotdx_async._pipeline.codec import dumps, loads
     from spotdx_async._pipeline.messages import Response
+    from spotdx_async._pipeline.observing import (
+        AttemptRecord,
+        EndRecord,
+        GateRecord,
+        Observer,
+        PauseRecord,
+        RetryRecord,
+        SubjectRecord,
+    )
     from spotdx_async._version import __version__
     from spotdx_async.bulk.journal import JournalState, read_journal
     from spotdx_async.bulk.records import Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
@@ -80,6 +89,7 @@ _HOMES = {
     "_pipeline.checks": "check_new",
     "_pipeline.codec": "dumps loads",
     "_pipeline.messages": "Response",
+    "_pipeline.observing": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
     "_version": "__version__",
     "bulk.journal": "JournalState read_journal",
     "bulk.records": "Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
@@ -104,6 +114,7 @@ __all__ = [
     "ActivationResult",
     "AdaptiveRateLimit",
     "Address",
+    "AttemptRecord",
     "AuthenticationError",
     "BadRequestError",
     "BulkRun",
@@ -113,6 +124,8 @@ __all__ = [
     "ConfigError",
     "Country",
     "DecodeError",
+    "EndRecord",
+    "GateRecord",
     "GenotypeResult",
     "InvalidInputError",
     "Journal",
@@ -129,6 +142,7 @@ __all__ = [
     "NewRequisition",
     "NotFoundError",
     "NotSentError",
+    "Observer",
     "Order",
     "OrderMetadataUpdate",
     "OrderStatus",
@@ -137,6 +151,7 @@ __all__ = [
     "OutcomeUnknownError",
     "Pages",
     "Patient",
+    "PauseRecord",
     "PermissionDeniedError",
     "Progress",
     "QuantityResult",
@@ -156,6 +171,7 @@ __all__ = [
     "Response",
     "Result",
     "RetryPolicy",
+    "RetryRecord",
     "Sample",
     "SampleEvent",
     "SampleStatus",
@@ -167,6 +183,7 @@ __all__ = [
     "SpotError",
     "Stats",
     "StatusError",
+    "SubjectRecord",
     "Tracking",
     "UnknownResult",
     "__version__",

@@ -1,6 +1,6 @@
 """SpotClient: opens and closes, wires the road, hands out the nouns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from spotdx_async._pipeline.auth import Auth, TokenSource
+from spotdx_async._pipeline.hooks import watcher_of
 from spotdx_async._pipeline.limiter import GcraLimiter
 from spotdx_async._pipeline.messages import Response
+from spotdx_async._pipeline.observing import AttemptRecord, Observer, PauseRecord, RetryRecord
 from spotdx_async._pipeline.operation import unlisted_request
 from spotdx_async._pipeline.road import Road
 from spotdx_async._pipeline.runner import Runner
@@ -68,6 +70,12 @@ class SpotClient:
             which ``reconcile`` finds them; None: no reference is added.
         session: a session of the caller's, never closed by the client. Its own limits, proxies and cookies hold, and
             aiohttp's habit of sending a GET once more by itself when a kept connection breaks.
+        observer: is told of all that this client and its views do; ``spotdx_async.otel.OpenTelemetry`` is one.
+        on_attempt: a plain function, called with a record of each attempt when it ends: of single calls, of lists and
+            of bulk rows alike. For this and the two below: an exception of the function's changes no call, and goes to
+            the loop's exception handler.
+        on_retry: the same with each wait before another attempt, when it begins.
+        on_pause: the same with each pause that the server asks for.
 
     Raises:
         ConfigError: a setting is wrong; the message does not show a token.
@@ -88,6 +96,10 @@ class SpotClient:
         max_body_bytes: int = _TEN_MIB,
         client_ref_key: str | None = "client_ref",
         session: "aiohttp.ClientSession | None" = None,
+        observer: Observer | None = None,
+        on_attempt: Callable[[AttemptRecord], object] | None = None,
+        on_retry: Callable[[RetryRecord], object] | None = None,
+        on_pause: Callable[[PauseRecord], object] | None = None,
     ) -> None:
         options = CallOptions(
             timeout_s=timeout_s,
@@ -107,6 +119,9 @@ class SpotClient:
             ),
             limiter=_limiter(rate_limit),
             concurrency=check_count("concurrency", concurrency),
+            watcher=watcher_of(
+                self._base_url, observer, {"on_attempt": on_attempt, "on_retry": on_retry, "on_pause": on_pause}
+            ),
         )
         self._runner = Runner(road, options)
         self._is_owner = True

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from spotdx_async._pipeline.messages import Reply, Try
 from spotdx_async._pipeline.operation import Operation, metadata_body
 from spotdx_async._pipeline.runner import Runner
+from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun, Job
 
@@ -38,9 +39,9 @@ def metadata_run(
     """
     unbounded = runner.without_bounds()
 
-    async def send(update: Update, is_repeat: bool, may_go: Callable[[], bool]) -> Try:
+    async def send(update: Update, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None) -> Try:
         request = operation.request(update.key, json=metadata_body(update.metadata, operation.name))
-        return await unbounded.attempt(request, decode, is_repeat=is_repeat, may_go=may_go)
+        return await unbounded.attempt(request, decode, is_repeat=is_repeat, may_go=may_go, watch=watch)
 
     job = Job(
         kind=kind,
@@ -49,5 +50,6 @@ def metadata_run(
         server=unbounded.road.transport.base_url,
         policy=unbounded.options.retry,
         timeout_s=unbounded.options.timeout_s,
+        watcher=unbounded.road.watcher,
     )
     return BulkRun(updates, job, **options)

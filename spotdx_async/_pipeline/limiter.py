@@ -10,9 +10,9 @@ from collections import OrderedDict
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.pace import pace_of
-from spotdx_async.config import AdaptiveRateLimit, RateLimit
+from spotdx_async.config import AdaptiveRateLimit, Limiter, RateLimit
 
-__all__ = ["GcraLimiter", "SlotTooFarError"]
+__all__ = ["GcraLimiter", "SlotTooFarError", "acquire_within"]
 
 _NEVER = float("-inf")
 
@@ -193,3 +193,19 @@ class GcraLimiter:
                 self._take(now)
                 waiter.set_result(None)
         self._set_timer()
+
+
+async def acquire_within(limiter: Limiter, within_s: float | None) -> bool:
+    """Wait for a limiter of the caller's, which cannot say beforehand how long that takes; False where it is longer."""
+    if within_s is None:
+        await limiter.acquire()
+        return True
+    bound = asyncio.timeout(within_s)
+    try:
+        async with bound:
+            await limiter.acquire()
+    except TimeoutError:
+        if not bound.expired():
+            raise
+        return False
+    return True

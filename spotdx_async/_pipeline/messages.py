@@ -88,6 +88,8 @@ class Flight:
 
     may_have_arrived: bool = False
     """Whether a request is under way and its connection stands; False when its outcome is judged."""
+    headers: Mapping[str, str] | None = None
+    """Of an observer's, to go with the request beside its own."""
 
 
 class Act(Enum):

@@ -13,6 +13,7 @@ from spotdx_async._pipeline.messages import Token
 from spotdx_async._pipeline.places import Places
 from spotdx_async._pipeline.retry import RetryBudget
 from spotdx_async._pipeline.transport import Transport
+from spotdx_async._pipeline.watching import Watcher
 from spotdx_async.config import Limiter, Stats
 from spotdx_async.errors import ConfigError, NotSentError
 
@@ -37,7 +38,16 @@ class Road:
     Waiters and connections belong to one running loop. A later loop gets its own; two at once are refused.
     """
 
-    def __init__(self, *, auth: Auth, transport: Transport, limiter: GcraLimiter | Limiter, concurrency: int) -> None:
+    def __init__(
+        self,
+        *,
+        auth: Auth,
+        transport: Transport,
+        limiter: GcraLimiter | Limiter,
+        concurrency: int,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.watcher = watcher
         self.auth = auth
         self.transport = transport
         self.limiter = limiter

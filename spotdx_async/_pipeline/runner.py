@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError
+from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError, acquire_within
 from spotdx_async._pipeline.messages import (
     Act,
     Flight,
@@ -26,7 +26,8 @@ from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.road import Road
 from spotdx_async._pipeline.telling import tell_pause, tell_retry
 from spotdx_async._pipeline.verdict import judge_decode_error, judge_reply, judge_trouble
-from spotdx_async.config import CallOptions, Limiter
+from spotdx_async._pipeline.watching import Watched
+from spotdx_async.config import CallOptions
 from spotdx_async.errors import Clue, DecodeError, NotSentError, OutcomeUnknownError, RateLimitError, SpotError
 
 __all__ = ["Runner"]
@@ -41,7 +42,7 @@ class _Call(Flight):
 
     __slots__ = (
         *("attempts", "decode", "ends_at_s", "error", "has_renewed", "may_be_executed", "may_go"),
-        *("request", "sent_s", "started_s"),
+        *("request", "sent_s", "started_s", "watch"),
     )
 
     def __init__(
@@ -53,6 +54,9 @@ class _Call(Flight):
         may_go: Callable[[], bool] | None = None,
     ) -> None:
         self.may_have_arrived = False
+        self.headers = None
+        # What the observers are told through; None where there are none.
+        self.watch: Watched | None = None
         self.request = request
         self.decode = decode
         self.started_s = started_s
@@ -117,6 +121,7 @@ class Runner:
         *,
         is_repeat: bool,
         may_go: Callable[[], bool],
+        watch: Watched | None = None,
     ) -> Try:
         """Try once, for a caller who repeats by itself; every trouble of the SDK's is in the verdict.
 
@@ -126,9 +131,11 @@ class Runner:
             is_repeat: whether the same request was tried before.
             may_go: asked when everything is ready to be sent; where it says no, the try makes no request, and its
                 verdict has no error.
+            watch: what the observers are told through.
         """
         road = self.road
         call = _Call(request, decode, may_go=may_go)
+        call.watch = watch
         if is_repeat:
             road.counters.retries += 1
         else:
@@ -148,6 +155,10 @@ class Runner:
 
     async def _settle(self, call: _Call) -> Any:
         """Give the decoded answer, or raise what tells the truth about all attempts."""
+        watcher = self.road.watcher
+        if watcher is not None and call.watch is None:
+            with watcher.watch(call.request.operation) as call.watch:
+                return await self._settle(call)
         verdict = await self._walk(call, self._drive if call.ends_at_s is None else self._drive_until)
         if verdict.act is _ACCEPT:
             return verdict.value
@@ -237,12 +248,16 @@ class Runner:
         counters.in_flight += 1
         call.sent_s = clock.now()
         try:
-            result = await road.transport.send(call.request, token, self.options.timeout_s, call)
+            sending = road.transport.send(call.request, token, self.options.timeout_s, call)
+            result = await (sending if call.watch is None else call.watch.send(sending, call))
         finally:
             counters.in_flight -= 1
         call.may_have_arrived = False
         if type(result) is Reply and is_success(result.status):
-            return _decoded(call, result)
+            verdict = _decoded(call, result)
+            if call.watch is not None:
+                call.watch.attempted(verdict.error, result.status)
+            return verdict
         return await self._failed(call, token, result)
 
     async def _failed(self, call: _Call, token: Token, result: Reply | Trouble) -> Verdict:
@@ -254,12 +269,14 @@ class Runner:
         else:
             verdict = judge_reply(call.request, result)
         call.error = verdict.error
+        if call.watch is not None:
+            call.watch.attempted(verdict.error, result.status)
         if verdict.is_throttle:
             road.counters.throttled += 1
             if road.tell_throttled is not None:
                 road.tell_throttled(call.sent_s)
         if verdict.retry_after_s:
-            self._pause(verdict.retry_after_s)
+            self._pause(call, verdict.retry_after_s)
         if verdict.act is Act.RENEW_TOKEN and not call.has_renewed:
             call.has_renewed = True
             if await road.auth.renew(token):
@@ -273,7 +290,8 @@ class Runner:
         if not road.auth.is_ready:
             # Before the slot: while a slow source is asked, slots would be handed out and then used all at once.
             await road.auth.token()
-        if not await self._take_slot(call):
+        slot = self._take_slot(call)
+        if not await (slot if call.watch is None else call.watch.wait_for_slot(slot)):
             road.check_open()
             return None
         road.check_open()
@@ -287,7 +305,7 @@ class Runner:
         """Wait for the limiter; False where that takes longer than the options allow."""
         limiter, within_s = self.road.limiter, self.options.max_wait_s
         if not isinstance(limiter, GcraLimiter):
-            return await _acquire(limiter, within_s)
+            return await acquire_within(limiter, within_s)
         if call.ends_at_s is not None:
             left_s = max(0.0, call.ends_at_s - clock.now())
             within_s = left_s if within_s is None else min(within_s, left_s)
@@ -312,16 +330,20 @@ class Runner:
         is_invited = last.is_throttle and last.retry_after_s is not None
         return is_invited or not self.options.retry.budget or self.road.budget.spend()
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, call: _Call, seconds: float) -> None:
         until_s = clock.now() + seconds
         if until_s >= self.road.paused_until_s + 1:  # one line a pause: many calls may be told of it at once
             tell_pause(seconds)
+            if call.watch is not None:
+                call.watch.paused(seconds)
         self.road.paused_until_s = max(self.road.paused_until_s, until_s)
         self.road.limiter.pause(seconds)
 
     def _on_wait(self, call: _Call, last: Verdict, wait_s: float) -> None:
         self.road.counters.retries += 1
         tell_retry(last.error, operation=call.request.operation, attempt=call.attempts, wait_s=wait_s)
+        if call.watch is not None:
+            call.watch.repeated(last, wait_s)
 
     def _waited_too_long(self, call: _Call) -> Verdict:
         if call.error is not None:
@@ -369,19 +391,3 @@ def _decoded(call: _Call, reply: Reply) -> Verdict:
     call.error = verdict.error
     call.may_be_executed = True
     return verdict
-
-
-async def _acquire(limiter: Limiter, within_s: float | None) -> bool:
-    """Wait for a limiter of the caller's, which cannot say beforehand how long that takes."""
-    if within_s is None:
-        await limiter.acquire()
-        return True
-    bound = asyncio.timeout(within_s)
-    try:
-        async with bound:
-            await limiter.acquire()
-    except TimeoutError:
-        if not bound.expired():
-            raise
-        return False
-    return True

@@ -83,7 +83,7 @@ class Transport:
                 request.method,
                 self._url(request),
                 data=_payload(request.body),
-                headers=self._headers_of(request, token),
+                headers=self._headers_of(request, token, flight),
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=self._timeout(timeout_s),
@@ -146,9 +146,11 @@ class Transport:
             return self._base.with_path(self._prefix + request.path, encoded=True)
         return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
 
-    def _headers_of(self, request: Request, token: Token) -> dict[str, str]:
+    def _headers_of(self, request: Request, token: Token, flight: Flight) -> dict[str, str]:
         """What the session does not send by itself."""
         headers = {"Authorization": f"Token {token.text}"}
+        if flight.headers is not None:
+            headers = {**flight.headers, **headers}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         if self._callers_session is not None:

@@ -10,6 +10,7 @@ from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.messages import Act, Try, Verdict
 from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.telling import tell_retry
+from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.gate import OutageGate, Result
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.records import Update
@@ -19,8 +20,9 @@ from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownEr
 
 __all__ = ["Course", "Send"]
 
-Send = Callable[[Update, bool, Callable[[], bool]], Awaitable[Try]]
-"""Tries an update once; is told whether it was tried before, and asks at the last moment whether it still may go."""
+Send = Callable[[Update, bool, Callable[[], bool], Watched | None], Awaitable[Try]]
+"""Tries an update once; is told whether it was tried before, asks at the last moment whether it still may go, and tells
+observers, if there are any, what happens."""
 
 
 class Course:
@@ -109,7 +111,7 @@ class Course:
     async def _send_once(self, row: Row) -> Try:
         tried: Try | None = None
         try:
-            tried = await self._send(row.update, row.tries > 0, lambda: self._gate.lets(row.index))
+            tried = await self._send(row.update, row.tries > 0, lambda: self._gate.lets(row.index), row.watch)
         except InvalidInputError as error:
             tried = Try(Verdict(Act.RAISE, error=error.with_traceback(None)), 0, 0.0)
         finally:
@@ -157,6 +159,8 @@ class Course:
 def _tell_retry(row: Row, last: Verdict, wait_s: float) -> None:
     operation = (last.error and last.error.operation) or ""
     tell_retry(last.error, operation=operation, attempt=row.attempts, wait_s=wait_s)
+    if row.watch is not None:
+        row.watch.repeated(last, wait_s)
 
 
 def _result(tried: Try) -> Result:

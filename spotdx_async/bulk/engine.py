@@ -9,6 +9,7 @@ from attrs import frozen
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.messages import Act, Verdict
+from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.course import Course, Send
 from spotdx_async.bulk.endings import ended, is_run_wide, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate
@@ -68,15 +69,22 @@ class Engine(Generic[T]):
     Memory is the window's, whatever the input's length. A slow consumer slows the reading, and with it the sending.
     """
 
-    def __init__(self, intake: Intake, send: Send, plan: Plan, journal: JournalWriter | None) -> None:
+    def __init__(
+        self, intake: Intake, send: Send, plan: Plan, journal: JournalWriter | None, watch: Watched | None = None
+    ) -> None:
         self._intake = intake
         self._plan = plan
         self._journal = journal
+        self._watch_of_run = watch
         if journal is not None:
             journal.on_failure = self.stop
         self._stopping = asyncio.Event()
         self._tally = Tally(clock.now(), plan.total)
-        self._gate = OutageGate(limit_s=plan.outage_limit_s, on_overdue=self._give_up)
+        self._gate = OutageGate(
+            limit_s=plan.outage_limit_s,
+            on_overdue=self._give_up,
+            on_change=None if watch is None else watch.gate,
+        )
         self._ready: deque[Row] = deque()
         self._course = Course(
             send,
@@ -249,6 +257,8 @@ class Engine(Generic[T]):
     async def _carry(self, row: Row) -> None:
         if row.began_s is None:
             row.began_s = clock.now()
+            if self._watch_of_run is not None:
+                row.watch = self._watch_of_run.row()
         self._carried += 1
         try:
             if self._journal is not None and not self._journal.has_room:
@@ -274,6 +284,8 @@ class Engine(Generic[T]):
     def _settle(self, row: Row, outcome: Outcome[Any]) -> None:
         """Give a row its outcome, and let the next one of its key go, at once or when this one cannot land any more."""
         self._record(row, outcome)
+        if row.watch is not None:
+            row.watch.end(outcome.error)
         self._give(outcome)
         self._watch(outcome)
         if outcome.state == "unknown" and row.lands_until_s > clock.now():
@@ -328,6 +340,8 @@ class Engine(Generic[T]):
                 self._unsent += outcome.state == "skipped"
                 if outcome.state != "skipped":
                     self._record(row, outcome)
+                if row.watch is not None:
+                    row.watch.end(outcome.error)
                 self._give(outcome)
                 row = row.following
 

@@ -39,16 +39,25 @@ class OutageGate:
     3. Ramping, for 5 s after a probe came through: 10 tries a second, four times as many with each further second.
     """
 
-    def __init__(self, *, limit_s: float, on_overdue: Callable[[], object], dice: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limit_s: float,
+        on_overdue: Callable[[], object],
+        on_change: Callable[[Literal["closed", "open"], float], object] | None = None,
+        dice: random.Random | None = None,
+    ) -> None:
         """Start open.
 
         Args:
             limit_s: after so many seconds closed, or throttled without one row going through, ``on_overdue`` is called.
             on_overdue: called once for each outage.
+            on_change: told when it closes, and when it opens after how many seconds.
             dice: for the jitter.
         """
         self._limit_s = limit_s
         self._on_overdue = on_overdue
+        self._on_change = on_change
         self._dice = dice or random.Random()
         self._recent: deque[bool] = deque(maxlen=_LAST)
         self._streak: set[int] = set()
@@ -175,11 +184,11 @@ class OutageGate:
         self._ramp_from_s = None
         self._probes = 0
         self._overdue = clock.call_at(self._closed_at_s + self._limit_s, self._on_overdue)
-        tell_gate("closed")
+        self._tell("closed", 0.0)
         self._plan_probe()
 
     def _open(self) -> None:
-        tell_gate("open", after_s=clock.now() - (self._closed_at_s or 0.0))
+        self._tell("open", clock.now() - (self._closed_at_s or 0.0))
         self._closed_at_s = None
         self._streak.clear()
         self._recent.clear()
@@ -187,6 +196,11 @@ class OutageGate:
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
+
+    def _tell(self, state: Literal["closed", "open"], after_s: float) -> None:
+        tell_gate(state, after_s=after_s)
+        if self._on_change is not None:
+            self._on_change(state, after_s)
 
     def _plan_probe(self) -> None:
         """Choose the moment of the next probe: any within the bound, the late ones likelier.

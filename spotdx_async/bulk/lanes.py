@@ -3,6 +3,7 @@
 from attrs import define, field
 
 from spotdx_async._pipeline.messages import Verdict
+from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.journal import RowDigests
 from spotdx_async.bulk.records import Update
 
@@ -35,6 +36,8 @@ class Row:
     """Until when such a try may still be carried out, as far as its timeout tells."""
     last: Verdict | None = field(default=None, repr=False)
     """On the last try that failed."""
+    watch: Watched | None = field(default=None, repr=False)
+    """What observers are told through, once it is taken up; None where there are none."""
     following: "Row | None" = field(default=None, repr=False)
     """The next row of the same key, which waits for this one's outcome."""
 

@@ -3,12 +3,13 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sized
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, Generic, TypeVar
 
 from attrs import define, frozen
 
 from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.watching import Watched, Watcher
 from spotdx_async.bulk.course import Send
 from spotdx_async.bulk.engine import Engine, Plan
 from spotdx_async.bulk.intake import Intake, check_updates
@@ -37,6 +38,12 @@ class Job:
     policy: RetryPolicy
     timeout_s: float
     """Of one attempt."""
+    watcher: Watcher | None = None
+    """Of the run and its rows."""
+
+    def watch(self) -> AbstractContextManager[Watched | None]:
+        """Tell the observers, if there are any, that a run begins; it ends with the block."""
+        return nullcontext() if self.watcher is None else self.watcher.watch(self.operation, "run")
 
 
 @frozen
@@ -125,27 +132,29 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
 
 async def _run(inputs: _Inputs, handle: _Handle) -> AsyncGenerator[Outcome[Any], None]:
     job, progress = inputs.job, inputs.progress
-    journal = None
-    if inputs.journal is not None:
-        journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
-    engine: Engine[Any] = Engine(Intake(inputs.updates, job.kind, journal), job.send, inputs.plan, journal)
-    handle.engine = engine
-    if handle.is_stopped:
-        engine.stop()
-    teller = None if progress is None else asyncio.create_task(_tell(progress, engine), name="spotdx bulk")
-    try:
-        async with aclosing(engine.outcomes()) as outcomes:
-            async for outcome in outcomes:
-                yield outcome
-    finally:
-        if teller is not None:
-            teller.cancel()
-            await asyncio.wait([teller])
-        if journal is not None:
-            await journal.close("complete" if engine.is_complete else "stopped")
-    if progress is not None:
-        progress(engine.progress())
-    engine.raise_for_end()
+    with job.watch() as watch:
+        journal = None
+        if inputs.journal is not None:
+            journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
+        intake = Intake(inputs.updates, job.kind, journal)
+        engine: Engine[Any] = Engine(intake, job.send, inputs.plan, journal, watch)
+        handle.engine = engine
+        if handle.is_stopped:
+            engine.stop()
+        teller = None if progress is None else asyncio.create_task(_tell(progress, engine), name="spotdx bulk")
+        try:
+            async with aclosing(engine.outcomes()) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+        finally:
+            if teller is not None:
+                teller.cancel()
+                await asyncio.wait([teller])
+            if journal is not None:
+                await journal.close("complete" if engine.is_complete else "stopped")
+        if progress is not None:
+            progress(engine.progress())
+        engine.raise_for_end()
 
 
 async def _tell(progress: Callable[[Progress], object], engine: Engine[Any]) -> None:

@@ -23,16 +23,19 @@ ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
     ("errors", "_version", "_pipeline.wire", "testing.*"),
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
-    ("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling", "_pipeline.connections"),
-    ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks"),
-    ("_pipeline.filters", "_pipeline.references"),
+    (
+        *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
+        *("_pipeline.connections", "_pipeline.observing"),
+    ),
+    ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
+    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks"),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
         *("_pipeline.retry", "_pipeline.codec", "shared.*"),
     ),
     ("_pipeline.road",),  # holds the stages that the runner walks
     ("_pipeline.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
-    ("report.*", "metadata_run"),
+    ("report.*", "metadata_run", "otel.*"),
     ("resources.*",),
     ("client",),
     ("distributed.*",),
@@ -56,6 +59,10 @@ NARROWER = {
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
     "_pipeline.quick_reader": ("_pipeline.jsontext", "_pipeline.shapes", "_pipeline.wire", "models.*"),
     "_pipeline.telling": ("errors",),
+    "_pipeline.observing": (),
+    "_pipeline.watching": ("errors", "_pipeline.clock", "_pipeline.messages", "_pipeline.observing"),
+    "_pipeline.hooks": ("errors", "_pipeline.observing", "_pipeline.watching"),
+    "otel.*": ("_pipeline.observing", "_version"),
     "_pipeline.checks": ("errors", "models.*", "_pipeline.clock", "_pipeline.jsontext", "_pipeline.sealing"),
     "_pipeline.sealing": ("errors",),
     "_pipeline.references": ("_pipeline.checks",),
@@ -64,7 +71,7 @@ NARROWER = {
     "files.*": ("errors", "_pipeline.jsontext"),
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
-        *("_pipeline.operation", "_pipeline.retry", "_pipeline.telling"),  # no HTTP
+        *("_pipeline.operation", "_pipeline.retry", "_pipeline.telling", "_pipeline.watching"),  # no HTTP
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version"),
     "shared.*": ("errors", "config", "_pipeline.clock"),
@@ -94,6 +101,7 @@ DOORMEN = {
     "redis": ("shared.*",),
     "distributed": ("distributed.dask_engine", "distributed.dask_sides"),
     "dask": ("distributed.dask_engine", "distributed.dask_sides"),
+    "opentelemetry": ("otel.*",),
     "cyclopts": ("cli.*",),
     "rich": ("cli.*",),
     "pytest": ("testing.plugin",),
