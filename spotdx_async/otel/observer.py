@@ -5,7 +5,7 @@ What it writes comes from the records alone, which hold nothing private, and fro
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import define, field
 
@@ -83,7 +83,7 @@ class OpenTelemetry(Observer):
         self._bulk_rows = bulk_rows
         self._propagator = TraceContextTextMapPropagator() if propagate else None
 
-    def begin(self, subject: SubjectRecord, parent: _Mark | None) -> _Mark:
+    def begin(self, subject: SubjectRecord, parent: _Mark | None) -> Any:
         """Start a span, below the run's or the current one."""
         attributes: Attributes = {
             "http.request.method": subject.method,

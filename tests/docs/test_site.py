@@ -24,6 +24,7 @@ PUBLIC = (
     "spotdx_async.files",
     "spotdx_async.report",
     "spotdx_async.shared",
+    "spotdx_async.otel",
     "spotdx_async.distributed",
     "spotdx_async.testing",
     "spotdx_async.testing.factories",
