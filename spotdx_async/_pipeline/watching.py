@@ -76,7 +76,6 @@ class Watched:
         self._parent = parent
         # Of a run, its rows that have not ended.
         self._rows: set[Watched] = set()
-        self._has_ended = False
         self._attempts = 0
         self._status: int | None = None
         self._began_s = clock.now()
@@ -164,10 +163,7 @@ class Watched:
         self._tell("gate", GateRecord(operation=self._operation, state=state, after_s=after_s))
 
     def end(self, error: BaseException | None) -> None:
-        """Tell how it ended, once; a run's rows that have no end yet end first, as cancelled."""
-        if self._has_ended:
-            return
-        self._has_ended = True
+        """Tell how it ended; a run's rows that have no end yet end first, as cancelled."""
         for row in [*self._rows]:
             row.end(asyncio.CancelledError())
         if self._parent is not None:
