@@ -14,7 +14,7 @@ class Places:
     """
 
     def __init__(self, count: int) -> None:
-        self.free = count
+        self.free: int = count
         """Places that nobody has; 0 while somebody waits."""
         # Ordered, and cheap to remove from the middle.
         self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()

@@ -24,7 +24,7 @@ class RetryBudget:
     """
 
     def __init__(self) -> None:
-        self.left = _START
+        self.left: float = _START
 
     def earn(self) -> None:
         """Note a call whose first attempt succeeded."""

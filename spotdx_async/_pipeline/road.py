@@ -55,14 +55,14 @@ class Road:
         self.tell_throttled: Callable[[float], None] | None = _method_of(limiter, "throttled")
         self._try_acquire: Callable[[], bool] = limiter.try_acquire if isinstance(limiter, GcraLimiter) else _never
         self.give_slot_back: Callable[[], None] | None = _method_of(limiter, "give_back")
-        self.budget = RetryBudget()
-        self.counters = Counters()
+        self.budget: RetryBudget = RetryBudget()
+        self.counters: Counters = Counters()
         self._concurrency = min(concurrency, transport.most_connections or concurrency)
-        self.places = Places(self._concurrency)
+        self.places: Places = Places(self._concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._closing = asyncio.Event()
-        self.paused_until_s = float("-inf")
+        self.paused_until_s: float = float("-inf")
         """On the loop's clock, the end of the last pause that the server asked for."""
 
     def is_clear(self) -> bool:

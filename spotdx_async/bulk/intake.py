@@ -25,9 +25,9 @@ class Intake:
     def __init__(
         self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update], journal: JournalWriter | None
     ) -> None:
-        self.read = 0
+        self.read: int = 0
         """Rows read so far."""
-        self.is_read_up = False
+        self.is_read_up: bool = False
         """Whether the input has come to its end."""
         self.error: Exception | None = None
         """What the input raised, or why it is not the journal's."""

@@ -111,7 +111,7 @@ class JournalFile:
         self._lock = lock
         self._place = path.lstat()
         self._is_closed = False
-        self.digester = Digester(secret)
+        self.digester: Digester = Digester(secret)
         """Makes the marks of rows."""
         self.last_index: int | None = database.execute("SELECT max(row) FROM rows").fetchone()[0]
         """The greatest row that earlier sessions have recorded."""

@@ -32,9 +32,9 @@ class JournalWriter:
     """
 
     def __init__(self, file: JournalFile, thread: ThreadPoolExecutor) -> None:
-        self.last_index = file.last_index
+        self.last_index: int | None = file.last_index
         """The greatest row that earlier sessions have recorded; None where they recorded none."""
-        self.is_resumed = file.last_index is not None
+        self.is_resumed: bool = file.last_index is not None
         """Whether an earlier session has recorded rows."""
         self.failure: JournalError | None = None
         """Why nothing more can be written; the run must stop."""

@@ -20,7 +20,7 @@ class Tally:
         self._total = total
         self._counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
         self._past: deque[tuple[float, int]] = deque([(now_s, 0)])
-        self.done = 0
+        self.done: int = 0
         self.throttled = 0
 
     def add(self, state: State) -> None:

@@ -51,9 +51,9 @@ class Account:
     def __init__(self, failed: FailedRows | None = None) -> None:
         self.counts: Counter[str] = Counter()
         """Rows by state."""
-        self.done_before = 0
+        self.done_before: int = 0
         """Rows that the journal shows done in an earlier session; they are among the skipped ones."""
-        self.bytes_done = 0
+        self.bytes_done: int = 0
         """The size of all rows that have their outcome."""
         self.first_troubles: list[Trouble] = []
         self.first_skipped: Place | None = None

@@ -17,7 +17,7 @@ __all__ = ["kits"]
 
 _COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "created", "updated")
 
-kits = App(
+kits: App = App(
     name="kits",
     help="""Kits: set their metadata, look at one, list them, list their types, activate one.
 

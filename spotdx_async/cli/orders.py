@@ -22,7 +22,7 @@ _COLUMNS = ("order_id", "status", "created", "updated")
 _NAMES = ("recipient.first_name", "recipient.last_name")
 _NAMED_KINDS = 5
 
-orders = App(
+orders: App = App(
     name="orders",
     help="""Orders: create one, look at one, list them, set their metadata.
 

@@ -10,8 +10,8 @@ from spotdx_async.cli.screen import OurScreen
 
 __all__ = ["patients", "tokens"]
 
-patients = App(name="patients", help="Patients: make one known.\n\nExample: spotdx patients create patient.json")
-tokens = App(
+patients: App = App(name="patients", help="Patients: make one known.\n\nExample: spotdx patients create patient.json")
+tokens: App = App(
     name="tokens",
     help="Registration tokens: make one.\n\nExample: spotdx tokens create 3c90c3cc-0d44-4b50-8888-8dd25736052a",
 )

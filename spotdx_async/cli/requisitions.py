@@ -14,7 +14,7 @@ __all__ = ["requisitions"]
 _COLUMNS = ("requisition_id", "barcode", "lab", "status", "created", "updated")
 _NAMES = ("patient.first_name", "patient.last_name")
 
-requisitions = App(
+requisitions: App = App(
     name="requisitions",
     help="""Requisitions: create one, look at one, list them.
 

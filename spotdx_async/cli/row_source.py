@@ -28,9 +28,9 @@ class RowSource:
         """
         self.open_rows: dict[int, Place] = {}
         """Rows that were given and have no outcome yet, by their index in the stream."""
-        self.passed_bytes = 0
+        self.passed_bytes: int = 0
         """The size of the rows that were passed over."""
-        self.is_read_up = False
+        self.is_read_up: bool = False
         """True once the last row has been given."""
         self._files = files
         self._from_row = from_row

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["runs"]
 
-runs = App(name="runs", help="Runs: what their journals say.\n\nExample: spotdx runs show night.journal")
+runs: App = App(name="runs", help="Runs: what their journals say.\n\nExample: spotdx runs show night.journal")
 
 
 @runs.command

@@ -34,9 +34,9 @@ class Screen:
     """
 
     def __init__(self, *, no_color: bool = False) -> None:
-        self.out = _PipeProofConsole(stderr=False, no_color=no_color)
-        self.err = _PipeProofConsole(stderr=True, no_color=no_color)
-        self.pages = _PipeProofConsole(stderr=False, no_color=no_color)
+        self.out: _PipeProofConsole = _PipeProofConsole(stderr=False, no_color=no_color)
+        self.err: _PipeProofConsole = _PipeProofConsole(stderr=True, no_color=no_color)
+        self.pages: _PipeProofConsole = _PipeProofConsole(stderr=False, no_color=no_color)
         """Standard output for help: folded at the usual width, also on its way to a file."""
         for console in (self.out, self.err):
             if not console.is_terminal:

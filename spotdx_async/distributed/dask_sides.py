@@ -34,7 +34,7 @@ class DeskPlugin(SchedulerPlugin):
     """A run's desk on the scheduler. Its clock is the scheduler's loop."""
 
     def __init__(self, run: str, limit: RateLimit | None, client: str) -> None:
-        self.name = name_of(run)
+        self.name: str = name_of(run)
         self._client = client
         self._desk = Desk(limit)
         self._handlers: dict[str, Any] = {}
@@ -80,7 +80,7 @@ class WorkerSide(WorkerPlugin):
     """A run's client in one worker process, made with the first shard and closed with the run."""
 
     def __init__(self, run: str, settings: ClientSettings, options: ShardOptions, limit: RateLimit | None) -> None:
-        self.name = name_of(run)
+        self.name: str = name_of(run)
         self._settings = settings
         self._options = options
         self._limit = limit

@@ -36,7 +36,7 @@ class LeasedLimiter:
         *,
         limit: RateLimit,
     ) -> None:
-        self.rate = 1 / limit.interval_s
+        self.rate: float = 1 / limit.interval_s
         """Requests a second for all processes together."""
         self._take = take
         self._pause = pause

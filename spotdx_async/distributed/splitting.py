@@ -57,9 +57,9 @@ class Split:
         _check_shard_rows(shard_rows)
         if noun not in KINDS:
             raise InvalidInputError(f"noun must be one of {', '.join(KINDS)}")
-        self.rows = 0
+        self.rows: int = 0
         """Rows read so far, bad ones included."""
-        self.shards_given = 0
+        self.shards_given: int = 0
         self._given_shard_rows = shard_rows
         self._noun = noun
         self._folder = None if folder is None else _made(folder)

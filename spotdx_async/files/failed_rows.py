@@ -39,8 +39,8 @@ class FailedRows:
         Raises:
             InvalidInputError: the file cannot be made, or must not be written.
         """
-        self.path = Path(path)
-        self.count = 0
+        self.path: Path = Path(path)
+        self.count: int = 0
         """Rows written so far."""
         self._preamble = preamble
         self._fd: int | None = None

@@ -19,7 +19,7 @@ class GzipStream:
         self._input = start
         self._member = zlib.decompressobj(_GZIP)
         self._is_between = False
-        self.packed_bytes = len(start)
+        self.packed_bytes: int = len(start)
         """Bytes taken from the packed stream so far."""
 
     @property

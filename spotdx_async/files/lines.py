@@ -40,7 +40,7 @@ class LineBuffer:
         self._tail = bytearray()
         self._is_dropping = False
         self._cut_lines = 0
-        self.at_end = False
+        self.at_end: bool = False
         """True once the input has ended; lines may still wait to be taken."""
 
     def feed(self, piece: bytes) -> None:

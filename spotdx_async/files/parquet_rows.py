@@ -46,9 +46,9 @@ class ParquetFile:
         Raises:
             InvalidInputError: pyarrow is not installed, or nothing in the file can be used.
         """
-        self.name = os.fspath(path)
+        self.name: str = os.fspath(path)
         self._id_name = id_name
-        self.at_end = False
+        self.at_end: bool = False
         self._read = 0
         self._batch: list[dict[str, Any]] = []
         arrow = _pyarrow(self.name)

@@ -73,7 +73,7 @@ class RowFile:
             self._reader = CsvRows(self._lines, columns, id_name=id_name)
         self._lines.feed(start.removeprefix(_BOM))
         self._read_header()
-        self.preamble = (_BOM if start.startswith(_BOM) else b"") + self._reader.preamble
+        self.preamble: bytes = (_BOM if start.startswith(_BOM) else b"") + self._reader.preamble
         """What must stand before rows of this input that are written again: a byte order mark, a CSV header."""
 
     @property

@@ -25,9 +25,9 @@ class Histogram:
 
     def __init__(self) -> None:
         self._cells = [0] * _CELLS
-        self.count = 0
+        self.count: int = 0
         """Durations so far."""
-        self.max_s = 0.0
+        self.max_s: float = 0.0
         """The longest, exactly."""
 
     def add(self, duration_s: float) -> int:

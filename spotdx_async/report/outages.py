@@ -19,9 +19,9 @@ class Outages:
     """Hears whether the gate is open, and remembers when it was not."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
         """How many there were, one that is under way included."""
-        self.total_s = 0.0
+        self.total_s: float = 0.0
         """How long those that have ended took together."""
         self.periods: list[Period] = []
         """Those that have ended, in order; of more than 200, neighbours that lie close are told as one."""

@@ -28,24 +28,24 @@ class RunStory:
             settings: what the page shows of the run's settings, in this order; nothing secret, no data of a row.
             now_s: the moment at which the run begins; every ``now_s`` is of the same monotonic clock.
         """
-        self.settings = dict(settings)
+        self.settings: dict[str, Setting] = dict(settings)
         self.counts: dict[State, int] = dict.fromkeys(STATES, 0)
         """Rows by state."""
-        self.attempts = 0
+        self.attempts: int = 0
         """Requests made for all rows so far."""
-        self.server_times = Histogram()
+        self.server_times: Histogram = Histogram()
         """How long the last request of each ok row took."""
-        self.row_times = Histogram()
+        self.row_times: Histogram = Histogram()
         """How long each ok row took, waits included."""
-        self.reasons = Reasons()
+        self.reasons: Reasons = Reasons()
         """Why rows did not go through."""
-        self.outages = Outages()
+        self.outages: Outages = Outages()
         """When rows waited for the server."""
-        self.throttled = 0
+        self.throttled: int = 0
         """429s so far."""
         self.stopped: str | None = None
         """Why the run stopped early; None where it did not."""
-        self.timeline = Timeline(now_s)
+        self.timeline: Timeline = Timeline(now_s)
         """What happened when."""
         self._start_s = now_s
         self._end_s: float | None = None

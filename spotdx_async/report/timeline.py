@@ -38,7 +38,7 @@ class Timeline:
     """Rows, 429s and the server's time, each in the span in which it was told."""
 
     def __init__(self, start_s: float) -> None:
-        self.width_s = _FIRST_WIDTH_S
+        self.width_s: float = _FIRST_WIDTH_S
         """How long a span is by now."""
         self._start_s = start_s
         self._per_s = 1 / _FIRST_WIDTH_S

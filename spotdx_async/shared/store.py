@@ -52,7 +52,7 @@ class Store:
         self._abandoned: list[Any] = []
         self._has_joined = False
         self._make()
-        self.trips = 0
+        self.trips: int = 0
         """Round trips so far."""
 
     async def take(self, number: int) -> Grant:

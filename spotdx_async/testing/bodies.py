@@ -143,7 +143,7 @@ def fits(pattern: str, words: str) -> Check:
     return check
 
 
-email = fits(r"(?s:[^@\s]+@[^@\s]+)", "an e-mail address")
+email: Check = fits(r"(?s:[^@\s]+@[^@\s]+)", "an e-mail address")
 
 
 def day_until(latest: date) -> Check:

@@ -50,8 +50,8 @@ class FakeKit(KitLife):
         self._home = home  # the shelf, for its clock and those whom a step is told
         self._kit_id = check_id("a kit", kit_id)
         self._created = stamp(created)
-        self.updated = stamp(created if updated is None else updated)
-        self.order_id = order_id
+        self.updated: str = stamp(created if updated is None else updated)
+        self.order_id: str | None = order_id
         self.metadata: dict[str, Any] = {} if metadata is None else metadata
         self._document = document
         if shape:

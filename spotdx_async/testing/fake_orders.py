@@ -57,7 +57,7 @@ class FakeOrder:
         self._order_id = check_id("an order", order_id)
         self._created = stamp(created)
         self._updated = None if updated is None else stamp(updated)
-        self.metadata = metadata
+        self.metadata: dict[str, Any] | None = metadata
         self._document = document
         if shape:
             self.document.update(shape)

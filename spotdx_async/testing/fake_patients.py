@@ -37,7 +37,9 @@ class FakePatient:
         refuse_unknown_fields(shape, _SHAPE, _ABOUT)
         self._patient_id = check_id("a patient", patient_id)
         self.address: dict[str, Any] = {} if address is None else address
-        self.document = {**PERSON, "sex": "F", "date_of_birth": "1990-01-01"} if document is None else document
+        self.document: dict[str, Any] = (
+            {**PERSON, "sex": "F", "date_of_birth": "1990-01-01"} if document is None else document
+        )
         self.document.update(shape)
 
     @property

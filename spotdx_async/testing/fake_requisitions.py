@@ -65,7 +65,7 @@ class FakeRequisition(RequisitionLife):
         self._home = home  # the shelf, for its clock
         self._requisition_id = check_id("a requisition", requisition_id)
         self._created = stamp(created)
-        self.updated = stamp(created if updated is None else updated)
+        self.updated: str = stamp(created if updated is None else updated)
         if document is None:
             made_up = {"requisition_id": requisition_id, "barcode": f"B-{requisition_id}", **fresh(_EXAMPLE)}
             document = {**made_up, "events": new_events("approved", self._created)}

@@ -15,7 +15,7 @@ class Bucket:
         if burst is not None and burst < 1:
             raise ValueError("burst must be 1 or more")
         self.rate_per_s = rate_per_s
-        self.burst = max(1, math.floor(rate_per_s)) if burst is None else burst
+        self.burst: int = max(1, math.floor(rate_per_s)) if burst is None else burst
         self._level = float(self.burst)
         self._at_s: float | None = None
 

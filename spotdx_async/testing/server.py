@@ -91,9 +91,9 @@ class SpotServer(Window):
             wall=wall,
         )
         super().__init__(state, token)
-        self.faults = FaultPlan() if faults is None else faults
+        self.faults: FaultPlan = FaultPlan() if faults is None else faults
         self.latency_s = latency_s
-        self.peak_in_flight = 0
+        self.peak_in_flight: int = 0
         self._host = _loopback(host)
         self._port = port
         self._log = RequestLog(keep=keep_requests)

@@ -61,18 +61,18 @@ class World:
         _check_form("address_form", address_form, get_args(AddressForm))
         self._keep_ledger = keep_ledger
         self.wall = wall
-        self.kits = Kits(now=self.now)
-        self.orders = Orders(self.kits, now=self.now)
-        self.requisitions = Requisitions(now=self.now)
-        self.patients = Patients()
+        self.kits: Kits = Kits(now=self.now)
+        self.orders: Orders = Orders(self.kits, now=self.now)
+        self.requisitions: Requisitions = Requisitions(now=self.now)
+        self.patients: Patients = Patients()
         self._people_it(kits, orders, requisitions, patients)
-        self.kit_types = ["health_kit_1", "health_kit_2"]
+        self.kit_types: list[str] = ["health_kit_1", "health_kit_2"]
         self.ledger: list[LedgerEntry] = []
         self.order_ledger: list[OrderLedgerEntry] = []
         self.creations: list[Creation] = []
-        self.registrations = Registrations()
-        self.tokens = set(tokens)
-        self.states_without_testing = {"NY"}
+        self.registrations: Registrations = Registrations()
+        self.tokens: set[str] = set(tokens)
+        self.states_without_testing: set[str] = {"NY"}
         self.activation_requires: tuple[str, ...] = ("first_name", "last_name", "date_of_birth", "sex")
         self.error_form: ErrorForm = error_form
         self.address_form: AddressForm = address_form
