@@ -44,6 +44,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!spotdx_async).*"),
     (r"py:class", r"spotdx_async\..*\.(T|T_co|_T|_Ts|Annotated)"),  # variables of types, and a word of typing's
+    (r"py:class", r"spotdx_async\.report\.(histogram|outages|reasons|timeline)\..*"),  # a story's parts, for the page
 ]
 
 _NOT_A_COLON = "\ue000"

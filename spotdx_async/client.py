@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from attrs import evolve
 
@@ -20,6 +20,7 @@ from spotdx_async._pipeline.transport import Transport
 from spotdx_async._version import __version__
 from spotdx_async.config import (
     AdaptiveRateLimit,
+    CallOptionChanges,
     CallOptions,
     Limiter,
     RateLimit,
@@ -147,7 +148,7 @@ class SpotClient:
         if self._is_owner:
             await self._runner.road.close()
 
-    def with_options(self, **options: Any) -> "SpotClient":
+    def with_options(self, **options: Unpack[CallOptionChanges]) -> "SpotClient":
         """Give a view on the same connections, limits and budget whose calls have other options.
 
         Args:

@@ -4,7 +4,7 @@ import ipaddress
 import os
 import re
 import sys
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypedDict, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import Attribute, field, frozen
@@ -15,6 +15,7 @@ from spotdx_async.errors import ConfigError, SpotError
 __all__ = [
     "PRODUCTION_URL",
     "AdaptiveRateLimit",
+    "CallOptionChanges",
     "CallOptions",
     "Limiter",
     "RateLimit",
@@ -194,6 +195,19 @@ class CallOptions:
     def _check_retry(self, _attribute: object, value: object) -> None:
         if not isinstance(value, RetryPolicy):
             raise ConfigError("retry must be a RetryPolicy; RetryPolicy(max_attempts=1) switches repeating off")
+
+
+class CallOptionChanges(TypedDict, total=False):
+    """What ``with_options`` takes, each of which may be left out."""
+
+    timeout_s: float
+    """One attempt, from connection to last byte, in seconds."""
+    deadline_s: float | None
+    """The whole call with all its waits and attempts, in seconds; None: no bound."""
+    retry: RetryPolicy
+    """When and how often to repeat."""
+    max_wait_s: float | None
+    """The longest wait for the rate limit or for a server's Retry-After, in seconds; None: no bound."""
 
 
 @frozen(kw_only=True)

@@ -7,9 +7,19 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 from attrs import field, frozen
 
 from spotdx_async._pipeline.operation import check_id, check_metadata
-from spotdx_async.errors import SpotError
+from spotdx_async.errors import InvalidInputError, SpotError
 
-__all__ = ["Journal", "MetadataUpdate", "OrderMetadataUpdate", "Outcome", "Progress", "State", "Update"]
+__all__ = [
+    "Journal",
+    "KitRow",
+    "MetadataUpdate",
+    "OrderMetadataUpdate",
+    "OrderRow",
+    "Outcome",
+    "Progress",
+    "State",
+    "Update",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -69,6 +79,11 @@ class OrderMetadataUpdate:
 
 
 Update: TypeAlias = MetadataUpdate | OrderMetadataUpdate
+_Pair: TypeAlias = tuple[str, Mapping[str, Any]]
+KitRow: TypeAlias = MetadataUpdate | _Pair | InvalidInputError
+"""A row of a bulk update of kits; an error stands for a row already known to be bad."""
+OrderRow: TypeAlias = OrderMetadataUpdate | _Pair | InvalidInputError
+"""The same of orders."""
 
 
 @frozen(kw_only=True)

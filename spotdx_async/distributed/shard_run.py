@@ -133,7 +133,8 @@ async def _run(
     progress: Callable[[Progress], object] | None,
 ) -> None:
     shard = course.shard
-    many = spot.kits.update_metadata_many if shard.noun == "kits" else spot.orders.update_metadata_many
+    # Any: the rows are of the noun, which no type says.
+    many: Any = spot.kits.update_metadata_many if shard.noun == "kits" else spot.orders.update_metadata_many
     run: BulkRun[Any] = many(
         course.updates(stop),
         concurrency=options.concurrency,

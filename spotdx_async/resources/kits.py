@@ -15,7 +15,7 @@ from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.operation import Operation, check_id, metadata_body
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.sealing import sealed, sealed_call
-from spotdx_async.bulk.records import Journal, MetadataUpdate, Progress
+from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.metadata_run import metadata_run
@@ -84,7 +84,7 @@ class Kits:
     @sealed
     def update_metadata_many(
         self,
-        updates: Iterable[Any] | AsyncIterable[Any],
+        updates: Iterable[KitRow] | AsyncIterable[KitRow],
         *,
         concurrency: int = 64,
         ordered: bool = False,

@@ -15,7 +15,7 @@ from spotdx_async._pipeline.operation import Operation, metadata_body
 from spotdx_async._pipeline.references import carries, with_reference
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.sealing import sealed, sealed_call
-from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, Progress
+from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, OrderRow, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.metadata_run import metadata_run
@@ -159,7 +159,7 @@ class Orders:
     @sealed
     def update_metadata_many(
         self,
-        updates: Iterable[Any] | AsyncIterable[Any],
+        updates: Iterable[OrderRow] | AsyncIterable[OrderRow],
         *,
         concurrency: int = 64,
         ordered: bool = False,

@@ -1,6 +1,7 @@
 """Many order updates take the same road as those of kits."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,8 @@ async def test_orders_are_updated_in_order_through_faults(fake_spot: FakeSpot, *
 async def test_rows_are_those_of_orders(fake_spot: FakeSpot) -> None:
     fake_spot.orders.add("O1")
     async with fake_spot.client() as spot:
-        run = spot.orders.update_metadata_many([OrderMetadataUpdate("O1", {"a": 1}), MetadataUpdate("O1", {})])
+        rows: list[Any] = [OrderMetadataUpdate("O1", {"a": 1}), MetadataUpdate("O1", {})]  # a row that types refuse
+        run = spot.orders.update_metadata_many(rows)
         outcomes = sorted([outcome async for outcome in run], key=lambda outcome: outcome.index)
 
     assert [outcome.state for outcome in outcomes] == ["ok", "rejected"]
