@@ -247,7 +247,7 @@ class DecodeError(SpotError):
     ) -> None:
         super().__init__(message, **about)
         self.path = path
-        self.outcome = outcome
+        self.outcome: Literal["done", "unknown"] = outcome  # a checker may take it for any text
         self.raw = raw
         self.clue = clue
 
