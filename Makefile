@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test docs chaos audit faults lint types check bench bench-peers clean
+.PHONY: demo test docs chaos audit faults lint types check release-check bench bench-peers clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -52,6 +52,11 @@ types: $(INSTALLED)
 
 check: test lint types
 
+# Builds the wheel, and installs and uses it in fresh environments: alone, with each extra, and beside pytest. The tests
+# against the wheel under each Python that is there: .venv/bin/nox --session tests. Both need a package index.
+release-check: $(INSTALLED)
+	$(BIN)/nox --session release plugin papers
+
 # Runs all benches, about an hour, and writes benchmarks/results.json, its picture and its table; BENCH=--quick for a look.
 # They compare with pydantic and msgspec and run on uvloop, which nothing else needs.
 bench: $(INSTALLED)
@@ -63,4 +68,4 @@ bench-peers: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_peers.py $(PEERS)
 
 clean:
-	rm -rf .venv benchmarks/peers docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
+	rm -rf .venv .nox benchmarks/peers docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist build

@@ -1,5 +1,12 @@
 """One limit for many processes and machines, kept in a server that speaks the Redis protocol; an optional extra."""
 
-from .limiter import SharedLimiter
+try:
+    from .limiter import SharedLimiter
+except ModuleNotFoundError as error:
+    if error.name != "redis":
+        raise
+    raise ModuleNotFoundError(
+        "a shared limit needs the package redis: pip install 'spotdx-async[redis]'", name="redis"
+    ) from None
 
 __all__ = ["SharedLimiter"]

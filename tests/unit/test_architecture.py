@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+import spotdx_async
+
 FACADE = "spotdx_async"
-FOLDER = Path(__file__).parents[2] / FACADE
+FOLDER = Path(spotdx_async.__file__).parent
 
 # Lowest first. A module may import those of lower rows and of its own room; two rooms of one row never one another.
 # A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.

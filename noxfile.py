@@ -1,0 +1,103 @@
+"""What needs virtual environments of its own, and so a package index: the wheel under each Python, and with each extra.
+
+`nox` of the development environment runs it, as `make release-check` does. A Python that is not there is skipped.
+"""
+
+import runpy
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+_READ = runpy.run_path(str(ROOT / "tests" / "release" / "uses.py"))  # nox does not import from this folder
+USES: dict[str, tuple[str, str]] = _READ["USES"]
+TEST: str = _READ["TEST"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+EXTRAS = [extra for extra in USES if extra != "core"]
+WHERE = "import spotdx_async; print(spotdx_async.__file__)"
+
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["release"]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests of the sdist against the installed wheel; arguments after `--` are pytest's."""
+    wheel, sdist = _build(session)
+    session.install(f"{wheel}[{','.join(EXTRAS)}]", *nox.project.dependency_groups(_project(), "dev"))
+    session.chdir(_without_the_package(sdist, Path(session.create_tmp())))
+    _check_that_it_is_the_wheel(session)
+    session.run("python", "-m", "pytest", "--ignore=tests/release", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("extra", [*USES], ids=[*USES])
+def release(session: nox.Session, extra: str) -> None:
+    """Install the wheel with nothing else, and with each extra alone, and use it."""
+    wheel, _ = _build(session)
+    session.install(str(wheel) if extra == "core" else f"{wheel}[{extra}]")
+    session.run("python", "-m", "pip", "check")
+    session.chdir(session.create_tmp())
+    _check_that_it_is_the_wheel(session)
+    program, printed = USES[extra]
+    command = program.split() if program.startswith("spotdx ") else ["python", "-c", program]
+    _run(session, *command, printed=printed)
+    if extra == "core":
+        _run(session, "spotdx", "kits", "types", printed="spotdx-async[cli]", code=2)
+
+
+@nox.session
+def plugin(session: nox.Session) -> None:
+    """Install the wheel beside pytest, and run a test of a user with its fixtures."""
+    wheel, _ = _build(session)
+    session.install(str(wheel), "pytest", "pytest-asyncio")
+    session.chdir(session.create_tmp())
+    Path("test_mine.py").write_text(TEST, encoding="utf-8")
+    Path("pytest.ini").write_text(
+        "[pytest]\nasyncio_mode = auto\n", encoding="utf-8"
+    )  # and not this project's settings
+    _run(session, "python", "-m", "pytest", printed="1 passed")
+
+
+@nox.session
+def papers(session: nox.Session) -> None:
+    """Check what the index would show: the metadata, and that the long description can be drawn."""
+    wheel, sdist = _build(session)
+    session.install("twine")
+    session.run("python", "-m", "twine", "check", "--strict", str(wheel), str(sdist))
+
+
+def _project() -> dict[str, object]:
+    return dict(nox.project.load_toml(ROOT / "pyproject.toml"))
+
+
+def _build(session: nox.Session) -> tuple[Path, Path]:
+    folder = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    # By the Python of nox, so that the session's own gets nothing but what is to be tried.
+    session.run(sys.executable, "-m", "hatchling", "build", "-d", str(folder), silent=True, external=True)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return wheel.resolve(), sdist.resolve()
+
+
+def _without_the_package(sdist: Path, into: Path) -> Path:
+    """Unpack an sdist, and take the package away: what is imported then is what is installed."""
+    source = into / sdist.name.removesuffix(".tar.gz")
+    shutil.rmtree(source, ignore_errors=True)
+    with tarfile.open(sdist) as archive:
+        archive.extractall(into, filter="data")
+    shutil.rmtree(source / "spotdx_async")
+    return source
+
+
+def _check_that_it_is_the_wheel(session: nox.Session) -> None:
+    _run(session, "python", "-c", WHERE, printed="site-packages")
+
+
+def _run(session: nox.Session, *command: str, printed: str, code: int = 0) -> None:
+    said = session.run(*command, silent=True, success_codes=[code])
+    if printed not in str(said):
+        session.error(f"{command[0]} did not print {printed!r}:\n{said}")

@@ -1,0 +1,85 @@
+"""The smallest use of the core and of each extra: programs, with what they print. No import: nox reads it too."""
+
+CORE = """
+import asyncio
+from spotdx_async import SpotClient, dumps
+from spotdx_async.testing import FakeSpot
+
+async def main():
+    async with FakeSpot() as fake, fake.client() as spot:
+        kit = await spot.kits.update_metadata("SPOT123456", {"cohort": "A"})
+        states = [outcome.state async for outcome in spot.kits.update_metadata_many([("SPOT123456", {"cohort": "B"})])]
+        print(len(dumps(kit)) > 100, states, fake.kits["SPOT123456"].metadata)
+
+asyncio.run(main())
+"""
+PARQUET = """
+import pyarrow, pyarrow.parquet
+from spotdx_async.files import open_rows
+
+table = pyarrow.table({"kit_id": ["SPOT123456"], "cohort": ["A"]})
+pyarrow.parquet.write_table(table, "kits.parquet")
+with open_rows("kits.parquet") as rows:
+    print([(row.key, row.metadata) for row in rows])
+"""
+PARQUET_FILE_ALONE = """
+from pathlib import Path
+from spotdx_async.files import open_rows
+
+Path("kits.parquet").write_bytes(b"PAR1")
+open_rows("kits.parquet")
+"""
+REPORT = """
+from pathlib import Path
+from spotdx_async import Outcome
+from spotdx_async.report import RunStory, write_report
+
+story = RunStory({"rate": "50"}, now_s=0.0)
+story.add(Outcome(index=0, key="SPOT123456", state="ok", attempts=1), now_s=1.0)
+story.finish(now_s=2.0)
+write_report("night.html", story)
+print("plotly" in Path("night.html").read_text().lower())
+"""
+REDIS = """
+import asyncio
+from spotdx_async.shared import SharedLimiter
+
+async def main():
+    limiter = SharedLimiter("redis://127.0.0.1:1/0", 100, on_outage="local_share", timeout_s=0.2)
+    await limiter.acquire()
+    print("a slot")
+
+asyncio.run(main())
+"""
+DASK = """
+from spotdx_async.distributed import Split, update_metadata_distributed_blocking
+
+with Split(shard_rows=2) as split:
+    split.read_now([("SPOT123456", {"cohort": "A"})])
+    print(split.rows, callable(update_metadata_distributed_blocking))
+"""
+
+USES = {
+    "core": (CORE, "True ['ok'] {'cohort': 'B'}"),
+    "cli": ("spotdx demo --kits 20", "20 kits"),
+    "parquet": (PARQUET, "[('SPOT123456', {'cohort': 'A'})]"),
+    "report": (REPORT, "True"),
+    "redis": (REDIS, "a slot"),
+    "dask": (DASK, "1 True"),
+}
+"""By extra, a program (``spotdx …``: the command) and what it prints."""
+
+WITHOUT = {
+    "parquet": PARQUET_FILE_ALONE,
+    "report": REPORT,
+    "redis": "from spotdx_async.shared import SharedLimiter",
+    "dask": "from spotdx_async.distributed import update_metadata_distributed",
+}
+"""By extra, a program that fails for want of it, and says so."""
+
+TEST = """
+async def test_a_kit_is_updated(fake_spot, spot_client):
+    await spot_client.kits.update_metadata("SPOT123456", {"cohort": "A"})
+    assert fake_spot.kits["SPOT123456"].metadata == {"cohort": "A"}
+"""
+"""A test of a user, whose fixtures come with the package."""
