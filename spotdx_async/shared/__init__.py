@@ -2,8 +2,8 @@
 
 try:
     from .limiter import SharedLimiter
-except ModuleNotFoundError as error:
-    if error.name != "redis":
+except ModuleNotFoundError as _error:
+    if _error.name != "redis":
         raise
     raise ModuleNotFoundError(
         "a shared limit needs the package redis: pip install 'spotdx-async[redis]'", name="redis"
