@@ -7,7 +7,10 @@ import runpy
 import shutil
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -26,69 +29,68 @@ nox.options.sessions = ["release"]
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests of the sdist against the installed wheel; arguments after `--` are pytest's."""
-    wheel, sdist = _build(session)
-    session.install(f"{wheel}[{','.join(EXTRAS)}]", *nox.project.dependency_groups(_project(), "dev"))
-    session.chdir(_without_the_package(sdist, Path(session.create_tmp())))
-    _check_that_it_is_the_wheel(session)
-    session.run("python", "-m", "pytest", "--ignore=tests/release", *session.posargs)
+    with _built(session) as (wheel, sdist):
+        session.install(f"{wheel}[{','.join(EXTRAS)}]", *nox.project.dependency_groups(_project(), "dev"))
+        with session.chdir(_without_the_package(sdist)):
+            _check_that_it_is_the_wheel(session)
+            session.run("python", "-m", "pytest", "--ignore=tests/release", *session.posargs)
 
 
 @nox.session
 @nox.parametrize("extra", [*USES], ids=[*USES])
 def release(session: nox.Session, extra: str) -> None:
     """Install the wheel with nothing else, and with each extra alone, and use it."""
-    wheel, _ = _build(session)
-    session.install(str(wheel) if extra == "core" else f"{wheel}[{extra}]")
-    session.run("python", "-m", "pip", "check")
-    session.chdir(session.create_tmp())
-    _check_that_it_is_the_wheel(session)
-    program, printed = USES[extra]
-    command = program.split() if program.startswith("spotdx ") else ["python", "-c", program]
-    _run(session, *command, printed=printed)
-    if extra == "core":
-        _run(session, "spotdx", "kits", "types", printed="spotdx-async[cli]", code=2)
+    with _built(session) as (wheel, _):
+        session.install(str(wheel) if extra == "core" else f"{wheel}[{extra}]")
+        session.run("python", "-m", "pip", "check")
+        with session.chdir(wheel.parent):
+            _check_that_it_is_the_wheel(session)
+            program, printed = USES[extra]
+            command = program.split() if program.startswith("spotdx ") else ["python", "-c", program]
+            _run(session, *command, printed=printed)
+            if extra == "core":
+                _run(session, "spotdx", "kits", "types", printed="spotdx-async[cli]", code=2)
 
 
 @nox.session
 def plugin(session: nox.Session) -> None:
     """Install the wheel beside pytest, and run a test of a user with its fixtures."""
-    wheel, _ = _build(session)
-    session.install(str(wheel), "pytest", "pytest-asyncio")
-    session.chdir(session.create_tmp())
-    Path("test_mine.py").write_text(TEST, encoding="utf-8")
-    Path("pytest.ini").write_text(
-        "[pytest]\nasyncio_mode = auto\n", encoding="utf-8"
-    )  # and not this project's settings
-    _run(session, "python", "-m", "pytest", printed="1 passed")
+    with _built(session) as (wheel, _):
+        session.install(str(wheel), "pytest", "pytest-asyncio")
+        (wheel.parent / "test_mine.py").write_text(TEST, encoding="utf-8")
+        with session.chdir(wheel.parent):
+            _run(session, "python", "-m", "pytest", "--asyncio-mode=auto", printed="1 passed")
 
 
 @nox.session
 def papers(session: nox.Session) -> None:
     """Check what the index would show: the metadata, and that the long description can be drawn."""
-    wheel, sdist = _build(session)
     session.install("twine")
-    session.run("python", "-m", "twine", "check", "--strict", str(wheel), str(sdist))
+    with _built(session) as built:
+        session.run("python", "-m", "twine", "check", "--strict", *map(str, built))
 
 
 def _project() -> dict[str, object]:
     return dict(nox.project.load_toml(ROOT / "pyproject.toml"))
 
 
-def _build(session: nox.Session) -> tuple[Path, Path]:
-    folder = Path(session.create_tmp()) / "dist"
-    shutil.rmtree(folder, ignore_errors=True)
-    # By the Python of nox, so that the session's own gets nothing but what is to be tried.
-    session.run(sys.executable, "-m", "hatchling", "build", "-d", str(folder), silent=True, external=True)
-    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
-    return wheel.resolve(), sdist.resolve()
+@contextmanager
+def _built(session: nox.Session) -> Iterator[tuple[Path, Path]]:
+    """Build wheel and sdist in a folder of their own, outside the project: its settings would count below it."""
+    with TemporaryDirectory(prefix="published-") as name:
+        folder = Path(name)
+        # By the Python of nox, so that the session's own gets nothing but what is to be tried.
+        session.run(sys.executable, "-m", "hatchling", "build", "-d", name, silent=True, external=True)
+        (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+        yield wheel, sdist
 
 
-def _without_the_package(sdist: Path, into: Path) -> Path:
+def _without_the_package(sdist: Path) -> Path:
     """Unpack an sdist, and take the package away: what is imported then is what is installed."""
-    source = into / sdist.name.removesuffix(".tar.gz")
-    shutil.rmtree(source, ignore_errors=True)
     with tarfile.open(sdist) as archive:
-        archive.extractall(into, filter="data")
+        archive.extractall(sdist.parent, filter="data")
+    # Renamed, since tests tell the SDK's frames from others by the folder's name.
+    source = (sdist.parent / sdist.name.removesuffix(".tar.gz")).rename(sdist.parent / "source")
     shutil.rmtree(source / "spotdx_async")
     return source
 
