@@ -17,8 +17,10 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED)
 	$(BIN)/spotdx demo $(DEMO)
 
+# Two processes share the files of tests; WORKERS=0 runs them in one, which is easier to read and to debug.
+WORKERS ?= 2
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --cov --cov-report=term $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(TESTS)
 
 # The documentation, into docs/_build; every warning is an error.
 docs: $(INSTALLED)
@@ -58,9 +60,9 @@ release-check: $(INSTALLED)
 	$(BIN)/nox --session release plugin papers
 
 # Runs all benches, about an hour, and writes benchmarks/results.json, its picture and its table; BENCH=--quick for a look.
-# They compare with pydantic and msgspec and run on uvloop, which nothing else needs.
+# They compare with pydantic and msgspec, which nothing else needs.
 bench: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench uvloop
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 # Makes two clients of the vendor's OpenAPI document (PEERS="--spec FILE" names it), then measures ours beside them.

@@ -1,6 +1,5 @@
 """Acts that must not be done twice: asked about first, done once, and looked after where their outcome is unknown."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.words import counted
 from spotdx_async.errors import DecodeError, SpotError, StatusError
 from spotdx_async.models import Model
+from spotdx_async.own_loop import run_in_own_loop
 
 __all__ = ["Act", "carry_out"]
 
@@ -45,11 +45,11 @@ def carry_out(act: Act, server: Server, screen: Screen, view: View, *, yes: bool
         InvalidInputError: nobody can be asked, or the SDK refuses what is to be sent; nothing was sent.
     """
     settings = server.settle()
-    asyncio.run(settings.client().close())  # refuses wrong settings before anybody is asked
+    run_in_own_loop(settings.client().close())  # refuses wrong settings before anybody is asked
     if not is_agreed(f"{act.question} on {settings.name}?", screen, yes=yes):
         return Exit.STOPPED
     try:
-        return asyncio.run(_carry_out(act, settings, screen, view))
+        return run_in_own_loop(_carry_out(act, settings, screen, view))
     except KeyboardInterrupt:
         screen.say(f"stopped while it was under way, so it may have been done: {act.advice}")
         return Exit.FAILED

@@ -1,6 +1,5 @@
 """The run of ``spotdx demo``, and the comparison of the fake server's ledger with the input."""
 
-import asyncio
 import csv
 import random
 import tempfile
@@ -20,6 +19,7 @@ from spotdx_async.cli.update_kinds import KITS
 from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.cli.update_task import UpdateTask
 from spotdx_async.cli.words import counted
+from spotdx_async.own_loop import run_in_own_loop
 from spotdx_async.testing import FakeSpot
 
 __all__ = ["demonstrate"]
@@ -33,7 +33,7 @@ def demonstrate(kits: int, seed: int | None, rate: float | None, screen: Screen)
     """Update so many kits; without a seed any is taken, and told."""
     seed = random.randrange(_LARGEST_SEED) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="spotdx-demo-") as folder:
-        return asyncio.run(_demonstrate(Path(folder, "kits.csv"), kits, seed, rate, screen))
+        return run_in_own_loop(_demonstrate(Path(folder, "kits.csv"), kits, seed, rate, screen))
 
 
 @frozen

@@ -8,6 +8,7 @@ from spotdx_async.cli.screen import OurScreen, Screen
 from spotdx_async.cli.stop_signals import StopSignals
 from spotdx_async.cli.words import counted
 from spotdx_async.errors import InvalidInputError
+from spotdx_async.own_loop import run_in_own_loop
 
 if TYPE_CHECKING:
     from spotdx_async.testing import FakeSpot
@@ -50,7 +51,7 @@ def sandbox(
     except ValueError as error:
         reason = str(error)
     else:
-        return asyncio.run(_serve(fake, screen))
+        return run_in_own_loop(_serve(fake, screen))
     raise InvalidInputError(reason)
 
 

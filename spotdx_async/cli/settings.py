@@ -1,6 +1,5 @@
 """The settings in force: options before the environment, that before a profile, that before what is usual."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -10,6 +9,7 @@ from attrs import field, frozen
 from spotdx_async.cli.settings_file import Profile, SettingsFile, read_settings
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
 from spotdx_async.config import PRODUCTION_URL, RateLimit, check_base_url
+from spotdx_async.own_loop import run_in_own_loop
 
 if TYPE_CHECKING:
     from spotdx_async import SpotClient
@@ -88,7 +88,7 @@ class Settings:
             async with self.client() as spot:
                 return await question(spot)
 
-        return asyncio.run(answer())
+        return run_in_own_loop(answer())
 
 
 def settle(

@@ -1,6 +1,5 @@
 """What ``kits update`` and ``orders update`` do once their words are read."""
 
-import asyncio
 from collections.abc import Sequence
 
 from spotdx_async.cli.cluster_run import ClusterRun
@@ -13,6 +12,7 @@ from spotdx_async.cli.update_kinds import KINDS, Noun
 from spotdx_async.cli.update_options import UpdateOptions
 from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.cli.update_task import UpdateTask
+from spotdx_async.own_loop import run_in_own_loop
 
 __all__ = ["update_many"]
 
@@ -45,6 +45,6 @@ def _update(
     )
     is_for_cluster = (options.dask is not None or options.workers is not None) and not options.is_dry_run
     with ClusterRun(task, screen) if is_for_cluster else UpdateRun(task, screen) as run:
-        ending = asyncio.run(run.run())
+        ending = run_in_own_loop(run.run())
     tell_ending(ending, screen, as_json=as_json)
     return ending.exit

@@ -1,6 +1,5 @@
 """The client of a worker process: one for all its shards, made when the first needs it. No token travels with it."""
 
-import asyncio
 from collections.abc import Callable
 
 from attrs import field, frozen
@@ -11,6 +10,7 @@ from spotdx_async.distributed.reports import ShardReport
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.distributed.shards import Shard
 from spotdx_async.errors import ConfigError
+from spotdx_async.own_loop import run_in_own_loop
 
 __all__ = ["ClientSettings", "run_shard_blocking"]
 
@@ -85,4 +85,4 @@ def run_shard_blocking(
                 shard, spot, options or ShardOptions(settle_s=settings.timeout_s), is_repeat=is_repeat
             )
 
-    return asyncio.run(run())
+    return run_in_own_loop(run())

@@ -58,6 +58,26 @@ with Split(shard_rows=2) as split:
     split.read_now([("SPOT123456", {"cohort": "A"})])
     print(split.rows, callable(update_metadata_distributed_blocking))
 """
+OTEL = """
+import asyncio
+from spotdx_async.otel import OpenTelemetry
+from spotdx_async.testing import FakeSpot
+
+async def main():
+    async with FakeSpot() as fake, fake.client(observer=OpenTelemetry()) as spot:
+        print((await spot.kits.get("SPOT123456")).kit_id)
+
+asyncio.run(main())
+"""
+UVLOOP = """
+import asyncio
+from spotdx_async.own_loop import run_in_own_loop
+
+async def main():
+    return type(asyncio.get_running_loop()).__module__
+
+print(run_in_own_loop(main()))
+"""
 
 USES = {
     "core": (CORE, "True ['ok'] {'cohort': 'B'}"),
@@ -66,6 +86,8 @@ USES = {
     "report": (REPORT, "True"),
     "redis": (REDIS, "a slot"),
     "dask": (DASK, "1 True"),
+    "otel": (OTEL, "SPOT123456"),
+    "uvloop": (UVLOOP, "uvloop"),
 }
 """By extra, a program (``spotdx …``: the command) and what it prints."""
 
@@ -74,6 +96,7 @@ WITHOUT = {
     "report": REPORT,
     "redis": "from spotdx_async.shared import SharedLimiter",
     "dask": "from spotdx_async.distributed import update_metadata_distributed",
+    "otel": "from spotdx_async.otel import OpenTelemetry",
 }
 """By extra, a program that fails for want of it, and says so."""
 

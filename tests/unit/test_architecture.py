@@ -23,7 +23,7 @@ FOLDER = Path(spotdx_async.__file__).parent
 # A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
-    ("errors", "_version", "_pipeline.wire", "testing.*"),
+    ("errors", "_version", "_pipeline.wire", "testing.*", "own_loop"),
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
     (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
@@ -82,9 +82,13 @@ NARROWER = {
     "testing.factories.*": ("models.*",),
     "testing": ("testing.*", "testing.harness", "testing.factories.*"),
     "testing.plugin": (FACADE, "testing.*", "testing.harness"),
-    "distributed.*": ("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext"),
+    "own_loop": (),
+    "distributed.*": (
+        *("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext", "own_loop"),
+    ),
     "cli.*": (  # the public face
-        *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records", "distributed.*"),
+        *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
+        *("distributed.*", "own_loop"),
     ),
     "__main__": ("cli.*",),
 }
@@ -101,6 +105,7 @@ DOORMEN = {
     "pyarrow": ("files.parquet_rows",),
     "plotly": ("report.charts",),
     "redis": ("shared.*",),
+    "uvloop": ("own_loop",),
     "distributed": ("distributed.dask_engine", "distributed.dask_sides"),
     "dask": ("distributed.dask_engine", "distributed.dask_sides"),
     "opentelemetry": ("otel.*",),
