@@ -1,6 +1,6 @@
 """A bulk run that sets metadata, whatever the noun: the road's single tries in the hands of the engine."""
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from spotdx_async._pipeline.messages import Reply, Try
@@ -39,9 +39,11 @@ def metadata_run(
     """
     unbounded = runner.without_bounds()
 
-    async def send(update: Update, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None) -> Try:
+    def send(
+        update: Update, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None
+    ) -> Coroutine[Any, Any, Try]:
         request = operation.request(update.key, json=metadata_body(update.metadata, operation.name))
-        return await unbounded.attempt(request, decode, is_repeat=is_repeat, may_go=may_go, watch=watch)
+        return unbounded.attempt(request, decode, is_repeat=is_repeat, may_go=may_go, watch=watch)
 
     job = Job(
         kind=kind,

@@ -59,9 +59,9 @@ def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
 
 
 def check_object(body: bytes) -> None:
-    """Make sure that an answer is a whole JSON object: a proxy's page or a cut body in its place is no success.
+    """Make sure that an answer is a JSON object: a proxy's page or a cut body in its place is no success.
 
-    What looks like one is taken for one unread, at 25 kI where parsing takes 80; all else is read.
+    What begins and ends as one is taken for one unread, since parsing takes 80 kI of a row's 500; all else is read.
 
     Raises:
         DecodeError: as ``decode``.

@@ -127,8 +127,10 @@ class Try:
     verdict: Verdict
     attempts: int
     """Requests made: two where a stale token was renewed, none where nothing could be sent."""
-    request_s: float
-    """Seconds that the last one took, from connection to last byte."""
+    sent_s: float
+    """When the last one was sent, on the loop's clock."""
+    ended_s: float
+    """When its answer was read, or its trouble met."""
 
 
 @frozen

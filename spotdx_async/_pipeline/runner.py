@@ -145,7 +145,8 @@ class Runner:
             verdict.error.operation = request.operation
         elif verdict.act is _ACCEPT and not is_repeat:
             road.budget.earn()
-        return Try(verdict, call.attempts, clock.now() - call.sent_s if call.attempts else 0.0)
+        ended_s = clock.now()
+        return Try(verdict, call.attempts, call.sent_s if call.attempts else ended_s, ended_s)
 
     def _new_call(self, request: Request, decode: Callable[[Reply], Any]) -> _Call:
         self.road.counters.calls += 1

@@ -20,6 +20,8 @@ from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownEr
 
 __all__ = ["Course", "Send"]
 
+_ACCEPT, _REPEAT = Act.ACCEPT, Act.REPEAT
+
 Send = Callable[[Update, bool, Callable[[], bool], Watched | None], Awaitable[Try]]
 """Tries an update once; is told whether it was tried before, asks at the last moment whether it still may go, and tells
 observers, if there are any, what happens."""
@@ -68,11 +70,11 @@ class Course:
     async def run(self, row: Row) -> Verdict | None:
         """Try the row; give how it ended, or None where it must be tried again later, or the run stops."""
         verdict = await self._try(row)
-        if verdict is None or verdict.act is not Act.REPEAT:
+        if verdict is None or verdict.act is not _REPEAT:
             return verdict
         if self._may_repeat(row):
             verdict = await self._repeat(row, verdict)
-        return verdict if verdict.act is not Act.REPEAT or self._is_final(row) else None
+        return verdict if verdict.act is not _REPEAT or self._is_final(row) else None
 
     def may_go_on(self, row: Row) -> bool:
         """Whether to try a row again that was set aside, while the gate is open."""
@@ -95,39 +97,35 @@ class Course:
 
     async def _try(self, row: Row) -> Verdict | None:
         """Try once, when the gate lets it; None where the run stops before."""
+        gate = self._gate
         while True:
-            if not self._gate.is_free:
-                await self._gate.enter(row.index)
+            if not gate.is_free:
+                await gate.enter(row.index)
             if self._stopping.is_set():
-                self._gate.report(row.index, "none")
+                gate.report(row.index, "none")
                 return None
-            tried = await self._send_once(row)
+            try:
+                tried = await self._send(row.update, row.tries > 0, lambda: gate.lets(row.index), row.watch)
+            except InvalidInputError as error:
+                now = clock.now()
+                tried = Try(Verdict(Act.RAISE, error=error.with_traceback(None)), 0, now, now)
+            except BaseException:
+                gate.report(row.index, "none")
+                raise
             if tried.attempts or tried.verdict.error is not None:
                 self._note(row, tried)
                 return tried.verdict
             # The gate closed while the row waited for the rate limit.
-            self._gate.report(row.index, "none")
-
-    async def _send_once(self, row: Row) -> Try:
-        tried: Try | None = None
-        try:
-            tried = await self._send(row.update, row.tries > 0, lambda: self._gate.lets(row.index), row.watch)
-        except InvalidInputError as error:
-            tried = Try(Verdict(Act.RAISE, error=error.with_traceback(None)), 0, 0.0)
-        finally:
-            if tried is None:
-                self._gate.report(row.index, "none")
-        return tried
+            gate.report(row.index, "none")
 
     def _note(self, row: Row, tried: Try) -> None:
-        verdict = tried.verdict
-        began_s = clock.now() - tried.request_s
+        verdict, began_s = tried.verdict, tried.sent_s
         row.tries += 1
         row.attempts += tried.attempts
-        row.request_s = tried.request_s
+        row.request_s = tried.ended_s - began_s
         result = _result(tried)
         self._gate.report(row.index, result, began_s=began_s, is_first=row.tries == 1)
-        if verdict.act is Act.ACCEPT:
+        if verdict.act is _ACCEPT:
             return
         row.last = verdict
         if row.tries == 1:
@@ -167,7 +165,7 @@ def _result(tried: Try) -> Result:
     verdict = tried.verdict
     if verdict.is_throttle:
         return "throttled"
-    if verdict.act is Act.REPEAT:
+    if verdict.act is _REPEAT:
         return "bad"
     return "good" if tried.attempts else "none"
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from spotdx_async._pipeline.drafts import draft_of
 from spotdx_async._pipeline.messages import Act, Verdict
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.records import Outcome, State
@@ -18,13 +19,15 @@ from spotdx_async.errors import (
 
 __all__ = ["ended", "is_run_wide", "skipped", "superseded"]
 
+_ACCEPT = Act.ACCEPT
+_Draft = draft_of(Outcome)
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
 
 
 def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
     """Say how a row ended that was tried, or could not be."""
-    if verdict.act is Act.ACCEPT:
-        return _outcome(row, "ok", None, now_s, value=verdict.value)
+    if verdict.act is _ACCEPT:
+        return _done(row, verdict.value, now_s)
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
     if row.may_be_executed and verdict.act is Act.REPEAT and not isinstance(error, (OutcomeUnknownError, DecodeError)):
@@ -59,13 +62,29 @@ def is_run_wide(error: SpotError) -> bool:
     )
 
 
+def _done(row: Row, value: Any, now_s: float) -> Outcome[Any]:
+    """Most rows end so: made as a draft, which costs 2 kI and not 10."""
+    draft = _Draft()
+    draft.index = row.index
+    draft.key = row.key
+    draft.state = "ok"
+    draft.value = value
+    draft.error = None
+    draft.attempts = row.attempts
+    draft.elapsed_s = 0.0 if row.began_s is None else now_s - row.began_s
+    draft.request_s = row.request_s
+    draft.__class__ = Outcome
+    outcome: Outcome[Any] = draft
+    return outcome
+
+
 def _outcome(row: Row, state: State, error: SpotError | None, now_s: float, value: Any = None) -> Outcome[Any]:
     elapsed_s = 0.0 if row.began_s is None else now_s - row.began_s
     if error is not None:
         error.attempts, error.elapsed_s = row.attempts, elapsed_s
     return Outcome(
         index=row.index,
-        key=row.update.key,
+        key=row.key,
         state=state,
         value=value,
         error=error,

@@ -104,6 +104,7 @@ class Engine(Generic[T]):
         self._standby = Standby()
         self._outbox: InOrder[T] | AsTheyCome[T] = InOrder() if plan.ordered else AsTheyCome()
         self._given = 0
+        self._low = max(1, plan.window * 3 // 4)
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
@@ -153,14 +154,10 @@ class Engine(Generic[T]):
     async def outcomes(self) -> AsyncGenerator[Outcome[T], None]:
         """Give the outcomes; leaving the loop cancels what is under way."""
         tasks = self._start()
-        low = max(1, self._plan.window * 3 // 4)
         try:
             while True:
                 self._news.clear()
-                while (outcome := self._outbox.take()) is not None:
-                    self._given += 1
-                    if self._intake.read - self._given <= low:
-                        self._room.set()
+                while (outcome := self.take()) is not None:
                     yield outcome
                 if not self._tasks_left:
                     break
@@ -172,6 +169,15 @@ class Engine(Generic[T]):
             self._gate.release()
             for timer in self._held.values():
                 timer.cancel()
+
+    def take(self) -> Outcome[T] | None:
+        """Give the next outcome where there is one, and let the reader go on where there is room."""
+        outcome = self._outbox.take()
+        if outcome is not None:
+            self._given += 1
+            if self._intake.read - self._given <= self._low:
+                self._room.set()
+        return outcome
 
     def _start(self) -> list[asyncio.Task[None]]:
         self._reader = asyncio.create_task(self._read(), name="spotdx bulk")
@@ -213,7 +219,7 @@ class Engine(Generic[T]):
 
     def _admit(self, row: Row) -> None:
         """Take in a row that was read: it goes, follows an earlier row of its key, or takes that one's place."""
-        last = self._lanes.last(row.update.key)
+        last = self._lanes.last(row.key)
         if self._plan.coalesce and last is not None and last.began_s is None and _is_sendable(row):
             outcome = superseded(last, clock.now())
             self._record(last, outcome)

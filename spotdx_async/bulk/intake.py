@@ -1,6 +1,6 @@
 """The intake: reads the input a row at a time, numbers the rows, and knows what the journal says of them."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from spotdx_async._pipeline import jsontext
@@ -31,14 +31,17 @@ class Intake:
         """Whether the input has come to its end."""
         self.error: Exception | None = None
         """What the input raised, or why it is not the journal's."""
-        self._source = _rows(updates)
+        self._updates = updates
+        # Asked of the updates when the first row is read: it may be the caller's code that answers.
+        self._rows: Iterator[Any] | None = None
+        self._async_rows: AsyncIterator[Any] | None = None
         self._kind = kind
         self._journal = journal
 
     async def next(self) -> Row | Outcome[Any] | None:
         """Read on; None at the end, which ``is_read_up`` or ``error`` explains."""
         try:
-            item = await anext(self._source)
+            item = await self._next_item()
         except StopAsyncIteration:
             self._end()
             return None
@@ -50,7 +53,21 @@ class Intake:
         if self._journal is not None:
             return await self._compared(index, update, item, self._journal)
         self.read += 1
-        return _rejected(index, item, update) if isinstance(update, InvalidInputError) else Row(index, update)
+        return (
+            _rejected(index, item, update) if isinstance(update, InvalidInputError) else Row(index, update, update.key)
+        )
+
+    async def _next_item(self) -> Any:
+        if self._rows is not None:
+            for item in self._rows:
+                return item
+            raise StopAsyncIteration
+        if self._async_rows is None:
+            if not isinstance(self._updates, AsyncIterable):
+                self._rows = iter(self._updates)
+                return await self._next_item()
+            self._async_rows = aiter(self._updates)
+        return await anext(self._async_rows)
 
     async def _compared(
         self, index: int, update: Update | InvalidInputError, item: object, journal: JournalWriter
@@ -73,7 +90,7 @@ class Intake:
             return Outcome(index=index, key=update.key, state="skipped")
         if known is not None and known.state == "superseded":
             return Outcome(index=index, key=update.key, state="superseded")
-        return Row(index, update, digests)
+        return Row(index, update, update.key, digests)
 
     def _end(self) -> None:
         last = self._journal.last_index if self._journal is not None else None
@@ -84,15 +101,6 @@ class Intake:
             f"the input ends after {self.read} rows, and the journal knows row {last}: {_RESUME}",
             reason="changed input",
         )
-
-
-async def _rows(updates: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(updates, AsyncIterable):
-        async for item in updates:
-            yield item
-    else:
-        for item in updates:
-            yield item
 
 
 def _as_update(item: Any, kind: type[Update]) -> Update | InvalidInputError:

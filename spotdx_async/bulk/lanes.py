@@ -16,6 +16,8 @@ class Row:
 
     index: int
     update: Update = field(repr=False)
+    key: str = field(repr=False)
+    """The update's."""
     digests: RowDigests | None = field(default=None, repr=False)
     """The journal's marks of it; None without a journal."""
     tries: int = 0
@@ -58,7 +60,7 @@ class Lanes:
 
     def enter(self, row: Row) -> bool:
         """Take a row in; whether it may go now, else it follows the row of its key before it."""
-        key = row.update.key
+        key = row.key
         before = self._last.get(key)
         self._last[key] = row
         if before is None:
@@ -69,5 +71,5 @@ class Lanes:
     def leave(self, row: Row) -> Row | None:
         """Tell that a row has its outcome and its key is free; give the one that may go now."""
         if row.following is None:
-            del self._last[row.update.key]
+            del self._last[row.key]
         return row.following

@@ -86,7 +86,7 @@ OrderRow: TypeAlias = OrderMetadataUpdate | _Pair | InvalidInputError
 """The same of orders."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)  # without that slot, since a draft cannot turn into a class that adds one
 class Outcome(Generic[T_co]):
     """What became of one row."""
 

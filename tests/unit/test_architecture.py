@@ -23,7 +23,7 @@ FOLDER = Path(spotdx_async.__file__).parent
 # A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
-    ("errors", "_version", "_pipeline.wire", "testing.*", "own_loop"),
+    ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "testing.*", "own_loop"),
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
     (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
@@ -59,7 +59,13 @@ NARROWER = {
     "_pipeline.connections": (),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
-    "_pipeline.quick_reader": ("_pipeline.jsontext", "_pipeline.shapes", "_pipeline.wire", "models.*"),
+    "_pipeline.quick_reader": (
+        "_pipeline.drafts",
+        "_pipeline.jsontext",
+        "_pipeline.shapes",
+        "_pipeline.wire",
+        "models.*",
+    ),
     "_pipeline.telling": ("errors",),
     "_pipeline.observing": (),
     "_pipeline.watching": ("errors", "_pipeline.clock", "_pipeline.messages", "_pipeline.observing"),
@@ -74,6 +80,7 @@ NARROWER = {
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
         *("_pipeline.operation", "_pipeline.retry", "_pipeline.telling", "_pipeline.watching"),  # no HTTP
+        "_pipeline.drafts",
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version"),
     "shared.*": ("errors", "config", "_pipeline.clock"),

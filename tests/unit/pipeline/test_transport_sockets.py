@@ -551,7 +551,7 @@ async def test_an_answer_that_is_no_http(server: Scripted, transport: Transport,
         answer(b"", length=1),
         answer(b"5\r\n{}", "Transfer-Encoding: chunked", length=None),
         answer(b"2\r\n{}\r\n", "Transfer-Encoding: chunked", length=None),
-        answer(gzip.compress(b"x" * 1000)[:-9], "Content-Encoding: gzip", length=500),
+        answer(gzip.compress(b"x" * 1000, mtime=0)[:-9], "Content-Encoding: gzip", length=500),
         answer(b"canary, no gzip", "Content-Encoding: gzip"),
     ],
     ids=lambda text: repr(text[-30:]),
@@ -583,7 +583,7 @@ async def test_a_whole_answer_comes_back(server: Scripted, transport: Transport)
         answer(b"{}"),
         answer(b"2\r\n{}\r\n0\r\n\r\n", "Transfer-Encoding: chunked", length=None),
         answer(b"{}", "Connection: close", length=None),
-        answer(gzip.compress(b"{}"), "Content-Encoding: gzip"),
+        answer(gzip.compress(b"{}", mtime=0), "Content-Encoding: gzip"),
         answer(zlib.compress(b"{}"), "Content-Encoding: deflate"),
         answer(b"{}", "Content-Encoding: identity"),
         answer(b"{}", "Content-Encoding: x-unknown"),
@@ -631,7 +631,7 @@ async def test_the_cap_counts_decoded_bytes(
         {
             "plain": answer(body),
             "chunked": answer(b"%x\r\n%b\r\n0\r\n\r\n" % (size, body), "Transfer-Encoding: chunked", length=None),
-            "gzip": answer(gzip.compress(body), "Content-Encoding: gzip"),
+            "gzip": answer(gzip.compress(body, mtime=0), "Content-Encoding: gzip"),
             "until closed": answer(body, "Connection: close", length=None),
         }[packing]
     )
@@ -860,7 +860,7 @@ async def test_a_closed_session_says_so(server: Scripted, open_transport: Callab
 async def test_what_a_caller_s_session_is_set_to_does_not_change_what_an_answer_means(
     server: Scripted, open_transport: Callable[..., Transport]
 ) -> None:
-    server.play(answer(gzip.compress(b"{}"), "Content-Encoding: gzip", status="404 Not Found"))
+    server.play(answer(gzip.compress(b"{}", mtime=0), "Content-Encoding: gzip", status="404 Not Found"))
     async with aiohttp.ClientSession(
         raise_for_status=True,
         headers={"Authorization": "other", "Accept": "text/html"},
