@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sandbox"]
 
+_LAST_PORT = 65535
 _TOKEN = "sandbox-token"  # noqa: S105 - made up, and shown on purpose
 
 
@@ -51,19 +52,23 @@ def sandbox(
     except ValueError as error:
         reason = str(error)
     else:
-        return run_in_own_loop(_serve(fake, screen))
+        return run_in_own_loop(_serve(fake, port, screen))
     raise InvalidInputError(reason)
 
 
-async def _serve(fake: "FakeSpot", screen: Screen) -> Exit:
+def _unusable(why: str) -> InvalidInputError:
+    return InvalidInputError(f"the port cannot be used ({why}): give another --port, or none for any that is free")
+
+
+async def _serve(fake: "FakeSpot", port: int, screen: Screen) -> Exit:
+    if not 0 <= port <= _LAST_PORT:  # uvloop takes the rest of a division by 65536
+        raise _unusable(f"ports are 0 to {_LAST_PORT}")
     stop = asyncio.Event()
     with StopSignals(first=stop.set, second=stop.set):
         try:
             await fake.start()
-        except (OSError, OverflowError) as error:
-            raise InvalidInputError(
-                f"the port cannot be used ({error}): give another --port, or none for any that is free"
-            ) from None
+        except OSError as error:
+            raise _unusable(str(error)) from None
         try:
             screen.say(f"the fake server with {counted(len(fake.kits), 'kit')} is on {fake.url}; Ctrl-C ends it")
             screen.tell(f"export SPOTDX_BASE_URL={fake.url}")
