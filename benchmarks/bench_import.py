@@ -55,7 +55,7 @@ def main() -> None:
                 f"`{name}`, over its third-party packages alone, CPU",
                 spread([mine - theirs for mine, theirs in zip(cpu[name], cpu[statement], strict=True)]),
                 "ms",
-                at_most=MOST_ADDED_MS,
+                at_most=MOST_ADDED_MS if name == PACKAGE else None,  # the client is imported when it is first asked for
             )
             for name, statement in statements.items()
         ),
