@@ -266,7 +266,8 @@ async def test_a_call_cancelled_at_any_step_leaves_nothing_behind(
     if not in_short and not chaos.is_full:
         pytest.skip("only with SPOTDX_CHAOS=full")
     stride = 4 if act is run_a_bulk and not chaos.is_full else 1
-    options = {"concurrency": 2, "rate_limit": RateLimit(1000, burst=1), "retry": RetryPolicy(base_s=0.001)}
+    retry = RetryPolicy(base_s=0.001, throttle_base_s=0.001)
+    options = {"concurrency": 2, "rate_limit": RateLimit(1000, burst=1), "retry": retry}
     async with FakeSpot(kits=KITS) as fake, fake.client(token=changing_token(fake, 0.001), **options) as spot:
         await update(spot, 0)
         steps = chaos.seed % stride
