@@ -48,8 +48,8 @@ class _Pool(aiohttp.TCPConnector):
 class _OneWrite(aiohttp.ClientRequest):
     """Takes its headers as they are, and writes them with the body at once.
 
-    Before Python 3.12 aiohttp makes a task for each body. That and the merging of headers take 95 kI of the 450 of a
-    call (``benchmarks/bench_instructions.py``).
+    Before Python 3.12 aiohttp makes a task for each body. That and the merging of headers take 84 kI of a request's 460
+    (callgrind).
     """
 
     def update_headers(self, headers: Any) -> None:

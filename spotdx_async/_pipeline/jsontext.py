@@ -129,7 +129,7 @@ def check(value: Any) -> None:
 def _is_plain(value: dict[Any, Any], levels: int) -> bool:
     """Whether an object holds nothing but the usual: ASCII texts, integers, booleans, null, and such objects.
 
-    Asked first, since most metadata is so: 2 kI, the rules in turn take 9.
+    Asked first, since most metadata is so: 5 kI, the rules in turn take 10 (callgrind).
     """
     for key, item in value.items():
         kind = item.__class__

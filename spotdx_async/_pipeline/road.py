@@ -72,7 +72,7 @@ class Road:
     def admit_now(self) -> Token | None:
         """Give the token with a slot taken, where there is nothing to wait for; else take nothing, and give None.
 
-        The usual case, without a coroutine: 25 kI a call less than asking everybody in turn.
+        The usual case, without a coroutine: 2.1 kI, and asking each in turn takes 8.5 (callgrind).
         """
         token = self.auth.current
         return token if token is not None and not self._closing.is_set() and self._try_acquire() else None

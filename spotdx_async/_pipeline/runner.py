@@ -140,7 +140,7 @@ class Runner:
             road.counters.retries += 1
         else:
             road.counters.calls += 1
-        verdict = await self._walk(call, self._try_in_place)
+        verdict = await self._walk(call, self._drive)
         if verdict.error is not None:
             verdict.error.operation = request.operation
         elif verdict.act is _ACCEPT and not is_repeat:
@@ -197,20 +197,13 @@ class Runner:
             await places.take()
         try:
             verdict = await self._attempt(call)
+            if call.may_go is not None:
+                return verdict  # its caller repeats by itself
             if verdict.act is _ACCEPT:
                 self.road.budget.earn()
             elif verdict.act is _REPEAT:
                 verdict = await self._repeat(call, verdict)
             return verdict
-        finally:
-            places.leave()
-
-    async def _try_in_place(self, call: _Call) -> Verdict:
-        places = self.road.places
-        if not places.try_take():
-            await places.take()
-        try:
-            return await self._attempt(call)
         finally:
             places.leave()
 

@@ -2,8 +2,6 @@
 
 import bisect
 import json
-import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from spotdx_async import RateLimit
+from tests.shared import conftest as shared
 
 TOKEN = "canary-token"
 
@@ -127,22 +126,10 @@ def cluster() -> Iterator[Any]:
             yield found
 
 
+# A real server for a test, or the reason why there is none, as tests/shared has it.
+redis_binary, redis_server = shared.redis_binary, shared.redis_server
+
+
 @pytest.fixture
-def redis_url() -> Iterator[str]:
-    """A real server, as tests/shared has it."""
-    binary = shutil.which("redis-server") or shutil.which("valkey-server")
-    if binary is None:
-        pytest.skip("no redis-server is installed")
-    pytest.importorskip("redis", reason="the extra redis is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - found, with arguments of ours
-    assert process.stdout is not None
-    for line in process.stdout:
-        if b"eady to accept connections" in line:
-            break
-    yield f"redis://127.0.0.1:{port}/0"
-    process.kill()
-    process.communicate()
+def redis_url(redis_server: shared.RedisServer) -> str:
+    return redis_server.url
