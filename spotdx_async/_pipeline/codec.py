@@ -306,10 +306,10 @@ def _result_hook(kind: Any, converter: Converter) -> Hook:
     unknown = _rule_of(UnknownResult, converter)
 
     def read(raw: Any, _: Any = None) -> Any:
-        if raw.__class__ is dict:
-            tag = raw.get("result_type")
-            if tag.__class__ is str:
-                return hooks.get(tag, unknown)(raw)
-        return unknown(raw)
+        try:
+            hook = hooks[raw["result_type"]]
+        except (KeyError, TypeError):
+            hook = unknown
+        return hook(raw)
 
     return read

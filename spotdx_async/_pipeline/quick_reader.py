@@ -16,10 +16,9 @@ from spotdx_async.models.reports import RangeLimit
 
 __all__ = ["quick_reader"]
 
+# What is no object answers to a key with a TypeError.
 _HEAD = """
 def read(raw, _=None):
-    if raw.__class__ is not dict:
-        raise MismatchError("an object", raw)
     count = {count}
     try:{all_there}
     except KeyError:
@@ -65,7 +64,9 @@ _TAIL = """
 _IS_TEXT = "{x}.__class__ is str"
 _IS_INT = "{x}.__class__ is int"
 _IS_EXACT_FLOAT = f"{{x}}.__class__ is float and {-ROUNDED_FROM} < {{x}} < {ROUNDED_FROM}"
-_IS_UTC = "len({x}) == %d and {x}[10] == 'T' and {x}[%d] == 'Z'"
+# No other form of ISO 8601 that Python reads has this length, and these characters at these places.
+_IS_UTC = "len({x}) == %d and {x}[7] == '-' and {x}[10] == 'T' and {x}[%d] == %r and {x}[%d] == 'Z'"
+_IN_MS, _IN_S = _IS_UTC % (24, 19, ".", 23), _IS_UTC % (20, 13, ":", 19)
 _KEEP = "draft.{name} = {x}"
 # What a value is tested for, and what is done with it, where nothing about its form needs to be remembered.
 _USUAL_FORMS: dict[Any, tuple[tuple[str, str], ...]] = {
@@ -73,9 +74,9 @@ _USUAL_FORMS: dict[Any, tuple[tuple[str, str], ...]] = {
     bool: (("{x}.__class__ is bool", _KEEP),),
     date: ((f"{_IS_TEXT} and len({{x}}) == 10 and {{x}}[7] == '-'", "draft.{name} = day({x})"),),
     datetime: (  # 2023-01-01T04:30:11.222Z and 2023-01-01T04:30:11Z: what the writer writes
-        (f"{_IS_TEXT} and {_IS_UTC % (24, 23)} and {{x}}[22] != '0'", "draft.{name} = instant({x})"),
-        (f"{_IS_TEXT} and {_IS_UTC % (24, 23)} and (time := instant({{x}})).microsecond", "draft.{name} = time"),
-        (f"{_IS_TEXT} and {_IS_UTC % (20, 19)}", "draft.{name} = instant({x})"),
+        (f"{_IS_TEXT} and {_IN_MS} and {{x}}[22] != '0'", "draft.{name} = instant({x})"),
+        (f"{_IS_TEXT} and {_IN_MS} and (time := instant({{x}})).microsecond", "draft.{name} = time"),
+        (f"{_IS_TEXT} and {_IN_S}", "draft.{name} = instant({x})"),
     ),
     int | float | str: ((f"{_IS_INT} or {_IS_TEXT} or {_IS_EXACT_FLOAT}", _KEEP),),
     RangeLimit: ((f"{_IS_INT} or {_IS_EXACT_FLOAT}", _KEEP),),
@@ -111,7 +112,7 @@ def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Calla
             f"key{index}": parsed_key(field.name),
             f"blank{index}": field.blank,
             f"rule{index}": field.read,
-            f"known{index}": enum_members(field.kind),
+            f"member{index}": enum_members(field.kind).get,
         }
         if get_origin(field.kind) is tuple:
             scope[f"item_rule{index}"] = rule_of(get_args(field.kind)[0])
@@ -137,7 +138,7 @@ def _usual_form(kind: Any) -> tuple[tuple[str, str], ...]:
     if get_origin(kind) is tuple:
         return (("{x}.__class__ is list and {x}", _LIST),)
     if is_open_enum(kind):
-        return (("{x} in known{index}", "draft.{name} = known{index}[{x}]"), (_IS_TEXT, _KEEP))
+        return (("(member := member{index}({x})) is not None", "draft.{name} = member"), (_IS_TEXT, _KEEP))
     if get_origin(kind) is Literal:
         return ((" or ".join(f"{{x}} == {tag!r}" for tag in get_args(kind)), _KEEP),)
     return (("False", _KEEP),)  # nothing usual about it: its form is always remembered

@@ -102,14 +102,15 @@ def amount(raw: Any, _: Any = None) -> int | float | str:
 
 def range_limit(raw: Any, _: Any = None) -> int | float | str:
     """Read a number, also where it is written as text; other text stays."""
-    limit = amount(raw)
-    if not isinstance(limit, str) or (number := _JSON_NUMBER.fullmatch(limit)) is None:
-        return limit
+    if type(raw) is not str:
+        return amount(raw)
+    if (number := _JSON_NUMBER.fullmatch(raw)) is None:
+        return raw
     try:
-        value = float(limit) if number[1] or number[2] else int(limit)
+        value = float(raw) if number[1] or number[2] else int(raw)
     except ValueError:  # more digits than Python makes a number of
-        return limit
-    return value if isinstance(value, int) or isfinite(value) else limit
+        return raw
+    return value if isinstance(value, int) or isfinite(value) else raw
 
 
 def instant(raw: Any, _: Any = None) -> datetime:
@@ -194,6 +195,8 @@ def refuse_rounded(value: Any) -> None:
     Raises:
         ValueError: there is one; the text must be parsed exactly.
     """
+    if type(value) is str:
+        return
     waiting = [value]
     while waiting:  # no recursion: an answer may be nested deeper than Python calls
         item = waiting.pop()

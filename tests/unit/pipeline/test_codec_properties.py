@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from datetime import datetime
 from typing import Any, TypeVar
 
 import attrs
@@ -56,11 +57,13 @@ ANY: Json = st.recursive(
     max_leaves=8,
 )
 ZONE = st.sampled_from(["Z", "Z", "Z", "", "z", "+00:00", "-08:00", "+0530", "+01"])
-FRACTION = st.sampled_from(["", ".222", ".000", ".5", ".123456", ".123456789"])
+FRACTION = st.sampled_from(["", ".222", ",222", ".000", ".5", ".12345", ".123456", ".123456789"])
 TIME = st.builds(
-    lambda moment, mark, fraction, zone: moment.strftime(f"20%y-%m-%d{mark}%H:%M:%S") + fraction + zone,
-    st.datetimes(),
+    lambda moment, day, mark, clock, fraction, zone: moment.strftime(f"{day}{mark}{clock}") + fraction + zone,
+    st.datetimes(min_value=datetime(1999, 12, 31), max_value=datetime(2099, 12, 31)),  # noqa: DTZ001 - zones follow
+    st.sampled_from(["%Y-%m-%d", "%Y-%m-%d", "%Y%m%d", "%G-W%V-%u"]),
     st.sampled_from(["T", "T", "T", " ", "t"]),
+    st.sampled_from(["%H:%M:%S", "%H:%M:%S", "%H%M%S"]),
     FRACTION,
     ZONE,
 )
