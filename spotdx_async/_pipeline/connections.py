@@ -1,18 +1,17 @@
 """Sessions of the SDK's own, and what they do otherwise than aiohttp's by default; the transport sends through them."""
 
-import sys
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.http import StreamWriter
+from aiohttp.http_writer import _serialize_headers
+from attrs import define
 
-__all__ = ["pooled_session", "request_class", "single_use_session"]
+__all__ = ["WriteQueue", "pooled_session", "request_class", "single_use_session"]
 
 _KNOWN: Final = "3.14."
 """The releases of aiohttp whose requests are written here; with another one aiohttp writes them itself."""
-_WRITES_AT_ONCE: Final = sys.version_info >= (3, 12)
-"""Whether aiohttp itself writes a body without waiting for a task of its own."""
 
 
 def pooled_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
@@ -21,8 +20,7 @@ def pooled_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
     Args:
         headers: of every request, ``Host`` among them; what is sent besides comes with the request.
     """
-    # No limit here: the client's own gate stands before it, and waits without eating the timeout.
-    return _session(_Pool(limit=0), headers)
+    return _session(_Connector(), headers)
 
 
 def single_use_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
@@ -31,11 +29,53 @@ def single_use_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
     A kept connection can be closed by the server just as a request goes out, and nobody knows whether it was carried
     out. What must not be done twice gets a fresh one.
     """
-    return _session(aiohttp.TCPConnector(limit=0, force_close=True), {**headers, "Connection": "close"})
+    return _session(_Connector(force_close=True), {**headers, "Connection": "close"})
 
 
-class _Pool(aiohttp.TCPConnector):
+class WriteQueue:
+    """Writes the requests that one turn of the loop makes together, in the next turn.
+
+    One by one, each would wake the server and go through the kernel between the decoding of two answers. Together they
+    save 11 % of a typed call's CPU time at 10 at once, 15 % at 100, and a fifth on uvloop (in turn, round by
+    round).
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Any, bytes]] = []
+
+    def put(self, protocol: Any, request: bytes) -> None:
+        """Take in a request, to be written by the connection that the protocol of aiohttp's has then, if any."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._waiting.append((protocol, request))
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for protocol, request in waiting:
+            _write(protocol, request)
+
+
+def _write(protocol: Any, request: bytes) -> None:
+    transport = protocol.transport
+    # A connection that was lost meanwhile has told its call so.
+    if transport is not None and not transport.is_closing():
+        transport.write(request)
+
+
+class _Connector(aiohttp.TCPConnector):
     """Gives no kept connection on which something came that nobody asked for: it would pass for the next answer."""
+
+    def __init__(self, *, force_close: bool = False) -> None:
+        # No limit here: the client's own gate stands before it, and waits without eating the timeout.
+        super().__init__(limit=0, force_close=force_close)
+        self._writes = WriteQueue()
+
+    def write(self, protocol: Any, request: bytes) -> None:
+        """Write a request with the others of its turn, or at once where it is the only one under way."""
+        if len(self._acquired) > 1:
+            self._writes.put(protocol, request)
+        else:
+            _write(protocol, request)
 
     async def _get(self, key: Any, traces: Any) -> Any:
         while (kept := await super()._get(key, traces)) is not None:
@@ -45,12 +85,22 @@ class _Pool(aiohttp.TCPConnector):
         return kept
 
 
-class _OneWrite(aiohttp.ClientRequest):
-    """Takes its headers as they are, and writes them with the body at once.
+@define
+class _Written:
+    """What a response asks of the writer of its request."""
 
-    Before Python 3.12 aiohttp makes a task for each body. That and the merging of headers take 84 kI of a request's 460
-    (callgrind).
+    output_size: int
+
+
+class _OneWrite(aiohttp.ClientRequest):
+    """Takes headers and body as they are, and writes them at once, with others of its turn.
+
+    What aiohttp does besides, merging headers and making a payload, a writer and before Python 3.12 a task for each
+    body, takes 115 kI of a request's 460 (callgrind).
     """
+
+    _given: bytes | None = None
+    """The body; None: there is none, or aiohttp writes it."""
 
     def update_headers(self, headers: Any) -> None:
         """Take the session's headers, which are all there are, with ``Host`` in its place."""
@@ -59,16 +109,24 @@ class _OneWrite(aiohttp.ClientRequest):
     def update_auto_headers(self, skip_auto_headers: Any) -> None:
         """Add none."""
 
+    def update_body_from_data(self, body: Any, _stacklevel: int = 3) -> None:
+        """Keep a body of bytes as it is."""
+        if type(body) is not bytes:
+            super().update_body_from_data(body, _stacklevel)
+            return
+        self._given = body
+        self.headers["Content-Length"] = str(len(body))
+
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        """Write the request; what is not simple is left to aiohttp."""
-        body, protocol = self._body, conn.protocol
-        if _WRITES_AT_ONCE or type(body) is not aiohttp.BytesPayload or protocol.writing_paused:
+        """Give the request to the connector; what has no body of bytes is left to aiohttp."""
+        body = self._given
+        if body is None:
             return await super().send(conn)
-        writer = StreamWriter(protocol, self.loop)
-        await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
-        await body.write_with_length(writer, None)  # goes out with the head
-        await writer.write_eof()
-        protocol.start_timeout()
+        # It refuses control characters in the headers.
+        request = _serialize_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers) + body
+        connector: Any = self._session.connector
+        connector.write(conn.protocol, request)
+        conn.protocol.start_timeout()
         return self.response_class(
             self.method,
             self.original_url,
@@ -79,7 +137,7 @@ class _OneWrite(aiohttp.ClientRequest):
             traces=self._traces,
             loop=self.loop,
             session=self._session,
-            stream_writer=writer,
+            stream_writer=_Written(len(request)),  # type: ignore[arg-type]  # all that is asked of it
         )
 
 

@@ -175,7 +175,9 @@ class Transport:
         length = response.content_length
         try:
             if length is not None and length <= cap and "Content-Encoding" not in response.headers:
-                return await response.read()
+                content = response.content
+                # What came with the head needs no waiting, nor the coroutines for it: 16 kI (callgrind).
+                return content.read_nowait() if content.is_eof() else await response.read()
             return await _read_at_most(cap, response, or_cut=not is_whole)
         finally:
             if not response.closed:  # cut, broken, or no end to come, as after 101

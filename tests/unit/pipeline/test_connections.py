@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from spotdx_async._pipeline import connections
-from spotdx_async._pipeline.connections import pooled_session, request_class
+from spotdx_async._pipeline.connections import WriteQueue, pooled_session, request_class
 
 HEADERS = {"Host": "spot.example", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "x"}
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -64,3 +64,52 @@ async def test_head_and_body_go_out_at_once(heard: tuple[str, list[bytes]]) -> N
 def test_requests_are_left_to_an_aiohttp_that_is_not_known() -> None:
     assert request_class("3.15.0") is aiohttp.ClientRequest
     assert request_class(aiohttp.__version__) is not aiohttp.ClientRequest
+
+
+class Wire:
+    """A protocol and its transport in one, which note what is written."""
+
+    def __init__(self, written: list[bytes]) -> None:
+        self.transport: Wire | None = self
+        self.closing = False
+        self.write = written.append
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+async def test_requests_of_one_turn_are_written_together_in_the_next_in_their_order() -> None:
+    written: list[bytes] = []
+    writes, wires = WriteQueue(), [Wire(written) for _ in range(3)]
+
+    for number, wire in enumerate(wires):
+        writes.put(wire, b"%d" % number)
+    at_once = written.copy()
+    await asyncio.sleep(0)
+
+    assert (at_once, written) == ([], [b"0", b"1", b"2"])
+
+    writes.put(wires[0], b"later")
+    await asyncio.sleep(0)
+    assert written[3:] == [b"later"]
+
+
+async def test_nothing_is_written_to_a_connection_that_was_closed_meanwhile() -> None:
+    written: list[bytes] = []
+    writes, lost, closing, good = WriteQueue(), Wire(written), Wire(written), Wire(written)
+
+    for wire in (lost, closing, good):
+        writes.put(wire, b"request")
+    lost.transport, closing.closing = None, True
+    await asyncio.sleep(0)
+
+    assert written == [b"request"]
+
+
+async def test_headers_with_control_characters_are_refused(heard: tuple[str, list[bytes]]) -> None:
+    url, chunks = heard
+    async with pooled_session(HEADERS) as session:
+        with pytest.raises(ValueError, match="control character"):
+            await session.post(url, data=b"{}", headers={"X-Note": "a\r\nX-Other: b"})
+
+    assert chunks == []
