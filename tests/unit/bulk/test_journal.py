@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -258,7 +258,8 @@ def test_a_key_is_kept_only_while_its_row_may_be_overtaken(path: Path) -> None:
         write(file, (4, "ok", "d"))
         key = file.digester.row("b", b"").key
 
-    kept = sqlite3.connect(path).execute("SELECT row, key FROM rows WHERE key IS NOT NULL").fetchall()
+    with closing(sqlite3.connect(path)) as database:
+        kept = database.execute("SELECT row, key FROM rows WHERE key IS NOT NULL").fetchall()
 
     assert kept == [(1, key)]
 
