@@ -62,7 +62,8 @@ def check_settings(settings: Settings) -> Finding:
     """Tell the settings in force; warn where a token of the environment goes before that of a profile."""
     profile = settings.profile.value
     place = "no profile" if profile is None else f"profile {profile} ({settings.profile.origin})"
-    text = f"{place}, {settings.base_url.value} ({settings.base_url.origin}), token from {settings.token.text}"
+    unset = ", which is not set" if settings.token.is_empty else ""
+    text = f"{place}, {settings.base_url.value} ({settings.base_url.origin}), token from {settings.token.text}{unset}"
     if profile is not None and settings.token.origin == "environment":
         said = settings.file.profile(profile, named_by="the profile")
         if said.token_command is not None or said.token_env not in {None, "SPOTDX_TOKEN"}:

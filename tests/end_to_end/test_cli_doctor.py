@@ -93,6 +93,7 @@ async def test_a_missing_token_fails_with_where_to_put_it(spotdx: Spotdx, monkey
     code, out, _ = await spotdx("doctor")
 
     assert code == 1
+    assert "token from the environment variable SPOTDX_TOKEN, which is not set\n" in out
     assert "FAIL  token     no token: set the environment variable SPOTDX_TOKEN" in out
 
 
