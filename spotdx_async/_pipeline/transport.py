@@ -7,6 +7,7 @@ import asyncio
 import errno
 import io
 import platform
+import warnings
 from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Final
@@ -42,6 +43,8 @@ class Transport:
         user_agent: str,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
+        self._pooled: aiohttp.ClientSession | None = None
+        self._single_use: aiohttp.ClientSession | None = None
         self._base = URL(base_url)
         self._prefix = self._base.raw_path.rstrip("/")
         self._max_body_bytes = max_body_bytes
@@ -52,10 +55,14 @@ class Transport:
         }
         self._own_headers = {"Host": self._base.host_port_subcomponent or "", **self._headers}
         self._callers_session = _checked(session)
-        self._pooled: aiohttp.ClientSession | None = None
-        self._single_use: aiohttp.ClientSession | None = None
         self._inherited: list[aiohttp.ClientSession | None] = []
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    def __del__(self) -> None:
+        """Name the client that was forgotten: aiohttp, which complains as well, knows only its session."""
+        if self._pooled is not None or self._single_use is not None:
+            message = f"a SpotClient of {self._base} was not closed: use async with, or await its close()"
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
     @property
     def base_url(self) -> str:

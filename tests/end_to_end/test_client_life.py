@@ -452,7 +452,8 @@ async def test_a_client_that_is_forgotten_gives_a_resource_warning_without_its_t
     code, said = await words_of("await use(spot)")
 
     assert code == 0
-    assert "ResourceWarning: Unclosed" in said
+    assert "ResourceWarning: a SpotClient of http://127.0.0.1" in said
+    assert "use async with, or await its close()" in said
     assert "test-token" not in said
 
 
