@@ -100,7 +100,7 @@ class _OneWrite(aiohttp.ClientRequest):
     """
 
     _given: bytes | None = None
-    """The body; None: there is none, or aiohttp writes it."""
+    """The body, empty for a GET; None: aiohttp writes it."""
 
     def update_headers(self, headers: Any) -> None:
         """Take the session's headers, which are all there are, with ``Host`` in its place."""
@@ -111,14 +111,15 @@ class _OneWrite(aiohttp.ClientRequest):
 
     def update_body_from_data(self, body: Any, _stacklevel: int = 3) -> None:
         """Keep a body of bytes as it is."""
-        if type(body) is not bytes:
+        if type(body) is bytes:
+            self._given = body
+            self.headers["Content-Length"] = str(len(body))
+        else:
             super().update_body_from_data(body, _stacklevel)
-            return
-        self._given = body
-        self.headers["Content-Length"] = str(len(body))
+            self._given = b"" if body is None and self.method == "GET" else None
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        """Give the request to the connector; what has no body of bytes is left to aiohttp."""
+        """Give the request to the connector; a body that is no bytes is left to aiohttp."""
         body = self._given
         if body is None:
             return await super().send(conn)
