@@ -3,12 +3,12 @@
 Throughput: ``update_metadata_many`` without Kits, as the command line runs it, and a pool of workers on raw aiohttp
 that share the rows and read each answer without parsing it, in turn, round by round, against the same thin server in
 another process, with the same concurrency. The server answers after ``--latency-ms``, as a network would, or at once
-with 0, so that the client's CPU alone counts. Then bulk runs with and without a journal. Then, in a process of its own
-for each run: the CPU of a row for each number of rows in ``--growth``, and the peak memory for those in ``--memory``.
-Takes about half an hour as it is::
+with 0, so that the client's CPU alone counts. Then bulk runs with and without a journal. Then one run of ``--growth``
+rows whose second half is cut into slices: the CPU of a row in each beside that in a run as short as the slice, in turn.
+Then the peak memory of runs of ``--memory`` rows, each in a process of its own. Takes about half an hour as it is::
 
     python benchmarks/bench_bulk.py [--rounds 9] [--rows 100000] [--journal-rows 10000] [--latency-ms 20 0]
-        [--growth 10000 1000000] [--growth-rounds 3] [--memory 1000000] [--json FILE]
+        [--growth 1000000] [--memory 1000000] [--json FILE]
 """
 
 import argparse
@@ -34,6 +34,7 @@ from spotdx_async import SpotClient
 CONCURRENCY = 64
 METADATA = {"cohort": "A", "site": "Oslo", "visit": 3}
 WARM_UP = 1000
+SLICE = 10_000
 LEAST_OF_POOL = 0.95
 MOST_GROWTH = 1.05
 Row = tuple[str, dict[str, object]]
@@ -51,15 +52,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--journal-rows", type=int, default=10_000)
     parser.add_argument("--latency-ms", type=float, nargs="*", default=[20, 0])
-    parser.add_argument("--growth", type=int, nargs="*", default=[10_000, 1_000_000])
-    parser.add_argument("--growth-rounds", type=int, default=3, help="fewer, since they take long")
+    parser.add_argument("--growth", type=int, nargs="?", default=1_000_000)
     parser.add_argument("--memory", type=int, nargs="*", default=[1_000_000])
     parser.add_argument("--run-once", nargs=2, metavar=("URL", "ROWS"), help=argparse.SUPPRESS)
-    parser.add_argument("--journaled", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run_once:
         url, count = options.run_once
-        asyncio.run(run_once(url, int(count), is_journaled=options.journaled))
+        asyncio.run(run_once(url, int(count)))
         return
     print(
         f"{options.rows:,} rows a round, {options.rounds} rounds, concurrency {CONCURRENCY}; medians with quartiles\n"
@@ -70,8 +69,8 @@ def main() -> None:
         with thin_server(latency_ms) as server:
             figures += beside_pool(server.url, latency_ms, options)
     with thin_server() as server:
-        if len(options.growth) > 1:
-            figures.append(growth(server.url, options.growth, options.growth_rounds))
+        if options.growth:
+            figures.append(asyncio.run(growth(server.url, options.growth)))
         figures += [memory(server.url, count) for count in options.memory]
     leave(figures, options.json)
 
@@ -156,45 +155,44 @@ def wall_of(costs: list[Cost]) -> list[float]:
     return [one.wall_us for one in costs]
 
 
-def growth(url: str, counts: list[int], rounds: int) -> Figure:
-    """Compare the CPU of a row in the longest run with that in the shortest."""
-    kinds = {f"{count:,}": partial(child, url, count) for count in sorted(counts)}
-    costs = {name: [cpu_us for cpu_us, _ in found] for name, found in interleaved(kinds, rounds).items()}
-    print()
-    for name, found in costs.items():
-        print(f"CPU of a row in a run of {name} rows: {spread(found).text(1)} µs")
-    shortest, *_, longest = costs
-    return figure(
-        f"CPU of a row in a run of {longest} rows / in one of {shortest}",
-        ratio(costs[longest], costs[shortest]),
-        at_most=MOST_GROWTH,
-    )
+async def growth(url: str, count: int) -> Figure:
+    """Compare the CPU of a row deep in a long run with that in a short one, slice by slice."""
+    async with SpotClient("benchmark", base_url=url) as spot:
+        await consume(spot, WARM_UP, None)
+        run = aiter(spot.kits.update_metadata_many(rows(count), concurrency=CONCURRENCY, decode=False))
+
+        async def go_on(rows_more: int) -> None:
+            for _ in range(rows_more):
+                await anext(run)
+
+        async def start_anew(rows_alone: int) -> None:
+            await consume(spot, rows_alone, None)
+
+        await go_on(count // 2)
+        pairs = [(await timed(go_on, SLICE), await timed(start_anew, SLICE)) for _ in range(count // 2 // SLICE)]
+        await run.aclose()
+    deep, alone = ([one.cpu_us for one in costs] for costs in zip(*pairs, strict=True))
+    print(f"\nCPU of a row: {spread(deep).text(1)} µs in the second half of a run of {count:,} rows, ", end="")
+    print(f"{spread(alone).text(1)} µs in runs of {SLICE:,}")
+    name = f"CPU of a row in the second half of a run of {count:,} rows / in runs of {SLICE:,}"
+    return figure(name, ratio(deep, alone), at_most=MOST_GROWTH)
 
 
 def memory(url: str, count: int) -> Figure:
     """Tell the peak of a process that makes one run with a journal."""
-    _, peak_mb = child(url, count, "--journaled")
+    command = [sys.executable, __file__, "--run-once", url, str(count)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own script
+    peak_mb = float(done.stdout)
     print(f"peak memory of a run of {count:,} rows with a journal: {peak_mb:.1f} MB")
     return figure(f"peak memory of a run of {count:,} rows with a journal", peak_mb, "MB")
 
 
-def child(url: str, count: int, *options: str) -> tuple[float, float]:
-    """Make one run in a process of its own: microseconds of CPU a row, and its peak memory in MB."""
-    command = [sys.executable, __file__, "--run-once", url, str(count), *options]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own script
-    cpu_us, peak_mb = map(float, done.stdout.split())
-    return cpu_us, peak_mb
-
-
-async def run_once(url: str, count: int, *, is_journaled: bool) -> None:
-    """Run, and print the microseconds of CPU a row and this process's peak memory in MB."""
+async def run_once(url: str, count: int) -> None:
+    """Run with a journal, and print this process's peak memory in MB."""
     with tempfile.TemporaryDirectory() as folder:
         async with SpotClient("benchmark", base_url=url) as spot:
-            await consume(spot, WARM_UP, None)
-            began = time.process_time()
-            await consume(spot, count, Path(folder, "run.journal") if is_journaled else None)
-            cpu_s = time.process_time() - began
-    print(cpu_s / count * 1e6, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            await consume(spot, count, Path(folder, "run.journal"))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 if __name__ == "__main__":

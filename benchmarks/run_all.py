@@ -48,7 +48,7 @@ BENCHES = (
         "bench_bulk",
         (
             *("--rounds", "3", "--rows", "5000", "--journal-rows", "5000"),
-            *("--growth", "5000", "20000", "--memory", "20000"),
+            *("--growth", "100000", "--memory", "20000"),
         ),
     ),
     Bench("bench_rate", ("--rounds", "1")),
