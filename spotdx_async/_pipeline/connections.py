@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.http_writer import _serialize_headers
+from aiohttp import http_writer
 from attrs import define
 
 __all__ = ["WriteQueue", "pooled_session", "request_class", "single_use_session"]
@@ -63,7 +63,10 @@ def _write(protocol: Any, request: bytes) -> None:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Gives no kept connection on which something came that nobody asked for: it would pass for the next answer."""
+    """Gives no kept connection on which something came that nobody asked for: it would pass for the next answer.
+
+    It also writes the requests, since it knows how many are under way.
+    """
 
     def __init__(self, *, force_close: bool = False) -> None:
         # No limit here: the client's own gate stands before it, and waits without eating the timeout.
@@ -96,7 +99,7 @@ class _OneWrite(aiohttp.ClientRequest):
     """Takes headers and body as they are, and writes them at once, with others of its turn.
 
     What aiohttp does besides, merging headers and making a payload, a writer and before Python 3.12 a task for each
-    body, takes 115 kI of a request's 460 (callgrind).
+    body, takes 114 kI of a request's 460 (callgrind).
     """
 
     _given: bytes | None = None
@@ -123,8 +126,9 @@ class _OneWrite(aiohttp.ClientRequest):
         body = self._given
         if body is None:
             return await super().send(conn)
-        # It refuses control characters in the headers.
-        request = _serialize_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers) + body
+        head = f"{self.method} {self.url.raw_path_qs} HTTP/1.1"
+        # It refuses control characters in the headers. Looked up here, since another release may not have it.
+        request = http_writer._serialize_headers(head, self.headers) + body  # noqa: SLF001 - of a known release
         connector: Any = self._session.connector
         connector.write(conn.protocol, request)
         conn.protocol.start_timeout()
