@@ -18,6 +18,6 @@ with suppress(ImportError):  # an extra
 
 
 def run_in_own_loop(main: Coroutine[Any, Any, T]) -> T:
-    """As ``asyncio.run``, in a fifth less CPU where uvloop is installed (``benchmarks/bench_call.py``)."""
+    """As ``asyncio.run``, in three tenths less CPU where uvloop is installed (``benchmarks/bench_call.py``)."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from spotdx_async._pipeline.drafts import draft_of
 from spotdx_async._pipeline.jsontext import parsed_key
 from spotdx_async._pipeline.shapes import WireField, enum_members, is_empty, is_model, is_open_enum
-from spotdx_async._pipeline.wire import ROUNDED_FROM, Hook, MismatchError, refuse_rounded
+from spotdx_async._pipeline.wire import ROUNDED_FROM, Hook, refuse_rounded
 from spotdx_async.models.model import Model
 from spotdx_async.models.reports import RangeLimit
 
@@ -94,7 +94,6 @@ def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Calla
 
     scope: dict[str, Any] = {
         "__name__": __name__,
-        "MismatchError": MismatchError,
         "Draft": draft_of(cls),
         "cls": cls,
         "day": date.fromisoformat,

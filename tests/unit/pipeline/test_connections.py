@@ -94,6 +94,34 @@ async def test_requests_of_one_turn_are_written_together_in_the_next_in_their_or
     assert written[3:] == [b"later"]
 
 
+async def test_requests_wait_for_others_only_where_there_are_others(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = heard
+    queued: list[bytes] = []
+    put = WriteQueue.put
+
+    def noted(writes: WriteQueue, protocol: object, request: bytes) -> None:
+        queued.append(request)
+        put(writes, protocol, request)
+
+    monkeypatch.setattr(WriteQueue, "put", noted)
+    async with pooled_session(HEADERS) as session:
+
+        async def ask(method: str) -> None:
+            async with session.request(method, url, data=b"{}" if method == "POST" else None) as response:
+                await response.read()
+
+        await asyncio.gather(ask("POST"), ask("GET"))  # leaves two connections, so that the next are ready at once
+        queued.clear()
+        await ask("POST")
+        alone = queued.copy()
+        await asyncio.gather(ask("POST"), ask("GET"))
+
+    assert alone == []
+    assert len(queued) == 1  # the first of the two found itself alone
+
+
 async def test_nothing_is_written_to_a_connection_that_was_closed_meanwhile() -> None:
     written: list[bytes] = []
     writes, lost, closing, good = WriteQueue(), Wire(written), Wire(written), Wire(written)
