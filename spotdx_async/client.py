@@ -29,6 +29,7 @@ from spotdx_async.config import (
     check_base_url,
     check_count,
     check_key,
+    check_seconds,
     token_from_environment,
 )
 from spotdx_async.errors import ConfigError
@@ -66,6 +67,10 @@ class SpotClient:
         max_wait_s: the longest wait for the rate limit or a server's Retry-After, in seconds; None: no bound.
         concurrency: calls in flight at once. More than about 200 costs twice the CPU a call, since the garbage
             collector walks over all that is in flight.
+        lands_within_s: seconds after which a request that was sent has been carried out, or never will be; at least
+            ``timeout_s`` is taken. After an unknown outcome a kit's next value in a bulk run waits so long, and
+            ``reconcile`` says "not found" no sooner.
+        max_pause_s: the longest pause that a server's Retry-After can ask of the whole client, in seconds.
         max_body_bytes: the longest answer that is read, decompressed.
         client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
             which ``reconcile`` finds them; None: no reference is added.
@@ -94,6 +99,8 @@ class SpotClient:
         rate_limit: RateLimit | AdaptiveRateLimit | Limiter | None = None,
         max_wait_s: float | None = None,
         concurrency: int = 64,
+        lands_within_s: float = 60.0,
+        max_pause_s: float = 300.0,
         max_body_bytes: int = _TEN_MIB,
         client_ref_key: str | None = "client_ref",
         session: "aiohttp.ClientSession | None" = None,
@@ -120,6 +127,8 @@ class SpotClient:
             ),
             limiter=_limiter(rate_limit),
             concurrency=check_count("concurrency", concurrency),
+            lands_within_s=check_seconds("lands_within_s", lands_within_s),
+            max_pause_s=check_seconds("max_pause_s", max_pause_s),
             watcher=watcher_of(
                 self._base_url, observer, {"on_attempt": on_attempt, "on_retry": on_retry, "on_pause": on_pause}
             ),

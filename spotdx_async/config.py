@@ -24,6 +24,7 @@ __all__ = [
     "check_base_url",
     "check_count",
     "check_key",
+    "check_seconds",
     "check_token",
     "token_from_environment",
 ]
@@ -72,6 +73,17 @@ def check_count(name: str, value: object, *, error: type[SpotError] = ConfigErro
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise error(f"{name} must be a whole number of at least 1")
     return value
+
+
+def check_seconds(name: str, value: object) -> float:
+    """Give a number of seconds above 0 back.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not _is_number(value) or value <= 0:  # type: ignore[operator]  # _is_number says that it is one
+        raise ConfigError(f"{name} must be a number of seconds above 0")
+    return float(value)  # type: ignore[arg-type]  # the same
 
 
 def check_key(name: str, value: object) -> str | None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Clue",
     "ConfigError",
     "DecodeError",
+    "FailureCause",
     "InvalidInputError",
     "JournalError",
     "NotFoundError",
@@ -50,7 +52,11 @@ class SpotError(Exception):
         operation: the method and the path template, such as ``POST /api/v2/kits/{kit_id}/``; None outside a call.
         attempts: requests made, or begun, for this call; 0 when nothing was tried.
         elapsed_s: seconds from the start of the call to this error.
+        may_be_executed: whether an attempt of the call may have been carried out, as far as anybody can know: its
+            bytes were handed to a connection, and no answer said that it was refused before it was carried out.
     """
+
+    may_be_executed: bool = False
 
     def __init__(
         self, message: str = "", *, operation: str | None = None, attempts: int = 0, elapsed_s: float = 0.0
@@ -111,11 +117,35 @@ class NotSentError(SpotError):
             connection), ``"wait"`` (longer than ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
             failed), ``"closed"`` (the client), ``"stopped"`` (the bulk run, before this row) or ``"outage"`` (the
             bulk run, since the server did not come back).
+        cause_type: the class of what failed, such as ``ConnectionResetError``; None where nothing was tried.
+        errno: the operating system's number, where it gave one.
+        tls_reason: why OpenSSL did not accept the certificate or the handshake, in its words.
+        proxy_status: the status of a proxy that refused to connect.
     """
 
-    def __init__(self, message: str = "", *, reason: str = "connect", **about: Any) -> None:
+    cause_type: str | None
+    errno: int | None
+    tls_reason: str | None
+    proxy_status: int | None
+
+    def __init__(
+        self, message: str = "", *, reason: str = "connect", cause: FailureCause | None = None, **about: Any
+    ) -> None:
         super().__init__(message, **about)
         self.reason = reason
+        _take_cause(self, cause)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCause:
+    """What the operating system, TLS or a proxy said of an attempt that failed: plain facts, none of them secret."""
+
+    cause_type: str | None = None
+    """The class of what failed, such as ``ConnectionResetError``."""
+    errno: int | None = None
+    tls_reason: str | None = None
+    """OpenSSL's verify text, or its reason."""
+    proxy_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -149,6 +179,12 @@ class Clue:
         return self
 
 
+def _take_cause(error: NotSentError | OutcomeUnknownError, cause: FailureCause | None) -> None:
+    cause = cause or FailureCause()
+    error.cause_type, error.errno = cause.cause_type, cause.errno
+    error.tls_reason, error.proxy_status = cause.tls_reason, cause.proxy_status
+
+
 class OutcomeUnknownError(SpotError):
     """The request was sent and no usable answer came: look at the server's state before repeating.
 
@@ -156,7 +192,14 @@ class OutcomeUnknownError(SpotError):
         status: the HTTP status, where one came (a redirect; for a create also 5xx and an unreadable 2xx), else None.
         reason: ``"timeout"``, ``"deadline"``, ``"dropped"``, ``"redirect"``, ``"status"`` or ``"unreadable"``.
         clue: what finds out whether a create was carried out; None for other operations.
+        cause_type, errno, tls_reason, proxy_status: as of ``NotSentError``.
     """
+
+    may_be_executed: bool = True
+    cause_type: str | None
+    errno: int | None
+    tls_reason: str | None
+    proxy_status: int | None
 
     def __init__(
         self,
@@ -165,12 +208,14 @@ class OutcomeUnknownError(SpotError):
         reason: str = "dropped",
         status: int | None = None,
         clue: Clue | None = None,
+        cause: FailureCause | None = None,
         **about: Any,
     ) -> None:
         super().__init__(message, **about)
         self.reason = reason
         self.status = status
         self.clue = clue
+        _take_cause(self, cause)
 
 
 class StatusError(SpotError):
@@ -182,6 +227,9 @@ class StatusError(SpotError):
         details: the server's reasons, in its words, control characters escaped, each cut at 200 characters; may be
             empty. They can name patients: no text of the error shows them.
         retry_after_s: seconds that the server asked to wait, where it did.
+        request_id: the server's name of this request, where it gave one, to be named to its support.
+        headers: those of the answer that can hold no secret, by an allow-list; names in lower case.
+        body: the first 64 kB of the answer. It can name patients: no text of the error shows it, and it is not pickled.
     """
 
     def __init__(
@@ -192,13 +240,23 @@ class StatusError(SpotError):
         type: str | None = None,  # noqa: A002 - the server's and API.md's word
         details: tuple[str, ...] = (),
         retry_after_s: float | None = None,
+        request_id: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        body: bytes = b"",
         **about: Any,
     ) -> None:
         super().__init__(message, **about)
+        self.request_id = request_id
+        self.headers = headers
+        self.body = body
         self.status = status
         self.type = type
         self.details = details
         self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle everything but ``body``, which may hold patient data."""
+        return type(self), self.args, {**self.__dict__, "body": b"", "headers": dict(self.headers)}
 
 
 class BadRequestError(StatusError):
@@ -234,6 +292,8 @@ class DecodeError(SpotError):
         raw: the parsed JSON with ``"done"``, else None. It can hold patient data: never shown and never pickled.
         clue: what finds the object that a create has made; None for other operations.
     """
+
+    may_be_executed: bool = True
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from spotdx_async._pipeline.messages import Reply, Try
+from spotdx_async._pipeline.messages import Flight, Reply, Try
 from spotdx_async._pipeline.operation import Operation, metadata_body
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.watching import Watched
@@ -40,10 +40,10 @@ def metadata_run(
     unbounded = runner.without_bounds()
 
     def send(
-        update: Update, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None
+        update: Update, flight: Flight, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None
     ) -> Coroutine[Any, Any, Try]:
         request = operation.request(update.key, json=metadata_body(update.metadata, operation.name))
-        return unbounded.attempt(request, decode, is_repeat=is_repeat, may_go=may_go, watch=watch)
+        return unbounded.attempt(request, decode, flight=flight, is_repeat=is_repeat, may_go=may_go, watch=watch)
 
     job = Job(
         kind=kind,
@@ -52,6 +52,8 @@ def metadata_run(
         server=unbounded.road.transport.base_url,
         policy=unbounded.options.retry,
         timeout_s=unbounded.options.timeout_s,
+        lands_within_s=unbounded.lands_within_s,
+        open_runs=unbounded.road.open_runs,
         watcher=unbounded.road.watcher,
     )
     return BulkRun(updates, job, **options)

@@ -5,7 +5,7 @@ Reprs show no path with ids, no query, no header and no body.
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field, frozen
 
@@ -17,9 +17,21 @@ else:
     written_once = define
 
 from spotdx_async._pipeline import jsontext
-from spotdx_async.errors import Clue, DecodeError, SpotError
+from spotdx_async.errors import Clue, DecodeError, FailureCause, SpotError
 
-__all__ = ["Act", "Flight", "Reply", "Request", "Response", "Token", "Trouble", "Try", "Verdict", "is_success"]
+__all__ = [
+    "Act",
+    "ClosableRun",
+    "Flight",
+    "Reply",
+    "Request",
+    "Response",
+    "Token",
+    "Trouble",
+    "Try",
+    "Verdict",
+    "is_success",
+]
 
 
 @written_once
@@ -80,16 +92,33 @@ class Trouble:
     """Whether another attempt would meet the same trouble, such as a certificate that does not fit."""
     status: int | None = None
     """The status, where the answer broke off after it."""
+    cause: FailureCause | None = None
+    """What the system said of it."""
 
 
 @define
 class Flight:
-    """Where a call's current attempt stands, for a judge who comes in the middle (a deadline)."""
+    """What is known of a call's attempts, at every moment: set where it happens, never concluded afterwards.
+
+    A single call has one for its life, a bulk row one for all its tries.
+    """
 
     may_have_arrived: bool = False
-    """Whether a request is under way and its connection stands; False when its outcome is judged."""
+    """Whether bytes of the current attempt were handed to a connection: set by the transport right before the first
+    byte goes, and taken back when the attempt is judged."""
+    may_be_executed: bool = False
+    """Whether an attempt that was judged may have been carried out, by this call or, of a row, by an earlier session:
+    once True, nothing makes it False again."""
     headers: Mapping[str, str] | None = None
     """Of an observer's, to go with the request beside its own."""
+
+
+class ClosableRun(Protocol):
+    """A bulk run as the client that closes knows it."""
+
+    def end_with_client(self) -> None:
+        """Send nothing more: the client is closed."""
+        ...
 
 
 class Act(Enum):

@@ -3,13 +3,14 @@
 import asyncio
 import os
 from collections.abc import Callable
+from weakref import WeakSet
 
 from attrs import define
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.auth import Auth
 from spotdx_async._pipeline.limiter import GcraLimiter
-from spotdx_async._pipeline.messages import Token
+from spotdx_async._pipeline.messages import ClosableRun, Token
 from spotdx_async._pipeline.places import Places
 from spotdx_async._pipeline.retry import RetryBudget
 from spotdx_async._pipeline.transport import Transport
@@ -45,9 +46,13 @@ class Road:
         transport: Transport,
         limiter: GcraLimiter | Limiter,
         concurrency: int,
+        lands_within_s: float = 60.0,
+        max_pause_s: float = 300.0,
         watcher: Watcher | None = None,
     ) -> None:
         self.watcher = watcher
+        self.lands_within_s = lands_within_s
+        self.max_pause_s = max_pause_s
         self.auth = auth
         self.transport = transport
         self.limiter = limiter
@@ -62,6 +67,8 @@ class Road:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._closing = asyncio.Event()
+        self.open_runs: WeakSet[ClosableRun] = WeakSet()
+        """Bulk runs that are under way: they end with the client."""
         self.paused_until_s: float = float("-inf")
         """On the loop's clock, the end of the last pause that the server asked for."""
 
@@ -95,6 +102,8 @@ class Road:
         """
         # Every part may be closed again: a close that was cancelled is made good by the next.
         self._closing.set()
+        for run in list(self.open_runs):
+            run.end_with_client()
         if self._pid == os.getpid():
             if isinstance(self.limiter, GcraLimiter):
                 self.limiter.close()

@@ -33,15 +33,14 @@ from spotdx_async.errors import Clue, DecodeError, NotSentError, OutcomeUnknownE
 __all__ = ["Runner"]
 
 T = TypeVar("T")
-_A_MINUTE_S = 60.0
 _ACCEPT, _REPEAT, _RAISE = Act.ACCEPT, Act.REPEAT, Act.RAISE
 
 
-class _Call(Flight):
+class _Call:
     """One call's memory over its attempts."""
 
     __slots__ = (
-        *("attempts", "decode", "ends_at_s", "error", "has_renewed", "may_be_executed", "may_go"),
+        *("attempts", "decode", "ends_at_s", "error", "flight", "has_renewed", "may_go"),
         *("request", "sent_s", "started_s", "watch"),
     )
 
@@ -49,12 +48,13 @@ class _Call(Flight):
         self,
         request: Request,
         decode: Callable[[Reply], Any],
+        *,
         started_s: float = 0.0,
         ends_at_s: float | None = None,
         may_go: Callable[[], bool] | None = None,
+        flight: Flight | None = None,
     ) -> None:
-        self.may_have_arrived = False
-        self.headers = None
+        self.flight = Flight() if flight is None else flight
         # What the observers are told through; None where there are none.
         self.watch: Watched | None = None
         self.request = request
@@ -66,8 +66,6 @@ class _Call(Flight):
         self.attempts = 0
         # Of the last attempt that failed.
         self.error: SpotError | None = None
-        # Whether an earlier attempt ended without anybody knowing if it was carried out.
-        self.may_be_executed = False
         self.has_renewed = False
         # When the last request was sent.
         self.sent_s = 0.0
@@ -84,10 +82,10 @@ class Runner:
     def lands_within_s(self) -> float:
         """Seconds after which a request that was sent has been carried out, or never will be.
 
-        Assumed: servers and what stands before them give up on a request within a minute. A caller may give up sooner,
-        and that says nothing of the server.
+        Assumed, with ``lands_within_s`` of the client: servers and what stands before them give up on a request within
+        a minute. A caller may give up sooner, and that says nothing of the server.
         """
-        return max(_A_MINUTE_S, self.options.timeout_s)
+        return max(self.road.lands_within_s, self.options.timeout_s)
 
     def without_bounds(self) -> "Runner":
         """Give a runner on the same road whose calls wait as long as it takes, for a caller who bounds the whole."""
@@ -119,6 +117,7 @@ class Runner:
         request: Request,
         decode: Callable[[Reply], Any],
         *,
+        flight: Flight,
         is_repeat: bool,
         may_go: Callable[[], bool],
         watch: Watched | None = None,
@@ -128,13 +127,14 @@ class Runner:
         Args:
             request: what to send.
             decode: from a 2xx to the verdict's value.
+            flight: the caller's, who can see in it at every moment, and after anything that is raised, what was sent.
             is_repeat: whether the same request was tried before.
             may_go: asked when everything is ready to be sent; where it says no, the try makes no request, and its
                 verdict has no error.
             watch: what the observers are told through.
         """
         road = self.road
-        call = _Call(request, decode, may_go=may_go)
+        call = _Call(request, decode, may_go=may_go, flight=flight)
         call.watch = watch
         if is_repeat:
             road.counters.retries += 1
@@ -152,7 +152,7 @@ class Runner:
         self.road.counters.calls += 1
         started_s, deadline_s = clock.now(), self.options.deadline_s
         ends_at_s = None if deadline_s is None else started_s + deadline_s
-        return _Call(request, decode, started_s, ends_at_s)
+        return _Call(request, decode, started_s=started_s, ends_at_s=ends_at_s)
 
     async def _settle(self, call: _Call) -> Any:
         """Give the decoded answer, or raise what tells the truth about all attempts."""
@@ -242,11 +242,11 @@ class Runner:
         counters.in_flight += 1
         call.sent_s = clock.now()
         try:
-            sending = road.transport.send(call.request, token, self.options.timeout_s, call)
-            result = await (sending if call.watch is None else call.watch.send(sending, call))
+            sending = road.transport.send(call.request, token, self.options.timeout_s, call.flight)
+            result = await (sending if call.watch is None else call.watch.send(sending, call.flight))
         finally:
             counters.in_flight -= 1
-        call.may_have_arrived = False
+        call.flight.may_have_arrived = False
         if type(result) is Reply and is_success(result.status):
             verdict = _decoded(call, result)
             if call.watch is not None:
@@ -258,7 +258,7 @@ class Runner:
         """Judge an attempt that brought no 2xx, and do what it asks for at once: a pause, another token."""
         road = self.road
         if isinstance(result, Trouble):
-            call.may_be_executed |= result.may_have_arrived
+            call.flight.may_be_executed |= result.may_have_arrived
             verdict = judge_trouble(call.request, result)
         else:
             verdict = judge_reply(call.request, result)
@@ -356,7 +356,7 @@ class Runner:
         3. Nothing had been sent.
         """
         error: SpotError
-        if call.may_have_arrived:
+        if call.flight.may_have_arrived:
             error = OutcomeUnknownError("deadline_s passed before the answer came", reason="deadline")
         elif call.error is not None:
             error = call.error
@@ -369,9 +369,9 @@ def _final(call: _Call, verdict: Verdict) -> SpotError:
     """The error that tells the truth about all attempts, not only about the last."""
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     message = "an earlier attempt may have been executed, and no later one got through"
-    if isinstance(verdict.error, NotSentError) and call.may_be_executed:
+    if isinstance(verdict.error, NotSentError) and call.flight.may_be_executed:
         return OutcomeUnknownError(message, reason="dropped")
-    if isinstance(verdict.error, RateLimitError) and call.may_be_executed and call.request.method != "GET":
+    if isinstance(verdict.error, RateLimitError) and call.flight.may_be_executed and call.request.method != "GET":
         return OutcomeUnknownError(message, reason="dropped", status=verdict.error.status)
     return verdict.error
 
@@ -383,5 +383,5 @@ def _decoded(call: _Call, reply: Reply) -> Verdict:
         error = raised.with_traceback(None)  # its frames hold the whole answer
     verdict = judge_decode_error(call.request, reply, error)
     call.error = verdict.error
-    call.may_be_executed = True
+    call.flight.may_be_executed = True
     return verdict

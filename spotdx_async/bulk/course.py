@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from attrs import evolve
 
 from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.messages import Act, Try, Verdict
+from spotdx_async._pipeline.messages import Act, Flight, Try, Verdict
 from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.telling import tell_retry
 from spotdx_async._pipeline.watching import Watched
@@ -22,9 +22,9 @@ __all__ = ["Course", "Send"]
 
 _ACCEPT, _REPEAT = Act.ACCEPT, Act.REPEAT
 
-Send = Callable[[Update, bool, Callable[[], bool], Watched | None], Awaitable[Try]]
-"""Tries an update once; is told whether it was tried before, asks at the last moment whether it still may go, and tells
-observers, if there are any, what happens."""
+Send = Callable[[Update, Flight, bool, Callable[[], bool], Watched | None], Awaitable[Try]]
+"""Tries an update once, keeping the row's flight true; is told whether it was tried before, asks at the last moment
+whether it still may go, and tells observers, if there are any, what happens."""
 
 
 class Course:
@@ -105,7 +105,7 @@ class Course:
                 gate.report(row.index, "none")
                 return None
             try:
-                tried = await self._send(row.update, row.tries > 0, lambda: gate.lets(row.index), row.watch)
+                tried = await self._send(row.update, row.flight, row.tries > 0, lambda: gate.lets(row.index), row.watch)
             except InvalidInputError as error:
                 now = clock.now()
                 tried = Try(Verdict(Act.RAISE, error=error.with_traceback(None)), 0, now, now)

@@ -2,7 +2,7 @@
 
 from attrs import define, field
 
-from spotdx_async._pipeline.messages import Verdict
+from spotdx_async._pipeline.messages import Flight, Verdict
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.journal import RowDigests
 from spotdx_async.bulk.records import Update
@@ -20,6 +20,8 @@ class Row:
     """The update's."""
     digests: RowDigests | None = field(default=None, repr=False)
     """The journal's marks of it; None without a journal."""
+    flight: Flight = field(factory=Flight, repr=False)
+    """What is known of its attempts."""
     tries: int = 0
     """Tries so far; a try with a renewed token makes two requests."""
     attempts: int = 0

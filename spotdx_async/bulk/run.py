@@ -5,10 +5,12 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sized
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from attrs import define, frozen
 
 from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.messages import ClosableRun
 from spotdx_async._pipeline.watching import Watched, Watcher
 from spotdx_async.bulk.course import Send
 from spotdx_async.bulk.engine import Engine, Plan
@@ -38,6 +40,10 @@ class Job:
     policy: RetryPolicy
     timeout_s: float
     """Of one attempt."""
+    lands_within_s: float
+    """Seconds after which a request that was sent has been carried out, or never will be."""
+    open_runs: WeakSet[ClosableRun]
+    """The client's runs: an engine adds itself when it begins, and the client that closes ends those that are left."""
     watcher: Watcher | None = None
     """Of the run and its rows."""
 

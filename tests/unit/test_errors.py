@@ -81,7 +81,7 @@ def visible_texts(error: SpotError) -> str:
 
 
 def test_the_examples_here_are_all_there_is() -> None:
-    assert sorted([*NAMES, "Clue"]) == sorted(module.__all__)
+    assert sorted([*NAMES, "Clue", "FailureCause"]) == sorted(module.__all__)
 
 
 def test_the_tree_is_the_promised_one() -> None:
