@@ -23,7 +23,7 @@ FOLDER = Path(spotdx_async.__file__).parent
 # A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
-    ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "testing.*", "own_loop"),
+    ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
     (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
@@ -55,7 +55,8 @@ NARROWER = {
     "config": ("errors",),
     "_pipeline.jsontext": (),
     "_pipeline.clock": (),
-    "_pipeline.places": (),
+    "_pipeline.places": ("_pipeline.waiters",),
+    "_pipeline.waiters": (),
     "_pipeline.connections": (),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
@@ -83,7 +84,7 @@ NARROWER = {
         "_pipeline.drafts",
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version"),
-    "shared.*": ("errors", "config", "_pipeline.clock"),
+    "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.waiters"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),
