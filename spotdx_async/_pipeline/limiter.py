@@ -6,13 +6,15 @@ long an interval is, the pace says; where it changes, the slots that were taken 
 """
 
 import asyncio
+import threading
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.pace import pace_of
 from spotdx_async._pipeline.waiters import WaiterQueue
-from spotdx_async.config import AdaptiveRateLimit, Limiter, RateLimit
+from spotdx_async.config import AdaptiveRateLimit, RateLimit
+from spotdx_async.errors import ConfigError
 
-__all__ = ["GcraLimiter", "SlotTooFarError", "acquire_within"]
+__all__ = ["GcraLimiter", "RateLimiter", "SlotTooFarError"]
 
 _NEVER = float("-inf")
 
@@ -207,17 +209,54 @@ class GcraLimiter:
         self._set_timer()
 
 
-async def acquire_within(limiter: Limiter, within_s: float | None) -> bool:
-    """Wait for a limiter of the caller's, which cannot say beforehand how long that takes; False where it is longer."""
-    if within_s is None:
-        await limiter.acquire()
-        return True
-    bound = asyncio.timeout(within_s)
-    try:
-        async with bound:
-            await limiter.acquire()
-    except TimeoutError:
-        if not bound.expired():
-            raise
-        return False
-    return True
+class RateLimiter(GcraLimiter):
+    """One limit for several clients of a process: give the same object to each as ``rate_limit``.
+
+    All of them together send at most what the limit allows, and a pause that one is asked for holds for all. It belongs
+    to one running loop at a time. For several processes there is ``spotdx_async.shared.SharedLimiter``.
+
+    Args:
+        limit: a ``RateLimit``, or an ``AdaptiveRateLimit`` that the clients learn together.
+
+    Raises:
+        ConfigError: the limit is neither.
+    """
+
+    def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
+        if not isinstance(limit, (RateLimit, AdaptiveRateLimit)):
+            raise ConfigError(f"a RateLimiter takes a RateLimit or an AdaptiveRateLimit, not {type(limit).__name__}")
+        super().__init__(limit)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._moving = threading.Lock()
+
+    def try_acquire(self) -> bool:
+        """Take a slot where one is free and nobody waits for it."""
+        self._come_home()
+        return super().try_acquire()
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for this long, to none of the clients."""
+        self._come_home()
+        super().pause(seconds)
+
+    def resume(self) -> None:
+        """End a pause, for all of the clients."""
+        self._come_home()
+        super().resume()
+
+    def throttled(self, sent_s: float) -> None:
+        """Note a 429 to a request that was sent then, on the loop's clock."""
+        self._come_home()
+        super().throttled(sent_s)
+
+    def _come_home(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        with self._moving:
+            earlier = self._loop
+            if earlier is not None and earlier.is_running():
+                raise ConfigError("the RateLimiter is in use in another running event loop: make one for each loop")
+            self._loop = loop
+        if earlier is not None:
+            self.move_to_loop(loop.time() - earlier.time())

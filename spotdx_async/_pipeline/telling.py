@@ -38,10 +38,17 @@ def tell_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s:
     )
 
 
-def tell_pause(seconds: float) -> None:
-    """Tell that the server asked everybody to wait, at WARNING."""
-    text = "the server asked for a pause of %.1f s: no request goes out until then"
-    _log.warning(text, seconds, extra=_fields("pause", wait_s=seconds))
+def tell_pause(seconds: float, *, asked_s: float | None = None) -> None:
+    """Tell that the server asked everybody to wait, at WARNING; also where it asked for longer than is granted."""
+    if asked_s is None or asked_s <= seconds:
+        text = "the server asked for a pause of %.1f s: no request goes out until then"
+        _log.warning(text, seconds, extra=_fields("pause", wait_s=seconds))
+    else:
+        text = (
+            "the server asked for a pause of %.1f s, which is more than max_pause_s: no request goes out for %.1f s; "
+            "client.resume() ends it sooner"
+        )
+        _log.warning(text, asked_s, seconds, extra=_fields("pause", wait_s=seconds))
 
 
 def tell_gate(state: Literal["closed", "open"], *, after_s: float = 0.0) -> None:

@@ -35,7 +35,7 @@ ROWS = (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
         *("_pipeline.retry", "_pipeline.codec", "shared.*"),
     ),
-    ("_pipeline.road",),  # holds the stages that the runner walks
+    ("_pipeline.road", "_pipeline.call"),  # holds the stages that the runner walks
     ("_pipeline.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
     ("report.*", "metadata_run", "otel.*"),
     ("resources.*",),
