@@ -70,7 +70,7 @@ def decode_items(body: bytes, type_: type[T], *, operation: str | None = None) -
         DecodeError: the answer as a whole is no list, or no JSON.
     """
     try:
-        value: tuple[T, ...] = _quick_rule(tuple[type_, ...])(parse_unguarded(body))  # type: ignore[arg-type, valid-type]
+        value: tuple[T, ...] = _quick_rule(tuple[type_, ...])(parse_unguarded(body))  # type: ignore[valid-type]
     except (ValueError, TypeError):
         pass  # as in decode
     else:
