@@ -117,6 +117,7 @@ class Pages(Generic[T]):
                 if items:
                     yield items
                 if error is not None:
+                    error.attempts = asked
                     raise error
                 if is_last:
                     return
