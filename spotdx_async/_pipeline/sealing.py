@@ -16,7 +16,6 @@ __all__ = ["Prepared", "sealed", "sealed_call"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-C = TypeVar("C", bound=Callable[..., Any])
 
 Prepared: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 """A call whose request is written already: sending begins when what it gives is awaited."""
@@ -47,6 +46,7 @@ def sealed_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any,
     A cancellation is sealed too: it comes through frames that hold the token.
     """
     _tell_what_it_gives(prepare)
+    _mark_as_coroutine_function(prepare)  # mocks of Python 3.13 look at what was wrapped, too
 
     @wraps(prepare)  # for its name, in a task's repr and in "was never awaited"
     async def send(prepared: Prepared[T]) -> T:
@@ -66,7 +66,8 @@ def sealed_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any,
             return send(partial(_fail, error))
         return send(prepared)
 
-    return _marked_as_coroutine_function(call)
+    _mark_as_coroutine_function(call)
+    return call
 
 
 async def _fail(error: Exception) -> NoReturn:
@@ -79,10 +80,9 @@ def _tell_what_it_gives(prepare: Callable[..., Any]) -> None:
     prepare.__annotations__["return"] = given.__args__[-1].__args__[-1]
 
 
-def _marked_as_coroutine_function(call: C) -> C:
+def _mark_as_coroutine_function(call: Callable[..., Any]) -> None:
     """Let mocks and frameworks see that it is one, although its own body runs at the call."""
     if sys.version_info >= (3, 12):
-        return inspect.markcoroutinefunction(call)
-    # Where Python has no public mark yet: what asyncio.iscoroutinefunction, and with it unittest.mock, looks for.
-    call._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001
-    return call
+        inspect.markcoroutinefunction(call)
+    else:  # no public mark yet: what asyncio.iscoroutinefunction looks for, and with it unittest.mock
+        call._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001

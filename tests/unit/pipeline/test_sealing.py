@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
-from unittest.mock import AsyncMock, create_autospec
+from unittest.mock import AsyncMock, MagicMock, create_autospec
 
 import pytest
 
@@ -114,8 +114,9 @@ async def test_it_looks_like_the_coroutine_function_that_it_is() -> None:
     assert asyncio.iscoroutinefunction(Noun.ask)
     assert asyncio.iscoroutinefunction(Noun().ask)
     assert inspect.iscoroutinefunction(Noun.ask) is (sys.version_info >= (3, 12))
-    assert isinstance(create_autospec(Noun).ask, AsyncMock) or asyncio.iscoroutinefunction(create_autospec(Noun).ask)
+    assert isinstance(create_autospec(Noun).ask, AsyncMock)
     assert isinstance(AsyncMock(spec=Noun).ask, AsyncMock)
+    assert isinstance(MagicMock(spec=Noun).ask, AsyncMock)
     assert inspect.signature(Noun.ask).return_annotation is str
     assert (Noun.ask.__name__, Noun.ask.__doc__) == ("ask", "Ask.")
     call = Noun().ask({"a": "b"})
