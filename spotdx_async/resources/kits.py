@@ -13,6 +13,7 @@ from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import ACTIVATION_PATIENT, check, refuse
 from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock
 from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.object_search import Look
 from spotdx_async._pipeline.operation import Operation, check_id, metadata_body
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
@@ -23,7 +24,7 @@ from spotdx_async.listing import Listing
 from spotdx_async.metadata_run import metadata_run
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Pages
-from spotdx_async.reconciliation import Look, Reconciliation, clue_of, reconcile
+from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
 __all__ = ["OPERATIONS", "Kits"]
 

@@ -12,6 +12,7 @@ from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import ORDER, check, refuse
 from spotdx_async._pipeline.list_pages import OnBadItem
 from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.object_search import Search
 from spotdx_async._pipeline.operation import Operation, metadata_body
 from spotdx_async._pipeline.references import carries, with_reference
 from spotdx_async._pipeline.runner import Runner
@@ -23,7 +24,7 @@ from spotdx_async.listing import Listing
 from spotdx_async.metadata_run import metadata_run
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
 from spotdx_async.pagination import Pages
-from spotdx_async.reconciliation import Reconciliation, Search, clue_and_times, nothing_known, reconcile
+from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
 __all__ = ["OPERATIONS", "Orders"]
 

@@ -10,6 +10,7 @@ from spotdx_async._pipeline.checks import REQUISITION, check, refuse
 from spotdx_async._pipeline.list_pages import OnBadItem
 from spotdx_async._pipeline.list_scan import Scan
 from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.object_search import Search
 from spotdx_async._pipeline.operation import Operation
 from spotdx_async._pipeline.references import carries, with_reference
 from spotdx_async._pipeline.runner import Runner
@@ -18,7 +19,7 @@ from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.listing import Listing
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary
 from spotdx_async.pagination import Pages
-from spotdx_async.reconciliation import Reconciliation, Search, clue_and_times, nothing_known, reconcile
+from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
 __all__ = ["OPERATIONS", "Requisitions"]
 

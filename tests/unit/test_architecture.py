@@ -33,7 +33,7 @@ ROWS = (
     ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan"),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
-        *("_pipeline.retry", "_pipeline.codec", "shared.*"),
+        *("_pipeline.retry", "_pipeline.codec", "_pipeline.object_search", "shared.*"),
     ),
     ("_pipeline.road",),  # holds the stages that the runner walks
     ("_pipeline.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
@@ -76,10 +76,9 @@ NARROWER = {
     "_pipeline.references": ("_pipeline.checks",),
     "_pipeline.list_pages": ("errors",),
     "_pipeline.list_scan": ("errors", "_pipeline.list_pages"),
+    "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
     "pagination": ("errors", "_pipeline.list_pages"),
-    "reconciliation": (
-        *("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.list_pages", "_pipeline.list_scan"),
-    ),
+    "reconciliation": (*("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search"),),
     "files.*": ("errors", "_pipeline.jsontext"),
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),

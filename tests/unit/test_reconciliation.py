@@ -15,6 +15,7 @@ import pytest
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.list_pages import ServerClock
 from spotdx_async._pipeline.list_scan import Scan
+from spotdx_async._pipeline.object_search import Look, Search, Times
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -31,15 +32,7 @@ from spotdx_async.errors import (
     SpotError,
 )
 from spotdx_async.models import Order, OrderSummary, Recipient
-from spotdx_async.reconciliation import (
-    Look,
-    Reconciliation,
-    Search,
-    Times,
-    clue_and_times,
-    clue_of,
-    reconcile,
-)
+from spotdx_async.reconciliation import Reconciliation, clue_and_times, clue_of, reconcile
 
 virtual_time = pytest.mark.virtual_time
 
@@ -319,6 +312,16 @@ async def test_a_wall_clock_that_was_set_back_delays_by_no_more_than_a_request_l
 
     assert outcome.state == "not found"
     assert look.at[-1] == 45.0
+
+
+@virtual_time
+@pytest.mark.parametrize(("life_s", "last_s"), [(300, 300.0), (49 * 3600, 3600.0)])
+async def test_the_request_of_a_client_with_a_longer_timeout_is_waited_for(life_s: int, last_s: float) -> None:
+    look = Looks(*[None] * 20)
+
+    await outcome_of(look, dataclasses.replace(CLUE, may_land_until=NOON + timedelta(seconds=life_s)))
+
+    assert look.at[-1] == last_s
 
 
 @virtual_time
