@@ -1,7 +1,7 @@
 """SpotClient: opens and closes, wires the road, hands out the nouns."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
@@ -15,7 +15,7 @@ from spotdx_async._pipeline.observing import AttemptRecord, Observer, PauseRecor
 from spotdx_async._pipeline.operation import unlisted_request
 from spotdx_async._pipeline.road import Road
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import sealed, sealed_call
+from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
 from spotdx_async._pipeline.transport import Transport
 from spotdx_async._version import __version__
 from spotdx_async.config import (
@@ -226,7 +226,7 @@ class SpotClient:
         return RegistrationTokens(self._runner)
 
     @sealed_call
-    async def request(
+    def request(
         self,
         method: str,
         path: str,
@@ -234,7 +234,7 @@ class SpotClient:
         json: Any = None,
         query: Mapping[str, Any] | None = None,
         replay_safe: bool = False,
-    ) -> Response:
+    ) -> Prepared[Response]:
         """Call an endpoint that the SDK does not know, on the same road: limits, token, repeats, redaction.
 
         Args:
@@ -250,7 +250,8 @@ class SpotClient:
             InvalidInputError: an argument is wrong; nothing was sent.
             SpotError: any other, as its tree says.
         """
-        return await self._runner.fetch(unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe))
+        request = unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe)
+        return partial(self._runner.fetch, request)
 
 
 def _limiter(rate_limit: RateLimit | AdaptiveRateLimit | Limiter | None) -> GcraLimiter | Limiter:
