@@ -124,19 +124,37 @@ class FaultPlan:
 
     def pick(self, call: Call) -> Fault | None:
         """Give the fault that plays on this request, and count it; None for none."""
-        fault = self._scripted(call) or self._rolled()
+        planned = self._next(call)
+        fault = self._rolled() if planned is None else self._played(planned)
         if fault is not None:
             self.played[fault.name] += 1
         return fault
 
-    def _scripted(self, call: Call) -> Fault | None:
-        for planned in self._planned:
-            if planned.matches(call):
-                fault = planned.play()
-                if planned.times_left == 0:
-                    self._planned.remove(planned)
-                return fault
-        return None
+    @property
+    def has_early(self) -> bool:
+        """Whether an early fault is among those planned."""
+        return any(planned.fault.is_early for planned in self._planned)
+
+    def pick_early(self, call: Call) -> Fault | None:
+        """Give the scripted fault whose turn it is where that is an early one, and count it; None for none.
+
+        Args:
+            call: a request of which only the headers are there. Whatever is no early fault waits for ``pick``.
+        """
+        planned = self._next(call)
+        if planned is None or not planned.fault.is_early:
+            return None
+        self.played[planned.fault.name] += 1
+        return self._played(planned)
+
+    def _next(self, call: Call) -> PlannedFault | None:
+        return next((planned for planned in self._planned if planned.matches(call)), None)
+
+    def _played(self, planned: PlannedFault) -> Fault:
+        fault = planned.play()
+        if planned.times_left == 0:
+            self._planned.remove(planned)
+        return fault
 
     def _rolled(self) -> Fault | None:
         if self._rate and self._dice.random() < self._rate:

@@ -13,7 +13,7 @@ __all__ = ["ReceivedRequest", "RequestLog"]
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request that arrived whole, as things stand when it is asked for.
+    """One request that arrived whole, or was answered early, as things stand when it is asked for.
 
     ``repr`` shows the method and the path template, no id, query, header or body.
     """
@@ -36,7 +36,7 @@ class ReceivedRequest:
     query: Mapping[str, str] = field(repr=False)
     """The parameters, decoded; of one that came twice the last."""
     body: Any = field(repr=False)
-    """The parsed JSON; None where there was none."""
+    """The parsed JSON; None where there was none, or where it was answered before its body was read."""
     headers: Mapping[str, str] = field(repr=False)
     """By lower-case name."""
     connection: int = field(repr=False)

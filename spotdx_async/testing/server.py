@@ -99,6 +99,7 @@ class SpotServer(Window):
         self._log = RequestLog(keep=keep_requests)
         self._bucket = None if rate_limit is None else Bucket(rate_limit, burst)
         self._in_flight: set[asyncio.Task[Any]] = set()
+        self._landings: set[asyncio.TimerHandle] = set()
         self._closing = AsyncExitStack()
         self._runner: web.ServerRunner | None = None
         self._closed: asyncio.Event | None = None
@@ -134,6 +135,11 @@ class SpotServer(Window):
         """How many requests are being worked on."""
         return len(self._in_flight)
 
+    @property
+    def landing(self) -> int:
+        """How many requests were answered by ``faults.land_later`` and are still to be carried out."""
+        return len(self._landings)
+
     async def start(self) -> None:
         """Listen; return once connections are taken.
 
@@ -166,6 +172,9 @@ class SpotServer(Window):
 
     async def close(self) -> None:
         """Close what was made to close with it, then stop. May be repeated."""
+        for landing in self._landings:
+            landing.cancel()
+        self._landings.clear()
         try:
             await self._closing.aclose()
         finally:
@@ -184,8 +193,11 @@ class SpotServer(Window):
         await self.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        early = None
+        if self.faults.has_early:
+            early = self.faults.pick_early(self.state.read(request.method, request.raw_path))
         try:
-            body = await request.content.read()
+            body = await request.content.read() if early is None else b""
         except ConnectionError:
             return web.Response()  # goes nowhere: the client left in the middle of its request
         loop = asyncio.get_running_loop()
@@ -198,14 +210,17 @@ class SpotServer(Window):
         self.peak_in_flight = max(self.peak_in_flight, len(self._in_flight))
         answer = None
         try:
-            answer = await self._answer(call, request.headers.get("Authorization"))
+            answer = await self._answer(call, request.headers.get("Authorization"), early)
         finally:
             self._in_flight.discard(task)
             self._log.ended(index, None if answer is None else answer.status, at_s=loop.time())
         return _send(request, answer)
 
-    async def _answer(self, call: Call, authorization: str | None) -> Answer | None:
+    async def _answer(self, call: Call, authorization: str | None, early: Fault | None) -> Answer | None:
         """Give what is to be sent: None to drop the connection."""
+        if early is not None:
+            self._log.struck(call.index, early.name)
+            return await self._play(early, call, authorization)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
         # In front of the faults, so that a refused request never uses up one that a test has planned.
@@ -221,10 +236,24 @@ class SpotServer(Window):
     async def _play(self, fault: Fault, call: Call, authorization: str | None) -> Answer | None:
         if fault.wait_before_s:
             await asyncio.sleep(fault.wait_before_s)
+        if fault.lands_after_s is not None:
+            self._land(call, authorization, fault.lands_after_s)
         answer = self._execute(call, authorization) if fault.executes else None
         if fault.wait_after_s:
             await asyncio.sleep(fault.wait_after_s)
         return fault.reshape(answer)
+
+    def _land(self, call: Call, authorization: str | None, after_s: float) -> None:
+        if not after_s:
+            self._execute(call, authorization)
+            return
+
+        def land() -> None:
+            self._landings.discard(handle)
+            self._execute(call, authorization)
+
+        handle = asyncio.get_running_loop().call_later(after_s, land)
+        self._landings.add(handle)
 
     def _execute(self, call: Call, authorization: str | None) -> Answer:
         answer = self.state.execute(call, authorization)
