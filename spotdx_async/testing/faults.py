@@ -190,8 +190,7 @@ def broken_json() -> Fault:
 
 def oversized(size: int) -> Fault:
     """Execute and answer as the API does, with spaces after the JSON until the body has ``size`` bytes."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise ValueError("size must be a whole number of bytes, 0 or more")
+    _check_size(size)
     padded = _of_success(lambda answer: replace(answer, body=answer.body.ljust(size)))
     return Fault("oversized", executes=True, reshape=padded)
 
@@ -285,6 +284,11 @@ def _check_code(code: object, least: int, most: int) -> None:
         raise ValueError(
             f"a status here is a whole number from {least} to {most}; see redirect() and body() for others"
         )
+
+
+def _check_size(size: object) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise ValueError("size must be a whole number of bytes, 0 or more")
 
 
 def _check_seconds(seconds: object) -> None:
