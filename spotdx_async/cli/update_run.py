@@ -11,7 +11,8 @@ import spotdx_async
 from spotdx_async import report
 from spotdx_async.cli.account import Account
 from spotdx_async.cli.ending import Ending
-from spotdx_async.cli.exits import line_of
+from spotdx_async.cli.exits import stop_line
+from spotdx_async.cli.outage_news import OutageNews
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.screen import Screen
@@ -49,6 +50,7 @@ class UpdateRun:
             self._opened = stack.pop_all()
         self._run: spotdx_async.BulkRun[Any] | None = None
         self._notes_in_outage = 0
+        self._news = OutageNews()
         self._story: report.RunStory | None = None
         self._stopped: str | None = None
 
@@ -67,7 +69,8 @@ class UpdateRun:
             began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
             self._story = report.RunStory({"began": began, **_settings(self._task)}, started_s)
         async with self._client:
-            await self._run_to_an_end(started_s)
+            with self._news:
+                await self._run_to_an_end(started_s)
         for index in [*self._source.open_rows]:
             # Cut off while under way: perhaps sent. To set the value once more is safe.
             error = spotdx_async.OutcomeUnknownError("cut off while it was under way")
@@ -144,7 +147,9 @@ class UpdateRun:
         if not progress.gate_open:
             self._notes_in_outage += 1
             if self._notes_in_outage == _NOTES_TO_TELL:
-                self._screen.say("the server is out of order: rows wait, and one at a time looks whether it is back")
+                self._screen.say(self._news.line)
+            if self._story is not None:
+                self._story.trouble = self._news.trouble
             return
         if self._notes_in_outage >= _NOTES_TO_TELL:
             self._screen.say("the server is back")
@@ -166,7 +171,7 @@ class UpdateRun:
         """Find out why the run ended; an error that nobody foresaw goes on."""
         error = None if consumer.cancelled() else consumer.exception()
         if isinstance(error, BulkStopped):
-            self._stopped = line_of(error.cause) if error.cause else line_of(error)
+            self._stopped = stop_line(error, self._task.settings.base_url.value)
         elif isinstance(error, OSError):
             self._stopped = f"the input cannot be read any further ({error.strerror or error})"
         elif error is not None:

@@ -191,11 +191,33 @@ async def test_nothing_that_is_written_shows_a_kit_or_its_metadata(
 
 
 async def test_only_the_first_twenty_reasons_are_told(spotdx: Spotdx, tmp_path: Path) -> None:
-    path = written(tmp_path / "k.csv", HEADER + "SPOT1\n" * 50)
+    path = written(tmp_path / "k.csv", HEADER + "".join("SPOT1" + ",A" * cells + "\n" for cells in range(3, 53)))
     done = await spotdx("kits", "update", path)
     assert done.err.count("rejected") == 20
     assert "row 20 (line 21)" in done.err
     assert "and 30 more rows that did not go through" in done.err
+
+
+async def test_rows_of_one_reason_are_told_as_one(spotdx: Spotdx, tmp_path: Path) -> None:
+    path = written(tmp_path / "k.csv", HEADER + "SPOT1\n" * 20 + "NOPE,A,x\nSPOT1,A,x\nNOPE,A,x\n")
+    done = await spotdx("kits", "update", path)
+    told = done.err.splitlines()
+    assert told[0] == "spotdx: row 1 (line 2): rejected: the row has 1 cell, the header 3"
+    assert told[1] == "spotdx: … and 19 more rows like it (rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …)"
+    assert told[2].startswith("spotdx: row 21 (line 22): failed: the server answered 404")
+    assert told[3] == "spotdx: … and 1 more row like it (row 23)"
+    assert "that did not go through" not in done.err
+
+
+async def test_a_wrong_token_is_told_once(
+    spotdx: Spotdx, fake: FakeSpot, kits_csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOTDX_TOKEN", "stale-token")
+    fake.latency_s = 0.1
+    done = await spotdx("kits", "update", kits_csv, "--concurrency", "20")
+    told = [line for line in done.err.splitlines() if "failed: the server answered 401" in line]
+    assert len(told) == 1
+    assert "more rows like it (rows " in done.err
 
 
 async def test_a_server_that_misbehaves_costs_no_row(spotdx: Spotdx, fake: FakeSpot, kits_csv: Path) -> None:
