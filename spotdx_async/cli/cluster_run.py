@@ -190,6 +190,8 @@ def _check(task: UpdateTask) -> None:
         raise InvalidInputError("a cluster's rows are read twice: give files, not standard input")
     if options.report is not None:
         raise InvalidInputError("--report needs every row's outcome here: leave it out with --dask or --workers")
+    if options.waits_for_server:
+        raise InvalidInputError("--wait-for-server is for a run in this process: leave it out with --dask or --workers")
     if options.journal is not None and Path(options.journal).is_file():
         raise InvalidInputError(
             "--journal names a folder where --dask or --workers is given, and this is a file: name another"

@@ -138,6 +138,7 @@ class UpdateRun:
             coalesce=self._options.coalesces,
             progress=self._note,
             outage_limit=self._options.outage_limit_s,
+            wait_for_server=self._options.waits_for_server,
         )
         return self._run
 
@@ -230,6 +231,7 @@ def _settings(task: UpdateTask) -> dict[str, str | float | bool | None]:
         "concurrency": settings.concurrency.value,
         "timeout_s": settings.timeout_s.value,
         "outage_limit_s": options.outage_limit_s,
+        "wait_for_server": options.waits_for_server,
         "coalesce": options.coalesces,
         "journal": options.journal is not None,
         "dry_run": options.is_dry_run,

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from spotdx_async.cli.app import run
 from spotdx_async.files import FailedRows, RowFile
+from spotdx_async.resources.kits import Kits
 from spotdx_async.testing import FakeSpot
 
 HEADER = "kit_id,cohort,note\n"
@@ -244,6 +245,22 @@ async def test_an_attempt_takes_no_longer_than_its_timeout(spotdx: Spotdx, fake:
     path = written(tmp_path / "k.csv", HEADER + "SPOT1,A,x\n")
     done = await spotdx("kits", "update", path, "--timeout", "0.05", "--json")
     assert done.counts == {"rows": 1, "unknown": 1}
+
+
+@pytest.mark.parametrize(("flags", "waits"), [([], False), (["--wait-for-server"], True)])
+async def test_a_run_waits_for_a_server_that_was_never_there_where_it_is_told_to(
+    spotdx: Spotdx, kits_csv: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], *, waits: bool
+) -> None:
+    asked: list[bool] = []
+    begin = Kits.update_metadata_many
+
+    def begin_and_note(self: Any, *rows: Any, wait_for_server: bool, **options: Any) -> Any:
+        asked.append(wait_for_server)
+        return begin(self, *rows, wait_for_server=wait_for_server, **options)
+
+    monkeypatch.setattr(Kits, "update_metadata_many", begin_and_note)
+    assert (await spotdx("kits", "update", kits_csv, *flags)).code == 0
+    assert asked == [waits]
 
 
 async def test_a_dry_run_checks_every_row_sends_nothing_and_needs_no_token(
