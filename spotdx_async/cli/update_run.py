@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -117,19 +117,20 @@ class UpdateRun:
         self._judge(consumer)
 
     async def _consume(self) -> None:
-        async for outcome in self._outcomes():
-            self._settle(outcome)
-            if self._account.disk_error is not None:
-                self._stop()
+        async with self._begin() as outcomes:
+            async for outcome in outcomes:
+                self._settle(outcome)
+                if self._account.disk_error is not None:
+                    self._stop()
 
     def _settle(self, outcome: spotdx_async.Outcome[Any]) -> None:
         self._account.settle(self._source.take_outcome(outcome.index), outcome)
         if self._story is not None:
             self._story.add(outcome, _now())
 
-    def _outcomes(self) -> AsyncIterator[Any]:
+    def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
         if self._options.is_dry_run:
-            return _checked(self._source)
+            return aclosing(_checked(self._source))
         self._run = self._task.kind.send_of(self._client)(
             self._source,
             concurrency=self._task.settings.concurrency.value,
