@@ -26,9 +26,7 @@ class LoopThread:
         return self._submit(coroutine).result()
 
     async def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the thread's loop and wait for it in the running loop, which may be the same."""
-        if asyncio.get_running_loop() is self._loop:
-            return await coroutine
+        """Run a coroutine on the thread's loop and wait for it in the running one."""
         return await asyncio.wrap_future(self._submit(coroutine))
 
     def close(self) -> None:

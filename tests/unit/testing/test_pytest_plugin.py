@@ -2,8 +2,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from spotdx_async.testing import plugin
 
 UPDATE = """
     kit = await spot_client.kits.update_metadata("SPOT123456", {"cohort": "A"})
@@ -110,6 +114,13 @@ def anyio_backend():
     done = run_pytest(tmp_path, test, "-p", "no:asyncio")
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_setting_that_an_older_pytest_asyncio_does_not_know_is_none(pytestconfig: pytest.Config) -> None:
+    item: Any = SimpleNamespace(config=pytestconfig)
+
+    assert plugin._ini(item, "asyncio_default_fixture_loop_scope") == "function"
+    assert plugin._ini(item, "asyncio_of_tomorrow") is None
 
 
 async def test_the_fixtures_close_what_they_open(tmp_path: Path) -> None:
