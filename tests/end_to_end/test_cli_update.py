@@ -240,6 +240,16 @@ async def test_a_row_without_a_usable_answer_is_unknown_and_kept(
     assert "row 7 (line 8): unknown: " in done.err
 
 
+async def test_a_row_of_server_errors_alone_may_be_done_and_is_kept(
+    spotdx: Spotdx, fake: FakeSpot, kits_csv: Path, tmp_path: Path
+) -> None:
+    fake.faults.add("503", times=None, kit_id="SPOT7")
+    done = await spotdx("kits", "update", kits_csv, "--failed", tmp_path / "failed.csv", "--json")
+    assert (done.code, done.counts) == (1, {"rows": 30, "ok": 29, "unknown": 1})
+    assert (tmp_path / "failed.csv").read_text() == HEADER + "SPOT7,A,7\n"
+    assert "row 7 (line 8): unknown: the server answered 503" in done.err
+
+
 async def test_an_attempt_takes_no_longer_than_its_timeout(spotdx: Spotdx, fake: FakeSpot, tmp_path: Path) -> None:
     fake.latency_s = 60
     path = written(tmp_path / "k.csv", HEADER + "SPOT1,A,x\n")

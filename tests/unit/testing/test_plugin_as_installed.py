@@ -370,6 +370,34 @@ def test_a_test_on_a_modules_loop_has_the_fake(project: Project) -> None:
     done.assert_outcomes(passed=1)
 
 
+def test_a_fake_of_the_users_own_for_a_module_serves_the_loops_of_all_its_tests(project: Project) -> None:
+    done = project.run(
+        """
+        async def test_first(fake_spot, spot_client):
+            await spot_client.kits.get("SPOT000002")
+
+        @pytest.mark.spot_fault("503")
+        async def test_second(fake_spot, spot_client, spot_expect):
+            spot_expect("kits.get", times=2)
+            await spot_client.kits.get("SPOT000002")
+
+        def test_third(fake_spot):
+            assert [request.status for request in fake_spot.requests] == [200, 503, 200]
+        """,
+        conftest="""
+        import pytest
+        from spotdx_async.testing import FakeSpot
+
+        @pytest.fixture(scope="module")
+        def fake_spot():
+            with FakeSpot(kits=["SPOT000002"]) as fake:
+                yield fake
+        """,
+    )
+
+    done.assert_outcomes(passed=3)
+
+
 # --- Virtual time -----------------------------------------------------------------------------------------------------
 
 
