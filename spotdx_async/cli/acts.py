@@ -70,6 +70,9 @@ async def _carry_out(act: Act, settings: Settings, screen: Screen, view: View) -
             return Exit.OK
         except StatusError as error:
             _tell_refusal(error, screen, view)
+            if error.may_be_executed:
+                # A no to the last attempt says nothing of one before, of which no answer came.
+                screen.say(f"an earlier attempt may have been carried out all the same: {act.advice}")
             return exit_of(error)
     show_object(answer, screen, view, asked_for=act.asked_for)
     return Exit.OK if act.is_done(answer) else Exit.FAILED
