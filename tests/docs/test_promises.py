@@ -11,7 +11,7 @@ from tests.docs.pages import DOCS, ROOT
 PAGE = (DOCS / "promises.md").read_text(encoding="utf-8")
 PROMISED = PAGE.partition("## What is not promised")[0]
 HELD_BY = re.compile(r"<!-- held by (.+?) -->", re.DOTALL)
-PROMISES = [item for item in re.split(r"^- ", PROMISED, flags=re.MULTILINE)[1:]]
+PROMISES = re.split(r"^- ", PROMISED, flags=re.MULTILINE)[1:]
 
 
 def tests_of(promise: str) -> list[str]:
