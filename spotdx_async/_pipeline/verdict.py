@@ -68,7 +68,8 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     if status == 429:  # noqa: PLR2004 - HTTP's own code
         return Verdict(Act.REPEAT, error=refusal, retry_after_s=wait_s, is_throttle=True)
     act = Act.REPEAT if status in _PASSING and request.is_replay_safe else Act.RAISE
-    return Verdict(act, error=refusal, retry_after_s=wait_s)
+    may_be_executed = status >= 500 or status == 408  # noqa: PLR2004 - HTTP's own codes
+    return Verdict(act, error=refusal, retry_after_s=wait_s, may_be_executed=may_be_executed)
 
 
 def judge_trouble(request: Request, trouble: Trouble) -> Verdict:
