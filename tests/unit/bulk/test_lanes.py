@@ -1,11 +1,10 @@
 """Lanes: who goes first, and who waits."""
 
-from spotdx_async import MetadataUpdate
 from spotdx_async.bulk.lanes import Lanes, Row
 
 
 def row(index: int, key: str = "A") -> Row:
-    return Row(index, MetadataUpdate(key, {}), key)
+    return Row(index, key, b"{}")
 
 
 def test_the_first_of_a_key_goes_and_the_others_follow_in_order() -> None:
@@ -52,7 +51,7 @@ def test_a_newer_row_takes_the_place_of_a_waiting_one() -> None:
 
 
 def test_no_row_shows_its_metadata() -> None:
-    shown = repr(Row(0, MetadataUpdate("SPOT123456", {"name": "canary"}), "SPOT123456"))
+    shown = repr(Row(0, "SPOT123456", b"canary"))
 
     assert "canary" not in shown
     assert "SPOT123456" not in shown
