@@ -28,6 +28,9 @@ __all__ = ["Engine"]
 
 T = TypeVar("T")
 
+_WAKE_EVERY_S = 0.1
+"""Well below what a person who stops a run would notice."""
+
 
 @define(eq=False)
 class _Worker:
@@ -89,9 +92,8 @@ class Engine(Generic[T]):
             on_try=self._rules.note_try,
         )
         self._lanes = Lanes()
-        # Rows that were read and have no outcome yet, in the order of their coming.
+        # Rows that were read and have no outcome yet, and those of them that failed and are tried again later.
         self._open: dict[Row, None] = {}
-        # Rows that failed and are tried again later.
         self._aside: deque[Row] = deque()
         # Rows with their outcome that may still be carried out, and the timers that let those go which follow.
         self._held: dict[Row, asyncio.TimerHandle] = {}
@@ -106,6 +108,7 @@ class Engine(Generic[T]):
         self._tasks_left = 0
         self._cause: SpotError | None = None
         self._unsent, self._is_left = 0, False
+        self._waking: asyncio.TimerHandle | None = None
         self.foreign_error: BaseException | None = None
         """What came from outside the SDK and is raised at the end."""
         self.tasks: list[asyncio.Task[None]] = []
@@ -135,7 +138,7 @@ class Engine(Generic[T]):
         self._stopping.set()
         self._gate.release()
         self._standby.call_all()
-        self._recall(lambda worker: worker is self._reader or worker.is_waiting())
+        self._wake()
 
     def end(self, cause: SpotError | None = None) -> None:
         """Stop, and do not wait for the answers to what was sent: those rows come out as unknown.
@@ -173,6 +176,16 @@ class Engine(Generic[T]):
             if self._intake.read - self._given <= self._low:
                 self._room.set()
         return outcome
+
+    def _wake(self) -> None:
+        """Cancel those who wait, now and until all have ended.
+
+        What was under way when the run stopped may come to wait once more, for a new token after a 401, say.
+        """
+        self._recall(lambda worker: worker is self._reader or worker.is_waiting())
+        if self._waking is not None:
+            self._waking.cancel()
+        self._waking = clock.call_at(clock.now() + _WAKE_EVERY_S, self._wake) if self._tasks_left else None
 
     def _recall(self, which: Callable[[_Worker], bool]) -> None:
         """Cancel those of the tasks that are to be woken.
@@ -212,8 +225,9 @@ class Engine(Generic[T]):
         finally:
             self._gate.release()
             self._rules.close()
-            for timer in self._held.values():
-                timer.cancel()
+            for timer in (*self._held.values(), self._waking):
+                if timer is not None:
+                    timer.cancel()
             self._on_news()
 
     async def _read(self) -> None:

@@ -454,6 +454,32 @@ async def test_a_wrong_token_is_asked_for_no_more_than_was_under_way() -> None:
     assert Counter(outcome.state for outcome in outcomes)["failed"] == len(send.sent)
 
 
+async def test_a_row_that_comes_to_wait_after_the_stop_is_woken_too() -> None:
+    async def play(_key: str, flight: Flight) -> Verdict:
+        await asyncio.sleep(2)
+        flight.may_have_arrived = False  # a 401 was judged
+        await asyncio.sleep(10_000)  # and the function that gives tokens hangs
+        return OK
+
+    run = run_of(Sender(play), rows(100))
+    asyncio.get_running_loop().call_later(1, run.stop)
+
+    assert set(await states_of(run)) == {"skipped"}
+    assert now() < 2.2
+
+
+async def test_a_stop_by_the_input_itself_wakes_it() -> None:
+    async def stopping() -> AsyncIterator[Any]:
+        yield rows(1)[0]
+        run.stop()
+        await asyncio.sleep(10_000)
+
+    run = run_of(playing(OK), stopping())
+
+    assert len(await states_of(run)) == 1
+    assert now() < 1
+
+
 async def test_leaving_the_block_closes_the_input_and_the_journal(tmp_path: Path) -> None:
     journal, closed = tmp_path / "run.journal", []
 
