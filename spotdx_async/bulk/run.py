@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import os
+import sys
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sized
 from types import TracebackType
@@ -133,7 +134,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
     def __del__(self) -> None:
         """Name the run that was forgotten, and end it."""
         session = self._session
-        if session is not None and session.is_under_way:
+        if session is not None and session.is_under_way and not sys.is_finalizing():
             session.drop()
             message = f"a bulk run of {self._operation} was left before its end: use async with, or await its aclose()"
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
