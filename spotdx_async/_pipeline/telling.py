@@ -51,11 +51,17 @@ def tell_pause(seconds: float, *, asked_s: float | None = None) -> None:
         _log.warning(text, asked_s, seconds, extra=_fields("pause", wait_s=seconds))
 
 
-def tell_gate(state: Literal["closed", "open"], *, after_s: float = 0.0) -> None:
-    """Tell that a bulk run holds its rows back, or sends them again after so many seconds, at WARNING."""
+def tell_gate(state: Literal["closed", "open"], *, after_s: float = 0.0, trouble: str = "") -> None:
+    """Tell that a bulk run holds its rows back, or sends them again after so many seconds, at WARNING.
+
+    Args:
+        state: what the run's gate is now.
+        after_s: how long it was closed.
+        trouble: the host and the last failure, such as ``spot.example: connection refused``.
+    """
     if state == "closed":
-        text = "the server is out of order: rows wait, and one at a time looks whether it is back"
-        _log.warning(text, extra=_fields("gate", gate=state))
+        text = "the server is out of order%s: rows wait, and one at a time looks whether it is back"
+        _log.warning(text, f" ({trouble})" if trouble else "", extra=_fields("gate", gate=state))
     else:
         text = "the server is back after %.1f s: rows are sent again, more and more a second"
         _log.warning(text, after_s, extra=_fields("gate", gate=state, wait_s=after_s))

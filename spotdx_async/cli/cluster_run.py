@@ -112,7 +112,7 @@ class ClusterRun:
                     concurrency=task.settings.concurrency.value,
                     coalesce=options.coalesces,
                     outage_limit_s=options.outage_limit_s,
-                    settle_s=task.settings.timeout_s.value,
+                    settle_s=max(60.0, task.settings.timeout_s.value),
                 ),
                 limit=self._limit,
                 progress=self._note,

@@ -97,14 +97,28 @@ class Kits:
         progress: Callable[[Progress], object] | None = None,
         stop_after: int | None = None,
         outage_limit: float = 1800.0,
+        wait_for_server: bool = False,
     ) -> BulkRun[Kit]:
         """Set the metadata of very many kits; gives one Outcome for every row, in flat memory.
 
+        Use it as a context manager, so that it ends with the block, however that is left::
+
+            async with spot.kits.update_metadata_many(rows) as run:
+                async for outcome in run:
+                    ...
+
+        Leaving the block, or closing the client, ends the run: what was sent last may or may not be executed.
+        Without the block, a run that is left before its end goes on until its read-ahead is used up.
+
         Updates of one kit are sent in input order, one at a time, the next when the one before has its outcome; after
-        an unknown outcome only when its request has had all of ``timeout_s``, so that it cannot land later. Other kits
-        run beside it. Rows are read lazily, at most ``2 * concurrency`` (8 at least, 64 more with ``coalesce``)
-        ahead of the outcomes taken, so that a slow consumer slows the sending. Leaving the loop ends the run: what was
-        sent last may or may not be executed.
+        an attempt that may still be carried out only when ``lands_within_s`` of the client has passed since it was
+        sent, so that an old value cannot land on a newer one. Other kits run beside it. Rows are read lazily, at most
+        ``2 * concurrency`` (8 at least, 64 more with ``coalesce``) ahead of the outcomes taken, so that a slow
+        consumer slows the sending. A row's metadata is written as JSON when the row is read: changing the mapping
+        afterwards changes nothing.
+
+        A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever that one met:
+        ``failed`` and ``rejected`` are surely not executed.
 
         Tries are repeated as the client's ``retry`` says, without its budget: in an outage rows wait instead of
         failing, one at a time probes, and then the rate ramps up. Repeats beyond ``max_attempts`` are made while so
@@ -114,7 +128,8 @@ class Kits:
         Args:
             updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An
                 ``InvalidInputError`` in place of a row is a row already known to be bad: it comes back ``rejected``.
-                A plain iterable that waits, on a database say, holds up the event loop meanwhile.
+                A plain iterable that waits, on a database say, holds up the event loop meanwhile. A generator is
+                closed as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
             concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
             ordered: give outcomes in the order of the rows, not as they come.
             decode: False gives no Kit (``value`` is None), which saves a third of the CPU time; an answer that is no
@@ -124,18 +139,23 @@ class Kits:
                 the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
             coalesce: a newer update of a kit takes the place of an older one that has not been sent yet, which comes
                 out as ``superseded``.
-            progress: called with a Progress every half second, and at the end.
-            stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never.
-            outage_limit: stop the run after an outage of so many seconds.
+            progress: a plain function, called with a Progress every half second, and at the end.
+            stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never. Of the
+                rows under way only those are finished whose request was handed to a connection.
+            outage_limit: stop the run after an outage of so many seconds; pauses that the server asked for count.
+            wait_for_server: False stops the run after 30 s where no request has ever reached the server, since its
+                name is not found, it refuses connections or TLS fails: a wrong ``base_url`` is no outage.
 
         Raises:
-            InvalidInputError: at once, where ``updates`` or an option is unusable; a bad row is an outcome.
+            InvalidInputError: at once, where ``updates`` or an option is unusable, or where another task reads the run
+                already; a bad row is an outcome. At the end, where the input was cancelled.
+            ConfigError: from the loop, where the run was begun in another event loop.
             JournalError: from the loop, before anything is sent, where the journal is another run's, a newer version's,
                 in use or damaged; and at the first row that is not the one that the journal knows.
             BulkStopped: from the loop, after a trouble that every further row would meet (401, 403 three times in a
-                row, TLS, a failing token function, an outage beyond its limit, a journal that cannot be written) or
-                ``stop_after`` failures. Outcomes of all rows read came before.
-            Exception: whatever the input or ``progress`` raises, after the outcomes of all rows read.
+                row, TLS, a failing token function, an outage beyond its limit, a journal that cannot be written, a
+                client that was closed) or ``stop_after`` failures. Outcomes of all rows read came before.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
         return metadata_run(
             updates,
@@ -150,6 +170,7 @@ class Kits:
             progress=progress,
             stop_after=stop_after,
             outage_limit=outage_limit,
+            wait_for_server=wait_for_server,
         )
 
     @sealed_call

@@ -184,6 +184,7 @@ class Orders:
         progress: Callable[[Progress], object] | None = None,
         stop_after: int | None = None,
         outage_limit: float = 1800.0,
+        wait_for_server: bool = False,
     ) -> BulkRun[Order]:
         """Replace the metadata of very many orders; gives one Outcome for every row, in flat memory.
 
@@ -196,15 +197,16 @@ class Orders:
             decode: False gives no Order (``value`` is None), which saves time.
             journal: a file in which the run writes down which rows are done, so that the same call resumes it.
             coalesce: a newer update of an order takes the place of an older one that has not been sent yet.
-            progress: called with a Progress every half second, and at the end.
+            progress: a plain function, called with a Progress every half second, and at the end.
             stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never.
-            outage_limit: stop the run after an outage of so many seconds.
+            outage_limit: stop the run after an outage of so many seconds; pauses that the server asked for count.
+            wait_for_server: False stops the run after 30 s where no request has ever reached the server.
 
         Raises:
             InvalidInputError: at once, where ``updates`` or an option is unusable; a bad row is an outcome.
             JournalError: from the loop, where the journal cannot be used.
             BulkStopped: from the loop, after a trouble that every further row would meet.
-            Exception: whatever the input or ``progress`` raises, after the outcomes of all rows read.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
         return metadata_run(
             updates,
@@ -219,6 +221,7 @@ class Orders:
             progress=progress,
             stop_after=stop_after,
             outage_limit=outage_limit,
+            wait_for_server=wait_for_server,
         )
 
     @sealed_call
