@@ -2,11 +2,13 @@
 
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
 from sphinx.application import Sphinx
+from sphinx.util import inspect as sphinx_inspect
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent / "extensions")]
 
@@ -99,8 +101,17 @@ def _default(default: Any) -> Any:
     return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]  # it is a class
 
 
+def is_coroutine_function(thing: Any, by_sphinx: Callable[[Any], bool] = sphinx_inspect.iscoroutinefunction) -> bool:
+    """Whether calling it gives a coroutine.
+
+    Calls that are prepared at once are plain functions with a mark, which Python's inspect sees from 3.12 on.
+    """
+    return hasattr(thing, "_is_coroutine") or by_sphinx(thing)
+
+
 def setup(app: Sphinx) -> None:
     """Go before and after napoleon, and after what autodoc finds by itself."""
+    sphinx_inspect.iscoroutinefunction = is_coroutine_function  # type: ignore[assignment]  # it has a default too
     app.connect("autodoc-process-signature", make_signature)
     app.connect("autodoc-process-docstring", hide_colon, priority=400)
     app.connect("autodoc-process-docstring", show_colon, priority=600)

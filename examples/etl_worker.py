@@ -58,10 +58,11 @@ async def work(name: str, paths: list[Path]) -> int:
 
         loop.add_signal_handler(signal.SIGTERM, stop)
         try:
-            async for outcome in run:
-                story.add(outcome, loop.time())
-                if not outcome.is_done and outcome.state != "skipped":
-                    print(f"row {outcome.index}: {outcome.state}: {outcome.error}")
+            async with run:  # it ends here however the loop is left: the journal and the database are free then
+                async for outcome in run:
+                    story.add(outcome, loop.time())
+                    if not outcome.is_done and outcome.state != "skipped":
+                        print(f"row {outcome.index}: {outcome.state}: {outcome.error}")
         except BulkStopped as error:
             stopped = str(error)
     story.finish(loop.time(), stopped)

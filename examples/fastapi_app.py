@@ -24,6 +24,7 @@ from spotdx_async import (
     RateLimitError,
     SpotClient,
     SpotError,
+    StatusError,
 )
 
 
@@ -58,12 +59,12 @@ async def answer(_request: Request, error: SpotError) -> JSONResponse:
     match error:
         case InvalidInputError():
             status, advice = 422, "correct the request"
+        case OutcomeUnknownError() | StatusError(may_be_executed=True):
+            status, advice = 504, "it may be done: setting it again is safe"
         case NotFoundError():
             status, advice = 404, "there is no such kit"
         case NotSentError() | RateLimitError():
             status, advice = 503, "nothing was done: try again later"
-        case OutcomeUnknownError():
-            status, advice = 504, "it may be done: setting it again is safe"
         case _:
             status, advice = 502, "the Spot API did not do it"
     headers = {"Retry-After": "5"} if status == 503 else None  # noqa: PLR2004 - HTTP's own numbers

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from spotdx_async._pipeline.checks import check_new
     from spotdx_async._pipeline.codec import dumps, loads
+    from spotdx_async._pipeline.limiter import RateLimiter
     from spotdx_async._pipeline.messages import Response
     from spotdx_async._pipeline.observing import (
         AttemptRecord,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         Clue,
         ConfigError,
         DecodeError,
+        FailureCause,
         InvalidInputError,
         JournalError,
         NotFoundError,
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "_pipeline.checks": "check_new",
     "_pipeline.codec": "dumps loads",
+    "_pipeline.limiter": "RateLimiter",
     "_pipeline.messages": "Response",
     "_pipeline.observing": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
     "_version": "__version__",
@@ -99,9 +102,9 @@ _HOMES = {
     "bulk.run": "BulkRun",
     "client": "SpotClient",
     "config": "AdaptiveRateLimit Limiter RateLimit RetryPolicy Stats",
-    "errors": "AuthenticationError BadRequestError BulkStopped Clue ConfigError DecodeError InvalidInputError "
-    "JournalError NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError RateLimitError ServerError "
-    "SpotError StatusError",
+    "errors": "AuthenticationError BadRequestError BulkStopped Clue ConfigError DecodeError FailureCause "
+    "InvalidInputError JournalError NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError "
+    "RateLimitError ServerError SpotError StatusError",
     "models": "Activation ActivationResult Address Carrier Country GenotypeResult Kit KitEvent KitStatus "
     "KitSummary NewOrder NewPatient NewRequisition Order OrderStatus OrderSummary Patient "
     "QuantityResult ReactivityResult Recipient Registrant RegistrationToken Report Requisition "
@@ -128,6 +131,7 @@ __all__ = [
     "Country",
     "DecodeError",
     "EndRecord",
+    "FailureCause",
     "GateRecord",
     "GenotypeResult",
     "InvalidInputError",
@@ -160,6 +164,7 @@ __all__ = [
     "QuantityResult",
     "RateLimit",
     "RateLimitError",
+    "RateLimiter",
     "ReactivityResult",
     "Recipient",
     "Reconciliation",

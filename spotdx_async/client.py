@@ -1,9 +1,9 @@
 """SpotClient: opens and closes, wires the road, hands out the nouns."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from attrs import evolve
 
@@ -15,7 +15,7 @@ from spotdx_async._pipeline.observing import AttemptRecord, Observer, PauseRecor
 from spotdx_async._pipeline.operation import unlisted_request
 from spotdx_async._pipeline.road import Road
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import sealed, sealed_call
+from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
 from spotdx_async._pipeline.transport import Transport
 from spotdx_async._version import __version__
 from spotdx_async.config import (
@@ -57,7 +57,10 @@ class SpotClient:
 
     Args:
         token: the API key, or a plain or async function that returns it. A function is asked once, and once more for
-            all waiting calls together when the server answers 401. None: the environment's ``SPOTDX_TOKEN``.
+            all waiting calls together when the server answers 401; it may take ``timeout_s`` each time, and must not
+            use this client. There is one token a client, asked for in the context of whichever call comes first: a
+            function that looks at a context variable (a tenant, say) wants a client for each tenant. None: the
+            environment's ``SPOTDX_TOKEN``.
         base_url: None: the environment's ``SPOTDX_BASE_URL``, else the production server. https; http on loopback only.
         timeout_s: one attempt, from connection to last byte, in seconds; waits before it do not count.
         deadline_s: the whole call with all its waits and attempts, in seconds; None: no bound.
@@ -118,7 +121,7 @@ class SpotClient:
         self._base_url = check_base_url(base_url)
         self._client_ref_key = check_key("client_ref_key", client_ref_key)
         road = Road(
-            auth=Auth(token_from_environment() if token is None else token),
+            auth=Auth(token_from_environment() if token is None else token, timeout_s=options.timeout_s),
             transport=Transport(
                 self._base_url,
                 max_body_bytes=check_count("max_body_bytes", max_body_bytes),
@@ -148,6 +151,20 @@ class SpotClient:
     ) -> None:
         """Close it."""
         await self.close()
+
+    def resume(self) -> None:
+        """Lift a pause that the server asked for, for all calls and runs of this client that wait because of it."""
+        self._runner.road.resume()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: what came out would hold the token in clear, and no connection."""
+        raise TypeError("a SpotClient cannot be pickled or copied: make one in each process, with a token of its own")
+
+    __copy__ = __reduce__
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        """Refuse, as ``copy``."""
+        self.__reduce__()
 
     async def close(self) -> None:
         """Close the connections, and end what is under way: as not sent, or as unknown where a request was sent.
@@ -209,7 +226,7 @@ class SpotClient:
         return RegistrationTokens(self._runner)
 
     @sealed_call
-    async def request(
+    def request(
         self,
         method: str,
         path: str,
@@ -217,7 +234,7 @@ class SpotClient:
         json: Any = None,
         query: Mapping[str, Any] | None = None,
         replay_safe: bool = False,
-    ) -> Response:
+    ) -> Prepared[Response]:
         """Call an endpoint that the SDK does not know, on the same road: limits, token, repeats, redaction.
 
         Args:
@@ -233,7 +250,8 @@ class SpotClient:
             InvalidInputError: an argument is wrong; nothing was sent.
             SpotError: any other, as its tree says.
         """
-        return await self._runner.fetch(unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe))
+        request = unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe)
+        return partial(self._runner.fetch, request)
 
 
 def _limiter(rate_limit: RateLimit | AdaptiveRateLimit | Limiter | None) -> GcraLimiter | Limiter:

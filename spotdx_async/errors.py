@@ -147,6 +147,11 @@ class FailureCause:
     """OpenSSL's verify text, or its reason."""
     proxy_status: int | None = None
 
+    @classmethod
+    def of(cls, error: NotSentError | OutcomeUnknownError) -> FailureCause:
+        """Give what an error says of it."""
+        return cls(error.cause_type, error.errno, error.tls_reason, error.proxy_status)
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Clue:

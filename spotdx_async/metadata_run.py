@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from spotdx_async._pipeline.messages import Flight, Reply, Try
-from spotdx_async._pipeline.operation import Operation, metadata_body
+from spotdx_async._pipeline.operation import Operation
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.records import Update
@@ -39,10 +39,10 @@ def metadata_run(
     """
     unbounded = runner.without_bounds()
 
-    def send(
-        update: Update, flight: Flight, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None
+    def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
+        key: str, body: bytes, flight: Flight, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None
     ) -> Coroutine[Any, Any, Try]:
-        request = operation.request(update.key, json=metadata_body(update.metadata, operation.name))
+        request = operation.request(key, body=body)
         return unbounded.attempt(request, decode, flight=flight, is_repeat=is_repeat, may_go=may_go, watch=watch)
 
     job = Job(

@@ -1,10 +1,12 @@
 """Offset pages as one iterator that reads one page ahead; knows no HTTP."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
+from spotdx_async._pipeline.list_pages import BadItem, OnBadItem
 from spotdx_async.errors import DecodeError, InvalidInputError
 
 __all__ = ["PAGE_SIZE", "Pages"]
@@ -25,17 +27,38 @@ class Pages(Generic[T]):
     once. Rows that are removed meanwhile can pull others past the offset: those are missed, as no client can tell.
 
     Iterating raises what a call raises, after the items of the pages before; iterating again asks again.
+
+    An item that cannot be read (a date that is none, say) spoils no other. ``on_bad_item`` of the lists says what is
+    done with it: ``"raise"`` gives the items before it, and then raises a DecodeError whose message names the page's
+    offset, the item's number and the ``start_offset`` that goes on after it; ``"skip"`` leaves it out; a plain function
+    is called with the page's offset, the item's number in the page, from 0, and the DecodeError, and then it is left
+    out. The error's ``raw`` is the item's JSON.
     """
 
     def __init__(
         self,
-        fetch: Callable[[int, int], Awaitable[Sequence[T]]],
+        fetch: Callable[[int, int], Awaitable[Sequence[T | BadItem]]],
         identify: Callable[[T], Hashable | None],
         operation: str | None = None,
+        *,
+        on_bad_item: OnBadItem = "raise",
+        start_offset: int = 0,
     ) -> None:
+        if on_bad_item not in ("raise", "skip") and (
+            not callable(on_bad_item) or inspect.iscoroutinefunction(on_bad_item)
+        ):
+            raise InvalidInputError(
+                'on_bad_item must be "raise", "skip" or a plain function; nothing was sent', operation=operation
+            )
+        if type(start_offset) is not int or start_offset < 0:
+            raise InvalidInputError(
+                "start_offset must be a whole number of at least 0; nothing was sent", operation=operation
+            )
         self._fetch = fetch
         self._identify = identify
         self._operation = operation
+        self._on_bad_item = on_bad_item
+        self._start_offset = start_offset
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Give the items one by one."""
@@ -67,28 +90,35 @@ class Pages(Generic[T]):
             async with aclosing(self._read(most=n)) as pages:
                 async for page in pages:
                     items += page
+                    if len(items) >= n:
+                        break  # what cannot be read behind the last one does not matter
         return items[:n]
 
     async def _read(self, most: int | None = None) -> AsyncGenerator[tuple[T, ...], None]:
         """Give the pages, up to the one with the item number ``most``."""
         seen: set[Hashable] = set()
-        previous: Sequence[T] = ()
-        offset = given = stale_pages = asked = 0
+        previous: Sequence[T | BadItem] = ()
+        offset = self._start_offset
+        given = stale_pages = asked = 0
         ahead = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
         try:
             while True:
                 page = await ahead
                 asked += 1
-                fresh = () if page == previous else tuple(item for item in page if self._is_fresh(item, seen))
-                given += len(fresh)
+                fresh = [] if page == previous else [one for one in enumerate(page) if self._is_fresh(one[1], seen)]
+                items, error = self._readable(fresh, offset)
+                given += len(items)
                 # One full page of known items may be a hundred rows added meanwhile; two are a server without offsets.
                 stale_pages = 0 if fresh else stale_pages + 1
-                is_last = len(page) < PAGE_SIZE or (most is not None and given >= most)
+                is_last = error is not None or len(page) < PAGE_SIZE or (most is not None and given >= most)
                 if not is_last and stale_pages <= _MOST_STALE_PAGES:
                     offset += len(page)
                     ahead = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
-                if fresh:
-                    yield fresh
+                if items:
+                    yield items
+                if error is not None:
+                    error.attempts = asked
+                    raise error
                 if is_last:
                     return
                 if stale_pages > _MOST_STALE_PAGES:
@@ -99,8 +129,30 @@ class Pages(Generic[T]):
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 
-    def _is_fresh(self, item: T, seen: set[Hashable]) -> bool:
-        key = self._identify(item)
+    def _readable(
+        self, fresh: Sequence[tuple[int, T | BadItem]], offset: int
+    ) -> tuple[tuple[T, ...], DecodeError | None]:
+        """Give the items that can be read, and what to raise after them."""
+        items: list[T] = []
+        for index, item in fresh:
+            if not isinstance(item, BadItem):
+                items.append(item)
+            elif self._on_bad_item == "raise":
+                return tuple(items), self._told(item.error, offset, index)
+            elif self._on_bad_item != "skip":
+                self._on_bad_item(offset, index, self._told(item.error, offset, index))
+        return tuple(items), None
+
+    def _told(self, error: DecodeError, offset: int, index: int) -> DecodeError:
+        """Say where the item is."""
+        message = (
+            f"item {index} of the page at offset {offset} cannot be read: {error}; "
+            f"start_offset={offset + index + 1} goes on after it"
+        )
+        return DecodeError(message, path=error.path, outcome=error.outcome, raw=error.raw, operation=self._operation)
+
+    def _is_fresh(self, item: T | BadItem, seen: set[Hashable]) -> bool:
+        key = (BadItem, item.key) if isinstance(item, BadItem) else self._identify(item)
         if key is None:
             return True
         if key in seen:

@@ -1,45 +1,38 @@
 """Finding out what became of a create whose answer never came; knows no HTTP and no noun."""
 
-import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from attrs import frozen
 
 from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.checks import day_of, refuse
+from spotdx_async._pipeline.object_search import A_DAY, Look, Times
 from spotdx_async.errors import (
-    BadRequestError,
     Clue,
     DecodeError,
     InvalidInputError,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
-    PermissionDeniedError,
     RateLimitError,
     ServerError,
     SpotError,
 )
 
-__all__ = ["Reconciliation", "clue_of", "days_since", "reconcile", "search"]
+__all__ = ["Reconciliation", "clue_and_times", "clue_of", "nothing_known", "reconcile"]
 
-
-class _Row(Protocol):
-    @property
-    def created(self) -> datetime | None: ...
-
-
-S = TypeVar("S", bound=_Row)
 T = TypeVar("T")
 
-_SIDE_BY_SIDE = 8
 _FIRST_PAUSE_S = 1.0
-_A_DAY = timedelta(days=1)
+_FIRST, _LAST = date(2, 1, 1), date(9998, 12, 31)
+# A clock that was set between the call and its error could claim days; no request is given more than an hour.
+_LONGEST_LIFE_S = 3600.0
+# Replicas that do not know an object yet which the list shows: so many looks more, when nothing can land any longer.
+_MOST_LOOKS_AGAIN = 2
 # Troubles that may be gone the next time; a token that is refused, say, is raised.
 _PASSING = (DecodeError, NotSentError, OutcomeUnknownError, RateLimitError, ServerError)
-# Troubles with one object that say nothing of the next.
-_OF_ONE_OBJECT = (BadRequestError, DecodeError, PermissionDeniedError)
 
 
 @frozen(kw_only=True)
@@ -47,15 +40,19 @@ class Reconciliation(Generic[T]):
     """What became of a create.
 
     ``match`` on the state: with ``"found"`` it was carried out and ``value`` is what it made; with ``"not found"`` it
-    was not and can be sent again; with ``"unknown"`` neither is sure, so look again later.
+    was not and can be sent again; with ``"unknown"`` neither is sure, so look again later. ``"not found"`` is said only
+    where every object that it could be was judged, and the request cannot be carried out any longer.
     """
 
     state: Literal["found", "not found", "unknown"]
     """What is known."""
     value: T | None = None
-    """What was created, as the server shows it now; None where it was not found."""
+    """What was created, as the server shows it now, of several what was created first; None where it was not found."""
+    duplicates: tuple[str, ...] = ()
+    """The ids of further objects with the same reference: it was carried out more than once, or created again."""
     error: SpotError | None = None
-    """Why nothing is known, where the last look failed; None where the request may still be carried out."""
+    """Why nothing is known, where looking failed or something could not be judged; None where the request may still be
+    carried out."""
 
     @property
     def is_found(self) -> bool:
@@ -77,8 +74,60 @@ def clue_of(error: object, operation: str) -> Clue:
     )
 
 
+def clue_and_times(
+    error: object,
+    operation: str,
+    *,
+    client_ref: object,
+    client_ref_key: str | None,
+    sent_at: object,
+    since: object,
+    lands_within_s: float,
+) -> tuple[Clue, Times]:
+    """Give what a caller knows of a create: an error of it, or what was written down before it.
+
+    Without an instant nobody knows until when it may be carried out, so that is said to be all of the time that a
+    request may take, from now.
+
+    Raises:
+        InvalidInputError: the error is of another call, or something is wrong.
+    """
+    day, moment, reference = day_of(since), _instant(sent_at), client_ref if isinstance(client_ref, str) else None
+    faults = []
+    if since is not None and day is None:
+        faults.append(("since", "must be a date, or text as YYYY-MM-DD"))
+    if client_ref is not None and (reference is None or not reference.strip()):
+        faults.append(("client_ref", "must be text, and not empty"))
+    if sent_at is not None and error is not None:
+        faults.append(("sent_at", "is for a call without an error: an error knows when it was sent"))
+    elif sent_at is not None and moment is None:
+        faults.append(("sent_at", "must be an aware datetime, as datetime.now(UTC) gives it"))
+    if faults:
+        refuse(tuple(faults), operation)
+    if error is not None:
+        clue = clue_of(error, operation)
+        return clue, Times(clue, day)
+    if moment is None:
+        clue = Clue(reference, client_ref_key)
+        return clue, Times(clue, day)
+    clue = Clue(reference, client_ref_key, moment, moment + timedelta(seconds=lands_within_s))
+    return clue, Times(clue, day, slack=A_DAY)
+
+
+def _instant(value: object) -> datetime | None:
+    """Put an aware datetime in UTC; None for all else, and for the ends of the calendar, which nothing was sent at."""
+    if not isinstance(value, datetime) or value.tzinfo is None or not _FIRST < value.date() < _LAST:
+        return None
+    return value.astimezone(UTC)
+
+
+async def nothing_known() -> Reconciliation[Any]:
+    """Say that nothing is known, of what carried nothing to know it by."""
+    return Reconciliation(state="unknown")
+
+
 async def reconcile(
-    look: Callable[[], Awaitable[T | None]],
+    look: Callable[[], Awaitable[Look[T]]],
     clue: Clue,
     *,
     lands_within_s: float,
@@ -87,107 +136,73 @@ async def reconcile(
 ) -> Reconciliation[T]:
     """Look, and look again, less and less often, until the request cannot be carried out any longer.
 
+    How long that is, is told by the local clock and by the server's; the later of the two is believed.
+
     Args:
-        look: gives what was created, or None.
-        clue: until when the request may still be carried out.
-        lands_within_s: the most that this can be ahead, in seconds, whatever the wall clock says.
+        look: looks at the server once.
+        clue: until when the request may still be carried out; None: for all of ``lands_within_s`` from now.
+        lands_within_s: the most that this can be ahead, in seconds, whatever the clocks say, where the clue does not
+            tell of a client that gives its requests longer.
         patience_s: the longest wait for it, in seconds; None: as long as it takes.
         sleep: waits.
 
     Raises:
         SpotError: looking failed, and would fail again: the token is refused, say.
     """
-    open_s = max(0.0, min(lands_within_s, _seconds_until(clue.may_land_until)))
-    left_s = open_s if patience_s is None else min(open_s, patience_s)
-    is_final = left_s >= open_s
-    pause_s = _FIRST_PAUSE_S
+    lands_within_s = max(lands_within_s, _life_s(clue))
+    open_s = _open_s(clue, clock.wall(), lands_within_s)
+    slept_s, pause_s = 0.0, _FIRST_PAUSE_S
+    knows_server_time, looks_again = False, 0
     while True:
-        found, trouble = await _tried(look)
-        if found is not None:
-            return Reconciliation(state="found", value=found)
+        seen = await _tried(look)
+        if seen.found is not None:
+            return Reconciliation(state="found", value=seen.found, duplicates=seen.duplicates)
+        if seen.clock is not None and not knows_server_time:
+            knows_server_time = True
+            server_says_s = _open_s(clue, seen.clock.now, lands_within_s)
+            open_s = max(open_s, min(server_says_s, lands_within_s - slept_s))
+        left_s = open_s if patience_s is None else min(open_s, patience_s - slept_s)
+        if left_s <= 0 and open_s <= 0:
+            trouble = seen.trouble or (None if knows_server_time else _no_date())
+            if trouble is None:
+                return Reconciliation(state="not found")
+            if isinstance(trouble, NotFoundError) and looks_again < _MOST_LOOKS_AGAIN and patience_s is None:
+                looks_again += 1
+                await sleep(_FIRST_PAUSE_S)
+                continue
+            return Reconciliation(state="unknown", error=trouble)
         if left_s <= 0:
-            return Reconciliation(state="not found" if is_final and trouble is None else "unknown", error=trouble)
+            return Reconciliation(state="unknown", error=seen.trouble)
         pause_s = min(pause_s, left_s)
         await sleep(pause_s)
-        left_s, pause_s = left_s - pause_s, pause_s * 2
+        open_s, slept_s, pause_s = open_s - pause_s, slept_s + pause_s, pause_s * 2
 
 
-async def _tried(look: Callable[[], Awaitable[T | None]]) -> tuple[T | None, SpotError | None]:
+async def _tried(look: Callable[[], Awaitable[Look[T]]]) -> Look[T]:
     try:
-        return await look(), None
+        return await look()
     except _PASSING as error:
         if isinstance(error, NotSentError) and error.reason == "closed":
             raise
-        return None, error
+        return Look(trouble=error)
 
 
-def days_since(began_at: datetime | None) -> date | None:
-    """The first day to look at: the one before, since the server may count its days in another zone."""
-    return None if began_at is None else (began_at.astimezone(UTC) - _A_DAY).date()
+def _life_s(clue: Clue) -> float:
+    """How long the request of a clue may live at most, waits before its sending included, as far as that is sensible.
 
-
-def search(
-    rows: Callable[[], AsyncIterable[S]],
-    id_of: Callable[[S], str | None],
-    get: Callable[[str], Awaitable[T]],
-    is_it: Callable[[T], bool],
-    clue: Clue,
-) -> Callable[[], Awaitable[T | None]]:
-    """Make a look through a list whose rows do not show what tells the one from the others.
-
-    Each look gets the objects of all rows that are new to it, a few side by side, those first that were created about
-    when the call began. One that cannot be got hides none of the others, and is got again by the next look.
-
-    Args:
-        rows: reads the list.
-        id_of: the row's identifier.
-        get: the object behind the identifier.
-        is_it: whether it is the one.
-        clue: when the call began.
+    The client that made it may have a longer ``timeout_s`` than the one that looks for it.
     """
-    others: set[str] = set()
-
-    async def look() -> T | None:
-        found = [row async for row in rows()]
-        found.sort(key=lambda row: _seconds_between(row.created, clue.began_at))
-        ids = list(dict.fromkeys(an_id for an_id in map(id_of, found) if an_id is not None and an_id not in others))
-        trouble: SpotError | None = None
-        for start in range(0, len(ids), _SIDE_BY_SIDE):
-            for an_id, result in await _got(get, ids[start : start + _SIDE_BY_SIDE]):
-                if isinstance(result, SpotError):
-                    trouble = trouble or result
-                elif result is not None and is_it(result):
-                    return result
-                else:
-                    others.add(an_id)
-            if trouble is not None and not isinstance(trouble, _OF_ONE_OBJECT):
-                break
-        if trouble is not None:
-            raise trouble
-        return None
-
-    return look
+    if clue.began_at is None or clue.may_land_until is None:
+        return 0.0
+    return min((clue.may_land_until - clue.began_at).total_seconds(), _LONGEST_LIFE_S)
 
 
-async def _got(get: Callable[[str], Awaitable[T]], ids: Sequence[str]) -> list[tuple[str, T | SpotError | None]]:
-    """Get some objects side by side; in place of one that cannot be got its error, of one that is gone None."""
-
-    async def one(an_id: str) -> T | SpotError | None:
-        try:
-            return await get(an_id)
-        except NotFoundError:
-            return None
-        except SpotError as error:
-            return error
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(an_id)) for an_id in ids]
-    return [(an_id, task.result()) for an_id, task in zip(ids, tasks, strict=True)]
+def _open_s(clue: Clue, now: datetime, lands_within_s: float) -> float:
+    if clue.may_land_until is None:
+        return lands_within_s
+    return max(0.0, min(lands_within_s, (clue.may_land_until - now).total_seconds()))
 
 
-def _seconds_between(one: datetime | None, other: datetime | None) -> float:
-    return 0.0 if one is None or other is None else abs((one - other).total_seconds())
-
-
-def _seconds_until(moment: datetime | None) -> float:
-    return 0.0 if moment is None else (moment - clock.wall()).total_seconds()
+def _no_date() -> DecodeError:
+    message = "the answers have no Date, and the local clock alone cannot tell which objects are older than the call"
+    return DecodeError(message, outcome="done")

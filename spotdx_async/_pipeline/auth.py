@@ -6,6 +6,7 @@ It knows no HTTP. The token itself appears in no repr and in no error.
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 from spotdx_async._pipeline.messages import Token
 from spotdx_async.config import check_token
@@ -16,13 +17,29 @@ __all__ = ["Auth", "Token", "TokenSource"]
 TokenSource = Callable[[], Awaitable[str] | str]
 
 _PATIENCE_S = 1.0  # for a source that is slow to end when cancelled
+_ASKING: ContextVar["Auth | None"] = ContextVar("spotdx_asking", default=None)
+"""Whose source is being asked in this context: a source that waited for its own answer would never give it."""
+
+
+class _AsksItselfError(ConfigError):
+    """A source waits for its own answer; the one error that comes through it whose text is ours."""
 
 
 class Auth:
     """Keeps the current token; a source is asked by one task at a time, however many calls wait for it."""
 
-    def __init__(self, token: str | TokenSource) -> None:
+    def __init__(self, token: str | TokenSource, *, timeout_s: float | None = None) -> None:
+        """Take what was given as the token.
+
+        Args:
+            token: the token, or its source.
+            timeout_s: the longest that the source may take for one answer, in seconds; None: no bound.
+
+        Raises:
+            ConfigError: the token is unusable.
+        """
         self._source = token if callable(token) else None
+        self._timeout_s = timeout_s
         self.current = None if callable(token) else Token(check_token(token))
         """The token at hand, without asking."""
         self._asking: asyncio.Task[Token] | None = None
@@ -68,6 +85,10 @@ class Auth:
             await asyncio.wait([asking], timeout=_PATIENCE_S)
 
     async def _ask(self) -> Token:
+        if _ASKING.get() is self:
+            raise _AsksItselfError(
+                "the token function uses the client that waits for its token: let it ask with another client or session"
+            )
         if self._asking is None:
             # A task of its own: a caller that is cancelled must not take the others' answer with it.
             self._asking = asyncio.create_task(self._ask_source(), name="spotdx token")
@@ -89,19 +110,27 @@ class Auth:
 
     async def _ask_source(self) -> Token:
         assert self._source is not None  # noqa: S101 - only a source is asked; for the type checker
+        _ASKING.set(self)  # in this task alone
+        bound = asyncio.timeout(self._timeout_s)
         try:
-            answer = self._source()
-            token = await answer if inspect.isawaitable(answer) else answer
+            async with bound:
+                answer = self._source()
+                token = await answer if inspect.isawaitable(answer) else answer
         except asyncio.CancelledError as cancelled:
             asking = asyncio.current_task()
             if asking is None or asking.cancelling():
                 raise
-            failure = type(cancelled).__name__  # of something that the source waited for, not of the question
+            failure = f"raised {type(cancelled).__name__}"  # of something that it waited for, not of the question
+        except _AsksItselfError as error:
+            raise _copy(error) from None
+        except TimeoutError as error:
+            is_bound = bound.expired()
+            failure = "gave no token within timeout_s" if is_bound else f"raised {type(error).__name__}"
         except Exception as error:  # noqa: BLE001 - the caller's code may raise anything, and its text may hold secrets
-            failure = type(error).__name__
+            failure = f"raised {type(error).__name__}"
         else:
             return Token(check_token(token))
-        raise NotSentError(f"the token function raised {failure}; nothing was sent", reason="token")
+        raise NotSentError(f"the token function {failure}; nothing was sent", reason="token")
 
 
 def _copy(error: BaseException) -> BaseException:

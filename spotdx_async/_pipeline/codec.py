@@ -21,8 +21,11 @@ from spotdx_async._pipeline.jsontext import (
     looks_whole,
     parse_exact,
     parse_unguarded,
+    parse_with_constants,
     serialize,
+    serialize_scalar,
 )
+from spotdx_async._pipeline.list_pages import BadItem
 from spotdx_async._pipeline.quick_reader import quick_reader
 from spotdx_async._pipeline.wire import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
@@ -30,7 +33,7 @@ from spotdx_async.models.model import Model
 from spotdx_async.models.people import Address, PatientAddress
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
-__all__ = ["check_object", "decode", "dumps", "loads", "tree"]
+__all__ = ["check_object", "decode", "decode_items", "dumps", "has_come_as_null", "loads", "tree"]
 
 T = TypeVar("T")
 
@@ -56,6 +59,31 @@ def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
         del body, value  # patient data does not stay in the frames of a traceback
         raise error
     return value
+
+
+def decode_items(body: bytes, type_: type[T], *, operation: str | None = None) -> tuple[T | BadItem, ...]:
+    """Read a list of models whose items stand each for itself: in place of one that does not fit is a BadItem.
+
+    NaN or Infinity makes no JSON of a whole answer; in a list it only spoils the item that holds it.
+
+    Raises:
+        DecodeError: the answer as a whole is no list, or no JSON.
+    """
+    try:
+        value: tuple[T, ...] = _quick_rule(tuple[type_, ...])(parse_unguarded(body))  # type: ignore[valid-type]
+    except (ValueError, TypeError):
+        pass  # as in decode
+    else:
+        return value
+    try:
+        raw = parse_with_constants(body)
+    except NotJsonError:
+        raw = None
+    if type(raw) is not list:
+        del raw
+        return decode(body, tuple[type_, ...], operation=operation)  # type: ignore[valid-type]  # says what is wrong
+    rule = _rule_of(type_, _careful())
+    return tuple(_item(rule, one, index, operation) for index, one in enumerate(raw))
 
 
 def check_object(body: bytes) -> None:
@@ -134,6 +162,26 @@ def _read_with_care(body: bytes, type_: Any, operation: str | None) -> tuple[Any
     return None, DecodeError(message, path=path, outcome="done", raw=raw, operation=operation)
 
 
+def _item(rule: Hook, raw: Any, index: int, operation: str | None) -> Any:
+    """Read one item of a list; in place of one that does not fit give what is wrong with it."""
+    path, fault = f"[{index}]", "holds NaN or Infinity, which JSON does not have"
+    if not wire.holds_constant(raw):
+        try:
+            return rule(raw)
+        except MismatchError as mismatch:
+            path, fault = path + mismatch.path, f"should be {mismatch.expected} and is {mismatch.found}"
+    error = DecodeError(f"{path} {fault}", path=path, outcome="done", raw=raw, operation=operation)
+    try:
+        return BadItem(error, hash(repr(raw)))
+    except RecursionError:  # nested deeper than Python writes: told from no other such item
+        return BadItem(error, 0)
+
+
+def has_come_as_null(model: Model, name: str) -> bool:
+    """Whether the JSON had null for a field; False where it had a value, or no such field."""
+    return (model._as_came or {}).get(name, ...) is None  # noqa: SLF001 - kept for the codec
+
+
 def _pieces(tree: Any) -> Iterator[bytes]:
     """Write JSON without recursion: unknown fields may be nested deeper than ``serialize`` goes."""
     levels = [(iter([(b"", tree)]), b"")]
@@ -150,7 +198,7 @@ def _pieces(tree: Any) -> Iterator[bytes]:
                 yield lead + b"["
                 levels.append((_elements(item), b"]"))
                 break
-            yield lead + serialize(item)
+            yield lead + serialize_scalar(item)
         else:
             levels.pop()
             yield end
@@ -160,7 +208,7 @@ def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
     for number, (key, item) in enumerate(value.items()):
         if not isinstance(key, str):
             raise NotSerializableError("", "has a key that is no string")
-        yield (b"," if number else b"") + serialize(key) + b":", item
+        yield (b"," if number else b"") + serialize_scalar(key) + b":", item
 
 
 def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]:

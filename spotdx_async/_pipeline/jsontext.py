@@ -6,12 +6,15 @@ It knows no model and no HTTP, and says what is wrong by exceptions of its own t
 import json
 import math
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from types import NoneType
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 __all__ = [
+    "HugeNumber",
     "NotJsonError",
     "NotSerializableError",
     "check",
@@ -20,8 +23,10 @@ __all__ = [
     "parse",
     "parse_exact",
     "parse_unguarded",
+    "parse_with_constants",
     "parsed_key",
     "serialize",
+    "serialize_scalar",
 ]
 
 _DEEPEST = 200
@@ -30,6 +35,8 @@ _PLAIN_LEVELS = 4
 _LONGEST_PATH = 80
 # Outside 64 bits orjson reads an integer as a float; only a run of 19 digits or more can be one.
 _LONG_NUMBER = re.compile(rb"\d{19}")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NOTHING: Any = object()
 
 
 class NotJsonError(ValueError):
@@ -45,6 +52,33 @@ class NotSerializableError(ValueError):
         super().__init__(f"{path or 'the value'} {why}")
         self.path = path
         self.why = why
+
+
+class HugeNumber(float):
+    """A JSON number that no float holds, such as 1e400: infinite to reckon with, and written again as it came."""
+
+    __slots__ = ("literal",)
+    literal: str
+
+    def __new__(cls, literal: str) -> Self:
+        """Keep the number's text."""
+        number = super().__new__(cls, literal)
+        number.literal = literal
+        return number
+
+    def __eq__(self, other: object) -> bool:
+        """Tell two of them apart, which as floats are both infinite."""
+        return self.literal == other.literal if isinstance(other, HugeNumber) else super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        """As ``==``: a float has its own."""
+        return not self == other
+
+    __hash__ = float.__hash__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the text."""
+        return HugeNumber, (self.literal,)
 
 
 def looks_whole(text: bytes) -> bool:
@@ -80,18 +114,68 @@ def parsed_key(name: str) -> str:
 
 
 def parse_exact(text: bytes) -> Any:
-    """Read JSON with integers of any length kept exact.
+    """Read all that is JSON: integers of any length exact, numbers that no float holds, lone surrogates, a leading BOM.
+
+    The fast parser refuses or rounds those four; what it reads is read by it.
 
     Raises:
-        NotJsonError: as ``parse``.
+        NotJsonError: the text is no JSON, holds NaN or Infinity, or is nested deeper than 1,024.
     """
-    value = parse(text)
-    if _LONG_NUMBER.search(text) is None:
+    return _parse_all(text, _refuse_constant)
+
+
+def parse_with_constants(text: bytes) -> Any:
+    """Read as ``parse_exact``, and NaN and Infinity too: plain floats that are not finite, and the only such.
+
+    Raises:
+        NotJsonError: as ``parse_exact``, but for these.
+    """
+    return _parse_all(text, float)
+
+
+def _parse_all(text: bytes, constant: Callable[[str], float]) -> Any:
+    text = text.removeprefix(_BYTE_ORDER_MARK)
+    value = _NOTHING
+    with suppress(orjson.JSONDecodeError):
+        value = orjson.loads(text)
+    if value is not _NOTHING and _LONG_NUMBER.search(text) is None:
         return value
-    try:
-        return json.loads(text)
+    try:  # as text, since from bytes json would also read UTF-16 and what is no UTF-8
+        return json.loads(text.decode(), parse_float=_float, parse_int=_integer, parse_constant=constant)
     except (ValueError, RecursionError):
-        return value  # thousands of digits, or nesting between the two readers' limits: the fast reading stands
+        pass
+    if value is not _NOTHING:
+        return value  # nesting between the two readers' limits: the fast reading stands
+    raise NotJsonError("not JSON")
+
+
+def _refuse_constant(_: str) -> float:
+    raise ValueError
+
+
+def _float(literal: str) -> float:
+    number = float(literal)
+    return number if math.isfinite(number) else HugeNumber(literal)
+
+
+def _integer(literal: str) -> int | float:
+    try:
+        return int(literal)
+    except ValueError:  # more digits than Python makes a number of
+        return _float(literal)
+
+
+def serialize_scalar(value: Any) -> bytes:
+    """Write a value that is no list and no object, also those that ``parse_exact`` alone reads.
+
+    Raises:
+        NotSerializableError: as ``serialize``.
+    """
+    if isinstance(value, HugeNumber):
+        return value.literal.encode()
+    if isinstance(value, str) and not is_unicode(value):
+        return json.dumps(value).encode()  # escaped, which is JSON all the same
+    return serialize(value)
 
 
 def serialize(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""The local rate limit: a GCRA with waiters in the order of their coming and one timer.
+"""The local rate limit: a GCRA with a queue of waiters and one timer.
 
 It keeps one number, the time at which the next slot is due; a slot may be taken ``(burst - 1)`` intervals early. So the
 count in any window stays within rate times window plus burst, where a leaky bucket of capacity R lets 2 R through. How
@@ -6,13 +6,15 @@ long an interval is, the pace says; where it changes, the slots that were taken 
 """
 
 import asyncio
-from collections import OrderedDict
+import threading
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.pace import pace_of
-from spotdx_async.config import AdaptiveRateLimit, Limiter, RateLimit
+from spotdx_async._pipeline.waiters import WaiterQueue
+from spotdx_async.config import AdaptiveRateLimit, RateLimit
+from spotdx_async.errors import ConfigError
 
-__all__ = ["GcraLimiter", "SlotTooFarError", "acquire_within"]
+__all__ = ["GcraLimiter", "RateLimiter", "SlotTooFarError"]
 
 _NEVER = float("-inf")
 
@@ -31,8 +33,7 @@ class GcraLimiter:
         self._early_s = (self._pace.burst - 1) * self._interval_s
         self._due = _NEVER
         self._paused_until = _NEVER
-        # Each waiter with the latest time at which it still wants a slot. Ordered, and cheap to remove from the middle.
-        self._waiters: OrderedDict[asyncio.Future[None], float] = OrderedDict()
+        self._waiters = WaiterQueue()
         self._held_since = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
@@ -58,13 +59,14 @@ class GcraLimiter:
         self._take(now)
         return True
 
-    async def acquire(self, within_s: float | None = None) -> None:
-        """Take the next slot, after everybody who came before.
+    async def acquire(self, within_s: float | None = None, *, is_bulk: bool = False) -> None:
+        """Take the next slot, after everybody of the same class who came before.
 
-        A cancelled wait gives its place, or a slot that it was just handed, back.
+        A cancelled wait gives its turn, or a slot that it was just handed, back.
 
         Args:
             within_s: the longest wait, in seconds; None: no bound.
+            is_bulk: whether it is for a row of a bulk run, before which single calls go.
 
         Raises:
             SlotTooFarError: at once, when the wait would be longer, also later when a pause or a slower pace makes it
@@ -74,19 +76,23 @@ class GcraLimiter:
             return
         now = clock.now()
         latest = float("inf") if within_s is None else now + within_s
-        if self._turn_of(len(self._waiters)) > latest:
+        if self._turn_of(self._waiters.before(is_bulk=is_bulk)) > latest:
             raise SlotTooFarError
         if not self._waiters:
             self._held_since = now
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters[waiter] = latest
+        self._waiters.add(waiter, is_bulk=is_bulk, latest_s=latest)
         self._set_timer()
         try:
             await waiter
         except asyncio.CancelledError:
-            if self._waiters.pop(waiter, None) is None and waiter.done() and not waiter.cancelled():
+            if not self._waiters.discard(waiter) and waiter.done() and not waiter.cancelled():
                 self._give_back(waiter)
             raise
+
+    async def acquire_bulk(self) -> None:
+        """Take the next slot for a row of a bulk run, before which single calls go."""
+        await self.acquire(is_bulk=True)
 
     def give_back(self) -> None:
         """Give back a slot that was not used: the next one who waits gets it."""
@@ -106,6 +112,15 @@ class GcraLimiter:
         self._set_timer()
         self._send_late_away()
 
+    def resume(self) -> None:
+        """End a pause; what it has kept back is not made up for."""
+        now = clock.now()
+        if self._paused_until > now:
+            if not self._pace.saves_in_pauses:
+                self._due = min(self._due, now + self._early_s)
+            self._paused_until = now
+            self._set_timer()
+
     def throttled(self, sent_s: float) -> None:
         """Tell the pace of an answer that said that calls come too fast.
 
@@ -120,7 +135,7 @@ class GcraLimiter:
 
     def close(self) -> None:
         """Send everybody who waits away with SlotTooFarError."""
-        self._send_away(list(self._waiters))
+        self._send_away([waiter for waiter, _ in self._waiters])
         self._set_timer()
 
     def move_to_loop(self, shift_s: float) -> None:
@@ -165,7 +180,7 @@ class GcraLimiter:
     def _send_late_away(self) -> None:
         """Send those away whose turn has moved beyond the longest wait that they allow."""
         stay, leave = 0, []
-        for waiter, latest in self._waiters.items():
+        for waiter, latest in self._waiters:
             if self._turn_of(stay) > latest:
                 leave.append(waiter)
             else:
@@ -174,7 +189,7 @@ class GcraLimiter:
 
     def _send_away(self, waiters: "list[asyncio.Future[None]]") -> None:
         for waiter in waiters:
-            del self._waiters[waiter]
+            self._waiters.discard(waiter)
             if not waiter.done():
                 waiter.set_exception(SlotTooFarError())
 
@@ -188,24 +203,60 @@ class GcraLimiter:
         if self._waiters:
             self._grow(now)
         while self._waiters and self._opens_at() <= now:
-            waiter, _ = self._waiters.popitem(last=False)
-            if not waiter.done():
+            if (waiter := self._waiters.pop()) is not None:
                 self._take(now)
                 waiter.set_result(None)
         self._set_timer()
 
 
-async def acquire_within(limiter: Limiter, within_s: float | None) -> bool:
-    """Wait for a limiter of the caller's, which cannot say beforehand how long that takes; False where it is longer."""
-    if within_s is None:
-        await limiter.acquire()
-        return True
-    bound = asyncio.timeout(within_s)
-    try:
-        async with bound:
-            await limiter.acquire()
-    except TimeoutError:
-        if not bound.expired():
-            raise
-        return False
-    return True
+class RateLimiter(GcraLimiter):
+    """One limit for several clients of a process: give the same object to each as ``rate_limit``.
+
+    All of them together send at most what the limit allows, and a pause that one is asked for holds for all. It belongs
+    to one running loop at a time. For several processes there is ``spotdx_async.shared.SharedLimiter``.
+
+    Args:
+        limit: a ``RateLimit``, or an ``AdaptiveRateLimit`` that the clients learn together.
+
+    Raises:
+        ConfigError: the limit is neither.
+    """
+
+    def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
+        if not isinstance(limit, (RateLimit, AdaptiveRateLimit)):
+            raise ConfigError(f"a RateLimiter takes a RateLimit or an AdaptiveRateLimit, not {type(limit).__name__}")
+        super().__init__(limit)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._moving = threading.Lock()
+
+    def try_acquire(self) -> bool:
+        """Take a slot where one is free and nobody waits for it."""
+        self._come_home()
+        return super().try_acquire()
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for this long, to none of the clients."""
+        self._come_home()
+        super().pause(seconds)
+
+    def resume(self) -> None:
+        """End a pause, for all of the clients."""
+        self._come_home()
+        super().resume()
+
+    def throttled(self, sent_s: float) -> None:
+        """Note a 429 to a request that was sent then, on the loop's clock."""
+        self._come_home()
+        super().throttled(sent_s)
+
+    def _come_home(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        with self._moving:
+            earlier = self._loop
+            if earlier is not None and earlier.is_running():
+                raise ConfigError("the RateLimiter is in use in another running event loop: make one for each loop")
+            self._loop = loop
+        if earlier is not None:
+            self.move_to_loop(loop.time() - earlier.time())

@@ -147,6 +147,8 @@ class Verdict:
     """Seconds that the server asked to wait."""
     is_throttle: bool = False
     """Whether the server said that calls come too fast."""
+    may_be_executed: bool = False
+    """Whether the attempt may have been carried out."""
 
 
 @written_once

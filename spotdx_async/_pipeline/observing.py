@@ -21,8 +21,9 @@ __all__ = [
 
 ObservedOutcome = Literal["ok", "refused", "throttled", "failed", "not_sent", "unknown", "unreadable", "cancelled"]
 """``refused``: the server's final no. ``throttled``: 429. ``failed``: the server failed, or something outside the SDK.
-``not_sent``: surely not executed. ``unknown``: sent, and no usable answer. ``unreadable``: a 2xx that is not what the
-contract says. ``cancelled``: ended in the middle, by its caller or its deadline."""
+``not_sent``: surely not executed. ``unknown``: sent, and no usable answer; of a call or row that writes also any error
+after an attempt that may have been executed. ``unreadable``: a 2xx that is not what the contract says. ``cancelled``:
+ended in the middle, by its caller or its deadline."""
 
 
 @frozen(kw_only=True)

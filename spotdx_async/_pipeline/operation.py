@@ -20,6 +20,7 @@ __all__ = [
     "has_control",
     "has_surrogate",
     "metadata_body",
+    "metadata_json",
     "unlisted_request",
 ]
 
@@ -61,7 +62,14 @@ class Operation:
     def _make_after(self) -> str:
         return self.path.partition("}")[2]
 
-    def request(self, an_id: str | None = None, *, query: Mapping[str, Any] | None = None, json: Any = None) -> Request:
+    def request(
+        self,
+        an_id: str | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        body: bytes | None = None,
+    ) -> Request:
         """Fill the row in.
 
         Args:
@@ -69,6 +77,7 @@ class Operation:
             query: parameters by name; None values are left out, booleans become ``true`` and ``false``, dates
                 ``YYYY-MM-DD``.
             json: the body; None for no body.
+            body: the same, where it was written as JSON before.
 
         Raises:
             InvalidInputError: the id is no usable path segment, a parameter is not of this row, or a value has no JSON
@@ -80,7 +89,7 @@ class Operation:
             self.method,
             self._before + _segment(self._id_name, an_id, name) + self._after if self._id_name else self.path,
             _query(query, self.query, name) if query else "",
-            None if json is None else _body(json, name),
+            body if json is None else _body(json, name),
             self.is_replay_safe,
         )
 
@@ -116,6 +125,15 @@ def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]
         return {"metadata": dict(metadata)}
     found = type(metadata).__name__
     raise InvalidInputError(f"metadata must be a mapping, not {found}; nothing was sent", operation=operation)
+
+
+def metadata_json(metadata: Any, operation: str | None = None) -> bytes:
+    """Write the body that sets the metadata, so that what happens to the metadata later changes nothing.
+
+    Raises:
+        InvalidInputError: the metadata is no mapping with string keys and JSON values.
+    """
+    return _body(metadata_body(metadata, operation), operation)
 
 
 def check_metadata(metadata: Any) -> None:
@@ -173,7 +191,7 @@ def _segment(name: str, value: object, operation: str) -> str:
     return checked if checked.isascii() and checked.isalnum() else quote(checked, safe="")
 
 
-def _body(json: Any, operation: str) -> bytes:
+def _body(json: Any, operation: str | None) -> bytes:
     try:
         return jsontext.serialize(json)
     except jsontext.NotSerializableError as error:

@@ -38,6 +38,19 @@ def with_reference(
     return {**values, key: found}, found
 
 
-def carries(metadata: Mapping[str, Any] | None, key: str | None, reference: str | None) -> bool:
-    """Whether metadata that came back holds the reference."""
-    return metadata is not None and key is not None and reference is not None and metadata.get(key) == reference
+def carries(
+    metadata: Mapping[str, Any] | None, key: str | None, reference: str | None, *, is_surely_none: bool = False
+) -> bool | None:
+    """Whether metadata that came back holds the reference.
+
+    None, which is not no: there is no metadata. A server that has lost it or does not show it answers so, too.
+
+    Args:
+        metadata: what came back.
+        key: of the reference.
+        reference: the one that is looked for.
+        is_surely_none: whether no metadata is a no: null, of an object that need not be of the call at all.
+    """
+    if metadata is None:
+        return False if is_surely_none else None
+    return key is not None and reference is not None and metadata.get(key) == reference

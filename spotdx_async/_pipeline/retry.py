@@ -81,14 +81,15 @@ async def repeat(
 
 
 def _wait(policy: RetryPolicy) -> Callable[[RetryCallState], float]:
-    """Full jitter under a doubling bound; what the server asks for goes before it, unshortened."""
+    """Full jitter under a doubling bound; what the server asks for is never shortened, and never undercuts it."""
     usual = wait_random_exponential(multiplier=policy.base_s, max=policy.cap_s)
     throttled = wait_random_exponential(multiplier=policy.throttle_base_s, max=policy.cap_s)
 
     def wait(state: RetryCallState) -> float:
         verdict = _verdict(state)
         if verdict.retry_after_s is not None:
-            return verdict.retry_after_s
+            # A server that says 0, or a time that is over, would be hammered by all who asked it at once.
+            return max(verdict.retry_after_s, throttled(state))
         return throttled(state) if verdict.is_throttle else usual(state)
 
     return wait

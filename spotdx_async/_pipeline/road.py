@@ -2,14 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-from attrs import define
+from attrs import define, evolve
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.auth import Auth
-from spotdx_async._pipeline.limiter import GcraLimiter
+from spotdx_async._pipeline.limiter import GcraLimiter, RateLimiter
 from spotdx_async._pipeline.messages import ClosableRun, Token
 from spotdx_async._pipeline.places import Places
 from spotdx_async._pipeline.retry import RetryBudget
@@ -18,7 +21,13 @@ from spotdx_async._pipeline.watching import Watcher
 from spotdx_async.config import Limiter, Stats
 from spotdx_async.errors import ConfigError, NotSentError
 
-__all__ = ["Road"]
+__all__ = ["Road", "WaitTooLongError", "running_loop"]
+
+T = TypeVar("T")
+
+
+class WaitTooLongError(Exception):
+    """A wait before an attempt has taken longer than the caller allows."""
 
 
 @define
@@ -60,13 +69,25 @@ class Road:
         self.tell_throttled: Callable[[float], None] | None = _method_of(limiter, "throttled")
         self._try_acquire: Callable[[], bool] = limiter.try_acquire if isinstance(limiter, GcraLimiter) else _never
         self.give_slot_back: Callable[[], None] | None = _method_of(limiter, "give_back")
+        self.acquire_bulk: Callable[[], Awaitable[None]] | None = _method_of(limiter, "acquire_bulk")
+        self._resume_limiter: Callable[[], None] | None = _method_of(limiter, "resume")
+        # Its waiters are all this client's.
+        self._own_limiter = (
+            limiter if isinstance(limiter, GcraLimiter) and not isinstance(limiter, RateLimiter) else None
+        )
         self.budget: RetryBudget = RetryBudget()
         self.counters: Counters = Counters()
         self._concurrency = min(concurrency, transport.most_connections or concurrency)
         self.places: Places = Places(self._concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
+        # Threads with loops of their own may come at the same moment: one of them gets the client.
+        self._moving = threading.Lock()
         self._closing = asyncio.Event()
+        # Set by whatever ends the sleeps before repeats: the closing, and the lifting of a pause.
+        self._waking = asyncio.Event()
+        # What bounds the waits that are under way: the closing lets all of them expire.
+        self._bounds: set[asyncio.Timeout] = set()
         self.open_runs: WeakSet[ClosableRun] = WeakSet()
         """Bulk runs that are under way: they end with the client."""
         self.paused_until_s: float = float("-inf")
@@ -92,7 +113,7 @@ class Road:
             ConfigError: another loop uses the client at the same time.
         """
         self.check_open()
-        if asyncio.get_running_loop() is not self._loop:
+        if running_loop() is not self._loop:
             await self._move()
 
     async def close(self) -> None:
@@ -100,17 +121,29 @@ class Road:
 
         Calls that have sent a request fail as if the connection had broken, all others as not sent.
         """
+        loop = running_loop()
+        if self._pid == os.getpid() and self._loop is not None and self._loop is not loop:
+            self._take_over(loop)
         # Every part may be closed again: a close that was cancelled is made good by the next.
         self._closing.set()
+        self._waking.set()
         for run in list(self.open_runs):
             run.end_with_client()
+        for bound in self._bounds:
+            if not bound.expired():
+                bound.reschedule(loop.time())
         if self._pid == os.getpid():
-            if isinstance(self.limiter, GcraLimiter):
-                self.limiter.close()
+            if self._own_limiter is not None:
+                self._own_limiter.close()
             try:
                 await self.auth.close()
             finally:
                 await self.transport.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client is not closed."""
+        return not self._closing.is_set()
 
     def check_open(self) -> None:
         """Say no to a call, or to its next attempt, once the client is closed.
@@ -122,8 +155,50 @@ class Road:
             raise NotSentError("the client is closed, so nothing was sent: open a new one", reason="closed")
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, or until the client is closed."""
-        await clock.sleep(seconds, unless=self._closing)
+        """Wait, or until the client is closed or a pause is lifted."""
+        await clock.sleep(seconds, unless=self._waking)
+
+    def resume(self) -> None:
+        """Lift the pause that the server asked for, for the calls that wait now too."""
+        self.paused_until_s = float("-inf")
+        if self._resume_limiter is not None:
+            self._resume_limiter()
+        if not self._closing.is_set():
+            self._waking.set()
+            self._waking = asyncio.Event()
+
+    async def bounded(self, waiting: Awaitable[T], until_s: float | None, *, what: str) -> T:
+        """Wait for something before an attempt; the client's closing ends that too, whoever's it is.
+
+        Args:
+            waiting: what to wait for; cancelled where it takes too long.
+            until_s: on the loop's clock, how long; None: as long as it takes.
+            what: its name in an error.
+
+        Raises:
+            WaitTooLongError: it takes longer.
+            NotSentError: the client was closed, or what is waited for was cancelled by somebody else.
+        """
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        bound = asyncio.timeout_at(until_s)
+        trouble: Exception = WaitTooLongError()
+        self._bounds.add(bound)
+        try:
+            async with bound:
+                return await waiting
+        except TimeoutError:
+            if not bound.expired():
+                raise  # of what was waited for: the caller's own
+        except asyncio.CancelledError:
+            if task is None or task.cancelling() > before:
+                raise
+            message = f"the wait for {what} was cancelled, and not by who waits, so nothing was sent"
+            trouble = NotSentError(message, reason="wait")
+        finally:
+            self._bounds.discard(bound)
+        self.check_open()
+        raise trouble
 
     def stats(self) -> Stats:
         """Count what has happened so far."""
@@ -140,32 +215,55 @@ class Road:
         )
 
     async def _move(self) -> None:
-        loop, earlier = asyncio.get_running_loop(), self._loop
-        is_forked = self._pid != os.getpid()
-        if earlier is not None and not is_forked and earlier.is_running():
-            raise ConfigError("the client is in use in another running event loop: make one client for each loop")
-        self.transport.check_loop(loop)
-        # All of this before the first await: calls that start meanwhile find the new loop's things.
-        self._loop, self._pid = loop, os.getpid()
+        self.transport.check_loop(asyncio.get_running_loop())
+        self._take_over(asyncio.get_running_loop())
+        await self.transport.close_orphans()
+
+    def _take_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let this loop have the client, all at once: calls that start meanwhile find the new loop's things.
+
+        Raises:
+            ConfigError: another running loop has it.
+        """
+        with self._moving:
+            earlier, is_forked = self._loop, self._pid != os.getpid()
+            if earlier is loop and not is_forked:
+                return
+            if earlier is not None and not is_forked and earlier.is_running():
+                raise ConfigError("the client is in use in another running event loop: make one client for each loop")
+            self._loop, self._pid = loop, os.getpid()
         if earlier is None:
             return
         self.places = Places(self._concurrency)
-        self._closing = asyncio.Event()
-        self.counters.in_flight = self.counters.open_calls = 0
+        self._closing, self._waking, self._bounds = asyncio.Event(), asyncio.Event(), set()
+        # A new one: calls of the earlier loop that end late count themselves out of the old.
+        self.counters = evolve(self.counters, in_flight=0, open_calls=0)
         self.paused_until_s = float("-inf")
         self.auth.forget_loop()
-        if isinstance(self.limiter, GcraLimiter):
-            self.limiter.move_to_loop(loop.time() - earlier.time())
+        if self._own_limiter is not None:
+            self._own_limiter.move_to_loop(loop.time() - earlier.time())
         if is_forked:
             self.transport.leave_to_parent()
         else:
-            await self.transport.close()
+            self.transport.leave(earlier)
+            self.transport.come_to(loop)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Give the loop that runs here.
+
+    Raises:
+        ConfigError: none of asyncio's does, under trio say.
+    """
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    raise ConfigError("a SpotClient needs a running asyncio event loop: with anyio, choose its asyncio backend")
 
 
 def _never() -> bool:
     return False
 
 
-def _method_of(limiter: object, name: str) -> Callable[..., None] | None:
-    method: Callable[..., None] | None = getattr(limiter, name, None)
+def _method_of(limiter: object, name: str) -> Callable[..., Any] | None:
+    method: Callable[..., Any] | None = getattr(limiter, name, None)
     return method if callable(method) else None

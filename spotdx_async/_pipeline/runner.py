@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError, acquire_within
+from spotdx_async._pipeline.call import Call, decoded, final_error, note
+from spotdx_async._pipeline.limiter import GcraLimiter, SlotTooFarError
 from spotdx_async._pipeline.messages import (
     Act,
     Flight,
@@ -23,52 +24,23 @@ from spotdx_async._pipeline.messages import (
     is_success,
 )
 from spotdx_async._pipeline.retry import repeat
-from spotdx_async._pipeline.road import Road
+from spotdx_async._pipeline.road import Road, WaitTooLongError, running_loop
 from spotdx_async._pipeline.telling import tell_pause, tell_retry
-from spotdx_async._pipeline.verdict import judge_decode_error, judge_reply, judge_trouble
+from spotdx_async._pipeline.verdict import judge_reply, judge_trouble
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.config import CallOptions
-from spotdx_async.errors import Clue, DecodeError, NotSentError, OutcomeUnknownError, RateLimitError, SpotError
+from spotdx_async.errors import (
+    Clue,
+    DecodeError,
+    NotSentError,
+    OutcomeUnknownError,
+    SpotError,
+)
 
 __all__ = ["Runner"]
 
 T = TypeVar("T")
 _ACCEPT, _REPEAT, _RAISE = Act.ACCEPT, Act.REPEAT, Act.RAISE
-
-
-class _Call:
-    """One call's memory over its attempts."""
-
-    __slots__ = (
-        *("attempts", "decode", "ends_at_s", "error", "flight", "has_renewed", "may_go"),
-        *("request", "sent_s", "started_s", "watch"),
-    )
-
-    def __init__(
-        self,
-        request: Request,
-        decode: Callable[[Reply], Any],
-        *,
-        started_s: float = 0.0,
-        ends_at_s: float | None = None,
-        may_go: Callable[[], bool] | None = None,
-        flight: Flight | None = None,
-    ) -> None:
-        self.flight = Flight() if flight is None else flight
-        # What the observers are told through; None where there are none.
-        self.watch: Watched | None = None
-        self.request = request
-        self.decode = decode
-        self.started_s = started_s
-        self.ends_at_s = ends_at_s
-        # Asked once more when the slot has come: the wait for it may have been long.
-        self.may_go = may_go
-        self.attempts = 0
-        # Of the last attempt that failed.
-        self.error: SpotError | None = None
-        self.has_renewed = False
-        # When the last request was sent.
-        self.sent_s = 0.0
 
 
 class Runner:
@@ -134,7 +106,7 @@ class Runner:
             watch: what the observers are told through.
         """
         road = self.road
-        call = _Call(request, decode, may_go=may_go, flight=flight)
+        call = Call(request, decode, may_go=may_go, flight=flight)
         call.watch = watch
         if is_repeat:
             road.counters.retries += 1
@@ -148,13 +120,17 @@ class Runner:
         ended_s = clock.now()
         return Try(verdict, call.attempts, call.sent_s if call.attempts else ended_s, ended_s)
 
-    def _new_call(self, request: Request, decode: Callable[[Reply], Any]) -> _Call:
+    def _new_call(self, request: Request, decode: Callable[[Reply], Any]) -> Call:
+        try:
+            started_s, deadline_s = clock.now(), self.options.deadline_s
+        except RuntimeError:
+            running_loop()  # which says what is wrong
+            raise
         self.road.counters.calls += 1
-        started_s, deadline_s = clock.now(), self.options.deadline_s
         ends_at_s = None if deadline_s is None else started_s + deadline_s
-        return _Call(request, decode, started_s=started_s, ends_at_s=ends_at_s)
+        return Call(request, decode, started_s=started_s, ends_at_s=ends_at_s)
 
-    async def _settle(self, call: _Call) -> Any:
+    async def _settle(self, call: Call) -> Any:
         """Give the decoded answer, or raise what tells the truth about all attempts."""
         watcher = self.road.watcher
         if watcher is not None and call.watch is None:
@@ -163,7 +139,7 @@ class Runner:
         verdict = await self._walk(call, self._drive if call.ends_at_s is None else self._drive_until)
         if verdict.act is _ACCEPT:
             return verdict.value
-        request, error = call.request, _final(call, verdict)
+        request, error = call.request, final_error(call, verdict)
         error.operation = request.operation
         error.attempts = call.attempts
         error.elapsed_s = clock.now() - call.started_s
@@ -171,33 +147,39 @@ class Runner:
             error.clue = self._dated(request.clue, call)
         raise error.with_traceback(None)
 
-    async def _walk(self, call: _Call, drive: Callable[[_Call], Awaitable[Verdict]]) -> Verdict:
+    async def _walk(self, call: Call, drive: Callable[[Call], Awaitable[Verdict]]) -> Verdict:
         """Count the call as open while it is under way; what the SDK raises becomes a verdict."""
         road = self.road
         try:
             if not road.is_clear():
                 await road.enter()
-            road.counters.open_calls += 1
+            counters = road.counters
+            counters.open_calls += 1
             try:
                 return await drive(call)
             finally:
-                road.counters.open_calls -= 1
+                counters.open_calls -= 1
         except SpotError as raised:
             return Verdict(_RAISE, error=raised.with_traceback(None))
 
-    def _dated(self, clue: Clue, call: _Call) -> Clue:
+    def _dated(self, clue: Clue, call: Call) -> Clue:
         """Add until when the last request may be carried out: a connection that broke says nothing of the server."""
         left_s = max(0.0, self.lands_within_s - (clock.now() - call.sent_s))
         return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
 
-    async def _drive(self, call: _Call) -> Verdict:
+    async def _drive(self, call: Call) -> Verdict:
         """Attempt, and repeat where that is called for."""
         places = self.road.places
+        if self.options.max_wait_s is not None:
+            call.admit_by_s = clock.now() + self.options.max_wait_s
         if not places.try_take():
-            await places.take()
+            try:
+                await self._wait(call, places.take(is_bulk=call.is_bulk), "a free connection")
+            except WaitTooLongError:
+                return self._waited_too_long(call)
         try:
             verdict = await self._attempt(call)
-            if call.may_go is not None:
+            if call.is_bulk:
                 return verdict  # its caller repeats by itself
             if verdict.act is _ACCEPT:
                 self.road.budget.earn()
@@ -207,17 +189,20 @@ class Runner:
         finally:
             places.leave()
 
-    async def _repeat(self, call: _Call, first: Verdict) -> Verdict:
+    async def _repeat(self, call: Call, first: Verdict) -> Verdict:
+        def attempt() -> Awaitable[Verdict]:
+            return self._attempt(call)
+
         return await repeat(
             first,
-            lambda: self._attempt(call),
+            attempt,
             policy=self.options.retry,
             may_wait=lambda last, wait_s: self._may_wait(call, last, wait_s),
             on_wait=lambda last, wait_s: self._on_wait(call, last, wait_s),
             sleep=self.road.sleep,
         )
 
-    async def _drive_until(self, call: _Call) -> Verdict:
+    async def _drive_until(self, call: Call) -> Verdict:
         bound = asyncio.timeout_at(call.ends_at_s)
         try:
             async with bound:
@@ -227,7 +212,7 @@ class Runner:
                 raise  # a timeout of a limiter that the caller gave us is the caller's own
         return self._out_of_time(call)
 
-    async def _attempt(self, call: _Call) -> Verdict:
+    async def _attempt(self, call: Call) -> Verdict:
         road, counters = self.road, self.road.counters
         token = road.admit_now()
         if token is None:
@@ -246,109 +231,123 @@ class Runner:
             result = await (sending if call.watch is None else call.watch.send(sending, call.flight))
         finally:
             counters.in_flight -= 1
-        call.flight.may_have_arrived = False
         if type(result) is Reply and is_success(result.status):
-            verdict = _decoded(call, result)
+            verdict = decoded(call, result)
+            note(call, verdict)
             if call.watch is not None:
                 call.watch.attempted(verdict.error, result.status)
             return verdict
         return await self._failed(call, token, result)
 
-    async def _failed(self, call: _Call, token: Token, result: Reply | Trouble) -> Verdict:
+    async def _failed(self, call: Call, token: Token, result: Reply | Trouble) -> Verdict:
         """Judge an attempt that brought no 2xx, and do what it asks for at once: a pause, another token."""
         road = self.road
         if isinstance(result, Trouble):
-            call.flight.may_be_executed |= result.may_have_arrived
             verdict = judge_trouble(call.request, result)
         else:
             verdict = judge_reply(call.request, result)
-        call.error = verdict.error
+        note(call, verdict)
         if call.watch is not None:
             call.watch.attempted(verdict.error, result.status)
         if verdict.is_throttle:
             road.counters.throttled += 1
             if road.tell_throttled is not None:
                 road.tell_throttled(call.sent_s)
+        if self.options.max_wait_s is not None:
+            call.admit_by_s = clock.now() + self.options.max_wait_s
         if verdict.retry_after_s:
-            self._pause(call, verdict.retry_after_s)
+            verdict = evolve(verdict, retry_after_s=self._pause(call, verdict.retry_after_s))
         if verdict.act is Act.RENEW_TOKEN and not call.has_renewed:
             call.has_renewed = True
             if await road.auth.renew(token):
                 return await self._attempt(call)
         return verdict
 
-    async def _admit(self, call: _Call) -> Token | None:
-        """Wait for a slot and the token to go with it; None where that takes longer than the options allow."""
+    async def _admit(self, call: Call) -> Token | None:
+        """Wait for a slot and the token to go with it; None where that takes longer than the options allow.
+
+        The token comes first, and is there when the slot is: while a slow source is asked, slots would be handed out
+        and then used all at once. Where it was refused meanwhile the slot goes back, and another is taken.
+        """
         road = self.road
-        road.check_open()
-        if not road.auth.is_ready:
-            # Before the slot: while a slow source is asked, slots would be handed out and then used all at once.
-            await road.auth.token()
-        slot = self._take_slot(call)
-        if not await (slot if call.watch is None else call.watch.wait_for_slot(slot)):
+        try:
+            while True:
+                road.check_open()
+                if not road.auth.is_ready:
+                    await self._wait(call, road.auth.token(), "the token")
+                slot = self._take_slot(call)
+                await (slot if call.watch is None else call.watch.wait_for_slot(slot))
+                if road.is_open and (token := road.auth.current) is not None:
+                    return token
+                self._give_slot_back()
+        except (WaitTooLongError, SlotTooFarError):
             road.check_open()
             return None
-        road.check_open()
-        try:
-            return await road.auth.token()
-        except BaseException:  # cancelled, or no token: the slot was not used
-            self._give_slot_back()
-            raise
 
-    async def _take_slot(self, call: _Call) -> bool:
-        """Wait for the limiter; False where that takes longer than the options allow."""
-        limiter, within_s = self.road.limiter, self.options.max_wait_s
+    async def _take_slot(self, call: Call) -> None:
+        """Wait for the limiter.
+
+        Raises:
+            SlotTooFarError: that takes longer than the options allow, as can be told at once.
+            WaitTooLongError: the same, of a limiter of the caller's that cannot tell.
+        """
+        limiter = self.road.limiter
         if not isinstance(limiter, GcraLimiter):
-            return await acquire_within(limiter, within_s)
-        if call.ends_at_s is not None:
-            left_s = max(0.0, call.ends_at_s - clock.now())
-            within_s = left_s if within_s is None else min(within_s, left_s)
-        try:
-            await limiter.acquire(within_s)
-        except SlotTooFarError:
-            return False
-        return True
+            acquire = self.road.acquire_bulk if call.is_bulk and self.road.acquire_bulk else limiter.acquire
+            await self._wait(call, acquire(), "the rate limit")
+            return
+        bounds = [at_s for at_s in (call.admit_by_s, call.ends_at_s) if at_s is not None]
+        within_s = max(0.0, min(bounds) - clock.now()) if bounds else None
+        # It keeps the bound itself, and may hand out a slot at the very last moment.
+        await self.road.bounded(limiter.acquire(within_s, is_bulk=call.is_bulk), None, what="the rate limit")
+
+    def _wait(self, call: Call, waiting: Awaitable[T], what: str) -> Awaitable[T]:
+        """Wait for something before an attempt, within what ``max_wait_s`` has left."""
+        return self.road.bounded(waiting, call.admit_by_s, what=what)
 
     def _give_slot_back(self) -> None:
         if self.road.give_slot_back is not None:
             self.road.give_slot_back()
 
-    def _may_wait(self, call: _Call, last: Verdict, wait_s: float) -> bool:
+    def _may_wait(self, call: Call, last: Verdict, wait_s: float) -> bool:
         """Whether to repeat after so long; says yes only when the budget has paid for it."""
         max_wait_s = self.options.max_wait_s
-        if last.retry_after_s is not None and max_wait_s is not None and wait_s > max_wait_s:
+        if max_wait_s is not None and wait_s > max_wait_s:
             return False
         if call.ends_at_s is not None and clock.now() + wait_s >= call.ends_at_s:
             return False
         # A server that is asked too fast and names the time asks for the repeat: no amplification to pay for.
-        is_invited = last.is_throttle and last.retry_after_s is not None
+        is_invited = last.is_throttle and bool(last.retry_after_s)
         return is_invited or not self.options.retry.budget or self.road.budget.spend()
 
-    def _pause(self, call: _Call, seconds: float) -> None:
+    def _pause(self, call: Call, asked_s: float) -> float:
+        """Let the whole client pause as the server asks, within ``max_pause_s``; give the seconds."""
+        seconds = min(asked_s, self.road.max_pause_s)
         until_s = clock.now() + seconds
         if until_s >= self.road.paused_until_s + 1:  # one line a pause: many calls may be told of it at once
-            tell_pause(seconds)
+            tell_pause(seconds, asked_s=asked_s)
             if call.watch is not None:
                 call.watch.paused(seconds)
         self.road.paused_until_s = max(self.road.paused_until_s, until_s)
         self.road.limiter.pause(seconds)
+        return seconds
 
-    def _on_wait(self, call: _Call, last: Verdict, wait_s: float) -> None:
+    def _on_wait(self, call: Call, last: Verdict, wait_s: float) -> None:
         self.road.counters.retries += 1
         tell_retry(last.error, operation=call.request.operation, attempt=call.attempts, wait_s=wait_s)
         if call.watch is not None:
             call.watch.repeated(last, wait_s)
 
-    def _waited_too_long(self, call: _Call) -> Verdict:
+    def _waited_too_long(self, call: Call) -> Verdict:
         if call.error is not None:
             return Verdict(_RAISE, error=call.error)
         max_wait_s, deadline_s = self.options.max_wait_s, self.options.deadline_s
         is_deadline = max_wait_s is None or (deadline_s is not None and deadline_s < max_wait_s)
         name, reason = ("deadline_s", "deadline") if is_deadline else ("max_wait_s", "wait")
-        message = f"the wait for the rate limit would be longer than {name} allows, so nothing was sent"
+        message = f"the wait before the request would be longer than {name} allows, so nothing was sent"
         return Verdict(_RAISE, error=NotSentError(message, reason=reason))
 
-    def _out_of_time(self, call: _Call) -> Verdict:
+    def _out_of_time(self, call: Call) -> Verdict:
         """Judge a call that its deadline ended.
 
         1. A request was under way and may have arrived: unknown.
@@ -363,25 +362,3 @@ class Runner:
         else:
             error = NotSentError("deadline_s passed before anything was sent", reason="deadline")
         return Verdict(_RAISE, error=error)
-
-
-def _final(call: _Call, verdict: Verdict) -> SpotError:
-    """The error that tells the truth about all attempts, not only about the last."""
-    assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
-    message = "an earlier attempt may have been executed, and no later one got through"
-    if isinstance(verdict.error, NotSentError) and call.flight.may_be_executed:
-        return OutcomeUnknownError(message, reason="dropped")
-    if isinstance(verdict.error, RateLimitError) and call.flight.may_be_executed and call.request.method != "GET":
-        return OutcomeUnknownError(message, reason="dropped", status=verdict.error.status)
-    return verdict.error
-
-
-def _decoded(call: _Call, reply: Reply) -> Verdict:
-    try:
-        return Verdict(_ACCEPT, call.decode(reply))
-    except DecodeError as raised:
-        error = raised.with_traceback(None)  # its frames hold the whole answer
-    verdict = judge_decode_error(call.request, reply, error)
-    call.error = verdict.error
-    call.flight.may_be_executed = True
-    return verdict

@@ -4,16 +4,21 @@ Those hold what the caller gave: ids, metadata, filters, people. It knows nothin
 """
 
 import asyncio
+import inspect
+import sys
 from collections.abc import Callable, Coroutine
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from functools import partial, wraps
+from typing import Any, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from spotdx_async.errors import SpotError
 
-__all__ = ["sealed", "sealed_call"]
+__all__ = ["Prepared", "sealed", "sealed_call"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Prepared: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
+"""A call whose request is written already: sending begins when what it gives is awaited."""
 
 
 def sealed(function: Callable[P, T]) -> Callable[P, T]:
@@ -30,15 +35,54 @@ def sealed(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-def sealed_call(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Seal a coroutine function. A cancellation too: it comes through frames that hold the token."""
+def sealed_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Make a sealed coroutine function of one that prepares a call.
 
-    @wraps(function)
-    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    Preparing happens at the call, not when the coroutine is first stepped: a caller may refill the mapping that was
+    given, long before a gathered call gets its turn, and what is sent is what stood in it at the call. What preparing
+    raises is raised when the coroutine is awaited, as a coroutine function does it: one bad argument among many given
+    to ``asyncio.gather(..., return_exceptions=True)`` is one result.
+
+    A cancellation is sealed too: it comes through frames that hold the token.
+    """
+    _tell_what_it_gives(prepare)
+    _mark_as_coroutine_function(prepare)  # mocks of Python 3.13 look at what was wrapped, too
+
+    @wraps(prepare)  # for its name, in a task's repr and in "was never awaited"
+    async def send(prepared: Prepared[T]) -> T:
         try:
-            return await function(*args, **kwargs)
+            return await prepared()
         except (SpotError, asyncio.CancelledError) as error:
-            del args, kwargs
+            del prepared
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
 
+    @wraps(prepare)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        try:
+            prepared = prepare(*args, **kwargs)
+        except SpotError as error:
+            return send(partial(_fail, error.with_traceback(None)))
+        except Exception as error:  # noqa: BLE001 - a caller's mapping may raise anything: raised when awaited
+            return send(partial(_fail, error))
+        return send(prepared)
+
+    _mark_as_coroutine_function(call)
     return call
+
+
+async def _fail(error: Exception) -> NoReturn:
+    raise error
+
+
+def _tell_what_it_gives(prepare: Callable[..., Any]) -> None:
+    """Annotate a function that prepares a call with what awaiting the call gives, for signatures that are shown."""
+    given = prepare.__annotations__["return"]  # Callable[[], Coroutine[Any, Any, T]]
+    prepare.__annotations__["return"] = given.__args__[-1].__args__[-1]
+
+
+def _mark_as_coroutine_function(call: Callable[..., Any]) -> None:
+    """Let mocks and frameworks see that it is one, although its own body runs at the call."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(call)
+    else:  # no public mark yet: what asyncio.iscoroutinefunction looks for, and with it unittest.mock
+        call._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001

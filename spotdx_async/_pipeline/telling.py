@@ -38,17 +38,30 @@ def tell_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s:
     )
 
 
-def tell_pause(seconds: float) -> None:
-    """Tell that the server asked everybody to wait, at WARNING."""
-    text = "the server asked for a pause of %.1f s: no request goes out until then"
-    _log.warning(text, seconds, extra=_fields("pause", wait_s=seconds))
+def tell_pause(seconds: float, *, asked_s: float | None = None) -> None:
+    """Tell that the server asked everybody to wait, at WARNING; also where it asked for longer than is granted."""
+    if asked_s is None or asked_s <= seconds:
+        text = "the server asked for a pause of %.1f s: no request goes out until then"
+        _log.warning(text, seconds, extra=_fields("pause", wait_s=seconds))
+    else:
+        text = (
+            "the server asked for a pause of %.1f s, which is more than max_pause_s: no request goes out for %.1f s; "
+            "client.resume() ends it sooner"
+        )
+        _log.warning(text, asked_s, seconds, extra=_fields("pause", wait_s=seconds))
 
 
-def tell_gate(state: Literal["closed", "open"], *, after_s: float = 0.0) -> None:
-    """Tell that a bulk run holds its rows back, or sends them again after so many seconds, at WARNING."""
+def tell_gate(state: Literal["closed", "open"], *, after_s: float = 0.0, trouble: str = "") -> None:
+    """Tell that a bulk run holds its rows back, or sends them again after so many seconds, at WARNING.
+
+    Args:
+        state: what the run's gate is now.
+        after_s: how long it was closed.
+        trouble: the host and the last failure, such as ``spot.example: connection refused``.
+    """
     if state == "closed":
-        text = "the server is out of order: rows wait, and one at a time looks whether it is back"
-        _log.warning(text, extra=_fields("gate", gate=state))
+        text = "the server is out of order%s: rows wait, and one at a time looks whether it is back"
+        _log.warning(text, f" ({trouble})" if trouble else "", extra=_fields("gate", gate=state))
     else:
         text = "the server is back after %.1f s: rows are sent again, more and more a second"
         _log.warning(text, after_s, extra=_fields("gate", gate=state, wait_s=after_s))

@@ -8,7 +8,7 @@ import errno
 import io
 import platform
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Final
 
@@ -56,6 +56,9 @@ class Transport:
         self._own_headers = {"Host": self._base.host_port_subcomponent or "", **self._headers}
         self._callers_session = _checked(session)
         self._inherited: list[aiohttp.ClientSession | None] = []
+        # Sessions of other loops that are open and do not run: each loop finds its own again.
+        self._left: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession | None, ...]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     def __del__(self) -> None:
@@ -118,15 +121,35 @@ class Transport:
             raise ConfigError("session was made in another event loop: make one, and the client, in each loop")
 
     async def close(self) -> None:
-        """Close the connections that are ours, in their own loop or a later one; a caller's session stays open."""
-        pooled, single_use = self._pooled, self._single_use
+        """Close the connections that are ours, in their own loop or a later one; a caller's session stays open.
+
+        Those of another loop that is open and does not run are closed when it runs again: nobody else can.
+        """
+        for loop, of_loop in [*self._left.items()]:
+            if not loop.is_closed():
+                del self._left[loop]
+                loop.call_soon_threadsafe(self._close_later, of_loop)
+        sessions = [self._pooled, self._single_use]
         self._pooled = self._single_use = None
         try:
-            if pooled is not None:
-                await pooled.close()
+            await _close(sessions)
         finally:
-            if single_use is not None:
-                await single_use.close()
+            await self.close_orphans()
+
+    async def close_orphans(self) -> None:
+        """Close the connections whose loop is closed: nobody will come back for them."""
+        for loop in [loop for loop in self._left if loop.is_closed()]:
+            await _close(self._left.pop(loop))
+
+    def leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let go of the connections of a loop that does not run, until it has the client again."""
+        self._left[loop] = (self._pooled, self._single_use)
+        self._pooled = self._single_use = None
+
+    def come_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the connections up again that were left in this loop, if any were."""
+        if (left := self._left.pop(loop, None)) is not None:
+            self._pooled, self._single_use = left
 
     def leave_to_parent(self) -> None:
         """In a forked child: use the parent's connections no more, and do not close them either.
@@ -134,8 +157,15 @@ class Transport:
         Closing would take the sockets out of the selector that parent and child share, so the child only keeps them
         from being collected.
         """
-        self._inherited += [self._pooled, self._single_use]
+        self._inherited += [self._pooled, self._single_use, *(one for left in self._left.values() for one in left)]
         self._pooled = self._single_use = None
+        self._left = {}
+
+    def _close_later(self, sessions: Sequence[aiohttp.ClientSession | None]) -> None:
+        """Close sessions in their own loop, which runs again, without anybody waiting for it."""
+        closing = asyncio.get_running_loop().create_task(_close(sessions), name="spotdx close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _session(self, request: Request) -> aiohttp.ClientSession:
         if self._callers_session is not None:
@@ -203,6 +233,16 @@ async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: b
                 raise _TooLarge
             break
     return bytes(body)
+
+
+async def _close(sessions: Sequence[aiohttp.ClientSession | None]) -> None:
+    """Close all of them, also where the closing of one fails or is cancelled."""
+    if sessions:
+        try:
+            if sessions[0] is not None:
+                await sessions[0].close()
+        finally:
+            await _close(sessions[1:])
 
 
 def _checked(session: object) -> aiohttp.ClientSession | None:

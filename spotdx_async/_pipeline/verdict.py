@@ -27,6 +27,7 @@ __all__ = ["judge_decode_error", "judge_reply", "judge_trouble", "retry_after_s"
 _ACCEPTED = Verdict(Act.ACCEPT)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
+_SECONDS = re.compile(r"(\d+)(?:\.(\d+))?", re.ASCII)
 _LONGEST_DIGITS = 9
 _LONGEST_S = 999_999_999.0  # 30 years: whatever is longer is no sensible wait but a broken header
 
@@ -56,19 +57,21 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
         return _ACCEPTED
     if status < 400:  # noqa: PLR2004 - HTTP's own classes
         message = f"the server answered {status}, a redirect, which is never followed: check base_url"
-        return Verdict(Act.RAISE, error=OutcomeUnknownError(message, reason="redirect", status=status))
+        error = OutcomeUnknownError(message, reason="redirect", status=status)
+        return Verdict(Act.RAISE, error=error, may_be_executed=True)
     wait_s = retry_after_s(reply.headers) if status in _PASSING else None
     if status >= 500 and not request.is_replay_safe:  # noqa: PLR2004 - HTTP's own classes
         message = f"the server answered {status} and may have carried it out: look before repeating"
         error = OutcomeUnknownError(message, reason="status", status=status)
-        return Verdict(Act.RAISE, error=error, retry_after_s=wait_s)
+        return Verdict(Act.RAISE, error=error, retry_after_s=wait_s, may_be_executed=True)
     refusal = _status_error(reply, wait_s)
     if status == 401:  # noqa: PLR2004 - HTTP's own code
         return Verdict(Act.RENEW_TOKEN, error=refusal)
     if status == 429:  # noqa: PLR2004 - HTTP's own code
         return Verdict(Act.REPEAT, error=refusal, retry_after_s=wait_s, is_throttle=True)
     act = Act.REPEAT if status in _PASSING and request.is_replay_safe else Act.RAISE
-    return Verdict(act, error=refusal, retry_after_s=wait_s)
+    may_be_executed = status >= 500 or status == 408  # noqa: PLR2004 - HTTP's own codes
+    return Verdict(act, error=refusal, retry_after_s=wait_s, may_be_executed=may_be_executed)
 
 
 def judge_trouble(request: Request, trouble: Trouble) -> Verdict:
@@ -80,13 +83,14 @@ def judge_trouble(request: Request, trouble: Trouble) -> Verdict:
     """
     if not trouble.may_have_arrived:
         act = Act.RAISE if trouble.is_lasting else Act.REPEAT
-        return Verdict(act, error=NotSentError(trouble.message, reason=trouble.reason))
-    if trouble.is_lasting and request.is_replay_safe:
-        return Verdict(Act.RAISE, error=DecodeError(trouble.message, outcome="unknown"))
+        return Verdict(act, error=NotSentError(trouble.message, reason=trouble.reason, cause=trouble.cause))
+    if trouble.reason == "too large" and request.is_replay_safe:
+        return Verdict(Act.RAISE, error=DecodeError(trouble.message, outcome="unknown"), may_be_executed=True)
     message = trouble.message if request.is_replay_safe else f"{trouble.message}: look before repeating"
-    reason = "unreadable" if trouble.is_lasting else trouble.reason
-    error = OutcomeUnknownError(message, reason=reason, status=trouble.status)
-    return Verdict(Act.REPEAT if request.is_replay_safe else Act.RAISE, error=error)
+    reason = "unreadable" if trouble.reason == "too large" else trouble.reason
+    error = OutcomeUnknownError(message, reason=reason, status=trouble.status, cause=trouble.cause)
+    act = Act.REPEAT if request.is_replay_safe and not trouble.is_lasting else Act.RAISE
+    return Verdict(act, error=error, may_be_executed=True)
 
 
 def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Verdict:
@@ -96,15 +100,18 @@ def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Ve
     JSON may come from a proxy that never asked the API: repeated where safe, else unknown.
     """
     if error.outcome == "done":
-        return Verdict(Act.RAISE, error=error)
+        return Verdict(Act.RAISE, error=error, may_be_executed=True)
     if request.is_replay_safe:
-        return Verdict(Act.REPEAT, error=error)
+        return Verdict(Act.REPEAT, error=error, may_be_executed=True)
     message = f"the server answered {reply.status} with text that is not JSON: look before repeating"
-    return Verdict(Act.RAISE, error=OutcomeUnknownError(message, reason="unreadable", status=reply.status))
+    unknown = OutcomeUnknownError(message, reason="unreadable", status=reply.status)
+    return Verdict(Act.RAISE, error=unknown, may_be_executed=True)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that ``Retry-After`` asks to wait, from ASCII digits or an HTTP date; None where it says nothing usable.
+    """Seconds that ``Retry-After`` asks to wait, from a number or an HTTP date; None where it says nothing usable.
+
+    HTTP knows whole seconds alone; servers that send a fraction get what they ask for, rounded up.
 
     A date is compared with the answer's own ``Date``, so that a wrong or jumping local clock does not matter; a past
     date is 0.
@@ -113,8 +120,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     if text is None:
         return None
     text = text.strip()
-    if text.isascii() and text.isdigit():
-        return float(text) if len(text) <= _LONGEST_DIGITS else None
+    if (number := _SECONDS.fullmatch(text)) is not None:
+        whole, fraction = number[1], number[2] or ""
+        return float(whole) + (fraction.strip("0") != "") if len(whole) <= _LONGEST_DIGITS else None
     until = _http_date(text)
     if until is None:
         return None

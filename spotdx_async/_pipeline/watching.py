@@ -26,6 +26,7 @@ from spotdx_async.errors import (
     NotSentError,
     OutcomeUnknownError,
     RateLimitError,
+    SpotError,
     StatusError,
 )
 
@@ -170,7 +171,7 @@ class Watched:
             self._parent._rows.discard(self)  # noqa: SLF001 - one of its own class
         record = EndRecord(
             operation=self._operation,
-            outcome=_outcome(error),
+            outcome=_ending(self._operation, error),
             status=self._status if error is None else _status(error),
             error=_kind(error),
             reason=_reason(error),
@@ -218,6 +219,16 @@ def _outcome(error: BaseException | None) -> ObservedOutcome:
     if isinstance(error, StatusError) and error.status < 500 and error.status not in _PASSING:  # noqa: PLR2004 - HTTP's
         return "refused"
     return "failed" if isinstance(error, Exception) else "cancelled"
+
+
+def _ending(operation: str, error: BaseException | None) -> ObservedOutcome:
+    """Name how a call or a row ended: a write that may have been carried out is unknown, whatever came last.
+
+    A no to the last attempt says nothing of an earlier one, of which no answer came.
+    """
+    last = _outcome(error)
+    is_open = isinstance(error, SpotError) and error.may_be_executed and _method(operation) != "GET"
+    return "unknown" if is_open and last in {"refused", "throttled", "failed"} else last
 
 
 def _kind(error: BaseException | None) -> str | None:

@@ -19,6 +19,7 @@ __all__ = [
     "anything",
     "day",
     "flag",
+    "holds_constant",
     "instant",
     "json_object",
     "loose_instant",
@@ -59,7 +60,7 @@ class MismatchError(ValueError):
     def __init__(self, expected: str, found: Any) -> None:
         super().__init__(expected)
         self.expected = expected
-        self.found = _JSON_NAMES[type(found)]
+        self.found = _JSON_NAMES.get(type(found), "a number")  # a number that no float holds has a type of its own
         self.path = ""
 
 
@@ -95,7 +96,7 @@ def anything(raw: Any, _: Any = None) -> Any:
 
 def amount(raw: Any, _: Any = None) -> int | float | str:
     """Read a number or text as it came; true and false are no numbers."""
-    if type(raw) is int or type(raw) is float or type(raw) is str:
+    if type(raw) is int or type(raw) is str or isinstance(raw, float):
         return raw
     raise MismatchError("a number or text", raw)
 
@@ -207,6 +208,21 @@ def refuse_rounded(value: Any) -> None:
             waiting.extend(item.values())
         elif type(item) is list:
             waiting.extend(item)
+
+
+def holds_constant(value: Any) -> bool:
+    """Tell whether a value is, or holds at any depth, NaN or Infinity, which are no JSON."""
+    waiting = [value]
+    while waiting:  # no recursion, as above
+        item = waiting.pop()
+        if type(item) is float:
+            if not isfinite(item):
+                return True
+        elif type(item) is dict:
+            waiting.extend(item.values())
+        elif type(item) is list:
+            waiting.extend(item)
+    return False
 
 
 def write_instant(moment: datetime) -> str:

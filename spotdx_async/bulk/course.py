@@ -13,18 +13,22 @@ from spotdx_async._pipeline.telling import tell_retry
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.gate import OutageGate, Result
 from spotdx_async.bulk.lanes import Row
-from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.tally import Tally
 from spotdx_async.config import RetryPolicy
-from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError
+from spotdx_async.errors import OutcomeUnknownError, ServerError, SpotError
 
 __all__ = ["Course", "Send"]
 
 _ACCEPT, _REPEAT = Act.ACCEPT, Act.REPEAT
 
-Send = Callable[[Update, Flight, bool, Callable[[], bool], Watched | None], Awaitable[Try]]
-"""Tries an update once, keeping the row's flight true; is told whether it was tried before, asks at the last moment
-whether it still may go, and tells observers, if there are any, what happens."""
+_THROTTLED_REST_S = 0.5
+"""Between two requests of a row to a server that says that calls come too fast, whatever wait it asks for: with
+``Retry-After: 0`` the requests of a run would follow one another without end."""
+
+Send = Callable[[str, bytes, Flight, bool, Callable[[], bool], Watched | None], Awaitable[Try]]
+"""Tries once to set the metadata of a key, the body given as bytes, keeping the row's flight true; is told whether it
+was tried before, asks at the last moment whether it still may go, and tells observers, if there are any, what happens.
+"""
 
 
 class Course:
@@ -43,8 +47,9 @@ class Course:
         stopping: asyncio.Event,
         *,
         policy: RetryPolicy,
-        timeout_s: float,
+        lands_within_s: float,
         has_others: Callable[[], bool],
+        on_try: Callable[[Try], object],
     ) -> None:
         """Take what a run is made of.
 
@@ -54,8 +59,9 @@ class Course:
             tally: counts throttled answers.
             stopping: set when the run is to end.
             policy: how often to try, and how long to wait in between.
-            timeout_s: of one attempt.
+            lands_within_s: seconds after which a request that was sent has been carried out, or never will be.
             has_others: whether other rows could be tried now.
+            on_try: told of every try, before the gate is.
         """
         self._send = send
         self._gate = gate
@@ -64,8 +70,9 @@ class Course:
         self._most_tries = policy.max_attempts
         # How often is decided here; how long to wait in between is the policy's.
         self._policy = evolve(policy, max_attempts=sys.maxsize)
-        self._timeout_s = timeout_s
+        self._lands_within_s = lands_within_s
         self._has_others = has_others
+        self._on_try = on_try
 
     async def run(self, row: Row) -> Verdict | None:
         """Try the row; give how it ended, or None where it must be tried again later, or the run stops."""
@@ -97,26 +104,30 @@ class Course:
 
     async def _try(self, row: Row) -> Verdict | None:
         """Try once, when the gate lets it; None where the run stops before."""
-        gate = self._gate
-        while True:
+        gate, stopping = self._gate, self._stopping
+
+        def may_go() -> bool:
+            return gate.lets(row.index) and not stopping.is_set()
+
+        while not stopping.is_set():
+            if row.rests_until_s > (now := clock.now()):
+                await clock.sleep(row.rests_until_s - now, unless=stopping)
             if not gate.is_free:
                 await gate.enter(row.index)
-            if self._stopping.is_set():
+            if stopping.is_set():
                 gate.report(row.index, "none")
                 return None
             try:
-                tried = await self._send(row.update, row.flight, row.tries > 0, lambda: gate.lets(row.index), row.watch)
-            except InvalidInputError as error:
-                now = clock.now()
-                tried = Try(Verdict(Act.RAISE, error=error.with_traceback(None)), 0, now, now)
+                tried = await self._send(row.key, row.body, row.flight, row.tries > 0, may_go, row.watch)
             except BaseException:
                 gate.report(row.index, "none")
                 raise
             if tried.attempts or tried.verdict.error is not None:
                 self._note(row, tried)
                 return tried.verdict
-            # The gate closed while the row waited for the rate limit.
+            # The gate closed while the row waited for the rate limit, or the run stopped.
             gate.report(row.index, "none")
+        return None
 
     def _note(self, row: Row, tried: Try) -> None:
         verdict, began_s = tried.verdict, tried.sent_s
@@ -124,17 +135,28 @@ class Course:
         row.attempts += tried.attempts
         row.request_s = tried.ended_s - began_s
         result = _result(tried)
+        self._on_try(tried)
         self._gate.report(row.index, result, began_s=began_s, is_first=row.tries == 1)
         if verdict.act is _ACCEPT:
             return
         row.last = verdict
         if row.tries == 1:
             row.failing_since_s = began_s
-        if _may_be_executed(verdict):
-            row.may_be_executed = True
-            row.lands_until_s = began_s + self._timeout_s
-        self._tally.throttled += result == "throttled"
+        self._note_execution(row, verdict, began_s)
+        if result == "throttled":
+            self._tally.throttled += 1
+            row.rests_until_s = began_s + _THROTTLED_REST_S
         row.charged += result == "bad" and self._gate.is_open
+
+    def _note_execution(self, row: Row, verdict: Verdict, began_s: float) -> None:
+        """Note whether the try may have been executed, and until when it may still be."""
+        error = verdict.error
+        if not verdict.may_be_executed and (error is None or not error.may_be_executed):
+            return
+        row.flight.may_be_executed = True
+        row.lands_until_s = began_s + self._lands_within_s
+        if _is_unanswered(error):
+            row.unanswered_until_s = row.lands_until_s
 
     def _may_repeat(self, row: Row) -> bool:
         """Whether to repeat in place; where the server is in doubt, rows that were not tried yet go first."""
@@ -170,6 +192,8 @@ def _result(tried: Try) -> Result:
     return "good" if tried.attempts else "none"
 
 
-def _may_be_executed(verdict: Verdict) -> bool:
-    error = verdict.error
-    return isinstance(error, OutcomeUnknownError) or (isinstance(error, DecodeError) and error.outcome == "unknown")
+def _is_unanswered(error: SpotError | None) -> bool:
+    """Whether the server itself has said nothing: it may be at it still."""
+    if isinstance(error, OutcomeUnknownError):
+        return error.status is None
+    return isinstance(error, ServerError) and error.status == 504  # noqa: PLR2004 - the gateway's word, not the server's

@@ -10,9 +10,9 @@ from spotdx_async.errors import (
     AuthenticationError,
     ConfigError,
     DecodeError,
-    InvalidInputError,
     NotSentError,
     OutcomeUnknownError,
+    RateLimitError,
     SpotError,
     StatusError,
 )
@@ -22,32 +22,38 @@ __all__ = ["ended", "is_run_wide", "skipped", "superseded"]
 _ACCEPT = Act.ACCEPT
 _Draft = draft_of(Outcome)
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
+_EARLIER = "an earlier attempt may have been executed"
+_SERVER_FAILED = 500
 
 
 def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
-    """Say how a row ended that was tried, or could not be."""
+    """Say how a row ended that was tried, or could not be.
+
+    1. A success, or a 2xx whose JSON has another shape: the update is done.
+    2. An attempt may have been executed, or nobody knows what became of the last one: unknown, whatever came later.
+    3. The server's no, or surely not executed: failed.
+    """
     if verdict.act is _ACCEPT:
         return _done(row, verdict.value, now_s)
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
-    if row.may_be_executed and verdict.act is Act.REPEAT and not isinstance(error, (OutcomeUnknownError, DecodeError)):
-        # The last try did not get through, but an earlier one may have.
-        error = OutcomeUnknownError(
-            "an earlier attempt may have been executed, and no later one got through",
-            status=error.status if isinstance(error, StatusError) else None,
-            operation=error.operation,
-        )
-    return _outcome(row, _state(error), error, now_s)
+    if isinstance(error, DecodeError) and error.outcome == "done":
+        return _outcome(row, "ok", error, now_s)
+    if row.may_be_executed or isinstance(error, (OutcomeUnknownError, DecodeError)):
+        return _outcome(row, "unknown", _unknown(row, error), now_s)
+    return _outcome(row, "failed", error, now_s)
 
 
 def skipped(row: Row, now_s: float) -> Outcome[Any]:
-    """Say that the run stopped before the row was done."""
-    if row.may_be_executed and row.last is not None:
-        return ended(row, row.last, now_s)
-    error = row.last.error if row.last is not None else None
-    if error is None:
-        error = NotSentError("the run stopped before this row, so it was not sent", reason="stopped")
-    return _outcome(row, "skipped", error, now_s)
+    """Say that the run stopped before the row was done; unknown where an attempt may have been executed."""
+    error = None if row.last is None else row.last.error
+    if not row.may_be_executed:
+        if error is None:
+            error = NotSentError("the run stopped before this row, so it was not sent", reason="stopped")
+        return _outcome(row, "skipped", error, now_s)
+    if row.flight.may_have_arrived or error is None:
+        error = OutcomeUnknownError("the run stopped before an answer came, and it may have been executed")
+    return _outcome(row, "unknown", _unknown(row, error), now_s)
 
 
 def superseded(row: Row, now_s: float) -> Outcome[Any]:
@@ -59,6 +65,28 @@ def is_run_wide(error: SpotError) -> bool:
     """Whether every further row would meet the same trouble."""
     return isinstance(error, (AuthenticationError, ConfigError)) or (
         isinstance(error, NotSentError) and error.reason in _RUN_WIDE_REASONS
+    )
+
+
+def _unknown(row: Row, error: SpotError) -> SpotError:
+    """Give the error that tells the truth about all attempts, not only about the last.
+
+    A no of the server's keeps its class: it says what the next attempt would meet. Of a trouble that was surely not
+    executed nothing is left to say.
+    """
+    if isinstance(error, (OutcomeUnknownError, DecodeError)):
+        return error
+    if isinstance(error, StatusError) and not isinstance(error, RateLimitError):
+        said = error.args[0] if error.args else ""
+        # Of a 5xx to the only try it is that try which may have been executed.
+        if _EARLIER not in said and (row.tries > 1 or error.status < _SERVER_FAILED):
+            error.args = (f"{said}; {_EARLIER}",)
+        error.may_be_executed = True
+        return error
+    return OutcomeUnknownError(
+        f"{_EARLIER}, and no later one got through",
+        status=error.status if isinstance(error, StatusError) else None,
+        operation=error.operation,
     )
 
 
@@ -92,20 +120,3 @@ def _outcome(row: Row, state: State, error: SpotError | None, now_s: float, valu
         elapsed_s=elapsed_s,
         request_s=row.request_s,
     )
-
-
-def _state(error: SpotError) -> State:
-    """Name what a row's error says of the row.
-
-    1. Never sent, since the row is bad: rejected.
-    2. A 2xx whose JSON has another shape: the update is done.
-    3. Sent, and nobody knows: unknown.
-    4. The server's no, or surely not executed: failed.
-    """
-    if isinstance(error, InvalidInputError):
-        return "rejected"
-    if isinstance(error, DecodeError):
-        return "ok" if error.outcome == "done" else "unknown"
-    if isinstance(error, OutcomeUnknownError):
-        return "unknown"
-    return "failed"

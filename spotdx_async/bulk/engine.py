@@ -2,88 +2,83 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Literal, TypeVar
 
-from attrs import frozen
+from attrs import define
 
 from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.messages import Act, Verdict
+from spotdx_async._pipeline.messages import Verdict
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.course import Course, Send
-from spotdx_async.bulk.endings import ended, is_run_wide, skipped, superseded
+from spotdx_async.bulk.endings import ended, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.intake import Intake
 from spotdx_async.bulk.journal_writer import JournalWriter
 from spotdx_async.bulk.lanes import Lanes, Row
 from spotdx_async.bulk.outbox import AsTheyCome, InOrder
+from spotdx_async.bulk.plan import Plan
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.bulk.standby import Standby
+from spotdx_async.bulk.stop_rules import StopRules
 from spotdx_async.bulk.tally import Tally
-from spotdx_async.config import RetryPolicy
-from spotdx_async.errors import (
-    BulkStopped,
-    InvalidInputError,
-    JournalError,
-    NotSentError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    SpotError,
-)
+from spotdx_async.errors import JournalError, NotSentError, SpotError
 
-__all__ = ["Engine", "Plan"]
+__all__ = ["Engine"]
 
 T = TypeVar("T")
 
-_REFUSALS_TO_STOP = 3
-_READ_AHEAD_TO_COALESCE = 64
-_LEAST_WINDOW = 8
-"""An outage shows in five rows, which must be there to be tried."""
+_WAKE_EVERY_S = 0.1
+"""Well below what a person who stops a run would notice."""
 
 
-@frozen(kw_only=True)
-class Plan:
-    """How a run is to go."""
+@define(eq=False)
+class _Worker:
+    """A task of the run: the reader, or one that takes rows through their course."""
 
-    concurrency: int
-    ordered: bool
-    coalesce: bool
-    stop_after: int | None
-    outage_limit_s: float
-    policy: RetryPolicy
-    operation: str
-    timeout_s: float
-    """Of one attempt: until then a request without an answer may still be carried out."""
-    total: int | None = None
-    """Rows of the input, where that is known."""
+    row: Row | None = None
+    """What it is at."""
+    task: asyncio.Task[None] | None = None
+    is_recalled: bool = False
+    """Whether the engine has cancelled it."""
+    is_cleaning_up: bool = False
+    """Whether it has ended its work, and must not be disturbed."""
 
-    @property
-    def window(self) -> int:
-        """Rows that are read and whose outcome the consumer has not taken, at most."""
-        return max(_LEAST_WINDOW, 2 * self.concurrency) + (_READ_AHEAD_TO_COALESCE if self.coalesce else 0)
+    def recall(self) -> None:
+        """Cancel it, once: a second cancellation would cut off its cleaning up."""
+        if self.task is not None and not self.is_recalled and not self.is_cleaning_up:
+            self.is_recalled = True
+            self.task.cancel()
+
+    def is_waiting(self) -> bool:
+        """Whether it has a row whose current attempt was not handed to a connection."""
+        return self.row is not None and not self.row.flight.may_have_arrived
 
 
 class Engine(Generic[T]):
     """Sends updates with a bounded window, and gives one outcome for every row that it has read.
 
     Memory is the window's, whatever the input's length. A slow consumer slows the reading, and with it the sending.
+    However a task of it ends, when the last one has ended every row that was read has its outcome.
     """
 
     def __init__(
-        self, intake: Intake, send: Send, plan: Plan, journal: JournalWriter | None, watch: Watched | None = None
+        self, intake: Intake, send: Send, plan: Plan, watch: Watched | None, on_news: Callable[[], object]
     ) -> None:
-        self._intake = intake
-        self._plan = plan
-        self._journal = journal
+        """Take what the run is made of; ``on_news`` is called at each outcome and when the last task has ended."""
+        self._intake, self._plan, self._on_news = intake, plan, on_news
+        self._journal: JournalWriter | None = intake.journal
         self._watch_of_run = watch
-        if journal is not None:
-            journal.on_failure = self.stop
+        if self._journal is not None:
+            self._journal.on_failure = self.stop
         self._stopping = asyncio.Event()
         self._tally = Tally(clock.now(), plan.total)
+        self._rules = StopRules(plan, self.stop)
         self._gate = OutageGate(
             limit_s=plan.outage_limit_s,
             on_overdue=self._give_up,
-            on_change=None if watch is None else watch.gate,
+            on_change=self._tell_gate,
+            trouble=self._rules.trouble,
         )
         self._ready: deque[Row] = deque()
         self._course = Course(
@@ -92,11 +87,13 @@ class Engine(Generic[T]):
             self._tally,
             self._stopping,
             policy=plan.policy,
-            timeout_s=plan.timeout_s,
+            lands_within_s=plan.lands_within_s,
             has_others=lambda: bool(self._ready),
+            on_try=self._rules.note_try,
         )
         self._lanes = Lanes()
-        # Rows that failed and are tried again later.
+        # Rows that were read and have no outcome yet, and those of them that failed and are tried again later.
+        self._open: dict[Row, None] = {}
         self._aside: deque[Row] = deque()
         # Rows with their outcome that may still be carried out, and the timers that let those go which follow.
         self._held: dict[Row, asyncio.TimerHandle] = {}
@@ -105,15 +102,17 @@ class Engine(Generic[T]):
         self._outbox: InOrder[T] | AsTheyCome[T] = InOrder() if plan.ordered else AsTheyCome()
         self._given = 0
         self._low = max(1, plan.window * 3 // 4)
-        self._news = asyncio.Event()
         self._room = asyncio.Event()
-        self._reader: asyncio.Task[None] | None = None
+        self._reader = _Worker()
+        self._workers = [_Worker() for _ in range(plan.concurrency)]
         self._tasks_left = 0
         self._cause: SpotError | None = None
-        self._foreign_error: Exception | None = None
-        self._refusals = 0
-        self._failures = 0
-        self._unsent = 0
+        self._unsent, self._is_left = 0, False
+        self._waking: asyncio.TimerHandle | None = None
+        self.foreign_error: BaseException | None = None
+        """What came from outside the SDK and is raised at the end."""
+        self.tasks: list[asyncio.Task[None]] = []
+        """The reader's and the workers'."""
 
     @property
     def is_complete(self) -> bool:
@@ -124,51 +123,50 @@ class Engine(Generic[T]):
         """Tell how far the run is."""
         return self._tally.progress(clock.now(), gate_open=self._gate.is_open)
 
+    def start(self) -> None:
+        """Begin to read and to send."""
+        self._begin(self._reader, self._read())
+        for worker in self._workers:
+            self._begin(worker, self._work(worker))
+
     def stop(self, cause: SpotError | None = None) -> None:
-        """Read and send no more; what is under way is finished, and the rest comes out as skipped."""
+        """Read and send no more: requests that were handed to a connection are finished, the rest comes out as skipped.
+
+        Whoever waits for anything else, be it a place, a slot, a token, a pause or a connection, is woken.
+        """
         self._cause = self._cause or cause
         self._stopping.set()
         self._gate.release()
-        if self._reader is not None:
-            self._reader.cancel()
         self._standby.call_all()
+        self._wake()
 
-    def fail(self, error: Exception) -> None:
+    def end(self, cause: SpotError | None = None) -> None:
+        """Stop, and do not wait for the answers to what was sent: those rows come out as unknown.
+
+        Without a cause it is the consumer who has left: no outcome is taken any more.
+        """
+        self._is_left = cause is None
+        self.stop(cause)
+        self._recall(lambda _: True)
+
+    def fail(self, error: BaseException) -> None:
         """Stop, and raise this at the end: it came from outside the SDK."""
-        self._foreign_error = self._foreign_error or error
+        self.foreign_error = self.foreign_error or error
         self.stop()
 
-    def raise_for_end(self) -> None:
+    def error_at_end(self) -> BaseException | None:
         """Say why the run ended early, where it did.
 
-        Raises:
-            BulkStopped: it was stopped by a trouble that every further row would meet.
-            Exception: what the input raised, or why it is not the journal's.
+        What came from outside comes first, then what the input raised, then a trouble that every further row would
+        meet, and last what the input raised when it was closed.
         """
-        foreign = self._foreign_error or self._intake.error
+        foreign = self.foreign_error or self._intake.error
         if foreign is not None:
-            raise foreign
-        if self._cause is not None:
-            raise self._stopped(self._cause)
-
-    async def outcomes(self) -> AsyncGenerator[Outcome[T], None]:
-        """Give the outcomes; leaving the loop cancels what is under way."""
-        tasks = self._start()
-        try:
-            while True:
-                self._news.clear()
-                while (outcome := self.take()) is not None:
-                    yield outcome
-                if not self._tasks_left:
-                    break
-                await self._news.wait()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            self._gate.release()
-            for timer in self._held.values():
-                timer.cancel()
+            return foreign
+        if self._cause is None:
+            return self._intake.close_error
+        read, has_journal = self._intake.read, self._journal is not None
+        return self._rules.stopped(self._cause, read=read, unsent=self._unsent, has_journal=has_journal)
 
     def take(self) -> Outcome[T] | None:
         """Give the next outcome where there is one, and let the reader go on where there is room."""
@@ -179,26 +177,67 @@ class Engine(Generic[T]):
                 self._room.set()
         return outcome
 
-    def _start(self) -> list[asyncio.Task[None]]:
-        self._reader = asyncio.create_task(self._read(), name="spotdx bulk")
-        tasks = [self._reader]
-        tasks += [asyncio.create_task(self._work(), name="spotdx bulk") for _ in range(self._plan.concurrency)]
-        self._tasks_left = len(tasks)
-        for task in tasks:
-            task.add_done_callback(self._on_task_end)
-        return tasks
+    def _wake(self) -> None:
+        """Cancel those who wait, now and until all have ended.
 
-    def _on_task_end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.fail(_as_exception(error))
+        What was under way when the run stopped may come to wait once more, for a new token after a 401, say.
+        """
+        self._recall(lambda worker: worker is self._reader or worker.is_waiting())
+        if self._waking is not None:
+            self._waking.cancel()
+        self._waking = clock.call_at(clock.now() + _WAKE_EVERY_S, self._wake) if self._tasks_left else None
+
+    def _recall(self, which: Callable[[_Worker], bool]) -> None:
+        """Cancel those of the tasks that are to be woken.
+
+        Not the one that runs this: it sees for itself that the run stops, unless it comes to wait after all.
+        """
+        own = _current_task()
+        for worker in (self._reader, *self._workers):
+            if worker.task is not own and which(worker):
+                worker.recall()
+        if own in self.tasks:
+            asyncio.get_running_loop().call_soon(self._recall, which)
+
+    def _begin(self, worker: _Worker, work: Coroutine[Any, Any, None]) -> None:
+        task = worker.task = asyncio.create_task(work, name="spotdx bulk")
+        self.tasks.append(task)
+        self._tasks_left += 1
+        task.add_done_callback(lambda task: self._on_task_end(worker, task))
+
+    def _on_task_end(self, worker: _Worker, task: asyncio.Task[None]) -> None:
+        """Stop the run where a task ended unasked; see to the rows when the last one has ended."""
         self._tasks_left -= 1
+        if task.cancelled():
+            if not worker.is_recalled:
+                message = "something that the run waited for was cancelled, and nobody had cancelled the run"
+                self.stop(NotSentError(message, reason="closed"))
+        elif (error := task.exception()) is not None:
+            self.fail(error)
         if not self._tasks_left:
-            self._skip_rest()
-            self._news.set()
-        elif task is self._reader:
+            self._close()
+        elif worker is self._reader:
             self._standby.call_all()
 
+    def _close(self) -> None:
+        try:
+            self._skip_rest()
+        finally:
+            self._gate.release()
+            self._rules.close()
+            for timer in (*self._held.values(), self._waking):
+                if timer is not None:
+                    timer.cancel()
+            self._on_news()
+
     async def _read(self) -> None:
+        try:
+            await self._read_rows()
+        finally:
+            self._reader.is_cleaning_up = True
+            await self._intake.close()
+
+    async def _read_rows(self) -> None:
         intake, window = self._intake, self._plan.window
         while not self._stopping.is_set():
             while intake.read - self._given >= window:
@@ -213,25 +252,28 @@ class Engine(Generic[T]):
                 self._admit(item)
             else:
                 self._give(item)
-                self._watch(item)
+                self._rules.note_outcome(item, item.error)
         if isinstance(intake.error, JournalError):
             self.stop()
 
     def _admit(self, row: Row) -> None:
         """Take in a row that was read: it goes, follows an earlier row of its key, or takes that one's place."""
         last = self._lanes.last(row.key)
-        if self._plan.coalesce and last is not None and last.began_s is None and _is_sendable(row):
+        if self._plan.coalesce and last is not None and last.can_be_overtaken:
             outcome = superseded(last, clock.now())
-            self._record(last, outcome)
-            self._give(outcome)
             last.become(row)
-        elif self._lanes.enter(row):
+            self._give(outcome)
+            return
+        self._open[row] = None
+        if self._lanes.enter(row):
             self._ready.append(row)
             self._standby.call()
 
-    async def _work(self) -> None:
+    async def _work(self, worker: _Worker) -> None:
         while (row := await self._next_row()) is not None:
+            worker.row = row
             await self._carry(row)
+            worker.row = None
 
     async def _next_row(self) -> Row | None:
         """Give a row that may go now; None when the run is over."""
@@ -240,12 +282,15 @@ class Engine(Generic[T]):
                 return row
             if not self._carried and self._gate.is_open and self._aside:
                 self._settle_hopeless()
-            elif self._reader is not None and self._reader.done() and self._intake.read == self._tally.done:
+            elif self._is_read() and self._intake.read == self._tally.done:
                 self._standby.call_all()
                 return None
             else:
                 await self._standby.wait()
         return None
+
+    def _is_read(self) -> bool:
+        return self._reader.task is not None and self._reader.task.done()
 
     def _pick(self) -> Row | None:
         """Choose between fresh rows and those set aside.
@@ -261,6 +306,7 @@ class Engine(Generic[T]):
         return aside.popleft() if aside and not gate.is_open else None
 
     async def _carry(self, row: Row) -> None:
+        """Take a row through its course. Whatever is raised here ends the task, and the run with it."""
         if row.began_s is None:
             row.began_s = clock.now()
             if self._watch_of_run is not None:
@@ -270,32 +316,30 @@ class Engine(Generic[T]):
             if self._journal is not None and not self._journal.has_room:
                 await self._journal.room()
             verdict = await self._course.run(row)
-        except Exception as error:  # noqa: BLE001 - from a limiter of the caller's, say
-            self.fail(error)
-            verdict = _from_outside(error)
         finally:
             self._carried -= 1
         if verdict is None:
             self._aside.append(row)
             self._standby.call()
         else:
-            self._settle(row, ended(row, verdict, clock.now()))
+            self._settle(row, verdict)
 
     def _settle_hopeless(self) -> None:
         """End a row that has had all its tries, now that no other row can tell whether it was its own fault."""
         row = self._aside.popleft()
         assert row.last is not None  # noqa: S101 - rows are set aside after a failure; for the type checker
-        self._settle(row, ended(row, row.last, clock.now()))
+        self._settle(row, row.last)
 
-    def _settle(self, row: Row, outcome: Outcome[Any]) -> None:
+    def _settle(self, row: Row, verdict: Verdict) -> None:
         """Give a row its outcome, and let the next one of its key go, at once or when this one cannot land any more."""
-        self._record(row, outcome)
-        if row.watch is not None:
-            row.watch.end(outcome.error)
-        self._give(outcome)
-        self._watch(outcome)
-        if outcome.state == "unknown" and row.lands_until_s > clock.now():
-            self._held[row] = clock.call_at(row.lands_until_s, lambda: self._let_follow(row))
+        now = clock.now()
+        outcome = ended(row, verdict, now)
+        self._conclude(row, outcome, outcome.error)
+        self._rules.note_outcome(outcome, verdict.error)
+        # A try that got no answer may land even after a later one of the same row was answered.
+        until_s = row.lands_until_s if outcome.state == "unknown" else row.unanswered_until_s
+        if until_s > now:
+            self._held[row] = clock.call_at(until_s, lambda: self._let_follow(row))
         else:
             self._let_follow(row)
 
@@ -306,80 +350,46 @@ class Engine(Generic[T]):
             self._ready.append(following)
         self._standby.call()
 
-    def _record(self, row: Row, outcome: Outcome[Any]) -> None:
-        if self._journal is not None and row.digests is not None:
+    def _conclude(self, row: Row, outcome: Outcome[Any], told: BaseException | None) -> None:
+        """Record and give an outcome; observers are told of ``told``."""
+        del self._open[row]
+        if self._journal is not None and row.digests is not None and outcome.state != "skipped":
+            if outcome.state == "ok":
+                # Not before: until the newer value is there, a resumed run must know the older ones as not done.
+                for index, digests in row.overtaken:
+                    self._journal.record(index, "superseded", digests)
             self._journal.record(row.index, outcome.state, row.digests)
+        if row.watch is not None:
+            row.watch.end(told)
+        self._give(outcome)
 
     def _give(self, outcome: Outcome[Any]) -> None:
         if outcome.error is not None and outcome.error.operation is None:
             outcome.error.operation = self._plan.operation
         self._tally.add(outcome.state)
         self._outbox.put(outcome)
-        self._news.set()
-
-    def _watch(self, outcome: Outcome[Any]) -> None:
-        """Stop the run where every further row would meet the same trouble, or the caller has seen enough failures."""
-        error = outcome.error
-        if outcome.attempts:
-            self._refusals = self._refusals + 1 if isinstance(error, PermissionDeniedError) else 0
-        if error is None or outcome.state == "ok":
-            return
-        self._failures += 1
-        limit = self._plan.stop_after
-        is_enough = limit is not None and self._failures >= limit
-        if is_run_wide(error) or self._refusals >= _REFUSALS_TO_STOP or is_enough:
-            self.stop(error)
+        self._on_news()
 
     def _give_up(self) -> None:
-        limit_s = self._plan.outage_limit_s
-        message = f"the server has answered no row usefully for outage_limit ({limit_s:g} s)"
-        self.stop(NotSentError(message, reason="outage"))
+        # While the gate is open it is throttled rows that are overdue: of those that have ended none is.
+        if self._open or not self._gate.is_open:
+            self._rules.give_up()
+
+    def _tell_gate(self, state: Literal["closed", "open"], after_s: float) -> None:
+        if self._watch_of_run is not None:
+            self._watch_of_run.gate(state, after_s)
 
     def _skip_rest(self) -> None:
-        """Give every row that was read and has no outcome one that says so."""
+        """Give every row that was read and has no outcome one that says what is known of it."""
         now = clock.now()
-        heads = [*self._ready, *self._aside, *(row.following for row in self._held)]
-        for head in heads:
-            row = head
-            while row is not None:
-                outcome = skipped(row, now)
-                self._unsent += outcome.state == "skipped"
-                if outcome.state != "skipped":
-                    self._record(row, outcome)
-                if row.watch is not None:
-                    row.watch.end(outcome.error)
-                self._give(outcome)
-                row = row.following
-
-    def _stopped(self, cause: SpotError) -> BulkStopped:
-        read = self._intake.read
-        resume = "; the same run with the same journal goes on where it stopped" if self._journal is not None else ""
-        message = (
-            f"the run stopped, {read} rows read and {self._unsent} of them not sent, by {type(cause).__name__}: "
-            f"{cause.args[0] if cause.args else ''}{resume}"
-        )
-        return BulkStopped(
-            message,
-            cause=cause,
-            next_index=read,
-            unsent=self._unsent,
-            operation=cause.operation or self._plan.operation,
-        )
+        for row in sorted(self._open, key=lambda row: row.index):
+            outcome = skipped(row, now)
+            self._unsent += outcome.state == "skipped"
+            self._conclude(row, outcome, asyncio.CancelledError() if self._is_left else outcome.error)
 
 
-def _is_sendable(row: Row) -> bool:
-    """Whether the row may take an older one's place: a bad one must not."""
+def _current_task() -> asyncio.Task[Any] | None:
     try:
-        row.update.check()
-    except InvalidInputError:
-        return False
-    return True
-
-
-def _from_outside(error: Exception) -> Verdict:
-    message = f"{type(error).__name__} came from outside the SDK while the row was sent"
-    return Verdict(Act.RAISE, error=OutcomeUnknownError(message))
-
-
-def _as_exception(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else RuntimeError(f"a task of the run ended by {type(error).__name__}")
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs: a handler of a signal, say, that came between two runs of it
+        return None

@@ -45,19 +45,23 @@ class OutageGate:
         limit_s: float,
         on_overdue: Callable[[], object],
         on_change: Callable[[Literal["closed", "open"], float], object] | None = None,
+        trouble: Callable[[], str] = str,
         dice: random.Random | None = None,
     ) -> None:
         """Start open.
 
         Args:
-            limit_s: after so many seconds closed, or throttled without one row going through, ``on_overdue`` is called.
+            limit_s: after so many seconds closed, or throttled without one row going through, pauses that the server
+                asked for included, ``on_overdue`` is called.
             on_overdue: called once for each outage.
             on_change: told when it closes, and when it opens after how many seconds.
+            trouble: names the server and what is wrong with it, for the log.
             dice: for the jitter.
         """
         self._limit_s = limit_s
         self._on_overdue = on_overdue
         self._on_change = on_change
+        self._trouble = trouble
         self._dice = dice or random.Random()
         self._recent: deque[bool] = deque(maxlen=_LAST)
         self._streak: set[int] = set()
@@ -68,7 +72,7 @@ class OutageGate:
         self._next_at_s = float("-inf")
         self._probe: int | None = None
         self._probes = 0
-        self._throttled_since_s: float | None = None
+        self._throttled_too_long: TimerHandle | None = None
         self._waiters: deque[tuple[int, Future[None]]] = deque()
         self._timer: TimerHandle | None = None
         self._overdue: TimerHandle | None = None
@@ -141,16 +145,18 @@ class OutageGate:
 
     def release(self) -> None:
         """Let everybody pass who waits: the run is over, and will not send."""
-        for timer in (self._timer, self._overdue):
+        for timer in (self._timer, self._overdue, self._throttled_too_long):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._overdue = None
+        self._timer = self._overdue = self._throttled_too_long = None
         while self._waiters:
             self._let_pass()
 
     def _note_good(self, began_s: float) -> None:
         self._last_good_s = clock.now()
-        self._throttled_since_s = None
+        if self._throttled_too_long is not None:
+            self._throttled_too_long.cancel()
+            self._throttled_too_long = None
         if self._closed_at_s is None:
             self._streak.clear()
             self._recent.append(True)
@@ -170,14 +176,15 @@ class OutageGate:
             self._close()
 
     def _note_throttled(self, began_s: float) -> None:
-        now = clock.now()
         if self._closed_at_s is not None and began_s >= self._closed_at_s:
             self._open()  # it answers; how fast it may be asked is the rate limit's matter
-        if self._throttled_since_s is None:
-            self._throttled_since_s = now
-        elif now - self._throttled_since_s >= self._limit_s:
-            self._throttled_since_s = None
-            self._on_overdue()
+        if self._throttled_too_long is None:
+            # A timer, and not a look at the next 429: in a pause of any length none comes.
+            self._throttled_too_long = clock.call_at(clock.now() + self._limit_s, self._end_throttled)
+
+    def _end_throttled(self) -> None:
+        self._throttled_too_long = None
+        self._on_overdue()
 
     def _close(self) -> None:
         self._closed_at_s = clock.now()
@@ -198,7 +205,7 @@ class OutageGate:
             self._overdue = None
 
     def _tell(self, state: Literal["closed", "open"], after_s: float) -> None:
-        tell_gate(state, after_s=after_s)
+        tell_gate(state, after_s=after_s, trouble=self._trouble())
         if self._on_change is not None:
             self._on_change(state, after_s)
 

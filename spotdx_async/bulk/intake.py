@@ -1,10 +1,13 @@
 """The intake: reads the input a row at a time, numbers the rows, and knows what the journal says of them."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
-from spotdx_async._pipeline import jsontext
-from spotdx_async._pipeline.operation import check_id
+from attrs import frozen
+
+from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.operation import check_id, metadata_json
 from spotdx_async.bulk.journal import RowDigests
 from spotdx_async.bulk.journal_writer import JournalWriter
 from spotdx_async.bulk.lanes import Row
@@ -16,46 +19,70 @@ __all__ = ["Intake", "check_updates"]
 _UNREADABLE = b"\0"
 """Stands for the content of a row that cannot be written as JSON."""
 
+_BEFORE_METADATA = len(b'{"metadata":')
 _RESUME = "resume with the input that the run began with, or begin a new run with a new journal"
+_MOST_TO_CLOSE_S = 10.0
+"""For an input's ``aclose``: more than a database needs to give up a cursor."""
 
 
 class Intake:
     """Gives each row of the input either as a row to send or with its outcome."""
 
-    def __init__(
-        self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update], journal: JournalWriter | None
-    ) -> None:
+    def __init__(self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update]) -> None:
         self.read: int = 0
         """Rows read so far."""
         self.is_read_up: bool = False
         """Whether the input has come to its end."""
         self.error: Exception | None = None
         """What the input raised, or why it is not the journal's."""
+        self.close_error: Exception | None = None
+        """What the input raised when it was closed."""
+        self.journal: JournalWriter | None = None
+        """Set before the first row is read."""
         self._updates = updates
         # Asked of the updates when the first row is read: it may be the caller's code that answers.
         self._rows: Iterator[Any] | None = None
         self._async_rows: AsyncIterator[Any] | None = None
         self._kind = kind
-        self._journal = journal
+        self._is_closed = False
 
     async def next(self) -> Row | Outcome[Any] | None:
         """Read on; None at the end, which ``is_read_up`` or ``error`` explains."""
+        cancelled_before = _cancellations()
         try:
-            item = await self._next_item()
+            return await self._taken(await self._next_item())
         except StopAsyncIteration:
             self._end()
-            return None
+        except asyncio.CancelledError:
+            if _cancellations() > cancelled_before:
+                raise
+            # Not aimed at us: a task that the input waited for was cancelled, say. It is no end of the input.
+            message = f"the input was cancelled after {self.read} rows, and nobody had cancelled the run"
+            self.error = InvalidInputError(message)
         except Exception as error:  # noqa: BLE001 - the caller's own; raised again when the rows under way are done
             self.error = error
-            return None
-        index = self.read
-        update = _as_update(item, self._kind)
-        if self._journal is not None:
-            return await self._compared(index, update, item, self._journal)
-        self.read += 1
-        return (
-            _rejected(index, item, update) if isinstance(update, InvalidInputError) else Row(index, update, update.key)
-        )
+        return None
+
+    async def close(self) -> None:
+        """Close what was opened to read the input, and generators, as soon as nothing more is read.
+
+        A file or a cursor that the caller opened stays open: it is closed by whoever opened it.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        source = self._updates
+        opened: Any = self._async_rows or self._rows or source
+        if opened is source and not isinstance(source, (Generator, AsyncGenerator)):
+            return
+        try:
+            if hasattr(opened, "aclose"):
+                async with asyncio.timeout_at(clock.now() + _MOST_TO_CLOSE_S):
+                    await opened.aclose()
+            elif hasattr(opened, "close"):
+                opened.close()
+        except Exception as error:  # noqa: BLE001 - the caller's own; raised again at the end
+            self.close_error = error
 
     async def _next_item(self) -> Any:
         if self._rows is not None:
@@ -69,12 +96,19 @@ class Intake:
             self._async_rows = aiter(self._updates)
         return await anext(self._async_rows)
 
-    async def _compared(
-        self, index: int, update: Update | InvalidInputError, item: object, journal: JournalWriter
-    ) -> Row | Outcome[Any] | None:
+    async def _taken(self, item: object) -> Row | Outcome[Any] | None:
+        """Make a row of an item; what stands in it now is what is sent."""
+        row = _as_row(self.read, item, self._kind)
+        if self.journal is not None:
+            return await self._compared(row, self.journal)
+        self.read += 1
+        return row if isinstance(row, Row) else row.outcome
+
+    async def _compared(self, row: "Row | _BadRow", journal: JournalWriter) -> Row | Outcome[Any] | None:
         """Compare a row with what an earlier session has recorded of it."""
+        index = self.read
         known = await journal.known(index)
-        digests = _digests(update, journal)
+        digests = _digests(row, journal)
         if known is not None and known.content != digests.content:
             self.error = JournalError(
                 f"row {index} of the input is not the one that the journal knows, so nothing more was sent: {_RESUME}",
@@ -82,18 +116,20 @@ class Intake:
             )
             return None
         self.read += 1
-        if isinstance(update, InvalidInputError):
-            outcome = _rejected(index, item, update)
+        if not isinstance(row, Row):
             journal.record(index, "rejected", digests)
-            return outcome
+            return row.outcome
         if known is not None and known.state == "ok":
-            return Outcome(index=index, key=update.key, state="skipped")
+            return Outcome(index=index, key=row.key, state="skipped")
         if known is not None and known.state == "superseded":
-            return Outcome(index=index, key=update.key, state="superseded")
-        return Row(index, update, update.key, digests)
+            return Outcome(index=index, key=row.key, state="superseded")
+        row.digests = digests
+        # Once it may have been executed, no later trouble makes it surely not executed, in a later session either.
+        row.flight.may_be_executed = known is not None and known.state == "unknown"
+        return row
 
     def _end(self) -> None:
-        last = self._journal.last_index if self._journal is not None else None
+        last = self.journal.last_index if self.journal is not None else None
         if last is None or last < self.read:
             self.is_read_up = True
             return
@@ -103,39 +139,51 @@ class Intake:
         )
 
 
-def _as_update(item: Any, kind: type[Update]) -> Update | InvalidInputError:
-    """The row as an update, or what is wrong with it."""
-    if isinstance(item, InvalidInputError):
-        return item
-    if isinstance(item, kind):
-        update = item
-    elif isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - a pair
-        update = kind(*item)
-    else:
-        row = f"{kind.__name__}({kind.ID_NAME}, metadata)"
-        return InvalidInputError(f"a row must be {row} or a pair of both, not {type(item).__name__}")
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+@frozen
+class _BadRow:
+    """A row that cannot be sent."""
+
+    outcome: Outcome[Any]
+    key: str = ""
+    """Whose it is, as the journal's digests have it: empty where the id itself is bad."""
+
+
+def _as_row(index: int, item: object, kind: type[Update]) -> Row | _BadRow:
+    """The item as a row that can be sent, or with what is wrong with it."""
+    update = _as_update(item, kind)
+    if isinstance(update, InvalidInputError):
+        return _BadRow(_rejected(index, getattr(item, "key", None), update))
+    key = ""
     try:
-        check_id(kind.ID_NAME, update.key)
+        key = check_id(kind.ID_NAME, update.key)
+        return Row(index, key, metadata_json(update.metadata))
     except InvalidInputError as raised:
-        fault = raised
-    else:
-        return update
-    return fault.with_traceback(None)  # its frames hold the row
+        fault = raised.with_traceback(None)  # its frames hold the row
+    return _BadRow(_rejected(index, key or getattr(item, "key", None), fault), key)
 
 
-def _rejected(index: int, item: object, error: InvalidInputError) -> Outcome[Any]:
-    key = getattr(item, "key", None)
+def _as_update(item: Any, kind: type[Update]) -> Update | InvalidInputError:
+    if isinstance(item, (InvalidInputError, kind)):
+        return item
+    if isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - a pair
+        return kind(*item)
+    row = f"{kind.__name__}({kind.ID_NAME}, metadata)"
+    return InvalidInputError(f"a row must be {row} or a pair of both, not {type(item).__name__}")
+
+
+def _rejected(index: int, key: object, error: InvalidInputError) -> Outcome[Any]:
     return Outcome(index=index, key=key if isinstance(key, str) else None, state="rejected", error=error)
 
 
-def _digests(update: Update | InvalidInputError, journal: JournalWriter) -> RowDigests:
-    if isinstance(update, InvalidInputError):
-        return journal.digests("", _UNREADABLE)
-    try:
-        content = jsontext.serialize(update.metadata if isinstance(update.metadata, dict) else dict(update.metadata))
-    except (jsontext.NotSerializableError, TypeError, ValueError):
-        content = _UNREADABLE
-    return journal.digests(update.key, content)
+def _digests(row: Row | _BadRow, journal: JournalWriter) -> RowDigests:
+    # Of the bytes that are sent, so that the journal cannot know another value than the server.
+    content = row.body[_BEFORE_METADATA:-1] if isinstance(row, Row) else _UNREADABLE
+    return journal.digests(row.key, content)
 
 
 def check_updates(updates: object) -> None:

@@ -5,17 +5,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
 
 from spotdx_async._pipeline import clock
 from spotdx_async.bulk.journal import CHUNK, JournalFile
 from spotdx_async.bulk.journal_records import Known, Recorded, RowDigests
 from spotdx_async.bulk.records import Journal, State
+from spotdx_async.bulk.waiting import seen_through
 from spotdx_async.errors import JournalError
 
 __all__ = ["JournalWriter"]
-
-T = TypeVar("T")
 
 _GROUP_ROWS = 500
 _GROUP_S = 0.1
@@ -69,11 +67,13 @@ class JournalWriter:
             opened.append(JournalFile.open(settings, operation=operation, server=server))
 
         try:
-            await _seen_through(loop.run_in_executor(thread, open_it))
+            await seen_through(loop.run_in_executor(thread, open_it))
         except BaseException:
-            # Cancelled: by now the journal may be open all the same.
-            await _seen_through(loop.run_in_executor(thread, _give_back, opened))
+            # Cancelled: by now the journal may be open all the same. Handed to the thread before anything is awaited,
+            # so that no further cancellation leaves it open.
+            giving_back = loop.run_in_executor(thread, _give_back, opened)
             thread.shutdown(wait=False)
+            await seen_through(giving_back)
             raise
         return cls(opened[0], thread)
 
@@ -136,7 +136,7 @@ class JournalWriter:
             self._closing.add_done_callback(self._on_closed)
             self._thread.shutdown(wait=False)
         with suppress(JournalError):
-            await _seen_through(self._closing)
+            await seen_through(self._closing)
 
     def _commit(self) -> None:
         """Write a group, or see to it that one is written when the one before is."""
@@ -179,15 +179,6 @@ class JournalWriter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-async def _seen_through(job: asyncio.Future[T]) -> T:
-    """Wait for the thread's work; a cancellation waits with it, and a second one does not."""
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        await asyncio.wait([job])
-        raise
 
 
 def _give_back(opened: list[JournalFile]) -> None:

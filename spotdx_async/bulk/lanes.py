@@ -5,9 +5,11 @@ from attrs import define, field
 from spotdx_async._pipeline.messages import Flight, Verdict
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.journal import RowDigests
-from spotdx_async.bulk.records import Update
 
 __all__ = ["Lanes", "Row"]
+
+_MOST_OVERTAKEN = 1000
+"""Rows that one row may overtake while nothing tells the journal of them: their digests are kept until it has ended."""
 
 
 @define(eq=False)
@@ -15,9 +17,10 @@ class Row:
     """A row that was read and has no outcome yet, with what its tries have shown."""
 
     index: int
-    update: Update = field(repr=False)
     key: str = field(repr=False)
-    """The update's."""
+    """Whose metadata to set."""
+    body: bytes = field(repr=False)
+    """What to send: written when the row was read, so that nothing that is done to the mapping later changes it."""
     digests: RowDigests | None = field(default=None, repr=False)
     """The journal's marks of it; None without a journal."""
     flight: Flight = field(factory=Flight, repr=False)
@@ -34,10 +37,12 @@ class Row:
     """When it was taken up, on the loop's clock; None while it only waits."""
     request_s: float = 0.0
     """Seconds that the last request took."""
-    may_be_executed: bool = False
-    """Whether a try ended without anybody knowing if it was carried out."""
     lands_until_s: float = float("-inf")
-    """Until when such a try may still be carried out, as far as its timeout tells."""
+    """Until when a try that may have been executed may still be carried out."""
+    unanswered_until_s: float = float("-inf")
+    """The same of a try that got no answer at all: it may still be carried out after a later one was answered."""
+    rests_until_s: float = float("-inf")
+    """Until when it is not tried again, since the server said that calls come too fast."""
     last: Verdict | None = field(default=None, repr=False)
     """On the last try that failed."""
     watch: Watched | None = field(default=None, repr=False)
@@ -45,9 +50,24 @@ class Row:
     following: "Row | None" = field(default=None, repr=False)
     """The next row of the same key, which waits for this one's outcome."""
 
+    overtaken: list[tuple[int, RowDigests]] = field(factory=list, repr=False)
+    """Rows whose place it has taken: the journal hears of them when its own value is there."""
+
+    @property
+    def may_be_executed(self) -> bool:
+        """Whether an attempt may have been carried out, in this session or an earlier one."""
+        return self.flight.may_be_executed or self.flight.may_have_arrived
+
+    @property
+    def can_be_overtaken(self) -> bool:
+        """Whether a newer row may take its place: it has not been taken up yet."""
+        return self.began_s is None and len(self.overtaken) < _MOST_OVERTAKEN
+
     def become(self, newer: "Row") -> None:
         """Stand for the newer row from now on, in the same place; nothing has been tried yet."""
-        self.index, self.update, self.digests = newer.index, newer.update, newer.digests
+        if self.digests is not None:
+            self.overtaken.append((self.index, self.digests))
+        self.index, self.body, self.digests, self.flight = newer.index, newer.body, newer.digests, newer.flight
 
 
 class Lanes:

@@ -96,8 +96,9 @@ class Outcome(Generic[T_co]):
     """The kit's or order's id; None where a bad row has none."""
     state: State
     """``ok``: done. ``rejected``: a bad row, nothing sent. ``failed``: the server's final no, or surely not executed.
-    ``unknown``: sent without a usable answer. ``superseded``: a newer value took its place. ``skipped``: a journal
-    shows it done (``error`` is None), or the run stopped before it was (``error`` says why)."""
+    ``unknown``: an attempt may have been executed, and no later one succeeded. ``superseded``: a newer value took its
+    place. ``skipped``: a journal shows it done (``error`` is None), or the run stopped before it was (``error`` says
+    why)."""
     value: T_co | None = field(default=None, repr=False)
     """The decoded answer of an ``ok`` row; None without decoding, or where the answer had another shape (then ``error``
     is a DecodeError, and the update is done all the same)."""

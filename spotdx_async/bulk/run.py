@@ -1,76 +1,38 @@
 """A bulk run as its user sees it: the outcomes one by one, and a handle to stop it."""
 
 import asyncio
+import inspect
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sized
-from contextlib import AbstractContextManager, aclosing, nullcontext
-from typing import Any, Generic, TypeVar
-from weakref import WeakSet
+import sys
+import warnings
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sized
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+from urllib.parse import urlsplit
 
-from attrs import define, frozen
-
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.messages import ClosableRun
-from spotdx_async._pipeline.watching import Watched, Watcher
-from spotdx_async.bulk.course import Send
-from spotdx_async.bulk.engine import Engine, Plan
-from spotdx_async.bulk.intake import Intake, check_updates
-from spotdx_async.bulk.journal_writer import JournalWriter
-from spotdx_async.bulk.records import Journal, Outcome, Progress, Update
-from spotdx_async.config import RetryPolicy, check_count
+from spotdx_async.bulk.intake import check_updates
+from spotdx_async.bulk.plan import Plan
+from spotdx_async.bulk.records import Journal, Outcome, Progress
+from spotdx_async.bulk.session import Inputs, Job, Session
+from spotdx_async.config import check_count
 from spotdx_async.errors import InvalidInputError, SpotError
 
 __all__ = ["BulkRun", "Job"]
 
 T = TypeVar("T")
 
-_TELL_EVERY_S = 0.5
-
-
-@frozen(kw_only=True)
-class Job:
-    """What a run does with its rows, whatever the noun."""
-
-    kind: type[Update]
-    """What a row is."""
-    send: Send
-    operation: str
-    """The operation's name; with ``server`` it tells whose a journal is."""
-    server: str
-    policy: RetryPolicy
-    timeout_s: float
-    """Of one attempt."""
-    lands_within_s: float
-    """Seconds after which a request that was sent has been carried out, or never will be."""
-    open_runs: WeakSet[ClosableRun]
-    """The client's runs: an engine adds itself when it begins, and the client that closes ends those that are left."""
-    watcher: Watcher | None = None
-    """Of the run and its rows."""
-
-    def watch(self) -> AbstractContextManager[Watched | None]:
-        """Tell the observers, if there are any, that a run begins; it ends with the block."""
-        return nullcontext() if self.watcher is None else self.watcher.watch(self.operation, "run")
-
-
-@frozen
-class _Inputs:
-    updates: Iterable[Any] | AsyncIterable[Any]
-    job: Job
-    plan: Plan
-    journal: Journal | None
-    progress: Callable[[Progress], object] | None
-
-
-@define
-class _Handle:
-    engine: Engine[Any] | None = None
-    is_stopped: bool = False
-
 
 class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
     """An asynchronous iterator of outcomes, one for every row that was read; nothing happens before it is iterated.
 
-    Leaving the loop ends the run and cancels what is under way; ``stop`` ends it in order.
+    Use it as a context manager, so that it ends with the block, however that is left::
+
+        async with spot.kits.update_metadata_many(rows) as run:
+            async for outcome in run:
+                ...
+
+    Leaving the block ends the run: nothing more is sent, what is under way is cut off, and the input and the journal
+    are closed. ``stop`` ends it in order. It has one consumer, in one event loop.
     """
 
     def __init__(
@@ -85,12 +47,14 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         progress: Callable[[Progress], object] | None,
         stop_after: int | None,
         outage_limit: float,
+        wait_for_server: bool = False,
     ) -> None:
         """Check everything that can be checked before the run.
 
         Raises:
             InvalidInputError: ``updates`` or an option is unusable.
         """
+        self._session: Session[T] | None = None
         check_updates(updates)
         plan = Plan(
             concurrency=check_count("concurrency", concurrency, error=InvalidInputError),
@@ -98,84 +62,138 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             coalesce=coalesce,
             stop_after=None if stop_after is None else check_count("stop_after", stop_after, error=InvalidInputError),
             outage_limit_s=_seconds("outage_limit", outage_limit),
+            wait_for_server=wait_for_server,
             policy=job.policy,
             operation=job.operation,
-            timeout_s=job.timeout_s,
+            host=_host(job.server),
+            lands_within_s=job.lands_within_s,
             total=len(updates) if isinstance(updates, Sized) else None,
         )
-        if progress is not None and not callable(progress):
-            raise InvalidInputError("progress must be a function that takes a Progress")
-        self._handle = _Handle()
-        self._outcomes: AsyncGenerator[Outcome[T], None] = _run(
-            _Inputs(updates, job, plan, _journal(journal), progress), self._handle
-        )
+        _check_progress(progress)
+        self._inputs = Inputs(updates, job, plan, _journal(journal), progress)
+        self._operation = job.operation
+        self._is_stopped = self._is_over = self._is_awaited = False
+        self._consumer: asyncio.Task[Any] | None = None
 
     def __aiter__(self) -> "BulkRun[T]":
-        """Give the run itself."""
+        """Give the run itself.
+
+        Raises:
+            InvalidInputError: another task iterates it already.
+        """
+        consumer = _current_task()
+        if self._consumer is not None and self._consumer is not consumer and not self._consumer.done():
+            raise InvalidInputError("another task reads this run already: a run has one consumer")
+        self._consumer = consumer
         return self
 
     async def __anext__(self) -> Outcome[T]:
         """Give the next outcome."""
-        engine = self._handle.engine
-        if engine is not None and (outcome := engine.take()) is not None:
-            return outcome  # it is there already: no need to wake the generators
+        session = self._session
+        if session is None:
+            session = self._begin()
+        session.check_loop()
+        if self._is_awaited:
+            raise InvalidInputError("another task waits for this run's next outcome: a run has one consumer")
+        if (outcome := session.take()) is not None:
+            return outcome
+        self._is_awaited = True
         try:
-            return await anext(self._outcomes)
-        except (SpotError, asyncio.CancelledError) as error:
+            outcome = await session.next()
+        except GeneratorExit:  # the consumer itself was thrown away, and may not wait any more
+            session.drop()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it goes on, whatever it is
+            await session.leave(error)
             raise error.with_traceback(None)  # noqa: B904 - the same error, without frames that hold rows
+        finally:
+            self._is_awaited = False
+        if outcome is not None:
+            return outcome
+        try:
+            session.raise_for_end()
+        except SpotError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        """Give the run itself; it ends with the block."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the run and close everything of it."""
+        try:
+            await self.aclose()
+        except Exception as other:
+            if error is None:
+                raise
+            error.add_note(f"closing the bulk run raised {type(other).__name__} as well")
+
+    def __del__(self) -> None:
+        """Name the run that was forgotten, and end it."""
+        session = self._session
+        if session is not None and session.is_under_way and not sys.is_finalizing():
+            session.drop()
+            message = f"a bulk run of {self._operation} was left before its end: use async with, or await its aclose()"
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
     def stop(self) -> None:
-        """Read and send no more: what is under way is finished, other rows that were read come out as skipped.
+        """Read and send no more: requests under way are finished, other rows that were read come out as skipped.
 
-        The loop goes on until all of them have come, and then ends without an error. May be called at any time, in the
-        run's event loop.
+        Rows that wait, be it for a slot, a token, a pause or a connection, are woken. The loop goes on until all
+        outcomes have come, and then ends without an error. May be called at any time, in the run's event loop.
         """
-        self._handle.is_stopped = True
-        if self._handle.engine is not None:
-            self._handle.engine.stop()
+        self._is_stopped = True
+        if self._session is not None:
+            self._session.stop()
 
     async def aclose(self) -> None:
-        """End the run at once and cancel what is under way: a request that was sent may or may not be carried out."""
-        await self._outcomes.aclose()
+        """End the run at once and cancel what is under way: a request that was sent may or may not be carried out.
 
+        It comes back when the input and the journal are closed; a cancellation waits for that, 5 s at most.
 
-async def _run(inputs: _Inputs, handle: _Handle) -> AsyncGenerator[Outcome[Any], None]:
-    job, progress = inputs.job, inputs.progress
-    with job.watch() as watch:
-        journal = None
-        if inputs.journal is not None:
-            journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
-        intake = Intake(inputs.updates, job.kind, journal)
-        engine: Engine[Any] = Engine(intake, job.send, inputs.plan, journal, watch)
-        handle.engine = engine
-        if handle.is_stopped:
-            engine.stop()
-        teller = None if progress is None else asyncio.create_task(_tell(progress, engine), name="spotdx bulk")
-        try:
-            async with aclosing(engine.outcomes()) as outcomes:
-                async for outcome in outcomes:
-                    yield outcome
-        finally:
-            handle.engine = None
-            if teller is not None:
-                teller.cancel()
-                await asyncio.wait([teller])
-            if journal is not None:
-                await journal.close("complete" if engine.is_complete else "stopped")
-        if progress is not None:
-            progress(engine.progress())
-        engine.raise_for_end()
-
-
-async def _tell(progress: Callable[[Progress], object], engine: Engine[Any]) -> None:
-    never = asyncio.Event()
-    while True:
-        await clock.sleep(_TELL_EVERY_S, unless=never)
-        try:
-            progress(engine.progress())
-        except Exception as error:  # noqa: BLE001 - the caller's own; raised again at the end
-            engine.fail(error)
+        Raises:
+            ConfigError: the run was begun in another event loop.
+            BaseException: what the input raised when it was closed, say, where nothing has told it before.
+        """
+        self._is_over = True
+        session = self._session
+        if session is None:
             return
+        session.check_loop()
+        await session.leave(GeneratorExit())
+        if (error := session.foreign_error()) is not None:
+            raise error
+
+    def _begin(self) -> Session[T]:
+        if self._is_over:
+            raise StopAsyncIteration
+        self._session = Session(self._inputs, is_stopped=self._is_stopped)
+        return self._session
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs yet
+        return None
+
+
+def _host(server: str) -> str:
+    """What may be shown of an address: neither names and passwords in it, nor its path."""
+    parts = urlsplit(server)
+    return parts.hostname or "" if parts.port is None else f"{parts.hostname}:{parts.port}"
+
+
+def _check_progress(progress: object) -> None:
+    if progress is None:
+        return
+    if not callable(progress):
+        raise InvalidInputError("progress must be a function that takes a Progress")
+    if inspect.iscoroutinefunction(progress) or inspect.iscoroutinefunction(getattr(progress, "__call__", None)):  # noqa: B004 - its kind is asked
+        raise InvalidInputError("progress must be a plain function, not an async one: nobody would await it")
 
 
 def _journal(journal: object) -> Journal | None:

@@ -1,18 +1,22 @@
-"""The account of a run: what became of each row, in flat memory; it hands failed rows on as they come."""
+"""The account of a run: what became of each row, in flat memory; it hands failed rows on as they come.
+
+Rows that did not go through for one reason are told together: a wrong token gives one line, not one for each row.
+"""
 
 from collections import Counter
 from typing import Any, get_args
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from spotdx_async.bulk.records import Outcome, State
-from spotdx_async.errors import SpotError
+from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row
 
 __all__ = ["STATES", "Account", "Place", "Trouble"]
 
 STATES: tuple[State, ...] = get_args(State)
 _SHOWN_TROUBLES = 20
+_NAMED_ROWS = 10
 
 
 @frozen
@@ -36,13 +40,29 @@ class Place:
         return f"row {self.row.number} (line {self.row.line})"
 
 
-@frozen
+@define
 class Trouble:
-    """A row that did not go through."""
+    """Rows that did not go through for one reason."""
 
     place: Place
+    """The topmost of them."""
     state: State
     reason: str
+    """Of the topmost; others may have been tried more or less often."""
+    others: int = 0
+    """How many there are beside it."""
+    positions: list[tuple[int, int]] = field(factory=list)
+    """Where the first of those stand: file and row."""
+
+    def add(self, place: Place, reason: str) -> None:
+        """Take in another row, which may stand above the one that is shown."""
+        self.others += 1
+        other = place.position
+        if other < self.place.position:
+            other = self.place.position
+            self.place, self.reason = place, reason
+        if len(self.positions) < _NAMED_ROWS:
+            self.positions.append(other)
 
 
 class Account:
@@ -55,7 +75,7 @@ class Account:
         """Rows that the journal shows done in an earlier session; they are among the skipped ones."""
         self.bytes_done: int = 0
         """The size of all rows that have their outcome."""
-        self.first_troubles: list[Trouble] = []
+        self._troubles: dict[object, Trouble] = {}
         self.first_skipped: Place | None = None
         """The topmost row that was read and not sent."""
         self.unwritten: list[Place] = []
@@ -74,6 +94,26 @@ class Account:
         """How many rows were rejected, failed or ended unknown."""
         return self.counts["rejected"] + self.counts["failed"] + self.counts["unknown"]
 
+    @property
+    def first_troubles(self) -> list[Trouble]:
+        """The first twenty reasons for which rows did not go through, from the top of the input."""
+        return sorted(self._troubles.values(), key=lambda trouble: trouble.place.position)
+
+    def tell(self, place: Place, state: State, reason: str, kind: object = None) -> None:
+        """Keep why a row did not go through, unless there are reasons enough.
+
+        Args:
+            place: where it stands.
+            state: what became of it.
+            reason: why.
+            kind: what it has in common with others; None: the reason.
+        """
+        alike = (state, kind or reason)
+        if alike in self._troubles:
+            self._troubles[alike].add(place, reason)
+        elif len(self._troubles) < _SHOWN_TROUBLES:
+            self._troubles[alike] = Trouble(place, state, reason)
+
     def settle(self, place: Place, outcome: Outcome[Any]) -> None:
         """Enter what became of a row."""
         state = outcome.state
@@ -84,8 +124,8 @@ class Account:
             return
         if state == "skipped":
             self.first_skipped = min(self.first_skipped or place, place, key=lambda either: either.position)
-        elif len(self.first_troubles) < _SHOWN_TROUBLES:
-            self.first_troubles.append(Trouble(place, state, _reason(outcome.error)))
+        else:
+            self.tell(place, state, _reason(outcome.error), _kind(outcome.error))
         self.hand_on(place)
 
     def close(self) -> None:
@@ -114,5 +154,16 @@ class Account:
 def _reason(error: SpotError | None) -> str:
     if error is None:
         return "no reason is known"
-    text = str(error.args[0] if error.args else "") or type(error).__name__
+    text = _message(error)
     return f"{text} ({error.attempts} attempts)" if error.attempts > 1 else text
+
+
+def _kind(error: SpotError | None) -> object:
+    if error is None:
+        return None
+    status = error.status if isinstance(error, (StatusError, OutcomeUnknownError)) else None
+    return type(error).__name__, status, _message(error)
+
+
+def _message(error: SpotError) -> str:
+    return str(error.args[0] if error.args else "") or type(error).__name__

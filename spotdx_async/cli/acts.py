@@ -33,6 +33,8 @@ class Act:
     """What a person should do where it stays unknown."""
     is_done: Callable[[Any], bool] = lambda _answer: True
     """Whether the server's answer says so."""
+    how_to_look: Callable[[], str] = lambda: ""
+    """Says, before it is sent, how a person finds out what became of it; empty where nobody can."""
     asked_for: str | None = None
     """A field of the answer that is shown even where it is patient data, since it can be had nowhere else."""
 
@@ -57,6 +59,8 @@ def carry_out(act: Act, server: Server, screen: Screen, view: View, *, yes: bool
 
 async def _carry_out(act: Act, settings: Settings, screen: Screen, view: View) -> Exit:
     async with settings.client() as spot:
+        if how := act.how_to_look():
+            screen.say(how)
         try:
             answer = await act.do(spot)
         except OutcomeUnknownError as error:
@@ -66,6 +70,9 @@ async def _carry_out(act: Act, settings: Settings, screen: Screen, view: View) -
             return Exit.OK
         except StatusError as error:
             _tell_refusal(error, screen, view)
+            if error.may_be_executed:
+                # A no to the last attempt says nothing of one before, of which no answer came.
+                screen.say(f"an earlier attempt may have been carried out all the same: {act.advice}")
             return exit_of(error)
     show_object(answer, screen, view, asked_for=act.asked_for)
     return Exit.OK if act.is_done(answer) else Exit.FAILED
@@ -85,6 +92,8 @@ async def _look_after(act: Act, spot: SpotClient, error: OutcomeUnknownError, sc
         return Exit.FAILED
     if found.value is not None:
         screen.say("it was done: nothing is left to do")
+        if found.duplicates:
+            screen.say(f"it was done more than once; the others: {', '.join(found.duplicates)}")
         show_object(found.value, screen, view)
         return Exit.OK
     if found.state == "not found":

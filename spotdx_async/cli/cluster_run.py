@@ -9,7 +9,7 @@ from typing import Self
 
 import spotdx_async
 from spotdx_async import distributed
-from spotdx_async.cli.account import Account, Place, Trouble
+from spotdx_async.cli.account import Account, Place
 from spotdx_async.cli.ending import Ending
 from spotdx_async.cli.exits import hinted
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
@@ -112,7 +112,7 @@ class ClusterRun:
                     concurrency=task.settings.concurrency.value,
                     coalesce=options.coalesces,
                     outage_limit_s=options.outage_limit_s,
-                    settle_s=task.settings.timeout_s.value,
+                    settle_s=max(60.0, task.settings.timeout_s.value),
                 ),
                 limit=self._limit,
                 progress=self._note,
@@ -151,7 +151,7 @@ class ClusterRun:
                 if not (index >> 3 < len(self._undone) and self._undone[index >> 3] >> (index & 7) & 1):
                     continue
                 if (trouble := reasons.get(index)) is not None:
-                    account.first_troubles.append(Trouble(place, trouble.state, trouble.reason))
+                    account.tell(place, trouble.state, trouble.reason)
                 elif account.first_skipped is None and report.counts["skipped"] > report.done_before:
                     account.first_skipped = place
                 account.hand_on(place)
@@ -190,6 +190,8 @@ def _check(task: UpdateTask) -> None:
         raise InvalidInputError("a cluster's rows are read twice: give files, not standard input")
     if options.report is not None:
         raise InvalidInputError("--report needs every row's outcome here: leave it out with --dask or --workers")
+    if options.waits_for_server:
+        raise InvalidInputError("--wait-for-server is for a run in this process: leave it out with --dask or --workers")
     if options.journal is not None and Path(options.journal).is_file():
         raise InvalidInputError(
             "--journal names a folder where --dask or --workers is given, and this is a file: name another"

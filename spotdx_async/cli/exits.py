@@ -1,10 +1,12 @@
 """How a command ends: the exit codes, and one line for each error that says what to do next."""
 
 from enum import IntEnum
+from urllib.parse import urlsplit
 
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
+    BulkStopped,
     ConfigError,
     InvalidInputError,
     NotFoundError,
@@ -16,7 +18,7 @@ from spotdx_async.errors import (
     SpotError,
 )
 
-__all__ = ["Exit", "exit_of", "hinted", "line_of", "next_step"]
+__all__ = ["Exit", "exit_of", "hinted", "line_of", "next_step", "stop_line"]
 
 
 class Exit(IntEnum):
@@ -54,6 +56,9 @@ _NEXT_OF_NOT_SENT = {
 }
 
 
+_IN_WORDS_OF_THE_COMMAND_LINE = (("wait_for_server=True", "--wait-for-server"), ("check base_url", "check --base-url"))
+
+
 def exit_of(error: SpotError) -> Exit:
     """Give the exit code of an error that ends a command."""
     return Exit.USAGE if isinstance(error, (ConfigError, InvalidInputError)) else Exit.FAILED
@@ -64,6 +69,15 @@ def line_of(error: SpotError) -> str:
     text = str(error) or type(error).__name__
     step = next_step(error)
     return text if step is None else f"{text}; {step}"
+
+
+def stop_line(stopped: BulkStopped, base_url: str) -> str:
+    """Say in one line why a bulk run stopped early, with the name of the server, and what to do next."""
+    text = line_of(stopped.cause or stopped)
+    for ours, theirs in _IN_WORDS_OF_THE_COMMAND_LINE:
+        text = text.replace(ours, theirs)
+    host = urlsplit(base_url).hostname or base_url
+    return text if host in text else f"{host}: {text}"
 
 
 def next_step(error: SpotError) -> str | None:

@@ -1,7 +1,7 @@
 """Options that many commands share. A class of them is flattened into a command: the line beneath each is its help."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import attrs
 from attrs import frozen
@@ -94,7 +94,7 @@ class Filters:
     """Only those of the person with this telephone number."""
 
     @property
-    def query(self) -> dict[str, str | None]:
+    def query(self) -> dict[str, Any]:
         """The filters as a list call takes them."""
         return attrs.asdict(self)
 

@@ -1,4 +1,4 @@
-"""``spotdx orders``: create, get, list and update."""
+"""``spotdx orders``: create, reconcile, get, list and update."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -49,7 +49,8 @@ def create(
     {"kit_types": ["health_kit_1"], "recipient": {"first_name": …, "last_name": …, "email": …, "phone": …,
     "address": {"street1": …, "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "metadata": {…}}
 
-    It is placed at most once. Where no usable answer came, the command looks whether it was placed.
+    It is placed at most once. Before it is sent its reference is told, for spotdx orders reconcile. Where no usable
+    answer came, the command looks whether it was placed.
 
     Exit codes: 0 it is placed; 1 it is not, or nobody knows; 2 wrong usage or an unusable file, nothing was sent; 3 the
     answer was no, nothing was sent.
@@ -66,16 +67,57 @@ def create(
     """
     from spotdx_async import NewOrder
     from spotdx_async.cli.acts import Act, carry_out
+    from spotdx_async.cli.lookup import how_to_look, reference_of
     from spotdx_async.cli.model_file import read_to_send
 
     order = read_to_send(file, NewOrder, yes=yes)
+    reference = reference_of(client_ref, order.metadata)
     act = Act(
         question=f"Order {_kits_of(order)} for one recipient",
-        do=lambda spot: spot.orders.create(order, client_ref=client_ref),
+        do=lambda spot: spot.orders.create(order, client_ref=reference),
         look=lambda spot, error: spot.orders.reconcile(error),
-        advice="look with spotdx orders list before you give this command again",
+        advice="look with spotdx orders reconcile before you give this command again",
+        how_to_look=lambda: how_to_look("orders", reference),
     )
     return carry_out(act, server, screen, view, yes=yes)
+
+
+@orders.command
+def reconcile(
+    *,
+    client_ref: str,
+    sent_at: str | None = None,
+    since: str | None = None,
+    view: Shown = HIDING,
+    server: OnServer = USUAL_SERVER,
+    screen: OurScreen,
+) -> int:
+    """Find out whether an order was placed, by its client reference.
+
+    For a create that was killed or whose outcome is unknown. What can still be carried out is waited for, a minute at
+    most; --sent-at says until when.
+
+    Exit codes: 0 it is placed, also where there are several with the reference, which are named; 1 it is not, and
+    cannot be any more, or the look failed; 2 wrong usage; 3 it is not known: look again later.
+
+    Example: spotdx orders reconcile --client-ref study-7-A --sent-at 2024-01-31T12:00:00Z
+
+    Args:
+        client_ref: The reference, as spotdx orders create told it.
+        sent_at: When the order was sent at the latest, with a zone. Default: not known, so that a whole minute is
+            waited before it is not found.
+        since: Without --sent-at, the day of the create, YYYY-MM-DD; it saves time. Default: all orders are looked at.
+        view: In which form.
+        server: The server.
+        screen: Where to write; no argument of the command line.
+    """
+    from spotdx_async.cli.lookup import day_of, instant_of, look_up
+
+    moment, day = instant_of(sent_at), day_of(since)
+    return look_up(
+        lambda spot: spot.orders.reconcile(client_ref=client_ref, sent_at=moment, since=day),
+        *(server, screen, view),
+    )
 
 
 @orders.command

@@ -1,4 +1,4 @@
-"""``spotdx requisitions``: create, get and list."""
+"""``spotdx requisitions``: create, reconcile, get and list."""
 
 from cyclopts import App
 
@@ -42,7 +42,8 @@ def create(
     "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD", "address": {"street1": …,
     "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "tracking": {…}, "attributes": {…}, "metadata": {…}}
 
-    It is made at most once. Where no usable answer came, the command looks whether it was made.
+    It is made at most once. Before it is sent its reference is told, for spotdx requisitions reconcile. Where no usable
+    answer came, the command looks whether it was made.
 
     Exit codes: 0 it is made, even where it is denied; 1 it is not, or nobody knows; 2 wrong usage or an unusable file,
     nothing was sent; 3 the answer was no, nothing was sent.
@@ -59,16 +60,60 @@ def create(
     """
     from spotdx_async import NewRequisition
     from spotdx_async.cli.acts import Act, carry_out
+    from spotdx_async.cli.lookup import how_to_look, reference_of
     from spotdx_async.cli.model_file import read_to_send
 
     requisition = read_to_send(file, NewRequisition, yes=yes)
+    reference = reference_of(client_ref, requisition.metadata)
     act = Act(
         question=f"Make a requisition of {counted(len(requisition.panels), 'panel')} for one patient",
-        do=lambda spot: spot.requisitions.create(requisition, client_ref=client_ref),
+        do=lambda spot: spot.requisitions.create(requisition, client_ref=reference),
         look=lambda spot, error: spot.requisitions.reconcile(error),
-        advice="look with spotdx requisitions list before you give this command again",
+        advice="look with spotdx requisitions reconcile before you give this command again",
+        how_to_look=lambda: how_to_look("requisitions", reference),
     )
     return carry_out(act, server, screen, view, yes=yes)
+
+
+@requisitions.command
+def reconcile(
+    *,
+    client_ref: str | None = None,
+    barcode: str | None = None,
+    sent_at: str | None = None,
+    since: str | None = None,
+    view: Shown = HIDING,
+    server: OnServer = USUAL_SERVER,
+    screen: OurScreen,
+) -> int:
+    """Find out whether a requisition was made, by its client reference.
+
+    For a create that was killed or whose outcome is unknown. What can still be carried out is waited for, a minute at
+    most; --sent-at says until when.
+
+    Exit codes: 0 it is made, also where there are several with the reference, which are named; 1 it is not, and
+    cannot be any more, or the look failed; 2 wrong usage; 3 it is not known: look again later.
+
+    Example: spotdx requisitions reconcile --client-ref study-7-A --sent-at 2024-01-31T12:00:00Z
+
+    Args:
+        client_ref: The reference, as spotdx requisitions create told it.
+        barcode: The barcode of the requisition; in place of the reference, or beside it.
+        sent_at: When the requisition was sent at the latest, with a zone. Default: not known, so that a whole minute is
+            waited before it is not found.
+        since: Without --sent-at, the day of the create, YYYY-MM-DD; it saves time. Default: all requisitions are
+            looked at.
+        view: In which form.
+        server: The server.
+        screen: Where to write; no argument of the command line.
+    """
+    from spotdx_async.cli.lookup import day_of, instant_of, look_up
+
+    moment, day = instant_of(sent_at), day_of(since)
+    return look_up(
+        lambda spot: spot.requisitions.reconcile(barcode=barcode, client_ref=client_ref, sent_at=moment, since=day),
+        *(server, screen, view),
+    )
 
 
 @requisitions.command

@@ -5,7 +5,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from spotdx_async.cli.account import STATES, Account, Place
+from spotdx_async.cli.account import STATES, Account, Place, Trouble
 from spotdx_async.cli.ending import Ending
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.words import counted
@@ -16,7 +16,7 @@ _MEANING = {
     "ok": "done",
     "rejected": "a bad row, not sent",
     "failed": "the server's no, or surely not executed",
-    "unknown": "sent without a usable answer",
+    "unknown": "perhaps carried out: no usable answer, or an error of the server (5xx)",
     "superseded": "a newer value took its place",
     "skipped": "read, but not sent",
 }
@@ -78,12 +78,25 @@ def _title(ending: Ending) -> str:
 
 def _tell_troubles(ending: Ending, screen: Screen) -> None:
     account = ending.account
-    for trouble in sorted(account.first_troubles, key=lambda either: either.place.position):
+    told = 0
+    for trouble in account.first_troubles:
         screen.say(f"{_name(trouble.place, ending)}: {trouble.state}: {trouble.reason}")
-    if (more := account.troubles - len(account.first_troubles)) > 0:
+        if trouble.others:
+            screen.say(f"… and {counted(trouble.others, 'more row')} like it{_rows_of(trouble, ending)}")
+        told += 1 + trouble.others
+    if (more := account.troubles - told) > 0:
         screen.say(f"and {counted(more, 'more row')} that did not go through")
     if account.troubles and account.failed is None:
         screen.say("to get such rows into a file that can be fed in again, give --failed PATH")
+
+
+def _rows_of(trouble: Trouble, ending: Ending) -> str:
+    """Name the first of the rows that are not shown; of several files, none."""
+    if ending.has_many_files:
+        return ""
+    numbers = ", ".join(str(row) for _, row in sorted(trouble.positions))
+    word = "row" if trouble.others == 1 else "rows"
+    return f" ({word} {numbers}{', …' if trouble.others > len(trouble.positions) else ''})"
 
 
 def _tell_failed_file(account: Account, screen: Screen) -> None:

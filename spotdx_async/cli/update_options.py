@@ -37,6 +37,9 @@ class UpdateOptions:
     """Write a page about the run to this file."""
     outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
     """Stop after an outage of so many seconds."""
+    waits_for_server: Annotated[Flag, Parameter(name="--wait-for-server")] = False
+    """Wait that long also for a server that no request has reached yet. Without it the run stops after 30 s, since the
+    address may be wrong. Not with --dask or --workers."""
     dask: str | None = None
     """Run on the workers of the Dask cluster at this address, such as tcp://host:8786."""
     workers: int | None = None

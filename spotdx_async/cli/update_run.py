@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +11,8 @@ import spotdx_async
 from spotdx_async import report
 from spotdx_async.cli.account import Account
 from spotdx_async.cli.ending import Ending
-from spotdx_async.cli.exits import line_of
+from spotdx_async.cli.exits import stop_line
+from spotdx_async.cli.outage_news import OutageNews
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.screen import Screen
@@ -49,6 +50,7 @@ class UpdateRun:
             self._opened = stack.pop_all()
         self._run: spotdx_async.BulkRun[Any] | None = None
         self._notes_in_outage = 0
+        self._news = OutageNews()
         self._story: report.RunStory | None = None
         self._stopped: str | None = None
 
@@ -67,7 +69,8 @@ class UpdateRun:
             began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
             self._story = report.RunStory({"began": began, **_settings(self._task)}, started_s)
         async with self._client:
-            await self._run_to_an_end(started_s)
+            with self._news:
+                await self._run_to_an_end(started_s)
         for index in [*self._source.open_rows]:
             # Cut off while under way: perhaps sent. To set the value once more is safe.
             error = spotdx_async.OutcomeUnknownError("cut off while it was under way")
@@ -114,19 +117,20 @@ class UpdateRun:
         self._judge(consumer)
 
     async def _consume(self) -> None:
-        async for outcome in self._outcomes():
-            self._settle(outcome)
-            if self._account.disk_error is not None:
-                self._stop()
+        async with self._begin() as outcomes:
+            async for outcome in outcomes:
+                self._settle(outcome)
+                if self._account.disk_error is not None:
+                    self._stop()
 
     def _settle(self, outcome: spotdx_async.Outcome[Any]) -> None:
         self._account.settle(self._source.take_outcome(outcome.index), outcome)
         if self._story is not None:
             self._story.add(outcome, _now())
 
-    def _outcomes(self) -> AsyncIterator[Any]:
+    def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
         if self._options.is_dry_run:
-            return _checked(self._source)
+            return aclosing(_checked(self._source))
         self._run = self._task.kind.send_of(self._client)(
             self._source,
             concurrency=self._task.settings.concurrency.value,
@@ -135,6 +139,7 @@ class UpdateRun:
             coalesce=self._options.coalesces,
             progress=self._note,
             outage_limit=self._options.outage_limit_s,
+            wait_for_server=self._options.waits_for_server,
         )
         return self._run
 
@@ -144,7 +149,9 @@ class UpdateRun:
         if not progress.gate_open:
             self._notes_in_outage += 1
             if self._notes_in_outage == _NOTES_TO_TELL:
-                self._screen.say("the server is out of order: rows wait, and one at a time looks whether it is back")
+                self._screen.say(self._news.line)
+            if self._story is not None:
+                self._story.trouble = self._news.trouble
             return
         if self._notes_in_outage >= _NOTES_TO_TELL:
             self._screen.say("the server is back")
@@ -166,7 +173,7 @@ class UpdateRun:
         """Find out why the run ended; an error that nobody foresaw goes on."""
         error = None if consumer.cancelled() else consumer.exception()
         if isinstance(error, BulkStopped):
-            self._stopped = line_of(error.cause) if error.cause else line_of(error)
+            self._stopped = stop_line(error, self._task.settings.base_url.value)
         elif isinstance(error, OSError):
             self._stopped = f"the input cannot be read any further ({error.strerror or error})"
         elif error is not None:
@@ -225,6 +232,7 @@ def _settings(task: UpdateTask) -> dict[str, str | float | bool | None]:
         "concurrency": settings.concurrency.value,
         "timeout_s": settings.timeout_s.value,
         "outage_limit_s": options.outage_limit_s,
+        "wait_for_server": options.waits_for_server,
         "coalesce": options.coalesces,
         "journal": options.journal is not None,
         "dry_run": options.is_dry_run,

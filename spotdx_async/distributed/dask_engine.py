@@ -82,7 +82,7 @@ async def update_metadata_distributed(
     settings = ClientSettings() if settings is None else settings
     if limit is not None and settings.limiter is not None:
         raise ConfigError("give limit or settings.limiter, not both")
-    options = ShardOptions(settle_s=settings.timeout_s) if options is None else options
+    options = ShardOptions.settled_for(settings.timeout_s) if options is None else options
     began_s = clock.now()
     with Split(shard_rows=shard_rows, noun=noun, folder=folder) as split:
         await split.read(source)

@@ -34,9 +34,16 @@ class ShardOptions:
     """A newer update of a kit takes the place of an older one that has not been sent yet."""
     outage_limit_s: float = 1800.0
     """Stop after an outage of so many seconds."""
-    settle_s: float = 30.0
+    settle_s: float = 60.0
     """How long a shard that was cut off waits before it is repeated, where that is known: until then what a lost
-    process had sent may still be carried out, over a newer value. The client's ``timeout_s``, or longer."""
+    process had sent may still be carried out, over a newer value. 60 s or the client's ``timeout_s``, the longer, as
+    the client's ``lands_within_s``."""
+
+    @classmethod
+    def settled_for(cls, timeout_s: float) -> "ShardOptions":
+        """Make the usual options for clients with such a ``timeout_s``."""
+        return cls(settle_s=max(60.0, timeout_s))
+
     journal_wait_s: float = 120.0
     """How long to wait for a journal that another process has: one that is being ended, or whose host has died, for
     which a network file system keeps the lock for a minute and a half."""

@@ -82,7 +82,7 @@ def run_shard_blocking(
     async def run() -> ShardReport:
         async with settings.client() as spot:
             return await run_shard(
-                shard, spot, options or ShardOptions(settle_s=settings.timeout_s), is_repeat=is_repeat
+                shard, spot, options or ShardOptions.settled_for(settings.timeout_s), is_repeat=is_repeat
             )
 
     return run_in_own_loop(run())

@@ -20,7 +20,7 @@ _MEANINGS: dict[State, str] = {
     "ok": "done",
     "rejected": "a bad row, not sent",
     "failed": "the server's no, or surely not executed",
-    "unknown": "sent without a usable answer",
+    "unknown": "perhaps carried out: no usable answer, or an error of the server (5xx)",
     "superseded": "a newer value took its place",
     "skipped": "done before, or not sent since the run stopped",
 }
@@ -44,7 +44,8 @@ def summary_of(story: RunStory) -> str:
     sentences = [", ".join(parts) + "."]
     if story.outages.count:
         periods, total = counted(story.outages.count, "outage"), duration(story.outages.total_s)
-        sentences.append(f"Rows waited for the server during {periods}, {total} in all.")
+        why = "" if story.trouble is None else f"; in the last, {story.trouble}"
+        sentences.append(f"Rows waited for the server during {periods}, {total} in all{why}.")
     if story.throttled:
         sentences.append(f"The server said {counted(story.throttled, 'time')} that requests come too fast (429).")
     return " ".join(sentences)

@@ -41,6 +41,8 @@ class RunStory:
         """Why rows did not go through."""
         self.outages: Outages = Outages()
         """When rows waited for the server."""
+        self.trouble: str | None = None
+        """What was wrong in the last outage, with the name of the server; no text of the server's. None: no outage."""
         self.throttled: int = 0
         """429s so far."""
         self.stopped: str | None = None

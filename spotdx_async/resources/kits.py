@@ -4,20 +4,23 @@ import builtins
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import ACTIVATION_PATIENT, check, refuse
-from spotdx_async._pipeline.filters import list_request, page_of
+from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock
 from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.object_search import Look
 from spotdx_async._pipeline.operation import Operation, check_id, metadata_body
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import sealed, sealed_call
+from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
 from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
+from spotdx_async.listing import Listing
 from spotdx_async.metadata_run import metadata_run
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Pages
@@ -61,7 +64,7 @@ class Kits:
         self._runner = runner
 
     @sealed_call
-    async def update_metadata(self, kit_id: str, metadata: Mapping[str, Any]) -> Kit:
+    def update_metadata(self, kit_id: str, metadata: Mapping[str, Any]) -> Prepared[Kit]:
         """Set a kit's metadata, and get the kit.
 
         The call sets the whole value, so repeating it is safe and the SDK does so. The documented answer does not carry
@@ -79,7 +82,7 @@ class Kits:
             SpotError: any other, as its tree says.
         """
         request = UPDATE_METADATA.request(kit_id, json=metadata_body(metadata, UPDATE_METADATA.name))
-        return await self._runner.call(request, _decode_kit)
+        return partial(self._runner.call, request, _decode_kit)
 
     @sealed
     def update_metadata_many(
@@ -94,14 +97,28 @@ class Kits:
         progress: Callable[[Progress], object] | None = None,
         stop_after: int | None = None,
         outage_limit: float = 1800.0,
+        wait_for_server: bool = False,
     ) -> BulkRun[Kit]:
         """Set the metadata of very many kits; gives one Outcome for every row, in flat memory.
 
+        Use it as a context manager, so that it ends with the block, however that is left::
+
+            async with spot.kits.update_metadata_many(rows) as run:
+                async for outcome in run:
+                    ...
+
+        Leaving the block, or closing the client, ends the run: what was sent last may or may not be executed.
+        Without the block, a run that is left before its end goes on until its read-ahead is used up.
+
         Updates of one kit are sent in input order, one at a time, the next when the one before has its outcome; after
-        an unknown outcome only when its request has had all of ``timeout_s``, so that it cannot land later. Other kits
-        run beside it. Rows are read lazily, at most ``2 * concurrency`` (8 at least, 64 more with ``coalesce``)
-        ahead of the outcomes taken, so that a slow consumer slows the sending. Leaving the loop ends the run: what was
-        sent last may or may not be executed.
+        an attempt that may still be carried out only when ``lands_within_s`` of the client has passed since it was
+        sent, so that an old value cannot land on a newer one. Other kits run beside it. Rows are read lazily, at most
+        ``2 * concurrency`` (8 at least, 64 more with ``coalesce``) ahead of the outcomes taken, so that a slow
+        consumer slows the sending. A row's metadata is written as JSON when the row is read: changing the mapping
+        afterwards changes nothing.
+
+        A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever that one met:
+        ``failed`` and ``rejected`` are surely not executed.
 
         Tries are repeated as the client's ``retry`` says, without its budget: in an outage rows wait instead of
         failing, one at a time probes, and then the rate ramps up. Repeats beyond ``max_attempts`` are made while so
@@ -111,7 +128,8 @@ class Kits:
         Args:
             updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An
                 ``InvalidInputError`` in place of a row is a row already known to be bad: it comes back ``rejected``.
-                A plain iterable that waits, on a database say, holds up the event loop meanwhile.
+                A plain iterable that waits, on a database say, holds up the event loop meanwhile. A generator is
+                closed as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
             concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
             ordered: give outcomes in the order of the rows, not as they come.
             decode: False gives no Kit (``value`` is None), which saves a third of the CPU time; an answer that is no
@@ -121,18 +139,23 @@ class Kits:
                 the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
             coalesce: a newer update of a kit takes the place of an older one that has not been sent yet, which comes
                 out as ``superseded``.
-            progress: called with a Progress every half second, and at the end.
-            stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never.
-            outage_limit: stop the run after an outage of so many seconds.
+            progress: a plain function, called with a Progress every half second, and at the end.
+            stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never. Of the
+                rows under way only those are finished whose request was handed to a connection.
+            outage_limit: stop the run after an outage of so many seconds; pauses that the server asked for count.
+            wait_for_server: False stops the run after 30 s where no request has ever reached the server, since its
+                name is not found, it refuses connections or TLS fails: a wrong ``base_url`` is no outage.
 
         Raises:
-            InvalidInputError: at once, where ``updates`` or an option is unusable; a bad row is an outcome.
+            InvalidInputError: at once, where ``updates`` or an option is unusable, or where another task reads the run
+                already; a bad row is an outcome. At the end, where the input was cancelled.
+            ConfigError: from the loop, where the run was begun in another event loop.
             JournalError: from the loop, before anything is sent, where the journal is another run's, a newer version's,
                 in use or damaged; and at the first row that is not the one that the journal knows.
             BulkStopped: from the loop, after a trouble that every further row would meet (401, 403 three times in a
-                row, TLS, a failing token function, an outage beyond its limit, a journal that cannot be written) or
-                ``stop_after`` failures. Outcomes of all rows read came before.
-            Exception: whatever the input or ``progress`` raises, after the outcomes of all rows read.
+                row, TLS, a failing token function, an outage beyond its limit, a journal that cannot be written, a
+                client that was closed) or ``stop_after`` failures. Outcomes of all rows read came before.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
         return metadata_run(
             updates,
@@ -147,10 +170,11 @@ class Kits:
             progress=progress,
             stop_after=stop_after,
             outage_limit=outage_limit,
+            wait_for_server=wait_for_server,
         )
 
     @sealed_call
-    async def get(self, kit_id: str) -> Kit:
+    def get(self, kit_id: str) -> Prepared[Kit]:
         """Get one kit with its sample, reports and registrant.
 
         Raises:
@@ -158,7 +182,7 @@ class Kits:
             NotFoundError: the server does not know the kit.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        return await self._runner.call(GET.request(kit_id), _decode_kit)
+        return partial(self._runner.call, GET.request(kit_id), _decode_kit)
 
     @sealed
     def list(
@@ -176,6 +200,8 @@ class Kits:
         created_after: date | str | None = None,
         updated_before: date | str | None = None,
         updated_after: date | str | None = None,
+        on_bad_item: OnBadItem = "raise",
+        start_offset: int = 0,
     ) -> Pages[KitSummary]:
         """List kits by their creation date; fetched page by page as it is read, may be empty.
 
@@ -192,12 +218,14 @@ class Kits:
             created_after: see ``created_before``.
             updated_before: see ``created_before``.
             updated_after: see ``created_before``.
+            on_bad_item: what is done with a kit that cannot be read: see Pages.
+            start_offset: how many kits to leave out at the front of the list.
 
         Raises:
-            InvalidInputError: at once, where a filter is wrong; nothing was sent.
+            InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        request = list_request(
-            LIST,
+        return _KITS.pages(
+            self._runner,
             {
                 "email": email,
                 "first_name": first_name,
@@ -212,31 +240,28 @@ class Kits:
                 "updated_before": updated_before,
                 "updated_after": updated_after,
             },
-        )
-        return Pages(
-            lambda offset, size: self._runner.call(page_of(request, offset, size), _decode_summaries),
-            identify=lambda kit: kit.kit_id,
-            operation=LIST.name,
+            on_bad_item=on_bad_item,
+            start_offset=start_offset,
         )
 
     @sealed_call
-    async def types(self) -> builtins.list[str]:
+    def types(self) -> Prepared[builtins.list[str]]:
         """List the kit types that the account may order; may be empty.
 
         Raises:
             SpotError: as its tree says. Repeating is always safe.
         """
-        return [*await self._runner.call(TYPES.request(), _decode_types)]
+        return partial(self._runner.call, TYPES.request(), _decode_types)
 
     @sealed_call
-    async def activate(
+    def activate(
         self,
         kit_id: str,
         *,
         patient_id: str | None = None,
         patient: NewPatient | None = None,
         research_consent: bool | None = None,
-    ) -> Activation:
+    ) -> Prepared[Activation]:
         """Register a kit to a patient whom the vendor knows, or to a new one.
 
         It is done at most once: nothing is repeated that may have been executed.
@@ -255,16 +280,16 @@ class Kits:
             SpotError: any other, as its tree says.
         """
         request = _activation(kit_id, patient_id, patient, research_consent)
-        return await self._runner.call(request, _decode_activation)
+        return partial(self._runner.call, request, _decode_activation)
 
     @sealed_call
-    async def reconcile(
+    def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError,
         *,
         kit_id: str | None = None,
         patience_s: float | None = None,
-    ) -> Reconciliation[Kit]:
+    ) -> Prepared[Reconciliation[Kit]]:
         """Find out whether an activation was carried out, by reading the kit.
 
         Found is a registered kit whose registrant is the patient of the activation, as far as both are known.
@@ -273,8 +298,12 @@ class Kits:
             error: of ``activate``.
             kit_id: of the kit; needed only for an error that was pickled, which leaves ids out.
             patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
-                as it takes, which is a minute from its sending or, where that is longer, ``timeout_s``. Where patience
-                ends sooner, what is not found is ``"unknown"``.
+                as it takes, which is ``lands_within_s`` of the client from its sending or, where that is longer,
+                ``timeout_s``. Where patience ends sooner, what is not found is ``"unknown"``.
+
+        Returns:
+            ``"unknown"`` too where the kit says both that it is registered and that it is not, and where answers have
+            no ``Date``.
 
         Raises:
             InvalidInputError: the error is of another call, or the kit is not known; nothing was sent.
@@ -283,26 +312,39 @@ class Kits:
         clue = clue_of(error, ACTIVATE.name)
         request = GET.request(check_id("kit_id", clue.subject.get("kit_id", kit_id), ACTIVATE.name))
 
-        async def look() -> Kit | None:
-            kit = await self._runner.call(request, _decode_kit)
-            return kit if _is_registered(kit, clue.subject) else None
-
         runner = self._runner
-        return await reconcile(
-            look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
+
+        async def look() -> Look[Kit]:
+            kit, server = await runner.call(request, _decode_kit_and_clock)
+            verdict = _is_registered(kit, clue.subject)
+            if verdict:
+                return Look(found=kit, clock=server)
+            message = "the kit says both that it is registered and that it is not"
+            return Look(trouble=DecodeError(message, outcome="done") if verdict is None else None, clock=server)
+
+        return partial(
+            reconcile,
+            look,
+            clue,
+            lands_within_s=runner.lands_within_s,
+            patience_s=patience_s,
+            sleep=runner.road.sleep,
         )
+
+
+_KITS = Listing(LIST, KitSummary, lambda kit: kit.kit_id)
 
 
 def _decode_kit(reply: Reply) -> Kit:
     return codec.decode(reply.body, Kit)
 
 
-def _decode_summaries(reply: Reply) -> tuple[KitSummary, ...]:
-    return codec.decode(reply.body, tuple[KitSummary, ...])
+def _decode_kit_and_clock(reply: Reply) -> tuple[Kit, ServerClock | None]:
+    return _decode_kit(reply), server_clock(reply.headers, clock.wall())
 
 
-def _decode_types(reply: Reply) -> tuple[str, ...]:
-    return codec.decode(reply.body, tuple[str, ...])
+def _decode_types(reply: Reply) -> list[str]:
+    return [*codec.decode(reply.body, tuple[str, ...])]
 
 
 def _check_json(reply: Reply) -> None:
@@ -342,12 +384,16 @@ def _activation_body(patient_id: str | None, patient: NewPatient | None, researc
     return body if research_consent is None else {**body, "research_consent": research_consent}
 
 
-def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool:
+def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
+    """Whether the kit is registered to the patient of the activation; None where it contradicts itself."""
+    is_registered = kit.status == KitStatus.REGISTERED
     has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
-    if kit.registered_to is None or not (has_event or kit.status == KitStatus.REGISTERED):
-        return False
+    if kit.registered_to is None:  # an event alone may be of an earlier registration that was taken back
+        is_surely_nobody = codec.has_come_as_null(kit, "registered_to") or not has_event
+        return False if is_surely_nobody and not is_registered else None
     registrant = codec.tree(kit.registered_to)
     known = [
         (str(subject[name]), str(registrant[name])) for name in _TELLING if subject.get(name) and registrant.get(name)
     ]
-    return all(ours.strip().casefold() == theirs.strip().casefold() for ours, theirs in known)
+    is_ours = all(ours.strip().casefold() == theirs.strip().casefold() for ours, theirs in known)
+    return None if is_ours and not (is_registered or has_event) else is_ours

@@ -1,27 +1,30 @@
 """Orders: placing them, finding out whether one was placed, their state, their list and their metadata."""
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-from datetime import date
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import ORDER, check, refuse
-from spotdx_async._pipeline.filters import list_request, page_of
+from spotdx_async._pipeline.list_pages import OnBadItem
 from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.object_search import Search
 from spotdx_async._pipeline.operation import Operation, metadata_body
 from spotdx_async._pipeline.references import carries, with_reference
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import sealed, sealed_call
+from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
 from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, OrderRow, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
+from spotdx_async.listing import Listing
 from spotdx_async.metadata_run import metadata_run
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
-from spotdx_async.pagination import PAGE_SIZE, Pages
-from spotdx_async.reconciliation import Reconciliation, clue_of, days_since, reconcile, search
+from spotdx_async.pagination import Pages
+from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
 __all__ = ["OPERATIONS", "Orders"]
 
@@ -58,7 +61,7 @@ class Orders:
         self._client_ref_key = client_ref_key
 
     @sealed_call
-    async def create(self, order: NewOrder, *, client_ref: str | None = None) -> Order:
+    def create(self, order: NewOrder, *, client_ref: str | None = None) -> Prepared[Order]:
         """Place an order, which ships a parcel, and get it: pending, without kits yet.
 
         It is placed at most once: nothing is repeated that may have been executed. So that it can be found again, its
@@ -76,68 +79,80 @@ class Orders:
             OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before placing it again.
             SpotError: any other, as its tree says.
         """
-        return await self._runner.call(_creation(order, self._client_ref_key, client_ref), _decode_order)
+        return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), _decode_order)
 
     @sealed_call
-    async def reconcile(
+    def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError | None = None,
         *,
         client_ref: str | None = None,
+        sent_at: datetime | None = None,
         since: date | None = None,
         patience_s: float | None = None,
-    ) -> Reconciliation[Order]:
+    ) -> Prepared[Reconciliation[Order]]:
         """Find out whether an order was placed, by its reference among the orders placed since.
 
         The list does not show metadata, so each order placed since the day before is got, those first that were placed
-        at about that time. Replacing an order's metadata takes its reference away.
+        at about that time. Replacing an order's metadata takes its reference away. Times are the server's, wherever its
+        answers tell them; a local clock that is wrong does not matter.
 
         Args:
-            error: of ``create``; or, for a call that was cancelled,
-            client_ref: the reference that ``create`` was given. Not found is then only as sure as the time since that
-                call: the server may carry out a request for a minute.
-            since: with ``client_ref``, the day of the call; None: all orders.
+            error: of ``create``; or, for a call that was cancelled or a process that was killed,
+            client_ref: the reference that ``create`` was given.
+            sent_at: with ``client_ref``, when the order was sent at the latest, aware: of a call that was not held up,
+                when it was made; of one that may have waited (for a rate limit, after a 429), when its process ended.
+                It may lie up to a day after the call. None: not known, so that nothing is not found before the server
+                has had the whole time for a request sent now.
+            since: with ``client_ref``, the day of the call; None: that of ``sent_at``, and without that all orders.
             patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
-                as it takes, which is a minute from its sending or, where that is longer, ``timeout_s``. Where patience
-                ends sooner, what is not found is ``"unknown"``.
+                as it takes, which is ``lands_within_s`` of the client from its sending or, where that is longer,
+                ``timeout_s``. Where patience ends sooner, what is not found is ``"unknown"``.
 
         Returns:
-            ``"unknown"`` too where the order carried no reference.
+            ``"found"`` with ``duplicates`` where several orders have the reference, of those that were placed for the
+            same recipient (the 24 nearest in time). ``"unknown"`` too where an order that it could be cannot be judged
+            (it cannot be got, or shows no metadata), where answers have no ``Date``, and where the order carried no
+            reference.
 
         Raises:
-            InvalidInputError: the error is of another call, or there is neither or both; nothing was sent.
+            InvalidInputError: the error is of another call, there is neither or both, or ``sent_at`` has no zone;
+                nothing was sent.
             SpotError: looking failed, and would fail again.
         """
         if (error is None) == (client_ref is None):
             refuse((("error or client_ref", "must be given, and never both"),), CREATE.name)
-        clue = Clue(client_ref, self._client_ref_key) if error is None else clue_of(error, CREATE.name)
-        if clue.client_ref is None or clue.client_ref_key is None:
-            return Reconciliation(state="unknown")
-        pages = self.list(created_after=since or days_since(clue.began_at))
-
-        async def rows() -> AsyncIterator[OrderSummary]:
-            count = 0
-            async for summary in pages:
-                count += 1
-                yield summary
-            if count > PAGE_SIZE:  # an order that changed meanwhile has moved to the front, past what was read
-                for summary in await pages.first(PAGE_SIZE):
-                    yield summary
-
-        look = search(
-            rows,
-            lambda summary: summary.order_id,
-            self.get,
-            lambda order: carries(order.metadata, clue.client_ref_key, clue.client_ref),
-            clue,
+        runner, lands_within_s = self._runner, self._runner.lands_within_s
+        clue, times = clue_and_times(
+            error,
+            CREATE.name,
+            client_ref=client_ref,
+            client_ref_key=self._client_ref_key,
+            sent_at=sent_at,
+            since=since,
+            lands_within_s=lands_within_s,
         )
-        runner = self._runner
-        return await reconcile(
-            look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
+        if clue.client_ref is None or clue.client_ref_key is None:
+            return nothing_known
+
+        def is_it(order: Order) -> bool | None:
+            is_surely_none = not times.are_bounded and codec.has_come_as_null(order, "metadata")
+            return carries(order.metadata, clue.client_ref_key, clue.client_ref, is_surely_none=is_surely_none)
+
+        search = Search(
+            read=partial(_ORDERS.scan, runner, times.first_day),
+            id_of=_ORDERS.id_of,
+            get=self.get,
+            judge=is_it,
+            times=times,
+            are_twins=lambda one, other: one.recipient == other.recipient,
+        )
+        return partial(
+            reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
         )
 
     @sealed_call
-    async def update_metadata(self, order_id: str, metadata: Mapping[str, Any]) -> Order:
+    def update_metadata(self, order_id: str, metadata: Mapping[str, Any]) -> Prepared[Order]:
         """Replace an order's metadata, and get the order.
 
         The call replaces the whole value: a key that is left out is gone. Repeating it is safe, and the SDK does so.
@@ -154,7 +169,7 @@ class Orders:
             SpotError: any other, as its tree says.
         """
         request = UPDATE_METADATA.request(order_id, json=metadata_body(metadata, UPDATE_METADATA.name))
-        return await self._runner.call(request, _decode_order)
+        return partial(self._runner.call, request, _decode_order)
 
     @sealed
     def update_metadata_many(
@@ -169,6 +184,7 @@ class Orders:
         progress: Callable[[Progress], object] | None = None,
         stop_after: int | None = None,
         outage_limit: float = 1800.0,
+        wait_for_server: bool = False,
     ) -> BulkRun[Order]:
         """Replace the metadata of very many orders; gives one Outcome for every row, in flat memory.
 
@@ -181,15 +197,16 @@ class Orders:
             decode: False gives no Order (``value`` is None), which saves time.
             journal: a file in which the run writes down which rows are done, so that the same call resumes it.
             coalesce: a newer update of an order takes the place of an older one that has not been sent yet.
-            progress: called with a Progress every half second, and at the end.
+            progress: a plain function, called with a Progress every half second, and at the end.
             stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never.
-            outage_limit: stop the run after an outage of so many seconds.
+            outage_limit: stop the run after an outage of so many seconds; pauses that the server asked for count.
+            wait_for_server: False stops the run after 30 s where no request has ever reached the server.
 
         Raises:
             InvalidInputError: at once, where ``updates`` or an option is unusable; a bad row is an outcome.
             JournalError: from the loop, where the journal cannot be used.
             BulkStopped: from the loop, after a trouble that every further row would meet.
-            Exception: whatever the input or ``progress`` raises, after the outcomes of all rows read.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
         return metadata_run(
             updates,
@@ -204,10 +221,11 @@ class Orders:
             progress=progress,
             stop_after=stop_after,
             outage_limit=outage_limit,
+            wait_for_server=wait_for_server,
         )
 
     @sealed_call
-    async def get(self, order_id: str) -> Order:
+    def get(self, order_id: str) -> Prepared[Order]:
         """Get one order with its recipient, metadata and kits.
 
         Raises:
@@ -215,7 +233,7 @@ class Orders:
             NotFoundError: the server does not know the order.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        return await self._runner.call(GET.request(order_id), _decode_order)
+        return partial(self._runner.call, GET.request(order_id), _decode_order)
 
     @sealed
     def list(
@@ -230,6 +248,8 @@ class Orders:
         created_after: date | str | None = None,
         updated_before: date | str | None = None,
         updated_after: date | str | None = None,
+        on_bad_item: OnBadItem = "raise",
+        start_offset: int = 0,
     ) -> Pages[OrderSummary]:
         """List orders, the recently updated first; fetched page by page as it is read, may be empty.
 
@@ -246,12 +266,14 @@ class Orders:
             created_after: see ``created_before``.
             updated_before: see ``created_before``.
             updated_after: see ``created_before``.
+            on_bad_item: what is done with an order that cannot be read: see Pages.
+            start_offset: how many orders to leave out at the front of the list.
 
         Raises:
-            InvalidInputError: at once, where a filter is wrong; nothing was sent.
+            InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        request = list_request(
-            LIST,
+        return _ORDERS.pages(
+            self._runner,
             {
                 "email": email,
                 "first_name": first_name,
@@ -263,12 +285,12 @@ class Orders:
                 "updated_before": updated_before,
                 "updated_after": updated_after,
             },
+            on_bad_item=on_bad_item,
+            start_offset=start_offset,
         )
-        return Pages(
-            lambda offset, size: self._runner.call(page_of(request, offset, size), _decode_summaries),
-            identify=lambda order: order.order_id,
-            operation=LIST.name,
-        )
+
+
+_ORDERS = Listing(LIST, OrderSummary, lambda order: order.order_id, is_newest_change_first=True)
 
 
 def _creation(order: NewOrder, key: str | None, reference: str | None) -> Request:
@@ -277,10 +299,6 @@ def _creation(order: NewOrder, key: str | None, reference: str | None) -> Reques
     metadata, reference = with_reference(order.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(order, metadata=metadata)))
     return evolve(request, clue=Clue(reference, key, clock.wall()))
-
-
-def _decode_summaries(reply: Reply) -> tuple[OrderSummary, ...]:
-    return codec.decode(reply.body, tuple[OrderSummary, ...])
 
 
 def _decode_order(reply: Reply) -> Order:

@@ -1,5 +1,7 @@
 """Patients: making them known to the vendor."""
 
+from functools import partial
+
 from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
@@ -7,7 +9,7 @@ from spotdx_async._pipeline.checks import PATIENT, check
 from spotdx_async._pipeline.messages import Reply
 from spotdx_async._pipeline.operation import Operation
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import sealed_call
+from spotdx_async._pipeline.sealing import Prepared, sealed_call
 from spotdx_async.errors import Clue
 from spotdx_async.models import NewPatient, Patient
 
@@ -25,7 +27,7 @@ class Patients:
         self._runner = runner
 
     @sealed_call
-    async def create(self, patient: NewPatient) -> Patient:
+    def create(self, patient: NewPatient) -> Prepared[Patient]:
         """Make a patient known to the vendor, and get what it now knows, with the ``patient_id`` where it comes.
 
         It is done at most once: nothing is repeated that may have been executed.
@@ -42,7 +44,7 @@ class Patients:
         """
         check(patient, PATIENT, CREATE.name)
         request = CREATE.request(json=codec.tree(patient))
-        return await self._runner.call(evolve(request, clue=Clue(began_at=clock.wall())), _decode_patient)
+        return partial(self._runner.call, evolve(request, clue=Clue(began_at=clock.wall())), _decode_patient)
 
 
 def _decode_patient(reply: Reply) -> Patient:

@@ -1,10 +1,12 @@
 """Registration tokens: secrets with which patients register kits themselves."""
 
+from functools import partial
+
 from spotdx_async._pipeline import codec
 from spotdx_async._pipeline.messages import Reply
 from spotdx_async._pipeline.operation import Operation, check_id
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import sealed_call
+from spotdx_async._pipeline.sealing import Prepared, sealed_call
 from spotdx_async.models import RegistrationToken
 
 __all__ = ["OPERATIONS", "RegistrationTokens"]
@@ -21,7 +23,7 @@ class RegistrationTokens:
         self._runner = runner
 
     @sealed_call
-    async def create(self, patient_id: str, kit_type: str | None = None) -> RegistrationToken:
+    def create(self, patient_id: str, kit_type: str | None = None) -> Prepared[RegistrationToken]:
         """Make a token with which a patient registers a kit on the vendor's page: it works once, for 10 minutes.
 
         Repeating is safe and the SDK does so; each repeat makes a new secret, and the ones before run out unused.
@@ -38,7 +40,7 @@ class RegistrationTokens:
         body = {"patient_id": check_id("patient_id", patient_id, CREATE.name)}
         if kit_type is not None:
             body["kit_type"] = check_id("kit_type", kit_type, CREATE.name)
-        return await self._runner.call(CREATE.request(json=body), _decode_token)
+        return partial(self._runner.call, CREATE.request(json=body), _decode_token)
 
 
 def _decode_token(reply: Reply) -> RegistrationToken:

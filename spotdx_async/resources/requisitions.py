@@ -1,22 +1,25 @@
 """Requisitions: making them, finding out whether one was made, their state and their list."""
 
-from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, datetime
+from functools import partial
 
 from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import REQUISITION, check, refuse
-from spotdx_async._pipeline.filters import list_request, page_of
+from spotdx_async._pipeline.list_pages import OnBadItem
+from spotdx_async._pipeline.list_scan import Scan
 from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.object_search import Search
 from spotdx_async._pipeline.operation import Operation
 from spotdx_async._pipeline.references import carries, with_reference
 from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import sealed, sealed_call
+from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
+from spotdx_async.listing import Listing
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary
 from spotdx_async.pagination import Pages
-from spotdx_async.reconciliation import Reconciliation, clue_of, days_since, reconcile, search
+from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
 __all__ = ["OPERATIONS", "Requisitions"]
 
@@ -53,7 +56,7 @@ class Requisitions:
         self._client_ref_key = client_ref_key
 
     @sealed_call
-    async def create(self, requisition: NewRequisition, *, client_ref: str | None = None) -> Requisition:
+    def create(self, requisition: NewRequisition, *, client_ref: str | None = None) -> Prepared[Requisition]:
         """Make a requisition, and get it: approved or denied at once.
 
         It is made at most once: nothing is repeated that may have been executed. So that it can be found again, its
@@ -70,66 +73,86 @@ class Requisitions:
             OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before making it again.
             SpotError: any other, as its tree says.
         """
-        return await self._runner.call(_creation(requisition, self._client_ref_key, client_ref), _decode_requisition)
+        request = _creation(requisition, self._client_ref_key, client_ref)
+        return partial(self._runner.call, request, _decode_requisition)
 
     @sealed_call
-    async def reconcile(
+    def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError | None = None,
         *,
         barcode: str | None = None,
         client_ref: str | None = None,
+        sent_at: datetime | None = None,
         since: date | None = None,
         patience_s: float | None = None,
-    ) -> Reconciliation[Requisition]:
+    ) -> Prepared[Reconciliation[Requisition]]:
         """Find out whether a requisition was made, by its barcode or its reference among those made since.
 
         A barcode is unique and stands in the list. Where it is not known, each requisition made since the day before is
         got, those first that were made at about that time. One with the barcode and another reference is not found: it
-        is an earlier one, which keeps the barcode.
+        is an earlier one, which keeps the barcode. Times are the server's, as with ``spot.orders.reconcile``.
 
         Args:
-            error: of ``create``; or, for a call that was cancelled, one of the next two or both.
+            error: of ``create``; or, for a call that was cancelled or a process that was killed, one of the next two
+                or both.
             barcode: of the requisition; also for an error that was pickled, which leaves it out.
-            client_ref: the reference that ``create`` was given. Without an error, not found is only as sure as the time
-                since that call: the server may carry out a request for a minute.
-            since: without an error, the day of the call; None: all requisitions.
+            client_ref: the reference that ``create`` was given.
+            sent_at: without an error, when the requisition was sent at the latest, aware: of a call that was not held
+                up, when it was made; of one that may have waited (for a rate limit, after a 429), when its process
+                ended. It may lie up to a day after the call. None: not known, so that nothing is not found before the
+                server has had the whole time for a request sent now.
+            since: without an error, the day of the call; None: that of ``sent_at``, and without that all requisitions.
             patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
-                as it takes, which is a minute from its sending or, where that is longer, ``timeout_s``. Where patience
-                ends sooner, what is not found is ``"unknown"``.
+                as it takes, which is ``lands_within_s`` of the client from its sending or, where that is longer,
+                ``timeout_s``. Where patience ends sooner, what is not found is ``"unknown"``.
 
         Returns:
-            ``"unknown"`` too where there is neither a barcode nor a reference.
+            ``"found"`` with ``duplicates`` where several requisitions are found, of those for the same patient or with
+            the same barcode (the 24 nearest in time). ``"unknown"`` too where a requisition that it could be cannot be
+            judged (it cannot be got, or shows no metadata), where answers have no ``Date``, and where there is neither
+            a barcode nor a reference.
 
         Raises:
-            InvalidInputError: the error is of another call, or there is nothing to look for; nothing was sent.
+            InvalidInputError: the error is of another call, there is nothing to look for, or ``sent_at`` has no zone;
+                nothing was sent.
             SpotError: looking failed, and would fail again.
         """
         if error is None and barcode is None and client_ref is None:
             refuse((("error, barcode or client_ref", "must be given"),), CREATE.name)
-        clue = Clue(client_ref, self._client_ref_key) if error is None else clue_of(error, CREATE.name)
+        runner, lands_within_s = self._runner, self._runner.lands_within_s
+        clue, times = clue_and_times(
+            error,
+            CREATE.name,
+            client_ref=client_ref,
+            client_ref_key=self._client_ref_key,
+            sent_at=sent_at,
+            since=since,
+            lands_within_s=lands_within_s,
+        )
         wanted = barcode or clue.subject.get("barcode")
         if wanted is None and (clue.client_ref is None or clue.client_ref_key is None):
-            return Reconciliation(state="unknown")
-        first_day = since or days_since(clue.began_at)
+            return nothing_known
 
-        def is_it(found: Requisition) -> bool:
-            has_reference = clue.client_ref is not None and clue.client_ref_key is not None
-            return not has_reference or carries(found.metadata, clue.client_ref_key, clue.client_ref)
+        async def read() -> Scan[RequisitionSummary]:
+            scan = await _REQUISITIONS.scan(runner, times.first_day)
+            rows = (row for row in scan.rows if wanted is None or row.barcode in (None, wanted))
+            return evolve(scan, rows=tuple(rows))
 
-        async def rows() -> AsyncIterator[RequisitionSummary]:
-            async for summary in self.list(created_after=first_day):
-                if wanted is None or summary.barcode == wanted:
-                    yield summary
-
-        look = search(rows, lambda summary: summary.requisition_id, self.get, is_it, clue)
-        runner = self._runner
-        return await reconcile(
-            look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
+        search = Search(
+            read=read,
+            id_of=_REQUISITIONS.id_of,
+            get=self.get,
+            judge=partial(_is_it, clue=clue, barcode=wanted, is_bounded=times.are_bounded),
+            times=times,
+            are_twins=lambda one, other: one.patient == other.patient or one.barcode == other.barcode,
+        )
+        return partial(
+            reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
         )
 
     @sealed_call
-    async def get(self, requisition_id: str) -> Requisition:
+    def get(self, requisition_id: str) -> Prepared[Requisition]:
         """Get one requisition with its patient and reports.
 
         Raises:
@@ -137,7 +160,7 @@ class Requisitions:
             NotFoundError: the server does not know the requisition.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        return await self._runner.call(GET.request(requisition_id), _decode_requisition)
+        return partial(self._runner.call, GET.request(requisition_id), _decode_requisition)
 
     @sealed
     def list(
@@ -153,6 +176,8 @@ class Requisitions:
         created_after: date | str | None = None,
         updated_before: date | str | None = None,
         updated_after: date | str | None = None,
+        on_bad_item: OnBadItem = "raise",
+        start_offset: int = 0,
     ) -> Pages[RequisitionSummary]:
         """List requisitions in the server's order; fetched page by page as it is read, may be empty.
 
@@ -167,12 +192,14 @@ class Requisitions:
             created_after: see ``created_before``.
             updated_before: see ``created_before``.
             updated_after: see ``created_before``.
+            on_bad_item: what is done with a requisition that cannot be read: see Pages.
+            start_offset: how many requisitions to leave out at the front of the list.
 
         Raises:
-            InvalidInputError: at once, where a filter is wrong; nothing was sent.
+            InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        request = list_request(
-            LIST,
+        return _REQUISITIONS.pages(
+            self._runner,
             {
                 "email": email,
                 "first_name": first_name,
@@ -185,12 +212,22 @@ class Requisitions:
                 "updated_before": updated_before,
                 "updated_after": updated_after,
             },
+            on_bad_item=on_bad_item,
+            start_offset=start_offset,
         )
-        return Pages(
-            lambda offset, size: self._runner.call(page_of(request, offset, size), _decode_summaries),
-            identify=lambda requisition: requisition.requisition_id,
-            operation=LIST.name,
-        )
+
+
+_REQUISITIONS = Listing(LIST, RequisitionSummary, lambda requisition: requisition.requisition_id)
+
+
+def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:
+    """Whether it is the requisition of the call; None where that cannot be told."""
+    if barcode is not None and found.barcode not in (None, barcode):
+        return False
+    if clue.client_ref is None or clue.client_ref_key is None:
+        return True if found.barcode is not None else None if is_bounded else False
+    is_surely_none = barcode is None and not is_bounded and codec.has_come_as_null(found, "metadata")
+    return carries(found.metadata, clue.client_ref_key, clue.client_ref, is_surely_none=is_surely_none)
 
 
 def _creation(requisition: NewRequisition, key: str | None, reference: str | None) -> Request:
@@ -203,7 +240,3 @@ def _creation(requisition: NewRequisition, key: str | None, reference: str | Non
 
 def _decode_requisition(reply: Reply) -> Requisition:
     return codec.decode(reply.body, Requisition)
-
-
-def _decode_summaries(reply: Reply) -> tuple[RequisitionSummary, ...]:
-    return codec.decode(reply.body, tuple[RequisitionSummary, ...])

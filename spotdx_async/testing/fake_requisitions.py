@@ -164,11 +164,12 @@ class Requisitions(Shelf[FakeRequisition]):
             ValueError: the id or the barcode is taken, the id is no path segment, or something else was given.
         """
         made = FakeRequisition(requisition_id, home=self, **about)
-        if made.barcode in self._barcodes:
-            raise ValueError("a requisition with this barcode is there already")
-        self._put(requisition_id, made)
-        if made.barcode is not None:
-            self._barcodes.add(made.barcode)
+        with self._lock:
+            if made.barcode in self._barcodes:
+                raise ValueError("a requisition with this barcode is there already")
+            self._put(requisition_id, made)
+            if made.barcode is not None:
+                self._barcodes.add(made.barcode)
         return made
 
     def free_id(self) -> str:
@@ -200,8 +201,9 @@ class Requisitions(Shelf[FakeRequisition]):
         )
 
     def __delitem__(self, requisition_id: str) -> None:
-        self._barcodes.discard(self[requisition_id].barcode)
-        super().__delitem__(requisition_id)
+        with self._lock:
+            self._barcodes.discard(self[requisition_id].barcode)
+            super().__delitem__(requisition_id)
 
 
 def _add_resulted(shelf: Requisitions) -> None:

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from threading import RLock
 
 from spotdx_async.testing.faults import DEFAULT_MIXTURE, Fault, named
 from spotdx_async.testing.routes import Call
@@ -49,6 +50,8 @@ class PlannedFault:
 class FaultPlan:
     """The faults to come; the first added that matches a request plays, then the random mixture has its turn.
 
+    It may be changed while the server answers in another thread.
+
     Attributes:
         played: how often each fault has played, by name.
     """
@@ -59,6 +62,7 @@ class FaultPlan:
         self._rate = 0.0
         self._kinds: tuple[Fault, ...] = ()
         self._dice = random.Random()
+        self._lock = RLock()
 
     def add(
         self,
@@ -94,7 +98,8 @@ class FaultPlan:
         method = method.upper() if method else None
         ids = (kit_id, order_id, requisition_id)
         planned = PlannedFault(_made(fault), times, *ids, method=method, path=path)
-        self._planned.append(planned)
+        with self._lock:
+            self._planned.append(planned)
         return planned
 
     def random(self, rate: float, *, seed: int, kinds: Iterable[Fault | str] | None = None) -> None:
@@ -115,28 +120,58 @@ class FaultPlan:
         made = tuple(_made(kind) for kind in (DEFAULT_MIXTURE if kinds is None else kinds))
         if not made:
             raise ValueError("kinds must name at least one fault")
-        self._rate, self._kinds, self._dice = rate, made, random.Random(seed)
+        with self._lock:
+            self._rate, self._kinds, self._dice = rate, made, random.Random(seed)
 
     def clear(self) -> None:
         """Plan nothing any more, neither script nor mixture; ``played`` stays."""
-        self._planned.clear()
-        self._rate = 0.0
+        with self._lock:
+            self._planned.clear()
+            self._rate = 0.0
+
+    def withdraw(self, planned: PlannedFault) -> int | None:
+        """Let an entry of the plan play no more; return how often it would still have played, None for always."""
+        with self._lock:
+            left, planned.times_left = planned.times_left, 0
+            self._planned = [other for other in self._planned if other is not planned]
+            return left
 
     def pick(self, call: Call) -> Fault | None:
         """Give the fault that plays on this request, and count it; None for none."""
-        fault = self._scripted(call) or self._rolled()
-        if fault is not None:
-            self.played[fault.name] += 1
-        return fault
+        with self._lock:
+            planned = self._next(call)
+            fault = self._rolled() if planned is None else self._played(planned)
+            if fault is not None:
+                self.played[fault.name] += 1
+            return fault
 
-    def _scripted(self, call: Call) -> Fault | None:
-        for planned in self._planned:
-            if planned.matches(call):
-                fault = planned.play()
-                if planned.times_left == 0:
-                    self._planned.remove(planned)
-                return fault
-        return None
+    @property
+    def has_early(self) -> bool:
+        """Whether an early fault is among those planned."""
+        with self._lock:
+            return any(planned.fault.is_early for planned in self._planned)
+
+    def pick_early(self, call: Call) -> Fault | None:
+        """Give the scripted fault whose turn it is where that is an early one, and count it; None for none.
+
+        Args:
+            call: a request of which only the headers are there. Whatever is no early fault waits for ``pick``.
+        """
+        with self._lock:
+            planned = self._next(call)
+            if planned is None or not planned.fault.is_early:
+                return None
+            self.played[planned.fault.name] += 1
+            return self._played(planned)
+
+    def _next(self, call: Call) -> PlannedFault | None:
+        return next((planned for planned in self._planned if planned.matches(call)), None)
+
+    def _played(self, planned: PlannedFault) -> Fault:
+        fault = planned.play()
+        if planned.times_left == 0:
+            self._planned.remove(planned)
+        return fault
 
     def _rolled(self) -> Fault | None:
         if self._rate and self._dice.random() < self._rate:

@@ -27,8 +27,11 @@ __all__ = [
     "broken_json",
     "drop_after",
     "drop_before",
+    "early",
     "half_body",
+    "land_later",
     "named",
+    "oversized",
     "redirect",
     "slow",
     "slow_answer",
@@ -90,6 +93,10 @@ class Fault:
     """Seconds from then until the answer."""
     reshape: Callable[[Answer | None], Answer | None] = field(default=_keep, repr=False)
     """From the API's own answer (None where it never got the request) to the one sent; None drops the connection."""
+    lands_after_s: float | None = None
+    """Seconds after which the API carries the request out although it has been answered by then; None: it does not."""
+    is_early: bool = False
+    """Whether it is played as soon as the request's headers are there, before its body is read."""
 
 
 def status(code: int, *, retry_after: RetryAfter | None = None, form: FaultForm = "openapi") -> Fault:
@@ -115,6 +122,11 @@ def status(code: int, *, retry_after: RetryAfter | None = None, form: FaultForm 
     return Fault(str(code), reshape=reshape)
 
 
+def early(code: int = 413) -> Fault:
+    """Answer with an error status before the request's body is read; nothing is executed."""
+    return replace(status(code), name="early", is_early=True)
+
+
 def redirect(code: int = 302, location: str = "/moved/") -> Fault:
     """Answer with a redirect; nothing is executed."""
     if code not in _REDIRECTS:
@@ -131,6 +143,21 @@ def drop_before() -> Fault:
 def drop_after() -> Fault:
     """Execute, then close the connection without an answer."""
     return Fault("drop_after", executes=True, reshape=_drop)
+
+
+def land_later(seconds: float, *, status: int | None = 504) -> Fault:
+    """Answer at once, and carry the request out so many seconds later: a gateway that gave up on a slow server.
+
+    Args:
+        seconds: from the answer to the execution, on the server's clock; 0 to execute first and answer then. What has
+            not landed when the server is closed never does.
+        status: the error to answer with, 400 to 599; None to close the connection without an answer.
+    """
+    _check_seconds(seconds)
+    if status is None:
+        return Fault("land_later", reshape=_drop, lands_after_s=seconds)
+    _check_code(status, 400, 599)
+    return Fault("land_later", reshape=lambda _: _error(status, "html", {}), lands_after_s=seconds)
 
 
 def half_body() -> Fault:
@@ -159,6 +186,13 @@ def unreadable() -> Fault:
 def broken_json() -> Fault:
     """Execute and answer with JSON that ends halfway, under a Content-Length that fits; errors stay as they are."""
     return Fault("broken_json", executes=True, reshape=_of_success(_halve))
+
+
+def oversized(size: int) -> Fault:
+    """Execute and answer as the API does, with spaces after the JSON until the body has ``size`` bytes."""
+    _check_size(size)
+    padded = _of_success(lambda answer: replace(answer, body=answer.body.ljust(size)))
+    return Fault("oversized", executes=True, reshape=padded)
 
 
 def unknown_enum() -> Fault:
@@ -250,6 +284,11 @@ def _check_code(code: object, least: int, most: int) -> None:
         raise ValueError(
             f"a status here is a whole number from {least} to {most}; see redirect() and body() for others"
         )
+
+
+def _check_size(size: object) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise ValueError("size must be a whole number of bytes, 0 or more")
 
 
 def _check_seconds(seconds: object) -> None:

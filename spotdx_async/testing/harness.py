@@ -19,10 +19,18 @@ class FakeSpot(SpotServer):
             spot = fake.client()
             await spot.kits.update_metadata("SPOT123456", {"cohort": "A"})
             assert fake.kits["SPOT123456"].metadata == {"cohort": "A"}
+
+    Where that would block the loop that it serves in, ``with`` gives it a thread::
+
+        with FakeSpot() as fake:
+            asyncio.run(my_job(fake.url, fake.token))
     """
 
     def client(self, **options: Any) -> "SpotClient":
         """Make a client of this server, closed when the fake is closed.
+
+        Use it as a context manager where its loop ends before that, as with ``asyncio.run``: its connections belong to
+        that loop.
 
         Args:
             options: what ``SpotClient`` takes; ``token`` and ``base_url`` are this server's where they are not given.

@@ -21,10 +21,11 @@ class FaultInPlay:
     planned: PlannedFault
     times: int | None
     unmet_ok: bool
+    faults: FaultPlan
 
     def end(self) -> str | None:
         """Let it play no more; give what is to be said where it has not played as often as planned, else None."""
-        left, self.planned.times_left = self.planned.times_left, 0
+        left = self.faults.withdraw(self.planned)
         is_unmet = left != 0 if self.times is not None else not self.planned.played
         if self.unmet_ok or not is_unmet:
             return None
@@ -64,4 +65,4 @@ class MarkedFault:
     def plan(self, faults: FaultPlan) -> FaultInPlay:
         """Add it to a plan."""
         planned = faults.add(self._fault, **self._options)
-        return FaultInPlay(planned, planned.times_left, self._unmet_ok)
+        return FaultInPlay(planned, planned.times_left, self._unmet_ok, faults)

@@ -29,37 +29,27 @@ _NEEDS_LOOPS = (
 
 # --- Fixtures ---------------------------------------------------------------------------------------------------------
 
-try:
-    import pytest_asyncio
-except ImportError:
 
-    def _explain() -> NoReturn:
-        pytest.fail(
-            "the fixtures of spotdx_async need pytest-asyncio: install it beside pytest, and set "
-            'asyncio_mode = "auto" or mark async tests with @pytest.mark.asyncio',
-            pytrace=False,
-        )
+def _found_pytest_asyncio() -> tuple[Callable[..., Any], Callable[[pytest.Item], bool]] | None:
+    """Give its decorator of fixtures, and what tells its tests from others; None where either is missing.
 
-    @pytest.fixture(name="fake_spot")
-    def fake_spot_unavailable() -> NoReturn:
-        """Say what is missing."""
-        _explain()
+    A folder that an uninstallation has left behind can still be imported, and is empty.
+    """
+    try:
+        import pytest_asyncio  # noqa: PLC0415 - it may be missing
+    except ImportError:
+        return None
+    fixture = getattr(pytest_asyncio, "fixture", None)
+    is_async_test = getattr(pytest_asyncio, "is_async_test", None)
+    return (fixture, is_async_test) if callable(fixture) and callable(is_async_test) else None
 
-    @pytest.fixture(name="spot_client")
-    def spot_client_unavailable() -> NoReturn:
-        """Say what is missing."""
-        _explain()
 
-    @pytest.fixture(name="spot_clock")
-    def spot_clock_unavailable() -> NoReturn:
-        """Say what is missing."""
-        _explain()
+_FOUND = _found_pytest_asyncio()
 
-else:
+if _FOUND is not None:
 
-    @pytest_asyncio.fixture
-    async def fake_spot() -> "AsyncIterator[FakeSpot]":
-        """A fake Spot API on loopback, started, with the documented example kit and two others."""
+    @_FOUND[0]
+    async def _fake_spot_in_loop() -> "AsyncIterator[FakeSpot]":
         from spotdx_async.testing.harness import FakeSpot  # noqa: PLC0415 - see the module's docstring
 
         clock = _virtual_clock()
@@ -67,19 +57,46 @@ else:
         async with FakeSpot() if clock is None else FakeSpot(wall=clock.wall) as fake:
             yield fake
 
-    @pytest_asyncio.fixture
-    async def spot_client(fake_spot: "FakeSpot") -> "AsyncIterator[SpotClient]":
-        """A client of ``fake_spot``, closed after the test."""
+    @_FOUND[0]
+    async def _spot_client_in_loop(fake_spot: "FakeSpot") -> "AsyncIterator[SpotClient]":
         async with fake_spot.client() as client:
             yield client
 
-    @pytest_asyncio.fixture
-    async def spot_clock() -> "VirtualClock":
-        """The clock of a test in virtual time, which asking for it makes it."""
-        clock = _virtual_clock()
-        if clock is None:
-            pytest.fail(f"{_NEEDS_LOOPS}; and the test must name spot_clock among its arguments", pytrace=False)
-        return clock
+    @_FOUND[0]
+    async def _spot_clock_in_loop() -> "VirtualClock | None":
+        return _virtual_clock()
+
+
+@pytest.fixture
+def fake_spot(request: pytest.FixtureRequest) -> "Iterator[FakeSpot]":
+    """A fake Spot API on loopback, started, with the documented example kit and two others."""
+    if _lives_in_the_tests_loop(request):
+        yield request.getfixturevalue("_fake_spot_in_loop")
+        return
+    from spotdx_async.testing.harness import FakeSpot  # noqa: PLC0415 - see the module's docstring
+
+    with FakeSpot() as fake:
+        yield fake
+
+
+@pytest.fixture
+def spot_client(request: pytest.FixtureRequest, fake_spot: "FakeSpot") -> "SpotClient":
+    """A client of ``fake_spot``, closed after the test."""
+    if _is_run_by_pytest_asyncio(request):
+        client: SpotClient = request.getfixturevalue("_spot_client_in_loop")
+        return client
+    return fake_spot.client()
+
+
+@pytest.fixture
+def spot_clock(request: pytest.FixtureRequest) -> "VirtualClock":
+    """The clock of a test in virtual time, which asking for it makes it."""
+    if not _is_run_by_pytest_asyncio(request):
+        pytest.fail(_NEEDS_LOOPS, pytrace=False)
+    clock: VirtualClock | None = request.getfixturevalue("_spot_clock_in_loop")
+    if clock is None:
+        pytest.fail(f"{_NEEDS_LOOPS}; and the test must name spot_clock among its arguments", pytrace=False)
+    return clock
 
 
 @pytest.fixture
@@ -88,6 +105,36 @@ def spot_expect(fake_spot: "FakeSpot") -> "ExpectedRequests":  # noqa: ARG001 - 
     from spotdx_async.testing.expectations import ExpectedRequests  # noqa: PLC0415 - see the module's docstring
 
     return ExpectedRequests()
+
+
+def _lives_in_the_tests_loop(request: pytest.FixtureRequest) -> bool:
+    """Whether the fake is to share the loop of the test; everywhere else it gets a thread of its own.
+
+    It shares the loop in virtual time, which knows one loop, and in a test whose loop is surely that of its fixtures:
+    one of pytest-asyncio with a loop for each function. A synchronous test, one of anyio's and one on a wider loop
+    would wait for a fake whose loop stands still.
+    """
+    item = request.node
+    if not _is_run_by_pytest_asyncio(request):
+        return False
+    if "spot_clock" in item.fixturenames or item.get_closest_marker("spot_virtual_time") is not None:
+        return True
+    marker = item.get_closest_marker("asyncio")
+    options: Mapping[str, Any] = {} if marker is None else marker.kwargs
+    scope = options.get("loop_scope") or options.get("scope") or _ini(item, "asyncio_default_test_loop_scope")
+    return {scope or "function", _ini(item, "asyncio_default_fixture_loop_scope") or "function"} == {"function"}
+
+
+def _is_run_by_pytest_asyncio(request: pytest.FixtureRequest) -> bool:
+    item = request.node
+    return _FOUND is not None and isinstance(item, pytest.Item) and _FOUND[1](item)
+
+
+def _ini(item: pytest.Item, name: str) -> Any:
+    try:
+        return item.config.getini(name)
+    except ValueError:  # a pytest-asyncio that does not know it
+        return None
 
 
 def _virtual_clock() -> "VirtualClock | None":

@@ -13,7 +13,7 @@ __all__ = ["ReceivedRequest", "RequestLog"]
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request that arrived whole, as things stand when it is asked for.
+    """One request that arrived whole, or was answered early, as things stand when it is asked for.
 
     ``repr`` shows the method and the path template, no id, query, header or body.
     """
@@ -36,7 +36,7 @@ class ReceivedRequest:
     query: Mapping[str, str] = field(repr=False)
     """The parameters, decoded; of one that came twice the last."""
     body: Any = field(repr=False)
-    """The parsed JSON; None where there was none."""
+    """The parsed JSON; None where there was none, or where it was answered before its body was read."""
     headers: Mapping[str, str] = field(repr=False)
     """By lower-case name."""
     connection: int = field(repr=False)
@@ -59,21 +59,23 @@ class ReceivedRequest:
 class RequestLog:
     """Keeps the records, or with ``keep=False`` only counts, so that a long run does not grow.
 
-    Attributes:
-        counts: ``"requests"``, ``"executed"``, ``"faults"``, ``"dropped"``, and each status such as ``"200"``; 0 for
-            what never happened.
+    One thread writes; others may read.
     """
 
     def __init__(self, *, keep: bool = True) -> None:
         self._keep = keep
         self._records: list[ReceivedRequest] = []
         self._counted: Counter[str] = Counter()
-        self.counts: Mapping[str, int] = MappingProxyType(self._counted)
 
     @property
     def next_index(self) -> int:
         """The index of the request that comes next."""
         return self._counted["requests"]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many so far: ``"requests"``, ``"executed"``, ``"faults"``, ``"dropped"``, each status; a copy."""
+        return MappingProxyType(Counter(self._counted))
 
     @property
     def records(self) -> list[ReceivedRequest]:

@@ -2,8 +2,8 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
 from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.faults import Fault
+from spotdx_async.testing.loop_thread import LoopThread
 from spotdx_async.testing.pacing import Bucket
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
@@ -28,8 +29,9 @@ _LONGEST_GOODBYE_S = 0.5
 class SpotServer(Window):
     """A Spot API on loopback, with state, scripted faults, and a record of every request.
 
-    Use it as an async context manager, or with ``start`` and ``close``. It may be stopped and started again, on the
-    same port and with the same state, to play an outage.
+    ``async with`` serves in the running loop: what blocks that loop blocks the server. ``with`` serves in a thread with
+    a loop of its own: for synchronous tests, ``asyncio.run``, and code that has several loops or threads. It may be
+    stopped and started again, on the same port and with the same state, to play an outage.
 
     Attributes:
         faults: the plan of faults: ``faults.add("503", times=2)``.
@@ -99,9 +101,11 @@ class SpotServer(Window):
         self._log = RequestLog(keep=keep_requests)
         self._bucket = None if rate_limit is None else Bucket(rate_limit, burst)
         self._in_flight: set[asyncio.Task[Any]] = set()
+        self._landings: set[asyncio.TimerHandle] = set()
         self._closing = AsyncExitStack()
         self._runner: web.ServerRunner | None = None
         self._closed: asyncio.Event | None = None
+        self._thread: LoopThread | None = None
 
     @property
     def url(self) -> str:
@@ -134,6 +138,18 @@ class SpotServer(Window):
         """How many requests are being worked on."""
         return len(self._in_flight)
 
+    @property
+    def landing(self) -> int:
+        """How many requests were answered by ``faults.land_later`` and are still to be carried out."""
+        return len(self._landings)
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Let no request be carried out until this is left, so that changes which belong together come at once.
+
+        It matters where the server has a thread of its own. Send nothing meanwhile: the answer would not come.
+        """
+        return self.state.lock
+
     async def start(self) -> None:
         """Listen; return once connections are taken.
 
@@ -141,6 +157,71 @@ class SpotServer(Window):
             OSError: the port is in use.
             RuntimeError: it is started already.
         """
+        await self._at_home(self._start)
+
+    async def stop(self) -> None:
+        """Stop listening and cut every connection, requests in flight too; state and records stay. May be repeated."""
+        await self._at_home(self._stop)
+
+    async def close(self) -> None:
+        """Close what was made to close with it, then stop. May be repeated."""
+        await self._at_home(self._close)
+
+    async def wait_stopped(self) -> None:
+        """Wait until it is stopped: what a server in the foreground does."""
+        await self._at_home(self._wait_stopped)
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Stop it, and start it again when this is left: for code that cannot ``await stop()``.
+
+        Raises:
+            RuntimeError: the server has no thread of its own: it was not opened by ``with``.
+        """
+        thread = self._thread
+        if thread is None:
+            raise RuntimeError(
+                "outage() is for a fake in a thread of its own (with FakeSpot()): await stop() and start()"
+            )
+        thread.run(self._stop())
+        try:
+            yield
+        finally:
+            thread.run(self._start())
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __enter__(self) -> Self:
+        if self._runner is not None or self._thread is not None:
+            raise RuntimeError("the fake server is started already")
+        thread = LoopThread("spotdx-fake")
+        try:
+            thread.run(self._start())
+        except BaseException:
+            thread.close()
+            raise
+        self._thread = thread
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        thread = self._thread
+        if thread is not None:
+            try:
+                thread.run(self._close())
+            finally:
+                self._thread = None
+                thread.close()
+
+    async def _at_home(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something in the server's loop."""
+        await (act() if self._thread is None else self._thread.wait_for(act()))
+
+    async def _start(self) -> None:
         if self._runner is not None:
             raise RuntimeError("the fake server is started already")
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_LONGEST_GOODBYE_S)
@@ -154,8 +235,7 @@ class SpotServer(Window):
         self._runner = runner
         self._closed = asyncio.Event()
 
-    async def stop(self) -> None:
-        """Stop listening and cut every connection, requests in flight too; state and records stay. May be repeated."""
+    async def _stop(self) -> None:
         runner, self._runner = self._runner, None
         if runner is not None:
             for task in self._in_flight:
@@ -164,28 +244,25 @@ class SpotServer(Window):
         if self._closed is not None:
             self._closed.set()
 
-    async def close(self) -> None:
-        """Close what was made to close with it, then stop. May be repeated."""
+    async def _close(self) -> None:
+        for landing in self._landings:
+            landing.cancel()
+        self._landings.clear()
         try:
             await self._closing.aclose()
         finally:
-            await self.stop()
+            await self._stop()
 
-    async def wait_stopped(self) -> None:
-        """Wait until it is stopped: what a server in the foreground does."""
+    async def _wait_stopped(self) -> None:
         if self._closed is not None:
             await self._closed.wait()
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        early = None
+        if self.faults.has_early:
+            early = self.faults.pick_early(self.state.read(request.method, request.raw_path))
         try:
-            body = await request.content.read()
+            body = await request.content.read() if early is None else b""
         except ConnectionError:
             return web.Response()  # goes nowhere: the client left in the middle of its request
         loop = asyncio.get_running_loop()
@@ -198,39 +275,58 @@ class SpotServer(Window):
         self.peak_in_flight = max(self.peak_in_flight, len(self._in_flight))
         answer = None
         try:
-            answer = await self._answer(call, request.headers.get("Authorization"))
+            answer = await self._answer(call, request.headers.get("Authorization"), early)
         finally:
             self._in_flight.discard(task)
             self._log.ended(index, None if answer is None else answer.status, at_s=loop.time())
         return _send(request, answer)
 
-    async def _answer(self, call: Call, authorization: str | None) -> Answer | None:
+    async def _answer(self, call: Call, authorization: str | None, early: Fault | None) -> Answer | None:
         """Give what is to be sent: None to drop the connection."""
+        if early is not None:
+            self._log.struck(call.index, early.name)
+            return await self._play(early, call, authorization)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
         # In front of the faults, so that a refused request never uses up one that a test has planned.
         if self._bucket is not None and (wait_s := self._bucket.take(asyncio.get_running_loop().time())):
             detail = "Request was throttled"
             return error_answer(429, detail, self.state.error_form, {"Retry-After": str(wait_s)})
-        fault = self.faults.pick(call)
-        if fault is None:
-            return self._execute(call, authorization)
+        with self.state.lock:
+            fault = self.faults.pick(call)
+            if fault is None:
+                return self._execute(call, authorization)
         self._log.struck(call.index, fault.name)
         return await self._play(fault, call, authorization)
 
     async def _play(self, fault: Fault, call: Call, authorization: str | None) -> Answer | None:
         if fault.wait_before_s:
             await asyncio.sleep(fault.wait_before_s)
+        if fault.lands_after_s is not None:
+            self._land(call, authorization, fault.lands_after_s)
         answer = self._execute(call, authorization) if fault.executes else None
         if fault.wait_after_s:
             await asyncio.sleep(fault.wait_after_s)
         return fault.reshape(answer)
 
+    def _land(self, call: Call, authorization: str | None, after_s: float) -> None:
+        if not after_s:
+            self._execute(call, authorization)
+            return
+
+        def land() -> None:
+            self._landings.discard(handle)
+            self._execute(call, authorization)
+
+        handle = asyncio.get_running_loop().call_later(after_s, land)
+        self._landings.add(handle)
+
     def _execute(self, call: Call, authorization: str | None) -> Answer:
-        answer = self.state.execute(call, authorization)
-        if answer.is_success:
-            self._log.executed(call.index)
-        return answer
+        with self.state.lock:
+            answer = self.state.execute(call, authorization)
+            if answer.is_success:
+                self._log.executed(call.index)
+            return answer
 
     def __repr__(self) -> str:
         where = "stopped" if self._runner is None else self.url

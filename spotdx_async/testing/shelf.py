@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import count
+from threading import RLock
 from typing import ClassVar, TypeVar
 
 __all__ = ["Shelf", "check_id", "refuse_unknown_fields"]
@@ -11,7 +12,7 @@ T = TypeVar("T")
 
 
 class Shelf(Mapping[str, T], ABC):
-    """Things by id; ``del`` takes one away."""
+    """Things by id; ``del`` takes one away. May be used while the server answers in another thread."""
 
     _noun: ClassVar[str]
     """What one of the things is called."""
@@ -22,6 +23,7 @@ class Shelf(Mapping[str, T], ABC):
         self._by_id: dict[str, T] = {}
         self._numbers = count(1)
         self._sorted: list[T] | None = None
+        self._lock = RLock()
 
     @abstractmethod
     def add(self, an_id: str, /) -> T:
@@ -40,30 +42,35 @@ class Shelf(Mapping[str, T], ABC):
 
     def sort_anew(self) -> None:
         """Forget the order of the lists: something has changed by which they are sorted."""
-        self._sorted = None
+        with self._lock:
+            self._sorted = None
 
     def _put(self, an_id: str, thing: T) -> T:
-        if an_id in self._by_id:
-            raise ValueError(f"{self._noun} with this id is there already")
-        self._by_id[an_id] = thing
-        self._sorted = None
+        with self._lock:
+            if an_id in self._by_id:
+                raise ValueError(f"{self._noun} with this id is there already")
+            self._by_id[an_id] = thing
+            self._sorted = None
         return thing
 
     def _in_order(self, sort: Callable[[Iterable[T]], list[T]]) -> list[T]:
-        # Sorted when first asked for: a list of thousands is asked for page by page.
-        if self._sorted is None:
-            self._sorted = sort(self._by_id.values())
-        return self._sorted
+        # Sorted when first asked for: a list of thousands is asked for page by page. Under the lock, since what is
+        # added while another thread sorts would stay out of the lists.
+        with self._lock:
+            if self._sorted is None:
+                self._sorted = sort(self._by_id.values())
+            return self._sorted
 
     def __getitem__(self, an_id: str) -> T:
         return self._by_id[an_id]
 
     def __delitem__(self, an_id: str) -> None:
-        del self._by_id[an_id]
-        self._sorted = None
+        with self._lock:
+            del self._by_id[an_id]
+            self._sorted = None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._by_id)
+        return iter([*self._by_id])  # a copy: a create may add to it meanwhile
 
     def __len__(self) -> int:
         return len(self._by_id)

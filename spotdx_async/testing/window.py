@@ -24,9 +24,10 @@ class Window:
 
     @token.setter
     def token(self, token: str) -> None:
-        self.state.tokens.discard(self._token)
-        self.state.tokens.add(token)
-        self._token = token
+        with self.state.lock:
+            self.state.tokens.discard(self._token)
+            self.state.tokens.add(token)
+            self._token = token
 
     @property
     def accepted_tokens(self) -> set[str]:

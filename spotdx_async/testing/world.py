@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from threading import RLock
 from typing import Any, get_args
 
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
@@ -25,6 +26,7 @@ class World:
     """The fake's memory.
 
     Attributes:
+        lock: held while a request is carried out: the server may do that in another thread than the test's.
         kits: the kits by id.
         kit_types: what "list kit types" answers; may be changed.
         ledger: every executed update of a kit's metadata, in order; empty where ``keep_ledger`` is off.
@@ -59,6 +61,7 @@ class World:
     ) -> None:
         _check_form("error_form", error_form, get_args(ErrorForm))
         _check_form("address_form", address_form, get_args(AddressForm))
+        self.lock = RLock()
         self._keep_ledger = keep_ledger
         self.wall = wall
         self.kits: Kits = Kits(now=self.now)
@@ -116,14 +119,15 @@ class World:
             ValueError: the token was never given out, has been used or is older than 10 minutes; the patient or the
                 kit is not there; or the kit is registered or canceled. The token is not used up then.
         """
-        registration = self.registrations.look_up(token, at=self.wall())
-        patient = self.patients.get(registration.patient_id)
-        if patient is None:
-            raise ValueError("the patient of this registration token is not among the fake's patients any more")
-        if kit_id is not None:
-            self._register(kit_id, patient, registration.kit_type)
-        registration.is_used = True
-        return patient
+        with self.lock:
+            registration = self.registrations.look_up(token, at=self.wall())
+            patient = self.patients.get(registration.patient_id)
+            if patient is None:
+                raise ValueError("the patient of this registration token is not among the fake's patients any more")
+            if kit_id is not None:
+                self._register(kit_id, patient, registration.kit_type)
+            registration.is_used = True
+            return patient
 
     def enter(self, kit_id: str, metadata: dict[str, Any], index: int) -> None:
         """Write an executed update of a kit into the ledger."""

@@ -84,10 +84,11 @@ async def run_a_bulk(spot: SpotClient, n: int) -> object:
 
 
 async def leave_a_bulk(spot: SpotClient, n: int) -> object:
-    async for outcome in spot.kits.update_metadata_many((KITS[(n + k) % 250], {"n": n}) for k in range(30)):
-        await asyncio.sleep(0)
-        if outcome.index > 10:
-            break
+    async with spot.kits.update_metadata_many((KITS[(n + k) % 250], {"n": n}) for k in range(30)) as run:
+        async for outcome in run:
+            await asyncio.sleep(0)
+            if outcome.index > 10:
+                break
     return None
 
 

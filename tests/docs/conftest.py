@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from spotdx_async.testing import FakeSpot
-from tests.docs.playing import FakeInThread
 
 CANARY = "canary"
 PERSON = {
@@ -19,7 +18,7 @@ PERSON = {
 
 @pytest.fixture
 def watched() -> Iterator[FakeSpot]:
-    with FakeInThread(token=f"{CANARY}-token") as fake:
+    with FakeSpot(token=f"{CANARY}-token") as fake:
         for kit in fake.kits.values():
             kit.document["registered_to"] = {"patient_id": f"{CANARY}-patient", **PERSON}
         for order in fake.orders.values():

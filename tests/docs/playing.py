@@ -1,6 +1,5 @@
 """Plays a page: its blocks one after the other, in one folder, against one fake server, as its reader would."""
 
-import asyncio
 import contextlib
 import io
 import os
@@ -9,18 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Self
 
 from spotdx_async import JournalError, read_journal
 from spotdx_async.testing import FakeSpot
 from tests.docs.pages import ROOT, Block
 
-__all__ = ["FakeInThread", "Player", "environment", "is_like"]
+__all__ = ["Player", "environment", "is_like"]
 
 _LONGEST_S = 60
 _PORT_IN_PAGES = "8123"
@@ -37,26 +35,6 @@ def environment(fake: FakeSpot) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     named = {"SPOTDX_BASE_URL": fake.url, "SPOTDX_TOKEN": fake.token}
     return {**os.environ, **named, "PATH": path, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-
-
-class FakeInThread:
-    """A fake server on a loop and thread of its own, so that what is tried may block, or run loops as it likes."""
-
-    def __init__(self, **options: Any) -> None:
-        self.fake = FakeSpot(**options)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fake server")
-
-    def __enter__(self) -> FakeSpot:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.fake.start(), self._loop).result()
-        return self.fake
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.fake.close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 class Player:

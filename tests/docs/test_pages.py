@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from spotdx_async.testing import FakeSpot
 from tests.docs.pages import DOCS, ROOT, Block, blocks_of, every_page
-from tests.docs.playing import FakeInThread, Player
+from tests.docs.playing import Player
 
 PAGES = {page.relative_to(ROOT).as_posix(): blocks_of(page) for page in every_page()}
 PLAYED = [
@@ -15,7 +16,7 @@ PLAYED = [
 
 @pytest.mark.parametrize("name", [name for name in PLAYED if name != "README.md"])
 def test_the_blocks_of_a_page_do_what_it_says(name: str, tmp_path: Path) -> None:
-    with FakeInThread() as fake, Player(fake, tmp_path) as player:
+    with FakeSpot() as fake, Player(fake, tmp_path) as player:
         for number in range(1, 101):
             fake.kits.add(f"SPOT{number:06}")
         for block in PAGES[name]:

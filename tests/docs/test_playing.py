@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from spotdx_async.testing import FakeSpot
 from tests.docs.pages import read_blocks
-from tests.docs.playing import FakeInThread, Player, is_like
+from tests.docs.playing import Player, is_like
 
 Play = Callable[[str], None]
 
 
 @pytest.fixture
 def play(tmp_path: Path) -> Iterator[Play]:
-    with FakeInThread() as fake, Player(fake, tmp_path) as player:
+    with FakeSpot() as fake, Player(fake, tmp_path) as player:
 
         def played(text: str) -> None:
             for block in read_blocks("page.md", text):

@@ -164,10 +164,10 @@ async def test_rows_are_read_lazily_and_a_slow_consumer_slows_the_sending(
 
 async def test_leaving_the_loop_stops_the_run_and_leaves_no_task(fake_spot: FakeSpot, spot_client: SpotClient) -> None:
     rows = Counted()
-    async for outcome in spot_client.kits.update_metadata_many(rows, concurrency=4):
-        if outcome.index >= 10:
-            break
-    await asyncio.sleep(0.1)
+    async with spot_client.kits.update_metadata_many(rows, concurrency=4) as run:
+        async for outcome in run:
+            if outcome.index >= 10:
+                break
     sent = fake_spot.counts["requests"]
     await asyncio.sleep(60)
 
@@ -253,7 +253,8 @@ async def test_an_error_from_a_limiter_of_the_callers_is_not_lost(fake_spot: Fak
         with pytest.raises(LookupError):
             async for outcome in spot.kits.update_metadata_many([("SPOT123456", {})] * 3, concurrency=1):
                 outcomes.append(outcome)  # noqa: PERF401 - those before the error count
-    assert states(outcomes)["unknown"] == 1
+    assert states(outcomes) == {"skipped": 3}
+    assert fake_spot.counts["requests"] == 0
 
 
 @pytest.mark.parametrize("updates", [{"SPOT1": {}}, "SPOT1", b"SPOT1", 5, None])

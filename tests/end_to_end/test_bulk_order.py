@@ -66,27 +66,45 @@ async def test_a_late_execution_cannot_land_after_a_newer_value(fake_spot: FakeS
     assert written(fake_spot, "SPOTX") == [1, 2]
 
 
-async def test_after_an_unknown_outcome_the_key_waits_until_the_timeout_has_passed(fake_spot: FakeSpot) -> None:
+@pytest.mark.parametrize(
+    ("options", "hold_s"),
+    [({}, 60), ({"lands_within_s": 20}, 20), ({"lands_within_s": 5, "timeout_s": 10}, 10), ({"timeout_s": 90}, 90)],
+)
+async def test_after_an_unknown_outcome_the_key_waits_until_its_request_cannot_land(
+    fake_spot: FakeSpot, options: dict[str, Any], hold_s: float
+) -> None:
     fake_spot.kits.add_many(["SPOTX", "SPOTY"])
     fake_spot.faults.add("drop_after", kit_id="SPOTX")
     updates = [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2}), ("SPOTY", {"n": 3})]
-    async with fake_spot.client(timeout_s=20, retry=RetryPolicy(max_attempts=1)) as spot:
+    async with fake_spot.client(**{"timeout_s": 3, **options}, retry=RetryPolicy(max_attempts=1)) as spot:
         outcomes = await run(spot, updates)
 
     assert [outcome.state for outcome in outcomes] == ["unknown", "ok", "ok"]
     at = {request.metadata["n"]: request.at_s for request in fake_spot.requests}
-    assert at[2] - at[1] == pytest.approx(20, abs=0.1)
+    assert at[2] - at[1] == pytest.approx(hold_s, abs=0.1)
     assert at[3] - at[1] < 0.1
 
 
-async def test_a_timeout_that_has_passed_holds_nothing_up(fake_spot: FakeSpot) -> None:
+async def test_an_update_that_lands_after_its_timeout_does_not_land_on_a_newer_value(fake_spot: FakeSpot) -> None:
     fake_spot.kits.add("SPOTX")
-    fake_spot.faults.add(faults.slow_answer(60), kit_id="SPOTX")
+    late = faults.Fault("late", executes=True, wait_before_s=40, reshape=lambda _: None)
+    fake_spot.faults.add(late, kit_id="SPOTX")
     async with fake_spot.client(timeout_s=5, retry=RetryPolicy(max_attempts=1)) as spot:
-        await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
+        outcomes = await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
 
-    first, second = (request.at_s for request in fake_spot.requests)
-    assert second - first == pytest.approx(5, abs=0.1)
+    assert [outcome.state for outcome in outcomes] == ["unknown", "ok"]
+    assert written(fake_spot, "SPOTX") == [1, 2]
+
+
+async def test_a_try_without_an_answer_is_waited_for_though_a_later_one_succeeded(fake_spot: FakeSpot) -> None:
+    fake_spot.kits.add("SPOTX")
+    late = faults.Fault("late", executes=True, wait_before_s=40, reshape=lambda _: None)
+    fake_spot.faults.add(late, kit_id="SPOTX")
+    async with fake_spot.client(timeout_s=5) as spot:
+        outcomes = await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
+
+    assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
+    assert written(fake_spot, "SPOTX") == [1, 1, 2]
 
 
 async def test_a_held_key_does_not_keep_a_stopped_run_open(fake_spot: FakeSpot) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import BulkStopped, Kit, Outcome, Progress, RateLimit, RetryPolicy
+from spotdx_async import BulkStopped, Kit, Outcome, Progress, RateLimit, RetryPolicy, ServerError
 from spotdx_async.testing import FakeSpot, faults
 
 pytestmark = pytest.mark.virtual_time
@@ -90,9 +90,12 @@ async def test_an_outage_beyond_its_limit_stops_the_run_and_accounts_for_every_r
                 outcomes.append(outcome)  # noqa: PERF401 - those before the error count
 
     assert 120 <= now() <= 130
-    assert {outcome.state for outcome in outcomes} == {"skipped"}
+    sent = {request.kit_id for request in fake_spot.requests}
+    assert {outcome.key for outcome in outcomes if outcome.state == "unknown"} == sent
+    assert all(outcome.state == "skipped" for outcome in outcomes if outcome.key not in sent)
     assert sorted(outcome.index for outcome in outcomes) == list(range(len(outcomes)))
-    assert caught.value.next_index == len(outcomes) == caught.value.unsent
+    assert caught.value.next_index == len(outcomes)
+    assert caught.value.unsent == len(outcomes) - len(sent)
 
 
 async def test_rows_that_may_have_been_carried_out_end_unknown_when_the_run_stops(fake_spot: FakeSpot) -> None:
@@ -118,7 +121,8 @@ async def test_rows_that_the_server_cannot_digest_fail_while_others_go_through(f
 
     failed = [outcome for outcome in outcomes if not outcome.ok]
     assert {outcome.key for outcome in failed} == {"SPOT0", "SPOT100", "SPOT200", "SPOT300"}
-    assert {outcome.state for outcome in failed} == {"failed"}
+    assert {outcome.state for outcome in failed} == {"unknown"}
+    assert all(isinstance(outcome.error, ServerError) and outcome.error.may_be_executed for outcome in failed)
     assert all(outcome.attempts == outcome.error.attempts <= 6 for outcome in failed if outcome.error)
 
 
@@ -131,7 +135,7 @@ async def test_a_row_of_its_own_that_always_fails_ends_as_a_single_call_would(
         run = spot.kits.update_metadata_many([("SPOT123456", {})], concurrency=concurrency)
         (outcome,) = [outcome async for outcome in run]
 
-    assert (outcome.state, outcome.attempts) == ("failed", 4)
+    assert (outcome.state, outcome.attempts) == ("unknown", 4)
 
 
 async def test_a_failure_after_a_try_that_may_have_been_carried_out_is_unknown(fake_spot: FakeSpot) -> None:
@@ -151,7 +155,7 @@ async def test_where_repeats_are_switched_off_a_row_is_tried_once(fake_spot: Fak
     async with fake_spot.client(retry=RetryPolicy(max_attempts=1)) as spot:
         outcomes = [outcome async for outcome in spot.kits.update_metadata_many(updates, ordered=True)]
 
-    assert [(outcome.state, outcome.attempts) for outcome in outcomes] == [("ok", 1), ("failed", 1), ("ok", 1)]
+    assert [(outcome.state, outcome.attempts) for outcome in outcomes] == [("ok", 1), ("unknown", 1), ("ok", 1)]
 
 
 async def test_many_failures_by_chance_fail_no_row(fake_spot: FakeSpot) -> None:

@@ -90,7 +90,10 @@ async def test_a_run_that_is_dropped_unfinished_leaves_no_task(spot_client: Spot
     run = spot_client.kits.update_metadata_many(endless(), concurrency=4)
     await anext(run)
 
+    kept = [run]
     del run
+    with pytest.warns(ResourceWarning, match=r"a bulk run of POST /api/v2/kits/\{kit_id\}/ was left"):
+        kept.clear()
     gc.collect()
     await asyncio.sleep(1)
 
@@ -161,7 +164,7 @@ async def test_a_live_input_that_waits_for_outcomes_is_not_starved(fake_spot: Fa
             states.append(outcome.state)
             fed.put_nowait(len(states) if len(states) < 5 else None)
 
-    assert states == ["ok", "ok", "failed", "ok", "ok"]
+    assert states == ["ok", "ok", "unknown", "ok", "ok"]
     assert now() < 60
 
 

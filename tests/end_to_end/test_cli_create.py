@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import re
+import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from attrs import frozen
 from spotdx_async import SpotClient
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async.cli.app import run
+from spotdx_async.cli.screen import Screen
 from spotdx_async.testing import FakeSpot, faults
 
 ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}
@@ -104,6 +107,11 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Runner, "lands_within_s", 0.2)
 
 
+def without_reference(err: str) -> str:
+    """Take the line with the reference of what is sent off what a command said."""
+    return re.sub(r"spotdx: client reference .*\n", "", err)
+
+
 def posts(fake: FakeSpot) -> int:
     return sum(request.method == "POST" for request in fake.requests)
 
@@ -114,13 +122,13 @@ async def test_what_is_created_is_shown_without_patient_data_unless_asked_for(
     spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, noun: str, form: list[str]
 ) -> None:
     hidden = await spotdx(noun, "create", file_of(NOUNS[noun]), "--yes", *form)
-    assert (hidden.code, hidden.err) == (0, "")
+    assert (hidden.code, without_reference(hidden.err)) == (0, "")
     assert [word for word in PHI if word in hidden.out] == []
     assert "<hidden>" in hidden.out
 
     again = {**NOUNS[noun], "barcode": "19742938330"} if noun == "requisitions" else NOUNS[noun]
     shown = await spotdx(noun, "create", "--yes", "--show-phi", *form, file_of(again))
-    assert (shown.code, shown.err, "Canary" in shown.out) == (0, "", True)
+    assert (shown.code, without_reference(shown.err), "Canary" in shown.out) == (0, "", True)
     assert len(fake.creations) == posts(fake) == 2
 
 
@@ -169,7 +177,7 @@ async def test_on_a_terminal_it_is_asked_first_without_patient_data(
         assert refused.err.endswith("spotdx: nothing was sent\n")
         assert [word for word in PHI if word in refused.err] == []
     agreed = await asked("y\n", noun, "create", path, "--json")
-    assert (agreed.code, agreed.err) == (0, question.format(url=fake.url))
+    assert (agreed.code, without_reference(agreed.err)) == (0, question.format(url=fake.url))
     assert len(fake.creations) == 1
 
 
@@ -286,6 +294,97 @@ async def test_a_create_without_an_answer_is_looked_for_and_found(
     assert [word for word in PHI if word in done.out + done.err] == []
 
 
+def last_line(err: str) -> str:
+    return err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("noun", ["orders", "requisitions"])
+@pytest.mark.parametrize("reference", [None, "study 7's"])
+async def test_the_reference_is_told_before_anything_is_sent_and_finds_what_was_created(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, noun: str, reference: str | None
+) -> None:
+    given = [] if reference is None else ["--client-ref", reference]
+
+    done = await spotdx(noun, "create", file_of(NOUNS[noun]), "--yes", *given)
+    told, _, command = done.err.strip().partition("; should no answer come: ")
+    program, *words = shlex.split(command)
+    found = await spotdx(*words, "--json")
+
+    sent = fake.creations[0].body["metadata"]["client_ref"]
+    assert told == f"spotdx: client reference {sent}"
+    assert sent == (reference or sent)
+    assert program == "spotdx"
+    answer = json.loads(found.out)
+    assert (found.code, answer["state"], answer["duplicates"]) == (0, "found", [])
+    assert fake.creations[0].an_id in answer["value"].values()
+    assert [word for word in PHI if word in found.out + found.err] == []
+
+
+async def test_nothing_is_sent_before_the_reference_is_told(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    monkeypatch.setattr(Screen, "say", lambda _screen, text: told.append((text, len(fake.requests))))
+
+    await spotdx("orders", "create", file_of(ORDER), "--yes")
+
+    [(text, requests)] = told
+    assert text.startswith("client reference ")
+    assert requests == 0
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_was_never_created_is_not_found(spotdx: Spotdx) -> None:
+    for about in (["--client-ref", "study-8"], ["--client-ref", "study-8", "--sent-at", "2026-01-01T00:00:00Z"]):
+        done = await spotdx("orders", "reconcile", *about)
+        assert (done.code, done.out) == (1, "")
+        assert last_line(done.err) == "spotdx: it was not done, and cannot be any more: it may be sent again"
+
+    done = await spotdx("requisitions", "reconcile", "--barcode", "0", "--json")
+    assert (done.code, json.loads(done.out)) == (1, {"state": "not found", "value": None, "duplicates": []})
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_cannot_be_looked_at_leaves_it_open(spotdx: Spotdx, fake: FakeSpot) -> None:
+    fake.faults.add("404", times=None, order_id="ORDER123456")
+
+    done = await spotdx("orders", "reconcile", "--client-ref", "study-8")
+
+    assert (done.code, done.out) == (3, "")
+    assert "answered 404" in done.err
+    assert last_line(done.err).startswith("spotdx: whether it was done is not known: look again later")
+
+
+async def test_several_with_one_reference_are_named(spotdx: Spotdx, fake: FakeSpot, file_of: FileOf) -> None:
+    for _ in range(2):
+        await spotdx("orders", "create", file_of(ORDER), "--yes", "--client-ref", "study-7")
+    first, second = (creation.an_id for creation in fake.creations)
+
+    done = await spotdx("orders", "reconcile", "--client-ref", "study-7")
+
+    assert (done.code, first in done.out) == (0, True)
+    assert last_line(done.err) == f"spotdx: it was done more than once; the others with this reference: {second}"
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        (["--client-ref", "x", "--sent-at", "2024-01-31T12:00:00"], "--sent-at must be a date and time with a zone"),
+        (["--client-ref", "x", "--sent-at", "yesterday"], "--sent-at must be a date and time with a zone"),
+        (["--client-ref", "x", "--since", "yesterday"], "--since must be a date"),
+        (["--client-ref", ""], "client_ref must be text, and not empty"),
+    ],
+)
+@pytest.mark.parametrize("noun", ["orders", "requisitions"])
+async def test_what_cannot_be_looked_for_is_refused(
+    spotdx: Spotdx, fake: FakeSpot, noun: str, about: list[str], told: str
+) -> None:
+    done = await spotdx(noun, "reconcile", *about)
+
+    assert (done.code, done.out, fake.requests) == (2, "", [])
+    assert told in done.err
+
+
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("noun", ["orders", "requisitions"])
 @pytest.mark.parametrize("fault", ["drop_before", "500"])
@@ -316,7 +415,7 @@ async def test_where_looking_fails_too_it_is_said_what_to_do(
     done = await spotdx("orders", "create", file_of(ORDER), "--yes", "--timeout", "0.3")
 
     assert (done.code, done.out, len(fake.creations)) == (1, "", 1)
-    assert "still not known: look with spotdx orders list before you give this command again" in done.err
+    assert "still not known: look with spotdx orders reconcile before you give this command again" in done.err
     assert told in done.err
 
 
@@ -368,9 +467,9 @@ async def test_an_interrupt_under_way_says_that_it_may_have_been_done(
     done = await spotdx("orders", "create", file_of(ORDER), "--yes")
 
     assert (done.code, len(fake.creations)) == (1, 1)
-    assert done.err == (
+    assert without_reference(done.err) == (
         "spotdx: stopped while it was under way, so it may have been done: "
-        "look with spotdx orders list before you give this command again\n"
+        "look with spotdx orders reconcile before you give this command again\n"
     )
 
 

@@ -110,4 +110,5 @@ async def test_a_reader_that_has_gone_changes_nothing_of_what_was_done(
 
     code, _, err = await finish(process)
 
-    assert (code, err, len(fake.creations)) == (0, "", 1)
+    assert (code, err.count("\n"), len(fake.creations)) == (0, 1, 1)
+    assert err.startswith("spotdx: client reference ")

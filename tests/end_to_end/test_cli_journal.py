@@ -206,5 +206,5 @@ async def test_an_outage_is_told_and_its_end_too(fake: FakeSpot, folder: Path) -
     code, summary, err = await finish(process)
 
     assert (code, summary["ok"]) == (0, ROWS)
-    assert b"the server is out of order" in told
+    assert f"the server is out of order ({fake.url.removeprefix('http://')}: status 503): rows wait" in told.decode()
     assert "the server is back" in err

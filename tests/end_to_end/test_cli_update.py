@@ -14,6 +14,7 @@ from attrs import frozen
 
 from spotdx_async.cli.app import run
 from spotdx_async.files import FailedRows, RowFile
+from spotdx_async.resources.kits import Kits
 from spotdx_async.testing import FakeSpot
 
 HEADER = "kit_id,cohort,note\n"
@@ -191,11 +192,33 @@ async def test_nothing_that_is_written_shows_a_kit_or_its_metadata(
 
 
 async def test_only_the_first_twenty_reasons_are_told(spotdx: Spotdx, tmp_path: Path) -> None:
-    path = written(tmp_path / "k.csv", HEADER + "SPOT1\n" * 50)
+    path = written(tmp_path / "k.csv", HEADER + "".join("SPOT1" + ",A" * cells + "\n" for cells in range(3, 53)))
     done = await spotdx("kits", "update", path)
     assert done.err.count("rejected") == 20
     assert "row 20 (line 21)" in done.err
     assert "and 30 more rows that did not go through" in done.err
+
+
+async def test_rows_of_one_reason_are_told_as_one(spotdx: Spotdx, tmp_path: Path) -> None:
+    path = written(tmp_path / "k.csv", HEADER + "SPOT1\n" * 20 + "NOPE,A,x\nSPOT1,A,x\nNOPE,A,x\n")
+    done = await spotdx("kits", "update", path)
+    told = done.err.splitlines()
+    assert told[0] == "spotdx: row 1 (line 2): rejected: the row has 1 cell, the header 3"
+    assert told[1] == "spotdx: … and 19 more rows like it (rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …)"
+    assert told[2].startswith("spotdx: row 21 (line 22): failed: the server answered 404")
+    assert told[3] == "spotdx: … and 1 more row like it (row 23)"
+    assert "that did not go through" not in done.err
+
+
+async def test_a_wrong_token_is_told_once(
+    spotdx: Spotdx, fake: FakeSpot, kits_csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOTDX_TOKEN", "stale-token")
+    fake.latency_s = 0.1
+    done = await spotdx("kits", "update", kits_csv, "--concurrency", "20")
+    told = [line for line in done.err.splitlines() if "failed: the server answered 401" in line]
+    assert len(told) == 1
+    assert "more rows like it (rows " in done.err
 
 
 async def test_a_server_that_misbehaves_costs_no_row(spotdx: Spotdx, fake: FakeSpot, kits_csv: Path) -> None:
@@ -217,11 +240,37 @@ async def test_a_row_without_a_usable_answer_is_unknown_and_kept(
     assert "row 7 (line 8): unknown: " in done.err
 
 
+async def test_a_row_of_server_errors_alone_may_be_done_and_is_kept(
+    spotdx: Spotdx, fake: FakeSpot, kits_csv: Path, tmp_path: Path
+) -> None:
+    fake.faults.add("503", times=None, kit_id="SPOT7")
+    done = await spotdx("kits", "update", kits_csv, "--failed", tmp_path / "failed.csv", "--json")
+    assert (done.code, done.counts) == (1, {"rows": 30, "ok": 29, "unknown": 1})
+    assert (tmp_path / "failed.csv").read_text() == HEADER + "SPOT7,A,7\n"
+    assert "row 7 (line 8): unknown: the server answered 503" in done.err
+
+
 async def test_an_attempt_takes_no_longer_than_its_timeout(spotdx: Spotdx, fake: FakeSpot, tmp_path: Path) -> None:
     fake.latency_s = 60
     path = written(tmp_path / "k.csv", HEADER + "SPOT1,A,x\n")
     done = await spotdx("kits", "update", path, "--timeout", "0.05", "--json")
     assert done.counts == {"rows": 1, "unknown": 1}
+
+
+@pytest.mark.parametrize(("flags", "waits"), [([], False), (["--wait-for-server"], True)])
+async def test_a_run_waits_for_a_server_that_was_never_there_where_it_is_told_to(
+    spotdx: Spotdx, kits_csv: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], *, waits: bool
+) -> None:
+    asked: list[bool] = []
+    begin = Kits.update_metadata_many
+
+    def begin_and_note(self: Any, *rows: Any, wait_for_server: bool, **options: Any) -> Any:
+        asked.append(wait_for_server)
+        return begin(self, *rows, wait_for_server=wait_for_server, **options)
+
+    monkeypatch.setattr(Kits, "update_metadata_many", begin_and_note)
+    assert (await spotdx("kits", "update", kits_csv, *flags)).code == 0
+    assert asked == [waits]
 
 
 async def test_a_dry_run_checks_every_row_sends_nothing_and_needs_no_token(

@@ -414,8 +414,9 @@ async def use(spot):
     await spot.request("POST", "/api/v2/kits/SPOT123456/", json={"metadata": {}})
     async for kit in spot.kits.list():
         break
-    async for outcome in spot.kits.update_metadata_many([("SPOT123456", {})] * 20):
-        break
+    async with spot.kits.update_metadata_many([("SPOT123456", {})] * 20) as run:
+        async for outcome in run:
+            break
     call = asyncio.create_task(spot.kits.get("SPOT123456"))
     await asyncio.sleep(0)
     call.cancel()

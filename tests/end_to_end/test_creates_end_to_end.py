@@ -266,7 +266,6 @@ async def test_a_reference_of_the_callers_own_finds_an_order_whose_call_was_canc
     assert found.is_found
     assert found.value is not None
     assert found.value.order_id == fake_spot.creations[0].an_id
-    assert (await spot_client.orders.reconcile(client_ref="our-order-18")).state == "not found"
 
 
 async def test_a_requisition_is_found_by_its_barcode_alone(spot_client: SpotClient) -> None:
@@ -275,7 +274,17 @@ async def test_a_requisition_is_found_by_its_barcode_alone(spot_client: SpotClie
     found = await spot_client.requisitions.reconcile(barcode="77742938328")
 
     assert (found.state, found.value) == ("found", made)
-    assert (await spot_client.requisitions.reconcile(barcode="0")).state == "not found"
+
+
+@pytest.mark.virtual_time
+async def test_what_was_never_sent_is_not_found_when_it_cannot_land_any_longer() -> None:
+    async with FakeSpot() as fake:
+        spot = fake.client()
+
+        order = await spot.orders.reconcile(client_ref="our-order-18")
+        requisition = await spot.requisitions.reconcile(barcode="0")
+
+        assert (order.state, requisition.state) == ("not found", "not found")
 
 
 @pytest.mark.virtual_time

@@ -230,3 +230,45 @@ async def error_of(pages: Pages[Any]) -> SpotError:
     except SpotError as error:
         return error
     raise AssertionError("no error came")
+
+
+# Items that cannot be read
+
+
+@pytest.mark.parametrize("noun", LISTS)
+async def test_one_odd_item_costs_no_other(fake_spot: FakeSpot, noun: str) -> None:
+    name = {"kits": "kit_id", "orders": "order_id", "requisitions": "requisition_id"}[noun]
+    rows = [f'{{"{name}": "X{number}"}}' for number in range(50)]
+    rows[7] = f'{{"{name}": "canary", "created": ""}}'
+    rows[8] = f'{{"{name}": "canary", "odd": NaN}}'
+    rows[9] = f'{{"{name}": "X9 \\ud800", "odd": 1e400}}'
+    fake_spot.faults.add(faults.body(f"[{','.join(rows)}]".encode()), times=None, method="GET")
+    spot = fake_spot.client()
+    told: list[tuple[int, int]] = []
+
+    skipped = [item async for item in LISTS[noun](spot, on_bad_item="skip")]
+    listened = LISTS[noun](spot, on_bad_item=lambda offset, index, _error: told.append((offset, index)), start_offset=3)
+    heard = [item async for item in listened]
+    with pytest.raises(DecodeError, match="item 7 of the page at offset 0 cannot be read") as caught:
+        await LISTS[noun](spot).first(50)
+
+    assert len(skipped) == len(heard) == 48
+    assert getattr(skipped[7], name) == "X9 \ud800"
+    assert told == [(3, 7), (3, 8)]
+    assert fake_spot.requests[1].query["offset"] == "3"
+    assert caught.value.operation == f"GET /api/v2/{noun}/"
+    assert "canary" not in f"{caught.value} {caught.value!r} {caught.value.args}"
+    assert fake_spot.counts["requests"] == 3  # JSON of another shape is asked for once
+
+
+@pytest.mark.parametrize("noun", LISTS)
+@pytest.mark.parametrize("option", [{"on_bad_item": "drop"}, {"start_offset": -1}])
+def test_a_wrong_option_of_a_list_is_refused_at_once(noun: str, option: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(option))):
+        LISTS[noun](SpotClient("token"), **option)
+
+
+async def test_an_answer_with_a_byte_order_mark_is_read(fake_spot: FakeSpot, spot_client: SpotClient) -> None:
+    fake_spot.faults.add(faults.body(b'\xef\xbb\xbf{"kit_id": "SPOT1"}'), method="GET", path="/api/v2/kits/SPOT1/")
+
+    assert (await spot_client.kits.get("SPOT1")).kit_id == "SPOT1"

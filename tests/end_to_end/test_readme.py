@@ -7,7 +7,7 @@ import pytest
 
 from spotdx_async.testing import FakeSpot
 from tests.docs.pages import ROOT, blocks_of
-from tests.docs.playing import FakeInThread, Player
+from tests.docs.playing import Player
 
 BLOCKS = blocks_of(ROOT / "README.md")
 (EXAMPLE,) = (block.text for block in BLOCKS if block.language == "python")
@@ -30,7 +30,7 @@ def test_the_first_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_the_commands_run(tmp_path: Path) -> None:
     (tmp_path / "kits.csv").write_text("kit_id,cohort\nSPOT123456,A\n")
-    with FakeInThread() as fake, Player(fake, tmp_path) as player:
+    with FakeSpot() as fake, Player(fake, tmp_path) as player:
         for block in BLOCKS:
             if block.act == "shell":
                 player.play(block)

@@ -329,7 +329,9 @@ async def test_a_real_run_is_told_without_a_word_of_its_rows(browser: str, fake_
         assert await tab.complaints() == []
         told = await tab.look("document.querySelector('main').innerText")
     text = path.read_text(encoding="utf-8")
-    assert story.counts == {"ok": 195, "failed": 5, "rejected": 1, "unknown": 0, "superseded": 0, "skipped": 0}
+    # Of the five kits that do not exist, some may have met a 503 first: nobody knows what that attempt has done.
+    not_found = story.counts["failed"] + story.counts["unknown"]
+    assert (story.counts["ok"], story.counts["rejected"], not_found) == (195, 1, 5)
     assert "201 rows in" in told
     assert "NotFoundError (404)" in told
     assert not [word for word in ("SPOTQ", "Quisling", "surname", fake_spot.token) if word in text]

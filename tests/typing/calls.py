@@ -100,6 +100,8 @@ async def ask_for_orders(spot: SpotClient) -> None:
     assert_type(await spot.orders.get("O1"), Order)
     assert_type(await spot.orders.update_metadata("O1", {}), Order)
     assert_type(spot.orders.list(status="pending", created_after=date(2024, 1, 31)), Pages[OrderSummary])
+    assert_type(spot.orders.list(on_bad_item="skip", start_offset=100), Pages[OrderSummary])
+    assert_type(spot.orders.list(on_bad_item=lambda _offset, _index, error: error.path), Pages[OrderSummary])
 
 
 async def ask_for_people(spot: SpotClient, requisition: NewRequisition, patient: NewPatient) -> None:

@@ -68,6 +68,7 @@ async def wrong_calls(spot: SpotClient) -> None:
     await spot.kits.activate("SPOT123456", patient={"first_name": "A"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     spot.kits.list(status="delivered")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     spot.kits.list(has_order="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    spot.kits.list(on_bad_item="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await spot.kits.list()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     await spot.orders.create(NewPatient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await spot.orders.create(NewOrder(), "reference")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -27,17 +27,17 @@ ROWS = (
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
     (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
-        *("_pipeline.connections", "_pipeline.observing"),
+        *("_pipeline.connections", "_pipeline.observing", "_pipeline.list_pages"),
     ),
     ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
-    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks"),
+    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan"),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
-        *("_pipeline.retry", "_pipeline.codec", "shared.*"),
+        *("_pipeline.retry", "_pipeline.codec", "_pipeline.object_search", "shared.*"),
     ),
-    ("_pipeline.road",),  # holds the stages that the runner walks
+    ("_pipeline.road", "_pipeline.call"),  # holds the stages that the runner walks
     ("_pipeline.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
-    ("report.*", "metadata_run", "otel.*"),
+    ("report.*", "metadata_run", "listing", "otel.*"),
     ("resources.*",),
     ("client",),
     ("distributed.*",),
@@ -75,8 +75,11 @@ NARROWER = {
     "_pipeline.checks": ("errors", "models.*", "_pipeline.clock", "_pipeline.jsontext", "_pipeline.sealing"),
     "_pipeline.sealing": ("errors",),
     "_pipeline.references": ("_pipeline.checks",),
-    "pagination": ("errors",),
-    "reconciliation": ("errors", "_pipeline.clock"),
+    "_pipeline.list_pages": ("errors",),
+    "_pipeline.list_scan": ("errors", "_pipeline.list_pages"),
+    "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
+    "pagination": ("errors", "_pipeline.list_pages"),
+    "reconciliation": (*("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search"),),
     "files.*": ("errors", "_pipeline.jsontext"),
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
@@ -84,7 +87,7 @@ NARROWER = {
         "_pipeline.drafts",
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version"),
-    "shared.*": ("errors", "config", "_pipeline.clock"),
+    "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.waiters"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),

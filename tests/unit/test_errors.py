@@ -174,7 +174,7 @@ def test_the_error_that_stopped_a_bulk_run_is_pickled_with_it() -> None:
     again = pickle.loads(pickle.dumps(stopped))
 
     assert isinstance(again.cause, AuthenticationError)
-    assert vars(again.cause) == STATUS_ABOUT
+    assert vars(again.cause) == {"request_id": None, "headers": {}, "body": b"", **STATUS_ABOUT}
     assert (again.next_index, again.unsent) == (5, 2)
 
 

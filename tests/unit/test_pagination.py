@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spotdx_async._pipeline.list_pages import BadItem
 from spotdx_async.errors import DecodeError, InvalidInputError, NotSentError
 from spotdx_async.pagination import PAGE_SIZE, Pages
 from spotdx_async.testing import run_virtual
@@ -284,3 +285,125 @@ def test_whatever_is_added_in_front_each_old_row_comes_once_and_in_order(count: 
 
     assert [row for row in found if isinstance(row, int)] == list(range(count))
     assert len(set(found)) == len(found)
+
+
+# Items that cannot be read
+
+
+def bad(number: int) -> BadItem:
+    error = DecodeError(f"[{number}].created should be a date and time and is text", path="created", outcome="done")
+    return BadItem(error, number)
+
+
+def shelf_with_bad(*offsets: int, count: int = 250) -> Shelf:
+    return Shelf(*(bad(number) if number in offsets else number for number in range(count)))
+
+
+def pages_of(shelf: Shelf, **options: Any) -> Pages[Any]:
+    return Pages(shelf.fetch, lambda row: row, "GET /things/", **options)
+
+
+async def test_a_bad_item_is_raised_after_all_that_stands_before_it_and_named() -> None:
+    seen: list[Any] = []
+
+    with pytest.raises(DecodeError) as caught:
+        async for row in pages_of(shelf_with_bad(137)):
+            seen.append(row)  # noqa: PERF401 - what was read before the error counts
+
+    assert seen == list(range(137))
+    assert str(caught.value) == (
+        "GET /things/: item 37 of the page at offset 100 cannot be read: [137].created should be a date and time and "
+        "is text; start_offset=138 goes on after it (2 attempts, 0.00 s)"
+    )
+    assert (caught.value.path, caught.value.outcome) == ("created", "done")
+
+
+async def test_reading_goes_on_behind_a_bad_item() -> None:
+    shelf = shelf_with_bad(137)
+
+    assert await collect(pages_of(shelf, start_offset=138)) == list(range(138, 250))
+    assert shelf.asked == [138, 238]
+
+
+async def test_bad_items_are_skipped_where_that_is_asked_for() -> None:
+    shelf = shelf_with_bad(0, 99, 100, 249)
+
+    found = await collect(pages_of(shelf, on_bad_item="skip"))
+
+    assert found == [number for number in range(250) if number not in {0, 99, 100, 249}]
+    assert shelf.asked == [0, 100, 200]
+
+
+async def test_bad_items_are_told_to_a_function_in_their_order() -> None:
+    told: list[tuple[int, int, DecodeError]] = []
+
+    found = await collect(pages_of(shelf_with_bad(5, 103, 120), on_bad_item=lambda *about: told.append(about)))
+
+    assert len(found) == 247
+    assert [(offset, index) for offset, index, _ in told] == [(0, 5), (100, 3), (100, 20)]
+    assert "item 3 of the page at offset 100" in str(told[1][2])
+
+
+async def test_what_the_function_raises_ends_the_reading() -> None:
+    def refuse(_offset: int, _index: int, error: DecodeError) -> None:
+        raise ZeroDivisionError from error
+
+    with pytest.raises(ZeroDivisionError):
+        await collect(pages_of(shelf_with_bad(5), on_bad_item=refuse))
+
+
+async def test_first_does_not_meet_what_stands_behind_its_last_item() -> None:
+    assert await pages_of(shelf_with_bad(5)).first(5) == [0, 1, 2, 3, 4]
+    with pytest.raises(DecodeError):
+        await pages_of(shelf_with_bad(5)).first(6)
+    assert await pages_of(shelf_with_bad(5), on_bad_item="skip").first(6) == [0, 1, 2, 3, 4, 6]
+
+
+async def test_by_page_gives_the_part_of_a_page_before_a_bad_item() -> None:
+    pages: list[Any] = []
+
+    with pytest.raises(DecodeError):
+        async for page in pages_of(shelf_with_bad(103)).by_page():
+            pages.append(page)  # noqa: PERF401 - as above
+
+    assert pages == [tuple(range(100)), (100, 101, 102)]
+
+
+async def test_a_page_of_bad_items_alone_does_not_end_the_list() -> None:
+    shelf = shelf_with_bad(*range(300), count=450)
+
+    assert await collect(pages_of(shelf, on_bad_item="skip")) == list(range(300, 450))
+
+
+async def test_a_bad_item_that_comes_twice_is_told_once() -> None:
+    shelf = shelf_with_bad(99)
+    shelf.before_page[1] = lambda rows: rows.insert(0, "new")
+    told: list[int] = []
+
+    await collect(pages_of(shelf, on_bad_item=lambda _offset, index, _error: told.append(index)))
+
+    assert told == [99]
+
+
+async def test_a_server_that_repeats_a_page_with_a_bad_item_ends_in_a_clear_error() -> None:
+    page = (*range(99), bad(99))
+
+    async def fetch(_offset: int, _size: int) -> Sequence[Any]:
+        return page
+
+    with pytest.raises(DecodeError, match="same page for every offset"):
+        await collect(Pages(fetch, lambda row: row, on_bad_item="skip"))
+
+
+async def later(*_about: object) -> None:
+    """Stand for a function that nobody would await."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"on_bad_item": "ignore"}, {"on_bad_item": None}, {"on_bad_item": later}, {"start_offset": -1}]
+    + [{"start_offset": offset} for offset in (1.0, True, "1", None)],
+)
+def test_a_wrong_option_is_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(options))):
+        pages_of(Shelf(), **options)

@@ -5,7 +5,7 @@ import copy
 import dataclasses
 import pickle
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,6 +13,9 @@ import attrs
 import pytest
 
 from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.list_pages import ServerClock
+from spotdx_async._pipeline.list_scan import Scan
+from spotdx_async._pipeline.object_search import Look, Search, Times
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -28,8 +31,8 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
 )
-from spotdx_async.models import Order, OrderSummary
-from spotdx_async.reconciliation import Reconciliation, clue_of, days_since, reconcile, search
+from spotdx_async.models import Order, OrderSummary, Recipient
+from spotdx_async.reconciliation import Reconciliation, clue_and_times, clue_of, reconcile
 
 virtual_time = pytest.mark.virtual_time
 
@@ -75,20 +78,25 @@ each_lasting = pytest.mark.parametrize("trouble", LASTING, ids=name_of)
 class Looks:
     """Looks whose results are given beforehand, and the seconds at which they were made."""
 
-    def __init__(self, *results: Order | Exception | None) -> None:
+    def __init__(self, *results: Order | Look[Order] | Exception | None) -> None:
         self.at: list[float] = []
         self._results = list(results)
 
-    async def __call__(self) -> Order | None:
+    async def __call__(self) -> Look[Order]:
         self.at.append(clock.now())
         result = self._results.pop(0)
         if isinstance(result, Exception):
             raise result
-        return result
+        return result if isinstance(result, Look) else Look(found=result, clock=server_ahead(0))
+
+
+def server_ahead(seconds: float) -> ServerClock:
+    """A server whose clock is so much ahead of ours."""
+    return ServerClock(clock.wall() + timedelta(seconds=seconds), timedelta(seconds=seconds))
 
 
 async def outcome_of(
-    look: Callable[[], Awaitable[Order | None]],
+    look: Callable[[], Awaitable[Look[Order]]],
     clue: Clue = CLUE,
     *,
     lands_within_s: float = 60.0,
@@ -147,7 +155,7 @@ async def test_what_lands_meanwhile_is_found_at_the_next_look(before: int) -> No
 async def test_however_slow_looking_is_the_last_look_begins_when_it_cannot_land_any_longer() -> None:
     looks = Looks(*[None] * 6)
 
-    async def slow() -> Order | None:
+    async def slow() -> Look[Order]:
         found = await looks()
         await asyncio.sleep(12)
         return found
@@ -159,8 +167,8 @@ async def test_however_slow_looking_is_the_last_look_begins_when_it_cannot_land_
 
 
 @virtual_time
-@pytest.mark.parametrize("may_land_until", [None, NOON, NOON - timedelta(hours=1)])
-async def test_what_cannot_land_any_longer_is_looked_for_once(may_land_until: datetime | None) -> None:
+@pytest.mark.parametrize("may_land_until", [NOON, NOON - timedelta(hours=1)])
+async def test_what_cannot_land_any_longer_is_looked_for_once(may_land_until: datetime) -> None:
     look = Looks(None)
 
     outcome = await outcome_of(look, dataclasses.replace(CLUE, may_land_until=may_land_until))
@@ -168,6 +176,87 @@ async def test_what_cannot_land_any_longer_is_looked_for_once(may_land_until: da
     assert outcome == Reconciliation(state="not found")
     assert look.at == [0.0]
     assert clock.now() == 0.0
+
+
+@virtual_time
+async def test_where_nobody_knows_when_it_was_sent_it_may_have_been_sent_now() -> None:
+    look = Looks(*[None] * 7)
+
+    outcome = await outcome_of(look, dataclasses.replace(CLUE, may_land_until=None), lands_within_s=45.0)
+
+    assert outcome == Reconciliation(state="not found")
+    assert look.at == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 45.0]
+
+
+@virtual_time
+@pytest.mark.parametrize("seconds", [-3600, -49 * 3600])
+async def test_a_local_clock_that_has_jumped_ahead_ends_nothing_too_early(seconds: float) -> None:
+    landed = Looks(*[Look(clock=server_ahead(seconds))] * 5, ORDER)
+
+    outcome = await outcome_of(landed, dataclasses.replace(CLUE, may_land_until=NOON), lands_within_s=30.0)
+
+    assert outcome.is_found
+    assert landed.at[-1] == 30.0
+
+
+@virtual_time
+async def test_a_server_whose_clock_is_ahead_ends_nothing_too_early() -> None:
+    outcome = await outcome_of(Looks(*[Look(clock=server_ahead(3600))] * 5, ORDER))
+
+    assert outcome.is_found
+
+
+@virtual_time
+async def test_where_the_server_never_tells_its_time_nothing_is_surely_not_there() -> None:
+    outcome = await outcome_of(Looks(*[Look()] * 6))
+
+    assert outcome.state == "unknown"
+    assert "no Date" in str(outcome.error)
+
+
+@virtual_time
+async def test_one_answer_with_a_time_is_enough() -> None:
+    outcome = await outcome_of(Looks(Look(), None, *[Look()] * 4))
+
+    assert outcome.state == "not found"
+
+
+@virtual_time
+async def test_several_with_one_reference_are_told() -> None:
+    outcome = await outcome_of(Looks(Look(found=ORDER, duplicates=("O2",))))
+
+    assert outcome == Reconciliation(state="found", value=ORDER, duplicates=("O2",))
+
+
+@virtual_time
+async def test_what_could_not_be_judged_is_not_what_is_not_there() -> None:
+    doubt = DecodeError("no metadata")
+
+    outcome = await outcome_of(Looks(*[None] * 5, Look(trouble=doubt, clock=server_ahead(0))))
+
+    assert (outcome.state, outcome.error) == ("unknown", doubt)
+
+
+@virtual_time
+async def test_one_that_is_not_there_yet_is_looked_at_again() -> None:
+    doubt = Look[Order](trouble=NotFoundError("where?", status=404), clock=server_ahead(0))
+    looks = Looks(doubt, ORDER)
+
+    outcome = await outcome_of(looks, dataclasses.replace(CLUE, may_land_until=NOON))
+
+    assert outcome.is_found
+    assert looks.at == [0.0, 1.0]
+
+
+@virtual_time
+async def test_one_that_stays_away_leaves_it_unknown() -> None:
+    doubt = Look[Order](trouble=NotFoundError("where?", status=404), clock=server_ahead(0))
+    looks = Looks(doubt, doubt, doubt)
+
+    outcome = await outcome_of(looks, dataclasses.replace(CLUE, may_land_until=NOON))
+
+    assert (outcome.state, outcome.error) == ("unknown", doubt.trouble)
+    assert looks.at == [0.0, 1.0, 2.0]
 
 
 # How long is waited
@@ -207,7 +296,7 @@ async def test_what_is_found_at_the_end_of_patience_is_found() -> None:
 
 @virtual_time
 async def test_no_patience_is_needed_where_it_cannot_land_any_longer() -> None:
-    outcome = await outcome_of(Looks(None), dataclasses.replace(CLUE, may_land_until=None), patience_s=0)
+    outcome = await outcome_of(Looks(None), dataclasses.replace(CLUE, may_land_until=NOON), patience_s=0)
 
     assert outcome.state == "not found"
 
@@ -223,6 +312,16 @@ async def test_a_wall_clock_that_was_set_back_delays_by_no_more_than_a_request_l
 
     assert outcome.state == "not found"
     assert look.at[-1] == 45.0
+
+
+@virtual_time
+@pytest.mark.parametrize(("life_s", "last_s"), [(300, 300.0), (49 * 3600, 3600.0)])
+async def test_the_request_of_a_client_with_a_longer_timeout_is_waited_for(life_s: int, last_s: float) -> None:
+    look = Looks(*[None] * 20)
+
+    await outcome_of(look, dataclasses.replace(CLUE, may_land_until=NOON + timedelta(seconds=life_s)))
+
+    assert look.at[-1] == last_s
 
 
 @virtual_time
@@ -296,7 +395,7 @@ async def test_after_a_trouble_at_the_last_look_nothing_is_known_and_it_is_said_
 async def test_after_a_trouble_where_it_cannot_land_any_longer_nothing_is_known(trouble: SpotError) -> None:
     look = Looks(trouble)
 
-    outcome = await outcome_of(look, dataclasses.replace(CLUE, may_land_until=None))
+    outcome = await outcome_of(look, dataclasses.replace(CLUE, may_land_until=NOON))
 
     assert outcome.state == "unknown"
     assert outcome.error is trouble
@@ -445,7 +544,126 @@ def test_a_clue_without_a_subject_has_an_empty_one_of_its_own() -> None:
     ],
 )
 def test_the_first_day_to_look_at_is_the_one_before_in_utc(began_at: datetime | None, day: date | None) -> None:
-    assert days_since(began_at) == day
+    times = Times(Clue(began_at=began_at))
+
+    assert times.first_day(None) == day
+    assert times.first_day(ServerClock(datetime(2030, 1, 1, tzinfo=UTC), timedelta())) == day
+
+
+HOURS = {"right": 0, "49 h behind us": -49, "49 h ahead of us": 49, "a minute behind us": -1 / 60}
+
+
+@pytest.mark.parametrize("hours", HOURS.values(), ids=HOURS)
+@pytest.mark.parametrize("later", [timedelta(), timedelta(minutes=2), timedelta(days=5)])
+def test_whatever_the_local_clock_said_no_first_day_is_too_late(hours: float, later: timedelta) -> None:
+    ahead = timedelta(hours=hours)
+    times = Times(Clue(began_at=NOON))  # by the local clock; by the server's it was NOON + ahead
+
+    server = ServerClock(NOON + ahead + later, ahead)
+
+    day = times.first_day(server)
+    assert day is not None
+    assert day < (NOON + ahead).date()
+    assert times.are_sure(server)
+
+
+def test_a_local_clock_that_was_wrong_and_is_right_now_is_noticed() -> None:
+    times = Times(Clue(began_at=NOON + timedelta(hours=49)))
+    now_right = ServerClock(NOON + timedelta(hours=1), timedelta())
+
+    assert times.first_day(now_right) == date(2024, 2, 8)
+    assert not times.are_sure(now_right)
+
+
+def test_without_the_servers_time_no_first_day_is_sure_but_that_of_everything() -> None:
+    assert not Times(CLUE).are_sure(None)
+    assert Times(Clue()).are_sure(None)
+    assert not Times(Clue()).are_bounded
+
+
+def test_a_day_that_was_named_goes_before_that_of_the_clue() -> None:
+    assert Times(CLUE, since=date(2024, 1, 31)).first_day(None) == date(2024, 1, 30)
+
+
+RIGHT = ServerClock(NOON + timedelta(hours=1), timedelta())
+
+
+@pytest.mark.parametrize(
+    ("late", "slack", "is_allowed"),
+    [
+        (timedelta(minutes=-11), None, False),
+        (timedelta(minutes=-9), None, True),
+        (timedelta(hours=-23), timedelta(days=1), True),
+        (timedelta(minutes=10), None, True),
+        (timedelta(minutes=11), None, False),
+    ],
+)
+def test_what_was_created_at_another_time_did_not_come_of_the_call(
+    late: timedelta, slack: timedelta | None, *, is_allowed: bool
+) -> None:
+    times = Times(CLUE) if slack is None else Times(CLUE, slack=slack)
+
+    assert times.allow(NOON + late, RIGHT) is is_allowed
+    assert times.allow(None, RIGHT)
+    assert times.allow(NOON + late, None)
+    assert Times(Clue()).allow(NOON + late, RIGHT)
+
+
+@pytest.mark.parametrize("day", [date.min, date.max, date(1, 1, 2), date(9999, 12, 30)])
+@pytest.mark.parametrize("hours", [-49, 0, 49])
+def test_the_ends_of_the_calendar_are_days_too(day: date, hours: int) -> None:
+    times = Times(Clue(), since=day)
+    server = ServerClock(NOON, timedelta(hours=hours))
+
+    assert times.first_day(server) == (None if day.year == 1 else date(2024, 2, 8))
+    assert times.are_sure(server) is (day.year == 1)
+
+
+# What a caller knows
+
+
+def known(error: object = None, **about: Any) -> tuple[Clue, Times]:
+    everything = {"client_ref": None, "client_ref_key": "client_ref", "sent_at": None, "since": None} | about
+    return clue_and_times(error, CREATE, lands_within_s=60.0, **everything)
+
+
+def test_an_instant_says_until_when_it_may_land() -> None:
+    in_the_west = NOON.astimezone(timezone(timedelta(hours=-8)))
+
+    clue, times = known(client_ref="ref-1", sent_at=in_the_west)
+
+    assert clue == Clue("ref-1", "client_ref", NOON, NOON + timedelta(minutes=1))
+    assert times.first_day(RIGHT) == date(2024, 2, 8)
+    assert times.allow(NOON - timedelta(hours=23), RIGHT)
+
+
+def test_without_an_instant_nobody_knows() -> None:
+    clue, times = known(client_ref="ref-1", since=date(2024, 2, 9))
+
+    assert (clue.began_at, clue.may_land_until) == (None, None)
+    assert times.first_day(RIGHT) == date(2024, 2, 8)
+
+
+@pytest.mark.parametrize(
+    ("about", "name"),
+    [
+        ({"sent_at": datetime(2024, 2, 9, 12)}, "sent_at"),  # noqa: DTZ001 - what the test is about
+        ({"sent_at": date(2024, 2, 9)}, "sent_at"),
+        ({"sent_at": "2024-02-09T12:00:00Z"}, "sent_at"),
+        ({"sent_at": datetime.max.replace(tzinfo=UTC)}, "sent_at"),
+        ({"sent_at": datetime.min.replace(tzinfo=UTC)}, "sent_at"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": NOON}, "since"),
+        ({"client_ref": " "}, "client_ref"),
+        ({"client_ref": 17}, "client_ref"),
+        ({"error": OutcomeUnknownError("no answer", operation=CREATE, clue=CLUE), "sent_at": NOON}, "sent_at"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(about: dict[str, Any], name: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        known(**about)
+
+    assert [path for path, _ in caught.value.faults] == [name]
 
 
 # A search
@@ -457,13 +675,13 @@ class Archive:
     def __init__(self, rows: list[OrderSummary], answers: Mapping[str, Exception] | None = None) -> None:
         self.rows = rows
         self.answers = dict(answers or {})
+        self.trouble: SpotError | None = None
         self.got: list[str] = []
         self.most_side_by_side = 0
         self.under_way = 0
 
-    async def list(self) -> AsyncIterator[OrderSummary]:
-        for row in self.rows:
-            yield row
+    async def read(self) -> Scan[OrderSummary]:
+        return Scan(tuple(self.rows), server_ahead(0), self.trouble)
 
     async def get(self, order_id: str) -> Order:
         self.got.append(order_id)
@@ -477,8 +695,24 @@ class Archive:
             raise self.answers[order_id]
         return Order(order_id=order_id)
 
+    def look_for(self, *wanted: str, clue: Clue = CLUE, doubtful: str = "") -> Callable[[], Awaitable[Look[Order]]]:
+        search = Search(
+            read=self.read,
+            id_of=lambda row: row.order_id,
+            get=self.get,
+            judge=lambda order: None if order.order_id == doubtful else order.order_id in wanted,
+            times=Times(clue),
+            are_twins=lambda one, other: one.recipient is not None and one.recipient == other.recipient,
+        )
+        return search.look
+
     def search_for(self, *wanted: str, clue: Clue = CLUE) -> Callable[[], Awaitable[Order | None]]:
-        return search(self.list, lambda row: row.order_id, self.get, lambda order: order.order_id in wanted, clue)
+        look = self.look_for(*wanted, clue=clue)
+
+        async def found() -> Order | None:
+            return (await look()).found
+
+        return found
 
 
 def rows(*ids: str) -> list[OrderSummary]:
@@ -555,18 +789,88 @@ async def test_a_search_ends_with_the_group_in_which_it_found_something() -> Non
 
 
 @virtual_time
-async def test_of_two_that_it_is_the_nearer_one_is_given() -> None:
+async def test_of_two_that_it_is_the_earlier_one_is_given_and_the_other_told() -> None:
     archive = Archive(numbered(3))
 
-    assert await archive.search_for("O2", "O1")() == Order(order_id="O1")
+    look = await archive.look_for("O2", "O1")()
+
+    assert (look.found, look.duplicates) == (Order(order_id="O1"), ("O2",))
+
+
+def named(name: str, *ids: str) -> list[OrderSummary]:
+    recipient = Recipient(first_name=name)
+    return [attrs.evolve(row, recipient=recipient) for row in rows(*ids)]
 
 
 @virtual_time
-async def test_a_row_without_an_id_is_skipped() -> None:
+async def test_a_second_one_for_the_same_recipient_is_told_however_far_it_is() -> None:
+    archive = Archive([*named("Robin", "a"), *named("Other", *(f"O{number}" for number in range(50)))])
+    archive.rows += [attrs.evolve(row, created=NOON + timedelta(hours=5)) for row in named("Robin", "twin")]
+
+    look = await archive.look_for("a", "twin")()
+
+    assert (look.found, look.duplicates) == (Order(order_id="a"), ("twin",))
+    assert len(archive.got) == 9
+
+
+@virtual_time
+async def test_no_more_than_some_are_got_beyond_the_one_found() -> None:
+    archive = Archive(named("Robin", *(f"O{number}" for number in range(100))))
+
+    look = await archive.look_for("O0", "O31", "O32")()
+
+    assert look.duplicates == ("O31",)
+    assert len(archive.got) == 32
+
+
+@virtual_time
+async def test_a_row_without_an_id_hides_nothing_and_leaves_open_what_it_is() -> None:
     archive = Archive([OrderSummary(created=NOON), *rows("a")])
 
     assert await archive.search_for("a")() == Order(order_id="a")
     assert archive.got == ["a"]
+    assert "has no id" in str((await archive.look_for("b")()).trouble)
+
+
+@virtual_time
+async def test_a_row_without_an_id_of_another_time_is_none_of_ours() -> None:
+    archive = Archive([OrderSummary(created=NOON - timedelta(days=1)), *rows("a")])
+
+    assert (await archive.look_for("b")()).trouble is None
+
+
+@virtual_time
+async def test_one_that_cannot_be_judged_is_got_again() -> None:
+    archive = Archive(rows("a", "b"))
+    look = archive.look_for("c", doubtful="b")
+
+    first, _ = await look(), await look()
+
+    assert "without its metadata" in str(first.trouble)
+    assert archive.got == ["a", "b", "b"]
+
+
+@virtual_time
+async def test_one_of_another_time_that_cannot_be_judged_is_another() -> None:
+    archive = Archive([OrderSummary(order_id="old", created=NOON - timedelta(hours=2)), *rows("a")])
+
+    assert (await archive.look_for("c", doubtful="old")()).trouble is None
+
+
+@virtual_time
+async def test_a_list_that_may_lack_something_leaves_it_open() -> None:
+    archive = Archive(rows("a"))
+    archive.trouble = DecodeError("[7].created should be a date and time and is text")
+
+    assert (await archive.look_for("a")()).found == Order(order_id="a")
+    assert (await archive.look_for("b")()).trouble is archive.trouble
+
+
+@virtual_time
+async def test_where_the_first_day_may_be_too_late_it_is_left_open() -> None:
+    look = Archive(rows("a")).look_for("b", clue=dataclasses.replace(CLUE, began_at=NOON + timedelta(hours=49)))
+
+    assert "the local clock and the server's differ" in str((await look()).trouble)
 
 
 @virtual_time
@@ -593,17 +897,16 @@ async def test_two_searches_know_nothing_of_each_other() -> None:
 
 
 @virtual_time
-async def test_one_that_is_gone_meanwhile_is_skipped() -> None:
+async def test_one_that_the_server_does_not_know_yet_hides_no_other_and_is_got_again() -> None:
     archive = Archive(rows("gone", "a"), {"gone": NotFoundError("gone", status=404)})
-
     assert await archive.search_for("a")() == Order(order_id="a")
 
+    look = archive.look_for("gone")
+    first = await look()
+    archive.answers.clear()
 
-@virtual_time
-async def test_where_all_are_gone_nothing_is_found() -> None:
-    archive = Archive(rows("gone"), {"gone": NotFoundError("gone", status=404)})
-
-    assert await archive.search_for("gone")() is None
+    assert isinstance(first.trouble, NotFoundError)
+    assert (await look()).found == Order(order_id="gone")
 
 
 @virtual_time
@@ -669,21 +972,20 @@ async def test_cancelling_a_search_leaves_no_get_under_way() -> None:
 async def test_an_error_of_the_list_is_raised_before_anything_is_got() -> None:
     archive = Archive([])
 
-    async def broken() -> AsyncIterator[OrderSummary]:
-        yield rows("a")[0]
+    async def broken() -> Scan[OrderSummary]:
         raise ServerError("failed", status=503)
 
-    look = search(broken, lambda row: row.order_id, archive.get, lambda _: True, CLUE)
+    search = Search(read=broken, id_of=lambda row: row.order_id, get=archive.get, judge=bool, times=Times(CLUE))
 
     with pytest.raises(ServerError):
-        await look()
+        await search.look()
     assert archive.got == []
 
 
 @virtual_time
 async def test_what_a_search_finds_at_its_second_look_is_found() -> None:
     archive = Archive(rows("a"))
-    look = archive.search_for("b")
+    look = archive.look_for("b")
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -1,11 +1,12 @@
 """Lanes: who goes first, and who waits."""
 
-from spotdx_async import MetadataUpdate
+from spotdx_async._pipeline.messages import Flight
+from spotdx_async.bulk.journal import RowDigests
 from spotdx_async.bulk.lanes import Lanes, Row
 
 
 def row(index: int, key: str = "A") -> Row:
-    return Row(index, MetadataUpdate(key, {}), key)
+    return Row(index, key, b"{}")
 
 
 def test_the_first_of_a_key_goes_and_the_others_follow_in_order() -> None:
@@ -52,7 +53,39 @@ def test_a_newer_row_takes_the_place_of_a_waiting_one() -> None:
 
 
 def test_no_row_shows_its_metadata() -> None:
-    shown = repr(Row(0, MetadataUpdate("SPOT123456", {"name": "canary"}), "SPOT123456"))
+    shown = repr(Row(0, "SPOT123456", b"canary"))
 
     assert "canary" not in shown
     assert "SPOT123456" not in shown
+
+
+def test_a_row_that_takes_anothers_place_carries_its_marks_up_to_a_bound() -> None:
+    digests = RowDigests(b"content", b"key")
+    standing = Row(0, "A", b"0", digests)
+    for index in range(1, 1001):
+        assert standing.can_be_overtaken
+        standing.become(Row(index, "A", b"%d" % index, digests))
+
+    assert not standing.can_be_overtaken
+    assert (standing.index, standing.body) == (1000, b"1000")
+    assert [index for index, _ in standing.overtaken] == list(range(1000))
+
+
+def test_a_row_that_was_taken_up_keeps_its_place() -> None:
+    taken_up = row(0)
+    taken_up.began_s = 1.0
+
+    assert not taken_up.can_be_overtaken
+
+
+def test_without_a_journal_nothing_is_kept_of_a_row_that_was_overtaken() -> None:
+    standing = row(0)
+    standing.become(row(1))
+
+    assert standing.overtaken == []
+
+
+def test_whether_it_may_be_executed_is_what_its_flight_says() -> None:
+    assert not row(0).may_be_executed
+    assert Row(0, "A", b"", flight=Flight(may_have_arrived=True)).may_be_executed
+    assert Row(0, "A", b"", flight=Flight(may_be_executed=True)).may_be_executed

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import NotFoundError, NotSentError, Outcome, SpotError
+from spotdx_async import AuthenticationError, NotFoundError, NotSentError, Outcome, ServerError, SpotError
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.account import STATES, Account, Place
 from spotdx_async.files import BadRow, FailedRows, Row
@@ -36,16 +36,38 @@ def test_the_states_are_those_that_are_promised() -> None:
     assert STATES == ("ok", "rejected", "failed", "unknown", "superseded", "skipped")
 
 
-def test_only_the_first_troubles_are_kept() -> None:
+def test_only_the_first_reasons_are_kept() -> None:
     account = Account()
     for number in range(1, 1001):
-        account.settle(place(number), outcome("failed", NotFoundError("the server answered 404", attempts=number)))
+        account.settle(place(number), outcome("failed", NotFoundError(f"no {number}", attempts=number)))
     assert account.troubles == 1000
     assert len(account.first_troubles) == 20
-    assert [trouble.reason for trouble in account.first_troubles[:2]] == [
-        "the server answered 404",
-        "the server answered 404 (2 attempts)",
-    ]
+    assert [trouble.reason for trouble in account.first_troubles[:2]] == ["no 1", "no 2 (2 attempts)"]
+
+
+def test_rows_of_one_reason_are_one_trouble_that_shows_the_topmost() -> None:
+    account = Account()
+    for number in (5, 3, *range(6, 23)):
+        account.settle(place(number), outcome("failed", AuthenticationError("401", status=401, attempts=number)))
+    (trouble,) = account.first_troubles
+    assert (trouble.place.row.number, trouble.reason, trouble.others) == (3, "401 (3 attempts)", 18)
+    assert trouble.positions == [(0, number) for number in range(5, 16) if number not in {4, 15}]
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("unknown", ServerError("the server answered", status=500)),
+        ("failed", ServerError("the server answered", status=503)),
+        ("failed", NotFoundError("the server answered", status=500)),
+        ("failed", ServerError("it answered", status=500)),
+    ],
+)
+def test_another_state_class_status_or_message_is_another_reason(state: State, error: SpotError) -> None:
+    account = Account()
+    account.settle(place(1), outcome("failed", ServerError("the server answered", status=500)))
+    account.settle(place(2), outcome(state, error))
+    assert [trouble.others for trouble in account.first_troubles] == [0, 0]
 
 
 def test_a_reason_without_words_is_named_by_its_kind() -> None:
@@ -53,7 +75,9 @@ def test_a_reason_without_words_is_named_by_its_kind() -> None:
     account.settle(place(1), outcome("failed", SpotError()))
     account.settle(place(2), outcome("failed", NotFoundError()))
     account.settle(place(3), outcome("failed"))
+    account.settle(place(4), outcome("failed"))
     assert account.first_troubles[2].reason == "no reason is known"
+    assert account.first_troubles[2].others == 1
     assert [trouble.reason for trouble in account.first_troubles[:2]] == ["SpotError", "NotFoundError"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from spotdx_async import (
     AuthenticationError,
     BadRequestError,
+    BulkStopped,
     ConfigError,
     InvalidInputError,
     NotFoundError,
@@ -20,7 +21,8 @@ from spotdx_async import (
     SpotError,
 )
 from spotdx_async.cli import app
-from spotdx_async.cli.exits import Exit, exit_of, hinted, line_of
+from spotdx_async.cli.exits import Exit, exit_of, hinted, line_of, stop_line
+from spotdx_async.cli.outage_news import OutageNews
 from spotdx_async.cli.screen import Screen
 
 
@@ -76,6 +78,51 @@ def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> No
     assert hinted(told) == f"{told}; check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"
     assert hinted(hinted(told)) == hinted(told)
     assert hinted("the run was stopped") == "the run was stopped"
+
+
+@pytest.mark.parametrize(
+    ("cause", "line"),
+    [
+        (
+            AuthenticationError("it does not accept the token", status=401),
+            (
+                "spot.example: it does not accept the token; check SPOTDX_TOKEN, or what the profile names; "
+                "spotdx doctor tries the token"
+            ),
+        ),
+        (
+            NotSentError("no useful answer for 1800 s: spot.example: connection refused", reason="outage"),
+            (
+                "no useful answer for 1800 s: spot.example: connection refused; give the command again later; "
+                "spotdx doctor shows whether the server answers"
+            ),
+        ),
+        (
+            NotSentError("spot.example: check base_url, or pass wait_for_server=True to wait", reason="stopped"),
+            "spot.example: check --base-url, or pass --wait-for-server to wait",
+        ),
+    ],
+)
+def test_a_run_that_stopped_names_its_server_and_the_flags_of_the_command_line(cause: SpotError, line: str) -> None:
+    assert stop_line(BulkStopped("the run stopped", cause=cause), "https://spot.example:443") == line
+
+
+def test_a_run_that_stopped_without_a_cause_says_so_in_its_own_words() -> None:
+    assert stop_line(BulkStopped("the run stopped"), "https://spot.example") == "spot.example: the run stopped"
+
+
+def test_an_outage_is_told_in_the_words_of_the_log() -> None:
+    log = logging.getLogger("spotdx_async")
+    with OutageNews() as news:
+        assert news.trouble == "the server is out of order"
+        closed = {"spotdx_event": "gate", "spotdx_gate": "closed"}
+        log.warning("the server is out of order%s: rows wait", " (spot.example: refused)", extra=closed)
+        log.warning("the server is back", extra={"spotdx_event": "gate", "spotdx_gate": "open"})
+        log.warning("a pause", extra={"spotdx_event": "pause"})
+    log.warning("another: rows wait", extra=closed)
+
+    assert news.line == "the server is out of order (spot.example: refused): rows wait"
+    assert news.trouble == "the server is out of order (spot.example: refused)"
 
 
 def test_what_is_logged_again_and_again_is_shown_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import attrs
 import pytest
 
-from spotdx_async import InvalidInputError, dumps, loads
-from spotdx_async._pipeline.codec import decode
+from spotdx_async import DecodeError, InvalidInputError, dumps, loads
+from spotdx_async._pipeline.codec import check_object, decode, decode_items, has_come_as_null
+from spotdx_async._pipeline.list_pages import BadItem
 from spotdx_async.models import (
     GenotypeResult,
     Kit,
@@ -17,6 +18,7 @@ from spotdx_async.models import (
     KitStatus,
     KitSummary,
     Model,
+    Order,
     QuantityResult,
     ReactivityResult,
     Registrant,
@@ -361,7 +363,6 @@ def test_lists_and_tuples_of_models_are_written_as_lists() -> None:
         (Sample(reports=(Report(results=(QuantityResult(range_maximum=float("inf")),)),)), "range_maximum"),
         (Kit(extra={"canary-7f3a": {1: "canary-7f3a"}}), "key of type int"),
         (Kit(extra={"a": object()}), "object"),
-        (Kit(kit_id="\ud800"), "Unicode"),
     ],
 )
 def test_a_value_without_a_json_form_is_refused_with_its_place(model: Model, where: str) -> None:
@@ -370,6 +371,83 @@ def test_a_value_without_a_json_form_is_refused_with_its_place(model: Model, whe
 
     assert "canary-7f3a" not in str(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+ODD_JSON = [
+    '{"kit_id": "SPOT1 \\ud800"}',
+    '{"kit_id": "SPOT1", "metadata": {"\\udfff": ["\\ud800", 1e400]}}',
+    '{"metadata": -1e999, "n": 1E+400}',
+    '{"sample": {"reports": [{"results": [{"result_type": "quantity", "result": 1e400, "range_maximum": 1e400}]}]}}',
+    '{"events": [{"status": "\\udc00", "created": null}]}',
+    '{"kit_id": "Zoë \\ud800", "n": %s}' % ("1" * 400),
+]
+
+
+@pytest.mark.parametrize("text", ODD_JSON, ids=range(len(ODD_JSON)))
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_whatever_is_json_is_read_and_written_again(text: str, mark: str) -> None:
+    kit = loads(mark + text, Kit)
+
+    assert json.loads(dumps(kit)) == json.loads(text)
+    assert loads(dumps(kit), Kit) == kit
+    assert loads((mark + text).encode(), Kit) == kit
+
+
+def test_a_number_that_no_float_holds_is_an_infinite_result_and_written_as_it_came() -> None:
+    text = b'{"result_type":"quantity","result":1e400}'
+
+    result = loads(text, QuantityResult)
+
+    assert result.result == float("inf")
+    assert dumps(result) == text
+
+
+def test_an_answer_with_a_byte_order_mark_is_read() -> None:
+    assert decode(b'\xef\xbb\xbf{"kit_id": "SPOT1"}', Kit) == Kit(kit_id="SPOT1")
+    assert decode(b'\xef\xbb\xbf["a"]', tuple[str, ...]) == ("a",)
+    check_object(b'\xef\xbb\xbf{"kit_id": "SPOT1"}')
+
+
+# Lists whose items stand each for itself.
+
+
+@pytest.mark.parametrize(
+    ("item", "path", "fault"),
+    [
+        ('{"kit_id": "canary", "created": ""}', "[1].created", "should be a date and time and is text"),
+        ('{"kit_id": 5, "x": "canary"}', "[1].kit_id", "should be text and is a number"),
+        ('{"kit_id": "canary", "x": {"y": [NaN]}}', "[1]", "holds NaN or Infinity, which JSON does not have"),
+        ('{"kit_id": "canary", "created": -Infinity}', "[1]", "holds NaN or Infinity, which JSON does not have"),
+        ("null", "[1]", "should be an object and is null"),
+        ('"canary"', "[1]", "should be an object and is text"),
+        ("1e400", "[1]", "should be an object and is a number"),
+    ],
+)
+def test_one_item_that_does_not_fit_spoils_no_other(item: str, path: str, fault: str) -> None:
+    first, bad, last = decode_items(f'[{{"kit_id": "a"}}, {item}, {{"kit_id": "\\ud800"}}]'.encode(), KitSummary)
+
+    assert (first, last) == (KitSummary(kit_id="a"), KitSummary(kit_id="\ud800"))
+    assert isinstance(bad, BadItem)
+    assert (str(bad.error), bad.error.path, bad.error.outcome) == (f"{path} {fault}", path, "done")
+    assert "canary" not in repr(bad) + repr(bad.error)
+    assert bad.error.__cause__ is bad.error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [(b"{}", "done"), (b"null", "done"), (b"<html>", "unknown"), (b"NaN", "unknown"), (b"[1", "unknown")],
+)
+def test_what_is_no_list_is_no_answer(body: bytes, outcome: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode_items(body, KitSummary)
+
+    assert caught.value.outcome == outcome
+
+
+def test_null_is_told_from_nothing() -> None:
+    assert has_come_as_null(loads(b'{"order_id": "1", "metadata": null}', Order), "metadata")
+    for text in (b'{"order_id": "1"}', b'{"metadata": {}}'):
+        assert not has_come_as_null(loads(text, Order), "metadata")
 
 
 def test_what_holds_itself_is_refused() -> None:

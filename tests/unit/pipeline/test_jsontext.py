@@ -1,8 +1,10 @@
 """JSON text to values and back: exactness, refusals, and that no text of the input gets into an error."""
 
+import copy
 import enum
 import json
 import math
+import pickle
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -16,12 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async._pipeline.jsontext import (
+    HugeNumber,
     NotJsonError,
     NotSerializableError,
     check,
     parse,
     parse_exact,
+    parse_with_constants,
     serialize,
+    serialize_scalar,
 )
 
 VALUES = st.recursive(
@@ -184,12 +189,9 @@ def test_a_long_path_is_cut() -> None:
         b'{"canary": NaN}',
         b"Infinity",
         b"-Infinity",
-        b"1e400",
         b"01",
         b"\xff\xfe",
         b'"\xff"',
-        b'"\\ud800"',
-        b"\xef\xbb\xbf{}",
         b'"a\nb"',
         b'"\x00"',
         b"[" * 200_000,
@@ -205,6 +207,70 @@ def test_what_is_no_json_is_refused_unseen(read: Any, text: bytes) -> None:
     assert str(caught.value) == "not JSON"
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("text", [b"1e400", b'"\\ud800"', b"\xef\xbb\xbf{}", b"1" * 400])
+def test_the_fast_reading_refuses_some_that_is_json(text: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'"\\ud800"', "\ud800"),
+        (b'{"\\udfff": ["\\ud83d\\ude00"]}', {"\udfff": ["\U0001f600"]}),
+        (b"\xef\xbb\xbf{}", {}),
+        (b"\xef\xbb\xbf[18446744073709551616]", [2**64]),
+        (b"1" * 400, int("1" * 400)),
+    ],
+)
+def test_all_that_is_json_is_read(text: bytes, value: Any) -> None:
+    assert parse_exact(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xef\xbb\xbf\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00", b"{}\xef\xbb\xbf", b"\xef\xbb\xbf"]
+)
+def test_no_other_mark_and_no_other_encoding_is_read(text: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        parse_exact(text)
+
+
+@pytest.mark.parametrize("literal", ["1e400", "-1e400", "2.5E+999999999", "1" * 5000, "-" + "7" * 9000])
+def test_a_number_that_no_float_holds_keeps_its_text(literal: str) -> None:
+    number = parse_exact(literal.encode())
+
+    assert isinstance(number, HugeNumber)
+    assert math.isinf(number)
+    assert (number < 0) is literal.startswith("-")
+    assert pickle.loads(pickle.dumps(number)) == copy.deepcopy(number) == number
+    assert serialize_scalar(number) == literal.encode()
+
+
+def test_two_such_numbers_are_told_apart() -> None:
+    assert HugeNumber("1e400") != HugeNumber("1e500")
+    assert HugeNumber("1e400") == math.inf
+    assert len({HugeNumber("1e400"), HugeNumber("1e400")}) == 1
+
+
+@pytest.mark.parametrize("value", [{"a": HugeNumber("1e400")}, ["\ud800"], {"\ud800": 1}])
+def test_what_is_only_read_is_not_sent(value: Any) -> None:
+    with pytest.raises(NotSerializableError):
+        serialize(value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, object()])
+def test_a_scalar_without_a_json_form_is_refused(value: Any) -> None:
+    with pytest.raises(NotSerializableError):
+        serialize_scalar(value)
+
+
+def test_constants_are_read_where_they_are_asked_for() -> None:
+    nan, infinite, huge = parse_with_constants(b"[NaN, -Infinity, 1e400]")
+
+    assert math.isnan(nan)
+    assert (infinite, type(infinite), type(huge)) == (-math.inf, float, HugeNumber)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from spotdx_async._pipeline.operation import (
     check_id,
     check_metadata,
     metadata_body,
+    metadata_json,
     unlisted_request,
 )
 from spotdx_async.errors import InvalidInputError
@@ -363,3 +364,18 @@ def test_a_path_that_is_none_is_refused_unseen(bad: Any) -> None:
 def test_an_unknown_method_is_refused(bad: Any) -> None:
     with pytest.raises(InvalidInputError, match="method must be one of DELETE, GET"):
         unlisted(bad)
+
+
+def test_metadata_that_is_written_beforehand_is_the_same_body() -> None:
+    metadata = {"a": 1, "é": [2**70, None]}
+    body = metadata_json(MappingProxyType(metadata))
+    metadata["a"] = 2
+
+    assert UPDATE.request("SPOT1", body=body).body == body
+    assert body == UPDATE.request("SPOT1", json=metadata_body({**metadata, "a": 1})).body
+
+
+@pytest.mark.parametrize("metadata", [None, [], {1: 1}, {"a": math.nan}, {"a": object()}])
+def test_metadata_that_has_no_json_form_is_refused_where_it_is_written(metadata: Any) -> None:
+    with pytest.raises(InvalidInputError, match="metadata"):
+        metadata_json(metadata)

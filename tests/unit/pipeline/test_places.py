@@ -70,24 +70,3 @@ async def test_a_place_that_was_just_handed_to_a_cancelled_wait_goes_to_the_next
     assert second.result() is None
     places.leave()
     assert places.free == 1
-
-
-async def test_single_calls_go_before_the_rows_of_a_run() -> None:
-    places, order = Places(1), list[str]()
-
-    async def visit(name: str) -> None:
-        await places.take(is_bulk=name == "row")
-        order.append(name)
-        await asyncio.sleep(0)
-        places.leave()
-
-    places.try_take()
-    async with asyncio.TaskGroup() as group:
-        for name in ("row", "row", "call", "row", "call"):
-            group.create_task(visit(name))
-        await asyncio.sleep(0)
-        places.leave()
-
-    assert order == ["call", "call", "row", "row", "row"]
-    assert places.free == 1
-    assert places.waiting == 0

@@ -158,8 +158,6 @@ def test_the_error_says_whose_call_it_was() -> None:
         ({KEY: ["mine"]}, KEY, "mine", False),
         ({}, KEY, "mine", False),
         ({}, KEY, None, False),
-        (None, KEY, "mine", False),
-        (None, None, None, False),
         ({KEY: "mine"}, None, "mine", False),
         ({"": "mine"}, None, "mine", False),
     ],
@@ -174,3 +172,8 @@ def test_what_was_sent_carries_its_reference() -> None:
     values, reference = referred({"cohort": "A"})
 
     assert carries(values, KEY, reference)
+
+
+def test_no_metadata_is_no_answer_but_where_it_surely_is_none() -> None:
+    assert carries(None, KEY, "mine") is None
+    assert carries(None, KEY, "mine", is_surely_none=True) is False

@@ -206,9 +206,15 @@ def test_a_policy_without_waits_does_not_wait() -> None:
     assert waits_of([FAILED, THROTTLED, FAILED], policy) == [0, 0, 0]
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.5, 7.0, 86400.0, 999999999.0])
+@pytest.mark.parametrize("seconds", [1.0, 7.0, 86400.0, 999999999.0])
 def test_what_the_server_asks_for_is_neither_shortened_nor_stretched(seconds: float) -> None:
     assert waits_of([asking(seconds)], RetryPolicy(cap_s=1, base_s=100)) == [seconds]
+
+
+def test_a_server_that_asks_for_no_wait_gets_the_throttle_s_back_off() -> None:
+    waits = waits_of([asking(0.0)] * 2000, RetryPolicy(max_attempts=3000, throttle_base_s=2, cap_s=2))
+
+    assert 0.9 <= sum(waits) / len(waits) <= 1.1  # evenly between 0 and 2
 
 
 def test_a_429_that_names_a_time_is_waited_for_so_long() -> None:

@@ -68,6 +68,13 @@ def test_a_gate_change_is_one_line_at_warning(caplog: pytest.LogCaptureFixture) 
     assert "back after 61.2 s" in opened.getMessage()
 
 
+def test_an_outage_names_the_server_and_what_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    tell_gate("closed", trouble="spot.example: connection refused")
+
+    (record,) = caplog.records
+    assert "out of order (spot.example: connection refused): rows wait" in record.getMessage()
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -161,7 +161,7 @@ def test_every_answer_has_a_verdict_that_can_be_acted_upon(
         ("999999999", 999999999),
         ("-5", None),
         ("+5", None),
-        ("1.5", None),
+        ("1.5", 2),
         ("1e3", None),
         ("1_000", None),
         ("0x10", None),
@@ -171,6 +171,10 @@ def test_every_answer_has_a_verdict_that_can_be_acted_upon(
         ("", None),
         (" ", None),
         ("7, 8", None),
+        ("5.5", 6),
+        ("5.0", 5),
+        ("5.", None),
+        (".5", None),
         ("7s", None),
         ("7\n8", None),
         ("\u0667", None),
@@ -193,7 +197,7 @@ def test_every_answer_has_a_verdict_that_can_be_acted_upon(
         ("Sun, \u0660\u0666 Nov 1994 08:49:37 GMT", None),
     ],
 )
-def test_retry_after_is_digits_or_a_date_and_nothing_else(text: str, seconds: float | None) -> None:
+def test_retry_after_is_a_number_or_a_date_and_nothing_else(text: str, seconds: float | None) -> None:
     found = retry_after_s({"Retry-After": text})
 
     assert found == seconds
@@ -355,13 +359,13 @@ def test_an_answer_too_large_to_read_is_final() -> None:
 def test_json_of_another_shape_means_done(request_: Request) -> None:
     error = DecodeError("another shape", outcome="done", path="kit")
 
-    assert judge_decode_error(request_, reply(200), error) == Verdict(Act.RAISE, error=error)
+    assert judge_decode_error(request_, reply(200), error) == Verdict(Act.RAISE, error=error, may_be_executed=True)
 
 
 def test_no_json_at_all_is_repeated_where_safe() -> None:
     error = DecodeError("not JSON", outcome="unknown")
 
-    assert judge_decode_error(UPDATE, reply(200), error) == Verdict(Act.REPEAT, error=error)
+    assert judge_decode_error(UPDATE, reply(200), error) == Verdict(Act.REPEAT, error=error, may_be_executed=True)
 
 
 def test_no_json_at_all_after_a_create_is_an_unknown_outcome() -> None:

@@ -88,6 +88,16 @@ def test_the_page_says_what_the_run_was() -> None:
 
 
 @pytest.mark.usefixtures("no_library")
+def test_the_page_names_the_server_and_what_was_wrong_in_the_last_outage() -> None:
+    story = story_of_a_run()
+    story.trouble = "the server is out of order (spot.example: connection refused)"
+
+    words = Reader(render(story)).words
+
+    assert "10 s in all; in the last, the server is out of order (spot.example: connection refused)." in words
+
+
+@pytest.mark.usefixtures("no_library")
 def test_no_row_key_or_word_of_the_server_is_on_the_page() -> None:
     text = render(story_of_a_run())
 

@@ -327,6 +327,77 @@ def test_a_fake_that_keeps_no_requests_cannot_be_watched(project: Project) -> No
     done.stdout.fnmatch_lines(["*spot_expect needs a fake that keeps its requests: keep_requests=True"])
 
 
+# --- Synchronous tests, and loops other than the test's ---------------------------------------------------------------
+
+
+def test_a_sync_test_has_the_fake_its_faults_and_its_expected_requests(project: Project) -> None:
+    done = project.run("""
+        @pytest.mark.spot_fault("503", operation="kits.get")
+        def test_it(fake_spot, spot_expect):
+            spot_expect("kits.get", times=3)
+
+            async def ask():
+                async with fake_spot.client() as spot:
+                    return await spot.kits.get("SPOT123456")
+
+            assert [asyncio.run(ask()).kit_id for _ in range(2)] == ["SPOT123456", "SPOT123456"]
+            assert [request.status for request in fake_spot.requests] == [503, 200, 200]
+        """)
+
+    done.assert_outcomes(passed=1)
+
+
+def test_a_sync_tests_fault_that_is_not_met_fails_it(project: Project) -> None:
+    done = project.run("""
+        @pytest.mark.spot_fault("503")
+        def test_it(fake_spot):
+            pass
+        """)
+
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*'503': planned 1, played never"])
+
+
+def test_a_test_on_a_modules_loop_has_the_fake(project: Project) -> None:
+    done = project.run("""
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+        async def test_it(fake_spot):
+            async with fake_spot.client() as spot:
+                await spot.kits.get("SPOT123456")
+        """)
+
+    done.assert_outcomes(passed=1)
+
+
+def test_a_fake_of_the_users_own_for_a_module_serves_the_loops_of_all_its_tests(project: Project) -> None:
+    done = project.run(
+        """
+        async def test_first(fake_spot, spot_client):
+            await spot_client.kits.get("SPOT000002")
+
+        @pytest.mark.spot_fault("503")
+        async def test_second(fake_spot, spot_client, spot_expect):
+            spot_expect("kits.get", times=2)
+            await spot_client.kits.get("SPOT000002")
+
+        def test_third(fake_spot):
+            assert [request.status for request in fake_spot.requests] == [200, 503, 200]
+        """,
+        conftest="""
+        import pytest
+        from spotdx_async.testing import FakeSpot
+
+        @pytest.fixture(scope="module")
+        def fake_spot():
+            with FakeSpot(kits=["SPOT000002"]) as fake:
+                yield fake
+        """,
+    )
+
+    done.assert_outcomes(passed=3)
+
+
 # --- Virtual time -----------------------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from spotdx_async.testing import plugin
 
 UPDATE = """
     kit = await spot_client.kits.update_metadata("SPOT123456", {"cohort": "A"})
@@ -61,15 +65,62 @@ def test_without_pytest_asyncio_other_tests_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("fixture", ["fake_spot", "spot_client", "spot_clock", "spot_expect"])
-def test_without_pytest_asyncio_the_fixtures_say_what_is_missing(tmp_path: Path, fixture: str) -> None:
-    test = f"def test_theirs({fixture}):\n    pass\n"
+# What an uninstallation may leave behind: a folder that can be imported, and holds nothing.
+HALF_UNINSTALLED = WITHOUT_PYTEST_ASYNCIO.replace("raise ModuleNotFoundError", "return type(builtins)")
+IN_A_SYNC_TEST = """
+import asyncio
 
-    done = run_pytest(tmp_path, test, "-p", "no:asyncio", start=WITHOUT_PYTEST_ASYNCIO)
+def test_theirs(fake_spot, spot_client, spot_expect):
+    spot_expect("kits.get")
+
+    async def ask():
+        async with spot_client:
+            return await spot_client.kits.get("SPOT123456")
+
+    assert asyncio.run(ask()).kit_id == "SPOT123456"
+"""
+
+
+@pytest.mark.parametrize("start", [WITHOUT_PYTEST_ASYNCIO, HALF_UNINSTALLED, ""], ids=["none", "half", "blocked"])
+def test_without_pytest_asyncio_a_sync_test_has_the_fake(tmp_path: Path, start: str) -> None:
+    done = run_pytest(tmp_path, IN_A_SYNC_TEST, "-p", "no:asyncio", start=start)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize("start", [WITHOUT_PYTEST_ASYNCIO, HALF_UNINSTALLED, ""], ids=["none", "half", "blocked"])
+def test_without_pytest_asyncio_virtual_time_says_what_is_missing(tmp_path: Path, start: str) -> None:
+    done = run_pytest(tmp_path, "def test_theirs(spot_clock):\n    pass\n", "-p", "no:asyncio", start=start)
 
     assert done.returncode == 1
-    assert "need pytest-asyncio: install it" in done.stdout
+    assert "needs a test that pytest-asyncio 1.4 or later runs: install it" in done.stdout
     assert 'asyncio_mode = "auto"' in done.stdout
+
+
+def test_a_test_that_anyio_runs_has_the_fake(tmp_path: Path) -> None:
+    test = """
+import pytest
+
+@pytest.mark.anyio
+async def test_theirs(fake_spot):
+    async with fake_spot.client() as spot:
+        await spot.kits.get("SPOT123456")
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+"""
+    done = run_pytest(tmp_path, test, "-p", "no:asyncio")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_setting_that_an_older_pytest_asyncio_does_not_know_is_none(pytestconfig: pytest.Config) -> None:
+    item: Any = SimpleNamespace(config=pytestconfig)
+
+    assert plugin._ini(item, "asyncio_default_fixture_loop_scope") == "function"
+    assert plugin._ini(item, "asyncio_of_tomorrow") is None
 
 
 async def test_the_fixtures_close_what_they_open(tmp_path: Path) -> None:

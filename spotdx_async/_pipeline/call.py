@@ -1,0 +1,103 @@
+"""One call's memory over its attempts, and what they say of it together. It sends nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+from spotdx_async._pipeline.messages import Act, Flight, Reply, Request, Verdict
+from spotdx_async._pipeline.verdict import judge_decode_error
+from spotdx_async._pipeline.watching import Watched
+from spotdx_async.errors import (
+    DecodeError,
+    FailureCause,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitError,
+    SpotError,
+)
+
+__all__ = ["Call", "decoded", "final_error", "note"]
+
+_ACCEPT = Act.ACCEPT
+
+
+class Call:
+    """One call's memory over its attempts."""
+
+    __slots__ = (
+        *("admit_by_s", "attempts", "decode", "earlier_may_be_executed", "ends_at_s", "error", "flight"),
+        *("has_renewed", "may_go", "request", "sent_s", "started_s", "watch"),
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        decode: Callable[[Reply], Any],
+        *,
+        started_s: float = 0.0,
+        ends_at_s: float | None = None,
+        may_go: Callable[[], bool] | None = None,
+        flight: Flight | None = None,
+    ) -> None:
+        self.flight = Flight() if flight is None else flight
+        # What the observers are told through; None where there are none.
+        self.watch: Watched | None = None
+        self.request = request
+        self.decode = decode
+        self.started_s = started_s
+        self.ends_at_s = ends_at_s
+        # Asked once more when the slot has come: the wait for it may have been long.
+        self.may_go = may_go
+        # Until when the waits before the current attempt may take, all together; None: as long as it takes.
+        self.admit_by_s: float | None = None
+        self.attempts = 0
+        # Of the last attempt that failed.
+        self.error: SpotError | None = None
+        # Whether an attempt before the last one that was judged may have been carried out.
+        self.earlier_may_be_executed = False
+        self.has_renewed = False
+        # When the last request was sent.
+        self.sent_s = 0.0
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether it is a row of a bulk run, whose caller repeats by itself."""
+        return self.may_go is not None
+
+
+def final_error(call: Call, verdict: Verdict) -> SpotError:
+    """The error that tells the truth about all attempts, not only about the last."""
+    assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
+    error = verdict.error
+    if not call.flight.may_be_executed:
+        return error
+    message = "an earlier attempt may have been executed, and no later one got through"
+    if isinstance(error, NotSentError):
+        return OutcomeUnknownError(message, reason="dropped", cause=FailureCause.of(error))
+    if call.request.method == "GET":
+        return error  # a read changes nothing, whenever it is carried out
+    if isinstance(error, RateLimitError):
+        return OutcomeUnknownError(message, reason="dropped", status=error.status)
+    error.may_be_executed = True
+    if call.earlier_may_be_executed and not isinstance(error, (OutcomeUnknownError, DecodeError)):
+        error.args = (f"{error.args[0]}; an earlier attempt may have been executed",)
+    return error
+
+
+def decoded(call: Call, reply: Reply) -> Verdict:
+    """Judge a 2xx by what it holds."""
+    try:
+        return Verdict(_ACCEPT, call.decode(reply))
+    except DecodeError as raised:
+        error = raised.with_traceback(None)  # its frames hold the whole answer
+    return judge_decode_error(call.request, reply, error)
+
+
+def note(call: Call, verdict: Verdict) -> None:
+    """Keep what a judged attempt tells of the call; from here on no attempt is under way."""
+    flight = call.flight
+    if verdict.error is not None:
+        call.error = verdict.error
+        call.earlier_may_be_executed = flight.may_be_executed
+        if verdict.may_be_executed:
+            flight.may_be_executed = True
+    flight.may_have_arrived = False

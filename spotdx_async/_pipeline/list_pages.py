@@ -1,0 +1,60 @@
+"""A page of a list as it came: its items, those in their places that do not fit, and the server's time. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from attrs import field, frozen
+
+from spotdx_async.errors import DecodeError
+
+__all__ = ["BadItem", "ListPage", "OnBadItem", "ServerClock", "server_clock"]
+
+T = TypeVar("T")
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
+
+OnBadItem: TypeAlias = Literal["raise", "skip"] | Callable[[int, int, DecodeError], object]
+"""What is done with an item that cannot be read; a function gets the page's offset, the item's number, the error."""
+
+
+@frozen
+class BadItem:
+    """Stands in the place of an item that does not fit its model."""
+
+    error: DecodeError = field(eq=False, repr=False)
+    """What is wrong; its texts show no value."""
+    key: int
+    """The same for the same JSON, so that an item that comes twice is told once."""
+
+
+@frozen
+class ServerClock:
+    """What an answer tells of the server's clock."""
+
+    now: datetime
+    """Its time when it answered, cut to whole seconds; aware, UTC."""
+    ahead: timedelta
+    """How much it is ahead of the local clock, within a second and the time that the answer took."""
+
+
+@frozen
+class ListPage(Generic[T]):
+    """One page of a list."""
+
+    items: tuple[T | BadItem, ...] = field(repr=False)
+    clock: ServerClock | None
+    """The server's; None where it does not tell."""
+
+
+def server_clock(headers: Mapping[str, Any], local_now: datetime) -> ServerClock | None:
+    """Read the ``Date`` of an answer that has just come; None where there is none."""
+    text = headers.get("Date")
+    if not isinstance(text, str) or _HTTP_DATE.fullmatch(text) is None:
+        return None
+    try:
+        now = parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # no such day
+        return None
+    return ServerClock(now, now - local_now)

@@ -1,0 +1,274 @@
+"""A bulk run from its first row to its closed journal.
+
+One task keeps it, so that no cancellation of whoever uses it leaves a part open.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterable, Callable, Iterable
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
+
+from attrs import frozen
+
+from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.messages import ClosableRun
+from spotdx_async._pipeline.watching import Watched, Watcher
+from spotdx_async.bulk.course import Send
+from spotdx_async.bulk.engine import Engine
+from spotdx_async.bulk.intake import Intake
+from spotdx_async.bulk.journal_writer import JournalWriter
+from spotdx_async.bulk.plan import Plan
+from spotdx_async.bulk.records import Journal, Outcome, Progress, Update
+from spotdx_async.bulk.waiting import seen_through
+from spotdx_async.config import RetryPolicy
+from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
+
+__all__ = ["Inputs", "Job", "Session"]
+
+T = TypeVar("T")
+
+_TELL_EVERY_S = 0.5
+
+
+@frozen(kw_only=True)
+class Job:
+    """What a run does with its rows, whatever the noun."""
+
+    kind: type[Update]
+    """What a row is."""
+    send: Send
+    operation: str
+    """The operation's name; with ``server`` it tells whose a journal is."""
+    server: str
+    policy: RetryPolicy
+    timeout_s: float
+    """Of one attempt."""
+    lands_within_s: float
+    """Seconds after which a request that was sent has been carried out, or never will be."""
+    open_runs: WeakSet[ClosableRun]
+    """The client's runs: a session adds itself when it begins, and the client that closes ends those that are left."""
+    watcher: Watcher | None = None
+    """Of the run and its rows."""
+
+    def watch(self) -> Watched | None:
+        """Tell the observers, if there are any, that a run begins."""
+        return None if self.watcher is None else self.watcher.watch(self.operation, "run")
+
+
+@frozen
+class Inputs:
+    """What a run is begun with."""
+
+    updates: Iterable[Any] | AsyncIterable[Any]
+    job: Job
+    plan: Plan
+    journal: Journal | None
+    progress: Callable[[Progress], object] | None
+
+
+class Session(Generic[T]):
+    """A run that has begun.
+
+    Its keeper is a task of its own that nobody who uses the run can cancel: it opens the journal, waits for the
+    engine, and closes everything as soon as nothing is under way, whether or not the consumer comes back.
+    """
+
+    def __init__(self, inputs: Inputs, *, is_stopped: bool) -> None:
+        """Begin; must be called in the running loop that the run is to live in."""
+        self._inputs = inputs
+        self._is_stopped = is_stopped
+        self._end_cause: SpotError | None = None
+        self._intake = Intake(inputs.updates, inputs.job.kind)
+        self._engine: Engine[T] | None = None
+        self._news = asyncio.Event()
+        self._left: BaseException | None = None
+        self._error: BaseException | None = None
+        self._is_told = False
+        self._loop = asyncio.get_running_loop()
+        self._kept: asyncio.Future[None] = self._loop.create_future()
+        self._keeper = asyncio.create_task(self._keep(), name="spotdx bulk")
+        self._keeper.add_done_callback(self._on_kept)
+        inputs.job.open_runs.add(self)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something of it is still open."""
+        return not self._keeper.done()
+
+    def check_loop(self) -> None:
+        """Refuse to be used in another loop.
+
+        Raises:
+            ConfigError: it lives in another one.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise ConfigError("this run was begun in another event loop: iterate it, and close it, in that one")
+
+    def take(self) -> Outcome[T] | None:
+        """Give the next outcome where there is one."""
+        return None if self._engine is None or self._left is not None else self._engine.take()
+
+    async def next(self) -> Outcome[T] | None:
+        """Give the next outcome; None when there will be no more, which ``raise_for_end`` explains."""
+        while True:
+            self._news.clear()
+            if (outcome := self.take()) is not None:
+                return outcome
+            if self._keeper.done():
+                return None
+            await self._news.wait()
+
+    def raise_for_end(self) -> None:
+        """Tell the last progress, and say once why the run ended early, where it did.
+
+        Raises:
+            BulkStopped: it was stopped by a trouble that every further row would meet.
+            BaseException: what came from outside the SDK: what the input raised, say, or why it is not the journal's.
+        """
+        if self._is_told or self._left is not None:
+            return
+        self._is_told = True
+        if self._engine is not None and self._error is None:
+            self._tell(self._engine)
+        if (error := self._error_at_end()) is not None:
+            raise _raisable(error)
+
+    def stop(self) -> None:
+        """Read and send no more; what was handed to a connection is finished."""
+        self._is_stopped = True
+        if self._engine is not None:
+            self._engine.stop()
+
+    async def leave(self, why: BaseException) -> None:
+        """End it at once, since nobody takes its outcomes any more; come back when everything is closed.
+
+        Args:
+            why: what observers are told.
+        """
+        if self._left is None:
+            self._left = why
+        self._end(None)
+        await seen_through(self._kept)
+
+    def drop(self) -> None:
+        """Do the same from a finaliser, which may run in any thread, and after the loop's end."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._end, None)
+
+    def foreign_error(self) -> BaseException | None:
+        """Give what came from outside the SDK and nobody was told, for whoever left the run before its end."""
+        if self._is_told or self._engine is None:
+            return None
+        self._is_told = True
+        return self._engine.foreign_error or self._intake.close_error
+
+    def end_with_client(self) -> None:
+        """Send nothing more: the client is closed. Rows that wait come out as skipped."""
+        cause = NotSentError("the client was closed during the run: nothing more was sent", reason="closed")
+        with suppress(RuntimeError):  # its loop is closed, and its tasks are gone
+            if _running_loop() is self._loop:
+                self._end(cause)
+            else:
+                self._loop.call_soon_threadsafe(self._end, cause)
+
+    def _error_at_end(self) -> BaseException | None:
+        return self._error or (None if self._engine is None else self._engine.error_at_end())
+
+    def _end(self, cause: SpotError | None) -> None:
+        self._is_stopped = True
+        self._end_cause = self._end_cause or cause
+        if self._engine is not None:
+            self._engine.end(cause)
+
+    def _on_kept(self, keeper: asyncio.Task[None]) -> None:
+        if keeper.cancelled():
+            self._error = self._error or _cut_off()
+        else:
+            self._error = self._error or keeper.exception()
+        self._kept.set_result(None)
+        self._news.set()
+
+    async def _keep(self) -> None:
+        watch = self._inputs.job.watch()
+        try:
+            await self._run(watch)
+        except asyncio.CancelledError:  # nobody who uses the run can do that
+            self._error = _cut_off()
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the consumer's side raises it
+            self._error = error
+        finally:
+            try:
+                await self._intake.close()  # also where the engine never began
+            finally:
+                if watch is not None:
+                    watch.end(self._left or self._error_at_end())
+
+    async def _run(self, watch: Watched | None) -> None:
+        inputs, job, intake = self._inputs, self._inputs.job, self._intake
+        if inputs.journal is not None:
+            intake.journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
+        teller: asyncio.Task[None] | None = None
+        try:
+            engine = self._engine = Engine(intake, job.send, inputs.plan, watch, self._news.set)
+            engine.start()
+            if self._is_stopped:
+                engine.stop(self._end_cause)
+            if inputs.progress is not None:
+                teller = asyncio.create_task(self._keep_telling(engine), name="spotdx bulk")
+            await self._see_to_end(engine)
+        finally:
+            try:
+                if teller is not None:
+                    teller.cancel()
+                    await seen_through(asyncio.ensure_future(asyncio.wait([teller])))
+            finally:
+                if intake.journal is not None:
+                    is_complete = self._engine is not None and self._engine.is_complete
+                    await intake.journal.close("complete" if is_complete else "stopped")
+
+    async def _see_to_end(self, engine: Engine[T]) -> None:
+        """Wait until all of its tasks have ended, also where the keeper itself is cancelled, as a loop's end does."""
+        while pending := [task for task in engine.tasks if not task.done()]:
+            try:
+                await asyncio.wait(pending)
+            except asyncio.CancelledError:
+                engine.end(_cut_off())
+
+    async def _keep_telling(self, engine: Engine[T]) -> None:
+        never = asyncio.Event()
+        while not engine.foreign_error:
+            await clock.sleep(_TELL_EVERY_S, unless=never)
+            self._tell(engine)
+
+    def _tell(self, engine: Engine[T]) -> None:
+        progress = self._inputs.progress
+        if progress is None:
+            return
+        try:
+            told = progress(engine.progress())
+            if inspect.iscoroutine(told):
+                told.close()
+                raise InvalidInputError("progress must be a plain function, not an async one")  # noqa: TRY301
+        except BaseException as error:  # noqa: BLE001 - the caller's own; raised again at the end
+            engine.fail(error)
+
+
+def _cut_off() -> SpotError:
+    return NotSentError("a task of the run was cancelled from outside", reason="closed")
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """Give an error as it can come out of an iterator: there, these would read as its regular end."""
+    if isinstance(error, (StopIteration, StopAsyncIteration)):
+        return RuntimeError(f"something outside the SDK raised {type(error).__name__} during the run")
+    return error
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

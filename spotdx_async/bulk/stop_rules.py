@@ -1,0 +1,148 @@
+"""When a run stops by itself: a trouble that every further row would meet, enough failures, no server in sight."""
+
+import asyncio
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.messages import Try
+from spotdx_async.bulk.endings import is_run_wide
+from spotdx_async.bulk.plan import Plan
+from spotdx_async.bulk.records import Outcome
+from spotdx_async.errors import (
+    BulkStopped,
+    FailureCause,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    SpotError,
+)
+
+__all__ = ["StopRules"]
+
+_REFUSALS_TO_STOP = 3
+_UNREACHED_S = 30.0
+"""A server that restarts is back by then; a base URL that is wrong never will be."""
+_UNREACHABLE = frozenset({"dns", "refused", "tls"})
+_WORDS = MappingProxyType(
+    {
+        "refused": "connection refused",
+        "dns": "name not found",
+        "tls": "certificate or TLS handshake not accepted",
+        "connect": "no connection",
+        "timeout": "no answer in time",
+        "dropped": "connection broken",
+        "redirect": "redirected",
+        "unreadable": "unreadable answer",
+    }
+)
+
+
+class StopRules:
+    """Watches the tries and the outcomes of a run, and says when and why it must stop."""
+
+    def __init__(self, plan: Plan, stop: Callable[[SpotError], object]) -> None:
+        """Begin.
+
+        Args:
+            plan: of the run.
+            stop: called with the cause, perhaps more than once.
+        """
+        self._plan = plan
+        self._stop = stop
+        self._refusals = 0
+        self._failures = 0
+        self._last: SpotError | None = None
+        self._was_reached = plan.wait_for_server
+        self._unreached: asyncio.TimerHandle | None = None
+
+    def trouble(self) -> str:
+        """Name the server's host and why the last try failed: no text of the server's, no id, no secret."""
+        host = self._plan.host
+        return host if self._last is None else f"{host}: {_reason(self._last)}"
+
+    def note_try(self, tried: Try) -> None:
+        """Take note of a try, before anything is concluded from it."""
+        error = tried.verdict.error
+        if error is not None:
+            self._last = error
+        if self._was_reached:
+            return
+        if not isinstance(error, NotSentError):
+            self._was_reached = bool(tried.attempts)
+            self._forget_timer()
+        elif error.reason in _UNREACHABLE and self._unreached is None:
+            self._unreached = clock.call_at(clock.now() + _UNREACHED_S, self._give_up_unreached)
+
+    def note_outcome(self, outcome: Outcome[Any], error: SpotError | None) -> None:
+        """Take note of an outcome; stop where every further row would meet the same, or the caller has seen enough.
+
+        Args:
+            outcome: of a row.
+            error: what its last try met; its outcome may tell of an earlier one.
+        """
+        if outcome.attempts:
+            self._refusals = self._refusals + 1 if isinstance(error, PermissionDeniedError) else 0
+        if error is None or outcome.state == "ok":
+            return
+        self._failures += 1
+        limit = self._plan.stop_after
+        is_enough = limit is not None and self._failures >= limit
+        if is_run_wide(error) or self._refusals >= _REFUSALS_TO_STOP or is_enough:
+            self._stop(error)
+
+    def give_up(self) -> None:
+        """Stop after an outage beyond its limit."""
+        limit_s = self._plan.outage_limit_s
+        message = f"the server has answered no row usefully for outage_limit ({limit_s:g} s): {self.trouble()}"
+        self._stop(NotSentError(message, reason="outage"))
+
+    def close(self) -> None:
+        """Watch no more: the run is over."""
+        self._was_reached = True
+        self._forget_timer()
+
+    def stopped(self, cause: SpotError, *, read: int, unsent: int, has_journal: bool) -> BulkStopped:
+        """Make the error that ends the run's loop."""
+        resume = "; the same run with the same journal goes on where it stopped" if has_journal else ""
+        said = cause.args[0] if cause.args else ""
+        why = said if self._plan.host in said else f"{said} ({self._plan.host})"
+        rows = f"{read} rows read and {unsent} of them not sent"
+        return BulkStopped(
+            f"the run stopped, {rows}, by {type(cause).__name__}: {why}{resume}",
+            cause=cause,
+            next_index=read,
+            unsent=unsent,
+            operation=cause.operation or self._plan.operation,
+        )
+
+    def _give_up_unreached(self) -> None:
+        last = self._last
+        if not isinstance(last, NotSentError):
+            return
+        message = (
+            f"no request has reached the server in {_UNREACHED_S:g} s: {self.trouble()}: "
+            "check base_url, or pass wait_for_server=True to wait for it"
+        )
+        cause = FailureCause(last.cause_type, last.errno, last.tls_reason, last.proxy_status)
+        self._stop(NotSentError(message, reason=last.reason, cause=cause))
+
+    def _forget_timer(self) -> None:
+        if self._unreached is not None:
+            self._unreached.cancel()
+            self._unreached = None
+
+
+def _reason(error: SpotError) -> str:
+    """Say in words why a try failed."""
+    status: int | None = getattr(error, "status", None)
+    if status:
+        return f"status {status}"
+    if isinstance(error, (NotSentError, OutcomeUnknownError)):
+        if error.tls_reason is not None:
+            return f"TLS: {error.tls_reason}"
+        if error.proxy_status is not None:
+            return f"the proxy answered {error.proxy_status}"
+        return _WORDS.get(error.reason, error.reason)
+    return type(error).__name__

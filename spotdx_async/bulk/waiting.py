@@ -1,0 +1,37 @@
+"""Waits that see something through: what was begun is ended, whoever is cancelled meanwhile, and however often."""
+
+import asyncio
+from typing import TypeVar
+
+from spotdx_async._pipeline import clock
+
+__all__ = ["seen_through"]
+
+T = TypeVar("T")
+
+_PATIENCE_S = 5.0
+"""How long somebody who was cancelled waits on: longer than the journal's longest wait (2 s, for another program)."""
+
+
+async def seen_through(job: asyncio.Future[T]) -> T:
+    """Wait for a job; a cancellation waits with it, 5 s at most, and the job goes on even then.
+
+    Some cancel again and again until they are obeyed, as anyio's scopes do: a second cancellation changes nothing.
+
+    Raises:
+        asyncio.CancelledError: the wait was cancelled.
+        Exception: what the job raised.
+    """
+    cancellation: asyncio.CancelledError | None = None
+    until_s = float("inf")
+    while not job.done() and clock.now() < until_s:
+        try:
+            await asyncio.wait([job], timeout=None if cancellation is None else until_s - clock.now())
+        except asyncio.CancelledError as error:
+            if cancellation is None:
+                cancellation, until_s = error, clock.now() + _PATIENCE_S
+    if cancellation is not None:
+        if job.done() and not job.cancelled():
+            job.exception()  # or it would be reported as never retrieved
+        raise cancellation
+    return job.result()

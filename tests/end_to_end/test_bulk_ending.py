@@ -1,0 +1,208 @@
+"""How a bulk run ends against a server: what is sent after a stop, and what is left of a run that nobody ended."""
+
+import asyncio
+import gc
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotdx_async import (
+    BulkStopped,
+    Kit,
+    NotSentError,
+    Outcome,
+    RateLimit,
+    SpotClient,
+    read_journal,
+)
+from spotdx_async.testing import FakeSpot, faults
+
+pytestmark = pytest.mark.virtual_time
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def bulk_tasks() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name() == "spotdx bulk"]
+
+
+def rows(fake: FakeSpot, count: int) -> list[tuple[str, dict[str, int]]]:
+    kit_ids = [f"SPOT{n}" for n in range(count)]
+    fake.kits.add_many(kit_ids)
+    return [(kit_id, {"n": n}) for n, kit_id in enumerate(kit_ids)]
+
+
+def endless() -> Iterator[tuple[str, dict[str, int]]]:
+    while True:
+        yield "SPOT123456", {}
+
+
+async def taken(run: Any, outcomes: list[Outcome[Kit]]) -> None:
+    async for outcome in run:
+        outcomes.append(outcome)  # noqa: PERF401 - those before an error count
+
+
+async def test_a_stop_at_a_slow_rate_sends_nothing_more(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 500)
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client(rate_limit=RateLimit(10)) as spot:
+        run = spot.kits.update_metadata_many(updates)
+        asyncio.get_running_loop().call_at(now() + 5, run.stop)
+        await taken(run, outcomes)
+
+    assert now() < 5.2
+    assert max(request.at_s for request in fake_spot.requests) <= 5
+    states = Counter(outcome.state for outcome in outcomes)
+    assert states["ok"] == fake_spot.counts["requests"]
+    assert states["skipped"] >= 64
+
+
+async def test_a_stop_in_a_long_pause_does_not_wait_for_its_end(fake_spot: FakeSpot) -> None:
+    fake_spot.faults.add(faults.status(429, retry_after=250), times=None)
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client() as spot:
+        run = spot.kits.update_metadata_many(endless())
+        asyncio.get_running_loop().call_at(now() + 5, run.stop)
+        await taken(run, outcomes)
+
+    assert now() < 5.2
+    assert {outcome.state for outcome in outcomes} == {"skipped"}
+
+
+async def test_a_wrong_token_at_a_slow_rate_costs_few_requests(fake_spot: FakeSpot) -> None:
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client(token="wrong", rate_limit=RateLimit(10)) as spot:
+        with pytest.raises(BulkStopped):
+            await taken(spot.kits.update_metadata_many(rows(fake_spot, 500)), outcomes)
+
+    assert fake_spot.counts["requests"] <= 10
+    assert Counter(outcome.state for outcome in outcomes)["failed"] == fake_spot.counts["requests"]
+
+
+async def test_stop_after_at_a_slow_rate_lets_few_more_fail(fake_spot: FakeSpot) -> None:
+    fake_spot.faults.add("400", times=None)
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client(rate_limit=RateLimit(10)) as spot:
+        with pytest.raises(BulkStopped):
+            await taken(spot.kits.update_metadata_many(rows(fake_spot, 500), stop_after=2), outcomes)
+
+    assert Counter(outcome.state for outcome in outcomes)["failed"] <= 10
+
+
+async def test_a_run_that_is_left_and_kept_ends_with_its_client(fake_spot: FakeSpot, tmp_path: Path) -> None:
+    journal = tmp_path / "run.journal"
+    updates = rows(fake_spot, 500)
+    async with fake_spot.client() as spot:
+        run = spot.kits.update_metadata_many(updates, journal=journal)
+        async for _ in run:
+            break
+        await asyncio.sleep(60)
+        assert fake_spot.counts["requests"] <= 130
+    await asyncio.sleep(0.1)
+    sent = fake_spot.counts["requests"]
+
+    assert bulk_tasks() == []
+    assert not read_journal(journal).in_use
+    await asyncio.sleep(60)
+    assert fake_spot.counts["requests"] == sent
+    outcomes: list[Outcome[Kit]] = []
+    with pytest.raises(BulkStopped, match="the client was closed"):
+        await taken(run, outcomes)
+
+
+async def test_a_client_that_closes_during_a_run_loses_no_row(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 500)
+    fake_spot.latency_s = 1
+    spot = fake_spot.client(rate_limit=RateLimit(50))
+    outcomes: list[Outcome[Kit]] = []
+    consumer = asyncio.create_task(taken(spot.kits.update_metadata_many(updates), outcomes))
+    await asyncio.sleep(2.5)
+    await spot.close()
+
+    with pytest.raises(BulkStopped) as caught:
+        await consumer
+    assert caught.value.next_index == len(outcomes)
+    executed = {entry.kit_id for entry in fake_spot.ledger}
+    not_sent = {outcome.key for outcome in outcomes if outcome.state in {"failed", "skipped"}}
+    assert not executed & not_sent
+
+
+async def test_a_dropped_run_is_named_and_ends(fake_spot: FakeSpot, spot_client: SpotClient, tmp_path: Path) -> None:
+    journal = tmp_path / "run.journal"
+    kept = [spot_client.kits.update_metadata_many(rows(fake_spot, 500), journal=journal)]
+    await anext(kept[0])
+
+    with pytest.warns(ResourceWarning, match=r"a bulk run of POST /api/v2/kits/\{kit_id\}/"):
+        kept.clear()
+    gc.collect()
+    await asyncio.sleep(0.1)
+
+    assert bulk_tasks() == []
+    assert not read_journal(journal).in_use
+
+
+@pytest.mark.parametrize("ending", ["timeout", "deadline of anyio's kind"])
+async def test_a_consumer_that_is_cancelled_again_and_again_leaves_no_lock(
+    fake_spot: FakeSpot, spot_client: SpotClient, tmp_path: Path, ending: str
+) -> None:
+    journal = tmp_path / "run.journal"
+    updates = rows(fake_spot, 500)
+    fake_spot.latency_s = 0.5
+
+    async def consume() -> None:
+        run = spot_client.kits.update_metadata_many(updates, journal=journal, progress=lambda _: None)
+        async with run:
+            await taken(run, [])
+
+    consumer = asyncio.create_task(consume())
+    await asyncio.sleep(1.2)
+    for _ in range(1 if ending == "timeout" else 50):
+        consumer.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([consumer])
+
+    assert consumer.cancelled()
+    assert bulk_tasks() == []
+    assert not read_journal(journal).in_use
+
+
+async def test_a_dead_base_url_stops_the_run_soon_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    outcomes: list[Outcome[Kit]] = []
+    async with SpotClient("token", base_url=f"http://127.0.0.1:{port}") as spot:
+        with pytest.raises(BulkStopped, match=rf"127\.0\.0\.1:{port}: connection refused: check base_url") as caught:
+            await taken(spot.kits.update_metadata_many([(f"SPOT{n}", {}) for n in range(500)]), outcomes)
+
+    assert 30 <= now() <= 31
+    assert isinstance(caught.value.cause, NotSentError)
+    assert f"127.0.0.1:{port}: connection refused" in caplog.text
+    assert {outcome.state for outcome in outcomes} == {"skipped"}
+
+
+async def test_a_server_that_throttles_without_a_wait_is_not_hammered(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 500)
+    fake_spot.faults.add(faults.status(429, retry_after=0), times=None)
+    async with fake_spot.client() as spot:
+        run = spot.kits.update_metadata_many(updates, concurrency=64)
+        asyncio.get_running_loop().call_at(now() + 5, run.stop)
+        await taken(run, [])
+
+    by_row = Counter(request.kit_id for request in fake_spot.requests)
+    assert max(by_row.values()) <= 2 * 5 + 1
+
+
+async def test_a_long_pause_ends_a_run_at_its_outage_limit(fake_spot: FakeSpot) -> None:
+    fake_spot.faults.add(faults.status(429, retry_after=300), times=None)
+    async with fake_spot.client() as spot:
+        with pytest.raises(BulkStopped, match="outage_limit"):
+            await taken(spot.kits.update_metadata_many(rows(fake_spot, 500), outage_limit=2), [])
+
+    assert 2 <= now() <= 3
