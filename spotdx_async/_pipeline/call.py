@@ -68,7 +68,8 @@ def final_error(call: Call, verdict: Verdict) -> SpotError:
     """The error that tells the truth about all attempts, not only about the last."""
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
-    if not call.flight.may_be_executed:
+    # One that is still under way was not judged: the error came out of a hook that runs while it is sent.
+    if not (call.flight.may_be_executed or call.flight.may_have_arrived):
         return error
     message = "an earlier attempt may have been executed, and no later one got through"
     if isinstance(error, NotSentError):
@@ -78,7 +79,8 @@ def final_error(call: Call, verdict: Verdict) -> SpotError:
     if isinstance(error, RateLimitError):
         return OutcomeUnknownError(message, reason="dropped", status=error.status)
     error.may_be_executed = True
-    if call.earlier_may_be_executed and not isinstance(error, (OutcomeUnknownError, DecodeError)):
+    is_of_an_earlier = call.earlier_may_be_executed or error is not call.error
+    if is_of_an_earlier and not isinstance(error, (OutcomeUnknownError, DecodeError)):
         error.args = (f"{error.args[0]}; an earlier attempt may have been executed",)
     return error
 

@@ -219,8 +219,7 @@ class Runner:
             token = await self._admit(call)
             if token is None:
                 return self._waited_too_long(call)
-        if call.may_go is not None and not call.may_go():
-            self._give_slot_back()
+        if (call.may_go is not None or call.watch is not None) and not self._goes_out(call):
             return Verdict(_RAISE, error=call.error)
         call.attempts += 1
         counters.attempts += 1
@@ -228,16 +227,31 @@ class Runner:
         call.sent_s = clock.now()
         try:
             sending = road.transport.send(call.request, token, self.options.timeout_s, call.flight)
-            result = await (sending if call.watch is None else call.watch.send(sending, call.flight))
+            result = await (sending if call.watch is None else call.watch.send(sending))
         finally:
             counters.in_flight -= 1
         if type(result) is Reply and is_success(result.status):
             verdict = decoded(call, result)
-            note(call, verdict)
             if call.watch is not None:
+                # Before it is noted: should an observer end the call here, the request still may have arrived.
                 call.watch.attempted(verdict.error, result.status)
+            note(call, verdict)
             return verdict
         return await self._failed(call, token, result)
+
+    def _goes_out(self, call: Call) -> bool:
+        """Ask whether the request may still go, and tell that it does; else its slot is free for another."""
+        goes = False
+        try:
+            goes = call.may_go is None or call.may_go()
+            if goes and call.watch is not None:
+                call.watch.going_out(call.flight)
+        except BaseException:
+            self._give_slot_back()
+            raise
+        if not goes:
+            self._give_slot_back()
+        return goes
 
     async def _failed(self, call: Call, token: Token, result: Reply | Trouble) -> Verdict:
         """Judge an attempt that brought no 2xx, and do what it asks for at once: a pause, another token."""
