@@ -6,6 +6,7 @@ long an interval is, the pace says; where it changes, the slots that were taken 
 """
 
 import asyncio
+import os
 import threading
 
 from spotdx_async._pipeline import clock
@@ -81,11 +82,14 @@ class GcraLimiter:
         if not self._waiters:
             self._held_since = now
         waiter = asyncio.get_running_loop().create_future()
+        ahead_of_a_call = self._waiters.before(is_bulk=False)
         self._waiters.add(waiter, is_bulk=is_bulk, latest_s=latest)
+        if is_bulk and self._waiters.before(is_bulk=False) > ahead_of_a_call:
+            self._send_late_away()  # one of its turns comes before a single call that waits already
         self._set_timer()
         try:
             await waiter
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or its coroutine is closed
             if not self._waiters.discard(waiter) and waiter.done() and not waiter.cancelled():
                 self._give_back(waiter)
             raise
@@ -117,8 +121,10 @@ class GcraLimiter:
         now = clock.now()
         if self._paused_until > now:
             if not self._pace.saves_in_pauses:
-                self._due = min(self._due, now + self._early_s)
+                # An interval from now, since the last slot may have been taken just before the pause.
+                self._due = min(self._due, now + self._early_s + self._interval_s)
             self._paused_until = now
+            self._pace.pause(now, now)
             self._set_timer()
 
     def throttled(self, sent_s: float) -> None:
@@ -227,6 +233,7 @@ class RateLimiter(GcraLimiter):
             raise ConfigError(f"a RateLimiter takes a RateLimit or an AdaptiveRateLimit, not {type(limit).__name__}")
         super().__init__(limit)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
         self._moving = threading.Lock()
 
     def try_acquire(self) -> bool:
@@ -254,9 +261,9 @@ class RateLimiter(GcraLimiter):
         if loop is self._loop:
             return
         with self._moving:
-            earlier = self._loop
-            if earlier is not None and earlier.is_running():
+            earlier, is_forked = self._loop, self._pid != os.getpid()
+            if earlier is not None and not is_forked and earlier.is_running():
                 raise ConfigError("the RateLimiter is in use in another running event loop: make one for each loop")
-            self._loop = loop
+            self._loop, self._pid = loop, os.getpid()
         if earlier is not None:
             self.move_to_loop(loop.time() - earlier.time())

@@ -133,7 +133,7 @@ class Watched:
             self._undo_all()
 
     def _undo_all(self) -> None:
-        """Undo what the observers did for the request, the last one first; what one lets through keeps no other back."""
+        """Undo what the observers did for the request, the last one first, whatever one of them lets through."""
         while self._undo:
             undo = self._undo.pop()
             try:

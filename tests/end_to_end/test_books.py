@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from spotdx_async import Observer, RateLimit, SpotClient
 from spotdx_async._pipeline.messages import Flight
 from spotdx_async._pipeline.operation import unlisted_request
-from spotdx_async import Observer, RateLimit, SpotClient
 from spotdx_async.testing import FakeSpot, faults
 
 pytestmark = pytest.mark.virtual_time

@@ -3,7 +3,7 @@
 import pytest
 
 from spotdx_async._pipeline.call import Call, final_error, note
-from spotdx_async._pipeline.messages import Act, Reply, Request, Verdict
+from spotdx_async._pipeline.messages import Act, Request, Verdict
 from spotdx_async.errors import (
     ConfigError,
     NotFoundError,
