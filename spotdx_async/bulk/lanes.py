@@ -8,7 +8,7 @@ from spotdx_async.bulk.journal import RowDigests
 
 __all__ = ["Lanes", "Row"]
 
-_MOST_OVERTAKEN = 1000
+_MOST_OVERTAKEN = 250
 """Rows that one row may overtake while nothing tells the journal of them: their digests are kept until it has ended."""
 
 
