@@ -15,7 +15,7 @@ from spotdx_async._pipeline.waiters import WaiterQueue
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
 
-__all__ = ["GcraLimiter", "RateLimiter", "SlotTooFarError"]
+__all__ = ["GcraLimiter", "RateLimiter", "SharedGcraLimiter", "SlotTooFarError", "slots_of"]
 
 _NEVER = float("-inf")
 
@@ -215,22 +215,10 @@ class GcraLimiter:
         self._set_timer()
 
 
-class RateLimiter(GcraLimiter):
-    """One limit for several clients of a process: give the same object to each as ``rate_limit``.
-
-    All of them together send at most what the limit allows, and a pause that one is asked for holds for all. It belongs
-    to one running loop at a time. For several processes there is ``spotdx_async.shared.SharedLimiter``.
-
-    Args:
-        limit: a ``RateLimit``, or an ``AdaptiveRateLimit`` that the clients learn together.
-
-    Raises:
-        ConfigError: the limit is neither.
-    """
+class SharedGcraLimiter(GcraLimiter):
+    """The same for several clients, in whichever loop they are; in one running loop at a time."""
 
     def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
-        if not isinstance(limit, (RateLimit, AdaptiveRateLimit)):
-            raise ConfigError(f"a RateLimiter takes a RateLimit or an AdaptiveRateLimit, not {type(limit).__name__}")
         super().__init__(limit)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
@@ -257,7 +245,7 @@ class RateLimiter(GcraLimiter):
         super().throttled(sent_s)
 
     def _come_home(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = clock.running_loop()
         if loop is self._loop:
             return
         with self._moving:
@@ -267,3 +255,57 @@ class RateLimiter(GcraLimiter):
             self._loop, self._pid = loop, os.getpid()
         if earlier is not None:
             self.move_to_loop(loop.time() - earlier.time())
+
+
+class RateLimiter:
+    """One limit for several clients of a process: give the same object to each as ``rate_limit``.
+
+    All of them together send at most what the limit allows, and a pause that one is asked for holds for all. A client
+    that closes ends its own waits alone. It belongs to one running event loop at a time, and keeps its account from one
+    to the next. For several processes there is ``spotdx_async.shared.SharedLimiter``.
+
+    Args:
+        limit: a ``RateLimit``, or an ``AdaptiveRateLimit`` that the clients learn together.
+
+    Raises:
+        ConfigError: the limit is neither.
+    """
+
+    def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
+        if not isinstance(limit, (RateLimit, AdaptiveRateLimit)):
+            raise ConfigError(f"a RateLimiter takes a RateLimit or an AdaptiveRateLimit, not {type(limit).__name__}")
+        self._slots = SharedGcraLimiter(limit)
+
+    def __repr__(self) -> str:
+        return f"<RateLimiter of {self.rate:g} a second>"
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that it allows now, to all clients together."""
+        return self._slots.rate or 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot now, of all clients together."""
+        return self._slots.waiting
+
+    async def acquire(self) -> None:
+        """Take the next slot, for a request of your own that counts towards the same limit.
+
+        Raises:
+            ConfigError: another running event loop uses it.
+        """
+        await self._slots.acquire()
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for this long, counted from now, to none of the clients."""
+        self._slots.pause(seconds)
+
+    def resume(self) -> None:
+        """End a pause, for all of the clients; what it has kept back is not made up for."""
+        self._slots.resume()
+
+
+def slots_of(limiter: RateLimiter) -> SharedGcraLimiter:
+    """Give what a client takes its slots from, which can tell more than others may ask."""
+    return limiter._slots  # noqa: SLF001 - of this module

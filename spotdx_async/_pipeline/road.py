@@ -12,7 +12,7 @@ from attrs import define, evolve
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.auth import Auth
-from spotdx_async._pipeline.limiter import GcraLimiter, RateLimiter
+from spotdx_async._pipeline.limiter import GcraLimiter, SharedGcraLimiter
 from spotdx_async._pipeline.messages import ClosableRun, Token
 from spotdx_async._pipeline.places import Places
 from spotdx_async._pipeline.retry import RetryBudget
@@ -73,7 +73,7 @@ class Road:
         self._resume_limiter: Callable[[], None] | None = _method_of(limiter, "resume")
         # Its waiters are all this client's.
         self._own_limiter = (
-            limiter if isinstance(limiter, GcraLimiter) and not isinstance(limiter, RateLimiter) else None
+            limiter if isinstance(limiter, GcraLimiter) and not isinstance(limiter, SharedGcraLimiter) else None
         )
         self.budget: RetryBudget = RetryBudget()
         self.counters: Counters = Counters()
@@ -158,7 +158,7 @@ class Road:
         if self._closing.is_set():
             raise NotSentError("the client is closed, so nothing was sent: open a new one", reason="closed")
 
-    async def sleep(self, seconds: float, *, for_pause: bool) -> None:
+    async def sleep(self, seconds: float, *, for_pause: bool = False) -> None:
         """Wait, or until the client is closed; where that is for a pause of the server's, until it is lifted."""
         await clock.sleep(seconds, unless=self._waking if for_pause else self._closing)
 

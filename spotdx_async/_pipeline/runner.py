@@ -335,10 +335,10 @@ class Runner:
     def _may_wait(self, call: Call, last: Verdict, wait_s: float) -> bool:
         """Whether to repeat after so long; says yes only when the budget has paid for it."""
         # What the server asks for counts, not what is granted: after less it would only refuse again.
-        wait_s, max_wait_s = max(wait_s, call.asked_s), self.options.max_wait_s
-        if max_wait_s is not None and wait_s > max_wait_s:
+        max_wait_s = self.options.max_wait_s
+        if max_wait_s is not None and call.asked_s > max_wait_s:
             return False
-        if call.ends_at_s is not None and clock.now() + wait_s >= call.ends_at_s:
+        if call.ends_at_s is not None and clock.now() + max(wait_s, call.asked_s) >= call.ends_at_s:
             return False
         # A server that is asked too fast and names the time asks for the repeat: no amplification to pay for.
         is_invited = last.is_throttle and bool(last.retry_after_s)
@@ -358,6 +358,10 @@ class Runner:
     def _on_wait(self, call: Call, last: Verdict, wait_s: float) -> None:
         self.road.counters.retries += 1
         call.is_paused = bool(last.retry_after_s)
+        if self.options.max_wait_s is not None:
+            # What the server asked for is a wait that max_wait_s bounds, a back-off of our own beyond it is none.
+            own_s = wait_s - (last.retry_after_s or 0.0)
+            call.admit_by_s = clock.now() + own_s + self.options.max_wait_s
         tell_retry(last.error, operation=call.request.operation, attempt=call.attempts, wait_s=wait_s)
         if call.watch is not None:
             call.watch.repeated(last, wait_s)

@@ -18,6 +18,7 @@ from spotdx_async import (
     ServerError,
     SpotClient,
 )
+from spotdx_async._pipeline.limiter import GcraLimiter
 from spotdx_async.testing import FakeSpot, faults
 
 pytestmark = pytest.mark.virtual_time
@@ -107,6 +108,34 @@ async def test_a_pause_ends_a_wait_for_a_limiter_of_the_callers_that_it_breaks(f
         await first
 
 
+# What a bound does not count, and what it does
+
+
+async def test_a_back_off_of_our_own_is_no_wait_that_max_wait_s_bounds(fake_spot: FakeSpot) -> None:
+    fake_spot.faults.add(faults.status(503), times=3)
+    async with fake_spot.client(max_wait_s=0, retry=RetryPolicy(base_s=10)) as spot:
+        await spot.kits.get("SPOT123456")
+
+    assert fake_spot.counts["requests"] == 4
+
+
+async def test_the_wait_that_the_server_asks_for_and_those_after_it_are_bounded_together(fake_spot: FakeSpot) -> None:
+    class Slow:
+        wait_s = 0.0
+
+        async def acquire(self) -> None:
+            await asyncio.sleep(self.wait_s)
+
+        def pause(self, seconds: float) -> None:
+            self.wait_s = seconds + 10
+
+    fake_spot.faults.add(faults.status(429, retry_after=3))
+    async with fake_spot.client(rate_limit=Slow(), max_wait_s=4, retry=RetryPolicy(throttle_base_s=0)) as spot:
+        took_s, _ = await seconds_of(spot.kits.get("SPOT123456"), RateLimitError)
+
+    assert took_s == pytest.approx(4, abs=0.1)
+
+
 # A token that takes long
 
 
@@ -132,7 +161,7 @@ async def test_the_wait_for_a_renewed_token_is_bounded_too(fake_spot: FakeSpot) 
 
 
 async def test_a_wait_that_rows_make_too_long_ends_at_once_and_not_later_than_its_bound() -> None:
-    limiter, granted, refused = RateLimiter(RateLimit(10, burst=1)), list[float](), list[float]()
+    limiter, granted, refused = GcraLimiter(RateLimit(10, burst=1)), list[float](), list[float]()
 
     async def take(within_s: float | None, *, is_bulk: bool) -> None:
         try:
