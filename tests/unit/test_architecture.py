@@ -23,14 +23,14 @@ FOLDER = Path(spotdx_async.__file__).parent
 # A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
-    ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "testing.*", "own_loop"),
+    ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
     (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
         *("_pipeline.connections", "_pipeline.observing"),
     ),
     ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
-    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks"),
+    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.block_limiter"),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
         *("_pipeline.retry", "_pipeline.codec", "shared.*"),
@@ -55,7 +55,8 @@ NARROWER = {
     "config": ("errors",),
     "_pipeline.jsontext": (),
     "_pipeline.clock": (),
-    "_pipeline.places": (),
+    "_pipeline.places": ("_pipeline.waiters",),
+    "_pipeline.waiters": (),
     "_pipeline.connections": (),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
@@ -68,6 +69,7 @@ NARROWER = {
     ),
     "_pipeline.telling": ("errors",),
     "_pipeline.observing": (),
+    "_pipeline.block_limiter": ("errors", "_pipeline.clock", "_pipeline.waiters"),
     "_pipeline.watching": ("errors", "_pipeline.clock", "_pipeline.messages", "_pipeline.observing"),
     "_pipeline.hooks": ("errors", "_pipeline.observing", "_pipeline.watching"),
     "otel.*": ("_pipeline.observing", "_version"),
@@ -83,7 +85,7 @@ NARROWER = {
         "_pipeline.drafts",
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version"),
-    "shared.*": ("errors", "config", "_pipeline.clock"),
+    "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.block_limiter"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),
@@ -92,6 +94,7 @@ NARROWER = {
     "own_loop": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext", "own_loop"),
+        "_pipeline.block_limiter",
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),

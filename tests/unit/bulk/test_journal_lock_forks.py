@@ -78,7 +78,9 @@ class Child:
     def say(self, word: str) -> None:
         os.write(self.say_fd, word.encode())
 
-    def stay(self) -> None:
+    def stay(self, word: str = "") -> None:
+        if word:
+            self.say(word)
         os.read(self.listen_fd, 1)
         os._exit(0)
 
@@ -113,7 +115,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_killed_run(
 ) -> None:
     def act(me: Child) -> None:
         lock = JournalLock.take(journal)
-        me.fork(lambda: (me.say("forked"), me.stay()))  # type: ignore[func-returns-value]
+        me.fork(lambda: me.stay("forked"))
         me.stay()
         lock.release()
 
@@ -132,7 +134,12 @@ def test_neither_does_a_child_s_child_nor_a_program_that_was_started(
 ) -> None:
     def act(me: Child) -> None:
         lock = JournalLock.take(journal)
-        me.fork(lambda: (me.fork(lambda: (me.say("1"), me.stay())), me.stay()))  # type: ignore[func-returns-value]
+
+        def fork_again() -> None:
+            me.fork(lambda: me.stay("1"))
+            me.stay()
+
+        me.fork(fork_again)
         # Both what closes all descriptors and what leaves those that are inheritable.
         for close_fds in (True, False):
             with subprocess.Popen(  # noqa: S603 - our own text
@@ -140,7 +147,7 @@ def test_neither_does_a_child_s_child_nor_a_program_that_was_started(
             ) as program:
                 assert program.stdout is not None
                 program.stdout.readline()
-                me.fork(lambda: (me.say("1"), me.stay()))  # type: ignore[func-returns-value]
+                me.fork(lambda: me.stay("1"))
                 if not close_fds:
                     me.say("all")
                     me.stay()

@@ -1,0 +1,134 @@
+"""A queue of waiters in two classes: single calls go before the rows of bulk runs, each class in the order of coming.
+
+Whoever hands something out, permits or slots, grants it to the next waiter. It knows nothing but asyncio.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
+
+__all__ = ["Waiter", "WaiterQueue"]
+
+D = TypeVar("D")
+
+_SINGLES_IN_A_ROW: Final = 9
+"""Grants to single calls while a row waits; the tenth is the row's, so that a run goes on at a tenth of the pace."""
+
+
+class Waiter(Generic[D]):
+    """One who waits, and what whoever grants must know of it."""
+
+    __slots__ = ("_future", "data", "is_bulk")
+
+    def __init__(self, data: D, future: "asyncio.Future[None]", *, is_bulk: bool) -> None:
+        self.data: D = data
+        self.is_bulk: bool = is_bulk
+        self._future = future
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was granted, failed or cancelled, although it may not have noticed yet."""
+        return self._future.done()
+
+    def grant(self) -> None:
+        """End its wait: it has got what it waited for."""
+        self._future.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End its wait with an error; each waiter needs one of its own, since a traceback grows on it."""
+        self._future.set_exception(error)
+
+
+class WaiterQueue(Generic[D]):
+    """Those who wait for one thing in one event loop; bound to none until somebody waits.
+
+    A waiter is added, and then awaits ``wait``. Whoever hands out takes the next one by ``pop``, and must ``grant`` it
+    or ``fail`` it before control goes back to the loop. A wait that is cancelled leaves the queue at once, and gives
+    back what it was just granted.
+    """
+
+    def __init__(self) -> None:
+        # Ordered, and cheap to remove from the middle.
+        self._singles: OrderedDict[Waiter[D], None] = OrderedDict()
+        self._rows: OrderedDict[Waiter[D], None] = OrderedDict()
+        self._singles_since_row = 0
+
+    def __len__(self) -> int:
+        return len(self._singles) + len(self._rows)
+
+    def __iter__(self) -> Iterator[Waiter[D]]:
+        """All of them in the order in which they will be granted, should nobody come or go."""
+        singles, rows, in_a_row = iter(self._singles), iter(self._rows), self._singles_since_row
+        single, row = next(singles, None), next(rows, None)
+        while single is not None or row is not None:
+            if row is not None and (single is None or in_a_row >= _SINGLES_IN_A_ROW):
+                yield row
+                row, in_a_row = next(rows, None), 0
+            elif single is not None:
+                yield single
+                single, in_a_row = next(singles, None), in_a_row + (row is not None)
+
+    def add(self, data: D, *, is_bulk: bool = False) -> Waiter[D]:
+        """Let one more wait, behind the others of its class; it must await ``wait`` next."""
+        waiter = Waiter(data, asyncio.get_running_loop().create_future(), is_bulk=is_bulk)
+        self._of_class(waiter)[waiter] = None
+        return waiter
+
+    async def wait(self, waiter: Waiter[D], give_back: Callable[[], object]) -> None:
+        """Wait until the waiter is granted.
+
+        Args:
+            waiter: it was added before.
+            give_back: called where the wait ends otherwise although it had just been granted.
+
+        Raises:
+            BaseException: what the waiter was failed with.
+        """
+        future = waiter._future  # noqa: SLF001 - the two are one
+        try:
+            await future
+        except BaseException:  # cancelled, or its coroutine is closed: neither may leave anything behind
+            self.discard(waiter)
+            if future.done() and not future.cancelled() and future.exception() is None:
+                give_back()
+            raise
+
+    def pop(self) -> Waiter[D] | None:
+        """Take out the next one; None where nobody waits."""
+        while self._singles or self._rows:
+            rows_turn = not self._singles or (self._rows and self._singles_since_row >= _SINGLES_IN_A_ROW)
+            waiter, _ = (self._rows if rows_turn else self._singles).popitem(last=False)
+            if waiter.is_done:
+                continue  # cancelled a moment ago: it is not counted as a grant
+            self._singles_since_row = self._singles_since_row + 1 if self._rows and not rows_turn else 0
+            return waiter
+        return None
+
+    def discard(self, waiter: Waiter[D]) -> bool:
+        """Take one out, wherever it stands; whether it was there."""
+        kept = self._of_class(waiter)
+        if waiter not in kept:
+            return False
+        del kept[waiter]
+        return True
+
+    def before_next(self, *, is_bulk: bool = False) -> int:
+        """How many of those who wait now would be granted before one who comes now."""
+        singles, rows = len(self._singles), len(self._rows)
+        if is_bulk:
+            return rows + min(singles, _SINGLES_IN_A_ROW - self._singles_since_row + _SINGLES_IN_A_ROW * rows)
+        return singles + min(rows, (self._singles_since_row + singles) // _SINGLES_IN_A_ROW)
+
+    def fail_all(self, make_error: Callable[[], BaseException]) -> None:
+        """Take everybody out, each failed with an error of its own."""
+        while (waiter := self.pop()) is not None:
+            waiter.fail(make_error())
+
+    def clear(self) -> None:
+        """Forget everybody, without a word: their loop is gone."""
+        self._singles.clear()
+        self._rows.clear()
+
+    def _of_class(self, waiter: Waiter[D]) -> "OrderedDict[Waiter[D], None]":
+        return self._rows if waiter.is_bulk else self._singles
