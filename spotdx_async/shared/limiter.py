@@ -62,7 +62,7 @@ class SharedLimiter(BlockLimiter):
         share: with ``"local_share"``, this process's part of the rate, such as 1 divided by the number of processes.
             The server cannot know of those that it does not hear: while some are cut off and others are not, the
             others still use all of the rate, and all together send up to ``rate * (1 + share * number cut off)``.
-        timeout_s: the longest that one round trip may take, in seconds.
+        timeout_s: the longest that one round trip may take, in seconds; a new connection takes up to five of them.
 
     Raises:
         ConfigError: an argument is wrong; the message shows no url.
@@ -211,7 +211,7 @@ class SharedLimiter(BlockLimiter):
     async def _take(self) -> None:
         # What is asked for now is used two or three round trips later.
         if self._used and 4 * self._used >= self._appetite:
-            self._appetite = min(self._most(), self._appetite * 2)  # what was there is used, so more will be
+            self._appetite = min(self._most(), self._wanted() * 2)  # what was there is used, so more will be
         self._used = 0
         wanted = max(1, min(self._most(), self._wanted() - len(self._slots)))
         grant = await self._store.take(wanted)

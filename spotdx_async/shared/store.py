@@ -21,7 +21,9 @@ from spotdx_async.shared.trouble import Trouble, trouble_of
 __all__ = ["Grant", "Store", "StoreAwayError"]
 
 _COLD_TRIPS = 5
-"""Round trips of a first call on a new connection: TCP, TLS, credentials, and the script, which is sent when missed."""
+"""Round trips that a first call on a new connection may take: TCP, TLS (two), credentials, and the call itself."""
+_LEAST_COLD_TRIPS = 3
+"""What it takes at least: TCP, the greetings of redis, and the call."""
 _SOON_ENOUGH_S = 0.025
 """A slot is still used so long after it was due, so that a server as near as this need not give later ones."""
 _TIMED = frozenset({"join", "take", "look"})
@@ -165,10 +167,11 @@ class Store:
         self._is_warm = False
         try:
             async with asyncio.timeout(self._timeout_s * (1 if was_warm else _COLD_TRIPS)):
-                answer = await self._script(keys=self._keys, args=[act, self._me, number, mark, *self._arguments()])
+                # By its hash, which a server that was just connected to may not know: two round trips more.
+                script = self._script if was_warm else self._eval
+                answer = await script(keys=self._keys, args=[act, self._me, number, mark, *self._arguments()])
             self._is_warm = True
-            # A first call takes two trips at least.
-            trip_s = (clock.now() - began) / (1 if was_warm else 2)
+            trip_s = (clock.now() - began) / (1 if was_warm else _LEAST_COLD_TRIPS)
             if act in _TIMED:
                 self.trip_s = max(trip_s, self.trip_s + (trip_s - self.trip_s) * _FORGETTING)
             return _grant(answer, age_s=trip_s / 2)
@@ -176,6 +179,9 @@ class Store:
             trouble = trouble_of(error)
         # Out here, so that an error that may show the address is not even the context.
         raise StoreAwayError(trouble)
+
+    async def _eval(self, *, keys: list[str], args: list[Any]) -> Any:
+        return await self._server.eval(SCRIPT, len(keys), *keys, *args)
 
     def _arguments(self) -> list[float]:
         ahead_s = max(0.0, self.trip_s - _SOON_ENOUGH_S)
