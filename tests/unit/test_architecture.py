@@ -30,7 +30,7 @@ ROWS = (
         *("_pipeline.connections", "_pipeline.observing", "_pipeline.list_pages"),
     ),
     ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
-    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan"),
+    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan", "_pipeline.block_limiter"),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
         *("_pipeline.retry", "_pipeline.codec", "_pipeline.object_search", "shared.*"),
@@ -69,6 +69,7 @@ NARROWER = {
     ),
     "_pipeline.telling": ("errors",),
     "_pipeline.observing": (),
+    "_pipeline.block_limiter": ("errors", "_pipeline.clock", "_pipeline.waiters"),
     "_pipeline.watching": ("errors", "_pipeline.clock", "_pipeline.messages", "_pipeline.observing"),
     "_pipeline.hooks": ("errors", "_pipeline.observing", "_pipeline.watching"),
     "otel.*": ("_pipeline.observing", "_version"),
@@ -87,7 +88,7 @@ NARROWER = {
         "_pipeline.drafts",
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version"),
-    "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.waiters"),
+    "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.block_limiter"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),
@@ -96,6 +97,7 @@ NARROWER = {
     "own_loop": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext", "own_loop"),
+        "_pipeline.block_limiter",
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
