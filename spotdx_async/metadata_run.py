@@ -54,6 +54,7 @@ def metadata_run(
         timeout_s=unbounded.options.timeout_s,
         lands_within_s=unbounded.lands_within_s,
         open_runs=unbounded.road.open_runs,
+        sleep=unbounded.road.sleep,
         watcher=unbounded.road.watcher,
     )
     return BulkRun(updates, job, **options)
