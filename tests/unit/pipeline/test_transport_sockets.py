@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import traceback
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,7 +21,7 @@ import pytest
 
 from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble
 from spotdx_async._pipeline.transport import Transport
-from spotdx_async.errors import ConfigError
+from spotdx_async.errors import ConfigError, FailureCause
 
 UPDATE = Request(operation="POST /x/", method="POST", path="/x/", body=b'{"a":1}', is_replay_safe=True)
 CREATE = Request(operation="POST /y/", method="POST", path="/y/", body=b"{}", is_replay_safe=False)
@@ -180,10 +181,16 @@ async def send(transport: Transport, request: Request = UPDATE, timeout_s: float
     return await transport.send(request, TOKEN, timeout_s, Flight())
 
 
+def attrs_of(cause: FailureCause) -> list[Any]:
+    return [cause.cause_type, cause.errno, cause.tls_reason, cause.proxy_status]
+
+
 async def trouble_of(transport: Transport, request: Request = UPDATE, timeout_s: float = 5.0) -> Trouble:
     result = await send(transport, request, timeout_s)
     assert isinstance(result, Trouble), result
-    assert all(isinstance(value, (str, bool, int, type(None))) for value in attrs.asdict(result).values())
+    cause = result.cause or FailureCause()
+    facts = [*attrs.asdict(attrs.evolve(result, cause=None)).values(), *attrs_of(cause)]
+    assert all(isinstance(value, (str, bool, int, type(None))) for value in facts)
     assert "canary" not in repr(result)
     return result
 
@@ -437,7 +444,7 @@ async def test_a_connection_that_is_dropped_after_the_request(
 
     trouble = await trouble_of(transport, request_)
 
-    assert trouble == Trouble("dropped", trouble.message, may_have_arrived=True)
+    assert trouble == Trouble("dropped", trouble.message, may_have_arrived=True, cause=trouble.cause)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"])
@@ -488,7 +495,7 @@ async def test_an_answer_that_does_not_come_in_time(server: Scripted, transport:
 
     trouble = await trouble_of(transport, request_, 0.05)
 
-    assert trouble == Trouble("timeout", trouble.message, may_have_arrived=True)
+    assert trouble == Trouble("timeout", trouble.message, may_have_arrived=True, cause=trouble.cause)
     await server.gone.wait()
 
 
@@ -892,18 +899,23 @@ async def test_a_caller_s_middlewares_are_still_asked(
     assert server.headers()["X-Trace"] == "7"
 
 
-async def test_a_hook_of_the_caller_s_session_that_fails_is_a_trouble(
-    server: Scripted, open_transport: Callable[..., Transport]
+@pytest.mark.parametrize("hook", ["on_request_end", "on_request_start"])
+async def test_what_a_hook_of_the_caller_s_session_raises_reaches_its_programmer(
+    server: Scripted, open_transport: Callable[..., Transport], hook: str
 ) -> None:
     async def fail(*_args: Any) -> None:
-        raise LookupError("canary")
+        raise TypeError("mine")
 
-    trace = aiohttp.TraceConfig()
-    trace.on_request_end.append(fail)
+    trace, flight = aiohttp.TraceConfig(), Flight()
+    getattr(trace, hook).append(fail)
     async with aiohttp.ClientSession(trace_configs=[trace]) as session:
-        trouble = await trouble_of(open_transport(server.url, session=session))
+        with pytest.raises(TypeError, match="mine") as caught:
+            await open_transport(server.url, session=session).send(CREATE, TOKEN, 5.0, flight)
 
-    assert (trouble.reason, trouble.may_have_arrived) == ("dropped", True)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert fail.__code__ in [frame.f_code for frame in frames]
+    assert "aiohttp" not in [frame.f_globals["__name__"].partition(".")[0] for frame in frames]  # whose locals hold the token
+    assert flight.may_have_arrived is True
 
 
 async def test_waiting_for_a_place_in_the_caller_s_pool_is_not_sending(
