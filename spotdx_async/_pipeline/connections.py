@@ -300,7 +300,7 @@ class _OneWrite(aiohttp.ClientRequest):
         sending = CURRENT.get()
         assert sending is not None and sending.headers is not None  # noqa: S101, PT018 - for the type checker
         self._sending = sending
-        self.headers = self._session.headers.copy()  # type: ignore[assignment]
+        self.headers = self._session.headers.copy()
         self.headers.update(sending.headers)
         sending.is_reached = True
 

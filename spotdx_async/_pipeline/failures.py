@@ -189,9 +189,13 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _cause(error: BaseException, inner: BaseException) -> FailureCause:
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return FailureCause(type(inner).__name__, tls_reason=inner.verify_message)
     if isinstance(inner, ssl.SSLError):  # whose errno is OpenSSL's, not the system's
-        is_verify = isinstance(inner, ssl.SSLCertVerificationError)
-        return FailureCause(type(inner).__name__, tls_reason=inner.verify_message if is_verify else inner.reason)
+        return FailureCause(type(inner).__name__, tls_reason=inner.reason)
     number = next((one.errno for one in (inner, error) if isinstance(one, OSError)), None)
     proxy_status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
-    return FailureCause(type(inner).__name__, number, proxy_status=proxy_status)
+    kind = type(inner)
+    if number is not None and isinstance(inner, aiohttp.ClientOSError):  # made from what is not told
+        kind = type(OSError(number, ""))  # Python knows the class
+    return FailureCause(kind.__name__, number, proxy_status=proxy_status)
