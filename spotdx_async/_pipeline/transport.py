@@ -93,26 +93,32 @@ class Transport:
             status, headers = response.status, response.headers
             return Reply(status, headers, await self._read(response))
         except BaseException as error:  # noqa: BLE001 - all that is not named goes on below
-            trouble = self._judged(error, sending, status, is_aimed=task is not None and task.cancelling() > cancels)
+            is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
+            trouble = error if is_aimed else self._judged(error, session, sending, status)
+            flight.may_have_arrived |= sending.may_have_arrived
         if isinstance(trouble, BaseException):
             response, headers = None, {}  # a tracker would show them, and the URL with its query
-            raise without_ours(trouble)
+            try:
+                raise without_ours(trouble)
+            finally:
+                del trouble  # else frame and exception hold each other
         # An answer that broke off after a status which is a no is still that no.
         return trouble if status is None or is_success(status) else Reply(status, headers, b"")
 
     def _judged(
-        self, error: BaseException, sending: Sending, status: int | None, *, is_aimed: bool
+        self, error: BaseException, session: aiohttp.ClientSession, sending: Sending, status: int | None
     ) -> Trouble | BaseException:
-        """The trouble, or what goes to the caller as it is: a cancellation of this task, and what is none of ours."""
+        """The trouble, or what is none of ours and goes to the caller as it is."""
         may_have_arrived = sending.may_have_arrived
-        if may_have_arrived:
-            sending.flight.may_have_arrived = True
-        if isinstance(error, asyncio.CancelledError):
-            return error if is_aimed else closed_trouble(status, may_have_arrived=may_have_arrived)
-        foreign = foreign_in(error, is_own=self._callers_session is None)
-        if foreign is not None:
-            return foreign
-        return trouble_of(error, status, may_have_arrived=may_have_arrived, was_repeated=sending.is_repeated)
+        if not isinstance(error, asyncio.CancelledError):
+            foreign = foreign_in(error, is_own=self._callers_session is None)
+            if foreign is not None:
+                return foreign
+            if may_have_arrived or not session.closed:
+                was_repeated = sending.is_repeated
+                return trouble_of(error, status, may_have_arrived=may_have_arrived, was_repeated=was_repeated)
+        # Closed by another task: aiohttp cancels what it had begun for the request.
+        return closed_trouble(status, may_have_arrived=may_have_arrived)
 
     def _sending(self, session: aiohttp.ClientSession, request: Request, token: Token, flight: Flight) -> Sending:
         headers = self._headers_of(request, token, flight)

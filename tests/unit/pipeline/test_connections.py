@@ -1,14 +1,24 @@
 """Sessions of the SDK's own: what goes over the wire is the same whoever writes it."""
 
 import asyncio
+from asyncio.selector_events import _SelectorTransport as BaseTransport
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import aiohttp
 import pytest
 
 from spotdx_async._pipeline import connections
-from spotdx_async._pipeline.connections import CURRENT, Sending, WriteQueue, pooled_session, request_class
+from spotdx_async._pipeline.connections import (
+    CURRENT,
+    SecondSendingError,
+    Sending,
+    WriteQueue,
+    pooled_session,
+    request_class,
+    single_use_session,
+)
 from spotdx_async._pipeline.messages import Flight
 
 HEADERS = {"Host": "spot.example", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "x"}
@@ -200,3 +210,130 @@ async def test_headers_with_control_characters_are_refused(heard: tuple[str, lis
             await asked(session, "POST", url, b"{}", {"X-Note": "a\r\nX-Other: b"})
 
     assert chunks == []
+
+
+async def test_a_connection_with_bytes_still_to_be_written_is_not_kept(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = heard
+    used: list[object] = []
+    async with pooled_session(HEADERS) as session:
+        connector: Any = session.connector
+        write = connector.write
+
+        def noted(protocol: Any, request: bytes, sending: Sending) -> None:
+            used.append(protocol)
+            write(protocol, request, sending)
+
+        monkeypatch.setattr(connector, "write", noted)
+        for left in (0, 1, 0):
+            monkeypatch.setattr(BaseTransport, "get_write_buffer_size", lambda _self, left=left: left)
+            await asked(session, "POST", url, b"{}")
+
+    assert used[0] is used[1]
+    assert used[1] is not used[2]
+
+
+# What products that trace put in
+
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def wrapped_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ddtrace and Elastic do."""
+    request = aiohttp.ClientSession._request
+
+    async def traced(self: aiohttp.ClientSession, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+        headers = {**(options.pop("headers", None) or {}), "x-vendor-trace-id": "1", "Accept": "vendor/*"}
+        return await request(self, *args, **options, headers=headers)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", traced)
+
+
+def added_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Sentry and OpenTelemetry do."""
+    init = aiohttp.ClientSession.__init__
+
+    async def add(_session: object, _context: object, params: Any) -> None:
+        params.headers["x-vendor-trace-id"] = "1"
+        params.headers.add("baggage", "a=b")
+        params.headers.add("baggage", "c=d")
+
+    def traced(self: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
+        config = aiohttp.TraceConfig()
+        config.on_request_start.append(add)
+        config.on_request_headers_sent.append(add)
+        options["trace_configs"] = [*(options.get("trace_configs") or []), config]
+        options["headers"] = {**(options.get("headers") or {}), "x-vendor-session": "1"}
+        init(self, *args, **options)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", traced)
+
+
+def wrapped_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As New Relic does."""
+    send = aiohttp.ClientRequest.send
+
+    async def traced(self: aiohttp.ClientRequest, conn: Any) -> aiohttp.ClientResponse:
+        self.headers["x-vendor-trace-id"] = "1"
+        return await send(self, conn)
+
+    monkeypatch.setattr(aiohttp.ClientRequest, "send", traced)
+
+
+@pytest.mark.parametrize("known", ["3.14.", "another release"])
+@pytest.mark.parametrize("size", [20, 100_000])
+@pytest.mark.parametrize("make", [pooled_session, single_use_session])
+async def test_our_sessions_send_what_we_send_whatever_product_traces(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, known: str, size: int, make: Any
+) -> None:
+    url, chunks = heard
+    body, ours = b"{%b}" % (b" " * (size - 2)), {"Authorization": "Token t", "Content-Type": "application/json"}
+    monkeypatch.setattr(connections, "_KNOWN", known)
+    monkeypatch.setattr(connections, "_LARGE_BODY", 1000)
+    async with make(HEADERS) as session:
+        await asked(session, "POST", f"{url}/x", body, ours)
+    untraced = b"".join(chunks)
+    chunks.clear()
+    for patch in (wrapped_request, added_hooks, wrapped_send):
+        patch(monkeypatch)
+
+    async with make(HEADERS) as session:
+        sending = await asked(session, "POST", f"{url}/x", body, ours)
+
+    assert sorted(b"".join(chunks).split(b"\r\n")) == sorted(untraced.split(b"\r\n"))
+    assert b"vendor" not in untraced
+    assert b"Authorization: Token t" in untraced
+    assert sending.is_written
+
+
+@pytest.mark.parametrize("known", ["3.14.", "another release"])
+async def test_what_wraps_aiohttp_and_repeats_is_kept_from_it(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    url, chunks = heard
+    request = aiohttp.ClientSession._request
+
+    async def twice(self: aiohttp.ClientSession, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+        (await request(self, *args, **options)).release()
+        return await request(self, *args, **options)
+
+    monkeypatch.setattr(connections, "_KNOWN", known)
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", twice)
+    async with single_use_session(HEADERS) as session:
+        with pytest.raises(SecondSendingError):
+            await asked(session, "POST", url, b"{}")
+
+    assert b"".join(chunks).count(b"HTTP/1.1") == 1
+
+
+def test_nothing_is_written_for_an_attempt_that_has_ended() -> None:
+    sending = Sending(Flight(), {"Authorization": "Token t"})
+    CURRENT.set(sending)
+
+    sending.end()
+
+    with pytest.raises(SecondSendingError):
+        sending.check_first()
+    assert (sending.headers, CURRENT.get()) == (None, None)

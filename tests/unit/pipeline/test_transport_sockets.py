@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import traceback
 import tracemalloc
 import zlib
@@ -20,6 +21,7 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble
 from spotdx_async._pipeline.transport import Transport
@@ -1212,7 +1214,9 @@ async def test_a_session_closed_while_a_call_waits_for_a_place_in_it(
 
         await session.close()
 
-        assert [(await one).may_have_arrived for one in (first, second)] == [True, False]
+        first_trouble, second_trouble = await first, await second
+    assert first_trouble.may_have_arrived is True
+    assert (second_trouble.reason, second_trouble.may_have_arrived) == ("closed", False)
 
 
 async def test_a_helper_of_a_hook_that_is_cancelled_after_sending(
@@ -1227,6 +1231,48 @@ async def test_a_helper_of_a_hook_that_is_cancelled_after_sending(
     trace.on_request_end.append(wait_for_cancelled)
     async with aiohttp.ClientSession(trace_configs=[trace]) as session:
         assert await outcome(open_transport(server.url, session=session)) == ("closed", True)
+
+
+def test_what_a_signal_s_handler_raises_is_never_a_trouble_of_the_network() -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "tests.unit.pipeline.signal_trials", "120"]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - a fixed command
+
+    ends = {end: int(count) for end, _, count in (word.partition("=") for word in ran.stdout.split())}
+    assert ends.keys() <= {"raised", "kept_by_asyncio"}
+    assert ends["raised"] >= 100
+
+
+async def test_what_a_callback_of_the_connection_raises_while_a_body_is_read_reaches_the_call(
+    server: Scripted, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that comes while data is taken in: asyncio ends the connection with it, and logs it as well."""
+    server.play(then_hang(answer(b"{", length=100)))
+    task, flight = None, Flight()
+    loop = asyncio.get_running_loop()
+    no_loose_ends, logged = loop.get_exception_handler(), list[Any]()
+    loop.set_exception_handler(lambda _loop, context: logged.append(context["exception"]))
+    protocols: list[ResponseHandler] = []
+    make = ResponseHandler.connection_made
+
+    def made(protocol: ResponseHandler, connection: asyncio.BaseTransport) -> None:
+        protocols.append(protocol)
+        make(protocol, connection)
+
+    monkeypatch.setattr(ResponseHandler, "connection_made", made)
+    task = asyncio.create_task(transport.send(CREATE, TOKEN, 5.0, flight))
+    while not server.requests:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    limit = LookupError("of a signal")
+    connection: Any = protocols[0].transport
+    connection._fatal_error(limit, "as asyncio does")
+
+    with pytest.raises(LookupError) as caught:
+        await task
+
+    loop.set_exception_handler(no_loose_ends)
+    assert caught.value is limit
+    assert logged == [limit]
 
 
 # Early answers
@@ -1324,21 +1370,8 @@ def expired(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for name, text in (("ca.conf", CA), ("index.txt", ""), ("serial", "01")):
         (folder / name).write_text(text)
     request = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-keyout", "key", "-out", "request"]
-    sign = [
-        "ca",
-        "-batch",
-        "-config",
-        "ca.conf",
-        "-selfsign",
-        "-keyfile",
-        "key",
-        "-in",
-        "request",
-        "-out",
-        "cert",
-        "-notext",
-    ]
-    sign += ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"]
+    sign = ["ca", "-batch", "-config", "ca.conf", "-selfsign", "-keyfile", "key", "-in", "request", "-out", "cert"]
+    sign += ["-notext", "-startdate", "20200101000000Z", "-enddate", "20200102000000Z"]
     for command in (request, sign):
         subprocess.run([openssl, *command], check=True, capture_output=True, cwd=folder)  # noqa: S603 - fixed commands
     return folder / "cert", folder / "key"
