@@ -29,7 +29,10 @@ ROWS = (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
         *("_pipeline.connections", "_pipeline.observing", "_pipeline.list_pages"),
     ),
-    ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
+    (
+        *("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
+        "_pipeline.failures",
+    ),
     ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan", "_pipeline.block_limiter"),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
@@ -58,6 +61,7 @@ NARROWER = {
     "_pipeline.places": ("_pipeline.waiters",),
     "_pipeline.waiters": (),
     "_pipeline.connections": (),
+    "_pipeline.failures": ("errors", "_pipeline.connections", "_pipeline.messages"),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
     "_pipeline.quick_reader": (
@@ -110,7 +114,7 @@ NARROWER = {
 DOORMEN = {
     "attr": (),  # the old name of attrs
     "attrs": ("*",),
-    "aiohttp": ("_pipeline.connections", "_pipeline.transport", "testing.server"),
+    "aiohttp": ("_pipeline.connections", "_pipeline.failures", "_pipeline.transport", "testing.server"),
     "yarl": ("_pipeline.transport",),
     "tenacity": ("_pipeline.retry",),
     "cattrs": ("_pipeline.codec",),
@@ -448,7 +452,7 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         (
             "client",
             "import aiohttp",
-            "client:1 uses aiohttp: aiohttp is for _pipeline.connections, _pipeline.transport, testing.server",
+            f"client:1 uses aiohttp: aiohttp is for {', '.join(DOORMEN['aiohttp'])}",
         ),
         ("config", "if TYPE_CHECKING:\n    from aiohttp import web", "config:2 uses aiohttp.web"),
         ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),
