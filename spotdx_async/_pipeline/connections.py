@@ -1,17 +1,179 @@
-"""Sessions of the SDK's own, and what they do otherwise than aiohttp's by default; the transport sends through them."""
+"""Sessions of the SDK's own, and how it is known what was sent, with them or with a caller's; the transport uses both.
+
+Whether a request was sent is noted where its bytes are handed to a connection, never concluded from what came after.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any, Final, Protocol
 
 import aiohttp
 from aiohttp import http_writer
+from aiohttp.tracing import Trace
 from attrs import define
 
-__all__ = ["WriteQueue", "pooled_session", "request_class", "single_use_session"]
+__all__ = [
+    "CURRENT",
+    "SecondSendingError",
+    "Sending",
+    "WriteQueue",
+    "pooled_session",
+    "request_class",
+    "single_use_session",
+    "watch",
+]
 
 _KNOWN: Final = "3.14."
 """The releases of aiohttp whose requests are written here; with another one aiohttp writes them itself."""
+_LARGE_BODY: Final = 64 * 1024
+"""From here on a body is left to aiohttp's writer, which waits while the connection takes no more."""
+_OF_THE_WRITER: Final = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
+"""Headers that aiohttp adds to a request by itself."""
+
+
+class SecondSendingError(Exception):
+    """A request was about to be sent again, by aiohttp or by a middleware, where only the SDK may repeat."""
+
+
+class _Flight(Protocol):
+    may_have_arrived: bool
+
+
+class Sending:
+    """What is known of one attempt, from before it is given to aiohttp until it has ended.
+
+    It goes to our own requests by ``CURRENT``, and to trace hooks as their ``trace_request_ctx``: requests of other
+    hooks or middlewares have another one, and do not count.
+    """
+
+    __slots__ = (
+        *("_first_head", "flight", "headers", "is_over", "is_own", "is_reached", "is_repeated"),
+        *("is_seen", "is_written", "may_repeat"),
+    )
+
+    def __init__(
+        self,
+        flight: _Flight,
+        headers: Mapping[str, str],
+        *,
+        is_own: bool = True,
+        may_repeat: bool = False,
+        is_seen: bool = True,
+    ) -> None:
+        """Note nothing so far.
+
+        Args:
+            flight: what the call knows of its attempts.
+            headers: what is sent besides the session's headers.
+            is_own: whether the session is ours: nothing else is sent then.
+            may_repeat: whether a middleware may send the request again by itself.
+            is_seen: whether all that the session sends is noted.
+        """
+        self.flight = flight
+        self.headers: Mapping[str, str] | None = headers
+        self.is_own = is_own
+        self.may_repeat = may_repeat
+        self.is_seen = is_seen
+        self.is_reached = False
+        """Whether the request has come to where every byte that is sent is noted."""
+        self.is_written = False
+        """Whether bytes of it were handed to a connection."""
+        self.is_repeated = False
+        """Whether it was kept from being sent a second time."""
+        self.is_over = False
+        self._first_head: Any = None
+
+    def __bool__(self) -> bool:
+        """Be false, as the None is that hooks have found there so far."""
+        return False
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether bytes were sent, or nobody can know: a mock or a middleware answered in aiohttp's place."""
+        return self.is_written or not (self.is_reached and self.is_seen)
+
+    def check_first(self, head: object = None) -> None:
+        """Let the request be sent once.
+
+        Args:
+            head: the headers as aiohttp holds them. It makes them anew for a repeat of its own on a broken connection,
+                which the retry budget must see; a middleware that repeats, to renew a credential say, has them still.
+
+        Raises:
+            SecondSendingError: it was sent before, or its attempt has ended.
+        """
+        if self.is_over or (self.is_written and not (self.may_repeat and head is self._first_head)):
+            self.is_repeated = True
+            raise SecondSendingError
+        self._first_head = head
+
+    def note_written(self) -> None:
+        """Note that the next step hands bytes to a connection."""
+        self.is_written = self.flight.may_have_arrived = True
+
+    def end(self) -> None:
+        """Keep nothing of the request: contexts that were copied meanwhile live as long as the connection."""
+        self.is_over = True
+        self.headers = self._first_head = None
+        if CURRENT.get(None) is self:
+            CURRENT.set(None)
+
+
+CURRENT: ContextVar[Sending | None] = ContextVar("spotdx_sending")
+"""What is being sent by this task, through a session of our own."""
+
+
+class _Tracing(aiohttp.TraceConfig):
+    """Notes by aiohttp's public hooks what is sent: all of a caller's session, and what aiohttp writes for ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_connection_queued_start.append(_note_reached)
+        self.on_connection_create_start.append(_note_reached)
+        self.on_connection_reuseconn.append(_note_reached)
+        self.on_request_headers_sent.append(_note_head)
+        self.freeze()
+
+
+async def _note_reached(_session: object, context: SimpleNamespace, _params: object) -> None:
+    if type(sending := context.trace_request_ctx) is Sending:
+        sending.is_reached = True
+
+
+async def _note_head(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    """Note the request right before aiohttp writes it; of our own sessions send what we send alone."""
+    if type(sending := context.trace_request_ctx) is Sending:
+        sending.check_first(params.headers)
+        if sending.is_own and sending.headers is not None:
+            _keep_ours(params.headers, {**session.headers, **sending.headers})
+        sending.note_written()
+
+
+def _keep_ours(headers: Any, ours: Mapping[str, str]) -> None:
+    kept = {name.lower() for name in ours} | _OF_THE_WRITER
+    for name in [*headers]:
+        if name.lower() not in kept:
+            headers.popall(name, None)
+    headers.update(ours)
+
+
+_TRACING: Final = _Tracing()
+
+
+def watch(session: aiohttp.ClientSession) -> bool:
+    """Note what a caller's session sends from here on; False where it may send what aiohttp's hooks do not see.
+
+    Other hooks of the session stay, and run before ours.
+    """
+    if _TRACING not in session.trace_configs:
+        session.trace_configs.append(_TRACING)
+    # There is no public way to ask; a test holds what is meant.
+    return getattr(session, "_request_class", aiohttp.ClientRequest) is aiohttp.ClientRequest
 
 
 def pooled_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
@@ -41,25 +203,45 @@ class WriteQueue:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Any, bytes]] = []
+        self._waiting: deque[tuple[Any, bytes, Sending]] = deque()
 
-    def put(self, protocol: Any, request: bytes) -> None:
+    def put(self, protocol: Any, request: bytes, sending: Sending) -> None:
         """Take in a request, to be written by the connection that the protocol of aiohttp's has then, if any."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write)
-        self._waiting.append((protocol, request))
+        self._waiting.append((protocol, request, sending))
 
     def _write(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for protocol, request in waiting:
-            _write(protocol, request)
+        waiting, self._waiting = self._waiting, deque()
+        try:
+            while waiting:
+                protocol, request, sending = waiting.popleft()
+                try:
+                    _write(protocol, request, sending)
+                except (KeyboardInterrupt, SystemExit):  # these are the loop's, which ends with them
+                    protocol.abort()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it is told to the call
+                    _fail(protocol, error)
+        finally:
+            for left in waiting:  # a signal's exception may come anywhere
+                self.put(*left)
 
 
-def _write(protocol: Any, request: bytes) -> None:
+def _write(protocol: Any, request: bytes, sending: Sending) -> None:
     transport = protocol.transport
     # A connection that was lost meanwhile has told its call so.
     if transport is not None and not transport.is_closing():
+        sending.note_written()
         transport.write(request)
+
+
+def _fail(protocol: Any, error: BaseException) -> None:
+    """Tell the call whose request could not be written why; its connection is not used again."""
+    transport = protocol.transport
+    protocol.set_exception(error)
+    if transport is not None:
+        transport.abort()
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -73,12 +255,12 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(limit=0, force_close=force_close)
         self._writes = WriteQueue()
 
-    def write(self, protocol: Any, request: bytes) -> None:
+    def write(self, protocol: Any, request: bytes, sending: Sending) -> None:
         """Write a request with the others of its turn, or at once where it is the only one under way."""
         if len(self._acquired) > 1:
-            self._writes.put(protocol, request)
+            self._writes.put(protocol, request, sending)
         else:
-            _write(protocol, request)
+            _write(protocol, request, sending)
 
     async def _get(self, key: Any, traces: Any) -> Any:
         while (kept := await super()._get(key, traces)) is not None:
@@ -86,6 +268,13 @@ class _Connector(aiohttp.TCPConnector):
                 break
             kept.close()
         return kept
+
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        """Close a connection whose answer came before its request was sent whole: the rest would go before the next."""
+        transport = protocol.transport
+        if transport is not None and transport.get_write_buffer_size():
+            should_close = True
+        super()._release(key, protocol, should_close=should_close)
 
 
 @define
@@ -102,19 +291,25 @@ class _OneWrite(aiohttp.ClientRequest):
     body, takes 114 kI of a request's 460 (callgrind).
     """
 
+    _sending: Sending
     _given: bytes | None = None
     """The body, empty for a GET; None: aiohttp writes it."""
 
-    def update_headers(self, headers: Any) -> None:
-        """Take the session's headers, which are all there are, with ``Host`` in its place."""
-        self.headers = headers
+    def update_headers(self, headers: Any) -> None:  # noqa: ARG002 - what tracers have put in besides
+        """Take the session's headers, with ``Host`` in its place, and those of the request: no others are sent."""
+        sending = CURRENT.get()
+        assert sending is not None and sending.headers is not None  # noqa: S101, PT018 - for the type checker
+        self._sending = sending
+        self.headers = self._session.headers.copy()
+        self.headers.update(sending.headers)
+        sending.is_reached = True
 
     def update_auto_headers(self, skip_auto_headers: Any) -> None:
         """Add none."""
 
     def update_body_from_data(self, body: Any, _stacklevel: int = 3) -> None:
         """Keep a body of bytes as it is."""
-        if type(body) is bytes:
+        if type(body) is bytes and len(body) < _LARGE_BODY:
             self._given = body
             self.headers["Content-Length"] = str(len(body))
         else:
@@ -122,15 +317,17 @@ class _OneWrite(aiohttp.ClientRequest):
             self._given = b"" if body is None and self.method == "GET" else None
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        """Give the request to the connector; a body that is no bytes is left to aiohttp."""
-        body = self._given
+        """Give the request to the connector; a body that is large or no bytes is left to aiohttp."""
+        body, sending = self._given, self._sending
+        session: Any = self._session
         if body is None:
+            self._traces = [Trace(session, _TRACING, _TRACING.trace_config_ctx(trace_request_ctx=sending))]
             return await super().send(conn)
+        sending.check_first()
         head = f"{self.method} {self.url.raw_path_qs} HTTP/1.1"
         # It refuses control characters in the headers. Looked up here, since another release may not have it.
         request = http_writer._serialize_headers(head, self.headers) + body  # noqa: SLF001 - of a known release
-        connector: Any = self._session.connector
-        connector.write(conn.protocol, request)
+        session.connector.write(conn.protocol, request, sending)
         conn.protocol.start_timeout()
         return self.response_class(
             self.method,
@@ -152,13 +349,17 @@ def request_class(aiohttp_version: str) -> type[aiohttp.ClientRequest]:
 
 
 def _session(connector: aiohttp.TCPConnector, headers: Mapping[str, str]) -> aiohttp.ClientSession:
+    requests = request_class(aiohttp.__version__)
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers=headers,
-        request_class=request_class(aiohttp.__version__),
+        request_class=requests,
         trust_env=False,
     )
+    # Products that trace put hooks and headers into every session that is made; ours send the token.
+    session.headers.clear()
+    session.headers.update(headers)
+    session.trace_configs[:] = [] if requests is _OneWrite else [_TRACING]
     # Else aiohttp sends a GET a second time by itself when a kept connection breaks, unseen by the retry budget. There
     # is no public way to say so.
     session._retry_connection = False  # noqa: SLF001 - a test holds its effect

@@ -34,7 +34,8 @@ class GcraLimiter:
         self._early_s = (self._pace.burst - 1) * self._interval_s
         self._due = _NEVER
         self._paused_until = _NEVER
-        self._waiters = WaiterQueue()
+        # Each with the latest time at which it still wants a slot.
+        self._waiters = WaiterQueue[float]()
         self._held_since = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
@@ -77,22 +78,16 @@ class GcraLimiter:
             return
         now = clock.now()
         latest = float("inf") if within_s is None else now + within_s
-        if self._turn_of(self._waiters.before(is_bulk=is_bulk)) > latest:
+        if self._turn_of(self._waiters.before_next(is_bulk=is_bulk)) > latest:
             raise SlotTooFarError
         if not self._waiters:
             self._held_since = now
-        waiter = asyncio.get_running_loop().create_future()
-        ahead_of_a_call = self._waiters.before(is_bulk=False)
-        self._waiters.add(waiter, is_bulk=is_bulk, latest_s=latest)
-        if is_bulk and self._waiters.before(is_bulk=False) > ahead_of_a_call:
+        ahead_of_a_call = self._waiters.before_next()
+        waiter = self._waiters.add(latest, is_bulk=is_bulk)
+        if is_bulk and self._waiters.before_next() > ahead_of_a_call:
             self._send_late_away()  # one of its turns comes before a single call that waits already
         self._set_timer()
-        try:
-            await waiter
-        except BaseException:  # cancelled, or its coroutine is closed
-            if not self._waiters.discard(waiter) and waiter.done() and not waiter.cancelled():
-                self._give_back(waiter)
-            raise
+        await self._waiters.wait(waiter, self.give_back)
 
     async def acquire_bulk(self) -> None:
         """Take the next slot for a row of a bulk run, before which single calls go."""
@@ -141,7 +136,7 @@ class GcraLimiter:
 
     def close(self) -> None:
         """Send everybody who waits away with SlotTooFarError."""
-        self._send_away([waiter for waiter, _ in self._waiters])
+        self._waiters.fail_all(SlotTooFarError)
         self._set_timer()
 
     def move_to_loop(self, shift_s: float) -> None:
@@ -179,25 +174,18 @@ class GcraLimiter:
     def _take(self, now: float) -> None:
         self._due = max(self._due, now) + self._interval_s
 
-    def _give_back(self, waiter: "asyncio.Future[None]") -> None:
-        if waiter.exception() is None:
-            self.give_back()
-
     def _send_late_away(self) -> None:
         """Send those away whose turn has moved beyond the longest wait that they allow."""
         stay, leave = 0, []
-        for waiter, latest in self._waiters:
-            if self._turn_of(stay) > latest:
+        for waiter in self._waiters:
+            if self._turn_of(stay) > waiter.data:
                 leave.append(waiter)
             else:
                 stay += 1
-        self._send_away(leave)
-
-    def _send_away(self, waiters: "list[asyncio.Future[None]]") -> None:
-        for waiter in waiters:
+        for waiter in leave:
             self._waiters.discard(waiter)
-            if not waiter.done():
-                waiter.set_exception(SlotTooFarError())
+            if not waiter.is_done:
+                waiter.fail(SlotTooFarError())
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -211,7 +199,7 @@ class GcraLimiter:
         while self._waiters and self._opens_at() <= now:
             if (waiter := self._waiters.pop()) is not None:
                 self._take(now)
-                waiter.set_result(None)
+                waiter.grant()
         self._set_timer()
 
 

@@ -1,7 +1,5 @@
 """So many calls at once, the others wait their turn: the gate in front of the connections."""
 
-import asyncio
-
 from spotdx_async._pipeline.waiters import WaiterQueue
 
 __all__ = ["Places"]
@@ -17,7 +15,7 @@ class Places:
     def __init__(self, count: int) -> None:
         self.free: int = count
         """Places that nobody has; 0 while somebody waits."""
-        self._waiters = WaiterQueue()
+        self._waiters = WaiterQueue[None]()
 
     def try_take(self) -> bool:
         """Take a place where one is free; else the caller waits by ``take``."""
@@ -28,16 +26,8 @@ class Places:
 
     async def take(self, *, is_bulk: bool = False) -> None:
         """Wait for a place. A cancelled wait gives back a place that it was just handed."""
-        if self.try_take():
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter, is_bulk=is_bulk)
-        try:
-            await waiter
-        except BaseException:
-            if not self._waiters.discard(waiter) and waiter.done() and not waiter.cancelled():
-                self.leave()
-            raise
+        if not self.try_take():
+            await self._waiters.wait(self._waiters.add(None, is_bulk=is_bulk), self.leave)
 
     def leave(self) -> None:
         """Give the place to the one whose turn it is, or free it."""
@@ -45,4 +35,4 @@ class Places:
         if waiter is None:
             self.free += 1
         else:
-            waiter.set_result(None)
+            waiter.grant()

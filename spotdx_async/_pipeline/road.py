@@ -88,6 +88,7 @@ class Road:
         self._waking = asyncio.Event()
         # What bounds the waits that are under way: the closing lets all of them expire.
         self._bounds: set[asyncio.Timeout] = set()
+        self._is_closed = False
         self.open_runs: WeakSet[ClosableRun] = WeakSet()
         """Bulk runs that are under way: they end with the client."""
         self.paused_until_s: float = float("-inf")
@@ -121,6 +122,8 @@ class Road:
 
         Calls that have sent a request fail as if the connection had broken, all others as not sent.
         """
+        if self._is_closed:
+            return
         loop = clock.running_loop()
         if self._pid == os.getpid() and self._loop is not None and self._loop is not loop:
             self._take_over(loop)
@@ -143,6 +146,7 @@ class Road:
                 await self.auth.close()
             finally:
                 await self.transport.close()
+        self._is_closed = True
 
     @property
     def is_open(self) -> bool:
@@ -271,6 +275,7 @@ class Road:
             return
         self.places = Places(self._concurrency)
         self._closing, self._waking, self._bounds = asyncio.Event(), asyncio.Event(), set()
+        self._is_closed = False
         # A new one: calls of the earlier loop that end late count themselves out of the old.
         self.counters = evolve(self.counters, in_flight=0, open_calls=0)
         self.paused_until_s = float("-inf")

@@ -4,19 +4,18 @@ A failure comes back as a ``Trouble`` that says whether the request may have arr
 """
 
 import asyncio
-import errno
 import io
 import platform
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import CodeType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from spotdx_async._pipeline.connections import pooled_session, single_use_session
+from spotdx_async._pipeline.connections import CURRENT, Sending, pooled_session, single_use_session, watch
+from spotdx_async._pipeline.failures import TooLargeError, closed_trouble, foreign_in, trouble_of, without_ours
 from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble, is_success
 from spotdx_async.errors import ConfigError
 
@@ -25,12 +24,6 @@ __all__ = ["Transport"]
 _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
-# While this function is among the frames that an exception came through, no byte of the request had been written.
-_CONNECTING: Final[CodeType] = aiohttp.BaseConnector.connect.__code__
-
-
-class _TooLarge(Exception):  # noqa: N818 - a signal within this file
-    """The decoded body is longer than the cap."""
 
 
 class Transport:
@@ -89,30 +82,78 @@ class Transport:
 
         ``flight`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
         """
+        session = self._session(request)
+        if session.closed:
+            message = "the aiohttp session is closed, so nothing was sent"
+            return Trouble("closed", message, may_have_arrived=False, is_lasting=True)
+        sending = self._sending(session, request, token, flight)
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task is not None else 0
         status: int | None = None
         headers: Mapping[str, str] = {}
         response: aiohttp.ClientResponse | None = None
-        flight.may_have_arrived = True
         try:
-            response = await self._session(request).request(
+            response = await self._request(session, request, timeout_s, sending)
+            flight.may_have_arrived = sending.is_written = True
+            status, headers = response.status, response.headers
+            return Reply(status, headers, await self._read(response))
+        except BaseException as error:  # noqa: BLE001 - all that is not named goes on below
+            is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
+            trouble = error if is_aimed else self._judged(error, session, sending, status)
+            flight.may_have_arrived |= sending.may_have_arrived
+        if isinstance(trouble, BaseException):
+            response, headers = None, {}  # a tracker would show them, and the URL with its query
+            try:
+                raise without_ours(trouble)
+            finally:
+                del trouble  # else frame and exception hold each other
+        # An answer that broke off after a status which is a no is still that no.
+        return trouble if status is None or is_success(status) else Reply(status, headers, b"")
+
+    def _judged(
+        self, error: BaseException, session: aiohttp.ClientSession, sending: Sending, status: int | None
+    ) -> Trouble | BaseException:
+        """The trouble, or what is none of ours and goes to the caller as it is."""
+        may_have_arrived = sending.may_have_arrived
+        if not isinstance(error, asyncio.CancelledError):
+            foreign = foreign_in(error, is_own=self._callers_session is None)
+            if foreign is not None:
+                return foreign
+            if may_have_arrived or not session.closed:
+                was_repeated = sending.is_repeated
+                return trouble_of(error, status, may_have_arrived=may_have_arrived, was_repeated=was_repeated)
+        # Closed by another task: aiohttp cancels what it had begun for the request.
+        return closed_trouble(status, may_have_arrived=may_have_arrived)
+
+    def _sending(self, session: aiohttp.ClientSession, request: Request, token: Token, flight: Flight) -> Sending:
+        headers = self._headers_of(request, token, flight)
+        if self._callers_session is None:
+            return Sending(flight, headers)
+        is_seen = watch(session)
+        if not is_seen and not request.is_replay_safe:
+            raise ConfigError(
+                "session has a request class of its own, so that nobody can tell whether a request was sent twice: "
+                "make it without request_class=, or send what must not be repeated through another client"
+            )
+        return Sending(flight, headers, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen)
+
+    async def _request(
+        self, session: aiohttp.ClientSession, request: Request, timeout_s: float, sending: Sending
+    ) -> aiohttp.ClientResponse:
+        CURRENT.set(sending)
+        try:
+            return await session.request(
                 request.method,
                 self._url(request),
                 data=_payload(request.body),
-                headers=self._headers_of(request, token, flight),
+                headers=sending.headers,
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=self._timeout(timeout_s),
+                trace_request_ctx=sending if session.trace_configs else None,
             )
-            status, headers = response.status, response.headers
-            return Reply(status, headers, await self._read(response))
-        except asyncio.CancelledError as error:
-            flight.may_have_arrived = not _was_connecting(error)
-            response, headers = None, {}  # a tracker would show them, and the URL with its query
-            raise error.with_traceback(None)  # noqa: B904 - the same error, without frames that hold the token
-        except Exception as error:  # noqa: BLE001 - the border: nothing of aiohttp, or of a session's hooks, gets out
-            trouble = _trouble(error, status)
-        # An answer that broke off after a status which is a no is still that no.
-        return trouble if status is None or is_success(status) else Reply(status, headers, b"")
+        finally:
+            sending.end()
 
     def check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make sure that the caller's session, if there is one, lives in this loop.
@@ -219,8 +260,13 @@ class Transport:
             if length is not None and length <= cap and "Content-Encoding" not in response.headers:
                 content = response.content
                 # What came with the head needs no waiting, nor the coroutines for it: 16 kI (callgrind).
-                return content.read_nowait() if content.is_eof() else await response.read()
+                if content.is_eof():
+                    return content.read_nowait()
+                # aiohttp's own reading tells a caller's hooks; what is ours need not be told.
+                return await (content if self._callers_session is None else response).read()
             return await _read_at_most(cap, response, or_cut=not is_whole)
+        except aiohttp.ClientPayloadError as error:
+            raise error from _end_of(response) or error.__cause__
         finally:
             if not response.closed:  # cut, broken, or no end to come, as after 101
                 response.close()
@@ -229,15 +275,21 @@ class Transport:
 async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: bool) -> bytes:
     length = response.content_length
     if length is not None and length > cap and not or_cut:
-        raise _TooLarge
+        raise TooLargeError
     body = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK):
         body += chunk
         if len(body) > cap:
             if not or_cut:
-                raise _TooLarge
+                raise TooLargeError
             break
     return bytes(body)
+
+
+def _end_of(response: aiohttp.ClientResponse) -> BaseException | None:
+    """What the connection ended with: of the body that it broke off aiohttp tells only that it is not whole."""
+    connection = response.connection
+    return connection.protocol.exception() if connection is not None and connection.protocol is not None else None
 
 
 async def _close(sessions: Sequence[aiohttp.ClientSession | None]) -> None:
@@ -257,6 +309,8 @@ def _checked(session: object) -> aiohttp.ClientSession | None:
         raise ConfigError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
     if session.auth is not None:
         raise ConfigError("session has an auth of its own, which would fight with the token: make it without auth=")
+    if not isinstance(session.trace_configs, list):
+        raise ConfigError("session has trace_configs that cannot be added to: give it a list of them")
     if not session.auto_decompress:
         raise ConfigError("session does not unpack answers: make it without auto_decompress=False")
     return session
@@ -265,58 +319,3 @@ def _checked(session: object) -> aiohttp.ClientSession | None:
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     # aiohttp warns of large bodies given as bytes.
     return body if body is None or len(body) < _LARGE_BODY else io.BytesIO(body)
-
-
-def _was_connecting(error: BaseException) -> bool:
-    """Whether the exception, or what it was made from, came through the making of the connection."""
-    return any(code is _CONNECTING for cause in _causes(error) for code in _codes(cause))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _codes(error: BaseException) -> Iterator[CodeType]:
-    traceback = error.__traceback__
-    while traceback is not None:
-        yield traceback.tb_frame.f_code
-        traceback = traceback.tb_next
-
-
-def _trouble(error: Exception, status: int | None) -> Trouble:
-    """Name the trouble, numbered from what is surely not executed to what nobody knows.
-
-    1. No connection: not arrived. A certificate that does not fit will not fit the next time either.
-    2. A session that is closed: not arrived.
-    3. Over the body cap: answered, and unreadable for good.
-    4. A timeout or anything else after the connection stood: may have arrived.
-    """
-    if _was_connecting(error):
-        return _connection_trouble(error)
-    if isinstance(error, RuntimeError) and str(error) == "Session is closed":
-        return Trouble("closed", "the aiohttp session is closed", may_have_arrived=False, is_lasting=True)
-    if isinstance(error, _TooLarge):
-        message = "the answer is larger than max_body_bytes, so it was not read"
-        return Trouble("too large", message, may_have_arrived=True, is_lasting=True, status=status)
-    if isinstance(error, TimeoutError):
-        message = "no whole answer came within timeout_s"
-        return Trouble("timeout", message, may_have_arrived=True, status=status)
-    message = "the connection broke before a whole answer came"
-    return Trouble("dropped", message, may_have_arrived=True, status=status)
-
-
-def _connection_trouble(error: Exception) -> Trouble:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        message = "the server's certificate is not valid for this host, so nothing was sent"
-        return Trouble("tls", message, may_have_arrived=False, is_lasting=True)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Trouble("tls", "the TLS handshake failed, so nothing was sent", may_have_arrived=False)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Trouble("dns", "the server's name was not found, so nothing was sent", may_have_arrived=False)
-    if isinstance(error, TimeoutError):
-        return Trouble("timeout", "no connection within timeout_s, so nothing was sent", may_have_arrived=False)
-    if isinstance(error, aiohttp.ClientOSError) and error.errno == errno.ECONNREFUSED:
-        return Trouble("refused", "the server refused the connection, so nothing was sent", may_have_arrived=False)
-    return Trouble("connect", "no connection could be made, so nothing was sent", may_have_arrived=False)

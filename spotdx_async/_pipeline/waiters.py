@@ -1,71 +1,134 @@
-"""Who waits for a permit or a slot, and who is next: single calls before the rows of bulk runs, each in their order.
+"""A queue of waiters in two classes: single calls go before the rows of bulk runs, each class in the order of coming.
 
-Every tenth turn is a bulk row's where one waits, so that a bulk run is slowed by single calls and never stopped. It
-knows neither what is waited for nor when that comes.
+Whoever hands something out, permits or slots, grants it to the next waiter. It knows nothing but asyncio.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
 
-__all__ = ["WaiterQueue"]
+__all__ = ["Waiter", "WaiterQueue"]
 
-_BULK_TURN = 10
-"""One turn in so many is a bulk row's: a tenth of the rate is enough for a run to go on, and hardly slows a call."""
-_NO_BOUND = float("inf")
+D = TypeVar("D")
+
+_SINGLES_IN_A_ROW: Final = 9
+"""Grants to single calls while a row waits; the tenth is the row's, so that a run goes on at a tenth of the pace."""
 
 
-class WaiterQueue:
-    """Futures in the order of their turns; adding, removing and taking the next one cost the same however many wait."""
+class Waiter(Generic[D]):
+    """One who waits, and what whoever grants must know of it."""
+
+    __slots__ = ("_future", "data", "is_bulk")
+
+    def __init__(self, data: D, future: "asyncio.Future[None]", *, is_bulk: bool) -> None:
+        self.data: D = data
+        self.is_bulk: bool = is_bulk
+        self._future = future
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was granted, failed or cancelled, although it may not have noticed yet."""
+        return self._future.done()
+
+    def grant(self) -> None:
+        """End its wait: it has got what it waited for."""
+        self._future.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End its wait with an error; each waiter needs one of its own, since a traceback grows on it."""
+        self._future.set_exception(error)
+
+
+class WaiterQueue(Generic[D]):
+    """Those who wait for one thing in one event loop; bound to none until somebody waits.
+
+    A waiter is added, and then awaits ``wait``. Whoever hands out takes the next one by ``pop``, and must ``grant`` it
+    or ``fail`` it before control goes back to the loop. A wait that is cancelled leaves the queue at once, and gives
+    back what it was just granted.
+    """
 
     def __init__(self) -> None:
-        # Each waiter with the latest time at which it still wants its turn.
-        self._single: OrderedDict[asyncio.Future[None], float] = OrderedDict()
-        self._bulk: OrderedDict[asyncio.Future[None], float] = OrderedDict()
-        # Turns of single calls since a bulk row had one.
-        self._passed_over = 0
+        # Ordered, and cheap to remove from the middle.
+        self._singles: OrderedDict[Waiter[D], None] = OrderedDict()
+        self._rows: OrderedDict[Waiter[D], None] = OrderedDict()
+        self._singles_since_row = 0
 
     def __len__(self) -> int:
-        return len(self._single) + len(self._bulk)
+        return len(self._singles) + len(self._rows)
 
-    def __iter__(self) -> Iterator[tuple[asyncio.Future[None], float]]:
-        """Give the waiters in the order of their turns, each with the latest time at which it wants one."""
-        single, bulk = iter(self._single.items()), iter(self._bulk.items())
-        passed_over, left = self._passed_over, len(self._bulk)
-        for call in single:
-            if left and passed_over >= _BULK_TURN - 1:
-                yield next(bulk)
-                passed_over, left = 0, left - 1
-            yield call
-            passed_over += 1
-        yield from bulk
+    def __iter__(self) -> Iterator[Waiter[D]]:
+        """All of them in the order in which they will be granted, should nobody come or go."""
+        singles, rows, in_a_row = iter(self._singles), iter(self._rows), self._singles_since_row
+        single, row = next(singles, None), next(rows, None)
+        while single is not None or row is not None:
+            if row is not None and (single is None or in_a_row >= _SINGLES_IN_A_ROW):
+                yield row
+                row, in_a_row = next(rows, None), 0
+            elif single is not None:
+                yield single
+                single, in_a_row = next(singles, None), in_a_row + (row is not None)
 
-    def add(self, waiter: "asyncio.Future[None]", *, is_bulk: bool = False, latest_s: float = _NO_BOUND) -> None:
-        """Queue a waiter behind those of its class."""
-        (self._bulk if is_bulk else self._single)[waiter] = latest_s
+    def add(self, data: D, *, is_bulk: bool = False) -> Waiter[D]:
+        """Let one more wait, behind the others of its class; it must await ``wait`` next."""
+        waiter = Waiter(data, asyncio.get_running_loop().create_future(), is_bulk=is_bulk)
+        self._of_class(waiter)[waiter] = None
+        return waiter
 
-    def discard(self, waiter: "asyncio.Future[None]") -> bool:
-        """Remove a waiter; whether it was still queued."""
-        return self._single.pop(waiter, None) is not None or self._bulk.pop(waiter, None) is not None
+    async def wait(self, waiter: Waiter[D], give_back: Callable[[], object]) -> None:
+        """Wait until the waiter is granted.
 
-    def pop(self) -> "asyncio.Future[None] | None":
-        """Remove and give the waiter whose turn it is; None where nobody waits. One that is done has given up."""
-        while self._single or self._bulk:
-            is_bulk = bool(self._bulk) and (not self._single or self._passed_over >= _BULK_TURN - 1)
-            waiter, _ = (self._bulk if is_bulk else self._single).popitem(last=False)
-            if not waiter.done():
-                self._passed_over = 0 if is_bulk else min(self._passed_over + 1, _BULK_TURN)
-                return waiter
+        Args:
+            waiter: it was added before.
+            give_back: called where the wait ends otherwise although it had just been granted.
+
+        Raises:
+            BaseException: what the waiter was failed with.
+        """
+        future = waiter._future  # noqa: SLF001 - the two are one
+        try:
+            await future
+        except BaseException:  # cancelled, or its coroutine is closed: neither may leave anything behind
+            self.discard(waiter)
+            if future.done() and not future.cancelled() and future.exception() is None:
+                give_back()
+            raise
+
+    def pop(self) -> Waiter[D] | None:
+        """Take out the next one; None where nobody waits."""
+        while self._singles or self._rows:
+            rows_turn = not self._singles or (self._rows and self._singles_since_row >= _SINGLES_IN_A_ROW)
+            waiter, _ = (self._rows if rows_turn else self._singles).popitem(last=False)
+            if waiter.is_done:
+                continue  # cancelled a moment ago: it is not counted as a grant
+            self._singles_since_row = self._singles_since_row + 1 if self._rows and not rows_turn else 0
+            return waiter
         return None
 
-    def before(self, *, is_bulk: bool) -> int:
-        """How many have their turn before one that came now."""
+    def discard(self, waiter: Waiter[D]) -> bool:
+        """Take one out, wherever it stands; whether it was there."""
+        kept = self._of_class(waiter)
+        if waiter not in kept:
+            return False
+        del kept[waiter]
+        return True
+
+    def before_next(self, *, is_bulk: bool = False) -> int:
+        """How many of those who wait now would be granted before one who comes now."""
+        singles, rows = len(self._singles), len(self._rows)
         if is_bulk:
-            return len(self)
-        turns = (self._passed_over + len(self._single)) // (_BULK_TURN - 1)
-        return len(self._single) + min(len(self._bulk), turns)
+            return rows + min(singles, _SINGLES_IN_A_ROW - self._singles_since_row + _SINGLES_IN_A_ROW * rows)
+        return singles + min(rows, (self._singles_since_row + singles) // _SINGLES_IN_A_ROW)
+
+    def fail_all(self, make_error: Callable[[], BaseException]) -> None:
+        """Take everybody out, each failed with an error of its own."""
+        while (waiter := self.pop()) is not None:
+            waiter.fail(make_error())
 
     def clear(self) -> None:
-        """Forget everybody: their loop is gone."""
-        self._single.clear()
-        self._bulk.clear()
+        """Forget everybody, without a word: their loop is gone."""
+        self._singles.clear()
+        self._rows.clear()
+
+    def _of_class(self, waiter: Waiter[D]) -> "OrderedDict[Waiter[D], None]":
+        return self._rows if waiter.is_bulk else self._singles

@@ -50,6 +50,7 @@ class Course:
         lands_within_s: float,
         has_others: Callable[[], bool],
         on_try: Callable[[Try], object],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """Take what a run is made of.
 
@@ -62,6 +63,7 @@ class Course:
             lands_within_s: seconds after which a request that was sent has been carried out, or never will be.
             has_others: whether other rows could be tried now.
             on_try: told of every try, before the gate is.
+            sleep: waits before a repeat; it ends early where a pause is lifted.
         """
         self._send = send
         self._gate = gate
@@ -73,6 +75,7 @@ class Course:
         self._lands_within_s = lands_within_s
         self._has_others = has_others
         self._on_try = on_try
+        self._sleep = sleep
 
     async def run(self, row: Row) -> Verdict | None:
         """Try the row; give how it ended, or None where it must be tried again later, or the run stops."""
@@ -99,7 +102,7 @@ class Course:
             policy=self._policy,
             may_wait=lambda _last, _wait_s: self._may_repeat(row),
             on_wait=lambda last, wait_s: _tell_retry(row, last, wait_s),
-            sleep=lambda seconds: clock.sleep(seconds, unless=self._stopping),
+            sleep=self._sleep,
         )
 
     async def _try(self, row: Row) -> Verdict | None:

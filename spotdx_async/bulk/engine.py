@@ -90,6 +90,7 @@ class Engine(Generic[T]):
             lands_within_s=plan.lands_within_s,
             has_others=lambda: bool(self._ready),
             on_try=self._rules.note_try,
+            sleep=plan.sleep,
         )
         self._lanes = Lanes()
         # Rows that were read and have no outcome yet, and those of them that failed and are tried again later.

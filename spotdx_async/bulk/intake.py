@@ -39,6 +39,8 @@ class Intake:
         """What the input raised when it was closed."""
         self.journal: JournalWriter | None = None
         """Set before the first row is read."""
+        self.lands_until_s: float = float("-inf")
+        """Until when requests of earlier sessions may still be carried out; set with the journal."""
         self._updates = updates
         # Asked of the updates when the first row is read: it may be the caller's code that answers.
         self._rows: Iterator[Any] | None = None
@@ -126,6 +128,9 @@ class Intake:
         row.digests = digests
         # Once it may have been executed, no later trouble makes it surely not executed, in a later session either.
         row.flight.may_be_executed = known is not None and known.state == "unknown"
+        if known is None or known.state == "unknown":
+            # An earlier session may have sent it just before it ended: the next value of the key waits.
+            row.unanswered_until_s = self.lands_until_s
         return row
 
     def _end(self) -> None:

@@ -113,6 +113,8 @@ class JournalFile:
         self._is_closed = False
         self.digester: Digester = Digester(secret)
         """Makes the marks of rows."""
+        self.had_sessions: bool = database.execute("SELECT sessions > 1 FROM meta").fetchone()[0] == 1
+        """Whether there was a session before this one, which may have sent more than is recorded."""
         self.last_index: int | None = database.execute("SELECT max(row) FROM rows").fetchone()[0]
         """The greatest row that earlier sessions have recorded."""
         self._unwritten: Sequence[Recorded] = ()

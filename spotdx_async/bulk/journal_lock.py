@@ -1,11 +1,20 @@
-"""The lock of a journal: a file beside it that one run holds, and that keeps some of the disk in reserve."""
+"""The lock of a journal: a file beside it that one run holds, and that keeps some of the disk in reserve.
+
+It is a ``flock``, which belongs to the opened file and not to the process: a forked child shares it and would keep it
+after its parent's death. So every child closes its copies as it begins. POSIX locks are not inherited, but are lost as
+soon as the process closes the file anywhere, which looking whether a journal is in use would do.
+"""
 
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from io import FileIO
 from pathlib import Path
+from threading import RLock
+from weakref import WeakSet
 
 from spotdx_async.bulk.journal_place import PRIVATE, beside, refusal, system_refusal
 
@@ -22,7 +31,7 @@ _MOST_TRIES = 100
 
 
 class JournalLock:
-    """Held for the life of a run; the kernel lets it go when the process dies, however it dies."""
+    """Held for the life of a run; the kernel releases it when the process dies, however it dies, forked or not."""
 
     def __init__(self, journal: Path, file: FileIO) -> None:
         self._journal = journal
@@ -73,6 +82,8 @@ class JournalLock:
 
     def free(self) -> None:
         """Give the reserve back to the disk, for the journal to use."""
+        if self._file.closed:
+            return  # in a forked child: the lock is its parent's
         with suppress(OSError):
             self._file.truncate(0)
             os.fsync(self._file.fileno())
@@ -93,11 +104,42 @@ def is_locked(journal: Path) -> bool:
     if not _can_lock():
         return False
     try:
-        file = FileIO(beside(journal, "-lock"), opener=lambda path, _: os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
+        file = _open_files().open(beside(journal, "-lock"), "r", _open_to_look)
     except OSError:
         return False
     with file:
         return not _try_lock(file, shared=True)
+
+
+class _OpenFiles:
+    """The lock files that this process has open; a forked child closes its copies before it does anything else."""
+
+    def __init__(self) -> None:
+        self._files: WeakSet[FileIO] = WeakSet()
+        # Held while the process forks, so that no child comes between opening a file and its being known here. One
+        # that may be taken twice: a signal handler that forks may interrupt an opening.
+        self._guard = RLock()
+        os.register_at_fork(
+            before=self._guard.acquire, after_in_parent=self._guard.release, after_in_child=self._close_copies
+        )
+
+    def open(self, path: Path, mode: str, opener: Callable[[str, int], int]) -> FileIO:
+        with self._guard:
+            file = FileIO(path, mode, opener=opener)
+            self._files.add(file)
+        return file
+
+    def _close_copies(self) -> None:
+        for file in list(self._files):
+            with suppress(OSError):
+                file.close()
+        self._files.clear()
+        self._guard.release()
+
+
+@cache
+def _open_files() -> _OpenFiles:
+    return _OpenFiles()
 
 
 def _can_lock() -> bool:
@@ -106,7 +148,7 @@ def _can_lock() -> bool:
 
 def _open(journal: Path) -> FileIO:
     try:
-        file = FileIO(beside(journal, "-lock"), "r+", opener=_open_private)
+        file = _open_files().open(beside(journal, "-lock"), "r+", _open_private)
     except OSError as error:
         trouble = system_refusal(journal, error)
     else:
@@ -120,7 +162,12 @@ def _open(journal: Path) -> FileIO:
 
 
 def _open_private(path: str, _: int) -> int:
+    # Python opens with O_CLOEXEC, so programs that are started do not inherit it.
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, PRIVATE)
+
+
+def _open_to_look(path: str, _: int) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def _is_ours(file: FileIO) -> bool:

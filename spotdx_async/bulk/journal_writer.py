@@ -34,6 +34,8 @@ class JournalWriter:
         """The greatest row that earlier sessions have recorded; None where they recorded none."""
         self.is_resumed: bool = file.last_index is not None
         """Whether an earlier session has recorded rows."""
+        self.had_sessions: bool = file.had_sessions
+        """Whether there was a session before this one, which may have sent more than is recorded."""
         self.failure: JournalError | None = None
         """Why nothing more can be written; the run must stop."""
         self.on_failure: Callable[[JournalError], object] = lambda _: None

@@ -1,5 +1,7 @@
 """How a bulk run is to go: its options, as the parts of the engine read them."""
 
+from collections.abc import Awaitable, Callable
+
 from attrs import frozen
 
 from spotdx_async.config import RetryPolicy
@@ -28,6 +30,8 @@ class Plan:
     """The server's, with its port where it names one: what texts may show of its address."""
     lands_within_s: float
     """Seconds after which a request that was sent has been carried out, or never will be."""
+    sleep: Callable[[float], Awaitable[None]]
+    """Waits before a repeat; it ends early where the client lifts a pause."""
     total: int | None = None
     """Rows of the input, where that is known."""
 

@@ -67,6 +67,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             operation=job.operation,
             host=_host(job.server),
             lands_within_s=job.lands_within_s,
+            sleep=job.sleep,
             total=len(updates) if isinstance(updates, Sized) else None,
         )
         _check_progress(progress)
@@ -126,8 +127,8 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         """End the run and close everything of it."""
         try:
             await self.aclose()
-        except Exception as other:
-            if error is None:
+        except BaseException as other:
+            if error is None or isinstance(other, asyncio.CancelledError):
                 raise
             error.add_note(f"closing the bulk run raised {type(other).__name__} as well")
 

@@ -5,7 +5,7 @@ One task keeps it, so that no cancellation of whoever uses it leaves a part open
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
@@ -49,6 +49,8 @@ class Job:
     """Seconds after which a request that was sent has been carried out, or never will be."""
     open_runs: WeakSet[ClosableRun]
     """The client's runs: a session adds itself when it begins, and the client that closes ends those that are left."""
+    sleep: Callable[[float], Awaitable[None]]
+    """Waits before a repeat; it ends early where the client lifts a pause."""
     watcher: Watcher | None = None
     """Of the run and its rows."""
 
@@ -210,6 +212,8 @@ class Session(Generic[T]):
         inputs, job, intake = self._inputs, self._inputs.job, self._intake
         if inputs.journal is not None:
             intake.journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
+            if intake.journal.had_sessions:
+                intake.lands_until_s = clock.now() + job.lands_within_s
         teller: asyncio.Task[None] | None = None
         try:
             engine = self._engine = Engine(intake, job.send, inputs.plan, watch, self._news.set)

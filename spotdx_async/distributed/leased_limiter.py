@@ -1,10 +1,9 @@
 """The limiter of a worker: it asks for leases, and hands their slots out in the order of asking. Knows no engine."""
 
-import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.block_limiter import BlockLimiter
 from spotdx_async.config import RateLimit
 from spotdx_async.distributed.lease import HORIZON_S, Lease
 from spotdx_async.errors import NotSentError
@@ -16,12 +15,13 @@ _AGAIN_S = 0.25
 _LONGEST_WAIT_S = 1.0
 
 
-class LeasedLimiter:
+class LeasedLimiter(BlockLimiter):
     """A ``Limiter`` whose slots come from one book for many processes.
 
     While nobody answers, nothing is sent. A slot is used within the time of the limit's burst, 20 ms at least, or not
     at all: so all processes together send at most ``rate * W + burst`` in a window of W seconds, where the burst is 20
-    ms' worth or more, and besides what a process lags between an answer and its use. It belongs to one running loop.
+    ms' worth or more, and besides what a process lags between an answer and its use. Single calls go before rows of
+    bulk runs, which get a tenth at least. It belongs to one running loop.
 
     Args:
         take: asks for so many slots.
@@ -36,101 +36,51 @@ class LeasedLimiter:
         *,
         limit: RateLimit,
     ) -> None:
+        super().__init__()
         self.rate: float = 1 / limit.interval_s
         """Requests a second for all processes together."""
         self._take = take
         self._pause = pause
-        self._late_s = max(_LEAST_LATE_S, (limit.burst_size - 1) * limit.interval_s)
-        self._waiters: deque[asyncio.Future[None]] = deque()
-        self._slots: deque[float] = deque()
-        self._paused_until_s = float("-inf")
-        self._news = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
-        self._errands: set[asyncio.Task[None]] = set()
+        self._latest_s = max(_LEAST_LATE_S, (limit.burst_size - 1) * limit.interval_s)
         self._is_closed = False
-
-    async def acquire(self) -> None:
-        """Take the next slot, after everybody in this process who came before; cancelled, it goes to the next one.
-
-        Raises:
-            NotSentError: it is closed.
-        """
-        if self._is_closed:
-            raise _closed()
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._hand_out(), name="spotdx lease")
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._slots.appendleft(clock.now())
-                self._news.set()
-            raise
 
     def pause(self, seconds: float) -> None:
         """Let nobody through for so long: here at once, elsewhere within the horizon."""
-        self._paused_until_s = max(self._paused_until_s, clock.now() + seconds)
-        self._slots.clear()
-        self._news.set()
-        errand = asyncio.create_task(self._tell(seconds), name="spotdx lease")
-        self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        self._pause_here(seconds)
+        self._send(lambda: self._tell(seconds))
 
     async def close(self) -> None:
         """End what it does in the background; whoever waits gets NotSentError."""
         self._is_closed = True
-        tasks = [task for task in (self._pump, *self._errands) if task is not None]
-        for task in tasks:
-            task.cancel()
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(_closed())
-        self._waiters.clear()
-        if tasks:
-            await asyncio.wait(tasks)
+        self._fail(_closed)
+        try:
+            await self._stop()
+        finally:
+            await self._drop_errands()
 
-    async def _hand_out(self) -> None:
-        while self._waiters:
-            if self._waiters[0].done():
-                self._waiters.popleft()  # cancelled while it waited
-            elif await self._wait_for_slot():
-                self._slots.popleft()
-                self._waiters.popleft().set_result(None)
+    def _enter(self) -> None:
+        if self._is_closed:
+            raise _closed()
 
-    async def _wait_for_slot(self) -> bool:
-        """Wait until the first slot is due; False where things may have changed meanwhile."""
-        now = clock.now()
-        while self._slots and self._slots[0] < now - self._late_s:
-            self._slots.popleft()  # used late, it would come on top of those that are due
-        if self._paused_until_s > now:
-            await self._rest(self._paused_until_s - now)
-            return False
-        if not self._slots:
-            await self._refill()
-            return False
-        if self._slots[0] > now:
-            await self._rest(self._slots[0] - now)
-            return False
-        return True
+    def _next_ask(self, now: float) -> float:
+        return float("inf") if self._slots or self._paused_until > now else self._ask_at
 
-    async def _refill(self) -> None:
+    async def _ask(self, now: float) -> None:  # noqa: ARG002 - a lease counts from its answer
         # No more than can be used: what one process holds, the others lack.
-        wanted = max(1, min(sum(not waiter.done() for waiter in self._waiters), int(self.rate * HORIZON_S / 2)))
+        wanted = max(1, min(len(self._waiters), int(self.rate * HORIZON_S / 2)))
         try:
             lease = await self._take(wanted)
         except (OSError, TimeoutError):
-            await self._rest(_AGAIN_S)
+            self._ask_at = clock.now() + _AGAIN_S
             return
-        now = clock.now()
-        self._slots.extend(now + slot_s for slot_s in lease.slots_s)
+        answered = clock.now()
+        self._add(answered + slot_s for slot_s in lease.slots_s)
+        self._ask_at = answered
         if not lease.slots_s:
-            await self._rest(min(_LONGEST_WAIT_S, max(0.001, lease.again_s)))
+            self._ask_at += min(_LONGEST_WAIT_S, max(0.001, lease.again_s))
 
-    async def _rest(self, seconds: float) -> None:
-        self._news.clear()
-        await clock.sleep(seconds, unless=self._news)
+    def _late_s(self) -> float:
+        return self._latest_s
 
     async def _tell(self, seconds: float) -> None:
         try:

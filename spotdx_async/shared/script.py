@@ -2,26 +2,41 @@
 
 It hands out times, not leave: slots up to a horizon ahead, so that a process takes a block in one round trip, and who
 pauses or changes the rate is obeyed by all as soon as the horizon has passed.
+
+Time is divided into cells, one interval each. A slot takes a cell, and lies at most ``burst - 1`` intervals before it:
+that alone bounds what any window holds to ``rate * W + burst``. Where a process far away takes cells that begin later
+than the first free one, since it could not use that in time, the cells between stay free as a gap for the others.
+
+Between processes, each has a turn of its own, which each slot moves on by what its fair share takes. Up to its share a
+process reserves ahead, far enough for its own round trip; beyond its share it gets what is due at once and nobody has
+reserved. So those who are near cannot take what those far away are about to ask for, and nothing is left unused.
 """
 
-__all__ = ["FIELDS", "HORIZON_S", "SCRIPT"]
+__all__ = ["HORIZON_S", "SCRIPT"]
 
 HORIZON_S = 0.5
-"""How far ahead slots are handed out."""
-
-FIELDS = ("rate", "opens_in_us", "tat", "slots")
-"""What the script answers: the rate in force, when more can be had, a mark for giving back, and the slots from now."""
+"""How far ahead slots are handed out, counted from when they can be used by the one that asks."""
 
 SCRIPT = """
-local key, members, queue, act, me = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[10]
-local configured, burst, horizon = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local growth, floor, ceiling = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local number, mark = tonumber(ARGV[8]), ARGV[9]
+local key, members = KEYS[1], KEYS[2]
+local act, me = ARGV[1], ARGV[2]
+local number, mark, ahead = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local configured, burst, horizon = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local growth, floor, ceiling = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+-- The longest round trip that is waited out; how far ahead one may take what is beyond its share; how much of the share
+-- that it did not use a process may catch up with; how long it counts after its last slot; in which steps those far
+-- away reserve, so that others need not wait for longer.
+local most_ahead, surplus, credit, patience, step = 2000000, 100000, 100000, 1500000, 50000
+ahead = math.min(ahead, most_ahead)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local kept = redis.call('HMGET', key, 'tat', 'rate', 'configured', 'paused', 'cut', 'grown')
+local kept = redis.call('HMGET', key, 'tat', 'rate', 'configured', 'paused', 'cut', 'grown', 'seen', 'longest',
+  'lifted', 'gaps')
 local tat, rate, was = tonumber(kept[1]), tonumber(kept[2]), tonumber(kept[3])
 local paused, cut, grown = tonumber(kept[4] or 0), tonumber(kept[5] or 0), tonumber(kept[6] or now)
+local seen, longest, lifted = tonumber(kept[7] or now), tonumber(kept[8]), tonumber(kept[9] or 0)
+local gaps = {}
+for from, to in string.gmatch(kept[10] or '', '(%d+):(%d+)') do gaps[#gaps + 1] = { tonumber(from), tonumber(to) } end
 
 -- A server that knows nothing may have forgotten: slots that it gave before run out within the horizon.
 if not tat then tat = now + horizon end
@@ -29,54 +44,132 @@ if not tat then tat = now + horizon end
 if not rate or (act == 'join' and growth == 0 and was ~= configured) then rate = configured end
 
 local interval = 1000000 / rate
--- Its clock was set back: what it gave before then can lie no further ahead than this.
-tat = math.min(tat, now + horizon + burst * interval)
+local slack = (burst - 1) * interval
+if now < seen then
+  -- Its clock was set back, or it is another server: all that is known moves with it.
+  local by = seen - now
+  tat, grown, gaps = tat - by, grown - by, {}
+  paused, cut = math.max(0, paused - by), cut > 0 and math.max(1, cut - by) or 0
+  if by > 1000000 then redis.call('DEL', members) end
+end
+-- Whatever its clock did: what it gave before can lie no further ahead than this, nor a pause than the longest asked
+-- for. A version that did not note that yet may have asked for up to an hour.
+tat = math.min(tat, now + horizon + most_ahead + burst * interval)
+if paused > now + (longest or 3600000000) then paused = 0 end
+grown, cut = math.min(grown, math.max(now, paused)), math.min(cut, now)
 
 local function save()
+  local texts = {}
+  for _, gap in ipairs(gaps) do texts[#texts + 1] = string.format('%.0f:%.0f', gap[1], gap[2]) end
   redis.call('HSET', key, 'tat', string.format('%.0f', tat), 'rate', string.format('%.9g', rate),
-    'configured', ARGV[2], 'paused', string.format('%.0f', paused), 'cut', string.format('%.0f', cut),
-    'grown', string.format('%.0f', grown))
+    'configured', ARGV[6], 'paused', string.format('%.0f', paused), 'cut', string.format('%.0f', cut),
+    'grown', string.format('%.0f', grown), 'seen', string.format('%.0f', now), 'lifted', lifted,
+    'gaps', table.concat(texts, ','))
+  if longest then redis.call('HSET', key, 'longest', string.format('%.0f', longest)) end
   for _, name in ipairs(KEYS) do redis.call('PEXPIRE', name, 86400000) end
 end
 
-local slots, opens = {}, 0
+-- The first cell from a time on that is free, and the gap that it lies in; none: behind all that was given.
+local function find(earliest, is_alone)
+  for place, gap in ipairs(gaps) do
+    local cell = gap[1] + math.max(0, math.ceil((earliest - gap[1]) / interval)) * interval
+    if cell + interval <= gap[2] + 1 then return cell, place end
+  end
+  local free = math.max(tat, now, paused)
+  -- Whole intervals behind the last cell, so that what lies between can be used; by whom, if there are no others?
+  if is_alone then return math.max(free, earliest) end
+  return math.max(tat, free + math.max(0, math.ceil((earliest - free - 1) / interval)) * interval)
+end
+
+local function take(cell, place)
+  if not place then
+    local free = math.max(tat, now, paused)
+    if cell - free >= interval - 1 then gaps[#gaps + 1] = { free, cell } end
+    tat = cell + interval
+    return
+  end
+  local gap = table.remove(gaps, place)
+  if gap[2] - cell - interval >= interval - 1 then table.insert(gaps, place, { cell + interval, gap[2] }) end
+  if cell - gap[1] >= interval - 1 then table.insert(gaps, place, { gap[1], cell }) end
+end
+
+local slots, opens, is_of_tail, is_held = {}, 0, true, false
 if act == 'take' then
-  redis.call('ZADD', members, now, me)
-  redis.call('ZREMRANGEBYSCORE', members, '-inf', now - 1500000)
-  redis.call('ZREMRANGEBYSCORE', queue, '-inf', now - 5000000)
-  -- All blocks together lie within half the horizon, so that each process has its turn without being refused.
-  local fair = math.max(1, math.floor(rate * horizon / 2000000 / redis.call('ZCARD', members)))
-  local first = math.max(now, paused, tat - (burst - 1) * interval)
-  local free = first > now + horizon and 0 or math.floor((now + horizon - first) / interval) + 1
-  -- Where slots are short, those who were refused before come first.
-  local before = redis.call('ZRANK', queue, me) or redis.call('ZCARD', queue)
-  number = math.min(number, fair, free - before)
-  if number < 1 then
-    redis.call('ZADD', queue, 'NX', now, me)
-    opens = first + before * interval - now - horizon
-  else
-    redis.call('ZREM', queue, me)
+  while gaps[1] and (gaps[1][2] <= now or #gaps > 64) do table.remove(gaps, 1) end
+  -- What is known of each member: until when it counts, its turn, what it took of late, whether it got too few.
+  local mine, others, hungry, before, easy = nil, 0, 0, 0, 0
+  local crowd = redis.call('HGETALL', members)
+  for place = 1, #crowd, 2 do
+    local at, till, turn, used, lacks = string.match(crowd[place + 1], '(%d+) (%d+) (%d+) ([%d.e+-]+) (%d)')
+    local one = { at = tonumber(at), turn = tonumber(turn), lacks = lacks == '1' }
+    -- A second on, a third of it counts.
+    one.used = tonumber(used) * math.exp(math.min(0, one.at - now) / 1000000)
+    if crowd[place] == me then
+      mine = one
+    elseif tonumber(till) < now then
+      redis.call('HDEL', members, crowd[place])
+    else
+      others = others + 1
+      if one.lacks then hungry = hungry + 1 else easy = easy + one.used end
+      crowd[place + 1] = one
+    end
   end
-  local is_short = number < 1 and now >= paused
-  for _ = 1, number do
-    local slot = math.max(now, paused, tat - (burst - 1) * interval)
-    tat = math.max(tat, slot) + interval
+  mine = mine or { turn = 0, used = 0 }
+  -- Those who got all that they wanted leave the rest to those who did not, and nobody gets less than an equal part.
+  local share = math.max(rate / (others + 1), (rate - easy) / (hungry + 1))
+  local is_far = ahead >= surplus
+  -- Whoever is far away comes again after a round trip at the earliest: what it takes must last until then.
+  local latest = now + ahead + (is_far and math.max(horizon, ahead + surplus) or horizon)
+  -- The blocks of those who are near lie within half the horizon, so that each has its turn without being refused.
+  local fair_until = is_far and latest or now + ahead + horizon / 2
+  local is_spread = is_far and others > 0
+  local turn = math.max(others == 0 and 0 or mine.turn, now + ahead - (is_spread and 0 or credit))
+  local last = now
+  while #slots < number do
+    local earliest = math.max(now + ahead, paused, is_spread and math.floor(turn / step) * step or 0)
+    local cell, place = find(earliest, others == 0)
+    local slot = math.max(earliest, cell - slack)
+    if slot > (turn <= fair_until and latest or now + surplus) then
+      opens = math.max(slot - latest, turn - fair_until)
+      if ahead < surplus then opens = math.min(opens, slot - surplus - now) end
+      break
+    end
+    take(cell, place)
+    is_of_tail = is_of_tail and not place
+    is_held = is_held or cell >= earliest + interval
+    turn = turn + 1000000 / share
     slots[#slots + 1] = string.format('%.0f', slot - now)
+    last = slot
   end
+  local lacks = #slots < number
+  if #slots == 0 then
+    -- Not all at once: those whose turn is before come before.
+    for place = 2, #crowd, 2 do
+      local one = crowd[place]
+      if type(one) == 'table' and one.lacks and one.turn < turn then before = before + 1 end
+    end
+    opens = opens + before * math.min(interval, 10000)
+  end
+  redis.call('HSET', members, me, string.format('%.0f %.0f %.0f %.6g %d', now,
+    last + 2 * ahead + patience, turn, mine.used + #slots, lacks and 1 or 0))
   if growth > 0 then
     -- It grows only while it holds somebody back, and until the first cut as fast as it may.
-    if is_short or tat > now + interval then
+    if is_held or (#slots == 0 and now >= paused) then
       local pace = cut > 0 and growth or 0.46
-      rate = math.min(ceiling, rate * math.exp(pace * math.min(now - grown, 1000000) / 1000000))
+      rate = math.min(ceiling, rate * math.exp(pace * math.max(0, math.min(now - grown, 1000000)) / 1000000))
     end
     grown = now
   end
-elseif act == 'back' then
-  -- Only the last slots can be given back: behind others they would leave a hole that nobody finds.
-  if kept[1] == mark then tat = tat - number * interval end
+elseif act == 'back' or act == 'leave' then
+  -- Only the last slots can be given back: of others nobody knows which cells they took.
+  if number > 0 and kept[1] == mark then tat = tat - number * interval end
+  if act == 'leave' then redis.call('HDEL', members, me) end
 elseif act == 'pause' then
   paused = math.max(paused, now + number)
+  longest = math.max(longest or 0, number)
   grown = paused
+elseif act == 'resume' then
+  paused, lifted, grown = 0, lifted + 1, now
 elseif act == 'cut' then
   if growth > 0 and now - number > cut then
     rate, cut = math.max(floor, rate * 0.9), now
@@ -85,5 +178,6 @@ elseif act == 'rate' then
   rate = number
 end
 save()
-return { string.format('%.9g', rate), string.format('%.0f', opens), string.format('%.0f', tat), slots }
+return { string.format('%.9g', rate), string.format('%.0f', opens), is_of_tail and string.format('%.0f', tat) or '',
+  string.format('%.0f', math.max(0, paused - now)), lifted, slots }
 """

@@ -1,5 +1,6 @@
 """The fake server together with clients of it: what tests and demonstrations use."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from spotdx_async.testing.server import SpotServer
@@ -36,8 +37,12 @@ class FakeSpot(SpotServer):
             options: what ``SpotClient`` takes; ``token`` and ``base_url`` are this server's where they are not given.
         """
         # Here, not above: the other modules of the fake must not need the SDK.
-        from spotdx_async import SpotClient  # noqa: PLC0415
+        from spotdx_async import ConfigError, SpotClient  # noqa: PLC0415
+
+        async def close() -> None:
+            with suppress(ConfigError):  # in use in another loop, that of a thread: it is closed by whoever uses it
+                await client.close()
 
         client = SpotClient(**{"token": self.token, "base_url": self.url, **options})
-        self._closing.push_async_callback(client.close)
+        self._closing.push_async_callback(close)
         return client

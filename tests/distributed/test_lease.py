@@ -56,6 +56,7 @@ class Workers:
         self.book = SlotBook(self.limit)
         self.used: list[float] = []
         self.is_away = False
+        self.error: BaseException | None = None
         self.asked = 0
         self._delay_s = delay_s
 
@@ -67,6 +68,8 @@ class Workers:
         await asyncio.sleep(self._delay_s)
         if self.is_away:
             raise OSError("away")
+        if self.error is not None:
+            raise self.error
         return self.book.take(asyncio.get_running_loop().time(), wanted)
 
     async def _pause(self, seconds: float) -> None:
@@ -171,3 +174,84 @@ async def test_a_closed_limiter_lets_nobody_wait() -> None:
         with pytest.raises(NotSentError) as caught:
             await one
         assert caught.value.reason == "closed"
+
+
+@pytest.mark.virtual_time
+async def test_an_error_that_nobody_expects_reaches_everybody_who_waits() -> None:
+    workers = Workers(10)
+    workers.error = MemoryError("unexpected")
+    limiter = workers.limiter()
+    waits = [asyncio.ensure_future(limiter.acquire()) for _ in range(5)]
+
+    results = await asyncio.gather(*waits, return_exceptions=True)
+
+    assert {(type(result), str(result)) for result in results} == {(MemoryError, "unexpected")}
+    workers.error = None
+    await limiter.acquire()
+    await limiter.close()
+
+
+@pytest.mark.virtual_time
+async def test_whoever_cancels_the_limiter_s_own_task_leaves_nobody_waiting() -> None:
+    workers = Workers(0.01)
+    limiter = workers.limiter()
+    await limiter.acquire()
+    waits = [asyncio.ensure_future(limiter.acquire()) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert limiter._pump is not None
+
+    limiter._pump.cancel()
+
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    assert {type(result) for result in results} == {NotSentError}
+    await limiter.close()
+
+
+@pytest.mark.virtual_time
+async def test_single_calls_go_before_rows_which_get_a_tenth() -> None:
+    workers = Workers(10, delay_s=0.003)
+    limiter = workers.limiter()
+    order: list[str] = []
+
+    async def take(kind: str) -> None:
+        await (limiter.acquire() if kind == "call" else limiter.acquire_bulk())
+        order.append(kind)
+
+    rows = [asyncio.create_task(take("row")) for _ in range(30)]
+    await asyncio.sleep(1)
+    before = len(order)
+    await asyncio.gather(*(take("call") for _ in range(20)))
+    during = order[before:]
+    await asyncio.gather(*rows)
+    await limiter.close()
+
+    assert 1 <= during.count("row") <= 4
+
+
+@pytest.mark.virtual_time
+async def test_cancelled_waiters_are_not_kept_while_nobody_answers() -> None:
+    workers = Workers(10)
+    workers.is_away = True
+    limiter = workers.limiter()
+    waits = [asyncio.create_task(acquire()) for acquire in (limiter.acquire, limiter.acquire_bulk) for _ in range(5000)]
+    await asyncio.sleep(1)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.wait(waits)
+
+    assert not limiter._waiters
+    await limiter.close()
+
+
+@pytest.mark.virtual_time
+async def test_a_slot_that_is_given_back_goes_to_the_next() -> None:
+    workers = Workers(1)
+    limiter = workers.limiter()
+    await limiter.acquire()
+    waiting = asyncio.ensure_future(limiter.acquire())
+    await asyncio.sleep(0.1)
+
+    limiter.give_back()
+
+    await asyncio.wait_for(waiting, 0.05)
+    await limiter.close()

@@ -5,8 +5,12 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.shared.virtual_server import VirtualServer
 
 BINARIES = ("redis-server", "valkey-server")
 
@@ -76,3 +80,13 @@ def guarded_redis(redis_binary: str) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def virtual_server(redis_server: RedisServer) -> Iterator["VirtualServer"]:
+    """The server asked in virtual time, for tests that are marked with ``virtual_time``."""
+    from tests.shared.virtual_server import VirtualServer  # noqa: PLC0415 - redis is an extra
+
+    server = VirtualServer(redis_server.url)
+    yield server
+    server.close()

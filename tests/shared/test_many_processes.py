@@ -99,9 +99,11 @@ def test_four_processes_use_the_rate_and_no_more(
     settled = [at for at in times if at > started + SETTLED_S]
     used = (len(settled) - 1) / (settled[-1] - settled[0]) / RATE
     worst = most_in_a_second(times)
-    print(f"{mishap}: {used:.3f} of the rate, {worst} in the worst second, {[len(one) for one in by_process]}")  # noqa: T201
+    # Not before: how soon each of them is up is the machine's affair.
+    parts = [sum(at > started + SETTLED_S for at in taken) for taken in by_process]
+    print(f"{mishap}: {used:.3f} of the rate, {worst} in the worst second, {parts}")  # noqa: T201
     assert worst <= (RATE + BURST) * 1.03
     # In the normal tests the machine may be busy with others, and a restart costs half a second of a few.
     assert used >= (0.97 if chaos.is_full else 0.8)
-    alive = by_process[1:] if mishap == "a process is killed" else by_process
-    assert min(map(len, alive)) >= 0.8 * max(map(len, alive))
+    alive = parts[1:] if mishap == "a process is killed" else parts
+    assert min(alive) >= 0.8 * max(alive)

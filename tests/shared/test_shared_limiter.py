@@ -266,6 +266,60 @@ def test_a_wrong_setting_is_refused_by_its_name(about: dict[str, Any], name: str
         SharedLimiter("redis://127.0.0.1:1/0", **about)
 
 
+class FarAway:
+    """A way to the server on which each direction takes so long."""
+
+    def __init__(self, server: RedisServer, one_way_s: float) -> None:
+        self._to = server.url.rpartition(":")[2].partition("/")[0]
+        self._one_way_s = one_way_s
+        self.connections: set[asyncio.Task[None] | None] = set()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(65536):
+            loop.call_later(self._one_way_s, writer.write, data)
+        loop.call_later(self._one_way_s, writer.close)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.add(asyncio.current_task())
+        there, back = await asyncio.open_connection("127.0.0.1", int(self._to))
+        await asyncio.gather(self._carry(reader, back), self._carry(there, writer), return_exceptions=True)
+        for side in (back, writer):
+            side.close()
+            await asyncio.gather(side.wait_closed(), return_exceptions=True)
+
+
+async def test_a_server_behind_300_ms_each_way_is_used_like_a_near_one(redis_server: RedisServer) -> None:
+    way = FarAway(redis_server, 0.3)
+    listening = await asyncio.start_server(way.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with (
+        listening,
+        SharedLimiter(redis_server.url, 50) as near,
+        SharedLimiter(f"redis://127.0.0.1:{port}/0", 50) as far,
+    ):
+        await asyncio.gather(near.acquire(), far.acquire())
+        counts = [0, 0]
+
+        async def take(which: int, limiter: SharedLimiter) -> None:
+            while True:
+                await limiter.acquire()
+                counts[which] += 1
+
+        takers = [asyncio.create_task(take(*one)) for one in enumerate((near, far)) for _ in range(16)]
+        await asyncio.wait(takers, timeout=3)  # until the one far away knows how far
+        before = [*counts]
+        await asyncio.wait(takers, timeout=4)
+        for taker in takers:
+            taker.cancel()
+        await asyncio.wait(takers)
+    await asyncio.gather(*filter(None, way.connections))
+
+    near_had, far_had = (count - at_first for count, at_first in zip(counts, before, strict=True))
+    assert far_had >= 0.6 * near_had, (near_had, far_had)
+    assert near_had + far_had <= 4 * 50 * 1.05 + 10
+
+
 # Loops and processes
 
 

@@ -29,8 +29,11 @@ ROWS = (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
         *("_pipeline.connections", "_pipeline.observing", "_pipeline.list_pages"),
     ),
-    ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
-    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan"),
+    (
+        *("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
+        "_pipeline.failures",
+    ),
+    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan", "_pipeline.block_limiter"),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
         *("_pipeline.retry", "_pipeline.codec", "_pipeline.object_search", "shared.*"),
@@ -58,6 +61,7 @@ NARROWER = {
     "_pipeline.places": ("_pipeline.waiters",),
     "_pipeline.waiters": (),
     "_pipeline.connections": (),
+    "_pipeline.failures": ("errors", "_pipeline.connections", "_pipeline.messages"),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
     "_pipeline.quick_reader": (
@@ -69,6 +73,7 @@ NARROWER = {
     ),
     "_pipeline.telling": ("errors",),
     "_pipeline.observing": (),
+    "_pipeline.block_limiter": ("errors", "_pipeline.clock", "_pipeline.waiters"),
     "_pipeline.watching": ("errors", "_pipeline.clock", "_pipeline.messages", "_pipeline.observing"),
     "_pipeline.hooks": ("errors", "_pipeline.observing", "_pipeline.watching"),
     "otel.*": ("_pipeline.observing", "_version"),
@@ -87,7 +92,7 @@ NARROWER = {
         "_pipeline.drafts",
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version"),
-    "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.waiters"),
+    "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.block_limiter"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),
@@ -96,6 +101,7 @@ NARROWER = {
     "own_loop": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext", "own_loop"),
+        "_pipeline.block_limiter",
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
@@ -108,7 +114,7 @@ NARROWER = {
 DOORMEN = {
     "attr": (),  # the old name of attrs
     "attrs": ("*",),
-    "aiohttp": ("_pipeline.connections", "_pipeline.transport", "testing.server"),
+    "aiohttp": ("_pipeline.connections", "_pipeline.failures", "_pipeline.transport", "testing.server"),
     "yarl": ("_pipeline.transport",),
     "tenacity": ("_pipeline.retry",),
     "cattrs": ("_pipeline.codec",),
@@ -446,7 +452,7 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         (
             "client",
             "import aiohttp",
-            "client:1 uses aiohttp: aiohttp is for _pipeline.connections, _pipeline.transport, testing.server",
+            f"client:1 uses aiohttp: aiohttp is for {', '.join(DOORMEN['aiohttp'])}",
         ),
         ("config", "if TYPE_CHECKING:\n    from aiohttp import web", "config:2 uses aiohttp.web"),
         ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),

@@ -75,6 +75,7 @@ def run_of(send: Any, rows: Any, **options: Any) -> BulkRun[Any]:
         timeout_s=30,
         lands_within_s=60,
         open_runs=open_runs,
+        sleep=asyncio.sleep,
     )
     usual: dict[str, Any] = {
         "concurrency": 4,
@@ -197,6 +198,51 @@ async def test_what_is_cut_off_after_it_was_sent_is_recorded_as_unknown(tmp_path
 
     by_state = read_journal(journal).by_state
     assert (by_state["ok"], by_state["unknown"]) == (1, 1)
+
+
+async def test_a_session_that_follows_at_once_lets_no_earlier_request_land_over_a_newer_value(tmp_path: Path) -> None:
+    journal = tmp_path / "run.journal"
+    same_kit = [("K0", {"n": 1}), ("K1", {"n": 1}), ("K0", {"n": 2}), ("K1", {"n": 2})]
+
+    async def play(key: str, _flight: Flight) -> Verdict:
+        if key == "K0":
+            await asyncio.sleep(1000)
+        return OK
+
+    async with run_of(Sender(play), same_kit, journal=journal) as run:
+        assert (await anext(run)).key == "K1"
+        assert (await anext(run)).key == "K1"  # K0's first value was sent, and may still land
+
+    again = playing(OK)
+    began_s = now()
+    assert await states_of(run_of(again, same_kit, journal=journal)) == ["ok", "skipped", "ok", "skipped"]
+    first, second = (sent_s - began_s for sent_s, _, _ in again.sent)
+    assert first < 1
+    assert 60 <= second < 61
+
+
+class Outside(BaseException):
+    """Comes from nowhere that the SDK knows."""
+
+
+async def test_a_cancellation_is_not_replaced_by_what_comes_up_while_the_run_is_closed() -> None:
+    async def before() -> None:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            raise Outside from None
+
+    async def consume() -> None:
+        async with run_of(Sender(lambda _key, _flight: asyncio.sleep(0, OK), before), rows(1)) as run:
+            async for _ in run:
+                pass
+
+    task = asyncio.create_task(consume())
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
 
 
 # Nothing lost, nothing silent

@@ -1,15 +1,28 @@
 """Sessions of the SDK's own: what goes over the wire is the same whoever writes it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from asyncio.selector_events import _SelectorTransport as BaseTransport
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import aiohttp
 import pytest
 
 from spotdx_async._pipeline import connections
-from spotdx_async._pipeline.connections import WriteQueue, pooled_session, request_class
+from spotdx_async._pipeline.connections import (
+    CURRENT,
+    SecondSendingError,
+    Sending,
+    WriteQueue,
+    pooled_session,
+    request_class,
+    single_use_session,
+)
+from spotdx_async._pipeline.messages import Flight
 
 HEADERS = {"Host": "spot.example", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "x"}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -31,10 +44,19 @@ async def heard() -> AsyncIterator[tuple[str, list[bytes]]]:
 
 
 async def told(url: str, method: str, body: bytes | None) -> None:
+    extra = {"Authorization": "Token t"} | ({"Content-Type": "application/json"} if body else {})
     async with pooled_session(HEADERS) as session:
-        extra = {"Authorization": "Token t"} | ({"Content-Type": "application/json"} if body else {})
-        async with session.request(method, f"{url}/api/v2/kits/", data=body, headers=extra) as response:
-            assert await response.read() == b"{}"
+        await asked(session, method, f"{url}/api/v2/kits/", body, extra)
+
+
+async def asked(
+    session: aiohttp.ClientSession, method: str, url: str, body: bytes | None = None, extra: Mapping[str, str] = NOTHING
+) -> Sending:
+    sending = Sending(Flight(), extra)
+    CURRENT.set(sending)
+    async with session.request(method, url, data=body, headers=extra, trace_request_ctx=sending) as response:
+        assert await response.read() == b"{}"
+    return sending
 
 
 @pytest.mark.parametrize(("method", "body"), [("POST", b'{"metadata": {}}'), ("GET", None), ("POST", None)])
@@ -72,10 +94,17 @@ class Wire:
     def __init__(self, written: list[bytes]) -> None:
         self.transport: Wire | None = self
         self.closing = False
-        self.write = written.append
+        self.error: BaseException | None = None
+        self.write: Callable[[bytes], object] = written.append
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def abort(self) -> None:
+        self.closing = True
+
+    def set_exception(self, error: BaseException) -> None:
+        self.error = error
 
 
 async def test_requests_of_one_turn_are_written_together_in_the_next_in_their_order() -> None:
@@ -83,13 +112,13 @@ async def test_requests_of_one_turn_are_written_together_in_the_next_in_their_or
     writes, wires = WriteQueue(), [Wire(written) for _ in range(3)]
 
     for number, wire in enumerate(wires):
-        writes.put(wire, b"%d" % number)
+        writes.put(wire, b"%d" % number, Sending(Flight(), NOTHING))
     at_once = written.copy()
     await asyncio.sleep(0)
 
     assert (at_once, written) == ([], [b"0", b"1", b"2"])
 
-    writes.put(wires[0], b"later")
+    writes.put(wires[0], b"later", Sending(Flight(), NOTHING))
     await asyncio.sleep(0)
     assert written[3:] == [b"later"]
 
@@ -101,16 +130,15 @@ async def test_requests_wait_for_others_only_where_there_are_others(
     queued: list[bytes] = []
     put = WriteQueue.put
 
-    def noted(writes: WriteQueue, protocol: object, request: bytes) -> None:
+    def noted(writes: WriteQueue, protocol: object, request: bytes, sending: Sending) -> None:
         queued.append(request)
-        put(writes, protocol, request)
+        put(writes, protocol, request, sending)
 
     monkeypatch.setattr(WriteQueue, "put", noted)
     async with pooled_session(HEADERS) as session:
 
         async def ask(method: str) -> None:
-            async with session.request(method, url, data=b"{}" if method == "POST" else None) as response:
-                await response.read()
+            await asked(session, method, url, b"{}" if method == "POST" else None)
 
         await asyncio.gather(ask("POST"), ask("GET"))  # leaves two connections, so that the next are ready at once
         queued.clear()
@@ -124,20 +152,188 @@ async def test_requests_wait_for_others_only_where_there_are_others(
 
 async def test_nothing_is_written_to_a_connection_that_was_closed_meanwhile() -> None:
     written: list[bytes] = []
-    writes, lost, closing, good = WriteQueue(), Wire(written), Wire(written), Wire(written)
+    writes, wires, flights = WriteQueue(), [Wire(written) for _ in range(3)], [Flight() for _ in range(3)]
 
-    for wire in (lost, closing, good):
-        writes.put(wire, b"request")
+    for wire, flight in zip(wires, flights, strict=True):
+        writes.put(wire, b"request", Sending(flight, NOTHING))
+    lost, closing, _ = wires
     lost.transport, closing.closing = None, True
+    before = [flight.may_have_arrived for flight in flights]
     await asyncio.sleep(0)
 
     assert written == [b"request"]
+    assert before == [False, False, False]
+    assert [flight.may_have_arrived for flight in flights] == [False, False, True]
+
+
+@pytest.mark.parametrize("error", [OSError(9, "x"), ZeroDivisionError(), asyncio.CancelledError(), GeneratorExit()])
+async def test_a_write_that_raises_ends_its_own_call_and_no_other(error: BaseException) -> None:
+    written: list[bytes] = []
+    writes, wires, flights = failing_in_the_middle(written, error)
+
+    writes._write()
+
+    assert written == [b"0", b"2"]
+    assert [wire.error for wire in wires] == [None, error, None]
+    assert [wire.closing for wire in wires] == [False, True, False]
+    assert all(flight.may_have_arrived for flight in flights)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()])
+async def test_a_write_that_is_interrupted_goes_to_the_loop_and_the_others_are_written(error: BaseException) -> None:
+    written: list[bytes] = []
+    writes, wires, _ = failing_in_the_middle(written, error)
+
+    with pytest.raises(type(error)):
+        writes._write()
+    await asyncio.sleep(0)
+
+    assert written == [b"0", b"2"]
+    assert [wire.closing for wire in wires] == [False, True, False]
+
+
+def failing_in_the_middle(written: list[bytes], error: BaseException) -> tuple[WriteQueue, list[Wire], list[Flight]]:
+    def fail(_request: bytes) -> None:
+        raise error
+
+    writes, wires, flights = WriteQueue(), [Wire(written) for _ in range(3)], [Flight() for _ in range(3)]
+    wires[1].write = fail
+    for number, (wire, flight) in enumerate(zip(wires, flights, strict=True)):
+        writes.put(wire, b"%d" % number, Sending(flight, NOTHING))
+    return writes, wires, flights
 
 
 async def test_headers_with_control_characters_are_refused(heard: tuple[str, list[bytes]]) -> None:
     url, chunks = heard
     async with pooled_session(HEADERS) as session:
         with pytest.raises(ValueError, match="control character"):
-            await session.post(url, data=b"{}", headers={"X-Note": "a\r\nX-Other: b"})
+            await asked(session, "POST", url, b"{}", {"X-Note": "a\r\nX-Other: b"})
 
     assert chunks == []
+
+
+async def test_a_connection_with_bytes_still_to_be_written_is_not_kept(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = heard
+    used: list[object] = []
+    async with pooled_session(HEADERS) as session:
+        connector: Any = session.connector
+        write = connector.write
+
+        def noted(protocol: Any, request: bytes, sending: Sending) -> None:
+            used.append(protocol)
+            write(protocol, request, sending)
+
+        monkeypatch.setattr(connector, "write", noted)
+        for left in (0, 1, 0):
+            monkeypatch.setattr(BaseTransport, "get_write_buffer_size", lambda _self, left=left: left)
+            await asked(session, "POST", url, b"{}")
+
+    assert used[0] is used[1]
+    assert used[1] is not used[2]
+
+
+# What products that trace put in
+
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def wrapped_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ddtrace and Elastic do."""
+    request = aiohttp.ClientSession._request
+
+    async def traced(self: aiohttp.ClientSession, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+        headers = {**(options.pop("headers", None) or {}), "x-vendor-trace-id": "1", "Accept": "vendor/*"}
+        return await request(self, *args, **options, headers=headers)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", traced)
+
+
+def added_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Sentry and OpenTelemetry do."""
+    init = aiohttp.ClientSession.__init__
+
+    async def add(_session: object, _context: object, params: Any) -> None:
+        params.headers["x-vendor-trace-id"] = "1"
+        params.headers.add("baggage", "a=b")
+        params.headers.add("baggage", "c=d")
+
+    def traced(self: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
+        config = aiohttp.TraceConfig()
+        config.on_request_start.append(add)
+        config.on_request_headers_sent.append(add)
+        options["trace_configs"] = [*(options.get("trace_configs") or []), config]
+        options["headers"] = {**(options.get("headers") or {}), "x-vendor-session": "1"}
+        init(self, *args, **options)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", traced)
+
+
+def wrapped_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As New Relic does."""
+    send = aiohttp.ClientRequest.send
+
+    async def traced(self: aiohttp.ClientRequest, conn: Any) -> aiohttp.ClientResponse:
+        self.headers["x-vendor-trace-id"] = "1"
+        return await send(self, conn)
+
+    monkeypatch.setattr(aiohttp.ClientRequest, "send", traced)
+
+
+@pytest.mark.parametrize("known", ["3.14.", "another release"])
+@pytest.mark.parametrize("size", [20, 100_000])
+@pytest.mark.parametrize("make", [pooled_session, single_use_session])
+async def test_our_sessions_send_what_we_send_whatever_product_traces(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, known: str, size: int, make: Any
+) -> None:
+    url, chunks = heard
+    body, ours = b"{%b}" % (b" " * (size - 2)), {"Authorization": "Token t", "Content-Type": "application/json"}
+    monkeypatch.setattr(connections, "_KNOWN", known)
+    monkeypatch.setattr(connections, "_LARGE_BODY", 1000)
+    async with make(HEADERS) as session:
+        await asked(session, "POST", f"{url}/x", body, ours)
+    untraced = b"".join(chunks)
+    chunks.clear()
+    for patch in (wrapped_request, added_hooks, wrapped_send):
+        patch(monkeypatch)
+
+    async with make(HEADERS) as session:
+        sending = await asked(session, "POST", f"{url}/x", body, ours)
+
+    assert sorted(b"".join(chunks).split(b"\r\n")) == sorted(untraced.split(b"\r\n"))
+    assert b"vendor" not in untraced
+    assert b"Authorization: Token t" in untraced
+    assert sending.is_written
+
+
+@pytest.mark.parametrize("known", ["3.14.", "another release"])
+async def test_what_wraps_aiohttp_and_repeats_is_kept_from_it(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    url, chunks = heard
+    request = aiohttp.ClientSession._request
+
+    async def twice(self: aiohttp.ClientSession, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+        (await request(self, *args, **options)).release()
+        return await request(self, *args, **options)
+
+    monkeypatch.setattr(connections, "_KNOWN", known)
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", twice)
+    async with single_use_session(HEADERS) as session:
+        with pytest.raises(SecondSendingError):
+            await asked(session, "POST", url, b"{}")
+
+    assert b"".join(chunks).count(b"HTTP/1.1") == 1
+
+
+def test_nothing_is_written_for_an_attempt_that_has_ended() -> None:
+    sending = Sending(Flight(), {"Authorization": "Token t"})
+    CURRENT.set(sending)
+
+    sending.end()
+
+    with pytest.raises(SecondSendingError):
+        sending.check_first()
+    assert (sending.headers, CURRENT.get()) == (None, None)

@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import errno
 import gzip
 import re
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
+import sys
+import traceback
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,10 +21,11 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble
 from spotdx_async._pipeline.transport import Transport
-from spotdx_async.errors import ConfigError
+from spotdx_async.errors import ConfigError, FailureCause
 
 UPDATE = Request(operation="POST /x/", method="POST", path="/x/", body=b'{"a":1}', is_replay_safe=True)
 CREATE = Request(operation="POST /y/", method="POST", path="/y/", body=b"{}", is_replay_safe=False)
@@ -180,10 +185,16 @@ async def send(transport: Transport, request: Request = UPDATE, timeout_s: float
     return await transport.send(request, TOKEN, timeout_s, Flight())
 
 
+def attrs_of(cause: FailureCause) -> list[Any]:
+    return [cause.cause_type, cause.errno, cause.tls_reason, cause.proxy_status]
+
+
 async def trouble_of(transport: Transport, request: Request = UPDATE, timeout_s: float = 5.0) -> Trouble:
     result = await send(transport, request, timeout_s)
     assert isinstance(result, Trouble), result
-    assert all(isinstance(value, (str, bool, int, type(None))) for value in attrs.asdict(result).values())
+    cause = result.cause or FailureCause()
+    facts = [*attrs.asdict(attrs.evolve(result, cause=None)).values(), *attrs_of(cause)]
+    assert all(isinstance(value, (str, bool, int, type(None))) for value in facts)
     assert "canary" not in repr(result)
     return result
 
@@ -437,7 +448,7 @@ async def test_a_connection_that_is_dropped_after_the_request(
 
     trouble = await trouble_of(transport, request_)
 
-    assert trouble == Trouble("dropped", trouble.message, may_have_arrived=True)
+    assert trouble == Trouble("dropped", trouble.message, may_have_arrived=True, cause=trouble.cause)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"])
@@ -488,7 +499,7 @@ async def test_an_answer_that_does_not_come_in_time(server: Scripted, transport:
 
     trouble = await trouble_of(transport, request_, 0.05)
 
-    assert trouble == Trouble("timeout", trouble.message, may_have_arrived=True)
+    assert trouble == Trouble("timeout", trouble.message, may_have_arrived=True, cause=trouble.cause)
     await server.gone.wait()
 
 
@@ -892,18 +903,24 @@ async def test_a_caller_s_middlewares_are_still_asked(
     assert server.headers()["X-Trace"] == "7"
 
 
-async def test_a_hook_of_the_caller_s_session_that_fails_is_a_trouble(
-    server: Scripted, open_transport: Callable[..., Transport]
+@pytest.mark.parametrize("hook", ["on_request_end", "on_request_start"])
+async def test_what_a_hook_of_the_caller_s_session_raises_reaches_its_programmer(
+    server: Scripted, open_transport: Callable[..., Transport], hook: str
 ) -> None:
     async def fail(*_args: Any) -> None:
-        raise LookupError("canary")
+        raise TypeError("mine")
 
-    trace = aiohttp.TraceConfig()
-    trace.on_request_end.append(fail)
+    trace, flight = aiohttp.TraceConfig(), Flight()
+    getattr(trace, hook).append(fail)
     async with aiohttp.ClientSession(trace_configs=[trace]) as session:
-        trouble = await trouble_of(open_transport(server.url, session=session))
+        with pytest.raises(TypeError, match="mine") as caught:
+            await open_transport(server.url, session=session).send(CREATE, TOKEN, 5.0, flight)
 
-    assert (trouble.reason, trouble.may_have_arrived) == ("dropped", True)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert fail.__code__ in [frame.f_code for frame in frames]
+    modules = [frame.f_globals["__name__"].partition(".")[0] for frame in frames]
+    assert "aiohttp" not in modules  # whose locals hold the token
+    assert flight.may_have_arrived is True
 
 
 async def test_waiting_for_a_place_in_the_caller_s_pool_is_not_sending(
@@ -967,6 +984,339 @@ async def test_a_closed_pool_says_nothing(open_transport: Callable[..., Transpor
     assert open_transport("https://app.spotdx.com", session=session).most_connections is None
 
 
+# Sent or not, with a session of the caller's
+
+
+async def outcome(transport: Transport, request: Request = CREATE) -> tuple[str, bool]:
+    flight = Flight()
+    result = await transport.send(request, TOKEN, 5.0, flight)
+    assert isinstance(result, Trouble), result
+    assert flight.may_have_arrived is result.may_have_arrived
+    return result.reason, result.may_have_arrived
+
+
+async def test_a_request_that_a_hook_makes_after_the_answer_does_not_tell_what_was_sent(
+    server: Scripted, open_transport: Callable[..., Transport], closed_port: int
+) -> None:
+    async def ask_elsewhere(session: aiohttp.ClientSession, context: Any, _params: Any) -> None:
+        if context.trace_request_ctx != "elsewhere":
+            await session.get(f"http://127.0.0.1:{closed_port}", trace_request_ctx="elsewhere")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(ask_elsewhere)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+        assert await outcome(open_transport(server.url, session=session)) == ("dropped", True)
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("is_same_session", [True, False])
+async def test_a_request_that_a_middleware_makes_after_the_answer_does_not_tell_what_was_sent(
+    server: Scripted, open_transport: Callable[..., Transport], closed_port: int, *, is_same_session: bool
+) -> None:
+    async def ask_elsewhere(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> Any:
+        await handler(request)
+        if is_same_session:
+            return await request.session.get(f"http://127.0.0.1:{closed_port}", middlewares=())
+        async with aiohttp.ClientSession() as another:
+            return await another.get(f"http://127.0.0.1:{closed_port}")
+
+    async with aiohttp.ClientSession(middlewares=[ask_elsewhere]) as session:
+        assert await outcome(open_transport(server.url, session=session)) == ("dropped", True)
+
+    assert len(server.requests) == 1
+
+
+async def test_what_a_middleware_sends_of_its_own_is_not_the_request(
+    server: Scripted, open_transport: Callable[..., Transport], closed_port: int
+) -> None:
+    async def ask_first(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> Any:
+        (await request.session.get(server.url, middlewares=())).release()
+        return await handler(request)
+
+    async with aiohttp.ClientSession(middlewares=[ask_first]) as session:
+        transport = open_transport(f"http://127.0.0.1:{closed_port}", session=session)
+        assert await outcome(transport) == ("refused", False)
+
+    assert len(server.requests) == 1
+
+
+async def test_of_what_a_middleware_sends_its_own_way_nobody_knows(
+    server: Scripted, open_transport: Callable[..., Transport], closed_port: int
+) -> None:
+    async def relay(request: aiohttp.ClientRequest, _handler: aiohttp.ClientHandlerType) -> Any:
+        async with aiohttp.ClientSession() as another:
+            await another.request(request.method, request.url, data=b"{}")
+            await another.get(f"http://127.0.0.1:{closed_port}")
+
+    async with aiohttp.ClientSession(middlewares=[relay]) as session:
+        assert await outcome(open_transport(server.url, session=session)) == ("dropped", True)
+
+    assert len(server.requests) == 1
+
+
+async def test_an_answer_that_is_too_large_has_arrived_whatever_the_caller_is_handling(
+    server: Scripted, open_transport: Callable[..., Transport], session: aiohttp.ClientSession, closed_port: int
+) -> None:
+    server.play(answer(b"x" * 100, status="201 Created"))
+    try:
+        await session.get(f"http://127.0.0.1:{closed_port}")
+    except aiohttp.ClientConnectorError:
+        for options in ({}, {"session": session}):
+            transport = open_transport(server.url, max_body_bytes=10, **options)
+            assert await outcome(transport) == ("too large", True)
+
+
+async def test_hooks_of_the_caller_s_session_find_nothing_where_they_found_nothing(
+    server: Scripted, open_transport: Callable[..., Transport]
+) -> None:
+    async def look(_session: Any, context: Any, _params: Any) -> None:
+        found.append(bool(context.trace_request_ctx))
+
+    found: list[bool] = []
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(look)
+    trace.on_request_headers_sent.append(look)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+        transports = [open_transport(server.url, session=session) for _ in range(2)]
+        for transport in transports * 2:
+            await reply_of(transport, CREATE)
+        assert len(session.trace_configs) == 2  # theirs, and ours once
+
+    assert found == [False] * 8
+
+
+class OtherRequest(aiohttp.ClientRequest):
+    """What a caller may have made of aiohttp's request."""
+
+
+async def test_with_another_request_class_nothing_is_sent_that_must_not_be_sent_twice(
+    server: Scripted, open_transport: Callable[..., Transport], closed_port: int
+) -> None:
+    async with aiohttp.ClientSession(request_class=OtherRequest) as session:
+        transport = open_transport(server.url, session=session)
+        with pytest.raises(ConfigError, match="request_class"):
+            await send(transport, CREATE)
+        assert server.requests == []
+
+        assert (await reply_of(transport, UPDATE)).status == 200
+        elsewhere = open_transport(f"http://127.0.0.1:{closed_port}", session=session)
+        assert await outcome(elsewhere, UPDATE) == ("dropped", True)
+
+
+async def test_trace_configs_that_cannot_be_added_to_are_refused(open_transport: Callable[..., Transport]) -> None:
+    async with aiohttp.ClientSession(trace_configs=(aiohttp.TraceConfig(),)) as session:  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="trace_configs"):
+            open_transport("http://127.0.0.1:1", session=session)
+
+
+@pytest.mark.parametrize("is_replay_safe", [True, False])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST"])
+async def test_aiohttp_repeats_nothing_by_itself_over_a_caller_s_session(
+    server: Scripted,
+    open_transport: Callable[..., Transport],
+    session: aiohttp.ClientSession,
+    method: str,
+    *,
+    is_replay_safe: bool,
+) -> None:
+    server.play(answer(), drop)
+    request = Request("x", method, "/x", body=b"{}", is_replay_safe=is_replay_safe)
+    transport = open_transport(server.url, session=session)
+    await reply_of(transport, GET)
+
+    assert await outcome(transport, request) == ("dropped", True)
+    assert len(server.requests) == 2
+
+
+async def test_a_middleware_that_repeats_a_create_is_kept_from_it(
+    server: Scripted, open_transport: Callable[..., Transport]
+) -> None:
+    async def persist(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> Any:
+        (await handler(request)).release()
+        return await handler(request)
+
+    async with aiohttp.ClientSession(middlewares=[persist]) as session:
+        assert await outcome(open_transport(server.url, session=session)) == ("dropped", True)
+
+    assert len(server.requests) == 1
+
+
+async def test_a_middleware_that_repeats_and_tells_another_story_sent_it_still(
+    server: Scripted, open_transport: Callable[..., Transport], closed_port: int
+) -> None:
+    async def persist(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> Any:
+        for _ in range(3):
+            with contextlib.suppress(Exception):
+                (await handler(request)).release()
+        return await request.session.get(f"http://127.0.0.1:{closed_port}", middlewares=())
+
+    async with aiohttp.ClientSession(middlewares=[persist]) as session:
+        assert await outcome(open_transport(server.url, session=session)) == ("dropped", True)
+
+    assert len(server.requests) == 1
+
+
+async def test_a_middleware_may_repeat_what_is_safe_to_repeat(
+    server: Scripted, open_transport: Callable[..., Transport]
+) -> None:
+    async def renew(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> Any:
+        response = await handler(request)
+        if response.status != 407:
+            return response
+        response.release()
+        request.headers["X-Gateway"] = "renewed"
+        return await handler(request)
+
+    server.play(answer(status="407 Renew"), answer())
+    async with aiohttp.ClientSession(middlewares=[renew]) as session:
+        assert (await reply_of(open_transport(server.url, session=session), UPDATE)).status == 200
+
+    assert server.headers()["X-Gateway"] == "renewed"
+
+
+# Ends that nobody aimed at the call
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_closing_while_a_name_is_looked_up_is_no_cancellation_of_the_call(
+    open_transport: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch, *, is_own: bool
+) -> None:
+    looking = asyncio.Event()
+
+    async def slow(*_args: Any, **_options: Any) -> Any:
+        looking.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", slow)
+    async with contextlib.AsyncExitStack() as stack:
+        session = None if is_own else await stack.enter_async_context(aiohttp.ClientSession())
+        transport = open_transport("https://spot.invalid", session=session)
+        task = asyncio.create_task(trouble_of(transport, CREATE))
+        await looking.wait()
+
+        await (transport.close() if session is None else session.close())
+
+        trouble = await task
+    assert (trouble.reason, trouble.may_have_arrived) == ("closed", False)
+    assert "nothing was sent" in trouble.message
+
+
+async def test_a_session_closed_while_a_call_waits_for_a_place_in_it(
+    server: Scripted, open_transport: Callable[..., Transport]
+) -> None:
+    server.play(hang)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+        transport = open_transport(server.url, session=session)
+        first, second = [asyncio.create_task(trouble_of(transport, CREATE)) for _ in range(2)]
+        while not server.requests:
+            await asyncio.sleep(0.001)
+
+        await session.close()
+
+        first_trouble, second_trouble = await first, await second
+    assert first_trouble.may_have_arrived is True
+    assert (second_trouble.reason, second_trouble.may_have_arrived) == ("closed", False)
+
+
+async def test_a_helper_of_a_hook_that_is_cancelled_after_sending(
+    server: Scripted, open_transport: Callable[..., Transport]
+) -> None:
+    async def wait_for_cancelled(*_args: Any) -> None:
+        helper = asyncio.create_task(asyncio.Event().wait())
+        asyncio.get_running_loop().call_soon(helper.cancel)
+        await helper
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(wait_for_cancelled)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+        assert await outcome(open_transport(server.url, session=session)) == ("closed", True)
+
+
+def test_what_a_signal_s_handler_raises_is_never_a_trouble_of_the_network() -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "tests.unit.pipeline.signal_trials", "120"]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - a fixed command
+
+    ends = {end: int(count) for end, _, count in (word.partition("=") for word in ran.stdout.split())}
+    assert ends.keys() <= {"raised", "kept_by_asyncio"}
+    assert ends["raised"] >= 100
+
+
+async def test_what_a_callback_of_the_connection_raises_while_a_body_is_read_reaches_the_call(
+    server: Scripted, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that comes while data is taken in: asyncio ends the connection with it, and logs it as well."""
+    server.play(then_hang(answer(b"{", length=100)))
+    task, flight = None, Flight()
+    loop = asyncio.get_running_loop()
+    no_loose_ends, logged = loop.get_exception_handler(), list[Any]()
+    loop.set_exception_handler(lambda _loop, context: logged.append(context["exception"]))
+    protocols: list[ResponseHandler] = []
+    make = ResponseHandler.connection_made
+
+    def made(protocol: ResponseHandler, connection: asyncio.BaseTransport) -> None:
+        protocols.append(protocol)
+        make(protocol, connection)
+
+    monkeypatch.setattr(ResponseHandler, "connection_made", made)
+    task = asyncio.create_task(transport.send(CREATE, TOKEN, 5.0, flight))
+    while not server.requests:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    limit = LookupError("of a signal")
+    connection: Any = protocols[0].transport
+    connection._fatal_error(limit, "as asyncio does")
+
+    with pytest.raises(LookupError) as caught:
+        await task
+
+    loop.set_exception_handler(no_loose_ends)
+    assert caught.value is limit
+    assert logged == [limit]
+
+
+# Early answers
+
+
+async def test_a_connection_whose_answer_came_early_is_not_used_again(open_transport: Callable[..., Transport]) -> None:
+    connections = 0
+
+    async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer())
+        await is_over.wait()
+
+    is_over = asyncio.Event()
+    async with listening(answer_early) as url:
+        transport = open_transport(url)
+        for size in (8_000_000, 10):
+            assert (await reply_of(transport, attrs.evolve(UPDATE, body=b"x" * size))).status == 200
+        is_over.set()
+
+    assert connections == 2
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 500_000, 2_000_000])
+@EACH_KIND
+async def test_what_of_a_large_request_was_sent_is_known_too(
+    server: Scripted,
+    transport: Transport,
+    open_transport: Callable[..., Transport],
+    closed_port: int,
+    *,
+    size: int,
+    request_: Request,
+) -> None:
+    request = attrs.evolve(request_, method="POST", body=b"x" * size)
+    server.play(drop)
+
+    assert await outcome(transport, request) == ("dropped", True)
+    assert await outcome(open_transport(f"http://127.0.0.1:{closed_port}"), request) == ("refused", False)
+    assert len(server.requests) == 1
+
+
 # TLS
 
 
@@ -990,6 +1340,96 @@ async def tls_server(certificate: tuple[Path, Path]) -> AsyncIterator[Scripted]:
     scripted = Scripted()
     async with listening(scripted.serve, "https", ssl=context) as scripted.url:
         yield scripted
+
+
+CA = """
+[ca]
+default_ca = here
+[here]
+dir = .
+database = index.txt
+new_certs_dir = .
+serial = serial
+default_md = sha256
+policy = any
+x509_extensions = names
+[any]
+commonName = supplied
+[names]
+subjectAltName = IP:127.0.0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def expired(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 whose only day was in 2020, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs the openssl command to make a certificate")
+    folder = tmp_path_factory.mktemp("expired")
+    for name, text in (("ca.conf", CA), ("index.txt", ""), ("serial", "01")):
+        (folder / name).write_text(text)
+    request = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-keyout", "key", "-out", "request"]
+    sign = ["ca", "-batch", "-config", "ca.conf", "-selfsign", "-keyfile", "key", "-in", "request", "-out", "cert"]
+    sign += ["-notext", "-startdate", "20200101000000Z", "-enddate", "20200102000000Z"]
+    for command in (request, sign):
+        subprocess.run([openssl, *command], check=True, capture_output=True, cwd=folder)  # noqa: S603 - fixed commands
+    return folder / "cert", folder / "key"
+
+
+def serving(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+async def test_an_unknown_authority_is_told_from_another_host(
+    tls_server: Scripted, open_transport: Callable[..., Transport], certificate: tuple[Path, Path]
+) -> None:
+    unknown = await trouble_of(open_transport(tls_server.url))
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        url = tls_server.url.replace("127.0.0.1", "localhost")
+        other = await trouble_of(open_transport(url, session=session))
+
+    assert unknown.message == "the server's certificate is signed by an unknown authority, so nothing was sent"
+    assert unknown.cause is not None
+    assert (unknown.cause.cause_type, unknown.cause.errno) == ("SSLCertVerificationError", None)
+    assert "self" in str(unknown.cause.tls_reason)
+    assert other.message == "the server's certificate is not valid for this host, so nothing was sent"
+    assert other.cause is not None
+    assert "mismatch" in str(other.cause.tls_reason)
+
+
+async def test_an_expired_certificate_is_told(
+    open_transport: Callable[..., Transport], expired: tuple[Path, Path]
+) -> None:
+    context = ssl.create_default_context(cafile=str(expired[0]))
+    async with (
+        listening(hang, "https", ssl=serving(expired)) as url,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+    ):
+        trouble = await trouble_of(open_transport(url, session=session), CREATE)
+
+    assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("tls", False, True)
+    assert trouble.message == "the server's certificate has expired, so nothing was sent"
+    assert trouble.cause == FailureCause("SSLCertVerificationError", tls_reason="certificate has expired")
+
+
+async def test_a_handshake_that_the_server_refuses_is_told(open_transport: Callable[..., Transport]) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(bytes.fromhex("15 03 03 00 02 02 28"))  # a fatal alert: handshake_failure
+        await writer.drain()
+        await reader.read()
+
+    async with listening(refuse, "https") as url:
+        trouble = await trouble_of(open_transport(url), CREATE)
+
+    assert (trouble.reason, trouble.may_have_arrived) == ("tls", False)
+    assert trouble.message == "the server refused the TLS handshake, so nothing was sent"
+    assert trouble.cause is not None
+    assert "HANDSHAKE_FAILURE" in str(trouble.cause.tls_reason)
 
 
 @EACH_KIND
@@ -1050,3 +1490,77 @@ async def test_a_handshake_that_stalls(open_transport: Callable[..., Transport])
         trouble = await trouble_of(open_transport(url), UPDATE, 0.1)
 
     assert (trouble.reason, trouble.may_have_arrived) == ("timeout", False)
+
+
+# What else the system says
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "is_lasting"),
+    [
+        (407, "the proxy asks for credentials (407), so nothing was sent", True),
+        (403, "the proxy refused to connect to the server (403), so nothing was sent", True),
+        (502, "the proxy answered 502, so nothing was sent", False),
+    ],
+)
+async def test_a_proxy_that_makes_no_tunnel(
+    server: Scripted, open_transport: Callable[..., Transport], *, status: int, message: str, is_lasting: bool
+) -> None:
+    server.play(then_drop(answer(b"", status=f"{status} canary")))
+    async with aiohttp.ClientSession(proxy=server.url) as session:
+        trouble = await trouble_of(open_transport("https://spot.invalid", session=session), CREATE)
+
+    assert (trouble.reason, trouble.message, trouble.is_lasting) == ("connect", message, is_lasting)
+    assert trouble.may_have_arrived is False
+    assert trouble.cause == FailureCause("ClientHttpProxyError", proxy_status=status)
+
+
+async def test_a_process_without_a_free_file_says_so(
+    open_transport: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: Any, **_options: Any) -> socket.socket:
+        raise OSError(errno.EMFILE, "canary")
+
+    transport = open_transport("http://127.0.0.1:1")
+    monkeypatch.setattr(socket, "socket", full)
+
+    trouble = await trouble_of(transport, CREATE)
+
+    assert (trouble.reason, trouble.may_have_arrived) == ("connect", False)
+    assert trouble.message == "no connection could be made: too many open files, so nothing was sent"
+    assert trouble.cause == FailureCause("OSError", errno.EMFILE)
+
+
+async def test_a_refused_connection_says_what_the_system_said(
+    open_transport: Callable[..., Transport], closed_port: int
+) -> None:
+    trouble = await trouble_of(open_transport(f"http://127.0.0.1:{closed_port}"))
+
+    assert trouble.message == "the server refused the connection, so nothing was sent"
+    assert trouble.cause == FailureCause("ConnectionRefusedError", errno.ECONNREFUSED)
+
+
+@pytest.mark.parametrize("text", [b"", answer(b"{", length=100)], ids=["no answer", "half an answer"])
+async def test_a_reset_says_what_the_system_said(server: Scripted, transport: Transport, text: bytes) -> None:
+    async def reset_after(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(text)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+    server.play(reset_after)
+
+    trouble = await trouble_of(transport)
+
+    assert trouble.cause == FailureCause("ConnectionResetError", errno.ECONNRESET)
+
+
+async def test_headers_over_aiohttp_s_limits_say_so(server: Scripted, transport: Transport) -> None:
+    server.play(then_drop(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"))
+
+    trouble = await trouble_of(transport)
+
+    assert trouble.message == "the answer's headers are longer than aiohttp takes (8 kB each)"
+    assert trouble.cause == FailureCause("LineTooLong")
