@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
-from spotdx_async import Observer, RateLimit, SpotClient
+from spotdx_async import ConfigError, NotSentError, Observer, RateLimit, SpotClient, SpotError
 from spotdx_async._pipeline.messages import Flight
 from spotdx_async._pipeline.operation import unlisted_request
 from spotdx_async.testing import FakeSpot, faults
@@ -148,6 +149,31 @@ async def test_an_exception_out_of_a_limiter_leaves_the_books_right(fake_spot: F
         fake_spot.faults.clear()
 
         await assert_books_are_right(spot)
+
+
+# A hook of a caller's session may use a client of its own, whose errors are the SDK's too
+
+
+@pytest.mark.parametrize("raised", [NotSentError("of another client", reason="refused"), ConfigError("of another")])
+async def test_another_client_s_error_out_of_a_hook_is_no_proof_that_nothing_was_sent(
+    fake_spot: FakeSpot, raised: SpotError
+) -> None:
+    async def hook(*_about: Any) -> None:
+        raise raised
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(hook)
+    async with (
+        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        fake_spot.client(session=session, concurrency=2) as spot,
+    ):
+        with pytest.raises(SpotError) as caught:
+            await spot.kits.update_metadata("SPOT123456", {"n": "1"})
+
+        assert fake_spot.kits["SPOT123456"].metadata == {"n": "1"}
+        assert caught.value.may_be_executed
+        assert not isinstance(caught.value, NotSentError)
+        assert (spot.stats.in_flight, spot.stats.waiting, spot._runner.road.places.free) == (0, 0, 2)
 
 
 # Rows of bulk runs: what is known of them stays known
