@@ -72,7 +72,7 @@ class Sending:
             may_repeat: whether a middleware may send the request again by itself.
             is_seen: whether all that the session sends is noted.
         """
-        self.flight = flight
+        self.flight: _Flight | None = flight
         self.headers: Mapping[str, str] | None = headers
         self.is_own = is_own
         self.may_repeat = may_repeat
@@ -112,12 +112,14 @@ class Sending:
 
     def note_written(self) -> None:
         """Note that the next step hands bytes to a connection."""
-        self.is_written = self.flight.may_have_arrived = True
+        self.is_written = True
+        if self.flight is not None:
+            self.flight.may_have_arrived = True
 
     def end(self) -> None:
         """Keep nothing of the request: contexts that were copied meanwhile live as long as the connection."""
         self.is_over = True
-        self.headers = self._first_head = None
+        self.headers = self._first_head = self.flight = None
         if CURRENT.get(None) is self:
             CURRENT.set(None)
 
@@ -230,8 +232,8 @@ class WriteQueue:
 
 def _write(protocol: Any, request: bytes, sending: Sending) -> None:
     transport = protocol.transport
-    # A connection that was lost meanwhile has told its call so.
-    if transport is not None and not transport.is_closing():
+    # A connection that was lost meanwhile has told its call so; of a call that is over nothing goes out any more.
+    if transport is not None and not transport.is_closing() and not sending.is_over:
         sending.note_written()
         transport.write(request)
 
