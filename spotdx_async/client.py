@@ -9,7 +9,7 @@ from attrs import evolve
 
 from spotdx_async._pipeline.auth import Auth, TokenSource
 from spotdx_async._pipeline.hooks import watcher_of
-from spotdx_async._pipeline.limiter import GcraLimiter
+from spotdx_async._pipeline.limiter import GcraLimiter, RateLimiter, slots_of
 from spotdx_async._pipeline.messages import Response
 from spotdx_async._pipeline.observing import AttemptRecord, Observer, PauseRecord, RetryRecord
 from spotdx_async._pipeline.operation import unlisted_request
@@ -65,15 +65,18 @@ class SpotClient:
         timeout_s: one attempt, from connection to last byte, in seconds; waits before it do not count.
         deadline_s: the whole call with all its waits and attempts, in seconds; None: no bound.
         retry: when and how often to repeat.
-        rate_limit: a ``RateLimit``; an ``AdaptiveRateLimit``, which this client learns from the server's 429s; or any
-            object with the ``Limiter`` protocol. None: no limit.
-        max_wait_s: the longest wait for the rate limit or a server's Retry-After, in seconds; None: no bound.
+        rate_limit: a ``RateLimit``; an ``AdaptiveRateLimit``, which this client learns from the server's 429s; a
+            ``RateLimiter`` that several clients share; or any object with the ``Limiter`` protocol. None: no limit.
+        max_wait_s: the longest of all waits before an attempt together, in seconds: for one of ``concurrency`` permits,
+            the rate limit, a pause and the token; None: no bound. A call that would wait longer ends at once, where
+            that can be told. The back-off of ``retry`` does not count.
         concurrency: calls in flight at once. More than about 200 costs twice the CPU a call, since the garbage
             collector walks over all that is in flight.
         lands_within_s: seconds after which a request that was sent has been carried out, or never will be; at least
             ``timeout_s`` is taken. After an unknown outcome a kit's next value in a bulk run waits so long, and
             ``reconcile`` says "not found" no sooner.
-        max_pause_s: the longest pause that a server's Retry-After can ask of the whole client, in seconds.
+        max_pause_s: the longest pause that a server's Retry-After can ask of the whole client, in seconds; ``resume``
+            lifts one. What the server asks for beyond that is logged, and ends calls whose own bounds it breaks.
         max_body_bytes: the longest answer that is read, decompressed.
         client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
             which ``reconcile`` finds them; None: no reference is added.
@@ -153,7 +156,13 @@ class SpotClient:
         await self.close()
 
     def resume(self) -> None:
-        """Lift a pause that the server asked for, for all calls and runs of this client that wait because of it."""
+        """Lift a pause that the server asked for, for all calls and runs of this client that wait because of it.
+
+        To be called in the client's event loop.
+
+        Raises:
+            ConfigError: another running loop uses the client, or none runs here.
+        """
         self._runner.road.resume()
 
     def __reduce__(self) -> NoReturn:
@@ -257,9 +266,11 @@ class SpotClient:
 def _limiter(rate_limit: RateLimit | AdaptiveRateLimit | Limiter | None) -> GcraLimiter | Limiter:
     if rate_limit is None or isinstance(rate_limit, (RateLimit, AdaptiveRateLimit)):
         return GcraLimiter(rate_limit)
+    if isinstance(rate_limit, RateLimiter):
+        return slots_of(rate_limit)
     if isinstance(rate_limit, Limiter):
         return rate_limit
     raise ConfigError(
-        "rate_limit must be RateLimit(rate), AdaptiveRateLimit() or an object with acquire() and pause(), "
-        f"not {type(rate_limit).__name__}"
+        "rate_limit must be RateLimit(rate), AdaptiveRateLimit(), a RateLimiter or an object with acquire() and "
+        f"pause(), not {type(rate_limit).__name__}"
     )

@@ -38,10 +38,26 @@ _SERVER = re.compile(r"(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d*)?
 
 @runtime_checkable
 class Limiter(Protocol):
-    """Anything that hands out places in time; several clients may share one."""
+    """Anything that hands out slots in time; several clients may share one.
+
+    These two methods are all that a limiter needs. One may have more of those of the SDK's own limiters, which are then
+    called where they matter:
+
+    - ``async acquire_bulk()``: instead of ``acquire()``, for rows of bulk runs, which can so let single calls go first;
+    - ``give_back()``: a slot that was handed out and not used can go to somebody else;
+    - ``throttled(sent_s)``: a request that was sent at this time of the loop's clock was answered with 429;
+    - ``resume()``: the pause is lifted;
+    - ``rate``: slots a second, shown by ``SpotClient.stats``.
+
+    What they raise gets out of the call as it is.
+    """
 
     async def acquire(self) -> None:
-        """Return when the next request may go: first come, first served. A cancelled wait gives its slot back."""
+        """Return when the next request may go: first come, first served.
+
+        It is cancelled where a call ends, by its bounds, by the client's closing or by its caller: a cancelled wait
+        gives its slot back, and ends soon.
+        """
         ...
 
     def pause(self, seconds: float) -> None:
@@ -201,7 +217,8 @@ class CallOptions:
     retry: RetryPolicy = field(factory=RetryPolicy)
     """When and how often to repeat."""
     max_wait_s: float | None = field(default=None, validator=optional(_not_negative))
-    """The longest wait for the rate limit or for a server's Retry-After, in seconds; None: no bound."""
+    """The longest of all waits before an attempt together, in seconds: for a permit, the rate limit, a pause and the
+    token; None: no bound."""
 
     @retry.validator
     def _check_retry(self, _attribute: object, value: object) -> None:
@@ -219,7 +236,8 @@ class CallOptionChanges(TypedDict, total=False):
     retry: RetryPolicy
     """When and how often to repeat."""
     max_wait_s: float | None
-    """The longest wait for the rate limit or for a server's Retry-After, in seconds; None: no bound."""
+    """The longest of all waits before an attempt together, in seconds: for a permit, the rate limit, a pause and the
+    token; None: no bound."""
 
 
 @frozen(kw_only=True)

@@ -115,9 +115,9 @@ class NotSentError(SpotError):
     Attributes:
         reason: ``"refused"``, ``"dns"``, ``"tls"``, ``"connect"`` (any other failure to connect), ``"timeout"`` (of the
             connection), ``"wait"`` (longer than ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
-            failed), ``"closed"`` (the client, or the connections before the request was written), ``"stopped"`` (the bulk
-            run, before this row) or ``"outage"`` (the
-            bulk run, since the server did not come back).
+            failed), ``"limit"`` (the limiter gave no slot), ``"closed"`` (the client, or the connections before the
+            request was written), ``"stopped"`` (the bulk run, before this row) or ``"outage"`` (the bulk run, since the
+            server did not come back).
         cause_type: the class of what failed, such as ``ConnectionResetError``; None where nothing was tried.
         errno: the operating system's number, where it gave one.
         tls_reason: why OpenSSL did not accept the certificate or the handshake, in its words.

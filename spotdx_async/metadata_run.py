@@ -1,6 +1,7 @@
 """A bulk run that sets metadata, whatever the noun: the road's single tries in the hands of the engine."""
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 from spotdx_async._pipeline.messages import Flight, Reply, Try
@@ -54,7 +55,7 @@ def metadata_run(
         timeout_s=unbounded.options.timeout_s,
         lands_within_s=unbounded.lands_within_s,
         open_runs=unbounded.road.open_runs,
-        sleep=unbounded.road.sleep,
+        sleep=partial(unbounded.road.sleep, for_pause=True),
         watcher=unbounded.road.watcher,
     )
     return BulkRun(updates, job, **options)

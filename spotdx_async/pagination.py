@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
+from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.list_pages import BadItem, OnBadItem
 from spotdx_async.errors import DecodeError, InvalidInputError
 
@@ -100,6 +101,7 @@ class Pages(Generic[T]):
         previous: Sequence[T | BadItem] = ()
         offset = self._start_offset
         given = stale_pages = asked = 0
+        clock.running_loop()  # else asyncio may give a loop that never runs
         ahead = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
         try:
             while True:

@@ -17,12 +17,20 @@ __all__ = ["Auth", "Token", "TokenSource"]
 TokenSource = Callable[[], Awaitable[str] | str]
 
 _PATIENCE_S = 1.0  # for a source that is slow to end when cancelled
-_ASKING: ContextVar["Auth | None"] = ContextVar("spotdx_asking", default=None)
-"""Whose source is being asked in this context: a source that waited for its own answer would never give it."""
 
 
-class _AsksItselfError(ConfigError):
-    """A source waits for its own answer; the one error that comes through it whose text is ours."""
+class _Question:
+    """One asking of a source."""
+
+    __slots__ = ("is_over", "waits_for_itself")
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.waits_for_itself = False
+
+
+_ASKED_IN: ContextVar[tuple[_Question, ...]] = ContextVar("spotdx_asked_in", default=())
+"""The questions in whose answering this context is: who waited for one of them here would wait for ever."""
 
 
 class Auth:
@@ -43,6 +51,8 @@ class Auth:
         self.current = None if callable(token) else Token(check_token(token))
         """The token at hand, without asking."""
         self._asking: asyncio.Task[Token] | None = None
+        self._question = _Question()
+        self._is_closed = False
 
     @property
     def is_ready(self) -> bool:
@@ -76,27 +86,42 @@ class Auth:
     def forget_loop(self) -> None:
         """Let go of a question asked in a loop that is gone."""
         self._asking = None
+        self._is_closed = False
+
+    def check_not_asked_here(self) -> None:
+        """Refuse to wait where the source is giving its answer: it would never come.
+
+        Raises:
+            ConfigError: it is.
+        """
+        questions = _ASKED_IN.get()
+        if self._asking is not None and self._question in questions:
+            for question in questions[questions.index(self._question) :]:
+                question.waits_for_itself = True
+            raise _tangled()
 
     async def close(self) -> None:
         """End a question that is under way; whoever waits for it sees the cancellation as a failed source."""
+        self._is_closed = True
         asking, self._asking = self._asking, None
         if asking is not None:
             asking.cancel()
             await asyncio.wait([asking], timeout=_PATIENCE_S)
 
     async def _ask(self) -> Token:
-        if _ASKING.get() is self:
-            raise _AsksItselfError(
-                "the token function uses the client that waits for its token: let it ask with another client or session"
-            )
+        self.check_not_asked_here()
         if self._asking is None:
+            self._question = _Question()
             # A task of its own: a caller that is cancelled must not take the others' answer with it.
-            self._asking = asyncio.create_task(self._ask_source(), name="spotdx token")
+            self._asking = asyncio.create_task(self._ask_source(self._question), name="spotdx token")
             self._asking.add_done_callback(self._settle)
         asking = self._asking
         await asyncio.wait([asking])
-        if asking.cancelled():
+        if asking.cancelled() and self._is_closed:
             raise NotSentError("the client was closed while it waited for a token", reason="closed")
+        if asking.cancelled():
+            message = "the token function was cancelled, and not by who waits for it, so nothing was sent"
+            raise NotSentError(message, reason="token")
         # The task's own exception would carry this frame for every waiter: each gets one of its own.
         if (error := asking.exception()) is not None:
             raise _copy(error)
@@ -108,9 +133,10 @@ class Auth:
         if not asking.cancelled() and asking.exception() is None:
             self.current = asking.result()
 
-    async def _ask_source(self) -> Token:
+    async def _ask_source(self, question: _Question) -> Token:
         assert self._source is not None  # noqa: S101 - only a source is asked; for the type checker
-        _ASKING.set(self)  # in this task alone
+        # In this task alone, and in those that it begins: of a question that is over they know nothing any more.
+        _ASKED_IN.set((*(earlier for earlier in _ASKED_IN.get() if not earlier.is_over), question))
         bound = asyncio.timeout(self._timeout_s)
         try:
             async with bound:
@@ -121,8 +147,6 @@ class Auth:
             if asking is None or asking.cancelling():
                 raise
             failure = f"raised {type(cancelled).__name__}"  # of something that it waited for, not of the question
-        except _AsksItselfError as error:
-            raise _copy(error) from None
         except TimeoutError as error:
             is_bound = bound.expired()
             failure = "gave no token within timeout_s" if is_bound else f"raised {type(error).__name__}"
@@ -130,7 +154,17 @@ class Auth:
             failure = f"raised {type(error).__name__}"
         else:
             return Token(check_token(token))
+        finally:
+            question.is_over = True
+        if question.waits_for_itself:
+            raise _tangled()
         raise NotSentError(f"the token function {failure}; nothing was sent", reason="token")
+
+
+def _tangled() -> ConfigError:
+    return ConfigError(
+        "the token function uses the client that waits for its token: let it ask with another client or session"
+    )
 
 
 def _copy(error: BaseException) -> BaseException:

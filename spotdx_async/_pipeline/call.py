@@ -24,8 +24,8 @@ class Call:
     """One call's memory over its attempts."""
 
     __slots__ = (
-        *("admit_by_s", "attempts", "decode", "earlier_may_be_executed", "ends_at_s", "error", "flight"),
-        *("has_renewed", "may_go", "request", "sent_s", "started_s", "watch"),
+        *("admit_by_s", "asked_s", "attempts", "decode", "earlier_may_be_executed", "ends_at_s", "error", "flight"),
+        *("has_renewed", "is_paused", "may_go", "request", "sent_s", "started_s", "watch"),
     )
 
     def __init__(
@@ -49,6 +49,10 @@ class Call:
         self.may_go = may_go
         # Until when the waits before the current attempt may take, all together; None: as long as it takes.
         self.admit_by_s: float | None = None
+        # What the server asked to wait after the last attempt, be it granted or not.
+        self.asked_s = 0.0
+        # Whether it waits before a repeat because the server asked for it.
+        self.is_paused = False
         self.attempts = 0
         # Of the last attempt that failed.
         self.error: SpotError | None = None
@@ -63,12 +67,20 @@ class Call:
         """Whether it is a row of a bulk run, whose caller repeats by itself."""
         return self.may_go is not None
 
+    @property
+    def latest_s(self) -> float | None:
+        """Until when the next attempt must be on its way; None: no bound."""
+        if self.admit_by_s is None or self.ends_at_s is None:
+            return self.ends_at_s if self.admit_by_s is None else self.admit_by_s
+        return min(self.admit_by_s, self.ends_at_s)
+
 
 def final_error(call: Call, verdict: Verdict) -> SpotError:
     """The error that tells the truth about all attempts, not only about the last."""
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
-    if not call.flight.may_be_executed:
+    # One that is still under way was not judged: the error came out of a hook that runs while it is sent.
+    if not (call.flight.may_be_executed or call.flight.may_have_arrived):
         return error
     message = "an earlier attempt may have been executed, and no later one got through"
     if isinstance(error, NotSentError):
@@ -78,7 +90,8 @@ def final_error(call: Call, verdict: Verdict) -> SpotError:
     if isinstance(error, RateLimitError):
         return OutcomeUnknownError(message, reason="dropped", status=error.status)
     error.may_be_executed = True
-    if call.earlier_may_be_executed and not isinstance(error, (OutcomeUnknownError, DecodeError)):
+    is_of_an_earlier = call.earlier_may_be_executed or error is not call.error
+    if is_of_an_earlier and not isinstance(error, (OutcomeUnknownError, DecodeError)):
         error.args = (f"{error.args[0]}; an earlier attempt may have been executed",)
     return error
 

@@ -5,9 +5,23 @@ All waits go through here, so that a loop with virtual time moves every one of t
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
-__all__ = ["call_at", "now", "sleep", "wall"]
+from spotdx_async.errors import ConfigError
+
+__all__ = ["call_at", "now", "running_loop", "sleep", "wall"]
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Give the loop that runs here.
+
+    Raises:
+        ConfigError: none of asyncio's does, under trio say.
+    """
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    raise ConfigError("a SpotClient needs a running asyncio event loop: with anyio, choose its asyncio backend")
 
 
 def now() -> float:

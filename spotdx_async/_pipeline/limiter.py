@@ -6,6 +6,7 @@ long an interval is, the pace says; where it changes, the slots that were taken 
 """
 
 import asyncio
+import os
 import threading
 
 from spotdx_async._pipeline import clock
@@ -14,7 +15,7 @@ from spotdx_async._pipeline.waiters import WaiterQueue
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
 
-__all__ = ["GcraLimiter", "RateLimiter", "SlotTooFarError"]
+__all__ = ["GcraLimiter", "RateLimiter", "SharedGcraLimiter", "SlotTooFarError", "slots_of"]
 
 _NEVER = float("-inf")
 
@@ -81,7 +82,10 @@ class GcraLimiter:
             raise SlotTooFarError
         if not self._waiters:
             self._held_since = now
+        ahead_of_a_call = self._waiters.before_next()
         waiter = self._waiters.add(latest, is_bulk=is_bulk)
+        if is_bulk and self._waiters.before_next() > ahead_of_a_call:
+            self._send_late_away()  # one of its turns comes before a single call that waits already
         self._set_timer()
         await self._waiters.wait(waiter, self.give_back)
 
@@ -112,8 +116,10 @@ class GcraLimiter:
         now = clock.now()
         if self._paused_until > now:
             if not self._pace.saves_in_pauses:
-                self._due = min(self._due, now + self._early_s)
+                # An interval from now, since the last slot may have been taken just before the pause.
+                self._due = min(self._due, now + self._early_s + self._interval_s)
             self._paused_until = now
+            self._pace.pause(now, now)
             self._set_timer()
 
     def throttled(self, sent_s: float) -> None:
@@ -197,24 +203,13 @@ class GcraLimiter:
         self._set_timer()
 
 
-class RateLimiter(GcraLimiter):
-    """One limit for several clients of a process: give the same object to each as ``rate_limit``.
-
-    All of them together send at most what the limit allows, and a pause that one is asked for holds for all. It belongs
-    to one running loop at a time. For several processes there is ``spotdx_async.shared.SharedLimiter``.
-
-    Args:
-        limit: a ``RateLimit``, or an ``AdaptiveRateLimit`` that the clients learn together.
-
-    Raises:
-        ConfigError: the limit is neither.
-    """
+class SharedGcraLimiter(GcraLimiter):
+    """The same for several clients, in whichever loop they are; in one running loop at a time."""
 
     def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
-        if not isinstance(limit, (RateLimit, AdaptiveRateLimit)):
-            raise ConfigError(f"a RateLimiter takes a RateLimit or an AdaptiveRateLimit, not {type(limit).__name__}")
         super().__init__(limit)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
         self._moving = threading.Lock()
 
     def try_acquire(self) -> bool:
@@ -238,13 +233,67 @@ class RateLimiter(GcraLimiter):
         super().throttled(sent_s)
 
     def _come_home(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = clock.running_loop()
         if loop is self._loop:
             return
         with self._moving:
-            earlier = self._loop
-            if earlier is not None and earlier.is_running():
+            earlier, is_forked = self._loop, self._pid != os.getpid()
+            if earlier is not None and not is_forked and earlier.is_running():
                 raise ConfigError("the RateLimiter is in use in another running event loop: make one for each loop")
-            self._loop = loop
+            self._loop, self._pid = loop, os.getpid()
         if earlier is not None:
             self.move_to_loop(loop.time() - earlier.time())
+
+
+class RateLimiter:
+    """One limit for several clients of a process: give the same object to each as ``rate_limit``.
+
+    All of them together send at most what the limit allows, and a pause that one is asked for holds for all. A client
+    that closes ends its own waits alone. It belongs to one running event loop at a time, and keeps its account from one
+    to the next. For several processes there is ``spotdx_async.shared.SharedLimiter``.
+
+    Args:
+        limit: a ``RateLimit``, or an ``AdaptiveRateLimit`` that the clients learn together.
+
+    Raises:
+        ConfigError: the limit is neither.
+    """
+
+    def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
+        if not isinstance(limit, (RateLimit, AdaptiveRateLimit)):
+            raise ConfigError(f"a RateLimiter takes a RateLimit or an AdaptiveRateLimit, not {type(limit).__name__}")
+        self._slots = SharedGcraLimiter(limit)
+
+    def __repr__(self) -> str:
+        return f"<RateLimiter of {self.rate:g} a second>"
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that it allows now, to all clients together."""
+        return self._slots.rate or 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot now, of all clients together."""
+        return self._slots.waiting
+
+    async def acquire(self) -> None:
+        """Take the next slot, for a request of your own that counts towards the same limit.
+
+        Raises:
+            ConfigError: another running event loop uses it.
+        """
+        await self._slots.acquire()
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for this long, counted from now, to none of the clients."""
+        self._slots.pause(seconds)
+
+    def resume(self) -> None:
+        """End a pause, for all of the clients; what it has kept back is not made up for."""
+        self._slots.resume()
+
+
+def slots_of(limiter: RateLimiter) -> SharedGcraLimiter:
+    """Give what a client takes its slots from, which can tell more than others may ask."""
+    return limiter._slots  # noqa: SLF001 - of this module

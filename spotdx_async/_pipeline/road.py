@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -12,7 +12,7 @@ from attrs import define, evolve
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.auth import Auth
-from spotdx_async._pipeline.limiter import GcraLimiter, RateLimiter
+from spotdx_async._pipeline.limiter import GcraLimiter, SharedGcraLimiter
 from spotdx_async._pipeline.messages import ClosableRun, Token
 from spotdx_async._pipeline.places import Places
 from spotdx_async._pipeline.retry import RetryBudget
@@ -21,7 +21,7 @@ from spotdx_async._pipeline.watching import Watcher
 from spotdx_async.config import Limiter, Stats
 from spotdx_async.errors import ConfigError, NotSentError
 
-__all__ = ["Road", "WaitTooLongError", "running_loop"]
+__all__ = ["Road", "WaitTooLongError"]
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class Road:
         self._resume_limiter: Callable[[], None] | None = _method_of(limiter, "resume")
         # Its waiters are all this client's.
         self._own_limiter = (
-            limiter if isinstance(limiter, GcraLimiter) and not isinstance(limiter, RateLimiter) else None
+            limiter if isinstance(limiter, GcraLimiter) and not isinstance(limiter, SharedGcraLimiter) else None
         )
         self.budget: RetryBudget = RetryBudget()
         self.counters: Counters = Counters()
@@ -114,7 +114,7 @@ class Road:
             ConfigError: another loop uses the client at the same time.
         """
         self.check_open()
-        if running_loop() is not self._loop:
+        if clock.running_loop() is not self._loop:
             await self._move()
 
     async def close(self) -> None:
@@ -124,17 +124,21 @@ class Road:
         """
         if self._is_closed:
             return
-        loop = running_loop()
+        loop = clock.running_loop()
         if self._pid == os.getpid() and self._loop is not None and self._loop is not loop:
             self._take_over(loop)
         # Every part may be closed again: a close that was cancelled is made good by the next.
-        self._closing.set()
-        self._waking.set()
-        for run in list(self.open_runs):
-            run.end_with_client()
-        for bound in self._bounds:
-            if not bound.expired():
-                bound.reschedule(loop.time())
+        try:
+            with ExitStack() as ends:  # all of them, whatever one of them raises
+                for run in list(self.open_runs):
+                    ends.callback(run.end_with_client)
+        finally:
+            self._closing.set()
+            self._waking.set()
+            self._end_waits()
+            await self._close_parts()
+
+    async def _close_parts(self) -> None:
         if self._pid == os.getpid():
             if self._own_limiter is not None:
                 self._own_limiter.close()
@@ -158,12 +162,29 @@ class Road:
         if self._closing.is_set():
             raise NotSentError("the client is closed, so nothing was sent: open a new one", reason="closed")
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait, or until the client is closed or a pause is lifted."""
-        await clock.sleep(seconds, unless=self._waking)
+    async def sleep(self, seconds: float, *, for_pause: bool = False) -> None:
+        """Wait, or until the client is closed; where that is for a pause of the server's, until it is lifted."""
+        await clock.sleep(seconds, unless=self._waking if for_pause else self._closing)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody through for so long; waits whose bound that breaks end at once."""
+        until_s = clock.now() + seconds
+        if until_s > self.paused_until_s:
+            self.paused_until_s = until_s
+            self._end_waits(bounded_before_s=until_s)
+        self.limiter.pause(seconds)
 
     def resume(self) -> None:
-        """Lift the pause that the server asked for, for the calls that wait now too."""
+        """Lift the pause that the server asked for, for the calls that wait now too.
+
+        Raises:
+            ConfigError: another running loop has the client, or none runs here.
+        """
+        if self._loop is None and self._own_limiter is not None:
+            return  # not used yet, and nobody else can have been told of a pause
+        loop = clock.running_loop()
+        if self._loop is not None:
+            self._take_over(loop)
         self.paused_until_s = float("-inf")
         if self._resume_limiter is not None:
             self._resume_limiter()
@@ -171,18 +192,23 @@ class Road:
             self._waking.set()
             self._waking = asyncio.Event()
 
-    async def bounded(self, waiting: Awaitable[T], until_s: float | None, *, what: str) -> T:
+    async def bounded(
+        self, start: Callable[[], Awaitable[T]], until_s: float | None, *, what: str, reason: str = "wait"
+    ) -> T:
         """Wait for something before an attempt; the client's closing ends that too, whoever's it is.
 
         Args:
-            waiting: what to wait for; cancelled where it takes too long.
+            start: begins what to wait for, which is cancelled where it takes too long.
             until_s: on the loop's clock, how long; None: as long as it takes.
             what: its name in an error.
+            reason: of the error where somebody else cancels it.
 
         Raises:
-            WaitTooLongError: it takes longer.
+            WaitTooLongError: it takes longer; at once, where a pause does.
             NotSentError: the client was closed, or what is waited for was cancelled by somebody else.
         """
+        if until_s is not None and self.paused_until_s > until_s:
+            raise WaitTooLongError
         task = asyncio.current_task()
         before = task.cancelling() if task is not None else 0
         bound = asyncio.timeout_at(until_s)
@@ -190,7 +216,7 @@ class Road:
         self._bounds.add(bound)
         try:
             async with bound:
-                return await waiting
+                return await start()
         except TimeoutError:
             if not bound.expired():
                 raise  # of what was waited for: the caller's own
@@ -198,7 +224,7 @@ class Road:
             if task is None or task.cancelling() > before:
                 raise
             message = f"the wait for {what} was cancelled, and not by who waits, so nothing was sent"
-            trouble = NotSentError(message, reason="wait")
+            trouble = NotSentError(message, reason=reason)
         finally:
             self._bounds.discard(bound)
         self.check_open()
@@ -217,6 +243,15 @@ class Road:
             retry_budget=self.budget.left,
             rate=getattr(self.limiter, "rate", None),
         )
+
+    def _end_waits(self, *, bounded_before_s: float | None = None) -> None:
+        """Let the waits that are under way expire: all of them, or only those whose bound lies before then."""
+        now = clock.now()
+        for bound in self._bounds:
+            until_s = bound.when()
+            is_meant = bounded_before_s is None or (until_s is not None and until_s < bounded_before_s)
+            if is_meant and not bound.expired():
+                bound.reschedule(now)
 
     async def _move(self) -> None:
         self.transport.check_loop(asyncio.get_running_loop())
@@ -252,17 +287,6 @@ class Road:
         else:
             self.transport.leave(earlier)
             self.transport.come_to(loop)
-
-
-def running_loop() -> asyncio.AbstractEventLoop:
-    """Give the loop that runs here.
-
-    Raises:
-        ConfigError: none of asyncio's does, under trio say.
-    """
-    with suppress(RuntimeError):
-        return asyncio.get_running_loop()
-    raise ConfigError("a SpotClient needs a running asyncio event loop: with anyio, choose its asyncio backend")
 
 
 def _never() -> bool:

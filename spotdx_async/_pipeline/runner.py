@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from spotdx_async._pipeline.messages import (
     is_success,
 )
 from spotdx_async._pipeline.retry import repeat
-from spotdx_async._pipeline.road import Road, WaitTooLongError, running_loop
+from spotdx_async._pipeline.road import Road, WaitTooLongError
 from spotdx_async._pipeline.telling import tell_pause, tell_retry
 from spotdx_async._pipeline.verdict import judge_reply, judge_trouble
 from spotdx_async._pipeline.watching import Watched
@@ -124,7 +125,7 @@ class Runner:
         try:
             started_s, deadline_s = clock.now(), self.options.deadline_s
         except RuntimeError:
-            running_loop()  # which says what is wrong
+            clock.running_loop()  # which says what is wrong
             raise
         self.road.counters.calls += 1
         ends_at_s = None if deadline_s is None else started_s + deadline_s
@@ -174,7 +175,8 @@ class Runner:
             call.admit_by_s = clock.now() + self.options.max_wait_s
         if not places.try_take():
             try:
-                await self._wait(call, places.take(is_bulk=call.is_bulk), "a free connection")
+                self.road.auth.check_not_asked_here()  # it would hold the permit that this call waits for
+                await self._wait(call, lambda: places.take(is_bulk=call.is_bulk), "a free connection")
             except WaitTooLongError:
                 return self._waited_too_long(call)
         try:
@@ -199,7 +201,7 @@ class Runner:
             policy=self.options.retry,
             may_wait=lambda last, wait_s: self._may_wait(call, last, wait_s),
             on_wait=lambda last, wait_s: self._on_wait(call, last, wait_s),
-            sleep=self.road.sleep,
+            sleep=lambda wait_s: self.road.sleep(wait_s, for_pause=call.is_paused),
         )
 
     async def _drive_until(self, call: Call) -> Verdict:
@@ -219,8 +221,7 @@ class Runner:
             token = await self._admit(call)
             if token is None:
                 return self._waited_too_long(call)
-        if call.may_go is not None and not call.may_go():
-            self._give_slot_back()
+        if (call.may_go is not None or call.watch is not None) and not self._goes_out(call):
             return Verdict(_RAISE, error=call.error)
         call.attempts += 1
         counters.attempts += 1
@@ -228,16 +229,31 @@ class Runner:
         call.sent_s = clock.now()
         try:
             sending = road.transport.send(call.request, token, self.options.timeout_s, call.flight)
-            result = await (sending if call.watch is None else call.watch.send(sending, call.flight))
+            result = await (sending if call.watch is None else call.watch.send(sending))
         finally:
             counters.in_flight -= 1
         if type(result) is Reply and is_success(result.status):
             verdict = decoded(call, result)
-            note(call, verdict)
             if call.watch is not None:
+                # Before it is noted: should an observer end the call here, the request still may have arrived.
                 call.watch.attempted(verdict.error, result.status)
+            note(call, verdict)
             return verdict
         return await self._failed(call, token, result)
+
+    def _goes_out(self, call: Call) -> bool:
+        """Ask whether the request may still go, and tell that it does; else its slot is free for another."""
+        goes = False
+        try:
+            goes = call.may_go is None or call.may_go()
+            if goes and call.watch is not None:
+                call.watch.going_out(call.flight)
+        except BaseException:
+            self._give_slot_back()
+            raise
+        if not goes:
+            self._give_slot_back()
+        return goes
 
     async def _failed(self, call: Call, token: Token, result: Reply | Trouble) -> Verdict:
         """Judge an attempt that brought no 2xx, and do what it asks for at once: a pause, another token."""
@@ -255,13 +271,20 @@ class Runner:
                 road.tell_throttled(call.sent_s)
         if self.options.max_wait_s is not None:
             call.admit_by_s = clock.now() + self.options.max_wait_s
+        call.asked_s = verdict.retry_after_s or 0.0
         if verdict.retry_after_s:
             verdict = evolve(verdict, retry_after_s=self._pause(call, verdict.retry_after_s))
         if verdict.act is Act.RENEW_TOKEN and not call.has_renewed:
             call.has_renewed = True
-            if await road.auth.renew(token):
+            if await self._renew(call, token):
                 return await self._attempt(call)
         return verdict
+
+    async def _renew(self, call: Call, refused: Token) -> bool:
+        """Ask for another token; False where there is none, or it takes longer than the options allow."""
+        with suppress(WaitTooLongError):
+            return await self._wait(call, lambda: self.road.auth.renew(refused), "the token", reason="token")
+        return False
 
     async def _admit(self, call: Call) -> Token | None:
         """Wait for a slot and the token to go with it; None where that takes longer than the options allow.
@@ -274,7 +297,7 @@ class Runner:
             while True:
                 road.check_open()
                 if not road.auth.is_ready:
-                    await self._wait(call, road.auth.token(), "the token")
+                    await self._wait(call, road.auth.token, "the token", reason="token")
                 slot = self._take_slot(call)
                 await (slot if call.watch is None else call.watch.wait_for_slot(slot))
                 if road.is_open and (token := road.auth.current) is not None:
@@ -294,16 +317,16 @@ class Runner:
         limiter = self.road.limiter
         if not isinstance(limiter, GcraLimiter):
             acquire = self.road.acquire_bulk if call.is_bulk and self.road.acquire_bulk else limiter.acquire
-            await self._wait(call, acquire(), "the rate limit")
+            await self._wait(call, acquire, "the rate limit", reason="limit")
             return
-        bounds = [at_s for at_s in (call.admit_by_s, call.ends_at_s) if at_s is not None]
-        within_s = max(0.0, min(bounds) - clock.now()) if bounds else None
+        latest_s = call.latest_s
+        within_s = None if latest_s is None else max(0.0, latest_s - clock.now())
         # It keeps the bound itself, and may hand out a slot at the very last moment.
-        await self.road.bounded(limiter.acquire(within_s, is_bulk=call.is_bulk), None, what="the rate limit")
+        await self.road.bounded(lambda: limiter.acquire(within_s, is_bulk=call.is_bulk), None, what="the rate limit")
 
-    def _wait(self, call: Call, waiting: Awaitable[T], what: str) -> Awaitable[T]:
-        """Wait for something before an attempt, within what ``max_wait_s`` has left."""
-        return self.road.bounded(waiting, call.admit_by_s, what=what)
+    def _wait(self, call: Call, start: Callable[[], Awaitable[T]], what: str, *, reason: str = "wait") -> Awaitable[T]:
+        """Wait for something before an attempt, within what ``max_wait_s`` and ``deadline_s`` have left."""
+        return self.road.bounded(start, call.latest_s, what=what, reason=reason)
 
     def _give_slot_back(self) -> None:
         if self.road.give_slot_back is not None:
@@ -311,10 +334,11 @@ class Runner:
 
     def _may_wait(self, call: Call, last: Verdict, wait_s: float) -> bool:
         """Whether to repeat after so long; says yes only when the budget has paid for it."""
+        # What the server asks for counts, not what is granted: after less it would only refuse again.
         max_wait_s = self.options.max_wait_s
-        if max_wait_s is not None and wait_s > max_wait_s:
+        if max_wait_s is not None and call.asked_s > max_wait_s:
             return False
-        if call.ends_at_s is not None and clock.now() + wait_s >= call.ends_at_s:
+        if call.ends_at_s is not None and clock.now() + max(wait_s, call.asked_s) >= call.ends_at_s:
             return False
         # A server that is asked too fast and names the time asks for the repeat: no amplification to pay for.
         is_invited = last.is_throttle and bool(last.retry_after_s)
@@ -328,12 +352,16 @@ class Runner:
             tell_pause(seconds, asked_s=asked_s)
             if call.watch is not None:
                 call.watch.paused(seconds)
-        self.road.paused_until_s = max(self.road.paused_until_s, until_s)
-        self.road.limiter.pause(seconds)
+        self.road.pause(seconds)
         return seconds
 
     def _on_wait(self, call: Call, last: Verdict, wait_s: float) -> None:
         self.road.counters.retries += 1
+        call.is_paused = bool(last.retry_after_s)
+        if self.options.max_wait_s is not None:
+            # What the server asked for is a wait that max_wait_s bounds, a back-off of our own beyond it is none.
+            own_s = wait_s - (last.retry_after_s or 0.0)
+            call.admit_by_s = clock.now() + own_s + self.options.max_wait_s
         tell_retry(last.error, operation=call.request.operation, attempt=call.attempts, wait_s=wait_s)
         if call.watch is not None:
             call.watch.repeated(last, wait_s)

@@ -6,8 +6,9 @@ A failure comes back as a ``Trouble`` that says whether the request may have arr
 import asyncio
 import io
 import platform
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import aiohttp
@@ -54,11 +55,15 @@ class Transport:
         self._closing: set[asyncio.Task[None]] = set()
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
-    def __del__(self) -> None:
+    def __del__(self, _is_at_exit: Callable[[], bool] = sys.is_finalizing) -> None:
         """Name the client that was forgotten: aiohttp, which complains as well, knows only its session."""
-        if self._pooled is not None or self._single_use is not None:
-            message = f"a SpotClient of {self._base} was not closed: use async with, or await its close()"
-            warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
+        try:
+            if self._pooled is not None or self._single_use is not None:
+                message = f"a SpotClient of {self._base} was not closed: use async with, or await its close()"
+                warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
+        except (AttributeError, TypeError):
+            if not _is_at_exit():  # there the modules that a warning takes may have been emptied already
+                raise
 
     @property
     def base_url(self) -> str:

@@ -77,6 +77,8 @@ class Watched:
         self._parent = parent
         # Of a run, its rows that have not ended.
         self._rows: set[Watched] = set()
+        # What the observers did for the request that is under way.
+        self._undo: list[Callable[[], object]] = []
         self._attempts = 0
         self._status: int | None = None
         self._began_s = clock.now()
@@ -106,21 +108,39 @@ class Watched:
         finally:
             self._limiter_s += clock.now() - began_s
 
-    async def send(self, sending: Awaitable[T], flight: Flight) -> T:
-        """Tell that a request goes out; and where it is cancelled, that too."""
+    def going_out(self, flight: Flight) -> None:
+        """Tell that a request is about to go out, and take the headers that it is to carry."""
         headers: dict[str, str] = {}
         self._sent_s = clock.now()
-        undo = [_told(observer.sending, mark, headers) for observer, mark in self.marks]
+        try:
+            for observer, mark in self.marks:
+                undo = _told(observer.sending, mark, headers)
+                if undo is not None:
+                    self._undo.append(undo)
+        except BaseException:  # no mere error of an observer's: nothing goes out
+            self._undo_all()
+            raise
         flight.headers = headers
+
+    async def send(self, sending: Awaitable[T]) -> T:
+        """Follow a request that goes out; where it is cancelled, tell that."""
         try:
             return await sending
         except asyncio.CancelledError as error:
             self.attempted(error)
             raise
         finally:
-            for after in reversed(undo):
-                if after is not None:
-                    _told(after)
+            self._undo_all()
+
+    def _undo_all(self) -> None:
+        """Undo what the observers did for the request, the last one first, whatever one of them lets through."""
+        while self._undo:
+            undo = self._undo.pop()
+            try:
+                _told(undo)
+            except BaseException:
+                self._undo_all()
+                raise
 
     def attempted(self, error: BaseException | None, status: int | None = None) -> None:
         """Tell what became of the attempt that was sent."""

@@ -84,11 +84,11 @@ class Session(Generic[T]):
         self._end_cause: SpotError | None = None
         self._intake = Intake(inputs.updates, inputs.job.kind)
         self._engine: Engine[T] | None = None
+        self._loop = clock.running_loop()
         self._news = asyncio.Event()
         self._left: BaseException | None = None
         self._error: BaseException | None = None
         self._is_told = False
-        self._loop = asyncio.get_running_loop()
         self._kept: asyncio.Future[None] = self._loop.create_future()
         self._keeper = asyncio.create_task(self._keep(), name="spotdx bulk")
         self._keeper.add_done_callback(self._on_kept)

@@ -175,7 +175,7 @@ async def test_a_bulk_run_has_a_tenth_though_single_calls_take_all_they_get(fake
 
         callers = [asyncio.create_task(call_all_the_time()) for _ in range(3)]
         start = now()
-        rows = [(f"K{number}", {}) for number in range(40)]
+        rows: list[tuple[str, dict[str, str]]] = [(f"K{number}", {}) for number in range(40)]
         states = [outcome.state async for outcome in spot.kits.update_metadata_many(rows)]
         took_s = now() - start
         for caller in callers:

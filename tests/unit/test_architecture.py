@@ -57,7 +57,7 @@ NARROWER = {
     "models.*": (),
     "config": ("errors",),
     "_pipeline.jsontext": (),
-    "_pipeline.clock": (),
+    "_pipeline.clock": ("errors",),
     "_pipeline.places": ("_pipeline.waiters",),
     "_pipeline.waiters": (),
     "_pipeline.connections": (),
@@ -83,7 +83,7 @@ NARROWER = {
     "_pipeline.list_pages": ("errors",),
     "_pipeline.list_scan": ("errors", "_pipeline.list_pages"),
     "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
-    "pagination": ("errors", "_pipeline.list_pages"),
+    "pagination": ("errors", "_pipeline.clock", "_pipeline.list_pages"),
     "reconciliation": (*("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search"),),
     "files.*": ("errors", "_pipeline.jsontext"),
     "bulk.*": (
