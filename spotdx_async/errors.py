@@ -115,8 +115,9 @@ class NotSentError(SpotError):
     Attributes:
         reason: ``"refused"``, ``"dns"``, ``"tls"``, ``"connect"`` (any other failure to connect), ``"timeout"`` (of the
             connection), ``"wait"`` (longer than ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
-            failed), ``"limit"`` (the limiter gave no slot), ``"closed"`` (the client), ``"stopped"`` (the bulk run,
-            before this row) or ``"outage"`` (the bulk run, since the server did not come back).
+            failed), ``"limit"`` (the limiter gave no slot), ``"closed"`` (the client, or the connections before the
+            request was written), ``"stopped"`` (the bulk run, before this row) or ``"outage"`` (the bulk run, since the
+            server did not come back).
         cause_type: the class of what failed, such as ``ConnectionResetError``; None where nothing was tried.
         errno: the operating system's number, where it gave one.
         tls_reason: why OpenSSL did not accept the certificate or the handshake, in its words.
@@ -195,7 +196,8 @@ class OutcomeUnknownError(SpotError):
 
     Attributes:
         status: the HTTP status, where one came (a redirect; for a create also 5xx and an unreadable 2xx), else None.
-        reason: ``"timeout"``, ``"deadline"``, ``"dropped"``, ``"redirect"``, ``"status"`` or ``"unreadable"``.
+        reason: ``"timeout"``, ``"deadline"``, ``"dropped"``, ``"closed"``, ``"redirect"``, ``"status"`` or
+            ``"unreadable"``.
         clue: what finds out whether a create was carried out; None for other operations.
         cause_type, errno, tls_reason, proxy_status: as of ``NotSentError``.
     """

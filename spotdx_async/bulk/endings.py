@@ -47,6 +47,7 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
 def skipped(row: Row, now_s: float) -> Outcome[Any]:
     """Say that the run stopped before the row was done; unknown where an attempt may have been executed."""
     error = None if row.last is None else row.last.error
+    row.attempts += row.flight.may_have_arrived  # one that was cut off, and so counted by nobody
     if not row.may_be_executed:
         if error is None:
             error = NotSentError("the run stopped before this row, so it was not sent", reason="stopped")

@@ -200,6 +200,24 @@ async def test_what_is_cut_off_after_it_was_sent_is_recorded_as_unknown(tmp_path
     assert (by_state["ok"], by_state["unknown"]) == (1, 1)
 
 
+async def test_an_attempt_that_was_cut_off_counts() -> None:
+    async def play(_key: str, _flight: Flight) -> Verdict:
+        await asyncio.sleep(1000)
+        return OK
+
+    open_runs: WeakSet[ClosableRun] = WeakSet()
+    run = run_of(Sender(play), rows(2), open_runs=open_runs)
+    outcomes: list[Outcome[Any]] = []
+    consumer = asyncio.create_task(taken(run, outcomes))
+    await asyncio.sleep(1)
+    for one in list(open_runs):
+        one.end_with_client()
+    with pytest.raises(BulkStopped):
+        await consumer
+
+    assert [(one.state, one.attempts, one.error and one.error.attempts) for one in outcomes] == [("unknown", 1, 1)] * 2
+
+
 async def test_a_session_that_follows_at_once_lets_no_earlier_request_land_over_a_newer_value(tmp_path: Path) -> None:
     journal = tmp_path / "run.journal"
     same_kit = [("K0", {"n": 1}), ("K1", {"n": 1}), ("K0", {"n": 2}), ("K1", {"n": 2})]

@@ -1,7 +1,6 @@
 """Sessions of the SDK's own: what goes over the wire is the same whoever writes it."""
 
 import asyncio
-from asyncio.selector_events import _SelectorTransport as BaseTransport
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -223,11 +222,12 @@ async def test_a_connection_with_bytes_still_to_be_written_is_not_kept(
 
         def noted(protocol: Any, request: bytes, sending: Sending) -> None:
             used.append(protocol)
+            monkeypatch.setattr(type(protocol.transport), "get_write_buffer_size", lambda _transport: next(left))
             write(protocol, request, sending)
 
         monkeypatch.setattr(connector, "write", noted)
-        for left in (0, 1, 0):
-            monkeypatch.setattr(BaseTransport, "get_write_buffer_size", lambda _self, left=left: left)
+        left = iter((0, 1, 0))
+        for _ in range(3):
             await asked(session, "POST", url, b"{}")
 
     assert used[0] is used[1]
