@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from functools import partial
-from functools import partial
 from typing import Any, TypeVar
 
 from spotdx_async._pipeline.messages import Flight, Reply, Try
