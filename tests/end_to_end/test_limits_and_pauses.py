@@ -75,6 +75,26 @@ async def test_a_pause_can_be_lifted(fake_spot: FakeSpot, options: dict[str, Any
     assert now() - start < 3
 
 
+async def test_a_pause_is_lifted_for_the_rows_of_a_run_too(fake_spot: FakeSpot) -> None:
+    fake_spot.faults.add(faults.status(429, retry_after=200))
+    async with fake_spot.client() as spot:
+        start = now()
+
+        async def lift() -> None:
+            while not spot.stats.throttled:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(1)
+            spot.resume()
+
+        lifting = asyncio.create_task(lift())
+        async with spot.kits.update_metadata_many([("SPOT123456", {"n": n}) for n in range(5)]) as run:
+            states = [outcome.state async for outcome in run]
+        await lifting
+
+    assert states == ["ok"] * 5
+    assert now() - start < 5
+
+
 # One bound for all waits before an attempt
 
 
