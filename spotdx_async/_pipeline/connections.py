@@ -40,6 +40,7 @@ class SecondSendingError(Exception):
 
 class _Flight(Protocol):
     may_have_arrived: bool
+    is_called_off: bool
 
 
 class Sending:
@@ -95,6 +96,11 @@ class Sending:
         """Whether bytes were sent, or nobody can know: a mock or a middleware answered in aiohttp's place."""
         return self.is_written or not (self.is_reached and self.is_seen)
 
+    @property
+    def may_go(self) -> bool:
+        """Whether bytes of it may still be handed to a connection."""
+        return not self.is_over and not (self.flight is not None and self.flight.is_called_off)
+
     def check_first(self, head: object = None) -> None:
         """Let the request be sent once.
 
@@ -103,9 +109,9 @@ class Sending:
                 which the retry budget must see; a middleware that repeats, to renew a credential say, has them still.
 
         Raises:
-            SecondSendingError: it was sent before, or its attempt has ended.
+            SecondSendingError: it was sent before, its attempt has ended, or it was called off.
         """
-        if self.is_over or (self.is_written and not (self.may_repeat and head is self._first_head)):
+        if not self.may_go or (self.is_written and not (self.may_repeat and head is self._first_head)):
             self.is_repeated = True
             raise SecondSendingError
         self._first_head = head
@@ -233,7 +239,7 @@ class WriteQueue:
 def _write(protocol: Any, request: bytes, sending: Sending) -> None:
     transport = protocol.transport
     # A connection that was lost meanwhile has told its call so; of a call that is over nothing goes out any more.
-    if transport is not None and not transport.is_closing() and not sending.is_over:
+    if transport is not None and not transport.is_closing() and sending.may_go:
         sending.note_written()
         transport.write(request)
 

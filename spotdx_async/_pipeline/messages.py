@@ -109,6 +109,9 @@ class Flight:
     may_be_executed: bool = False
     """Whether an attempt that was judged may have been carried out, by this call or, of a row, by an earlier session:
     once True, nothing makes it False again."""
+    is_called_off: bool = False
+    """Whether no byte may be handed to a connection any more: set by a bulk run that stops, before it cancels who
+    waits, so that a request which is about to be written meanwhile is not."""
     headers: Mapping[str, str] | None = None
     """Of an observer's, to go with the request beside its own."""
 

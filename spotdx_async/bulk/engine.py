@@ -48,6 +48,8 @@ class _Worker:
         """Cancel it, once: a second cancellation would cut off its cleaning up."""
         if self.task is not None and not self.is_recalled and not self.is_cleaning_up:
             self.is_recalled = True
+            if self.row is not None:
+                self.row.flight.is_called_off = True
             self.task.cancel()
 
     def is_waiting(self) -> bool:
@@ -110,10 +112,9 @@ class Engine(Generic[T]):
         self._cause: SpotError | None = None
         self._unsent, self._is_left = 0, False
         self._waking: asyncio.TimerHandle | None = None
+        # What came from outside the SDK and is raised at the end; the reader's and the workers' tasks.
         self.foreign_error: BaseException | None = None
-        """What came from outside the SDK and is raised at the end."""
         self.tasks: list[asyncio.Task[None]] = []
-        """The reader's and the workers'."""
 
     @property
     def is_complete(self) -> bool:
