@@ -15,6 +15,8 @@ from aiohttp import http_writer
 from aiohttp.tracing import Trace
 from attrs import define
 
+from spotdx_async._pipeline import clock
+
 __all__ = [
     "CURRENT",
     "SecondSendingError",
@@ -40,6 +42,7 @@ class SecondSendingError(Exception):
 
 class _Flight(Protocol):
     may_have_arrived: bool
+    last_byte_s: float
     is_called_off: bool
 
 
@@ -121,6 +124,7 @@ class Sending:
         self.is_written = True
         if self.flight is not None:
             self.flight.may_have_arrived = True
+            self.flight.last_byte_s = clock.now()
 
     def end(self) -> None:
         """Keep nothing of the request: contexts that were copied meanwhile live as long as the connection."""
@@ -143,6 +147,7 @@ class _Tracing(aiohttp.TraceConfig):
         self.on_connection_create_start.append(_note_reached)
         self.on_connection_reuseconn.append(_note_reached)
         self.on_request_headers_sent.append(_note_head)
+        self.on_request_chunk_sent.append(_note_chunk)
         self.freeze()
 
 
@@ -159,6 +164,12 @@ async def _note_head(
         sending.check_first(params.headers)
         if sending.is_own and sending.headers is not None:
             _keep_ours(params.headers, {**session.headers, **sending.headers})
+        sending.note_written()
+
+
+async def _note_chunk(_session: object, context: SimpleNamespace, _params: object) -> None:
+    """Note a part of a body that aiohttp writes: the request can land for so long after its last byte."""
+    if type(sending := context.trace_request_ctx) is Sending:
         sending.note_written()
 
 

@@ -109,6 +109,9 @@ class Flight:
     may_be_executed: bool = False
     """Whether an attempt that was judged may have been carried out, by this call or, of a row, by an earlier session:
     once True, nothing makes it False again."""
+    last_byte_s: float = float("-inf")
+    """When bytes of an attempt were last handed to a connection, on the loop's clock; set with ``may_have_arrived``,
+    and not where nobody can know what was sent."""
     is_called_off: bool = False
     """Whether no byte may be handed to a connection any more: set by a bulk run that stops, before it cancels who
     waits, so that a request which is about to be written meanwhile is not."""

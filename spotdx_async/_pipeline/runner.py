@@ -165,7 +165,10 @@ class Runner:
 
     def _dated(self, clue: Clue, call: Call) -> Clue:
         """Add until when the last request may be carried out: a connection that broke says nothing of the server."""
-        left_s = max(0.0, self.lands_within_s - (clock.now() - call.sent_s))
+        now_s, last_byte_s = clock.now(), call.flight.last_byte_s
+        # Unseen, as through a session whose requests nobody can watch, the last byte may have gone out just now.
+        left_s = self.lands_within_s - (now_s - last_byte_s if last_byte_s >= call.sent_s else 0.0)
+        left_s = max(0.0, left_s)
         return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
 
     async def _drive(self, call: Call) -> Verdict:

@@ -145,19 +145,22 @@ class Course:
         row.last = verdict
         if row.tries == 1:
             row.failing_since_s = began_s
-        self._note_execution(row, verdict, began_s)
+        self._note_execution(row, tried)
         if result == "throttled":
             self._tally.throttled += 1
             row.rests_until_s = began_s + _THROTTLED_REST_S
         row.charged += result == "bad" and self._gate.is_open
 
-    def _note_execution(self, row: Row, verdict: Verdict, began_s: float) -> None:
+    def _note_execution(self, row: Row, tried: Try) -> None:
         """Note whether the try may have been executed, and until when it may still be."""
-        error = verdict.error
+        verdict, error = tried.verdict, tried.verdict.error
         if not verdict.may_be_executed and (error is None or not error.may_be_executed):
             return
         row.flight.may_be_executed = True
-        row.lands_until_s = began_s + self._lands_within_s
+        # Counted from the last byte: the making of the connection may have taken long. Unseen, it went out by the end.
+        last_byte_s = row.flight.last_byte_s
+        left_s = last_byte_s if last_byte_s >= tried.sent_s else tried.ended_s
+        row.lands_until_s = left_s + self._lands_within_s
         if _is_unanswered(error):
             row.unanswered_until_s = row.lands_until_s
 

@@ -60,7 +60,7 @@ NARROWER = {
     "_pipeline.clock": ("errors",),
     "_pipeline.places": ("_pipeline.waiters",),
     "_pipeline.waiters": (),
-    "_pipeline.connections": (),
+    "_pipeline.connections": ("_pipeline.clock",),
     "_pipeline.failures": ("errors", "_pipeline.connections", "_pipeline.messages"),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
