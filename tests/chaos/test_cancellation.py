@@ -22,8 +22,8 @@ from spotdx_async import (
     SpotClient,
     SpotError,
 )
+from spotdx_async._pipeline.call import Call
 from spotdx_async._pipeline.messages import Flight, Reply, Request
-from spotdx_async._pipeline.runner import _Call
 from spotdx_async.testing import FakeSpot, Fault, faults
 
 pytestmark = pytest.mark.virtual_time
@@ -34,7 +34,7 @@ KITS = [f"SPOT{n}" for n in range(250)]
 PATIENT = NewPatient(
     first_name="Robin", last_name="Sample", email="robin@example.com", sex="F", date_of_birth=date(1990, 1, 31)
 )
-OF_ONE_CALL = (Request, Reply, Flight, _Call)
+OF_ONE_CALL = (Request, Reply, Flight, Call)
 TROUBLES: tuple[Fault | str, ...] = (
     *("401", "429", "500", "503", "drop_before", "drop_after", "half_body", "unreadable"),
     *(faults.slow(0.2), faults.slow_answer(0.5), faults.status(503, retry_after=1)),
