@@ -11,7 +11,7 @@ from unittest import mock
 
 import attrs
 
-from spotdx_async import RateLimit, RetryPolicy, SpotClient, SpotError
+from spotdx_async import RateLimit, RetryPolicy, SpotClient, SpotError, StatusError
 from spotdx_async._pipeline import clock
 from spotdx_async.bulk.records import Outcome
 from spotdx_async.config import Stats
@@ -47,6 +47,8 @@ class Played:
     outcomes: list[Outcome[Any]] = attrs.field(factory=list)
     """Of a bulk run."""
     executed: int = 0
+    executed_paths: list[str] = attrs.field(factory=list)
+    """Of each executed request."""
     sent: int = 0
     tries: int = 0
     """Requests begun by the client."""
@@ -127,6 +129,7 @@ async def _play_on(stage: _Stage) -> None:
         played.stats = spot.stats
         await asyncio.sleep(LANDING_S)
         played.executed, played.sent = server.executed, server.sent
+        played.executed_paths = list(server.executed_paths)
         played.texts |= _texts(played, spot)
         await _heal(stage, function)
         if fault.set_up not in _SPOILED:
@@ -220,7 +223,10 @@ def _name_of(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "cancelled"
     facts = [getattr(error, name, None) for name in ("reason", "outcome", "status")]
-    return " ".join([type(error).__name__, *(str(fact) for fact in facts if fact is not None)])
+    words = [type(error).__name__, *(str(fact) for fact in facts if fact is not None)]
+    if isinstance(error, StatusError) and error.may_be_executed:
+        words.append("(maybe executed)")
+    return " ".join(words)
 
 
 # Cancellation

@@ -50,8 +50,8 @@ class ScriptedServer:
         self.tls = tls
         self.sent = 0
         """Requests that arrived whole."""
-        self.executed = 0
-        """Requests that were carried out."""
+        self.executed_paths: list[str] = []
+        """The paths of the requests that were carried out."""
         self.asides = 0
         """Requests of the matrix beside the call under test."""
         self.answers_asides = asyncio.Event()
@@ -65,6 +65,11 @@ class ScriptedServer:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._fillers: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def executed(self) -> int:
+        """Requests that were carried out."""
+        return len(self.executed_paths)
 
     @property
     def port(self) -> int:
@@ -160,6 +165,7 @@ class Connection:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._next: Arrived | None = None
+        self._arrived: Arrived | None = None
 
     async def arrive(self) -> Arrived:
         """Read a request whole, and count it; what is asked beside the call is answered on the way."""
@@ -167,6 +173,7 @@ class Connection:
             request, self._next = self._next or await self._read_request(), None
             if request.path != KIT_TYPES:
                 self.server.sent += 1
+                self._arrived = request
                 return request
             self.server.asides += 1
             await self.server.answers_asides.wait()
@@ -203,8 +210,9 @@ class Connection:
         await asyncio.get_running_loop().sock_sendall(self._socket, data)
 
     def execute(self) -> None:
-        """Carry the request out."""
-        self.server.executed += 1
+        """Carry out the request that has arrived."""
+        assert self._arrived is not None
+        self.server.executed_paths.append(self._arrived.path)
 
     async def send(self, data: bytes) -> None:
         """Send bytes."""

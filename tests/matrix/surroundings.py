@@ -195,13 +195,16 @@ class _Resolver(AbstractResolver):
 
 
 class _NoNetwork:
-    """Gives no socket as often as told."""
+    """Gives some sockets, and then none as often as told."""
 
-    def __init__(self, failures: float) -> None:
+    def __init__(self, failures: float, *, after: int = 0) -> None:
         self.failures = failures
+        self._after = after
 
     def __call__(self, info: Any) -> socket.socket:
-        if self.failures > 0:
+        if self._after > 0:
+            self._after -= 1
+        elif self.failures > 0:
             self.failures -= 1
             raise OSError(errno.ENETUNREACH, "canary: the network is away")
         return socket.socket(info[0], info[1], info[2])
@@ -241,8 +244,8 @@ def _of_resolver(failures: float, *, hangs: bool = False) -> Surroundings:
     return Surroundings(session, "localhost", lambda: setattr(resolver, "failures", 0))
 
 
-def _of_no_network(failures: float) -> Surroundings:
-    network = _NoNetwork(failures)
+def _of_no_network(failures: float, *, after: int = 0) -> Surroundings:
+    network = _NoNetwork(failures, after=after)
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=network))
     return Surroundings(session, heal=lambda: setattr(network, "failures", 0))
 
@@ -270,6 +273,7 @@ _SESSIONS: Final[Mapping[str, Callable[[float], Surroundings]]] = {
     "name not found": _of_resolver,
     "no name server": lambda failures: _of_resolver(failures, hangs=True),
     "no network": _of_no_network,
+    "network lost": lambda failures: _of_no_network(failures, after=1),
     "caller's session": _of_defaults,
     "pool full": _of_one_connection,
     "no kept connections": _of_single_use,

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from spotdx_async import BulkStopped, SpotError
+from spotdx_async import BulkStopped, ConfigError, DecodeError, NotSentError, OutcomeUnknownError, SpotError
 
 from .page import CLASSES, PAGE, Fault, Span, faults, groups, page
 from .playing import Played, play
@@ -23,6 +23,7 @@ GROUPS = [
     "status",
     "rate limits",
     "token",
+    "one after another",
     "cancellation",
     "clock",
     "input",
@@ -59,6 +60,7 @@ async def test_a_line_is_true(fault: Fault, class_: str) -> None:
     if line.retry_after_s is not None:
         assert [getattr(error, "retry_after_s", None) for error in played.errors] == [line.retry_after_s]
     _check_errors(played, OPERATIONS[class_])
+    _check_what_may_be_executed(played, class_)
     _check_the_end(played, is_cancelled=bool(fault.cancel))
 
 
@@ -79,6 +81,23 @@ def _check_errors(played: Played, operation: str) -> None:
             if len(played.outcomes) <= 1:
                 assert error.attempts == played.tries
     assert played.error is None or not isinstance(played.error, Exception) or isinstance(played.error, SpotError)
+
+
+def _check_what_may_be_executed(played: Played, class_: str) -> None:
+    """No error and no outcome says "not executed" of what the server's ledger has."""
+    for error in played.errors:
+        if isinstance(error, (OutcomeUnknownError, DecodeError)):
+            assert error.may_be_executed
+        if isinstance(error, (NotSentError, ConfigError)):
+            assert not error.may_be_executed
+    for outcome in played.outcomes:
+        is_executed = f"/api/v2/kits/{outcome.key}/" in played.executed_paths
+        assert not is_executed or outcome.state in {"ok", "unknown"}
+        if outcome.error is not None:
+            assert outcome.error.may_be_executed == (outcome.state in {"ok", "unknown"})
+    # A list changes nothing, whatever was carried out; the end of a run tells of the run, and its outcomes of the rows.
+    if class_ not in {"list", "bulk"} and isinstance(played.error, SpotError):
+        assert played.error.may_be_executed or not played.executed_paths
 
 
 def _check_the_end(played: Played, *, is_cancelled: bool) -> None:
