@@ -48,7 +48,8 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     2. 401: the token may be stale.
     3. 3xx (and what HTTP has no final meaning for): never followed, so the outcome is unknown.
     4. 429: surely not executed: repeated, whatever the operation.
-    5. 5xx to what must not be done twice: it may have been executed before the server failed.
+    5. 5xx, or 408, to what must not be done twice: it may have been executed before the server, or what stands before
+       it, gave up.
     6. 408, 425, 500, 502, 503, 504: repeated.
     7. All else: the server's final no.
     """
@@ -60,7 +61,8 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
         error = OutcomeUnknownError(message, reason="redirect", status=status)
         return Verdict(Act.RAISE, error=error, may_be_executed=True)
     wait_s = retry_after_s(reply.headers) if status in _PASSING else None
-    if status >= 500 and not request.is_replay_safe:  # noqa: PLR2004 - HTTP's own classes
+    may_be_executed = status >= 500 or status == 408  # noqa: PLR2004 - HTTP's own codes
+    if may_be_executed and not request.is_replay_safe:
         message = f"the server answered {status} and may have carried it out: look before repeating"
         error = OutcomeUnknownError(message, reason="status", status=status)
         return Verdict(Act.RAISE, error=error, retry_after_s=wait_s, may_be_executed=True)
@@ -70,7 +72,6 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     if status == 429:  # noqa: PLR2004 - HTTP's own code
         return Verdict(Act.REPEAT, error=refusal, retry_after_s=wait_s, is_throttle=True)
     act = Act.REPEAT if status in _PASSING and request.is_replay_safe else Act.RAISE
-    may_be_executed = status >= 500 or status == 408  # noqa: PLR2004 - HTTP's own codes
     return Verdict(act, error=refusal, retry_after_s=wait_s, may_be_executed=may_be_executed)
 
 

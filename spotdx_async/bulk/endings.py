@@ -10,6 +10,7 @@ from spotdx_async.errors import (
     AuthenticationError,
     ConfigError,
     DecodeError,
+    FailureCause,
     NotSentError,
     OutcomeUnknownError,
     RateLimitError,
@@ -87,6 +88,7 @@ def _unknown(row: Row, error: SpotError) -> SpotError:
     return OutcomeUnknownError(
         f"{_EARLIER}, and no later one got through",
         status=error.status if isinstance(error, StatusError) else None,
+        cause=FailureCause.of(error) if isinstance(error, NotSentError) else None,
         operation=error.operation,
     )
 

@@ -14,13 +14,13 @@ HELD_BY = re.compile(r"<!-- held by (.+?) -->", re.DOTALL)
 PROMISES = re.split(r"^- ", PROMISED, flags=re.MULTILINE)[1:]
 
 
-def tests_of(promise: str) -> list[str]:
+def holders_of(promise: str) -> list[str]:
     return [name.strip() for names in HELD_BY.findall(promise) for name in re.split(r"[,\s]+", names)]
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=[item.split("\n")[0][:50] for item in PROMISES])
 def test_every_promise_is_held_by_tests_that_exist(promise: str) -> None:
-    held_by = tests_of(promise)
+    held_by = holders_of(promise)
 
     assert held_by
     for name in held_by:

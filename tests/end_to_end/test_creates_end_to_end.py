@@ -88,11 +88,8 @@ RECONCILERS: dict[str, Callable[[SpotClient, Any], Awaitable[Reconciliation[Any]
 TIMEOUT_S = 5.0
 # Everything that the fake can play: each with what the caller gets. Where it is "unknown", nobody can know better.
 FAULTS: dict[str, tuple[Fault, type[SpotError] | None]] = {
-    **{
-        str(code): (faults.status(code), StatusError)
-        for code in (400, 403, 404, 405, 408, 409, 410, 418, 422, 425, 451)
-    },
-    **{str(code): (faults.status(code), OutcomeUnknownError) for code in (500, 501, 502, 503, 504, 507, 520, 599)},
+    **{str(code): (faults.status(code), StatusError) for code in (400, 403, 404, 405, 409, 410, 418, 422, 425, 451)},
+    **{str(code): (faults.status(code), OutcomeUnknownError) for code in (408, 500, 501, 502, 503, 504, 507, 520, 599)},
     "503 with Retry-After": (faults.status(503, retry_after=1), OutcomeUnknownError),
     "500 as a page": (faults.status(500, form="html"), OutcomeUnknownError),
     "502 without a body": (faults.status(502, form="empty"), OutcomeUnknownError),

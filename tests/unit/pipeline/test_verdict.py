@@ -69,7 +69,6 @@ def test_a_redirect_is_an_unknown_outcome(request_: Request, status: int) -> Non
         (403, PermissionDeniedError, Act.RAISE, Act.RAISE),
         (404, NotFoundError, Act.RAISE, Act.RAISE),
         (405, StatusError, Act.RAISE, Act.RAISE),
-        (408, StatusError, Act.REPEAT, Act.RAISE),
         (409, StatusError, Act.RAISE, Act.RAISE),
         (418, StatusError, Act.RAISE, Act.RAISE),
         (422, BadRequestError, Act.RAISE, Act.RAISE),
@@ -89,6 +88,15 @@ def test_a_4xx_is_a_no_that_only_time_can_change(
         assert type(verdict.error) is kind
         assert status_error(verdict).status == status
         assert verdict.is_throttle is (status == 429)
+
+
+def test_a_408_may_come_from_what_stands_before_the_server() -> None:
+    of_update, of_create = judge_reply(UPDATE, reply(408)), judge_reply(CREATE, reply(408))
+
+    assert (of_update.act, type(of_update.error)) == (Act.REPEAT, StatusError)
+    assert (of_create.act, type(of_create.error)) == (Act.RAISE, OutcomeUnknownError)
+    assert of_update.may_be_executed
+    assert of_create.may_be_executed
 
 
 @pytest.mark.parametrize(
