@@ -76,7 +76,7 @@ def final_error(call: Call, verdict: Verdict) -> SpotError:
     if call.request.method == "GET":
         return error  # a read changes nothing, whenever it is carried out
     if isinstance(error, RateLimitError):
-        return OutcomeUnknownError(message, reason="dropped", status=error.status)
+        return OutcomeUnknownError(message, reason="dropped", status=error.status, request_id=error.request_id)
     error.may_be_executed = True
     if call.earlier_may_be_executed and not isinstance(error, (OutcomeUnknownError, DecodeError)):
         error.args = (f"{error.args[0]}; an earlier attempt may have been executed",)

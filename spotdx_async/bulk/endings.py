@@ -86,6 +86,7 @@ def _unknown(row: Row, error: SpotError) -> SpotError:
     return OutcomeUnknownError(
         f"{_EARLIER}, and no later one got through",
         status=error.status if isinstance(error, StatusError) else None,
+        request_id=error.request_id if isinstance(error, StatusError) else None,
         operation=error.operation,
     )
 

@@ -29,7 +29,10 @@ ROWS = (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
         *("_pipeline.connections", "_pipeline.observing", "_pipeline.list_pages"),
     ),
-    ("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
+    (
+        *("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
+        "_pipeline.error_answers",
+    ),
     ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan", "_pipeline.block_limiter"),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
@@ -68,6 +71,7 @@ NARROWER = {
         "models.*",
     ),
     "_pipeline.telling": ("errors",),
+    "_pipeline.error_answers": ("_pipeline.jsontext", "_pipeline.telling"),
     "_pipeline.observing": (),
     "_pipeline.block_limiter": ("errors", "_pipeline.clock", "_pipeline.waiters"),
     "_pipeline.watching": ("errors", "_pipeline.clock", "_pipeline.messages", "_pipeline.observing"),
