@@ -47,6 +47,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!spotdx_async).*"),
     (r"py:class", r"spotdx_async\..*\.(T|T_co|_T|_Ts|Annotated)"),  # variables of types, and a word of typing's
     (r"py:class", r"spotdx_async\.report\.(histogram|outages|reasons|timeline)\..*"),  # a story's parts, for the page
+    (r"py:class", r"spotdx_async\.testing\.routes\.Call"),  # what the fake's own server gives its plan of faults
 ]
 
 _NOT_A_COLON = "\ue000"

@@ -13,16 +13,17 @@ SpotError
 └── BulkStopped                     a bulk run ended early
 
 No text of these shows a token, patient data, a query string or a body: what the server wrote stays in attributes
-(``details``, ``raw``), which ``str``, ``repr`` and ``args`` leave out.
+(``details``, ``body``, ``raw``), which ``str``, ``repr`` and ``args`` leave out.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 __all__ = [
     "AuthenticationError",
@@ -199,6 +200,7 @@ class OutcomeUnknownError(SpotError):
         reason: ``"timeout"``, ``"deadline"``, ``"dropped"``, ``"closed"``, ``"redirect"``, ``"status"`` or
             ``"unreadable"``.
         clue: what finds out whether a create was carried out; None for other operations.
+        request_id: as of ``StatusError``, where an answer came; it names the request to the vendor's support.
         cause_type, errno, tls_reason, proxy_status: as of ``NotSentError``.
     """
 
@@ -216,9 +218,11 @@ class OutcomeUnknownError(SpotError):
         status: int | None = None,
         clue: Clue | None = None,
         cause: FailureCause | None = None,
+        request_id: str | None = None,
         **about: Any,
     ) -> None:
         super().__init__(message, **about)
+        self.request_id = request_id
         self.reason = reason
         self.status = status
         self.clue = clue
@@ -231,13 +235,22 @@ class StatusError(SpotError):
     Attributes:
         status: the HTTP status.
         type: the server's own word, such as ``not_found``; None where it gave none.
-        details: the server's reasons, in its words, control characters escaped, each cut at 200 characters; may be
-            empty. They can name patients: no text of the error shows them.
+        details: the server's reasons, in its words, 20 at most; ``recipient.address.zip: …`` where it names the field.
+            Control characters are escaped, and each is cut at 200 characters. Empty where the answer gives none in a
+            known form. They can name patients: no text of the error shows them.
         retry_after_s: seconds that the server asked to wait, where it did.
-        request_id: the server's name of this request, where it gave one, to be named to its support.
-        headers: those of the answer that can hold no secret, by an allow-list; names in lower case.
-        body: the first 64 kB of the answer. It can name patients: no text of the error shows it, and it is not pickled.
+        request_id: the server's name of this request, from ``X-Request-Id`` or a header like it, to be given to the
+            vendor's support; None where there is none.
+        headers: those of the answer that can hold no secret, by an allow-list, each cut at 200 characters; names in
+            lower case. No text of the error shows them.
+        body: the first 64 kB of the answer, as it came. It can name patients: no text of the error shows it, neither
+            does ``vars``, and it is not pickled. ``copy`` keeps it.
     """
+
+    # A slot, so that it stands in neither the pickle nor ``vars``, which error trackers and debug pages show.
+    __slots__ = ("body",)
+
+    body: bytes
 
     def __init__(
         self,
@@ -254,20 +267,33 @@ class StatusError(SpotError):
     ) -> None:
         super().__init__(message, **about)
         self.request_id = request_id
-        self.headers = headers
+        self.headers: Mapping[str, str] = dict(headers)  # of our own, which can be pickled
         self.body = body
         self.status = status
         self.type = type
         self.details = details
         self.retry_after_s = retry_after_s
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle everything but ``body``, which may hold patient data."""
-        return type(self), self.args, {**self.__dict__, "body": b"", "headers": dict(self.headers)}
+    def __copy__(self) -> Self:
+        """Copy ``body`` too: a copy within the process loses nothing."""
+        return self._with(self.__dict__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy ``body`` too, as ``copy``."""
+        return self._with(copy.deepcopy(self.__dict__, memo))
+
+    def _with(self, attributes: dict[str, Any]) -> Self:
+        again = type(self).__new__(type(self), *self.args)
+        again.__dict__.update(attributes)
+        again.body = self.body
+        return again
 
 
 class BadRequestError(StatusError):
-    """400 or 422: the server found the request wrong; ``details`` says what. Repeating it unchanged will not help."""
+    """400 or 422: the server found the request wrong; ``details`` says what, where the server did.
+
+    Repeating it unchanged will not help.
+    """
 
 
 class AuthenticationError(StatusError):
@@ -275,7 +301,7 @@ class AuthenticationError(StatusError):
 
 
 class PermissionDeniedError(StatusError):
-    """403: the token may not do this, or it is not allowed here; ``details`` says why."""
+    """403: the token may not do this, or it is not allowed here; ``details`` says why, where the server did."""
 
 
 class NotFoundError(StatusError):

@@ -88,7 +88,7 @@ def final_error(call: Call, verdict: Verdict) -> SpotError:
     if call.request.method == "GET":
         return error  # a read changes nothing, whenever it is carried out
     if isinstance(error, RateLimitError):
-        return OutcomeUnknownError(message, reason="dropped", status=error.status)
+        return OutcomeUnknownError(message, reason="dropped", status=error.status, request_id=error.request_id)
     error.may_be_executed = True
     is_of_an_earlier = call.earlier_may_be_executed or error is not call.error
     if is_of_an_earlier and not isinstance(error, (OutcomeUnknownError, DecodeError)):

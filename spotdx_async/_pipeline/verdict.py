@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
-from spotdx_async._pipeline import clock, jsontext
+from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.error_answers import request_id_of, safe_headers, server_words
 from spotdx_async._pipeline.messages import Act, Reply, Request, Trouble, Verdict, is_success
-from spotdx_async._pipeline.telling import quoted
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -31,14 +30,17 @@ _SECONDS = re.compile(r"(\d+)(?:\.(\d+))?", re.ASCII)
 _LONGEST_DIGITS = 9
 _LONGEST_S = 999_999_999.0  # 30 years: whatever is longer is no sensible wait but a broken header
 
+_LARGEST_KEPT_BODY = 64 * 1024
+
 _ERRORS: dict[int, tuple[type[StatusError], str]] = {
-    400: (BadRequestError, "found the request wrong; details says what"),
+    400: (BadRequestError, "found the request wrong"),
     401: (AuthenticationError, "does not accept the token"),
-    403: (PermissionDeniedError, "does not allow this; details says why"),
+    403: (PermissionDeniedError, "does not allow this"),
     404: (NotFoundError, "does not know this object"),
-    422: (BadRequestError, "found the request wrong; details says what"),
+    422: (BadRequestError, "found the request wrong"),
     429: (RateLimitError, "was asked too often; nothing was executed, so it can be repeated later"),
 }
+_WHERE_TO_LOOK = {BadRequestError: "; details says what", PermissionDeniedError: "; details says why"}
 
 
 def judge_reply(request: Request, reply: Reply) -> Verdict:
@@ -58,13 +60,13 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
         return _ACCEPTED
     if status < 400:  # noqa: PLR2004 - HTTP's own classes
         message = f"the server answered {status}, a redirect, which is never followed: check base_url"
-        error = OutcomeUnknownError(message, reason="redirect", status=status)
+        error = OutcomeUnknownError(message, reason="redirect", status=status, request_id=request_id_of(reply.headers))
         return Verdict(Act.RAISE, error=error, may_be_executed=True)
     wait_s = retry_after_s(reply.headers) if status in _PASSING else None
     may_be_executed = status >= 500 or status == 408  # noqa: PLR2004 - HTTP's own codes
     if may_be_executed and not request.is_replay_safe:
         message = f"the server answered {status} and may have carried it out: look before repeating"
-        error = OutcomeUnknownError(message, reason="status", status=status)
+        error = OutcomeUnknownError(message, reason="status", status=status, request_id=request_id_of(reply.headers))
         return Verdict(Act.RAISE, error=error, retry_after_s=wait_s, may_be_executed=True)
     refusal = _status_error(reply, wait_s)
     if status == 401:  # noqa: PLR2004 - HTTP's own code
@@ -105,7 +107,8 @@ def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Ve
     if request.is_replay_safe:
         return Verdict(Act.REPEAT, error=error, may_be_executed=True)
     message = f"the server answered {reply.status} with text that is not JSON: look before repeating"
-    unknown = OutcomeUnknownError(message, reason="unreadable", status=reply.status)
+    named = request_id_of(reply.headers)
+    unknown = OutcomeUnknownError(message, reason="unreadable", status=reply.status, request_id=named)
     return Verdict(Act.RAISE, error=unknown, may_be_executed=True)
 
 
@@ -147,29 +150,15 @@ def _status_error(reply: Reply, wait_s: float | None) -> StatusError:
         status,
         (ServerError, "failed") if status >= 500 else (StatusError, "refused"),  # noqa: PLR2004 - HTTP's classes
     )
-    server_type, details = _server_words(reply.body)
+    server_type, details = server_words(reply.body)
+    where_to_look = _WHERE_TO_LOOK.get(kind, "") if details else ""
     return kind(
-        f"the server answered {status}: it {says}",
+        f"the server answered {status}: it {says}{where_to_look}",
         status=status,
         type=server_type,
         details=details,
         retry_after_s=wait_s,
-    )
-
-
-def _server_words(body: bytes) -> tuple[str | None, tuple[str, ...]]:
-    """The type and the reasons in either documented error body, fit for a line; nothing where it has another form."""
-    try:
-        answer = jsontext.parse(body)
-    except jsontext.NotJsonError:
-        return None, ()
-    error: Any = answer.get("error") if isinstance(answer, dict) else None
-    if not isinstance(error, dict):
-        return None, ()
-    words = error.get("details") or error.get("detail")
-    listed = words if isinstance(words, list) else [words]
-    kind = error.get("type")
-    return (
-        quoted(kind) if isinstance(kind, str) else None,
-        tuple(quoted(word) for word in listed if isinstance(word, str)),
+        request_id=request_id_of(reply.headers),
+        headers=safe_headers(reply.headers),
+        body=reply.body[:_LARGEST_KEPT_BODY],
     )

@@ -89,6 +89,7 @@ def _unknown(row: Row, error: SpotError) -> SpotError:
         f"{_EARLIER}, and no later one got through",
         status=error.status if isinstance(error, StatusError) else None,
         cause=FailureCause.of(error) if isinstance(error, NotSentError) else None,
+        request_id=error.request_id if isinstance(error, StatusError) else None,
         operation=error.operation,
     )
 

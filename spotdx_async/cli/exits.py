@@ -16,6 +16,7 @@ from spotdx_async.errors import (
     RateLimitError,
     ServerError,
     SpotError,
+    StatusError,
 )
 
 __all__ = ["Exit", "exit_of", "hinted", "line_of", "next_step", "stop_line"]
@@ -65,8 +66,10 @@ def exit_of(error: SpotError) -> Exit:
 
 
 def line_of(error: SpotError) -> str:
-    """Say the error in one line, and what to do next."""
+    """Say the error in one line, with the server's name of the request, and what to do next."""
     text = str(error) or type(error).__name__
+    if isinstance(error, (StatusError, OutcomeUnknownError)) and error.request_id is not None:
+        text = f"{text}; request id {error.request_id}"
     step = next_step(error)
     return text if step is None else f"{text}; {step}"
 

@@ -112,6 +112,8 @@ def explain(error: SpotError) -> None:
             assert_type(error.status, int)
             assert_type(error.type, str | None)
             assert_type(error.details, tuple[str, ...])
+            assert_type(error.request_id, str | None)
+            assert_type(error.body, bytes)
         case DecodeError():
             assert_type(error.outcome, Literal["done", "unknown"])
             assert_type(error.raw, Any)

@@ -32,6 +32,7 @@ ROWS = (
     (
         *("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
         "_pipeline.failures",
+        "_pipeline.error_answers",
     ),
     ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan", "_pipeline.block_limiter"),
     (
@@ -72,6 +73,7 @@ NARROWER = {
         "models.*",
     ),
     "_pipeline.telling": ("errors",),
+    "_pipeline.error_answers": ("_pipeline.jsontext", "_pipeline.telling"),
     "_pipeline.observing": (),
     "_pipeline.block_limiter": ("errors", "_pipeline.clock", "_pipeline.waiters"),
     "_pipeline.watching": ("errors", "_pipeline.clock", "_pipeline.messages", "_pipeline.observing"),

@@ -37,6 +37,8 @@ STATUS_ABOUT: dict[str, Any] = {
     "type": "canary_type",
     "details": ("canary_details: Jane Doe", "another"),
     "retry_after_s": 7.5,
+    "request_id": "req-1",
+    "headers": {"server": "canary_header"},
 }
 FAULTS = (("recipient.address.state", "must be a state's two letters"), ("", "is required"))
 CLUE = Clue(
@@ -61,8 +63,8 @@ EXAMPLES: list[tuple[type[SpotError], dict[str, Any]]] = [
     (InvalidInputError, {**ABOUT, "faults": FAULTS}),
     (JournalError, {**ABOUT, "reason": "another run", "faults": FAULTS}),
     (NotSentError, {**ABOUT, "reason": "dns"}),
-    (OutcomeUnknownError, {**ABOUT, "reason": "redirect", "status": 302, "clue": CLUE}),
-    *[(kind, STATUS_ABOUT) for kind in KINDS_OF_STATUS],
+    (OutcomeUnknownError, {**ABOUT, "reason": "redirect", "status": 302, "clue": CLUE, "request_id": "req-1"}),
+    *[(kind, {**STATUS_ABOUT, "body": b"canary_body: Jane Doe"}) for kind in KINDS_OF_STATUS],
     (
         DecodeError,
         {**ABOUT, "path": "sample.reports[0]", "outcome": "done", "raw": {"canary_raw": "Jane Doe"}, "clue": CLUE},
@@ -174,7 +176,7 @@ def test_the_error_that_stopped_a_bulk_run_is_pickled_with_it() -> None:
     again = pickle.loads(pickle.dumps(stopped))
 
     assert isinstance(again.cause, AuthenticationError)
-    assert vars(again.cause) == {"request_id": None, "headers": {}, "body": b"", **STATUS_ABOUT}
+    assert vars(again.cause) == STATUS_ABOUT
     assert (again.next_index, again.unsent) == (5, 2)
 
 
@@ -264,3 +266,58 @@ def test_a_status_error_tells_what_the_server_said(kind: type[StatusError]) -> N
 
     assert (error.status, error.type, error.retry_after_s) == (499, "canary_type", 7.5)
     assert error.details == ("canary_details: Jane Doe", "another")
+    assert (error.request_id, dict(error.headers)) == ("req-1", {"server": "canary_header"})
+
+
+BODY = b"canary_body: Jane Doe"
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_STATUS)
+def test_the_body_of_a_refusal_stands_in_no_text_no_pickle_and_not_in_vars(kind: type[StatusError]) -> None:
+    error = kind("no", **STATUS_ABOUT, body=BODY)
+
+    assert error.body == BODY
+    assert "Jane Doe" not in visible_texts(error)
+    assert "body" not in repr(vars(error))
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        written = pickle.dumps(error, protocol)
+        assert b"canary_body" not in written
+        assert pickle.loads(written).body == b""
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_STATUS)
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_refusal_keeps_the_body_and_all_else(kind: type[StatusError], duplicate: Any) -> None:
+    error = kind("no", **STATUS_ABOUT, body=BODY)
+    error.add_note("while testing")
+
+    again = duplicate(error)
+
+    assert (again.body, vars(again)) == (BODY, vars(error))
+    assert (type(again), str(again)) == (kind, str(error))
+    again.status = 1
+    assert error.status == 499
+    assert b"canary_body" not in pickle.dumps(again)
+
+
+def test_a_trace_that_shows_locals_shows_no_body() -> None:
+    error = StatusError("no", body=BODY, headers={"server": "canary_header"}, details=("canary_details",))
+
+    try:
+        raise error
+    except StatusError as raised:
+        shown = "".join(traceback.TracebackException.from_exception(raised, capture_locals=True).format())
+
+    frames = shown.partition("error = ")[2]
+    assert frames.startswith("<StatusError: no>")
+    assert "canary" not in frames
+
+
+def test_the_headers_are_the_error_s_own() -> None:
+    headers = {"server": "one"}
+    error = StatusError("no", headers=headers)
+
+    headers["server"] = "another"
+
+    assert error.headers == {"server": "one"}
+    assert StatusError("no").headers == {}

@@ -19,6 +19,7 @@ from spotdx_async import (
     RateLimitError,
     ServerError,
     SpotError,
+    StatusError,
 )
 from spotdx_async.cli import app
 from spotdx_async.cli.exits import Exit, exit_of, hinted, line_of, stop_line
@@ -65,6 +66,12 @@ def test_a_wrong_set_up_or_input_is_told_from_a_failure(error: SpotError, code: 
 def test_an_error_comes_with_what_to_do_next(error: SpotError, step: str) -> None:
     assert line_of(error).startswith("no; ")
     assert step in line_of(error)
+
+
+@pytest.mark.parametrize("kind", [NotFoundError, ServerError, OutcomeUnknownError])
+def test_an_error_names_the_request_for_the_vendors_support(kind: type[StatusError | OutcomeUnknownError]) -> None:
+    assert line_of(kind("no", request_id="abc-1")).startswith("no; request id abc-1; ")
+    assert "request id" not in line_of(kind("no"))
 
 
 def test_an_error_whose_own_words_say_what_to_do_gets_no_others() -> None:

@@ -279,17 +279,15 @@ def error_body(**error: Any) -> bytes:
         (error_body(detail=["x", "y"]), None, ("x", "y")),
         (error_body(details=None, detail="x"), None, ("x",)),
         (error_body(details=[]), None, ()),
-        (error_body(type=5, details=[1, None, "x", ["y"], {"z": 1}, True]), None, ("x",)),
+        (error_body(type=5, details=[1, None, "x", ["y"], {"z": 1}, True]), None, ("x", "y")),
         (error_body(type=None, detail=None), None, ()),
-        (error_body(type=["a"], detail={"a": "b"}), None, ()),
+        (error_body(type=["a"], detail={"a": "b"}), None, ("a: b",)),
+        (error_body(details=["", " \n", "x"], detail=""), None, ("x",)),
         (error_body(), None, ()),
-        (b'{"error": "no"}', None, ()),
         (b'{"error": null}', None, ()),
-        (b'{"error": ["no"]}', None, ()),
-        (b'{"detail": "no"}', None, ()),
         (b"{}", None, ()),
         (b"[]", None, ()),
-        (b'"error"', None, ()),
+        (b'""', None, ()),
         (b"null", None, ()),
         (b"5", None, ()),
         (b"", None, ()),
@@ -307,8 +305,28 @@ def test_the_server_s_words_are_read_from_either_form_and_never_shown(
     error = status_error(judge_reply(UPDATE, reply(400, body)))
 
     assert (error.type, error.details) == (kind, details)
-    assert str(error) == "the server answered 400: it found the request wrong; details says what"
+    assert str(error) == f"the server answered 400: it found the request wrong{'; details says what' * bool(details)}"
     assert (error.__cause__, error.__context__) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "bare", "pointing"),
+    [
+        (400, "it found the request wrong", "; details says what"),
+        (422, "it found the request wrong", "; details says what"),
+        (403, "it does not allow this", "; details says why"),
+        (401, "it does not accept the token", ""),
+        (404, "it does not know this object", ""),
+        (409, "it refused", ""),
+        (503, "it failed", ""),
+    ],
+)
+def test_the_text_points_to_the_details_only_where_there_are_any(status: int, bare: str, pointing: str) -> None:
+    without = judge_reply(UPDATE, reply(status, b"<html>"))
+    with_some = judge_reply(UPDATE, reply(status, b'{"detail": "no"}'))
+
+    assert str(without.error) == f"the server answered {status}: {bare}"
+    assert str(with_some.error) == f"the server answered {status}: {bare}{pointing}"
 
 
 # Troubles

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -130,7 +131,8 @@ def test_nothing_that_is_granted_is_ever_lost(steps: list[tuple[bool, str]], spa
         tasks = [asyncio.create_task(stock.hold(waiter)) for waiter in waiters]
         await asyncio.sleep(0)
         for (_, what), task in zip(steps, tasks, strict=True):
-            {"grant": stock.hand_out, "cancel": task.cancel, "fail": stock.fail_one}[what]()
+            deeds: dict[str, Callable[[], object]] = {"grant": stock.hand_out, "fail": stock.fail_one}
+            deeds.get(what, task.cancel)()
         for _ in range(5):
             await asyncio.sleep(0)
 
