@@ -19,6 +19,7 @@ from spotdx_async.errors import (
     RateLimitError,
     ServerError,
     SpotError,
+    StatusError,
 )
 
 __all__ = ["Reconciliation", "clue_and_times", "clue_of", "nothing_known", "reconcile"]
@@ -32,7 +33,8 @@ _LONGEST_LIFE_S = 3600.0
 # Replicas that do not know an object yet which the list shows: so many looks more, when nothing can land any longer.
 _MOST_LOOKS_AGAIN = 2
 # Troubles that may be gone the next time; a token that is refused, say, is raised.
-_PASSING = (DecodeError, NotSentError, OutcomeUnknownError, RateLimitError, ServerError)
+_PASSING = (DecodeError, OutcomeUnknownError, RateLimitError, ServerError)
+_PASSING_STATUSES = frozenset({408, 425})
 
 
 @frozen(kw_only=True)
@@ -181,10 +183,16 @@ async def reconcile(
 async def _tried(look: Callable[[], Awaitable[Look[T]]]) -> Look[T]:
     try:
         return await look()
-    except _PASSING as error:
-        if isinstance(error, NotSentError) and error.reason == "closed":
+    except SpotError as error:
+        if not _may_pass(error):
             raise
         return Look(trouble=error)
+
+
+def _may_pass(error: SpotError) -> bool:
+    if isinstance(error, NotSentError):
+        return error.reason != "closed"
+    return isinstance(error, _PASSING) or (isinstance(error, StatusError) and error.status in _PASSING_STATUSES)
 
 
 def _life_s(clue: Clue) -> float:
