@@ -24,6 +24,7 @@ __all__ = ["Transport"]
 _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout()
 
 
 class Transport:
@@ -53,7 +54,6 @@ class Transport:
         # Sessions of other loops that are open and do not run: each loop finds its own again.
         self._left: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession | None, ...]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     def __del__(self, _is_at_exit: Callable[[], bool] = sys.is_finalizing) -> None:
         """Name the client that was forgotten: aiohttp, which complains as well, knows only its session."""
@@ -93,10 +93,12 @@ class Transport:
         headers: Mapping[str, str] = {}
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._request(session, request, timeout_s, sending)
-            flight.may_have_arrived = sending.is_written = True
-            status, headers = response.status, response.headers
-            return Reply(status, headers, await self._read(response))
+            # Not by aiohttp's own timer, which takes a cancellation of the caller's back that comes with its own.
+            async with asyncio.timeout(timeout_s):
+                response = await self._request(session, request, sending)
+                flight.may_have_arrived = sending.is_written = True
+                status, headers = response.status, response.headers
+                return Reply(status, headers, await self._read(response))
         except BaseException as error:  # noqa: BLE001 - all that is not named goes on below
             is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
             trouble = error if is_aimed else self._judged(error, session, sending, status)
@@ -138,7 +140,7 @@ class Transport:
         return Sending(flight, headers, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen)
 
     async def _request(
-        self, session: aiohttp.ClientSession, request: Request, timeout_s: float, sending: Sending
+        self, session: aiohttp.ClientSession, request: Request, sending: Sending
     ) -> aiohttp.ClientResponse:
         CURRENT.set(sending)
         try:
@@ -149,7 +151,7 @@ class Transport:
                 headers=sending.headers,
                 allow_redirects=False,
                 raise_for_status=False,
-                timeout=self._timeout(timeout_s),
+                timeout=_NO_TIMEOUT,
                 trace_request_ctx=sending if session.trace_configs else None,
             )
         finally:
@@ -241,15 +243,6 @@ class Transport:
             if not request.is_replay_safe:
                 headers["Connection"] = "close"
         return headers
-
-    def _timeout(self, timeout_s: float) -> aiohttp.ClientTimeout:
-        timeout = self._timeouts.get(timeout_s)
-        if timeout is None:
-            # aiohttp rounds timeouts over ceil_threshold up to whole seconds.
-            timeout = aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=timeout_s + 1)
-            if len(self._timeouts) < 16:  # noqa: PLR2004 - a few settings, not every deadline's remainder
-                self._timeouts[timeout_s] = timeout
-        return timeout
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The decoded body under the cap; of an error's body only its beginning."""

@@ -9,6 +9,7 @@ import pytest
 from spotdx_async import (
     ConfigError,
     NotSentError,
+    OutcomeUnknownError,
     RateLimit,
     RateLimiter,
     RateLimitError,
@@ -237,6 +238,49 @@ async def test_a_client_that_closes_sends_only_its_own_waiters_away(fake_spot: F
 def test_a_limiter_takes_a_limit() -> None:
     with pytest.raises(ConfigError, match="RateLimit or an AdaptiveRateLimit"):
         RateLimiter(20)  # type: ignore[arg-type]
+
+
+# Timeouts
+
+
+@pytest.mark.parametrize("timeout_s", [0.3, 7.25])
+async def test_an_attempt_ends_with_timeout_s_unrounded(fake_spot: FakeSpot, timeout_s: float) -> None:
+    fake_spot.faults.add(faults.slow_answer(100), times=None)
+    async with fake_spot.client(timeout_s=timeout_s, retry=RetryPolicy(max_attempts=1)) as spot:
+        start = now()
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await spot.kits.get("SPOT123456")
+
+    assert caught.value.reason == "timeout"
+    assert now() - start == pytest.approx(timeout_s, abs=0.01)
+
+
+@pytest.mark.parametrize("is_kept", [False, True], ids=["a new connection", "a kept connection"])
+@pytest.mark.parametrize("how", ["cancel", "timeout", "wait_for"])
+async def test_a_cancellation_at_the_very_moment_of_the_timeout_is_not_swallowed(
+    fake_spot: FakeSpot, how: str, is_kept: bool
+) -> None:
+    async with fake_spot.client(timeout_s=1.0) as spot:
+        if is_kept:
+            await spot.kits.get("SPOT123456")
+        fake_spot.faults.add(faults.slow_answer(50), times=None)
+        fake_spot.requests.clear()
+        start = now()
+        if how == "timeout":
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await spot.kits.get("SPOT123456")
+        elif how == "wait_for":
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(spot.kits.get("SPOT123456"), 1.0)
+        else:
+            call = asyncio.create_task(spot.kits.get("SPOT123456"))
+            asyncio.get_running_loop().call_later(1.0, call.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+        assert now() - start == pytest.approx(1.0, abs=0.01)
+        assert len(fake_spot.requests) <= 1
 
 
 # Limiters of the caller's
