@@ -112,7 +112,8 @@ def clue_and_times(
     if moment is None:
         clue = Clue(reference, client_ref_key)
         return clue, Times(clue, day)
-    clue = Clue(reference, client_ref_key, moment, moment + timedelta(seconds=lands_within_s))
+    window_s = min(lands_within_s, _LONGEST_LIFE_S)
+    clue = Clue(reference, client_ref_key, moment, moment + timedelta(seconds=window_s))
     return clue, Times(clue, day, slack=A_DAY)
 
 

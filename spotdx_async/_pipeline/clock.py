@@ -4,7 +4,7 @@ All waits go through here, so that a loop with virtual time moves every one of t
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -46,6 +46,25 @@ async def sleep(seconds: float, unless: asyncio.Event) -> None:
                 await unless.wait()
         except TimeoutError:
             continue
+
+
+class _Turn:
+    """A turn of the loop, in which a cancellation that is due comes up."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def pending_cancellations() -> int:
+    """Count the cancellations of this task that it has been told of; one that was not delivered yet is, here.
+
+    Who compares the count later knows whether a CancelledError was aimed at the task. A signal's handler may have
+    cancelled it while its own code ran, say: then it is in the count, and was not raised.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        await _Turn()
+    return task.cancelling() if task is not None else 0
 
 
 def call_at(when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:

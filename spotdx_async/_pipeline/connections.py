@@ -22,6 +22,7 @@ __all__ = [
     "SecondSendingError",
     "Sending",
     "WriteQueue",
+    "has_middlewares",
     "pooled_session",
     "request_class",
     "single_use_session",
@@ -192,7 +193,13 @@ def watch(session: aiohttp.ClientSession) -> bool:
     if _TRACING not in session.trace_configs:
         session.trace_configs.append(_TRACING)
     # There is no public way to ask; a test holds what is meant.
-    return getattr(session, "_request_class", aiohttp.ClientRequest) is aiohttp.ClientRequest
+    is_usual = getattr(session, "_request_class", aiohttp.ClientRequest) is aiohttp.ClientRequest
+    return is_usual and type(session)._request is aiohttp.ClientSession._request  # noqa: SLF001 - what a subclass repeats by
+
+
+def has_middlewares(session: aiohttp.ClientSession) -> bool:
+    """Whether something stands before aiohttp that may send a request its own way after aiohttp could not."""
+    return bool(getattr(session, "_middlewares", ()))
 
 
 def pooled_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:

@@ -139,6 +139,10 @@ class GcraLimiter:
         self._waiters.fail_all(SlotTooFarError)
         self._set_timer()
 
+    def refuse_waiters(self) -> None:
+        """Tell those who wait in a loop that is idle, not gone, that another one takes over: nobody would wake them."""
+        self._waiters.fail_all(_taken_elsewhere)
+
     def move_to_loop(self, shift_s: float) -> None:
         """Forget the waiters of a loop that is gone, and keep the account of slots on the new loop's clock."""
         self._waiters.clear()
@@ -203,6 +207,10 @@ class GcraLimiter:
         self._set_timer()
 
 
+def _taken_elsewhere() -> ConfigError:
+    return ConfigError("another event loop took the client, or its limiter, while this one was idle and a call waited")
+
+
 class SharedGcraLimiter(GcraLimiter):
     """The same for several clients, in whichever loop they are; in one running loop at a time."""
 
@@ -242,6 +250,8 @@ class SharedGcraLimiter(GcraLimiter):
                 raise ConfigError("the RateLimiter is in use in another running event loop: make one for each loop")
             self._loop, self._pid = loop, os.getpid()
         if earlier is not None:
+            if not earlier.is_closed() and not is_forked:
+                self.refuse_waiters()
             self.move_to_loop(loop.time() - earlier.time())
 
 

@@ -209,8 +209,8 @@ class Road:
         """
         if until_s is not None and self.paused_until_s > until_s:
             raise WaitTooLongError
+        before = await clock.pending_cancellations()
         task = asyncio.current_task()
-        before = task.cancelling() if task is not None else 0
         bound = asyncio.timeout_at(until_s)
         trouble: Exception = WaitTooLongError()
         self._bounds.add(bound)
@@ -281,6 +281,8 @@ class Road:
         self.paused_until_s = float("-inf")
         self.auth.forget_loop()
         if self._own_limiter is not None:
+            if not earlier.is_closed() and not is_forked:
+                self._own_limiter.refuse_waiters()
             self._own_limiter.move_to_loop(loop.time() - earlier.time())
         if is_forked:
             self.transport.leave_to_parent()

@@ -41,6 +41,8 @@ from spotdx_async.errors import (
 __all__ = ["Runner"]
 
 T = TypeVar("T")
+_LONGEST_LIFE_S = 366 * 86400.0
+"""Of a request, so that an instant can be told whatever the settings say: they may stand for "no bound"."""
 _ACCEPT, _REPEAT, _RAISE = Act.ACCEPT, Act.REPEAT, Act.RAISE
 
 
@@ -168,7 +170,7 @@ class Runner:
         now_s, last_byte_s = clock.now(), call.flight.last_byte_s
         # Unseen, as through a session whose requests nobody can watch, the last byte may have gone out just now.
         left_s = self.lands_within_s - (now_s - last_byte_s if last_byte_s >= call.sent_s else 0.0)
-        left_s = max(0.0, left_s)
+        left_s = min(max(0.0, left_s), _LONGEST_LIFE_S)
         return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
 
     async def _drive(self, call: Call) -> Verdict:
@@ -225,7 +227,8 @@ class Runner:
             if token is None:
                 return self._waited_too_long(call)
         if (call.may_go is not None or call.watch is not None) and not self._goes_out(call):
-            return Verdict(_RAISE, error=call.error)
+            # With a renewed token it was not refused again: the row may go on when its caller lets it.
+            return Verdict(_RAISE if call.error is None else _REPEAT, error=call.error)
         call.attempts += 1
         counters.attempts += 1
         counters.in_flight += 1

@@ -14,7 +14,15 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from spotdx_async._pipeline.connections import CURRENT, Sending, pooled_session, single_use_session, watch
+from spotdx_async._pipeline import clock
+from spotdx_async._pipeline.connections import (
+    CURRENT,
+    Sending,
+    has_middlewares,
+    pooled_session,
+    single_use_session,
+    watch,
+)
 from spotdx_async._pipeline.failures import TooLargeError, closed_trouble, foreign_in, trouble_of, without_ours
 from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble, is_success
 from spotdx_async.errors import ConfigError
@@ -88,7 +96,7 @@ class Transport:
             return Trouble("closed", message, may_have_arrived=False, is_lasting=True)
         sending = self._sending(session, request, token, flight)
         task = asyncio.current_task()
-        cancels = task.cancelling() if task is not None else 0
+        cancels = await clock.pending_cancellations() if task is not None and task.cancelling() else 0
         status: int | None = None
         headers: Mapping[str, str] = {}
         response: aiohttp.ClientResponse | None = None
@@ -118,6 +126,9 @@ class Transport:
         """The trouble, or what is none of ours and goes to the caller as it is."""
         may_have_arrived = sending.may_have_arrived
         if not isinstance(error, asyncio.CancelledError):
+            if isinstance(error, AssertionError) and session.closed:
+                # aiohttp's own, where its session was closed while a hook or a middleware ran.
+                return closed_trouble(status, may_have_arrived=may_have_arrived)
             foreign = foreign_in(error, is_own=self._callers_session is None)
             if foreign is not None:
                 return foreign
@@ -134,9 +145,10 @@ class Transport:
         is_seen = watch(session)
         if not is_seen and not request.is_replay_safe:
             raise ConfigError(
-                "session has a request class of its own, so that nobody can tell whether a request was sent twice: "
-                "make it without request_class=, or send what must not be repeated through another client"
+                "session sends requests in a way of its own (a request class, or a subclass of ClientSession), so that "
+                "nobody can tell whether one was sent twice: send what must not be repeated through another client"
             )
+        is_seen = is_seen and not has_middlewares(session)
         return Sending(flight, headers, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen)
 
     async def _request(
@@ -247,6 +259,8 @@ class Transport:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The decoded body under the cap; of an error's body only its beginning."""
         is_whole = is_success(response.status)
+        if response.method == "HEAD":  # its length is that of a body that does not come
+            return b""
         cap = self._max_body_bytes if is_whole else min(self._max_body_bytes, _MOST_OF_AN_ERROR_BODY)
         length = response.content_length
         try:

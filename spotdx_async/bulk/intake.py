@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -16,6 +16,8 @@ from spotdx_async.errors import InvalidInputError, JournalError
 
 __all__ = ["Intake", "check_updates"]
 
+_END: Final = object()
+"""Stands for the end of the input, which no exception that comes out of it can pretend to be."""
 _UNREADABLE = b"\0"
 """Stands for the content of a row that cannot be written as JSON."""
 
@@ -50,10 +52,11 @@ class Intake:
 
     async def next(self) -> Row | Outcome[Any] | None:
         """Read on; None at the end, which ``is_read_up`` or ``error`` explains."""
-        cancelled_before = _cancellations()
+        cancelled_before = await clock.pending_cancellations()
         try:
-            return await self._taken(await self._next_item())
-        except StopAsyncIteration:
+            item = await self._next_item()
+            if item is not _END:
+                return await self._taken(item)
             self._end()
         except asyncio.CancelledError:
             if _cancellations() > cancelled_before:
@@ -88,15 +91,13 @@ class Intake:
 
     async def _next_item(self) -> Any:
         if self._rows is not None:
-            for item in self._rows:
-                return item
-            raise StopAsyncIteration
+            return next(self._rows, _END)
         if self._async_rows is None:
             if not isinstance(self._updates, AsyncIterable):
                 self._rows = iter(self._updates)
                 return await self._next_item()
             self._async_rows = aiter(self._updates)
-        return await anext(self._async_rows)
+        return await anext(self._async_rows, _END)
 
     async def _taken(self, item: object) -> Row | Outcome[Any] | None:
         """Make a row of an item; what stands in it now is what is sent."""

@@ -68,7 +68,8 @@ class Row:
         if self.digests is not None:
             self.overtaken.append((self.index, self.digests))
         self.index, self.body, self.digests, self.flight = newer.index, newer.body, newer.digests, newer.flight
-        # What an earlier session may have sent of either.
+        # What an earlier session may have sent of either: of the older one it would land over the newer.
+        self.rests_until_s = max(self.rests_until_s, self.unanswered_until_s)
         self.unanswered_until_s = max(self.unanswered_until_s, newer.unanswered_until_s)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import aiohttp
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -37,14 +38,24 @@ async def search(spot: SpotClient) -> None:
     await spot.orders.list(email="robin@example.com", last_name="Sample").first(1)
 
 
-async def test_it_leaks_queries_and_sends_trace_ids(fake_spot: FakeSpot, exporter: InMemorySpanExporter) -> None:
-    async with fake_spot.client() as spot:
+async def test_it_leaks_queries_and_sends_trace_ids_through_a_caller_s_session(
+    fake_spot: FakeSpot, exporter: InMemorySpanExporter
+) -> None:
+    async with aiohttp.ClientSession() as session, fake_spot.client(session=session) as spot:
         await search(spot)
 
     (span,) = exporter.get_finished_spans()
     assert "robin%40example.com" in span.to_json()
     assert "last_name=Sample" in span.to_json()
     assert "traceparent" in fake_spot.requests[-1].headers
+
+
+async def test_it_sees_nothing_of_our_own_sessions(fake_spot: FakeSpot, exporter: InMemorySpanExporter) -> None:
+    async with fake_spot.client() as spot:
+        await search(spot)
+
+    assert exporter.get_finished_spans() == ()
+    assert "traceparent" not in fake_spot.requests[-1].headers
 
 
 async def test_beside_the_observer_it_is_silent(fake_spot: FakeSpot, exporter: InMemorySpanExporter) -> None:

@@ -1027,7 +1027,7 @@ async def test_a_request_that_a_middleware_makes_after_the_answer_does_not_tell_
     assert len(server.requests) == 1
 
 
-async def test_what_a_middleware_sends_of_its_own_is_not_the_request(
+async def test_where_a_middleware_may_send_elsewhere_nobody_knows_what_was_sent(
     server: Scripted, open_transport: Callable[..., Transport], closed_port: int
 ) -> None:
     async def ask_first(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> Any:
@@ -1036,9 +1036,46 @@ async def test_what_a_middleware_sends_of_its_own_is_not_the_request(
 
     async with aiohttp.ClientSession(middlewares=[ask_first]) as session:
         transport = open_transport(f"http://127.0.0.1:{closed_port}", session=session)
-        assert await outcome(transport) == ("refused", False)
+        assert await outcome(transport) == ("dropped", True)
 
     assert len(server.requests) == 1
+
+
+async def test_a_middleware_that_fails_over_to_another_server_may_have_sent_it(
+    server: Scripted, open_transport: Callable[..., Transport], closed_port: int
+) -> None:
+    server.play(drop)
+
+    async def fail_over(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> Any:
+        try:
+            return await handler(request)
+        except aiohttp.ClientConnectorError:
+            async with aiohttp.ClientSession() as another:
+                return await another.request(request.method, server.url, data=b"{}")
+
+    async with aiohttp.ClientSession(middlewares=[fail_over]) as session:
+        transport = open_transport(f"http://127.0.0.1:{closed_port}", session=session)
+        assert await outcome(transport) == ("dropped", True)
+
+
+async def test_a_subclass_of_the_session_that_may_repeat_is_given_nothing_that_must_not_be_repeated(
+    server: Scripted, open_transport: Callable[..., Transport]
+) -> None:
+    with pytest.warns(DeprecationWarning, match="Inheritance"):
+
+        class Repeating(aiohttp.ClientSession):
+            async def _request(self, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+                for number in range(3):
+                    with contextlib.suppress(aiohttp.ClientError):
+                        return await super()._request(*args, **{**options, "trace_request_ctx": {"attempt": number}})
+                return await super()._request(*args, **options)
+
+    async with Repeating() as session:
+        transport = open_transport(server.url, session=session)
+        with pytest.raises(ConfigError, match="in a way of its own"):
+            await send(transport, CREATE)
+
+    assert server.requests == []
 
 
 async def test_of_what_a_middleware_sends_its_own_way_nobody_knows(
@@ -1095,7 +1132,7 @@ async def test_with_another_request_class_nothing_is_sent_that_must_not_be_sent_
 ) -> None:
     async with aiohttp.ClientSession(request_class=OtherRequest) as session:
         transport = open_transport(server.url, session=session)
-        with pytest.raises(ConfigError, match="request_class"):
+        with pytest.raises(ConfigError, match="a request class"):
             await send(transport, CREATE)
         assert server.requests == []
 
