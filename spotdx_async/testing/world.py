@@ -1,6 +1,7 @@
 """What the fake remembers: its things by id, accepted tokens, ledgers of what was executed. Pure; knows no rules."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from threading import RLock
 from typing import Any, get_args
@@ -61,7 +62,7 @@ class World:
     ) -> None:
         _check_form("error_form", error_form, get_args(ErrorForm))
         _check_form("address_form", address_form, get_args(AddressForm))
-        self.lock = RLock()
+        self.lock: AbstractContextManager[Any] = RLock()
         self._keep_ledger = keep_ledger
         self.wall = wall
         self.kits: Kits = Kits(now=self.now)
