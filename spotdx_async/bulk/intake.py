@@ -64,6 +64,10 @@ class Intake:
             # Not aimed at us: a task that the input waited for was cancelled, say. It is no end of the input.
             message = f"the input was cancelled after {self.read} rows, and nobody had cancelled the run"
             self.error = InvalidInputError(message)
+        except StopAsyncIteration:  # raised again it would end the consumer's loop without a word
+            self.error = InvalidInputError(
+                f"the input raised StopAsyncIteration after {self.read} rows, and not to end"
+            )
         except Exception as error:  # noqa: BLE001 - the caller's own; raised again when the rows under way are done
             self.error = error
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import ConfigError, NotSentError, SpotClient
+from spotdx_async import ConfigError, NotSentError, RateLimit, SpotClient
 from spotdx_async.testing import FakeSpot
 
 TENANT: ContextVar[str] = ContextVar("tenant")
@@ -47,6 +47,27 @@ def test_two_open_loops_use_a_client_in_turn(
 
     connections = {request.connection for request in served.requests}
     assert len(connections) == 2  # each loop found its own again
+
+
+def test_a_call_that_waits_in_an_idle_loop_is_told_that_another_took_over(
+    served: FakeSpot, two_loops: tuple[asyncio.AbstractEventLoop, asyncio.AbstractEventLoop]
+) -> None:
+    one, other = two_loops
+    spot = served.client(rate_limit=RateLimit(1, burst=1))
+
+    async def begin() -> "asyncio.Future[Any]":
+        await spot.kits.get("SPOT123456")
+        waiting = asyncio.ensure_future(spot.kits.get("SPOT123456"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return waiting
+
+    waiting = one.run_until_complete(begin())
+    other.run_until_complete(spot.kits.get("SPOT123456"))
+
+    with pytest.raises(ConfigError, match="another event loop took the client"):
+        one.run_until_complete(asyncio.wait_for(waiting, 5))
+    other.run_until_complete(spot.close())
 
 
 @pytest.mark.parametrize("closer", [0, 1])

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from datetime import date
 from typing import Any
 
 import pytest
 
 from spotdx_async import (
     ConfigError,
+    NewPatient,
     NotSentError,
     OutcomeUnknownError,
     RateLimit,
@@ -280,6 +282,56 @@ async def test_a_cancellation_at_the_very_moment_of_the_timeout_is_not_swallowed
 
         assert now() - start == pytest.approx(1.0, abs=0.01)
         assert len(fake_spot.requests) - before <= 1
+
+
+async def test_a_cancellation_that_came_while_the_caller_s_own_code_ran_is_not_swallowed(fake_spot: FakeSpot) -> None:
+    """As a signal's handler does it: the task is cancelled while it runs, and was not told of it yet."""
+    async with fake_spot.client() as spot:
+
+        async def use() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await spot.kits.update_metadata("SPOT123456", {})
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(use())
+
+    assert fake_spot.ledger == []
+
+
+async def test_what_runs_after_a_cancellation_that_was_told_is_carried_out(fake_spot: FakeSpot) -> None:
+    async with fake_spot.client() as spot:
+
+        async def use() -> str | None:
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                return (await spot.kits.get("SPOT123456")).kit_id  # cleaning up
+            return None
+
+        task = asyncio.create_task(use())
+        await asyncio.sleep(0.1)
+        task.cancel()
+
+        assert await task == "SPOT123456"
+
+
+@pytest.mark.parametrize("huge", [1e12, 1.7e308])
+async def test_times_that_stand_for_no_bound_lose_no_clue(fake_spot: FakeSpot, huge: float) -> None:
+    fake_spot.faults.add("drop_after", method="POST")
+    async with fake_spot.client(lands_within_s=huge) as spot:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await spot.patients.create(
+                NewPatient(
+                    first_name="Robin",
+                    last_name="Sample",
+                    email="robin@example.com",
+                    sex="F",
+                    date_of_birth=date(1990, 1, 31),
+                )
+            )
+    assert caught.value.may_be_executed
 
 
 # Limiters of the caller's

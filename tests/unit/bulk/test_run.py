@@ -263,6 +263,34 @@ async def test_a_cancellation_is_not_replaced_by_what_comes_up_while_the_run_is_
     assert task.cancelled()
 
 
+async def test_with_coalesce_an_earlier_session_s_value_does_not_land_over_the_newer_one(tmp_path: Path) -> None:
+    journal = tmp_path / "run.journal"
+    never = RetryPolicy(max_attempts=1)
+    first = run_of(playing(failing(OutcomeUnknownError("dropped"))), [("K", {"n": 1})], journal=journal, policy=never)
+    assert await states_of(first) == ["unknown"]
+
+    again, began_s = playing(OK), now()
+    both = [("K", {"n": 1}), ("K", {"n": 2})]
+    states = await states_of(run_of(again, both, journal=journal, coalesce=True))
+
+    assert states == ["superseded", "ok"]
+    assert [60 <= sent_s - began_s < 61 for sent_s, _, _ in again.sent] == [True]
+
+
+def stopping_rows() -> Iterator[tuple[str, dict[str, int]]]:
+    yield from rows(3)
+    raise StopAsyncIteration
+
+
+async def test_a_stop_async_iteration_out_of_an_input_is_an_error_and_no_end_of_it() -> None:
+    outcomes: list[Outcome[Any]] = []
+
+    with pytest.raises(InvalidInputError, match="StopAsyncIteration after 3 rows"):
+        await taken(run_of(playing(OK), stopping_rows()), outcomes)
+
+    assert len(outcomes) == 3
+
+
 # Nothing lost, nothing silent
 
 

@@ -1041,6 +1041,15 @@ async def test_where_a_middleware_may_send_elsewhere_nobody_knows_what_was_sent(
     assert len(server.requests) == 1
 
 
+async def test_a_head_request_has_no_body_however_long_it_says_that_would_be(
+    server: Scripted, open_transport: Callable[..., Transport]
+) -> None:
+    server.play(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n")
+    request = Request("HEAD /x", "HEAD", "/x", is_replay_safe=True)
+
+    assert (await reply_of(open_transport(server.url), request)).body == b""
+
+
 async def test_a_middleware_that_fails_over_to_another_server_may_have_sent_it(
     server: Scripted, open_transport: Callable[..., Transport], closed_port: int
 ) -> None:
