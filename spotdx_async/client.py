@@ -80,8 +80,11 @@ class SpotClient:
         max_body_bytes: the longest answer that is read, decompressed.
         client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
             which ``reconcile`` finds them; None: no reference is added.
-        session: a session of the caller's, never closed by the client. Its own limits, proxies and cookies hold, and
-            aiohttp's habit of sending a GET once more by itself when a kept connection breaks.
+        session: a session of the caller's, never closed by the client. Its own limits, proxies, cookies, hooks and
+            middlewares hold; what these raise gets out as it is. aiohttp is kept from repeating by itself through it.
+            With middlewares a failure is never "not sent", since one of them may have sent the request its own way. A
+            session with a request class of its own, or of a subclass with its own way of sending, is refused
+            (ConfigError) for what must not be repeated.
         observer: is told of all that this client and its views do; ``spotdx_async.otel.OpenTelemetry`` is one.
         on_attempt: a plain function, called with a record of each attempt when it ends: of single calls, of lists and
             of bulk rows alike. For this and the two below: an exception of the function's changes no call, and goes to
