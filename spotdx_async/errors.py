@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 __all__ = [
     "AuthenticationError",
@@ -273,6 +273,14 @@ class StatusError(SpotError):
         self.type = type
         self.details = details
         self.retry_after_s = retry_after_s
+
+    if not TYPE_CHECKING:  # else a checker would take any name
+
+        def __getattr__(self, name: str) -> bytes:
+            """Give an empty body where the error was unpickled without its ``__init__``, as Dask does it."""
+            if name == "body":
+                return b""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __copy__(self) -> Self:
         """Copy ``body`` too: a copy within the process loses nothing."""

@@ -286,6 +286,15 @@ def test_the_body_of_a_refusal_stands_in_no_text_no_pickle_and_not_in_vars(kind:
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_STATUS)
+def test_a_refusal_that_was_unpickled_without_its_init_has_an_empty_body(kind: type[StatusError]) -> None:
+    again = kind.__new__(kind, "no")  # as the pickling of exceptions that Dask installs makes it
+
+    assert again.body == b""
+    with pytest.raises(AttributeError, match="has no attribute 'other'"):
+        _ = again.other  # type: ignore[attr-defined]  # that is the point
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_STATUS)
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
 def test_a_copy_of_a_refusal_keeps_the_body_and_all_else(kind: type[StatusError], duplicate: Any) -> None:
     error = kind("no", **STATUS_ABOUT, body=BODY)
