@@ -17,7 +17,7 @@ from spotdx_async._pipeline.connections import SecondSendingError
 from spotdx_async._pipeline.messages import Trouble
 from spotdx_async.errors import FailureCause
 
-__all__ = ["TooLargeError", "closed_trouble", "foreign_in", "trouble_of", "without_ours"]
+__all__ = ["ClosedError", "TooLargeError", "closed_trouble", "foreign_in", "trouble_of", "without_ours"]
 
 _OURS: Final = frozenset({"aiohttp", "spotdx_async"})
 _NOTHING_SENT: Final = ", so nothing was sent"
@@ -36,6 +36,10 @@ _PROXY_TEXTS: Final = MappingProxyType(
         407: "the proxy asks for credentials (407)",
     }
 )
+
+
+class ClosedError(Exception):
+    """The client was closed while the body was being read."""
 
 
 class TooLargeError(Exception):

@@ -8,7 +8,8 @@ import io
 import platform
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import aiohttp
@@ -23,7 +24,14 @@ from spotdx_async._pipeline.connections import (
     single_use_session,
     watch,
 )
-from spotdx_async._pipeline.failures import TooLargeError, closed_trouble, foreign_in, trouble_of, without_ours
+from spotdx_async._pipeline.failures import (
+    ClosedError,
+    TooLargeError,
+    closed_trouble,
+    foreign_in,
+    trouble_of,
+    without_ours,
+)
 from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble, is_success
 from spotdx_async.errors import ConfigError
 
@@ -33,6 +41,9 @@ _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout()
+# What aiohttp raises where its session was closed between two of its steps: it finds a connection without a transport
+# (RuntimeError), or one that is gone (an assertion, and what comes in its place under python -O).
+_OF_A_CLOSED_SESSION: Final = (RuntimeError, AssertionError, AttributeError)
 
 
 class Transport:
@@ -126,8 +137,7 @@ class Transport:
         """The trouble, or what is none of ours and goes to the caller as it is."""
         may_have_arrived = sending.may_have_arrived
         if not isinstance(error, asyncio.CancelledError):
-            if isinstance(error, AssertionError) and session.closed:
-                # aiohttp's own, where its session was closed while a hook or a middleware ran.
+            if isinstance(error, ClosedError) or (session.closed and isinstance(error, _OF_A_CLOSED_SESSION)):
                 return closed_trouble(status, may_have_arrived=may_have_arrived)
             foreign = foreign_in(error, is_own=self._callers_session is None)
             if foreign is not None:
@@ -270,8 +280,10 @@ class Transport:
                 if content.is_eof():
                     return content.read_nowait()
                 # aiohttp's own reading tells a caller's hooks; what is ours need not be told.
-                return await (content if self._callers_session is None else response).read()
-            return await _read_at_most(cap, response, or_cut=not is_whole)
+                with _ended_with_its_connection(response):
+                    return await (content if self._callers_session is None else response).read()
+            with _ended_with_its_connection(response):
+                return await _read_at_most(cap, response, or_cut=not is_whole)
         except aiohttp.ClientPayloadError as error:
             raise error from _end_of(response) or error.__cause__
         finally:
@@ -297,6 +309,30 @@ def _end_of(response: aiohttp.ClientResponse) -> BaseException | None:
     """What the connection ended with: of the body that it broke off aiohttp tells only that it is not whole."""
     connection = response.connection
     return connection.protocol.exception() if connection is not None and connection.protocol is not None else None
+
+
+@contextmanager
+def _ended_with_its_connection(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """See to it that whoever reads the body hears of the end of its connection.
+
+    Where a session is closed, aiohttp 3.14 closes the connection and lets the reader wait for the rest.
+    """
+    connection, body = response.connection, response.content
+
+    def tell(closed: asyncio.Future[None]) -> None:
+        error = None if closed.cancelled() else closed.exception()
+        if not body.is_eof() and body.exception() is None:
+            body.set_exception(ClosedError(), *([error] if error is not None else []))
+
+    protocol = connection.protocol if connection is not None else None
+    closed: asyncio.Future[None] | None = getattr(protocol, "closed", None)
+    if closed is not None:  # else it is gone already, or a mock
+        closed.add_done_callback(tell)
+    try:
+        yield
+    finally:
+        if closed is not None:  # the next answer comes over the same connection
+            closed.remove_done_callback(tell)
 
 
 async def _close(sessions: Sequence[aiohttp.ClientSession | None]) -> None:
