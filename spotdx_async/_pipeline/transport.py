@@ -170,7 +170,7 @@ class Transport:
                 request.method,
                 self._url(request),
                 data=_payload(request.body),
-                headers=sending.headers,
+                headers={**(sending.headers or {})},  # Datadog and Elastic add theirs to the mapping that they see
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=_NO_TIMEOUT,
