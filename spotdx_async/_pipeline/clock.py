@@ -4,13 +4,17 @@ All waits go through here, so that a loop with virtual time moves every one of t
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from spotdx_async.errors import ConfigError
 
-__all__ = ["call_at", "now", "running_loop", "sleep", "wall"]
+__all__ = ["call_at", "cancellations", "http_date", "now", "pending_cancellations", "running_loop", "sleep", "wall"]
+
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
@@ -32,6 +36,17 @@ def now() -> float:
 def wall() -> datetime:
     """The date and time of day, aware, UTC. It may jump; only dates that the server names are compared with it."""
     return datetime.now(UTC)
+
+
+def http_date(text: object) -> datetime | None:
+    """Read a date as HTTP's headers write it, aware, UTC; None for anything else, and for a day that does not exist."""
+    # The parser of mail dates takes much that HTTP does not write.
+    if not isinstance(text, str) or _HTTP_DATE.fullmatch(text) is None:
+        return None
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 async def sleep(seconds: float, unless: asyncio.Event) -> None:
@@ -64,6 +79,12 @@ async def pending_cancellations() -> int:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         await _Turn()
+    return cancellations()
+
+
+def cancellations() -> int:
+    """Count the cancellations that were asked of this task."""
+    task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
 
 

@@ -1,19 +1,17 @@
 """A page of a list as it came: its items, those in their places that do not fit, and the server's time. Pure."""
 
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
+from spotdx_async._pipeline import clock
 from spotdx_async.errors import DecodeError
 
 __all__ = ["BadItem", "ListPage", "OnBadItem", "ServerClock", "server_clock"]
 
 T = TypeVar("T")
-_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 
 OnBadItem: TypeAlias = Literal["raise", "skip"] | Callable[[int, int, DecodeError], object]
 """What is done with an item that cannot be read; a function gets the page's offset, the item's number, the error."""
@@ -50,11 +48,5 @@ class ListPage(Generic[T]):
 
 def server_clock(headers: Mapping[str, Any], local_now: datetime) -> ServerClock | None:
     """Read the ``Date`` of an answer that has just come; None where there is none."""
-    text = headers.get("Date")
-    if not isinstance(text, str) or _HTTP_DATE.fullmatch(text) is None:
-        return None
-    try:
-        now = parsedate_to_datetime(text).astimezone(UTC)
-    except (ValueError, OverflowError):  # no such day
-        return None
-    return ServerClock(now, now - local_now)
+    now = clock.http_date(headers.get("Date"))
+    return None if now is None else ServerClock(now, now - local_now)

@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.error_answers import request_id_of, safe_headers, server_words
@@ -25,7 +23,6 @@ __all__ = ["judge_decode_error", "judge_reply", "judge_trouble", "retry_after_s"
 
 _ACCEPTED = Verdict(Act.ACCEPT)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 _SECONDS = re.compile(r"(\d+)(?:\.(\d+))?", re.ASCII)
 _LONGEST_DIGITS = 9
 _LONGEST_S = 999_999_999.0  # 30 years: whatever is longer is no sensible wait but a broken header
@@ -127,21 +124,12 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     if (number := _SECONDS.fullmatch(text)) is not None:
         whole, fraction = number[1], number[2] or ""
         return float(whole) + (fraction.strip("0") != "") if len(whole) <= _LONGEST_DIGITS else None
-    until = _http_date(text)
+    until = clock.http_date(text)
     if until is None:
         return None
-    since = _http_date(headers.get("Date", "")) or clock.wall()
+    since = clock.http_date(headers.get("Date")) or clock.wall()
     wait_s = max(0.0, (until - since).total_seconds())
     return wait_s if wait_s <= _LONGEST_S else None
-
-
-def _http_date(text: str) -> datetime | None:
-    if _HTTP_DATE.fullmatch(text) is None:  # the parser of mail dates takes much that HTTP does not write
-        return None
-    try:
-        return parsedate_to_datetime(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _status_error(reply: Reply, wait_s: float | None) -> StatusError:

@@ -59,7 +59,7 @@ class Intake:
                 return await self._taken(item)
             self._end()
         except asyncio.CancelledError:
-            if _cancellations() > cancelled_before:
+            if clock.cancellations() > cancelled_before:
                 raise
             # Not aimed at us: a task that the input waited for was cancelled, say. It is no end of the input.
             message = f"the input was cancelled after {self.read} rows, and nobody had cancelled the run"
@@ -147,11 +147,6 @@ class Intake:
             f"the input ends after {self.read} rows, and the journal knows row {last}: {_RESUME}",
             reason="changed input",
         )
-
-
-def _cancellations() -> int:
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
 
 
 @frozen

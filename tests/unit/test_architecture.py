@@ -82,7 +82,7 @@ NARROWER = {
     "_pipeline.checks": ("errors", "models.*", "_pipeline.clock", "_pipeline.jsontext", "_pipeline.sealing"),
     "_pipeline.sealing": ("errors",),
     "_pipeline.references": ("_pipeline.checks",),
-    "_pipeline.list_pages": ("errors",),
+    "_pipeline.list_pages": ("errors", "_pipeline.clock"),
     "_pipeline.list_scan": ("errors", "_pipeline.list_pages"),
     "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
     "pagination": ("errors", "_pipeline.clock", "_pipeline.list_pages"),
