@@ -1,4 +1,4 @@
-"""Names of what went wrong with an attempt: aiohttp's exceptions in, troubles out, and what is not ours let through.
+"""Names of what went wrong with an attempt: aiohttp's exceptions in, troubles out, and what is not ours told apart.
 
 Whether the request may have arrived is told to it: no exception says that.
 """
@@ -7,7 +7,7 @@ import asyncio
 import errno
 import ssl
 import zlib
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Final
 
 import aiohttp
@@ -17,9 +17,8 @@ from spotdx_async._pipeline.connections import SecondSendingError
 from spotdx_async._pipeline.messages import Trouble
 from spotdx_async.errors import FailureCause
 
-__all__ = ["ClosedError", "TooLargeError", "closed_trouble", "foreign_in", "trouble_of", "without_ours"]
+__all__ = ["ClosedError", "TooLargeError", "closed_trouble", "foreign_in", "trouble_of"]
 
-_OURS: Final = frozenset({"aiohttp", "spotdx_async"})
 _NOTHING_SENT: Final = ", so nothing was sent"
 # OpenSSL's X509_V_ERR_... numbers, which the ssl module does not name.
 _VERIFY_TEXTS: Final = MappingProxyType(
@@ -69,39 +68,6 @@ def foreign_in(error: BaseException, *, is_own: bool) -> BaseException | None:
             return None if found is not error and isinstance(found, asyncio.CancelledError) else found
         found = None if isinstance(found, OSError) else found.__cause__
     return None
-
-
-def without_ours(error: BaseException) -> BaseException:
-    """Take our frames and aiohttp's, whose locals hold the token, from a traceback, and from what it came after."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        found = waiting.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        # An exception that the caller is handling begins with a frame of the caller's, and stays as it is.
-        if found.__traceback__ is not None and _is_ours(found.__traceback__):
-            found.__traceback__ = _cut(found.__traceback__)
-        waiting += (found.__cause__, found.__context__)
-    return error
-
-
-def _is_ours(traceback: TracebackType) -> bool:
-    return str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] in _OURS
-
-
-def _cut(traceback: TracebackType) -> TracebackType | None:
-    kept: list[TracebackType] = []
-    step: TracebackType | None = traceback
-    while step is not None:
-        if not _is_ours(step):
-            kept.append(step)
-        step = step.tb_next
-    rest: TracebackType | None = None
-    for one in reversed(kept):
-        rest = TracebackType(rest, one.tb_frame, one.tb_lasti, one.tb_lineno)
-    return rest
 
 
 def closed_trouble(status: int | None, *, may_have_arrived: bool) -> Trouble:

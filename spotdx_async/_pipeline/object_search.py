@@ -214,6 +214,11 @@ async def _got(get: Callable[[str], Awaitable[T]], ids: Sequence[str]) -> list[T
         except SpotError as error:
             return error
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(an_id)) for an_id in ids]
-    return [task.result() for task in tasks]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(an_id)) for an_id in ids]
+    except BaseExceptionGroup as several:
+        foreign = several.exceptions[0]  # of a hook or a signal's handler: the caller waits for it by its own class
+    else:
+        return [task.result() for task in tasks]
+    raise foreign

@@ -8,11 +8,14 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine
 from functools import partial, wraps
-from typing import Any, NoReturn, ParamSpec, TypeAlias, TypeVar
+from types import TracebackType
+from typing import Any, Final, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from spotdx_async.errors import SpotError
 
-__all__ = ["Prepared", "sealed", "sealed_call"]
+__all__ = ["Prepared", "sealed", "sealed_call", "without_ours"]
+
+_OURS: Final = frozenset({"aiohttp", "aiosignal", "spotdx_async"})
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,6 +58,9 @@ def sealed_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any,
         except (SpotError, asyncio.CancelledError) as error:
             del prepared
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
+        except BaseException as error:  # noqa: BLE001 - of a hook, a limiter, a signal's handler: it goes on
+            del prepared
+            raise without_ours(error)  # noqa: B904 - it is the same error
 
     @wraps(prepare)
     def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
@@ -68,6 +74,45 @@ def sealed_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any,
 
     _mark_as_coroutine_function(call)
     return call
+
+
+def without_ours(error: BaseException) -> BaseException:
+    """Take our frames and aiohttp's, whose locals hold the token, from an exception of the caller's own.
+
+    The same is done to what it came after, and to what it holds if it is a group.
+    """
+    seen: set[int] = set()
+    waiting: list[tuple[BaseException | None, bool]] = [(error, True)]
+    while waiting:
+        found, came_through_us = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        trace = found.__traceback__
+        # An exception that the caller is handling begins with a frame of the caller's, and stays as it is.
+        if trace is not None and (came_through_us or _is_ours(trace)):
+            found.__traceback__ = _cut(trace)
+        waiting += ((found.__cause__, False), (found.__context__, False))
+        if isinstance(found, BaseExceptionGroup):
+            waiting += ((one, came_through_us) for one in found.exceptions)
+    return error
+
+
+def _is_ours(traceback: TracebackType) -> bool:
+    return str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] in _OURS
+
+
+def _cut(traceback: TracebackType) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    step: TracebackType | None = traceback
+    while step is not None:
+        if not _is_ours(step):
+            kept.append(step)
+        step = step.tb_next
+    rest: TracebackType | None = None
+    for one in reversed(kept):
+        rest = TracebackType(rest, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return rest
 
 
 async def _fail(error: Exception) -> NoReturn:

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -22,6 +23,7 @@ from spotdx_async._pipeline.connections import (
     has_middlewares,
     pooled_session,
     single_use_session,
+    untraced_request,
     watch,
 )
 from spotdx_async._pipeline.failures import (
@@ -30,9 +32,9 @@ from spotdx_async._pipeline.failures import (
     closed_trouble,
     foreign_in,
     trouble_of,
-    without_ours,
 )
 from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble, is_success
+from spotdx_async._pipeline.sealing import without_ours
 from spotdx_async.errors import ConfigError
 
 __all__ = ["Transport"]
@@ -41,9 +43,6 @@ _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout()
-# What aiohttp raises where its session was closed between two of its steps: it finds a connection without a transport
-# (RuntimeError), or one that is gone (an assertion, and what comes in its place under python -O).
-_OF_A_CLOSED_SESSION: Final = (RuntimeError, AssertionError, AttributeError)
 
 
 class Transport:
@@ -117,7 +116,7 @@ class Transport:
                 response = await self._request(session, request, sending)
                 flight.may_have_arrived = sending.is_written = True
                 status, headers = response.status, response.headers
-                return Reply(status, headers, await self._read(response))
+                return Reply(status, headers, await self._read(response, session))
         except BaseException as error:  # noqa: BLE001 - all that is not named goes on below
             is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
             trouble = error if is_aimed else self._judged(error, session, sending, status)
@@ -137,7 +136,8 @@ class Transport:
         """The trouble, or what is none of ours and goes to the caller as it is."""
         may_have_arrived = sending.may_have_arrived
         if not isinstance(error, asyncio.CancelledError):
-            if isinstance(error, ClosedError) or (session.closed and isinstance(error, _OF_A_CLOSED_SESSION)):
+            # aiohttp's own assertion, where its session was closed while a hook or a middleware ran.
+            if isinstance(error, ClosedError) or (session.closed and isinstance(error, AssertionError)):
                 return closed_trouble(status, may_have_arrived=may_have_arrived)
             foreign = foreign_in(error, is_own=self._callers_session is None)
             if foreign is not None:
@@ -166,7 +166,8 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         CURRENT.set(sending)
         try:
-            return await session.request(
+            ask = partial(untraced_request(), session) if self._callers_session is None else session.request
+            return await ask(
                 request.method,
                 self._url(request),
                 data=_payload(request.body),
@@ -266,7 +267,7 @@ class Transport:
                 headers["Connection"] = "close"
         return headers
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> bytes:
         """The decoded body under the cap; of an error's body only its beginning."""
         is_whole = is_success(response.status)
         if response.method == "HEAD":  # its length is that of a body that does not come
@@ -280,9 +281,9 @@ class Transport:
                 if content.is_eof():
                     return content.read_nowait()
                 # aiohttp's own reading tells a caller's hooks; what is ours need not be told.
-                with _ended_with_its_connection(response):
+                with _ended_with_its_connection(response, session):
                     return await (content if self._callers_session is None else response).read()
-            with _ended_with_its_connection(response):
+            with _ended_with_its_connection(response, session):
                 return await _read_at_most(cap, response, or_cut=not is_whole)
         except aiohttp.ClientPayloadError as error:
             raise error from _end_of(response) or error.__cause__
@@ -312,27 +313,42 @@ def _end_of(response: aiohttp.ClientResponse) -> BaseException | None:
 
 
 @contextmanager
-def _ended_with_its_connection(response: aiohttp.ClientResponse) -> Iterator[None]:
+def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> Iterator[None]:
     """See to it that whoever reads the body hears of the end of its connection.
 
-    Where a session is closed, aiohttp 3.14 closes the connection and lets the reader wait for the rest.
+    aiohttp 3.14 lets the reader wait for the rest where the session was closed, or a chunk cannot be read; and raises a
+    RuntimeError where it was closed before the reader began to wait.
     """
     connection, body = response.connection, response.content
-
-    def tell(closed: asyncio.Future[None]) -> None:
-        error = None if closed.cancelled() else closed.exception()
-        if not body.is_eof() and body.exception() is None:
-            body.set_exception(ClosedError(), *([error] if error is not None else []))
-
     protocol = connection.protocol if connection is not None else None
     closed: asyncio.Future[None] | None = getattr(protocol, "closed", None)
+
+    def end() -> Exception:
+        return ClosedError() if session.closed else aiohttp.ServerDisconnectedError()
+
+    def tell(_: object) -> None:
+        if not body.is_eof() and body.exception() is None:
+            body.set_exception(end())
+
     if closed is not None:  # else it is gone already, or a mock
+        closed.remove_done_callback(_look_at)  # of an earlier answer over the same connection
+        closed.add_done_callback(_look_at)
         closed.add_done_callback(tell)
     try:
         yield
+    except RuntimeError:
+        if protocol is None or protocol.connected or body.is_eof():  # a hook's
+            raise
+        raise end() from None
     finally:
         if closed is not None:  # the next answer comes over the same connection
             closed.remove_done_callback(tell)
+
+
+def _look_at(closed: asyncio.Future[None]) -> None:
+    """Take note of how a connection has ended, whenever it does: a future that nobody looks at is complained of."""
+    if not closed.cancelled():
+        closed.exception()
 
 
 async def _close(sessions: Sequence[aiohttp.ClientSession | None]) -> None:

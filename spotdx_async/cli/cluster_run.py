@@ -41,6 +41,7 @@ class ClusterRun:
         self._settings = distributed.ClientSettings(
             base_url=settings.base_url.value,
             timeout_s=settings.timeout_s.value,
+            lands_within_s=options.lands_within_s,
             concurrency=settings.concurrency.value,
             # Processes of this machine ask the same source; a cluster's workers have a token of their own.
             token=None if options.workers is None else settings.token.read,
@@ -112,7 +113,7 @@ class ClusterRun:
                     concurrency=task.settings.concurrency.value,
                     coalesce=options.coalesces,
                     outage_limit_s=options.outage_limit_s,
-                    settle_s=max(60.0, task.settings.timeout_s.value),
+                    settle_s=max(options.lands_within_s, task.settings.timeout_s.value),
                 ),
                 limit=self._limit,
                 progress=self._note,

@@ -59,8 +59,12 @@ class Settings:
         is_usual = self.base_url.value == PRODUCTION_URL and self.base_url.origin == _BY_DEFAULT
         return "the production server" if is_usual else self.base_url.value
 
-    def client(self, token: str | None = None) -> "SpotClient":
+    def client(self, token: str | None = None, **options: Any) -> "SpotClient":
         """Make a client; without ``token`` the source is asked, once for all clients.
+
+        Args:
+            token: one that is known.
+            options: of the client, besides those that are settings.
 
         Raises:
             ConfigError: a setting is wrong, or there is no token.
@@ -75,6 +79,7 @@ class Settings:
             timeout_s=self.timeout_s.value,
             concurrency=self.concurrency.value,
             rate_limit=None if self.rate.value is None else RateLimit(self.rate.value),
+            **options,
         )
 
     def ask(self, question: Callable[["SpotClient"], Awaitable[T]]) -> T:

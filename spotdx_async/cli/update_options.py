@@ -40,6 +40,9 @@ class UpdateOptions:
     waits_for_server: Annotated[Flag, Parameter(name="--wait-for-server")] = False
     """Wait that long also for a server that no request has reached yet. Without it the run stops after 30 s, since the
     address may be wrong. Not with --dask or --workers."""
+    lands_within_s: Annotated[float, Parameter(name="--lands-within")] = 60.0
+    """How long a request that got no answer may still be carried out, in seconds; at least the timeout. An id's next
+    value waits so long after it, and after a run that was killed."""
     dask: str | None = None
     """Run on the workers of the Dask cluster at this address, such as tcp://host:8786."""
     workers: int | None = None

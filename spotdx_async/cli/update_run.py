@@ -220,7 +220,8 @@ async def _checked(source: RowSource) -> AsyncGenerator[spotdx_async.Outcome[Any
 
 def _client(task: UpdateTask) -> spotdx_async.SpotClient:
     # A dry run sends nothing and needs no token; the other settings are checked all the same.
-    return task.settings.client("none" if task.options.is_dry_run else None)
+    token = "none" if task.options.is_dry_run else None
+    return task.settings.client(token, lands_within_s=task.options.lands_within_s)
 
 
 def _settings(task: UpdateTask) -> dict[str, str | float | bool | None]:
@@ -232,6 +233,7 @@ def _settings(task: UpdateTask) -> dict[str, str | float | bool | None]:
         "concurrency": settings.concurrency.value,
         "timeout_s": settings.timeout_s.value,
         "outage_limit_s": options.outage_limit_s,
+        "lands_within_s": options.lands_within_s,
         "wait_for_server": options.waits_for_server,
         "coalesce": options.coalesces,
         "journal": options.journal is not None,

@@ -27,6 +27,8 @@ class ClientSettings:
     """The server; None: what the environment names here, where the settings are made, else production."""
     timeout_s: float = 30.0
     """One attempt, in seconds."""
+    lands_within_s: float = 60.0
+    """Seconds after which a request that was sent has been carried out, or never will be; at least ``timeout_s``."""
     concurrency: int = field(default=64)
     """Calls in flight at once in one process."""
     retry: RetryPolicy = field(factory=RetryPolicy)
@@ -58,6 +60,7 @@ class ClientSettings:
             self.token,
             base_url=self.base_url,
             timeout_s=self.timeout_s,
+            lands_within_s=self.lands_within_s,
             concurrency=self.concurrency,
             retry=self.retry,
             rate_limit=limiter if self.limiter is None else self.limiter(),

@@ -33,7 +33,7 @@ class Command:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "spotdx_async", "kits", "update", str(self.folder / "rows.csv")),
             *("--journal", str(self.folder / "run.journal"), "--failed", str(self.folder / "failed.csv")),
-            *("--concurrency", str(CONCURRENCY), "--timeout", "2", "--json"),
+            *("--concurrency", str(CONCURRENCY), "--timeout", "2", "--lands-within", "2", "--json"),
             env={**os.environ, "SPOTDX_TOKEN": self.token, "SPOTDX_BASE_URL": self.url},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

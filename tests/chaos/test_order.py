@@ -17,7 +17,7 @@ async def test_no_inversion_in_the_ledger(chaos: Any) -> None:
     updates = ((dice.choice(kit_ids), {"n": n}) for n in range(rows))
     async with FakeSpot(kits=kit_ids) as fake:
         fake.faults.random(0.05, seed=chaos.seed)
-        async with fake.client(timeout_s=5) as spot:
+        async with fake.client(timeout_s=0.5, lands_within_s=0.5) as spot:
             states = Counter([outcome.state async for outcome in spot.kits.update_metadata_many(updates)])
 
     assert states == {"ok": rows}

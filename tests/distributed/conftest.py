@@ -114,7 +114,8 @@ def start_fake() -> Iterator[Any]:
         fake.kill()
 
 
-@pytest.fixture(scope="session")
+# For a file of tests, not longer: idle workers take a third of a core, and whatever comes after would pay for it.
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Three worker processes with the token in their environment; a killed one is started again."""
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")

@@ -15,36 +15,48 @@ from spotdx_async._pipeline import connections
 from spotdx_async.testing import FakeSpot
 
 NOWHERE = "http://127.0.0.1:9"
+TOLD: list[str] = []
+"""What the product has written down, to be sent to its makers."""
 
 
-def sentry() -> AbstractContextManager[Any]:
+def sentry() -> Callable[[], AbstractContextManager[Any]]:
     sentry_sdk: Any = import_module("sentry_sdk")
-    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", traces_sample_rate=1.0, transport=lambda _: None)
-    return sentry_sdk.start_transaction(name="job")  # type: ignore[no-any-return]
+
+    def keep(event: dict[str, Any], _: object) -> None:
+        TOLD.extend(str(span) for span in event["spans"])
+
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", traces_sample_rate=1.0, before_send_transaction=keep)
+    return lambda: sentry_sdk.start_transaction(name="job")
 
 
-def datadog() -> AbstractContextManager[Any]:
-    ddtrace: Any = import_module("ddtrace")
-    ddtrace.patch(aiohttp=True)
-    return import_module("ddtrace.trace").tracer.trace("job")  # type: ignore[no-any-return]
+def datadog() -> Callable[[], AbstractContextManager[Any]]:
+    trace: Any = import_module("ddtrace.trace")
+
+    class Keep(trace.TraceFilter):  # type: ignore[misc]
+        def process_trace(self, spans: list[Any]) -> None:
+            TOLD.extend(f"{span.name} {span.resource} {span.get_tags()}" for span in spans)
+
+    trace.tracer.configure(trace_processors=[Keep()])
+    import_module("ddtrace").patch(aiohttp=True)
+    return lambda: trace.tracer.trace("job")
 
 
-@contextmanager
-def elastic() -> Iterator[None]:
+def elastic() -> Callable[[], AbstractContextManager[Any]]:
     elasticapm: Any = import_module("elasticapm")
     client = elasticapm.Client(service_name="job", server_url=NOWHERE, disable_send=True, central_config=False)
+    client.tracer.queue_func = lambda _, data, **__: TOLD.append(str(data))
     elasticapm.instrument()
-    client.begin_transaction("job")
-    yield
-    client.end_transaction("job", "success")
-    client.close()
+
+    @contextmanager
+    def transaction() -> Iterator[None]:
+        client.begin_transaction("job")
+        yield
+        client.end_transaction("job", "success")
+
+    return transaction
 
 
-PRODUCTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "sentry": sentry,
-    "datadog": datadog,
-    "elastic": elastic,
-}
+PRODUCTS = {"sentry": sentry, "datadog": datadog, "elastic": elastic}
 
 
 async def use(spot: SpotClient) -> None:
@@ -55,15 +67,19 @@ async def use(spot: SpotClient) -> None:
     await spot.request("POST", "/api/v2/kits/SPOT123456/", json={"metadata": {}})
 
 
-async def headers_of(fake: FakeSpot, *, is_own: bool) -> list[str]:
+async def seen_of(fake: FakeSpot, *, is_own: bool, job: Callable[[], AbstractContextManager[Any]]) -> dict[str, Any]:
+    """The names of the headers that the server got, and what the product tells its makers."""
     before = len(fake.requests)
-    if is_own:
-        async with fake.client() as spot:
-            await use(spot)
-    else:
-        async with aiohttp.ClientSession() as session, fake.client(session=session) as spot:
-            await use(spot)
-    return sorted({name.lower() for request in fake.requests[before:] for name in request.headers})
+    TOLD.clear()
+    with job():
+        if is_own:
+            async with fake.client() as spot:
+                await use(spot)
+        else:
+            async with aiohttp.ClientSession() as session, fake.client(session=session) as spot:
+                await use(spot)
+    headers = sorted({name.lower() for request in fake.requests[before:] for name in request.headers})
+    return {"headers": headers, "told": " ".join(TOLD)}
 
 
 async def ends_of_what_is_sent_once(fake: FakeSpot) -> dict[str, Any]:
@@ -85,12 +101,14 @@ async def ends_of_what_is_sent_once(fake: FakeSpot) -> dict[str, Any]:
 async def main(product: str, aiohttp_release: str) -> None:
     if aiohttp_release == "unknown":  # requests are then written by aiohttp itself
         connections.request_class = lambda aiohttp_version: aiohttp.ClientRequest  # noqa: ARG005
-    with PRODUCTS[product]():
-        async with FakeSpot(kits=["SPOT123456"]) as fake:
-            own = await headers_of(fake, is_own=True)
-            callers = await headers_of(fake, is_own=False)
+    job = PRODUCTS[product]()
+    async with FakeSpot(kits=["SPOT123456"]) as fake:
+        own = await seen_of(fake, is_own=True, job=job)
+        callers = await seen_of(fake, is_own=False, job=job)
+        with job():
             ends = await ends_of_what_is_sent_once(fake)
     sys.stdout.write(json.dumps({"own": own, "callers": callers, "ends": ends}))
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

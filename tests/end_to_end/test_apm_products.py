@@ -53,15 +53,20 @@ def seen_beside(product: str, aiohttp_release: str) -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-def test_our_own_sessions_send_our_headers_alone(product: str, aiohttp_release: str) -> None:
-    assert set(seen_beside(product, aiohttp_release)["own"]) == OURS
+def test_our_own_sessions_send_our_headers_alone_and_tell_of_no_url(product: str, aiohttp_release: str) -> None:
+    own = seen_beside(product, aiohttp_release)["own"]
+
+    assert set(own["headers"]) == OURS
+    assert "robin" not in own["told"]
+    assert "SPOT123456" not in own["told"]
 
 
-def test_a_callers_session_sends_the_products_headers(product: str, aiohttp_release: str) -> None:
-    callers = set(seen_beside(product, aiohttp_release)["callers"])
+def test_a_callers_session_is_the_products(product: str, aiohttp_release: str) -> None:
+    callers = seen_beside(product, aiohttp_release)["callers"]
 
-    assert callers > OURS
-    assert THEIRS[product] in callers
+    assert {*callers["headers"]} > OURS
+    assert THEIRS[product] in callers["headers"]
+    assert "SPOT123456" in callers["told"]
 
 
 def test_a_callers_session_may_send_what_must_not_be_repeated(product: str, aiohttp_release: str) -> None:

@@ -4,12 +4,16 @@ aiohttp ends what it had begun in several ways then; some of them are no ClientE
 """
 
 import asyncio
+import gc
+import logging
+import socket
+import struct
 from typing import Any
 
 import aiohttp
 import pytest
 
-from spotdx_async import NotSentError, RetryPolicy, SpotError
+from spotdx_async import NotSentError, RetryPolicy, SpotClient, SpotError
 from spotdx_async.testing import FakeSpot, faults
 
 STEPS = range(60)
@@ -56,3 +60,37 @@ async def test_a_close_at_any_step_ends_the_call_by_an_error_that_is_true(
             assert not (isinstance(end, NotSentError) and fake.requests)
 
     assert {"NotSentError", "OutcomeUnknownError"} <= ends
+
+
+async def test_a_kept_connection_that_is_reset_while_idle_is_no_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    writers: list[asyncio.StreamWriter] = []
+    rest = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n")
+        await rest.wait()
+        writer.write(b"{}")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with SpotClient("token", base_url=f"http://127.0.0.1:{port}") as spot:
+            call = asyncio.ensure_future(spot.request("GET", "/x"))
+            while not writers:
+                await asyncio.sleep(0)
+            await after(100)  # into the reading of the body
+            rest.set()
+            await call
+            linger = struct.pack("ii", 1, 0)  # its end is a reset
+            writers[0].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writers[0].transport.abort()
+            await after(100)
+            await spot.request("GET", "/x")  # the pool lets go of the one that is reset
+        gc.collect()
+
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 
@@ -263,3 +264,24 @@ async def test_a_kit_that_contradicts_itself_is_not_judged(about: dict[str, Any]
         fake.kits["SPOT900001"].document.update(about)
 
         assert (await spot.kits.reconcile(caught.value)).state == state
+
+
+class OfAHookError(Exception):
+    pass
+
+
+async def test_what_a_hook_raises_while_it_looks_comes_out_by_its_own_class(fake_spot: FakeSpot) -> None:
+    async def hook(_session: object, _context: object, params: aiohttp.TraceRequestEndParams) -> None:
+        if params.method == "GET" and params.url.path.count("/") > 4:
+            raise OfAHookError
+
+    async with fake_spot.client() as spot:
+        await spot.orders.create(ORDER, client_ref="job-17")
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(hook)
+    async with (
+        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        fake_spot.client(session=session) as spot,
+    ):
+        with pytest.raises(OfAHookError):
+            await spot.orders.reconcile(client_ref="job-17", since=datetime.now(UTC).date() - timedelta(days=1))

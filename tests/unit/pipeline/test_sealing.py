@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import AsyncMock, MagicMock, create_autospec
 
 import pytest
+from aiosignal import Signal
 
 from spotdx_async._pipeline.sealing import Prepared, sealed_call
 from spotdx_async.errors import InvalidInputError, NotSentError
@@ -123,3 +124,37 @@ async def test_it_looks_like_the_coroutine_function_that_it_is() -> None:
     assert isinstance(call, Coroutine)
     assert "Noun.ask" in repr(call)
     await call
+
+
+class OfAHookError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("is_group", [False, True])
+async def test_a_foreign_exception_comes_without_our_frames_and_those_that_call_hooks(*, is_group: bool) -> None:
+    hooks: Signal[Any] = Signal(object())
+
+    async def hook(_secret: str) -> None:
+        raise OfAHookError
+
+    hooks.append(hook)
+    hooks.freeze()
+
+    def prepare(secret: str) -> Prepared[None]:
+        async def ask() -> None:
+            try:
+                await hooks.send(secret)
+            except OfAHookError as error:
+                if is_group:
+                    raise ExceptionGroup("several", [error])  # noqa: B904 - it is in the group
+                raise
+
+        return ask
+
+    with pytest.raises(ExceptionGroup if is_group else OfAHookError) as caught:
+        await sealed_call(prepare)(CANARY)
+
+    error: Any = getattr(caught.value, "exceptions", (caught.value,))[0]
+    frames = [step for step, _ in traceback.walk_tb(error.__traceback__)]
+    assert "aiosignal" not in {frame.f_globals["__name__"] for frame in frames}
+    assert all(CANARY not in repr(frame.f_locals) for frame in frames if frame.f_code.co_name in {"send", "call"})
