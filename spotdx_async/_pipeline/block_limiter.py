@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 from spotdx_async._pipeline import clock
@@ -101,17 +102,6 @@ class BlockLimiter:
         with suppress(RuntimeError):  # where its loop is gone, the slot is gone too
             self.give_back()
 
-    def _fail(self, error: Callable[[], BaseException]) -> int:
-        """End all waits with errors; say how many there were."""
-        count = 0
-        while (waiter := self._waiters.pop()) is not None:
-            waiter.fail(error())
-            count += 1
-        return count
-
-    def _fail_alike(self, error: BaseException) -> int:
-        return self._fail(lambda: error)
-
     # Handing out.
 
     def _start(self) -> None:
@@ -120,12 +110,14 @@ class BlockLimiter:
             self._pump = asyncio.get_running_loop().create_task(self._run(), name="spotdx limit")
 
     async def _run(self) -> None:
+        me = asyncio.current_task()
         try:
             while self._waiters or await self._linger():
                 if await self._wait_for_slot():
                     self._hand_out()
         except asyncio.CancelledError:
-            self._fail(_stopped)
+            if self._pump is me:  # another loop may have taken the limiter
+                self._waiters.fail_all(_stopped)
             raise
         except Exception as error:
             # Nobody may wait for what will not come. Whoever waits next starts anew.
@@ -135,11 +127,15 @@ class BlockLimiter:
             self._fail_alike(error)
             raise
         finally:
-            asking, self._asking, self._pump = self._asking, None, None
-            try:
-                await _cancel([] if asking is None else [asking])
-            finally:
-                await self._end()
+            if self._pump is me:
+                asking, self._asking, self._pump = self._asking, None, None
+                try:
+                    await _cancel([] if asking is None else [asking])
+                finally:
+                    await self._end()
+
+    def _fail_alike(self, error: BaseException) -> int:
+        return self._waiters.fail_all(lambda: _copy_of(error))
 
     async def _wait_for_slot(self) -> bool:
         """Wait until the first slot is due; False where things may have changed meanwhile."""
@@ -217,8 +213,13 @@ class BlockLimiter:
     async def _drop_errands(self) -> None:
         await _cancel([*self._errands])
 
-    def _forget_loop(self) -> None:
-        """Forget all that belongs to a loop that is gone."""
+    def _leave_loop(self, *, is_gone: bool) -> None:
+        """Forget all that belongs to an earlier loop; one that is idle, not gone, hears of it when it runs again."""
+        if not is_gone:
+            self._waiters.fail_all(clock.taken_elsewhere)
+            for task in (self._pump, self._asking, *self._errands):
+                if task is not None:
+                    task.cancel()
         self._waiters = WaiterQueue[None]()
         self._slots.clear()
         self._errands = []
@@ -232,6 +233,14 @@ async def _cancel(tasks: "list[asyncio.Task[None]]") -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+
+
+def _copy_of(error: BaseException) -> BaseException:
+    """Make an error for one of several who wait: a traceback grows on each."""
+    try:
+        return copy(error)
+    except Exception:  # noqa: BLE001 - a foreign one that cannot be copied, whatever its reason
+        return error
 
 
 def _stopped() -> NotSentError:

@@ -4,7 +4,9 @@ All waits go through here, so that a loop with virtual time moves every one of t
 """
 
 import asyncio
+import os
 import re
+import threading
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,7 +14,18 @@ from email.utils import parsedate_to_datetime
 
 from spotdx_async.errors import ConfigError
 
-__all__ = ["call_at", "cancellations", "http_date", "now", "pending_cancellations", "running_loop", "sleep", "wall"]
+__all__ = [
+    "OneLoop",
+    "call_at",
+    "cancellations",
+    "http_date",
+    "now",
+    "pending_cancellations",
+    "running_loop",
+    "sleep",
+    "taken_elsewhere",
+    "wall",
+]
 
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 
@@ -26,6 +39,47 @@ def running_loop() -> asyncio.AbstractEventLoop:
     with suppress(RuntimeError):
         return asyncio.get_running_loop()
     raise ConfigError("a SpotClient needs a running asyncio event loop: with anyio, choose its asyncio backend")
+
+
+class OneLoop:
+    """The event loop that something belongs to: whichever comes, but one that runs at a time."""
+
+    def __init__(self, name: str) -> None:
+        """Belong to none so far.
+
+        Args:
+            name: what belongs to it, in an error.
+        """
+        self._name = name
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
+        self._moving = threading.Lock()
+
+    def enter(self) -> "tuple[asyncio.AbstractEventLoop, bool] | None":
+        """Come to the loop that runs here.
+
+        Returns:
+            the loop before, and whether it is gone, or a forked child's parent's; None where there was none, or it is
+            this one.
+
+        Raises:
+            ConfigError: the loop before runs, in another thread.
+        """
+        loop = running_loop()
+        if loop is self._loop:
+            return None
+        with self._moving:
+            earlier, is_forked = self._loop, self._pid != os.getpid()
+            if earlier is not None and not is_forked and earlier.is_running():
+                message = f"the {self._name} is in use in another running event loop: make one for each loop"
+                raise ConfigError(message)
+            self._loop, self._pid = loop, os.getpid()
+        return None if earlier is None else (earlier, is_forked or earlier.is_closed())
+
+
+def taken_elsewhere() -> ConfigError:
+    """Make the error of one who waits in a loop that is idle, where another one takes over: nobody would wake it."""
+    return ConfigError("another event loop took the client, or its limiter, while this one was idle and a call waited")
 
 
 def now() -> float:

@@ -13,8 +13,8 @@ from typing import Final
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from spotdx_async._pipeline.connections import SecondSendingError
 from spotdx_async._pipeline.messages import Trouble
+from spotdx_async._pipeline.sending import SecondSendingError
 from spotdx_async.errors import FailureCause
 
 __all__ = ["ClosedError", "TooLargeError", "closed_trouble", "foreign_in", "trouble_of"]

@@ -6,8 +6,6 @@ long an interval is, the pace says; where it changes, the slots that were taken 
 """
 
 import asyncio
-import os
-import threading
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.pace import pace_of
@@ -141,7 +139,7 @@ class GcraLimiter:
 
     def refuse_waiters(self) -> None:
         """Tell those who wait in a loop that is idle, not gone, that another one takes over: nobody would wake them."""
-        self._waiters.fail_all(_taken_elsewhere)
+        self._waiters.fail_all(clock.taken_elsewhere)
 
     def move_to_loop(self, shift_s: float) -> None:
         """Forget the waiters of a loop that is gone, and keep the account of slots on the new loop's clock."""
@@ -207,18 +205,12 @@ class GcraLimiter:
         self._set_timer()
 
 
-def _taken_elsewhere() -> ConfigError:
-    return ConfigError("another event loop took the client, or its limiter, while this one was idle and a call waited")
-
-
 class SharedGcraLimiter(GcraLimiter):
     """The same for several clients, in whichever loop they are; in one running loop at a time."""
 
     def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
         super().__init__(limit)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = os.getpid()
-        self._moving = threading.Lock()
+        self._home = clock.OneLoop("RateLimiter")
 
     def try_acquire(self) -> bool:
         """Take a slot where one is free and nobody waits for it."""
@@ -241,18 +233,11 @@ class SharedGcraLimiter(GcraLimiter):
         super().throttled(sent_s)
 
     def _come_home(self) -> None:
-        loop = clock.running_loop()
-        if loop is self._loop:
-            return
-        with self._moving:
-            earlier, is_forked = self._loop, self._pid != os.getpid()
-            if earlier is not None and not is_forked and earlier.is_running():
-                raise ConfigError("the RateLimiter is in use in another running event loop: make one for each loop")
-            self._loop, self._pid = loop, os.getpid()
-        if earlier is not None:
-            if not earlier.is_closed() and not is_forked:
+        if (moved := self._home.enter()) is not None:
+            earlier, is_gone = moved
+            if not is_gone:
                 self.refuse_waiters()
-            self.move_to_loop(loop.time() - earlier.time())
+            self.move_to_loop(clock.now() - earlier.time())
 
 
 class RateLimiter:

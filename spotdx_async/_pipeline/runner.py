@@ -221,6 +221,8 @@ class Runner:
 
     async def _attempt(self, call: Call) -> Verdict:
         road, counters = self.road, self.road.counters
+        if not road.is_clear():  # another loop has had the client meanwhile
+            await road.enter()
         token = road.admit_now()
         if token is None:
             token = await self._admit(call)
@@ -301,12 +303,13 @@ class Runner:
         road = self.road
         try:
             while True:
-                road.check_open()
+                if not road.is_clear():
+                    await road.enter()
                 if not road.auth.is_ready:
                     await self._wait(call, road.auth.token, "the token", reason="token")
                 slot = self._take_slot(call)
                 await (slot if call.watch is None else call.watch.wait_for_slot(slot))
-                if road.is_open and (token := road.auth.current) is not None:
+                if road.is_clear() and (token := road.auth.current) is not None:
                     return token
                 self._give_slot_back()
         except (WaitTooLongError, SlotTooFarError):
@@ -331,7 +334,6 @@ class Runner:
         await self.road.bounded(lambda: limiter.acquire(within_s, is_bulk=call.is_bulk), None, what="the rate limit")
 
     def _wait(self, call: Call, start: Callable[[], Awaitable[T]], what: str, *, reason: str = "wait") -> Awaitable[T]:
-        """Wait for something before an attempt, within what ``max_wait_s`` and ``deadline_s`` have left."""
         return self.road.bounded(start, call.latest_s, what=what, reason=reason)
 
     def _give_slot_back(self) -> None:

@@ -17,15 +17,7 @@ import aiohttp
 from yarl import URL
 
 from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.connections import (
-    CURRENT,
-    Sending,
-    has_middlewares,
-    pooled_session,
-    single_use_session,
-    untraced_request,
-    watch,
-)
+from spotdx_async._pipeline.connections import pooled_session, single_use_session
 from spotdx_async._pipeline.failures import (
     ClosedError,
     TooLargeError,
@@ -35,6 +27,7 @@ from spotdx_async._pipeline.failures import (
 )
 from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble, is_success
 from spotdx_async._pipeline.sealing import without_ours
+from spotdx_async._pipeline.sending import CURRENT, Sending, has_middlewares, untraced_request, watch
 from spotdx_async.errors import ConfigError
 
 __all__ = ["Transport"]

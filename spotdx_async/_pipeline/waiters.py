@@ -120,10 +120,13 @@ class WaiterQueue(Generic[D]):
             return rows + min(singles, _SINGLES_IN_A_ROW - self._singles_since_row + _SINGLES_IN_A_ROW * rows)
         return singles + min(rows, (self._singles_since_row + singles) // _SINGLES_IN_A_ROW)
 
-    def fail_all(self, make_error: Callable[[], BaseException]) -> None:
-        """Take everybody out, each failed with an error of its own."""
+    def fail_all(self, make_error: Callable[[], BaseException]) -> int:
+        """Take everybody out, each failed with an error of its own; say how many there were."""
+        count = 0
         while (waiter := self.pop()) is not None:
             waiter.fail(make_error())
+            count += 1
+        return count
 
     def clear(self) -> None:
         """Forget everybody, without a word: their loop is gone."""

@@ -52,7 +52,7 @@ class LeasedLimiter(BlockLimiter):
     async def close(self) -> None:
         """End what it does in the background; whoever waits gets NotSentError."""
         self._is_closed = True
-        self._fail(_closed)
+        self._waiters.fail_all(_closed)
         try:
             await self._stop()
         finally:

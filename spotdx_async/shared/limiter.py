@@ -104,7 +104,7 @@ class SharedLimiter(BlockLimiter):
         self._lasting_since: float | None = None
         self._told: set[str] = set()
         self._is_closing = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._home = clock.OneLoop("SharedLimiter")
 
     def __repr__(self) -> str:
         return f"<SharedLimiter of {self._rate:g} a second{', server away' if self._is_away else ''}>"
@@ -170,7 +170,7 @@ class SharedLimiter(BlockLimiter):
         self._enter()
         self._is_closing = True
         try:
-            self._fail(_closed)
+            self._waiters.fail_all(_closed)
             await self._stop()
             if not self._is_away:
                 with suppress(TimeoutError):
@@ -273,9 +273,9 @@ class SharedLimiter(BlockLimiter):
         now = clock.now()
         self._ask_at = now + _AWAY_AGAIN_S
         if self._lasting_since is not None and now - self._lasting_since >= _LASTING_S:
-            self._fail(lambda: _unusable(trouble))
+            self._waiters.fail_all(lambda: _unusable(trouble))
         elif self._on_outage == "fail":
-            self._fail(lambda: _away(trouble))
+            self._waiters.fail_all(lambda: _away(trouble))
         elif self._on_outage == "local_share" and self._paused_until <= now:
             self._add_local_slots(now)
 
@@ -368,11 +368,13 @@ class SharedLimiter(BlockLimiter):
             self._note_trouble(error.trouble)
 
     def _enter(self) -> None:
-        """Forget all that belongs to a loop that is gone."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            self._forget_loop()
+        """Come to the running loop, if need be, and forget all that belongs to the one before.
+
+        Raises:
+            ConfigError: the limiter is in use in another running loop.
+        """
+        if (moved := self._home.enter()) is not None:
+            self._leave_loop(is_gone=moved[1])
             self._block, self._mark = (), b""
             self._local_next = self._cut_at = float("-inf")
             self._away_since = self._lasting_since = None

@@ -71,6 +71,7 @@ class Store:
         self._server: Any = None
         self._script: Any = None
         self._home: tuple[asyncio.AbstractEventLoop, int] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._abandoned: list[Any] = []
         self._has_joined = False
         self._is_warm = False
@@ -188,15 +189,27 @@ class Store:
         return [ahead_s * 1e6, *self._settings]
 
     def _come_home(self) -> None:
-        """Make new connections in another loop, or after a fork; those of a parent stay untouched."""
+        """Make new connections in another loop, or after a fork; those of a parent stay untouched.
+
+        Those of a loop that is idle are closed when it runs again: nobody else can.
+        """
         home = (asyncio.get_running_loop(), os.getpid())
         if self._home is not None and self._home != home:
-            self._abandoned.append(self._server)
+            loop, pid = self._home
+            if pid != os.getpid() or loop.is_closed():
+                self._abandoned.append(self._server)
+            elif self._server is not None:
+                loop.call_soon_threadsafe(self._close_later, self._server)
             self._me = uuid4().hex
             self._make()
         elif self._server is None:
             self._make()
         self._home = home
+
+    def _close_later(self, server: "redis.Redis") -> None:
+        closing = asyncio.get_running_loop().create_task(server.aclose(), name="spotdx close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _make(self) -> None:
         self._is_warm = False

@@ -39,8 +39,13 @@ class LoopThread:
 
     def _work(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
         # A loop of asyncio's own: a policy, or the factory of a test, may give loops that do not fit a second thread.
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(self._until_ended(started))
+        try:
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._until_ended(started))
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)  # with too many files open, say, there is no loop
 
     async def _until_ended(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
         self._ended = asyncio.Event()

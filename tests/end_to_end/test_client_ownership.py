@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import ConfigError, NotSentError, RateLimit, SpotClient
-from spotdx_async.testing import FakeSpot
+from spotdx_async import ConfigError, NotSentError, RateLimit, RetryPolicy, SpotClient
+from spotdx_async.testing import FakeSpot, faults
 
 TENANT: ContextVar[str] = ContextVar("tenant")
 
@@ -67,6 +67,33 @@ def test_a_call_that_waits_in_an_idle_loop_is_told_that_another_took_over(
 
     with pytest.raises(ConfigError, match="another event loop took the client"):
         one.run_until_complete(asyncio.wait_for(waiting, 5))
+    other.run_until_complete(spot.close())
+
+
+@pytest.mark.parametrize("waits_for", ["its repeat", "a permit"])
+def test_a_call_that_waits_in_an_idle_loop_for_what_is_its_own_goes_on(
+    served: FakeSpot, two_loops: tuple[asyncio.AbstractEventLoop, asyncio.AbstractEventLoop], waits_for: str
+) -> None:
+    one, other = two_loops
+    spot = served.client(retry=RetryPolicy(base_s=0.1, cap_s=0.1), concurrency=1)
+    if waits_for == "its repeat":
+        served.faults.add("503")
+    else:
+        served.faults.add(faults.slow_answer(0.1))
+
+    async def begin() -> "asyncio.Future[Any]":
+        first = asyncio.ensure_future(spot.kits.get("SPOT123456"))
+        waiting = first if waits_for == "its repeat" else asyncio.ensure_future(spot.kits.get("SPOT123456"))
+        while not served.requests or (waits_for == "its repeat" and not spot.stats.attempts):
+            await asyncio.sleep(0.005)
+        return waiting
+
+    waiting = one.run_until_complete(begin())
+    for _ in range(3):
+        other.run_until_complete(spot.kits.get("SPOT123456"))
+
+    assert one.run_until_complete(asyncio.wait_for(waiting, 5)).kit_id == "SPOT123456"
+    other.run_until_complete(spot.kits.get("SPOT123456"))
     other.run_until_complete(spot.close())
 
 

@@ -360,3 +360,35 @@ async def test_closing_ends_waiting_calls_as_not_sent(redis_server: RedisServer)
 
         results = await asyncio.gather(*waits, return_exceptions=True)
         assert {type(result) for result in results} == {NotSentError}
+
+
+def test_who_waits_in_an_idle_loop_hears_that_another_one_has_the_limiter(redis_server: RedisServer) -> None:
+    one, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+    limiter = SharedLimiter(redis_server.url, RateLimit(1, burst=1))
+
+    async def begin() -> "asyncio.Future[None]":
+        await limiter.acquire()
+        waiting = asyncio.ensure_future(limiter.acquire())
+        await asyncio.sleep(0)
+        return waiting
+
+    waiting = one.run_until_complete(begin())
+    other.run_until_complete(asyncio.wait_for(limiter.acquire(), 5))
+
+    with pytest.raises(ConfigError, match="another event loop took the client, or its limiter"):
+        one.run_until_complete(asyncio.wait_for(waiting, 5))
+    other.run_until_complete(asyncio.wait_for(limiter.acquire(), 5))  # what the first left behind spoils nothing
+    other.run_until_complete(limiter.close())
+    one.run_until_complete(asyncio.sleep(0))
+    for loop in (one, other):
+        while left := asyncio.all_tasks(loop):
+            loop.run_until_complete(asyncio.wait(left))
+        loop.close()
+
+
+async def test_two_running_loops_do_not_share_a_limiter(redis_server: RedisServer) -> None:
+    async with SharedLimiter(redis_server.url, 100) as limiter:
+        await limiter.acquire()
+
+        with pytest.raises(ConfigError, match="another running event loop"):
+            await asyncio.to_thread(asyncio.run, limiter.acquire())

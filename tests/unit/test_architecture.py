@@ -25,6 +25,7 @@ ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
     ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
+    ("_pipeline.sending",),
     (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
         *("_pipeline.connections", "_pipeline.observing", "_pipeline.list_pages"),
@@ -61,8 +62,9 @@ NARROWER = {
     "_pipeline.clock": ("errors",),
     "_pipeline.places": ("_pipeline.waiters",),
     "_pipeline.waiters": (),
-    "_pipeline.connections": ("_pipeline.clock",),
-    "_pipeline.failures": ("errors", "_pipeline.connections", "_pipeline.messages"),
+    "_pipeline.sending": ("_pipeline.clock",),
+    "_pipeline.connections": ("_pipeline.sending",),
+    "_pipeline.failures": ("errors", "_pipeline.sending", "_pipeline.messages"),
     "_pipeline.pace": ("config",),
     "_pipeline.shapes": ("_pipeline.wire", "models.*"),
     "_pipeline.quick_reader": (
@@ -116,7 +118,13 @@ NARROWER = {
 DOORMEN = {
     "attr": (),  # the old name of attrs
     "attrs": ("*",),
-    "aiohttp": ("_pipeline.connections", "_pipeline.failures", "_pipeline.transport", "testing.server"),
+    "aiohttp": (
+        "_pipeline.sending",
+        "_pipeline.connections",
+        "_pipeline.failures",
+        "_pipeline.transport",
+        "testing.server",
+    ),
     "yarl": ("_pipeline.transport",),
     "tenacity": ("_pipeline.retry",),
     "cattrs": ("_pipeline.codec",),

@@ -9,16 +9,9 @@ import aiohttp
 import pytest
 
 from spotdx_async._pipeline import connections
-from spotdx_async._pipeline.connections import (
-    CURRENT,
-    SecondSendingError,
-    Sending,
-    WriteQueue,
-    pooled_session,
-    request_class,
-    single_use_session,
-)
+from spotdx_async._pipeline.connections import WriteQueue, pooled_session, request_class, single_use_session
 from spotdx_async._pipeline.messages import Flight
+from spotdx_async._pipeline.sending import CURRENT, SecondSendingError, Sending
 
 HEADERS = {"Host": "spot.example", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "x"}
 NOTHING: Mapping[str, str] = MappingProxyType({})
