@@ -73,8 +73,8 @@ class SpotClient:
         concurrency: calls in flight at once. More than about 200 costs twice the CPU a call, since the garbage
             collector walks over all that is in flight.
         lands_within_s: seconds after which a request that was sent has been carried out, or never will be; at least
-            ``timeout_s`` is taken. After an unknown outcome a kit's next value in a bulk run waits so long, and
-            ``reconcile`` says "not found" no sooner.
+            ``timeout_s`` is taken. After an attempt without a usable answer, also where a repeat succeeded, a kit's
+            next value in a bulk run waits so long; ``reconcile`` says "not found" no sooner.
         max_pause_s: the longest pause that a server's Retry-After can ask of the whole client, in seconds; ``resume``
             lifts one. What the server asks for beyond that is logged, and ends calls whose own bounds it breaks.
         max_body_bytes: the longest answer that is read, decompressed.

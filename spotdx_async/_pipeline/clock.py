@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 
 from spotdx_async.errors import ConfigError
 
-__all__ = ["call_at", "now", "running_loop", "sleep", "wall"]
+__all__ = ["NEVER_S", "call_at", "now", "running_loop", "sleep", "wall"]
+
+NEVER_S = float("-inf")
+"""A moment before every other, on any clock."""
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
