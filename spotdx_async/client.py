@@ -62,6 +62,7 @@ class SpotClient:
             function that looks at a context variable (a tenant, say) wants a client for each tenant. None: the
             environment's ``SPOTDX_TOKEN``.
         base_url: None: the environment's ``SPOTDX_BASE_URL``, else the production server. https; http on loopback only.
+            Other authorities than the system's are named by ``SSL_CERT_FILE``, set before Python starts.
         timeout_s: one attempt, from connection to last byte, in seconds; waits before it do not count.
         deadline_s: the whole call with all its waits and attempts, in seconds; None: no bound.
         retry: when and how often to repeat.

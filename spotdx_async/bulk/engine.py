@@ -11,7 +11,7 @@ from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.messages import Verdict
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.course import Course, Send
-from spotdx_async.bulk.endings import ended, skipped, superseded
+from spotdx_async.bulk.endings import ended, name_server, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.intake import Intake
 from spotdx_async.bulk.journal_writer import JournalWriter
@@ -360,8 +360,9 @@ class Engine(Generic[T]):
         self._give(outcome)
 
     def _give(self, outcome: Outcome[Any]) -> None:
-        if outcome.error is not None and outcome.error.operation is None:
-            outcome.error.operation = self._plan.operation
+        if (error := outcome.error) is not None:
+            error.operation = error.operation or self._plan.operation
+            name_server(error, self._plan.host)
         self._tally.add(outcome.state)
         self._outbox.put(outcome)
         self._on_news()
