@@ -62,6 +62,7 @@ class SpotClient:
             function that looks at a context variable (a tenant, say) wants a client for each tenant. None: the
             environment's ``SPOTDX_TOKEN``.
         base_url: None: the environment's ``SPOTDX_BASE_URL``, else the production server. https; http on loopback only.
+            Other authorities than the system's are named by ``SSL_CERT_FILE``, set before Python starts.
         timeout_s: one attempt, from connection to last byte, in seconds; waits before it do not count.
         deadline_s: the whole call with all its waits and attempts, in seconds; None: no bound.
         retry: when and how often to repeat.
@@ -73,8 +74,8 @@ class SpotClient:
         concurrency: calls in flight at once. More than about 200 costs twice the CPU a call, since the garbage
             collector walks over all that is in flight.
         lands_within_s: seconds after which a request that was sent has been carried out, or never will be; at least
-            ``timeout_s`` is taken. After an unknown outcome a kit's next value in a bulk run waits so long, and
-            ``reconcile`` says "not found" no sooner.
+            ``timeout_s`` is taken. After an attempt without a usable answer, also where a repeat succeeded, a kit's
+            next value in a bulk run waits so long; ``reconcile`` says "not found" no sooner.
         max_pause_s: the longest pause that a server's Retry-After can ask of the whole client, in seconds; ``resume``
             lifts one. What the server asks for beyond that is logged, and ends calls whose own bounds it breaks.
         max_body_bytes: the longest answer that is read, decompressed.

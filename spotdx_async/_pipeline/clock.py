@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from spotdx_async.errors import ConfigError
 
 __all__ = [
+    "NEVER_S",
     "OneLoop",
     "call_at",
     "cancellations",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
+NEVER_S = float("-inf")
+"""A moment before every other, on any clock."""
 
 
 def running_loop() -> asyncio.AbstractEventLoop:

@@ -29,6 +29,9 @@ _VERIFY_TEXTS: Final = MappingProxyType(
         **dict.fromkeys((62, 64), "the server's certificate is not valid for this host"),
     }
 )
+# OpenSSL's names of what a server says of a client that shows no certificate: in TLS 1.3, and before.
+_CERTIFICATE_REQUIRED: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+_HANDSHAKE_FAILURE: Final = "SSLV3_ALERT_HANDSHAKE_FAILURE"
 _PROXY_TEXTS: Final = MappingProxyType(
     {
         403: "the proxy refused to connect to the server (403)",
@@ -103,7 +106,12 @@ def trouble_of(
         reason, message = "timeout", "no whole answer came within timeout_s"
     elif isinstance(inner, LineTooLong):
         message = "the answer's headers are longer than aiohttp takes (8 kB each)"
-    return Trouble(reason, message, may_have_arrived=True, status=status, cause=_cause(error, inner))
+    cause = _cause(error, inner)
+    # With TLS 1.3 a server says so after the client's handshake, and the request may have been written by then.
+    asks_for_certificate = cause.tls_reason == _CERTIFICATE_REQUIRED
+    if asks_for_certificate:
+        message = "the server asks for a client certificate, and there is none"
+    return Trouble(reason, message, may_have_arrived=True, is_lasting=asks_for_certificate, status=status, cause=cause)
 
 
 def _not_sent(error: BaseException) -> Trouble:
@@ -143,8 +151,12 @@ def _tls_words(inner: BaseException) -> tuple[str, bool]:
         return _VERIFY_TEXTS.get(inner.verify_code, "the server's certificate could not be verified"), True
     if isinstance(inner, aiohttp.ServerFingerprintMismatch):
         return "the server's certificate has another fingerprint", True
-    was_refused = isinstance(inner, ssl.SSLError) and "ALERT" in (inner.reason or "")
-    return "the server refused the TLS handshake" if was_refused else "the TLS handshake failed", False
+    reason = inner.reason if isinstance(inner, ssl.SSLError) else None
+    if reason == _CERTIFICATE_REQUIRED:
+        return "the server asks for a client certificate, and there is none", True
+    if reason == _HANDSHAKE_FAILURE:
+        return "the server refused the TLS handshake: it may ask for a client certificate or another TLS version", False
+    return "the server refused the TLS handshake" if "ALERT" in (reason or "") else "the TLS handshake failed", False
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -15,7 +15,7 @@ from spotdx_async.bulk.gate import OutageGate, Result
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.tally import Tally
 from spotdx_async.config import RetryPolicy
-from spotdx_async.errors import OutcomeUnknownError, ServerError, SpotError
+from spotdx_async.errors import DecodeError, SpotError
 
 __all__ = ["Course", "Send"]
 
@@ -157,12 +157,12 @@ class Course:
         if not verdict.may_be_executed and (error is None or not error.may_be_executed):
             return
         row.flight.may_be_executed = True
+        if _is_answered(error):
+            return
         # Counted from the last byte: the making of the connection may have taken long. Unseen, it went out by the end.
         last_byte_s = row.flight.last_byte_s
         left_s = last_byte_s if last_byte_s >= tried.sent_s else tried.ended_s
         row.lands_until_s = left_s + self._lands_within_s
-        if _is_unanswered(error):
-            row.unanswered_until_s = row.lands_until_s
 
     def _may_repeat(self, row: Row) -> bool:
         """Whether to repeat in place; where the server is in doubt, rows that were not tried yet go first."""
@@ -198,8 +198,6 @@ def _result(tried: Try) -> Result:
     return "good" if tried.attempts else "none"
 
 
-def _is_unanswered(error: SpotError | None) -> bool:
-    """Whether the server itself has said nothing: it may be at it still."""
-    if isinstance(error, OutcomeUnknownError):
-        return error.status is None
-    return isinstance(error, ServerError) and error.status == 504  # noqa: PLR2004 - the gateway's word, not the server's
+def _is_answered(error: SpotError | None) -> bool:
+    """Whether the server has carried the try out, and said so: it cannot land any more, unlike after a 5xx, say."""
+    return isinstance(error, DecodeError) and error.outcome == "done"

@@ -11,14 +11,15 @@ from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.messages import Verdict
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.course import Course, Send
-from spotdx_async.bulk.endings import ended, skipped, superseded
+from spotdx_async.bulk.endings import ended, name_server, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.intake import Intake
 from spotdx_async.bulk.journal_writer import JournalWriter
-from spotdx_async.bulk.lanes import Lanes, Row
+from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.lineup import Lineup
 from spotdx_async.bulk.outbox import AsTheyCome, InOrder
 from spotdx_async.bulk.plan import Plan
-from spotdx_async.bulk.records import Outcome, Progress
+from spotdx_async.bulk.records import Outcome, Progress, State
 from spotdx_async.bulk.standby import Standby
 from spotdx_async.bulk.stop_rules import StopRules
 from spotdx_async.bulk.tally import Tally
@@ -82,7 +83,7 @@ class Engine(Generic[T]):
             on_change=self._tell_gate,
             trouble=self._rules.trouble,
         )
-        self._ready: deque[Row] = deque()
+        self._lineup = Lineup(on_ready=self._call, on_rest=self._make_room)
         self._course = Course(
             send,
             self._gate,
@@ -90,16 +91,13 @@ class Engine(Generic[T]):
             self._stopping,
             policy=plan.policy,
             lands_within_s=plan.lands_within_s,
-            has_others=lambda: bool(self._ready),
+            has_others=lambda: bool(self._lineup),
             on_try=self._rules.note_try,
             sleep=plan.sleep,
         )
-        self._lanes = Lanes()
         # Rows that were read and have no outcome yet, and those of them that failed and are tried again later.
         self._open: dict[Row, None] = {}
         self._aside: deque[Row] = deque()
-        # Rows with their outcome that may still be carried out, and the timers that let those go which follow.
-        self._held: dict[Row, asyncio.TimerHandle] = {}
         self._carried = 0
         self._standby = Standby()
         self._outbox: InOrder[T] | AsTheyCome[T] = InOrder() if plan.ordered else AsTheyCome()
@@ -175,9 +173,19 @@ class Engine(Generic[T]):
         outcome = self._outbox.take()
         if outcome is not None:
             self._given += 1
-            if self._intake.read - self._given <= self._low:
-                self._room.set()
+            self._make_room()
         return outcome
+
+    def _make_room(self) -> None:
+        """Let the reader go on where there is room."""
+        if self._in_window() <= self._low:
+            self._room.set()
+
+    def _in_window(self) -> int:
+        return self._intake.read - self._given - self._lineup.beside_window
+
+    def _call(self) -> None:
+        self._standby.call()
 
     def _wake(self) -> None:
         """Cancel those who wait, now and until all have ended.
@@ -227,9 +235,9 @@ class Engine(Generic[T]):
         finally:
             self._gate.release()
             self._rules.close()
-            for timer in (*self._held.values(), self._waking):
-                if timer is not None:
-                    timer.cancel()
+            self._lineup.close()
+            if self._waking is not None:
+                self._waking.cancel()
             self._on_news()
 
     async def _read(self) -> None:
@@ -242,7 +250,7 @@ class Engine(Generic[T]):
     async def _read_rows(self) -> None:
         intake, window = self._intake, self._plan.window
         while not self._stopping.is_set():
-            while intake.read - self._given >= window:
+            while self._in_window() >= window:
                 self._room.clear()
                 await self._room.wait()
             if self._journal is not None and not self._journal.has_room:
@@ -260,16 +268,14 @@ class Engine(Generic[T]):
 
     def _admit(self, row: Row) -> None:
         """Take in a row that was read: it goes, follows an earlier row of its key, or takes that one's place."""
-        last = self._lanes.last(row.key)
+        last = self._lineup.last(row.key)
         if self._plan.coalesce and last is not None and last.can_be_overtaken:
             outcome = superseded(last, clock.now())
             last.become(row)
             self._give(outcome)
             return
         self._open[row] = None
-        if self._lanes.enter(row):
-            self._ready.append(row)
-            self._standby.call()
+        self._lineup.enter(row)
 
     async def _work(self, worker: _Worker) -> None:
         while (row := await self._next_row()) is not None:
@@ -301,10 +307,10 @@ class Engine(Generic[T]):
         find the end of an outage.
         """
         gate, aside = self._gate, self._aside
-        if aside and gate.is_open and not (gate.is_doubtful and self._ready) and self._course.may_go_on(aside[0]):
+        if aside and gate.is_open and not (gate.is_doubtful and self._lineup) and self._course.may_go_on(aside[0]):
             return aside.popleft()
-        if self._ready:
-            return self._ready.popleft()
+        if (row := self._lineup.next()) is not None:
+            return row
         return aside.popleft() if aside and not gate.is_open else None
 
     async def _carry(self, row: Row) -> None:
@@ -333,41 +339,30 @@ class Engine(Generic[T]):
         self._settle(row, row.last)
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
-        """Give a row its outcome, and let the next one of its key go, at once or when this one cannot land any more."""
+        """Give a row its outcome, and let the next one of its key follow."""
         now = clock.now()
         outcome = ended(row, verdict, now)
         self._conclude(row, outcome, outcome.error)
         self._rules.note_outcome(outcome, verdict.error)
-        # A try that got no answer may land even after a later one of the same row was answered.
-        until_s = row.lands_until_s if outcome.state == "unknown" else row.unanswered_until_s
-        if until_s > now:
-            self._held[row] = clock.call_at(until_s, lambda: self._let_follow(row))
-        else:
-            self._let_follow(row)
-
-    def _let_follow(self, row: Row) -> None:
-        self._held.pop(row, None)
-        following = self._lanes.leave(row)
-        if following is not None:
-            self._ready.append(following)
-        self._standby.call()
+        self._lineup.leave(row)
 
     def _conclude(self, row: Row, outcome: Outcome[Any], told: BaseException | None) -> None:
         """Record and give an outcome; observers are told of ``told``."""
         del self._open[row]
         if self._journal is not None and row.digests is not None and outcome.state != "skipped":
-            if outcome.state == "ok":
-                # Not before: until the newer value is there, a resumed run must know the older ones as not done.
-                for index, digests in row.overtaken:
-                    self._journal.record(index, "superseded", digests)
-            self._journal.record(row.index, outcome.state, row.digests)
+            for index, digests, was_sent in row.overtaken:
+                # Until a newer value is there, a resumed run must know the older ones as not done.
+                not_done: State = "unknown" if was_sent else "failed"
+                self._journal.record(index, "superseded" if outcome.state == "ok" else not_done, digests)
+            self._journal.record(row.index, outcome.state, row.digests, lands_until_s=row.lands_until_s)
         if row.watch is not None:
             row.watch.end(told)
         self._give(outcome)
 
     def _give(self, outcome: Outcome[Any]) -> None:
-        if outcome.error is not None and outcome.error.operation is None:
-            outcome.error.operation = self._plan.operation
+        if (error := outcome.error) is not None:
+            error.operation = error.operation or self._plan.operation
+            name_server(error, self._plan.host)
         self._tally.add(outcome.state)
         self._outbox.put(outcome)
         self._on_news()

@@ -135,7 +135,9 @@ class Intake:
         row.flight.may_be_executed = known is not None and known.state == "unknown"
         if known is None or known.state == "unknown":
             # An earlier session may have sent it just before it ended: the next value of the key waits.
-            row.unanswered_until_s = self.lands_until_s
+            row.lands_until_s = self.lands_until_s
+        if digests.key in journal.may_land:
+            row.rests_until_s = self.lands_until_s
         return row
 
     def _end(self) -> None:

@@ -56,6 +56,9 @@ _SCHEMA = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
     f"PRAGMA user_version = {_VERSION}",
 )
+# Rows that are done, and of which a try may still be carried out: made when the first such row is recorded. Earlier
+# versions do not know it, and go on.
+_LANDING = "CREATE TABLE IF NOT EXISTS landing(row INTEGER PRIMARY KEY, key BLOB NOT NULL)"
 # CHECK constraints would say the same, but SQLite does not look at them in a file that is opened for reading.
 _FIRST_IMPOSSIBLE_ROW = """SELECT 1 FROM rows WHERE (
     state BETWEEN 1 AND 5 AND length(digest) = 8 AND (key IS NOT NULL) = (state IN (3, 4))) IS NOT TRUE LIMIT 1"""
@@ -117,6 +120,8 @@ class JournalFile:
         """Whether there was a session before this one, which may have sent more than is recorded."""
         self.last_index: int | None = database.execute("SELECT max(row) FROM rows").fetchone()[0]
         """The greatest row that earlier sessions have recorded."""
+        self.may_land: dict[int, bytes] = _read_landing(database)
+        """Rows of which, when their session ended, a try might still be carried out, and the digests of their keys."""
         self._unwritten: Sequence[Recorded] = ()
 
     @classmethod
@@ -167,15 +172,20 @@ class JournalFile:
         found = _told(self._path, lambda: self._database.execute(query, (first, first + CHUNK)).fetchall())
         return {row: Known(_WORDS[code], content) for row, code, content in found}
 
-    def write(self, rows: Sequence[Recorded], ending: str | None = None) -> None:
+    def write(self, rows: Sequence[Recorded], ending: str | None = None, landed: Sequence[int] = ()) -> None:
         """Record a group of rows, and how the run ended where it does; all of it or nothing.
+
+        Args:
+            rows: to be recorded.
+            ending: how the run ended; None while it goes on.
+            landed: rows of which no try can be carried out any more.
 
         Raises:
             JournalError: the run must stop. Where the disk is full, the reserve is used up first, so that this group is
                 recorded if at all possible; closing tries again what is not.
         """
         try:
-            _told(self._path, lambda: self._commit(rows, ending))
+            _told(self._path, lambda: self._commit(rows, ending, landed))
         except JournalError as error:
             trouble = error
         else:
@@ -186,8 +196,8 @@ class JournalFile:
             self._unwritten = rows
         raise trouble
 
-    def close(self, rows: Sequence[Recorded], ending: str) -> None:
-        """Record the last rows and how the run ended, leave one file, and let others have it.
+    def close(self, rows: Sequence[Recorded], ending: str, landed: Sequence[int] = ()) -> None:
+        """Record the last rows and how the run ended, as ``write`` does, leave one file, and let others have it.
 
         Raises:
             JournalError: the last rows cannot be recorded; it is closed all the same.
@@ -196,7 +206,7 @@ class JournalFile:
             return
         self._is_closed = True
         try:
-            self.write([*self._unwritten, *rows], ending)
+            self.write([*self._unwritten, *rows], ending, landed)
         finally:
             # Closing moves all into the one file, for which a full disk needs the reserve.
             self._lock.free()
@@ -204,7 +214,7 @@ class JournalFile:
                 self._database.close()
             self._lock.release()
 
-    def _commit(self, rows: Sequence[Recorded], ending: str | None) -> None:
+    def _commit(self, rows: Sequence[Recorded], ending: str | None, landed: Sequence[int] = ()) -> None:
         found = look(self._path)
         if found is None or not os.path.samestat(found, self._place):
             # SQLite would write on into a file that nobody finds again.
@@ -222,6 +232,12 @@ class JournalFile:
                     "UPDATE rows INDEXED BY trouble SET state = 5, key = NULL WHERE key = ? AND row < ?",
                     [(of.key, row) for row, state, of in rows if state == "ok"],
                 )
+            if landing := [(row, of.key) for row, _, of in rows if of.may_land]:
+                run.execute(_LANDING)
+                run.executemany("INSERT OR REPLACE INTO landing VALUES (?, ?)", landing)
+            if landed:
+                run.execute(_LANDING)  # their group may have been refused
+                run.executemany("DELETE FROM landing WHERE row = ?", [(row,) for row in landed])
             run.execute("UPDATE meta SET changed = ?, ending = ?", (_now(), ending))
 
     def _can_commit(self, rows: Sequence[Recorded], ending: str | None) -> bool:
@@ -302,6 +318,12 @@ def _begin_session(database: sqlite3.Connection, fingerprint: bytes | None) -> N
             " fingerprint = coalesce(fingerprint, ?)",
             (_now(), fingerprint),
         )
+
+
+def _read_landing(database: sqlite3.Connection) -> dict[int, bytes]:
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'landing'").fetchone():
+        return {}
+    return dict(database.execute("SELECT row, key FROM landing").fetchall())
 
 
 def _checked(path: Path, operation: str, server: str, fingerprint: str | None) -> _Meta:

@@ -19,6 +19,9 @@ class RowDigests:
     """Of its key and its content: whether it is the same row."""
     key: bytes
     """Of its key alone: whether it is for the same kit or order."""
+    may_land: bool = False
+    """Whether a try of the row may be carried out after it has ended: a later session holds the next value of its key.
+    """
 
 
 Recorded: TypeAlias = tuple[int, State, RowDigests]

@@ -1,10 +1,13 @@
 """The journal as the run's event loop sees it: rows are taken at once, and written in groups by one thread."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+
+from attrs import evolve
 
 from spotdx_async._pipeline import clock
 from spotdx_async.bulk.journal import CHUNK, JournalFile
@@ -36,6 +39,8 @@ class JournalWriter:
         """Whether an earlier session has recorded rows."""
         self.had_sessions: bool = file.had_sessions
         """Whether there was a session before this one, which may have sent more than is recorded."""
+        self.may_land: frozenset[bytes] = frozenset(file.may_land.values())
+        """Marks of the keys of which earlier sessions have sent a value that may still be carried out."""
         self.failure: JournalError | None = None
         """Why nothing more can be written; the run must stop."""
         self.on_failure: Callable[[JournalError], object] = lambda _: None
@@ -45,6 +50,8 @@ class JournalWriter:
         self._loop = asyncio.get_running_loop()
         self._digest = file.digester.row
         self._waiting: list[Recorded] = []
+        # Rows of which the file says that they may land, and until when that is so.
+        self._landing: deque[tuple[float, int]] = deque()
         self._under_way = 0
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -109,10 +116,24 @@ class JournalWriter:
         """Wait until another row may be sent, or nothing can be written any more."""
         await self._room.wait()
 
-    def record(self, index: int, state: State, digests: RowDigests) -> None:
-        """Take a row that has ended; it is written with its group. Never waits."""
+    def forget_landed_at(self, until_s: float) -> None:
+        """Tell until when what earlier sessions have sent may be carried out, on the loop's clock."""
+        self._landing.extend((until_s, row) for row in self._file.may_land)
+
+    def record(self, index: int, state: State, digests: RowDigests, *, lands_until_s: float = clock.NEVER_S) -> None:
+        """Take a row that has ended; it is written with its group. Never waits.
+
+        Args:
+            index: its number.
+            state: how it ended.
+            digests: of it.
+            lands_until_s: until when a try of it may still be carried out, on the loop's clock.
+        """
         if self._closing is not None:
             return
+        if state == "ok" and lands_until_s > clock.NEVER_S and lands_until_s > clock.now():
+            digests = evolve(digests, may_land=True)
+            self._landing.append((lands_until_s, index))
         waiting = self._waiting
         if self.failure is None or len(waiting) < _MOST_KEPT:
             waiting.append((index, state, digests))
@@ -133,7 +154,7 @@ class JournalWriter:
         if self._closing is None:
             self._stop_timer()
             # One job behind the group that is under way: it is done to its end even where the loop is not.
-            last = partial(self._file.close, self._waiting, ending)
+            last = partial(self._file.close, self._waiting, ending, self._landed())
             self._closing = self._loop.run_in_executor(self._thread, last)
             self._closing.add_done_callback(self._on_closed)
             self._thread.shutdown(wait=False)
@@ -149,8 +170,15 @@ class JournalWriter:
         group, self._waiting = self._waiting[:_MOST_KEPT], self._waiting[_MOST_KEPT:]
         self._is_due = bool(self._waiting)
         self._under_way = len(group)
-        writing = self._loop.run_in_executor(self._thread, self._file.write, group)
+        writing = self._loop.run_in_executor(self._thread, self._file.write, group, None, self._landed())
         writing.add_done_callback(self._on_written)
+
+    def _landed(self) -> list[int]:
+        """Give the rows that cannot land any more; the loop's clock alone says so, since no other's can be trusted."""
+        landed, now_s = [], clock.now()
+        while self._landing and self._landing[0][0] <= now_s:
+            landed.append(self._landing.popleft()[1])
+        return landed
 
     def _on_written(self, writing: asyncio.Future[None]) -> None:
         self._under_way = 0

@@ -2,6 +2,7 @@
 
 from attrs import define, field
 
+from spotdx_async._pipeline.clock import NEVER_S
 from spotdx_async._pipeline.messages import Flight, Verdict
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.journal import RowDigests
@@ -10,6 +11,7 @@ __all__ = ["Lanes", "Row"]
 
 _MOST_OVERTAKEN = 250
 """Rows that one row may overtake while nothing tells the journal of them: their digests are kept until it has ended."""
+_LEAST_TO_SWEEP = 1024
 
 
 @define(eq=False)
@@ -37,12 +39,12 @@ class Row:
     """When it was taken up, on the loop's clock; None while it only waits."""
     request_s: float = 0.0
     """Seconds that the last request took."""
-    lands_until_s: float = float("-inf")
-    """Until when a try that may have been executed may still be carried out."""
-    unanswered_until_s: float = float("-inf")
-    """The same of a try that got no answer at all: it may still be carried out after a later one was answered."""
-    rests_until_s: float = float("-inf")
-    """Until when it is not tried again, since the server said that calls come too fast."""
+    lands_until_s: float = NEVER_S
+    """Until when a try without a usable answer may still be carried out, also after a later one was answered."""
+    rests_until_s: float = NEVER_S
+    """Until when it is not tried: an earlier value of its key may land till then, or calls come too fast."""
+    is_held: bool = False
+    """Whether it waits until an earlier value of its key cannot land any more, or behind a row that does."""
     last: Verdict | None = field(default=None, repr=False)
     """On the last try that failed."""
     watch: Watched | None = field(default=None, repr=False)
@@ -50,8 +52,9 @@ class Row:
     following: "Row | None" = field(default=None, repr=False)
     """The next row of the same key, which waits for this one's outcome."""
 
-    overtaken: list[tuple[int, RowDigests]] = field(factory=list, repr=False)
-    """Rows whose place it has taken: the journal hears of them when its own value is there."""
+    overtaken: list[tuple[int, RowDigests, bool]] = field(factory=list, repr=False)
+    """Rows whose place it has taken, and whether an earlier session may have sent them: the journal hears of them when
+    it has ended."""
 
     @property
     def may_be_executed(self) -> bool:
@@ -66,35 +69,67 @@ class Row:
     def become(self, newer: "Row") -> None:
         """Stand for the newer row from now on, in the same place; nothing has been tried yet."""
         if self.digests is not None:
-            self.overtaken.append((self.index, self.digests))
+            self.overtaken.append((self.index, self.digests, self.flight.may_be_executed))
         self.index, self.body, self.digests, self.flight = newer.index, newer.body, newer.digests, newer.flight
         # What an earlier session may have sent of either: of the older one it would land over the newer.
-        self.rests_until_s = max(self.rests_until_s, self.unanswered_until_s)
-        self.unanswered_until_s = max(self.unanswered_until_s, newer.unanswered_until_s)
+        self.rests_until_s = max(self.rests_until_s, self.lands_until_s)
+        self.lands_until_s = max(self.lands_until_s, newer.lands_until_s)
 
 
 class Lanes:
-    """Who may go now, and who waits for whom."""
+    """Who may go now, and who waits for whom; and which keys rest, since an earlier value may still land."""
 
     def __init__(self) -> None:
         self._last: dict[str, Row] = {}
+        self._rests_until_s: dict[str, float] = {}
+        self._sweep_at = _LEAST_TO_SWEEP
 
     def last(self, key: str) -> Row | None:
         """The row of the key that came last, while its lane is in use."""
         return self._last.get(key)
 
     def enter(self, row: Row) -> bool:
-        """Take a row in; whether it may go now, else it follows the row of its key before it."""
+        """Take a row in; whether it is its turn, which may be to rest, else it follows the row of its key before it."""
         key = row.key
         before = self._last.get(key)
         self._last[key] = row
         if before is None:
+            if self._rests_until_s and (until_s := self._rests_until_s.pop(key, NEVER_S)) > row.rests_until_s:
+                row.rests_until_s = until_s
             return True
         before.following = row
+        row.is_held = before.is_held
         return False
 
-    def leave(self, row: Row) -> Row | None:
-        """Tell that a row has its outcome and its key is free; give the one that may go now."""
-        if row.following is None:
+    def leave(self, row: Row, now_s: float) -> Row | None:
+        """Tell that a row has its outcome; give the next one of its key, which rests while this one may land.
+
+        Args:
+            row: which has ended.
+            now_s: on the loop's clock.
+        """
+        following, until_s = row.following, row.lands_until_s
+        if following is None:
             del self._last[row.key]
-        return row.following
+            if until_s > now_s:
+                self._rest(row.key, until_s, now_s)
+        elif until_s > following.rests_until_s:
+            following.rests_until_s = until_s
+        return following
+
+    def hold(self, row: Row, *, is_held: bool) -> int:
+        """Mark a row and those behind it as held, or not any more; give how many they are."""
+        count, each = 0, row
+        while True:
+            each.is_held, count = is_held, count + 1
+            if each.following is None:
+                return count
+            each = each.following
+
+    def _rest(self, key: str, until_s: float, now_s: float) -> None:
+        """Remember that a key rests, should another row of it come; forget those that rest no more."""
+        resting = self._rests_until_s
+        resting[key] = until_s
+        if len(resting) >= self._sweep_at:
+            self._rests_until_s = {key: until_s for key, until_s in resting.items() if until_s > now_s}
+            self._sweep_at = max(_LEAST_TO_SWEEP, 2 * len(self._rests_until_s))

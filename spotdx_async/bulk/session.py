@@ -214,6 +214,7 @@ class Session(Generic[T]):
             intake.journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
             if intake.journal.had_sessions:
                 intake.lands_until_s = clock.now() + job.lands_within_s
+                intake.journal.forget_landed_at(intake.lands_until_s)
         teller: asyncio.Task[None] | None = None
         try:
             engine = self._engine = Engine(intake, job.send, inputs.plan, watch, self._news.set)

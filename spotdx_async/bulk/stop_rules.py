@@ -13,6 +13,7 @@ from spotdx_async.bulk.records import Outcome
 from spotdx_async.errors import (
     BulkStopped,
     FailureCause,
+    JournalError,
     NotSentError,
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -83,7 +84,7 @@ class StopRules:
             error: what its last try met; its outcome may tell of an earlier one.
         """
         if outcome.attempts:
-            self._refusals = self._refusals + 1 if isinstance(error, PermissionDeniedError) else 0
+            self._refusals = self._refusals + 1 if _is_refusal(error) else 0
         if error is None or outcome.state == "ok":
             return
         self._failures += 1
@@ -105,12 +106,13 @@ class StopRules:
 
     def stopped(self, cause: SpotError, *, read: int, unsent: int, has_journal: bool) -> BulkStopped:
         """Make the error that ends the run's loop."""
-        resume = "; the same run with the same journal goes on where it stopped" if has_journal else ""
+        # A journal that was moved or deleted, or cannot be opened any more, says by itself what to do.
+        goes_on = has_journal and not (isinstance(cause, JournalError) and cause.reason == "path")
+        resume = "; the same run with the same journal goes on where it stopped" if goes_on else ""
         said = cause.args[0] if cause.args else ""
         why = said if self._plan.host in said else f"{said} ({self._plan.host})"
-        rows = f"{read} rows read and {unsent} of them not sent"
         return BulkStopped(
-            f"the run stopped, {rows}, by {type(cause).__name__}: {why}{resume}",
+            f"the run stopped {_how_far(read, unsent)}, by {type(cause).__name__}: {why}{resume}",
             cause=cause,
             next_index=read,
             unsent=unsent,
@@ -132,6 +134,21 @@ class StopRules:
         if self._unreached is not None:
             self._unreached.cancel()
             self._unreached = None
+
+
+def _how_far(read: int, unsent: int) -> str:
+    if not read:
+        return "before any row was read"
+    rows = "1 row was" if read == 1 else f"{read} rows were"
+    not_sent = "" if not unsent else f", {unsent} of them not sent" if read > 1 else " and not sent"
+    return f"after {rows} read{not_sent}"
+
+
+def _is_refusal(error: SpotError | None) -> bool:
+    """Whether every row is likely to meet the same: no permission, a redirect, or no certificate that is asked for."""
+    if isinstance(error, OutcomeUnknownError):
+        return error.reason == "redirect" or error.tls_reason is not None
+    return isinstance(error, PermissionDeniedError)
 
 
 def _reason(error: SpotError) -> str:

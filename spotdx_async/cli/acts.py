@@ -8,7 +8,7 @@ from attrs import frozen
 from spotdx_async import OutcomeUnknownError, Reconciliation, SpotClient
 from spotdx_async.cli.answers import show_object
 from spotdx_async.cli.consent import is_agreed
-from spotdx_async.cli.exits import Exit, exit_of, line_of
+from spotdx_async.cli.exits import Exit, exit_of, line_of, naming_server
 from spotdx_async.cli.options import Server, View
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.settings import Settings
@@ -51,7 +51,8 @@ def carry_out(act: Act, server: Server, screen: Screen, view: View, *, yes: bool
     if not is_agreed(f"{act.question} on {settings.name}?", screen, yes=yes):
         return Exit.STOPPED
     try:
-        return run_in_own_loop(_carry_out(act, settings, screen, view))
+        with naming_server(settings.base_url.value):
+            return run_in_own_loop(_carry_out(act, settings, screen, view))
     except KeyboardInterrupt:
         screen.say(f"stopped while it was under way, so it may have been done: {act.advice}")
         return Exit.FAILED

@@ -1,5 +1,7 @@
 """How a command ends: the exit codes, and one line for each error that says what to do next."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from urllib.parse import urlsplit
 
@@ -19,7 +21,7 @@ from spotdx_async.errors import (
     StatusError,
 )
 
-__all__ = ["Exit", "exit_of", "hinted", "line_of", "next_step", "stop_line"]
+__all__ = ["Exit", "exit_of", "hinted", "host_of", "line_of", "naming_server", "next_step", "stop_line"]
 
 
 class Exit(IntEnum):
@@ -39,13 +41,15 @@ class Exit(IntEnum):
 
 _TOKEN_HINT = "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"  # noqa: S105 - no token
 _REFUSED_TOKEN = "does not accept the token"  # noqa: S105 - what the SDK says of one
+_AGAIN = "give the command again later; "
+_IS_IT_THERE = "spotdx doctor shows whether the server answers"
 _NEXT: tuple[tuple[type[SpotError], str], ...] = (
     (AuthenticationError, _TOKEN_HINT),
     (PermissionDeniedError, "the token may not do this: ask the vendor for the right, or take another profile"),
-    (NotFoundError, "check the id; spotdx config shows which server was asked"),
+    (NotFoundError, "check the id, and the path in --base-url where there is one; spotdx config shows which"),
     (RateLimitError, "wait a minute, or set a lower --rate"),
     (BadRequestError, "mend what was sent"),
-    (ServerError, "give the command again later; spotdx doctor shows whether the server answers"),
+    (ServerError, f"{_AGAIN}{_IS_IT_THERE}"),
     (OutcomeUnknownError, "spotdx doctor looks at the way to the server"),
 )
 _NEXT_OF_NOT_SENT = {
@@ -53,7 +57,7 @@ _NEXT_OF_NOT_SENT = {
     "dns": "check the name in --base-url and this machine's network; spotdx doctor looks at both",
     "tls": "spotdx doctor shows what is wrong with the certificate",
     "token": "spotdx doctor tries where the token comes from",
-    "outage": "give the command again later; spotdx doctor shows whether the server answers",
+    "outage": f"{_AGAIN}{_IS_IT_THERE}",
 }
 
 
@@ -76,11 +80,29 @@ def line_of(error: SpotError) -> str:
 
 def stop_line(stopped: BulkStopped, base_url: str) -> str:
     """Say in one line why a bulk run stopped early, with the name of the server, and what to do next."""
-    text = line_of(stopped.cause or stopped)
+    # How to go on is told at the end of a run, by where it stopped: not here, and not otherwise.
+    text = line_of(stopped.cause or stopped).replace(_AGAIN, "")
     for ours, theirs in _IN_WORDS_OF_THE_COMMAND_LINE:
         text = text.replace(ours, theirs)
-    host = urlsplit(base_url).hostname or base_url
+    host = host_of(base_url)
     return text if host in text else f"{host}: {text}"
+
+
+@contextmanager
+def naming_server(base_url: str) -> Iterator[None]:
+    """Name the server in the text of an error whose request never reached it."""
+    try:
+        yield
+    except NotSentError as error:
+        said, host = error.args[0] if error.args else "", host_of(base_url)
+        if error.reason in {"refused", "dns", "tls", "connect", "timeout"} and host not in said:
+            error.args = (f"{said} ({host})",)
+        raise
+
+
+def host_of(base_url: str) -> str:
+    """Give the server's name, as texts show it."""
+    return urlsplit(base_url).hostname or base_url
 
 
 def next_step(error: SpotError) -> str | None:

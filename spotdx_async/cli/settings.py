@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from attrs import field, frozen
 
+from spotdx_async.cli.exits import naming_server
 from spotdx_async.cli.settings_file import Profile, SettingsFile, read_settings
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
 from spotdx_async.config import PRODUCTION_URL, RateLimit, check_base_url
@@ -93,7 +94,8 @@ class Settings:
             async with self.client() as spot:
                 return await question(spot)
 
-        return run_in_own_loop(answer())
+        with naming_server(self.base_url.value):
+            return run_in_own_loop(answer())
 
 
 def settle(

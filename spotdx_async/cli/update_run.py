@@ -19,12 +19,14 @@ from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.stop_signals import StopSignals
 from spotdx_async.cli.update_places import check_report, failed_rows, journal_of, open_files
 from spotdx_async.cli.update_task import UpdateTask
-from spotdx_async.errors import BulkStopped, InvalidInputError
+from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
 
 __all__ = ["UpdateRun"]
 
 _NOTES_TO_TELL = 4
 """Of two in a second: a hiccup of the server is not worth a word."""
+_CLOSING_S = 10.0
+"""More than a journal needs to be closed."""
 
 
 class UpdateRun:
@@ -53,6 +55,8 @@ class UpdateRun:
         self._news = OutageNews()
         self._story: report.RunStory | None = None
         self._stopped: str | None = None
+        self._closing: asyncio.Future[None] | None = None
+        self._has_journal = self._journal is not None
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +88,7 @@ class UpdateRun:
             stopped=self._stopped,
             next_row=None if self._source.is_read_up else self._source.next_unread,
             has_many_files=self._source.has_many_files,
-            journal=None if self._journal is None else self._options.journal,
+            journal=self._options.journal if self._has_journal else None,
             report=self._options.report if is_reported else None,
         )
 
@@ -107,7 +111,7 @@ class UpdateRun:
         consumer = asyncio.create_task(self._consume())
         showing = asyncio.create_task(keep_showing(display, look))
         try:
-            with StopSignals(first=lambda: self._wind_down(consumer), second=lambda: _cancel(consumer)):
+            with StopSignals(first=lambda: self._wind_down(consumer), second=lambda: self._cut_off(consumer)):
                 await asyncio.wait({consumer})
         finally:
             showing.cancel()
@@ -165,14 +169,25 @@ class UpdateRun:
     def _wind_down(self, consumer: asyncio.Task[None]) -> None:
         self._stopped = "stopped by a signal"
         self._stop()
-        asyncio.get_running_loop().call_later(self._task.grace_s, consumer.cancel)
+        asyncio.get_running_loop().call_later(self._task.grace_s, self._cut_off, consumer)
         grace = f"{self._task.grace_s:.0f} s"
         self._screen.say(f"stopping: what is under way is given {grace} to finish; the same again stops at once")
+
+    def _cut_off(self, consumer: asyncio.Task[None]) -> None:
+        """End at once. A run still says of each row what is known of it: one that was never sent is not unknown."""
+        if self._run is None or self._closing is not None:
+            consumer.cancel()
+            return
+        self._closing = asyncio.ensure_future(self._client.close())
+        asyncio.get_running_loop().call_later(_CLOSING_S, consumer.cancel)
 
     def _judge(self, consumer: asyncio.Task[None]) -> None:
         """Find out why the run ended; an error that nobody foresaw goes on."""
         error = None if consumer.cancelled() else consumer.exception()
-        if isinstance(error, BulkStopped):
+        if isinstance(error, BulkStopped) and self._closing is not None:
+            pass  # it was a signal that closed the client
+        elif isinstance(error, BulkStopped):
+            self._has_journal = self._has_journal and not _has_lost_journal(error)
             self._stopped = stop_line(error, self._task.settings.base_url.value)
         elif isinstance(error, OSError):
             self._stopped = f"the input cannot be read any further ({error.strerror or error})"
@@ -200,8 +215,9 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
+def _has_lost_journal(stopped: BulkStopped) -> bool:
+    """Whether the journal is not where it was: nothing goes on with it."""
+    return isinstance(stopped.cause, JournalError) and stopped.cause.reason == "path"
 
 
 async def _checked(source: RowSource) -> AsyncGenerator[spotdx_async.Outcome[Any], None]:

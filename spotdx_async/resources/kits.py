@@ -68,7 +68,8 @@ class Kits:
         """Set a kit's metadata, and get the kit.
 
         The call sets the whole value, so repeating it is safe and the SDK does so. The documented answer does not carry
-        the metadata back; should the server send it, it is in ``kit.extra``.
+        the metadata back; should the server send it, it is in ``kit.extra``. An attempt without a usable answer may be
+        carried out late, over the value of your next call: a bulk run waits for that, single calls do not.
 
         Args:
             kit_id: not empty, ``.`` or ``..``, no control character.
@@ -111,11 +112,11 @@ class Kits:
         Without the block, a run that is left before its end goes on until its read-ahead is used up.
 
         Updates of one kit are sent in input order, one at a time, the next when the one before has its outcome; after
-        an attempt that may still be carried out only when ``lands_within_s`` of the client has passed since it was
-        sent, so that an old value cannot land on a newer one. Other kits run beside it. Rows are read lazily, at most
-        ``2 * concurrency`` (8 at least, 64 more with ``coalesce``) ahead of the outcomes taken, so that a slow
-        consumer slows the sending. A row's metadata is written as JSON when the row is read: changing the mapping
-        afterwards changes nothing.
+        an attempt without a usable answer (5xx, 408, none at all) only when ``lands_within_s`` of the client has passed
+        since it was sent, also where a repeat succeeded, so that an old value cannot land on a newer one. Other kits
+        run beside it. Rows are read lazily, at most ``2 * concurrency`` (8 at least, 64 more with ``coalesce``, and up
+        to 2,000 that wait for such an attempt) ahead of the outcomes taken, so that a slow consumer slows the sending.
+        A row's metadata is written as JSON when the row is read: changing the mapping afterwards changes nothing.
 
         A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever that one met:
         ``failed`` and ``rejected`` are surely not executed.

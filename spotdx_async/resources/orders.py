@@ -157,6 +157,9 @@ class Orders:
 
         The call replaces the whole value: a key that is left out is gone. Repeating it is safe, and the SDK does so.
 
+        An attempt without a usable answer may be carried out late, over the value of your next call: a bulk run waits
+        for that, single calls do not.
+
         Args:
             order_id: not empty, ``.`` or ``..``, no control character.
             metadata: string keys, JSON values; no NaN or infinity.

@@ -4,6 +4,8 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +107,174 @@ async def test_a_try_without_an_answer_is_waited_for_though_a_later_one_succeede
 
     assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
     assert written(fake_spot, "SPOTX") == [1, 1, 2]
+
+
+def late_after(answer: str, seconds: float = 40) -> faults.Fault:
+    """A try that is answered at once without a usable word of the server's, and carried out so much later."""
+    if answer == "no answer":
+        return faults.land_later(seconds, status=None)
+    played = {"unreadable": faults.body(b"<html>", content_type="text/html"), "broken JSON": faults.body(b'{"id": ')}
+    return replace(played.get(answer) or faults.named(answer), executes=False, lands_after_s=seconds)
+
+
+NO_USABLE_ANSWER = ("500", "502", "503", "504", "408", "unreadable", "broken JSON", "no answer")
+
+
+@pytest.mark.parametrize("answer", NO_USABLE_ANSWER)
+async def test_a_try_without_a_usable_answer_holds_the_next_value_though_its_repeat_succeeded(
+    fake_spot: FakeSpot, answer: str
+) -> None:
+    fake_spot.kits.add("SPOTX")
+    fake_spot.faults.add(late_after(answer), kit_id="SPOTX")
+    async with fake_spot.client() as spot:
+        outcomes = await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
+
+    assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
+    assert written(fake_spot, "SPOTX") == [1, 1, 2]
+    assert fake_spot.kits["SPOTX"].metadata == {"n": 2}
+
+
+@pytest.mark.parametrize("answer", ["429", "425", "400", "404"])
+async def test_an_answer_that_settles_the_request_holds_nothing(fake_spot: FakeSpot, answer: str) -> None:
+    fake_spot.kits.add("SPOTX")
+    fake_spot.faults.add(answer, kit_id="SPOTX")
+    async with fake_spot.client() as spot:
+        outcomes = await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
+
+    assert outcomes[1].ok
+    assert now() < 5
+
+
+async def test_an_answer_of_another_shape_settles_the_request(fake_spot: FakeSpot) -> None:
+    fake_spot.kits.add("SPOTX")
+    fake_spot.faults.add(faults.body(b'{"id": "SPOTX", "status": 7}'), kit_id="SPOTX")
+    async with fake_spot.client() as spot:
+        outcomes = await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
+
+    assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
+    assert now() < 5
+
+
+async def test_a_hold_counts_from_the_last_try_without_a_usable_answer(fake_spot: FakeSpot) -> None:
+    fake_spot.kits.add("SPOTX")
+    fake_spot.faults.add("503", kit_id="SPOTX", times=2)
+    async with fake_spot.client(lands_within_s=40, retry=RetryPolicy(base_s=8)) as spot:
+        await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
+
+    first, second, third, next_value = [request.at_s for request in fake_spot.requests]
+    assert third - first > 1
+    assert next_value - second == pytest.approx(40, abs=0.1)
+
+
+async def test_a_value_that_is_read_later_waits_as_well(fake_spot: FakeSpot) -> None:
+    fake_spot.kits.add("SPOTX")
+    fake_spot.faults.add(late_after("503"), kit_id="SPOTX")
+    async with fake_spot.client() as spot:
+        outcomes = await run(spot, in_two_parts([("SPOTX", {"n": n}) for n in range(3)], 1))
+
+    assert [outcome.state for outcome in outcomes] == ["ok", "ok", "ok"]
+    assert written(fake_spot, "SPOTX") == [0, 0, 1, 2]
+
+
+async def test_with_coalesce_the_last_value_that_came_during_a_hold_is_sent(fake_spot: FakeSpot) -> None:
+    fake_spot.kits.add("SPOTX")
+    fake_spot.faults.add(late_after("503"), kit_id="SPOTX")
+    async with fake_spot.client() as spot:
+        outcomes = await run(spot, in_two_parts([("SPOTX", {"n": n}) for n in range(9)], 1), coalesce=True)
+
+    assert Counter(outcome.state for outcome in outcomes) == {"superseded": 7, "ok": 2}
+    assert written(fake_spot, "SPOTX") == [0, 0, 8]
+
+
+async def test_kits_without_a_next_value_wait_for_nothing(fake_spot: FakeSpot) -> None:
+    kit_ids = [f"SPOT{n}" for n in range(500)]
+    fake_spot.kits.add_many(kit_ids)
+    fake_spot.faults.random(0.1, seed=1, kinds=["503", "drop_after"])
+    async with fake_spot.client(retry=RetryPolicy(budget=False)) as spot:
+        outcomes = await run(spot, [(kit_id, {"n": n}) for n, kit_id in enumerate(kit_ids)])
+
+    assert all(outcome.ok for outcome in outcomes)
+    assert len(fake_spot.requests) > 520
+    assert now() < 20
+
+
+async def test_rows_that_are_held_do_not_keep_those_behind_them_from_being_read(fake_spot: FakeSpot) -> None:
+    kit_ids = [f"SPOT{n}" for n in range(400)]
+    fake_spot.kits.add_many(kit_ids)
+    # One kit in four fails once: more held rows than the window takes, and three values each.
+    for kit_id in kit_ids[::4]:
+        fake_spot.faults.add("drop_after", kit_id=kit_id)
+    updates = [(kit_id, {"n": n}) for kit_id in kit_ids for n in range(3)]
+    async with fake_spot.client(retry=RetryPolicy(budget=False), concurrency=8) as spot:
+        outcomes = await run(spot, updates, concurrency=8)
+
+    assert all(outcome.ok for outcome in outcomes)
+    assert all(are_in_order(written(fake_spot, kit_id)) for kit_id in kit_ids)
+    assert now() < 90
+
+
+@pytest.mark.parametrize("answer", ["503", "504", "unreadable", "no answer"])
+async def test_the_next_value_waits_in_the_next_session_as_well(
+    fake_spot: FakeSpot, tmp_path: Path, answer: str
+) -> None:
+    fake_spot.kits.add("SPOTX")
+    fake_spot.faults.add(late_after(answer), kit_id="SPOTX")
+    updates = [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2}), ("SPOTX", {"n": 3})]
+    async with fake_spot.client() as spot:
+        async with spot.kits.update_metadata_many(updates, journal=tmp_path / "journal") as first:
+            outcomes = [await anext(first)]
+            first.stop()
+            outcomes += [outcome async for outcome in first]
+        resumed = await run(spot, updates, journal=tmp_path / "journal")
+
+    assert [outcome.state for outcome in outcomes] == ["ok", "skipped", "skipped"]
+    assert [outcome.state for outcome in resumed] == ["skipped", "ok", "ok"]
+    assert written(fake_spot, "SPOTX") == [1, 1, 2, 3]
+
+
+async def test_two_quick_resumes_forget_no_hold_and_a_late_one_has_none(fake_spot: FakeSpot, tmp_path: Path) -> None:
+    fake_spot.kits.add_many(["SPOTX", "SPOTY"])
+    fake_spot.faults.add(late_after("503", 50), kit_id="SPOTX")
+    updates = [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})]
+    async with fake_spot.client() as spot:
+        for _ in range(3):
+            run_ = spot.kits.update_metadata_many(updates, journal=tmp_path / "journal")
+            async for _outcome in run_:
+                run_.stop()
+        assert now() < 5
+        await run(spot, [*updates, ("SPOTY", {"n": 3})], journal=tmp_path / "journal")
+        assert written(fake_spot, "SPOTX") == [1, 1, 2]
+        ended_s = now()
+        # The journal knows that nothing can land any more: the last session has seen the time pass.
+        await run(spot, [*updates, ("SPOTY", {"n": 3}), ("SPOTX", {"n": 4})], journal=tmp_path / "journal")
+
+    assert now() - ended_s < 5
+
+
+async def test_what_was_overtaken_by_an_unknown_value_is_not_sent_over_a_newer_one(
+    fake_spot: FakeSpot, tmp_path: Path
+) -> None:
+    fake_spot.kits.add("SPOTX")
+    fake_spot.latency_s = 2
+
+    async def updates() -> AsyncIterator[Any]:
+        yield "SPOTX", {"n": 0}
+        await asyncio.sleep(1)
+        # The first is under way: the next one is overtaken by the third, which ends unknown, and the last is ok.
+        yield "SPOTX", {"n": 1}
+        yield "SPOTX", {"n": 2}
+        await asyncio.sleep(2)
+        fake_spot.faults.add("drop_after", kit_id="SPOTX")
+        await asyncio.sleep(10)
+        yield "SPOTX", {"n": 3}
+
+    async with fake_spot.client(retry=RetryPolicy(max_attempts=1), timeout_s=5) as spot:
+        outcomes = await run(spot, updates(), coalesce=True, journal=tmp_path / "journal")
+        resumed = await run(spot, updates(), coalesce=True, journal=tmp_path / "journal")
+
+    assert [outcome.state for outcome in outcomes] == ["ok", "superseded", "unknown", "ok"]
+    assert written(fake_spot, "SPOTX") == [0, 2, 3]
+    assert all(outcome.is_done for outcome in resumed)
 
 
 async def test_a_held_key_does_not_keep_a_stopped_run_open(fake_spot: FakeSpot) -> None:

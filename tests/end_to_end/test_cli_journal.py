@@ -108,6 +108,19 @@ async def test_a_second_signal_stops_at_once_and_leaves_the_journal_intact(fake:
     assert second["ok"] + second["done_before"] == ROWS
 
 
+async def test_a_journal_that_is_deleted_during_the_run_is_not_what_to_go_on_with(fake: FakeSpot, folder: Path) -> None:
+    fake.latency_s = 0.05
+    process = await start(fake, folder, *UPDATE, "--concurrency", "4")
+    await until(lambda: fake.counts["executed"] > 50)
+    (folder / "run.journal").unlink()
+    code, told, err = await finish(process)
+
+    assert code == 3
+    assert "was moved or deleted during the run" in err
+    assert "the same command goes on" not in err
+    assert f"--from-row {told['next_row']['row']} to go on" in err
+
+
 async def test_a_killed_run_is_resumed_by_the_same_command(fake: FakeSpot, folder: Path) -> None:
     fake.latency_s = 0.005
     fake.faults.add("400", kit_id="SPOT000003")

@@ -105,6 +105,40 @@ async def test_what_never_finishes_holds_an_interrupted_update_for_its_grace_alo
     assert "to go on" in err
 
 
+async def test_a_signal_in_a_pause_ends_at_once_and_calls_nothing_unknown_that_was_not_sent(
+    fake: FakeSpot, kits_csv: str
+) -> None:
+    fake.faults.add(faults.status(429, retry_after=300), times=None)
+    process = await start(fake, "kits", "update", kits_csv, "--json")
+    await until(lambda: fake.counts["requests"] >= 1)
+    await until(lambda: fake.in_flight == 0)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+
+    process.send_signal(signal.SIGTERM)
+
+    code, out, _ = await finish(process)
+    summary = json.loads(out)
+    assert loop.time() - began_s < 8
+    assert (code, summary["unknown"], summary["failed"]) == (3, 0, 0)
+    assert summary["skipped"] == summary["rows"] > 0
+
+
+async def test_of_two_signals_at_once_only_what_was_sent_is_unknown(fake: FakeSpot, kits_csv: str) -> None:
+    fake.faults.add(faults.slow(600), times=None)
+    process = await start(fake, "kits", "update", kits_csv, "--concurrency", "4", "--json", "--timeout", "600")
+    await until(lambda: fake.counts["requests"] >= 4)
+
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+
+    code, out, _ = await finish(process)
+    summary = json.loads(out)
+    assert (code, summary["stopped"]) == (3, "stopped by a signal")
+    assert summary["unknown"] == fake.counts["requests"] == 4
+    assert summary["skipped"] == summary["rows"] - 4 > 0
+
+
 async def test_rows_cut_off_at_the_end_of_the_input_are_told_with_how_to_send_them_again(
     fake: FakeSpot, tmp_path: Path
 ) -> None:

@@ -51,6 +51,8 @@ class SessionStory:
     """What the client's ``on_attempt`` does: it stops the run some time, or raises."""
     consumer_s: float = 0.0
     input_s: float = 0.0
+    rests_s: float = float("inf")
+    """Seconds between its end and the next session, where that does not wait until nothing of it can land."""
 
 
 @attrs.define
@@ -128,6 +130,7 @@ def _session(dice: random.Random, count: int, *, is_last: bool) -> SessionStory:
         story.progress = dice.choice(["fine", "fine", "raises", "raises base", "stops"])
     if dice.random() < 0.2:
         story.ending, story.leaves_after = dice.choice(ENDINGS), dice.randrange(1, count + 2)
+    story.rests_s = dice.choice([float("inf"), 0.0, 0.0, 1.0, 30.0])
     story.closing_raises = story.form != "list" and dice.random() < 0.05
     story.disk_fails = dice.random() < 0.05
     if dice.random() < 0.08:

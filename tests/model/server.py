@@ -26,8 +26,8 @@ DOUBTFUL = ("500", "502", "503", "504", "408", "drop", "drop", "timeout", "unrea
 FINAL = ("400", "403", "404")
 FOREIGN = ("foreign before", "foreign after", "base before", "base after", "signal")
 RAW_CANCELS = ("cancelled before", "cancelled after")
-LATE = frozenset({"drop", "timeout", "504", "closed"})
-"""After which a server may still be at it: it has not spoken."""
+LATE = frozenset({*DOUBTFUL, "closed"})
+"""After which a server may still be at it: nothing that it has said of this request is its final word."""
 
 
 @attrs.define

@@ -45,10 +45,11 @@ async def play_story(story: BulkStory, server: Server, dice: random.Random, fold
         journal = player.journal_left
         session.recorded = recorded(journal)
         session.executed = {arrival.n for arrival in server.arrivals if arrival.is_write and arrival.executed_at_s}
-        # What was sent may still land: whoever goes on waits for that.
-        await asyncio.sleep(story.lands_within_s + 100)
+        # What was sent may still land, be it over the next session.
+        await asyncio.sleep(min(own.rests_s, story.lands_within_s + 100))
         if (len(server.arrivals), server.sends) != session.quiet_since:
             session.faults.append("a request was sent after the end")
+    await asyncio.sleep(story.lands_within_s + 100)
     found = [f"session {session.number}: {fault}" for session in sessions for fault in check_session(story, session)]
     found += check_whole(WholeRun(story, server, sessions))
     return [*found, *tell(story, sessions)] if found else []

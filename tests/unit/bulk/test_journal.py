@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from spotdx_async.bulk.journal import JournalFile, read_journal
 from spotdx_async.bulk.journal_digests import Digester
-from spotdx_async.bulk.journal_records import Known
+from spotdx_async.bulk.journal_records import Known, RowDigests
 from spotdx_async.bulk.records import Journal, State
 
 OPERATION, SERVER = "PATCH /api/v2/kits/{kit_id}/", "https://spot.test"
@@ -96,6 +97,43 @@ def test_a_row_that_ends_otherwise_in_the_next_session_is_recorded_anew(path: Pa
         write(file, (0, "ok", "a"))
 
     assert states(path) == {0: "ok"}
+
+
+def landing(file: JournalFile, index: int, key: str) -> tuple[int, State, RowDigests]:
+    return index, "ok", evolve(file.digester.row(key, b"%d" % index), may_land=True)
+
+
+def test_the_next_session_knows_of_which_keys_a_try_may_still_land(path: Path) -> None:
+    with opened(path) as file:
+        write(file, (0, "ok", "a"))
+        file.write([landing(file, 1, "b"), landing(file, 2, "c")])
+        key = file.digester.row("c", b"").key
+
+    with opened(path) as file:
+        assert file.may_land.keys() == {1, 2}
+        assert file.may_land[2] == key
+        file.write([], None, [1])
+
+    with opened(path) as file:
+        assert file.may_land == {2: key}
+
+
+def test_what_may_land_is_recorded_with_its_row_or_not_at_all(path: Path) -> None:
+    with opened(path) as file:
+        file.write([landing(file, 0, "a")])
+        left = after_a_kill(path)
+
+    with opened(left) as file:
+        assert file.known(0)[0].state == "ok"
+        assert file.may_land.keys() == {0}
+
+
+def test_a_journal_in_which_nothing_may_land_has_the_form_of_earlier_versions(path: Path) -> None:
+    with opened(path) as file:
+        write(file, (0, "ok", "a"), (1, "unknown", "b"))
+
+    with closing(sqlite3.connect(path)) as database:
+        assert {name for (name,) in database.execute("SELECT name FROM sqlite_master")} == {"meta", "rows", "trouble"}
 
 
 def test_rows_are_looked_up_in_chunks(path: Path) -> None:

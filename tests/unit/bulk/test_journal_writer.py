@@ -87,7 +87,7 @@ async def test_rows_that_come_within_100_ms_are_written_together(path: Path, mon
         await asyncio.sleep(0.0101)
     await asyncio.sleep(0.2)
 
-    assert [len(rows) for (rows,) in groups] == [10, 10, 10]
+    assert [len(rows) for rows, *_ in groups] == [10, 10, 10]
     await writer.close("complete")
 
 
@@ -116,7 +116,7 @@ async def test_one_group_is_written_at_a_time_and_the_next_when_it_is_due(
         record(writer, 1000, 500)
     await asyncio.sleep(0.001)
 
-    assert [len(rows) for (rows,) in groups] == [500, 1000]
+    assert [len(rows) for rows, *_ in groups] == [500, 1000]
     await writer.close("complete")
 
 
@@ -142,7 +142,7 @@ async def test_no_group_has_more_than_1000_rows(path: Path, monkeypatch: pytest.
         record(writer, 0, 2600)
     await asyncio.sleep(0.001)
 
-    assert [len(rows) for (rows,) in groups] == [500, 1000, 1000, 100]
+    assert [len(rows) for rows, *_ in groups] == [500, 1000, 1000, 100]
     await writer.close("complete")
     assert kept(path) == 2600
 

@@ -15,9 +15,9 @@ def test_the_first_of_a_key_goes_and_the_others_follow_in_order() -> None:
 
     assert [lanes.enter(each) for each in (first, second, third)] == [True, False, False]
 
-    assert lanes.leave(first) is second
-    assert lanes.leave(second) is third
-    assert lanes.leave(third) is None
+    assert lanes.leave(first, 0.0) is second
+    assert lanes.leave(second, 0.0) is third
+    assert lanes.leave(third, 0.0) is None
     assert lanes.enter(row(3))
 
 
@@ -33,10 +33,61 @@ def test_nothing_is_remembered_of_a_key_whose_rows_have_left() -> None:
     for index in range(100):
         each = row(index, f"K{index}")
         lanes.enter(each)
-        lanes.leave(each)
+        lanes.leave(each, 0.0)
 
     assert lanes.last("K1") is None
     assert not lanes._last
+
+
+def test_the_next_row_rests_while_the_one_before_may_land() -> None:
+    lanes = Lanes()
+    first, second = row(0), row(1)
+    lanes.enter(first)
+    lanes.enter(second)
+    first.lands_until_s = 60.0
+
+    following = lanes.leave(first, 5.0)
+
+    assert following is second
+    assert second.rests_until_s == 60.0
+
+
+def test_a_row_that_comes_when_the_one_before_has_left_rests_too_and_once() -> None:
+    lanes = Lanes()
+    first, second, third = row(0), row(1), row(2)
+    lanes.enter(first)
+    first.lands_until_s = 60.0
+    lanes.leave(first, 5.0)
+
+    assert lanes.enter(second)
+    assert second.rests_until_s == 60.0
+    lanes.leave(second, 61.0)
+    assert lanes.enter(third)
+    assert third.rests_until_s == float("-inf")
+
+
+def test_keys_that_rest_no_more_are_forgotten() -> None:
+    lanes = Lanes()
+    for index in range(10_000):
+        each = row(index, f"K{index}")
+        lanes.enter(each)
+        each.lands_until_s = index + 60.0
+        lanes.leave(each, float(index))
+
+    assert len(lanes._rests_until_s) <= 1100
+
+
+def test_a_row_that_comes_behind_a_held_one_is_held_and_all_are_let_go_together() -> None:
+    lanes = Lanes()
+    rows = [row(index) for index in range(3)]
+    lanes.enter(rows[0])
+    lanes.enter(rows[1])
+
+    assert lanes.hold(rows[0], is_held=True) == 2
+    lanes.enter(rows[2])
+    assert rows[2].is_held
+    assert lanes.hold(rows[0], is_held=False) == 3
+    assert not any(each.is_held for each in rows)
 
 
 def test_a_newer_row_takes_the_place_of_a_waiting_one() -> None:
@@ -47,7 +98,7 @@ def test_a_newer_row_takes_the_place_of_a_waiting_one() -> None:
 
     second.become(row(2))
 
-    following = lanes.leave(first)
+    following = lanes.leave(first, 0.0)
     assert following is not None
     assert following.index == 2
 
@@ -68,7 +119,7 @@ def test_a_row_that_takes_anothers_place_carries_its_marks_up_to_a_bound() -> No
 
     assert not standing.can_be_overtaken
     assert (standing.index, standing.body) == (250, b"250")
-    assert [index for index, _ in standing.overtaken] == list(range(250))
+    assert [index for index, *_ in standing.overtaken] == list(range(250))
 
 
 def test_a_row_that_was_taken_up_keeps_its_place() -> None:

@@ -22,7 +22,7 @@ from spotdx_async import (
     StatusError,
 )
 from spotdx_async.cli import app
-from spotdx_async.cli.exits import Exit, exit_of, hinted, line_of, stop_line
+from spotdx_async.cli.exits import Exit, exit_of, hinted, line_of, naming_server, stop_line
 from spotdx_async.cli.outage_news import OutageNews
 from spotdx_async.cli.screen import Screen
 
@@ -50,7 +50,7 @@ def test_a_wrong_set_up_or_input_is_told_from_a_failure(error: SpotError, code: 
     [
         (AuthenticationError("no"), "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"),
         (PermissionDeniedError("no"), "ask the vendor for the right"),
-        (NotFoundError("no"), "check the id"),
+        (NotFoundError("no"), "check the id, and the path in --base-url where there is one"),
         (RateLimitError("no"), "set a lower --rate"),
         (BadRequestError("no"), "mend what was sent"),
         (ServerError("no"), "give the command again later"),
@@ -100,7 +100,7 @@ def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> No
         (
             NotSentError("no useful answer for 1800 s: spot.example: connection refused", reason="outage"),
             (
-                "no useful answer for 1800 s: spot.example: connection refused; give the command again later; "
+                "no useful answer for 1800 s: spot.example: connection refused; "
                 "spotdx doctor shows whether the server answers"
             ),
         ),
@@ -112,6 +112,27 @@ def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> No
 )
 def test_a_run_that_stopped_names_its_server_and_the_flags_of_the_command_line(cause: SpotError, line: str) -> None:
     assert stop_line(BulkStopped("the run stopped", cause=cause), "https://spot.example:443") == line
+
+
+def test_how_to_go_on_is_not_told_in_the_line_of_a_stop_as_well() -> None:
+    for cause in (ServerError("no", status=503), NotSentError("no", reason="outage")):
+        assert "give the command again" in line_of(cause)
+        assert "give the command again" not in stop_line(BulkStopped("", cause=cause), "https://spot.example")
+
+
+def test_a_server_that_was_not_reached_is_named_once() -> None:
+    for _ in range(2):
+        error = NotSentError("the server refused the connection", reason="refused")
+        with pytest.raises(NotSentError), naming_server("https://spot.example/v1"):
+            raise error
+        assert str(error) == "the server refused the connection (spot.example)"
+
+
+def test_the_server_is_not_named_where_it_was_not_looked_for() -> None:
+    error = NotSentError("the token function failed", reason="token")
+    with pytest.raises(NotSentError), naming_server("https://spot.example"):
+        raise error
+    assert str(error) == "the token function failed"
 
 
 def test_a_run_that_stopped_without_a_cause_says_so_in_its_own_words() -> None:

@@ -1473,7 +1473,10 @@ async def test_a_handshake_that_the_server_refuses_is_told(open_transport: Calla
         trouble = await trouble_of(open_transport(url), CREATE)
 
     assert (trouble.reason, trouble.may_have_arrived) == ("tls", False)
-    assert trouble.message == "the server refused the TLS handshake, so nothing was sent"
+    assert trouble.message == (
+        "the server refused the TLS handshake: it may ask for a client certificate or another TLS version, "
+        "so nothing was sent"
+    )
     assert trouble.cause is not None
     assert "HANDSHAKE_FAILURE" in str(trouble.cause.tls_reason)
 

@@ -1,0 +1,92 @@
+"""The line-up: rows that may go now, and rows that rest, since an earlier value of their key may still land."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from spotdx_async._pipeline import clock
+from spotdx_async.bulk.lanes import Lanes, Row
+
+__all__ = ["Lineup"]
+
+_MOST_BESIDE_WINDOW = 2000
+
+
+class Lineup:
+    """Gives the rows that were not tried yet in their turn."""
+
+    def __init__(self, on_ready: Callable[[], object], on_rest: Callable[[], object]) -> None:
+        """Begin.
+
+        Args:
+            on_ready: called when a row may go, or a key is free.
+            on_rest: called when rows begin to rest, which may be read past.
+        """
+        self._on_ready, self._on_rest = on_ready, on_rest
+        self._lanes = Lanes()
+        self._ready: deque[Row] = deque()
+        self._resting: dict[Row, asyncio.TimerHandle] = {}
+        self._held = 0
+
+    def __len__(self) -> int:
+        """Rows that may go now."""
+        return len(self._ready)
+
+    @property
+    def beside_window(self) -> int:
+        """Rows that rest, or wait behind one that does: others are read past them, so that they slow only their key."""
+        return min(self._held, _MOST_BESIDE_WINDOW)
+
+    def last(self, key: str) -> Row | None:
+        """The row of the key that came last, while one of the key has no outcome."""
+        return self._lanes.last(key)
+
+    def enter(self, row: Row) -> None:
+        """Take in a row that was read."""
+        if self._lanes.enter(row):
+            self._line_up(row)
+        else:
+            self._held += row.is_held
+
+    def leave(self, row: Row) -> None:
+        """Tell that a row has its outcome: the next one of its key goes, when this one cannot land any more."""
+        following = self._lanes.leave(row, clock.now())
+        if following is None:
+            self._on_ready()
+        else:
+            self._line_up(following)
+
+    def next(self) -> Row | None:
+        """Give the row that has waited longest of those that may go."""
+        while self._ready:
+            row = self._ready.popleft()
+            if not _rests(row):
+                return row
+            self._rest(row)  # it has taken the place of one that an earlier session may have sent
+        return None
+
+    def close(self) -> None:
+        """Let nobody go any more."""
+        for timer in self._resting.values():
+            timer.cancel()
+
+    def _line_up(self, row: Row) -> None:
+        if _rests(row):
+            self._rest(row)
+        else:
+            self._ready.append(row)
+            self._on_ready()
+
+    def _rest(self, row: Row) -> None:
+        self._held += self._lanes.hold(row, is_held=True)
+        self._resting[row] = clock.call_at(row.rests_until_s, lambda: self._end_rest(row))
+        self._on_rest()
+
+    def _end_rest(self, row: Row) -> None:
+        del self._resting[row]
+        self._held -= self._lanes.hold(row, is_held=False)
+        self._line_up(row)
+
+
+def _rests(row: Row) -> bool:
+    return row.rests_until_s > clock.NEVER_S and row.rests_until_s > clock.now()
