@@ -83,11 +83,12 @@ def draw(path: Path, kept: dict[float, float]) -> None:
         text = " ".join(at(*point) for point in points)
         return f'<polyline points="{text}" fill="none" stroke="{colour}" {style}/>'
 
-    parts = [
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 30} {top + height + 50}" '
         'font-family="sans-serif" font-size="13" role="img"><title>Rate of a bulk run in a partial outage</title>'
         f'<rect width="{left + width + 30}" height="{top + height + 50}" fill="white"/>'
-    ]
+    )
+    parts = [head]
     for tenth in range(0, 11, 2):
         y = top + height * (1 - tenth / 10)
         parts.append(f'<path d="M{left} {y:.1f}H{left + width}" stroke="#dddddd"/>')
@@ -99,8 +100,8 @@ def draw(path: Path, kept: dict[float, float]) -> None:
     parts.append(line([(s, BAR * (1 - s)) for s in (0, 0.4)], "#c0392b", 'stroke-width="2" stroke-dasharray="6 4"'))
     parts.append(line(sorted(kept.items()), "#1f6fb2", 'stroke-width="2.5"'))
     for share, rate in kept.items():
-        x, y = at(share, rate).split(",")
-        parts.append(f'<circle cx="{x}" cy="{y}" r="4" fill="#1f6fb2"/>')
+        cx, cy = at(share, rate).split(",")
+        parts.append(f'<circle cx="{cx}" cy="{cy}" r="4" fill="#1f6fb2"/>')
     words = (("#1f6fb2", "measured"), ("#666666", "what does not fail"), ("#c0392b", "bar: 0.8 of that"))
     for place, (colour, text) in enumerate(words):
         x = left + 190 * place

@@ -14,7 +14,6 @@ from spotdx_async.bulk.course import Course, Send
 from spotdx_async.bulk.endings import ended, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.intake import Intake
-from spotdx_async.bulk.journal_writer import JournalWriter
 from spotdx_async.bulk.lanes import Lanes, Row
 from spotdx_async.bulk.outbox import AsTheyCome, InOrder
 from spotdx_async.bulk.plan import Plan
