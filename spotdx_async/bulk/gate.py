@@ -25,7 +25,7 @@ _TOTAL = 0.95
 nineteen repeats."""
 _PROBE_BOUNDS_S = (0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.8, 1.6, 3.2, 5.0)
 """From one probe to the next, at most. A server that was away for up to 3 s, as for a restart, is seen 0.4 s later at
-most; and a minute costs about 24 probes, so that with the failures that show it an outage costs 30 requests."""
+most; and a minute costs 21 probes or so: with the five failures that show it, 26 requests."""
 _LEAST_OF_BOUND = 0.8
 """Jitter: enough that clients which have lost a server together do not probe together for long."""
 _RAMP_START = 10.0
