@@ -54,6 +54,7 @@ BENCHES = (
     Bench("bench_rate", ("--rounds", "1")),
     Bench("bench_import", ("--rounds", "5")),
     Bench("bench_adaptive", (), leaves_figures=False),
+    Bench("bench_outages", ("--rounds", "1", "--rows", "2000"), leaves_figures=False),
     Bench("bench_scale", ("--rounds", "1", "--rows", "5000")),
 )
 

@@ -11,7 +11,7 @@ from spotdx_async._pipeline.messages import Act, Flight, Try, Verdict
 from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.telling import tell_retry
 from spotdx_async._pipeline.watching import Watched
-from spotdx_async.bulk.gate import OutageGate, Result
+from spotdx_async.bulk.gate import OutageGate, Result, is_chance
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.tally import Tally
 from spotdx_async.config import RetryPolicy
@@ -25,6 +25,9 @@ _THROTTLED_REST_S = 0.5
 """Between two requests of a row to a server that says that calls come too fast, whatever wait it asks for: with
 ``Retry-After: 0`` the requests of a run would follow one another without end."""
 
+_USUAL_WEIGHT = 1 / 50
+"""Of one answer's time in the usual one: that of the last 50 or so, as the share of failures."""
+
 Send = Callable[[str, bytes, Flight, bool, Callable[[], bool], Watched | None], Awaitable[Try]]
 """Tries once to set the metadata of a key, the body given as bytes, keeping the row's flight true; is told whether it
 was tried before, asks at the last moment whether it still may go, and tells observers, if there are any, what happens.
@@ -37,6 +40,9 @@ class Course:
     A row fails by its own fault alone. Its failed tries count against it only while the gate is open; they must be as
     many as the policy allows, too many for chance where others fail too, and some other row must have been served
     since the first of them. Until then it is set aside and tried again later.
+
+    A try that fails takes as long as one that is served usually does: else a server that refuses at once what it cannot
+    take would get more requests a second the more it refuses.
     """
 
     def __init__(
@@ -76,12 +82,19 @@ class Course:
         self._has_others = has_others
         self._on_try = on_try
         self._sleep = sleep
+        self._usual_s = 0.0
 
     async def run(self, row: Row) -> Verdict | None:
         """Try the row; give how it ended, or None where it must be tried again later, or the run stops."""
         verdict = await self._try(row)
         if verdict is None or verdict.act is not _REPEAT:
             return verdict
+        while self._may_repeat(row) and self._is_by_chance(row, verdict):
+            _tell_retry(row, verdict, 0.0)
+            again = await self._try(row)
+            if again is None or again.act is not _REPEAT:
+                return again
+            verdict = again
         if self._may_repeat(row):
             verdict = await self._repeat(row, verdict)
         return verdict if verdict.act is not _REPEAT or self._is_final(row) else None
@@ -110,12 +123,12 @@ class Course:
         gate, stopping = self._gate, self._stopping
 
         def may_go() -> bool:
-            return gate.lets(row.index) and not stopping.is_set()
+            return not stopping.is_set() and gate.sends(row.index)
 
         while not stopping.is_set():
             if row.rests_until_s > (now := clock.now()):
                 await clock.sleep(row.rests_until_s - now, unless=stopping)
-            if not gate.is_free:
+            if not gate.try_enter(row.index):
                 await gate.enter(row.index)
             if stopping.is_set():
                 gate.report(row.index, "none")
@@ -126,22 +139,25 @@ class Course:
                 gate.report(row.index, "none")
                 raise
             if tried.attempts or tried.verdict.error is not None:
-                self._note(row, tried)
+                if self._note(row, tried) == "bad" and (rest_s := self._usual_s - row.request_s) > 0 and gate.is_open:
+                    await clock.sleep(rest_s, unless=stopping)
                 return tried.verdict
             # The gate closed while the row waited for the rate limit, or the run stopped.
             gate.report(row.index, "none")
         return None
 
-    def _note(self, row: Row, tried: Try) -> None:
+    def _note(self, row: Row, tried: Try) -> Result:
         verdict, began_s = tried.verdict, tried.sent_s
         row.tries += 1
         row.attempts += tried.attempts
         row.request_s = tried.ended_s - began_s
         result = _result(tried)
+        if result == "good":
+            self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
         self._on_try(tried)
         self._gate.report(row.index, result, began_s=began_s, is_first=row.tries == 1)
         if verdict.act is _ACCEPT:
-            return
+            return result
         row.last = verdict
         if row.tries == 1:
             row.failing_since_s = began_s
@@ -149,7 +165,10 @@ class Course:
         if result == "throttled":
             self._tally.throttled += 1
             row.rests_until_s = began_s + _THROTTLED_REST_S
-        row.charged += result == "bad" and self._gate.is_open
+        if result == "bad" and self._gate.is_open:
+            row.charged += 1
+            row.odds *= self._gate.odds_of_failure()
+        return result
 
     def _note_execution(self, row: Row, tried: Try) -> None:
         """Note whether the try may have been executed, and until when it may still be."""
@@ -170,11 +189,26 @@ class Course:
             return False
         return not self._is_out(row)
 
+    def _is_by_chance(self, row: Row, verdict: Verdict) -> bool:
+        """Whether the row is repeated at once, since as many others fail now, and the next ones are served.
+
+        The repeat takes the place of another row's request: the server gets no more of them a second. A longer wait
+        would help nobody, and hold up the run: where 40 % fail it would take longer than the requests.
+        """
+        if verdict.is_throttle or verdict.retry_after_s is not None:
+            return False
+        return self._gate.makes_likely(row.charged)
+
     def _is_out(self, row: Row) -> bool:
-        """Whether the row has had all its tries."""
+        """Whether the row has had all its tries.
+
+        Its failures are judged by how many others fail now, and by how many did when each of them came: those from an
+        overload that is over, say, are not its fault.
+        """
         if self._most_tries == 1:
             return True
-        return row.charged >= self._most_tries and not self._gate.explains(row.charged)
+        by_chance = self._gate.explains(row.charged) or is_chance(row.odds)
+        return row.charged >= self._most_tries and not by_chance
 
     def _is_final(self, row: Row) -> bool:
         if self._most_tries == 1:

@@ -14,7 +14,6 @@ from spotdx_async.bulk.course import Course, Send
 from spotdx_async.bulk.endings import ended, name_server, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.intake import Intake
-from spotdx_async.bulk.journal_writer import JournalWriter
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.lineup import Lineup
 from spotdx_async.bulk.outbox import AsTheyCome, InOrder
@@ -70,8 +69,7 @@ class Engine(Generic[T]):
     ) -> None:
         """Take what the run is made of; ``on_news`` is called at each outcome and when the last task has ended."""
         self._intake, self._plan, self._on_news = intake, plan, on_news
-        self._journal: JournalWriter | None = intake.journal
-        self._watch_of_run = watch
+        self._journal, self._watch_of_run = intake.journal, watch
         if self._journal is not None:
             self._journal.on_failure = self.stop
         self._stopping = asyncio.Event()
@@ -79,6 +77,7 @@ class Engine(Generic[T]):
         self._rules = StopRules(plan, self.stop)
         self._gate = OutageGate(
             limit_s=plan.outage_limit_s,
+            concurrency=plan.concurrency,
             on_overdue=self._give_up,
             on_change=self._tell_gate,
             trouble=self._rules.trouble,
@@ -289,7 +288,8 @@ class Engine(Generic[T]):
             if (row := self._pick()) is not None:
                 return row
             if not self._carried and self._gate.is_open and self._aside:
-                self._settle_hopeless()
+                if not self._gate.pause_if_all_fail():
+                    self._settle_hopeless()
             elif self._is_read() and self._intake.read == self._tally.done:
                 self._standby.call_all()
                 return None

@@ -1,4 +1,4 @@
-"""The outage gate: open while the server answers; closed, it lets one row at a time look whether it does again.
+"""The circuit breaker of a bulk run: in a total outage it pauses the run, and one row at a time probes.
 
 It judges results that it is told of, and knows neither rows nor requests.
 """
@@ -11,50 +11,73 @@ from typing import Literal
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.telling import tell_gate
+from spotdx_async.bulk.adaptive_concurrency import AdaptiveConcurrency
+from spotdx_async.bulk.outage_signs import LEAST_ROWS, OutageSigns
 
-__all__ = ["OutageGate", "Result"]
+__all__ = ["OutageGate", "Result", "is_chance"]
 
 Result = Literal["good", "bad", "throttled", "none"]
 """``good``: the server answered, be it with a no. ``bad``: trouble that a repeat may overcome. ``throttled``: too many
 requests. ``none``: no request was made."""
 
-_IN_A_ROW = 5
-_LAST = 20
-_PROBE_BOUNDS_S = (1.0, 2.0, 5.0)
+_TOTAL = 0.95
+"""Share of bad results in a period from which on an outage is total: less than one good result in twenty is not worth
+nineteen repeats."""
+_PROBE_BOUNDS_S = (0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.8, 1.6, 3.2, 5.0)
+"""From one probe to the next, at most. A server that was away for up to 3 s, as for a restart, is seen 0.4 s later at
+most; and a minute costs 21 probes or so: with the five failures that show it, 26 requests."""
+_LEAST_OF_BOUND = 0.8
+"""Jitter: enough that clients which have lost a server together do not probe together for long."""
 _RAMP_START = 10.0
-_RAMP_GROWTH = 4.0
-_RAMP_S = 5.0
+_RAMP_GROWTH = 1024.0
+"""From the first try after an outage, at 10 a second, to more than any one run sends, in as long as the ramp takes."""
+_RAMP_SHARE = 1 / 12
+"""Of the outage, that the ramp takes: a server that was away for a moment is not cold."""
+_LONGEST_RAMP_S = 5.0
+"""After a minute or more: the full rate is back well within 10 s."""
 _SHARE_WEIGHT = 1 / 200
+"""Of one row's first try in the share of those that fail: some windows of rows."""
 _LEAST_SHARE = 0.001
+"""Of others that fail where any does: with it four failures, a policy's usual tries, are the row's own fault."""
 _BY_CHANCE = 1e-9
+"""From these odds on a row's failures may be chance: of 10^9 rows one is wrongly said to be at fault."""
+
+
+def is_chance(odds: float) -> bool:
+    """Whether a row whose failures have these odds may have failed by chance."""
+    return odds >= _BY_CHANCE
 
 
 class OutageGate:
     """Stands before every try of a row.
 
-    1. Open: everybody passes at once.
-    2. Closed, after 5 rows in a row failed or half of the last 20 results did: one row at a time probes, at most 5 s
-       after the one before. A row counts once in a row of failures, however often it was tried: a few rows that the
-       server cannot digest are no outage.
-    3. Ramping, for 5 s after a probe came through: 10 tries a second, four times as many with each further second.
+    1. Passing: as many tries at once as the adaptive concurrency allows.
+    2. Paused, in a total outage, that is, after failures in a row that are no chance, five rows at least, or a second
+       (20 results at least) in which 19 of 20 were bad. Nobody passes but one row at a time that probes, the first
+       within 0.1 s, later ones 5 s apart at most.
+    3. Ramping, after a probe came through, for a twelfth of the pause and 5 s at most.
+
+    A partial outage does not pause: what fails is tried again.
     """
 
     def __init__(
         self,
         *,
         limit_s: float,
+        concurrency: int,
         on_overdue: Callable[[], object],
         on_change: Callable[[Literal["closed", "open"], float], object] | None = None,
         trouble: Callable[[], str] = str,
         dice: random.Random | None = None,
     ) -> None:
-        """Start open.
+        """Start passing.
 
         Args:
-            limit_s: after so many seconds closed, or throttled without one row going through, pauses that the server
+            limit_s: after so many seconds paused, or throttled without one row going through, pauses that the server
                 asked for included, ``on_overdue`` is called.
+            concurrency: tries at once, at most.
             on_overdue: called once for each outage.
-            on_change: told when it closes, and when it opens after how many seconds.
+            on_change: told when it pauses (``closed``), and when that ends (``open``) after how many seconds.
             trouble: names the server and what is wrong with it, for the log.
             dice: for the jitter.
         """
@@ -63,12 +86,17 @@ class OutageGate:
         self._on_change = on_change
         self._trouble = trouble
         self._dice = dice or random.Random()
-        self._recent: deque[bool] = deque(maxlen=_LAST)
-        self._streak: set[int] = set()
+        self._signs = OutageSigns()
+        self._adaptive = AdaptiveConcurrency(concurrency)
+        # Rows that have entered and not reported; and when the requests of those began that were sent.
+        self._inside: set[int] = set()
+        self._sent: dict[int, float] = {}
+        self._bad_rows: set[int] = set()
         self._last_good_s = float("-inf")
         self._failing_share = 0.0
         self._closed_at_s: float | None = None
         self._ramp_from_s: float | None = None
+        self._ramp_s = _LONGEST_RAMP_S
         self._next_at_s = float("-inf")
         self._probe: int | None = None
         self._probes = 0
@@ -79,22 +107,45 @@ class OutageGate:
 
     @property
     def is_open(self) -> bool:
-        """False during an outage."""
+        """False while it is paused."""
         return self._closed_at_s is None
 
     @property
     def is_free(self) -> bool:
-        """Whether a row may pass without asking."""
-        return self._closed_at_s is None and self._ramp_from_s is None
+        """Whether a row may pass at once."""
+        return self._closed_at_s is None and self._ramp_from_s is None and self._has_room
+
+    @property
+    def concurrency(self) -> int:
+        """Tries that may be under way at once, at present."""
+        return self._adaptive.limit
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._inside) < self._adaptive.limit
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether more than one row has failed since the last one that did not."""
-        return len(self._streak) > 1
+        """Whether more than one row has failed since the last one that did not, or one very often."""
+        return self._signs.is_doubtful
 
     def lets(self, row: int) -> bool:
-        """Whether the row, having entered, still may be tried: the gate may have closed since."""
+        """Whether the row, having entered, still may be tried: an outage may have begun since."""
         return self._closed_at_s is None or self._probe == row
+
+    def sends(self, row: int) -> bool:
+        """The same at the last moment before the request, which then counts as on its way."""
+        if not self.lets(row):
+            return False
+        self._sent[row] = clock.now()
+        return True
+
+    def try_enter(self, row: int) -> bool:
+        """Enter where that takes no wait; else the caller waits by ``enter``."""
+        if self._waiters or not self.is_free:
+            return False
+        self._inside.add(row)
+        return True
 
     async def enter(self, row: int) -> None:
         """Wait until the row may be tried; then tell the result by ``report``, whatever happens."""
@@ -117,6 +168,9 @@ class OutageGate:
             began_s: when its request began: one from before the outage says nothing about its end.
             is_first: whether it was the row's first try.
         """
+        in_flight = max(1, len(self._sent))
+        self._inside.discard(row)
+        self._sent.pop(row, None)
         was_probe = self._probe == row
         if was_probe:
             self._probe = None
@@ -125,10 +179,12 @@ class OutageGate:
         if result == "good":
             self._note_good(began_s)
         elif result == "bad":
-            self._note_bad(row, was_probe=was_probe)
+            self._note_bad(row, began_s, was_probe=was_probe)
         elif result == "throttled":
             self._note_throttled(began_s)
-        if not self.is_free:
+        if result in {"good", "bad"} and self._closed_at_s is None and self._ramp_from_s is None:
+            self._adapt(row, is_bad=result == "bad", began_s=began_s, in_flight=in_flight)
+        if self._waiters:
             self._serve()
 
     def has_served_since(self, moment_s: float) -> bool:
@@ -137,11 +193,24 @@ class OutageGate:
 
     def explains(self, failures: int) -> bool:
         """Whether so many failures of one row may well be chance, since so many rows fail now."""
-        others = self._failing_share - _SHARE_WEIGHT
-        if others <= 0:
-            return False  # no other row has failed
-        others = max(others, _LEAST_SHARE)
-        return bool(others**failures >= _BY_CHANCE)
+        return is_chance(self._first_tries_failing() ** failures)
+
+    def odds_of_failure(self) -> float:
+        """How likely a row's failure is now if it is not its own fault; 0: no other row fails.
+
+        First tries tell it, since rows at fault are tried most; where many rows are tried again and again all tries do.
+        """
+        return max(self._first_tries_failing(), self._signs.share)
+
+    def makes_likely(self, failures: int) -> bool:
+        """Whether so many failures of one row are to be expected now: its next try need not wait for anything."""
+        return self._signs.makes_likely(failures)
+
+    def pause_if_all_fail(self) -> bool:
+        """Pause where too many rows have failed in a row for it to be their fault, and there is no other row to ask."""
+        if self._closed_at_s is None and self._signs.has_enough_rows:
+            self._close()
+        return self._closed_at_s is not None
 
     def release(self) -> None:
         """Let everybody pass who waits: the run is over, and will not send."""
@@ -152,27 +221,42 @@ class OutageGate:
         while self._waiters:
             self._let_pass()
 
+    def _first_tries_failing(self) -> float:
+        others = self._failing_share - _SHARE_WEIGHT
+        return max(others, _LEAST_SHARE) if others > 0 else 0.0
+
     def _note_good(self, began_s: float) -> None:
         self._last_good_s = clock.now()
         if self._throttled_too_long is not None:
             self._throttled_too_long.cancel()
             self._throttled_too_long = None
-        if self._closed_at_s is None:
-            self._streak.clear()
-            self._recent.append(True)
-        elif began_s >= self._closed_at_s:
+        if self._closed_at_s is not None and began_s >= self._closed_at_s:
             self._open()
+        self._signs.note_good()
 
-    def _note_bad(self, row: int, *, was_probe: bool) -> None:
+    def _note_bad(self, row: int, began_s: float, *, was_probe: bool) -> None:
+        signs = self._signs
         if self._closed_at_s is not None:
             if was_probe:
                 self._plan_probe()
+            elif began_s < self._closed_at_s:
+                signs.note_bad(row)  # should answers come beside it, then so many do fail by chance
             return
-        if row in self._streak:
+        signs.note_bad(row)
+        if signs.has_enough_rows and signs.is_outage(sum(other_s <= began_s for other_s in self._sent.values())):
+            self._close()
+
+    def _adapt(self, row: int, *, is_bad: bool, began_s: float, in_flight: int) -> None:
+        """Let the concurrency follow; pause where next to nothing has gone through for a period."""
+        if is_bad:
+            self._bad_rows.add(row)
+        adaptive, sent = self._adaptive, self._sent.values()
+        share = adaptive.note(is_bad=is_bad, began_s=began_s, in_flight=in_flight, sent=sent, now=clock.now())
+        if share is None:
             return
-        self._streak.add(row)
-        self._recent.append(False)
-        if len(self._streak) >= _IN_A_ROW or self._recent.count(False) * 2 >= _LAST:
+        are_many = len(self._bad_rows) >= LEAST_ROWS
+        self._bad_rows.clear()
+        if share >= _TOTAL and are_many:
             self._close()
 
     def _note_throttled(self, began_s: float) -> None:
@@ -195,11 +279,13 @@ class OutageGate:
         self._plan_probe()
 
     def _open(self) -> None:
-        self._tell("open", clock.now() - (self._closed_at_s or 0.0))
+        now = clock.now()
+        paused_s = now - (self._closed_at_s or 0.0)
+        self._tell("open", paused_s)
         self._closed_at_s = None
-        self._streak.clear()
-        self._recent.clear()
-        self._ramp_from_s = self._next_at_s = clock.now()
+        self._signs.forget()
+        self._ramp_from_s = self._next_at_s = now
+        self._ramp_s = min(_LONGEST_RAMP_S, paused_s * _RAMP_SHARE)
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
@@ -210,13 +296,10 @@ class OutageGate:
             self._on_change(state, after_s)
 
     def _plan_probe(self) -> None:
-        """Choose the moment of the next probe: any within the bound, the late ones likelier.
-
-        The later of two throws: even odds would spend 24 probes on a minute, half of them soon after the last.
-        """
+        """Choose the moment of the next probe, in the last fifth of the bound."""
         bound_s = _PROBE_BOUNDS_S[min(self._probes, len(_PROBE_BOUNDS_S) - 1)]
         self._probes += 1
-        self._next_at_s = clock.now() + bound_s * max(self._dice.random(), self._dice.random())
+        self._next_at_s = clock.now() + bound_s * self._dice.uniform(_LEAST_OF_BOUND, 1)
 
     def _serve(self) -> None:
         """Let those pass who may, and come back when the next one may."""
@@ -227,6 +310,8 @@ class OutageGate:
             if self.is_free:
                 self._let_pass()
                 continue
+            if self._closed_at_s is None and not self._has_room:
+                return  # until somebody reports
             if self._next_at_s > clock.now():
                 self._timer = clock.call_at(self._next_at_s, self._serve)
                 return
@@ -238,12 +323,14 @@ class OutageGate:
             self._probe = self._let_pass()
             return
         if self._ramp_from_s is not None:
-            now = clock.now()
-            passed_s = now - self._ramp_from_s
-            if passed_s >= _RAMP_S:
+            now, end_s = clock.now(), self._ramp_from_s + self._ramp_s
+            if now >= end_s:
                 self._ramp_from_s = None
+                self._bad_rows.clear()
+                self._adaptive.restart(now)
                 return
-            self._next_at_s = now + 1 / (_RAMP_START * _RAMP_GROWTH**passed_s)
+            rate = _RAMP_START * _RAMP_GROWTH ** ((now - self._ramp_from_s) / self._ramp_s)
+            self._next_at_s = min(end_s, now + 1 / rate)
         self._let_pass()
 
     def _let_pass(self) -> int | None:
@@ -251,6 +338,7 @@ class OutageGate:
         while self._waiters:
             row, waiter = self._waiters.popleft()
             if not waiter.done():
+                self._inside.add(row)
                 waiter.set_result(None)
                 return row
         return None

@@ -34,7 +34,9 @@ class Row:
     failing_since_s: float = float("-inf")
     """When the request of its first failed try began."""
     charged: int = 0
-    """Failed tries while the gate was open."""
+    """Failed tries while the run was not paused."""
+    odds: float = 1.0
+    """How likely these are if they were not its own fault: the product of what others failed with at the time."""
     began_s: float | None = None
     """When it was taken up, on the loop's clock; None while it only waits."""
     request_s: float = 0.0

@@ -10,7 +10,7 @@ __all__ = ["Plan"]
 
 _READ_AHEAD_TO_COALESCE = 64
 _LEAST_WINDOW = 8
-"""An outage shows in five rows, which must be there to be tried."""
+"""A total outage shows in five rows, which must be there to be tried."""
 
 
 @frozen(kw_only=True)

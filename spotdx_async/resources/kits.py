@@ -121,10 +121,10 @@ class Kits:
         A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever that one met:
         ``failed`` and ``rejected`` are surely not executed.
 
-        Tries are repeated as the client's ``retry`` says, without its budget: in an outage rows wait instead of
-        failing, one at a time probes, and then the rate ramps up. Repeats beyond ``max_attempts`` are made while so
-        many other rows fail that chance could explain it. ``deadline_s`` and ``max_wait_s`` are for single calls and do
-        not hold here.
+        Tries are repeated as the client's ``retry`` says, without its budget. In a total outage rows wait
+        instead of failing, one at a time probes, and then the rate ramps up. In a partial one it goes on with what is
+        left of its rate; while so many other rows fail that chance could explain it, a row is repeated at once, and
+        beyond ``max_attempts``. ``deadline_s`` and ``max_wait_s`` are for single calls and do not hold here.
 
         Args:
             updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An

@@ -1,4 +1,4 @@
-"""The outage gate: when it closes, who probes, how the rate comes back."""
+"""The circuit breaker of a bulk run: when it pauses, who probes, how the rate comes back."""
 
 import asyncio
 import itertools
@@ -14,10 +14,11 @@ from spotdx_async.testing import run_virtual
 pytestmark = pytest.mark.virtual_time
 
 
-def make(limit_s: float = 1800.0, seed: int = 1) -> tuple[OutageGate, list[float]]:
+def make(limit_s: float = 1800.0, seed: int = 1, concurrency: int = 64) -> tuple[OutageGate, list[float]]:
     overdue: list[float] = []
     gate = OutageGate(
         limit_s=limit_s,
+        concurrency=concurrency,
         on_overdue=lambda: overdue.append(asyncio.get_running_loop().time()),
         dice=random.Random(seed),
     )
@@ -52,12 +53,8 @@ async def test_it_is_open_and_free_at_the_start() -> None:
     assert await passes(gate, 1, 0.1) == now()
 
 
-async def test_five_rows_that_fail_in_a_row_close_it_and_four_do_not() -> None:
+async def test_five_rows_that_fail_in_a_row_pause_it_and_four_do_not() -> None:
     gate, _ = make()
-    for row in range(4):
-        gate.report(row, "bad")
-    assert gate.is_open
-    gate.report(7, "good")
     for row in range(4):
         gate.report(row, "bad")
     assert gate.is_open
@@ -77,30 +74,114 @@ async def test_a_row_that_fails_again_and_again_counts_once() -> None:
     assert gate.is_open
 
 
-async def test_half_of_the_last_twenty_close_it() -> None:
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.6])
+async def test_failures_by_chance_pause_it_hardly_ever(share: float) -> None:
     gate, _ = make()
-    for row in range(0, 18, 2):
-        gate.report(row, "good")
-        gate.report(row + 1, "bad")
-    assert gate.is_open
+    dice = random.Random(5)
+    pauses = 0
 
-    gate.report(18, "good")
-    gate.report(19, "bad")
+    for row in range(20_000):
+        gate.report(row, "bad" if dice.random() < share else "good", began_s=now())
+        await asyncio.sleep(0.001)
+        if not gate.is_free:
+            pauses += not gate.is_open
+            await gate.enter(row)
+            gate.report(row, "good", began_s=now())
+
+    assert pauses <= 1  # at the beginning, when nobody knows yet how many fail
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6])
+async def test_an_outage_after_failures_by_chance_is_seen_soon(share: float) -> None:
+    gate, _ = make()
+    dice = random.Random(5)
+    for row in range(1000):
+        gate.report(row, "bad" if dice.random() < share else "good", began_s=now())
+
+    count = 0
+    while gate.is_open:
+        gate.report(count, "bad", began_s=now())
+        count += 1
+
+    assert count <= 60
+
+
+@pytest.mark.parametrize("a_second", [2, 20, 2000])
+async def test_a_second_with_next_to_no_good_result_pauses_it_and_at_a_low_rate_twenty_results(a_second: int) -> None:
+    gate, _ = make()
+    for row in range(300):  # so that a long row of failures is nothing new
+        gate.report(row, "good" if row % 30 == 29 else "bad", began_s=now())
+        if not gate.is_open:
+            break
+        await asyncio.sleep(1 / a_second)
+    began_s = now()
+
+    row = 300
+    while gate.is_open and row < 10_000:
+        gate.report(row, "good" if row % 30 == 29 else "bad", began_s=now())
+        await asyncio.sleep(1 / a_second)
+        row += 1
 
     assert not gate.is_open
+    assert now() - began_s <= max(2.1, 2 * 20 / a_second)
 
 
-async def test_results_long_past_do_not_count() -> None:
+async def test_two_rows_a_second_show_an_outage_within_three_seconds() -> None:
     gate, _ = make()
-    for row in range(9):
-        gate.report(row, "bad")
-        gate.report(row, "good")
-    for row in range(20):
-        gate.report(row, "good")
+    for row in range(100):
+        gate.report(row, "good", began_s=now())
+        await asyncio.sleep(0.5)
+    began_s = now()
 
-    gate.report(30, "bad")
+    row = 100
+    while gate.is_open:
+        gate.report(row, "bad", began_s=now())
+        await asyncio.sleep(0.5)
+        row += 1
 
-    assert gate.is_open
+    assert now() - began_s <= 3
+
+
+async def test_failures_that_come_back_before_the_answers_are_no_outage() -> None:
+    gate, _ = make()
+    rows = iter(range(100_000))
+    pauses = 0
+    for _ in range(20):  # 64 at once: two of five are refused within 5 ms, the others served after a second
+        sent = [next(rows) for _ in range(gate.concurrency)]
+        for row in sent:
+            assert await passes(gate, row, 20) is not None
+            assert gate.sends(row)
+        began_s = now()
+        await asyncio.sleep(0.005)
+        for place, row in enumerate(sent):
+            if place % 5 < 2:
+                gate.report(row, "bad", began_s=began_s)
+        pauses += not gate.is_open
+        await asyncio.sleep(1)
+        for place, row in enumerate(sent):
+            if place % 5 >= 2:
+                gate.report(row, "good", began_s=began_s)
+        if not gate.is_open:
+            probe = next(rows)
+            await gate.enter(probe)
+            gate.report(probe, "good", began_s=now())
+
+    assert pauses <= 1
+
+
+async def test_no_more_pass_than_the_concurrency_allows() -> None:
+    gate, _ = make(concurrency=2)
+    assert gate.try_enter(1)
+    assert gate.try_enter(2)
+    assert not gate.try_enter(3)
+    waiting = asyncio.create_task(gate.enter(3))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+
+    gate.report(1, "none")
+
+    await waiting
+    assert not gate.is_free
 
 
 async def test_throttling_and_rows_that_were_not_sent_are_no_outage() -> None:
@@ -135,7 +216,7 @@ async def test_one_row_at_a_time_probes_at_most_five_seconds_apart() -> None:
     assert max(gaps) <= 5.3 + 1e-9
     assert gaps[0] <= 1
     assert len(at) < 600 / 2.5
-    assert max(gaps) - min(gaps[3:]) > 1  # jitter
+    assert max(gaps[20:]) - min(gaps[20:]) > 0.5  # jitter
 
 
 async def test_rows_take_turns_in_probing() -> None:
@@ -154,11 +235,36 @@ async def test_rows_take_turns_in_probing() -> None:
     assert order == [10, 11, 12, 13] * 2
 
 
-async def test_a_probe_that_comes_through_opens_it_and_the_rate_ramps_up() -> None:
+async def test_a_short_outage_is_probed_soon() -> None:
     gate, _ = make()
     await close(gate)
-    await gate.enter(9)
-    gate.report(9, "good", began_s=now())
+    probes = await probes_until(gate, 2.7)
+
+    gaps = [later - earlier for earlier, later in itertools.pairwise([0.0, *probes])]
+    assert gaps[0] <= 0.1
+    assert gaps[1] <= 0.2
+    assert max(gaps) <= 0.4
+
+
+async def probes_until(gate: OutageGate, end_s: float) -> list[float]:
+    """Probe until then, always in vain; the moments."""
+    at: list[float] = []
+    while True:
+        await gate.enter(900)
+        if now() >= end_s:
+            return at
+        at.append(now())
+        gate.report(900, "bad", began_s=now())
+
+
+@pytest.mark.parametrize(("outage_s", "ramp_s"), [(0.3, 0.06), (2, 0.21), (60, 5), (600, 5)])
+async def test_after_a_probe_that_comes_through_the_rate_ramps_up_the_sooner_the_shorter_the_outage(
+    outage_s: float, ramp_s: float
+) -> None:
+    gate, _ = make()
+    await close(gate)
+    await probes_until(gate, outage_s)
+    gate.report(900, "good", began_s=now())
     opened_s = now()
     assert (gate.is_open, gate.is_free) == (True, False)
 
@@ -168,10 +274,26 @@ async def test_a_probe_that_comes_through_opens_it_and_the_rate_ramps_up() -> No
         at.append(now() - opened_s)
         gate.report(1, "good", began_s=now())
 
-    per_second = [sum(second <= moment < second + 1 for moment in at) for second in range(5)]
-    assert 10 <= per_second[0] <= 35
-    assert all(later > 2 * earlier for earlier, later in itertools.pairwise(per_second))
-    assert 4.9 < at[-1] <= 5.1
+    assert 0.5 * ramp_s < at[-1] <= ramp_s + 0.01
+    if ramp_s == 5:
+        per_second = [sum(second <= moment < second + 1 for moment in at) for second in range(5)]
+        assert 10 <= per_second[0] <= 35
+        assert all(later > 2 * earlier for earlier, later in itertools.pairwise(per_second))
+
+
+async def test_it_pauses_where_all_rows_that_are_left_fail_whatever_chance_says() -> None:
+    gate, _ = make()
+    for row in range(200):
+        gate.report(row, "bad" if row % 5 else "good", began_s=now())
+    gate.report(200, "good", began_s=now())
+    for row in range(201, 206):
+        assert not gate.pause_if_all_fail()
+        gate.report(row, "bad", began_s=now())
+    assert gate.is_open
+
+    assert gate.pause_if_all_fail()
+
+    assert not gate.is_open
 
 
 async def test_it_closes_again_when_the_ramp_fails() -> None:
