@@ -11,7 +11,7 @@ from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun, Job
 
-__all__ = ["metadata_run"]
+__all__ = ["metadata_run", "no_value"]
 
 T = TypeVar("T")
 
@@ -59,3 +59,7 @@ def metadata_run(
         watcher=unbounded.road.watcher,
     )
     return BulkRun(updates, job, **options)
+
+
+def no_value(_reply: Reply) -> None:
+    """Make nothing of an answer, which is checked to be the one asked for all the same."""

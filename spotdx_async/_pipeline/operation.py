@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from attrs import field, frozen
 
 from spotdx_async._pipeline import jsontext
+from spotdx_async._pipeline.identity import Identity
 from spotdx_async._pipeline.messages import Request
 from spotdx_async.errors import InvalidInputError
 
@@ -40,6 +41,8 @@ class Operation:
     """Whether executing it twice leaves the same state as executing it once."""
     query: tuple[str, ...] = ()
     """The query parameters that the contract names."""
+    identity: Identity | None = field(default=None, repr=False)
+    """What tells its answer from any other."""
     name: str = field(init=False)
     """The method and the path template, as errors show it."""
     _before: str = field(init=False, repr=False)
@@ -91,6 +94,9 @@ class Operation:
             _query(query, self.query, name) if query else "",
             body if json is None else _body(json, name),
             self.is_replay_safe,
+            None,
+            self.identity,
+            an_id,
         )
 
 

@@ -17,11 +17,14 @@ from spotdx_async.errors import (
     OutcomeUnknownError,
     PermissionDeniedError,
     SpotError,
+    WrongAnswerError,
 )
 
 __all__ = ["StopRules"]
 
-_REFUSALS_TO_STOP = 3
+_STOPPING_IN_A_ROW = (PermissionDeniedError, WrongAnswerError)
+_MOST_IN_A_ROW = 3
+"""Rows one after another that end in one of these: the next ones would too."""
 _UNREACHED_S = 30.0
 """A server that restarts is back by then; a base URL that is wrong never will be."""
 _UNREACHABLE = frozenset({"dns", "refused", "tls"})
@@ -51,7 +54,9 @@ class StopRules:
         """
         self._plan = plan
         self._stop = stop
-        self._refusals = 0
+        # Of which kind the last outcomes were, one after another, where that ends a run; and how many.
+        self._run_kind: type[SpotError] | None = None
+        self._run_length = 0
         self._failures = 0
         self._last: SpotError | None = None
         self._was_reached = plan.wait_for_server
@@ -83,13 +88,16 @@ class StopRules:
             error: what its last try met; its outcome may tell of an earlier one.
         """
         if outcome.attempts:
-            self._refusals = self._refusals + 1 if isinstance(error, PermissionDeniedError) else 0
+            kind = next((kind for kind in _STOPPING_IN_A_ROW if isinstance(error, kind)), None)
+            self._run_length = self._run_length + 1 if kind is self._run_kind else 1
+            self._run_kind = kind
         if error is None or outcome.state == "ok":
             return
         self._failures += 1
         limit = self._plan.stop_after
         is_enough = limit is not None and self._failures >= limit
-        if is_run_wide(error) or self._refusals >= _REFUSALS_TO_STOP or is_enough:
+        are_too_many = self._run_kind is not None and self._run_length >= _MOST_IN_A_ROW
+        if is_run_wide(error) or are_too_many or is_enough:
             self._stop(error)
 
     def give_up(self) -> None:

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import ACTIVATION_PATIENT, check, refuse
+from spotdx_async._pipeline.identity import TEXTS, any_id, id_asked_for, rows_with
 from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.object_search import Look
@@ -21,15 +22,16 @@ from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.listing import Listing
-from spotdx_async.metadata_run import metadata_run
+from spotdx_async.metadata_run import metadata_run, no_value
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Pages
 from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
 __all__ = ["OPERATIONS", "Kits"]
 
-UPDATE_METADATA = Operation("POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True)
-GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True)
+_THE_KIT = id_asked_for("kit_id")
+UPDATE_METADATA = Operation("POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=_THE_KIT)
+GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=_THE_KIT)
 LIST = Operation(
     "GET",
     "/api/v2/kits/",
@@ -50,9 +52,13 @@ LIST = Operation(
         "updated_before",
         "updated_after",
     ),
+    identity=rows_with("kit_id"),
 )
-TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True)
-ACTIVATE = Operation("POST", "/api/v3/kits/{kit_id}/activate/", is_replay_safe=False, query=("public_id",))
+TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, identity=TEXTS)
+_A_RESULT = any_id("data", "result")  # the answer names neither the kit nor the patient
+ACTIVATE = Operation(
+    "POST", "/api/v3/kits/{kit_id}/activate/", is_replay_safe=False, query=("public_id",), identity=_A_RESULT
+)
 OPERATIONS = (UPDATE_METADATA, GET, LIST, TYPES, ACTIVATE)
 """Source: the kit endpoints of the vendor's API reference, version 2."""
 
@@ -133,7 +139,7 @@ class Kits:
             concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
             ordered: give outcomes in the order of the rows, not as they come.
             decode: False gives no Kit (``value`` is None), which saves a third of the CPU time; an answer that is no
-                whole JSON object, such as a proxy's page, still is no success, but what stands in it is not read.
+                whole JSON object with the kit's id is no success here either, but what else stands in it is not read.
             journal: a file in which the run writes down which rows are done. The same call with the same input resumes
                 a run that was stopped or killed: rows done come out as ``skipped``, and at most what was in flight and
                 the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
@@ -161,7 +167,7 @@ class Kits:
             updates,
             kind=MetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=_decode_kit if decode else _check_json,
+            decode=_decode_kit if decode else no_value,
             runner=self._runner,
             concurrency=concurrency,
             ordered=ordered,
@@ -309,10 +315,8 @@ class Kits:
             InvalidInputError: the error is of another call, or the kit is not known; nothing was sent.
             SpotError: reading failed, and would fail again.
         """
-        clue = clue_of(error, ACTIVATE.name)
+        clue, runner = clue_of(error, ACTIVATE.name), self._runner
         request = GET.request(check_id("kit_id", clue.subject.get("kit_id", kit_id), ACTIVATE.name))
-
-        runner = self._runner
 
         async def look() -> Look[Kit]:
             kit, server = await runner.call(request, _decode_kit_and_clock)
@@ -345,10 +349,6 @@ def _decode_kit_and_clock(reply: Reply) -> tuple[Kit, ServerClock | None]:
 
 def _decode_types(reply: Reply) -> list[str]:
     return [*codec.decode(reply.body, tuple[str, ...])]
-
-
-def _check_json(reply: Reply) -> None:
-    codec.check_object(reply.body)
 
 
 def _decode_activation(reply: Reply) -> Activation:

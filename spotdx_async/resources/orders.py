@@ -10,27 +10,29 @@ from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import ORDER, check, refuse
+from spotdx_async._pipeline.identity import any_id, id_asked_for, rows_with
 from spotdx_async._pipeline.list_pages import OnBadItem
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.object_search import Search
 from spotdx_async._pipeline.operation import Operation, metadata_body
-from spotdx_async._pipeline.references import carries, with_reference
+from spotdx_async._pipeline.references import carries, echoes_of, with_reference
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
 from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, OrderRow, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.listing import Listing
-from spotdx_async.metadata_run import metadata_run
+from spotdx_async.metadata_run import metadata_run, no_value
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
 from spotdx_async.pagination import Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
 __all__ = ["OPERATIONS", "Orders"]
 
-CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False)
-UPDATE_METADATA = Operation("POST", "/api/v2/orders/{order_id}/", is_replay_safe=True)
-GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True)
+_THE_ORDER = id_asked_for("order_id")
+CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, identity=any_id("order_id"))
+UPDATE_METADATA = Operation("POST", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=_THE_ORDER)
+GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=_THE_ORDER)
 LIST = Operation(
     "GET",
     "/api/v2/orders/",
@@ -48,6 +50,7 @@ LIST = Operation(
         "updated_before",
         "updated_after",
     ),
+    identity=rows_with("order_id"),
 )
 OPERATIONS = (CREATE, UPDATE_METADATA, GET, LIST)
 """Source: the order endpoints of the vendor's API reference, version 2."""
@@ -212,7 +215,7 @@ class Orders:
             updates,
             kind=OrderMetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=_decode_order if decode else _check_json,
+            decode=_decode_order if decode else no_value,
             runner=self._runner,
             concurrency=concurrency,
             ordered=ordered,
@@ -298,12 +301,8 @@ def _creation(order: NewOrder, key: str | None, reference: str | None) -> Reques
     check(order, ORDER, CREATE.name)
     metadata, reference = with_reference(order.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(order, metadata=metadata)))
-    return evolve(request, clue=Clue(reference, key, clock.wall()))
+    return evolve(request, clue=Clue(reference, key, clock.wall()), echoes=echoes_of(key, reference))
 
 
 def _decode_order(reply: Reply) -> Order:
     return codec.decode(reply.body, Order)
-
-
-def _check_json(reply: Reply) -> None:
-    codec.check_object(reply.body)

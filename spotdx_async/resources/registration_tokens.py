@@ -3,6 +3,7 @@
 from functools import partial
 
 from spotdx_async._pipeline import codec
+from spotdx_async._pipeline.identity import any_id
 from spotdx_async._pipeline.messages import Reply
 from spotdx_async._pipeline.operation import Operation, check_id
 from spotdx_async._pipeline.runner import Runner
@@ -11,7 +12,7 @@ from spotdx_async.models import RegistrationToken
 
 __all__ = ["OPERATIONS", "RegistrationTokens"]
 
-CREATE = Operation("POST", "/api/v2/tokens/patient_registration/", is_replay_safe=True)
+CREATE = Operation("POST", "/api/v2/tokens/patient_registration/", is_replay_safe=True, identity=any_id("token"))
 OPERATIONS = (CREATE,)
 """Source: the token endpoint of the vendor's API reference, version 2."""
 

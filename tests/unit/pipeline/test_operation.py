@@ -67,6 +67,7 @@ def test_a_request_carries_what_its_row_says() -> None:
         query="",
         body=b'{"metadata":{"a":1}}',
         is_replay_safe=True,
+        an_id="SPOT1",
     )
     assert CREATE.request(json={}).is_replay_safe is False
     assert TYPES.request().body is None
