@@ -70,10 +70,10 @@ def _begins_with_id(request: Request, identity: Identity, body: bytes) -> bool:
     an_id = request.an_id
     if not identity.is_asked_for or an_id is None or '"' in an_id or "\\" in an_id or not jsontext.looks_whole(body):
         return False
-    wanted = an_id.encode() + b'"'
     for opening in identity.openings:
         if body.startswith(opening):
-            return body.startswith(wanted, len(opening)) and body.count(b'"%b"' % identity.id_keys[0].encode()) == 1
+            start = len(opening)
+            return body.startswith(an_id.encode() + b'"', start) and body.find(identity.quoted_key, start) < 0
     return False
 
 

@@ -30,14 +30,20 @@ class Identity:
     """Whether the id must be the one that the request's path names; else it only must be there."""
     ignores_case: bool = False
     """Whether ids that differ in case alone are the same, as UUIDs are."""
+    quoted_key: bytes = field(init=False, repr=False)
+    """The last key to the id, as JSON text."""
     openings: tuple[bytes, ...] = field(init=False, repr=False)
     """How an object begins as text whose id stands first, up to the id."""
+
+    @quoted_key.default
+    def _make_quoted_key(self) -> bytes:
+        return b'"%b"' % "".join(self.id_keys[-1:]).encode()
 
     @openings.default
     def _make_openings(self) -> tuple[bytes, ...]:
         if self.form is not Form.OBJECT or len(self.id_keys) != 1:
             return ()
-        return tuple(b'{"%b":%b"' % (self.id_keys[0].encode(), space) for space in (b"", b" "))
+        return tuple(b'{%b:%b"' % (self.quoted_key, space) for space in (b"", b" "))
 
 
 TEXTS = Identity(Form.TEXTS)

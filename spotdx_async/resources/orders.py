@@ -161,7 +161,7 @@ class Orders:
         The call replaces the whole value: a key that is left out is gone. Repeating it is safe, and the SDK does so.
 
         Args:
-            order_id: not empty, ``.`` or ``..``, no control character.
+            order_id: not empty, no control character, nothing that leads to another path (see ``allow_any_id``).
             metadata: string keys, JSON values; no NaN or infinity.
 
         Raises:
@@ -171,7 +171,9 @@ class Orders:
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as its tree says.
         """
-        request = UPDATE_METADATA.request(order_id, json=metadata_body(metadata, UPDATE_METADATA.name))
+        request = UPDATE_METADATA.request(
+            order_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.road.allow_any_id
+        )
         return partial(self._runner.call, request, _decode_order)
 
     @sealed
@@ -236,7 +238,8 @@ class Orders:
             NotFoundError: the server does not know the order.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        return partial(self._runner.call, GET.request(order_id), _decode_order)
+        request = GET.request(order_id, allow_any_id=self._runner.road.allow_any_id)
+        return partial(self._runner.call, request, _decode_order)
 
     @sealed
     def list(

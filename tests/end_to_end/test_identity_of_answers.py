@@ -13,10 +13,13 @@ import pytest
 from spotdx_async import (
     Address,
     BulkStopped,
+    ConfigError,
     DecodeError,
+    InvalidInputError,
     NewOrder,
     NewPatient,
     NewRequisition,
+    NotFoundError,
     Outcome,
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -364,3 +367,50 @@ async def test_an_id_with_a_quote_is_not_found_in_other_members(fake_spot: FakeS
     (outcome,) = await run(fake_spot.client(), [('a","x":"b', {})], decode=False)
 
     assert isinstance(outcome.error, WrongAnswerError)
+
+
+# Ids that lead elsewhere
+
+ELSEWHERE = ["x/../../orders/O1", "a/b", "a\\b", "%2e%2e", "a%2Fb", "a%255cb", "..."]
+WITH_IDS: dict[str, Callable[[SpotClient, str], Awaitable[Any]]] = {
+    "kits.update_metadata": lambda spot, an_id: spot.kits.update_metadata(an_id, {}),
+    "kits.get": lambda spot, an_id: spot.kits.get(an_id),
+    "kits.activate": lambda spot, an_id: spot.kits.activate(an_id, patient=PATIENT),
+    "orders.update_metadata": lambda spot, an_id: spot.orders.update_metadata(an_id, {}),
+    "orders.get": lambda spot, an_id: spot.orders.get(an_id),
+    "requisitions.get": lambda spot, an_id: spot.requisitions.get(an_id),
+    "registration_tokens.create": lambda spot, an_id: spot.registration_tokens.create(an_id),
+}
+
+
+@pytest.mark.parametrize("name", WITH_IDS)
+@pytest.mark.parametrize("an_id", ELSEWHERE)
+async def test_an_id_that_could_lead_to_another_object_is_refused_unless_it_is_allowed(name: str, an_id: str) -> None:
+    async with FakeSpot() as fake:
+        with pytest.raises(InvalidInputError) as caught:
+            await WITH_IDS[name](fake.client(), an_id)
+        assert an_id not in str(caught.value)
+        assert fake.counts["requests"] == 0
+
+        error = await error_of(WITH_IDS[name](fake.client(allow_any_id=True), an_id))
+
+        assert isinstance(error, NotFoundError)
+
+
+@pytest.mark.parametrize("decode", [True, False])
+async def test_a_row_with_such_an_id_is_rejected_unless_it_is_allowed(*, decode: bool) -> None:
+    async with FakeSpot(kits=[KIT, *ELSEWHERE]) as fake:
+        rows = [(kit_id, {"n": 1}) for kit_id in fake.kits]
+
+        outcomes = await run(fake.client(), rows, decode=decode, ordered=True)
+
+        assert [outcome.state for outcome in outcomes] == ["ok", *["rejected"] * len(ELSEWHERE)]
+        assert all(isinstance(outcome.error, InvalidInputError) for outcome in outcomes[1:])
+        assert fake.counts["requests"] == 1
+        allowed = await run(fake.client(allow_any_id=True), rows, decode=decode)
+        assert {outcome.state for outcome in allowed} == {"ok"}
+
+
+async def test_only_true_allows_any_id(fake_spot: FakeSpot) -> None:
+    with pytest.raises(ConfigError, match="allow_any_id"):
+        fake_spot.client(allow_any_id="false")

@@ -42,7 +42,7 @@ ROWS = (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
         *("_pipeline.retry", "_pipeline.codec", "_pipeline.object_search", "shared.*"),
     ),
-    ("_pipeline.answer_check",),
+    ("_pipeline.answer_check", "_pipeline.activations"),
     ("_pipeline.road", "_pipeline.call"),  # holds the stages that the runner walks
     ("_pipeline.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
     ("report.*", "metadata_run", "listing", "otel.*"),
