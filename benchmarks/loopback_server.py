@@ -1,4 +1,4 @@
-"""A server as thin as can be, for benchmarks of the client: answers every request with the same bytes.
+"""A server as thin as can be, for benchmarks of the client: answers every request with one kit, under the id asked for.
 
 Run as a script it prints its port and serves until its standard input ends, then prints how many requests it answered.
 Arguments: its latency in ms, and a file with the JSON to answer in place of the vendor's example kit.
@@ -18,8 +18,9 @@ class Answering(asyncio.Protocol):
     answered = 0
     """By all connections of this process."""
 
-    def __init__(self, answer: bytes, latency_s: float) -> None:
-        self._answer = answer
+    def __init__(self, before: bytes, after: bytes, latency_s: float) -> None:
+        # The JSON up to the id, and from there on.
+        self._before, self._after = before, after
         self._latency_s = latency_s
         self._buffer = b""
 
@@ -32,6 +33,7 @@ class Answering(asyncio.Protocol):
         """Answer every whole request in what has come."""
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            asked_for = self._buffer[:end].split(b"/", 5)[4]
             head = self._buffer[:end].lower()
             start = head.find(b"content-length:")
             length = int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
@@ -40,16 +42,21 @@ class Answering(asyncio.Protocol):
             self._buffer = self._buffer[end + 4 + length :]
             Answering.answered += 1
             if self._latency_s:
-                asyncio.get_running_loop().call_later(self._latency_s, self._transport.write, self._answer)
+                asyncio.get_running_loop().call_later(self._latency_s, self._transport.write, self._answer(asked_for))
             else:
-                self._transport.write(self._answer)
+                self._transport.write(self._answer(asked_for))
+
+    def _answer(self, kit_id: bytes) -> bytes:
+        body = self._before + kit_id + self._after
+        return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 async def serve(body: bytes, latency_s: float) -> None:
     """Serve on a free port of the loopback interface until standard input ends."""
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    kit_id = json.loads(body)["kit_id"].encode()
+    before, _, after = body.partition(kit_id)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Answering(head.encode() + body, latency_s), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Answering(before, after, latency_s), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         ServerError,
         SpotError,
         StatusError,
+        WrongAnswerError,
     )
     from spotdx_async.models import (
         Activation,
@@ -104,7 +105,7 @@ _HOMES = {
     "config": "AdaptiveRateLimit Limiter RateLimit RetryPolicy Stats",
     "errors": "AuthenticationError BadRequestError BulkStopped Clue ConfigError DecodeError FailureCause "
     "InvalidInputError JournalError NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError "
-    "RateLimitError ServerError SpotError StatusError",
+    "RateLimitError ServerError SpotError StatusError WrongAnswerError",
     "models": "Activation ActivationResult Address Carrier Country GenotypeResult Kit KitEvent KitStatus "
     "KitSummary NewOrder NewPatient NewRequisition Order OrderStatus OrderSummary Patient "
     "QuantityResult ReactivityResult Recipient Registrant RegistrationToken Report Requisition "
@@ -194,6 +195,7 @@ __all__ = [
     "SubjectRecord",
     "Tracking",
     "UnknownResult",
+    "WrongAnswerError",
     "__version__",
     "check_new",
     "dumps",

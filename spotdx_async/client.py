@@ -28,6 +28,7 @@ from spotdx_async.config import (
     Stats,
     check_base_url,
     check_count,
+    check_flag,
     check_key,
     check_seconds,
     token_from_environment,
@@ -81,6 +82,9 @@ class SpotClient:
         max_body_bytes: the longest answer that is read, decompressed.
         client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
             which ``reconcile`` finds them; None: no reference is added.
+        allow_any_id: True lets ids through that hold a slash, a backslash or nothing but dots, percent-encoded or not.
+            They are encoded into one path segment, but a proxy that decodes paths and tidies them up (nginx with a URI
+            in ``proxy_pass``, say) may lead them to another object: only where nothing of the kind stands in between.
         session: a session of the caller's, never closed by the client. Its own limits, proxies, cookies, hooks and
             middlewares hold; what these raise gets out as it is. aiohttp is kept from repeating by itself through it.
             With middlewares a failure is never "not sent", since one of them may have sent the request its own way. A
@@ -113,6 +117,7 @@ class SpotClient:
         max_pause_s: float = 300.0,
         max_body_bytes: int = _TEN_MIB,
         client_ref_key: str | None = "client_ref",
+        allow_any_id: bool = False,
         session: "aiohttp.ClientSession | None" = None,
         observer: Observer | None = None,
         on_attempt: Callable[[AttemptRecord], object] | None = None,
@@ -139,6 +144,7 @@ class SpotClient:
             concurrency=check_count("concurrency", concurrency),
             lands_within_s=check_seconds("lands_within_s", lands_within_s),
             max_pause_s=check_seconds("max_pause_s", max_pause_s),
+            allow_any_id=check_flag("allow_any_id", allow_any_id),
             watcher=watcher_of(
                 self._base_url, observer, {"on_attempt": on_attempt, "on_retry": on_retry, "on_pause": on_pause}
             ),

@@ -23,6 +23,7 @@ __all__ = [
     "Stats",
     "check_base_url",
     "check_count",
+    "check_flag",
     "check_key",
     "check_seconds",
     "check_token",
@@ -100,6 +101,17 @@ def check_seconds(name: str, value: object) -> float:
     if not _is_number(value) or value <= 0:  # type: ignore[operator]  # _is_number says that it is one
         raise ConfigError(f"{name} must be a number of seconds above 0")
     return float(value)  # type: ignore[arg-type]  # the same
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Give True or False back.
+
+    Raises:
+        ConfigError: it is something else, a text such as ``"false"`` say.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False")
+    return value
 
 
 def check_key(name: str, value: object) -> str | None:

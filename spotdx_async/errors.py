@@ -10,6 +10,7 @@ SpotError
 │   ├── BadRequestError 400, 422    ├── AuthenticationError 401    ├── PermissionDeniedError 403
 │   ├── NotFoundError 404           ├── RateLimitError 429         └── ServerError 5xx
 ├── DecodeError                     a 2xx that is not what the contract says
+│   └── WrongAnswerError            a 2xx with another object than the one asked for
 └── BulkStopped                     a bulk run ended early
 
 No text of these shows a token, patient data, a query string or a body: what the server wrote stays in attributes
@@ -43,6 +44,7 @@ __all__ = [
     "ServerError",
     "SpotError",
     "StatusError",
+    "WrongAnswerError",
 ]
 
 
@@ -329,7 +331,9 @@ class DecodeError(SpotError):
 
     Attributes:
         path: where the answer differs, such as ``sample.reports[0].results``; empty for the whole answer.
-        outcome: ``"done"``: JSON of another shape, so the operation was carried out; ``"unknown"``: not JSON at all.
+        outcome: ``"done"``: the object asked for, in another shape, so the operation was carried out; ``"unknown"``:
+            not JSON, or JSON that does not show that it is the answer to this request, such as a proxy's
+            ``{"message": …}``, an object without its id, ``[]`` or null.
         raw: the parsed JSON with ``"done"``, else None. It can hold patient data: never shown and never pickled.
         clue: what finds the object that a create has made; None for other operations.
     """
@@ -355,6 +359,15 @@ class DecodeError(SpotError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle everything but ``raw``, which may hold patient data."""
         return type(self), self.args, {**self.__dict__, "raw": None}
+
+
+class WrongAnswerError(DecodeError):
+    """A 2xx answer is of another object than the one asked for: a proxy, a cache or the server mixes answers up.
+
+    It is never repeated, nothing of the answer is handed on, and nobody knows what became of the request. ``path`` says
+    where the answer differs; ``outcome`` is ``"unknown"`` and ``raw`` None. Three rows in a row that end so stop a bulk
+    run.
+    """
 
 
 class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the caller; the name is promised

@@ -11,7 +11,7 @@ from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun, Job
 
-__all__ = ["metadata_run"]
+__all__ = ["metadata_run", "no_value"]
 
 T = TypeVar("T")
 
@@ -39,11 +39,12 @@ def metadata_run(
         InvalidInputError: ``updates`` or an option is unusable.
     """
     unbounded = runner.without_bounds()
+    allow_any_id = runner.road.allow_any_id
 
     def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
         key: str, body: bytes, flight: Flight, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None
     ) -> Coroutine[Any, Any, Try]:
-        request = operation.request(key, body=body)
+        request = operation.request(key, body=body, allow_any_id=allow_any_id)
         return unbounded.attempt(request, decode, flight=flight, is_repeat=is_repeat, may_go=may_go, watch=watch)
 
     job = Job(
@@ -57,5 +58,10 @@ def metadata_run(
         open_runs=unbounded.road.open_runs,
         sleep=partial(unbounded.road.sleep, for_pause=True),
         watcher=unbounded.road.watcher,
+        allow_any_id=allow_any_id,
     )
     return BulkRun(updates, job, **options)
+
+
+def no_value(_reply: Reply) -> None:
+    """Make nothing of an answer, which is checked to be the one asked for all the same."""

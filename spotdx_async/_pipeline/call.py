@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from spotdx_async._pipeline.answer_check import fault_of, fault_of_other_shape, fault_unread
 from spotdx_async._pipeline.messages import Act, Flight, Reply, Request, Verdict
 from spotdx_async._pipeline.verdict import judge_decode_error
 from spotdx_async._pipeline.watching import Watched
@@ -97,12 +98,20 @@ def final_error(call: Call, verdict: Verdict) -> SpotError:
 
 
 def decoded(call: Call, reply: Reply) -> Verdict:
-    """Judge a 2xx by what it holds."""
+    """Judge a 2xx by what it holds: the answer to this very request, and one that can be read."""
+    request = call.request
+    identity = request.identity
+    if identity is not None and (unread := fault_unread(identity, reply.body)) is not None:
+        return judge_decode_error(request, reply, unread)
     try:
-        return Verdict(_ACCEPT, call.decode(reply))
+        value = call.decode(reply)
     except DecodeError as raised:
         error = raised.with_traceback(None)  # its frames hold the whole answer
-    return judge_decode_error(call.request, reply, error)
+        if identity is not None and error.outcome == "done":
+            error = fault_of_other_shape(request, identity, error.raw) or error
+        return judge_decode_error(request, reply, error)
+    fault = None if identity is None else fault_of(request, identity, reply.body, value)
+    return Verdict(_ACCEPT, value) if fault is None else judge_decode_error(request, reply, fault)
 
 
 def note(call: Call, verdict: Verdict) -> None:

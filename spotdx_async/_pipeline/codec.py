@@ -18,7 +18,6 @@ from spotdx_async._pipeline import shapes, wire
 from spotdx_async._pipeline.jsontext import (
     NotJsonError,
     NotSerializableError,
-    looks_whole,
     parse_exact,
     parse_unguarded,
     parse_with_constants,
@@ -33,7 +32,7 @@ from spotdx_async.models.model import Model
 from spotdx_async.models.people import Address, PatientAddress
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
-__all__ = ["check_object", "decode", "decode_items", "dumps", "has_come_as_null", "loads", "tree"]
+__all__ = ["decode", "decode_items", "dumps", "has_come_as_null", "loads", "tree"]
 
 T = TypeVar("T")
 
@@ -84,18 +83,6 @@ def decode_items(body: bytes, type_: type[T], *, operation: str | None = None) -
         return decode(body, tuple[type_, ...], operation=operation)  # type: ignore[valid-type]  # says what is wrong
     rule = _rule_of(type_, _careful())
     return tuple(_item(rule, one, index, operation) for index, one in enumerate(raw))
-
-
-def check_object(body: bytes) -> None:
-    """Make sure that an answer is a JSON object: a proxy's page or a cut body in its place is no success.
-
-    What begins and ends as one is taken for one unread, since parsing takes 80 kI of a row's 500; all else is read.
-
-    Raises:
-        DecodeError: as ``decode``.
-    """
-    if not looks_whole(body):
-        decode(body, dict[str, Any])
 
 
 def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:

@@ -17,6 +17,7 @@ else:
     written_once = define
 
 from spotdx_async._pipeline import jsontext
+from spotdx_async._pipeline.identity import Echo, Identity
 from spotdx_async.errors import Clue, DecodeError, FailureCause, SpotError
 
 __all__ = [
@@ -50,6 +51,12 @@ class Request:
     """Whether executing it twice leaves the same state as executing it once."""
     clue: Clue | None = field(default=None, repr=False)
     """What finds out whether it was carried out, where it must not be done twice: errors carry it."""
+    identity: Identity | None = field(default=None, repr=False)
+    """What tells its answer from any other; None: whatever comes is handed on."""
+    an_id: str | None = field(default=None, repr=False)
+    """The id in its path, where it has one."""
+    echoes: tuple[Echo, ...] = field(default=(), repr=False)
+    """What of it must come back in the answer."""
 
 
 def is_success(status: int) -> bool:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from enum import Enum
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from attrs import field, frozen
 
 from spotdx_async._pipeline import jsontext
+from spotdx_async._pipeline.identity import Identity
 from spotdx_async._pipeline.messages import Request
 from spotdx_async.errors import InvalidInputError
 
@@ -26,6 +27,8 @@ __all__ = [
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
+_MOST_DECODINGS = 8
+"""More than proxies stand in a row: an id that is still encoded then is made to deceive."""
 _FIRST_PRINTABLE, _DELETE, _LAST_C1 = 0x20, 0x7F, 0x9F
 
 
@@ -40,6 +43,8 @@ class Operation:
     """Whether executing it twice leaves the same state as executing it once."""
     query: tuple[str, ...] = ()
     """The query parameters that the contract names."""
+    identity: Identity | None = field(default=None, repr=False)
+    """What tells its answer from any other."""
     name: str = field(init=False)
     """The method and the path template, as errors show it."""
     _before: str = field(init=False, repr=False)
@@ -69,6 +74,7 @@ class Operation:
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | None = None,
+        allow_any_id: bool = False,
     ) -> Request:
         """Fill the row in.
 
@@ -78,6 +84,7 @@ class Operation:
                 ``YYYY-MM-DD``.
             json: the body; None for no body.
             body: the same, where it was written as JSON before.
+            allow_any_id: whether the id may hold what could lead to another path.
 
         Raises:
             InvalidInputError: the id is no usable path segment, a parameter is not of this row, or a value has no JSON
@@ -87,18 +94,30 @@ class Operation:
         return Request(
             name,
             self.method,
-            self._before + _segment(self._id_name, an_id, name) + self._after if self._id_name else self.path,
+            self._before + _segment(self._id_name, an_id, name, allow_any_id=allow_any_id) + self._after
+            if self._id_name
+            else self.path,
             _query(query, self.query, name) if query else "",
             body if json is None else _body(json, name),
             self.is_replay_safe,
+            None,
+            self.identity,
+            an_id,
         )
 
 
-def check_id(name: str, value: object, operation: str | None = None) -> str:
+def check_id(name: str, value: object, operation: str | None = None, *, allow_any_id: bool = False) -> str:
     """Give the id back, where it can stand as one path segment.
 
+    Args:
+        name: of the argument, as an error names it.
+        value: the id.
+        operation: which the id is for.
+        allow_any_id: whether it may hold what a proxy that decodes and tidies up paths could take for another path.
+
     Raises:
-        InvalidInputError: it is no string, empty, ``.`` or ``..``, or holds a control character or a broken one.
+        InvalidInputError: it is no string, empty, ``.`` or ``..``, holds a control character or a broken one, or could
+            lead to another path.
     """
     if not isinstance(value, str):
         fault = f"must be a string, not {type(value).__name__}"
@@ -108,9 +127,26 @@ def check_id(name: str, value: object, operation: str | None = None) -> str:
         fault = "must not hold control characters"
     elif not value.isascii() and has_surrogate(value):
         fault = "must be valid Unicode"
+    elif not allow_any_id and not value.isalnum() and _leads_elsewhere(value):
+        fault = (
+            "must not hold '/', '\\' or only dots, percent-encoded or not, since a proxy may take it for another path: "
+            "SpotClient(allow_any_id=True) lets it through"
+        )
     else:
         return value
     raise InvalidInputError(f"{name} {fault}; nothing was sent", operation=operation)
+
+
+def _leads_elsewhere(an_id: str) -> bool:
+    """Whether an id could be more or other than one path segment to whoever decodes it, perhaps again and again."""
+    for _ in range(_MOST_DECODINGS):
+        if "/" in an_id or "\\" in an_id or not an_id.strip("."):
+            return True
+        decoded = unquote(an_id)
+        if decoded == an_id:
+            return False
+        an_id = decoded
+    return True
 
 
 def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]:
@@ -186,8 +222,8 @@ def unlisted_request(
     )
 
 
-def _segment(name: str, value: object, operation: str) -> str:
-    checked = check_id(name, value, operation)
+def _segment(name: str, value: object, operation: str, *, allow_any_id: bool) -> str:
+    checked = check_id(name, value, operation, allow_any_id=allow_any_id)
     return checked if checked.isascii() and checked.isalnum() else quote(checked, safe="")
 
 

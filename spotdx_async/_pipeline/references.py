@@ -5,8 +5,9 @@ from typing import Any
 from uuid import uuid4
 
 from spotdx_async._pipeline.checks import refuse
+from spotdx_async._pipeline.identity import Echo
 
-__all__ = ["carries", "with_reference"]
+__all__ = ["carries", "echoes_of", "with_reference"]
 
 
 def with_reference(
@@ -36,6 +37,13 @@ def with_reference(
     if values.get(key) not in (None, found):
         refuse((("client_ref", f"is another one than metadata.{key}: give one of them"),), operation)
     return {**values, key: found}, found
+
+
+def echoes_of(key: str | None, reference: str | None) -> tuple[Echo, ...]:
+    """Say where the reference must come back: wherever the answer shows metadata at all."""
+    if key is None or reference is None:
+        return ()
+    return (Echo(("metadata", key), reference, is_due=True),)
 
 
 def carries(

@@ -58,7 +58,9 @@ class Road:
         lands_within_s: float = 60.0,
         max_pause_s: float = 300.0,
         watcher: Watcher | None = None,
+        allow_any_id: bool = False,
     ) -> None:
+        self.allow_any_id = allow_any_id
         self.watcher = watcher
         self.lands_within_s = lands_within_s
         self.max_pause_s = max_pause_s

@@ -17,6 +17,7 @@ from spotdx_async.errors import (
     RateLimitError,
     ServerError,
     StatusError,
+    WrongAnswerError,
 )
 
 __all__ = ["judge_decode_error", "judge_reply", "judge_trouble", "retry_after_s"]
@@ -96,14 +97,17 @@ def judge_trouble(request: Request, trouble: Trouble) -> Verdict:
 def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Verdict:
     """Judge a 2xx that is not what the contract says.
 
-    JSON of another shape was written by the API itself, so the operation is done and is not repeated. Text that is no
-    JSON may come from a proxy that never asked the API: repeated where safe, else unknown.
+    1. The object asked for in another shape was written by the API itself: the operation is done and is not repeated.
+    2. Another object: something mixes answers up, so nobody knows what was done, and asking again would not tell.
+    3. What does not show that it is the answer, such as text that is no JSON, may come from a proxy that never asked
+       the API: repeated where safe, else unknown.
     """
-    if error.outcome == "done":
+    if error.outcome == "done" or isinstance(error, WrongAnswerError):
         return Verdict(Act.RAISE, error=error, may_be_executed=True)
     if request.is_replay_safe:
         return Verdict(Act.REPEAT, error=error, may_be_executed=True)
-    message = f"the server answered {reply.status} with text that is not JSON: look before repeating"
+    why = f", and {error.args[0]}" if error.path else " with text that is not JSON"
+    message = f"the server answered {reply.status}{why}: look before repeating"
     named = request_id_of(reply.headers)
     unknown = OutcomeUnknownError(message, reason="unreadable", status=reply.status, request_id=named)
     return Verdict(Act.RAISE, error=unknown, may_be_executed=True)

@@ -15,7 +15,7 @@ from spotdx_async.bulk.gate import OutageGate, Result, is_chance
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.tally import Tally
 from spotdx_async.config import RetryPolicy
-from spotdx_async.errors import DecodeError, SpotError
+from spotdx_async.errors import DecodeError, SpotError, WrongAnswerError
 
 __all__ = ["Course", "Send"]
 
@@ -227,8 +227,8 @@ def _result(tried: Try) -> Result:
     verdict = tried.verdict
     if verdict.is_throttle:
         return "throttled"
-    if verdict.act is _REPEAT:
-        return "bad"
+    if verdict.act is _REPEAT or isinstance(verdict.error, WrongAnswerError):
+        return "bad"  # the last is not repeated, and no sign that the server is well
     return "good" if tried.attempts else "none"
 
 

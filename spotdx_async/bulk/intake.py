@@ -30,7 +30,9 @@ _MOST_TO_CLOSE_S = 10.0
 class Intake:
     """Gives each row of the input either as a row to send or with its outcome."""
 
-    def __init__(self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update]) -> None:
+    def __init__(
+        self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update], *, allow_any_id: bool = False
+    ) -> None:
         self.read: int = 0
         """Rows read so far."""
         self.is_read_up: bool = False
@@ -48,6 +50,7 @@ class Intake:
         self._rows: Iterator[Any] | None = None
         self._async_rows: AsyncIterator[Any] | None = None
         self._kind = kind
+        self._allow_any_id = allow_any_id
         self._is_closed = False
 
     async def next(self) -> Row | Outcome[Any] | None:
@@ -105,7 +108,7 @@ class Intake:
 
     async def _taken(self, item: object) -> Row | Outcome[Any] | None:
         """Make a row of an item; what stands in it now is what is sent."""
-        row = _as_row(self.read, item, self._kind)
+        row = _as_row(self.read, item, self._kind, allow_any_id=self._allow_any_id)
         if self.journal is not None:
             return await self._compared(row, self.journal)
         self.read += 1
@@ -160,14 +163,14 @@ class _BadRow:
     """Whose it is, as the journal's digests have it: empty where the id itself is bad."""
 
 
-def _as_row(index: int, item: object, kind: type[Update]) -> Row | _BadRow:
+def _as_row(index: int, item: object, kind: type[Update], *, allow_any_id: bool) -> Row | _BadRow:
     """The item as a row that can be sent, or with what is wrong with it."""
     update = _as_update(item, kind)
     if isinstance(update, InvalidInputError):
         return _BadRow(_rejected(index, getattr(item, "key", None), update))
     key = ""
     try:
-        key = check_id(kind.ID_NAME, update.key)
+        key = check_id(kind.ID_NAME, update.key, allow_any_id=allow_any_id)
         return Row(index, key, metadata_json(update.metadata))
     except InvalidInputError as raised:
         fault = raised.with_traceback(None)  # its frames hold the row

@@ -42,13 +42,16 @@ class MetadataUpdate:
         """The kit id: updates of one key keep their order."""
         return self.kit_id
 
-    def check(self) -> None:
+    def check(self, *, allow_any_id: bool = False) -> None:
         """Check the row as sending would, without sending.
+
+        Args:
+            allow_any_id: as the client has it.
 
         Raises:
             InvalidInputError: saying what is wrong and where; it shows no value.
         """
-        check_id("kit_id", self.kit_id)
+        check_id("kit_id", self.kit_id, allow_any_id=allow_any_id)
         check_metadata(self.metadata)
 
 
@@ -68,13 +71,16 @@ class OrderMetadataUpdate:
         """The order id: updates of one key keep their order."""
         return self.order_id
 
-    def check(self) -> None:
+    def check(self, *, allow_any_id: bool = False) -> None:
         """Check the row as sending would, without sending.
+
+        Args:
+            allow_any_id: as the client has it.
 
         Raises:
             InvalidInputError: saying what is wrong and where; it shows no value.
         """
-        check_id("order_id", self.order_id)
+        check_id("order_id", self.order_id, allow_any_id=allow_any_id)
         check_metadata(self.metadata)
 
 

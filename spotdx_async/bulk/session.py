@@ -53,6 +53,8 @@ class Job:
     """Waits before a repeat; it ends early where the client lifts a pause."""
     watcher: Watcher | None = None
     """Of the run and its rows."""
+    allow_any_id: bool = False
+    """Whether ids may hold what could lead to another path."""
 
     def watch(self) -> Watched | None:
         """Tell the observers, if there are any, that a run begins."""
@@ -82,7 +84,7 @@ class Session(Generic[T]):
         self._inputs = inputs
         self._is_stopped = is_stopped
         self._end_cause: SpotError | None = None
-        self._intake = Intake(inputs.updates, inputs.job.kind)
+        self._intake = Intake(inputs.updates, inputs.job.kind, allow_any_id=inputs.job.allow_any_id)
         self._engine: Engine[T] | None = None
         self._loop = clock.running_loop()
         self._news = asyncio.Event()

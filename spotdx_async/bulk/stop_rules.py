@@ -18,11 +18,13 @@ from spotdx_async.errors import (
     OutcomeUnknownError,
     PermissionDeniedError,
     SpotError,
+    WrongAnswerError,
 )
 
 __all__ = ["StopRules"]
 
-_REFUSALS_TO_STOP = 3
+_MOST_IN_A_ROW = 3
+"""Rows one after another that are refused alike, or answered with another object: the next ones would be too."""
 _UNREACHED_S = 30.0
 """A server that restarts is back by then; a base URL that is wrong never will be."""
 _UNREACHABLE = frozenset({"dns", "refused", "tls"})
@@ -52,7 +54,9 @@ class StopRules:
         """
         self._plan = plan
         self._stop = stop
-        self._refusals = 0
+        # Of which kind the last outcomes were, one after another, where that ends a run; and how many.
+        self._run_kind: str | None = None
+        self._run_length = 0
         self._failures = 0
         self._last: SpotError | None = None
         self._was_reached = plan.wait_for_server
@@ -84,13 +88,16 @@ class StopRules:
             error: what its last try met; its outcome may tell of an earlier one.
         """
         if outcome.attempts:
-            self._refusals = self._refusals + 1 if _is_refusal(error) else 0
+            kind = _kind_of(error)
+            self._run_length = self._run_length + 1 if kind == self._run_kind else 1
+            self._run_kind = kind
         if error is None or outcome.state == "ok":
             return
         self._failures += 1
         limit = self._plan.stop_after
         is_enough = limit is not None and self._failures >= limit
-        if is_run_wide(error) or self._refusals >= _REFUSALS_TO_STOP or is_enough:
+        are_too_many = self._run_kind is not None and self._run_length >= _MOST_IN_A_ROW
+        if is_run_wide(error) or are_too_many or is_enough:
             self._stop(error)
 
     def give_up(self) -> None:
@@ -144,11 +151,14 @@ def _how_far(read: int, unsent: int) -> str:
     return f"after {rows} read{not_sent}"
 
 
-def _is_refusal(error: SpotError | None) -> bool:
-    """Whether every row is likely to meet the same: no permission, a redirect, or no certificate that is asked for."""
+def _kind_of(error: SpotError | None) -> str | None:
+    """Say what every row is likely to meet where several do: a refusal, or an answer with another object."""
+    if isinstance(error, WrongAnswerError):
+        return "wrong answer"
     if isinstance(error, OutcomeUnknownError):
-        return error.reason == "redirect" or error.tls_reason is not None
-    return isinstance(error, PermissionDeniedError)
+        # A redirect, or no certificate that is asked for.
+        return "refusal" if error.reason == "redirect" or error.tls_reason is not None else None
+    return "refusal" if isinstance(error, PermissionDeniedError) else None
 
 
 def _reason(error: SpotError) -> str:

@@ -27,7 +27,7 @@ class Act:
     question: str
     """What will happen, without patient data; the server is added."""
     do: Callable[[SpotClient], Awaitable[Model]]
-    look: Callable[[SpotClient, OutcomeUnknownError], Awaitable[Reconciliation[Any]]] | None
+    look: Callable[[SpotClient, OutcomeUnknownError | DecodeError], Awaitable[Reconciliation[Any]]] | None
     """Finds out whether it was done after all; None where nobody can."""
     advice: str
     """What a person should do where it stays unknown."""
@@ -67,6 +67,8 @@ async def _carry_out(act: Act, settings: Settings, screen: Screen, view: View) -
         except OutcomeUnknownError as error:
             return await _look_after(act, spot, error, screen, view)
         except DecodeError as error:
+            if error.outcome == "unknown":
+                return await _look_after(act, spot, error, screen, view)
             screen.say(f"{line_of(error)}; it was done all the same: do not give this command again")
             return Exit.OK
         except StatusError as error:
@@ -79,7 +81,9 @@ async def _carry_out(act: Act, settings: Settings, screen: Screen, view: View) -
     return Exit.OK if act.is_done(answer) else Exit.FAILED
 
 
-async def _look_after(act: Act, spot: SpotClient, error: OutcomeUnknownError, screen: Screen, view: View) -> Exit:
+async def _look_after(
+    act: Act, spot: SpotClient, error: OutcomeUnknownError | DecodeError, screen: Screen, view: View
+) -> Exit:
     screen.say(line_of(error))
     if act.look is None:
         screen.say(f"whether it was done cannot be looked up: {act.advice}")

@@ -10,7 +10,9 @@ from typing import Any
 from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
+from spotdx_async._pipeline.activations import TELLING, is_registered
 from spotdx_async._pipeline.checks import ACTIVATION_PATIENT, check, refuse
+from spotdx_async._pipeline.identity import TEXTS, any_id, id_asked_for, rows_with
 from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.object_search import Look
@@ -21,15 +23,16 @@ from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.listing import Listing
-from spotdx_async.metadata_run import metadata_run
+from spotdx_async.metadata_run import metadata_run, no_value
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Pages
 from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
 __all__ = ["OPERATIONS", "Kits"]
 
-UPDATE_METADATA = Operation("POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True)
-GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True)
+_THE_KIT = id_asked_for("kit_id")
+UPDATE_METADATA = Operation("POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=_THE_KIT)
+GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=_THE_KIT)
 LIST = Operation(
     "GET",
     "/api/v2/kits/",
@@ -50,9 +53,13 @@ LIST = Operation(
         "updated_before",
         "updated_after",
     ),
+    identity=rows_with("kit_id"),
 )
-TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True)
-ACTIVATE = Operation("POST", "/api/v3/kits/{kit_id}/activate/", is_replay_safe=False, query=("public_id",))
+TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, identity=TEXTS)
+_A_RESULT = any_id("data", "result")  # the answer names neither the kit nor the patient
+ACTIVATE = Operation(
+    "POST", "/api/v3/kits/{kit_id}/activate/", is_replay_safe=False, query=("public_id",), identity=_A_RESULT
+)
 OPERATIONS = (UPDATE_METADATA, GET, LIST, TYPES, ACTIVATE)
 """Source: the kit endpoints of the vendor's API reference, version 2."""
 
@@ -72,7 +79,7 @@ class Kits:
         carried out late, over the value of your next call: a bulk run waits for that, single calls do not.
 
         Args:
-            kit_id: not empty, ``.`` or ``..``, no control character.
+            kit_id: not empty, no control character, nothing that leads to another path (see ``allow_any_id``).
             metadata: string keys, JSON values; no NaN or infinity.
 
         Raises:
@@ -82,7 +89,9 @@ class Kits:
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as its tree says.
         """
-        request = UPDATE_METADATA.request(kit_id, json=metadata_body(metadata, UPDATE_METADATA.name))
+        request = UPDATE_METADATA.request(
+            kit_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.road.allow_any_id
+        )
         return partial(self._runner.call, request, _decode_kit)
 
     @sealed
@@ -134,7 +143,7 @@ class Kits:
             concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
             ordered: give outcomes in the order of the rows, not as they come.
             decode: False gives no Kit (``value`` is None), which saves a third of the CPU time; an answer that is no
-                whole JSON object, such as a proxy's page, still is no success, but what stands in it is not read.
+                whole JSON object with the kit's id is no success here either, but what else stands in it is not read.
             journal: a file in which the run writes down which rows are done. The same call with the same input resumes
                 a run that was stopped or killed: rows done come out as ``skipped``, and at most what was in flight and
                 the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
@@ -162,7 +171,7 @@ class Kits:
             updates,
             kind=MetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=_decode_kit if decode else _check_json,
+            decode=_decode_kit if decode else no_value,
             runner=self._runner,
             concurrency=concurrency,
             ordered=ordered,
@@ -183,7 +192,8 @@ class Kits:
             NotFoundError: the server does not know the kit.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        return partial(self._runner.call, GET.request(kit_id), _decode_kit)
+        request = GET.request(kit_id, allow_any_id=self._runner.road.allow_any_id)
+        return partial(self._runner.call, request, _decode_kit)
 
     @sealed
     def list(
@@ -268,7 +278,7 @@ class Kits:
         It is done at most once: nothing is repeated that may have been executed.
 
         Args:
-            kit_id: not empty, ``.`` or ``..``, no control character.
+            kit_id: not empty, no control character, nothing that leads to another path (see ``allow_any_id``).
             patient_id: of a patient whom the vendor knows; or
             patient: a new one, with or without an address. What is required depends on the kit type. An activation has
                 no place for the address's ``country``, so that is not sent.
@@ -280,7 +290,9 @@ class Kits:
             OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before activating again.
             SpotError: any other, as its tree says.
         """
-        request = _activation(kit_id, patient_id, patient, research_consent)
+        request = _activation(
+            kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.road.allow_any_id
+        )
         return partial(self._runner.call, request, _decode_activation)
 
     @sealed_call
@@ -310,14 +322,12 @@ class Kits:
             InvalidInputError: the error is of another call, or the kit is not known; nothing was sent.
             SpotError: reading failed, and would fail again.
         """
-        clue = clue_of(error, ACTIVATE.name)
-        request = GET.request(check_id("kit_id", clue.subject.get("kit_id", kit_id), ACTIVATE.name))
-
-        runner = self._runner
+        clue, runner = clue_of(error, ACTIVATE.name), self._runner
+        request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.road.allow_any_id)
 
         async def look() -> Look[Kit]:
             kit, server = await runner.call(request, _decode_kit_and_clock)
-            verdict = _is_registered(kit, clue.subject)
+            verdict = is_registered(kit, clue.subject)
             if verdict:
                 return Look(found=kit, clock=server)
             message = "the kit says both that it is registered and that it is not"
@@ -348,53 +358,39 @@ def _decode_types(reply: Reply) -> list[str]:
     return [*codec.decode(reply.body, tuple[str, ...])]
 
 
-def _check_json(reply: Reply) -> None:
-    codec.check_object(reply.body)
-
-
 def _decode_activation(reply: Reply) -> Activation:
     return codec.decode(reply.body, Activation)
 
 
-_TELLING = ("patient_id", "last_name", "date_of_birth")
-"""What a kit's registrant is compared by."""
-
-
 def _activation(
-    kit_id: str, patient_id: str | None, patient: NewPatient | None, research_consent: bool | None
+    kit_id: str,
+    patient_id: str | None,
+    patient: NewPatient | None,
+    research_consent: bool | None,
+    *,
+    allow_any_id: bool,
 ) -> Request:
     # Apart from the frames that an error comes through: patient data does not stay in a traceback.
-    body = _activation_body(patient_id, patient, research_consent)
-    request = ACTIVATE.request(kit_id, query={"public_id": kit_id}, json=body)
-    subject = {"kit_id": kit_id, **{name: body[name] for name in _TELLING if name in body}}
+    body = _activation_body(patient_id, patient, research_consent, allow_any_id=allow_any_id)
+    request = ACTIVATE.request(kit_id, query={"public_id": kit_id}, json=body, allow_any_id=allow_any_id)
+    subject = {"kit_id": kit_id, **{name: body[name] for name in TELLING if name in body}}
     return evolve(request, clue=Clue(began_at=clock.wall(), subject=subject))
 
 
-def _activation_body(patient_id: str | None, patient: NewPatient | None, research_consent: object) -> dict[str, Any]:
+def _activation_body(
+    patient_id: str | None, patient: NewPatient | None, research_consent: object, *, allow_any_id: bool
+) -> dict[str, Any]:
     if (patient_id is None) == (patient is None):
         refuse((("patient_id or patient", "must be given, and never both"),), ACTIVATE.name)
     if research_consent is not None and not isinstance(research_consent, bool):
         refuse((("research_consent", "must be True, False or None"),), ACTIVATE.name)
     if patient is None:
-        body: dict[str, Any] = {"patient_id": check_id("patient_id", patient_id, ACTIVATE.name)}
+        body: dict[str, Any] = {
+            "patient_id": check_id("patient_id", patient_id, ACTIVATE.name, allow_any_id=allow_any_id)
+        }
     else:
         check(patient, ACTIVATION_PATIENT, ACTIVATE.name)
         body = codec.tree(patient)
         body |= body.pop("address", {})
         body.pop("country", None)
     return body if research_consent is None else {**body, "research_consent": research_consent}
-
-
-def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
-    """Whether the kit is registered to the patient of the activation; None where it contradicts itself."""
-    is_registered = kit.status == KitStatus.REGISTERED
-    has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
-    if kit.registered_to is None:  # an event alone may be of an earlier registration that was taken back
-        is_surely_nobody = codec.has_come_as_null(kit, "registered_to") or not has_event
-        return False if is_surely_nobody and not is_registered else None
-    registrant = codec.tree(kit.registered_to)
-    known = [
-        (str(subject[name]), str(registrant[name])) for name in _TELLING if subject.get(name) and registrant.get(name)
-    ]
-    is_ours = all(ours.strip().casefold() == theirs.strip().casefold() for ours, theirs in known)
-    return None if is_ours and not (is_registered or has_event) else is_ours

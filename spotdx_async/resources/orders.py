@@ -10,27 +10,29 @@ from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import ORDER, check, refuse
+from spotdx_async._pipeline.identity import any_id, id_asked_for, rows_with
 from spotdx_async._pipeline.list_pages import OnBadItem
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.object_search import Search
 from spotdx_async._pipeline.operation import Operation, metadata_body
-from spotdx_async._pipeline.references import carries, with_reference
+from spotdx_async._pipeline.references import carries, echoes_of, with_reference
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
 from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, OrderRow, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.listing import Listing
-from spotdx_async.metadata_run import metadata_run
+from spotdx_async.metadata_run import metadata_run, no_value
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
 from spotdx_async.pagination import Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
 __all__ = ["OPERATIONS", "Orders"]
 
-CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False)
-UPDATE_METADATA = Operation("POST", "/api/v2/orders/{order_id}/", is_replay_safe=True)
-GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True)
+_THE_ORDER = id_asked_for("order_id")
+CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, identity=any_id("order_id"))
+UPDATE_METADATA = Operation("POST", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=_THE_ORDER)
+GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=_THE_ORDER)
 LIST = Operation(
     "GET",
     "/api/v2/orders/",
@@ -48,6 +50,7 @@ LIST = Operation(
         "updated_before",
         "updated_after",
     ),
+    identity=rows_with("order_id"),
 )
 OPERATIONS = (CREATE, UPDATE_METADATA, GET, LIST)
 """Source: the order endpoints of the vendor's API reference, version 2."""
@@ -161,7 +164,7 @@ class Orders:
         for that, single calls do not.
 
         Args:
-            order_id: not empty, ``.`` or ``..``, no control character.
+            order_id: not empty, no control character, nothing that leads to another path (see ``allow_any_id``).
             metadata: string keys, JSON values; no NaN or infinity.
 
         Raises:
@@ -171,7 +174,9 @@ class Orders:
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as its tree says.
         """
-        request = UPDATE_METADATA.request(order_id, json=metadata_body(metadata, UPDATE_METADATA.name))
+        request = UPDATE_METADATA.request(
+            order_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.road.allow_any_id
+        )
         return partial(self._runner.call, request, _decode_order)
 
     @sealed
@@ -215,7 +220,7 @@ class Orders:
             updates,
             kind=OrderMetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=_decode_order if decode else _check_json,
+            decode=_decode_order if decode else no_value,
             runner=self._runner,
             concurrency=concurrency,
             ordered=ordered,
@@ -236,7 +241,8 @@ class Orders:
             NotFoundError: the server does not know the order.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        return partial(self._runner.call, GET.request(order_id), _decode_order)
+        request = GET.request(order_id, allow_any_id=self._runner.road.allow_any_id)
+        return partial(self._runner.call, request, _decode_order)
 
     @sealed
     def list(
@@ -301,12 +307,8 @@ def _creation(order: NewOrder, key: str | None, reference: str | None) -> Reques
     check(order, ORDER, CREATE.name)
     metadata, reference = with_reference(order.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(order, metadata=metadata)))
-    return evolve(request, clue=Clue(reference, key, clock.wall()))
+    return evolve(request, clue=Clue(reference, key, clock.wall()), echoes=echoes_of(key, reference))
 
 
 def _decode_order(reply: Reply) -> Order:
     return codec.decode(reply.body, Order)
-
-
-def _check_json(reply: Reply) -> None:
-    codec.check_object(reply.body)

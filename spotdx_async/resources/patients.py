@@ -6,7 +6,8 @@ from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import PATIENT, check
-from spotdx_async._pipeline.messages import Reply
+from spotdx_async._pipeline.identity import Echo, any_id
+from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.operation import Operation
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.sealing import Prepared, sealed_call
@@ -15,7 +16,7 @@ from spotdx_async.models import NewPatient, Patient
 
 __all__ = ["OPERATIONS", "Patients"]
 
-CREATE = Operation("POST", "/api/v2/patients/", is_replay_safe=False)
+CREATE = Operation("POST", "/api/v2/patients/", is_replay_safe=False, identity=any_id("patient_id"))
 OPERATIONS = (CREATE,)
 """Source: the patient endpoint of the vendor's API reference, version 2. The list in its OpenAPI document is a slip."""
 
@@ -43,8 +44,17 @@ class Patients:
             SpotError: any other, as its tree says.
         """
         check(patient, PATIENT, CREATE.name)
-        request = CREATE.request(json=codec.tree(patient))
-        return partial(self._runner.call, evolve(request, clue=Clue(began_at=clock.wall())), _decode_patient)
+        return partial(self._runner.call, _creation(patient), _decode_patient)
+
+
+_TELLING = ("email", "last_name", "date_of_birth")
+"""What an answer is known by whose patient has no id: the documented one names none."""
+
+
+def _creation(patient: NewPatient) -> Request:
+    body = codec.tree(patient)
+    echoes = tuple(Echo((name,), body[name], is_enough=True, ignores_case=True) for name in _TELLING)
+    return evolve(CREATE.request(json=body), clue=Clue(began_at=clock.wall()), echoes=echoes)
 
 
 def _decode_patient(reply: Reply) -> Patient:

@@ -3,6 +3,7 @@
 from functools import partial
 
 from spotdx_async._pipeline import codec
+from spotdx_async._pipeline.identity import any_id
 from spotdx_async._pipeline.messages import Reply
 from spotdx_async._pipeline.operation import Operation, check_id
 from spotdx_async._pipeline.runner import Runner
@@ -11,7 +12,7 @@ from spotdx_async.models import RegistrationToken
 
 __all__ = ["OPERATIONS", "RegistrationTokens"]
 
-CREATE = Operation("POST", "/api/v2/tokens/patient_registration/", is_replay_safe=True)
+CREATE = Operation("POST", "/api/v2/tokens/patient_registration/", is_replay_safe=True, identity=any_id("token"))
 OPERATIONS = (CREATE,)
 """Source: the token endpoint of the vendor's API reference, version 2."""
 
@@ -37,9 +38,11 @@ class RegistrationTokens:
             NotFoundError: the server does not know the patient.
             SpotError: any other, as its tree says.
         """
-        body = {"patient_id": check_id("patient_id", patient_id, CREATE.name)}
+        body = {
+            "patient_id": check_id("patient_id", patient_id, CREATE.name, allow_any_id=self._runner.road.allow_any_id)
+        }
         if kit_type is not None:
-            body["kit_type"] = check_id("kit_type", kit_type, CREATE.name)
+            body["kit_type"] = check_id("kit_type", kit_type, CREATE.name, allow_any_id=True)
         return partial(self._runner.call, CREATE.request(json=body), _decode_token)
 
 

@@ -7,12 +7,13 @@ from attrs import evolve
 
 from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.checks import REQUISITION, check, refuse
+from spotdx_async._pipeline.identity import Echo, any_id, id_asked_for, rows_with
 from spotdx_async._pipeline.list_pages import OnBadItem
 from spotdx_async._pipeline.list_scan import Scan
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.object_search import Search
 from spotdx_async._pipeline.operation import Operation
-from spotdx_async._pipeline.references import carries, with_reference
+from spotdx_async._pipeline.references import carries, echoes_of, with_reference
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
@@ -23,8 +24,13 @@ from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_
 
 __all__ = ["OPERATIONS", "Requisitions"]
 
-CREATE = Operation("POST", "/api/v2/requisitions/", is_replay_safe=False)
-GET = Operation("GET", "/api/v2/requisitions/{requisition_id}", is_replay_safe=True)
+CREATE = Operation("POST", "/api/v2/requisitions/", is_replay_safe=False, identity=any_id("requisition_id"))
+GET = Operation(
+    "GET",
+    "/api/v2/requisitions/{requisition_id}",
+    is_replay_safe=True,
+    identity=id_asked_for("requisition_id", ignores_case=True),  # a UUID
+)
 LIST = Operation(
     "GET",
     "/api/v2/requisitions/",
@@ -43,6 +49,7 @@ LIST = Operation(
         "updated_before",
         "updated_after",
     ),
+    identity=rows_with("requisition_id"),
 )
 OPERATIONS = (CREATE, GET, LIST)
 """Source: the requisition endpoints of the vendor's API reference, version 2."""
@@ -160,7 +167,8 @@ class Requisitions:
             NotFoundError: the server does not know the requisition.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        return partial(self._runner.call, GET.request(requisition_id), _decode_requisition)
+        request = GET.request(requisition_id, allow_any_id=self._runner.road.allow_any_id)
+        return partial(self._runner.call, request, _decode_requisition)
 
     @sealed
     def list(
@@ -235,7 +243,9 @@ def _creation(requisition: NewRequisition, key: str | None, reference: str | Non
     check(requisition, REQUISITION, CREATE.name)
     metadata, reference = with_reference(requisition.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(requisition, metadata=metadata)))
-    return evolve(request, clue=Clue(reference, key, clock.wall(), subject={"barcode": requisition.barcode}))
+    barcode = Echo(("barcode",), str(requisition.barcode))
+    clue = Clue(reference, key, clock.wall(), subject={"barcode": requisition.barcode})
+    return evolve(request, clue=clue, echoes=(*echoes_of(key, reference), barcode))
 
 
 def _decode_requisition(reply: Reply) -> Requisition:

@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT_MIXTURE",
     "UNKNOWN_FIELD",
     "UNKNOWN_VALUE",
+    "WRONG_VALUE",
     "Fault",
     "FaultForm",
     "HttpDateAhead",
@@ -38,6 +39,7 @@ __all__ = [
     "status",
     "unknown_enum",
     "unreadable",
+    "wrong_object",
 ]
 
 FaultForm = Literal["openapi", "guide", "html", "empty"]
@@ -47,6 +49,8 @@ UNKNOWN_VALUE = "held_at_customs"
 """The status that ``unknown_enum`` plays; it is on no list."""
 UNKNOWN_FIELD = "added_later"
 """The field that ``unknown_enum`` adds; no contract names it."""
+WRONG_VALUE = "OTHER000000"
+"""What ``wrong_object`` puts in the place of ids, and of all else by which an object is known."""
 DEFAULT_MIXTURE = (
     *("500", "502", "503", "drop_before", "drop_after"),
     *("half_body", "unreadable", "broken_json", "unknown_enum"),
@@ -200,6 +204,15 @@ def unknown_enum() -> Fault:
     return Fault("unknown_enum", executes=True, reshape=_of_success(_add_unknown))
 
 
+def wrong_object() -> Fault:
+    """Execute and answer with another object than the one asked for, as a cache that mixes answers up.
+
+    Its id is ``WRONG_VALUE``, and so are the values of its metadata, its barcode and its last name, where it has them.
+    Lists, and answers without an id, stay as they are, and so do errors.
+    """
+    return Fault("wrong_object", executes=True, reshape=_of_success(_of_another))
+
+
 def body(
     content: bytes,
     *,
@@ -224,7 +237,7 @@ def body(
 
 _BY_NAME: Mapping[str, Callable[[], Fault]] = {
     made.__name__: made
-    for made in (drop_before, drop_after, half_body, unreadable, broken_json, unknown_enum, redirect)
+    for made in (drop_before, drop_after, half_body, unreadable, broken_json, unknown_enum, wrong_object, redirect)
 }
 
 
@@ -276,6 +289,16 @@ def _add_unknown(answer: Answer) -> Answer:
         if isinstance(item, dict):
             item |= {name: UNKNOWN_VALUE for name in ("status", "kit_status", "sample_status") if name in item}
             item[UNKNOWN_FIELD] = {"of": "a later version"}
+    return replace(answer, body=json.dumps(value, ensure_ascii=False).encode())
+
+
+def _of_another(answer: Answer) -> Answer:
+    value: Any = json.loads(answer.body)
+    if isinstance(value, dict):
+        known = ("kit_id", "order_id", "requisition_id", "patient_id", "barcode", "last_name")
+        value |= {name: WRONG_VALUE for name in known if name in value}
+        if isinstance(value.get("metadata"), dict):
+            value["metadata"] = dict.fromkeys(value["metadata"], WRONG_VALUE)
     return replace(answer, body=json.dumps(value, ensure_ascii=False).encode())
 
 

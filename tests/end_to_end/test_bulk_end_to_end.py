@@ -19,6 +19,7 @@ from spotdx_async import (
     OutcomeUnknownError,
     RetryPolicy,
     SpotClient,
+    WrongAnswerError,
 )
 from spotdx_async.testing import FakeSpot, faults
 
@@ -109,7 +110,9 @@ async def test_each_end_of_a_row_has_its_state(fake_spot: FakeSpot) -> None:
         "A": ("400", "failed", BadRequestError),
         "B": ("drop_after", "unknown", OutcomeUnknownError),
         "C": ("unreadable", "unknown", DecodeError),
-        "D": (faults.body(b'{"events": 1}'), "ok", DecodeError),
+        "D": (faults.body(b'{"kit_id": "D", "events": 1}'), "ok", DecodeError),
+        "F": (faults.body(b'{"events": 1}'), "unknown", DecodeError),
+        "G": ("wrong_object", "unknown", WrongAnswerError),
         "E": ("unknown_enum", "ok", type(None)),
     }
     fake_spot.kits.add_many([*ends])

@@ -443,8 +443,21 @@ async def test_a_refusal_keeps_the_reasons_that_may_name_patients_until_asked_fo
     assert len(fake.creations) == 1
 
 
+@pytest.mark.parametrize("fault", [faults.body(b'{"message": "Canary"}', status=201), faults.wrong_object()])
+async def test_an_answer_of_something_else_makes_it_look_for_the_order(
+    spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, fault: faults.Fault
+) -> None:
+    fake.faults.add(fault, method="POST")
+
+    done = await spotdx("orders", "create", file_of(ORDER), "--yes")
+
+    assert (done.code, len(fake.creations)) == (0, 1)
+    assert "it was done: nothing is left to do" in done.err
+    assert "Canary" not in done.err
+
+
 async def test_an_answer_of_another_shape_is_no_failure(spotdx: Spotdx, fake: FakeSpot, file_of: FileOf) -> None:
-    fake.faults.add(faults.body(b'{"order_id": ["Canary"]}', status=201), method="POST")
+    fake.faults.add(faults.body(b'{"order_id": "O1", "kit_types": "Canary"}', status=201), method="POST")
 
     done = await spotdx("orders", "create", file_of(ORDER), "--yes")
 

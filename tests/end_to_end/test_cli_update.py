@@ -291,6 +291,18 @@ async def test_a_dry_run_checks_every_row_sends_nothing_and_needs_no_token(
     assert fake.requests == []
 
 
+async def test_an_id_that_leads_to_another_path_is_a_bad_row_and_a_wrong_argument(
+    spotdx: Spotdx, fake: FakeSpot, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "k.csv", HEADER + "x/../../orders/O1,A,x\n%252e%252e,A,x\na\\b,A,x\n")
+    for flags in ((), ("--dry-run",)):
+        done = await spotdx("kits", "update", path, "--json", *flags)
+        assert (done.code, done.counts) == (1, {"rows": 3, "rejected": 3})
+    done = await spotdx("kits", "get", "x/../../orders/O1")
+    assert (done.code, "kit_id must not hold '/'" in done.err, "O1" in done.err) == (2, True, False)
+    assert fake.requests == []
+
+
 async def test_a_refused_token_stops_the_run_and_tells_where_to_go_on(
     spotdx: Spotdx, fake: FakeSpot, kits_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

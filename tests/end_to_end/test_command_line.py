@@ -233,7 +233,7 @@ async def test_lists_and_types_are_tables_or_json(shell: Shell) -> None:
 
 
 async def test_what_the_server_says_cannot_drive_the_terminal(shell: Shell) -> None:
-    shell.fake.faults.add(faults.body(json.dumps({"kit_id": "K\x1b[31m[red]"}).encode()))
+    shell.fake.faults.add(faults.body(json.dumps({"kit_id": "K1", "status": "\x1b[31m[red]"}).encode()))
 
     _, out, _ = await shell.run("kits", "get", "K1")
 

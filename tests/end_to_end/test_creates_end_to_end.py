@@ -109,9 +109,13 @@ FAULTS: dict[str, tuple[Fault, type[SpotError] | None]] = {
     "broken_json": (faults.broken_json(), OutcomeUnknownError),
     "unknown_enum": (faults.unknown_enum(), None),
     "empty 200": (faults.body(b""), OutcomeUnknownError),
-    "null": (faults.body(b"null"), DecodeError),
-    "a list": (faults.body(b"[]"), DecodeError),
-    "another shape": (faults.body(b'{"order_id": 7, "first_name": 7, "requisition_id": 7, "data": 7}'), DecodeError),
+    "null": (faults.body(b"null"), OutcomeUnknownError),
+    "a list": (faults.body(b"[]"), OutcomeUnknownError),
+    "no id": (faults.body(b'{"message": "maintenance"}'), OutcomeUnknownError),
+    "another shape": (
+        faults.body(b'{"order_id": 7, "patient_id": 7, "requisition_id": 7, "data": {"result": 7}}'),
+        DecodeError,
+    ),
     "204": (faults.body(b"", status=204, content_type=None), OutcomeUnknownError),
     "an executed 500": (faults.body(b"", status=500, executes=True), OutcomeUnknownError),
 }

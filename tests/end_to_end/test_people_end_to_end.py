@@ -171,7 +171,7 @@ async def test_no_text_shows_a_registration_token(
 ) -> None:
     caplog.set_level(1)
     token = await spot_client.registration_tokens.create(KNOWN)
-    fake_spot.faults.add(faults.body(b'{"token": {"secret": "eyJcanary"}}', status=201))
+    fake_spot.faults.add(faults.body(b'{"token": {"secret": "eyJcanary"}}', status=201), times=None)
     error = await error_of(spot_client.registration_tokens.create(KNOWN))
 
     assert repr(token) == "RegistrationToken(<hidden>)"

@@ -101,6 +101,15 @@ def full_page(_request: Arrived) -> bytes:
     return _json([{"kit_id": f"SPOT{n:06}"} for n in range(_PAGE)])
 
 
+def other_object(request: Arrived) -> bytes:
+    """Make the answer to another request: another kit, an order with another reference, a list of orders."""
+    if request.kind == "list":
+        return _json([{"order_id": "O1234567", "status": "pending"}])
+    if request.kind == "create":
+        return _json({"order_id": "O7654321", "status": "pending", "metadata": {"client_ref": "another"}})
+    return _json({"kit_id": "SPOT654321", "status": "delivered", "events": []})
+
+
 BODIES: Final[dict[str, bytes | tuple[bytes, bytes] | Callable[[Arrived], bytes]]] = {
     "good": good_body,
     "empty": b"",
@@ -116,22 +125,25 @@ BODIES: Final[dict[str, bytes | tuple[bytes, bytes] | Callable[[Arrived], bytes]
     "closed brackets": b"[" * 200_000 + b"]" * 200_000,
     "deep": _each('"kit_id": "SPOT123456", "order_id": "O1234567", "more": ' + "[" * 900 + "]" * 900),
     "nan": _each('"kit_id": "SPOT123456", "order_id": "O1234567", "more": NaN'),
-    "infinity": _each('"more": -Infinity'),
+    "infinity": _each('"kit_id": "SPOT123456", "order_id": "O1234567", "more": -Infinity'),
     "overflow": _each('"kit_id": "SPOT123456", "order_id": "O1234567", "more": 1e999'),
     "long number": _each('"kit_id": "SPOT123456", "order_id": "O1234567", "more": ' + "9" * 40),
-    "too long number": _each('"more": ' + "9" * 400),
+    "too long number": _each('"kit_id": "SPOT123456", "order_id": "O1234567", "more": ' + "9" * 400),
     "invalid utf-8": (b'{"kit_id": "\xff\xfe", "order_id": "\xff"}', b'[{"kit_id": "\xff\xfe"}]'),
-    "half a surrogate": _each('"kit_id": "\\ud800", "order_id": "\\ud800"'),
+    "half a surrogate": _each('"kit_id": "SPOT123456", "order_id": "O1234567", "status": "\\ud800"'),
     "id is a number": _each('"kit_id": 7, "order_id": 7'),
     "other container": (b"[]", b'{"kits": []}'),
     "a string": b'"done"',
     "error with 200": b'{"error": {"code": 500, "type": "server_error", "details": ["no"]}}',
     "unknown words": _each(
-        '"kit_id": "SPOT1", "order_id": "O1", "status": "new", "kit_status": "new", "more": {"a": 1}'
+        '"kit_id": "SPOT123456", "order_id": "O1", "status": "new", "kit_status": "new", "more": {"a": 1}'
     ),
-    "key twice": _each('"kit_id": "SPOT1", "kit_id": "SPOT2", "order_id": "O1", "order_id": "O2"'),
+    "key twice": _each('"kit_id": "SPOT1", "kit_id": "SPOT123456", "order_id": "O1", "order_id": "O2"'),
     "null members": _each('"kit_id": null, "order_id": null, "status": null'),
     "empty object": (b"{}", b"[{}]"),
+    "maintenance": _each('"message": "maintenance"'),
+    "id inside": _each('"data": {"kit_id": "SPOT123456", "order_id": "O1234567"}'),
+    "other object": other_object,
     "full page": full_page,
     "gzip": lambda request: gzip.compress(good_body(request)),
     "cut gzip": lambda request: gzip.compress(good_body(request))[:50],

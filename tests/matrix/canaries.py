@@ -5,7 +5,7 @@ import html
 import json
 from collections.abc import Iterator
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from spotdx_async import Address, NewOrder, Recipient
 
@@ -16,7 +16,7 @@ from .surroundings import Asked
 WORDS: Final[dict[str, str]] = {
     "token": "canary01+token/=x",
     **{
-        name: f'canary{number:02}"{name}/& ü'
+        name: f'canary{number:02}"{name}{"" if name.endswith(" id") else "/"}& ü'
         for number, name in enumerate(
             [
                 *("kit id", "order first name", "order last name", "order email", "order phone"),
@@ -91,7 +91,8 @@ def answered(request: Arrived) -> bytes:
                 **unknown,
             }
         )
-    return _json({"kit_id": "SPOT123456", "status": "registered", "events": [], **_person(), **unknown})
+    kit_id = unquote(request.path.split("/")[-2])
+    return _json({"kit_id": kit_id, "status": "registered", "events": [], **_person(), **unknown})
 
 
 def _person() -> dict[str, Any]:

@@ -24,7 +24,10 @@ FOLDER = Path(spotdx_async.__file__).parent
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
     ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
-    ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
+    (
+        *("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
+        "_pipeline.identity",
+    ),
     ("_pipeline.sending",),
     (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
@@ -40,6 +43,7 @@ ROWS = (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
         *("_pipeline.retry", "_pipeline.codec", "_pipeline.object_search", "shared.*"),
     ),
+    ("_pipeline.answer_check", "_pipeline.activations"),
     ("_pipeline.road", "_pipeline.call"),  # holds the stages that the runner walks
     ("_pipeline.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
     ("report.*", "metadata_run", "listing", "otel.*"),
@@ -59,6 +63,7 @@ NARROWER = {
     "models.*": (),
     "config": ("errors",),
     "_pipeline.jsontext": (),
+    "_pipeline.identity": (),
     "_pipeline.clock": ("errors",),
     "_pipeline.places": ("_pipeline.waiters",),
     "_pipeline.waiters": (),
@@ -83,7 +88,11 @@ NARROWER = {
     "otel.*": ("_pipeline.observing", "_version"),
     "_pipeline.checks": ("errors", "models.*", "_pipeline.clock", "_pipeline.jsontext", "_pipeline.sealing"),
     "_pipeline.sealing": ("errors",),
-    "_pipeline.references": ("_pipeline.checks",),
+    "_pipeline.references": ("_pipeline.checks", "_pipeline.identity"),
+    "_pipeline.answer_check": (
+        *("errors", "models.*", "_pipeline.jsontext", "_pipeline.codec", "_pipeline.identity"),
+        *("_pipeline.list_pages", "_pipeline.messages"),
+    ),
     "_pipeline.list_pages": ("errors", "_pipeline.clock"),
     "_pipeline.list_scan": ("errors", "_pipeline.list_pages"),
     "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),

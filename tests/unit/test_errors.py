@@ -27,6 +27,7 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
     StatusError,
+    WrongAnswerError,
 )
 
 OPERATION = "POST /api/v2/kits/{kit_id}/"
@@ -69,6 +70,7 @@ EXAMPLES: list[tuple[type[SpotError], dict[str, Any]]] = [
         DecodeError,
         {**ABOUT, "path": "sample.reports[0]", "outcome": "done", "raw": {"canary_raw": "Jane Doe"}, "clue": CLUE},
     ),
+    (WrongAnswerError, {**ABOUT, "path": "kit_id", "outcome": "unknown", "raw": None, "clue": CLUE}),
     (BulkStopped, {**ABOUT, "next_index": 12, "unsent": 3}),
 ]
 WRONG_INPUT = [ConfigError, InvalidInputError, JournalError]
@@ -104,6 +106,7 @@ def test_the_tree_is_the_promised_one() -> None:
         "RateLimitError": ["StatusError"],
         "ServerError": ["StatusError"],
         "DecodeError": ["SpotError"],
+        "WrongAnswerError": ["DecodeError"],
         "BulkStopped": ["SpotError"],
     }
 

@@ -67,6 +67,7 @@ def test_a_request_carries_what_its_row_says() -> None:
         query="",
         body=b'{"metadata":{"a":1}}',
         is_replay_safe=True,
+        an_id="SPOT1",
     )
     assert CREATE.request(json={}).is_replay_safe is False
     assert TYPES.request().body is None
@@ -99,12 +100,12 @@ def test_an_empty_object_is_a_body() -> None:
     ],
 )
 def test_an_id_is_encoded_into_one_segment(an_id: str, segment: str) -> None:
-    assert UPDATE.request(an_id).path == f"/api/v2/kits/{segment}/"
+    assert UPDATE.request(an_id, allow_any_id=True).path == f"/api/v2/kits/{segment}/"
 
 
 @given(PRINTABLE.filter(lambda text: text not in {".", ".."}))
 def test_any_id_is_one_segment_that_decodes_to_itself(an_id: str) -> None:
-    path = UPDATE.request(an_id).path
+    path = UPDATE.request(an_id, allow_any_id=True).path
 
     assert path.isascii()
     assert path.count("/") == 5
@@ -118,6 +119,42 @@ def test_an_id_that_is_no_segment_is_refused(bad: Any) -> None:
         UPDATE.request(bad)
 
     assert caught.value.operation == "POST /api/v2/kits/{kit_id}/"
+
+
+LEADING_ELSEWHERE = [
+    *("a/b", "/", "a\\b", "x/../../orders/O1", "...", "%2e", "%2E%2e", ".%2e", "%252e%252e"),
+    *("a%2fb", "a%2Fb", "a%5cb", "a%5Cb", "a%252fb", "a%25252Fb", "a%255cb", "%25%32%66", "%2%66"),
+    "%" + "25" * 40 + "41",
+]
+
+
+@pytest.mark.parametrize("an_id", LEADING_ELSEWHERE)
+def test_an_id_that_could_lead_to_another_path_is_refused_unseen(an_id: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"kit_id must not hold '/'.*allow_any_id.*nothing was sent") as caught:
+        UPDATE.request(f"{an_id}")
+
+    assert an_id not in caught.value.args
+    assert unquote(UPDATE.request(an_id, allow_any_id=True).path.split("/")[4]) == an_id
+
+
+@pytest.mark.parametrize(
+    "an_id", ["SPOT1", "a.b", "a..b", ".a", "50%", "%41", "a%2eb", "%zz", "\u00fc%c3%bc", "a b", "%"]
+)
+def test_other_ids_are_taken(an_id: str) -> None:
+    assert unquote(UPDATE.request(an_id).path.split("/")[4]) == an_id
+
+
+@given(st.text(alphabet="%25fFeEcC./\\a", min_size=1))
+def test_no_id_that_is_taken_decodes_to_more_than_one_segment(an_id: str) -> None:
+    try:
+        path = UPDATE.request(an_id).path
+    except InvalidInputError:
+        return
+    for _ in range(20):
+        path = unquote(path)
+        assert path.count("/") == 5
+        assert "\\" not in path
+        assert path.split("/")[4].strip(".")
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda char: f"U+{ord(char):04X}")

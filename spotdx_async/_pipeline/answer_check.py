@@ -1,0 +1,151 @@
+"""Whether a 2xx is the answer to its request, by what the operation says of its identity. Pure; shows nothing of it."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from spotdx_async._pipeline import codec, jsontext
+from spotdx_async._pipeline.identity import Form, Identity, Keys
+from spotdx_async._pipeline.list_pages import BadItem, ListPage
+from spotdx_async._pipeline.messages import Request
+from spotdx_async.errors import DecodeError, WrongAnswerError
+from spotdx_async.models.model import Model
+
+__all__ = ["fault_of", "fault_of_other_shape", "fault_unread"]
+
+_OBJECT = Form.OBJECT
+_NO_OBJECTS = (b"[", b'"')
+
+
+def fault_unread(identity: Identity, body: bytes) -> DecodeError | None:
+    """Say at once where an answer is a list or a text and an object is due: 10 MB of it need not be parsed."""
+    if body.startswith(_NO_OBJECTS) and identity.form is _OBJECT:
+        return _unidentified(identity, "it is no object")
+    return None
+
+
+def fault_of(request: Request, identity: Identity, body: bytes, value: Any) -> DecodeError | None:
+    """Say what is wrong with an answer that could be read; None where it is the one that was asked for.
+
+    Args:
+        request: what was sent.
+        identity: of its operation.
+        body: the answer.
+        value: what was made of it: where that is no model, the body is looked at.
+    """
+    if identity.form is not _OBJECT:
+        return _fault_of_rows(identity, value)
+    if isinstance(value, Model):
+        # Most calls: the id by one attribute, and nothing of a create to compare.
+        if identity.is_asked_for and getattr(value, identity.id_keys[0], None) == request.an_id:
+            return None
+        return _fault_of_object(request, identity, value)
+    if _begins_with_id(request, identity, body):
+        return None
+    try:
+        raw = jsontext.parse_exact(body)
+    except jsontext.NotJsonError:
+        return DecodeError("the text is not JSON", outcome="unknown")
+    return _fault_of_object(request, identity, raw)
+
+
+def fault_of_other_shape(request: Request, identity: Identity, raw: Any) -> DecodeError | None:
+    """Say what is wrong with JSON that does not fit its model; None where it is the answer all the same.
+
+    Args:
+        request: what was sent.
+        identity: of its operation.
+        raw: the JSON, parsed.
+    """
+    if identity.form is _OBJECT:
+        return _fault_of_object(request, identity, raw)
+    return _unidentified(identity, "a list is missing")
+
+
+def _begins_with_id(request: Request, identity: Identity, body: bytes) -> bool:
+    """Whether a text surely is an object with the id asked for: it begins with it, and has no such key again.
+
+    Unread, since parsing takes 80 kI of a row's 500; False only says that it must be read.
+    """
+    an_id = request.an_id
+    if not identity.is_asked_for or an_id is None or '"' in an_id or "\\" in an_id or not jsontext.looks_whole(body):
+        return False
+    for opening in identity.openings:
+        if body.startswith(opening):
+            start = len(opening)
+            return body.startswith(an_id.encode() + b'"', start) and body.find(identity.quoted_key, start) < 0
+    return False
+
+
+def _fault_of_object(request: Request, identity: Identity, value: Any) -> DecodeError | None:
+    found = _text_at(value, identity.id_keys)
+    echoes = request.echoes
+    if found is None:
+        telling = [echo for echo in echoes if echo.is_enough]
+        if not telling or any(_text_at(value, echo.keys) is None for echo in telling):
+            return _unidentified(identity, f"{'.'.join(identity.id_keys)} is missing")
+    elif identity.is_asked_for and not _same(found, request.an_id, ignores_case=identity.ignores_case):
+        return _wrong(identity.id_keys)
+    for echo in echoes:
+        came = _text_at(value, echo.keys)
+        if came is None:
+            if echo.is_due and _at(value, echo.keys[:-1]) is not None:
+                return _unidentified(identity, f"{echo.keys[0]} does not hold the reference that was sent")
+        elif not _same(came, echo.text, ignores_case=echo.ignores_case):
+            return _wrong(echo.keys[:1])
+    return None
+
+
+def _fault_of_rows(identity: Identity, value: Any) -> DecodeError | None:
+    """Say what is wrong with a list: rows, and none of them with the list's key. Single odd ones are the caller's."""
+    if not isinstance(value, ListPage) or not value.items:
+        return None
+    (key,) = identity.id_keys
+    if any(_has_key(item, key) for item in value.items):
+        return None
+    return _unidentified(identity, f"no row has {key}")
+
+
+def _has_key(item: Any, key: str) -> bool:
+    if isinstance(item, BadItem):
+        raw = item.error.raw
+        return isinstance(raw, dict) and key in raw
+    return getattr(item, key) is not None or codec.has_come_as_null(item, key)
+
+
+def _at(value: Any, keys: Keys) -> Any:
+    """What stands in a model or in JSON at this place; None where there is nothing."""
+    for key in keys:
+        if isinstance(value, Model):
+            value = getattr(value, key, None)
+        elif isinstance(value, Mapping):
+            value = value.get(key)
+        else:
+            return None
+    return value
+
+
+def _text_at(value: Any, keys: Keys) -> str | None:
+    """The text of what stands there; None for nothing, an empty text, and what is no plain value."""
+    found = _at(value, keys)
+    if found is None or isinstance(found, bool) or not isinstance(found, (str, int, date)):
+        return None
+    text = found.isoformat() if isinstance(found, date) else str(found)
+    return text if text.strip() else None
+
+
+def _same(one: str, other: str | None, *, ignores_case: bool) -> bool:
+    if one == other or not ignores_case or other is None:
+        return one == other
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def _unidentified(identity: Identity, why: str) -> DecodeError:
+    message = f"the answer does not show that it is the one to this request: {why}"
+    return DecodeError(message, path=".".join(identity.id_keys), outcome="unknown")
+
+
+def _wrong(keys: Keys) -> WrongAnswerError:
+    where = ".".join(keys)
+    message = f"the answer is of another object than the one asked for: {where} differs, so nothing of it is handed on"
+    return WrongAnswerError(message, path=where, outcome="unknown")
