@@ -15,12 +15,14 @@ from typing import TypeVar, get_args
 
 from attrs import frozen
 
+from spotdx_async import private_files
 from spotdx_async._pipeline import clock
 from spotdx_async.bulk.journal_digests import SECRET_BYTES, Digester
 from spotdx_async.bulk.journal_lock import JournalLock, is_locked
 from spotdx_async.bulk.journal_place import (
     absolute,
     beside,
+    check_companions,
     look,
     make_private,
     refusal,
@@ -128,6 +130,7 @@ class JournalFile:
         """
         path = absolute(settings.path)
         look(path)
+        private_files.warn_of_folder(path)
         lock = _told(path, lambda: JournalLock.take(path))
         try:
             return _told(path, lambda: cls._open(path, lock, operation, server, settings.fingerprint))
@@ -140,6 +143,7 @@ class JournalFile:
         cls, path: Path, lock: JournalLock, operation: str, server: str, fingerprint: str | None
     ) -> "JournalFile":
         found = look(path)
+        check_companions(path)
         # An empty file is nothing yet.
         meta = _checked(path, operation, server, fingerprint) if found is not None and found.st_size else None
         lock.fill()
@@ -152,6 +156,8 @@ class JournalFile:
         database = _connect(path)
         try:
             _begin_session(database, mark)
+            # By now SQLite has made what was missing, unless somebody else was quicker.
+            check_companions(path)
             return cls(path, database, lock, secret)
         except BaseException:
             database.close()
@@ -205,8 +211,7 @@ class JournalFile:
             self._lock.release()
 
     def _commit(self, rows: Sequence[Recorded], ending: str | None) -> None:
-        found = look(self._path)
-        if found is None or not os.path.samestat(found, self._place):
+        if not _is_at(self._path, self._place):
             # SQLite would write on into a file that nobody finds again.
             raise refusal(self._path, "was moved or deleted during the run", reason="path")
         run = self._database
@@ -246,6 +251,13 @@ def _told(path: Path, act: Callable[[], T]) -> T:
     raise trouble
 
 
+def _is_at(path: Path, place: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), place)
+    except FileNotFoundError:
+        return False
+
+
 def _now() -> str:
     return clock.wall().isoformat(timespec="milliseconds")
 
@@ -267,7 +279,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _make(path: Path, meta: tuple[object, ...]) -> None:
     """Make an empty journal; it stands in its place whole or not at all."""
     wal, shm = beside(path, "-wal"), beside(path, "-shm")
-    if wal.exists() and wal.stat().st_size:
+    if os.path.lexists(wal) and wal.lstat().st_size:
         # SQLite would take it for this journal's.
         raise refusal(path, "is missing or empty, and its last rows still lie there with -wal", reason="path")
     new = beside(path, "-being-made")
@@ -352,6 +364,7 @@ def _read_meta(path: Path, database: sqlite3.Connection) -> _Meta:
 
 
 def _read_state(path: Path) -> JournalState:
+    check_companions(path)
     was_in_use = is_locked(path)
     with closing(_reading(path, is_still=not was_in_use)) as database:
         version = _check_kind(path, database)

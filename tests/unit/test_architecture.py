@@ -23,7 +23,10 @@ FOLDER = Path(spotdx_async.__file__).parent
 # A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
-    ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
+    (
+        *("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
+        "private_files",
+    ),
     ("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
     (
         *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
@@ -87,13 +90,13 @@ NARROWER = {
     "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
     "pagination": ("errors", "_pipeline.clock", "_pipeline.list_pages"),
     "reconciliation": (*("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search"),),
-    "files.*": ("errors", "_pipeline.jsontext"),
+    "files.*": ("errors", "_pipeline.jsontext", "private_files"),
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
         *("_pipeline.operation", "_pipeline.retry", "_pipeline.telling", "_pipeline.watching"),  # no HTTP
-        "_pipeline.drafts",
+        *("_pipeline.drafts", "private_files"),
     ),
-    "report.*": ("bulk.records", "errors", "models.*", "_version"),
+    "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
     "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.block_limiter"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
@@ -101,13 +104,14 @@ NARROWER = {
     "testing": ("testing.*", "testing.harness", "testing.factories.*"),
     "testing.plugin": (FACADE, "testing.*", "testing.harness"),
     "own_loop": (),
+    "private_files": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext", "own_loop"),
-        "_pipeline.block_limiter",
+        *("_pipeline.block_limiter", "private_files"),
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
-        *("distributed.*", "own_loop"),
+        *("distributed.*", "own_loop", "private_files"),
     ),
     "__main__": ("cli.*",),
 }
