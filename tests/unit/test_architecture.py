@@ -129,7 +129,7 @@ DOORMEN = {
     "plotly": ("report.charts",),
     "redis": ("shared.*",),
     "uvloop": ("own_loop",),
-    "distributed": ("distributed.dask_engine", "distributed.dask_sides"),
+    "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_sides"),
     "dask": ("distributed.dask_engine", "distributed.dask_sides"),
     "opentelemetry": ("otel.*",),
     "cyclopts": ("cli.*",),
