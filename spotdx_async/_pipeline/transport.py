@@ -41,6 +41,8 @@ _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout()
+_READ_AHEAD: Final = 256 * 1024
+"""How much is read, and unpacked, before the body's cap is looked at again. A caller's session may say far more."""
 # What aiohttp raises where its session was closed between two of its steps: it finds a connection without a transport
 # (RuntimeError), or one that is gone (an assertion, and what comes in its place under python -O).
 _OF_A_CLOSED_SESSION: Final = (RuntimeError, AssertionError, AttributeError)
@@ -174,6 +176,7 @@ class Transport:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=_NO_TIMEOUT,
+                read_bufsize=_READ_AHEAD,
                 trace_request_ctx=sending if session.trace_configs else None,
             )
         finally:

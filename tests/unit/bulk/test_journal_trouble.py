@@ -3,11 +3,10 @@
 import fcntl
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -471,21 +470,6 @@ def test_a_file_that_may_not_grow_stops_the_run_and_keeps_what_was_written(path:
     assert int(written) > 0
     assert kept(path) in {int(written), int(written) + 500}
     make(path)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if mount is None or umount is None:
-        pytest.skip("no mount here")
-    command = [mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603 - no input of others
-        pytest.skip("mounting is not permitted here")
-    yield folder
-    subprocess.run([umount, "--lazy", str(folder)], check=True)  # noqa: S603 - the same
 
 
 def fill_up(disk: Path, *, leaving: int = 0) -> None:
