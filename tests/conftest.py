@@ -3,8 +3,11 @@
 import asyncio
 import os
 import random
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from unittest.mock import Mock
 
 import attrs
@@ -32,6 +35,21 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("virtual_time"):
         return {"virtual_time": VirtualTimeLoop}
     return {"real_time": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if mount is None or umount is None:
+        pytest.skip("no mount here")
+    command = [mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603 - no input of others
+        pytest.skip("mounting is not permitted here")
+    yield folder
+    subprocess.run([umount, "--lazy", str(folder)], check=True)  # noqa: S603 - the same
 
 
 @pytest.fixture

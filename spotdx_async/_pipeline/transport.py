@@ -36,6 +36,8 @@ _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout()
+_READ_AHEAD: Final = 256 * 1024
+"""How much is read, and unpacked, before the body's cap is looked at again. A caller's session may say far more."""
 
 
 class Transport:
@@ -168,6 +170,7 @@ class Transport:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=_NO_TIMEOUT,
+                read_bufsize=_READ_AHEAD,
                 trace_request_ctx=sending if session.trace_configs else None,
             )
         finally:

@@ -7,7 +7,6 @@ soon as the process closes the file anywhere, which looking whether a journal is
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -16,7 +15,8 @@ from pathlib import Path
 from threading import RLock
 from weakref import WeakSet
 
-from spotdx_async.bulk.journal_place import PRIVATE, beside, refusal, system_refusal
+from spotdx_async import private_files
+from spotdx_async.bulk.journal_place import beside, refusal, system_refusal
 
 try:
     import fcntl
@@ -108,7 +108,8 @@ def is_locked(journal: Path) -> bool:
     except OSError:
         return False
     with file:
-        return not _try_lock(file, shared=True)
+        # Another user's lock says nothing of our journal.
+        return private_files.fault_of(os.fstat(file.fileno())) is None and not _try_lock(file, shared=True)
 
 
 class _OpenFiles:
@@ -149,6 +150,9 @@ def _can_lock() -> bool:
 def _open(journal: Path) -> FileIO:
     try:
         file = _open_files().open(beside(journal, "-lock"), "r+", _open_private)
+    except private_files.UnfitFileError as error:
+        what = f"cannot be locked, since what lies at the same path with -lock {error.strerror}"
+        trouble = refusal(journal, what, reason="path")
     except OSError as error:
         trouble = system_refusal(journal, error)
     else:
@@ -163,17 +167,15 @@ def _open(journal: Path) -> FileIO:
 
 def _open_private(path: str, _: int) -> int:
     # Python opens with O_CLOEXEC, so programs that are started do not inherit it.
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, PRIVATE)
+    return private_files.open_own(path, os.O_RDWR | os.O_CREAT)
 
 
 def _open_to_look(path: str, _: int) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe in its place must not be waited for
 
 
 def _is_ours(file: FileIO) -> bool:
     """Whether it may be overwritten."""
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return False
     return _MARK.startswith(file.read(len(_MARK)))
 
 

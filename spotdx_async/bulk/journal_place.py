@@ -2,17 +2,26 @@
 
 import errno
 import os
-import stat
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
+from spotdx_async import private_files
 from spotdx_async.errors import JournalError
 
-__all__ = ["PRIVATE", "absolute", "beside", "look", "make_private", "refusal", "settle", "system_refusal", "tighten"]
+__all__ = [
+    "absolute",
+    "beside",
+    "check_companions",
+    "look",
+    "make_private",
+    "refusal",
+    "settle",
+    "system_refusal",
+    "tighten",
+]
 
-PRIVATE = 0o600
-# Windows knows neither: there is no journal there, since there is no lock.
-_NEW_FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_COMPANIONS = ("-wal", "-shm")
+"""What SQLite keeps beside a journal."""
 
 _ADVICE = {
     "path": "name another file, or mend that",
@@ -40,6 +49,8 @@ def refusal(path: Path, what: str, *, reason: str) -> JournalError:
 def system_refusal(path: Path, error: OSError) -> JournalError:
     """Give the error that stands for one of the operating system's."""
     why = error.strerror or type(error).__name__
+    if isinstance(error, private_files.UnfitFileError):
+        return refusal(path, why, reason="path")
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
         return refusal(path, f"cannot be written ({why})", reason="disk")
     return refusal(path, f"cannot be opened ({why})", reason="path")
@@ -68,33 +79,42 @@ def look(path: Path) -> os.stat_result | None:
     Raises:
         JournalError: something lies there, or is missing on the way, so that no journal can.
     """
-    found, trouble = None, None
     try:
-        found = path.lstat()
-    except FileNotFoundError:
-        if not path.parent.is_dir():
-            trouble = refusal(path, "lies in a folder that does not exist", reason="path")
+        found = private_files.look(path)
     except OSError as error:
         trouble = system_refusal(path, error)
     else:
-        if not stat.S_ISREG(found.st_mode):
-            trouble = refusal(path, _kind(found.st_mode), reason="path")
-    if trouble is not None:
-        raise trouble
-    return found
+        if found is not None or path.parent.is_dir():
+            return found
+        trouble = refusal(path, "lies in a folder that does not exist", reason="path")
+    raise trouble
+
+
+def check_companions(path: Path) -> None:
+    """Make sure that what SQLite keeps beside the journal is its owner's; nothing is changed.
+
+    Raises:
+        JournalError: another file lies in such a place.
+    """
+    for suffix in _COMPANIONS:
+        _for_companion(path, suffix, private_files.look)
 
 
 def tighten(path: Path) -> None:
-    """Take the journal and what SQLite keeps beside it from everybody but the owner."""
-    for file in (path, beside(path, "-wal"), beside(path, "-shm")):
-        with suppress(FileNotFoundError):
-            if stat.S_IMODE(file.lstat().st_mode) != PRIVATE:
-                file.chmod(PRIVATE)
+    """Take the journal and what SQLite keeps beside it from everybody but the owner.
+
+    Raises:
+        JournalError: another file lies in such a place; it is as it was.
+        OSError: the journal's mode cannot be set.
+    """
+    private_files.tighten(path)
+    for suffix in _COMPANIONS:
+        _for_companion(path, suffix, private_files.tighten)
 
 
 def make_private(path: Path) -> None:
     """Make an empty file that has never been anybody else's to read."""
-    os.close(os.open(path, _NEW_FILE_FLAGS, PRIVATE))
+    os.close(private_files.create(path, os.O_RDWR))
 
 
 def settle(new: Path, path: Path) -> None:
@@ -107,7 +127,17 @@ def settle(new: Path, path: Path) -> None:
         os.close(folder)
 
 
-def _kind(mode: int) -> str:
-    if stat.S_ISLNK(mode):
-        return "is a symbolic link, which is not followed"
-    return "is a folder" if stat.S_ISDIR(mode) else "is no regular file"
+def _for_companion(path: Path, suffix: str, act: Callable[[Path], object]) -> None:
+    try:
+        act(beside(path, suffix))
+    except OSError as error:
+        what = f"cannot be used, since what lies at the same path with {suffix} {_fault_of(error)}"
+        trouble = refusal(path, what, reason="path")
+    else:
+        return
+    raise trouble
+
+
+def _fault_of(error: OSError) -> str:
+    why = error.strerror or type(error).__name__
+    return why if isinstance(error, private_files.UnfitFileError) else f"cannot be opened ({why})"

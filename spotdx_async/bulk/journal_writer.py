@@ -39,6 +39,8 @@ class JournalWriter:
         """Whether an earlier session has recorded rows."""
         self.had_sessions: bool = file.had_sessions
         """Whether there was a session before this one, which may have sent more than is recorded."""
+        self.doubtful_below: int = file.doubtful_below
+        """Rows below it that are not recorded may have been sent by a session that was killed."""
         self.may_land: frozenset[bytes] = frozenset(file.may_land.values())
         """Marks of the keys of which earlier sessions have sent a value that may still be carried out."""
         self.failure: JournalError | None = None

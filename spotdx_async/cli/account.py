@@ -9,6 +9,7 @@ from typing import Any, get_args
 from attrs import define, field, frozen
 
 from spotdx_async.bulk.records import Outcome, State
+from spotdx_async.cli.row_set import RowSet
 from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row
 
@@ -78,8 +79,12 @@ class Account:
         self._troubles: dict[object, Trouble] = {}
         self.first_skipped: Place | None = None
         """The topmost row that was read and not sent."""
-        self.unwritten: list[Place] = []
-        """Rows that should be in the failed-rows file and are not."""
+        self.unwritten: RowSet = RowSet()
+        """Rows that should be in the failed-rows file and are not, or may not be."""
+        self.first_lost: Place | None = None
+        """The topmost of those that are not there since the disk did not take them."""
+        self._handed: RowSet = RowSet()
+        self._first_handed: Place | None = None
         self.disk_error: OSError | None = None
         """Why the failed-rows file cannot be written any further."""
         self.failed = failed
@@ -123,7 +128,7 @@ class Account:
             self.done_before += state == "skipped"
             return
         if state == "skipped":
-            self.first_skipped = min(self.first_skipped or place, place, key=lambda either: either.position)
+            self.first_skipped = _topmost(self.first_skipped, place)
         else:
             self.tell(place, state, _reason(outcome.error), _kind(outcome.error))
         self.hand_on(place)
@@ -135,20 +140,38 @@ class Account:
         try:
             self.failed.close()
         except OSError as error:
+            # What the file has taken may not have reached the disk, any row of it.
             self.disk_error = self.disk_error or error
+            self.unwritten.take(self._handed)
+            self.first_lost = _topmost(self.first_lost, self._first_handed)
 
     def hand_on(self, place: Place) -> None:
         """Write a row that is not done to the failed-rows file, where there is one."""
         if self.failed is None:
             return
-        if self.disk_error is not None or place.row.source is None:
-            self.unwritten.append(place)
+        if place.row.source is None:
+            _add(self.unwritten, place)
             return
-        try:
-            self.failed.write(place.row.source)
-        except OSError as error:
-            self.disk_error = error
-            self.unwritten.append(place)
+        if self.disk_error is None:
+            try:
+                self.failed.write(place.row.source)
+            except OSError as error:
+                self.disk_error = error
+            else:
+                _add(self._handed, place)
+                self._first_handed = _topmost(self._first_handed, place)
+                return
+        _add(self.unwritten, place)
+        self.first_lost = _topmost(self.first_lost, place)
+
+
+def _add(rows: RowSet, place: Place) -> None:
+    rows.add(place.file_index, place.file, place.row.number)
+
+
+def _topmost(one: Place | None, other: Place | None) -> Place | None:
+    found = [place for place in (one, other) if place is not None]
+    return min(found, key=lambda place: place.position, default=None)
 
 
 def _reason(error: SpotError | None) -> str:

@@ -17,11 +17,17 @@ from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.stop_signals import StopSignals
 from spotdx_async.cli.update_kinds import UpdateRecord
+from spotdx_async.cli.update_options import UpdateOptions
 from spotdx_async.cli.update_places import failed_rows, open_files
 from spotdx_async.cli.update_task import UpdateTask
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["ClusterRun"]
+
+_OPEN_TO_NETWORK = (
+    "the connection to the cluster is neither encrypted nor authenticated, so whoever is on the network can read the "
+    "rows and run code on its workers: give a tls:// address with --dask-tls-ca, --dask-tls-cert and --dask-tls-key"
+)
 
 
 class ClusterRun:
@@ -48,6 +54,9 @@ class ClusterRun:
         )
         rate = settings.rate.value
         self._limit = None if rate is None else spotdx_async.RateLimit(rate)
+        self._tls = _tls(options)
+        if options.dask is not None and distributed.is_open_to_network(options.dask):
+            screen.say(_OPEN_TO_NETWORK)
         self._task = task
         self._screen = screen
         with ExitStack() as stack:
@@ -102,7 +111,7 @@ class ClusterRun:
 
     async def _send(self, stop: asyncio.Event) -> None:
         task, options = self._task, self._task.options
-        async with distributed.connected(options.dask, options.workers) as client:
+        async with distributed.connected(options.dask, options.workers, tls=self._tls) as client:
             self._report = await self._update(
                 self._given(),
                 client=client,
@@ -199,6 +208,23 @@ def _check(task: UpdateTask) -> None:
         )
     if options.workers is not None:
         task.settings.token.read()  # refused now, not by each worker
+
+
+def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:
+    """Give the files for a cluster with TLS; None where none are named.
+
+    Raises:
+        InvalidInputError: one is missing, or the address is of another kind.
+    """
+    named = (options.dask_tls_ca, options.dask_tls_cert, options.dask_tls_key)
+    if named == (None, None, None):
+        return None
+    ca, cert, key = named
+    if ca is None or cert is None or key is None:
+        raise InvalidInputError("--dask-tls-ca, --dask-tls-cert and --dask-tls-key go together: give all three")
+    if options.dask is None or not options.dask.startswith("tls://"):
+        raise InvalidInputError("--dask-tls-ca, -cert and -key are for --dask with an address such as tls://host:8786")
+    return distributed.TlsFiles(ca=str(ca), cert=str(cert), key=str(key))
 
 
 def _places(task: UpdateTask, stack: ExitStack) -> Iterator[Place]:

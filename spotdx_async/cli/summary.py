@@ -1,5 +1,6 @@
 """What is said at the end of a run: a table or one JSON object, the first troubles, and how to go on."""
 
+from itertools import islice
 from typing import Any
 
 from rich import box
@@ -21,13 +22,13 @@ _MEANING = {
     "skipped": "read, but not sent",
 }
 _DONE_BEFORE = "done in an earlier session"
-_LISTED_ROWS = 50
+_SPANS_A_LINE = 50
 
 
 def tell_ending(ending: Ending, screen: Screen, *, as_json: bool) -> None:
     """Say how the run ended: the figures on standard output, all else on standard error."""
     _tell_troubles(ending, screen)
-    _tell_failed_file(ending.account, screen)
+    _tell_failed_file(ending.account, screen, has_many_files=ending.has_many_files)
     _tell_stop(ending, screen)
     if ending.report is not None:
         screen.say(f"the report is in {ending.report}")
@@ -48,6 +49,9 @@ def _figures(ending: Ending) -> dict[str, Any]:
         "dry_run": ending.is_dry_run,
         "elapsed_s": round(ending.elapsed_s, 3),
         "failed_file": _failed_path(account),
+        "not_in_failed_file": [
+            {"file": span.file, "first": span.first, "last": span.last} for span in account.unwritten.spans()
+        ],
         "stopped": ending.stopped,
         "next_row": next_row and {"file": next_row[0], "row": next_row[1]},
     }
@@ -99,7 +103,7 @@ def _rows_of(trouble: Trouble, ending: Ending) -> str:
     return f" ({word} {numbers}{', …' if trouble.others > len(trouble.positions) else ''})"
 
 
-def _tell_failed_file(account: Account, screen: Screen) -> None:
+def _tell_failed_file(account: Account, screen: Screen, *, has_many_files: bool) -> None:
     if account.failed is None:
         return
     path = account.failed.path
@@ -108,16 +112,19 @@ def _tell_failed_file(account: Account, screen: Screen) -> None:
         screen.say(f"not done: {written}, written to {path}; mend what is wrong and feed the file in again")
     if account.disk_error is not None:
         screen.say(f"{path} cannot be trusted to be complete: {account.disk_error.strerror}")
-    if account.unwritten:
-        rows = ", ".join(place.text for place in account.unwritten[:_LISTED_ROWS])
-        more = f" and {len(account.unwritten) - _LISTED_ROWS:,} more" if len(account.unwritten) > _LISTED_ROWS else ""
-        screen.say(f"not done, and not in {path}: {rows}{more}")
+    where = f"surely in {path}" if account.disk_error is not None else f"in {path}"
+    spans = account.unwritten.spans()
+    # All of them: nobody else knows which they are.
+    while some := [*islice(spans, _SPANS_A_LINE)]:
+        rows = ", ".join(f"{span.file} {span.text}" if has_many_files else span.text for span in some)
+        screen.say(f"not done, and not {where}: {rows}")
 
 
 def _tell_stop(ending: Ending, screen: Screen) -> None:
-    if ending.stopped is None:
+    if ending.stopped is not None:
+        screen.say(f"stopped early: {ending.stopped}")
+    elif ending.account.first_lost is None:
         return
-    screen.say(f"stopped early: {ending.stopped}")
     if ending.journal is not None:
         screen.say(f"the same command goes on where it stopped; spotdx runs show {ending.journal} tells what is done")
         return
@@ -128,18 +135,19 @@ def _tell_stop(ending: Ending, screen: Screen) -> None:
         file, number = start
         files = f"give {file} and the files after it" if ending.has_many_files else "give the same input"
         screen.say(f"the rows from row {number} of {file} on are left: {files} with --from-row {number} to go on")
+        if ending.account.first_lost is not None:
+            screen.say("those of them that are done are set once more, which does no harm")
         if ending.account.failed is not None and ending.account.failed.count:
             screen.say(f"give --failed another name then, so that {ending.account.failed.path} stays as it is")
-    elif ending.account.failed is None or ending.account.unwritten:
+    elif ending.account.failed is None:
         screen.say("the same command may be given again: to set the same values twice does no harm")
 
 
 def _go_on_at(ending: Ending) -> tuple[str, int] | None:
-    """Find the row to go on with: where skipped rows are in no file, the first of them, else the first unread."""
+    """Find the row to go on with: the first that was read, is not done and is in no file, else the first unread."""
     account = ending.account
-    if account.first_skipped is not None and (account.failed is None or account.unwritten):
-        return account.first_skipped.file, account.first_skipped.row.number
-    return ending.next_row
+    left = account.first_skipped if account.failed is None else account.first_lost
+    return ending.next_row if left is None else (left.file, left.row.number)
 
 
 def _failed_path(account: Account) -> str | None:

@@ -44,9 +44,15 @@ class UpdateOptions:
     """How long a request that got no answer may still be carried out, in seconds; at least the timeout. An id's next
     value waits so long after it, and after a run that was killed."""
     dask: str | None = None
-    """Run on the workers of the Dask cluster at this address, such as tcp://host:8786."""
+    """Run on the workers of the Dask cluster at this address, such as tls://host:8786."""
+    dask_tls_ca: FilePath = None
+    """The certificates (PEM) by which the cluster at a tls:// address is known; with the next two."""
+    dask_tls_cert: FilePath = None
+    """The certificate (PEM) that is shown to the cluster."""
+    dask_tls_key: FilePath = None
+    """The key (PEM) of that certificate."""
     workers: int | None = None
-    """Run on so many processes of this machine."""
+    """Run on so many processes of this machine, which take nobody else: encrypted, with a certificate of this run."""
     from_row: int = 1
     """Begin at this row of the first file; 1 is the first below the header."""
     is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False

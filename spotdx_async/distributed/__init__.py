@@ -10,8 +10,8 @@ from spotdx_async.distributed.worker_client import ClientSettings, run_shard_blo
 from spotdx_async.errors import ConfigError
 
 if TYPE_CHECKING:
+    from spotdx_async.distributed.clusters import TlsFiles, connected, is_open_to_network
     from spotdx_async.distributed.dask_engine import (
-        connected,
         update_metadata_distributed,
         update_metadata_distributed_blocking,
     )
@@ -24,7 +24,9 @@ __all__ = [
     "ShardOptions",
     "ShardReport",
     "Split",
+    "TlsFiles",
     "connected",
+    "is_open_to_network",
     "merge",
     "run_shard",
     "run_shard_blocking",
@@ -33,17 +35,18 @@ __all__ = [
     "update_metadata_distributed_blocking",
 ]
 
-_OF_DASK = frozenset({"connected", "update_metadata_distributed", "update_metadata_distributed_blocking"})
+_OF_ENGINE = frozenset({"update_metadata_distributed", "update_metadata_distributed_blocking"})
+_OF_CLUSTERS = frozenset({"TlsFiles", "connected", "is_open_to_network"})
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OF_DASK:
+    if name not in _OF_ENGINE | _OF_CLUSTERS:
         raise AttributeError(f"module 'spotdx_async.distributed' has no attribute {name!r}")
     try:
-        from spotdx_async.distributed import dask_engine  # noqa: PLC0415 - an extra, which the rest does not need
+        from spotdx_async.distributed import clusters, dask_engine  # noqa: PLC0415 - an extra, which the rest does not need
     except ModuleNotFoundError as error:
         if error.name not in {"dask", "distributed"}:
             raise
     else:
-        return getattr(dask_engine, name)
+        return getattr(clusters if name in _OF_CLUSTERS else dask_engine, name)
     raise ConfigError("Dask is not installed: pip install 'spotdx-async[dask]'")

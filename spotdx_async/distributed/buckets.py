@@ -1,18 +1,18 @@
 """Lines sorted into 256 heaps by one byte of their hash: in memory while they are few, beyond that in files."""
 
-import os
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
 from attrs import define, field
 
+from spotdx_async import private_files
+
 __all__ = ["HASH_BYTES", "Bucket", "Buckets"]
 
 HASH_BYTES = 17
 """Before each line: 16 hexadecimal digits and a tab."""
 _COUNT = 256
-_PRIVATE = 0o600
 
 
 @define
@@ -96,7 +96,7 @@ class Buckets:
         self._all[int(line[self._digits], 16)].add(line)
         self._held_bytes += len(line)
         if self._held_bytes > self._memory_bytes:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_files.make_folder(self._folder, must_be_ours=True)
             for bucket in self._all:
                 bucket.put_away()
             self._held_bytes = 0
@@ -106,4 +106,4 @@ class Buckets:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), _PRIVATE)
+    return private_files.open_own(path, flags)

@@ -1,15 +1,14 @@
 """A bulk run on a Dask cluster: splits, submits a few shards ahead of the workers, merges what comes back."""
 
 import asyncio
-import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from attrs import frozen
-from distributed import Client, Future, KilledWorker, LocalCluster
+from distributed import Client, Future, KilledWorker
 
 from spotdx_async._pipeline import clock
 from spotdx_async.bulk.records import Progress, State
@@ -23,11 +22,11 @@ from spotdx_async.distributed.splitting import Split
 from spotdx_async.distributed.worker_client import ClientSettings
 from spotdx_async.errors import ConfigError, InvalidInputError
 
-__all__ = ["connected", "update_metadata_distributed", "update_metadata_distributed_blocking"]
+__all__ = ["update_metadata_distributed", "update_metadata_distributed_blocking"]
 
 _LOOK_EVERY_S = 0.5
 _SHARDS_AHEAD = 2
-_CONNECT_S = 30.0
+_ANSWER_S = 30.0
 
 
 async def update_metadata_distributed(
@@ -107,43 +106,6 @@ def update_metadata_distributed_blocking(source: Iterable[Any], *, client: Clien
 
 
 @asynccontextmanager
-async def connected(address: str | None, workers: int | None) -> AsyncGenerator[Client, None]:
-    """Connect to the cluster at an address, or start one of so many processes on this machine, and end it afterwards.
-
-    Raises:
-        ConfigError: nobody answers there.
-    """
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    if workers is not None:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
-            asynchronous=True,
-        )
-        async with cluster, Client(cluster, asynchronous=True) as client:
-            yield client
-        return
-    async with AsyncExitStack() as stack:
-        client = Client(address, asynchronous=True, timeout=_CONNECT_S)
-        stack.push_async_callback(client.close)
-        if not await _is_there(client):
-            raise ConfigError("no Dask scheduler answers at the address given")
-        yield client
-
-
-async def _is_there(client: Client) -> bool:
-    try:
-        await client
-    except (OSError, TimeoutError, ValueError):
-        return False
-    return True
-
-
-@asynccontextmanager
 async def _desk(
     client: Client, settings: ClientSettings, options: ShardOptions, limit: RateLimit | None
 ) -> AsyncGenerator[str, None]:
@@ -166,7 +128,7 @@ async def _desk(
 
 
 async def _ask(client: Client, run: str, act: str, **about: Any) -> Any:
-    async with asyncio.timeout(_CONNECT_S):
+    async with asyncio.timeout(_ANSWER_S):
         return await getattr(client.scheduler, name_of(run))(act=act, **about)
 
 

@@ -43,6 +43,8 @@ class ShardReport:
     """The first rows that were rejected, failed or ended unknown, 20 at most."""
     undone: tuple[int, ...] = field(default=(), repr=False)
     """The places in the whole input of all rows that are not done."""
+    unwritten: tuple[int, ...] = field(default=(), repr=False)
+    """Those of ``undone`` that are not, or not surely, in the shard's file of failed rows, as on a full disk."""
     stopped: str | None = None
     """Why it ended early; None where it did not."""
     is_run_wide: bool = False
@@ -64,6 +66,8 @@ class RunReport:
     """Rows that journals showed done; they are among the skipped ones."""
     attempts: int = 0
     """Requests made, as far as reports tell: those of a lost worker are not known."""
+    unwritten: int = 0
+    """Rows that are not done and not, or not surely, in their shard's file of failed rows."""
     elapsed_s: float = 0.0
     """Seconds of the whole run; of a merge alone, the longest of the shards."""
     troubles: list[RowTrouble] = field(factory=list)
@@ -92,6 +96,7 @@ class RunReport:
             self.counts[state] += count
         self.done_before += report.done_before
         self.attempts += report.attempts
+        self.unwritten += len(report.unwritten)
         self.elapsed_s = max(self.elapsed_s, report.elapsed_s)
         self.troubles = sorted([*self.troubles, *report.troubles])[:MOST_TROUBLES]
         if report.shard >= 0:

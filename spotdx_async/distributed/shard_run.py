@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 from typing import Any, get_args
 
 from attrs import frozen
@@ -182,6 +181,8 @@ class _Course:
         self._troubles: list[RowTrouble] = []
         self._undone: list[int] = []
         self._failed: FailedRows | None = None
+        self._handed: list[int] = []
+        self._unwritten: list[int] = []
 
     @property
     def has_begun(self) -> bool:
@@ -235,6 +236,7 @@ class _Course:
             elapsed_s=elapsed_s,
             troubles=tuple(self._troubles),
             undone=tuple(sorted(self._undone)),
+            unwritten=tuple(sorted(self._unwritten)),
             stopped=reason,
             is_run_wide=is_run_wide,
         )
@@ -242,8 +244,11 @@ class _Course:
     def close(self) -> None:
         """Close the file of failed rows."""
         if self._failed is not None:
-            with suppress(OSError):
+            try:
                 self._failed.close()
+            except OSError:  # any row of it may not have reached the disk
+                self._unwritten += self._handed
+            self._handed = []
 
     def _not_done(self, row: ShardRow, state: State, reason: str) -> None:
         self._undone.append(row.index)
@@ -252,9 +257,13 @@ class _Course:
         elif len(self._troubles) < MOST_TROUBLES:
             self._troubles.append(RowTrouble(row.index, state, reason))
         if self._failed is not None:
-            # The report names the row all the same; a full disk must not end the run.
-            with suppress(OSError):
+            # A full disk must not end the run: the report names what is not in the file.
+            try:
                 self._failed.write(_row_text(row))
+            except OSError:
+                self._unwritten.append(row.index)
+            else:
+                self._handed.append(row.index)
 
 
 def _row_text(row: ShardRow) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, get_args
 
+from spotdx_async import private_files
 from spotdx_async.bulk.intake import check_updates
 from spotdx_async.bulk.records import State
 from spotdx_async.distributed.buckets import HASH_BYTES, Bucket, Buckets
@@ -173,10 +174,10 @@ class Split:
         if self._folder is None:
             return Shard(number=number, count=len(lines), rows=text, mark=mark, noun=self._noun)
         folder = self._folder / f"{number // _SHARDS_A_FOLDER:04}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        private_files.make_folder(folder, must_be_ours=True)
         place = folder / f"shard-{number:06}"
         rows = place.with_suffix(".rows")
-        _write(rows, text)
+        private_files.replace(rows, text)
         self._written.append(rows)
         return Shard(
             number=number,
@@ -195,10 +196,12 @@ class Split:
         place = self._folder / "run.json"
         ours = {"noun": self._noun, "shard_rows": self._shard_rows, "rows": self.rows, "mark": self._mark.hexdigest()}
         try:
-            theirs = json.loads(place.read_bytes())
+            theirs = json.loads(private_files.read(place))
         except FileNotFoundError:
-            _write(place, json.dumps(ours).encode())
+            private_files.replace(place, json.dumps(ours).encode())
             return
+        except private_files.UnfitFileError as error:
+            raise InvalidInputError(f"{place} {error.strerror}: name another folder") from None
         except (OSError, ValueError):
             theirs = None
         if theirs != ours:
@@ -226,21 +229,12 @@ def _as_update(item: Any, kind: type[Any]) -> Any:
 def _made(folder: str | os.PathLike[str]) -> Path:
     path = Path(folder).absolute()
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_files.make_folder(path)
     except OSError as error:
         why = error.strerror
     else:
         return path
     raise InvalidInputError(f"the folder {path} cannot be used: {why}")
-
-
-def _write(path: Path, text: bytes) -> None:
-    """Write a whole file, readable by the owner alone, or leave what was there."""
-    new = path.with_name(f"{path.name}-new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(text)
-    new.replace(path)
 
 
 @types.coroutine

@@ -2,12 +2,12 @@
 
 import errno
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["FailedRows"]
@@ -50,6 +50,7 @@ class FailedRows:
         except OSError as error:
             reason = f"cannot be written: {error.strerror}"
         else:
+            private_files.warn_of_folder(self.path)
             return
         raise InvalidInputError(f"{self.path} {reason}")
 
@@ -91,34 +92,30 @@ class FailedRows:
         folder = self.path.parent
         if not folder.is_dir():
             raise InvalidInputError(f"{self.path} cannot be written: there is no such folder")
+        is_input = any(Path(given).exists() and _is(self.path, given) for given in inputs)
+        if is_input and not self.path.is_symlink():
+            raise InvalidInputError(f"{self.path} is the input itself")
         try:
-            about = self.path.lstat()
-        except FileNotFoundError:
+            about = private_files.look(self.path)
+        except private_files.UnfitFileError as error:
+            raise InvalidInputError(f"{self.path} {error.strerror}: name another file") from None
+        if about is None:
             if os.access(folder, os.W_OK | os.X_OK):
                 return
-            raise PermissionError(errno.EACCES, "permission denied") from None
-        if stat.S_ISLNK(about.st_mode):
-            raise InvalidInputError(f"{self.path} is a symbolic link, which is not followed: name the file itself")
-        if not stat.S_ISREG(about.st_mode):
-            raise InvalidInputError(f"{self.path} is no regular file")
-        if any(Path(given).exists() and self.path.samefile(given) for given in inputs):
-            raise InvalidInputError(f"{self.path} is the input itself")
+            raise PermissionError(errno.EACCES, "permission denied")
         if replace:
             self.path.unlink()
         elif about.st_size:
             raise InvalidInputError(f"{self.path} exists and is not empty: give another name, or --force to replace it")
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
-            return os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+            return private_files.create(self.path)
         except FileExistsError:
-            fd = os.open(self.path, flags)
-        try:
-            _take_over(fd)
-        except BaseException:
+            fd = private_files.open_own(self.path, os.O_WRONLY)
+        if os.fstat(fd).st_size:
             os.close(fd)
-            raise
+            raise FileExistsError(errno.EEXIST, "it has been filled by someone else")
         return fd
 
     def _append(self, fd: int, data: bytes) -> None:
@@ -133,12 +130,8 @@ class FailedRows:
         self._size += len(data)
 
 
-def _take_over(fd: int) -> None:
-    # Judged by the open file, not by its name, which may have come to mean another file since the first check.
-    about = os.fstat(fd)
-    if about.st_size or not stat.S_ISREG(about.st_mode):
-        raise FileExistsError(errno.EEXIST, "it has been filled by someone else")
-    os.fchmod(fd, 0o600)
+def _is(path: Path, given: str | os.PathLike[str]) -> bool:
+    return path.exists() and path.samefile(given)
 
 
 def _with_line_end(data: bytes) -> bytes:

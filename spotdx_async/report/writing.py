@@ -1,11 +1,10 @@
 """The report's file: checked before the run, written whole or not at all after it."""
 
 import os
-import stat
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.report.page import PAGE_START, render
 from spotdx_async.report.story import RunStory
@@ -32,6 +31,7 @@ def check_path(path: str | os.PathLike[str], *, others: Iterable[str | os.PathLi
         fault = f"cannot be written: {error.strerror}"
     if fault is not None:
         raise InvalidInputError(f"the report {place} {fault}")
+    private_files.warn_of_folder(place)
 
 
 def write_report(path: str | os.PathLike[str], story: RunStory) -> None:
@@ -43,7 +43,7 @@ def write_report(path: str | os.PathLike[str], story: RunStory) -> None:
         OSError: the page could not be written, as on a full disk; a file that was there before is untouched.
     """
     check_path(path)
-    _write_whole(Path(path), render(story).encode())
+    private_files.replace(path, render(story).encode())
 
 
 def _fault(place: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:
@@ -53,13 +53,9 @@ def _fault(place: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:
     if any(_is_same(place, Path(other)) for other in others):
         return "would replace a file that the run itself uses"
     try:
-        about = place.lstat()
-    except FileNotFoundError:
-        about = None
-    if about is not None and stat.S_ISLNK(about.st_mode):
-        return "is a symbolic link, which is not followed: name the file itself"
-    if about is not None and not stat.S_ISREG(about.st_mode):
-        return "is no regular file"
+        about = private_files.look(place)
+    except private_files.UnfitFileError as error:
+        return f"{error.strerror}: name another file"
     if not os.access(folder, os.W_OK | os.X_OK):
         return "cannot be written: its folder does not allow it"
     if about is not None and about.st_size and not _is_report(place):
@@ -77,16 +73,3 @@ def _is_report(place: Path) -> bool:
     start = PAGE_START.encode()
     with place.open("rb") as file:
         return file.read(len(start)) == start
-
-
-def _write_whole(place: Path, data: bytes) -> None:
-    fd, name = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".part", dir=place.parent)
-    try:
-        with open(fd, "wb") as file:  # noqa: PTH123 - an open descriptor
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        os.replace(name, place)  # noqa: PTH105 - the same, and the name is a string here
-    except BaseException:
-        os.unlink(name)  # noqa: PTH108 - the same
-        raise

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 
@@ -208,6 +209,25 @@ def test_a_hostile_answer_costs_little_and_ends_in_the_right_error(
     assert found["cpu_s"] <= MOST_CPU_S
 
 
+@pytest.mark.parametrize("name", ["a bomb of 1 GB", "a deflate bomb", "a bomb with 503", "a bomb with 400"])
+def test_a_callers_session_unpacks_no_more_at_once_whatever_it_is_set_to(hostile_url: str, name: str) -> None:
+    """Its ``read_bufsize`` says how much aiohttp unpacks before it looks up."""
+    found = measure(hostile_url, name, "callers")
+
+    assert found["end"] == CASES[name].end
+    assert found["next"] == FINE
+    assert found["memory_mb"] <= MOST_MEMORY_MB
+
+
+@pytest.mark.parametrize("name", ["a bomb of 50 MB", "a bomb of 1 GB", "a deflate bomb", "a bomb of 1 GB in members"])
+def test_unpacking_stops_at_a_cap_that_is_smaller_than_usual(hostile_url: str, name: str) -> None:
+    found = measure(hostile_url, name, "small")
+
+    assert found["end"] == TOO_LARGE
+    assert found["next"] == FINE
+    assert found["memory_mb"] <= 4  # the cap of 1 MB, its pieces, and aiohttp's buffers
+
+
 @pytest.mark.parametrize(("name", "in_short"), chosen(TIRING))
 def test_what_never_comes_to_a_body_ends_with_the_timeout_and_holds_little_memory(
     hostile_url: str, name: str, chaos: Any, *, in_short: bool
@@ -366,8 +386,15 @@ async def end_of(spot: SpotClient, number: int) -> str:
 
 async def call(url: str, number: int, options: str) -> None:
     """Measure one call beside a normal one's cost, which is next to nothing."""
-    chosen = {"timeout_s": HASTY_S, "retry": RetryPolicy(max_attempts=1)} if options == "hasty" else {"timeout_s": 10.0}
-    async with SpotClient("token", base_url=url, **chosen) as spot:
+    chosen: dict[str, Any] = {"timeout_s": 10.0}
+    if options == "hasty":
+        chosen = {"timeout_s": HASTY_S, "retry": RetryPolicy(max_attempts=1)}
+    elif options == "small":
+        chosen["max_body_bytes"] = MIB
+    async with contextlib.AsyncExitStack() as stack:
+        if options == "callers":
+            chosen["session"] = await stack.enter_async_context(aiohttp.ClientSession(read_bufsize=64 * MIB))
+        spot = await stack.enter_async_context(SpotClient("token", base_url=url, **chosen))
         for _ in range(3):
             await end_of(spot, 0)
         Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from now on

@@ -260,10 +260,10 @@ async def test_a_shard_without_a_report_is_unknown(error: BaseException, reason:
 
 
 async def test_where_nobody_answers_it_is_said_so_without_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spotdx_async.distributed import dask_engine  # noqa: PLC0415 - as above
+    from spotdx_async.distributed import clusters  # noqa: PLC0415 - as above
 
-    monkeypatch.setattr(dask_engine, "_CONNECT_S", 0.2)
+    monkeypatch.setattr(clusters, "_CONNECT_S", 0.2)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(ConfigError, match="no Dask scheduler answers"):
-            async with dask_engine.connected(address, None):
+            async with clusters.connected(address, None):
                 raise AssertionError

@@ -1,6 +1,7 @@
 """One shard: every row in its report, resumed by its journal, stopped in order, never raising."""
 
 import asyncio
+import errno
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ import pytest_asyncio
 
 from spotdx_async import ConfigError, OrderMetadataUpdate, RetryPolicy, read_journal
 from spotdx_async.distributed import ClientSettings, Shard, ShardOptions, Split, merge, run_shard, run_shard_blocking
+from spotdx_async.files import FailedRows
 from spotdx_async.testing import FakeSpot, faults
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -49,6 +51,32 @@ async def test_every_row_is_counted_and_those_not_done_are_named_and_written(
     (failed,) = tmp_path.rglob("*.failed.jsonl")
     assert json.loads(failed.read_text()) == {"kit_id": "NOSUCHKIT", "metadata": {"n": 50}}
     assert failed.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("is_at_the_end", [False, True], ids=["at a row", "at the end"])
+async def test_failed_rows_that_the_disk_does_not_take_are_named(
+    fake: FakeSpot, rows_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_at_the_end: bool
+) -> None:
+    write = FailedRows.write
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def almost_full(self: FailedRows, source: bytes) -> None:
+        full() if self.count == 1 else write(self, source)
+
+    if is_at_the_end:
+        monkeypatch.setattr(FailedRows, "close", full)
+    else:
+        monkeypatch.setattr(FailedRows, "write", almost_full)
+    rows = [("NOSUCHKIT", {"n": 0}), *rows_of(5, 5), ("NOSUCHKIT", {"n": 6}), ("NOSUCHKIT", {"n": 7})]
+
+    report = await run_shard(shard_of(rows, folder=tmp_path), fake.client())
+
+    assert report.stopped is None
+    assert report.undone == (0, 6, 7)
+    assert report.unwritten == ((0, 6, 7) if is_at_the_end else (6, 7))
+    assert merge([report]).unwritten == len(report.unwritten)
 
 
 async def test_a_repeated_shard_skips_what_its_journal_shows_done(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -338,3 +340,48 @@ async def test_cancelling_the_run_leaves_a_journal_to_go_on_with(fake_spot: Fake
         assert (by_state["ok"], by_state["unknown"]) == (40, 10)
         assert not read_journal(journal).in_use
         assert states(await run(spot, rows, journal=journal)) == {"skipped": 40, "ok": 260}
+
+
+KILLED = """
+import asyncio, os, sys
+from spotdx_async import SpotClient
+
+async def main(url, token, journal):
+    rows = [("SPOT0", {"n": 0}), ("SPOT1", {"n": 1})]
+    async with SpotClient(token, base_url=url) as spot:
+        async for _ in spot.kits.update_metadata_many(rows, journal=journal, ordered=True):
+            os._exit(9)  # as kill -9: carried out, and not recorded
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("trouble", ["400", "server away", "stop"])
+async def test_what_a_killed_session_may_have_sent_is_never_said_to_be_unsent(
+    fake_spot: FakeSpot, journal: Path, trouble: str
+) -> None:
+    fake_spot.kits.add_many(["SPOT0", "SPOT1"])
+    words = (sys.executable, "-c", KILLED, fake_spot.url, fake_spot.token, str(journal))
+    assert await (await asyncio.create_subprocess_exec(*words)).wait() == 9
+    assert fake_spot.ledger
+    assert read_journal(journal).ending is None
+    outcomes: list[Outcome[Kit]] = []
+
+    async with fake_spot.client(retry=RetryPolicy(max_attempts=1)) as spot:
+
+        async def rows() -> Any:
+            yield ("SPOT0", {"n": 0})
+            if trouble == "stop":
+                again.stop()
+
+        again = spot.kits.update_metadata_many(rows(), journal=journal)
+        if trouble == "400":
+            fake_spot.faults.add("400")
+        elif trouble == "server away":
+            await fake_spot.stop()
+        with suppress(BulkStopped, JournalError):
+            outcomes += [outcome async for outcome in again]
+
+    assert states(outcomes) == {"unknown": 1}
+    assert outcomes[0].error is not None
+    assert outcomes[0].error.may_be_executed

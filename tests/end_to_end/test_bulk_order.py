@@ -147,7 +147,7 @@ async def test_an_answer_that_settles_the_request_holds_nothing(fake_spot: FakeS
 
 async def test_an_answer_of_another_shape_settles_the_request(fake_spot: FakeSpot) -> None:
     fake_spot.kits.add("SPOTX")
-    fake_spot.faults.add(faults.body(b'{"id": "SPOTX", "status": 7}'), kit_id="SPOTX")
+    fake_spot.faults.add(faults.body(b'{"kit_id": "SPOTX", "status": 7}'), kit_id="SPOTX")
     async with fake_spot.client() as spot:
         outcomes = await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
 

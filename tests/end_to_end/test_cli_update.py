@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -101,6 +102,7 @@ async def test_json_gives_one_object_with_a_count_for_each_state(
         "done_before": 0,
         "dry_run": False,
         "failed_file": None,
+        "not_in_failed_file": [],
         "stopped": None,
         "next_row": None,
     }
@@ -386,16 +388,81 @@ async def test_a_full_disk_stops_the_run_and_names_the_rows_that_are_not_in_the_
     assert done.counts["failed"] + done.counts["skipped"] == done.counts["rows"] < 20
     assert (tmp_path / "failed.csv").read_text().count("\n") == 3
     assert "cannot be written any further (No space left on device)" in done.err
-    missing = next(line for line in done.err.splitlines() if "not done, and not in" in line)
-    assert missing.count("row ") == done.counts["rows"] - 2
-    assert done.summary["next_row"]["row"] == done.counts["failed"] + 1
+    rows = done.counts["rows"]
+    in_file = {int(line[4:].split(",")[0]) + 1 for line in (tmp_path / "failed.csv").read_text().splitlines()[1:]}
+    named = {row for span in done.summary["not_in_failed_file"] for row in range(span["first"], span["last"] + 1)}
+    assert named == {*range(1, rows + 1)} - in_file
+    assert f"not done, and not surely in {tmp_path / 'failed.csv'}: row" in done.err
+    start = done.summary["next_row"]["row"]
+    assert start == min(named)
+    assert f"--from-row {start} to go on" in done.err
+    monkeypatch.setattr(FailedRows, "write", write)
+    again = await spotdx("kits", "update", path, "--failed", tmp_path / "more.csv", "--from-row", start, "--json")
+    rest = {int(line[4:].split(",")[0]) + 1 for line in (tmp_path / "more.csv").read_text().splitlines()[1:]}
+    assert again.code == 1
+    assert in_file | rest == {*range(1, 501)}
+
+
+@pytest.mark.parametrize("has_journal", [False, True])
+async def test_a_file_of_failed_rows_that_does_not_reach_the_disk_names_all_its_rows(
+    spotdx: Spotdx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_journal: bool
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = written(tmp_path / "k.csv", HEADER + "SPOT1,A,x\nNOPE2,A,x\nNOPE3,A,x\nSPOT4,A,x\nNOPE5,A,x\n")
+    options = ("--journal", tmp_path / "run.journal") if has_journal else ()
+    if has_journal:  # which syncs too
+        monkeypatch.setattr(FailedRows, "close", lambda _: broken(0))
+    else:
+        monkeypatch.setattr(os, "fsync", broken)
+
+    done = await spotdx("kits", "update", path, "--failed", tmp_path / "failed.csv", "--json", *options)
+
+    assert done.code == 1
+    assert "not surely in" in done.err
+    assert ": rows 2-3, row 5" in done.err
+    spans = [(span["first"], span["last"]) for span in done.summary["not_in_failed_file"]]
+    assert spans == [(2, 3), (5, 5)]
+    if has_journal:
+        assert "the same command goes on" in done.err
+    else:
+        assert done.summary["next_row"] == {"file": str(path), "row": 2}
+        assert "--from-row 2" in done.err
+
+
+async def test_a_disk_that_is_full_names_every_row_of_very_many(
+    spotdx: Spotdx, tmp_path: Path, small_disk: Path
+) -> None:
+    text = HEADER + "".join(f"NOPE{number},{'A' * 2000},x\n" for number in range(2000))
+    path = written(tmp_path / "k.csv", text)
+
+    done = await spotdx("kits", "update", path, "--failed", small_disk / "failed.csv", "--json")
+
+    assert done.code == 3
+    assert "No space left on device" in done.err
+    kept = (small_disk / "failed.csv").read_text()
+    assert kept.endswith("\n")
+    in_file = {int(line[4:].split(",")[0]) + 1 for line in kept.splitlines()[1:]}
+    assert 100 < len(in_file) < 600
+    start = done.summary["next_row"]["row"]
+    assert {*range(1, 2001)} - in_file <= {*range(start, 2001)}
+    named = {row for span in done.summary["not_in_failed_file"] for row in range(span["first"], span["last"] + 1)}
+    assert named == {*range(1, done.counts["rows"] + 1)} - in_file
+
+
+async def test_a_device_is_no_place_for_failed_rows(spotdx: Spotdx, tmp_path: Path) -> None:
+    path = written(tmp_path / "k.csv", HEADER + "SPOT1,A,x\n")
+    done = await spotdx("kits", "update", path, "--failed", "/dev/full")
+    assert done.code == 2
+    assert "/dev/full is no regular file" in done.err
 
 
 async def test_a_row_too_long_to_be_kept_fails_the_run_and_is_named(spotdx: Spotdx, tmp_path: Path) -> None:
     path = written(tmp_path / "k.csv", HEADER + "SPOT1,A," + "x" * 17_000_000 + "\nSPOT2,A,x\n")
     done = await spotdx("kits", "update", path, "--failed", tmp_path / "failed.csv")
     assert done.code == 1
-    assert f"not done, and not in {tmp_path / 'failed.csv'}: row 1 (line 2)" in done.err
+    assert f"not done, and not in {tmp_path / 'failed.csv'}: row 1\n" in done.err
     assert not (tmp_path / "failed.csv").exists()
 
 

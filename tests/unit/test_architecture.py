@@ -23,7 +23,10 @@ FOLDER = Path(spotdx_async.__file__).parent
 # A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_pipeline", "resources"),  # the folders' own modules: a docstring each
-    ("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
+    (
+        *("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
+        "private_files",
+    ),
     (
         *("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
         "_pipeline.identity",
@@ -98,13 +101,13 @@ NARROWER = {
     "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
     "pagination": ("errors", "_pipeline.clock", "_pipeline.list_pages"),
     "reconciliation": (*("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search"),),
-    "files.*": ("errors", "_pipeline.jsontext"),
+    "files.*": ("errors", "_pipeline.jsontext", "private_files"),
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
         *("_pipeline.operation", "_pipeline.retry", "_pipeline.telling", "_pipeline.watching"),  # no HTTP
-        "_pipeline.drafts",
+        *("_pipeline.drafts", "private_files"),
     ),
-    "report.*": ("bulk.records", "errors", "models.*", "_version"),
+    "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
     "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.block_limiter"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
@@ -112,13 +115,14 @@ NARROWER = {
     "testing": ("testing.*", "testing.harness", "testing.factories.*"),
     "testing.plugin": (FACADE, "testing.*", "testing.harness"),
     "own_loop": (),
+    "private_files": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext", "own_loop"),
-        "_pipeline.block_limiter",
+        *("_pipeline.block_limiter", "private_files"),
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
-        *("distributed.*", "own_loop"),
+        *("distributed.*", "own_loop", "private_files"),
     ),
     "__main__": ("cli.*",),
 }
@@ -142,14 +146,14 @@ DOORMEN = {
     "plotly": ("report.charts",),
     "redis": ("shared.*",),
     "uvloop": ("own_loop",),
-    "distributed": ("distributed.dask_engine", "distributed.dask_sides"),
+    "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_sides"),
     "dask": ("distributed.dask_engine", "distributed.dask_sides"),
     "opentelemetry": ("otel.*",),
     "cyclopts": ("cli.*",),
     "rich": ("cli.*",),
     "pytest": ("testing.plugin",),
     "pytest_asyncio": ("testing.plugin",),
-    "sqlite3": ("bulk.journal",),
+    "sqlite3": ("bulk.journal", "bulk.journal_reading"),
     "time": ("_pipeline.clock", "testing.*", "cli.*"),
     "asyncio.sleep": ("testing.*", "cli.*"),  # the clock waits for an event with a bound, not for a sleep
     "datetime.datetime.now": ("_pipeline.clock", "testing.*", "cli.*"),
@@ -475,7 +479,7 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         ),
         ("config", "if TYPE_CHECKING:\n    from aiohttp import web", "config:2 uses aiohttp.web"),
         ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),
-        ("bulk.gate", "import sqlite3", "sqlite3 is for bulk.journal"),
+        ("bulk.gate", "import sqlite3", "sqlite3 is for bulk.journal, bulk.journal_reading"),
         ("client", "from opentelemetry import trace", "opentelemetry is for otel.*"),
         ("_pipeline.auth", "import asyncio as a\nawait a.sleep(1)", "_pipeline.auth:2 uses asyncio.sleep"),
         ("_pipeline.auth", "from asyncio import sleep as nap", "_pipeline.auth:1 uses asyncio.sleep"),

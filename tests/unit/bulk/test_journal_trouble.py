@@ -3,11 +3,10 @@
 import fcntl
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -281,7 +280,7 @@ def test_a_lock_whose_file_was_removed_before_it_was_got_is_not_taken(
 
 def test_another_program_that_writes_the_journal_keeps_the_run_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
-    monkeypatch.setattr("spotdx_async.bulk.journal._BUSY_S", 0.01)
+    monkeypatch.setattr("spotdx_async.bulk.journal.BUSY_S", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
 
@@ -471,21 +470,6 @@ def test_a_file_that_may_not_grow_stops_the_run_and_keeps_what_was_written(path:
     assert int(written) > 0
     assert kept(path) in {int(written), int(written) + 500}
     make(path)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if mount is None or umount is None:
-        pytest.skip("no mount here")
-    command = [mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603 - no input of others
-        pytest.skip("mounting is not permitted here")
-    yield folder
-    subprocess.run([umount, "--lazy", str(folder)], check=True)  # noqa: S603 - the same
 
 
 def fill_up(disk: Path, *, leaving: int = 0) -> None:

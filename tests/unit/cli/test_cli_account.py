@@ -95,14 +95,15 @@ def test_rows_that_are_not_done_are_handed_on_as_they_came(tmp_path: Path) -> No
         account.settle(place(number, f"{state}\n".encode()), outcome(state))
     account.close()
     assert (tmp_path / "failed").read_bytes() == b"rejected\nfailed\nunknown\nskipped\n"
-    assert account.unwritten == []
+    assert len(account.unwritten) == 0
 
 
 def test_a_row_too_long_to_be_kept_is_said_to_be_missing(tmp_path: Path) -> None:
     account = Account(FailedRows(tmp_path / "failed"))
     account.settle(place(7, None), outcome("rejected"))
     account.settle(place(8), outcome("rejected"))
-    assert [left.text for left in account.unwritten] == ["row 7 (line 8)"]
+    assert [span.text for span in account.unwritten.spans()] == ["row 7"]
+    assert account.first_lost is None
     assert account.disk_error is None
     account.close()
     assert (tmp_path / "failed").read_bytes() == b"SPOT1,x\n"
@@ -121,7 +122,8 @@ def test_after_a_full_disk_nothing_is_lost_from_the_account(tmp_path: Path, monk
         account.settle(place(number), outcome("failed"))
     account.close()
     assert account.disk_error is not None
-    assert [left.row.number for left in account.unwritten] == [2, 3]
+    assert [span.text for span in account.unwritten.spans()] == ["rows 2-3"]
+    assert account.first_lost == place(2)
     assert account.troubles == 3
 
 
@@ -132,9 +134,13 @@ def test_a_file_that_cannot_be_finished_is_not_trusted(tmp_path: Path, monkeypat
     def broken() -> None:
         raise OSError(errno.EIO, "Input/output error")
 
+    for number in (9, 4, 5):
+        account.settle(place(number), outcome("failed"))
     monkeypatch.setattr(failed, "close", broken)
     account.close()
     assert account.disk_error is not None
+    assert [span.text for span in account.unwritten.spans()] == ["rows 4-5", "row 9"]
+    assert account.first_lost == place(4)
     Account().close()
 
 

@@ -300,7 +300,8 @@ def test_a_path_that_can_not_be_used_is_refused_and_nothing_is_made(tmp_path: Pa
     (tmp_path / "link.html").symlink_to(tmp_path / "rows.csv")
 
     for path, fault in (
-        (tmp_path, "is no regular file"),
+        (tmp_path, "is a folder"),
+        (Path("/dev/null"), "is no regular file"),
         (tmp_path / "none" / "run.html", "there is no such folder"),
         (tmp_path / "rows.csv", "is no earlier report"),
         (tmp_path / "link.html", "is a symbolic link"),

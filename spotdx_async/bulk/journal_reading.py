@@ -1,0 +1,185 @@
+"""What a journal's file tells, and whether it is one: nothing here changes it."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar, get_args
+
+from attrs import frozen
+
+from spotdx_async.bulk.journal_digests import SECRET_BYTES, Digester
+from spotdx_async.bulk.journal_lock import is_locked
+from spotdx_async.bulk.journal_place import absolute, beside, check_companions, look, refusal, system_refusal
+from spotdx_async.bulk.journal_records import JournalState
+from spotdx_async.bulk.records import State
+
+__all__ = [
+    "APPLICATION_ID",
+    "BUSY_S",
+    "CODES",
+    "VERSION",
+    "WORDS",
+    "checked",
+    "read_doubtful",
+    "read_journal",
+    "read_landing",
+    "told",
+]
+
+T = TypeVar("T")
+
+VERSION = 1
+BUSY_S = 2.0
+"""How long to wait for somebody else who has the file."""
+APPLICATION_ID = int.from_bytes(b"SpoJ")
+CODES: Mapping[State, int] = MappingProxyType({"ok": 1, "rejected": 2, "failed": 3, "unknown": 4, "superseded": 5})
+WORDS = MappingProxyType({code: word for word, code in CODES.items()})
+# CHECK constraints would say the same, but SQLite does not look at them in a file that is opened for reading.
+_FIRST_IMPOSSIBLE_ROW = """SELECT 1 FROM rows WHERE (
+    state BETWEEN 1 AND 5 AND length(digest) = 8 AND (key IS NOT NULL) = (state IN (3, 4))) IS NOT TRUE LIMIT 1"""
+_REASONS = MappingProxyType(
+    {sqlite3.SQLITE_NOTADB: "not a journal", sqlite3.SQLITE_FULL: "disk", sqlite3.SQLITE_IOERR: "disk"}
+    | dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), "in use")
+    | dict.fromkeys((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM), "path")
+)
+_WHAT = MappingProxyType(
+    {
+        "not a journal": "is no journal of a bulk run",
+        "disk": "cannot be written",
+        "in use": "is in use by another program",
+        "path": "cannot be opened",
+        "corrupt": "is damaged",
+    }
+)
+
+
+@frozen
+class _Meta:
+    secret: bytes
+    operation: str
+    server: bytes
+    fingerprint: bytes | None
+    begun: datetime
+    changed: datetime
+    sessions: int
+    ending: str | None
+
+
+def read_journal(path: str | os.PathLike[str]) -> JournalState:
+    """Tell what a journal says, also of a run that is under way or was killed; nothing is changed.
+
+    Args:
+        path: the journal's file.
+
+    Raises:
+        JournalError: there is none, it is damaged or no journal, or it was made by a later version.
+    """
+    place = absolute(path)
+    if look(place) is None:
+        raise refusal(place, "does not exist", reason="path")
+    return told(place, lambda: _read_state(place))
+
+
+def checked(path: Path, operation: str, server: str, fingerprint: str | None) -> _Meta:
+    """Read whose journal it is, and refuse one that is damaged or not this run's; nothing is changed."""
+    with closing(_reading(path, is_still=True)) as database:
+        _check_kind(path, database)
+        is_sound = database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+        if not is_sound or database.execute(_FIRST_IMPOSSIBLE_ROW).fetchone():
+            raise refusal(path, _WHAT["corrupt"], reason="corrupt")
+        meta = _read_meta(path, database)
+    digester = Digester(meta.secret)
+    if meta.operation != operation:
+        raise refusal(path, f"belongs to another run, of {meta.operation}", reason="another run")
+    if meta.server != digester.text(server):
+        raise refusal(path, "belongs to another run, with another server", reason="another run")
+    if None not in (fingerprint, meta.fingerprint) and meta.fingerprint != digester.text(fingerprint or ""):
+        raise refusal(path, "was begun with another input", reason="changed input")
+    return meta
+
+
+def _reading(path: Path, *, is_still: bool) -> sqlite3.Connection:
+    """Open for reading alone; ``is_still``: nobody is writing."""
+    # Read without a lock or a trace where nothing waits in the WAL; else SQLite must look into that, and leaves files.
+    is_whole = is_still and not beside(path, "-wal").exists()
+    uri = f"{path.as_uri()}?{'immutable=1' if is_whole else 'mode=ro'}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)
+
+
+def _check_kind(path: Path, database: sqlite3.Connection) -> int:
+    if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise refusal(path, _WHAT["not a journal"], reason="not a journal")
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise refusal(path, "was made by a later version of spotdx-async", reason="newer")
+    return version
+
+
+def _read_meta(path: Path, database: sqlite3.Connection) -> _Meta:
+    found = database.execute(
+        "SELECT secret, operation, server, fingerprint, begun, changed, sessions, ending FROM meta"
+    ).fetchall()
+    with suppress(TypeError, ValueError):
+        ((secret, operation, server, fingerprint, begun, changed, sessions, ending),) = found
+        times = datetime.fromisoformat(begun), datetime.fromisoformat(changed)
+        if len(secret) == SECRET_BYTES:
+            return _Meta(secret, operation, server, fingerprint, *times, sessions, ending)
+    raise refusal(path, _WHAT["corrupt"], reason="corrupt")
+
+
+def _read_state(path: Path) -> JournalState:
+    check_companions(path)
+    was_in_use = is_locked(path)
+    with closing(_reading(path, is_still=not was_in_use)) as database:
+        version = _check_kind(path, database)
+        database.execute("BEGIN")
+        meta = _read_meta(path, database)
+        counts = dict(database.execute("SELECT state, count(*) FROM rows GROUP BY state").fetchall())
+        last = database.execute("SELECT max(row) FROM rows").fetchone()[0]
+    by_state: dict[State, int] = {word: counts.get(CODES.get(word), 0) for word in get_args(State)}
+    return JournalState(
+        path=str(path),
+        version=version,
+        operation=meta.operation,
+        rows=sum(by_state.values()),
+        by_state=MappingProxyType(by_state),
+        next_index=0 if last is None else last + 1,
+        begun_at=meta.begun,
+        changed_at=meta.changed,
+        sessions=meta.sessions,
+        ending=meta.ending,
+        # It may have ended, or begun, while we read.
+        in_use=is_locked(path) or (was_in_use and meta.ending is None),
+    )
+
+
+def read_landing(database: sqlite3.Connection) -> dict[int, bytes]:
+    """Give the rows that are done and may still land, with the digests of their keys."""
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'landing'").fetchone():
+        return {}
+    return dict(database.execute("SELECT row, key FROM landing").fetchall())
+
+
+def told(path: Path, act: Callable[[], T]) -> T:
+    """Act; what SQLite or the system has against it becomes a JournalError that does not hold theirs."""
+    try:
+        return act()
+    except sqlite3.Error as error:
+        # Other trouble than these is that a table, a column or a page is not what it must be.
+        reason = _REASONS.get(getattr(error, "sqlite_errorcode", -1) & 0xFF, "corrupt")
+        why = getattr(error, "sqlite_errorname", type(error).__name__)
+        trouble = refusal(path, f"{_WHAT[reason]} ({why})", reason=reason)
+    except OSError as error:
+        trouble = system_refusal(path, error)
+    raise trouble
+
+
+def read_doubtful(database: sqlite3.Connection) -> int:
+    """Give the number below which rows that are not recorded may have been sent by a session that was killed."""
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'doubtful'").fetchone():
+        return 0
+    return database.execute("SELECT coalesce(max(below), 0) FROM doubtful").fetchone()[0]  # type: ignore[no-any-return]

@@ -1,0 +1,290 @@
+"""Files for one user's eyes: what another user has put there is refused, as it was, and no mode is set by a path."""
+
+import ast
+import logging
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import spotdx_async
+from spotdx_async import InvalidInputError, Journal, JournalError, private_files, report
+from spotdx_async.bulk.journal import JournalFile, read_journal
+from spotdx_async.distributed.splitting import Split
+from spotdx_async.files import FailedRows
+
+SOMEBODY = 12345
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def plant_another_users(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a file there that is not ours: by its owner where we may give files away, else by who we are."""
+    path.write_bytes(b"")
+    path.chmod(0o666)
+    if os.geteuid() == 0:
+        os.chown(path, SOMEBODY, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: SOMEBODY)
+
+
+def plant_link(path: Path, _: object) -> None:
+    aim = path.parent / "precious"
+    aim.write_text("precious")
+    aim.chmod(0o644)
+    path.symlink_to(aim)
+
+
+def plant_hard_link(path: Path, _: object) -> None:
+    aim = path.parent / "precious"
+    aim.write_bytes(b"")
+    aim.chmod(0o644)
+    path.hardlink_to(aim)
+
+
+def plant_pipe(path: Path, _: object) -> None:
+    os.mkfifo(path, 0o644)
+
+
+PLANTED = {
+    "another user's": (plant_another_users, "belongs to another user"),
+    "a link": (plant_link, "is a symbolic link, which is not followed"),
+    "a hard link": (plant_hard_link, "has a second name"),
+    "a pipe": (plant_pipe, "is no regular file"),
+}
+Plant = Callable[[Path, pytest.MonkeyPatch], None]
+planted = pytest.mark.parametrize(("plant", "fault"), PLANTED.values(), ids=PLANTED)
+
+
+def about(folder: Path) -> list[tuple[str, int, int, int, int]]:
+    found = [(path, path.lstat()) for path in sorted(folder.iterdir())]
+    return [(path.name, one.st_mode, one.st_uid, one.st_size, one.st_nlink) for path, one in found]
+
+
+@planted
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY, os.O_RDWR | os.O_CREAT])
+def test_what_is_not_ours_is_not_opened_and_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str, flags: int
+) -> None:
+    plant(tmp_path / "file", monkeypatch)
+    before = about(tmp_path)
+
+    for use in (
+        private_files.look,
+        private_files.tighten,
+        lambda path: private_files.replace(path, b"x"),
+        lambda path: private_files.open_own(path, flags),
+    ):
+        # A pipe without a reader gives its own error where it is opened for writing.
+        with pytest.raises(OSError, match=f"{fault}|No such device"):
+            use(tmp_path / "file")
+        assert about(tmp_path) == before
+
+
+def test_a_file_that_roots_is_not_ours_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    found = (tmp_path / "file").stat()
+    of_root = os.stat_result((found.st_mode, *found[1:4], 0, *found[5:]))
+    monkeypatch.setattr(os, "geteuid", lambda: SOMEBODY)
+
+    assert private_files.fault_of(of_root) == "belongs to another user"
+
+
+def test_a_file_of_ours_is_taken_from_others_by_its_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"kept")
+    path.chmod(0o644)
+    monkeypatch.setattr(os, "chmod", lambda *_, **__: pytest.fail("a mode was set by a path"))
+
+    os.close(private_files.open_own(path, os.O_RDONLY))
+
+    assert mode(path) == 0o600
+    assert path.read_bytes() == b"kept"
+
+
+def test_the_file_that_was_opened_is_judged_not_what_lies_there_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking and opening a link takes the file's place."""
+    path, aim = tmp_path / "file", tmp_path / "precious"
+    aim.write_bytes(b"")
+    aim.chmod(0o644)
+    path.touch(0o644)
+    open_it = os.open
+
+    def swapped(name: str | os.PathLike[str], flags: int, *more: int) -> int:
+        if Path(name) == path and not flags & private_files._PATH and not path.is_symlink():
+            path.unlink()
+            path.symlink_to(aim)
+        return open_it(name, flags, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", swapped)
+        with pytest.raises(OSError, match="symbolic link"):
+            private_files.tighten(path)
+
+    assert path.is_symlink()
+    assert mode(aim) == 0o644
+
+
+def test_a_new_file_is_private_from_its_first_instant_and_takes_no_place(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        os.close(private_files.create(tmp_path / "new"))
+        private_files.replace(tmp_path / "whole", b"text")
+    finally:
+        os.umask(old)
+
+    assert mode(tmp_path / "new") == mode(tmp_path / "whole") == 0o600
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for taken in ("new", "link"):
+        with pytest.raises(FileExistsError):
+            private_files.create(tmp_path / taken)
+    assert not (tmp_path / "nowhere").exists()
+
+
+# --- What uses them ---------------------------------------------------------------------------------------------------
+
+
+def open_journal(path: Path) -> JournalFile:
+    return JournalFile.open(Journal(path), operation="PUT /kits", server="https://spot.example")
+
+
+@planted
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-lock"])
+def test_a_journal_refuses_what_is_planted_in_the_place_of_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str, suffix: str
+) -> None:
+    journal = tmp_path / "run.journal"
+    if suffix:
+        open_journal(journal).close([], "stopped")
+    plant(tmp_path / f"run.journal{suffix}", monkeypatch)
+    before = about(tmp_path)
+
+    with pytest.raises(JournalError, match=fault if suffix != "-lock" else "-lock") as caught:
+        open_journal(journal)
+
+    assert caught.value.reason == "path"
+    assert about(tmp_path) == before
+    if suffix != "-lock":  # of a lock nothing is read but whether it is held
+        with pytest.raises(JournalError, match=fault):
+            read_journal(journal)
+    elif fault != "belongs to another user" or os.geteuid() == 0:
+        assert not read_journal(journal).in_use
+
+
+def test_files_that_come_while_sqlite_opens_the_journal_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite opens by path what belongs to the journal: what it found there is looked at once more."""
+    looks = iter([False, False, True])  # before anything is made, before SQLite opens it, and after
+    look = private_files.look
+
+    def another_users(path: Path) -> os.stat_result | None:
+        if path.name.endswith("-shm") and next(looks, True):
+            raise private_files.UnfitFileError("belongs to another user")
+        return look(path)
+
+    monkeypatch.setattr(private_files, "look", another_users)
+
+    with pytest.raises(JournalError, match="-shm belongs to another user"):
+        open_journal(tmp_path / "run.journal")
+
+    monkeypatch.undo()
+    open_journal(tmp_path / "run.journal").close([], "stopped")  # the lock was given back
+
+
+@planted
+def test_places_of_failed_rows_and_of_reports_refuse_what_is_planted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str
+) -> None:
+    plant(tmp_path / "file", monkeypatch)
+    before = about(tmp_path)
+
+    with pytest.raises(InvalidInputError, match=fault):
+        FailedRows(tmp_path / "file", replace=True)
+    with pytest.raises(InvalidInputError, match=fault):
+        report.check_path(tmp_path / "file")
+
+    assert about(tmp_path) == before
+
+
+@planted
+def test_failed_rows_are_not_written_into_what_is_planted_after_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str
+) -> None:
+    with FailedRows(tmp_path / "file") as failed:
+        plant(tmp_path / "file", monkeypatch)
+        before = about(tmp_path)
+
+        with pytest.raises(OSError, match=f"{fault}|No such device"):
+            failed.write(b"SPOT1\n")
+
+    assert about(tmp_path) == before
+
+
+@planted
+def test_the_folder_of_a_clusters_run_refuses_a_planted_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str
+) -> None:
+    plant(tmp_path / "run.json", monkeypatch)
+    with Split(folder=tmp_path) as split, pytest.raises(InvalidInputError, match=fault):
+        split.read_now([("SPOT1", {"a": 1})])
+
+
+def test_a_planted_folder_of_shards_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "0000").symlink_to(tmp_path / "elsewhere")
+    with Split(folder=tmp_path) as split:
+        split.read_now([("SPOT1", {"a": 1})])
+        with pytest.raises(OSError, match="symbolic link"):
+            list(split.shards())
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("folder_mode", "is_warned"), [(0o777, True), (0o1777, False), (0o700, False), (0o755, False), (0o722, True)]
+)
+def test_a_folder_in_which_others_can_replace_files_gets_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folder_mode: int, *, is_warned: bool
+) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(folder_mode)
+    for use in (
+        lambda: open_journal(folder / "run.journal").close([], "stopped"),
+        lambda: FailedRows(folder / "failed"),
+        lambda: report.check_path(folder / "page.html"),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "spotdx_async"):
+            use()
+
+        told = [record for record in caplog.records if getattr(record, "spotdx_event", None) == "folder"]
+        assert len(told) == is_warned
+        assert all(str(folder) in record.getMessage() for record in told)
+
+
+def test_no_other_module_sets_modes_or_opens_files_with_flags_of_its_own() -> None:
+    """One writer of private files: others would forget one of its cares."""
+    folder = Path(spotdx_async.__file__).parent
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+            text = ast.unparse(node) if name else ""
+            if name in {"chmod", "fchmod", "lchmod", "mkstemp"} or (name == "open" and text.startswith("os.open(")):
+                found.append(f"{path.relative_to(folder)}: {text}")
+
+    assert [one for one in found if not one.startswith("private_files.py")] == [
+        # To read what a person has named, to sync a folder, to look at a lock, and to write nowhere.
+        "bulk/journal_lock.py: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)",
+        "bulk/journal_place.py: os.open(path.parent, os.O_RDONLY)",
+        "cli/first_page.py: os.open(os.devnull, os.O_WRONLY)",
+        "cli/screen.py: os.open(os.devnull, os.O_WRONLY)",
+        "files/row_file.py: os.open(path, os.O_RDONLY)",
+    ]
