@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 # Two processes share the files of tests; WORKERS=0 runs them in one, which is easier to read and to debug.
 WORKERS ?= 2
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(TESTS)
 
 # The documentation, into docs/_build; every warning is an error.
 docs: $(INSTALLED)

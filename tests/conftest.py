@@ -26,6 +26,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual_time: run the test on a loop that jumps from timer to timer")
 
 
+LONG = (
+    *("unit/benchmarks/test_instructions", "chaos/test_kills", "distributed/test_dask_engine", "docs/test_site"),
+    *("matrix/test_canaries", "unit/testing/test_pytest_plugin", "end_to_end/test_report_page", "shared/test_sharing"),
+    *("end_to_end/test_cli_journal", "end_to_end/test_bulk_outage", "chaos/test_order", "end_to_end/test_apm_products"),
+    *("end_to_end/test_bulk_partial_outage", "unit/pipeline/test_codec_properties", "distributed/test_shard_run"),
+)
+"""Files that take long, and so come first: a process that meets one at the end is the only one that still works."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Stable, so that the order within a file, and of the other files, stays.
+    items.sort(key=lambda item: not str(item.path.with_suffix("")).endswith(LONG))
+
+
 # Here and not in the plugin: wherever this hook exists, pytest-asyncio takes every test's loop from it.
 @pytest.hookimpl(optionalhook=True)
 def pytest_asyncio_loop_factories(
