@@ -39,7 +39,7 @@ def metadata_run(
         InvalidInputError: ``updates`` or an option is unusable.
     """
     unbounded = runner.without_bounds()
-    allow_any_id = runner.road.allow_any_id
+    allow_any_id = runner.allow_any_id
 
     def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
         key: str, body: bytes, flight: Flight, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None

@@ -14,14 +14,11 @@ from spotdx_async.models.model import Model
 __all__ = ["fault_of", "fault_of_other_shape", "fault_unread"]
 
 _OBJECT = Form.OBJECT
-_NO_OBJECTS = (b"[", b'"')
 
 
-def fault_unread(identity: Identity, body: bytes) -> DecodeError | None:
-    """Say at once where an answer is a list or a text and an object is due: 10 MB of it need not be parsed."""
-    if body.startswith(_NO_OBJECTS) and identity.form is _OBJECT:
-        return _unidentified(identity, "it is no object")
-    return None
+def fault_unread(identity: Identity) -> DecodeError:
+    """Say what is wrong with an answer that begins as none of its kind."""
+    return _unidentified(identity, "it is no object")
 
 
 def fault_of(request: Request, identity: Identity, body: bytes, value: Any) -> DecodeError | None:
@@ -33,15 +30,16 @@ def fault_of(request: Request, identity: Identity, body: bytes, value: Any) -> D
         body: the answer.
         value: what was made of it: where that is no model, the body is looked at.
     """
-    if identity.form is not _OBJECT:
-        return _fault_of_rows(identity, value)
-    if isinstance(value, Model):
+    if value is None:
+        if _begins_with_id(request, identity, body):
+            return None
+    elif isinstance(value, Model):
         # Most calls: the id by one attribute, and nothing of a create to compare.
         if identity.is_asked_for and getattr(value, identity.id_keys[0], None) == request.an_id:
             return None
         return _fault_of_object(request, identity, value)
-    if _begins_with_id(request, identity, body):
-        return None
+    elif identity.form is not _OBJECT:
+        return _fault_of_rows(identity, value)
     try:
         raw = jsontext.parse_exact(body)
     except jsontext.NotJsonError:
@@ -68,13 +66,13 @@ def _begins_with_id(request: Request, identity: Identity, body: bytes) -> bool:
     Unread, since parsing takes 80 kI of a row's 500; False only says that it must be read.
     """
     an_id = request.an_id
-    if not identity.is_asked_for or an_id is None or '"' in an_id or "\\" in an_id or not jsontext.looks_whole(body):
+    if an_id is None or not identity.openings or not jsontext.looks_whole(body):
         return False
-    for opening in identity.openings:
-        if body.startswith(opening):
-            start = len(opening)
-            return body.startswith(an_id.encode() + b'"', start) and body.find(identity.quoted_key, start) < 0
-    return False
+    if not an_id.isalnum() and ('"' in an_id or "\\" in an_id):
+        return False
+    wanted = an_id.encode() + b'"'
+    close, apart = identity.openings
+    return body.startswith((close + wanted, apart + wanted)) and body.find(identity.quoted_key, len(close)) < 0
 
 
 def _fault_of_object(request: Request, identity: Identity, value: Any) -> DecodeError | None:

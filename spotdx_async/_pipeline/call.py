@@ -101,8 +101,8 @@ def decoded(call: Call, reply: Reply) -> Verdict:
     """Judge a 2xx by what it holds: the answer to this very request, and one that can be read."""
     request = call.request
     identity = request.identity
-    if identity is not None and (unread := fault_unread(identity, reply.body)) is not None:
-        return judge_decode_error(request, reply, unread)
+    if identity is not None and reply.body.startswith(identity.unfit):
+        return judge_decode_error(request, reply, fault_unread(identity))
     try:
         value = call.decode(reply)
     except DecodeError as raised:

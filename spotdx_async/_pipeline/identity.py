@@ -33,7 +33,13 @@ class Identity:
     quoted_key: bytes = field(init=False, repr=False)
     """The last key to the id, as JSON text."""
     openings: tuple[bytes, ...] = field(init=False, repr=False)
-    """How an object begins as text whose id stands first, up to the id."""
+    """How an object begins as text whose id stands first, up to the id, without and with a space; or none."""
+    unfit: tuple[bytes, ...] = field(init=False, repr=False)
+    """How a text begins that shows at once that it is no such answer: 10 MB of it need not be parsed."""
+
+    @unfit.default
+    def _make_unfit(self) -> tuple[bytes, ...]:
+        return (b"[", b'"') if self.form is Form.OBJECT else ()
 
     @quoted_key.default
     def _make_quoted_key(self) -> bytes:
@@ -41,7 +47,7 @@ class Identity:
 
     @openings.default
     def _make_openings(self) -> tuple[bytes, ...]:
-        if self.form is not Form.OBJECT or len(self.id_keys) != 1:
+        if not self.is_asked_for:
             return ()
         return tuple(b'{%b:%b"' % (self.quoted_key, space) for space in (b"", b" "))
 

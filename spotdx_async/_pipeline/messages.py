@@ -133,6 +133,10 @@ class ClosableRun(Protocol):
         """Send nothing more: the client is closed."""
         ...
 
+    async def closed(self) -> None:
+        """Wait until its input and its journal are closed, where that is possible here."""
+        ...
+
 
 class Act(Enum):
     """What to do after an attempt.

@@ -129,16 +129,19 @@ class Road:
         loop = clock.running_loop()
         if self._pid == os.getpid() and self._loop is not None and self._loop is not loop:
             self._take_over(loop)
+        runs = list(self.open_runs)
         # Every part may be closed again: a close that was cancelled is made good by the next.
         try:
             with ExitStack() as ends:  # all of them, whatever one of them raises
-                for run in list(self.open_runs):
+                for run in runs:
                     ends.callback(run.end_with_client)
         finally:
             self._closing.set()
             self._waking.set()
             self._end_waits()
             await self._close_parts()
+        for run in runs:
+            await run.closed()
 
     async def _close_parts(self) -> None:
         if self._pid == os.getpid():

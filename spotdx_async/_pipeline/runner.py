@@ -51,6 +51,7 @@ class Runner:
 
     def __init__(self, road: Road, options: CallOptions) -> None:
         self.road = road
+        self.allow_any_id: bool = road.allow_any_id
         self.options = options
 
     @property

@@ -52,7 +52,9 @@ def skipped(row: Row, now_s: float) -> Outcome[Any]:
     row.attempts += row.flight.may_have_arrived  # one that was cut off, and so counted by nobody
     if not row.may_be_executed:
         if error is None:
-            error = NotSentError("the run stopped before this row, so it was not sent", reason="stopped")
+            was_begun = row.began_s is not None
+            what = "this row was done, and it was not executed" if was_begun else "this row, so it was not sent"
+            error = NotSentError(f"the run stopped before {what}", reason="stopped")
         return _outcome(row, "skipped", error, now_s)
     if row.flight.may_have_arrived or error is None:
         error = OutcomeUnknownError("the run stopped before an answer came, and it may have been executed")

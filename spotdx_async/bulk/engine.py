@@ -74,11 +74,12 @@ class Engine(Generic[T]):
             self._journal.on_failure = self.stop
         self._stopping = asyncio.Event()
         self._tally = Tally(clock.now(), plan.total)
-        self._rules = StopRules(plan, self.stop)
+        self._rules = StopRules(plan, self.stop, busy_s=self._busy_s, has_arrived=self._has_arrived)
         self._gate = OutageGate(
             limit_s=plan.outage_limit_s,
             concurrency=plan.concurrency,
-            on_overdue=self._give_up,
+            on_overdue=self._rules.give_up,
+            busy_s=self._busy_s,
             on_change=self._tell_gate,
             trouble=self._rules.trouble,
         )
@@ -96,6 +97,7 @@ class Engine(Generic[T]):
         )
         # Rows that were read and have no outcome yet, and those of them that failed and are tried again later.
         self._open: dict[Row, None] = {}
+        self._open_since_s = clock.now()
         self._aside: deque[Row] = deque()
         self._carried = 0
         self._standby = Standby()
@@ -273,6 +275,8 @@ class Engine(Generic[T]):
             last.become(row)
             self._give(outcome)
             return
+        if not self._open:
+            self._open_since_s = clock.now()
         self._open[row] = None
         self._lineup.enter(row)
 
@@ -367,10 +371,12 @@ class Engine(Generic[T]):
         self._outbox.put(outcome)
         self._on_news()
 
-    def _give_up(self) -> None:
-        # While the gate is open it is throttled rows that are overdue: of those that have ended none is.
-        if self._open or not self._gate.is_open:
-            self._rules.give_up()
+    def _busy_s(self) -> float:
+        """For how many seconds rows have been open without a break."""
+        return clock.now() - self._open_since_s if self._open else 0.0
+
+    def _has_arrived(self) -> bool:
+        return any(row.flight.may_have_arrived for row in self._open)
 
     def _tell_gate(self, state: Literal["closed", "open"], after_s: float) -> None:
         if self._watch_of_run is not None:

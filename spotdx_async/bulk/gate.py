@@ -13,6 +13,7 @@ from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.telling import tell_gate
 from spotdx_async.bulk.adaptive_concurrency import AdaptiveConcurrency
 from spotdx_async.bulk.outage_signs import LEAST_ROWS, OutageSigns
+from spotdx_async.bulk.overdue import Overdue
 
 __all__ = ["OutageGate", "Result", "is_chance"]
 
@@ -66,6 +67,7 @@ class OutageGate:
         limit_s: float,
         concurrency: int,
         on_overdue: Callable[[], object],
+        busy_s: Callable[[], float] = lambda: float("inf"),
         on_change: Callable[[Literal["closed", "open"], float], object] | None = None,
         trouble: Callable[[], str] = str,
         dice: random.Random | None = None,
@@ -77,12 +79,13 @@ class OutageGate:
                 asked for included, ``on_overdue`` is called.
             concurrency: tries at once, at most.
             on_overdue: called once for each outage.
+            busy_s: for how many seconds rows have waited without a break: only such time counts.
             on_change: told when it pauses (``closed``), and when that ends (``open``) after how many seconds.
             trouble: names the server and what is wrong with it, for the log.
             dice: for the jitter.
         """
-        self._limit_s = limit_s
-        self._on_overdue = on_overdue
+        self._overdue = Overdue(limit_s, on_overdue, busy_s)
+        self._throttled_too_long = Overdue(limit_s, on_overdue, busy_s)
         self._on_change = on_change
         self._trouble = trouble
         self._dice = dice or random.Random()
@@ -100,10 +103,8 @@ class OutageGate:
         self._next_at_s = float("-inf")
         self._probe: int | None = None
         self._probes = 0
-        self._throttled_too_long: TimerHandle | None = None
         self._waiters: deque[tuple[int, Future[None]]] = deque()
         self._timer: TimerHandle | None = None
-        self._overdue: TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -214,10 +215,11 @@ class OutageGate:
 
     def release(self) -> None:
         """Let everybody pass who waits: the run is over, and will not send."""
-        for timer in (self._timer, self._overdue, self._throttled_too_long):
-            if timer is not None:
-                timer.cancel()
-        self._timer = self._overdue = self._throttled_too_long = None
+        self._overdue.stop()
+        self._throttled_too_long.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         while self._waiters:
             self._let_pass()
 
@@ -227,9 +229,7 @@ class OutageGate:
 
     def _note_good(self, began_s: float) -> None:
         self._last_good_s = clock.now()
-        if self._throttled_too_long is not None:
-            self._throttled_too_long.cancel()
-            self._throttled_too_long = None
+        self._throttled_too_long.stop()
         if self._closed_at_s is not None and began_s >= self._closed_at_s:
             self._open()
         self._signs.note_good()
@@ -262,19 +262,14 @@ class OutageGate:
     def _note_throttled(self, began_s: float) -> None:
         if self._closed_at_s is not None and began_s >= self._closed_at_s:
             self._open()  # it answers; how fast it may be asked is the rate limit's matter
-        if self._throttled_too_long is None:
-            # A timer, and not a look at the next 429: in a pause of any length none comes.
-            self._throttled_too_long = clock.call_at(clock.now() + self._limit_s, self._end_throttled)
-
-    def _end_throttled(self) -> None:
-        self._throttled_too_long = None
-        self._on_overdue()
+        # A timer, and not a look at the next 429: in a pause of any length none comes.
+        self._throttled_too_long.start()
 
     def _close(self) -> None:
         self._closed_at_s = clock.now()
         self._ramp_from_s = None
         self._probes = 0
-        self._overdue = clock.call_at(self._closed_at_s + self._limit_s, self._on_overdue)
+        self._overdue.start()
         self._tell("closed", 0.0)
         self._plan_probe()
 
@@ -286,9 +281,7 @@ class OutageGate:
         self._signs.forget()
         self._ramp_from_s = self._next_at_s = now
         self._ramp_s = min(_LONGEST_RAMP_S, paused_s * _RAMP_SHARE)
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None
+        self._overdue.stop()
 
     def _tell(self, state: Literal["closed", "open"], after_s: float) -> None:
         tell_gate(state, after_s=after_s, trouble=self._trouble())

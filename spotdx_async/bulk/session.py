@@ -30,6 +30,8 @@ __all__ = ["Inputs", "Job", "Session"]
 T = TypeVar("T")
 
 _TELL_EVERY_S = 0.5
+_MOST_TO_CLOSE_S = 5.0
+"""For a client's close: longer than the journal's longest wait (2 s, for another program)."""
 
 
 @frozen(kw_only=True)
@@ -166,7 +168,7 @@ class Session(Generic[T]):
         if self._is_told or self._engine is None:
             return None
         self._is_told = True
-        return self._engine.foreign_error or self._intake.close_error
+        return self._engine.foreign_error or self._intake.error or self._intake.close_error
 
     def end_with_client(self) -> None:
         """Send nothing more: the client is closed. Rows that wait come out as skipped."""
@@ -176,6 +178,15 @@ class Session(Generic[T]):
                 self._end(cause)
             else:
                 self._loop.call_soon_threadsafe(self._end, cause)
+
+    async def closed(self) -> None:
+        """Wait until its input and its journal are closed: whoever has closed the client may begin the run anew.
+
+        Not in another loop, nor in a task of the run's own, as where the input closes the client; and 5 s at most.
+        """
+        own = [] if self._engine is None else self._engine.tasks
+        if _running_loop() is self._loop and asyncio.current_task() not in own:
+            await asyncio.wait([self._kept], timeout=_MOST_TO_CLOSE_S)
 
     def _error_at_end(self) -> BaseException | None:
         return self._error or (None if self._engine is None else self._engine.error_at_end())

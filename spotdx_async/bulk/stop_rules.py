@@ -1,13 +1,12 @@
 """When a run stops by itself: a trouble that every further row would meet, enough failures, no server in sight."""
 
-import asyncio
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.messages import Try
 from spotdx_async.bulk.endings import is_run_wide
+from spotdx_async.bulk.overdue import Overdue
 from spotdx_async.bulk.plan import Plan
 from spotdx_async.bulk.records import Outcome
 from spotdx_async.errors import (
@@ -45,12 +44,21 @@ _WORDS = MappingProxyType(
 class StopRules:
     """Watches the tries and the outcomes of a run, and says when and why it must stop."""
 
-    def __init__(self, plan: Plan, stop: Callable[[SpotError], object]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        stop: Callable[[SpotError], object],
+        *,
+        busy_s: Callable[[], float],
+        has_arrived: Callable[[], bool],
+    ) -> None:
         """Begin.
 
         Args:
             plan: of the run.
             stop: called with the cause, perhaps more than once.
+            busy_s: for how many seconds rows have waited without a break.
+            has_arrived: whether a request under way may have reached the server.
         """
         self._plan = plan
         self._stop = stop
@@ -60,7 +68,8 @@ class StopRules:
         self._failures = 0
         self._last: SpotError | None = None
         self._was_reached = plan.wait_for_server
-        self._unreached: asyncio.TimerHandle | None = None
+        self._has_arrived = has_arrived
+        self._unreached = Overdue(_UNREACHED_S, self._give_up_unreached, busy_s)
 
     def trouble(self) -> str:
         """Name the server's host and why the last try failed: no text of the server's, no id, no secret."""
@@ -76,9 +85,9 @@ class StopRules:
             return
         if not isinstance(error, NotSentError):
             self._was_reached = bool(tried.attempts)
-            self._forget_timer()
-        elif error.reason in _UNREACHABLE and self._unreached is None:
-            self._unreached = clock.call_at(clock.now() + _UNREACHED_S, self._give_up_unreached)
+            self._unreached.stop()
+        elif error.reason in _UNREACHABLE:
+            self._unreached.start()
 
     def note_outcome(self, outcome: Outcome[Any], error: SpotError | None) -> None:
         """Take note of an outcome; stop where every further row would meet the same, or the caller has seen enough.
@@ -109,7 +118,7 @@ class StopRules:
     def close(self) -> None:
         """Watch no more: the run is over."""
         self._was_reached = True
-        self._forget_timer()
+        self._unreached.stop()
 
     def stopped(self, cause: SpotError, *, read: int, unsent: int, has_journal: bool) -> BulkStopped:
         """Make the error that ends the run's loop."""
@@ -128,6 +137,9 @@ class StopRules:
 
     def _give_up_unreached(self) -> None:
         last = self._last
+        if self._has_arrived():
+            self._was_reached = True
+            return
         if not isinstance(last, NotSentError):
             return
         message = (
@@ -136,11 +148,6 @@ class StopRules:
         )
         cause = FailureCause(last.cause_type, last.errno, last.tls_reason, last.proxy_status)
         self._stop(NotSentError(message, reason=last.reason, cause=cause))
-
-    def _forget_timer(self) -> None:
-        if self._unreached is not None:
-            self._unreached.cancel()
-            self._unreached = None
 
 
 def _how_far(read: int, unsent: int) -> str:

@@ -81,7 +81,7 @@ async def update_metadata_distributed(
     settings = ClientSettings() if settings is None else settings
     if limit is not None and settings.limiter is not None:
         raise ConfigError("give limit or settings.limiter, not both")
-    options = ShardOptions.settled_for(settings.timeout_s) if options is None else options
+    options = options or ShardOptions.settled_for(settings.timeout_s, settings.lands_within_s)
     began_s = clock.now()
     with Split(shard_rows=shard_rows, noun=noun, folder=folder) as split:
         await split.read(source)

@@ -39,9 +39,9 @@ class ShardOptions:
     the client's ``lands_within_s``."""
 
     @classmethod
-    def settled_for(cls, timeout_s: float) -> "ShardOptions":
-        """Make the usual options for clients with such a ``timeout_s``."""
-        return cls(settle_s=max(60.0, timeout_s))
+    def settled_for(cls, timeout_s: float, lands_within_s: float = 60.0) -> "ShardOptions":
+        """Make the usual options for clients with such a ``timeout_s`` and ``lands_within_s``."""
+        return cls(settle_s=max(lands_within_s, timeout_s))
 
     journal_wait_s: float = 120.0
     """How long to wait for a journal that another process has: one that is being ended, or whose host has died, for

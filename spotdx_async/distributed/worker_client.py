@@ -85,7 +85,10 @@ def run_shard_blocking(
     async def run() -> ShardReport:
         async with settings.client() as spot:
             return await run_shard(
-                shard, spot, options or ShardOptions.settled_for(settings.timeout_s), is_repeat=is_repeat
+                shard,
+                spot,
+                options or ShardOptions.settled_for(settings.timeout_s, settings.lands_within_s),
+                is_repeat=is_repeat,
             )
 
     return run_in_own_loop(run())

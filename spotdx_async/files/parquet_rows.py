@@ -12,23 +12,29 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import parse_object
+from spotdx_async.files.parquet_budget import MOST_ROW_BYTES, batch_rows
 from spotdx_async.files.rows import BadRow, Format, Row, RowFault, check_key
 
 __all__ = ["PARQUET_MARK", "ParquetFile"]
 
 PARQUET_MARK = b"PAR1"
-_BATCH_ROWS = 1000
 _BUFFER_BYTES = 1024 * 1024
+_SLICE_BYTES = 4 * 1024 * 1024
 
 
 class ParquetFile:
-    """Rows of one Parquet file, in order; the same face as ``RowFile``. Memory is that of one batch and its pages."""
+    """Rows of one Parquet file, in order; the same face as ``RowFile``.
+
+    Memory is that of one batch and its pages, 64 MiB at most before they become Python's values: what may take more is
+    refused before anything is unpacked, and a row of more than 16 MiB is a bad one.
+    """
 
     format: Format = "parquet"
     failed_format: Format = "jsonl"
@@ -44,13 +50,13 @@ class ParquetFile:
         """Open the file and look at its columns.
 
         Raises:
-            InvalidInputError: pyarrow is not installed, or nothing in the file can be used.
+            InvalidInputError: pyarrow is not installed, nothing in the file can be used, or it unpacks to too much.
         """
         self.name: str = os.fspath(path)
         self._id_name = id_name
         self.at_end: bool = False
         self._read = 0
-        self._batch: list[dict[str, Any]] = []
+        self._batch: list[dict[str, Any] | None] = []
         arrow = _pyarrow(self.name)
         try:
             self._file = arrow.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, memory_map=False)
@@ -59,8 +65,8 @@ class ParquetFile:
         else:
             self._names = self._checked_names(arrow, columns)
             self._rows = self._file.metadata.num_rows
-            self._batches = self._file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
             self._arrow = arrow
+            self._batches = self._read_batches(self._checked_sizes(path))
             return
         raise InvalidInputError(f"{self.name}: this Parquet file cannot be read: {reason}")
 
@@ -122,8 +128,26 @@ class ParquetFile:
         self._file.close()
         raise InvalidInputError(f"{self.name}: {reason}")
 
-    def _row(self, values: dict[str, Any]) -> Row | BadRow:
+    def _checked_sizes(self, path: str | os.PathLike[str]) -> list[int]:
+        unpack = partial(_unpacked, self._arrow)
+        try:
+            return [*batch_rows(path, self._file.metadata, self._file.schema, unpack)]
+        except RowFault as fault:
+            reason = str(fault)
+        except OSError as error:
+            reason = f"this Parquet file cannot be read: {_words(error)}"
+        self._file.close()
+        raise InvalidInputError(f"{self.name}: {reason}")
+
+    def _read_batches(self, sizes: list[int]) -> Iterator[Any]:
+        for number, rows in enumerate(sizes):
+            for batch in self._file.iter_batches(batch_size=rows, row_groups=[number], use_threads=False):
+                yield from _slices(batch)
+
+    def _row(self, values: dict[str, Any] | None) -> Row | BadRow:
         number = self._read
+        if values is None:
+            return BadRow(number, number, f"the row is longer than {MOST_ROW_BYTES // 1024**2} MiB", None)
         by_key = {key: value for key, value in zip(self._names, values.values(), strict=True) if key is not None}
         try:
             key, metadata = _update(by_key, self._id_name)
@@ -164,13 +188,39 @@ def _check_columns(arrow: Any, names: list[str | None], schema: Any, id_name: st
         raise RowFault(f"the column {id_name} is of type {kind}: it must be text")
 
 
-def _plain_rows(arrow: Any, batch: Any) -> list[dict[str, Any]]:
-    """Give a batch as Python values; nanoseconds, which Python's times lack, as text."""
+def _unpacked(arrow: Any, codec: str, packed: bytes, size: int) -> list[bytes]:
+    """Unpack in each way that Arrow may take: what is called LZ4 may have Hadoop's eight bytes before it, or not."""
+    is_lz4 = codec.startswith("LZ4")
+    name = "lz4_raw" if is_lz4 else codec.lower()
+    found = []
+    for data in (packed, packed[8:]) if is_lz4 else (packed,):
+        try:
+            unpacked: bytes = arrow.Codec(name).decompress(data, decompressed_size=size, asbytes=True)
+        except (arrow.ArrowException, ValueError, OSError):
+            continue
+        found.append(unpacked)
+    return found
+
+
+def _slices(batch: Any) -> Iterator[Any]:
+    """Cut a batch whose lists are long, so that as Python's values it stays small too."""
+    if batch.num_rows <= 1 or batch.nbytes <= _SLICE_BYTES:
+        yield batch
+        return
+    middle = batch.num_rows // 2
+    for part in (batch.slice(0, middle), batch.slice(middle)):
+        yield from _slices(part)
+
+
+def _plain_rows(arrow: Any, batch: Any) -> list[dict[str, Any] | None]:
+    """Give a batch as Python values; nanoseconds, which Python's times lack, as text. None: a row that is too long."""
+    if batch.num_rows == 1 and batch.nbytes > MOST_ROW_BYTES:
+        return [None]
     columns = []
     for column in batch.columns:
         is_fine = arrow.types.is_timestamp(column.type) and column.type.unit == "ns"
         columns.append(_micros_or_text(arrow, column) if is_fine else column)
-    rows: list[dict[str, Any]] = arrow.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+    rows: list[dict[str, Any] | None] = arrow.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
     return rows
 
 

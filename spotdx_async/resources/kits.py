@@ -90,7 +90,7 @@ class Kits:
             SpotError: any other, as its tree says.
         """
         request = UPDATE_METADATA.request(
-            kit_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.road.allow_any_id
+            kit_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
         )
         return partial(self._runner.call, request, _decode_kit)
 
@@ -192,7 +192,7 @@ class Kits:
             NotFoundError: the server does not know the kit.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        request = GET.request(kit_id, allow_any_id=self._runner.road.allow_any_id)
+        request = GET.request(kit_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, _decode_kit)
 
     @sealed
@@ -290,9 +290,7 @@ class Kits:
             OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before activating again.
             SpotError: any other, as its tree says.
         """
-        request = _activation(
-            kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.road.allow_any_id
-        )
+        request = _activation(kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, _decode_activation)
 
     @sealed_call
@@ -323,7 +321,7 @@ class Kits:
             SpotError: reading failed, and would fail again.
         """
         clue, runner = clue_of(error, ACTIVATE.name), self._runner
-        request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.road.allow_any_id)
+        request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.allow_any_id)
 
         async def look() -> Look[Kit]:
             kit, server = await runner.call(request, _decode_kit_and_clock)

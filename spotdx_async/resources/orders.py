@@ -175,7 +175,7 @@ class Orders:
             SpotError: any other, as its tree says.
         """
         request = UPDATE_METADATA.request(
-            order_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.road.allow_any_id
+            order_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
         )
         return partial(self._runner.call, request, _decode_order)
 
@@ -241,7 +241,7 @@ class Orders:
             NotFoundError: the server does not know the order.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        request = GET.request(order_id, allow_any_id=self._runner.road.allow_any_id)
+        request = GET.request(order_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, _decode_order)
 
     @sealed

@@ -38,9 +38,7 @@ class RegistrationTokens:
             NotFoundError: the server does not know the patient.
             SpotError: any other, as its tree says.
         """
-        body = {
-            "patient_id": check_id("patient_id", patient_id, CREATE.name, allow_any_id=self._runner.road.allow_any_id)
-        }
+        body = {"patient_id": check_id("patient_id", patient_id, CREATE.name, allow_any_id=self._runner.allow_any_id)}
         if kit_type is not None:
             body["kit_type"] = check_id("kit_type", kit_type, CREATE.name, allow_any_id=True)
         return partial(self._runner.call, CREATE.request(json=body), _decode_token)

@@ -167,7 +167,7 @@ class Requisitions:
             NotFoundError: the server does not know the requisition.
             SpotError: any other, as its tree says. Repeating is always safe.
         """
-        request = GET.request(requisition_id, allow_any_id=self._runner.road.allow_any_id)
+        request = GET.request(requisition_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, _decode_requisition)
 
     @sealed

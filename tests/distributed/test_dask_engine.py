@@ -33,7 +33,7 @@ async def client(cluster: Any) -> AsyncIterator[Any]:
 async def update(rows: Any, client: Any, fake: Any, **options: Any) -> RunReport:
     from spotdx_async.distributed import update_metadata_distributed  # noqa: PLC0415 - after the check that it can be had
 
-    settings = ClientSettings(base_url=fake.url, timeout_s=TIMEOUT_S)
+    settings = ClientSettings(base_url=fake.url, timeout_s=TIMEOUT_S, lands_within_s=TIMEOUT_S)
     return await update_metadata_distributed(rows, client=client, **{"settings": settings, **options})
 
 
@@ -100,7 +100,7 @@ async def test_a_refused_token_stops_the_run_and_it_can_be_resumed(
 ) -> None:
     rows = rows_of(3000, 600)
     fake = start_fake(kits=600)
-    wrong = ClientSettings(base_url=fake.url, timeout_s=TIMEOUT_S, token=str_of("wrong"))
+    wrong = ClientSettings(base_url=fake.url, timeout_s=TIMEOUT_S, lands_within_s=TIMEOUT_S, token=str_of("wrong"))
     reports: list[ShardReport] = []
 
     stopped = await update(
@@ -114,7 +114,7 @@ async def test_a_refused_token_stops_the_run_and_it_can_be_resumed(
     assert sorted(index for report in reports for index in report.undone) == [*range(3000)]
     assert stopped.counts["skipped"] > 2000
 
-    right = ClientSettings(base_url=fake.url, timeout_s=TIMEOUT_S, token=str_of(token))
+    right = ClientSettings(base_url=fake.url, timeout_s=TIMEOUT_S, lands_within_s=TIMEOUT_S, token=str_of(token))
     done = await update(rows, client, fake, settings=right, folder=tmp_path, shard_rows=100)
     again = await update(rows, client, fake, settings=right, folder=tmp_path, shard_rows=100)
 
@@ -162,7 +162,10 @@ async def test_one_limit_is_shared_through_redis(client: Any, start_fake: Any, r
     rows = rows_of(1500, 300)
     fake = start_fake(kits=300)
     settings = ClientSettings(
-        base_url=fake.url, timeout_s=TIMEOUT_S, limiter=lambda: SharedLimiter(redis_url, RateLimit(500))
+        base_url=fake.url,
+        timeout_s=TIMEOUT_S,
+        lands_within_s=TIMEOUT_S,
+        limiter=lambda: SharedLimiter(redis_url, RateLimit(500)),
     )
 
     report = await update(rows, client, fake, settings=settings, shard_rows=150)

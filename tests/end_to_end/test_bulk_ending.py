@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from spotdx_async import (
     NotSentError,
     Outcome,
     RateLimit,
+    RetryPolicy,
     SpotClient,
     read_journal,
 )
@@ -206,3 +207,97 @@ async def test_a_long_pause_ends_a_run_at_its_outage_limit(fake_spot: FakeSpot) 
             await taken(spot.kits.update_metadata_many(rows(fake_spot, 500), outage_limit=2), [])
 
     assert 2 <= now() <= 3
+
+
+@pytest.mark.parametrize("what", ["a 429 long over", "an outage that nobody asked about"])
+async def test_outage_limit_counts_while_rows_wait_for_the_server(fake_spot: FakeSpot, what: str) -> None:
+    updates = rows(fake_spot, 8)
+    is_throttled = what == "a 429 long over"
+    fake_spot.faults.add("429" if is_throttled else "503", times=1 if is_throttled else 5)
+
+    async def slow() -> AsyncIterator[Any]:
+        for row in updates[: 1 if is_throttled else 5]:
+            yield row
+        await asyncio.sleep(59.9 if is_throttled else 70)  # the source has none, and the server is well meanwhile
+        fake_spot.latency_s = 0.5
+        yield updates[7]
+
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client(retry=RetryPolicy(max_attempts=1)) as spot:
+        await taken(spot.kits.update_metadata_many(slow(), outage_limit=60), outcomes)
+
+    assert outcomes[-1].ok
+
+
+@pytest.mark.parametrize("what", ["no row to try", "a request that is being answered"])
+async def test_a_server_that_can_be_reached_by_now_does_not_stop_the_run(fake_spot: FakeSpot, what: str) -> None:
+    updates = rows(fake_spot, 8)
+    await fake_spot.stop()
+
+    async def start() -> None:
+        await asyncio.sleep(20)
+        if what != "no row to try":
+            fake_spot.latency_s = 15
+        await fake_spot.start()
+
+    async def slow() -> AsyncIterator[Any]:
+        yield updates[0]
+        if what == "no row to try":
+            await asyncio.sleep(40)
+        for row in updates[1:]:
+            yield row
+
+    starting = asyncio.ensure_future(start())
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client(timeout_s=30) as spot:
+        await taken(spot.kits.update_metadata_many(slow(), concurrency=8), outcomes)
+
+    assert outcomes[-1].ok
+    await starting
+
+
+async def test_the_journal_is_free_when_the_client_is_closed(fake_spot: FakeSpot, tmp_path: Path) -> None:
+    updates = rows(fake_spot, 60)
+    async with fake_spot.client(concurrency=4) as spot:
+        run = spot.kits.update_metadata_many(updates, journal=tmp_path / "run.journal")
+        async for outcome in run:
+            if outcome.index == 5:
+                break
+
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client() as spot:
+        await taken(spot.kits.update_metadata_many(updates, journal=tmp_path / "run.journal"), outcomes)
+
+    assert len(outcomes) == 60
+    await run.aclose()
+
+
+async def test_an_input_that_closes_the_client_does_not_wait_for_itself(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 3)
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client() as spot:
+
+        async def closing() -> AsyncIterator[Any]:
+            yield updates[0]
+            await spot.close()
+            yield updates[1]
+
+        with pytest.raises(BulkStopped, match="closed"):
+            await taken(spot.kits.update_metadata_many(closing()), outcomes)
+
+    assert now() < 1
+
+
+async def test_what_the_input_raised_is_told_to_who_leaves_early(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 3)
+
+    def broken() -> Iterator[Any]:
+        yield from updates
+        raise ZeroDivisionError
+
+    async with fake_spot.client() as spot:
+        with pytest.raises(ZeroDivisionError):
+            async with spot.kits.update_metadata_many(broken()) as run:
+                async for _ in run:
+                    await asyncio.sleep(1)
+                    break

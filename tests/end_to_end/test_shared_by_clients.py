@@ -163,6 +163,9 @@ class Run:
         if self.error is not None:
             raise self.error
 
+    async def closed(self) -> None:
+        pass
+
 
 async def test_runs_end_first_and_one_that_fails_keeps_nothing_open(fake_spot: FakeSpot) -> None:
     spot = fake_spot.client()
