@@ -224,11 +224,9 @@ class Runner:
         road, counters = self.road, self.road.counters
         if not road.is_clear():  # another loop has had the client meanwhile
             await road.enter()
-        token = road.admit_now()
+        token = road.admit_now() or await self._admit(call)
         if token is None:
-            token = await self._admit(call)
-            if token is None:
-                return self._waited_too_long(call)
+            return self._waited_too_long(call)
         if (call.may_go is not None or call.watch is not None) and not self._goes_out(call):
             # With a renewed token it was not refused again: the row may go on when its caller lets it.
             return Verdict(_RAISE if call.error is None else _REPEAT, error=call.error)
