@@ -173,7 +173,10 @@ def make_folder(path: str | os.PathLike[str], *, must_be_ours: bool = False) -> 
         OSError: it cannot be made.
     """
     place = Path(path)
-    place.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    for above in reversed(place.parents):  # mkdir's own `parents` makes them as the umask says
+        if not above.exists():
+            above.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+    place.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     if must_be_ours:
         about = place.lstat()
         if not stat.S_ISDIR(about.st_mode):

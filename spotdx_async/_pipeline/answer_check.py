@@ -1,8 +1,10 @@
 """Whether a 2xx is the answer to its request, by what the operation says of its identity. Pure; shows nothing of it."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
+from unicodedata import normalize
 
 from spotdx_async._pipeline import codec, jsontext
 from spotdx_async._pipeline.identity import Form, Identity, Keys
@@ -13,6 +15,7 @@ from spotdx_async.models.model import Model
 
 __all__ = ["fault_of", "fault_of_other_shape", "fault_unread"]
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _OBJECT = Form.OBJECT
 
 
@@ -67,6 +70,8 @@ def _begins_with_id(request: Request, identity: Identity, body: bytes) -> bool:
     """
     an_id = request.an_id
     if an_id is None or not identity.openings or not jsontext.looks_whole(body):
+        return False
+    if b"\\u" in body:  # a key may be written so
         return False
     if not an_id.isalnum() and ('"' in an_id or "\\" in an_id):
         return False
@@ -135,7 +140,12 @@ def _text_at(value: Any, keys: Keys) -> str | None:
 def _same(one: str, other: str | None, *, ignores_case: bool) -> bool:
     if one == other or not ignores_case or other is None:
         return one == other
-    return one.strip().casefold() == other.strip().casefold()
+    one, other = _tidied(one), _tidied(other)
+    return one == other or (_DAY.fullmatch(other) is not None and one.startswith(f"{other}t"))  # with a time of day
+
+
+def _tidied(text: str) -> str:
+    return normalize("NFKC", " ".join(text.split())).casefold()
 
 
 def _unidentified(identity: Identity, why: str) -> DecodeError:

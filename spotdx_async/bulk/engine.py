@@ -256,6 +256,8 @@ class Engine(Generic[T]):
                 await self._room.wait()
             if self._journal is not None and not self._journal.has_room:
                 await self._journal.room()  # bad and superseded rows are recorded too
+            if self._journal is not None and not self._journal.may_read(intake.read):
+                await self._journal.wait_to_read(intake.read)  # rows that overtake others are recorded late
             item = await intake.next()
             if item is None:
                 break

@@ -39,6 +39,8 @@ class Intake:
         """Whether the input has come to its end."""
         self.error: Exception | None = None
         """What the input raised, or why it is not the journal's."""
+        self.was_cancelled: bool = False
+        """Whether it raised that when the run ended, perhaps as its own word for the cancellation."""
         self.close_error: Exception | None = None
         """What the input raised when it was closed."""
         self.journal: JournalWriter | None = None
@@ -73,6 +75,7 @@ class Intake:
             )
         except Exception as error:  # noqa: BLE001 - the caller's own; raised again when the rows under way are done
             self.error = error
+            self.was_cancelled = clock.cancellations() > cancelled_before
         return None
 
     async def close(self) -> None:

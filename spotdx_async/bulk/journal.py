@@ -40,7 +40,7 @@ from spotdx_async.bulk.journal_records import JournalState, Known, Recorded, Row
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.errors import JournalError
 
-__all__ = ["CHUNK", "JournalFile", "JournalState", "RowDigests", "read_journal"]
+__all__ = ["CHUNK", "MOST_BEYOND_LAST", "JournalFile", "JournalState", "RowDigests", "read_journal"]
 
 CHUNK = 4096
 """Rows that are looked up at once."""
@@ -59,9 +59,9 @@ _SCHEMA = (
 )
 # Sessions that were killed: which of the rows that they had not recorded they may have sent. Made with the first.
 _DOUBTFUL = "CREATE TABLE IF NOT EXISTS doubtful(below INTEGER NOT NULL)"
-_MOST_BEYOND_LAST = 10_000
-"""How far beyond the last recorded row a session may have read: less than 1,000 rows that have ended are not recorded,
-2,000 may be held, and the window is twice the concurrency, up to 3,500."""
+MOST_BEYOND_LAST = 10_000
+"""How far beyond the greatest recorded row a run reads: the next session after a kill doubts no further.
+"""
 # Rows that are done, and of which a try may still be carried out: made when the first such row is recorded. Earlier
 # versions do not know it, and go on.
 _LANDING = "CREATE TABLE IF NOT EXISTS landing(row INTEGER PRIMARY KEY, key BLOB NOT NULL)"
@@ -275,7 +275,7 @@ def _begin_session(database: sqlite3.Connection, fingerprint: bytes | None) -> N
         database.execute("BEGIN IMMEDIATE")
         if database.execute("SELECT 1 FROM meta WHERE sessions > 0 AND ending IS NULL").fetchone():
             database.execute(_DOUBTFUL)
-            database.execute("INSERT INTO doubtful SELECT coalesce(max(row), -1) + ? FROM rows", (_MOST_BEYOND_LAST,))
+            database.execute("INSERT INTO doubtful SELECT coalesce(max(row), -1) + ? FROM rows", (MOST_BEYOND_LAST,))
         database.execute(
             "UPDATE meta SET sessions = sessions + 1, changed = ?, ending = NULL,"
             " fingerprint = coalesce(fingerprint, ?)",

@@ -10,7 +10,7 @@ from functools import partial
 from attrs import evolve
 
 from spotdx_async._pipeline import clock
-from spotdx_async.bulk.journal import CHUNK, JournalFile
+from spotdx_async.bulk.journal import CHUNK, MOST_BEYOND_LAST, JournalFile
 from spotdx_async.bulk.journal_records import Known, Recorded, RowDigests
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.bulk.waiting import seen_through
@@ -59,6 +59,10 @@ class JournalWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
         self._room.set()
+        # The greatest row in the file; and of the group that is being written.
+        self._written_to: int = -1 if file.last_index is None else file.last_index
+        self._writing_to = -1
+        self._progress = asyncio.Event()
         self._known: dict[int, Known] = {}
         self._looked_up = range(0)
         self._closing: asyncio.Future[None] | None = None
@@ -118,6 +122,16 @@ class JournalWriter:
         """Wait until another row may be sent, or nothing can be written any more."""
         await self._room.wait()
 
+    def may_read(self, index: int) -> bool:
+        """Whether a row may be read: no further beyond what is written than a killed run's successor will doubt."""
+        return index < self._written_to + MOST_BEYOND_LAST or self.failure is not None
+
+    async def wait_to_read(self, index: int) -> None:
+        """Wait until the row may be read, or nothing can be written any more."""
+        while not self.may_read(index):
+            self._progress.clear()
+            await self._progress.wait()
+
     def forget_landed_at(self, until_s: float) -> None:
         """Tell until when what earlier sessions have sent may be carried out, on the loop's clock."""
         self._landing.extend((until_s, row) for row in self._file.may_land)
@@ -172,6 +186,7 @@ class JournalWriter:
         group, self._waiting = self._waiting[:_MOST_KEPT], self._waiting[_MOST_KEPT:]
         self._is_due = bool(self._waiting)
         self._under_way = len(group)
+        self._writing_to = max((row for row, _, _ in group), default=-1)
         writing = self._loop.run_in_executor(self._thread, self._file.write, group, None, self._landed())
         writing.add_done_callback(self._on_written)
 
@@ -187,6 +202,8 @@ class JournalWriter:
         if (error := writing.exception()) is not None:
             self._fail(error)
         elif self._closing is None:
+            self._written_to = max(self._written_to, self._writing_to)
+            self._progress.set()
             if self._is_due:
                 self._commit()
             if len(self._waiting) + self._under_way < _MOST_UNRECORDED:
@@ -205,6 +222,7 @@ class JournalWriter:
         self.failure = error
         self._stop_timer()
         self._room.set()
+        self._progress.set()
         self.on_failure(error)
 
     def _stop_timer(self) -> None:

@@ -168,7 +168,8 @@ class Session(Generic[T]):
         if self._is_told or self._engine is None:
             return None
         self._is_told = True
-        return self._engine.foreign_error or self._intake.error or self._intake.close_error
+        intake = self._intake
+        return self._engine.foreign_error or (None if intake.was_cancelled else intake.error) or intake.close_error
 
     def end_with_client(self) -> None:
         """Send nothing more: the client is closed. Rows that wait come out as skipped."""

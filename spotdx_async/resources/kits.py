@@ -142,8 +142,8 @@ class Kits:
                 closed as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
             concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
             ordered: give outcomes in the order of the rows, not as they come.
-            decode: False gives no Kit (``value`` is None), which saves a third of the CPU time; an answer that is no
-                whole JSON object with the kit's id is no success here either, but what else stands in it is not read.
+            decode: False gives no Kit (``value`` is None), which saves a third of the CPU time; an answer that does not
+                begin and end as an object with the kit's id is no success here either, but it is not read to its end.
             journal: a file in which the run writes down which rows are done. The same call with the same input resumes
                 a run that was stopped or killed: rows done come out as ``skipped``, and at most what was in flight and
                 the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.

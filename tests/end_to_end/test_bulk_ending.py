@@ -301,3 +301,21 @@ async def test_what_the_input_raised_is_told_to_who_leaves_early(fake_spot: Fake
                 async for _ in run:
                     await asyncio.sleep(1)
                     break
+
+
+async def test_an_input_that_answers_its_cancellation_by_an_error_does_not_disturb_who_leaves(
+    fake_spot: FakeSpot,
+) -> None:
+    class CancelledByUserError(Exception):
+        pass
+
+    async def of_a_driver() -> AsyncIterator[Any]:
+        yield rows(fake_spot, 1)[0]
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            raise CancelledByUserError from None
+
+    async with fake_spot.client() as spot, spot.kits.update_metadata_many(of_a_driver()) as run:
+        async for _ in run:
+            break

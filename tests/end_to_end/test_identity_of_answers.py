@@ -191,6 +191,11 @@ async def test_the_documented_patient_without_an_id_is_known_by_what_was_sent(fa
     spot = fake_spot.client()
     fake_spot.faults.add(faults.body(json.dumps(answer | {"date_of_birth": "1990-01-31"}).encode()))
     assert (await spot.patients.create(PATIENT)).last_name == "SAMPLE "
+    spelled = {"date_of_birth": "1990-01-31T00:00:00Z", "last_name": "\uff33ample"}  # a wide letter
+    fake_spot.faults.add(faults.body(json.dumps(answer | spelled).encode()))
+    error = await error_of(spot.patients.create(PATIENT))  # the same patient, in a form of which no model can be made
+    assert isinstance(error, DecodeError)
+    assert error.outcome == "done"
 
     fake_spot.faults.add(faults.body(json.dumps(answer).encode()))
     assert isinstance(await error_of(spot.patients.create(PATIENT)), OutcomeUnknownError)
@@ -326,6 +331,7 @@ ODD_AND_WRONG = {
     "cut": (b'{"kit_id": "%b", "sample": {"a"', DecodeError),
     "the first of two": (b'{"kit_id": "%b", "kit_id": "SPOT9"}', WrongAnswerError),
     "its beginning": (b'{"kit_id": "%b7"}', WrongAnswerError),
+    "with an escaped key": (b'{"kit_id": "%b", "kit\\u005fid": "SPOT9"}', WrongAnswerError),
     "at its end": (b'{"kit_id": "SPOT9", "sample": {"kit_id": "%b"}}', WrongAnswerError),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.bulk.journal import JournalFile, read_journal
+from spotdx_async.bulk.journal import MOST_BEYOND_LAST, JournalFile, read_journal
 from spotdx_async.bulk.journal_writer import JournalWriter
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.errors import JournalError
@@ -518,3 +518,30 @@ def test_a_process_that_is_killed_repeats_at_most_a_group(path: Path) -> None:
 
     assert 0 <= sent - recorded.rows <= 1000
     assert recorded.next_index == recorded.rows
+
+
+async def test_no_row_is_read_further_beyond_what_is_written_than_the_next_session_doubts(path: Path) -> None:
+    writer = await open_writer(path)
+    assert writer.may_read(MOST_BEYOND_LAST - 2)
+    assert not writer.may_read(MOST_BEYOND_LAST - 1)
+    waiting = asyncio.ensure_future(writer.wait_to_read(MOST_BEYOND_LAST + 5))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+
+    record(writer, 6)
+
+    await asyncio.wait_for(waiting, 5)
+    await writer.close("stopped")
+    assert writer.doubtful_below == 0
+
+
+async def test_what_is_written_no_more_keeps_no_row_from_being_read(path: Path, broken_disk: JournalError) -> None:
+    writer = await open_writer(path)
+    waiting = asyncio.ensure_future(writer.wait_to_read(MOST_BEYOND_LAST + 5))
+    await asyncio.sleep(0)
+
+    record(writer, 0)
+
+    await asyncio.wait_for(waiting, 5)
+    assert writer.failure is broken_disk
+    await writer.close("stopped")
