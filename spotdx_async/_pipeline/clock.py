@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from spotdx_async.errors import ConfigError
 
@@ -19,6 +20,7 @@ __all__ = [
     "OneLoop",
     "call_at",
     "cancellations",
+    "current_task",
     "http_date",
     "now",
     "pending_cancellations",
@@ -78,6 +80,14 @@ class OneLoop:
                 raise ConfigError(message)
             self._loop, self._pid = loop, os.getpid()
         return None if earlier is None else (earlier, is_forked or earlier.is_closed())
+
+
+def current_task() -> "asyncio.Task[Any] | None":
+    """Give the task that runs; None outside of one, as in a signal's handler that came between two runs of the loop."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def taken_elsewhere() -> ConfigError:

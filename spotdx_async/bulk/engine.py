@@ -203,7 +203,7 @@ class Engine(Generic[T]):
 
         Not the one that runs this: it sees for itself that the run stops, unless it comes to wait after all.
         """
-        own = _current_task()
+        own = clock.current_task()
         for worker in (self._reader, *self._workers):
             if worker.task is not own and which(worker):
                 worker.recall()
@@ -391,10 +391,3 @@ class Engine(Generic[T]):
             outcome = skipped(row, now)
             self._unsent += outcome.state == "skipped"
             self._conclude(row, outcome, asyncio.CancelledError() if self._is_left else outcome.error)
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no loop runs: a handler of a signal, say, that came between two runs of it
-        return None

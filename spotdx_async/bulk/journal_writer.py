@@ -35,8 +35,6 @@ class JournalWriter:
     def __init__(self, file: JournalFile, thread: ThreadPoolExecutor) -> None:
         self.last_index: int | None = file.last_index
         """The greatest row that earlier sessions have recorded; None where they recorded none."""
-        self.is_resumed: bool = file.last_index is not None
-        """Whether an earlier session has recorded rows."""
         self.had_sessions: bool = file.had_sessions
         """Whether there was a session before this one, which may have sent more than is recorded."""
         self.doubtful_below: int = file.doubtful_below

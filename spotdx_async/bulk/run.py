@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
+from spotdx_async._pipeline import clock
 from spotdx_async.bulk.intake import check_updates
 from spotdx_async.bulk.plan import Plan
 from spotdx_async.bulk.records import Journal, Outcome, Progress
@@ -82,7 +83,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         Raises:
             InvalidInputError: another task iterates it already.
         """
-        consumer = _current_task()
+        consumer = clock.current_task()
         if self._consumer is not None and self._consumer is not consumer and not self._consumer.done():
             raise InvalidInputError("another task reads this run already: a run has one consumer")
         self._consumer = consumer
@@ -173,13 +174,6 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             raise StopAsyncIteration
         self._session = Session(self._inputs, is_stopped=self._is_stopped)
         return self._session
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no loop runs yet
-        return None
 
 
 def _host(server: str) -> str:

@@ -316,6 +316,9 @@ async def test_an_input_that_answers_its_cancellation_by_an_error_does_not_distu
         except asyncio.CancelledError:
             raise CancelledByUserError from None
 
-    async with fake_spot.client() as spot, spot.kits.update_metadata_many(of_a_driver()) as run:
-        async for _ in run:
-            break
+    async with fake_spot.client() as spot:
+        async with spot.kits.update_metadata_many(of_a_driver()) as run:
+            outcome = await anext(run)
+
+        assert outcome.ok
+        assert bulk_tasks() == []

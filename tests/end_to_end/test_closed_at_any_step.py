@@ -94,3 +94,19 @@ async def test_a_kept_connection_that_is_reset_while_idle_is_no_error_in_the_log
         gc.collect()
 
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, AttributeError, TypeError])
+async def test_what_a_hook_raises_over_a_closed_session_is_the_hooks(
+    fake_spot: FakeSpot, kind: type[Exception]
+) -> None:
+    async def hook(session: aiohttp.ClientSession, _context: object, _params: object) -> None:
+        await session.close()
+        raise kind("mine")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(hook)
+    session = aiohttp.ClientSession(trace_configs=[trace])
+    async with fake_spot.client(session=session) as spot:
+        with pytest.raises(kind, match="mine"):
+            await spot.kits.get("SPOT123456")

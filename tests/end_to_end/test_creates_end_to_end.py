@@ -12,17 +12,13 @@ import attrs
 import pytest
 
 from spotdx_async import (
-    Address,
     ConfigError,
     DecodeError,
     InvalidInputError,
-    NewOrder,
     NewPatient,
-    NewRequisition,
     NotSentError,
     OutcomeUnknownError,
     PermissionDeniedError,
-    Recipient,
     Reconciliation,
     RetryPolicy,
     SpotClient,
@@ -30,33 +26,10 @@ from spotdx_async import (
     StatusError,
 )
 from spotdx_async.testing import FakeSpot, Fault, faults
+from tests.new_objects import ADDRESS, PATIENT, REQUISITION
+from tests.new_objects import ORDER as PLAIN_ORDER
 
-ADDRESS = Address(street1="1 Example Street", city="Springfield", state="CA", country="US", zip="00000")
-PATIENT = NewPatient(
-    first_name="Robin", last_name="Sample", email="robin@example.com", sex="F", date_of_birth=date(1990, 1, 31)
-)
-ORDER = NewOrder(
-    kit_types=("health_kit_1",),
-    recipient=Recipient(
-        first_name="Robin", last_name="Sample", email="r@example.com", phone="2025550147", address=ADDRESS
-    ),
-    metadata={"cohort": "A"},
-)
-REQUISITION = NewRequisition(
-    barcode="77742938328",
-    panels=("PANEL-123",),
-    account_number="1234567890",
-    lab="CRL",
-    state_collected="OH",
-    patient=NewPatient(
-        first_name="Robin",
-        last_name="Sample",
-        email="robin@example.com",
-        sex="F",
-        date_of_birth=date(1990, 1, 31),
-        address=ADDRESS,
-    ),
-)
+ORDER = attrs.evolve(PLAIN_ORDER, metadata={"cohort": "A"})
 KIT = "SPOT234567"
 
 

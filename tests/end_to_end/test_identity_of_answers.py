@@ -3,50 +3,30 @@
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from spotdx_async import (
-    Address,
     BulkStopped,
     ConfigError,
     DecodeError,
     InvalidInputError,
-    NewOrder,
-    NewPatient,
-    NewRequisition,
     NotFoundError,
     Outcome,
     OutcomeUnknownError,
     PermissionDeniedError,
-    Recipient,
     SpotClient,
     SpotError,
     WrongAnswerError,
 )
 from spotdx_async.resources import kits, orders, patients, registration_tokens, requisitions
 from spotdx_async.testing import FakeSpot, faults
+from tests.new_objects import ORDER, PATIENT, REQUISITION
 
 pytestmark = pytest.mark.virtual_time
 
-HOME = Address(street1="1 Example Street", city="Springfield", state="CA", country="US", zip="00000")
-TO = Recipient(first_name="Robin", last_name="Sample", email="r@example.com", phone="2025550147", address=HOME)
-ORDER = NewOrder(kit_types=("health_kit_1",), recipient=TO)
-PATIENT = NewPatient(
-    first_name="Robin", last_name="Sample", email="robin@example.com", sex="F", date_of_birth=date(1990, 1, 31)
-)
-REQUISITION = NewRequisition(
-    barcode="77742938328",
-    panels=("PANEL-123",),
-    account_number="1234567890",
-    lab="CRL",
-    state_collected="OH",
-    patient=attrs.evolve(PATIENT, address=HOME),
-)
 KIT, ANOTHER, KNOWN_ORDER, NEW_KIT = "SPOT123456", "SPOT345678", "ORDER123456", "SPOT234567"
 NOTHING = {
     "a message": b'{"message": "maintenance"}',

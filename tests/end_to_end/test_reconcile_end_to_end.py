@@ -12,42 +12,15 @@ import attrs
 import pytest
 
 from spotdx_async import (
-    Address,
     InvalidInputError,
-    NewOrder,
-    NewPatient,
-    NewRequisition,
     OutcomeUnknownError,
-    Recipient,
     SpotClient,
 )
 from spotdx_async._pipeline import clock
 from spotdx_async.testing import FakeSpot, Fault, faults
+from tests.new_objects import ORDER, REQUISITION
 
 pytestmark = pytest.mark.virtual_time
-
-ADDRESS = Address(street1="1 Example Street", city="Springfield", state="CA", country="US", zip="00000")
-ORDER = NewOrder(
-    kit_types=("health_kit_1",),
-    recipient=Recipient(
-        first_name="Robin", last_name="Sample", email="r@example.com", phone="2025550147", address=ADDRESS
-    ),
-)
-REQUISITION = NewRequisition(
-    barcode="77742938328",
-    panels=("PANEL-123",),
-    account_number="1234567890",
-    lab="CRL",
-    state_collected="OH",
-    patient=NewPatient(
-        first_name="Robin",
-        last_name="Sample",
-        email="robin@example.com",
-        sex="F",
-        date_of_birth=datetime(1990, 1, 31, tzinfo=UTC).date(),
-        address=ADDRESS,
-    ),
-)
 
 
 async def doubt(spot: SpotClient, fake: FakeSpot, fault: Fault | str = "drop_after") -> OutcomeUnknownError:

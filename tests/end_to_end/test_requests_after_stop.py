@@ -215,3 +215,23 @@ async def test_a_stop_does_not_wait_for_a_connection(
     assert (stopped.requests_before, stopped.requests_after) == (0, 0)
     assert stopped.took_s <= 1.0
     stopped.check_books({"skipped"})
+
+
+async def test_a_row_that_was_refused_before_the_stop_is_not_said_to_be_unsent(fake_spot: FakeSpot) -> None:
+    asked = 0
+
+    async def token() -> str:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            run.stop()
+            await asyncio.sleep(10)
+        return fake_spot.token if asked > 1 else "old"
+
+    async with fake_spot.client(token=token) as spot:
+        run = spot.kits.update_metadata_many(rows_of(fake_spot, 1))
+        outcomes = [outcome async for outcome in run]
+
+    assert [outcome.state for outcome in outcomes] == ["skipped"]
+    assert fake_spot.counts["401"] == 1
+    assert "it was not executed" in str(outcomes[0].error)

@@ -6,7 +6,6 @@ No create is carried out twice, and no error says "not sent" of what the ledger 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import date
 from typing import Any
 
 import aiohttp
@@ -14,45 +13,16 @@ import pytest
 from attrs import evolve
 
 from spotdx_async import (
-    Address,
-    NewOrder,
-    NewPatient,
-    NewRequisition,
     NotSentError,
-    Recipient,
     RetryPolicy,
     SpotClient,
     SpotError,
 )
 from spotdx_async.testing import FakeSpot, Fault, faults
+from tests.new_objects import ORDER, PATIENT, REQUISITION
 
 pytestmark = pytest.mark.virtual_time
 
-ADDRESS = Address(street1="1 Example Street", city="Springfield", state="CA", country="US", zip="00000")
-PATIENT = NewPatient(
-    first_name="Robin", last_name="Sample", email="robin@example.com", sex="F", date_of_birth=date(1990, 1, 31)
-)
-ORDER = NewOrder(
-    kit_types=("health_kit_1",),
-    recipient=Recipient(
-        first_name="Robin", last_name="Sample", email="r@example.com", phone="2025550147", address=ADDRESS
-    ),
-)
-REQUISITION = NewRequisition(
-    barcode="77742938328",
-    panels=("PANEL-123",),
-    account_number="1234567890",
-    lab="CRL",
-    state_collected="OH",
-    patient=NewPatient(
-        first_name="Robin",
-        last_name="Sample",
-        email="robin@example.com",
-        sex="F",
-        date_of_birth=date(1990, 1, 31),
-        address=ADDRESS,
-    ),
-)
 NOBODY_LISTENS = "http://127.0.0.1:9/"
 
 Act = Callable[[SpotClient, str], Awaitable[Any]]

@@ -1,6 +1,7 @@
 """The fake in a thread of its own: for whoever blocks, has several loops, or starts them anew."""
 
 import asyncio
+import errno
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from fastapi import FastAPI, Request
 
 from spotdx_async import NotSentError, RetryPolicy, SpotClient, SpotError
 from spotdx_async.testing import FakeSpot, faults, run_virtual
+from spotdx_async.testing.loop_thread import LoopThread
 
 KIT = "SPOT123456"
 
@@ -247,3 +249,12 @@ def test_faults_can_be_planned_and_withdrawn_while_requests_come() -> None:
         asking.result()
 
         assert fake.faults.played["400"] == fake.counts["400"]
+
+
+def test_a_thread_whose_loop_cannot_be_made_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> asyncio.AbstractEventLoop:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(asyncio, "SelectorEventLoop", fail)
+    with pytest.raises(OSError, match="too many open files"):
+        LoopThread("spotdx test")
