@@ -388,3 +388,13 @@ class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the calle
         self.cause = cause
         self.next_index = next_index
         self.unsent = unsent
+
+
+_OF_THE_WAY = frozenset({"refused", "dns", "tls", "connect", "timeout"})
+
+
+def name_server(error: SpotError, host: str) -> None:
+    """Name the server in the text of an error whose request never reached it: the name may be what is wrong."""
+    said = error.args[0] if error.args else ""
+    if isinstance(error, NotSentError) and error.reason in _OF_THE_WAY and host not in said:
+        error.args = (f"{said} ({host})",)

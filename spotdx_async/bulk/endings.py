@@ -18,12 +18,11 @@ from spotdx_async.errors import (
     StatusError,
 )
 
-__all__ = ["ended", "is_run_wide", "name_server", "skipped", "superseded"]
+__all__ = ["ended", "is_run_wide", "skipped", "superseded"]
 
 _ACCEPT = Act.ACCEPT
 _Draft = draft_of(Outcome)
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
-_OF_THE_WAY = frozenset({"refused", "dns", "tls", "connect", "timeout"})
 _EARLIER = "an earlier attempt may have been executed"
 _SERVER_FAILED = 500
 
@@ -71,13 +70,6 @@ def is_run_wide(error: SpotError) -> bool:
     return isinstance(error, (AuthenticationError, ConfigError)) or (
         isinstance(error, NotSentError) and error.reason in _RUN_WIDE_REASONS
     )
-
-
-def name_server(error: SpotError, host: str) -> None:
-    """Name the server in the text of an error whose request never reached it: the name may be what is wrong."""
-    said = error.args[0] if error.args else ""
-    if isinstance(error, NotSentError) and error.reason in _OF_THE_WAY and host not in said:
-        error.args = (f"{said} ({host})",)
 
 
 def _unknown(row: Row, error: SpotError) -> SpotError:

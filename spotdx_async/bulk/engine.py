@@ -11,7 +11,7 @@ from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.messages import Verdict
 from spotdx_async._pipeline.watching import Watched
 from spotdx_async.bulk.course import Course, Send
-from spotdx_async.bulk.endings import ended, name_server, skipped, superseded
+from spotdx_async.bulk.endings import ended, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.intake import Intake
 from spotdx_async.bulk.lanes import Row
@@ -22,7 +22,7 @@ from spotdx_async.bulk.records import Outcome, Progress, State
 from spotdx_async.bulk.standby import Standby
 from spotdx_async.bulk.stop_rules import StopRules
 from spotdx_async.bulk.tally import Tally
-from spotdx_async.errors import JournalError, NotSentError, SpotError
+from spotdx_async.errors import JournalError, NotSentError, SpotError, name_server
 
 __all__ = ["Engine"]
 

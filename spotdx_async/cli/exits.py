@@ -19,6 +19,7 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
     StatusError,
+    name_server,
 )
 
 __all__ = ["Exit", "exit_of", "hinted", "host_of", "line_of", "naming_server", "next_step", "stop_line"]
@@ -94,9 +95,7 @@ def naming_server(base_url: str) -> Iterator[None]:
     try:
         yield
     except NotSentError as error:
-        said, host = error.args[0] if error.args else "", host_of(base_url)
-        if error.reason in {"refused", "dns", "tls", "connect", "timeout"} and host not in said:
-            error.args = (f"{said} ({host})",)
+        name_server(error, host_of(base_url))
         raise
 
 

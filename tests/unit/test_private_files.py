@@ -288,3 +288,13 @@ def test_no_other_module_sets_modes_or_opens_files_with_flags_of_its_own() -> No
         "cli/screen.py: os.open(os.devnull, os.O_WRONLY)",
         "files/row_file.py: os.open(path, os.O_RDONLY)",
     ]
+
+
+def test_every_folder_that_is_made_on_the_way_is_private(tmp_path: Path) -> None:
+    umask = os.umask(0o002)
+    try:
+        private_files.make_folder(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(umask)
+
+    assert [mode(tmp_path / name) for name in ("a", "a/b", "a/b/c")] == [0o700] * 3
