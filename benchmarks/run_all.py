@@ -55,6 +55,7 @@ BENCHES = (
     Bench("bench_import", ("--rounds", "5")),
     Bench("bench_adaptive", (), leaves_figures=False),
     Bench("bench_outages", ("--rounds", "1", "--rows", "2000"), leaves_figures=False),
+    Bench("bench_holds", ("--rows", "5000"), leaves_figures=False),
     Bench("bench_scale", ("--rounds", "1", "--rows", "5000")),
 )
 

@@ -27,6 +27,7 @@ __all__ = [
     "running_loop",
     "sleep",
     "taken_elsewhere",
+    "turn",
     "wall",
 ]
 
@@ -135,6 +136,11 @@ class _Turn:
 
     def __await__(self) -> Generator[None, None, None]:
         yield
+
+
+async def turn() -> None:
+    """Let the loop's other tasks go on, once."""
+    await _Turn()
 
 
 async def pending_cancellations() -> int:

@@ -22,6 +22,7 @@ from spotdx_async.bulk.records import Outcome, Progress, State
 from spotdx_async.bulk.standby import Standby
 from spotdx_async.bulk.stop_rules import StopRules
 from spotdx_async.bulk.tally import Tally
+from spotdx_async.bulk.window import Window
 from spotdx_async.errors import JournalError, NotSentError, SpotError, name_server
 
 __all__ = ["Engine"]
@@ -83,7 +84,8 @@ class Engine(Generic[T]):
             on_change=self._tell_gate,
             trouble=self._rules.trouble,
         )
-        self._lineup = Lineup(on_ready=self._call, on_rest=self._make_room)
+        self._window = Window(plan.window)
+        self._lineup = Lineup(self._call, self._window)
         self._course = Course(
             send,
             self._gate,
@@ -101,10 +103,7 @@ class Engine(Generic[T]):
         self._aside: deque[Row] = deque()
         self._carried = 0
         self._standby = Standby()
-        self._outbox: InOrder[T] | AsTheyCome[T] = InOrder() if plan.ordered else AsTheyCome()
-        self._given = 0
-        self._low = max(1, plan.window * 3 // 4)
-        self._room = asyncio.Event()
+        self._outbox: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if plan.ordered else AsTheyCome()
         self._reader = _Worker()
         self._workers = [_Worker() for _ in range(plan.concurrency)]
         self._tasks_left = 0
@@ -173,17 +172,8 @@ class Engine(Generic[T]):
         """Give the next outcome where there is one, and let the reader go on where there is room."""
         outcome = self._outbox.take()
         if outcome is not None:
-            self._given += 1
-            self._make_room()
+            self._window.leave()
         return outcome
-
-    def _make_room(self) -> None:
-        """Let the reader go on where there is room."""
-        if self._in_window() <= self._low:
-            self._room.set()
-
-    def _in_window(self) -> int:
-        return self._intake.read - self._given - self._lineup.beside_window
 
     def _call(self) -> None:
         self._standby.call()
@@ -249,11 +239,10 @@ class Engine(Generic[T]):
             await self._intake.close()
 
     async def _read_rows(self) -> None:
-        intake, window = self._intake, self._plan.window
+        intake, window = self._intake, self._window
         while not self._stopping.is_set():
-            while self._in_window() >= window:
-                self._room.clear()
-                await self._room.wait()
+            if not window.has_room:
+                await window.room()
             if self._journal is not None and not self._journal.has_room:
                 await self._journal.room()  # bad and superseded rows are recorded too
             if self._journal is not None and not self._journal.may_read(intake.read):
@@ -261,6 +250,7 @@ class Engine(Generic[T]):
             item = await intake.next()
             if item is None:
                 break
+            window.enter()
             if isinstance(item, Row):
                 self._admit(item)
             else:
@@ -274,7 +264,7 @@ class Engine(Generic[T]):
         last = self._lineup.last(row.key)
         if self._plan.coalesce and last is not None and last.can_be_overtaken:
             outcome = superseded(last, clock.now())
-            last.become(row)
+            self._lineup.overtake(last, row)
             self._give(outcome)
             return
         if not self._open:
@@ -363,14 +353,14 @@ class Engine(Generic[T]):
             self._journal.record(row.index, outcome.state, row.digests, lands_until_s=row.lands_until_s)
         if row.watch is not None:
             row.watch.end(told)
-        self._give(outcome)
+        self._give(outcome, len(row.body))
 
-    def _give(self, outcome: Outcome[Any]) -> None:
+    def _give(self, outcome: Outcome[Any], sent_size: int = 0) -> None:
         if (error := outcome.error) is not None:
             error.operation = error.operation or self._plan.operation
             name_server(error, self._plan.host)
         self._tally.add(outcome.state)
-        self._outbox.put(outcome)
+        self._outbox.put(outcome, sent_size)
         self._on_news()
 
     def _busy_s(self) -> float:

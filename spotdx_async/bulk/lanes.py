@@ -12,6 +12,9 @@ __all__ = ["Lanes", "Row"]
 _MOST_OVERTAKEN = 250
 """Rows that one row may overtake while nothing tells the journal of them: their digests are kept until it has ended."""
 _LEAST_TO_SWEEP = 1024
+_ROW_SIZE = 1024
+"""Bytes that a row takes beside its body, with its timer while it rests (tracemalloc)."""
+_OVERTAKEN_SIZE = 256
 
 
 @define(eq=False)
@@ -46,7 +49,8 @@ class Row:
     rests_until_s: float = NEVER_S
     """Until when it is not tried: an earlier value of its key may land till then, or calls come too fast."""
     is_held: bool = False
-    """Whether it waits until an earlier value of its key cannot land any more, or behind a row that does."""
+    """Whether it waits until an earlier value of its key cannot land any more, or has come behind a row that did: it
+    stands beside the window until its turn has come."""
     last: Verdict | None = field(default=None, repr=False)
     """On the last try that failed."""
     watch: Watched | None = field(default=None, repr=False)
@@ -57,6 +61,11 @@ class Row:
     overtaken: list[tuple[int, RowDigests, bool]] = field(factory=list, repr=False)
     """Rows whose place it has taken, and whether an earlier session may have sent them: the journal hears of them when
     it has ended."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return _ROW_SIZE + len(self.body) + len(self.overtaken) * _OVERTAKEN_SIZE
 
     @property
     def may_be_executed(self) -> bool:
@@ -119,14 +128,15 @@ class Lanes:
             following.rests_until_s = until_s
         return following
 
-    def hold(self, row: Row, *, is_held: bool) -> int:
-        """Mark a row and those behind it as held, or not any more; give how many they are."""
-        count, each = 0, row
-        while True:
-            each.is_held, count = is_held, count + 1
-            if each.following is None:
-                return count
+    def hold(self, row: Row) -> tuple[int, int]:
+        """Mark a row and those behind it as held; give how many more are so now, and the bytes that they take."""
+        count = size = 0
+        each: Row | None = row
+        while each is not None and not each.is_held:  # behind one that is held all are
+            each.is_held = True
+            count, size = count + 1, size + each.size
             each = each.following
+        return count, size
 
     def _rest(self, key: str, until_s: float, now_s: float) -> None:
         """Remember that a key rests, should another row of it come; forget those that rest no more."""

@@ -6,36 +6,30 @@ from collections.abc import Callable
 
 from spotdx_async._pipeline import clock
 from spotdx_async.bulk.lanes import Lanes, Row
+from spotdx_async.bulk.window import Window
 
 __all__ = ["Lineup"]
-
-_MOST_BESIDE_WINDOW = 2000
 
 
 class Lineup:
     """Gives the rows that were not tried yet in their turn."""
 
-    def __init__(self, on_ready: Callable[[], object], on_rest: Callable[[], object]) -> None:
+    def __init__(self, on_ready: Callable[[], object], window: Window) -> None:
         """Begin.
 
         Args:
             on_ready: called when a row may go, or a key is free.
-            on_rest: called when rows begin to rest, which may be read past.
+            window: beside which rows stand that rest, and those behind them: others are read past them, so that they
+                slow only their key.
         """
-        self._on_ready, self._on_rest = on_ready, on_rest
+        self._on_ready, self._window = on_ready, window
         self._lanes = Lanes()
         self._ready: deque[Row] = deque()
         self._resting: dict[Row, asyncio.TimerHandle] = {}
-        self._held = 0
 
     def __len__(self) -> int:
         """Rows that may go now."""
         return len(self._ready)
-
-    @property
-    def beside_window(self) -> int:
-        """Rows that rest, or wait behind one that does: others are read past them, so that they slow only their key."""
-        return min(self._held, _MOST_BESIDE_WINDOW)
 
     def last(self, key: str) -> Row | None:
         """The row of the key that came last, while one of the key has no outcome."""
@@ -45,8 +39,15 @@ class Lineup:
         """Take in a row that was read."""
         if self._lanes.enter(row):
             self._line_up(row)
-        else:
-            self._held += row.is_held
+        elif row.is_held:
+            self._window.put_beside(1, row.size)
+
+    def overtake(self, older: Row, newer: Row) -> None:
+        """Put a newer row in the place of one of its key that was not taken up yet."""
+        size_before = older.size
+        older.become(newer)
+        if older.is_held:
+            self._window.put_beside(0, older.size - size_before)
 
     def leave(self, row: Row) -> None:
         """Tell that a row has its outcome: the next one of its key goes, when this one cannot land any more."""
@@ -74,17 +75,18 @@ class Lineup:
         if _rests(row):
             self._rest(row)
         else:
+            if row.is_held:
+                row.is_held = False
+                self._window.take_back(1, row.size)
             self._ready.append(row)
             self._on_ready()
 
     def _rest(self, row: Row) -> None:
-        self._held += self._lanes.hold(row, is_held=True)
+        self._window.put_beside(*self._lanes.hold(row))
         self._resting[row] = clock.call_at(row.rests_until_s, lambda: self._end_rest(row))
-        self._on_rest()
 
     def _end_rest(self, row: Row) -> None:
         del self._resting[row]
-        self._held -= self._lanes.hold(row, is_held=False)
         self._line_up(row)
 
 

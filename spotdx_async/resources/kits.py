@@ -123,8 +123,9 @@ class Kits:
         Updates of one kit are sent in input order, one at a time, the next when the one before has its outcome; after
         an attempt without a usable answer (5xx, 408, none at all) only when ``lands_within_s`` of the client has passed
         since it was sent, also where a repeat succeeded, so that an old value cannot land on a newer one. Other kits
-        run beside it. Rows are read lazily, at most ``2 * concurrency`` (8 at least, 64 more with ``coalesce``, and up
-        to 2,000 that wait for such an attempt) ahead of the outcomes taken, so that a slow consumer slows the sending.
+        run beside it. Rows are read lazily, at most ``2 * concurrency`` (8 at least, 64 more with ``coalesce``) ahead
+        of the outcomes taken, so that a slow consumer slows the sending; and 16 MiB more of rows that wait for such an
+        attempt and, with ``ordered``, of outcomes that wait for an earlier row's.
         A row's metadata is written as JSON when the row is read: changing the mapping afterwards changes nothing.
 
         A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever that one met:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,149 @@ async def test_rows_that_are_held_do_not_keep_those_behind_them_from_being_read(
     assert all(outcome.ok for outcome in outcomes)
     assert all(are_in_order(written(fake_spot, kit_id)) for kit_id in kit_ids)
     assert now() < 90
+
+
+@pytest.mark.parametrize("decode", [True, False])
+async def test_five_holds_in_order_take_no_longer_than_one(fake_spot: FakeSpot, decode: bool) -> None:
+    kit_ids = [f"SPOT{n}" for n in range(1200)]
+    fake_spot.kits.add_many(kit_ids)
+    updates = [(kit_id, {"n": n}) for n, kit_id in enumerate(kit_ids)]
+    for place in (1000, 800, 600, 400, 200):
+        updates.insert(place + 10, (kit_ids[place], {"n": place + 10_000}))
+        fake_spot.faults.add("504", kit_id=kit_ids[place])
+    async with fake_spot.client() as spot:
+        outcomes = [o async for o in spot.kits.update_metadata_many(updates, ordered=True, decode=decode)]
+
+    assert [outcome.index for outcome in outcomes] == list(range(1205))
+    assert all(outcome.ok for outcome in outcomes)
+    assert now() == pytest.approx(60, abs=2)
+
+
+async def test_in_order_a_row_that_takes_long_keeps_others_from_nothing(fake_spot: FakeSpot) -> None:
+    kit_ids = [f"SPOT{n}" for n in range(1000)]
+    fake_spot.kits.add_many(kit_ids)
+    fake_spot.faults.add(faults.Fault("slow", executes=True, wait_before_s=8), kit_id="SPOT0")
+    async with fake_spot.client() as spot:
+        await run(spot, [(kit_id, {"n": n}) for n, kit_id in enumerate(kit_ids)], ordered=True)
+
+    at_s = {request.metadata["n"]: request.at_s for request in fake_spot.requests}
+    assert max(at_s.values()) < 5
+
+
+async def test_outcomes_that_wait_for_their_turn_are_bounded(fake_spot: FakeSpot) -> None:
+    kit_ids = [f"SPOT{n}" for n in range(3000)]
+    fake_spot.kits.add_many(kit_ids)
+    fake_spot.faults.add(faults.Fault("slow", executes=True, wait_before_s=8), kit_id="SPOT0")
+    read_at_s: list[float] = []
+
+    def updates() -> Iterator[Any]:
+        for n, kit_id in enumerate(kit_ids):
+            read_at_s.append(now())
+            yield kit_id, {"n": n}
+
+    async with fake_spot.client() as spot:
+        await run(spot, updates(), ordered=True)
+
+    before_the_first_is_done = sum(at_s < 7 for at_s in read_at_s)
+    assert 2000 < before_the_first_is_done < 2048 + 2 * 64
+
+
+async def test_many_small_held_rows_are_read_past(fake_spot: FakeSpot) -> None:
+    fake_spot.kits.add_many(["SPOTX", "SPOTY"])
+    fake_spot.faults.add("504", kit_id="SPOTX")
+    updates = [("SPOTX", {"n": n}) for n in range(10_000)] + [("SPOTY", {"n": 0})]
+    async with fake_spot.client() as spot, spot.kits.update_metadata_many(in_two_parts(updates, 1)) as run_:
+        async for outcome in run_:
+            if outcome.key == "SPOTY":
+                break
+
+    assert now() < 5
+
+
+async def test_held_rows_are_bounded_by_their_bytes(fake_spot: FakeSpot) -> None:
+    fake_spot.kits.add_many(["SPOTX"])
+    fake_spot.faults.add("504", kit_id="SPOTX")
+    count = 0
+
+    def updates() -> Iterator[Any]:
+        nonlocal count
+        for count in range(2000):
+            yield "SPOTX", {"n": count, "text": "x" * 100_000}
+
+    async with fake_spot.client() as spot, spot.kits.update_metadata_many(updates()) as run_:
+        asyncio.get_running_loop().call_at(50, run_.stop)
+        async for _ in run_:
+            pass
+
+    assert 16 * 2**20 / 101_100 < count < 16 * 2**20 / 100_000 + 2 * 64 + 1
+
+
+async def test_with_coalesce_a_held_row_counts_with_the_value_that_it_stands_for(
+    fake_spot: FakeSpot, tmp_path: Path
+) -> None:
+    # All but the first are held, and each is overtaken again and again by a larger value.
+    kit_ids = [f"SPOT{n}" for n in range(20)]
+    fake_spot.kits.add_many(kit_ids)
+    fake_spot.faults.random(0.5, seed=3, kinds=["504"])
+    dice = random.Random(3)
+    updates = [(dice.choice(kit_ids), {"n": n, "text": "x" * dice.randrange(2000)}) for n in range(4000)]
+    async with fake_spot.client() as spot:
+        run_ = spot.kits.update_metadata_many(updates, coalesce=True, journal=tmp_path / "journal")
+        outcomes = [outcome async for outcome in run_]
+        engine = run_._session._engine  # type: ignore[union-attr]
+
+    assert all(outcome.is_done for outcome in outcomes)
+    assert engine is not None
+    window = engine._window
+    assert (window._rows, window._beside, window._bytes_beside) == (0, 0, 0)
+
+
+async def test_what_was_behind_a_held_row_slows_only_its_own_kit_afterwards(fake_spot: FakeSpot) -> None:
+    others = [f"SPOT{n}" for n in range(300)]
+    fake_spot.kits.add_many(["SPOTX", *others])
+    fake_spot.faults.add("504", kit_id="SPOTX")
+    fake_spot.latency_s = 0.1
+
+    async def updates() -> AsyncIterator[Any]:
+        for n in range(1000):
+            yield "SPOTX", {"n": n}
+        await asyncio.sleep(65)  # by now the hold is over, and the rows behind it go one after the other
+        for kit_id in others:
+            yield kit_id, {"n": 0}
+
+    async with fake_spot.client() as spot, spot.kits.update_metadata_many(updates()) as run_:
+        left = set(others)
+        async for outcome in run_:
+            left.discard(str(outcome.key))
+            if not left:
+                break
+
+    assert 65 < now() < 70
+
+
+@pytest.mark.parametrize("coalesce", [True, False])
+async def test_thousands_of_outcomes_that_come_at_once_leave_others_their_turns(
+    fake_spot: FakeSpot, coalesce: bool
+) -> None:
+    kit_ids = ["SPOTX"] * 3000 if coalesce else [f"SPOT{n}" for n in range(3000)]
+    fake_spot.kits.add_many(set(kit_ids))
+    fake_spot.faults.add(faults.Fault("slow", executes=True, wait_before_s=5), kit_id=kit_ids[0])
+    updates = [(kit_id, {"n": n}) for n, kit_id in enumerate(kit_ids)]
+    in_a_row = most_in_a_row = 0
+
+    def begin_anew() -> None:
+        nonlocal in_a_row
+        in_a_row = 0
+
+    async with fake_spot.client() as spot:
+        run_ = spot.kits.update_metadata_many(updates, ordered=True, coalesce=coalesce, decode=False)
+        async for _ in run_:
+            if not in_a_row:
+                asyncio.get_running_loop().call_soon(begin_anew)
+            in_a_row += 1
+            most_in_a_row = max(most_in_a_row, in_a_row)
+
+    assert 2 < most_in_a_row <= 200
 
 
 @pytest.mark.parametrize("answer", ["503", "504", "unreadable", "no answer"])

@@ -27,6 +27,8 @@ def check_session(story: BulkStory, session: BulkSession) -> list[str]:
     found += _sent_too_late(story, session)
     window = max(8, 2 * story.options["concurrency"]) + (64 if story.options["coalesce"] else 0)
     sent = [n for n in session.sent_while_lingering if not _was_held(story, session, n)]
+    if story.options["ordered"]:
+        sent = [n for n in sent if not _was_behind_a_slow_one(session, n)]
     if len(sent) > window:
         found.append(f"{len(sent)} rows were sent after the loop was left")
     return found
@@ -37,6 +39,15 @@ def _was_held(story: BulkStory, session: BulkSession, n: int) -> bool:
     return any(
         arrival.n < n and arrival.key == _key(story.rows[n]) and (session.number or arrival.play not in _SETTLED)
         for arrival in session.arrivals
+    )
+
+
+def _was_behind_a_slow_one(session: BulkSession, n: int) -> bool:
+    """Whether rows may have been done before an earlier one that stands before this: their outcomes wait for it."""
+    return any(
+        slow.n < n
+        and (slow.play != "ok" or any(quick.n > slow.n and quick.at_s < slow.at_s for quick in session.arrivals))
+        for slow in session.arrivals
     )
 
 
@@ -102,7 +113,8 @@ def _wrong_end(session: BulkSession) -> list[str]:
         foreign.append(session.input.raised)
     if session.input.raised_in_close is not None and (error is None or error is session.input.raised_in_close):
         foreign.append(session.input.raised_in_close)  # behind another error, it is that one that is told
-    if session.raised_by_consumer is not None:
+    # A cancellation that comes while the block is left takes its place.
+    if session.raised_by_consumer is not None and not session.is_cancelled:
         foreign.append(session.raised_by_consumer)
     found = []
     if isinstance(error, JournalError) and not session.story.disk_fails:

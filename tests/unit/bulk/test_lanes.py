@@ -77,17 +77,42 @@ def test_keys_that_rest_no_more_are_forgotten() -> None:
     assert len(lanes._rests_until_s) <= 1100
 
 
-def test_a_row_that_comes_behind_a_held_one_is_held_and_all_are_let_go_together() -> None:
+def test_a_row_that_comes_behind_a_held_one_is_held() -> None:
     lanes = Lanes()
     rows = [row(index) for index in range(3)]
     lanes.enter(rows[0])
     lanes.enter(rows[1])
 
-    assert lanes.hold(rows[0], is_held=True) == 2
+    count, size = lanes.hold(rows[0])
     lanes.enter(rows[2])
-    assert rows[2].is_held
-    assert lanes.hold(rows[0], is_held=False) == 3
-    assert not any(each.is_held for each in rows)
+
+    assert count == 2
+    assert size == rows[0].size + rows[1].size
+    assert all(each.is_held for each in rows)
+
+
+def test_those_behind_are_held_until_their_own_turn_and_counted_once() -> None:
+    lanes = Lanes()
+    rows = [row(index) for index in range(4)]
+    for each in rows[:3]:
+        lanes.enter(each)
+    lanes.hold(rows[0])
+    rows[0].is_held = False  # its turn has come
+
+    lanes.enter(rows[3])
+
+    assert [each.is_held for each in rows] == [False, True, True, True]
+    assert lanes.leave(rows[0], 0.0) is rows[1]
+    assert lanes.hold(rows[1]) == (0, 0)
+
+
+def test_the_size_of_a_row_grows_with_its_body_and_with_those_that_it_has_overtaken() -> None:
+    digests = RowDigests(b"content", b"key")
+    standing = Row(0, "A", b"0", digests)
+    small = standing.size
+    standing.become(Row(1, "A", b"0" * 5001, digests))
+
+    assert small + 5000 < standing.size < small + 6000
 
 
 def test_a_newer_row_takes_the_place_of_a_waiting_one() -> None:

@@ -1,0 +1,83 @@
+"""The window: how many rows may be read whose outcomes nobody has taken, and how much may wait beside them."""
+
+import asyncio
+
+from spotdx_async._pipeline import clock
+
+__all__ = ["Window"]
+
+_MOST_BESIDE = 16 * 2**20
+"""Bytes. Some 15,000 small rows: where one row in twenty holds the next for a minute, a run keeps 5,000 a second."""
+
+
+class Window:
+    """Keeps the reader from reading too far ahead of the consumer.
+
+    What can do nothing but wait for another row is read past, so that it slows only those who wait for the same: it
+    stands beside the window while all that does takes few bytes. What is beyond them counts as any other row. So what a
+    run keeps is bounded by bytes, and a slow consumer slows it as long as he has outcomes to take.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Begin, with nothing read.
+
+        Args:
+            size: rows that may be read and not taken, beside those that can only wait.
+        """
+        self._size = size
+        self._low = max(1, size * 3 // 4)
+        self._rows = 0
+        self._beside = 0
+        self._bytes_beside = 0
+        self._without_pause = 0
+        self._room = asyncio.Event()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another row may be read at once."""
+        return self._without_pause < self._size and self._inside() < self._size
+
+    async def room(self) -> None:
+        """Wait until another row may be read; others get a turn, however many rows there is room for."""
+        self._without_pause = 0
+        if self._inside() < self._size:
+            await clock.turn()
+        while self._inside() >= self._size:
+            self._room.clear()
+            await self._room.wait()
+
+    def enter(self) -> None:
+        """Count a row that was read."""
+        self._rows += 1
+        self._without_pause += 1
+
+    def leave(self) -> None:
+        """Count a row whose outcome was taken."""
+        self._rows -= 1
+        self._call_reader()
+
+    def put_beside(self, rows: int, size: int) -> None:
+        """Count rows as such that can only wait.
+
+        Args:
+            rows: how many; 0 where one that stands there already has grown.
+            size: bytes that they take in all.
+        """
+        self._beside += rows
+        self._bytes_beside += size
+        self._call_reader()
+
+    def take_back(self, rows: int, size: int) -> None:
+        """Count rows as any others again, by what they were put beside with."""
+        self._beside -= rows
+        self._bytes_beside -= size
+
+    def _inside(self) -> int:
+        beside, size = self._beside, self._bytes_beside
+        if size > _MOST_BESIDE:
+            beside = beside * _MOST_BESIDE // size  # as many as fit there, taken as equally large
+        return self._rows - beside
+
+    def _call_reader(self) -> None:
+        if self._inside() <= self._low:
+            self._room.set()
