@@ -17,17 +17,22 @@ from spotdx_async.testing import FakeSpot, faults, run_virtual
 
 LATENCY_S = 0.02
 MOST_KEPT = 9 / 10
+LARGE_BODY = 40_000
+"""Of which 410 rows may be held before others wait."""
+LARGE_ROWS = 6000
 HOLDS = (1, 5, 20)
 ROWS_IN_ORDER = (2000, 10_000)
 
 
-async def held_by_chance(share: float, *, rows: int, values: int, ordered: bool = False) -> tuple[float, float]:
+async def held_by_chance(
+    share: float, *, rows: int, values: int, ordered: bool = False, body: int = 0
+) -> tuple[float, float]:
     """Give rows a second, until nine tenths are done, and the seconds of the whole run."""
     async with FakeSpot(latency_s=LATENCY_S, keep_requests=False) as fake:
         kit_ids = [f"SPOT{n}" for n in range(rows // values)]
         fake.kits.add_many(kit_ids)
         fake.faults.random(share, seed=1, kinds=["504"])
-        updates = [(kit_id, {"n": n}) for kit_id in kit_ids for n in range(values)]
+        updates = [(kit_id, {"n": n, "text": "x" * body}) for kit_id in kit_ids for n in range(values)]
         loop = asyncio.get_running_loop()
         began_s, done, took_s = loop.time(), 0, 0.0
         async with fake.client() as spot:
@@ -74,6 +79,10 @@ def main() -> None:
             rate, took_s = run_virtual(held_by_chance(share, rows=options.rows, values=values))
             healthy = healthy or rate
             print(f"| {values} | {share:.0%} | {rate:,.0f} | {rate / healthy:.2f} | {took_s:.0f} |", flush=True)
+    (healthy, _), (rate, took_s) = (
+        run_virtual(held_by_chance(share, rows=LARGE_ROWS, values=2, body=LARGE_BODY)) for share in (0.0, 0.2)
+    )
+    print(f"| 2, of {LARGE_BODY:,} bytes | 20% | {rate:,.0f} | {rate / healthy:.2f} | {took_s:.0f} |", flush=True)
     print("\n| in order | decode | holds | seconds longer |")
     print("|---|---|---|---|")
     for rows in ROWS_IN_ORDER:
