@@ -1,6 +1,10 @@
 """Lanes: who goes first, and who waits."""
 
+import gc
+import tracemalloc
+
 from spotdx_async._pipeline.messages import Flight
+from spotdx_async._pipeline.operation import metadata_json
 from spotdx_async.bulk.journal import RowDigests
 from spotdx_async.bulk.lanes import Lanes, Row
 
@@ -113,6 +117,26 @@ def test_the_size_of_a_row_grows_with_its_body_and_with_those_that_it_has_overta
     standing.become(Row(1, "A", b"0" * 5001, digests))
 
     assert small + 5000 < standing.size < small + 6000
+
+
+def test_held_rows_take_no_more_memory_than_they_say() -> None:
+    lanes = Lanes()
+    lanes.enter(row(0))
+    lanes.hold(first := lanes.last("A") or row(0))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for index in range(1, 1001):
+            lanes.enter(Row(index, "A", metadata_json({"n": index})))
+        for index in range(1001, 1101):  # of one that is held already
+            first.become(Row(index, "A", metadata_json({"n": index})))
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+    assert taken <= 1000 * row(0).size
 
 
 def test_a_newer_row_takes_the_place_of_a_waiting_one() -> None:
