@@ -31,6 +31,7 @@ from spotdx_async.bulk.journal_reading import (
     VERSION,
     WORDS,
     checked,
+    has_table,
     read_doubtful,
     read_journal,
     read_landing,
@@ -62,6 +63,9 @@ _DOUBTFUL = "CREATE TABLE IF NOT EXISTS doubtful(below INTEGER NOT NULL)"
 MOST_BEYOND_LAST = 10_000
 """How far beyond the greatest recorded row a run reads: the next session after a kill doubts no further.
 """
+# Rows that failed, and that the session under way sends again: should it be killed, they are in doubt too. Made when
+# such a session begins.
+_RESENT = "CREATE TABLE IF NOT EXISTS resent(row INTEGER PRIMARY KEY)"
 # Rows that are done, and of which a try may still be carried out: made when the first such row is recorded. Earlier
 # versions do not know it, and go on.
 _LANDING = "CREATE TABLE IF NOT EXISTS landing(row INTEGER PRIMARY KEY, key BLOB NOT NULL)"
@@ -86,6 +90,7 @@ class JournalFile:
         """Rows of which, when their session ended, a try might still be carried out, and the digests of their keys."""
         self.doubtful_below: int = read_doubtful(database)
         """Rows below it that are not recorded may have been sent by a session that was killed."""
+        self._has_resent = has_table(database, "resent")
         self._unwritten: Sequence[Recorded] = ()
 
     @classmethod
@@ -199,6 +204,8 @@ class JournalFile:
                     "UPDATE rows INDEXED BY trouble SET state = 5, key = NULL WHERE key = ? AND row < ?",
                     [(of.key, row) for row, state, of in rows if state == "ok"],
                 )
+            if self._has_resent:
+                run.executemany("DELETE FROM resent WHERE row = ?", [(row,) for row, _, _ in rows])
             if landing := [(row, of.key) for row, _, of in rows if of.may_land]:
                 run.execute(_LANDING)
                 run.executemany("INSERT OR REPLACE INTO landing VALUES (?, ?)", landing)
@@ -276,6 +283,16 @@ def _begin_session(database: sqlite3.Connection, fingerprint: bytes | None) -> N
         if database.execute("SELECT 1 FROM meta WHERE sessions > 0 AND ending IS NULL").fetchone():
             database.execute(_DOUBTFUL)
             database.execute("INSERT INTO doubtful SELECT coalesce(max(row), -1) + ? FROM rows", (MOST_BEYOND_LAST,))
+            if has_table(database, "resent"):
+                database.execute(
+                    "UPDATE rows SET state = ? WHERE state = ? AND row IN (SELECT row FROM resent)",
+                    (CODES["unknown"], CODES["failed"]),
+                )
+        database.execute("DROP TABLE IF EXISTS resent")
+        failed = "FROM rows INDEXED BY trouble WHERE key IS NOT NULL AND state = ?"
+        if database.execute(f"SELECT 1 {failed} LIMIT 1", (CODES["failed"],)).fetchone():
+            database.execute(_RESENT)
+            database.execute(f"INSERT INTO resent SELECT row {failed}", (CODES["failed"],))
         database.execute(
             "UPDATE meta SET sessions = sessions + 1, changed = ?, ending = NULL,"
             " fingerprint = coalesce(fingerprint, ?)",

@@ -24,6 +24,7 @@ __all__ = [
     "VERSION",
     "WORDS",
     "checked",
+    "has_table",
     "read_doubtful",
     "read_journal",
     "read_landing",
@@ -157,9 +158,14 @@ def _read_state(path: Path) -> JournalState:
     )
 
 
+def has_table(database: sqlite3.Connection, name: str) -> bool:
+    """Whether the journal has a table that is only made when it is needed."""
+    return database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+
+
 def read_landing(database: sqlite3.Connection) -> dict[int, bytes]:
     """Give the rows that are done and may still land, with the digests of their keys."""
-    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'landing'").fetchone():
+    if not has_table(database, "landing"):
         return {}
     return dict(database.execute("SELECT row, key FROM landing").fetchall())
 
@@ -180,6 +186,6 @@ def told(path: Path, act: Callable[[], T]) -> T:
 
 def read_doubtful(database: sqlite3.Connection) -> int:
     """Give the number below which rows that are not recorded may have been sent by a session that was killed."""
-    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'doubtful'").fetchone():
+    if not has_table(database, "doubtful"):
         return 0
     return database.execute("SELECT coalesce(max(below), 0) FROM doubtful").fetchone()[0]  # type: ignore[no-any-return]

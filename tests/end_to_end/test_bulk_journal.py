@@ -354,6 +354,7 @@ async def main(url, token, journal):
 
 asyncio.run(main(*sys.argv[1:]))
 """
+KILLED_WITH_BOTH_OF_ONE = KILLED.replace("SPOT1", "SPOT0")
 
 
 @pytest.mark.parametrize("trouble", ["400", "server away", "stop"])
@@ -385,3 +386,27 @@ async def test_what_a_killed_session_may_have_sent_is_never_said_to_be_unsent(
     assert states(outcomes) == {"unknown": 1}
     assert outcomes[0].error is not None
     assert outcomes[0].error.may_be_executed
+
+
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "ended"])
+async def test_a_row_that_failed_is_in_doubt_once_a_killed_session_may_have_sent_it_again(
+    fake_spot: FakeSpot, journal: Path, *, is_killed: bool
+) -> None:
+    fake_spot.kits.add("SPOT0")
+    rows = [("SPOT0", {"n": 0}), ("SPOT0", {"n": 1})]
+    async with fake_spot.client(retry=RetryPolicy(max_attempts=1)) as spot:
+        fake_spot.faults.add("400", times=2)
+        assert states(await run(spot, rows, journal=journal)) == {"failed": 2}
+
+        if is_killed:
+            words = (sys.executable, "-c", KILLED_WITH_BOTH_OF_ONE, fake_spot.url, fake_spot.token, str(journal))
+            assert await (await asyncio.create_subprocess_exec(*words)).wait() == 9
+            assert fake_spot.kits["SPOT0"].metadata == {"n": 0}
+        else:
+            fake_spot.faults.add("400", times=2)
+            assert states(await run(spot, rows, journal=journal)) == {"failed": 2}
+
+        fake_spot.faults.add("400", times=2)
+        outcomes = await run(spot, rows, journal=journal)
+
+    assert states(outcomes) == ({"unknown": 2} if is_killed else {"failed": 2})
