@@ -51,19 +51,26 @@ def tell_pause(seconds: float, *, asked_s: float | None = None) -> None:
         _log.warning(text, asked_s, seconds, extra=_fields("pause", wait_s=seconds))
 
 
-def tell_gate(state: Literal["closed", "open"], *, after_s: float = 0.0, trouble: str = "") -> None:
+def tell_gate(
+    state: Literal["closed", "open"], *, after_s: float = 0.0, trouble: str = "", is_back: bool = True
+) -> None:
     """Tell that a bulk run holds its rows back, or sends them again after so many seconds, at WARNING.
 
     Args:
         state: what the run's gate is now.
         after_s: how long it was closed.
         trouble: the host and the last failure, such as ``spot.example: connection refused``.
+        is_back: False where it ends since only rows are left that have failed already.
     """
     if state == "closed":
         text = "the server is out of order%s: rows wait, and one at a time looks whether it is back"
         _log.warning(text, f" ({trouble})" if trouble else "", extra=_fields("gate", gate=state))
     else:
         text = "the server is back after %.1f s: rows are sent again, more and more a second"
+        if not is_back:
+            text = (
+                "after %.1f s only rows are left that have failed: they get the rest of their tries, and the run ends"
+            )
         _log.warning(text, after_s, extra=_fields("gate", gate=state, wait_s=after_s))
 
 

@@ -119,7 +119,7 @@ class Course:
         )
 
     async def _try(self, row: Row) -> Verdict | None:
-        """Try once, when the gate lets it; None where the run stops before."""
+        """Try once, when the gate lets it; None where the run stops before, or pauses and this is not its probe."""
         gate, stopping = self._gate, self._stopping
 
         def may_go() -> bool:
@@ -128,8 +128,10 @@ class Course:
         while not stopping.is_set():
             if row.rests_until_s > (now := clock.now()):
                 await clock.sleep(row.rests_until_s - now, unless=stopping)
-            if not gate.try_enter(row.index):
-                await gate.enter(row.index)
+            if not gate.is_open and not row.is_probe:
+                return None
+            if not gate.try_enter(row.index) and not await gate.enter(row.index):
+                return None
             if stopping.is_set():
                 gate.report(row.index, "none")
                 return None
@@ -207,13 +209,16 @@ class Course:
         """
         if self._most_tries == 1:
             return True
-        by_chance = self._gate.explains(row.charged) or is_chance(row.odds)
-        return row.charged >= self._most_tries and not by_chance
+        if row.charged < self._most_tries or self._gate.stays_open:
+            return row.charged >= self._most_tries
+        return not self._gate.explains(row.charged) and not is_chance(row.odds)
 
     def _is_final(self, row: Row) -> bool:
         if self._most_tries == 1:
             return True
-        return self._gate.is_open and self._is_out(row) and self._gate.has_served_since(row.failing_since_s)
+        gate = self._gate
+        served = gate.stays_open or gate.has_served_since(row.failing_since_s)
+        return served and gate.is_open and self._is_out(row)
 
 
 def _tell_retry(row: Row, last: Verdict, wait_s: float) -> None:

@@ -1,7 +1,6 @@
 """The engine of a bulk run: a reader and workers on one window; every row that is read gets its outcome."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, Literal, TypeVar
 
@@ -15,10 +14,12 @@ from spotdx_async.bulk.endings import ended, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.intake import Intake
 from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.last_rows import LastRows
 from spotdx_async.bulk.lineup import Lineup
 from spotdx_async.bulk.outbox import AsTheyCome, InOrder
 from spotdx_async.bulk.plan import Plan
 from spotdx_async.bulk.records import Outcome, Progress, State
+from spotdx_async.bulk.scheduler import Scheduler
 from spotdx_async.bulk.standby import Standby
 from spotdx_async.bulk.stop_rules import StopRules
 from spotdx_async.bulk.tally import Tally
@@ -97,11 +98,14 @@ class Engine(Generic[T]):
             on_try=self._rules.note_try,
             sleep=plan.sleep,
         )
-        # Rows that were read and have no outcome yet, and those of them that failed and are tried again later.
+        self._scheduler = Scheduler(self._gate, self._lineup, self._window, may_go_on=self._course.may_go_on)
+        # Rows that were read and have no outcome yet.
         self._open: dict[Row, None] = {}
         self._open_since_s = clock.now()
-        self._aside: deque[Row] = deque()
         self._carried = 0
+        self._last_rows = LastRows(
+            self._gate, self._lineup, self._scheduler, self._open, is_read=self._is_read, on_wait_over=self._call
+        )
         self._standby = Standby()
         self._outbox: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if plan.ordered else AsTheyCome()
         self._reader = _Worker()
@@ -227,6 +231,7 @@ class Engine(Generic[T]):
             self._gate.release()
             self._rules.close()
             self._lineup.close()
+            self._last_rows.close()
             if self._waking is not None:
                 self._waking.cancel()
             self._on_news()
@@ -267,6 +272,7 @@ class Engine(Generic[T]):
             self._lineup.overtake(last, row)
             self._give(outcome)
             return
+        self._last_rows.note_row()
         if not self._open:
             self._open_since_s = clock.now()
         self._open[row] = None
@@ -281,11 +287,14 @@ class Engine(Generic[T]):
     async def _next_row(self) -> Row | None:
         """Give a row that may go now; None when the run is over."""
         while not self._stopping.is_set():
-            if (row := self._pick()) is not None:
+            if (row := self._scheduler.next()) is not None:
                 return row
-            if not self._carried and self._gate.is_open and self._aside:
-                if not self._gate.pause_if_all_fail():
-                    self._settle_hopeless()
+            is_stuck = not self._carried and self._gate.is_open and len(self._scheduler)
+            if is_stuck and not self._gate.pause_if_all_fail() and not self._last_rows.may_have_company():
+                # It has had all its tries, and no other row can tell whether it was its own fault.
+                row = self._scheduler.take_hopeless()
+                assert row.last is not None  # noqa: S101 - it has failed; for the type checker
+                self._settle(row, row.last)
             elif self._is_read() and self._intake.read == self._tally.done:
                 self._standby.call_all()
                 return None
@@ -295,19 +304,6 @@ class Engine(Generic[T]):
 
     def _is_read(self) -> bool:
         return self._reader.task is not None and self._reader.task.done()
-
-    def _pick(self) -> Row | None:
-        """Choose between fresh rows and those set aside.
-
-        While the server is out of order or in doubt fresh rows go first: one that fails by its own fault would never
-        find the end of an outage.
-        """
-        gate, aside = self._gate, self._aside
-        if aside and gate.is_open and not (gate.is_doubtful and self._lineup) and self._course.may_go_on(aside[0]):
-            return aside.popleft()
-        if (row := self._lineup.next()) is not None:
-            return row
-        return aside.popleft() if aside and not gate.is_open else None
 
     async def _carry(self, row: Row) -> None:
         """Take a row through its course. Whatever is raised here ends the task, and the run with it."""
@@ -323,16 +319,18 @@ class Engine(Generic[T]):
         finally:
             self._carried -= 1
         if verdict is None:
-            self._aside.append(row)
-            self._standby.call()
-        else:
+            self._set_aside(row)
+        self._scheduler.end(row)
+        if verdict is not None:
             self._settle(row, verdict)
+        self._standby.call()
 
-    def _settle_hopeless(self) -> None:
-        """End a row that has had all its tries, now that no other row can tell whether it was its own fault."""
-        row = self._aside.popleft()
-        assert row.last is not None  # noqa: S101 - rows are set aside after a failure; for the type checker
-        self._settle(row, row.last)
+    def _set_aside(self, row: Row) -> None:
+        """Have the row tried again later, and more rows read meanwhile."""
+        self._scheduler.set_aside(row)
+        self._last_rows.note_row()
+        if not self._gate.is_open and self._last_rows.are_at_fault():
+            self._gate.stay_open()
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
         """Give a row its outcome, and let the next one of its key follow."""
@@ -371,6 +369,7 @@ class Engine(Generic[T]):
         return any(row.flight.may_have_arrived for row in self._open)
 
     def _tell_gate(self, state: Literal["closed", "open"], after_s: float) -> None:
+        self._standby.call_all()
         if self._watch_of_run is not None:
             self._watch_of_run.gate(state, after_s)
 

@@ -40,6 +40,7 @@ _SHARE_WEIGHT = 1 / 200
 """Of one row's first try in the share of those that fail: some windows of rows."""
 _LEAST_SHARE = 0.001
 """Of others that fail where any does: with it four failures, a policy's usual tries, are the row's own fault."""
+_HALF = 0.5
 _BY_CHANCE = 1e-9
 """From these odds on a row's failures may be chance: of 10^9 rows one is wrongly said to be at fault."""
 
@@ -58,7 +59,7 @@ class OutageGate:
        within 0.1 s, later ones 5 s apart at most.
     3. Ramping, after a probe came through, for a twelfth of the pause and 5 s at most.
 
-    A partial outage does not pause: what fails is tried again.
+    A partial outage does not pause: what fails is tried again. Nor does anything after ``stay_open``.
     """
 
     def __init__(
@@ -95,21 +96,33 @@ class OutageGate:
         self._inside: set[int] = set()
         self._sent: dict[int, float] = {}
         self._bad_rows: set[int] = set()
+        # Of the requests that were answered, when the last one to begin began.
         self._last_good_s = float("-inf")
         self._failing_share = 0.0
         self._closed_at_s: float | None = None
+        self._stays_open = False
         self._ramp_from_s: float | None = None
         self._ramp_s = _LONGEST_RAMP_S
         self._next_at_s = float("-inf")
         self._probe: int | None = None
         self._probes = 0
-        self._waiters: deque[tuple[int, Future[None]]] = deque()
+        self._waiters: deque[tuple[int, Future[bool]]] = deque()
         self._timer: TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
         """False while it is paused."""
         return self._closed_at_s is None
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether it pauses no more, whatever fails."""
+        return self._stays_open
+
+    @property
+    def paused_s(self) -> float:
+        """For how many seconds it has been paused; 0 where it is not."""
+        return 0.0 if self._closed_at_s is None else clock.now() - self._closed_at_s
 
     @property
     def is_free(self) -> bool:
@@ -148,15 +161,19 @@ class OutageGate:
         self._inside.add(row)
         return True
 
-    async def enter(self, row: int) -> None:
-        """Wait until the row may be tried; then tell the result by ``report``, whatever happens."""
-        waiter: Future[None] = get_running_loop().create_future()
+    async def enter(self, row: int) -> bool:
+        """Wait until the row may be tried; then tell the result by ``report``, whatever happens.
+
+        Returns:
+            False where a pause has begun meanwhile: the row has not entered, and another one may be a better probe.
+        """
+        waiter: Future[bool] = get_running_loop().create_future()
         self._waiters.append((row, waiter))
         self._serve()
         try:
-            await waiter
+            return await waiter
         except CancelledError:
-            if waiter.done() and not waiter.cancelled():
+            if waiter.done() and not waiter.cancelled() and waiter.result():
                 self.report(row, "none")
             raise
 
@@ -175,7 +192,7 @@ class OutageGate:
         was_probe = self._probe == row
         if was_probe:
             self._probe = None
-        if is_first and result in {"good", "bad"}:
+        if is_first and result in {"good", "bad"} and self._closed_at_s is None:
             self._failing_share += ((result == "bad") - self._failing_share) * _SHARE_WEIGHT
         if result == "good":
             self._note_good(began_s)
@@ -189,7 +206,7 @@ class OutageGate:
             self._serve()
 
     def has_served_since(self, moment_s: float) -> bool:
-        """Whether the server has answered some row since then, so that it was not out of order all that time."""
+        """Whether the server has answered a request that began later: it was not out of order all the time."""
         return self._last_good_s > moment_s
 
     def explains(self, failures: int) -> bool:
@@ -201,7 +218,12 @@ class OutageGate:
 
         First tries tell it, since rows at fault are tried most; where many rows are tried again and again all tries do.
         """
-        return max(self._first_tries_failing(), self._signs.share)
+        return self._first_tries_failing()
+
+    @property
+    def are_most_served(self) -> bool:
+        """Whether more than half of the rows that are tried for the first time are served, pauses left out."""
+        return self._failing_share < _HALF
 
     def makes_likely(self, failures: int) -> bool:
         """Whether so many failures of one row are to be expected now: its next try need not wait for anything."""
@@ -209,9 +231,16 @@ class OutageGate:
 
     def pause_if_all_fail(self) -> bool:
         """Pause where too many rows have failed in a row for it to be their fault, and there is no other row to ask."""
-        if self._closed_at_s is None and self._signs.has_enough_rows:
+        if self._signs.has_enough_rows:
             self._close()
         return self._closed_at_s is not None
+
+    def stay_open(self) -> None:
+        """End the pause for good: what is left is tried as single calls are."""
+        self._stays_open = True
+        if self._closed_at_s is not None:
+            self._open(is_back=False)
+            self._serve()
 
     def release(self) -> None:
         """Let everybody pass who waits: the run is over, and will not send."""
@@ -228,7 +257,7 @@ class OutageGate:
         return max(others, _LEAST_SHARE) if others > 0 else 0.0
 
     def _note_good(self, began_s: float) -> None:
-        self._last_good_s = clock.now()
+        self._last_good_s = max(self._last_good_s, began_s)
         self._throttled_too_long.stop()
         if self._closed_at_s is not None and began_s >= self._closed_at_s:
             self._open()
@@ -266,25 +295,29 @@ class OutageGate:
         self._throttled_too_long.start()
 
     def _close(self) -> None:
+        if self._stays_open or self._closed_at_s is not None:
+            return
         self._closed_at_s = clock.now()
         self._ramp_from_s = None
         self._probes = 0
         self._overdue.start()
-        self._tell("closed", 0.0)
         self._plan_probe()
+        while self._waiters:
+            self._let_pass(may_enter=False)
+        self._tell("closed", 0.0)
 
-    def _open(self) -> None:
+    def _open(self, *, is_back: bool = True) -> None:
         now = clock.now()
         paused_s = now - (self._closed_at_s or 0.0)
-        self._tell("open", paused_s)
         self._closed_at_s = None
         self._signs.forget()
         self._ramp_from_s = self._next_at_s = now
         self._ramp_s = min(_LONGEST_RAMP_S, paused_s * _RAMP_SHARE)
         self._overdue.stop()
+        self._tell("open", paused_s, is_back=is_back)
 
-    def _tell(self, state: Literal["closed", "open"], after_s: float) -> None:
-        tell_gate(state, after_s=after_s, trouble=self._trouble())
+    def _tell(self, state: Literal["closed", "open"], after_s: float, *, is_back: bool = True) -> None:
+        tell_gate(state, after_s=after_s, trouble=self._trouble(), is_back=is_back)
         if self._on_change is not None:
             self._on_change(state, after_s)
 
@@ -326,12 +359,13 @@ class OutageGate:
             self._next_at_s = min(end_s, now + 1 / rate)
         self._let_pass()
 
-    def _let_pass(self) -> int | None:
-        """Let the first one pass who still waits; give its row."""
+    def _let_pass(self, *, may_enter: bool = True) -> int | None:
+        """Let the first one enter who still waits, or tell it that it may not; give its row."""
         while self._waiters:
             row, waiter = self._waiters.popleft()
             if not waiter.done():
-                self._inside.add(row)
-                waiter.set_result(None)
+                if may_enter:
+                    self._inside.add(row)
+                waiter.set_result(may_enter)
                 return row
         return None

@@ -49,8 +49,10 @@ class Row:
     rests_until_s: float = NEVER_S
     """Until when it is not tried: an earlier value of its key may land till then, or calls come too fast."""
     is_held: bool = False
-    """Whether it waits until an earlier value of its key cannot land any more, or has come behind a row that did: it
-    stands beside the window until its turn has come."""
+    """Whether it waits until an earlier value of its key cannot land any more, or for another try, or has come behind
+    a row that did: it stands beside the window until its turn has come."""
+    is_probe: bool = False
+    """Whether it is the one that is tried while the run is paused."""
     last: Verdict | None = field(default=None, repr=False)
     """On the last try that failed."""
     watch: Watched | None = field(default=None, repr=False)

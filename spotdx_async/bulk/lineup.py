@@ -31,6 +31,11 @@ class Lineup:
         """Rows that may go now."""
         return len(self._ready)
 
+    @property
+    def resting(self) -> int:
+        """Rows that rest, and may go later."""
+        return len(self._resting)
+
     def last(self, key: str) -> Row | None:
         """The row of the key that came last, while one of the key has no outcome."""
         return self._lanes.last(key)
@@ -66,6 +71,23 @@ class Lineup:
             self._rest(row)  # it has taken the place of one that an earlier session may have sent
         return None
 
+    def next_furthest(self) -> Row | None:
+        """Give the row that was read last of those that may go."""
+        self._ready.reverse()
+        row = self.next()
+        self._ready.reverse()
+        return row
+
+    def hold(self, row: Row) -> None:
+        """Let others be read past a row that waits, and past those behind it."""
+        self._window.put_beside(*self._lanes.hold(row))
+
+    def end_hold(self, row: Row) -> None:
+        """Count it as any other again: its turn has come."""
+        if row.is_held:
+            row.is_held = False
+            self._window.take_back(1, row.size)
+
     def close(self) -> None:
         """Let nobody go any more."""
         for timer in self._resting.values():
@@ -75,14 +97,12 @@ class Lineup:
         if _rests(row):
             self._rest(row)
         else:
-            if row.is_held:
-                row.is_held = False
-                self._window.take_back(1, row.size)
+            self.end_hold(row)
             self._ready.append(row)
             self._on_ready()
 
     def _rest(self, row: Row) -> None:
-        self._window.put_beside(*self._lanes.hold(row))
+        self.hold(row)
         self._resting[row] = clock.call_at(row.rests_until_s, lambda: self._end_rest(row))
 
     def _end_rest(self, row: Row) -> None:

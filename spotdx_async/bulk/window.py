@@ -33,6 +33,11 @@ class Window:
         self._room = asyncio.Event()
 
     @property
+    def size(self) -> int:
+        """Rows that may be read and not taken, beside those that can only wait."""
+        return self._size
+
+    @property
     def has_room(self) -> bool:
         """Whether another row may be read at once."""
         return self._without_pause < self._size and self._inside() < self._size

@@ -365,6 +365,46 @@ async def test_a_row_that_entered_before_it_closed_may_not_go_any_more() -> None
     assert not gate.lets(77)
 
 
+async def test_who_waits_for_a_place_is_sent_back_when_a_pause_begins() -> None:
+    gate, _ = make(concurrency=1)
+    assert gate.try_enter(20)
+    waiting = [asyncio.create_task(gate.enter(row)) for row in (21, 22)]
+    await asyncio.sleep(0)
+
+    await close(gate)
+
+    assert await asyncio.gather(*waiting) == [False, False]
+    assert await passes(gate, 23, 0.2) is not None  # they hold no place
+
+
+async def test_first_tries_in_a_pause_say_nothing_of_chance() -> None:
+    gate, _ = make()
+    await close(gate)
+    for row in range(10, 1000):
+        gate.report(row, "bad", began_s=now(), is_first=True)
+
+    assert gate.odds_of_failure() < 0.05
+    assert gate.are_most_served
+
+
+async def test_a_pause_can_be_ended_for_good() -> None:
+    gate, overdue = make(limit_s=60)
+    await close(gate)
+    await probes_until(gate, 10)
+    gate.report(900, "none")
+
+    gate.stay_open()
+
+    assert gate.is_open
+    assert gate.paused_s == 0
+    for row in range(2000):
+        gate.report(row, "bad", began_s=now())
+        assert not gate.pause_if_all_fail()
+    await asyncio.sleep(100)
+    assert gate.is_open
+    assert overdue == []
+
+
 async def test_an_outage_that_lasts_is_told_once() -> None:
     gate, overdue = make(limit_s=60)
     await close(gate)
@@ -403,13 +443,14 @@ async def test_throttling_without_end_is_told() -> None:
 async def test_it_says_whether_a_row_was_served_since() -> None:
     gate, _ = make()
     assert not gate.has_served_since(now())
-    before = now()
+    await asyncio.sleep(1)
+    began_s = now()
     await asyncio.sleep(1)
 
-    gate.report(1, "good", began_s=before)
+    gate.report(1, "good", began_s=began_s)
 
-    assert gate.has_served_since(before)
-    assert not gate.has_served_since(now())
+    assert gate.has_served_since(began_s - 0.1)
+    assert not gate.has_served_since(began_s)  # it had gone before an outage that began just then
 
 
 @pytest.mark.parametrize(("one_in", "least", "most"), [(10**9, 1, 1), (20, 6, 8), (5, 11, 15), (2, 27, 32)])

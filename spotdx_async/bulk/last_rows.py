@@ -1,0 +1,90 @@
+"""When to end rows that have failed as often as they may, where no other row is left to tell whose fault it was."""
+
+from asyncio import TimerHandle
+from collections.abc import Callable, Collection
+
+from spotdx_async._pipeline import clock
+from spotdx_async.bulk.gate import OutageGate
+from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.lineup import Lineup
+from spotdx_async.bulk.scheduler import Scheduler
+from spotdx_async.errors import ServerError
+
+__all__ = ["LastRows"]
+
+_COMPANY_WITHIN_S = 15.0
+"""For which a row waits for another one to be read. An input that only goes on once it has the outcome is held up so
+long by each row that fails for good; a longer wait would see an outage in yet slower inputs."""
+_SERVED_PAST_S = 10.0
+"""Of a pause, where each row had failed before while others were served."""
+_NEVER_SERVED_PAST_S = 120.0
+"""Of a pause, where some had not: an outage may have begun just then. Most restarts take less."""
+_INTERNAL_ERROR = 500
+
+
+class LastRows:
+    """Knows whether another row may come that shows whether the server is well, and how long to wait for it."""
+
+    def __init__(
+        self,
+        gate: OutageGate,
+        lineup: Lineup,
+        scheduler: Scheduler,
+        unfinished: Collection[Row],
+        *,
+        is_read: Callable[[], bool],
+        on_wait_over: Callable[[], object],
+    ) -> None:
+        """Take what a run is made of.
+
+        Args:
+            gate: tells for how long the run has been paused, and whom the server has served.
+            lineup: the rows that were not tried yet, and those that rest.
+            scheduler: the rows that were set aside.
+            unfinished: all rows that were read and have no outcome.
+            is_read: whether the input has come to its end.
+            on_wait_over: called when nobody has come for long enough.
+        """
+        self._gate, self._lineup, self._scheduler = gate, lineup, scheduler
+        self._unfinished, self._is_read, self._on_wait_over = unfinished, is_read, on_wait_over
+        self._last_came_s = clock.now()
+        self._timer: TimerHandle | None = None
+
+    def note_row(self) -> None:
+        """Take note that a row was read or set aside."""
+        self._last_came_s = clock.now()
+
+    def may_have_company(self) -> bool:
+        """Whether to wait for another row, and to be called when that has lasted too long."""
+        if self._lineup.resting:
+            return True
+        if self._is_read():
+            return False
+        self.close()
+        until_s = self._last_came_s + _COMPANY_WITHIN_S
+        self._timer = clock.call_at(until_s, self._on_wait_over)
+        return clock.now() < until_s
+
+    def are_at_fault(self) -> bool:
+        """Whether the rest of a paused run is likely to fail for good: the pause had better end.
+
+        So it is when only rows are left that have failed, when the server was seen to be there, and when the pause has
+        lasted for so long that another restart of it is not likely.
+        """
+        gate, unfinished = self._gate, self._unfinished
+        if not self._is_read() or len(self._scheduler) < len(unfinished) or not gate.are_most_served:
+            return False
+        if all(row.tries and gate.has_served_since(row.failing_since_s) for row in unfinished):
+            return gate.paused_s >= _SERVED_PAST_S
+        was_there = gate.has_served_since(float("-inf")) or all(_is_internal_error(row) for row in unfinished)
+        return was_there and gate.paused_s >= _NEVER_SERVED_PAST_S and all(row.tries for row in unfinished)
+
+    def close(self) -> None:
+        """Call nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _is_internal_error(row: Row) -> bool:
+    """Whether the server was there, and could not do with this row. A 503 or a lost connection shows neither."""
+    return row.last is not None and isinstance(row.last.error, ServerError) and row.last.error.status == _INTERNAL_ERROR

@@ -1,0 +1,102 @@
+"""Which row goes next: one that was not tried yet, or one that has failed; and in a pause, which one probes."""
+
+from collections import deque
+from collections.abc import Callable
+
+from spotdx_async.bulk.gate import OutageGate
+from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.lineup import Lineup
+from spotdx_async.bulk.window import Window
+
+__all__ = ["Scheduler"]
+
+_MOST_AHEAD = 2000
+"""Rows that are read to find a probe in."""
+
+
+class Scheduler:
+    """Chooses between fresh rows and those that were set aside after failures.
+
+    1. While the run is not paused the two take turns, and none that has failed goes while the server is in doubt: rows
+       at fault side by side would look like an outage, and would never find the end of one.
+    2. In a pause one row at a time goes, a fresh one where there is one, and from the far end of what was read. After
+       each that has failed twice as many rows may be read ahead: from a thousand neighbours at fault, such as the kits
+       of one bad batch, ten probes lead to a row that is not.
+    """
+
+    def __init__(self, gate: OutageGate, lineup: Lineup, window: Window, *, may_go_on: Callable[[Row], bool]) -> None:
+        """Begin with nothing set aside.
+
+        Args:
+            gate: tells whether the run is paused, and the server in doubt.
+            lineup: the fresh rows.
+            window: beside which rows stand that are set aside, and in a pause those to find a probe in.
+            may_go_on: whether a row that was set aside may be tried now, where the run is not paused.
+        """
+        self._gate, self._lineup, self._window, self._may_go_on = gate, lineup, window, may_go_on
+        self._aside: deque[Row] = deque()
+        self._was_from_aside = False
+        self._probe: Row | None = None
+        # Rows to read ahead in a pause, and the bytes that they are taken to have.
+        self._ahead = self._ahead_size = 0
+
+    def __len__(self) -> int:
+        """Rows that are set aside."""
+        return len(self._aside)
+
+    def next(self) -> Row | None:
+        """Give the row that goes next; None where none may."""
+        if not self._gate.is_open:
+            return self._next_probe()
+        self._read_ahead(0)
+        is_turn = not self._was_from_aside and not self._gate.is_doubtful
+        row = self._next_from_aside() if is_turn or not self._lineup else None
+        self._was_from_aside = row is not None
+        return row or self._lineup.next() or self._next_from_aside()
+
+    def set_aside(self, row: Row) -> None:
+        """Take back a row that must be tried again later."""
+        if row.tries:
+            self._aside.append(row)
+        else:
+            self._aside.appendleft(row)  # a pause has begun before it was tried
+        self._lineup.hold(row)
+        if row.is_probe and not self._gate.is_open:
+            rows = min(_MOST_AHEAD, max(self._window.size, 2 * self._ahead))
+            self._read_ahead(rows, rows * row.size)
+
+    def end(self, row: Row) -> None:
+        """Tell that a row that was given comes back or has its outcome; in a pause the next one may probe."""
+        if self._probe is row:
+            self._probe, row.is_probe = None, False
+
+    def take_hopeless(self) -> Row:
+        """Give the row that was set aside first."""
+        return self._take_from_aside()
+
+    def _next_probe(self) -> Row | None:
+        if self._probe is not None:
+            return None
+        row = self._lineup.next_furthest() or (self._take_from_aside() if self._aside else None)
+        if row is not None:
+            self._probe, row.is_probe = row, True
+        return row
+
+    def _next_from_aside(self) -> Row | None:
+        for _ in range(len(self._aside)):
+            if self._may_go_on(self._aside[0]):
+                return self._take_from_aside()
+            self._aside.rotate(-1)
+        return None
+
+    def _take_from_aside(self) -> Row:
+        row = self._aside.popleft()
+        self._lineup.end_hold(row)
+        return row
+
+    def _read_ahead(self, rows: int, size: int = 0) -> None:
+        """Let so many rows more be read than usual, and no others."""
+        if rows != self._ahead:
+            self._window.put_beside(rows, size)
+            self._window.take_back(self._ahead, self._ahead_size)
+            self._ahead, self._ahead_size = rows, size

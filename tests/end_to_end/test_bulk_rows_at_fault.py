@@ -1,0 +1,178 @@
+"""Rows that fail whatever is done, many side by side: they hold up no other row, and end in minutes at most.
+
+An outage looks the same for a while; the tests of outages hold that none is mistaken for such rows.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from spotdx_async import BulkStopped
+from spotdx_async.testing import FakeSpot, faults
+
+pytestmark = pytest.mark.virtual_time
+
+LATENCY_S = 0.05
+COUNT = 1000
+
+Update = tuple[str, dict[str, int]]
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def rows(fake: FakeSpot, count: int) -> list[Update]:
+    kit_ids = [f"SPOT{n}" for n in range(count)]
+    fake.kits.add_many(kit_ids)
+    return [(kit_id, {"n": n}) for n, kit_id in enumerate(kit_ids)]
+
+
+def put_at_fault(fake: FakeSpot, updates: list[Update], fault: Any = "500") -> None:
+    for kit_id, _ in updates:
+        fake.faults.add(fault, times=None, kit_id=kit_id)
+
+
+async def run(fake: FakeSpot, updates: Any, **options: Any) -> tuple[Counter[str], float, float]:
+    """The outcomes' states, the seconds until the last row that went well, and those until the end."""
+    states: Counter[str] = Counter()
+    began_s = last_ok_s = now()
+    async with fake.client() as spot:
+        async for outcome in spot.kits.update_metadata_many(updates, **options):
+            states[outcome.state] += 1
+            if outcome.ok:
+                last_ok_s = now()
+    return states, last_ok_s - began_s, now() - began_s
+
+
+@pytest.mark.parametrize("ordered", [False, True], ids=["as they come", "ordered"])
+@pytest.mark.parametrize("concurrency", [1, 4, 16])
+@pytest.mark.parametrize("first", [0, 400], ids=["at the start", "in the middle"])
+async def test_neighbours_at_fault_hold_up_nobody(
+    fake_spot: FakeSpot, first: int, concurrency: int, *, ordered: bool
+) -> None:
+    fake_spot.latency_s = LATENCY_S
+    updates = rows(fake_spot, COUNT)
+    put_at_fault(fake_spot, updates[first : first + 40])
+
+    states, _, took_s = await run(fake_spot, updates, concurrency=concurrency, ordered=ordered)
+
+    assert states == {"ok": COUNT - 40, "unknown": 40}
+    assert took_s <= 15 + 1.5 * COUNT * LATENCY_S / concurrency
+    assert len(fake_spot.requests) <= COUNT + 40 * 12
+
+
+@pytest.mark.parametrize("concurrency", [4, 16])
+@pytest.mark.parametrize("count", [6, 40])
+async def test_at_the_end_of_the_input_they_end_in_minutes(fake_spot: FakeSpot, count: int, concurrency: int) -> None:
+    fake_spot.latency_s = LATENCY_S
+    updates = rows(fake_spot, COUNT)
+    put_at_fault(fake_spot, updates[-count:])
+
+    states, last_ok_s, took_s = await run(fake_spot, updates, concurrency=concurrency)
+
+    assert states == {"ok": COUNT - count, "unknown": count}
+    assert last_ok_s <= 1.5 * COUNT * LATENCY_S / concurrency
+    assert took_s - last_ok_s <= 240
+    assert len(fake_spot.requests) <= COUNT + count * 12
+
+
+async def test_an_input_of_nothing_but_rows_at_fault_ends_too(fake_spot: FakeSpot) -> None:
+    """As when the rows that failed are given to another run."""
+    updates = rows(fake_spot, 30)
+    put_at_fault(fake_spot, updates)
+
+    states, _, took_s = await run(fake_spot, updates)
+
+    assert states == {"unknown": 30}
+    assert took_s <= 180
+
+
+async def test_where_the_server_was_never_there_the_run_waits_for_it_until_its_limit(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 30)
+    fake_spot.faults.add("503", times=None)
+
+    with pytest.raises(BulkStopped, match="outage_limit"):
+        await run(fake_spot, updates, outage_limit=900)
+
+    assert now() >= 900
+
+
+@pytest.mark.parametrize("left", [5, 30])
+async def test_an_outage_that_begins_with_the_last_rows_fails_none(fake_spot: FakeSpot, left: int) -> None:
+    updates = rows(fake_spot, 500)
+
+    async def until_it_is_away() -> AsyncIterator[Update]:
+        for update in updates[:-left]:
+            yield update
+        await asyncio.sleep(1)
+        fake_spot.faults.add("503", times=None)
+        asyncio.get_running_loop().call_later(100, fake_spot.faults.clear)
+        for update in updates[-left:]:
+            yield update
+
+    states, _, _ = await run(fake_spot, until_it_is_away())
+
+    assert states == {"ok": 500}
+
+
+@pytest.mark.parametrize("gap_s", [0.2, 2.0, 5.0, 12.0])
+async def test_an_outage_while_rows_trickle_in_fails_none(fake_spot: FakeSpot, gap_s: float) -> None:
+    updates = rows(fake_spot, 20)
+
+    async def trickling() -> AsyncIterator[Update]:
+        for update in updates:
+            yield update
+            await asyncio.sleep(gap_s)
+
+    loop = asyncio.get_running_loop()
+    loop.call_later(4.5 * gap_s, lambda: fake_spot.faults.add("503", times=None))
+    loop.call_later(4.5 * gap_s + 60, fake_spot.faults.clear)
+
+    states, _, _ = await run(fake_spot, trickling())
+
+    assert states == {"ok": 20}
+
+
+async def test_an_outage_while_other_rows_are_held_fails_none(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 14)
+    for kit_id, _ in updates[:10]:
+        fake_spot.faults.add(faults.status(504), kit_id=kit_id)
+
+    async def with_more_than_one_value() -> AsyncIterator[Update]:
+        for update in [*updates[:10], *updates[:10]]:  # the second ones are held for a minute
+            yield update
+        await asyncio.sleep(2)
+        fake_spot.faults.add("503", times=None)
+        asyncio.get_running_loop().call_later(30, fake_spot.faults.clear)
+        for update in updates[10:]:
+            yield update
+
+    states, _, _ = await run(fake_spot, with_more_than_one_value())
+
+    assert states == {"ok": 24}
+
+
+async def test_an_input_that_waits_for_the_outcome_of_a_row_at_fault_goes_on(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 8)
+    put_at_fault(fake_spot, updates[3:5])
+    is_done = asyncio.Event()
+    states: Counter[str] = Counter()
+
+    async def one_by_one() -> AsyncIterator[Update]:
+        for update in updates:
+            is_done.clear()
+            yield update
+            await is_done.wait()
+
+    began_s = now()
+    async with fake_spot.client() as spot:
+        async for outcome in spot.kits.update_metadata_many(one_by_one()):
+            states[outcome.state] += 1
+            is_done.set()
+
+    assert states == {"ok": 6, "unknown": 2}
+    assert now() - began_s <= 60

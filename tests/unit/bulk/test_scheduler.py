@@ -1,0 +1,137 @@
+"""Which row goes next: turns of fresh rows and of those set aside, and in a pause ever further ahead."""
+
+import asyncio
+import random
+
+import pytest
+
+from spotdx_async.bulk.gate import OutageGate
+from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.lineup import Lineup
+from spotdx_async.bulk.scheduler import Scheduler
+from spotdx_async.bulk.window import Window
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Bench:
+    """A scheduler with fresh rows 0 to 9, and the gate that it asks."""
+
+    def __init__(self) -> None:
+        self.gate = OutageGate(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))
+        self.window = Window(8)
+        self.lineup = Lineup(lambda: None, self.window)
+        self.blocked: set[int] = set()
+        self.scheduler = Scheduler(
+            self.gate, self.lineup, self.window, may_go_on=lambda row: row.index not in self.blocked
+        )
+        self.read = 0
+        self.read_on(10)
+
+    def read_on(self, count: int) -> None:
+        for index in range(self.read, self.read + count):
+            self.window.enter()
+            self.lineup.enter(Row(index, f"SPOT{index}", b"{}"))
+        self.read += count
+
+    def may_be_read(self) -> int:
+        """Rows that may be read now, in steps that give no turn."""
+        return self.window.size - self.window._inside()
+
+    def next(self) -> int | None:
+        row = self.scheduler.next()
+        return None if row is None else row.index
+
+    def set_aside(self, *indexes: int) -> None:
+        for index in indexes:
+            self.scheduler.set_aside(Row(index, f"SPOT{index}", b"{}", tries=1))
+
+    def pause(self) -> None:
+        for row in range(900, 905):
+            self.gate.report(row, "bad", began_s=asyncio.get_running_loop().time())
+        assert not self.gate.is_open
+
+    def probe_in_vain(self) -> int:
+        row = self.scheduler.next()
+        assert row is not None
+        row.tries += 1
+        self.scheduler.set_aside(row)
+        self.scheduler.end(row)
+        return row.index
+
+
+async def test_rows_set_aside_and_fresh_ones_take_turns() -> None:
+    bench = Bench()
+    bench.set_aside(100, 101)
+
+    assert [bench.next() for _ in range(5)] == [100, 0, 101, 1, 2]
+
+
+async def test_none_that_has_failed_goes_while_the_server_is_in_doubt_and_a_fresh_one_is_there() -> None:
+    bench = Bench()
+    bench.set_aside(100)
+    bench.gate.report(900, "bad")
+    bench.gate.report(901, "bad")
+
+    assert [bench.next() for _ in range(11)] == [*range(10), 100]
+
+
+async def test_one_that_may_not_go_yet_holds_up_no_other() -> None:
+    bench = Bench()
+    bench.set_aside(100, 101, 102)
+    bench.blocked = {100, 102}
+
+    assert [bench.next() for _ in range(3)] == [101, 0, 1]
+    bench.blocked = {101}
+    assert bench.next() in {100, 102}
+
+
+async def test_in_a_pause_one_goes_at_a_time_and_a_fresh_one_where_there_is_one() -> None:
+    bench = Bench()
+    bench.set_aside(100)
+    bench.pause()
+
+    row = bench.scheduler.next()
+    assert row is not None
+    assert (row.index, row.is_probe) == (9, True)
+    assert bench.next() is None
+
+    bench.scheduler.end(row)
+    assert not row.is_probe
+    assert [bench.probe_in_vain() for _ in range(10)] == [*range(8, -1, -1), 100]
+
+
+async def test_each_probe_in_vain_lets_twice_as_many_be_read_ahead_until_the_pause_ends() -> None:
+    bench = Bench()
+    bench.pause()
+    room = bench.may_be_read()
+    more: list[int] = []
+    for count in range(1, 11):
+        bench.probe_in_vain()
+        more.append(bench.may_be_read() - room - count)  # those that have probed may be read past too
+
+    assert more == [8, 16, 32, 64, 128, 256, 512, 1024, 2000, 2000]
+    bench.gate.report(900, "good", began_s=asyncio.get_running_loop().time())
+    assert bench.next() is not None
+    assert bench.may_be_read() - room in {9, 10}  # one of those set aside has its turn
+
+
+async def test_rows_read_ahead_are_fewer_where_they_are_large() -> None:
+    bench = Bench()
+    for index in range(10, 22):
+        bench.lineup.enter(Row(index, f"SPOT{index}", bytes(2**20)))
+    bench.pause()
+
+    assert [bench.probe_in_vain() for _ in range(12)] == [*range(21, 9, -1)]
+    assert bench.may_be_read() < 100
+
+
+async def test_a_row_that_a_pause_has_kept_from_its_first_try_goes_before_those_that_failed() -> None:
+    bench = Bench()
+    while bench.next() is not None:
+        pass
+    bench.set_aside(100)
+    bench.scheduler.set_aside(Row(5, "SPOT5", b"{}"))
+    bench.pause()
+
+    assert bench.next() == 5
