@@ -64,20 +64,20 @@ def fault_of_other_shape(request: Request, identity: Identity, raw: Any) -> Deco
 
 
 def _begins_with_id(request: Request, identity: Identity, body: bytes) -> bool:
-    """Whether a text surely is an object with the id asked for: it begins with it, and has no such key again.
+    """Whether a text surely is an object with the id asked for: it begins with it, has no such key again, and is whole.
 
-    Unread, since parsing takes 80 kI of a row's 500; False only says that it must be read.
+    Unread, since parsing takes 77 kI of a row's 515, and this 44 (callgrind); False only says that it must be read.
     """
-    an_id = request.an_id
-    if an_id is None or not identity.openings or not jsontext.looks_whole(body):
+    an_id, opening = request.an_id, identity.opening
+    if an_id is None or '"' in an_id or not opening or not body.startswith(opening):
         return False
-    if b"\\u" in body:  # a key may be written so
-        return False
-    if not an_id.isalnum() and ('"' in an_id or "\\" in an_id):
-        return False
-    wanted = an_id.encode() + b'"'
-    close, apart = identity.openings
-    return body.startswith((close + wanted, apart + wanted)) and body.find(identity.quoted_key, len(close)) < 0
+    wanted = b'"%b"' % an_id.encode()
+    size = len(opening)
+    return (
+        (body.startswith(wanted, size) or (body.startswith(b" ", size) and body.startswith(wanted, size + 1)))
+        and body.find(identity.quoted_key, size) < 0
+        and jsontext.is_surely_whole(body)
+    )
 
 
 def _fault_of_object(request: Request, identity: Identity, value: Any) -> DecodeError | None:
