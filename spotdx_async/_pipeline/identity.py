@@ -82,4 +82,6 @@ class Echo:
     is_enough: bool = False
     """Whether it tells the object, together with others of the kind, where the answer has no id."""
     ignores_case: bool = False
-    """Whether texts that differ in case and in spaces around them are the same: the server may tidy them up."""
+    """Whether texts that differ in case, spaces, accents and forms of Unicode are the same: the server may tidy up."""
+    may_be_cut: bool = False
+    """Whether its beginning is enough where the others of ``is_enough`` are the same: a field may be shorter there."""
