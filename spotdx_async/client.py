@@ -190,6 +190,10 @@ class SpotClient:
     async def close(self) -> None:
         """Close the connections, and end what is under way: as not sent, or as unknown where a request was sent.
 
+        It comes back when the inputs and journals of bulk runs are closed too, unless it is called by the input of one,
+        or by a task that the input began: the run would wait for it. It waits for 5 s at most, as where an input waits
+        for a task that was begun elsewhere and closes the client.
+
         A second close does nothing, and neither does closing a view made by ``with_options``: who opens, closes.
         """
         if self._is_owner:
