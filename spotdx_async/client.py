@@ -79,7 +79,9 @@ class SpotClient:
             next value in a bulk run waits so long; ``reconcile`` says "not found" no sooner.
         max_pause_s: the longest pause that a server's Retry-After can ask of the whole client, in seconds; ``resume``
             lifts one. What the server asks for beyond that is logged, and ends calls whose own bounds it breaks.
-        max_body_bytes: the longest answer that is read, decompressed.
+        max_body_bytes: the longest answer that is read, decompressed. One of more than 64 KiB may hold one value for
+            every 20 bytes of this bound (524,288 by default), since tiny values take far more memory than their text.
+            What ``request`` brings is not counted.
         client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
             which ``reconcile`` finds them; None: no reference is added.
         allow_any_id: True lets ids through that hold a slash, a backslash or nothing but dots, percent-encoded or not.
@@ -187,6 +189,10 @@ class SpotClient:
 
     async def close(self) -> None:
         """Close the connections, and end what is under way: as not sent, or as unknown where a request was sent.
+
+        It comes back when the inputs and journals of bulk runs are closed too, unless it is called by the input of one,
+        or by a task that the input began: the run would wait for it. It waits for 5 s at most, as where an input waits
+        for a task that was begun elsewhere and closes the client.
 
         A second close does nothing, and neither does closing a view made by ``with_options``: who opens, closes.
         """

@@ -45,7 +45,7 @@ class ClosedError(Exception):
 
 
 class TooLargeError(Exception):
-    """The decoded body is longer than the cap."""
+    """The answer is longer, or holds more values, than it may; its text says which."""
 
 
 _NAMED: Final = (
@@ -96,7 +96,7 @@ def trouble_of(
         return _not_sent(error)
     inner = _innermost(error)
     if isinstance(error, TooLargeError):
-        message = "the answer is larger than max_body_bytes, so it was not read"
+        message = f"the answer {error.args[0]}, so it was not read"
         return Trouble("too large", message, may_have_arrived=True, is_lasting=True, status=status)
     if was_repeated or isinstance(error, SecondSendingError):
         message = "no answer came that aiohttp or the session's middleware took, and it was kept from sending again"

@@ -32,8 +32,8 @@ class Identity:
     """Whether ids that differ in case alone are the same, as UUIDs are."""
     quoted_key: bytes = field(init=False, repr=False)
     """The last key to the id, as JSON text."""
-    openings: tuple[bytes, ...] = field(init=False, repr=False)
-    """How an object begins as text whose id stands first, up to the id, without and with a space; or none."""
+    opening: bytes = field(init=False, repr=False)
+    """How an object begins as text whose id stands first; empty where it is not the one asked for."""
     unfit: tuple[bytes, ...] = field(init=False, repr=False)
     """How a text begins that shows at once that it is no such answer: 10 MB of it need not be parsed."""
 
@@ -45,11 +45,9 @@ class Identity:
     def _make_quoted_key(self) -> bytes:
         return b'"%b"' % "".join(self.id_keys[-1:]).encode()
 
-    @openings.default
-    def _make_openings(self) -> tuple[bytes, ...]:
-        if not self.is_asked_for:
-            return ()
-        return tuple(b'{%b:%b"' % (self.quoted_key, space) for space in (b"", b" "))
+    @opening.default
+    def _make_opening(self) -> bytes:
+        return b"{%b:" % self.quoted_key if self.is_asked_for else b""
 
 
 TEXTS = Identity(Form.TEXTS)
@@ -84,4 +82,6 @@ class Echo:
     is_enough: bool = False
     """Whether it tells the object, together with others of the kind, where the answer has no id."""
     ignores_case: bool = False
-    """Whether texts that differ in case and in spaces around them are the same: the server may tidy them up."""
+    """Whether texts that differ in case, spaces, accents and forms of Unicode are the same: the server may tidy up."""
+    may_be_cut: bool = False
+    """Whether its beginning is enough where the others of ``is_enough`` are the same: a field may be shorter there."""

@@ -130,7 +130,7 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
     elif not allow_any_id and not value.isalnum() and _leads_elsewhere(value):
         fault = (
             "must not hold '/', '\\' or only dots, percent-encoded or not, since a proxy may take it for another path: "
-            "SpotClient(allow_any_id=True) lets it through"
+            "allow_any_id=True of SpotClient, ClientSettings and Split, or --allow-any-id of spotdx, lets it through"
         )
     else:
         return value

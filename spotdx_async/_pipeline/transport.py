@@ -35,6 +35,11 @@ __all__ = ["Transport"]
 _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
+_SMALL_BODY: Final = 64 * 1024
+"""Whatever it holds takes 5 MB at the most, and counting is not worth while."""
+_BYTES_OF_A_VALUE: Final = 20
+_TOO_LONG: Final = "is larger than max_body_bytes"
+_TOO_MANY: Final = f"holds more values than one for every {_BYTES_OF_A_VALUE} bytes of max_body_bytes"
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout()
 _READ_AHEAD: Final = 256 * 1024
 """How much is read, and unpacked, before the body's cap is looked at again. A caller's session may say far more."""
@@ -111,7 +116,10 @@ class Transport:
                 response = await self._request(session, request, sending)
                 flight.may_have_arrived = sending.is_written = True
                 status, headers = response.status, response.headers
-                return Reply(status, headers, await self._read(response, session))
+                body = await self._read(response, session)
+                if len(body) > _SMALL_BODY and request.identity is not None:
+                    self._check_values(body)
+                return Reply(status, headers, body)
         except BaseException as error:  # noqa: BLE001 - all that is not named goes on below
             is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
             trouble = error if is_aimed else self._judged(error, session, sending, status)
@@ -287,17 +295,26 @@ class Transport:
             if not response.closed:  # cut, broken, or no end to come, as after 101
                 response.close()
 
+    def _check_values(self, body: bytes) -> None:
+        """Refuse an answer that would become far more memory as values than it takes as text.
+
+        Every value but the first of its list or object stands behind a comma; those in texts are counted as well.
+        """
+        values = body.count(b",") + body.count(b"{") + body.count(b"[")
+        if values * _BYTES_OF_A_VALUE > self._max_body_bytes:
+            raise TooLargeError(_TOO_MANY)
+
 
 async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: bool) -> bytes:
     length = response.content_length
     if length is not None and length > cap and not or_cut:
-        raise TooLargeError
+        raise TooLargeError(_TOO_LONG)
     body = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK):
         body += chunk
         if len(body) > cap:
             if not or_cut:
-                raise TooLargeError
+                raise TooLargeError(_TOO_LONG)
             break
     return bytes(body)
 

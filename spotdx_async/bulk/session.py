@@ -7,6 +7,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -29,6 +30,11 @@ __all__ = ["Inputs", "Job", "Session"]
 
 T = TypeVar("T")
 
+_AROUND: ContextVar[tuple[object, ...]] = ContextVar("spotdx_runs", default=())
+"""Marks of the runs that a task belongs to. A task that the input begins has them too, since its context is a copy.
+
+Marks and not the runs themselves: contexts live as long as the connections that were made in them.
+"""
 _TELL_EVERY_S = 0.5
 _MOST_IN_A_ROW = 128
 """Outcomes that are given without a turn for the loop's other tasks: thousands may be ready once a held row is done."""
@@ -86,6 +92,7 @@ class Session(Generic[T]):
     def __init__(self, inputs: Inputs, *, is_stopped: bool) -> None:
         """Begin; must be called in the running loop that the run is to live in."""
         self._inputs = inputs
+        self._mark = object()
         self._is_stopped = is_stopped
         self._end_cause: SpotError | None = None
         self._intake = Intake(inputs.updates, inputs.job.kind, allow_any_id=inputs.job.allow_any_id)
@@ -192,10 +199,10 @@ class Session(Generic[T]):
     async def closed(self) -> None:
         """Wait until its input and its journal are closed: whoever has closed the client may begin the run anew.
 
-        Not in another loop, nor in a task of the run's own, as where the input closes the client; and 5 s at most.
+        Not in another loop, nor in a task of the run's own or one that such a task began, as where the input closes
+        the client: the run would wait for it. And 5 s at most: the input may wait for a task that was begun elsewhere.
         """
-        own = [] if self._engine is None else self._engine.tasks
-        if _running_loop() is self._loop and asyncio.current_task() not in own:
+        if _running_loop() is self._loop and self._mark not in _AROUND.get():
             await asyncio.wait([self._kept], timeout=_MOST_TO_CLOSE_S)
 
     def _error_at_end(self) -> BaseException | None:
@@ -216,6 +223,7 @@ class Session(Generic[T]):
         self._news.set()
 
     async def _keep(self) -> None:
+        _AROUND.set((*_AROUND.get(), self._mark))  # before its other tasks are begun
         watch = self._inputs.job.watch()
         try:
             await self._run(watch)

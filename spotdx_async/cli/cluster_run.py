@@ -49,6 +49,7 @@ class ClusterRun:
             timeout_s=settings.timeout_s.value,
             lands_within_s=options.lands_within_s,
             concurrency=settings.concurrency.value,
+            allow_any_id=settings.allow_any_id,
             # Processes of this machine ask the same source; a cluster's workers have a token of their own.
             token=None if options.workers is None else settings.token.read,
         )

@@ -42,6 +42,8 @@ class Server:
     """The server. Default: SPOTDX_BASE_URL, else the profile's, else the production server."""
     timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
     """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
+    allow_any_id: Flag = False
+    """Take ids that hold a slash, a backslash or only dots, which a proxy may lead to another object."""
 
     def settle(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
         """Find the settings in force.
@@ -50,7 +52,12 @@ class Server:
             ConfigError: the settings file cannot be used, the profile is unknown, or the server's address is none.
         """
         return settle(
-            profile=self.profile, base_url=self.base_url, timeout_s=self.timeout_s, rate=rate, concurrency=concurrency
+            profile=self.profile,
+            base_url=self.base_url,
+            timeout_s=self.timeout_s,
+            rate=rate,
+            concurrency=concurrency,
+            allow_any_id=self.allow_any_id,
         )
 
     def ask(self, question: "Callable[[SpotClient], Awaitable[T]]") -> T:

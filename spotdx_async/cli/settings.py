@@ -39,6 +39,7 @@ class Settings:
     timeout_s: Setting[float] = Setting(_TIMEOUT_S)
     rate: Setting[float | None] = Setting(None)
     concurrency: Setting[int] = Setting(_CONCURRENCY)
+    allow_any_id: bool = False
     token: TokenSource
     profile: Setting[str | None] = Setting(None)
     file: SettingsFile = field(factory=SettingsFile)
@@ -79,6 +80,7 @@ class Settings:
             base_url=self.base_url.value,
             timeout_s=self.timeout_s.value,
             concurrency=self.concurrency.value,
+            allow_any_id=self.allow_any_id,
             rate_limit=None if self.rate.value is None else RateLimit(self.rate.value),
             **options,
         )
@@ -105,6 +107,7 @@ def settle(
     timeout_s: float | None = None,
     rate: float | None = None,
     concurrency: int | None = None,
+    allow_any_id: bool = False,
 ) -> Settings:
     """Find what is in force; the arguments are the options, None where one was not given.
 
@@ -125,6 +128,7 @@ def settle(
         timeout_s=_first((timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S),
         rate=_first((rate, "--rate"), (said.rate, origin), usual=None),
         concurrency=_first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
+        allow_any_id=allow_any_id,  # said anew for each run, neither in the environment nor in a profile
         token=_token(said, origin),
         profile=chosen,
         file=file,

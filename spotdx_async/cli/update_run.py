@@ -134,7 +134,7 @@ class UpdateRun:
 
     def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
         if self._options.is_dry_run:
-            return aclosing(_checked(self._source))
+            return aclosing(_checked(self._source, allow_any_id=self._task.settings.allow_any_id))
         self._run = self._task.kind.send_of(self._client)(
             self._source,
             concurrency=self._task.settings.concurrency.value,
@@ -220,14 +220,14 @@ def _has_lost_journal(stopped: BulkStopped) -> bool:
     return isinstance(stopped.cause, JournalError) and stopped.cause.reason == "path"
 
 
-async def _checked(source: RowSource) -> AsyncGenerator[spotdx_async.Outcome[Any], None]:
+async def _checked(source: RowSource, *, allow_any_id: bool) -> AsyncGenerator[spotdx_async.Outcome[Any], None]:
     """Check each row as sending would, and send nothing."""
     index = 0
     async for item in source:
         error = item if isinstance(item, InvalidInputError) else None
         if not isinstance(item, InvalidInputError):
             try:
-                item.check()
+                item.check(allow_any_id=allow_any_id)
             except InvalidInputError as raised:
                 error = raised
         yield spotdx_async.Outcome(index=index, key=None, state="rejected" if error else "ok", error=error)

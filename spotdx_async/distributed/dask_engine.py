@@ -83,7 +83,7 @@ async def update_metadata_distributed(
         raise ConfigError("give limit or settings.limiter, not both")
     options = options or ShardOptions.settled_for(settings.timeout_s, settings.lands_within_s)
     began_s = clock.now()
-    with Split(shard_rows=shard_rows, noun=noun, folder=folder) as split:
+    with Split(shard_rows=shard_rows, noun=noun, folder=folder, allow_any_id=settings.allow_any_id) as split:
         await split.read(source)
         async with _desk(client, settings, options, limit) as run:
             drive = _Drive(client, run, split, on_report, asyncio.Event() if stop is None else stop)

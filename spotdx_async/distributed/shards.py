@@ -81,13 +81,13 @@ def shard_hash(key: str) -> int:
     return int.from_bytes(digest.digest())
 
 
-def row_line(index: int, update: Update) -> bytes:
+def row_line(index: int, update: Update, *, allow_any_id: bool = False) -> bytes:
     """Write a row as shards hold it; its line end included.
 
     Raises:
         InvalidInputError: the row is bad: nothing can be sent for it. No value is shown.
     """
-    update.check()
+    update.check(allow_any_id=allow_any_id)
     metadata: Any = update.metadata if isinstance(update.metadata, dict) else dict(update.metadata)
     try:
         text = jsontext.serialize([update.key, metadata])

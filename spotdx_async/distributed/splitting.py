@@ -42,6 +42,7 @@ class Split:
         folder: one that all workers share, for rows, journals and failed rows; it is made where it is missing (mode
             0700). None: shards hold their rows themselves, and nothing is written down.
         keeps_rows: leave the shards' rows in the folder, for processes that come later; the caller removes them.
+        allow_any_id: as the clients that send the shards have it.
 
     Raises:
         InvalidInputError: an argument is wrong, or the folder cannot be used.
@@ -54,6 +55,7 @@ class Split:
         noun: Noun = "kits",
         folder: str | os.PathLike[str] | None = None,
         keeps_rows: bool = False,
+        allow_any_id: bool = False,
     ) -> None:
         _check_shard_rows(shard_rows)
         if noun not in KINDS:
@@ -70,6 +72,7 @@ class Split:
         self._undone: list[int] = []
         self._troubles: list[RowTrouble] = []
         self._keeps_rows = keeps_rows
+        self._allow_any_id = allow_any_id
         self._written: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -145,7 +148,7 @@ class Split:
         self.rows += 1
         try:
             update = _as_update(item, KINDS[self._noun])
-            line = row_line(index, update)
+            line = row_line(index, update, allow_any_id=self._allow_any_id)
         except InvalidInputError as error:
             self._undone.append(index)
             if len(self._troubles) < MOST_TROUBLES:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from attrs import field, frozen
 
 from spotdx_async.client import SpotClient
-from spotdx_async.config import Limiter, RateLimit, RetryPolicy, check_base_url, check_count
+from spotdx_async.config import Limiter, RateLimit, RetryPolicy, check_base_url, check_count, check_flag
 from spotdx_async.distributed.reports import ShardReport
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.distributed.shards import Shard
@@ -33,6 +33,8 @@ class ClientSettings:
     """Calls in flight at once in one process."""
     retry: RetryPolicy = field(factory=RetryPolicy)
     """When and how often to repeat."""
+    allow_any_id: bool = field(default=False)
+    """Lets ids through that hold a slash, a backslash or nothing but dots, as ``SpotClient`` has it."""
     token: Callable[[], str] | None = field(default=None, repr=False)
     """Gives the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
     limiter: Callable[[], RateLimit | Limiter] | None = field(default=None, repr=False)
@@ -46,6 +48,10 @@ class ClientSettings:
     @concurrency.validator
     def _check_concurrency(self, _attribute: object, value: object) -> None:
         check_count("concurrency", value)
+
+    @allow_any_id.validator
+    def _check_allow_any_id(self, _attribute: object, value: object) -> None:
+        check_flag("allow_any_id", value)
 
     def client(self, limiter: RateLimit | Limiter | None = None) -> SpotClient:
         """Make the client.
@@ -63,6 +69,7 @@ class ClientSettings:
             lands_within_s=self.lands_within_s,
             concurrency=self.concurrency,
             retry=self.retry,
+            allow_any_id=self.allow_any_id,
             rate_limit=limiter if self.limiter is None else self.limiter(),
         )
 

@@ -47,13 +47,16 @@ class Patients:
         return partial(self._runner.call, _creation(patient), _decode_patient)
 
 
-_TELLING = ("email", "last_name", "date_of_birth")
-"""What an answer is known by whose patient has no id: the documented one names none."""
+_TELLING = {"email": False, "last_name": True, "date_of_birth": False}
+"""What an answer is known by whose patient has no id, as the documented one has none, and what may come back cut."""
 
 
 def _creation(patient: NewPatient) -> Request:
     body = codec.tree(patient)
-    echoes = tuple(Echo((name,), body[name], is_enough=True, ignores_case=True) for name in _TELLING)
+    echoes = tuple(
+        Echo((name,), body[name], is_enough=True, ignores_case=True, may_be_cut=may_be_cut)
+        for name, may_be_cut in _TELLING.items()
+    )
     return evolve(CREATE.request(json=body), clue=Clue(began_at=clock.wall()), echoes=echoes)
 
 

@@ -28,6 +28,8 @@ MOST_CPU_S = 1.0
 HASTY_S = 1.5
 LARGEST_MB = 10
 """The usual max_body_bytes."""
+MOST_OF_VALUES_MB = 120
+"""What an answer of that size may become."""
 KIT = b'{"kit_id": "kit00"}'
 """The normal one; the server puts the id that was asked for in its place, which is as long."""
 CHUNKED = "Transfer-Encoding: chunked"
@@ -151,13 +153,21 @@ TIRING = {
     ),
     "blank lines without end": Case(lambda: again(b"", b"\r\n" * 30_000), ""),
 }
-# As large as max_body_bytes allows. As Python values such JSON takes up to 330 MB: only a smaller bound helps.
+# As large as max_body_bytes allows. As Python values such JSON would take up to 2 GB: more than one for 20 bytes of the
+# bound are refused.
 GREEDY = {
-    "a flat array": Case(lambda: whole(array(b"0")), NO_ANSWER, in_short=True),
-    "a flat array in a kit": Case(lambda: whole(KIT[:-1] + b', "x": ' + array(b"0", 10 * MIB - 99) + b"}"), FINE),
-    "an array of arrays": Case(lambda: whole(array(b"[]")), NO_ANSWER),
-    "an array of kits": Case(lambda: whole(array(b'{"kit_id":"a"}')), NO_ANSWER),
-    "an object of keys": Case(lambda: whole(KIT[:-1] + b"".join(b',"%x":0' % n for n in range(900_000)) + b"}"), FINE),
+    "a flat array": Case(lambda: whole(array(b"0")), TOO_LARGE, in_short=True),
+    "a flat array in a kit": Case(
+        lambda: whole(KIT[:-1] + b', "x": ' + array(b"{}", 10 * MIB - 99) + b"}"), TOO_LARGE, in_short=True
+    ),
+    "an array of arrays": Case(lambda: whole(array(b"[]")), TOO_LARGE),
+    "an array of kits": Case(lambda: whole(array(b'{"kit_id":"a"}')), TOO_LARGE),
+    "an object of keys": Case(
+        lambda: whole(KIT[:-1] + b"".join(b',"%x":0' % n for n in range(900_000)) + b"}"), TOO_LARGE
+    ),
+    "as many keys as are allowed": Case(
+        lambda: whole(KIT[:-1] + b"".join(b',"%012x":{}' % n for n in range(262_143)) + b"}"), FINE, in_short=True
+    ),
     "long numbers": Case(lambda: whole(array(b"1234567890123456789012")), NO_ANSWER),
     "a text with one emoji": Case(lambda: whole(b'"' + b"a" * (10 * MIB - 6) + "😀".encode() + b'"'), NO_ANSWER),
     "a proxy's page": Case(lambda: whole(b"<" * 10 * MIB), NO_ANSWER, in_short=True),
@@ -252,6 +262,7 @@ def test_as_much_json_as_is_allowed_is_read_or_refused(
 
     assert found["end"] == GREEDY[name].end
     assert found["next"] == FINE
+    assert found["memory_mb"] <= MOST_OF_VALUES_MB
     if name == "a proxy's page":
         assert found["memory_mb"] <= 5 * LARGEST_MB  # pieces, the whole, and its copy; not one for each attempt
 

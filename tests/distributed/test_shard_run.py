@@ -258,3 +258,23 @@ def test_without_a_token_nothing_is_begun(monkeypatch: pytest.MonkeyPatch, rows_
 
     with pytest.raises(ConfigError, match="no token"):
         run_shard_blocking(shard_of(rows_of(5, 5)), ClientSettings(base_url="http://127.0.0.1:9"))
+
+
+@pytest.mark.virtual_time
+async def test_ids_that_could_lead_elsewhere_are_sent_where_settings_and_split_allow_them() -> None:
+    odd = ["x/../y", "a\\b"]
+    rows = [(kit_id, {"n": 1}) for kit_id in odd]
+    with Split() as split:
+        split.read_now(rows)
+        assert split.rejected.counts["rejected"] == 2
+    async with FakeSpot(kits=odd) as fake:
+        settings = ClientSettings(base_url=fake.url, allow_any_id=True, token=lambda: fake.token)
+        with Split(allow_any_id=settings.allow_any_id) as split:
+            split.read_now(rows)
+            (shard,) = split.shards()
+        async with settings.client() as spot:
+            report = await run_shard(shard, spot)
+
+    assert report.counts["ok"] == 2
+    with pytest.raises(ConfigError, match="allow_any_id"):
+        ClientSettings(allow_any_id="false")  # type: ignore[arg-type]

@@ -4,7 +4,8 @@ import asyncio
 import gc
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +323,82 @@ async def test_an_input_that_answers_its_cancellation_by_an_error_does_not_distu
 
         assert outcome.ok
         assert bulk_tasks() == []
+
+
+async def close_in_a_task(spot: SpotClient) -> None:
+    await asyncio.create_task(spot.close())
+
+
+async def close_in_a_run(fake: FakeSpot, spot: SpotClient) -> None:
+    async def source() -> AsyncIterator[tuple[str, dict[str, int]]]:
+        yield "SPOT1", {}
+        await close_in_a_task(spot)
+
+    async with fake.client() as other:
+        await taken(other.kits.update_metadata_many(source()), [])
+
+
+CLOSINGS: dict[str, Callable[[FakeSpot, SpotClient], Coroutine[Any, Any, None]]] = {
+    "in the run": lambda _, spot: spot.close(),
+    "in a task": lambda _, spot: close_in_a_task(spot),
+    "in a task's task": lambda _, spot: asyncio.wait_for(close_in_a_task(spot), 100),
+    "in a run within": close_in_a_run,
+}
+
+
+@pytest.mark.parametrize("closing", CLOSINGS)
+@pytest.mark.parametrize("is_left", [True, False])
+async def test_an_input_whose_end_waits_for_a_task_that_closes_the_client_holds_nobody_up(
+    fake_spot: FakeSpot, tmp_path: Path, closing: str, *, is_left: bool
+) -> None:
+    spot, data = fake_spot.client(), rows(fake_spot, 50)
+
+    async def source() -> AsyncIterator[tuple[str, dict[str, int]]]:
+        try:
+            for row in data:
+                yield row
+            if is_left:
+                await asyncio.Event().wait()
+        finally:
+            await CLOSINGS[closing](fake_spot, spot)
+
+    began_s = now()
+    with suppress(BulkStopped):
+        async with spot.kits.update_metadata_many(source(), journal=tmp_path / "journal") as run:
+            await anext(run)
+            if not is_left:
+                await taken(run, [])
+
+    assert now() - began_s < 1
+    async with fake_spot.client() as again:  # the journal is free
+        outcomes: list[Outcome[Kit]] = []
+        await taken(again.kits.update_metadata_many(data, journal=tmp_path / "journal"), outcomes)
+    assert {outcome.state for outcome in outcomes} <= {"ok", "skipped"}
+
+
+async def test_a_close_from_a_task_that_the_run_knows_nothing_of_waits_five_seconds_at_most(
+    fake_spot: FakeSpot,
+) -> None:
+    spot, data = fake_spot.client(), rows(fake_spot, 50)
+    may_close = asyncio.Event()
+
+    async def close() -> None:
+        await may_close.wait()
+        await spot.close()
+
+    closer = asyncio.create_task(close())
+
+    async def source() -> AsyncIterator[tuple[str, dict[str, int]]]:
+        try:
+            for row in data:
+                yield row
+        finally:
+            may_close.set()
+            await asyncio.shield(closer)
+
+    began_s = now()
+    async with spot.kits.update_metadata_many(source()) as run:
+        await anext(run)
+
+    assert now() - began_s < 5.5
+    await closer

@@ -559,3 +559,27 @@ async def test_interrupting_before_the_run_has_begun_is_a_stop(
     assert done.err == (
         "spotdx: stopped: the same command may be given again; to set the same values twice does no harm\n"
     )
+
+
+async def test_ids_that_could_lead_elsewhere_are_taken_where_the_option_says_so(
+    spotdx: Spotdx, fake: FakeSpot, tmp_path: Path
+) -> None:
+    odd = ["x/../y", "a\\b", "%2e%2e"]
+    fake.kits.add_many(odd)
+    path = written(
+        tmp_path / "odd.jsonl", "".join(json.dumps({"kit_id": one, "metadata": {"a": 1}}) + "\n" for one in odd)
+    )
+    refused = await spotdx("kits", "update", path, "--dry-run", "--json")
+    assert (refused.summary["rejected"], refused.code) == (3, 1)
+    assert "--allow-any-id" in refused.err
+    assert (await spotdx("kits", "update", path, "--dry-run", "--allow-any-id")).code == 0
+    assert fake.counts["requests"] == 0
+
+    done = await spotdx("kits", "update", path, "--allow-any-id", "--json")
+
+    assert (done.summary["ok"], done.code) == (3, 0)
+    assert all(fake.kits[one].metadata == {"a": 1} for one in odd)
+    asked = await spotdx("kits", "get", odd[0])
+    assert asked.code != 0
+    assert "--allow-any-id" in asked.err
+    assert (await spotdx("kits", "get", odd[0], "--allow-any-id")).code == 0

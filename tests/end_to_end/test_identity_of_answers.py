@@ -5,8 +5,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
+from attrs import evolve
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from spotdx_async import (
     BulkStopped,
@@ -20,7 +24,12 @@ from spotdx_async import (
     SpotClient,
     SpotError,
     WrongAnswerError,
+    dumps,
+    loads,
 )
+from spotdx_async._pipeline.answer_check import fault_of
+from spotdx_async._pipeline.identity import any_id
+from spotdx_async.models import Patient
 from spotdx_async.resources import kits, orders, patients, registration_tokens, requisitions
 from spotdx_async.testing import FakeSpot, faults
 from tests.new_objects import ORDER, PATIENT, REQUISITION
@@ -183,6 +192,62 @@ async def test_the_documented_patient_without_an_id_is_known_by_what_was_sent(fa
     assert isinstance(await error_of(spot.patients.create(PATIENT)), WrongAnswerError)
 
 
+NAMES = st.builds(
+    str.__add__,
+    st.characters(categories=["L"]),
+    st.text(st.characters(categories=["L", "M", "Nd", "Zs"], include_characters="-'."), max_size=30),
+)
+ANSWERED: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "composed": lambda name: normalize("NFC", name),
+    "decomposed": lambda name: normalize("NFD", name),
+    "compatible": lambda name: normalize("NFKC", name),
+    "in capitals": str.upper,
+    "in small letters": str.lower,
+    "trimmed": str.strip,
+    "with single spaces": lambda name: " ".join(name.split()),
+    "cut": lambda name: name[: max(1, len(name) * 2 // 3)],
+    "decomposed and cut": lambda name: normalize("NFD", name)[: max(1, len(name) * 2 // 3)],
+    "composed and cut in capitals": lambda name: normalize("NFC", name).upper()[: max(1, len(name) // 2)],
+}
+
+
+def fault_of_name(sent: str, came: str, **others: Any) -> DecodeError | None:
+    """What is wrong with the answer to a create of a patient with this last name."""
+    request = patients._creation(evolve(PATIENT, last_name=sent))
+    answer = json.loads(dumps(PATIENT)) | {"patient_id": "P", "last_name": came} | others
+    body = json.dumps(answer).encode()
+    return fault_of(request, any_id("patient_id"), body, loads(body, Patient))
+
+
+@given(NAMES, st.sampled_from([*ANSWERED]))
+@example("Müller-Lüdenscheidt", "cut")
+@example("Ångström", "decomposed and cut")
+@example("Straße", "composed and cut in capitals")
+def test_a_patient_whose_name_was_tidied_or_cut_is_the_one(sent: str, form: str) -> None:
+    came = ANSWERED[form](sent)
+
+    assert fault_of_name(sent, came) is None
+
+
+@given(NAMES, NAMES)
+def test_a_patient_with_another_name_is_another_one(sent: str, came: str) -> None:
+    one, other = (normalize("NFKD", name.upper()).casefold() for name in (sent, came))
+    assume(one[0].isalpha() and other[0].isalpha() and one[0] != other[0])
+
+    assert isinstance(fault_of_name(sent, came), WrongAnswerError)
+
+
+@pytest.mark.parametrize("name", ["email", "date_of_birth"])
+@pytest.mark.parametrize("came", ["Sample", "SAMP", "Example"])
+def test_a_cut_name_is_enough_only_where_address_and_day_are_the_same(name: str, came: str) -> None:
+    others: dict[str, Any] = {name: {"email": "other@example.com", "date_of_birth": "1971-01-01"}[name]}
+    assert isinstance(fault_of_name("Sample", came, **others), WrongAnswerError)
+    missing = fault_of_name("Sample", came, **{name: None})
+    assert (missing is None) == (came == "Sample")
+    assert not isinstance(missing, WrongAnswerError) or came == "Example"
+
+
 async def test_an_answer_that_lacks_everything_but_the_id_is_accepted(
     fake_spot: FakeSpot, spot_client: SpotClient
 ) -> None:
@@ -303,12 +368,19 @@ ODD_BUT_RIGHT = {
     "its key deeper inside as well": b'{"kit_id": "%b", "sample": {"kit_id": "SPOT9"}}',
     "the last of two": b'{"kit_id": "SPOT9", "kit_id": "%b"}',
     "escaped": b'{"\\u006bit_id": "%b"}',
+    "with texts that hold braces": b'{"kit_id": "%b", "metadata": {"note": "}{", "other": ":-}"}}',
+    "with a text that looks like the end": b'{"kit_id": "%b", "metadata": {"note": "},"}}',
 }
 ODD_AND_WRONG = {
     "only deeper inside": (b'{"data": {"kit_id": "%b"}}', DecodeError),
     "in a text": (b'{"message": "\\"kit_id\\": \\"%b\\""}', DecodeError),
     "in a list": (b'[{"kit_id": "%b"}]', DecodeError),
     "cut": (b'{"kit_id": "%b", "sample": {"a"', DecodeError),
+    "cut at an inner brace": (b'{"kit_id": "%b", "sample": {"a": 1}', DecodeError),
+    "cut after a text with a brace": (b'{"kit_id": "%b", "metadata": {"note": ":-}", "n": {"a": 1}', DecodeError),
+    "cut within a text": (b'{"kit_id": "%b", "note": "}', DecodeError),
+    "cut after a list's object": (b'{"kit_id": "%b", "events": [{"a": "}"}', DecodeError),
+    "cut after a text that looks like the end": (b'{"kit_id": "%b", "a": {"b": "},", "c": {}}', DecodeError),
     "the first of two": (b'{"kit_id": "%b", "kit_id": "SPOT9"}', WrongAnswerError),
     "its beginning": (b'{"kit_id": "%b7"}', WrongAnswerError),
     "with an escaped key": (b'{"kit_id": "%b", "kit\\u005fid": "SPOT9"}', WrongAnswerError),

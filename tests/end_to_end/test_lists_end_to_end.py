@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import json
 import logging
 import pickle
 import traceback
@@ -18,6 +19,7 @@ from spotdx_async import (
     InvalidInputError,
     KitStatus,
     OrderStatus,
+    OutcomeUnknownError,
     Pages,
     RateLimit,
     RequisitionStatus,
@@ -27,6 +29,7 @@ from spotdx_async import (
     SpotError,
 )
 from spotdx_async.testing import FakeSpot, Fault, faults
+from tests.new_objects import ORDER
 
 LISTS: dict[str, Callable[..., Any]] = {
     "kits": lambda spot, **filters: spot.kits.list(**filters),
@@ -272,3 +275,19 @@ async def test_an_answer_with_a_byte_order_mark_is_read(fake_spot: FakeSpot, spo
     fake_spot.faults.add(faults.body(b'\xef\xbb\xbf{"kit_id": "SPOT1"}'), method="GET", path="/api/v2/kits/SPOT1/")
 
     assert (await spot_client.kits.get("SPOT1")).kit_id == "SPOT1"
+
+
+async def test_a_page_of_kits_with_large_metadata_is_read_and_one_of_tiny_values_is_not_and_never_repeated() -> None:
+    async with FakeSpot() as fake:
+        metadata = {f"key {n}": f"a value, of {n}" for n in range(1000)}
+        page = [{"kit_id": f"SPOT{n}", "metadata": metadata} for n in range(100)]
+        fake.faults.add(faults.body(json.dumps(page).encode()))
+        assert len(await fake.client().kits.list().first(100)) == 100
+        before = fake.counts["requests"]
+        fake.faults.add(faults.body(b"[" + b"{}," * 300_000 + b"{}]"), times=None)
+        for call in (fake.client().kits.list().first(1), fake.client().orders.create(ORDER)):
+            with pytest.raises((DecodeError, OutcomeUnknownError), match="more values than one for every 20") as caught:
+                await call
+            assert caught.value.attempts == 1
+            assert caught.value.may_be_executed
+        assert fake.counts["requests"] == before + 2

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spotdx_async._pipeline.jsontext import (
@@ -22,6 +22,7 @@ from spotdx_async._pipeline.jsontext import (
     NotJsonError,
     NotSerializableError,
     check,
+    is_surely_whole,
     parse,
     parse_exact,
     parse_with_constants,
@@ -320,3 +321,40 @@ def test_a_mapping_that_is_no_dict_is_named_by_its_type() -> None:
 
     with pytest.raises(NotSerializableError, match="of type Own"):
         check({"inner": Own()})
+
+
+BRACES = st.text('{}[],:. a"\\', max_size=6)
+OBJECTS = st.dictionaries(
+    BRACES,
+    st.recursive(
+        BRACES | st.integers(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(BRACES, inner, max_size=3),
+        max_leaves=8,
+    ),
+    max_size=4,
+)
+
+
+@given(OBJECTS, st.sampled_from([(",", ":"), (", ", ": ")]), st.sampled_from([None, 1]))
+@example({"a": {"b": "}", "c": {}}}, (",", ":"), None)
+@example({"a": {"b": "},", "c": {}}}, (",", ":"), None)
+@example({"a": [{"},": {}}]}, (",", ":"), None)
+@example({"a": [{"b": ""}, {"": {"}": ""}}]}, (", ", ": "), None)
+def test_no_text_that_was_cut_is_surely_whole(value: dict[str, Any], separators: Any, indent: int | None) -> None:
+    text = json.dumps(value, separators=separators, indent=indent).encode()
+
+    assert [text[:end] for end in range(len(text)) if is_surely_whole(text[:end])] == []
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]+", fullmatch=True),
+        st.from_regex(r"[a-zA-Z0-9:./ -]*[a-z0-9]", fullmatch=True) | st.none(),
+    ),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+)
+def test_a_whole_text_without_anything_odd_needs_no_reading(value: dict[str, Any], separators: Any) -> None:
+    whole = {"kit_id": "K1", "events": [value, {}], **value, "x": value}
+    text = json.dumps(whole, separators=separators).encode()
+
+    assert is_surely_whole(text)
