@@ -412,17 +412,6 @@ async def test_it_says_whether_a_row_was_served_since() -> None:
     assert not gate.has_served_since(now())
 
 
-@pytest.mark.parametrize(("one_in", "least", "most"), [(10**9, 1, 1), (20, 6, 8), (5, 11, 15), (2, 27, 32)])
-async def test_the_more_rows_fail_the_more_failures_are_chance(one_in: int, least: int, most: int) -> None:
-    gate, _ = make()
-    for row in range(4000):
-        gate.report(row, "bad" if row % one_in == one_in - 1 else "good", is_first=True)
-
-    too_many = next(count for count in range(1, 100) if not gate.explains(count))
-
-    assert least <= too_many <= most
-
-
 async def test_everybody_passes_when_the_run_is_over() -> None:
     gate, _ = make()
     await close(gate)
