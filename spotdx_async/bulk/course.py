@@ -11,7 +11,7 @@ from spotdx_async._pipeline.messages import Act, Flight, Try, Verdict
 from spotdx_async._pipeline.retry import repeat
 from spotdx_async._pipeline.telling import tell_retry
 from spotdx_async._pipeline.watching import Watched
-from spotdx_async.bulk.gate import OutageGate, Result, is_chance
+from spotdx_async.bulk.gate import OutageGate, Result
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.tally import Tally
 from spotdx_async.config import RetryPolicy
@@ -38,8 +38,9 @@ class Course:
     """Takes rows through their tries.
 
     A row fails by its own fault alone. Its failed tries count against it only while the gate is open; they must be as
-    many as the policy allows, too many for chance where others fail too, and some other row must have been served
-    since the first of them. Until then it is set aside and tried again later.
+    many as the policy allows, too many for chance where others fail too, some other row must have been served since
+    the first of them, and so many tried that they tell what is chance. Until then it is set aside; it is tried again
+    unless others were served meanwhile, and ends when there are no others any more.
 
     A try that fails takes as long as one that is served usually does: else a server that refuses at once what it cannot
     take would get more requests a second the more it refuses.
@@ -86,6 +87,8 @@ class Course:
 
     async def run(self, row: Row) -> Verdict | None:
         """Try the row; give how it ended, or None where it must be tried again later, or the run stops."""
+        if row.others_served and row.last is not None and self._is_final(row):
+            return row.last  # it was set aside only until others had been tried
         verdict = await self._try(row)
         if verdict is None or verdict.act is not _REPEAT:
             return verdict
@@ -101,7 +104,11 @@ class Course:
 
     def may_go_on(self, row: Row) -> bool:
         """Whether to try a row again that was set aside, while the gate is open."""
-        return not self._is_out(row) or self._gate.has_served_since(row.failing_since_s)
+        if not self._is_out(row):
+            return True
+        if not self._gate.has_served_since(row.failing_since_s):
+            return False
+        return not row.others_served or self._gate.first_tries.is_enough(row.seen)
 
     async def _repeat(self, row: Row, first: Verdict) -> Verdict:
         async def again() -> Verdict:
@@ -163,13 +170,15 @@ class Course:
         row.last = verdict
         if row.tries == 1:
             row.failing_since_s = began_s
+            row.seen = self._gate.first_tries.seen
         self._note_execution(row, tried)
         if result == "throttled":
             self._tally.throttled += 1
             row.rests_until_s = began_s + _THROTTLED_REST_S
         if result == "bad" and self._gate.is_open:
             row.charged += 1
-            row.odds *= self._gate.odds_of_failure()
+            row.odds = (*row.odds, self._gate.first_tries.failing)
+            row.others_served = self._gate.has_served_since(row.failing_since_s)
         return result
 
     def _note_execution(self, row: Row, tried: Try) -> None:
@@ -211,14 +220,15 @@ class Course:
             return True
         if row.charged < self._most_tries or self._gate.stays_open:
             return row.charged >= self._most_tries
-        return not self._gate.explains(row.charged) and not is_chance(row.odds)
+        return not self._gate.first_tries.explain(row.odds, row.seen)
 
     def _is_final(self, row: Row) -> bool:
         if self._most_tries == 1:
             return True
         gate = self._gate
-        served = gate.stays_open or gate.has_served_since(row.failing_since_s)
-        return served and gate.is_open and self._is_out(row)
+        if not gate.is_open or not self._is_out(row):
+            return False
+        return gate.stays_open or (gate.has_served_since(row.failing_since_s) and gate.first_tries.is_enough(row.seen))
 
 
 def _tell_retry(row: Row, last: Verdict, wait_s: float) -> None:

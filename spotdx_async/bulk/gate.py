@@ -11,19 +11,17 @@ from typing import Literal
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.telling import tell_gate
-from spotdx_async.bulk.adaptive_concurrency import AdaptiveConcurrency
+from spotdx_async.bulk.adaptive_concurrency import TOTAL, AdaptiveConcurrency
+from spotdx_async.bulk.first_tries import FirstTries
 from spotdx_async.bulk.outage_signs import LEAST_ROWS, OutageSigns
 from spotdx_async.bulk.overdue import Overdue
 
-__all__ = ["OutageGate", "Result", "is_chance"]
+__all__ = ["OutageGate", "Result"]
 
 Result = Literal["good", "bad", "throttled", "none"]
 """``good``: the server answered, be it with a no. ``bad``: trouble that a repeat may overcome. ``throttled``: too many
 requests. ``none``: no request was made."""
 
-_TOTAL = 0.95
-"""Share of bad results in a period from which on an outage is total: less than one good result in twenty is not worth
-nineteen repeats."""
 _PROBE_BOUNDS_S = (0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.8, 1.6, 3.2, 5.0)
 """From one probe to the next, at most. A server that was away for up to 3 s, as for a restart, is seen 0.4 s later at
 most; and a minute costs 21 probes or so: with the five failures that show it, 26 requests."""
@@ -36,18 +34,6 @@ _RAMP_SHARE = 1 / 12
 """Of the outage, that the ramp takes: a server that was away for a moment is not cold."""
 _LONGEST_RAMP_S = 5.0
 """After a minute or more: the full rate is back well within 10 s."""
-_SHARE_WEIGHT = 1 / 200
-"""Of one row's first try in the share of those that fail: some windows of rows."""
-_LEAST_SHARE = 0.001
-"""Of others that fail where any does: with it four failures, a policy's usual tries, are the row's own fault."""
-_HALF = 0.5
-_BY_CHANCE = 1e-9
-"""From these odds on a row's failures may be chance: of 10^9 rows one is wrongly said to be at fault."""
-
-
-def is_chance(odds: float) -> bool:
-    """Whether a row whose failures have these odds may have failed by chance."""
-    return odds >= _BY_CHANCE
 
 
 class OutageGate:
@@ -98,7 +84,8 @@ class OutageGate:
         self._bad_rows: set[int] = set()
         # Of the requests that were answered, when the last one to begin began.
         self._last_good_s = float("-inf")
-        self._failing_share = 0.0
+        self.first_tries: FirstTries = FirstTries()
+        """How rows' first tries end while the run is not paused."""
         self._closed_at_s: float | None = None
         self._stays_open = False
         self._ramp_from_s: float | None = None
@@ -193,7 +180,7 @@ class OutageGate:
         if was_probe:
             self._probe = None
         if is_first and result in {"good", "bad"} and self._closed_at_s is None:
-            self._failing_share += ((result == "bad") - self._failing_share) * _SHARE_WEIGHT
+            self.first_tries.note(is_bad=result == "bad")
         if result == "good":
             self._note_good(began_s)
         elif result == "bad":
@@ -208,22 +195,6 @@ class OutageGate:
     def has_served_since(self, moment_s: float) -> bool:
         """Whether the server has answered a request that began later: it was not out of order all the time."""
         return self._last_good_s > moment_s
-
-    def explains(self, failures: int) -> bool:
-        """Whether so many failures of one row may well be chance, since so many rows fail now."""
-        return is_chance(self._first_tries_failing() ** failures)
-
-    def odds_of_failure(self) -> float:
-        """How likely a row's failure is now if it is not its own fault; 0: no other row fails.
-
-        First tries tell it, since rows at fault are tried most; where many rows are tried again and again all tries do.
-        """
-        return self._first_tries_failing()
-
-    @property
-    def are_most_served(self) -> bool:
-        """Whether more than half of the rows that are tried for the first time are served, pauses left out."""
-        return self._failing_share < _HALF
 
     def makes_likely(self, failures: int) -> bool:
         """Whether so many failures of one row are to be expected now: its next try need not wait for anything."""
@@ -251,10 +222,6 @@ class OutageGate:
             self._timer = None
         while self._waiters:
             self._let_pass()
-
-    def _first_tries_failing(self) -> float:
-        others = self._failing_share - _SHARE_WEIGHT
-        return max(others, _LEAST_SHARE) if others > 0 else 0.0
 
     def _note_good(self, began_s: float) -> None:
         self._last_good_s = max(self._last_good_s, began_s)
@@ -285,7 +252,7 @@ class OutageGate:
             return
         are_many = len(self._bad_rows) >= LEAST_ROWS
         self._bad_rows.clear()
-        if share >= _TOTAL and are_many:
+        if share >= TOTAL and are_many:
             self._close()
 
     def _note_throttled(self, began_s: float) -> None:

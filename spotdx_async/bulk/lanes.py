@@ -5,6 +5,7 @@ from attrs import define, field
 from spotdx_async._pipeline.clock import NEVER_S
 from spotdx_async._pipeline.messages import Flight, Verdict
 from spotdx_async._pipeline.watching import Watched
+from spotdx_async.bulk.first_tries import Seen
 from spotdx_async.bulk.journal import RowDigests
 
 __all__ = ["Lanes", "Row"]
@@ -38,8 +39,12 @@ class Row:
     """When the request of its first failed try began."""
     charged: int = 0
     """Failed tries while the run was not paused."""
-    odds: float = 1.0
-    """How likely these are if they were not its own fault: the product of what others failed with at the time."""
+    odds: tuple[float, ...] = ()
+    """How likely each of these was if it was not its own fault: what others failed with at the time."""
+    seen: Seen = field(factory=Seen, repr=False)
+    """What was known of others when it had first failed."""
+    others_served: bool = False
+    """Whether another row was served between the first and the last of its failures."""
     began_s: float | None = None
     """When it was taken up, on the loop's clock; None while it only waits."""
     request_s: float = 0.0

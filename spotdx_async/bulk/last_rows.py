@@ -20,6 +20,8 @@ _SERVED_PAST_S = 10.0
 _NEVER_SERVED_PAST_S = 120.0
 """Of a pause, where some had not: an outage may have begun just then. Most restarts take less."""
 _INTERNAL_ERROR = 500
+_MOST_FAILING = 0.5
+"""Of first tries, pauses left out: where more fail, nothing can be concluded from a row that does."""
 
 
 class LastRows:
@@ -72,7 +74,7 @@ class LastRows:
         lasted for so long that another restart of it is not likely.
         """
         gate, unfinished = self._gate, self._unfinished
-        if not self._is_read() or len(self._scheduler) < len(unfinished) or not gate.are_most_served:
+        if not self._is_read() or len(self._scheduler) < len(unfinished) or gate.first_tries.failing > _MOST_FAILING:
             return False
         if all(row.tries and gate.has_served_since(row.failing_since_s) for row in unfinished):
             return gate.paused_s >= _SERVED_PAST_S

@@ -2,7 +2,7 @@
 
 from math import log
 
-__all__ = ["LEAST_ROWS", "OutageSigns"]
+__all__ = ["LEAST_ROWS", "OutageSigns", "divergence"]
 
 LEAST_ROWS = 5
 """Rows that must fail for an outage, however often each was tried: fewer may be at fault themselves. The window of a
@@ -20,8 +20,17 @@ and those that double do not hold up the end of a run; where 1 % fails, every ro
 
 _MOST_WITHOUT_WAIT = 0.5
 """Where more than half fails, a server is rather overloaded than partly out of order: repeats then wait."""
-_SHARE_OF_MANY = 0.3
-"""From this share on it is that of many rows: four rows of which each fails four times in a row bring 0.28."""
+
+
+def divergence(share: float, usual: float) -> float:
+    """How far a share is from the usual one: by Chernoff's bound, n results show it by chance with odds of exp(-n * D).
+
+    Args:
+        share: of results, from 0 to 1.
+        usual: between 0 and 1.
+    """
+    bad = share * log(share / usual) if share > 0 else 0.0
+    return bad + ((1 - share) * log((1 - share) / (1 - usual)) if share < 1 else 0.0)
 
 
 class OutageSigns:
@@ -75,15 +84,7 @@ class OutageSigns:
         failed = self._failures / count
         if failed <= usual:
             return False
-        divergence = failed * log(failed / usual)
-        if failed < 1:
-            divergence += (1 - failed) * log((1 - failed) / (1 - usual))
-        return count * divergence >= _SURPRISE
-
-    @property
-    def share(self) -> float:
-        """Share that fails at present, 0 where it may be that of a few rows of which every try fails."""
-        return self._share if self._share >= _SHARE_OF_MANY else 0.0
+        return count * divergence(failed, usual) >= _SURPRISE
 
     def makes_likely(self, failures: int) -> bool:
         """Whether so many failures of one row are what is to be expected at present, so that waiting is of no use."""

@@ -17,11 +17,10 @@ _MOST_AHEAD = 2000
 class Scheduler:
     """Chooses between fresh rows and those that were set aside after failures.
 
-    1. While the run is not paused the two take turns, and none that has failed goes while the server is in doubt: rows
-       at fault side by side would look like an outage, and would never find the end of one.
-    2. In a pause one row at a time goes, a fresh one where there is one, and from the far end of what was read. After
-       each that has failed twice as many rows may be read ahead: from a thousand neighbours at fault, such as the kits
-       of one bad batch, ten probes lead to a row that is not.
+    1. While the run is not paused the two take turns. While the server is in doubt a fresh one goes, from the far end
+       of what was read: rows at fault side by side look like an outage, and would never find the end of one.
+    2. In a pause one row at a time goes, chosen likewise. After each that has failed twice as many rows may be read
+       ahead: from a thousand neighbours at fault, such as the kits of one bad batch, ten probes lead to another one.
     """
 
     def __init__(self, gate: OutageGate, lineup: Lineup, window: Window, *, may_go_on: Callable[[Row], bool]) -> None:
@@ -49,10 +48,10 @@ class Scheduler:
         if not self._gate.is_open:
             return self._next_probe()
         self._read_ahead(0)
-        is_turn = not self._was_from_aside and not self._gate.is_doubtful
-        row = self._next_from_aside() if is_turn or not self._lineup else None
+        is_doubtful = self._gate.is_doubtful and bool(self._aside)
+        row = None if is_doubtful or self._was_from_aside else self._next_from_aside()
         self._was_from_aside = row is not None
-        return row or self._lineup.next() or self._next_from_aside()
+        return row or (self._lineup.next_furthest() if is_doubtful else self._lineup.next()) or self._next_from_aside()
 
     def set_aside(self, row: Row) -> None:
         """Take back a row that must be tried again later."""
