@@ -83,6 +83,7 @@ class Engine(Generic[T]):
             on_overdue=self._rules.give_up,
             busy_s=self._busy_s,
             on_change=self._tell_gate,
+            on_probe=self._note_probe,
             trouble=self._rules.trouble,
         )
         self._window = Window(plan.window)
@@ -102,10 +103,7 @@ class Engine(Generic[T]):
         # Rows that were read and have no outcome yet.
         self._open: dict[Row, None] = {}
         self._open_since_s = clock.now()
-        self._carried = 0
-        self._last_rows = LastRows(
-            self._gate, self._lineup, self._scheduler, self._open, is_read=self._is_read, on_wait_over=self._call
-        )
+        self._last_rows = LastRows(self._gate, self._lineup, self._open, is_read=self._is_read, on_wait_over=self._call)
         self._standby = Standby()
         self._outbox: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if plan.ordered else AsTheyCome()
         self._reader = _Worker()
@@ -289,7 +287,7 @@ class Engine(Generic[T]):
         while not self._stopping.is_set():
             if (row := self._scheduler.next()) is not None:
                 return row
-            is_stuck = not self._carried and self._gate.is_open and len(self._scheduler)
+            is_stuck = self._gate.is_open and len(self._scheduler) and not any(worker.row for worker in self._workers)
             if is_stuck and not self._gate.pause_if_all_fail() and not self._last_rows.may_have_company():
                 # It has had all its tries, and no other row can tell whether it was its own fault.
                 row = self._scheduler.take_hopeless()
@@ -311,26 +309,23 @@ class Engine(Generic[T]):
             row.began_s = clock.now()
             if self._watch_of_run is not None:
                 row.watch = self._watch_of_run.row()
-        self._carried += 1
-        try:
-            if self._journal is not None and not self._journal.has_room:
-                await self._journal.room()
-            verdict = await self._course.run(row)
-        finally:
-            self._carried -= 1
+        if self._journal is not None and not self._journal.has_room:
+            await self._journal.room()
+        verdict = await self._course.run(row)
         if verdict is None:
             self._set_aside(row)
-        self._scheduler.end(row)
-        if verdict is not None:
+        else:
+            self._scheduler.end(row)
             self._settle(row, verdict)
-        self._standby.call()
 
     def _set_aside(self, row: Row) -> None:
         """Have the row tried again later, and more rows read meanwhile."""
         self._scheduler.set_aside(row)
+        self._scheduler.end(row)
         self._last_rows.note_row()
         if not self._gate.is_open and self._last_rows.are_at_fault():
             self._gate.stay_open()
+        self._standby.call()
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
         """Give a row its outcome, and let the next one of its key follow."""
@@ -367,6 +362,10 @@ class Engine(Generic[T]):
 
     def _has_arrived(self) -> bool:
         return any(row.flight.may_have_arrived for row in self._open)
+
+    def _note_probe(self) -> None:
+        self._scheduler.note_probe()
+        self._standby.call()
 
     def _tell_gate(self, state: Literal["closed", "open"], after_s: float) -> None:
         self._standby.call_all()

@@ -41,8 +41,8 @@ class OutageGate:
 
     1. Passing: as many tries at once as the adaptive concurrency allows.
     2. Paused, in a total outage, that is, after failures in a row that are no chance, five rows at least, or a second
-       (20 results at least) in which 19 of 20 were bad. Nobody passes but one row at a time that probes, the first
-       within 0.1 s, later ones 5 s apart at most.
+       (20 results at least) in which 19 of 20 were bad. Nobody passes but rows that probe, the first within 0.1 s,
+       later ones 5 s apart at most: one at a time, unless one has no answer for so long.
     3. Ramping, after a probe came through, for a twelfth of the pause and 5 s at most.
 
     A partial outage does not pause: what fails is tried again. Nor does anything after ``stay_open``.
@@ -56,6 +56,7 @@ class OutageGate:
         on_overdue: Callable[[], object],
         busy_s: Callable[[], float] = lambda: float("inf"),
         on_change: Callable[[Literal["closed", "open"], float], object] | None = None,
+        on_probe: Callable[[], object] = lambda: None,
         trouble: Callable[[], str] = str,
         dice: random.Random | None = None,
     ) -> None:
@@ -68,12 +69,14 @@ class OutageGate:
             on_overdue: called once for each outage.
             busy_s: for how many seconds rows have waited without a break: only such time counts.
             on_change: told when it pauses (``closed``), and when that ends (``open``) after how many seconds.
+            on_probe: told when a probe has passed, and the next one may wait for its moment.
             trouble: names the server and what is wrong with it, for the log.
             dice: for the jitter.
         """
         self._overdue = Overdue(limit_s, on_overdue, busy_s)
         self._throttled_too_long = Overdue(limit_s, on_overdue, busy_s)
         self._on_change = on_change
+        self._on_probe = on_probe
         self._trouble = trouble
         self._dice = dice or random.Random()
         self._signs = OutageSigns()
@@ -87,11 +90,12 @@ class OutageGate:
         self.first_tries: FirstTries = FirstTries()
         """How rows' first tries end while the run is not paused."""
         self._closed_at_s: float | None = None
+        self._opened_at_s = float("-inf")
         self._stays_open = False
         self._ramp_from_s: float | None = None
         self._ramp_s = _LONGEST_RAMP_S
         self._next_at_s = float("-inf")
-        self._probe: int | None = None
+        self._probing: set[int] = set()
         self._probes = 0
         self._waiters: deque[tuple[int, Future[bool]]] = deque()
         self._timer: TimerHandle | None = None
@@ -123,7 +127,8 @@ class OutageGate:
 
     @property
     def _has_room(self) -> bool:
-        return len(self._inside) < self._adaptive.limit
+        # A probe that still hangs when another one has come through takes nobody's place.
+        return len(self._inside) - len(self._probing) < self._adaptive.limit
 
     @property
     def is_doubtful(self) -> bool:
@@ -132,7 +137,7 @@ class OutageGate:
 
     def lets(self, row: int) -> bool:
         """Whether the row, having entered, still may be tried: an outage may have begun since."""
-        return self._closed_at_s is None or self._probe == row
+        return self._closed_at_s is None or row in self._probing
 
     def sends(self, row: int) -> bool:
         """The same at the last moment before the request, which then counts as on its way."""
@@ -176,9 +181,8 @@ class OutageGate:
         in_flight = max(1, len(self._sent))
         self._inside.discard(row)
         self._sent.pop(row, None)
-        was_probe = self._probe == row
-        if was_probe:
-            self._probe = None
+        was_probe = row in self._probing
+        self._probing.discard(row)
         if is_first and result in {"good", "bad"} and self._closed_at_s is None:
             self.first_tries.note(is_bad=result == "bad")
         if result == "good":
@@ -187,6 +191,8 @@ class OutageGate:
             self._note_bad(row, began_s, was_probe=was_probe)
         elif result == "throttled":
             self._note_throttled(began_s)
+        elif was_probe and self._closed_at_s is not None:
+            self._next_at_s = min(self._next_at_s, clock.now())  # it was not sent
         if result in {"good", "bad"} and self._closed_at_s is None and self._ramp_from_s is None:
             self._adapt(row, is_bad=result == "bad", began_s=began_s, in_flight=in_flight)
         if self._waiters:
@@ -238,6 +244,8 @@ class OutageGate:
             elif began_s < self._closed_at_s:
                 signs.note_bad(row)  # should answers come beside it, then so many do fail by chance
             return
+        if began_s < self._opened_at_s:
+            return
         signs.note_bad(row)
         if signs.has_enough_rows and signs.is_outage(sum(other_s <= began_s for other_s in self._sent.values())):
             self._close()
@@ -267,6 +275,7 @@ class OutageGate:
         self._closed_at_s = clock.now()
         self._ramp_from_s = None
         self._probes = 0
+        self._next_at_s = float("inf")
         self._overdue.start()
         self._plan_probe()
         while self._waiters:
@@ -278,7 +287,7 @@ class OutageGate:
         paused_s = now - (self._closed_at_s or 0.0)
         self._closed_at_s = None
         self._signs.forget()
-        self._ramp_from_s = self._next_at_s = now
+        self._opened_at_s = self._ramp_from_s = self._next_at_s = now
         self._ramp_s = min(_LONGEST_RAMP_S, paused_s * _RAMP_SHARE)
         self._overdue.stop()
         self._tell("open", paused_s, is_back=is_back)
@@ -292,14 +301,14 @@ class OutageGate:
         """Choose the moment of the next probe, in the last fifth of the bound."""
         bound_s = _PROBE_BOUNDS_S[min(self._probes, len(_PROBE_BOUNDS_S) - 1)]
         self._probes += 1
-        self._next_at_s = clock.now() + bound_s * self._dice.uniform(_LEAST_OF_BOUND, 1)
+        self._next_at_s = min(self._next_at_s, clock.now() + bound_s * self._dice.uniform(_LEAST_OF_BOUND, 1))
 
     def _serve(self) -> None:
         """Let those pass who may, and come back when the next one may."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiters and self._probe is None:
+        while self._waiters:
             if self.is_free:
                 self._let_pass()
                 continue
@@ -313,7 +322,12 @@ class OutageGate:
     def _pass_one(self) -> None:
         """Let the next one probe, or take its place in the ramp."""
         if self._closed_at_s is not None:
-            self._probe = self._let_pass()
+            row = self._let_pass()
+            if row is not None:
+                self._probing.add(row)
+                # Should it hang as long, another one goes: the server may answer that.
+                self._next_at_s = clock.now() + _PROBE_BOUNDS_S[-1] * self._dice.uniform(_LEAST_OF_BOUND, 1)
+                self._on_probe()
             return
         if self._ramp_from_s is not None:
             now, end_s = clock.now(), self._ramp_from_s + self._ramp_s

@@ -7,7 +7,6 @@ from spotdx_async._pipeline import clock
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.lineup import Lineup
-from spotdx_async.bulk.scheduler import Scheduler
 from spotdx_async.errors import ServerError
 
 __all__ = ["LastRows"]
@@ -31,7 +30,6 @@ class LastRows:
         self,
         gate: OutageGate,
         lineup: Lineup,
-        scheduler: Scheduler,
         unfinished: Collection[Row],
         *,
         is_read: Callable[[], bool],
@@ -42,12 +40,11 @@ class LastRows:
         Args:
             gate: tells for how long the run has been paused, and whom the server has served.
             lineup: the rows that were not tried yet, and those that rest.
-            scheduler: the rows that were set aside.
             unfinished: all rows that were read and have no outcome.
             is_read: whether the input has come to its end.
             on_wait_over: called when nobody has come for long enough.
         """
-        self._gate, self._lineup, self._scheduler = gate, lineup, scheduler
+        self._gate, self._lineup = gate, lineup
         self._unfinished, self._is_read, self._on_wait_over = unfinished, is_read, on_wait_over
         self._last_came_s = clock.now()
         self._timer: TimerHandle | None = None
@@ -74,12 +71,12 @@ class LastRows:
         lasted for so long that another restart of it is not likely.
         """
         gate, unfinished = self._gate, self._unfinished
-        if not self._is_read() or len(self._scheduler) < len(unfinished) or gate.first_tries.failing > _MOST_FAILING:
+        if not self._is_read() or gate.first_tries.failing > _MOST_FAILING or not all(row.tries for row in unfinished):
             return False
-        if all(row.tries and gate.has_served_since(row.failing_since_s) for row in unfinished):
+        if all(gate.has_served_since(row.failing_since_s) for row in unfinished):
             return gate.paused_s >= _SERVED_PAST_S
         was_there = gate.has_served_since(float("-inf")) or all(_is_internal_error(row) for row in unfinished)
-        return was_there and gate.paused_s >= _NEVER_SERVED_PAST_S and all(row.tries for row in unfinished)
+        return was_there and gate.paused_s >= _NEVER_SERVED_PAST_S
 
     def close(self) -> None:
         """Call nobody any more."""

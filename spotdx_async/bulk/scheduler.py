@@ -35,6 +35,7 @@ class Scheduler:
         self._gate, self._lineup, self._window, self._may_go_on = gate, lineup, window, may_go_on
         self._aside: deque[Row] = deque()
         self._was_from_aside = False
+        # Which waits for its moment to probe.
         self._probe: Row | None = None
         # Rows to read ahead in a pause, and the bytes that they are taken to have.
         self._ahead = self._ahead_size = 0
@@ -64,10 +65,15 @@ class Scheduler:
             rows = min(_MOST_AHEAD, max(self._window.size, 2 * self._ahead))
             self._read_ahead(rows, rows * row.size)
 
+    def note_probe(self) -> None:
+        """Take note that the row that waited to probe has gone: another one may wait for its moment."""
+        self._probe = None
+
     def end(self, row: Row) -> None:
         """Tell that a row that was given comes back or has its outcome; in a pause the next one may probe."""
+        row.is_probe = False
         if self._probe is row:
-            self._probe, row.is_probe = None, False
+            self._probe = None
 
     def take_hopeless(self) -> Row:
         """Give the row that was set aside first."""

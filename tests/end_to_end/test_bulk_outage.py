@@ -66,6 +66,24 @@ async def test_few_workers_lose_no_row_either(fake_spot: FakeSpot, concurrency: 
     assert outage.requests_during() <= 45
 
 
+@pytest.mark.parametrize("concurrency", [16, 64])
+async def test_the_end_of_an_outage_in_which_nothing_is_answered_is_seen_within_seconds(
+    fake_spot: FakeSpot, concurrency: int
+) -> None:
+    """A probe that hangs holds up no other one."""
+    updates = rows(fake_spot, 4000)
+    outage = Outage(fake_spot, faults.slow(3600), from_s=2, to_s=52)
+    async with fake_spot.client(rate_limit=RateLimit(200), timeout_s=30) as spot:
+        run = spot.kits.update_metadata_many(updates, concurrency=concurrency)
+        states = Counter([outcome.state async for outcome in run])
+
+    assert states == {"ok": 4000}
+    assert outage.requests_during() <= concurrency + 20
+    later = [request.at_s - outage.to_s for request in fake_spot.requests if request.at_s >= outage.to_s]
+    assert min(later) <= 5
+    assert outage.requests_in_second_after(12) >= 180
+
+
 async def test_single_calls_of_the_same_client_are_not_held_up(fake_spot: FakeSpot) -> None:
     updates = rows(fake_spot, 200)
     fake_spot.faults.add("503", times=None, method="POST")

@@ -219,6 +219,37 @@ async def test_one_row_at_a_time_probes_at_most_five_seconds_apart() -> None:
     assert max(gaps[20:]) - min(gaps[20:]) > 0.5  # jitter
 
 
+async def test_a_probe_that_hangs_holds_up_no_other_one() -> None:
+    gate, _ = make()
+    await close(gate)
+    at: list[float] = []
+    for row in range(10, 20):
+        await gate.enter(row)
+        assert gate.sends(row)
+        at.append(now())
+
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert 4 <= min(gaps) <= max(gaps) <= 5
+
+    gate.report(19, "good", began_s=at[-1])
+    assert gate.is_open
+    for row in range(10, 19):
+        gate.report(row, "bad", began_s=at[row - 10])
+    assert gate.is_open  # they went before it was back
+
+
+async def test_a_probe_that_fails_soon_lets_the_next_one_go_sooner() -> None:
+    gate, _ = make()
+    await close(gate)
+    await gate.enter(10)
+    gate.report(10, "bad", began_s=now())
+    began_s = now()
+
+    await gate.enter(11)
+
+    assert now() - began_s <= 0.2
+
+
 async def test_rows_take_turns_in_probing() -> None:
     gate, _ = make()
     await close(gate)
