@@ -192,13 +192,17 @@ def warn_of_folder(path: str | os.PathLike[str]) -> None:
         about = folder.stat()
     except OSError:
         return  # whoever writes there will hear of it
-    if hasattr(os, "geteuid") and not about.st_mode & stat.S_ISVTX and _is_open_to_others(about):
+    if hasattr(os, "geteuid") and _is_open_to_others(about):
         text = "other users can replace files in %s: take the right from them (chmod go-w), or name another folder"
         _log.warning(text, folder, extra={"spotdx_event": "folder"})
 
 
 def _is_open_to_others(about: os.stat_result) -> bool:
-    if about.st_uid not in {0, os.geteuid()} or about.st_mode & stat.S_IWOTH:
+    if about.st_uid not in {0, os.geteuid()}:
+        return True
+    if about.st_mode & stat.S_ISVTX:
+        return False  # a file can be replaced by its owner alone, and by the folder's
+    if about.st_mode & stat.S_IWOTH:
         return True
     # Many systems give each user a group of the same number, of which nobody else is.
     is_own_group = about.st_gid == os.getegid() == os.geteuid()

@@ -15,11 +15,13 @@ from spotdx_async._pipeline import clock
 from spotdx_async.bulk.journal_digests import SECRET_BYTES, Digester
 from spotdx_async.bulk.journal_lock import JournalLock
 from spotdx_async.bulk.journal_place import (
+    Companions,
     absolute,
     beside,
     check_companions,
     look,
     make_private,
+    private_folder,
     refusal,
     settle,
     tighten,
@@ -74,10 +76,13 @@ _LANDING = "CREATE TABLE IF NOT EXISTS landing(row INTEGER PRIMARY KEY, key BLOB
 class JournalFile:
     """An opened journal, which this run alone may write; all calls must come from the thread that opened it."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection, lock: JournalLock, secret: bytes) -> None:
+    def __init__(
+        self, path: Path, database: sqlite3.Connection, lock: JournalLock, companions: Companions, secret: bytes
+    ) -> None:
         self._path = path
         self._database = database
         self._lock = lock
+        self._companions = companions
         self._place = path.lstat()
         self._is_closed = False
         self.digester: Digester = Digester(secret)
@@ -115,24 +120,32 @@ class JournalFile:
         cls, path: Path, lock: JournalLock, operation: str, server: str, fingerprint: str | None
     ) -> "JournalFile":
         found = look(path)
-        check_companions(path)
         # An empty file is nothing yet.
-        meta = checked(path, operation, server, fingerprint) if found is not None and found.st_size else None
-        lock.fill()
-        secret = secrets.token_bytes(SECRET_BYTES) if meta is None else meta.secret
-        digester = Digester(secret)
-        mark = None if fingerprint is None else digester.text(fingerprint)
-        if meta is None:
-            _make(path, (secret, operation, digester.text(server), mark, _now(), _now(), 0, None))
-        tighten(path)
-        database = _connect(path)
+        is_new = found is None or not found.st_size
+        check_companions(path)
+        if is_new:
+            _make_way(path)
+        companions = Companions.hold(path)
         try:
-            _begin_session(database, mark)
-            # By now SQLite has made what was missing, unless somebody else was quicker.
-            check_companions(path)
-            return cls(path, database, lock, secret)
+            meta = None if is_new else checked(path, operation, server, fingerprint)
+            lock.fill()
+            secret = secrets.token_bytes(SECRET_BYTES) if meta is None else meta.secret
+            digester = Digester(secret)
+            mark = None if fingerprint is None else digester.text(fingerprint)
+            if meta is None:
+                _make(path, (secret, operation, digester.text(server), mark, _now(), _now(), 0, None))
+            tighten(path)
+            database = _connect(path)
+            try:
+                _begin_session(database, mark)
+                # Companions of an earlier session may have been replaced where others can replace files.
+                check_companions(path)
+                return cls(path, database, lock, companions, secret)
+            except BaseException:
+                database.close()
+                raise
         except BaseException:
-            database.close()
+            companions.release()
             raise
 
     def known(self, first: int) -> dict[int, Known]:
@@ -185,6 +198,8 @@ class JournalFile:
             self._lock.free()
             with suppress(sqlite3.Error):
                 self._database.close()
+            if self._lock.is_held:
+                self._companions.release()
             self._lock.release()
 
     def _commit(self, rows: Sequence[Recorded], ending: str | None, landed: Sequence[int] = ()) -> None:
@@ -247,22 +262,26 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
+def _make_way(path: Path) -> None:
+    """Remove what an earlier journal of this name has left beside it.
+
+    Raises:
+        JournalError: those are rows, which SQLite would take for the new journal's.
+    """
+    leftovers = beside(path, "-wal"), beside(path, "-shm")
+    found = private_files.look(leftovers[0])
+    if found is not None and found.st_size:
+        raise refusal(path, "is missing or empty, and its last rows still lie there with -wal", reason="path")
+    for leftover in leftovers:
+        leftover.unlink(missing_ok=True)
+
+
 def _make(path: Path, meta: tuple[object, ...]) -> None:
     """Make an empty journal; it stands in its place whole or not at all."""
-    wal, shm = beside(path, "-wal"), beside(path, "-shm")
-    if os.path.lexists(wal) and wal.lstat().st_size:
-        # SQLite would take it for this journal's.
-        raise refusal(path, "is missing or empty, and its last rows still lie there with -wal", reason="path")
-    new = beside(path, "-being-made")
-    made = (new, beside(new, "-wal"), beside(new, "-shm"))
-    for leftover in (wal, shm, *made):
-        leftover.unlink(missing_ok=True)
-    try:
+    # Until it is in WAL mode SQLite writes a rollback journal, at a path that others must not reach.
+    with private_folder(path) as new:
         _write_new(new, meta)
         settle(new, path)
-    finally:
-        for leftover in made:
-            leftover.unlink(missing_ok=True)
 
 
 def _write_new(path: Path, meta: tuple[object, ...]) -> None:

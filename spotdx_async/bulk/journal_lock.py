@@ -60,6 +60,11 @@ class JournalLock:
                 break
         raise refusal(journal, "is in use by another run", reason="in use")
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it is ours still: not where it was released, nor in a forked child."""
+        return not self._file.closed
+
     def fill(self) -> None:
         """Take the reserve from the disk.
 

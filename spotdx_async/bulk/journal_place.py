@@ -2,26 +2,35 @@
 
 import errno
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from spotdx_async import private_files
 from spotdx_async.errors import JournalError
 
 __all__ = [
+    "Companions",
     "absolute",
     "beside",
     "check_companions",
     "look",
     "make_private",
+    "private_folder",
     "refusal",
     "settle",
     "system_refusal",
     "tighten",
 ]
 
-_COMPANIONS = ("-wal", "-shm")
-"""What SQLite keeps beside a journal."""
+_PLAYED_BACK = "-journal"
+"""SQLite's rollback journal, which runs in WAL mode never write. What it says is written into the database by whoever
+opens that, whoever has written it; and it may name any file as its super-journal, which is deleted then. Files called
+``-mj`` and digits are read only where it names them."""
+_COMPANIONS = ("-wal", "-shm", _PLAYED_BACK)
+"""What SQLite looks for beside a journal."""
 
 _ADVICE = {
     "path": "name another file, or mend that",
@@ -33,6 +42,12 @@ _ADVICE = {
     "corrupt": "restore it from a copy, or begin a new run with a new journal, which sends every row again",
     "disk": "mend that, and resume with the same call",
 }
+
+_BEING_MADE = "new"
+"""A short name: SQLite takes paths of 512 bytes at most."""
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+T = TypeVar("T")
 
 
 def refusal(path: Path, what: str, *, reason: str) -> JournalError:
@@ -51,7 +66,7 @@ def system_refusal(path: Path, error: OSError) -> JournalError:
     why = error.strerror or type(error).__name__
     if isinstance(error, private_files.UnfitFileError):
         return refusal(path, why, reason="path")
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+    if error.errno in _OF_THE_DISK:
         return refusal(path, f"cannot be written ({why})", reason="disk")
     return refusal(path, f"cannot be opened ({why})", reason="path")
 
@@ -91,13 +106,69 @@ def look(path: Path) -> os.stat_result | None:
 
 
 def check_companions(path: Path) -> None:
-    """Make sure that what SQLite keeps beside the journal is its owner's; nothing is changed.
+    """Make sure that what SQLite looks for beside the journal is its owner's; nothing is changed.
 
     Raises:
         JournalError: another file lies in such a place.
     """
     for suffix in _COMPANIONS:
-        _for_companion(path, suffix, private_files.look)
+        found = _for_companion(path, suffix, private_files.look)
+        if suffix == _PLAYED_BACK and found is not None and found.st_size:
+            what = f"a file that is not empty lies at the same path with {suffix}"
+            raise _refusal_of_rollback(path, what, "move it away")
+
+
+class Companions:
+    """Files of ours at every name that SQLite opens beside the journal, held for the life of a run.
+
+    SQLite opens them by path, and by then another user may have put theirs there who can make files in the folder, as
+    in /tmp. Where ours lie there already nobody can: they are made only where nothing lies, and cannot be replaced.
+    SQLite takes an empty WAL for a new one, and an empty rollback journal for none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: dict[Path, os.stat_result] = {}
+
+    @classmethod
+    def hold(cls, path: Path) -> "Companions":
+        """Make those that are missing.
+
+        Raises:
+            JournalError: another file lies in such a place; it is as it was.
+            OSError: one cannot be made.
+        """
+        companions = cls(path)
+        try:
+            for suffix in _COMPANIONS:
+                companions._hold(suffix)
+            check_companions(path)
+        except BaseException:
+            companions.release()
+            raise
+        return companions
+
+    def release(self) -> None:
+        """Remove those that are left as they were made; SQLite has removed the others, or needs them."""
+        while self._held:
+            place, made = self._held.popitem()
+            with suppress(OSError):
+                found = place.lstat()
+                if os.path.samestat(found, made) and not found.st_size:
+                    place.unlink()
+
+    def _hold(self, suffix: str) -> None:
+        place = beside(self._path, suffix)
+        found = _for_companion(self._path, suffix, private_files.look)
+        if found is not None and suffix == _PLAYED_BACK and stat.S_IMODE(found.st_mode) != private_files.PRIVATE:
+            # A run was killed, and somebody may have opened the file since, who could go on writing into it.
+            place.unlink()
+            found = None
+        if found is None:
+            _for_companion(self._path, suffix, make_private)
+            self._held[place] = place.lstat()
+        elif suffix == _PLAYED_BACK:
+            self._held[place] = found
 
 
 def tighten(path: Path) -> None:
@@ -110,6 +181,24 @@ def tighten(path: Path) -> None:
     private_files.tighten(path)
     for suffix in _COMPANIONS:
         _for_companion(path, suffix, private_files.tighten)
+
+
+@contextmanager
+def private_folder(path: Path) -> Iterator[Path]:
+    """Give the place of a new file, in a folder beside the journal into which nobody else can put any.
+
+    Raises:
+        JournalError: something lies in the folder's place that no run has left there; it is as it was.
+        OSError: it cannot be made.
+    """
+    folder = beside(path, "-being-made")
+    _for_companion(path, "-being-made", _clear)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder / _BEING_MADE
+    finally:
+        with suppress(OSError):
+            _clear(folder)
 
 
 def make_private(path: Path) -> None:
@@ -127,17 +216,49 @@ def settle(new: Path, path: Path) -> None:
         os.close(folder)
 
 
-def _for_companion(path: Path, suffix: str, act: Callable[[Path], object]) -> None:
+def _for_companion(path: Path, suffix: str, act: Callable[[Path], T]) -> T:
+    place = beside(path, suffix)
     try:
-        act(beside(path, suffix))
+        return act(place)
     except OSError as error:
-        what = f"cannot be used, since what lies at the same path with {suffix} {_fault_of(error)}"
-        trouble = refusal(path, what, reason="path")
-    else:
-        return
+        found = f"what lies at the same path with {suffix} {_fault_of(error)}{_owner_of(place)}"
+        if error.errno in _OF_THE_DISK:
+            trouble = system_refusal(path, error)
+        elif suffix == _PLAYED_BACK:
+            trouble = _refusal_of_rollback(path, found, "have it removed")
+        else:
+            trouble = refusal(path, f"cannot be used, since {found}", reason="path")
     raise trouble
+
+
+def _refusal_of_rollback(path: Path, found: str, advice: str) -> JournalError:
+    what = f"the journal {path} cannot be used, since {found}, and SQLite would write into the journal what that says"
+    return JournalError(f"{what}: {advice}, or name a file in a folder of your own", reason="path")
 
 
 def _fault_of(error: OSError) -> str:
     why = error.strerror or type(error).__name__
     return why if isinstance(error, private_files.UnfitFileError) else f"cannot be opened ({why})"
+
+
+def _owner_of(place: Path) -> str:
+    with suppress(OSError):
+        owner = place.lstat().st_uid
+        if hasattr(os, "geteuid") and owner != os.geteuid():
+            return f" (number {owner})"
+    return ""
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed run has left of a journal that it was making: a folder, or files of an earlier version."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(folder.lstat().st_mode):
+            private_files.make_folder(folder, must_be_ours=True)
+            for suffix in ("", *_COMPANIONS):
+                beside(folder / _BEING_MADE, suffix).unlink(missing_ok=True)
+            folder.rmdir()
+            return
+    for suffix in ("", "-wal", "-shm"):
+        leftover = beside(folder, suffix)
+        if private_files.look(leftover) is not None:
+            leftover.unlink()

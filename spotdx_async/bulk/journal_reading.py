@@ -11,6 +11,7 @@ from typing import TypeVar, get_args
 
 from attrs import frozen
 
+from spotdx_async import private_files
 from spotdx_async.bulk.journal_digests import SECRET_BYTES, Digester
 from spotdx_async.bulk.journal_lock import is_locked
 from spotdx_async.bulk.journal_place import absolute, beside, check_companions, look, refusal, system_refusal
@@ -106,7 +107,9 @@ def checked(path: Path, operation: str, server: str, fingerprint: str | None) ->
 def _reading(path: Path, *, is_still: bool) -> sqlite3.Connection:
     """Open for reading alone; ``is_still``: nobody is writing."""
     # Read without a lock or a trace where nothing waits in the WAL; else SQLite must look into that, and leaves files.
-    is_whole = is_still and not beside(path, "-wal").exists()
+    # Neither way it plays a rollback journal back: it may not write.
+    waiting = private_files.look(beside(path, "-wal"))
+    is_whole = is_still and (waiting is None or not waiting.st_size)
     uri = f"{path.as_uri()}?{'immutable=1' if is_whole else 'mode=ro'}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)
 
@@ -141,6 +144,8 @@ def _read_state(path: Path) -> JournalState:
         meta = _read_meta(path, database)
         counts = dict(database.execute("SELECT state, count(*) FROM rows GROUP BY state").fetchall())
         last = database.execute("SELECT max(row) FROM rows").fetchone()[0]
+    # What SQLite found there by path may have come after the first look.
+    check_companions(path)
     by_state: dict[State, int] = {word: counts.get(CODES.get(word), 0) for word in get_args(State)}
     return JournalState(
         path=str(path),

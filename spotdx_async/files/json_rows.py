@@ -2,13 +2,19 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from spotdx_async.files.lines import Line, LineBuffer
-from spotdx_async.files.rows import BadRow, Row, RowFault, check_key
+from spotdx_async.files.rows import MOST_ROW_BYTES, BadRow, Row, RowFault, check_key
 
 __all__ = ["JsonRows", "decode_text", "parse_object"]
+
+_OF_A_SIGN = {"{": 64, "[": 64, ",": 64, ":": 128}
+"""Bytes of an empty dict or list and its place, of a value and its place, of an entry in a dict."""
+# Takes no way back, and goes on to the end where a string does not end: else a text of quotes would take for ever.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
 
 
 class JsonRows:
@@ -58,8 +64,11 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
     """Read one JSON object, integers exact; ``what`` names it in the reason.
 
     Raises:
-        RowFault: it is no JSON, no object, names a key twice, or holds a number that JSON or a float cannot hold.
+        RowFault: it is no JSON, no object, names a key twice, holds a number that JSON or a float cannot hold, or more
+            values than fit into 16 MiB.
     """
+    if _value_bytes(text) > MOST_ROW_BYTES:
+        raise RowFault(f"{what} holds more values than fit into {MOST_ROW_BYTES // 1024**2} MiB")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -74,6 +83,19 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
         reason = f"{what} is not a JSON object"
     # Raised out here: the decoder's error holds the whole text, and must not even be the context.
     raise RowFault(reason)
+
+
+def _value_bytes(text: str) -> int:
+    """Give what the text becomes as Python's values, at the most: two letters can be a dict."""
+    if len(text) * (1 + max(_OF_A_SIGN.values())) <= MOST_ROW_BYTES:
+        return 0  # so it is with nearly all
+    needed = _of_signs(text)
+    # A text may be full of commas: those in strings are not counted, where that matters.
+    return len(text) + (needed if len(text) + needed <= MOST_ROW_BYTES else _of_signs(_STRING.sub("", text)))
+
+
+def _of_signs(text: str) -> int:
+    return sum(text.count(sign) * each for sign, each in _OF_A_SIGN.items())
 
 
 def _update(value: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:

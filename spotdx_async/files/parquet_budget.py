@@ -15,13 +15,11 @@ from attrs import define
 from spotdx_async.files.parquet_pages import DamagedPageError, Page, longest_text, pages_of
 from spotdx_async.files.rows import RowFault
 
-__all__ = ["BUDGET_BYTES", "MOST_ROWS", "MOST_ROW_BYTES", "batch_rows"]
+__all__ = ["BUDGET_BYTES", "MOST_ROWS", "batch_rows", "check_columns", "check_footer"]
 
 BUDGET_BYTES = 64 * 1024 * 1024
 """What the pages of a row group that are held at once, and one row of it, may take."""
 MOST_ROWS = 1000
-MOST_ROW_BYTES = 16 * 1024 * 1024
-"""The longest row that is kept, as in other formats."""
 _MULTIPLIED_BYTES = 6 * 1024 * 1024
 """What of a batch may come from little in the file; it is there as pages, in Arrow's form, and as Python's values."""
 _PLAIN_BYTES = 16 * 1024 * 1024
@@ -29,10 +27,50 @@ _MOST_PLAIN_BYTES = 32 * 1024 * 1024
 """What of a batch may stand in the pages as it is; in a wide file, the one or two pages that each column needs."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 _OF_A_PLACE = 8
-"""Bytes of levels and offsets beside each value."""
+"""Bytes of levels and offsets beside each value, in Arrow's form; what becomes of it in Python's is counted later."""
+_OF_A_FOOTER = 13
+_OF_A_COLUMN = 6 * 1024
+"""What Arrow takes for a byte of the footer, and for each column that it reads: measured with 20,000 columns."""
+_MEBIBYTE = 1024 * 1024
 
 Unpack = Callable[[str, bytes, int], list[bytes]]
 """Unpacks bytes of a codec to so many, in each way that readers may take; none where it cannot."""
+
+
+def check_footer(path: str | os.PathLike[str]) -> int:
+    """Give the length of what tells of the columns and row groups.
+
+    Raises:
+        RowFault: reading it would take more than the budget.
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - 8, 0))
+        length = int.from_bytes(file.read(4), "little")
+        size = file.tell() + 4
+    if length > size:
+        return 0  # damaged, of which Arrow says more
+    _check_description(length, 0)
+    return length
+
+
+def check_columns(columns: int, footer_bytes: int) -> None:
+    """Make sure that there are not more columns than can be read at once.
+
+    Raises:
+        RowFault: reading them would take more than the budget.
+    """
+    _check_description(footer_bytes, columns)
+
+
+def _check_description(footer_bytes: int, columns: int) -> None:
+    needed = footer_bytes * _OF_A_FOOTER + columns * _OF_A_COLUMN
+    if needed > BUDGET_BYTES:
+        what = f"its {columns:,} columns" if columns else "the description of its columns and row groups"
+        raise RowFault(
+            f"{what} would take {-(-needed // _MEBIBYTE):,} MiB to read, and {BUDGET_BYTES // _MEBIBYTE} MiB is the "
+            "most: write the file with fewer columns and larger row groups"
+        )
 
 
 def batch_rows(path: str | os.PathLike[str], about: Any, schema: Any, unpack: Unpack) -> Iterator[int]:
@@ -160,10 +198,9 @@ def _rows_within(columns: Sequence[_Column], number: int) -> int:
         return column.held + column.multiplied(1) + (column.plain(1) if column.is_repeated else 0)
 
     if (needed := sum(map(least, columns))) > BUDGET_BYTES:
-        mebibyte = 1024 * 1024
         raise RowFault(
-            f"row group {number} would take {-(-needed // mebibyte):,} MiB to unpack, most of it for the column "
-            f"{max(columns, key=least).name}, and {BUDGET_BYTES // mebibyte} MiB is the most: write the "
+            f"row group {number} would take {-(-needed // _MEBIBYTE):,} MiB to unpack, most of it for the column "
+            f"{max(columns, key=least).name}, and {BUDGET_BYTES // _MEBIBYTE} MiB is the most: write the "
             "file with smaller row groups and pages"
         )
     most_plain = min(max(_PLAIN_BYTES, 2 * sum(column.plain(1) for column in columns)), _MOST_PLAIN_BYTES)

@@ -19,21 +19,24 @@ from typing import Any, Self
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import parse_object
-from spotdx_async.files.parquet_budget import MOST_ROW_BYTES, batch_rows
-from spotdx_async.files.rows import BadRow, Format, Row, RowFault, check_key
+from spotdx_async.files.parquet_budget import batch_rows, check_columns, check_footer
+from spotdx_async.files.parquet_values import value_bytes
+from spotdx_async.files.rows import MOST_ROW_BYTES, BadRow, Format, Row, RowFault, check_key
 
 __all__ = ["PARQUET_MARK", "ParquetFile"]
 
 PARQUET_MARK = b"PAR1"
 _BUFFER_BYTES = 1024 * 1024
 _SLICE_BYTES = 4 * 1024 * 1024
+_MOST_OF_A_LIST = 100_000
+"""How long the lists of the footer may be: those of columns, and of row groups."""
 
 
 class ParquetFile:
     """Rows of one Parquet file, in order; the same face as ``RowFile``.
 
-    Memory is that of one batch and its pages, 64 MiB at most before they become Python's values: what may take more is
-    refused before anything is unpacked, and a row of more than 16 MiB is a bad one.
+    Memory is that of one batch and its pages, 64 MiB at most: what may take more is refused before it is unpacked. Rows
+    become Python's values few at a time, and a row that takes more than 16 MiB of those is a bad one.
     """
 
     format: Format = "parquet"
@@ -57,18 +60,11 @@ class ParquetFile:
         self.at_end: bool = False
         self._read = 0
         self._batch: list[dict[str, Any] | None] = []
-        arrow = _pyarrow(self.name)
-        try:
-            self._file = arrow.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, memory_map=False)
-        except (arrow.ArrowException, OSError) as error:
-            reason = _words(error)
-        else:
-            self._names = self._checked_names(arrow, columns)
-            self._rows = self._file.metadata.num_rows
-            self._arrow = arrow
-            self._batches = self._read_batches(self._checked_sizes(path))
-            return
-        raise InvalidInputError(f"{self.name}: this Parquet file cannot be read: {reason}")
+        self._arrow = _pyarrow(self.name)
+        self._file = self._opened(path)
+        self._names = self._checked_names(columns)
+        self._rows = self._file.metadata.num_rows
+        self._batches = self._read_batches(self._checked_sizes(path))
 
     @property
     def share_read(self) -> float:
@@ -82,13 +78,14 @@ class ParquetFile:
             OSError: the file is damaged here.
         """
         try:
-            batch = next(self._batches, None)
-            rows = None if batch is None else _plain_rows(self._arrow, batch)
+            for batch in self._batches:
+                self._batch += _plain_rows(self._arrow, batch)
+                break
+            else:
+                self.at_end = True
         except (self._arrow.ArrowException, OSError) as error:
             reason = _words(error)
         else:
-            self.at_end = rows is None
-            self._batch += rows or []
             return
         raise OSError(f"the Parquet data is damaged: {reason}")
 
@@ -116,11 +113,32 @@ class ParquetFile:
     ) -> None:
         self.close()
 
-    def _checked_names(self, arrow: Any, columns: Mapping[str, str] | None) -> list[str | None]:
+    def _opened(self, path: str | os.PathLike[str]) -> Any:
+        options = {"buffer_size": _BUFFER_BYTES, "pre_buffer": False, "memory_map": False}
+        try:
+            footer_bytes = check_footer(path)
+            file = self._arrow.parquet.ParquetFile(path, thrift_container_size_limit=_MOST_OF_A_LIST, **options)
+        except RowFault as fault:
+            reason = str(fault)
+        except (self._arrow.ArrowException, OSError) as error:
+            reason = f"this Parquet file cannot be read: {_words(error)}"
+        else:
+            try:
+                check_columns(file.metadata.num_columns, footer_bytes)
+            except RowFault as fault:
+                reason = str(fault)
+                file.close()
+            else:
+                return file
+        raise InvalidInputError(f"{self.name}: {reason}")
+
+    def _checked_names(self, columns: Mapping[str, str] | None) -> list[str | None]:
         schema = self._file.schema_arrow
         try:
             names = renamed(_unique(schema.names), columns)
-            _check_columns(arrow, names, schema, self._id_name)
+            if any("dictionary<" in str(kind) for kind in schema.types):
+                import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: tells their texts' lengths
+            _check_columns(self._arrow, names, schema, self._id_name)
         except RowFault as fault:
             reason = str(fault)
         else:
@@ -142,7 +160,7 @@ class ParquetFile:
     def _read_batches(self, sizes: list[int]) -> Iterator[Any]:
         for number, rows in enumerate(sizes):
             for batch in self._file.iter_batches(batch_size=rows, row_groups=[number], use_threads=False):
-                yield from _slices(batch)
+                yield from _slices(self._arrow, batch)
 
     def _row(self, values: dict[str, Any] | None) -> Row | BadRow:
         number = self._read
@@ -174,9 +192,11 @@ def _words(error: Exception) -> str:
 
 
 def _unique(names: list[str]) -> list[str]:
+    found: set[str] = set()
     for name in names:
-        if names.count(name) > 1:
+        if name in found:
             raise RowFault(f"two columns have the name {name}")
+        found.add(name)
     return names
 
 
@@ -202,19 +222,20 @@ def _unpacked(arrow: Any, codec: str, packed: bytes, size: int) -> list[bytes]:
     return found
 
 
-def _slices(batch: Any) -> Iterator[Any]:
-    """Cut a batch whose lists are long, so that as Python's values it stays small too."""
-    if batch.num_rows <= 1 or batch.nbytes <= _SLICE_BYTES:
-        yield batch
+def _slices(arrow: Any, batch: Any) -> Iterator[Any]:
+    """Cut a batch so that as Python's values it stays small too; None stands for a row that is too long by itself."""
+    needed = sum(value_bytes(arrow, column) for column in batch.columns)
+    if batch.num_rows <= 1 or needed <= _SLICE_BYTES:
+        yield batch if needed <= MOST_ROW_BYTES else None
         return
     middle = batch.num_rows // 2
     for part in (batch.slice(0, middle), batch.slice(middle)):
-        yield from _slices(part)
+        yield from _slices(arrow, part)
 
 
 def _plain_rows(arrow: Any, batch: Any) -> list[dict[str, Any] | None]:
     """Give a batch as Python values; nanoseconds, which Python's times lack, as text. None: a row that is too long."""
-    if batch.num_rows == 1 and batch.nbytes > MOST_ROW_BYTES:
+    if batch is None:
         return [None]
     columns = []
     for column in batch.columns:

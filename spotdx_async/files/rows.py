@@ -4,7 +4,10 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-__all__ = ["BadRow", "Format", "Row", "RowFault", "check_key"]
+__all__ = ["MOST_ROW_BYTES", "BadRow", "Format", "Row", "RowFault", "check_key"]
+
+MOST_ROW_BYTES = 16 * 1024 * 1024
+"""The longest row that is kept, and what one may take as Python's values."""
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
 

@@ -3,9 +3,11 @@
 import ast
 import logging
 import os
+import sqlite3
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,7 +157,7 @@ def open_journal(path: Path) -> JournalFile:
 
 
 @planted
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-lock"])
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal", "-lock"])
 def test_a_journal_refuses_what_is_planted_in_the_place_of_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str, suffix: str
 ) -> None:
@@ -181,14 +183,20 @@ def test_files_that_come_while_sqlite_opens_the_journal_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite opens by path what belongs to the journal: what it found there is looked at once more."""
-    looks = iter([False, False, True])  # before anything is made, before SQLite opens it, and after
-    look = private_files.look
+    look, connect = private_files.look, sqlite3.connect
+    opened: list[Path] = []
+
+    def noted(path: Path, **options: Any) -> sqlite3.Connection:
+        opened.append(path)
+        database: sqlite3.Connection = connect(path, **options)
+        return database
 
     def another_users(path: Path) -> os.stat_result | None:
-        if path.name.endswith("-shm") and next(looks, True):
+        if path.name.endswith("-shm") and tmp_path / "run.journal" in opened:
             raise private_files.UnfitFileError("belongs to another user")
         return look(path)
 
+    monkeypatch.setattr(sqlite3, "connect", noted)
     monkeypatch.setattr(private_files, "look", another_users)
 
     with pytest.raises(JournalError, match="-shm belongs to another user"):
@@ -267,6 +275,19 @@ def test_a_folder_in_which_others_can_replace_files_gets_a_warning(
         told = [record for record in caplog.records if getattr(record, "spotdx_event", None) == "folder"]
         assert len(told) == is_warned
         assert all(str(folder) in record.getMessage() for record in told)
+
+
+@pytest.mark.parametrize(("owner", "is_warned"), [(SOMEBODY + 1, True), (SOMEBODY, False), (0, False)])
+def test_another_users_folder_gets_a_warning_though_it_is_sticky(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, owner: int, *, is_warned: bool
+) -> None:
+    """Who owns a folder may replace any file in it; what root has made is trusted, as /tmp is."""
+    monkeypatch.setattr(os, "geteuid", lambda: SOMEBODY)
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING, "spotdx_async"):
+        patched.setattr(Path, "stat", lambda _: os.stat_result((0o41777, 0, 0, 2, owner, 0, 0, 0, 0, 0)))
+        private_files.warn_of_folder(tmp_path / "run.journal")
+
+    assert len(caplog.records) == is_warned
 
 
 def test_no_other_module_sets_modes_or_opens_files_with_flags_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async.files import BadRow, Row, RowFile
+from spotdx_async.files.json_rows import parse_object
 from spotdx_async.files.lines import MAX_LINE_BYTES
+from spotdx_async.files.rows import RowFault
 
 GOOD = b'{"kit_id": "SPOT2", "metadata": {}}\n'
 
@@ -139,3 +142,36 @@ def test_no_byte_of_any_input_vanishes_except_blank_lines(data: bytes) -> None:
     kept = b"".join(read.source or b"" for read in got)
     assert b"".join(kept.split()) == b"".join((b"{\n" + data).split())
     assert [read.number for read in got] == list(range(1, len(got) + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_refused"),
+    [
+        ('{"a":[' + "{}," * 300_000 + "1]}", True),
+        ('{"a":[' + "[]," * 300_000 + "1]}", True),
+        ("{" + ",".join(f'"{number}":1' for number in range(120_000)) + "}", True),
+        ('{"a":"' + "{}," * 300_000 + '"}', False),
+        ('{"a":"' + '\\"{},' * 300_000 + '"}', False),
+        ('{"a":[' + "1," * 100_000 + "1]}", False),
+    ],
+    ids=["objects", "lists", "keys", "signs in a text", "signs in a text of quotes", "numbers"],
+)
+def test_an_object_that_is_large_as_values_is_refused_before_it_is_read(text: str, *, is_refused: bool) -> None:
+    """Three letters are a dict of 64 bytes and its place; those in texts are not counted."""
+    if not is_refused:
+        assert parse_object(text, "the row") == json.loads(text)
+        return
+    with pytest.raises(RowFault, match="the row holds more values than fit into 16 MiB"):
+        parse_object(text, "the row")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"' + '\\"' * 1_000_000, '{"a":' + '"{' * 1_000_000, '{"a":"' + "," * 2_000_000 + "\\"]
+)
+def test_looking_for_texts_in_what_is_no_json_takes_no_longer_than_it_is_long(text: str) -> None:
+    before = time.process_time()
+
+    with pytest.raises(RowFault):
+        parse_object(text, "the row")
+
+    assert time.process_time() - before < 5  # for ever, where each quote would be tried to the end

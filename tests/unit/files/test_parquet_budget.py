@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from spotdx_async import InvalidInputError
 from spotdx_async.files import BadRow, ParquetFile, Row, open_rows, parquet_budget
 from spotdx_async.files.parquet_pages import DamagedPageError, longest_text, pages_of
+from spotdx_async.files.parquet_values import value_bytes
 
 MIB = 1024 * 1024
 LONG = "a" * 890_000
@@ -49,6 +52,14 @@ def write(path: Path, columns: dict[str, Any], **options: Any) -> Path:
     usual = {"compression": "zstd", "write_statistics": False, "store_schema": False}
     pq.write_table(pa.table(columns), path, **{**usual, **options})
     return path
+
+
+def measured(path: Path) -> dict[str, Any]:
+    """Read the file in a process of its own, and tell its rows and its peak of memory."""
+    command = [sys.executable, "-c", MEASURE, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603 - ours
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def nested(values: int) -> pa.Array:
@@ -90,15 +101,139 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
 }
 
 
+def lists_of(items: pa.Array) -> pa.Array:
+    """One row with all of them, and two with none."""
+    count = len(items)
+    return pa.ListArray.from_arrays(pa.array([0, count, count, count], pa.int32()), items)
+
+
+def empty_lists(count: int) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array([0] * (count + 1), pa.int32()), pa.array([], pa.int32()))
+
+
+THREE = ["SPOT1", "SPOT2", "SPOT3"]
+SMALL_FILES: dict[str, Callable[[Path], Path]] = {
+    "empty lists in a list": lambda path: write(path, {"kit_id": THREE, "x": lists_of(empty_lists(3_000_000))}),
+    "empty texts in a list": lambda path: write(path, {"kit_id": THREE, "x": lists_of(pa.array([""] * 3_000_000))}),
+    "structs of nulls in a list": lambda path: write(
+        path,
+        {"kit_id": THREE, "x": lists_of(pa.StructArray.from_arrays([pa.nulls(500_000, pa.string())] * 4, [*"abcd"]))},
+    ),
+    "a map": lambda path: write(
+        path,
+        {
+            "kit_id": THREE,
+            "metadata": pa.MapArray.from_arrays(
+                pa.array([0, 300_000, 300_000, 300_000], pa.int32()),
+                pa.array([f"{number}" for number in range(300_000)]),
+                pa.array([""] * 300_000),
+            ),
+        },
+    ),
+    "a long JSON text that all rows point to": lambda path: write(
+        path,
+        {
+            "kit_id": ["SPOT1"] * 50,
+            "metadata": pa.DictionaryArray.from_arrays(
+                pa.array([0] * 50, pa.int32()), pa.array(['{"a":[' + "{}," * 700_000 + "1]}"])
+            ),
+        },
+    ),
+}
+"""What takes eight bytes for each value in Arrow's form, and up to 232 as Python's."""
+
+
+@needs_proc
+@pytest.mark.parametrize("made", SMALL_FILES.values(), ids=SMALL_FILES)
+def test_values_that_are_small_in_arrow_and_large_in_python_make_a_bad_row(
+    tmp_path: Path, made: Callable[[Path], Path]
+) -> None:
+    path = made(tmp_path / "kits.parquet")
+
+    found = measured(path)
+
+    assert found["memory_mb"] <= MOST_MB
+    with open_rows(path) as file:
+        first, second, *_ = file
+    assert isinstance(first, BadRow)
+    reasons = ("the row is longer than 16 MiB", "the metadata holds more values than fit into 16 MiB")
+    assert first.reason in reasons
+    if found["rows"] == 3 and "x" in pq.read_schema(path).names:
+        assert isinstance(second, Row)
+        assert second.metadata == {"x": []}
+
+
+def test_lists_that_fit_are_read_whole_however_they_are_cut(tmp_path: Path) -> None:
+    """Rows of some MB each as Python's values: a batch of them is converted few rows at a time."""
+    path = write(tmp_path / "kits.parquet", {"kit_id": IDS[:60], "x": pa.array([[[]] * 20_000 + [[7]]] * 60)})
+
+    with open_rows(path) as file:
+        rows = [*file]
+
+    assert len(rows) == 60
+    assert all(isinstance(row, Row) and row.metadata == {"x": [[]] * 20_000 + [[7]]} for row in rows)
+
+
+def size_of(value: Any, seen: set[int]) -> int:
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return sys.getsizeof(value) + sum(size_of(part, seen) for part in parts)
+
+
+VALUES = {
+    "numbers": pa.array(range(1000, 1700)),
+    "decimals": pa.array([Decimal(number) / 8 for number in range(700)]),
+    "times": pa.array([datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(700)]),
+    "texts": pa.array([f"text {number}" for number in range(700)]),
+    "bytes of one length": pa.array([b"%08d" % number for number in range(700)], pa.binary(8)),
+    "texts of a dictionary": pa.array([f"{number % 7}" * 50 for number in range(700)]).dictionary_encode(),
+    "lists": pa.array([[[], [f"{number}"]] for number in range(700)]),
+    "lists of one length": pa.array([[number + 1000, 5000 + number] for number in range(700)], pa.list_(pa.int32(), 2)),
+    "maps": pa.array([[(f"k{number}", f"{number}")] * 3 for number in range(700)], pa.map_(pa.string(), pa.string())),
+    "structs": pa.array([{f"{key}": None for key in range(12)} for _ in range(700)]),
+    "lists, some missing": pa.array([None, [1.5]] * 350),
+}
+
+
+@pytest.mark.parametrize("array", VALUES.values(), ids=VALUES)
+def test_what_values_take_in_python_is_told_before_they_are_made(array: pa.Array) -> None:
+    """Of a part of an array too, which shares the memory of the whole."""
+    for part in (array, array.slice(300, 200)):
+        # The list of them all, which is no value, has a place for each.
+        taken = size_of(part.to_pylist(), set()) - sys.getsizeof([]) - 8
+        assert taken <= value_bytes(pa, part) <= 2.5 * taken
+    assert value_bytes(pa, array.slice(0, 0)) == 0
+
+
+def test_many_columns_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    columns = {"kit_id": ["SPOT1"], **{f"c{number}": [1] for number in range(20_000)}}
+    path = write(tmp_path / "kits.parquet", columns)
+
+    with pytest.raises(InvalidInputError, match=r"its 20,001 columns would take \d+ MiB to read, and 64 MiB"):
+        open_rows(path)
+
+
+def test_a_footer_that_is_too_long_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "kits.parquet", {"kit_id": ["SPOT1"], "x": ["a"]}).read_bytes()
+    file = tmp_path / "long.parquet"
+    file.write_bytes(path[:-8] + b"\0" * 6 * MIB + (6 * MIB).to_bytes(4, "little") + b"PAR1")
+    monkeypatch.setattr(pq, "ParquetFile", lambda *_, **__: pytest.fail("the footer was read"))
+
+    with pytest.raises(InvalidInputError, match="columns and row groups would take 78 MiB to read, and 64 MiB"):
+        open_rows(file)
+
+
 @needs_proc
 @pytest.mark.parametrize("made", READ.values(), ids=READ)
 def test_what_is_small_on_disk_is_small_in_memory(tmp_path: Path, made: Callable[[Path], Path]) -> None:
     path = made(tmp_path / "kits.parquet")
     assert path.stat().st_size < 20_000
 
-    command = [sys.executable, "-c", MEASURE, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603 - ours
-    found = json.loads(done.stdout)
+    found = measured(path)
 
     assert found["rows"] == 1000
     assert found["memory_mb"] <= MOST_MB
