@@ -15,6 +15,7 @@ from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardRep
 from spotdx_async.distributed.shards import Shard, ShardRow
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows
+from spotdx_async.files.undone_rows import UndoneRows
 
 __all__ = ["ShardOptions", "run_shard"]
 
@@ -81,19 +82,21 @@ async def run_shard(
     stop = asyncio.Event() if stop is None else stop
     course = _Course(shard)
     may_settle = True
-    while True:
-        if may_settle and (is_repeat or _was_cut_off(shard)):
-            may_settle = False
-            await clock.sleep(options.settle_s, unless=stop)
-        reason, is_run_wide, is_busy = await _try(course, spot, options, stop, progress)
-        left_s = options.journal_wait_s - (clock.now() - began_s)
-        if not is_busy or left_s <= 0 or stop.is_set():
-            break
-        await clock.sleep(min(_LOOK_AGAIN_S, left_s), unless=stop)
     try:
+        while True:
+            if may_settle and (is_repeat or _was_cut_off(shard)):
+                may_settle = False
+                await clock.sleep(options.settle_s, unless=stop)
+            reason, is_run_wide, is_busy = await _try(course, spot, options, stop, progress)
+            left_s = options.journal_wait_s - (clock.now() - began_s)
+            if not is_busy or left_s <= 0 or stop.is_set():
+                break
+            await clock.sleep(min(_LOOK_AGAIN_S, left_s), unless=stop)
         return course.report(reason, is_run_wide=is_run_wide, elapsed_s=clock.now() - began_s)
     except InvalidInputError as error:  # the rows themselves cannot be read
         return _unreadable(shard, str(error))
+    finally:
+        course.close()
 
 
 def _was_cut_off(shard: Shard) -> bool:
@@ -158,7 +161,6 @@ async def _run(
         watch.cancel()
         await asyncio.wait([watch])
         await run.aclose()
-        course.close()
 
 
 async def _stop_when(stop: asyncio.Event, run: BulkRun[Any]) -> None:
@@ -180,9 +182,10 @@ class _Course:
         self._rows: Iterator[ShardRow] = iter(())
         self._troubles: list[RowTrouble] = []
         self._undone: list[int] = []
-        self._failed: FailedRows | None = None
-        self._handed: list[int] = []
-        self._unwritten: list[int] = []
+        self._file = UndoneRows()
+        self._handed: set[int] = set()
+        self._unwritten: set[int] = set()
+        self._overtaken: list[int] = []
 
     @property
     def has_begun(self) -> bool:
@@ -194,7 +197,7 @@ class _Course:
         self._rows = self.shard.read()
         if self.shard.failed is not None:
             # Replaced: all that an earlier try has left there is tried again.
-            self._failed = FailedRows(self.shard.failed, replace=True)
+            self._file = UndoneRows(FailedRows(self.shard.failed, replace=True))
         for row in self._rows:
             self._open[self._given] = row
             self._given += 1
@@ -209,6 +212,10 @@ class _Course:
         self._attempts += outcome.attempts
         if outcome.is_done:
             self._done_before += outcome.state == "skipped"
+            overtaken = self._file.overtaken_by(row.index, row.update.key)
+            self._overtaken += overtaken
+            self._handed.difference_update(overtaken)
+            self._unwritten.difference_update(overtaken)
             return
         error = outcome.error
         reason = str(error.args[0]) if error is not None and error.args else "no reason is known"
@@ -237,18 +244,17 @@ class _Course:
             troubles=tuple(self._troubles),
             undone=tuple(sorted(self._undone)),
             unwritten=tuple(sorted(self._unwritten)),
+            overtaken=tuple(sorted(self._overtaken)),
             stopped=reason,
             is_run_wide=is_run_wide,
         )
 
     def close(self) -> None:
         """Close the file of failed rows."""
-        if self._failed is not None:
-            try:
-                self._failed.close()
-            except OSError:  # any row of it may not have reached the disk
-                self._unwritten += self._handed
-            self._handed = []
+        try:
+            self._file.close()
+        except OSError:  # any row of it may not have reached the disk
+            self._unwritten |= self._handed
 
     def _not_done(self, row: ShardRow, state: State, reason: str) -> None:
         self._undone.append(row.index)
@@ -256,14 +262,16 @@ class _Course:
             self.is_cut = True
         elif len(self._troubles) < MOST_TROUBLES:
             self._troubles.append(RowTrouble(row.index, state, reason))
-        if self._failed is not None:
-            # A full disk must not end the run: the report names what is not in the file.
-            try:
-                self._failed.write(_row_text(row))
-            except OSError:
-                self._unwritten.append(row.index)
-            else:
-                self._handed.append(row.index)
+        # A full disk must not end the run: the report names what is not in the file.
+        source = None if self.shard.failed is None else _row_text(row)
+        try:
+            is_written = self._file.add(row.index, row.update.key, source)
+        except OSError:
+            is_written = False
+        if is_written:
+            self._handed.add(row.index)
+        elif source is not None:
+            self._unwritten.add(row.index)
 
 
 def _row_text(row: ShardRow) -> bytes:

@@ -79,6 +79,45 @@ async def test_failed_rows_that_the_disk_does_not_take_are_named(
     assert merge([report]).unwritten == len(report.unwritten)
 
 
+async def test_rows_that_are_overtaken_are_named_and_in_no_file(fake: FakeSpot, tmp_path: Path) -> None:
+    fake.faults.add("400", times=1, kit_id="SPOT000001")
+    fake.faults.add("400", times=2, kit_id="SPOT000002")
+    rows = [("SPOT000001", {"n": 0}), ("SPOT000002", {"n": 1}), ("SPOT000001", {"n": 2}), ("SPOT000002", {"n": 3})]
+
+    report = await run_shard(shard_of(rows, folder=tmp_path), fake.client())
+
+    assert (report.undone, report.overtaken, report.unwritten) == ((0, 1, 3), (0,), ())
+    (failed,) = tmp_path.rglob("*.failed.jsonl")
+    assert [json.loads(line)["metadata"]["n"] for line in failed.read_text().splitlines()] == [1, 3]
+
+
+async def test_rows_that_a_full_disk_did_not_take_and_are_overtaken_are_none_to_name(
+    fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FailedRows, "write", full)
+    fake.faults.add("400", times=1, kit_id="SPOT000001")
+    rows = [("SPOT000001", {"n": 0}), ("NOSUCHKIT", {"n": 1}), ("SPOT000001", {"n": 2})]
+
+    report = await run_shard(shard_of(rows, folder=tmp_path), fake.client())
+
+    assert (report.undone, report.overtaken, report.unwritten) == ((0, 1), (0,), (1,))
+
+
+async def test_rows_that_a_stop_has_left_unread_are_in_the_file_too(
+    fake: FakeSpot, rows_of: Any, tmp_path: Path
+) -> None:
+    fake.faults.add("401")
+
+    report = await run_shard(shard_of(rows_of(500, 20), folder=tmp_path), fake.client(), ShardOptions(concurrency=1))
+
+    assert (report.counts["ok"], report.unwritten) == (0, ())
+    (failed,) = tmp_path.rglob("*.failed.jsonl")
+    assert [json.loads(line)["metadata"]["n"] for line in failed.read_text().splitlines()] == [*range(500)]
+
+
 async def test_a_repeated_shard_skips_what_its_journal_shows_done(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
     shard = shard_of([*rows_of(50, 20), ("SPOT000100", {"n": 50})], folder=tmp_path)
     fake.faults.add("400", times=1, kit_id="SPOT000100")
