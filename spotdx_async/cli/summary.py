@@ -151,10 +151,10 @@ def _what_to_do_with(ending: Ending) -> str:
         return rest
     if not ending.has_journal:
         return "; mend what is wrong and feed the file in again"
-    bad = (
-        "; a bad row must be mended: mend it in that file, and feed it in" if ending.account.counts["rejected"] else ""
-    )
-    return f"{rest}; the same command tries what is not done again, so give that and not the file{bad}"
+    again = f"{rest}; the same command tries what is not done again, so give that and not the file"
+    if ending.account.counts["rejected"] and not ending.is_cut_short:
+        again += "; a bad row must be mended: mend it in that file, and feed it in"
+    return again
 
 
 def _span(span: Span, ending: Ending) -> str:

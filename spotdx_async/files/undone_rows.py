@@ -28,7 +28,7 @@ class UndoneRows:
             failed: where rows that are not done go; None: nowhere.
         """
         self._failed = failed
-        self._rows: dict[bytes, tuple[int, ...]] = {}
+        self._rows: dict[bytes, list[int]] = {}
         # Of each row that the file has taken its number, in the order of their coming; and which were taken back.
         self._written = array("Q")
         self._dropped: set[int] = set()
@@ -66,11 +66,11 @@ class UndoneRows:
         if key is None or not self._rows:
             return []
         mark, done = _digest(key), number << _PLACE_BITS
-        rows = self._rows.get(mark, ())
+        rows = self._rows.get(mark, [])
         overtaken = [row for row in rows if row < done]
         if not overtaken:
             return []
-        if left := tuple(row for row in rows if row > done):
+        if left := [row for row in rows if row > done]:
             self._rows[mark] = left
         else:
             del self._rows[mark]
@@ -99,10 +99,10 @@ class UndoneRows:
         failed.close()
 
     def _keep(self, mark: bytes, row: int) -> None:
-        rows = self._rows.get(mark, ())
+        rows = self._rows.setdefault(mark, [])
         # A bad row ends at once, so it may come before one that stands above it and is under way.
-        self._must_arrange |= any(each > row for each in rows)
-        self._rows[mark] = (*rows, row)
+        self._must_arrange |= bool(rows) and rows[-1] > row
+        rows.append(row)
 
     def _drop(self, place: int) -> None:
         if self._failed is None or place < 0:

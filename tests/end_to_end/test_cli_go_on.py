@@ -5,8 +5,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from attrs import frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spotdx_async import distributed
+from spotdx_async.bulk.records import State
 from spotdx_async.cli import update_run
 from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
@@ -156,6 +158,48 @@ def test_the_same_of_rows_that_workers_send(
     assert Path("failed.jsonl").read_text().splitlines() == [lines[4], lines[5], lines[6]]
     for failed in Path("nightly").rglob("*.failed.jsonl"):
         assert "old" not in failed.read_text()
+
+
+def test_rows_that_nobody_has_reported_on_are_among_those_to_go_on_with(
+    fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+
+    @asynccontextmanager
+    async def connected(*_: object, **__: object) -> AsyncIterator[None]:
+        yield
+
+    async def cut_off(given: AsyncIterator[object], *, on_report: Callable[..., None], **_: object) -> None:
+        assert len([row async for row in given]) == 5
+        counts: dict[State, int] = {"ok": 1, "failed": 1}
+        on_report(distributed.ShardReport(shard=0, counts=counts, undone=(2,)))
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(distributed, "connected", connected)
+    monkeypatch.setattr(distributed, "update_metadata_distributed", cut_off)
+    path, failed = csv_of(tmp_path / "kits.csv", OLD_AND_NEW), tmp_path / "failed.csv"
+
+    assert update(path, "--workers", "2", "--failed", failed) == 3
+
+    err = capsys.readouterr().err
+    assert f"the rows from row 1 of {path} on are left: give the same input with --from-row 1 to go on" in err
+    assert f"the rows in {failed} are among them, so do not feed it in" in err
+    assert failed.read_text() == "kit_id,n\nSPOT1,new\n"
+    assert not fake.ledger
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_dry_run_tells_which_bad_rows_would_be_overtaken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "kits.jsonl"
+    bad = '{"kit_id": "SPOT1", "metadata": 7}\n'
+    path.write_text(bad + '{"kit_id": "SPOT1", "metadata": {}}\n' + bad)
+
+    assert update(path, "--dry-run", "--failed", tmp_path / "failed") == 1
+
+    assert "would be overtaken by a later value of the same id, so that it needs nothing more: row 1" in (
+        capsys.readouterr().err
+    )
+    assert (tmp_path / "failed").read_text() == bad
 
 
 def test_a_stop_says_that_the_rest_was_not_read_and_begins_at_the_first_row_that_is_not_done(

@@ -268,3 +268,13 @@ def test_a_place_shows_no_value() -> None:
     row = Row(3, 4, "SPOT1", {"name": "Alice"}, b"SPOT1,Alice\n")
     assert "Alice" not in repr(Place("kits.csv", 0, row))
     assert Place("kits.csv", 0, row).text == "row 3 (line 4)"
+
+
+def test_very_many_rows_of_one_id_are_overtaken_by_one(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    for number in range(1, 20_001):
+        account.hand_on(row(number, "A"))
+    account.pass_over(row(60_000, "A"))
+    account.close()
+    assert [span.text for span in account.overtaken.spans()] == ["rows 1-20000"]
+    assert not (tmp_path / "failed").exists()
