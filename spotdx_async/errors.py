@@ -373,11 +373,11 @@ class WrongAnswerError(DecodeError):
 class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the caller; the name is promised
     """A bulk run ended early, after a trouble that every further row would meet.
 
-    Every row that was read has had its outcome by now; rows from ``next_index`` on were not read.
+    All rows that were read have had outcomes. Without a journal send those not done again, then ``next_index`` and on.
 
     Attributes:
         cause: the error that stopped the run.
-        next_index: the index of the first row that was not read.
+        next_index: the index of the first row that was not read; rows above it may not be done.
         unsent: how many rows were read but not sent; they came as ``"skipped"``.
     """
 

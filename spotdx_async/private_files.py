@@ -11,6 +11,7 @@ import logging
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,7 @@ __all__ = [
     "open_own",
     "read",
     "replace",
+    "replace_by_pieces",
     "tighten",
     "warn_of_folder",
 ]
@@ -146,12 +148,22 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
         UnfitFileError: what is there must not be replaced.
         OSError: it cannot be written.
     """
+    replace_by_pieces(path, [data])
+
+
+def replace_by_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:
+    """Do the same with what comes in pieces, so that it need not be in memory as a whole.
+
+    Raises:
+        UnfitFileError: as ``replace``.
+        OSError: the same.
+    """
     look(path)
     place = Path(path)
     fd, new = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".part", dir=place.parent)
     try:
         with open(fd, "wb") as file:  # noqa: PTH123 - an open descriptor
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(fd)
         os.replace(new, place)  # noqa: PTH105 - the name is a string here

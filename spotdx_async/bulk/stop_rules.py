@@ -11,6 +11,7 @@ from spotdx_async.bulk.plan import Plan
 from spotdx_async.bulk.records import Outcome
 from spotdx_async.errors import (
     BulkStopped,
+    DecodeError,
     FailureCause,
     JournalError,
     NotSentError,
@@ -179,4 +180,15 @@ def _reason(error: SpotError) -> str:
         if error.proxy_status is not None:
             return f"the proxy answered {error.proxy_status}"
         return _WORDS.get(error.reason, error.reason)
+    if isinstance(error, DecodeError):
+        return _fault_of_answer(error)
     return type(error).__name__
+
+
+def _fault_of_answer(error: DecodeError) -> str:
+    if isinstance(error, WrongAnswerError):
+        return "the answer is of another object"
+    if error.outcome == "done":  # its text names a place in the answer, whose keys are the server's
+        return "the answer has another shape"
+    said = error.args[0] if error.args else "no reason is known"
+    return f"unusable answer: {said.rpartition(': ')[2]}"

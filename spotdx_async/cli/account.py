@@ -12,12 +12,16 @@ from spotdx_async.bulk.records import Outcome, State
 from spotdx_async.cli.row_set import RowSet
 from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row
+from spotdx_async.files.undone_rows import UndoneRows
 
 __all__ = ["STATES", "Account", "Place", "Trouble"]
 
 STATES: tuple[State, ...] = get_args(State)
 _SHOWN_TROUBLES = 20
 _NAMED_ROWS = 10
+# Of a row's number among all files: beneath that of its file.
+_ROW_BITS = 40
+_ROW_MASK = (1 << _ROW_BITS) - 1
 
 
 @frozen
@@ -77,14 +81,14 @@ class Account:
         self.bytes_done: int = 0
         """The size of all rows that have their outcome."""
         self._troubles: dict[object, Trouble] = {}
-        self.first_skipped: Place | None = None
-        """The topmost row that was read and not sent."""
+        self.left: RowSet = RowSet()
+        """Rows that were read and are not done, but for those that are overtaken."""
+        self.overtaken: RowSet = RowSet()
+        """Rows that are not done, and need not be: a later row of the same id is. Sent again they would set an older
+        value over a newer one."""
         self.unwritten: RowSet = RowSet()
         """Rows that should be in the failed-rows file and are not, or may not be."""
-        self.first_lost: Place | None = None
-        """The topmost of those that are not there since the disk did not take them."""
-        self._handed: RowSet = RowSet()
-        self._first_handed: Place | None = None
+        self._undone = UndoneRows(failed)
         self.disk_error: OSError | None = None
         """Why the failed-rows file cannot be written any further."""
         self.failed = failed
@@ -98,6 +102,11 @@ class Account:
     def troubles(self) -> int:
         """How many rows were rejected, failed or ended unknown."""
         return self.counts["rejected"] + self.counts["failed"] + self.counts["unknown"]
+
+    @property
+    def unsent(self) -> int:
+        """How many rows were read, and not sent since the run stopped."""
+        return self.counts["skipped"] - self.done_before
 
     @property
     def first_troubles(self) -> list[Trouble]:
@@ -126,52 +135,53 @@ class Account:
         self.bytes_done += len(place.row.source or b"")
         if outcome.is_done:
             self.done_before += state == "skipped"
+            self.pass_over(place)
             return
-        if state == "skipped":
-            self.first_skipped = _topmost(self.first_skipped, place)
-        else:
+        if state != "skipped":
             self.tell(place, state, _reason(outcome.error), _kind(outcome.error))
         self.hand_on(place)
 
     def close(self) -> None:
         """Close the failed-rows file; ``disk_error`` says whether it may be incomplete."""
-        if self.failed is None:
-            return
         try:
-            self.failed.close()
+            self._undone.close()
         except OSError as error:
             # What the file has taken may not have reached the disk, any row of it.
             self.disk_error = self.disk_error or error
-            self.unwritten.take(self._handed)
-            self.first_lost = _topmost(self.first_lost, self._first_handed)
+            self.unwritten.take(self.left)
 
     def hand_on(self, place: Place) -> None:
-        """Write a row that is not done to the failed-rows file, where there is one."""
-        if self.failed is None:
-            return
-        if place.row.source is None:
+        """Take in a row that is not done, and write it to the failed-rows file, where there is one."""
+        row = place.row
+        _add(self.left, place)
+        source = row.source if self.disk_error is None else None
+        try:
+            is_written = self._undone.add(_number(place), row.key, source)
+        except OSError as error:
+            self.disk_error = error
+            is_written = False
+        if self.failed is not None and not is_written:
             _add(self.unwritten, place)
-            return
-        if self.disk_error is None:
-            try:
-                self.failed.write(place.row.source)
-            except OSError as error:
-                self.disk_error = error
-            else:
-                _add(self._handed, place)
-                self._first_handed = _topmost(self._first_handed, place)
-                return
-        _add(self.unwritten, place)
-        self.first_lost = _topmost(self.first_lost, place)
+
+    def leave(self, place: Place) -> None:
+        """Take in a row of which nothing is known."""
+        _add(self.left, place)
+
+    def pass_over(self, place: Place) -> None:
+        """Take in a row that is done: it has overtaken those of the same id above it."""
+        for number in self._undone.overtaken_by(_number(place), place.row.key):
+            file_index, row_number = number >> _ROW_BITS, number & _ROW_MASK
+            file = self.left.remove(file_index, row_number)
+            self.unwritten.remove(file_index, row_number)
+            self.overtaken.add(file_index, file or "", row_number)
 
 
 def _add(rows: RowSet, place: Place) -> None:
     rows.add(place.file_index, place.file, place.row.number)
 
 
-def _topmost(one: Place | None, other: Place | None) -> Place | None:
-    found = [place for place in (one, other) if place is not None]
-    return min(found, key=lambda place: place.position, default=None)
+def _number(place: Place) -> int:
+    return place.file_index << _ROW_BITS | place.row.number
 
 
 def _reason(error: SpotError | None) -> str:

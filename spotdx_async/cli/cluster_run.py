@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -65,6 +66,7 @@ class ClusterRun:
             self._source = RowSource(files, from_row=options.from_row, kind=task.kind)
             self._account = Account(failed_rows(task, files))
             self._opened = stack.pop_all()
+        self._given_rows = 0
         self._undone = bytearray()
         self._progress: spotdx_async.Progress | None = None
         self._report = distributed.RunReport()
@@ -108,6 +110,7 @@ class ClusterRun:
             next_row=None if self._source.is_read_up else self._source.next_unread,
             has_many_files=self._source.has_many_files,
             journal_folder=self._task.options.journal,
+            lands_within_s=max(self._task.options.lands_within_s, self._task.settings.timeout_s.value),
         )
 
     async def _send(self, stop: asyncio.Event) -> None:
@@ -135,10 +138,9 @@ class ClusterRun:
 
     async def _given(self) -> AsyncGenerator[UpdateRecord | InvalidInputError, None]:
         """Give the rows, and forget each: its outcome comes as its place among them."""
-        index = 0
         async for row in self._source:
-            self._source.take_outcome(index)
-            index += 1
+            self._source.take_outcome(self._given_rows)
+            self._given_rows += 1
             yield row
 
     def _note(self, progress: spotdx_async.Progress) -> None:
@@ -152,20 +154,24 @@ class ClusterRun:
             self._undone[index >> 3] |= 1 << (index & 7)
 
     def _settle(self) -> None:
-        """Enter what became of the rows; those that are not done are read once more, to be named and handed on."""
+        """Enter what became of the rows; where some are not done, all are read once more, to be named and handed on."""
         report, account = self._report, self._account
         account.counts.update(report.counts)
         account.done_before = report.done_before
         reasons = {trouble.index: trouble for trouble in report.troubles}
+        undone = sum(byte.bit_count() for byte in self._undone)
+        is_told_of_all = self._given_rows == undone + report.done
         with ExitStack() as stack:
-            for index, place in enumerate(_places(self._task, stack) if any(self._undone) else ()):
-                if not (index >> 3 < len(self._undone) and self._undone[index >> 3] >> (index & 7) & 1):
-                    continue
-                if (trouble := reasons.get(index)) is not None:
-                    account.tell(place, trouble.state, trouble.reason)
-                elif account.first_skipped is None and report.counts["skipped"] > report.done_before:
-                    account.first_skipped = place
-                account.hand_on(place)
+            places = _places(self._task, stack) if undone or not is_told_of_all else iter(())
+            for index, place in enumerate(islice(places, self._given_rows)):
+                if index >> 3 < len(self._undone) and self._undone[index >> 3] >> (index & 7) & 1:
+                    if (trouble := reasons.get(index)) is not None:
+                        account.tell(place, trouble.state, trouble.reason)
+                    account.hand_on(place)
+                elif is_told_of_all:
+                    account.pass_over(place)
+                else:
+                    account.leave(place)  # a shard that nobody has reported on may have it
         account.close()
 
     def _wind_down(self, stop: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ from spotdx_async.cli.exits import next_step
 from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.token_source import TokenVariable
 from spotdx_async.cli.words import counted
-from spotdx_async.errors import AuthenticationError, ConfigError, PermissionDeniedError, SpotError
+from spotdx_async.errors import AuthenticationError, ConfigError, DecodeError, PermissionDeniedError, SpotError
 
 __all__ = [
     "Finding",
@@ -37,6 +37,12 @@ _DAY_S = 86_400
 _SOON_DAYS = 14
 _SKEW_S = 30
 _SHOWN_ADDRESSES = 2
+
+
+_IN_BETWEEN = (
+    "something in between answers for it, such as a proxy, a sign-in page or a page about maintenance: check the "
+    "base_url, or give the command again later"
+)
 
 
 @frozen
@@ -169,8 +175,14 @@ def check_token(settings: Settings) -> Finding:
     except PermissionDeniedError:
         text = "the server knows the token, and does not let it list kit types (403)"
         return Finding("token", "FAIL", text, "ask the vendor for the right, or take the token of another profile")
+    except DecodeError as error:
+        text = f"the API has not answered, so the token could not be tried: {error.args[0] if error.args else error}"
+        return Finding("api", "FAIL", text, _IN_BETWEEN)
     except SpotError as error:
         return Finding("token", "FAIL", str(error), next_step(error) or "give the command again")
+    if not kinds:
+        text = "accepted, but with no kit types, which something in between could have answered as well"
+        return Finding("token", "warn", text, "give the command again where the account has kit types")
     return Finding("token", "ok", f"accepted ({counted(len(kinds), 'kit type')})")
 
 

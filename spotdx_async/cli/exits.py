@@ -10,6 +10,7 @@ from spotdx_async.errors import (
     BadRequestError,
     BulkStopped,
     ConfigError,
+    DecodeError,
     InvalidInputError,
     NotFoundError,
     NotSentError,
@@ -44,6 +45,7 @@ _TOKEN_HINT = "check SPOTDX_TOKEN, or what the profile names; spotdx doctor trie
 _REFUSED_TOKEN = "does not accept the token"  # noqa: S105 - what the SDK says of one
 _AGAIN = "give the command again later; "
 _IS_IT_THERE = "spotdx doctor shows whether the server answers"
+_NOT_THE_API = "something in between may answer for the API, such as a page about maintenance: spotdx doctor looks"
 _NEXT: tuple[tuple[type[SpotError], str], ...] = (
     (AuthenticationError, _TOKEN_HINT),
     (PermissionDeniedError, "the token may not do this: ask the vendor for the right, or take another profile"),
@@ -106,6 +108,8 @@ def host_of(base_url: str) -> str:
 
 def next_step(error: SpotError) -> str | None:
     """Say what to do about an error whose own words do not; None where they do."""
+    if isinstance(error, DecodeError) and error.outcome == "unknown":
+        return _NOT_THE_API
     if isinstance(error, NotSentError):
         usual = "spotdx doctor looks at the way to the server"
         return None if error.reason in {"closed", "stopped"} else _NEXT_OF_NOT_SENT.get(error.reason, usual)

@@ -51,6 +51,21 @@ class RowSet:
             bits[byte] |= bit
             self.count += 1
 
+    def remove(self, file_index: int, number: int) -> str | None:
+        """Take a row out, and give the name of its file; None where it is not there."""
+        bits = self._bits.get(file_index, bytearray())
+        byte, bit = number >> 3, 1 << (number & 7)
+        if byte >= len(bits) or not bits[byte] & bit:
+            return None
+        bits[byte] ^= bit
+        self.count -= 1
+        return self._names[file_index]
+
+    @property
+    def first(self) -> tuple[str, int] | None:
+        """The topmost row: the name of its file, and its number; None where there is none."""
+        return next(((name, number) for _, name, number in self.rows()), None)
+
     def take(self, other: "RowSet") -> None:
         """Take in all rows of another set."""
         for index, name, number in other.rows():

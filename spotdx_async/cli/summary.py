@@ -8,6 +8,7 @@ from rich.table import Table
 
 from spotdx_async.cli.account import STATES, Account, Place, Trouble
 from spotdx_async.cli.ending import Ending
+from spotdx_async.cli.row_set import RowSet, Span
 from spotdx_async.cli.screen import Screen
 from spotdx_async.cli.words import counted
 
@@ -28,7 +29,8 @@ _SPANS_A_LINE = 50
 def tell_ending(ending: Ending, screen: Screen, *, as_json: bool) -> None:
     """Say how the run ended: the figures on standard output, all else on standard error."""
     _tell_troubles(ending, screen)
-    _tell_failed_file(ending.account, screen, has_many_files=ending.has_many_files)
+    _tell_overtaken(ending, screen)
+    _tell_failed_file(ending, screen)
     _tell_stop(ending, screen)
     if ending.report is not None:
         screen.say(f"the report is in {ending.report}")
@@ -41,20 +43,24 @@ def tell_ending(ending: Ending, screen: Screen, *, as_json: bool) -> None:
 
 def _figures(ending: Ending) -> dict[str, Any]:
     account = ending.account
-    next_row = _go_on_at(ending)
+    next_row = ending.go_on_at if ending.is_cut_short else None
     return {
         "rows": account.rows,
         **{state: account.counts[state] for state in STATES},
         "done_before": account.done_before,
+        "overtaken": len(account.overtaken),
         "dry_run": ending.is_dry_run,
         "elapsed_s": round(ending.elapsed_s, 3),
         "failed_file": _failed_path(account),
-        "not_in_failed_file": [
-            {"file": span.file, "first": span.first, "last": span.last} for span in account.unwritten.spans()
-        ],
+        "not_in_failed_file": _spans(account.unwritten),
+        "overtaken_rows": _spans(account.overtaken),
         "stopped": ending.stopped,
         "next_row": next_row and {"file": next_row[0], "row": next_row[1]},
     }
+
+
+def _spans(rows: RowSet) -> list[dict[str, Any]]:
+    return [{"file": span.file, "first": span.first, "last": span.last} for span in rows.spans()]
 
 
 def _table(ending: Ending) -> Table:
@@ -90,7 +96,7 @@ def _tell_troubles(ending: Ending, screen: Screen) -> None:
         told += 1 + trouble.others
     if (more := account.troubles - told) > 0:
         screen.say(f"and {counted(more, 'more row')} that did not go through")
-    if account.troubles and account.failed is None:
+    if account.troubles and account.failed is None and (ending.has_journal or not ending.is_cut_short):
         screen.say("to get such rows into a file that can be fed in again, give --failed PATH")
 
 
@@ -103,51 +109,87 @@ def _rows_of(trouble: Trouble, ending: Ending) -> str:
     return f" ({word} {numbers}{', …' if trouble.others > len(trouble.positions) else ''})"
 
 
-def _tell_failed_file(account: Account, screen: Screen, *, has_many_files: bool) -> None:
+def _tell_overtaken(ending: Ending, screen: Screen) -> None:
+    rows = ending.account.overtaken
+    if not rows:
+        return
+    spans = rows.spans()
+    named = ", ".join(_span(span, ending) for span in islice(spans, _SPANS_A_LINE))
+    more = ", …" if next(spans, None) is not None else ""
+    is_one = len(rows) == 1
+    was = "would be" if ending.is_dry_run else "was" if is_one else "were"
+    needs = "it needs" if is_one else "they need"
+    screen.say(
+        f"{counted(len(rows), 'row')} that did not go through {was} overtaken by a later value of the same id, so that "
+        f"{needs} nothing more: {named}{more}"
+    )
+
+
+def _tell_failed_file(ending: Ending, screen: Screen) -> None:
+    account = ending.account
     if account.failed is None:
         return
     path = account.failed.path
     if account.failed.count:
         written = counted(account.failed.count, "row")
-        screen.say(f"not done: {written}, written to {path}; mend what is wrong and feed the file in again")
+        screen.say(f"not done: {written}, written to {path}{_what_to_do_with(ending)}")
     if account.disk_error is not None:
-        screen.say(f"{path} cannot be trusted to be complete: {account.disk_error.strerror}")
+        why = account.disk_error.strerror
+        screen.say(f"{path} cannot be trusted to be complete: {why}")
     where = f"surely in {path}" if account.disk_error is not None else f"in {path}"
     spans = account.unwritten.spans()
     # All of them: nobody else knows which they are.
     while some := [*islice(spans, _SPANS_A_LINE)]:
-        rows = ", ".join(f"{span.file} {span.text}" if has_many_files else span.text for span in some)
+        rows = ", ".join(_span(span, ending) for span in some)
         screen.say(f"not done, and not {where}: {rows}")
+
+
+def _what_to_do_with(ending: Ending) -> str:
+    """Say how to go on with the failed-rows file; nothing where another line says how to go on without it."""
+    rest = ", and the rest of the input was not read" if ending.next_row is not None else ""
+    if ending.is_cut_short and not ending.has_journal:
+        return rest
+    if not ending.has_journal:
+        return "; mend what is wrong and feed the file in again"
+    again = f"{rest}; the same command tries what is not done again, so give that and not the file"
+    if ending.account.counts["rejected"] and not ending.is_cut_short:
+        again += "; a bad row must be mended: mend it in that file, and feed it in"
+    return again
+
+
+def _span(span: Span, ending: Ending) -> str:
+    return f"{span.file} {span.text}" if ending.has_many_files else span.text
 
 
 def _tell_stop(ending: Ending, screen: Screen) -> None:
     if ending.stopped is not None:
         screen.say(f"stopped early: {ending.stopped}")
-    elif ending.account.first_lost is None:
+    if not ending.is_cut_short:
         return
-    if ending.journal is not None:
-        screen.say(f"the same command goes on where it stopped; spotdx runs show {ending.journal} tells what is done")
+    if ending.has_journal:
+        tells = ending.journal_folder or f"spotdx runs show {ending.journal}"
+        screen.say(
+            f"the same command goes on where it stopped{';' if ending.journal else ':'} {tells} tells what is done"
+        )
         return
-    if ending.journal_folder is not None:
-        screen.say(f"the same command goes on where it stopped: {ending.journal_folder} tells what is done")
+    if (start := ending.go_on_at) is None:
+        screen.say("nothing is left to do")
         return
-    if (start := _go_on_at(ending)) is not None:
-        file, number = start
-        files = f"give {file} and the files after it" if ending.has_many_files else "give the same input"
-        screen.say(f"the rows from row {number} of {file} on are left: {files} with --from-row {number} to go on")
-        if ending.account.first_lost is not None:
-            screen.say("those of them that are done are set once more, which does no harm")
-        if ending.account.failed is not None and ending.account.failed.count:
-            screen.say(f"give --failed another name then, so that {ending.account.failed.path} stays as it is")
-    elif ending.account.failed is None:
-        screen.say("the same command may be given again: to set the same values twice does no harm")
+    _tell_start(*start, ending, screen)
 
 
-def _go_on_at(ending: Ending) -> tuple[str, int] | None:
-    """Find the row to go on with: the first that was read, is not done and is in no file, else the first unread."""
+def _tell_start(file: str, number: int, ending: Ending, screen: Screen) -> None:
     account = ending.account
-    left = account.first_skipped if account.failed is None else account.first_lost
-    return ending.next_row if left is None else (left.file, left.row.number)
+    files = f"give {file} and the files after it" if ending.has_many_files else "give the same input"
+    screen.say(f"the rows from row {number} of {file} on are left: {files} with --from-row {number} to go on")
+    if account.left and account.counts["ok"]:
+        screen.say("those of them that are done are set once more, each id's in the order of the input")
+    if account.counts["unknown"] and not ending.is_dry_run:
+        wait = f"{ending.lands_within_s:g} s"
+        screen.say(f"wait {wait} before: what got no usable answer may be carried out until then, over a newer value")
+    if account.failed is not None and account.failed.count:
+        path = account.failed.path
+        screen.say(f"the rows in {path} are among them, so do not feed it in; give --failed another name, or --force")
 
 
 def _failed_path(account: Account) -> str | None:

@@ -90,6 +90,7 @@ class UpdateRun:
             has_many_files=self._source.has_many_files,
             journal=self._options.journal if self._has_journal else None,
             report=self._options.report if is_reported else None,
+            lands_within_s=max(self._options.lands_within_s, self._task.settings.timeout_s.value),
         )
 
     def _write_report(self) -> bool:
@@ -196,7 +197,7 @@ class UpdateRun:
         elif self._account.disk_error is not None:
             reason = self._account.disk_error.strerror
             self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
-        elif self._source.is_read_up and not self._source.open_rows and not self._account.first_skipped:
+        elif self._source.is_read_up and not self._source.open_rows and not self._account.unsent:
             self._stopped = None  # a signal that came too late to leave anything undone
 
     def _look(self, pace: Pace) -> Callable[[float], Standing]:

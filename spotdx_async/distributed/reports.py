@@ -45,6 +45,9 @@ class ShardReport:
     """The places in the whole input of all rows that are not done."""
     unwritten: tuple[int, ...] = field(default=(), repr=False)
     """Those of ``undone`` that are not, or not surely, in the shard's file of failed rows, as on a full disk."""
+    overtaken: tuple[int, ...] = field(default=(), repr=False)
+    """Those of ``undone`` that a later row of their kit or order, which is done, has overtaken. They need nothing more,
+    and are in no file: sent again they would set an older value over a newer one."""
     stopped: str | None = None
     """Why it ended early; None where it did not."""
     is_run_wide: bool = False
@@ -85,10 +88,14 @@ class RunReport:
         return sum(self.counts.values())
 
     @property
+    def done(self) -> int:
+        """How many rows are done: now, or before, or in that a newer value took their place."""
+        return self.counts["ok"] + self.counts["superseded"] + self.done_before
+
+    @property
     def is_done(self) -> bool:
         """Whether nothing is left to do for any row."""
-        done = self.counts["ok"] + self.counts["superseded"] + self.done_before
-        return self.stopped is None and done == self.rows
+        return self.stopped is None and self.done == self.rows
 
     def add(self, report: ShardReport) -> None:
         """Take in a shard's report."""

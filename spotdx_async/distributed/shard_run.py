@@ -1,13 +1,15 @@
 """One shard from its rows to its report, on the bulk engine; any engine that runs Python can call it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import chain, compress
 from typing import Any, get_args
 
 from attrs import frozen
 
 from spotdx_async._pipeline import clock, jsontext
-from spotdx_async.bulk.journal import read_journal
 from spotdx_async.bulk.records import Journal, Outcome, Progress, State, Update
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.client import SpotClient
@@ -15,8 +17,11 @@ from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardRep
 from spotdx_async.distributed.shards import Shard, ShardRow
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows
+from spotdx_async.files.undone_rows import UndoneRows
 
 __all__ = ["ShardOptions", "run_shard"]
+
+_log = logging.getLogger("spotdx_async")
 
 _LOOK_AGAIN_S = 1.0
 _STOPPED = "the run was stopped"
@@ -34,9 +39,9 @@ class ShardOptions:
     outage_limit_s: float = 1800.0
     """Stop after an outage of so many seconds."""
     settle_s: float = 60.0
-    """How long a shard that was cut off waits before it is repeated, where that is known: until then what a lost
-    process had sent may still be carried out, over a newer value. 60 s or the client's ``timeout_s``, the longer, as
-    the client's ``lands_within_s``."""
+    """How long rows of kits with several values wait where a shard without a journal is repeated: until then what a
+    lost process had sent may still be carried out, over a newer value. 60 s or the client's ``timeout_s``, the longer,
+    as the client's ``lands_within_s``. With a journal it is not used: the run knows from it which rows must wait."""
 
     @classmethod
     def settled_for(cls, timeout_s: float, lands_within_s: float = 60.0) -> "ShardOptions":
@@ -69,8 +74,8 @@ async def run_shard(
         shard: its rows, and where its journal and its failed rows go.
         spot: a client, shared by all shards of the process; it stays open.
         options: how to go about it.
-        is_repeat: whether an earlier try may have been cut off just now: then it waits ``settle_s`` first, as it does
-            where the journal shows that.
+        is_repeat: whether an earlier try may have been cut off just now: then, without a journal, rows of kits with
+            several values wait ``settle_s``.
         stop: once set, what is under way is finished and the rest comes out as skipped.
         progress: called with a Progress every half second, and at the end.
 
@@ -80,28 +85,21 @@ async def run_shard(
     began_s = clock.now()
     stop = asyncio.Event() if stop is None else stop
     course = _Course(shard)
-    may_settle = True
-    while True:
-        if may_settle and (is_repeat or _was_cut_off(shard)):
-            may_settle = False
-            await clock.sleep(options.settle_s, unless=stop)
-        reason, is_run_wide, is_busy = await _try(course, spot, options, stop, progress)
-        left_s = options.journal_wait_s - (clock.now() - began_s)
-        if not is_busy or left_s <= 0 or stop.is_set():
-            break
-        await clock.sleep(min(_LOOK_AGAIN_S, left_s), unless=stop)
+    if is_repeat and shard.journal is None:
+        course.lands_until_s = began_s + options.settle_s
     try:
-        return course.report(reason, is_run_wide=is_run_wide, elapsed_s=clock.now() - began_s)
+        while True:
+            reason, is_run_wide, is_busy = await _try(course, spot, options, stop, progress)
+            left_s = options.journal_wait_s - (clock.now() - began_s)
+            if not is_busy or left_s <= 0 or stop.is_set():
+                break
+            await clock.sleep(min(_LOOK_AGAIN_S, left_s), unless=stop)
+        elapsed_s = clock.now() - began_s
+        return course.report(reason, is_stopped=stop.is_set(), is_run_wide=is_run_wide, elapsed_s=elapsed_s)
     except InvalidInputError as error:  # the rows themselves cannot be read
         return _unreadable(shard, str(error))
-
-
-def _was_cut_off(shard: Shard) -> bool:
-    try:
-        state = None if shard.journal is None else read_journal(shard.journal)
-    except JournalError:
-        return False  # there is none yet, or the run will say what is wrong with it
-    return state is not None and state.ending is None and not state.in_use
+    finally:
+        course.close()
 
 
 async def _try(
@@ -127,7 +125,7 @@ async def _try(
     except Exception as error:  # noqa: BLE001 - its text may hold anything, and an engine would print it
         reason, is_run_wide = f"{type(error).__name__} came up", False
     else:
-        return (_STOPPED if stop.is_set() and course.is_cut else None), False, False
+        return None, False, False
     return reason, is_run_wide, is_busy
 
 
@@ -158,7 +156,6 @@ async def _run(
         watch.cancel()
         await asyncio.wait([watch])
         await run.aclose()
-        course.close()
 
 
 async def _stop_when(stop: asyncio.Event, run: BulkRun[Any]) -> None:
@@ -171,7 +168,9 @@ class _Course:
 
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
-        self.is_cut = False
+        self.lands_until_s = clock.NEVER_S
+        """Until when what an earlier try of the shard has sent may be carried out, where no journal knows of it."""
+        self._is_cut = False
         self._counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
         self._done_before = 0
         self._attempts = 0
@@ -180,9 +179,10 @@ class _Course:
         self._rows: Iterator[ShardRow] = iter(())
         self._troubles: list[RowTrouble] = []
         self._undone: list[int] = []
-        self._failed: FailedRows | None = None
-        self._handed: list[int] = []
-        self._unwritten: list[int] = []
+        self._file = UndoneRows()
+        self._handed: set[int] = set()
+        self._unwritten: set[int] = set()
+        self._overtaken: list[int] = []
 
     @property
     def has_begun(self) -> bool:
@@ -191,16 +191,38 @@ class _Course:
 
     async def updates(self, stop: asyncio.Event) -> AsyncIterator[Update]:
         """Give the rows to the bulk run."""
-        self._rows = self.shard.read()
         if self.shard.failed is not None:
             # Replaced: all that an earlier try has left there is tried again.
-            self._failed = FailedRows(self.shard.failed, replace=True)
+            self._file = UndoneRows(FailedRows(self.shard.failed, replace=True))
+        at_once, later = self._by_turn()
+        self._rows = chain(at_once, later)
         for row in self._rows:
+            if later and row is later[0]:
+                await self._settled(len(later), stop)
             self._open[self._given] = row
             self._given += 1
             yield row.update
             if stop.is_set():
                 return
+
+    def _by_turn(self) -> tuple[Iterable[ShardRow], list[ShardRow]]:
+        """Give the rows that may go at once, and those that wait until nothing of an earlier try can land any more.
+
+        A kit of one row has one value, whichever try sets it last.
+        """
+        if self.lands_until_s <= clock.now():
+            return self.shard.read(), []
+        rows = [*self.shard.read()]
+        values = Counter(row.update.key for row in rows)
+        alone = [values[row.update.key] == 1 for row in rows]
+        return [*compress(rows, alone)], [row for row, is_alone in zip(rows, alone, strict=True) if not is_alone]
+
+    async def _settled(self, rows: int, stop: asyncio.Event) -> None:
+        left_s = self.lands_until_s - clock.now()
+        if left_s > 0:
+            text = "shard %d: %d rows wait %.0f s, since a lost process may have sent an earlier value of their kits"
+            _log.warning(text, self.shard.number, rows, left_s, extra={"spotdx_event": "settle"})
+            await clock.sleep(left_s, unless=stop)
 
     def settle(self, outcome: Outcome[Any]) -> None:
         """Take a row's outcome."""
@@ -209,12 +231,16 @@ class _Course:
         self._attempts += outcome.attempts
         if outcome.is_done:
             self._done_before += outcome.state == "skipped"
+            overtaken = self._file.overtaken_by(row.index, row.update.key)
+            self._overtaken += overtaken
+            self._handed.difference_update(overtaken)
+            self._unwritten.difference_update(overtaken)
             return
         error = outcome.error
         reason = str(error.args[0]) if error is not None and error.args else "no reason is known"
         self._not_done(row, outcome.state, reason)
 
-    def report(self, reason: str | None, *, is_run_wide: bool, elapsed_s: float) -> ShardReport:
+    def report(self, reason: str | None, *, is_stopped: bool, is_run_wide: bool, elapsed_s: float) -> ShardReport:
         """Account for every row, those that have no outcome included.
 
         Raises:
@@ -237,33 +263,34 @@ class _Course:
             troubles=tuple(self._troubles),
             undone=tuple(sorted(self._undone)),
             unwritten=tuple(sorted(self._unwritten)),
-            stopped=reason,
+            overtaken=tuple(sorted(self._overtaken)),
+            stopped=reason or (_STOPPED if is_stopped and self._is_cut else None),
             is_run_wide=is_run_wide,
         )
 
     def close(self) -> None:
         """Close the file of failed rows."""
-        if self._failed is not None:
-            try:
-                self._failed.close()
-            except OSError:  # any row of it may not have reached the disk
-                self._unwritten += self._handed
-            self._handed = []
+        try:
+            self._file.close()
+        except OSError:  # any row of it may not have reached the disk
+            self._unwritten |= self._handed
 
     def _not_done(self, row: ShardRow, state: State, reason: str) -> None:
         self._undone.append(row.index)
         if state == "skipped":
-            self.is_cut = True
+            self._is_cut = True
         elif len(self._troubles) < MOST_TROUBLES:
             self._troubles.append(RowTrouble(row.index, state, reason))
-        if self._failed is not None:
-            # A full disk must not end the run: the report names what is not in the file.
-            try:
-                self._failed.write(_row_text(row))
-            except OSError:
-                self._unwritten.append(row.index)
-            else:
-                self._handed.append(row.index)
+        # A full disk must not end the run: the report names what is not in the file.
+        source = None if self.shard.failed is None else _row_text(row)
+        try:
+            is_written = self._file.add(row.index, row.update.key, source)
+        except OSError:
+            is_written = False
+        if is_written:
+            self._handed.add(row.index)
+        elif source is not None:
+            self._unwritten.add(row.index)
 
 
 def _row_text(row: ShardRow) -> bytes:

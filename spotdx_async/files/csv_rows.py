@@ -17,7 +17,7 @@ from attrs import field, frozen
 from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import decode_text, parse_object
 from spotdx_async.files.lines import Line, LineBuffer
-from spotdx_async.files.rows import BadRow, Row, RowFault, check_key
+from spotdx_async.files.rows import BadRow, Row, RowFault, check_key, key_in
 
 __all__ = ["CsvRows"]
 
@@ -67,20 +67,25 @@ class CsvRows:
             yield self._row(record)
 
     def _row(self, record: "_Record") -> Row | BadRow:
+        by_name: dict[str, str] = {}
         try:
-            key, metadata = self._update(record.checked_cells())
+            by_name = self._by_name(record.checked_cells())
+            key, metadata = self._update(by_name)
         except RowFault as fault:
-            return BadRow(self._rows_read, record.line, str(fault), record.source)
+            known = key_in(by_name, self._id_name)
+            return BadRow(self._rows_read, record.line, str(fault), record.source, known)
         return Row(self._rows_read, record.line, key, metadata, record.source or b"")
 
-    def _update(self, cells: list[str]) -> tuple[str, dict[str, Any]]:
+    def _by_name(self, cells: list[str]) -> dict[str, str]:
         if len(cells) != len(self._names):
             raise RowFault(f"the row has {_cells(len(cells))}, the header {len(self._names)}")
-        by_name = {name: cell for name, cell in zip(self._names, cells, strict=True) if name is not None}
-        key = by_name.pop(self._id_name)
+        return {name: cell for name, cell in zip(self._names, cells, strict=True) if name is not None}
+
+    def _update(self, by_name: dict[str, str]) -> tuple[str, dict[str, Any]]:
+        key = by_name[self._id_name]
         check_key(key, self._id_name)
         if "metadata" not in by_name:
-            return key, {name: cell for name, cell in by_name.items() if cell}
+            return key, {name: cell for name, cell in by_name.items() if cell and name != self._id_name}
         if not by_name["metadata"].strip():
             raise RowFault("the metadata is empty: write {} to set no keys")
         return key, parse_object(by_name["metadata"], "the metadata")

@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,10 +42,12 @@ class FailedRows:
         """
         self.path: Path = Path(path)
         self.count: int = 0
-        """Rows written so far."""
+        """Rows that are in it."""
         self._preamble = preamble
         self._fd: int | None = None
         self._size = 0
+        # Where each row that was written begins, in the order of their coming.
+        self._starts = array("Q")
         try:
             self._check(inputs, replace=replace)
         except OSError as error:
@@ -62,9 +65,52 @@ class FailedRows:
         """
         if self._fd is None:
             self._fd = self._open()
-        start = b"" if self._size else _with_line_end(self._preamble)
-        self._append(self._fd, start + _with_line_end(source))
+        head = b"" if self._size else _with_line_end(self._preamble)
+        row = _with_line_end(source)
+        self._append(self._fd, head + row)
+        self._starts.append(self._size - len(row))
         self.count += 1
+
+    def drop(self, row: int) -> None:
+        """Take a row out again, once, before the file is closed: a blank line stands in its place.
+
+        Args:
+            row: which of those that were written, from 0.
+
+        Raises:
+            OSError: it is still there.
+        """
+        fd = self._fd
+        assert fd is not None  # noqa: S101 - a row was written, and it is not closed; for the type checker
+        start, end = self._span(row)
+        try:
+            os.lseek(fd, start, os.SEEK_SET)
+            _write_all(fd, b"\n" * (end - start))
+        finally:
+            os.lseek(fd, self._size, os.SEEK_SET)
+        self.count -= 1
+
+    def arrange(self, rows: Iterable[int]) -> None:
+        """Leave these rows alone, in this order, and close the file; it is gone where there are none.
+
+        Args:
+            rows: each by which of those that were written it is, from 0.
+
+        Raises:
+            OSError: it cannot be made anew; it is as it was, and still open.
+        """
+        fd = self._fd
+        if fd is None:
+            return
+        if self.count:
+            try:
+                private_files.replace_by_pieces(self.path, self._pieces(fd, rows))
+            finally:
+                os.lseek(fd, self._size, os.SEEK_SET)
+        else:
+            self.path.unlink(missing_ok=True)
+        self._fd = None
+        os.close(fd)
 
     def close(self) -> None:
         """Close the file; closing twice does nothing.
@@ -108,11 +154,22 @@ class FailedRows:
         elif about.st_size:
             raise InvalidInputError(f"{self.path} exists and is not empty: give another name, or --force to replace it")
 
+    def _span(self, row: int) -> tuple[int, int]:
+        is_last = row + 1 == len(self._starts)
+        return self._starts[row], self._size if is_last else self._starts[row + 1]
+
+    def _pieces(self, fd: int, rows: Iterable[int]) -> Iterator[bytes]:
+        yield _with_line_end(self._preamble)
+        for row in rows:
+            start, end = self._span(row)
+            os.lseek(fd, start, os.SEEK_SET)
+            yield _read_all(fd, end - start)
+
     def _open(self) -> int:
         try:
-            return private_files.create(self.path)
+            return private_files.create(self.path, os.O_RDWR)
         except FileExistsError:
-            fd = private_files.open_own(self.path, os.O_WRONLY)
+            fd = private_files.open_own(self.path, os.O_RDWR)
         if os.fstat(fd).st_size:
             os.close(fd)
             raise FileExistsError(errno.EEXIST, "it has been filled by someone else")
@@ -120,9 +177,7 @@ class FailedRows:
 
     def _append(self, fd: int, data: bytes) -> None:
         try:
-            written = 0
-            while written < len(data):
-                written += os.write(fd, data[written:])
+            _write_all(fd, data)
         except OSError:
             os.ftruncate(fd, self._size)  # half a row would spoil the file for being fed in again
             os.lseek(fd, self._size, os.SEEK_SET)
@@ -132,6 +187,22 @@ class FailedRows:
 
 def _is(path: Path, given: str | os.PathLike[str]) -> bool:
     return path.exists() and path.samefile(given)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.write(fd, data[written:])
+
+
+def _read_all(fd: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = os.read(fd, size - len(data))
+        if not piece:
+            raise OSError(errno.EIO, "it has been cut off by someone else")
+        data += piece
+    return data
 
 
 def _with_line_end(data: bytes) -> bytes:

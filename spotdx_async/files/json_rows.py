@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from spotdx_async.files.lines import Line, LineBuffer
-from spotdx_async.files.rows import MOST_ROW_BYTES, BadRow, Row, RowFault, check_key
+from spotdx_async.files.rows import MOST_ROW_BYTES, BadRow, Row, RowFault, check_key, key_in
 
 __all__ = ["JsonRows", "decode_text", "parse_object"]
 
@@ -38,10 +38,12 @@ class JsonRows:
     def _row(self, line: Line) -> Row | BadRow:
         if line.data is None:
             return BadRow(self._rows_read, line.number, "the line is too long", None)
+        values: dict[str, Any] = {}
         try:
-            key, metadata = _update(parse_object(decode_text(line.data).rstrip("\r\n"), "the row"), self._id_name)
+            values = parse_object(decode_text(line.data).rstrip("\r\n"), "the row")
+            key, metadata = _update(values, self._id_name)
         except RowFault as fault:
-            return BadRow(self._rows_read, line.number, str(fault), line.data)
+            return BadRow(self._rows_read, line.number, str(fault), line.data, key_in(values, self._id_name))
         return Row(self._rows_read, line.number, key, metadata, line.data)
 
 

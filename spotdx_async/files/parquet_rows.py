@@ -21,7 +21,7 @@ from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import parse_object
 from spotdx_async.files.parquet_budget import batch_rows, check_columns, check_footer
 from spotdx_async.files.parquet_values import value_bytes
-from spotdx_async.files.rows import MOST_ROW_BYTES, BadRow, Format, Row, RowFault, check_key
+from spotdx_async.files.rows import MOST_ROW_BYTES, BadRow, Format, Row, RowFault, check_key, key_in
 
 __all__ = ["PARQUET_MARK", "ParquetFile"]
 
@@ -170,7 +170,8 @@ class ParquetFile:
         try:
             key, metadata = _update(by_key, self._id_name)
         except RowFault as fault:
-            return BadRow(number, number, str(fault), _source_of_bad(by_key, self._id_name))
+            known = key_in(by_key, self._id_name)
+            return BadRow(number, number, str(fault), _source_of_bad(by_key, self._id_name), known)
         source = json.dumps({self._id_name: key, "metadata": metadata}, ensure_ascii=False).encode() + b"\n"
         return Row(number, number, key, metadata, source)
 

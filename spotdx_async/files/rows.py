@@ -1,10 +1,11 @@
 """What reading gives: one item for each data row of a file, good or bad."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-__all__ = ["MOST_ROW_BYTES", "BadRow", "Format", "Row", "RowFault", "check_key"]
+__all__ = ["MOST_ROW_BYTES", "BadRow", "Format", "Row", "RowFault", "check_key", "key_in"]
 
 MOST_ROW_BYTES = 16 * 1024 * 1024
 """The longest row that is kept, and what one may take as Python's values."""
@@ -44,6 +45,8 @@ class BadRow:
     """What is wrong, in words that show no value of the row."""
     source: bytes | None = field(repr=False)
     """The row exactly as it came; None where it was too long to be kept."""
+    key: str | None = field(default=None, repr=False)
+    """The id of a kit or order; None where the row does not tell it for certain."""
 
 
 def check_key(key: str, id_name: str) -> None:
@@ -58,3 +61,9 @@ def check_key(key: str, id_name: str) -> None:
         raise RowFault(f"the {id_name} is blank")
     if key != key.strip():
         raise RowFault(f"the {id_name} has blanks around it")
+
+
+def key_in(values: Mapping[str, Any], id_name: str) -> str | None:
+    """Give the id that a bad row has all the same; None where it has none that is certain."""
+    key = values.get(id_name)
+    return key if isinstance(key, str) and key and key == key.strip() else None

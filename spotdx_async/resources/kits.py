@@ -129,7 +129,8 @@ class Kits:
         A row's metadata is written as JSON when the row is read: changing the mapping afterwards changes nothing.
 
         A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever that one met:
-        ``failed`` and ``rejected`` are surely not executed.
+        ``failed`` and ``rejected`` are surely not executed. Without a journal the last outcome of each kit counts: sent
+        again, a row of whose kit a later one is ``ok`` would set the older value over the newer one.
 
         Tries are repeated as the client's ``retry`` says, without its budget. In a total outage rows wait
         instead of failing, one at a time probes, and then the rate ramps up. In a partial one it goes on with what is

@@ -79,6 +79,45 @@ async def test_failed_rows_that_the_disk_does_not_take_are_named(
     assert merge([report]).unwritten == len(report.unwritten)
 
 
+async def test_rows_that_are_overtaken_are_named_and_in_no_file(fake: FakeSpot, tmp_path: Path) -> None:
+    fake.faults.add("400", times=1, kit_id="SPOT000001")
+    fake.faults.add("400", times=2, kit_id="SPOT000002")
+    rows = [("SPOT000001", {"n": 0}), ("SPOT000002", {"n": 1}), ("SPOT000001", {"n": 2}), ("SPOT000002", {"n": 3})]
+
+    report = await run_shard(shard_of(rows, folder=tmp_path), fake.client())
+
+    assert (report.undone, report.overtaken, report.unwritten) == ((0, 1, 3), (0,), ())
+    (failed,) = tmp_path.rglob("*.failed.jsonl")
+    assert [json.loads(line)["metadata"]["n"] for line in failed.read_text().splitlines()] == [1, 3]
+
+
+async def test_rows_that_a_full_disk_did_not_take_and_are_overtaken_are_none_to_name(
+    fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FailedRows, "write", full)
+    fake.faults.add("400", times=1, kit_id="SPOT000001")
+    rows = [("SPOT000001", {"n": 0}), ("NOSUCHKIT", {"n": 1}), ("SPOT000001", {"n": 2})]
+
+    report = await run_shard(shard_of(rows, folder=tmp_path), fake.client())
+
+    assert (report.undone, report.overtaken, report.unwritten) == ((0, 1), (0,), (1,))
+
+
+async def test_rows_that_a_stop_has_left_unread_are_in_the_file_too(
+    fake: FakeSpot, rows_of: Any, tmp_path: Path
+) -> None:
+    fake.faults.add("401")
+
+    report = await run_shard(shard_of(rows_of(500, 20), folder=tmp_path), fake.client(), ShardOptions(concurrency=1))
+
+    assert (report.counts["ok"], report.unwritten) == (0, ())
+    (failed,) = tmp_path.rglob("*.failed.jsonl")
+    assert [json.loads(line)["metadata"]["n"] for line in failed.read_text().splitlines()] == [*range(500)]
+
+
 async def test_a_repeated_shard_skips_what_its_journal_shows_done(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
     shard = shard_of([*rows_of(50, 20), ("SPOT000100", {"n": 50})], folder=tmp_path)
     fake.faults.add("400", times=1, kit_id="SPOT000100")
@@ -166,26 +205,80 @@ async def test_it_can_be_stopped_and_resumed(fake: FakeSpot, rows_of: Any, tmp_p
     assert len(fake.ledger) == 100
 
 
-async def test_a_repeat_waits_until_nothing_of_before_can_land(fake: FakeSpot, rows_of: Any) -> None:
-    options = ShardOptions(settle_s=0.3)
+@pytest.mark.virtual_time
+async def test_a_repeat_without_a_journal_holds_kits_of_several_values_until_nothing_of_before_can_land(
+    fake: FakeSpot, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [("SPOT000001", {"n": 0}), ("SPOT000002", {"n": 1}), ("SPOT000001", {"n": 2}), ("SPOT000003", {"n": 3})]
 
-    report = await run_shard(shard_of(rows_of(5, 5)), fake.client(), options, is_repeat=True)
+    report = await run_shard(shard_of(rows), fake.client(), is_repeat=True)
 
-    assert report.elapsed_s >= 0.3
-    assert report.counts["ok"] == 5
+    assert report.counts["ok"] == 4
+    assert 60 <= report.elapsed_s < 61
+    assert sorted(entry.metadata["n"] for entry in fake.ledger[:2]) == [1, 3]
+    assert [entry.metadata["n"] for entry in fake.ledger[2:]] == [0, 2]
+    assert "shard 0: 2 rows wait 60 s" in caplog.text
+    assert [record.spotdx_event for record in caplog.records] == ["settle"]  # type: ignore[attr-defined]
 
 
-async def test_a_journal_of_a_process_that_was_cut_off_says_so(fake: FakeSpot, rows_of: Any, tmp_path: Path) -> None:
-    shard = shard_of(rows_of(5, 5), folder=tmp_path)
-    options = ShardOptions(settle_s=0.3)
-    first = await run_shard(shard, fake.client(), options)
+@pytest.mark.virtual_time
+async def test_a_repeat_without_two_values_of_a_kit_waits_for_nothing(fake: FakeSpot, rows_of: Any) -> None:
+    report = await run_shard(shard_of(rows_of(20, 20)), fake.client(), is_repeat=True)
+
+    assert report.counts["ok"] == 20
+    assert report.elapsed_s < 1
+
+
+async def test_a_stop_ends_the_wait_of_a_repeat_and_every_row_is_reported(fake: FakeSpot, rows_of: Any) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_shard(shard_of(rows_of(4, 2)), fake.client(), is_repeat=True, stop=stop))
+    await asyncio.sleep(0.05)
+    stop.set()
+
+    report = await asyncio.wait_for(running, 5)
+
+    assert (report.counts["skipped"], report.undone, report.stopped) == (4, (0, 1, 2, 3), "the run was stopped")
+    assert not fake.ledger
+
+
+def killed(shard: Shard, *, recorded: int) -> None:
+    """Make a journal that of a killed process, which had recorded so many rows."""
     with closing(sqlite3.connect(str(shard.journal))) as journal, journal:
         journal.execute("UPDATE meta SET ending = NULL")
+        journal.execute("DELETE FROM rows WHERE row >= ?", (recorded,))
 
-    second = await run_shard(shard, fake.client(), options)
 
-    assert first.elapsed_s < 0.3 <= second.elapsed_s
-    assert second.done_before == 5
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("is_repeat", [False, True])
+async def test_after_a_kill_its_journal_holds_no_row_but_the_next_value_of_one_that_may_have_been_sent(
+    fake: FakeSpot, tmp_path: Path, *, is_repeat: bool
+) -> None:
+    rows = [("SPOT000001", {"n": 0}), ("SPOT000002", {"n": 1}), ("SPOT000003", {"n": 2}), ("SPOT000002", {"n": 3})]
+    shard = shard_of(rows, folder=tmp_path)
+    await run_shard(shard, fake.client())
+    del fake.ledger[:]
+    killed(shard, recorded=1)
+
+    report = await run_shard(shard, fake.client(), is_repeat=is_repeat)
+
+    assert (report.done_before, report.counts["ok"]) == (1, 3)
+    assert [entry.metadata["n"] for entry in fake.ledger] == [1, 2, 3]
+    assert 60 <= report.elapsed_s < 61
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("is_repeat", [False, True])
+async def test_after_a_kill_a_journal_of_kits_of_one_value_makes_nobody_wait(
+    fake: FakeSpot, rows_of: Any, tmp_path: Path, *, is_repeat: bool
+) -> None:
+    shard = shard_of(rows_of(50, 50), folder=tmp_path)
+    await run_shard(shard, fake.client())
+    killed(shard, recorded=20)
+
+    report = await run_shard(shard, fake.client(), is_repeat=is_repeat)
+
+    assert (report.done_before, report.counts["ok"]) == (20, 30)
+    assert report.elapsed_s < 5
 
 
 async def test_rows_that_are_gone_are_reported_without_an_exception(fake: FakeSpot, rows_of: Any) -> None:

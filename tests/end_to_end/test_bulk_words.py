@@ -115,3 +115,26 @@ async def test_a_row_whose_every_try_was_answered_504_ends_unknown(fake_spot: Fa
     assert outcome.error is not None
     assert outcome.error.may_be_executed
     assert "not executed" not in str(outcome.error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (faults.body(b'{"message": "canary"}', executes=False), "unusable answer: kit_id is missing"),
+        (faults.body(b"[]", executes=False), "unusable answer: it is no object"),
+        (faults.body(b"<html>canary", executes=False), "unusable answer: the text is not JSON"),
+    ],
+)
+async def test_an_outage_of_unusable_answers_is_told_in_words(
+    fake_spot: FakeSpot, caplog: pytest.LogCaptureFixture, fault: Any, reason: str
+) -> None:
+    updates = rows(fake_spot, 20)
+    fake_spot.faults.add(fault, times=None)
+    async with fake_spot.client() as spot:
+        _, stopped = await ending_of(spot, updates, outage_limit=5)
+
+    (closed,) = (record.getMessage() for record in caplog.records if getattr(record, "spotdx_gate", None) == "closed")
+    assert f": {reason})" in closed
+    assert reason in str(stopped)
+    assert "DecodeError" not in f"{closed} {stopped}"
+    assert "canary" not in f"{closed} {stopped}"

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from spotdx_async.cli.app import run
-from spotdx_async.testing import FakeSpot
+from spotdx_async.testing import FakeSpot, faults
 
 Done: TypeAlias = tuple[int, str, str]
 Spotdx: TypeAlias = Callable[..., Awaitable[Done]]
@@ -64,6 +64,31 @@ async def test_a_server_that_is_well_passes_every_check(spotdx: Spotdx, fake: Fa
     assert list(found) == ["version", "settings", "dns", "tcp", "tls", "clock", "token"]
     assert {one["state"] for one in found.values()} == {"ok"}
     assert [request.method for request in fake.requests] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize("body", [b'{"message": "canary"}', b"{}", b"<html>canary</html>", b"null", b"7"])
+async def test_what_answers_in_the_place_of_the_api_is_no_fault_of_the_token(
+    spotdx: Spotdx, fake: FakeSpot, body: bytes
+) -> None:
+    fake.faults.add(faults.body(body, executes=False), times=None, method="GET")
+
+    code, out, _ = await spotdx("doctor", "--json")
+
+    found = findings(out)
+    assert (code, "token" in found, found["api"]["state"]) == (1, False, "FAIL")
+    assert "the API has not answered, so the token could not be tried" in found["api"]["text"]
+    assert "something in between answers for it" in found["api"]["next"]
+    code, _, err = await spotdx("kits", "get", "SPOT000001")
+    assert (code, "something in between may answer for the API" in err) == (1, True)
+
+
+async def test_an_empty_list_of_kit_types_proves_nothing(spotdx: Spotdx, fake: FakeSpot) -> None:
+    fake.faults.add(faults.body(b"[]", executes=False), times=None, method="GET")
+
+    code, out, _ = await spotdx("doctor", "--json")
+
+    assert (code, findings(out)["token"]["state"]) == (0, "warn")
+    assert "something in between could have answered" in findings(out)["token"]["text"]
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,8 @@ async def test_rows_cut_off_at_the_end_of_the_input_are_told_with_how_to_send_th
 
     code, out, err = await finish(process)
     assert (code, json.loads(out)["unknown"]) == (3, 3)
-    assert "the same command may be given again: to set the same values twice does no harm" in err
+    assert "give the same input with --from-row 1 to go on" in err
+    assert "wait 60 s before" in err
 
 
 async def test_an_interrupt_while_the_command_is_still_loading_ends_with_one_line() -> None:

@@ -9,7 +9,7 @@ import pytest
 from spotdx_async import AuthenticationError, NotFoundError, NotSentError, Outcome, ServerError, SpotError
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.account import STATES, Account, Place
-from spotdx_async.files import BadRow, FailedRows, Row
+from spotdx_async.files import BadRow, FailedRows, Row, open_rows
 
 
 def outcome(state: State, error: SpotError | None = None) -> Outcome[Any]:
@@ -81,12 +81,14 @@ def test_a_reason_without_words_is_named_by_its_kind() -> None:
     assert [trouble.reason for trouble in account.first_troubles[:2]] == ["SpotError", "NotFoundError"]
 
 
-def test_the_topmost_skipped_row_is_remembered() -> None:
+def test_the_topmost_row_that_is_left_is_remembered() -> None:
     account = Account()
-    for number in (5, 3, 4):
-        account.settle(place(number), outcome("skipped"))
-    assert account.first_skipped == place(3)
-    assert account.first_troubles == []
+    states: dict[int, State] = {5: "skipped", 3: "skipped", 1: "ok", 2: "failed", 4: "skipped"}
+    for number, state in states.items():
+        account.settle(place(number), outcome(state))
+    assert account.left.first == ("kits.csv", 2)
+    assert account.unsent == 3
+    assert [trouble.place.row.number for trouble in account.first_troubles] == [2]
 
 
 def test_rows_that_are_not_done_are_handed_on_as_they_came(tmp_path: Path) -> None:
@@ -103,7 +105,6 @@ def test_a_row_too_long_to_be_kept_is_said_to_be_missing(tmp_path: Path) -> None
     account.settle(place(7, None), outcome("rejected"))
     account.settle(place(8), outcome("rejected"))
     assert [span.text for span in account.unwritten.spans()] == ["row 7"]
-    assert account.first_lost is None
     assert account.disk_error is None
     account.close()
     assert (tmp_path / "failed").read_bytes() == b"SPOT1,x\n"
@@ -123,7 +124,7 @@ def test_after_a_full_disk_nothing_is_lost_from_the_account(tmp_path: Path, monk
     account.close()
     assert account.disk_error is not None
     assert [span.text for span in account.unwritten.spans()] == ["rows 2-3"]
-    assert account.first_lost == place(2)
+    assert account.left.first == ("kits.csv", 1)
     assert account.troubles == 3
 
 
@@ -140,11 +141,140 @@ def test_a_file_that_cannot_be_finished_is_not_trusted(tmp_path: Path, monkeypat
     account.close()
     assert account.disk_error is not None
     assert [span.text for span in account.unwritten.spans()] == ["rows 4-5", "row 9"]
-    assert account.first_lost == place(4)
+    assert account.left.first == ("kits.csv", 4)
+    assert Account().left.first is None
     Account().close()
+
+
+def row(number: int, key: str | None) -> Place:
+    text = f"{key},{number}\n".encode()
+    if key is None:
+        return Place("kits.csv", 0, BadRow(number, number + 1, "no reason", text))
+    return Place("kits.csv", 0, Row(number, number + 1, key, {}, text))
+
+
+def test_a_row_that_a_later_done_row_of_its_id_has_overtaken_is_in_no_file_and_not_left(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n\n"))
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "B"), outcome("unknown"))
+    account.settle(row(4, "A"), outcome("rejected"))
+    account.settle(row(3, "A"), outcome("ok"))
+    account.settle(row(5, "B"), outcome("superseded"))
+    account.close()
+    assert (tmp_path / "failed").read_bytes() == b"kit_id,n\nA,4\n"
+    assert [span.text for span in account.overtaken.spans()] == ["rows 1-2"]
+    assert account.left.first == ("kits.csv", 4)
+    assert account.troubles == 3
+
+
+def test_failed_rows_stand_in_the_order_of_the_input_and_two_of_an_id_stay(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n"))
+    account.settle(row(4, "A"), outcome("rejected"))
+    account.settle(row(3, None), outcome("rejected"))
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "B"), outcome("ok"))
+    account.close()
+    assert (tmp_path / "failed").read_bytes() == b"kit_id,n\nA,1\nNone,3\nA,4\n"
+    assert not account.overtaken
+
+
+def test_where_all_rows_are_overtaken_there_is_no_file(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n\n"))
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "A"), outcome("ok"))
+    account.close()
+    assert not (tmp_path / "failed").exists()
+    assert account.failed is not None
+    assert account.failed.count == 0
+
+
+def test_a_row_is_out_of_the_file_as_soon_as_it_is_overtaken(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,n\n"))
+    for number, key in enumerate("ABC", start=1):
+        account.settle(row(number, key), outcome("failed"))
+    account.settle(row(4, "B"), outcome("ok"))
+    account.settle(row(5, "D"), outcome("failed"))
+    with open_rows(tmp_path / "failed.csv") as file:  # as a killed run leaves it
+        assert [found.key for found in file] == ["A", "C", "D"]
+
+
+def test_a_full_disk_names_no_row_that_is_overtaken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = FailedRows(tmp_path / "failed")
+
+    def full(_source: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(failed, "write", full)
+    account = Account(failed)
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "B"), outcome("failed"))
+    account.settle(row(3, "A"), outcome("ok"))
+    account.close()
+    assert [span.text for span in account.unwritten.spans()] == ["row 2"]
+    assert [span.text for span in account.overtaken.spans()] == ["row 1"]
+
+
+@pytest.mark.parametrize("is_in_order", [True, False])
+def test_a_file_that_cannot_be_made_anew_is_trusted_where_its_order_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_order: bool
+) -> None:
+    failed = FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,n\n")
+
+    def full(_rows: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(failed, "arrange", full)
+    account = Account(failed)
+    rows = [row(1, "A"), row(2, "B"), row(3, "A")]
+    for each in rows if is_in_order else reversed(rows):
+        account.settle(each, outcome("failed"))
+    account.settle(row(4, "B"), outcome("ok"))
+    account.close()
+    named = [span.text for span in account.unwritten.spans()]
+    assert (account.disk_error is None, named) == ((True, []) if is_in_order else (False, ["row 1", "row 3"]))
+    with open_rows(tmp_path / "failed.csv") as file:
+        assert sorted(found.source or b"" for found in file) == [b"A,1\n", b"A,3\n"]
+
+
+def test_a_row_that_cannot_be_taken_out_of_the_file_is_none_to_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,n\n")
+
+    def broken(_row: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(failed, "drop", broken)
+    monkeypatch.setattr(failed, "arrange", broken)
+    account = Account(failed)
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "B"), outcome("failed"))
+    account.settle(row(3, "A"), outcome("ok"))
+    account.close()
+    assert account.disk_error is not None
+    assert [span.text for span in account.unwritten.spans()] == ["row 2"]
+
+
+def test_rows_of_two_files_keep_apart(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    first, second = (Place(name, at, Row(1, 1, "A", {}, b"A\n")) for at, name in enumerate(("a.csv", "b.csv")))
+    account.settle(first, outcome("failed"))
+    account.settle(second, outcome("ok"))
+    account.close()
+    assert [(span.file, span.text) for span in account.overtaken.spans()] == [("a.csv", "row 1")]
 
 
 def test_a_place_shows_no_value() -> None:
     row = Row(3, 4, "SPOT1", {"name": "Alice"}, b"SPOT1,Alice\n")
     assert "Alice" not in repr(Place("kits.csv", 0, row))
     assert Place("kits.csv", 0, row).text == "row 3 (line 4)"
+
+
+def test_very_many_rows_of_one_id_are_overtaken_by_one(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    for number in range(1, 20_001):
+        account.hand_on(row(number, "A"))
+    account.pass_over(row(60_000, "A"))
+    account.close()
+    assert [span.text for span in account.overtaken.spans()] == ["rows 1-20000"]
+    assert not (tmp_path / "failed").exists()

@@ -41,3 +41,16 @@ def test_a_row_takes_a_bit() -> None:
     found = made([(0, number) for number in range(1, 80_000)])
 
     assert sys.getsizeof(found._bits[0]) < 12_000
+
+
+@given(ROWS, ROWS)
+def test_rows_that_are_taken_out_are_gone(rows: list[tuple[int, int]], gone: list[tuple[int, int]]) -> None:
+    found = made(rows)
+    names = [found.remove(index, number) for index, number in gone]
+
+    left = sorted({*rows} - {*gone})
+    assert members(found) == [(f"{index}.csv", number) for index, number in left]
+    assert len(found) == len(left)
+    assert found.first == next(iter(members(found)), None)
+    assert sum(name is not None for name in names) == len({*rows} & {*gone})
+    assert found.remove(9, 1) is None

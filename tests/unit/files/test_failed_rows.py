@@ -171,3 +171,30 @@ def test_rows_written_again_read_as_they_did(tmp_path: Path, name: str, data: by
     with open_rows(again) as file:
         assert [about(row) for row in file] == [about(row) for row in first]
     assert again.read_bytes().rstrip(b"\n") == data
+
+
+def test_a_dropped_row_leaves_a_blank_and_the_rest_can_be_arranged(tmp_path: Path) -> None:
+    failed = FailedRows(tmp_path / "failed", preamble=b"kit_id,a\n")
+    for row in (b"SPOT1,first", b"SPOT2,second\n", b'SPOT3,"of two\nlines"\n'):
+        failed.write(row)
+    failed.drop(1)
+    assert failed.path.read_bytes() == b"kit_id,a\nSPOT1,first\n" + b"\n" * 13 + b'SPOT3,"of two\nlines"\n'
+    failed.write(b"SPOT4,x\n")
+    assert failed.count == 3
+    failed.arrange([3, 2, 0])
+    assert failed.path.read_bytes() == b'kit_id,a\nSPOT4,x\nSPOT3,"of two\nlines"\nSPOT1,first\n'
+    assert (mode(failed.path), [*tmp_path.iterdir()]) == (0o600, [failed.path])
+    failed.close()
+
+
+def test_a_file_that_cannot_be_arranged_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = FailedRows(tmp_path / "failed")
+    failed.write(b"SPOT1,first\n")
+    failed.write(b"SPOT2,second\n")
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no"):
+        patched.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no")))
+        failed.arrange([1, 0])
+    failed.write(b"SPOT3,third\n")
+    failed.close()
+    assert failed.path.read_bytes() == b"SPOT1,first\nSPOT2,second\nSPOT3,third\n"
+    assert [*tmp_path.iterdir()] == [failed.path]
