@@ -135,10 +135,10 @@ class Course:
         while not stopping.is_set():
             if row.rests_until_s > (now := clock.now()):
                 await clock.sleep(row.rests_until_s - now, unless=stopping)
-            if not gate.is_open and not row.is_probe:
-                return None
-            if not gate.try_enter(row.index) and not await gate.enter(row.index):
-                return None
+            if not gate.try_enter(row.index):
+                may_wait = gate.is_open or row.is_probe
+                if not may_wait or not await gate.enter(row.index):
+                    return None
             if stopping.is_set():
                 gate.report(row.index, "none")
                 return None

@@ -315,7 +315,8 @@ class Engine(Generic[T]):
         if verdict is None:
             self._set_aside(row)
         else:
-            self._scheduler.end(row)
+            if row.is_probe:
+                self._scheduler.end(row)
             self._settle(row, verdict)
 
     def _set_aside(self, row: Row) -> None:

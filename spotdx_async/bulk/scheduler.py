@@ -48,6 +48,8 @@ class Scheduler:
         """Give the row that goes next; None where none may."""
         if not self._gate.is_open:
             return self._next_probe()
+        if not self._aside and not self._ahead:
+            return self._lineup.next()  # as most often
         self._read_ahead(0)
         is_doubtful = self._gate.is_doubtful and bool(self._aside)
         row = None if is_doubtful or self._was_from_aside else self._next_from_aside()
