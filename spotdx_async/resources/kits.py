@@ -13,7 +13,7 @@ from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.activations import TELLING, is_registered
 from spotdx_async._pipeline.checks import ACTIVATION_PATIENT, check, refuse
 from spotdx_async._pipeline.identity import TEXTS, any_id, id_asked_for, rows_with
-from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock
+from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock, stored, was_stored
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.object_search import Look
 from spotdx_async._pipeline.operation import Operation, check_id, metadata_body
@@ -314,7 +314,8 @@ class Kits:
 
         Returns:
             ``"unknown"`` too where the kit says both that it is registered and that it is not, and where answers have
-            no ``Date``.
+            no ``Date`` or come out of a cache, as their ``Age`` or an old ``Date`` says: one that tells neither, and
+            does not heed ``no-cache``, makes ``"not found"`` of an activation that was carried out.
 
         Raises:
             InvalidInputError: the error is of another call, or the kit is not known; nothing was sent.
@@ -324,12 +325,14 @@ class Kits:
         request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.allow_any_id)
 
         async def look() -> Look[Kit]:
-            kit, server = await runner.call(request, _decode_kit_and_clock)
+            kit, server, is_stored = await runner.call(request, _decode_kit_as_of)
             verdict = is_registered(kit, clue.subject)
             if verdict:
                 return Look(found=kit, clock=server)
-            message = "the kit says both that it is registered and that it is not"
-            return Look(trouble=DecodeError(message, outcome="done") if verdict is None else None, clock=server)
+            if verdict is None:
+                message = "the kit says both that it is registered and that it is not"
+                return Look(trouble=DecodeError(message, outcome="done"), clock=server)
+            return Look(trouble=stored() if is_stored else None, clock=server)
 
         return partial(
             reconcile,
@@ -348,8 +351,8 @@ def _decode_kit(reply: Reply) -> Kit:
     return codec.decode(reply.body, Kit)
 
 
-def _decode_kit_and_clock(reply: Reply) -> tuple[Kit, ServerClock | None]:
-    return _decode_kit(reply), server_clock(reply.headers, clock.wall())
+def _decode_kit_as_of(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
+    return _decode_kit(reply), server_clock(reply.headers, clock.wall()), was_stored(reply.headers)
 
 
 def _decode_types(reply: Reply) -> list[str]:

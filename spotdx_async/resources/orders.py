@@ -115,8 +115,8 @@ class Orders:
         Returns:
             ``"found"`` with ``duplicates`` where several orders have the reference, of those that were placed for the
             same recipient (the 24 nearest in time). ``"unknown"`` too where an order that it could be cannot be judged
-            (it cannot be got, or shows no metadata), where answers have no ``Date``, and where the order carried no
-            reference.
+            (it cannot be got, or shows no metadata), where answers have no ``Date`` or come out of a cache, and where
+            the order carried no reference.
 
         Raises:
             InvalidInputError: the error is of another call, there is neither or both, or ``sent_at`` has no zone;

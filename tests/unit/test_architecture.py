@@ -100,7 +100,9 @@ NARROWER = {
     "_pipeline.list_scan": ("errors", "_pipeline.list_pages"),
     "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
     "pagination": ("errors", "_pipeline.clock", "_pipeline.list_pages"),
-    "reconciliation": (*("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search"),),
+    "reconciliation": (
+        *("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search", "_pipeline.list_pages"),
+    ),
     "files.*": ("errors", "_pipeline.jsontext", "private_files"),
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
