@@ -30,9 +30,10 @@ from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
 __all__ = ["OPERATIONS", "Kits"]
 
-_THE_KIT = id_asked_for("kit_id")
-UPDATE_METADATA = Operation("POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=_THE_KIT)
-GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=_THE_KIT)
+UPDATE_METADATA = Operation(
+    "POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=id_asked_for("kit_id", sets_metadata=True)
+)
+GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=id_asked_for("kit_id"))
 LIST = Operation(
     "GET",
     "/api/v2/kits/",
@@ -75,8 +76,9 @@ class Kits:
         """Set a kit's metadata, and get the kit.
 
         The call sets the whole value, so repeating it is safe and the SDK does so. The documented answer does not carry
-        the metadata back; should the server send it, it is in ``kit.extra``. An attempt without a usable answer may be
-        carried out late, over the value of your next call: a bulk run waits for that, single calls do not.
+        the metadata back; should the server send it, it is in ``kit.extra``, and must be what was sent, as an order's.
+        An attempt without a usable answer may be carried out late, over the value of your next call: a bulk run waits
+        for that, single calls do not.
 
         Args:
             kit_id: not empty, no control character, nothing that leads to another path (see ``allow_any_id``).
@@ -85,7 +87,8 @@ class Kits:
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             NotFoundError: the server does not know the kit.
-            DecodeError: with ``outcome == "done"`` the update is carried out, its answer has another shape.
+            DecodeError: with ``outcome == "done"`` the update is carried out, its answer has another shape; else it is
+                not known, since no answer, even after repeats, showed that it is the one to this update.
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as its tree says.
         """
@@ -143,7 +146,8 @@ class Kits:
             concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
             ordered: give outcomes in the order of the rows, not as they come.
             decode: False gives no Kit (``value`` is None), which saves a third of the CPU time; an answer that does not
-                begin and end as an object with the kit's id is no success here either, but it is not read to its end.
+                begin and end as an object with the kit's id is no success here either, but it is not read to its end:
+                of metadata, should it show any, nothing is compared.
             journal: a file in which the run writes down which rows are done. The same call with the same input resumes
                 a run that was stopped or killed: rows done come out as ``skipped``, and at most what was in flight and
                 the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
@@ -314,8 +318,7 @@ class Kits:
 
         Returns:
             ``"unknown"`` too where the kit says both that it is registered and that it is not, and where answers have
-            no ``Date`` or come out of a cache, as their ``Age`` or an old ``Date`` says: one that tells neither, and
-            does not heed ``no-cache``, makes ``"not found"`` of an activation that was carried out.
+            no ``Date`` or show that they come out of a cache; of one that hides itself ``"not found"`` may be wrong.
 
         Raises:
             InvalidInputError: the error is of another call, or the kit is not known; nothing was sent.
