@@ -84,9 +84,10 @@ class SpotClient:
             What ``request`` brings is not counted.
         client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
             which ``reconcile`` finds them; None: no reference is added.
-        allow_any_id: True lets ids through that hold a slash, a backslash or nothing but dots, percent-encoded or not.
-            They are encoded into one path segment, but a proxy that decodes paths and tidies them up (nginx with a URI
-            in ``proxy_pass``, say) may lead them to another object: only where nothing of the kind stands in between.
+        allow_any_id: True lets ids through that hold a slash, a backslash, a semicolon or nothing but dots,
+            percent-encoded or not. They are encoded into one path segment, but a proxy that decodes paths and tidies
+            them up (nginx with a URI in ``proxy_pass``, say), or a server that cuts them at a semicolon, may lead them
+            to another object: only where nothing of the kind is there.
         session: a session of the caller's, never closed by the client. Its own limits, proxies, cookies, hooks and
             middlewares hold; what these raise gets out as it is. aiohttp is kept from repeating by itself through it.
             With middlewares a failure is never "not sent", since one of them may have sent the request its own way. A

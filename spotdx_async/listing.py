@@ -1,5 +1,6 @@
 """One list of the server's, in the two ways it is read: as pages for a caller, and whole while it changes."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Generic, TypeVar
@@ -7,10 +8,10 @@ from typing import Any, Generic, TypeVar
 from attrs import field, frozen
 
 from spotdx_async._pipeline import clock, codec
-from spotdx_async._pipeline.filters import list_request, page_of
-from spotdx_async._pipeline.list_pages import ListPage, OnBadItem, ServerClock, server_clock
+from spotdx_async._pipeline.filters import fresh_page_of, list_request, page_of
+from spotdx_async._pipeline.list_pages import ListPage, OnBadItem, ServerClock, server_clock, was_stored
 from spotdx_async._pipeline.list_scan import Row, Scan, scan
-from spotdx_async._pipeline.messages import Reply, Request
+from spotdx_async._pipeline.messages import Reply
 from spotdx_async._pipeline.operation import Operation
 from spotdx_async._pipeline.runner import Runner
 from spotdx_async.pagination import PAGE_SIZE, Pages
@@ -18,6 +19,7 @@ from spotdx_async.pagination import PAGE_SIZE, Pages
 __all__ = ["Listing"]
 
 S = TypeVar("S", bound=Row)
+_SMALLEST_PAGE = 75  # of a scan: a page more for every three
 
 
 @frozen
@@ -42,32 +44,29 @@ class Listing(Generic[S]):
         request = list_request(self.operation, filters)
 
         async def fetch(offset: int, size: int) -> tuple[Any, ...]:
-            return (await self._page(runner, request, offset, size)).items
+            return (await runner.call(page_of(request, offset, size), self._read)).items
 
         return Pages(fetch, self.id_of, self.operation.name, on_bad_item=on_bad_item, start_offset=start_offset)
 
     async def scan(self, runner: Runner, first_day: Callable[[ServerClock | None], date | None]) -> Scan[S]:
-        """Read all that was created since a day.
+        """Read all that was created since a day, by questions that no cache has an answer to.
 
         Raises:
             SpotError: the list cannot be read.
         """
+        size = PAGE_SIZE - secrets.randbelow(PAGE_SIZE - _SMALLEST_PAGE + 1)
 
         async def fetch(day: date | None, offset: int) -> ListPage[S]:
-            request = list_request(self.operation, {"created_after": day})
-            return await self._page(runner, request, offset, PAGE_SIZE)
+            return await runner.call(fresh_page_of(self.operation, day, offset, size), self._read)
 
         return await scan(
             fetch,
             self.id_of,
             first_day=first_day,
-            page_size=PAGE_SIZE,
+            page_size=size,
             is_newest_change_first=self.is_newest_change_first,
         )
 
-    async def _page(self, runner: Runner, request: Request, offset: int, size: int) -> ListPage[S]:
-        return await runner.call(page_of(request, offset, size), self._read)
-
     def _read(self, reply: Reply) -> ListPage[S]:
         items = codec.decode_items(reply.body, self.type_)
-        return ListPage(items, server_clock(reply.headers, clock.wall()))
+        return ListPage(items, server_clock(reply.headers, clock.wall()), was_stored(reply.headers))

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from spotdx_async._pipeline import clock
 from spotdx_async._pipeline.checks import day_of, refuse
+from spotdx_async._pipeline.list_pages import ServerClock
 from spotdx_async._pipeline.object_search import A_DAY, Look, Times
 from spotdx_async.errors import (
     Clue,
@@ -32,6 +33,8 @@ _FIRST, _LAST = date(2, 1, 1), date(9998, 12, 31)
 _LONGEST_LIFE_S = 3600.0
 # Replicas that do not know an object yet which the list shows: so many looks more, when nothing can land any longer.
 _MOST_LOOKS_AGAIN = 2
+# Dates are cut to whole seconds, so those of two answers differ where so much lies between.
+_SEEN_ON_A_CLOCK_S = 2.0
 # Troubles that may be gone the next time; a token that is refused, say, is raised.
 _PASSING = (DecodeError, OutcomeUnknownError, RateLimitError, ServerError)
 _PASSING_STATUSES = frozenset({408, 425})
@@ -155,8 +158,9 @@ async def reconcile(
     lands_within_s = max(lands_within_s, _life_s(clue))
     open_s = _open_s(clue, clock.wall(), lands_within_s)
     slept_s, pause_s = 0.0, _FIRST_PAUSE_S
-    knows_server_time, looks_again = False, 0
+    knows_server_time, looks_again, dates = False, 0, _Dates()
     while True:
+        began_s = clock.now()
         seen = await _tried(look)
         if seen.found is not None:
             return Reconciliation(state="found", value=seen.found, duplicates=seen.duplicates)
@@ -164,9 +168,10 @@ async def reconcile(
             knows_server_time = True
             server_says_s = _open_s(clue, seen.clock.now, lands_within_s)
             open_s = max(open_s, min(server_says_s, lands_within_s - slept_s))
+        trouble = seen.trouble or dates.trouble_with(seen.clock, began_s)
         left_s = open_s if patience_s is None else min(open_s, patience_s - slept_s)
         if left_s <= 0 and open_s <= 0:
-            trouble = seen.trouble or (None if knows_server_time else _no_date())
+            trouble = trouble or (None if knows_server_time else _no_date())
             if trouble is None:
                 return Reconciliation(state="not found")
             if isinstance(trouble, NotFoundError) and looks_again < _MOST_LOOKS_AGAIN and patience_s is None:
@@ -175,10 +180,41 @@ async def reconcile(
                 continue
             return Reconciliation(state="unknown", error=trouble)
         if left_s <= 0:
-            return Reconciliation(state="unknown", error=seen.trouble)
+            return Reconciliation(state="unknown", error=trouble)
         pause_s = min(pause_s, left_s)
         await sleep(pause_s)
         open_s, slept_s, pause_s = open_s - pause_s, slept_s + pause_s, pause_s * 2
+
+
+class _Dates:
+    """The dates of the looks so far: that of an answer which a cache gives again stands still.
+
+    What is dated before the call needs no look of its own here: by the server's clock the request can land then, so
+    that there is another look.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, ServerClock]] = []
+
+    def trouble_with(self, server: ServerClock | None, began_s: float) -> DecodeError | None:
+        """Say what is wrong with the date of a look that began then; None where it is later than those before."""
+        if server is None:
+            return None
+        is_old = any(
+            server.now <= one.now and _passed_s(one, at_s, server, began_s) >= _SEEN_ON_A_CLOCK_S
+            for at_s, one in self._seen
+        )
+        self._seen.append((began_s, server))
+        if not is_old:
+            return None
+        message = "the answer is not later than an earlier one, as its Date says, so it may come out of a cache"
+        return DecodeError(message, outcome="done")
+
+
+def _passed_s(earlier: ServerClock, earlier_s: float, later: ServerClock, later_s: float) -> float:
+    """How long it surely is from look to look: a clock may be set meanwhile, and a test's time may move alone."""
+    local = (later.now - later.ahead) - (earlier.now - earlier.ahead)
+    return min(later_s - earlier_s, local.total_seconds())
 
 
 async def _tried(look: Callable[[], Awaitable[Look[T]]]) -> Look[T]:

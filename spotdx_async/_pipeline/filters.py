@@ -1,7 +1,9 @@
-"""What a list is asked for: filters checked and typed before anything is sent, and a page of what they find. Pure."""
+"""What a list is asked for: filters checked and typed before anything is sent, and a page of what they find."""
 
+import secrets
 from collections.abc import Iterator, Mapping
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -9,10 +11,14 @@ from spotdx_async._pipeline.checks import Fault, day_of, refuse
 from spotdx_async._pipeline.messages import Request
 from spotdx_async._pipeline.operation import Operation, has_control, has_surrogate
 
-__all__ = ["list_request", "page_of"]
+__all__ = ["fresh_page_of", "list_request", "page_of"]
 
 _FLAGS = frozenset({"has_order"})
 _DATES = frozenset({"created_before", "created_after", "updated_before", "updated_after"})
+_FAR_AHEAD: Final = date(2100, 1, 1)
+"""By whatever clock: all that there is was created before this day, and before each day of the century after it."""
+_DAYS_AHEAD: Final = 36_524
+_ANY_ORDER: Final = secrets.SystemRandom()  # from the system each time: forked children would draw the same
 
 
 def list_request(operation: Operation, filters: Mapping[str, Any]) -> Request:
@@ -32,6 +38,22 @@ def page_of(request: Request, offset: int, size: int) -> Request:
     """Ask for one page of what the request lists."""
     page = f"results={size}&offset={offset}"
     return evolve(request, query=f"{request.query}&{page}" if request.query else page)
+
+
+def fresh_page_of(operation: Operation, day: date | None, offset: int, size: int) -> Request:
+    """Ask for one page of all that was created since a day, by a URL that no cache has an answer to.
+
+    A cache may give an old answer in spite of ``Cache-Control``: nginx does so in its usual settings. So a filter that
+    leaves nothing out makes it another question each time: created before a day of the next century. The order of the
+    parameters is another one too, which means nothing to the server.
+    """
+    asked = {
+        "created_after": day,
+        "created_before": _FAR_AHEAD + timedelta(days=secrets.randbelow(_DAYS_AHEAD)),
+        "results": size,
+        "offset": offset,
+    }
+    return operation.request(query=dict(_ANY_ORDER.sample([*asked.items()], k=len(asked))))
 
 
 def _faults(asked: Mapping[str, Any]) -> Iterator[Fault]:

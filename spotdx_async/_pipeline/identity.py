@@ -30,6 +30,10 @@ class Identity:
     """Whether the id must be the one that the request's path names; else it only must be there."""
     ignores_case: bool = False
     """Whether ids that differ in case alone are the same, as UUIDs are."""
+    sets_metadata: bool = False
+    """Whether the request sets the object's metadata: where the answer shows it, it must be what was sent."""
+    shows_metadata: bool = False
+    """Whether the contract has it in the answer; else it stands among what no contract names, if it comes at all."""
     quoted_key: bytes = field(init=False, repr=False)
     """The last key to the id, as JSON text."""
     opening: bytes = field(init=False, repr=False)
@@ -54,9 +58,18 @@ TEXTS = Identity(Form.TEXTS)
 """A list of texts; an empty one too."""
 
 
-def id_asked_for(key: str, *, ignores_case: bool = False) -> Identity:
+def id_asked_for(
+    key: str, *, ignores_case: bool = False, sets_metadata: bool = False, shows_metadata: bool = False
+) -> Identity:
     """An object with the id that was asked for."""
-    return Identity(Form.OBJECT, (key,), is_asked_for=True, ignores_case=ignores_case)
+    return Identity(
+        Form.OBJECT,
+        (key,),
+        is_asked_for=True,
+        ignores_case=ignores_case,
+        sets_metadata=sets_metadata,
+        shows_metadata=shows_metadata,
+    )
 
 
 def any_id(*keys: str) -> Identity:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from spotdx_async._pipeline import clock
 from spotdx_async.errors import DecodeError
 
-__all__ = ["BadItem", "ListPage", "OnBadItem", "ServerClock", "server_clock"]
+__all__ = ["BadItem", "ListPage", "OnBadItem", "ServerClock", "server_clock", "stored", "was_stored"]
 
 T = TypeVar("T")
 
@@ -44,9 +44,22 @@ class ListPage(Generic[T]):
     items: tuple[T | BadItem, ...] = field(repr=False)
     clock: ServerClock | None
     """The server's; None where it does not tell."""
+    is_stored: bool = False
+    """Whether it came out of a cache, so that it may be older than what has happened since."""
 
 
 def server_clock(headers: Mapping[str, Any], local_now: datetime) -> ServerClock | None:
     """Read the ``Date`` of an answer that has just come; None where there is none."""
     now = clock.http_date(headers.get("Date"))
     return None if now is None else ServerClock(now, now - local_now)
+
+
+def was_stored(headers: Mapping[str, Any]) -> bool:
+    """Whether an answer came out of a cache that says so: it has an ``Age`` other than 0 (RFC 9111, section 5.1)."""
+    return any(name.lower() == "age" and value.strip().strip("0") != "" for name, value in headers.items())
+
+
+def stored() -> DecodeError:
+    """Make the error of an answer that proves the absence of nothing, since it came out of a cache."""
+    message = "the answer came out of a cache, as its Age says, so what was carried out since does not show in it"
+    return DecodeError(message, outcome="done")

@@ -129,8 +129,9 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
         fault = "must be valid Unicode"
     elif not allow_any_id and not value.isalnum() and _leads_elsewhere(value):
         fault = (
-            "must not hold '/', '\\' or only dots, percent-encoded or not, since a proxy may take it for another path: "
-            "allow_any_id=True of SpotClient, ClientSettings and Split, or --allow-any-id of spotdx, lets it through"
+            "must not hold '/', '\\', ';' or only dots, percent-encoded or not, since a proxy or the server may take "
+            "it for another path: allow_any_id=True of SpotClient, ClientSettings and Split, or --allow-any-id of "
+            "spotdx, lets it through"
         )
     else:
         return value
@@ -140,7 +141,9 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
 def _leads_elsewhere(an_id: str) -> bool:
     """Whether an id could be more or other than one path segment to whoever decodes it, perhaps again and again."""
     for _ in range(_MOST_DECODINGS):
-        if "/" in an_id or "\\" in an_id or not an_id.strip("."):
+        # From a semicolon on Tomcat, Jetty and others read parameters of the segment, cut off before anything is looked
+        # up: "..;" is the segment above, and "SPOT1;x" is SPOT1. The vendor's ids have none.
+        if "/" in an_id or "\\" in an_id or ";" in an_id or not an_id.strip("."):
             return True
         decoded = unquote(an_id)
         if decoded == an_id:
@@ -198,7 +201,7 @@ def unlisted_request(
 
     Raises:
         InvalidInputError: an unknown method, a path that does not start with ``/``, holds ``?``, ``#``, a control
-            character or a ``.`` or ``..`` segment, or values that have no JSON or query form.
+            character or a ``.`` or ``..`` segment, alone or before a ``;``, or values that have no JSON or query form.
     """
     if not isinstance(method, str) or method not in _METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(sorted(_METHODS))}; nothing was sent")
@@ -210,7 +213,7 @@ def unlisted_request(
             "path must hold no '?', '#' or control character: give parameters as query=; nothing was sent",
             operation=name,
         )
-    if not {".", ".."}.isdisjoint(path.split("/")):
+    if not {".", ".."}.isdisjoint(segment.partition(";")[0] for segment in path.split("/")):
         raise InvalidInputError("path must hold no '.' or '..' segment; nothing was sent", operation=name)
     return Request(
         operation=name,

@@ -40,6 +40,7 @@ _SMALL_BODY: Final = 64 * 1024
 _BYTES_OF_A_VALUE: Final = 20
 _TOO_LONG: Final = "is larger than max_body_bytes"
 _TOO_MANY: Final = f"holds more values than one for every {_BYTES_OF_A_VALUE} bytes of max_body_bytes"
+_READS: Final = frozenset({"GET", "HEAD"})
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout()
 _READ_AHEAD: Final = 256 * 1024
 """How much is read, and unpacked, before the body's cap is looked at again. A caller's session may say far more."""
@@ -265,6 +266,9 @@ class Transport:
             headers = {**flight.headers, **headers}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
+        if request.method in _READS:
+            # Of a patient, or of what became of a write: an answer that a cache has kept may be older than the write.
+            headers["Cache-Control"] = "no-cache"
         if self._callers_session is not None:
             headers |= self._headers
             if not request.is_replay_safe:

@@ -43,7 +43,7 @@ class Server:
     timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
     """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
     allow_any_id: Flag = False
-    """Take ids that hold a slash, a backslash or only dots, which a proxy may lead to another object."""
+    """Take ids that hold a slash, a backslash, a semicolon or only dots, which a proxy may lead to another object."""
 
     def settle(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
         """Find the settings in force.

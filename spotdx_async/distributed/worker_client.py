@@ -34,7 +34,7 @@ class ClientSettings:
     retry: RetryPolicy = field(factory=RetryPolicy)
     """When and how often to repeat."""
     allow_any_id: bool = field(default=False)
-    """Lets ids through that hold a slash, a backslash or nothing but dots, as ``SpotClient`` has it."""
+    """Lets ids through that hold a slash, a backslash, a semicolon or nothing but dots, as ``SpotClient`` has it."""
     token: Callable[[], str] | None = field(default=None, repr=False)
     """Gives the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
     limiter: Callable[[], RateLimit | Limiter] | None = field(default=None, repr=False)

@@ -13,7 +13,7 @@ from spotdx_async._pipeline import clock, codec
 from spotdx_async._pipeline.activations import TELLING, is_registered
 from spotdx_async._pipeline.checks import ACTIVATION_PATIENT, check, refuse
 from spotdx_async._pipeline.identity import TEXTS, any_id, id_asked_for, rows_with
-from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock
+from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock, stored, was_stored
 from spotdx_async._pipeline.messages import Reply, Request
 from spotdx_async._pipeline.object_search import Look
 from spotdx_async._pipeline.operation import Operation, check_id, metadata_body
@@ -30,9 +30,10 @@ from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
 __all__ = ["OPERATIONS", "Kits"]
 
-_THE_KIT = id_asked_for("kit_id")
-UPDATE_METADATA = Operation("POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=_THE_KIT)
-GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=_THE_KIT)
+UPDATE_METADATA = Operation(
+    "POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=id_asked_for("kit_id", sets_metadata=True)
+)
+GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=id_asked_for("kit_id"))
 LIST = Operation(
     "GET",
     "/api/v2/kits/",
@@ -75,8 +76,9 @@ class Kits:
         """Set a kit's metadata, and get the kit.
 
         The call sets the whole value, so repeating it is safe and the SDK does so. The documented answer does not carry
-        the metadata back; should the server send it, it is in ``kit.extra``. An attempt without a usable answer may be
-        carried out late, over the value of your next call: a bulk run waits for that, single calls do not.
+        the metadata back; should the server send it, it is in ``kit.extra``, and must be what was sent, as an order's.
+        An attempt without a usable answer may be carried out late, over the value of your next call: a bulk run waits
+        for that, single calls do not.
 
         Args:
             kit_id: not empty, no control character, nothing that leads to another path (see ``allow_any_id``).
@@ -85,7 +87,8 @@ class Kits:
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             NotFoundError: the server does not know the kit.
-            DecodeError: with ``outcome == "done"`` the update is carried out, its answer has another shape.
+            DecodeError: with ``outcome == "done"`` the update is carried out, its answer has another shape; else it is
+                not known, since no answer, even after repeats, showed that it is the one to this update.
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as its tree says.
         """
@@ -124,9 +127,8 @@ class Kits:
         an attempt without a usable answer (5xx, 408, none at all) only when ``lands_within_s`` of the client has passed
         since it was sent, also where a repeat succeeded, so that an old value cannot land on a newer one. Other kits
         run beside it. Rows are read lazily, at most ``2 * concurrency`` (8 at least, 64 more with ``coalesce``) ahead
-        of the outcomes taken, so that a slow consumer slows the sending; and 16 MiB more of rows that wait for such an
-        attempt and, with ``ordered``, of outcomes that wait for an earlier row's.
-        A row's metadata is written as JSON when the row is read: changing the mapping afterwards changes nothing.
+        of the outcomes taken, so that a slow consumer slows the sending; and 16 MiB more of rows that wait for that or
+        for another try, or behind one that does. A row's metadata is written as JSON when it is read.
 
         A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever that one met:
         ``failed`` and ``rejected`` are surely not executed. Without a journal the last outcome of each kit counts: sent
@@ -144,8 +146,8 @@ class Kits:
                 closed as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
             concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
             ordered: give outcomes in the order of the rows, not as they come.
-            decode: False gives no Kit (``value`` is None), which saves a third of the CPU time; an answer that does not
-                begin and end as an object with the kit's id is no success here either, but it is not read to its end.
+            decode: False gives no Kit (``value`` is None), which saves a third of the CPU time. The answer must be an
+                object with the kit's id here too; of metadata, should it show any, nothing is compared.
             journal: a file in which the run writes down which rows are done. The same call with the same input resumes
                 a run that was stopped or killed: rows done come out as ``skipped``, and at most what was in flight and
                 the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
@@ -316,7 +318,7 @@ class Kits:
 
         Returns:
             ``"unknown"`` too where the kit says both that it is registered and that it is not, and where answers have
-            no ``Date``.
+            no ``Date`` or show that they come out of a cache; of one that hides itself ``"not found"`` may be wrong.
 
         Raises:
             InvalidInputError: the error is of another call, or the kit is not known; nothing was sent.
@@ -326,12 +328,14 @@ class Kits:
         request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.allow_any_id)
 
         async def look() -> Look[Kit]:
-            kit, server = await runner.call(request, _decode_kit_and_clock)
+            kit, server, is_stored = await runner.call(request, _decode_kit_as_of)
             verdict = is_registered(kit, clue.subject)
             if verdict:
                 return Look(found=kit, clock=server)
-            message = "the kit says both that it is registered and that it is not"
-            return Look(trouble=DecodeError(message, outcome="done") if verdict is None else None, clock=server)
+            if verdict is None:
+                message = "the kit says both that it is registered and that it is not"
+                return Look(trouble=DecodeError(message, outcome="done"), clock=server)
+            return Look(trouble=stored() if is_stored else None, clock=server)
 
         return partial(
             reconcile,
@@ -350,8 +354,8 @@ def _decode_kit(reply: Reply) -> Kit:
     return codec.decode(reply.body, Kit)
 
 
-def _decode_kit_and_clock(reply: Reply) -> tuple[Kit, ServerClock | None]:
-    return _decode_kit(reply), server_clock(reply.headers, clock.wall())
+def _decode_kit_as_of(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
+    return _decode_kit(reply), server_clock(reply.headers, clock.wall()), was_stored(reply.headers)
 
 
 def _decode_types(reply: Reply) -> list[str]:

@@ -29,10 +29,14 @@ from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_
 
 __all__ = ["OPERATIONS", "Orders"]
 
-_THE_ORDER = id_asked_for("order_id")
 CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, identity=any_id("order_id"))
-UPDATE_METADATA = Operation("POST", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=_THE_ORDER)
-GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=_THE_ORDER)
+UPDATE_METADATA = Operation(
+    "POST",
+    "/api/v2/orders/{order_id}/",
+    is_replay_safe=True,
+    identity=id_asked_for("order_id", sets_metadata=True, shows_metadata=True),
+)
+GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=id_asked_for("order_id"))
 LIST = Operation(
     "GET",
     "/api/v2/orders/",
@@ -115,8 +119,8 @@ class Orders:
         Returns:
             ``"found"`` with ``duplicates`` where several orders have the reference, of those that were placed for the
             same recipient (the 24 nearest in time). ``"unknown"`` too where an order that it could be cannot be judged
-            (it cannot be got, or shows no metadata), where answers have no ``Date``, and where the order carried no
-            reference.
+            (it cannot be got, or shows no metadata), where answers have no ``Date`` or come out of a cache, and where
+            the order carried no reference.
 
         Raises:
             InvalidInputError: the error is of another call, there is neither or both, or ``sent_at`` has no zone;
@@ -158,7 +162,10 @@ class Orders:
     def update_metadata(self, order_id: str, metadata: Mapping[str, Any]) -> Prepared[Order]:
         """Replace an order's metadata, and get the order.
 
-        The call replaces the whole value: a key that is left out is gone. Repeating it is safe, and the SDK does so.
+        The call replaces the whole value: a key that is left out is gone. Repeating it is safe, and the SDK does so. An
+        answer whose metadata is not what was sent (keys in another order, more keys, nulls left out, numbers in another
+        form or as text and trimmed texts are) may be the one to an earlier update: it is repeated as one that came
+        broken. Null for metadata shows nothing.
 
         An attempt without a usable answer may be carried out late, over the value of your next call: a bulk run waits
         for that, single calls do not.
@@ -170,7 +177,8 @@ class Orders:
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             NotFoundError: the server does not know the order.
-            DecodeError: with ``outcome == "done"`` the update is carried out, its answer has another shape.
+            DecodeError: with ``outcome == "done"`` the update is carried out, its answer has another shape; with
+                ``"unknown"`` no answer, even after repeats, showed that it is the one to this update.
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as its tree says.
         """
@@ -202,7 +210,7 @@ class Orders:
             updates: ``OrderMetadataUpdate`` or ``(order_id, metadata)``, from an iterable or an async one.
             concurrency: rows under way at once.
             ordered: give outcomes in the order of the rows, not as they come.
-            decode: False gives no Order (``value`` is None), which saves time.
+            decode: False gives no Order (``value`` is None), which saves time; metadata that is shown is compared too.
             journal: a file in which the run writes down which rows are done, so that the same call resumes it.
             coalesce: a newer update of an order takes the place of an older one that has not been sent yet.
             progress: a plain function, called with a Progress every half second, and at the end.

@@ -117,8 +117,8 @@ class Requisitions:
         Returns:
             ``"found"`` with ``duplicates`` where several requisitions are found, of those for the same patient or with
             the same barcode (the 24 nearest in time). ``"unknown"`` too where a requisition that it could be cannot be
-            judged (it cannot be got, or shows no metadata), where answers have no ``Date``, and where there is neither
-            a barcode nor a reference.
+            judged (it cannot be got, or shows no metadata), where answers have no ``Date`` or come out of a cache, and
+            where there is neither a barcode nor a reference.
 
         Raises:
             InvalidInputError: the error is of another call, there is nothing to look for, or ``sent_at`` has no zone;

@@ -429,7 +429,7 @@ async def test_an_id_with_a_quote_is_not_found_in_other_members(fake_spot: FakeS
 
 # Ids that lead elsewhere
 
-ELSEWHERE = ["x/../../orders/O1", "a/b", "a\\b", "%2e%2e", "a%2Fb", "a%255cb", "..."]
+ELSEWHERE = ["x/../../orders/O1", "a/b", "a\\b", "%2e%2e", "a%2Fb", "a%255cb", "...", "..;", f"{KIT};x", f"{KIT}%3Bx"]
 WITH_IDS: dict[str, Callable[[SpotClient, str], Awaitable[Any]]] = {
     "kits.update_metadata": lambda spot, an_id: spot.kits.update_metadata(an_id, {}),
     "kits.get": lambda spot, an_id: spot.kits.get(an_id),

@@ -41,7 +41,10 @@ ROWS = (
         "_pipeline.failures",
         "_pipeline.error_answers",
     ),
-    ("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan", "_pipeline.block_limiter"),
+    (
+        *("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan"),
+        *("_pipeline.block_limiter", "_pipeline.shown_metadata"),
+    ),
     (
         *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
         *("_pipeline.retry", "_pipeline.codec", "_pipeline.object_search", "shared.*"),
@@ -67,6 +70,7 @@ NARROWER = {
     "config": ("errors",),
     "_pipeline.jsontext": (),
     "_pipeline.identity": (),
+    "_pipeline.shown_metadata": ("_pipeline.jsontext",),
     "_pipeline.clock": ("errors",),
     "_pipeline.places": ("_pipeline.waiters",),
     "_pipeline.waiters": (),
@@ -94,13 +98,15 @@ NARROWER = {
     "_pipeline.references": ("_pipeline.checks", "_pipeline.identity"),
     "_pipeline.answer_check": (
         *("errors", "models.*", "_pipeline.jsontext", "_pipeline.codec", "_pipeline.identity"),
-        *("_pipeline.list_pages", "_pipeline.messages"),
+        *("_pipeline.list_pages", "_pipeline.messages", "_pipeline.shown_metadata"),
     ),
     "_pipeline.list_pages": ("errors", "_pipeline.clock"),
     "_pipeline.list_scan": ("errors", "_pipeline.list_pages"),
     "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
     "pagination": ("errors", "_pipeline.clock", "_pipeline.list_pages"),
-    "reconciliation": (*("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search"),),
+    "reconciliation": (
+        *("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search", "_pipeline.list_pages"),
+    ),
     "files.*": ("errors", "_pipeline.jsontext", "private_files"),
     "bulk.*": (
         *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),

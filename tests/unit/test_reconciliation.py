@@ -167,6 +167,52 @@ async def test_however_slow_looking_is_the_last_look_begins_when_it_cannot_land_
 
 
 @virtual_time
+@pytest.mark.parametrize(
+    ("dates", "state"),
+    [
+        ([0, 1, 3, 7, 15, 30], "not found"),
+        ([100, 101, 103, 107, 115, 130], "not found"),
+        ([0, 1, -2, 7, 8, 30], "not found"),  # servers whose clocks differ a little
+        ([0, 0, 0, 0, 0, 0], "unknown"),
+        ([0, 1, 3, 7, 15, 15], "unknown"),
+        ([0, 1, 3, 7, 15, -90], "unknown"),
+        ([0, 1, 3, 3, 3, 30], "not found"),  # only the last one proves anything
+    ],
+)
+async def test_an_answer_that_is_dated_as_an_earlier_one_proves_no_absence(dates: list[float], state: str) -> None:
+    left = [*dates]
+
+    async def look() -> Look[Order]:
+        date_ = NOON + timedelta(seconds=left.pop(0))
+        return Look(clock=ServerClock(date_, date_ - clock.wall()))
+
+    outcome = await outcome_of(look)
+
+    assert (outcome.state, "Date" in str(outcome.error)) == (state, state == "unknown")
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("local_s", "date_s"),
+    [
+        (lambda _: 0.0, lambda _: 0.0),  # a test's time, which goes on for the loop alone
+        (lambda passed_s: passed_s + (3600.0 if passed_s > 2 else 0.0), lambda passed_s: passed_s),
+        (lambda passed_s: passed_s - (3600.0 if passed_s > 2 else 0.0), lambda passed_s: passed_s),
+    ],
+)
+async def test_a_local_clock_that_stands_still_or_is_set_makes_no_answer_old(
+    monkeypatch: pytest.MonkeyPatch, local_s: Callable[[float], float], date_s: Callable[[float], float]
+) -> None:
+    monkeypatch.setattr(clock, "wall", lambda: NOON + timedelta(seconds=local_s(clock.now())))
+
+    async def look() -> Look[Order]:
+        date_ = NOON + timedelta(seconds=date_s(clock.now()))
+        return Look(clock=ServerClock(date_, date_ - clock.wall()))
+
+    assert (await outcome_of(look)).state == "not found"
+
+
+@virtual_time
 @pytest.mark.parametrize("may_land_until", [NOON, NOON - timedelta(hours=1)])
 async def test_what_cannot_land_any_longer_is_looked_for_once(may_land_until: datetime) -> None:
     look = Looks(None)
