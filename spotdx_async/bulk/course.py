@@ -56,6 +56,7 @@ class Course:
         policy: RetryPolicy,
         lands_within_s: float,
         has_others: Callable[[], bool],
+        is_awaited: Callable[[], bool],
         on_try: Callable[[Try], object],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -68,7 +69,8 @@ class Course:
             stopping: set when the run is to end.
             policy: how often to try, and how long to wait in between.
             lands_within_s: seconds after which a request that was sent has been carried out, or never will be.
-            has_others: whether other rows could be tried now.
+            has_others: whether other rows could be tried now, that were not yet.
+            is_awaited: whether any other row waits to be tried.
             on_try: told of every try, before the gate is.
             sleep: waits before a repeat; it ends early where a pause is lifted.
         """
@@ -80,7 +82,7 @@ class Course:
         # How often is decided here; how long to wait in between is the policy's.
         self._policy = evolve(policy, max_attempts=sys.maxsize)
         self._lands_within_s = lands_within_s
-        self._has_others = has_others
+        self._has_others, self._is_awaited = has_others, is_awaited
         self._on_try = on_try
         self._sleep = sleep
         self._usual_s = 0.0
@@ -130,29 +132,29 @@ class Course:
         gate, stopping = self._gate, self._stopping
 
         def may_go() -> bool:
-            return not stopping.is_set() and gate.sends(row.index)
+            return not stopping.is_set() and gate.sends(row.key)
 
         while not stopping.is_set():
             if row.rests_until_s > (now := clock.now()):
                 await clock.sleep(row.rests_until_s - now, unless=stopping)
-            if not gate.try_enter(row.index):
+            if not gate.try_enter(row.key):
                 may_wait = gate.is_open or row.is_probe
-                if not may_wait or not await gate.enter(row.index):
+                if not may_wait or not await gate.enter(row.key):
                     return None
             if stopping.is_set():
-                gate.report(row.index, "none")
+                gate.report(row.key, "none")
                 return None
             try:
                 tried = await self._send(row.key, row.body, row.flight, row.tries > 0, may_go, row.watch)
             except BaseException:
-                gate.report(row.index, "none")
+                gate.report(row.key, "none")
                 raise
             if tried.attempts or tried.verdict.error is not None:
                 if self._note(row, tried) == "bad" and (rest_s := self._usual_s - row.request_s) > 0 and gate.is_open:
                     await clock.sleep(rest_s, unless=stopping)
                 return tried.verdict
             # The gate closed while the row waited for the rate limit, or the run stopped.
-            gate.report(row.index, "none")
+            gate.report(row.key, "none")
         return None
 
     def _note(self, row: Row, tried: Try) -> Result:
@@ -164,7 +166,7 @@ class Course:
         if result == "good":
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
         self._on_try(tried)
-        self._gate.report(row.index, result, began_s=began_s, is_first=row.tries == 1)
+        self._gate.report(row.key, result, began_s=began_s, is_first=row.tries == 1)
         if verdict.act is _ACCEPT:
             return result
         row.last = verdict
@@ -195,10 +197,16 @@ class Course:
         row.lands_until_s = left_s + self._lands_within_s
 
     def _may_repeat(self, row: Row) -> bool:
-        """Whether to repeat in place; where the server is in doubt, rows that were not tried yet go first."""
-        if self._stopping.is_set() or not self._gate.is_open or (self._gate.is_doubtful and self._has_others()):
+        """Whether to repeat in place.
+
+        Where the server is in doubt, rows that were not tried yet go first; and a row that has had the policy's tries
+        holds up nobody who waits.
+        """
+        if self._stopping.is_set() or not self._gate.is_open or self._is_out(row):
             return False
-        return not self._is_out(row)
+        if row.charged >= self._most_tries and self._is_awaited():
+            return False
+        return not (self._gate.is_doubtful and self._has_others())
 
     def _is_by_chance(self, row: Row, verdict: Verdict) -> bool:
         """Whether the row is repeated at once, since as many others fail now, and the next ones are served.
@@ -217,7 +225,7 @@ class Course:
         overload that is over, say, are not its fault.
         """
         if self._most_tries == 1:
-            return True
+            return row.tries > 0
         if row.charged < self._most_tries or self._gate.stays_open:
             return row.charged >= self._most_tries
         return not self._gate.first_tries.explain(row.odds, row.seen)

@@ -96,6 +96,7 @@ class Engine(Generic[T]):
             policy=plan.policy,
             lands_within_s=plan.lands_within_s,
             has_others=lambda: bool(self._lineup),
+            is_awaited=lambda: bool(self._lineup) or len(self._scheduler) > 0,
             on_try=self._rules.note_try,
             sleep=plan.sleep,
         )
@@ -270,7 +271,8 @@ class Engine(Generic[T]):
             self._lineup.overtake(last, row)
             self._give(outcome)
             return
-        self._last_rows.note_row()
+        self._last_rows.note_read()
+        self._scheduler.note_read(row)
         if not self._open:
             self._open_since_s = clock.now()
         self._open[row] = None
@@ -288,7 +290,9 @@ class Engine(Generic[T]):
             if (row := self._scheduler.next()) is not None:
                 return row
             is_stuck = self._gate.is_open and len(self._scheduler) and not any(worker.row for worker in self._workers)
-            if is_stuck and not self._gate.pause_if_all_fail() and not self._last_rows.may_have_company():
+            if is_stuck and self._gate.pause_if_all_fail():
+                continue  # to probe
+            if is_stuck and not self._last_rows.may_have_company():
                 # It has had all its tries, and no other row can tell whether it was its own fault.
                 row = self._scheduler.take_hopeless()
                 assert row.last is not None  # noqa: S101 - it has failed; for the type checker
@@ -323,7 +327,7 @@ class Engine(Generic[T]):
         """Have the row tried again later, and more rows read meanwhile."""
         self._scheduler.set_aside(row)
         self._scheduler.end(row)
-        self._last_rows.note_row()
+        self._last_rows.note_set_aside()
         if not self._gate.is_open and self._last_rows.are_at_fault():
             self._gate.stay_open()
         self._standby.call()
@@ -369,6 +373,8 @@ class Engine(Generic[T]):
         self._standby.call()
 
     def _tell_gate(self, state: Literal["closed", "open"], after_s: float) -> None:
+        if state == "open":
+            self._scheduler.end_probing(worker.row for worker in self._workers)
         self._standby.call_all()
         if self._watch_of_run is not None:
             self._watch_of_run.gate(state, after_s)

@@ -16,6 +16,8 @@ _LEAST_SHARE = 0.001
 """Of others that fail where any does: with it four failures, a policy's usual tries, are the row's own fault."""
 _BY_CHANCE = 1e-9
 """From these odds on a row's failures may be chance: of 10^9 rows one is wrongly said to be at fault."""
+_MOST = 0.6
+"""Share that is taken to fail at most: where nearly all do, a row at fault would be tried without end."""
 _ENOUGH = 40
 """Other rows that tell how many fail: that none of them does, and one row four times, has odds of 10^-6 at most,
 whatever the share."""
@@ -40,12 +42,27 @@ class FirstTries:
     def __init__(self) -> None:
         self._count = self._bad = 0
         self._share = 0.0
+        # Failures since the last row that was served, and the share before them.
+        self._in_a_row = 0
+        self._share_before = 0.0
 
     def note(self, *, is_bad: bool) -> None:
         """Take note of a row's first try."""
         self._count += 1
         self._bad += is_bad
+        if not is_bad:
+            self._in_a_row = 0
+        elif not self._in_a_row:
+            self._share_before = self._share
+        self._in_a_row += is_bad
         self._share += (is_bad - self._share) * _WEIGHT
+
+    def leave_out_failures(self) -> None:
+        """Leave out those since the last row that was served: a pause has begun, and they were a part of the outage."""
+        if self._in_a_row:
+            self._count -= self._in_a_row
+            self._bad -= self._in_a_row
+            self._share, self._in_a_row = self._share_before, 0
 
     @property
     def seen(self) -> Seen:
@@ -75,4 +92,4 @@ class FirstTries:
         # One of the others may be at fault itself.
         others = max(0, self._bad - since.bad - 1) / max(_ENOUGH, self._count - since.count)
         now = max(self.failing, others)
-        return is_chance(prod(max(each, now) for each in odds))
+        return is_chance(prod(min(_MOST, max(each, now)) for each in odds))

@@ -6,7 +6,7 @@ It judges results that it is told of, and knows neither rows nor requests.
 import random
 from asyncio import CancelledError, Future, TimerHandle, get_running_loop
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Literal
 
 from spotdx_async._pipeline import clock
@@ -69,7 +69,7 @@ class OutageGate:
             on_overdue: called once for each outage.
             busy_s: for how many seconds rows have waited without a break: only such time counts.
             on_change: told when it pauses (``closed``), and when that ends (``open``) after how many seconds.
-            on_probe: told when a probe has passed, and the next one may wait for its moment.
+            on_probe: told when a probe is sent, and the next one may wait for its moment.
             trouble: names the server and what is wrong with it, for the log.
             dice: for the jitter.
         """
@@ -82,9 +82,9 @@ class OutageGate:
         self._signs = OutageSigns()
         self._adaptive = AdaptiveConcurrency(concurrency)
         # Rows that have entered and not reported; and when the requests of those began that were sent.
-        self._inside: set[int] = set()
-        self._sent: dict[int, float] = {}
-        self._bad_rows: set[int] = set()
+        self._inside: set[Hashable] = set()
+        self._sent: dict[Hashable, float] = {}
+        self._bad_rows: set[Hashable] = set()
         # Of the requests that were answered, when the last one to begin began.
         self._last_good_s = float("-inf")
         self.first_tries: FirstTries = FirstTries()
@@ -95,9 +95,9 @@ class OutageGate:
         self._ramp_from_s: float | None = None
         self._ramp_s = _LONGEST_RAMP_S
         self._next_at_s = float("-inf")
-        self._probing: set[int] = set()
+        self._probing: set[Hashable] = set()
         self._probes = 0
-        self._waiters: deque[tuple[int, Future[bool]]] = deque()
+        self._waiters: deque[tuple[Hashable, Future[bool]]] = deque()
         self._timer: TimerHandle | None = None
 
     @property
@@ -135,25 +135,29 @@ class OutageGate:
         """Whether more than one row has failed since the last one that did not, or one very often."""
         return self._signs.is_doubtful
 
-    def lets(self, row: int) -> bool:
+    def lets(self, row: Hashable) -> bool:
         """Whether the row, having entered, still may be tried: an outage may have begun since."""
         return self._closed_at_s is None or row in self._probing
 
-    def sends(self, row: int) -> bool:
+    def sends(self, row: Hashable) -> bool:
         """The same at the last moment before the request, which then counts as on its way."""
         if not self.lets(row):
             return False
-        self._sent[row] = clock.now()
+        now = self._sent[row] = clock.now()
+        if self._closed_at_s is not None:
+            # Should it hang as long, another one goes: the server may answer that.
+            self._next_at_s = now + _PROBE_BOUNDS_S[-1] * self._dice.uniform(_LEAST_OF_BOUND, 1)
+            self._on_probe()
         return True
 
-    def try_enter(self, row: int) -> bool:
+    def try_enter(self, row: Hashable) -> bool:
         """Enter where that takes no wait; else the caller waits by ``enter``."""
         if self._waiters or not self.is_free:
             return False
         self._inside.add(row)
         return True
 
-    async def enter(self, row: int) -> bool:
+    async def enter(self, row: Hashable) -> bool:
         """Wait until the row may be tried; then tell the result by ``report``, whatever happens.
 
         Returns:
@@ -169,11 +173,12 @@ class OutageGate:
                 self.report(row, "none")
             raise
 
-    def report(self, row: int, result: Result, *, began_s: float = 0.0, is_first: bool = False) -> None:
+    def report(self, row: Hashable, result: Result, *, began_s: float = 0.0, is_first: bool = False) -> None:
         """Take note of a result.
 
         Args:
-            row: which row.
+            row: which row: its key, since of a key one row is under way at a time, and those behind it are as likely
+                at fault.
             result: what became of the try.
             began_s: when its request began: one from before the outage says nothing about its end.
             is_first: whether it was the row's first try.
@@ -212,8 +217,12 @@ class OutageGate:
             self._close()
         return self._closed_at_s is not None
 
+    def may_pause(self) -> None:
+        """Pause again, should it be needed, after ``stay_open``."""
+        self._stays_open = False
+
     def stay_open(self) -> None:
-        """End the pause for good: what is left is tried as single calls are."""
+        """End the pause, and begin no other: what is left is tried as single calls are."""
         self._stays_open = True
         if self._closed_at_s is not None:
             self._open(is_back=False)
@@ -236,7 +245,7 @@ class OutageGate:
             self._open()
         self._signs.note_good()
 
-    def _note_bad(self, row: int, began_s: float, *, was_probe: bool) -> None:
+    def _note_bad(self, row: Hashable, began_s: float, *, was_probe: bool) -> None:
         signs = self._signs
         if self._closed_at_s is not None:
             if was_probe:
@@ -250,7 +259,7 @@ class OutageGate:
         if signs.has_enough_rows and signs.is_outage(sum(other_s <= began_s for other_s in self._sent.values())):
             self._close()
 
-    def _adapt(self, row: int, *, is_bad: bool, began_s: float, in_flight: int) -> None:
+    def _adapt(self, row: Hashable, *, is_bad: bool, began_s: float, in_flight: int) -> None:
         """Let the concurrency follow; pause where next to nothing has gone through for a period."""
         if is_bad:
             self._bad_rows.add(row)
@@ -272,6 +281,7 @@ class OutageGate:
     def _close(self) -> None:
         if self._stays_open or self._closed_at_s is not None:
             return
+        self.first_tries.leave_out_failures()
         self._closed_at_s = clock.now()
         self._ramp_from_s = None
         self._probes = 0
@@ -325,9 +335,7 @@ class OutageGate:
             row = self._let_pass()
             if row is not None:
                 self._probing.add(row)
-                # Should it hang as long, another one goes: the server may answer that.
-                self._next_at_s = clock.now() + _PROBE_BOUNDS_S[-1] * self._dice.uniform(_LEAST_OF_BOUND, 1)
-                self._on_probe()
+                self._next_at_s = float("inf")  # until it is sent, or comes back
             return
         if self._ramp_from_s is not None:
             now, end_s = clock.now(), self._ramp_from_s + self._ramp_s
@@ -340,7 +348,7 @@ class OutageGate:
             self._next_at_s = min(end_s, now + 1 / rate)
         self._let_pass()
 
-    def _let_pass(self, *, may_enter: bool = True) -> int | None:
+    def _let_pass(self, *, may_enter: bool = True) -> Hashable | None:
         """Let the first one enter who still waits, or tell it that it may not; give its row."""
         while self._waiters:
             row, waiter = self._waiters.popleft()

@@ -14,10 +14,8 @@ __all__ = ["LastRows"]
 _COMPANY_WITHIN_S = 15.0
 """For which a row waits for another one to be read. An input that only goes on once it has the outcome is held up so
 long by each row that fails for good; a longer wait would see an outage in yet slower inputs."""
-_SERVED_PAST_S = 10.0
-"""Of a pause, where each row had failed before while others were served."""
-_NEVER_SERVED_PAST_S = 120.0
-"""Of a pause, where some had not: an outage may have begun just then. Most restarts take less."""
+_LAST_ROWS_WAIT_S = 120.0
+"""Of a pause: an outage may have begun just then. Most restarts take less."""
 _INTERNAL_ERROR = 500
 _MOST_FAILING = 0.5
 """Of first tries, pauses left out: where more fail, nothing can be concluded from a row that does."""
@@ -46,11 +44,17 @@ class LastRows:
         """
         self._gate, self._lineup = gate, lineup
         self._unfinished, self._is_read, self._on_wait_over = unfinished, is_read, on_wait_over
-        self._last_came_s = clock.now()
+        self._last_read_s = self._last_came_s = clock.now()
         self._timer: TimerHandle | None = None
 
-    def note_row(self) -> None:
-        """Take note that a row was read or set aside."""
+    def note_read(self) -> None:
+        """Take note that a row was read: a run that goes on may pause again."""
+        self._last_read_s = self._last_came_s = clock.now()
+        if self._gate.stays_open:
+            self._gate.may_pause()
+
+    def note_set_aside(self) -> None:
+        """Take note that a row was set aside."""
         self._last_came_s = clock.now()
 
     def may_have_company(self) -> bool:
@@ -67,16 +71,19 @@ class LastRows:
     def are_at_fault(self) -> bool:
         """Whether the rest of a paused run is likely to fail for good: the pause had better end.
 
-        So it is when only rows are left that have failed, when the server was seen to be there, and when the pause has
-        lasted for so long that another restart of it is not likely.
+        So it is when only rows are left that have failed, and those behind them; when none was read for so long, or the
+        input is at its end; when the server was seen to be there; and when the pause has lasted for so long that it is
+        no mere restart.
         """
         gate, unfinished = self._gate, self._unfinished
-        if not self._is_read() or gate.first_tries.failing > _MOST_FAILING or not all(row.tries for row in unfinished):
+        if gate.paused_s < _LAST_ROWS_WAIT_S or gate.first_tries.failing > _MOST_FAILING:
             return False
-        if all(gate.has_served_since(row.failing_since_s) for row in unfinished):
-            return gate.paused_s >= _SERVED_PAST_S
-        was_there = gate.has_served_since(float("-inf")) or all(_is_internal_error(row) for row in unfinished)
-        return was_there and gate.paused_s >= _NEVER_SERVED_PAST_S
+        if not self._is_read() and clock.now() < self._last_read_s + _LAST_ROWS_WAIT_S:
+            return False
+        behind = {row.following for row in unfinished}
+        first = [row for row in unfinished if row not in behind]
+        was_there = gate.has_served_since(float("-inf")) or all(_is_internal_error(row) for row in first)
+        return was_there and not self._lineup.resting and all(row.tries for row in first)
 
     def close(self) -> None:
         """Call nobody any more."""

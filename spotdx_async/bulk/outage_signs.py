@@ -1,5 +1,6 @@
 """What tells an outage from failures by chance: how many came in a row, and which share failed before. Pure."""
 
+from collections.abc import Hashable
 from math import log
 
 __all__ = ["LEAST_ROWS", "OutageSigns", "divergence"]
@@ -37,7 +38,7 @@ class OutageSigns:
     """Judges results as they come. A result of before shows in the share, and in no row of failures."""
 
     def __init__(self) -> None:
-        self._rows: set[int] = set()
+        self._rows: set[Hashable] = set()
         self._failures = 0
         self._share = 0.0
 
@@ -58,7 +59,7 @@ class OutageSigns:
             self.forget()
         self._share *= 1 - _WEIGHT
 
-    def note_bad(self, row: int) -> None:
+    def note_bad(self, row: Hashable) -> None:
         """Take note of a failure."""
         self._rows.add(row)
         self._failures += 1

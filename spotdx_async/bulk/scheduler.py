@@ -1,7 +1,7 @@
 """Which row goes next: one that was not tried yet, or one that has failed; and in a pause, which one probes."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.lanes import Row
@@ -12,6 +12,8 @@ __all__ = ["Scheduler"]
 
 _MOST_AHEAD = 2000
 """Rows that are read to find a probe in."""
+_MOST_AHEAD_BYTES = 16 * 2**20
+"""The same in bytes, and the last of them."""
 
 
 class Scheduler:
@@ -37,8 +39,8 @@ class Scheduler:
         self._was_from_aside = False
         # Which waits for its moment to probe.
         self._probe: Row | None = None
-        # Rows to read ahead in a pause, and the bytes that they are taken to have.
-        self._ahead = self._ahead_size = 0
+        # Rows that may be read ahead in a pause, those that were, and their bytes.
+        self._ahead = self._read_ahead = self._bytes_ahead = 0
 
     def __len__(self) -> int:
         """Rows that are set aside."""
@@ -50,7 +52,7 @@ class Scheduler:
             return self._next_probe()
         if not self._aside and not self._ahead:
             return self._lineup.next()  # as most often
-        self._read_ahead(0)
+        self._allow_ahead(0)
         is_doubtful = self._gate.is_doubtful and bool(self._aside)
         row = None if is_doubtful or self._was_from_aside else self._next_from_aside()
         self._was_from_aside = row is not None
@@ -63,13 +65,32 @@ class Scheduler:
         else:
             self._aside.appendleft(row)  # a pause has begun before it was tried
         self._lineup.hold(row)
-        if row.is_probe and not self._gate.is_open:
-            rows = min(_MOST_AHEAD, max(self._window.size, 2 * self._ahead))
-            self._read_ahead(rows, rows * row.size)
+        if row.is_probe and not self._gate.is_open and self._bytes_ahead < _MOST_AHEAD_BYTES:
+            self._allow_ahead(min(_MOST_AHEAD, max(self._window.size, 2 * self._ahead)))
+
+    def note_read(self, row: Row) -> None:
+        """Take note that a row was read."""
+        if not self._ahead:
+            return
+        self._read_ahead += 1
+        self._bytes_ahead += row.size
+        if self._bytes_ahead >= _MOST_AHEAD_BYTES:
+            self._allow_ahead(min(self._ahead, self._read_ahead))
 
     def note_probe(self) -> None:
         """Take note that the row that waited to probe has gone: another one may wait for its moment."""
         self._probe = None
+
+    def end_probing(self, under_way: Iterable[Row | None]) -> None:
+        """Take note that the pause is over: rows that were to probe, or do, are rows as any other.
+
+        Args:
+            under_way: rows that were given and have not come back.
+        """
+        self._probe = None
+        for row in under_way:
+            if row is not None:
+                row.is_probe = False
 
     def end(self, row: Row) -> None:
         """Tell that a row that was given comes back or has its outcome; in a pause the next one may probe."""
@@ -101,9 +122,11 @@ class Scheduler:
         self._lineup.end_hold(row)
         return row
 
-    def _read_ahead(self, rows: int, size: int = 0) -> None:
+    def _allow_ahead(self, rows: int) -> None:
         """Let so many rows more be read than usual, and no others."""
         if rows != self._ahead:
-            self._window.put_beside(rows, size)
-            self._window.take_back(self._ahead, self._ahead_size)
-            self._ahead, self._ahead_size = rows, size
+            self._window.take_back(self._ahead, 0)
+            self._window.put_beside(rows, 0)
+            self._ahead = rows
+        if not rows:
+            self._read_ahead = self._bytes_ahead = 0

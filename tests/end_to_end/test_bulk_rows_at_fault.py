@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import BulkStopped
+from spotdx_async import BulkStopped, RateLimit, RetryPolicy
 from spotdx_async.testing import FakeSpot, faults
 
 pytestmark = pytest.mark.virtual_time
@@ -176,3 +176,106 @@ async def test_an_input_that_waits_for_the_outcome_of_a_row_at_fault_goes_on(fak
 
     assert states == {"ok": 6, "unknown": 2}
     assert now() - began_s <= 60
+
+
+@pytest.mark.parametrize(("concurrency", "up_s"), [(64, 0.3), (64, 2.0), (16, 1.0)])
+async def test_two_outages_one_after_the_other_before_the_end_fail_none(
+    fake_spot: FakeSpot, concurrency: int, up_s: float
+) -> None:
+    """In between others are served past those that have failed."""
+    fake_spot.latency_s = LATENCY_S
+    updates = rows(fake_spot, 400)
+    loop, down_s = asyncio.get_running_loop(), 0.8 * 400 * LATENCY_S / concurrency
+    for begin_s, end_s in ((down_s, down_s + 20), (down_s + 20 + up_s, down_s + 50 + up_s)):
+        loop.call_later(begin_s, lambda: fake_spot.faults.add("503", times=None))
+        loop.call_later(end_s, fake_spot.faults.clear)
+
+    states, _, _ = await run(fake_spot, updates, concurrency=concurrency)
+
+    assert states == {"ok": 400}
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_few_at_once_probe_as_well(fake_spot: FakeSpot, concurrency: int) -> None:
+    fake_spot.latency_s = LATENCY_S
+    updates = rows(fake_spot, 39)
+    put_at_fault(fake_spot, updates[::4] + updates[-3:])
+    asyncio.get_running_loop().call_later(60, fake_spot.faults.clear)
+
+    states, _, took_s = await run(fake_spot, updates, concurrency=concurrency)
+
+    assert states["ok"] >= 35
+    assert states["ok"] + states["unknown"] == 39
+    assert took_s <= 90
+
+
+@pytest.mark.parametrize("values", [(1, 1, 1, 1, 1, 2), (6,)], ids=["six kits", "one kit"])
+async def test_rows_behind_the_last_ones_at_fault_end_too(fake_spot: FakeSpot, values: tuple[int, ...]) -> None:
+    updates = rows(fake_spot, 100 + len(values))
+    put_at_fault(fake_spot, updates[100:])
+    more = [
+        (kit_id, {"n": n}) for (kit_id, _), count in zip(updates[100:], values, strict=True) for n in range(1, count)
+    ]
+
+    states, _, took_s = await run(fake_spot, updates + more)
+
+    assert states == {"ok": 100, "unknown": sum(values)}
+    assert took_s <= 200 + 60 * max(values)  # each value waits until the one before cannot land any more
+
+
+async def test_a_queue_that_never_ends_gets_rid_of_rows_at_fault_and_rides_out_the_next_outage(
+    fake_spot: FakeSpot,
+) -> None:
+    updates = rows(fake_spot, 225)
+    put_at_fault(fake_spot, updates[200:205])
+    queue: asyncio.Queue[Update] = asyncio.Queue()
+    states: Counter[str] = Counter()
+
+    async def from_queue() -> AsyncIterator[Update]:
+        while True:
+            yield await queue.get()
+
+    async def consume() -> None:
+        async with fake_spot.client() as spot:
+            async for outcome in spot.kits.update_metadata_many(from_queue()):
+                states[outcome.state] += 1
+
+    consumer = asyncio.create_task(consume())
+    for update in updates[:205]:
+        queue.put_nowait(update)
+    await asyncio.sleep(200)
+    assert states == {"ok": 200, "unknown": 5}
+
+    fake_spot.faults.add("503", times=None)
+    asyncio.get_running_loop().call_later(60, fake_spot.faults.clear)
+    for update in updates[205:]:
+        queue.put_nowait(update)
+    await asyncio.sleep(100)
+    consumer.cancel()
+    await asyncio.wait([consumer])
+    assert states == {"ok": 220, "unknown": 5}
+
+
+async def test_rows_that_a_pause_has_kept_from_their_only_try_get_it(fake_spot: FakeSpot) -> None:
+    fake_spot.latency_s = LATENCY_S
+    updates = rows(fake_spot, 14)
+    fake_spot.faults.add("503", times=8)
+    fake_spot.faults.add(faults.status(429), times=2)
+    states: Counter[str] = Counter()
+    async with fake_spot.client(retry=RetryPolicy(max_attempts=1), rate_limit=RateLimit(10)) as spot:
+        async for outcome in spot.kits.update_metadata_many(updates, concurrency=8):
+            states[outcome.state] += 1
+
+    assert states == {"unknown": 8, "failed": 2, "ok": 4}
+
+
+async def test_where_the_server_names_a_time_one_probe_goes_after_it(fake_spot: FakeSpot) -> None:
+    updates = rows(fake_spot, 400)
+    fake_spot.faults.add(faults.status(503, retry_after=60), times=None)
+    asyncio.get_running_loop().call_later(200, fake_spot.faults.clear)
+
+    states, _, _ = await run(fake_spot, updates, concurrency=32)
+
+    assert states == {"ok": 400}
+    times = Counter(round(request.at_s - fake_spot.requests[0].at_s) for request in fake_spot.requests)
+    assert [times[second] for second in (60, 120, 180)] == [1, 1, 1]

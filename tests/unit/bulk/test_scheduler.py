@@ -30,9 +30,13 @@ class Bench:
 
     def read_on(self, count: int) -> None:
         for index in range(self.read, self.read + count):
-            self.window.enter()
-            self.lineup.enter(Row(index, f"SPOT{index}", b"{}"))
-        self.read += count
+            self.read_on_by(Row(index, f"SPOT{index}", b"{}"))
+
+    def read_on_by(self, row: Row) -> None:
+        self.window.enter()
+        self.lineup.enter(row)
+        self.scheduler.note_read(row)
+        self.read += 1
 
     def may_be_read(self) -> int:
         """Rows that may be read now, in steps that give no turn."""
@@ -118,12 +122,28 @@ async def test_each_probe_in_vain_lets_twice_as_many_be_read_ahead_until_the_pau
 
 async def test_rows_read_ahead_are_fewer_where_they_are_large() -> None:
     bench = Bench()
-    for index in range(10, 22):
-        bench.lineup.enter(Row(index, f"SPOT{index}", bytes(2**20)))
     bench.pause()
+    for _ in range(40):
+        bench.probe_in_vain()
+        for _ in range(min(8, bench.may_be_read())):
+            row = Row(bench.read, f"SPOT{bench.read}", bytes(2**20))
+            bench.read_on_by(row)
 
-    assert [bench.probe_in_vain() for _ in range(12)] == [*range(21, 9, -1)]
-    assert bench.may_be_read() < 100
+    assert 10 + 16 <= bench.read <= 10 + 16 + 8 + 2 * 8  # and what the first probes had allowed before a large one came
+
+
+async def test_a_row_that_was_to_probe_when_the_pause_ends_is_a_row_as_any_other() -> None:
+    bench = Bench()
+    bench.pause()
+    row = bench.scheduler.next()
+    assert row is not None
+    bench.gate.report(900, "good", began_s=asyncio.get_running_loop().time())
+
+    bench.scheduler.end_probing([row, None])
+
+    assert not row.is_probe
+    bench.pause()
+    assert bench.next() is not None  # while that one is still under way
 
 
 async def test_a_row_that_a_pause_has_kept_from_its_first_try_goes_before_those_that_failed() -> None:
