@@ -148,6 +148,8 @@ class OutageGate:
             # Should it hang as long, another one goes: the server may answer that.
             self._next_at_s = now + _PROBE_BOUNDS_S[-1] * self._dice.uniform(_LEAST_OF_BOUND, 1)
             self._on_probe()
+            if self._waiters:
+                self._serve()
         return True
 
     def try_enter(self, row: Hashable) -> bool:
@@ -325,7 +327,8 @@ class OutageGate:
             if self._closed_at_s is None and not self._has_room:
                 return  # until somebody reports
             if self._next_at_s > clock.now():
-                self._timer = clock.call_at(self._next_at_s, self._serve)
+                if self._next_at_s < float("inf"):
+                    self._timer = clock.call_at(self._next_at_s, self._serve)
                 return
             self._pass_one()
 

@@ -238,6 +238,23 @@ async def test_a_probe_that_hangs_holds_up_no_other_one() -> None:
     assert gate.is_open  # they went before it was back
 
 
+async def test_a_probe_that_was_not_sent_yet_is_not_overtaken() -> None:
+    """As while the client pauses, since the server has named a time."""
+    gate, _ = make()
+    await close(gate)
+    await gate.enter(10)
+    second = asyncio.create_task(passes(gate, 11, 1000))
+    await asyncio.sleep(300)
+    assert not second.done()
+
+    assert gate.sends(10)
+    sent_s = now()
+
+    passed_s = await second
+    assert passed_s is not None
+    assert 4 <= passed_s - sent_s <= 5
+
+
 async def test_a_probe_that_fails_soon_lets_the_next_one_go_sooner() -> None:
     gate, _ = make()
     await close(gate)
