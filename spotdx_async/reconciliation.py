@@ -160,7 +160,7 @@ async def reconcile(
     slept_s, pause_s = 0.0, _FIRST_PAUSE_S
     knows_server_time, looks_again, dates = False, 0, _Dates()
     while True:
-        began_s = clock.now()
+        began_s = clock.running_loop().time()
         seen = await _tried(look)
         if seen.found is not None:
             return Reconciliation(state="found", value=seen.found, duplicates=seen.duplicates)

@@ -17,6 +17,7 @@ OURS = {
     "accept",
     "accept-encoding",
     "authorization",
+    "cache-control",
     "connection",
     "content-length",
     "content-type",
