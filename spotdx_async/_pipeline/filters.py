@@ -18,7 +18,6 @@ _DATES = frozenset({"created_before", "created_after", "updated_before", "update
 _FAR_AHEAD: Final = date(2100, 1, 1)
 """By whatever clock: all that there is was created before this day, and before each day of the century after it."""
 _DAYS_AHEAD: Final = 36_524
-_ANY_ORDER: Final = secrets.SystemRandom()  # from the system each time: forked children would draw the same
 
 
 def list_request(operation: Operation, filters: Mapping[str, Any]) -> Request:
@@ -44,8 +43,7 @@ def fresh_page_of(operation: Operation, day: date | None, offset: int, size: int
     """Ask for one page of all that was created since a day, by a URL that no cache has an answer to.
 
     A cache may give an old answer in spite of ``Cache-Control``: nginx does so in its usual settings. So a filter that
-    leaves nothing out makes it another question each time: created before a day of the next century. The order of the
-    parameters is another one too, which means nothing to the server.
+    leaves nothing out makes it another question each time: created before a day of the next century.
     """
     asked = {
         "created_after": day,
@@ -53,7 +51,7 @@ def fresh_page_of(operation: Operation, day: date | None, offset: int, size: int
         "results": size,
         "offset": offset,
     }
-    return operation.request(query=dict(_ANY_ORDER.sample([*asked.items()], k=len(asked))))
+    return operation.request(query=asked)
 
 
 def _faults(asked: Mapping[str, Any]) -> Iterator[Fault]:

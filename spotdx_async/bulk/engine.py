@@ -265,13 +265,13 @@ class Engine(Generic[T]):
 
     def _admit(self, row: Row) -> None:
         """Take in a row that was read: it goes, follows an earlier row of its key, or takes that one's place."""
+        self._last_rows.note_read()
         last = self._lineup.last(row.key)
         if self._plan.coalesce and last is not None and last.can_be_overtaken:
             outcome = superseded(last, clock.now())
             self._lineup.overtake(last, row)
             self._give(outcome)
             return
-        self._last_rows.note_read()
         self._scheduler.note_read(row)
         if not self._open:
             self._open_since_s = clock.now()
@@ -294,7 +294,7 @@ class Engine(Generic[T]):
                 continue  # to probe
             if is_stuck and not self._last_rows.may_have_company():
                 # It has had all its tries, and no other row can tell whether it was its own fault.
-                row = self._scheduler.take_hopeless()
+                row = self._scheduler.take_from_aside()
                 assert row.last is not None  # noqa: S101 - it has failed; for the type checker
                 self._settle(row, row.last)
             elif self._is_read() and self._intake.read == self._tally.done:

@@ -8,7 +8,7 @@ from math import prod
 
 from attrs import frozen
 
-__all__ = ["FirstTries", "Seen", "is_chance"]
+__all__ = ["FirstTries", "Seen"]
 
 _WEIGHT = 1 / 200
 """Of one row's first try in the share of those that fail: some windows of rows."""
@@ -21,11 +21,6 @@ _MOST = 0.6
 _ENOUGH = 40
 """Other rows that tell how many fail: that none of them does, and one row four times, has odds of 10^-6 at most,
 whatever the share."""
-
-
-def is_chance(odds: float) -> bool:
-    """Whether a row whose failures have these odds may have failed by chance."""
-    return odds >= _BY_CHANCE
 
 
 @frozen
@@ -92,4 +87,4 @@ class FirstTries:
         # One of the others may be at fault itself.
         others = max(0, self._bad - since.bad - 1) / max(_ENOUGH, self._count - since.count)
         now = max(self.failing, others)
-        return is_chance(prod(min(_MOST, max(each, now)) for each in odds))
+        return prod(min(_MOST, max(each, now)) for each in odds) >= _BY_CHANCE

@@ -89,6 +89,8 @@ class OutageGate:
         self._last_good_s = float("-inf")
         self.first_tries: FirstTries = FirstTries()
         """How rows' first tries end while the run is not paused."""
+        self.reports: int = 0
+        """How many results it was told of: as long as these are the same, so is what it knows."""
         self._closed_at_s: float | None = None
         self._opened_at_s = float("-inf")
         self._stays_open = False
@@ -185,6 +187,7 @@ class OutageGate:
             began_s: when its request began: one from before the outage says nothing about its end.
             is_first: whether it was the row's first try.
         """
+        self.reports += 1
         in_flight = max(1, len(self._sent))
         self._inside.discard(row)
         self._sent.pop(row, None)

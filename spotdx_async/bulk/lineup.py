@@ -64,19 +64,11 @@ class Lineup:
 
     def next(self) -> Row | None:
         """Give the row that has waited longest of those that may go."""
-        while self._ready:
-            row = self._ready.popleft()
-            if not _rests(row):
-                return row
-            self._rest(row)  # it has taken the place of one that an earlier session may have sent
-        return None
+        return self._next(self._ready.popleft)
 
     def next_furthest(self) -> Row | None:
         """Give the row that was read last of those that may go."""
-        self._ready.reverse()
-        row = self.next()
-        self._ready.reverse()
-        return row
+        return self._next(self._ready.pop)
 
     def hold(self, row: Row) -> None:
         """Let others be read past a row that waits, and past those behind it."""
@@ -92,6 +84,14 @@ class Lineup:
         """Let nobody go any more."""
         for timer in self._resting.values():
             timer.cancel()
+
+    def _next(self, take: Callable[[], Row]) -> Row | None:
+        while self._ready:
+            row = take()
+            if not _rests(row):
+                return row
+            self._rest(row)  # it has taken the place of one that an earlier session may have sent
+        return None
 
     def _line_up(self, row: Row) -> None:
         if _rests(row):

@@ -10,6 +10,8 @@ from spotdx_async.bulk.window import Window
 
 __all__ = ["Scheduler"]
 
+_MOST_LOOKED_AT = 16
+"""Rows of those set aside, where a fresh one is there: thousands may wait until others were tried."""
 _MOST_AHEAD = 2000
 """Rows that are read to find a probe in."""
 _MOST_AHEAD_BYTES = 16 * 2**20
@@ -37,6 +39,8 @@ class Scheduler:
         self._gate, self._lineup, self._window, self._may_go_on = gate, lineup, window, may_go_on
         self._aside: deque[Row] = deque()
         self._was_from_aside = False
+        # What the gate had been told when none of them might go.
+        self._reports: int | None = None
         # Which waits for its moment to probe.
         self._probe: Row | None = None
         # Rows that may be read ahead in a pause, those that were, and their bytes.
@@ -54,12 +58,14 @@ class Scheduler:
             return self._lineup.next()  # as most often
         self._allow_ahead(0)
         is_doubtful = self._gate.is_doubtful and bool(self._aside)
-        row = None if is_doubtful or self._was_from_aside else self._next_from_aside()
+        row = None if is_doubtful or self._was_from_aside else self._next_from_aside(_MOST_LOOKED_AT)
         self._was_from_aside = row is not None
-        return row or (self._lineup.next_furthest() if is_doubtful else self._lineup.next()) or self._next_from_aside()
+        fresh = self._lineup.next_furthest if is_doubtful else self._lineup.next
+        return row or fresh() or self._next_from_aside(len(self._aside))
 
     def set_aside(self, row: Row) -> None:
         """Take back a row that must be tried again later."""
+        self._reports = None
         if row.tries:
             self._aside.append(row)
         else:
@@ -87,7 +93,7 @@ class Scheduler:
         Args:
             under_way: rows that were given and have not come back.
         """
-        self._probe = None
+        self._probe = self._reports = None
         for row in under_way:
             if row is not None:
                 row.is_probe = False
@@ -98,29 +104,31 @@ class Scheduler:
         if self._probe is row:
             self._probe = None
 
-    def take_hopeless(self) -> Row:
+    def take_from_aside(self) -> Row:
         """Give the row that was set aside first."""
-        return self._take_from_aside()
+        row = self._aside.popleft()
+        self._lineup.end_hold(row)
+        return row
 
     def _next_probe(self) -> Row | None:
         if self._probe is not None:
             return None
-        row = self._lineup.next_furthest() or (self._take_from_aside() if self._aside else None)
+        row = self._lineup.next_furthest() or (self.take_from_aside() if self._aside else None)
         if row is not None:
             self._probe, row.is_probe = row, True
         return row
 
-    def _next_from_aside(self) -> Row | None:
-        for _ in range(len(self._aside)):
+    def _next_from_aside(self, most: int) -> Row | None:
+        """Look at so many of them, at the next ones each time; give one that may go."""
+        if self._reports == self._gate.reports:
+            return None
+        for _ in range(min(most, len(self._aside))):
             if self._may_go_on(self._aside[0]):
-                return self._take_from_aside()
+                return self.take_from_aside()
             self._aside.rotate(-1)
+        if most >= len(self._aside):
+            self._reports = self._gate.reports
         return None
-
-    def _take_from_aside(self) -> Row:
-        row = self._aside.popleft()
-        self._lineup.end_hold(row)
-        return row
 
     def _allow_ahead(self, rows: int) -> None:
         """Let so many rows more be read than usual, and no others."""

@@ -3,9 +3,9 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
-from datetime import date
 from typing import Any
 
+import attrs
 import pytest
 
 from spotdx_async import (
@@ -13,7 +13,6 @@ from spotdx_async import (
     InvalidInputError,
     Kit,
     NewOrder,
-    NewPatient,
     NewRequisition,
     RateLimit,
     Recipient,
@@ -25,8 +24,8 @@ from spotdx_async.resources.patients import Patients
 from spotdx_async.resources.registration_tokens import RegistrationTokens
 from spotdx_async.resources.requisitions import Requisitions
 from spotdx_async.testing import FakeSpot
+from tests.new_objects import ORDER, REQUISITION
 
-ADDRESS = Address(street1="1 Example Street", city="Springfield", state="CA", country="US", zip="00000")
 NOUNS = (Kits, Orders, Patients, RegistrationTokens, Requisitions)
 COUNT = 20
 
@@ -39,30 +38,11 @@ def filled(values: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def order_of(values: dict[str, Any]) -> NewOrder:
-    recipient = Recipient(
-        first_name="Robin", last_name="Sample", email="r@example.com", phone="2025550147", address=ADDRESS
-    )
-    return NewOrder(kit_types=("health_kit_1",), recipient=recipient, metadata=values)
+    return attrs.evolve(ORDER, metadata=values)
 
 
 def requisition_of(values: dict[str, Any], number: int) -> NewRequisition:
-    patient = NewPatient(
-        first_name="Robin",
-        last_name="Sample",
-        email="robin@example.com",
-        sex="F",
-        date_of_birth=date(1990, 1, 31),
-        address=ADDRESS,
-    )
-    return NewRequisition(
-        barcode=f"{number:011}",
-        panels=("PANEL-123",),
-        account_number="1234567890",
-        lab="CRL",
-        state_collected="OH",
-        patient=patient,
-        metadata=values,
-    )
+    return attrs.evolve(REQUISITION, barcode=f"{number:011}", metadata=values)
 
 
 CALLS: dict[str, Callable[[SpotClient, dict[str, Any], int], Coroutine[Any, Any, object]]] = {

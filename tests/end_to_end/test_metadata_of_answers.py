@@ -139,7 +139,9 @@ async def test_what_a_read_shows_is_not_compared(noun: str) -> None:
     async with FakeSpot() as fake:
         fake.faults.add(showing(noun, {"cohort": "any"}))
 
-        await getattr(fake.client(), noun).get(IDS[noun][1])
+        found = await getattr(fake.client(), noun).get(IDS[noun][1])
+
+    assert {"cohort": "any"} in (getattr(found, "metadata", None), found.extra.get("metadata"))
 
 
 @pytest.mark.parametrize("decode", [True, False])

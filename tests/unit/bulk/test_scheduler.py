@@ -22,11 +22,14 @@ class Bench:
         self.window = Window(8)
         self.lineup = Lineup(lambda: None, self.window)
         self.blocked: set[int] = set()
-        self.scheduler = Scheduler(
-            self.gate, self.lineup, self.window, may_go_on=lambda row: row.index not in self.blocked
-        )
+        self.scheduler = Scheduler(self.gate, self.lineup, self.window, may_go_on=self.may_go_on)
+        self.looks = 0
         self.read = 0
         self.read_on(10)
+
+    def may_go_on(self, row: Row) -> bool:
+        self.looks += 1
+        return row.index not in self.blocked
 
     def read_on(self, count: int) -> None:
         for index in range(self.read, self.read + count):
@@ -87,7 +90,25 @@ async def test_one_that_may_not_go_yet_holds_up_no_other() -> None:
 
     assert [bench.next() for _ in range(3)] == [101, 0, 1]
     bench.blocked = {101}
+    bench.gate.report(900, "good")
     assert bench.next() in {100, 102}
+
+
+async def test_thousands_that_may_not_go_yet_are_not_looked_at_again_and_again() -> None:
+    bench = Bench()
+    bench.blocked = {*range(1000, 6000)}
+    bench.set_aside(*bench.blocked)
+
+    assert [bench.next() for _ in range(10)] == [*range(10)]
+    assert bench.looks <= 10 * 16
+
+    for _ in range(1000):
+        assert bench.next() is None
+    assert bench.looks <= 11 * 16 + 5000
+
+    bench.gate.report(900, "good", began_s=asyncio.get_running_loop().time())
+    bench.blocked.remove(4321)
+    assert bench.next() == 4321
 
 
 async def test_in_a_pause_one_goes_at_a_time_and_a_fresh_one_where_there_is_one() -> None:
