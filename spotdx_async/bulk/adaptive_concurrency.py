@@ -90,8 +90,9 @@ class AdaptiveConcurrency:
         self._most = most
         self._began_s = float("-inf")
         self._ended_s = float("inf")
-        self._results = self._bad = self._in_flight = 0
-        self._good_s = self._bad_s = 0.0
+        self._results = self._bad = 0
+        self._good_s = self._bad_s = self._busy_s = 0.0
+        self._busy_until_s = float("-inf")
         self._trial: _Trial | None = None
         # The share that counts as given, and the number of results that it is known from.
         self._given, self._given_results = 0.0, 0
@@ -99,9 +100,7 @@ class AdaptiveConcurrency:
         self._rests_until_s = float("-inf")
         self._rests_for = 0
 
-    def note(
-        self, *, is_bad: bool, began_s: float, in_flight: int, sent: Collection[float], now: float
-    ) -> float | None:
+    def note(self, *, is_bad: bool, began_s: float, sent: Collection[float], now: float) -> float | None:
         """Take note of a result; give the share of bad ones where a period has ended.
 
         A period is made of the requests that begin in it, and judged when they are answered.
@@ -109,12 +108,11 @@ class AdaptiveConcurrency:
         Args:
             is_bad: what it is.
             began_s: when its request began; from outside the period it says nothing of it.
-            in_flight: requests that were on their way, this one included.
             sent: when those began that still are.
             now: the time.
         """
         if self._began_s <= began_s <= self._ended_s:
-            self._count(is_bad=is_bad, began_s=began_s, in_flight=in_flight, now=now)
+            self._count(is_bad=is_bad, began_s=began_s, now=now)
             if self._ended_s > now and self._is_enough(now):
                 self._ended_s = now
         if self._ended_s > now:
@@ -126,7 +124,7 @@ class AdaptiveConcurrency:
         self._begin(now)
         return share
 
-    def _count(self, *, is_bad: bool, began_s: float, in_flight: int, now: float) -> None:
+    def _count(self, *, is_bad: bool, began_s: float, now: float) -> None:
         if not self._results and self._began_s == float("-inf"):
             self._began_s = began_s
         self._results += 1
@@ -135,7 +133,8 @@ class AdaptiveConcurrency:
             self._bad_s += now - began_s
         else:
             self._good_s += now - began_s
-        self._in_flight += in_flight
+        self._busy_s += now - max(began_s, self._busy_until_s)
+        self._busy_until_s = now
 
     def _is_enough(self, now: float) -> bool:
         count, trial = self._results, self._trial
@@ -160,8 +159,9 @@ class AdaptiveConcurrency:
         # What began at the same moment may have begun before the cut.
         self._began_s = now if self._trial is None else nextafter(now, float("inf"))
         self._ended_s = float("inf")
-        self._results = self._bad = self._in_flight = 0
-        self._good_s = self._bad_s = 0.0
+        self._results = self._bad = 0
+        self._good_s = self._bad_s = self._busy_s = 0.0
+        self._busy_until_s = float("-inf")
 
     def _is_surely_much(self) -> bool:
         share = self._bad / self._results
@@ -199,10 +199,9 @@ class AdaptiveConcurrency:
 
     def _cut(self) -> None:
         results, share = self._results, self._bad / self._results
-        # By Little's law, since answers that come together show fewer and fewer on their way; and by the mean, since a
-        # run may have rested in between.
+        # By Little's law, over the time in which any was on its way: a run may have rested in between.
         whole_s = self._good_s + self._bad_s
-        in_flight = min(self.limit, max(whole_s / (self._ended_s - self._began_s), self._in_flight / results))
+        in_flight = min(self.limit, whole_s / self._busy_s) if self._busy_s else self.limit
         # By the time that they take, as refusals may come back sooner than answers; by number, where they take longer.
         served = in_flight * (1 - min(share, self._bad_s / whole_s if whole_s else share))
         less = max(1, min(self.limit - 1, round(max(_SPARE * served, _LEAST_LEFT * in_flight))))

@@ -150,14 +150,23 @@ class Course:
                 gate.report(row.key, "none")
                 raise
             if tried.attempts or tried.verdict.error is not None:
-                if self._note(row, tried) == "bad" and (rest_s := self._usual_s - row.request_s) > 0 and gate.is_open:
-                    await clock.sleep(rest_s, unless=stopping)
+                if (rest_s := self._note(row, tried)) > 0:
+                    await self._rest(row, rest_s)
                 return tried.verdict
             # The gate closed while the row waited for the rate limit, or the run stopped.
             gate.report(row.key, "none")
         return None
 
-    def _note(self, row: Row, tried: Try) -> Result:
+    async def _rest(self, row: Row, rest_s: float) -> None:
+        """Keep the place of a request that came back early: else others that are refused would come and go in it."""
+        try:
+            if self._gate.is_open:
+                await clock.sleep(rest_s, unless=self._stopping)
+        finally:
+            self._gate.leave(row.key)
+
+    def _note(self, row: Row, tried: Try) -> float:
+        """Note what came of a try; give the seconds that its place is to rest."""
         verdict, began_s = tried.verdict, tried.sent_s
         row.tries += 1
         row.attempts += tried.attempts
@@ -166,9 +175,10 @@ class Course:
         if result == "good":
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
         self._on_try(tried)
-        self._gate.report(row.key, result, began_s=began_s, is_first=row.tries == 1)
+        rest_s = max(0.0, self._usual_s - row.request_s) if result == "bad" and self._gate.is_open else 0.0
+        self._gate.report(row.key, result, began_s=began_s, is_first=row.tries == 1, rests=rest_s > 0)
         if verdict.act is _ACCEPT:
-            return result
+            return rest_s
         row.last = verdict
         if row.tries == 1:
             row.failing_since_s = began_s
@@ -181,7 +191,7 @@ class Course:
             row.charged += 1
             row.odds = (*row.odds, self._gate.first_tries.failing)
             row.others_served = self._gate.has_served_since(row.failing_since_s)
-        return result
+        return rest_s
 
     def _note_execution(self, row: Row, tried: Try) -> None:
         """Note whether the try may have been executed, and until when it may still be."""

@@ -177,7 +177,9 @@ class OutageGate:
                 self.report(row, "none")
             raise
 
-    def report(self, row: Hashable, result: Result, *, began_s: float = 0.0, is_first: bool = False) -> None:
+    def report(
+        self, row: Hashable, result: Result, *, began_s: float = 0.0, is_first: bool = False, rests: bool = False
+    ) -> None:
         """Take note of a result.
 
         Args:
@@ -186,10 +188,11 @@ class OutageGate:
             result: what became of the try.
             began_s: when its request began: one from before the outage says nothing about its end.
             is_first: whether it was the row's first try.
+            rests: whether it keeps its place among those that pass until ``leave``.
         """
         self.reports += 1
-        in_flight = max(1, len(self._sent))
-        self._inside.discard(row)
+        if not rests:
+            self._inside.discard(row)
         self._sent.pop(row, None)
         was_probe = row in self._probing
         self._probing.discard(row)
@@ -204,7 +207,13 @@ class OutageGate:
         elif was_probe and self._closed_at_s is not None:
             self._next_at_s = min(self._next_at_s, clock.now())  # it was not sent
         if result in {"good", "bad"} and self._closed_at_s is None and self._ramp_from_s is None:
-            self._adapt(row, is_bad=result == "bad", began_s=began_s, in_flight=in_flight)
+            self._adapt(row, is_bad=result == "bad", began_s=began_s)
+        if self._waiters:
+            self._serve()
+
+    def leave(self, row: Hashable) -> None:
+        """Give up the place of a row that has rested."""
+        self._inside.discard(row)
         if self._waiters:
             self._serve()
 
@@ -264,12 +273,12 @@ class OutageGate:
         if signs.has_enough_rows and signs.is_outage(sum(other_s <= began_s for other_s in self._sent.values())):
             self._close()
 
-    def _adapt(self, row: Hashable, *, is_bad: bool, began_s: float, in_flight: int) -> None:
+    def _adapt(self, row: Hashable, *, is_bad: bool, began_s: float) -> None:
         """Let the concurrency follow; pause where next to nothing has gone through for a period."""
         if is_bad:
             self._bad_rows.add(row)
         adaptive, sent = self._adaptive, self._sent.values()
-        share = adaptive.note(is_bad=is_bad, began_s=began_s, in_flight=in_flight, sent=sent, now=clock.now())
+        share = adaptive.note(is_bad=is_bad, began_s=began_s, sent=sent, now=clock.now())
         if share is None:
             return
         are_many = len(self._bad_rows) >= LEAST_ROWS

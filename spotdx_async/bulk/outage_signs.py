@@ -15,9 +15,9 @@ _SURPRISE = log(1e9)
 was none costs a tenth of a second."""
 _WEIGHT = 1 / 50
 """Of one result in the share: at 40 % failures it is learned within about 100 results, and known to within 5 %."""
-_LIKELY = 0.001
-"""From these odds on, failures of one row count as chance. Where 40 % fail, one row in a thousand comes to waits,
-and those that double do not hold up the end of a run; where 1 % fails, every row waits from its second failure on."""
+_LIKELY = 1e-6
+"""From these odds on, failures of one row count as chance. Of a million rows one comes to waits, whatever share fails:
+those double, and one row that came to them among the last held up the whole run."""
 
 _MOST_WITHOUT_WAIT = 0.5
 """Where more than half fails, a server is rather overloaded than partly out of order: repeats then wait."""

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.virtual_time
 IS_FULL = os.environ.get("SPOTDX_CHAOS") == "full"
 AT_ONCE = [1, 2, 3, 4, 5, 6, 8, 12, 16, 32, 64, 128] if IS_FULL else [2, 3, 5, 6, 32]
 SHARES = [0.0, 0.05, 0.1, 0.2, 0.3, 0.4] if IS_FULL else [0.1, 0.4]
-SEEDS = range(200 if IS_FULL else 10)
+SEEDS = range(200 if IS_FULL else 4)
 
 
 async def run(

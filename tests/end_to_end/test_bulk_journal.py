@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -243,14 +243,22 @@ async def test_the_journal_of_another_noun_or_server_is_refused(
 async def test_a_journal_in_use_is_refused_and_the_first_run_goes_on(
     fake_spot: FakeSpot, spot_client: SpotClient, journal: Path
 ) -> None:
-    rows = rows_of(fake_spot, 50)
-    first = spot_client.kits.update_metadata_many(rows, journal=journal)
+    rows, refused = rows_of(fake_spot, 50), asyncio.Event()
+
+    async def held() -> AsyncIterator[Any]:
+        for row in rows[:-1]:
+            yield row
+        await refused.wait()
+        yield rows[-1]
+
+    first = spot_client.kits.update_metadata_many(held(), journal=journal)
     outcomes = [await anext(first)]
 
     with pytest.raises(JournalError) as caught:
         await run(spot_client, rows, journal=journal)
 
     assert caught.value.reason == "in use"
+    refused.set()
     outcomes += [outcome async for outcome in first]
     assert states(outcomes) == {"ok": 50}
 

@@ -97,17 +97,25 @@ async def test_a_server_that_comes_and_goes_is_used_while_it_is_there(up_s: floa
     assert requests <= 1.1 * done
 
 
+@pytest.mark.parametrize(
+    ("capacity", "concurrency", "refused_in_s"),
+    [(8, 32, LATENCY_S / 4), (8, 64, LATENCY_S / 10), (3, 32, LATENCY_S / 10), (16, 24, LATENCY_S)],
+)
 async def test_a_server_with_too_much_to_do_is_asked_for_less(
-    fake_spot: FakeSpot, monkeypatch: pytest.MonkeyPatch
+    fake_spot: FakeSpot, monkeypatch: pytest.MonkeyPatch, capacity: int, concurrency: int, refused_in_s: float
 ) -> None:
-    """It serves 8 at once, and refuses others four times as fast: they are not sent again and again."""
+    """It refuses more than it can serve at once, and mostly sooner than it serves: these are not sent again and again.
+
+    Rows that are refused keep their places meanwhile; else others would be refused in them, as if it was no matter of
+    load.
+    """
     fake_spot.latency_s = LATENCY_S
     answer, refusal, served = fake_spot._answer, faults.status(503), 0
 
     async def answer_some(call: Any, authorization: str | None, early: Any) -> Any:
         nonlocal served
-        if served >= 8:
-            await asyncio.sleep(LATENCY_S / 4)
+        if served >= capacity:
+            await asyncio.sleep(refused_in_s)
             return await fake_spot._play(refusal, call, authorization)
         served += 1
         try:
@@ -116,16 +124,18 @@ async def test_a_server_with_too_much_to_do_is_asked_for_less(
             served -= 1
 
     monkeypatch.setattr(fake_spot, "_answer", answer_some)
-    updates = rows(fake_spot, 2500)
+    count = 300 * capacity
+    updates = rows(fake_spot, count)
     async with fake_spot.client() as spot:
         began_s = now()
-        many = spot.kits.update_metadata_many(updates, concurrency=32)
+        many = spot.kits.update_metadata_many(updates, concurrency=concurrency)
         states = Counter([outcome.state async for outcome in many])
         took_s = now() - began_s
 
-    assert states == {"ok": 2500}
-    assert 2500 / took_s >= 0.6 * 8 / LATENCY_S
-    assert len(fake_spot.requests) <= 2 * 2500
+    assert states == {"ok": count}
+    assert count / took_s >= 0.8 * capacity / LATENCY_S
+    # The overload shows within the first second or two.
+    assert len(fake_spot.requests) <= 1.3 * count + 2 * concurrency / LATENCY_S
 
 
 async def test_refusals_that_come_at_once_make_no_more_requests_a_second(

@@ -36,9 +36,7 @@ class Rounds:
                 is_bad = fails(place, count)
                 self.sent += 1
                 self.good += not is_bad
-                # As they are answered, one after the other, fewer are on their way.
-                left = count - place
-                self.adaptive.note(is_bad=is_bad, began_s=began_s, in_flight=left, sent=(), now=self.now)
+                self.adaptive.note(is_bad=is_bad, began_s=began_s, sent=(), now=self.now)
             self.limits.append(self.adaptive.limit)
         return self
 
@@ -132,7 +130,7 @@ def test_it_never_falls_below_one(most: int) -> None:
 def test_few_results_decide_nothing() -> None:
     adaptive = AdaptiveConcurrency(64)
 
-    shares = [adaptive.note(is_bad=True, began_s=n, in_flight=64, sent=(), now=n + 0.1) for n in range(19)]
+    shares = [adaptive.note(is_bad=True, began_s=n, sent=(), now=n + 0.1) for n in range(19)]
 
     assert set(shares) == {None}
     assert adaptive.limit == 64
@@ -143,7 +141,7 @@ def test_results_from_before_an_outage_say_nothing_after_it() -> None:
     adaptive.restart(100)
 
     for n in range(1000):
-        adaptive.note(is_bad=True, began_s=99, in_flight=64, sent=(), now=100 + n / 100)
+        adaptive.note(is_bad=True, began_s=99, sent=(), now=100 + n / 100)
 
     assert adaptive.limit == 64
 

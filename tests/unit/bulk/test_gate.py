@@ -53,6 +53,22 @@ async def test_it_is_open_and_free_at_the_start() -> None:
     assert await passes(gate, 1, 0.1) == now()
 
 
+async def test_a_row_that_rests_keeps_its_place_until_it_leaves() -> None:
+    gate, _ = make(concurrency=2)
+    assert gate.try_enter(1)
+    assert gate.try_enter(2)
+
+    gate.report(1, "bad", began_s=now(), rests=True)
+
+    assert not gate.is_free
+    waiting = asyncio.ensure_future(gate.enter(3))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    gate.leave(1)
+    assert await waiting
+    assert not gate.is_free
+
+
 async def test_five_rows_that_fail_in_a_row_pause_it_and_four_do_not() -> None:
     gate, _ = make()
     for row in range(4):

@@ -271,7 +271,7 @@ def test_a_row_that_is_too_long_is_a_bad_one_and_the_others_are_read(tmp_path: P
 
 def test_usual_files_are_read_in_large_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of their own in each row, few texts in all rows, numbers, and maps: 1,000 rows at once."""
-    count = 60_000
+    count = 8_000
     columns = {
         "kit_id": [f"SPOT{number:06}" for number in range(count)],
         **{f"text{one}": [f"a text of its own, {one} {number}" for number in range(count)] for one in range(12)},
@@ -290,7 +290,7 @@ def test_usual_files_are_read_in_large_batches(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", noted)
     for options in ({}, {"compression": "snappy"}, {"compression": "lz4"}, {"data_page_version": "2.0"}):
-        path = write(tmp_path / "kits.parquet", columns, row_group_size=30_000, **options)
+        path = write(tmp_path / "kits.parquet", columns, row_group_size=4_000, **options)
         with open_rows(path) as file:
             assert sum(isinstance(row, Row) for row in file) == count
 

@@ -1281,7 +1281,7 @@ async def test_a_helper_of_a_hook_that_is_cancelled_after_sending(
 
 def test_what_a_signal_s_handler_raises_is_never_a_trouble_of_the_network() -> None:
     command = [sys.executable, "-W", "ignore", "-m", "tests.unit.pipeline.signal_trials", "120"]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - a fixed command
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)  # noqa: S603 - a fixed command
 
     ends = {end: int(count) for end, _, count in (word.partition("=") for word in ran.stdout.split())}
     assert ends.keys() <= {"raised", "kept_by_asyncio"}
