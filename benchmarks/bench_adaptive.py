@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spotdx_async import AdaptiveRateLimit
-from spotdx_async._pipeline.limiter import GcraLimiter
+from spotdx_async._http.rate_limiter import GcraLimiter
 from spotdx_async.testing import run_virtual
 
 MOST_IN_FLIGHT = 64

@@ -25,7 +25,7 @@ import orjson
 from figures import Figure, figure, leave, not_measured, options_of
 from rounds import CLIENT_CORE, interleaved, pin, ratio, spread
 
-from spotdx_async._pipeline.codec import decode
+from spotdx_async._codec.codec import decode
 from spotdx_async.models import (
     GenotypeResult,
     Kit,

@@ -15,7 +15,7 @@ from figures import Figure, figure, leave, options_of
 from rounds import kit_ids, spread, thin_server
 
 from spotdx_async import RateLimit, SpotClient
-from spotdx_async._pipeline.limiter import GcraLimiter
+from spotdx_async._http.rate_limiter import GcraLimiter
 
 LEAST_USED = 0.98
 WORKERS = 64

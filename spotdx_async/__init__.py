@@ -10,19 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from spotdx_async._pipeline.checks import check_new
-    from spotdx_async._pipeline.codec import dumps, loads
-    from spotdx_async._pipeline.limiter import RateLimiter
-    from spotdx_async._pipeline.messages import Response
-    from spotdx_async._pipeline.observing import (
-        AttemptRecord,
-        EndRecord,
-        GateRecord,
-        Observer,
-        PauseRecord,
-        RetryRecord,
-        SubjectRecord,
-    )
+    from spotdx_async._codec.codec import dumps, loads
+    from spotdx_async._http.messages import Response
+    from spotdx_async._http.rate_limiter import RateLimiter
+    from spotdx_async._requests.validation import check_new
     from spotdx_async._version import __version__
     from spotdx_async.bulk.journal import JournalState, read_journal
     from spotdx_async.bulk.records import Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
@@ -88,15 +79,24 @@ if TYPE_CHECKING:
         Tracking,
         UnknownResult,
     )
+    from spotdx_async.observers import (
+        AttemptRecord,
+        EndRecord,
+        GateRecord,
+        Observer,
+        PauseRecord,
+        RetryRecord,
+        SubjectRecord,
+    )
     from spotdx_async.pagination import Pages
     from spotdx_async.reconciliation import Reconciliation
 
 _HOMES = {
-    "_pipeline.checks": "check_new",
-    "_pipeline.codec": "dumps loads",
-    "_pipeline.limiter": "RateLimiter",
-    "_pipeline.messages": "Response",
-    "_pipeline.observing": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
+    "_requests.validation": "check_new",
+    "_codec.codec": "dumps loads",
+    "_http.rate_limiter": "RateLimiter",
+    "_http.messages": "Response",
+    "observers": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
     "_version": "__version__",
     "bulk.journal": "JournalState read_journal",
     "bulk.records": "Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from attrs import evolve
 
-from spotdx_async._pipeline.auth import Auth, TokenSource
-from spotdx_async._pipeline.hooks import watcher_of
-from spotdx_async._pipeline.limiter import GcraLimiter, RateLimiter, slots_of
-from spotdx_async._pipeline.messages import Response
-from spotdx_async._pipeline.observing import AttemptRecord, Observer, PauseRecord, RetryRecord
-from spotdx_async._pipeline.operation import unlisted_request
-from spotdx_async._pipeline.road import Road
-from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
-from spotdx_async._pipeline.transport import Transport
+from spotdx_async._http.auth import Auth, TokenSource
+from spotdx_async._http.client_state import Road
+from spotdx_async._http.messages import Response
+from spotdx_async._http.rate_limiter import GcraLimiter, RateLimiter, slots_of
+from spotdx_async._http.runner import Runner
+from spotdx_async._http.transport import Transport
+from spotdx_async._observe.hooks import watcher_of
+from spotdx_async._observe.scrub import Prepared, sealed, sealed_call
+from spotdx_async._requests.operation import unlisted_request
 from spotdx_async._version import __version__
 from spotdx_async.config import (
     AdaptiveRateLimit,
@@ -34,6 +33,7 @@ from spotdx_async.config import (
     token_from_environment,
 )
 from spotdx_async.errors import ConfigError
+from spotdx_async.observers import AttemptRecord, Observer, PauseRecord, RetryRecord
 from spotdx_async.resources.kits import Kits
 from spotdx_async.resources.orders import Orders
 from spotdx_async.resources.patients import Patients

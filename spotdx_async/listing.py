@@ -7,13 +7,14 @@ from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from spotdx_async._pipeline import clock, codec
-from spotdx_async._pipeline.filters import fresh_page_of, list_request, page_of
-from spotdx_async._pipeline.list_pages import ListPage, OnBadItem, ServerClock, server_clock, was_stored
-from spotdx_async._pipeline.list_scan import Row, Scan, scan
-from spotdx_async._pipeline.messages import Reply
-from spotdx_async._pipeline.operation import Operation
-from spotdx_async._pipeline.runner import Runner
+from spotdx_async._codec import codec
+from spotdx_async._codec.list_pages import ListPage, OnBadItem, ServerClock, server_clock, was_stored
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Reply
+from spotdx_async._http.runner import Runner
+from spotdx_async._requests.filters import fresh_page_of, list_request, page_of
+from spotdx_async._requests.list_scan import Row, Scan, scan
+from spotdx_async._requests.operation import Operation
 from spotdx_async.pagination import PAGE_SIZE, Pages
 
 __all__ = ["Listing"]

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from spotdx_async._pipeline.messages import Flight, Reply, Try
-from spotdx_async._pipeline.operation import Operation
-from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.watching import Watched
+from spotdx_async._http.messages import Flight, Reply, Try
+from spotdx_async._http.runner import Runner
+from spotdx_async._observe.dispatch import Watched
+from spotdx_async._requests.operation import Operation
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun, Job
 

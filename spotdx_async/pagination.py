@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.list_pages import BadItem, OnBadItem
+from spotdx_async._codec.list_pages import BadItem, OnBadItem
+from spotdx_async._http import clock
 from spotdx_async.errors import DecodeError, InvalidInputError
 
 __all__ = ["PAGE_SIZE", "Pages"]

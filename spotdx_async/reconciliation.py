@@ -6,10 +6,10 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import frozen
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.checks import day_of, refuse
-from spotdx_async._pipeline.list_pages import ServerClock
-from spotdx_async._pipeline.object_search import A_DAY, Look, Times
+from spotdx_async._codec.list_pages import ServerClock
+from spotdx_async._http import clock
+from spotdx_async._requests.object_search import A_DAY, Look, Times
+from spotdx_async._requests.validation import day_of, refuse
 from spotdx_async.errors import (
     Clue,
     DecodeError,

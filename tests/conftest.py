@@ -30,7 +30,7 @@ LONG = (
     *("unit/benchmarks/test_instructions", "chaos/test_kills", "distributed/test_dask_engine", "docs/test_site"),
     *("matrix/test_canaries", "unit/testing/test_pytest_plugin", "end_to_end/test_report_page", "shared/test_sharing"),
     *("end_to_end/test_cli_journal", "end_to_end/test_bulk_outage", "chaos/test_order", "end_to_end/test_apm_products"),
-    *("end_to_end/test_bulk_partial_outage", "unit/pipeline/test_codec_properties", "distributed/test_shard_run"),
+    *("end_to_end/test_bulk_partial_outage", "unit/codec/test_codec_properties", "distributed/test_shard_run"),
 )
 """Files that take long, and so come first: a process that meets one at the end is the only one that still works."""
 

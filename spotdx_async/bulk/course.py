@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from attrs import evolve
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.messages import Act, Flight, Try, Verdict
-from spotdx_async._pipeline.retry import repeat
-from spotdx_async._pipeline.telling import tell_retry
-from spotdx_async._pipeline.watching import Watched
+from spotdx_async._http import clock
+from spotdx_async._http.logs import tell_retry
+from spotdx_async._http.messages import Act, Flight, Try, Verdict
+from spotdx_async._http.retry import repeat
+from spotdx_async._observe.dispatch import Watched
 from spotdx_async.bulk.gate import OutageGate, Result
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.tally import Tally

@@ -6,9 +6,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import define
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.messages import Verdict
-from spotdx_async._pipeline.watching import Watched
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Verdict
+from spotdx_async._observe.dispatch import Watched
 from spotdx_async.bulk.course import Course, Send
 from spotdx_async.bulk.endings import ended, skipped, superseded
 from spotdx_async.bulk.gate import OutageGate

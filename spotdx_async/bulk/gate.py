@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Literal
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.telling import tell_gate
+from spotdx_async._http import clock
+from spotdx_async._http.logs import tell_gate
 from spotdx_async.bulk.adaptive_concurrency import TOTAL, AdaptiveConcurrency
 from spotdx_async.bulk.first_tries import FirstTries
 from spotdx_async.bulk.outage_signs import LEAST_ROWS, OutageSigns

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.operation import check_id, metadata_json
+from spotdx_async._http import clock
+from spotdx_async._requests.operation import check_id, metadata_json
 from spotdx_async.bulk.journal import RowDigests
 from spotdx_async.bulk.journal_writer import JournalWriter
 from spotdx_async.bulk.lanes import Row

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from spotdx_async import private_files
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.bulk.journal_digests import SECRET_BYTES, Digester
 from spotdx_async.bulk.journal_lock import JournalLock
 from spotdx_async.bulk.journal_place import (

@@ -9,7 +9,7 @@ from functools import partial
 
 from attrs import evolve
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.bulk.journal import CHUNK, MOST_BEYOND_LAST, JournalFile
 from spotdx_async.bulk.journal_records import Known, Recorded, RowDigests
 from spotdx_async.bulk.records import Journal, State

@@ -2,9 +2,9 @@
 
 from attrs import define, field
 
-from spotdx_async._pipeline.clock import NEVER_S
-from spotdx_async._pipeline.messages import Flight, Verdict
-from spotdx_async._pipeline.watching import Watched
+from spotdx_async._http.clock import NEVER_S
+from spotdx_async._http.messages import Flight, Verdict
+from spotdx_async._observe.dispatch import Watched
 from spotdx_async.bulk.first_tries import Seen
 from spotdx_async.bulk.journal import RowDigests
 

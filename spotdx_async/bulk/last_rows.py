@@ -3,7 +3,7 @@
 from asyncio import TimerHandle
 from collections.abc import Callable, Collection
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.bulk.gate import OutageGate
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.bulk.lineup import Lineup

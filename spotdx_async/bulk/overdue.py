@@ -3,7 +3,7 @@
 from asyncio import TimerHandle
 from collections.abc import Callable
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 
 __all__ = ["Overdue"]
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
-from spotdx_async._pipeline.operation import check_id, check_metadata
+from spotdx_async._requests.operation import check_id, check_metadata
 from spotdx_async.errors import InvalidInputError, SpotError
 
 __all__ = [

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.bulk.intake import check_updates
 from spotdx_async.bulk.plan import Plan
 from spotdx_async.bulk.records import Journal, Outcome, Progress

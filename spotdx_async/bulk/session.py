@@ -13,9 +13,9 @@ from weakref import WeakSet
 
 from attrs import frozen
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.messages import ClosableRun
-from spotdx_async._pipeline.watching import Watched, Watcher
+from spotdx_async._http import clock
+from spotdx_async._http.messages import ClosableRun
+from spotdx_async._observe.dispatch import Watched, Watcher
 from spotdx_async.bulk.course import Send
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.intake import Intake

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-from spotdx_async._pipeline.messages import Try
+from spotdx_async._http.messages import Try
 from spotdx_async.bulk.endings import is_run_wide
 from spotdx_async.bulk.overdue import Overdue
 from spotdx_async.bulk.plan import Plan

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TypeVar
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 
 __all__ = ["seen_through"]
 

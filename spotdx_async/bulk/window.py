@@ -2,7 +2,7 @@
 
 import asyncio
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 
 __all__ = ["Window"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 from distributed import Client, Future, KilledWorker
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.bulk.records import Progress, State
 from spotdx_async.config import RateLimit
 from spotdx_async.distributed.dask_sides import DeskPlugin, WorkerSide, name_of, run_in_worker

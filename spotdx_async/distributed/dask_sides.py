@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_worker
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.bulk.records import Progress, State
 from spotdx_async.client import SpotClient
 from spotdx_async.config import RateLimit

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.block_limiter import BlockLimiter
+from spotdx_async._http import clock
+from spotdx_async._http.block_limiter import BlockLimiter
 from spotdx_async.config import RateLimit
 from spotdx_async.distributed.lease import HORIZON_S, Lease
 from spotdx_async.errors import NotSentError

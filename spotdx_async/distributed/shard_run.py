@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 from attrs import frozen
 
-from spotdx_async._pipeline import clock, jsontext
+from spotdx_async._codec.json import serialize
+from spotdx_async._http import clock
 from spotdx_async.bulk.records import Journal, Outcome, Progress, State, Update
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.client import SpotClient
@@ -295,7 +296,7 @@ class _Course:
 
 def _row_text(row: ShardRow) -> bytes:
     update = row.update
-    return jsontext.serialize({update.ID_NAME: update.key, "metadata": update.metadata}) + b"\n"
+    return serialize({update.ID_NAME: update.key, "metadata": update.metadata}) + b"\n"
 
 
 def _unreadable(shard: Shard, reason: str) -> ShardReport:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from spotdx_async._pipeline import jsontext
+from spotdx_async._codec.json import NotSerializableError, parse_exact, serialize
 from spotdx_async.bulk.records import MetadataUpdate, OrderMetadataUpdate, Update
 from spotdx_async.errors import InvalidInputError
 
@@ -57,7 +57,7 @@ class Shard:
         """
         for line in self._text().splitlines():
             index, _, text = line.partition(b"\t")
-            key, metadata = jsontext.parse_exact(text)
+            key, metadata = parse_exact(text)
             yield ShardRow(int(index), KINDS[self.noun](key, metadata))
 
     def indexes(self) -> Iterator[int]:
@@ -90,8 +90,8 @@ def row_line(index: int, update: Update, *, allow_any_id: bool = False) -> bytes
     update.check(allow_any_id=allow_any_id)
     metadata: Any = update.metadata if isinstance(update.metadata, dict) else dict(update.metadata)
     try:
-        text = jsontext.serialize([update.key, metadata])
-    except jsontext.NotSerializableError:
+        text = serialize([update.key, metadata])
+    except NotSerializableError:
         fault = "the row has no JSON form; nothing was sent"
     else:
         return b"%d\t%b\n" % (index, text)

@@ -2,7 +2,7 @@
 
 from opentelemetry.metrics import MeterProvider, get_meter
 
-from spotdx_async._pipeline.observing import AttemptRecord, EndRecord
+from spotdx_async.observers import AttemptRecord, EndRecord
 
 __all__ = ["Figures"]
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from attrs import define, field
 
-from spotdx_async._pipeline.observing import (
+from spotdx_async._version import __version__
+from spotdx_async.observers import (
     AttemptRecord,
     EndRecord,
     GateRecord,
@@ -18,7 +19,6 @@ from spotdx_async._pipeline.observing import (
     RetryRecord,
     SubjectRecord,
 )
-from spotdx_async._version import __version__
 
 try:
     from opentelemetry import context, trace

@@ -9,16 +9,17 @@ from typing import Any
 
 from attrs import evolve
 
-from spotdx_async._pipeline import clock, codec
-from spotdx_async._pipeline.activations import TELLING, is_registered
-from spotdx_async._pipeline.checks import ACTIVATION_PATIENT, check, refuse
-from spotdx_async._pipeline.identity import TEXTS, any_id, id_asked_for, rows_with
-from spotdx_async._pipeline.list_pages import OnBadItem, ServerClock, server_clock, stored, was_stored
-from spotdx_async._pipeline.messages import Reply, Request
-from spotdx_async._pipeline.object_search import Look
-from spotdx_async._pipeline.operation import Operation, check_id, metadata_body
-from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
+from spotdx_async._codec import codec
+from spotdx_async._codec.list_pages import OnBadItem, ServerClock, server_clock, stored, was_stored
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.runner import Runner
+from spotdx_async._observe.scrub import Prepared, sealed, sealed_call
+from spotdx_async._requests.activations import TELLING, is_registered
+from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with
+from spotdx_async._requests.object_search import Look
+from spotdx_async._requests.operation import Operation, check_id, metadata_body
+from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
 from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
@@ -389,9 +390,8 @@ def _activation_body(
     if research_consent is not None and not isinstance(research_consent, bool):
         refuse((("research_consent", "must be True, False or None"),), ACTIVATE.name)
     if patient is None:
-        body: dict[str, Any] = {
-            "patient_id": check_id("patient_id", patient_id, ACTIVATE.name, allow_any_id=allow_any_id)
-        }
+        public_id = check_id("patient_id", patient_id, ACTIVATE.name, allow_any_id=allow_any_id)
+        body: dict[str, Any] = {"patient_id": public_id}
     else:
         check(patient, ACTIVATION_PATIENT, ACTIVATE.name)
         body = codec.tree(patient)

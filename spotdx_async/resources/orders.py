@@ -8,16 +8,17 @@ from typing import Any
 
 from attrs import evolve
 
-from spotdx_async._pipeline import clock, codec
-from spotdx_async._pipeline.checks import ORDER, check, refuse
-from spotdx_async._pipeline.identity import any_id, id_asked_for, rows_with
-from spotdx_async._pipeline.list_pages import OnBadItem
-from spotdx_async._pipeline.messages import Reply, Request
-from spotdx_async._pipeline.object_search import Search
-from spotdx_async._pipeline.operation import Operation, metadata_body
-from spotdx_async._pipeline.references import carries, echoes_of, with_reference
-from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
+from spotdx_async._codec import codec
+from spotdx_async._codec.list_pages import OnBadItem
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.runner import Runner
+from spotdx_async._observe.scrub import Prepared, sealed, sealed_call
+from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
+from spotdx_async._requests.identity import any_id, id_asked_for, rows_with
+from spotdx_async._requests.object_search import Search
+from spotdx_async._requests.operation import Operation, metadata_body
+from spotdx_async._requests.validation import ORDER, check, refuse
 from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, OrderRow, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError

@@ -4,13 +4,14 @@ from functools import partial
 
 from attrs import evolve
 
-from spotdx_async._pipeline import clock, codec
-from spotdx_async._pipeline.checks import PATIENT, check
-from spotdx_async._pipeline.identity import Echo, any_id
-from spotdx_async._pipeline.messages import Reply, Request
-from spotdx_async._pipeline.operation import Operation
-from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import Prepared, sealed_call
+from spotdx_async._codec import codec
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.runner import Runner
+from spotdx_async._observe.scrub import Prepared, sealed_call
+from spotdx_async._requests.identity import Echo, any_id
+from spotdx_async._requests.operation import Operation
+from spotdx_async._requests.validation import PATIENT, check
 from spotdx_async.errors import Clue
 from spotdx_async.models import NewPatient, Patient
 

@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from spotdx_async._pipeline import codec
-from spotdx_async._pipeline.identity import any_id
-from spotdx_async._pipeline.messages import Reply
-from spotdx_async._pipeline.operation import Operation, check_id
-from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import Prepared, sealed_call
+from spotdx_async._codec import codec
+from spotdx_async._http.messages import Reply
+from spotdx_async._http.runner import Runner
+from spotdx_async._observe.scrub import Prepared, sealed_call
+from spotdx_async._requests.identity import any_id
+from spotdx_async._requests.operation import Operation, check_id
 from spotdx_async.models import RegistrationToken
 
 __all__ = ["OPERATIONS", "RegistrationTokens"]

@@ -5,17 +5,18 @@ from functools import partial
 
 from attrs import evolve
 
-from spotdx_async._pipeline import clock, codec
-from spotdx_async._pipeline.checks import REQUISITION, check, refuse
-from spotdx_async._pipeline.identity import Echo, any_id, id_asked_for, rows_with
-from spotdx_async._pipeline.list_pages import OnBadItem
-from spotdx_async._pipeline.list_scan import Scan
-from spotdx_async._pipeline.messages import Reply, Request
-from spotdx_async._pipeline.object_search import Search
-from spotdx_async._pipeline.operation import Operation
-from spotdx_async._pipeline.references import carries, echoes_of, with_reference
-from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.sealing import Prepared, sealed, sealed_call
+from spotdx_async._codec import codec
+from spotdx_async._codec.list_pages import OnBadItem
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.runner import Runner
+from spotdx_async._observe.scrub import Prepared, sealed, sealed_call
+from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
+from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_with
+from spotdx_async._requests.list_scan import Scan
+from spotdx_async._requests.object_search import Search
+from spotdx_async._requests.operation import Operation
+from spotdx_async._requests.validation import REQUISITION, check, refuse
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.listing import Listing
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary

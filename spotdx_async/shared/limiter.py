@@ -7,8 +7,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
-from spotdx_async._pipeline import clock
-from spotdx_async._pipeline.block_limiter import BlockLimiter
+from spotdx_async._http import clock
+from spotdx_async._http.block_limiter import BlockLimiter
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError, NotSentError
 from spotdx_async.shared.script import HORIZON_S

@@ -22,8 +22,8 @@ from spotdx_async import (
     SpotClient,
     SpotError,
 )
-from spotdx_async._pipeline.call import Call
-from spotdx_async._pipeline.messages import Flight, Reply, Request
+from spotdx_async._http.call import Call
+from spotdx_async._http.messages import Flight, Reply, Request
 from spotdx_async.testing import FakeSpot, Fault, faults
 
 pytestmark = pytest.mark.virtual_time

@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spotdx_async import dumps, loads
-from spotdx_async._pipeline.messages import Reply, Request
-from spotdx_async._pipeline.runner import Runner
-from spotdx_async._pipeline.telling import quoted
-from spotdx_async._pipeline.verdict import judge_reply
+from spotdx_async._http.logs import quoted
+from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.runner import Runner
+from spotdx_async._http.verdict import judge_reply
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
 from spotdx_async import loads
-from spotdx_async._pipeline.messages import Reply, Request
-from spotdx_async._pipeline.runner import Runner
+from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.runner import Runner
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.models import (
     Address,

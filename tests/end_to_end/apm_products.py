@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from spotdx_async import RetryPolicy, SpotClient, SpotError
-from spotdx_async._pipeline import connections
+from spotdx_async._http import connections
 from spotdx_async.testing import FakeSpot
 
 NOWHERE = "http://127.0.0.1:9"

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import aiohttp
 
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.testing import FakeSpot
 
 __all__ = ["CachingProxy", "cached", "path_alone"]

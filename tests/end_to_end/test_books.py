@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from spotdx_async import ConfigError, NotSentError, Observer, RateLimit, SpotClient, SpotError
-from spotdx_async._pipeline.messages import Flight
-from spotdx_async._pipeline.operation import unlisted_request
+from spotdx_async._http.messages import Flight
+from spotdx_async._requests.operation import unlisted_request
 from spotdx_async.testing import FakeSpot, faults
 
 pytestmark = pytest.mark.virtual_time

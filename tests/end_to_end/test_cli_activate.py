@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 import pytest_asyncio
 
-from spotdx_async._pipeline.runner import Runner
+from spotdx_async._http.runner import Runner
 from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from attrs import frozen
 
 from spotdx_async import SpotClient
-from spotdx_async._pipeline.runner import Runner
+from spotdx_async._http.runner import Runner
 from spotdx_async.cli.app import run
 from spotdx_async.cli.screen import Screen
 from spotdx_async.testing import FakeSpot, faults

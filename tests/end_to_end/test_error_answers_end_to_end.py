@@ -13,7 +13,7 @@ from spotdx_async import (
     Recipient,
     RetryPolicy,
 )
-from spotdx_async._pipeline.messages import Act, Flight, Verdict
+from spotdx_async._http.messages import Act, Flight, Verdict
 from spotdx_async.bulk.endings import ended
 from spotdx_async.bulk.lanes import Row
 from spotdx_async.testing import FakeSpot, faults

@@ -27,8 +27,8 @@ from spotdx_async import (
     dumps,
     loads,
 )
-from spotdx_async._pipeline.answer_check import fault_of
-from spotdx_async._pipeline.identity import any_id
+from spotdx_async._http.answer_check import fault_of
+from spotdx_async._requests.identity import any_id
 from spotdx_async.models import Patient
 from spotdx_async.resources import kits, orders, patients, registration_tokens, requisitions
 from spotdx_async.testing import FakeSpot, faults

@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from spotdx_async import OutcomeUnknownError, Reconciliation, SpotClient
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.resources import kits, orders, requisitions
 from spotdx_async.testing import FakeSpot
 from tests.end_to_end.caching_proxy import cached, path_alone

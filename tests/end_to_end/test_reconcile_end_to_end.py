@@ -16,7 +16,7 @@ from spotdx_async import (
     OutcomeUnknownError,
     SpotClient,
 )
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.testing import FakeSpot, Fault, faults
 from tests.new_objects import ORDER, REQUISITION
 

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from spotdx_async import NewPatient, SpotClient, SpotError
-from spotdx_async._pipeline.observing import ObservedOutcome
+from spotdx_async.observers import ObservedOutcome
 from spotdx_async.otel import OpenTelemetry
 from spotdx_async.testing import FakeSpot, faults
 

@@ -18,7 +18,7 @@ from spotdx_async import (
     ServerError,
     SpotClient,
 )
-from spotdx_async._pipeline.limiter import GcraLimiter
+from spotdx_async._http.rate_limiter import GcraLimiter
 from spotdx_async.testing import FakeSpot, faults
 
 pytestmark = pytest.mark.virtual_time

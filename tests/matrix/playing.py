@@ -12,7 +12,7 @@ from unittest import mock
 import attrs
 
 from spotdx_async import RateLimit, RetryPolicy, SpotClient, SpotError, StatusError
-from spotdx_async._pipeline import clock
+from spotdx_async._http import clock
 from spotdx_async.bulk.records import Outcome
 from spotdx_async.config import Stats
 

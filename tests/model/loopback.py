@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from spotdx_async import SpotClient
-from spotdx_async._pipeline.messages import Request
+from spotdx_async._http.messages import Request
 from spotdx_async.testing import FakeSpot, Fault, ReceivedRequest, faults
 from tests.model.server import Arrival, Weather, now
 

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from spotdx_async import SpotClient
-from spotdx_async._pipeline.messages import Flight, Reply, Request, Token, Trouble
-from spotdx_async._pipeline.transport import Transport
+from spotdx_async._http.messages import Flight, Reply, Request, Token, Trouble
+from spotdx_async._http.transport import Transport
 from spotdx_async.testing.fake_spot import SpotState
 from tests.model.world import Foreign, ForeignBase
 

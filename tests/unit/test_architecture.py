@@ -22,36 +22,36 @@ FOLDER = Path(spotdx_async.__file__).parent
 # Lowest first. A module may import those of lower rows and of its own room; two rooms of one row never one another.
 # A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
-    ("_pipeline", "resources"),  # the folders' own modules: a docstring each
+    ("_http", "_codec", "_requests", "_observe", "resources"),  # the folders' own modules: a docstring each
     (
-        *("errors", "_version", "_pipeline.wire", "_pipeline.drafts", "_pipeline.waiters", "testing.*", "own_loop"),
+        *("errors", "_version", "_codec.scalars", "_codec.drafts", "_http.waiters", "testing.*", "own_loop"),
         "private_files",
     ),
     (
-        *("models.*", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.sealing", "_pipeline.places"),
-        "_pipeline.identity",
+        *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub", "_http.permits"),
+        "_requests.identity",
     ),
-    ("_pipeline.sending",),
+    ("_http.sending",),
     (
-        *("_pipeline.messages", "_pipeline.shapes", "_pipeline.pace", "_pipeline.telling"),
-        *("_pipeline.connections", "_pipeline.observing", "_pipeline.list_pages"),
-    ),
-    (
-        *("_pipeline.operation", "_pipeline.quick_reader", "_pipeline.checks", "_pipeline.watching"),
-        "_pipeline.failures",
-        "_pipeline.error_answers",
+        *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
+        *("_http.connections", "observers", "_codec.list_pages"),
     ),
     (
-        *("_pipeline.filters", "_pipeline.references", "_pipeline.hooks", "_pipeline.list_scan"),
-        *("_pipeline.block_limiter", "_pipeline.shown_metadata"),
+        *("_requests.operation", "_codec.compiled", "_requests.validation", "_observe.dispatch"),
+        "_http.failures",
+        "_http.error_answers",
     ),
     (
-        *("_pipeline.limiter", "_pipeline.auth", "_pipeline.transport", "_pipeline.verdict"),
-        *("_pipeline.retry", "_pipeline.codec", "_pipeline.object_search", "shared.*"),
+        *("_requests.filters", "_requests.client_reference", "_observe.hooks", "_requests.list_scan"),
+        *("_http.block_limiter", "_codec.shown_metadata"),
     ),
-    ("_pipeline.answer_check", "_pipeline.activations"),
-    ("_pipeline.road", "_pipeline.call"),  # holds the stages that the runner walks
-    ("_pipeline.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
+    (
+        *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
+        *("_http.retry", "_codec.codec", "_requests.object_search", "shared.*"),
+    ),
+    ("_http.answer_check", "_requests.activations"),
+    ("_http.client_state", "_http.call"),  # holds the stages that the runner walks
+    ("_http.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
     ("report.*", "metadata_run", "listing", "otel.*"),
     ("resources.*",),
     ("client",),
@@ -68,53 +68,53 @@ FOLDERS = {name.partition(".")[0] for names in ROWS for name in names if "." in 
 NARROWER = {
     "models.*": (),
     "config": ("errors",),
-    "_pipeline.jsontext": (),
-    "_pipeline.identity": (),
-    "_pipeline.shown_metadata": ("_pipeline.jsontext",),
-    "_pipeline.clock": ("errors",),
-    "_pipeline.places": ("_pipeline.waiters",),
-    "_pipeline.waiters": (),
-    "_pipeline.sending": ("_pipeline.clock",),
-    "_pipeline.connections": ("_pipeline.sending",),
-    "_pipeline.failures": ("errors", "_pipeline.sending", "_pipeline.messages"),
-    "_pipeline.pace": ("config",),
-    "_pipeline.shapes": ("_pipeline.wire", "models.*"),
-    "_pipeline.quick_reader": (
-        "_pipeline.drafts",
-        "_pipeline.jsontext",
-        "_pipeline.shapes",
-        "_pipeline.wire",
+    "_codec.json": (),
+    "_requests.identity": (),
+    "_codec.shown_metadata": ("_codec.json",),
+    "_http.clock": ("errors",),
+    "_http.permits": ("_http.waiters",),
+    "_http.waiters": (),
+    "_http.sending": ("_http.clock",),
+    "_http.connections": ("_http.sending",),
+    "_http.failures": ("errors", "_http.sending", "_http.messages"),
+    "_http.rate_control": ("config",),
+    "_codec.structuring": ("_codec.scalars", "models.*"),
+    "_codec.compiled": (
+        "_codec.drafts",
+        "_codec.json",
+        "_codec.structuring",
+        "_codec.scalars",
         "models.*",
     ),
-    "_pipeline.telling": ("errors",),
-    "_pipeline.error_answers": ("_pipeline.jsontext", "_pipeline.telling"),
-    "_pipeline.observing": (),
-    "_pipeline.block_limiter": ("errors", "_pipeline.clock", "_pipeline.waiters"),
-    "_pipeline.watching": ("errors", "_pipeline.clock", "_pipeline.messages", "_pipeline.observing"),
-    "_pipeline.hooks": ("errors", "_pipeline.observing", "_pipeline.watching"),
-    "otel.*": ("_pipeline.observing", "_version"),
-    "_pipeline.checks": ("errors", "models.*", "_pipeline.clock", "_pipeline.jsontext", "_pipeline.sealing"),
-    "_pipeline.sealing": ("errors",),
-    "_pipeline.references": ("_pipeline.checks", "_pipeline.identity"),
-    "_pipeline.answer_check": (
-        *("errors", "models.*", "_pipeline.jsontext", "_pipeline.codec", "_pipeline.identity"),
-        *("_pipeline.list_pages", "_pipeline.messages", "_pipeline.shown_metadata"),
+    "_http.logs": ("errors",),
+    "_http.error_answers": ("_codec.json", "_http.logs"),
+    "observers": (),
+    "_http.block_limiter": ("errors", "_http.clock", "_http.waiters"),
+    "_observe.dispatch": ("errors", "_http.clock", "_http.messages", "observers"),
+    "_observe.hooks": ("errors", "observers", "_observe.dispatch"),
+    "otel.*": ("observers", "_version"),
+    "_requests.validation": ("errors", "models.*", "_http.clock", "_codec.json", "_observe.scrub"),
+    "_observe.scrub": ("errors",),
+    "_requests.client_reference": ("_requests.validation", "_requests.identity"),
+    "_http.answer_check": (
+        *("errors", "models.*", "_codec.json", "_codec.codec", "_requests.identity"),
+        *("_codec.list_pages", "_http.messages", "_codec.shown_metadata"),
     ),
-    "_pipeline.list_pages": ("errors", "_pipeline.clock"),
-    "_pipeline.list_scan": ("errors", "_pipeline.list_pages"),
-    "_pipeline.object_search": ("errors", "_pipeline.list_pages", "_pipeline.list_scan"),
-    "pagination": ("errors", "_pipeline.clock", "_pipeline.list_pages"),
+    "_codec.list_pages": ("errors", "_http.clock"),
+    "_requests.list_scan": ("errors", "_codec.list_pages"),
+    "_requests.object_search": ("errors", "_codec.list_pages", "_requests.list_scan"),
+    "pagination": ("errors", "_http.clock", "_codec.list_pages"),
     "reconciliation": (
-        *("errors", "_pipeline.checks", "_pipeline.clock", "_pipeline.object_search", "_pipeline.list_pages"),
+        *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_codec.list_pages"),
     ),
-    "files.*": ("errors", "_pipeline.jsontext", "private_files"),
+    "files.*": ("errors", "_codec.json", "private_files"),
     "bulk.*": (
-        *("errors", "config", "_pipeline.jsontext", "_pipeline.clock", "_pipeline.messages"),
-        *("_pipeline.operation", "_pipeline.retry", "_pipeline.telling", "_pipeline.watching"),  # no HTTP
-        *("_pipeline.drafts", "private_files"),
+        *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
+        *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
+        *("_codec.drafts", "private_files"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
-    "shared.*": ("errors", "config", "_pipeline.clock", "_pipeline.block_limiter"),
+    "shared.*": ("errors", "config", "_http.clock", "_http.block_limiter"),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),
@@ -123,8 +123,8 @@ NARROWER = {
     "own_loop": (),
     "private_files": (),
     "distributed.*": (
-        *("client", "bulk.*", "files.*", "config", "errors", "_pipeline.clock", "_pipeline.jsontext", "own_loop"),
-        *("_pipeline.block_limiter", "private_files"),
+        *("client", "bulk.*", "files.*", "config", "errors", "_http.clock", "_codec.json", "own_loop"),
+        *("_http.block_limiter", "private_files"),
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
@@ -138,16 +138,16 @@ DOORMEN = {
     "attr": (),  # the old name of attrs
     "attrs": ("*",),
     "aiohttp": (
-        "_pipeline.sending",
-        "_pipeline.connections",
-        "_pipeline.failures",
-        "_pipeline.transport",
+        "_http.sending",
+        "_http.connections",
+        "_http.failures",
+        "_http.transport",
         "testing.server",
     ),
-    "yarl": ("_pipeline.transport",),
-    "tenacity": ("_pipeline.retry",),
-    "cattrs": ("_pipeline.codec",),
-    "orjson": ("_pipeline.jsontext",),
+    "yarl": ("_http.transport",),
+    "tenacity": ("_http.retry",),
+    "cattrs": ("_codec.codec",),
+    "orjson": ("_codec.json",),
     "pyarrow": ("files.parquet_rows",),
     "plotly": ("report.charts",),
     "redis": ("shared.*",),
@@ -160,9 +160,9 @@ DOORMEN = {
     "pytest": ("testing.plugin",),
     "pytest_asyncio": ("testing.plugin",),
     "sqlite3": ("bulk.journal", "bulk.journal_reading"),
-    "time": ("_pipeline.clock", "testing.*", "cli.*"),
+    "time": ("_http.clock", "testing.*", "cli.*"),
     "asyncio.sleep": ("testing.*", "cli.*"),  # the clock waits for an event with a bound, not for a sleep
-    "datetime.datetime.now": ("_pipeline.clock", "testing.*", "cli.*"),
+    "datetime.datetime.now": ("_http.clock", "testing.*", "cli.*"),
     "datetime.datetime.today": (),
     "datetime.datetime.utcnow": (),
     "datetime.date.today": (),
@@ -404,7 +404,7 @@ def test_every_name_of_a_lazy_facade_can_be_had(name: str) -> None:
 
 # --- The rules find what is wrong -------------------------------------------------------------------------------------
 
-PROXY = "from spotdx_async._pipeline.runner import Runner"
+PROXY = "from spotdx_async._http.runner import Runner"
 
 
 @pytest.mark.parametrize(
@@ -414,19 +414,19 @@ PROXY = "from spotdx_async._pipeline.runner import Runner"
         ("config", "from spotdx_async.models import Kit", "config:1 imports models: config may import errors"),
         ("models.kits", "from ..errors import SpotError", "models.kits:1 imports errors: models.* may import nothing"),
         ("models", "from .kits import Kit\nfrom .. import errors", "models:2 imports errors"),
-        ("_pipeline.auth", "from spotdx_async._pipeline import retry", "_pipeline.retry: imports go downwards"),
-        ("_pipeline.codec", "import spotdx_async._pipeline.verdict as v", "_pipeline.verdict: imports go downwards"),
-        ("_pipeline.messages", "from . import shapes", "_pipeline.shapes: imports go downwards"),
-        ("_pipeline.retry", f"def later():\n    {PROXY}", "_pipeline.retry:2 imports _pipeline.runner"),
-        ("_pipeline.runner", "from spotdx_async.bulk.records import Outcome", "imports bulk.records"),
-        ("_pipeline.auth", f"if TYPE_CHECKING:\n    {PROXY}", "_pipeline.auth:2 imports _pipeline.runner"),
-        ("_pipeline.auth", "from spotdx_async import SpotError", "_pipeline.auth:1 imports spotdx_async: imports go"),
+        ("_http.auth", "from spotdx_async._http import retry", "_http.retry: imports go downwards"),
+        ("_codec.codec", "import spotdx_async._http.verdict as v", "_http.verdict: imports go downwards"),
+        ("_http.messages", "from spotdx_async._codec import structuring", "_codec.structuring: imports go downwards"),
+        ("_http.retry", f"def later():\n    {PROXY}", "_http.retry:2 imports _http.runner"),
+        ("_http.runner", "from spotdx_async.bulk.records import Outcome", "imports bulk.records"),
+        ("_http.auth", f"if TYPE_CHECKING:\n    {PROXY}", "_http.auth:2 imports _http.runner"),
+        ("_http.auth", "from spotdx_async import SpotError", "_http.auth:1 imports spotdx_async: imports go"),
         ("bulk.engine", "from spotdx_async.files import Row", "imports files: bulk.* may import errors, config"),
-        ("bulk.engine", "from spotdx_async._pipeline.transport import Transport", "imports _pipeline.transport"),
+        ("bulk.engine", "from spotdx_async._http.transport import Transport", "imports _http.transport"),
         (
             "files.rows",
             "from spotdx_async.bulk.records import Outcome",
-            "files.* may import errors, _pipeline.jsontext",
+            "files.* may import errors, _codec.json",
         ),
         (
             "report.page",
@@ -437,18 +437,18 @@ PROXY = "from spotdx_async._pipeline.runner import Runner"
         (
             "otel.observer",
             "from spotdx_async.errors import SpotError",
-            "otel.* may import _pipeline.observing, _version",
+            "otel.* may import observers, _version",
         ),
-        ("pagination", "import spotdx_async._pipeline.codec", "pagination:1 imports _pipeline.codec"),
+        ("pagination", "import spotdx_async._codec.codec", "pagination:1 imports _codec.codec"),
         ("resources.orders", "from spotdx_async.resources.kits import Kits", "resources.kits: imports go downwards"),
         ("resources.kits", "from spotdx_async.client import SpotClient", "imports client: imports go downwards"),
         (
             "cli.kits",
-            "from spotdx_async._pipeline import codec",
-            "cli.kits:1 imports _pipeline.codec: cli.* may import",
+            "from spotdx_async._codec import codec",
+            "cli.kits:1 imports _codec.codec: cli.* may import",
         ),
         ("cli.kits", "from spotdx_async.client import SpotClient", "cli.kits:1 imports client"),
-        ("cli.kits", "import spotdx_async\nx = spotdx_async._pipeline.codec", "cli.kits:2 imports _pipeline.codec"),
+        ("cli.kits", "import spotdx_async\nx = spotdx_async._codec.codec", "cli.kits:2 imports _codec.codec"),
         ("testing.faults", "from spotdx_async.models import Kit", "testing.faults:1 imports models"),
         ("testing.faults", "from spotdx_async.testing import FakeSpot", "testing.faults:1 imports testing:"),
         ("testing.plugin", "from spotdx_async.client import SpotClient", "testing.plugin:1 imports client"),
@@ -465,7 +465,7 @@ def test_an_import_that_goes_the_wrong_way_is_found(name: str, text: str, fault:
     ("name", "text"),
     [
         ("models", "from .kits import Kit"),
-        ("bulk.engine", "from spotdx_async.bulk.lanes import Row\nfrom spotdx_async._pipeline import clock"),
+        ("bulk.engine", "from spotdx_async.bulk.lanes import Row\nfrom spotdx_async._http import clock"),
         ("report.page", "from spotdx_async.bulk.records import Outcome\nfrom .charts import bars"),
         ("cli.kits", "import spotdx_async\nfrom spotdx_async.testing import FakeSpot\nx = spotdx_async.dumps(1)"),
         ("testing.server", "from spotdx_async.testing import listing"),
@@ -487,9 +487,9 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),
         ("bulk.gate", "import sqlite3", "sqlite3 is for bulk.journal, bulk.journal_reading"),
         ("client", "from opentelemetry import trace", "opentelemetry is for otel.*"),
-        ("_pipeline.auth", "import asyncio as a\nawait a.sleep(1)", "_pipeline.auth:2 uses asyncio.sleep"),
-        ("_pipeline.auth", "from asyncio import sleep as nap", "_pipeline.auth:1 uses asyncio.sleep"),
-        ("_pipeline.retry", "import random", "random is for bulk.gate"),
+        ("_http.auth", "import asyncio as a\nawait a.sleep(1)", "_http.auth:2 uses asyncio.sleep"),
+        ("_http.auth", "from asyncio import sleep as nap", "_http.auth:1 uses asyncio.sleep"),
+        ("_http.retry", "import random", "random is for bulk.gate"),
         ("bulk.tally", "from time import monotonic", "bulk.tally:1 uses time.monotonic"),
         ("bulk.tally", "from datetime import datetime\ndatetime.now()", "bulk.tally:2 uses datetime.datetime.now"),
         ("testing.world", "from unittest.mock import Mock", "unittest is for nobody"),
@@ -526,7 +526,7 @@ def test_a_module_without_its_form_is_found(name: str, text: str, fault: str) ->
 
 
 def test_a_private_name_away_from_home_is_found() -> None:
-    text = "from spotdx_async._pipeline import codec\nfrom spotdx_async.config import _KEY, __doc__"
+    text = "from spotdx_async._codec import codec\nfrom spotdx_async.config import _KEY, __doc__"
 
     assert [*strangers_names(Module("client", text))] == ["client:2 imports _KEY: a private name stays in its module"]
 

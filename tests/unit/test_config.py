@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async._pipeline.transport import Transport
+from spotdx_async._http.transport import Transport
 from spotdx_async.config import (
     PRODUCTION_URL,
     AdaptiveRateLimit,

@@ -3,8 +3,8 @@
 import gc
 import tracemalloc
 
-from spotdx_async._pipeline.messages import Flight
-from spotdx_async._pipeline.operation import metadata_json
+from spotdx_async._http.messages import Flight
+from spotdx_async._requests.operation import metadata_json
 from spotdx_async.bulk.journal import RowDigests
 from spotdx_async.bulk.lanes import Lanes, Row
 

@@ -27,7 +27,7 @@ from spotdx_async import (
     ServerError,
     read_journal,
 )
-from spotdx_async._pipeline.messages import Act, ClosableRun, Flight, Try, Verdict
+from spotdx_async._http.messages import Act, ClosableRun, Flight, Try, Verdict
 from spotdx_async.bulk.run import Job
 from spotdx_async.testing import VirtualTimeLoop, run_virtual
 

@@ -1,0 +1,350 @@
+"""JSON text to models and back, without loss; the only importer of cattrs. It knows no HTTP and no single model.
+
+Two converters follow the same rules. The quick one takes the usual forms inline and refuses all that is odd; then the
+careful one reads again: it reads integers of any length, and says where the JSON differs from the model.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cache, partial
+from operator import attrgetter
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
+
+import attrs
+from cattrs import Converter
+
+from spotdx_async._codec import scalars, structuring
+from spotdx_async._codec.compiled import quick_reader
+from spotdx_async._codec.json import (
+    NotJsonError,
+    NotSerializableError,
+    parse_exact,
+    parse_unguarded,
+    parse_with_constants,
+    serialize,
+    serialize_scalar,
+)
+from spotdx_async._codec.list_pages import BadItem
+from spotdx_async._codec.scalars import Hook, MismatchError
+from spotdx_async.errors import DecodeError, InvalidInputError
+from spotdx_async.models.model import Model
+from spotdx_async.models.people import Address, PatientAddress
+from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
+
+__all__ = ["decode", "decode_items", "dumps", "has_come_as_null", "loads", "tree"]
+
+T = TypeVar("T")
+
+_DEEPEST = 1100  # the parser takes 1,024 levels: only a value that holds itself goes deeper
+
+
+def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
+    """Read an answer: a model, ``tuple[model, ...]``, ``tuple[str, ...]``, or ``dict[str, Any]`` for any object.
+
+    Unknown values and fields are kept; a missing or null field is its default.
+
+    Raises:
+        DecodeError: the text is no JSON (``outcome`` is ``"unknown"``), or JSON of another shape (``"done"``).
+    """
+    try:
+        value: T = _quick_rule(type_)(parse_unguarded(body))  # type: ignore[arg-type]  # a type can be hashed
+    except (ValueError, TypeError):
+        pass  # no JSON, another shape, or a number that needs exact reading: told apart below
+    else:
+        return value
+    value, error = _read_with_care(body, type_, operation)
+    if error is not None:
+        del body, value  # patient data does not stay in the frames of a traceback
+        raise error
+    return value
+
+
+def decode_items(body: bytes, type_: type[T], *, operation: str | None = None) -> tuple[T | BadItem, ...]:
+    """Read a list of models whose items stand each for itself: in place of one that does not fit is a BadItem.
+
+    NaN or Infinity makes no JSON of a whole answer; in a list it only spoils the item that holds it.
+
+    Raises:
+        DecodeError: the answer as a whole is no list, or no JSON.
+    """
+    try:
+        value: tuple[T, ...] = _quick_rule(tuple[type_, ...])(parse_unguarded(body))  # type: ignore[valid-type]
+    except (ValueError, TypeError):
+        pass  # as in decode
+    else:
+        return value
+    try:
+        raw = parse_with_constants(body)
+    except NotJsonError:
+        raw = None
+    if type(raw) is not list:
+        del raw
+        return decode(body, tuple[type_, ...], operation=operation)  # type: ignore[valid-type]  # says what is wrong
+    rule = _rule_of(type_, _careful())
+    return tuple(_item(rule, one, index, operation) for index, one in enumerate(raw))
+
+
+def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:
+    """Read stored JSON or a webhook's body into a model, or a list into ``tuple[Kit, ...]``.
+
+    Unknown values and fields are kept, and ``dumps`` writes them again. A missing or null field is None, or ``()`` for
+    a list. Times are aware and in UTC; one without a zone is taken as UTC.
+
+    Raises:
+        DecodeError: the text is no JSON, or JSON of another shape; ``path`` says where.
+        InvalidInputError: ``data`` is no text, or ``type_`` neither a model nor ``tuple[model, ...]``.
+    """
+    if not isinstance(data, (bytes, bytearray, memoryview, str)):
+        raise InvalidInputError(f"loads reads bytes or str, not {type(data).__name__}")
+    if not structuring.is_model(type_) and not _is_tuple(type_):
+        raise InvalidInputError("loads reads a model, such as Kit, or tuple[Kit, ...]")
+    body = data.encode(errors="surrogatepass") if isinstance(data, str) else bytes(data)
+    try:
+        return decode(body, type_)
+    finally:
+        del data, body  # as in decode
+
+
+def dumps(model: Any) -> bytes:
+    """Write a model, or a list or tuple of models, as UTF-8 JSON.
+
+    What ``loads`` read comes out equal, unknown fields and values included; a field that was changed since comes out as
+    it is now. A model of your own making writes only the fields that hold something.
+
+    Raises:
+        InvalidInputError: a value has no JSON form (NaN, say); the message says where.
+    """
+    values = _careful().unstructure(model)
+    try:
+        return serialize(values)
+    except NotSerializableError as fault:
+        why = str(fault)
+    try:
+        return b"".join(_pieces(values))
+    except NotSerializableError:
+        pass
+    del model, values  # as in decode
+    raise InvalidInputError(f"the model has no JSON form: {why}")
+
+
+def tree(model: Model) -> Any:
+    """Give a model as JSON values to be sent: of its fields those that hold something, whatever form they came in.
+
+    The values are not checked to have a JSON form.
+    """
+    return _careful().unstructure(structuring.without_notes(model))
+
+
+def _read_with_care(body: bytes, type_: Any, operation: str | None) -> tuple[Any, DecodeError | None]:
+    try:
+        raw = parse_exact(body)
+    except NotJsonError:
+        return None, DecodeError("the text is not JSON", outcome="unknown", operation=operation)
+    try:
+        return _rule_of(type_, _careful())(raw), None
+    except MismatchError as mismatch:
+        path = mismatch.path.removeprefix(".")
+        message = f"{path or 'the answer'} should be {mismatch.expected} and is {mismatch.found}"
+    return None, DecodeError(message, path=path, outcome="done", raw=raw, operation=operation)
+
+
+def _item(rule: Hook, raw: Any, index: int, operation: str | None) -> Any:
+    """Read one item of a list; in place of one that does not fit give what is wrong with it."""
+    path, fault = f"[{index}]", "holds NaN or Infinity, which JSON does not have"
+    if not scalars.holds_constant(raw):
+        try:
+            return rule(raw)
+        except MismatchError as mismatch:
+            path, fault = path + mismatch.path, f"should be {mismatch.expected} and is {mismatch.found}"
+    error = DecodeError(f"{path} {fault}", path=path, outcome="done", raw=raw, operation=operation)
+    try:
+        return BadItem(error, hash(repr(raw)))
+    except RecursionError:  # nested deeper than Python writes: told from no other such item
+        return BadItem(error, 0)
+
+
+def has_come_as_null(model: Model, name: str) -> bool:
+    """Whether the JSON had null for a field; False where it had a value, or no such field."""
+    return (model._as_came or {}).get(name, ...) is None  # noqa: SLF001 - kept for the codec
+
+
+def _pieces(tree: Any) -> Iterator[bytes]:
+    """Write JSON without recursion: unknown fields may be nested deeper than ``serialize`` goes."""
+    levels = [(iter([(b"", tree)]), b"")]
+    while levels:
+        if len(levels) > _DEEPEST:
+            raise NotSerializableError("", "never ends")
+        items, end = levels[-1]
+        for lead, item in items:
+            if isinstance(item, dict):
+                yield lead + b"{"
+                levels.append((_members(item), b"}"))
+                break
+            if isinstance(item, (list, tuple)):
+                yield lead + b"["
+                levels.append((_elements(item), b"]"))
+                break
+            yield lead + serialize_scalar(item)
+        else:
+            levels.pop()
+            yield end
+
+
+def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
+    for number, (key, item) in enumerate(value.items()):
+        if not isinstance(key, str):
+            raise NotSerializableError("", "has a key that is no string")
+        yield (b"," if number else b"") + serialize_scalar(key) + b":", item
+
+
+def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]:
+    for number, item in enumerate(value):
+        yield b"," if number else b"", item
+
+
+# The converters: built at the first use, each gathers the hooks of a type when it is first asked for it.
+
+_AMOUNT = int | float | str
+_LOOSE_INSTANT = datetime | Any
+_RULES: dict[Any, Hook] = {
+    str: scalars.text,
+    bool: scalars.flag,
+    datetime: scalars.instant,
+    date: scalars.day,
+    Any: scalars.anything,
+    dict[str, Any]: scalars.json_object,
+    Mapping[str, Any]: scalars.json_object,
+    _AMOUNT: scalars.amount,
+    RangeLimit: scalars.range_limit,
+    _LOOSE_INSTANT: scalars.loose_instant,
+}
+# Not dict[str, Any]: that one asks whether an answer is an object at all, and nobody reads the numbers in it.
+_HOLD_NUMBERS = (Any, Mapping[str, Any], _AMOUNT, RangeLimit, _LOOSE_INSTANT)
+
+
+@cache
+def _quick_rule(type_: Any) -> Hook:
+    return _rule_of(type_, _quick())
+
+
+@cache
+def _quick() -> Converter:
+    exact = {kind: scalars.unless_rounded(_RULES[kind]) for kind in _HOLD_NUMBERS}
+    converter = _converter(_RULES | exact, quick_reader)
+    address = scalars.unless_rounded(_rule_of(PatientAddress, converter))  # what came around it is kept as well
+    converter.register_structure_hook_func(_equals(PatientAddress), address)
+    return converter
+
+
+@cache
+def _careful() -> Converter:
+    converter = _converter(_RULES, structuring.careful_reader)
+    converter.register_unstructure_hook(datetime, scalars.write_instant)
+    converter.register_unstructure_hook(date, date.isoformat)
+    converter.register_unstructure_hook(StrEnum, attrgetter("value"))  # cattrs takes one for a str, and leaves it
+    converter.register_unstructure_hook_factory(structuring.is_model, _model_writer)
+    return converter
+
+
+def _converter(rules: Mapping[Any, Hook], reader: Callable[..., Hook]) -> Converter:
+    def model_hook(cls: Any, converter: Converter) -> Hook:
+        rule_of = partial(_rule_of, converter=converter)
+        return reader(cls, structuring.wire_fields(cls, rule_of), rule_of)
+
+    converter = Converter(detailed_validation=False, structure_fallback_factory=_refuse)
+    for kind, rule in rules.items():
+        converter.register_structure_hook_func(_equals(kind), rule)
+    for kind in (str, bool):  # for these (bool is an int) cattrs has rules of its own that go before the line above
+        converter.register_structure_hook(kind, rules[kind])
+    converter.register_structure_hook_factory(structuring.is_open_enum, _enum_hook)
+    converter.register_structure_hook_factory(_is_literal, _literal_hook)
+    converter.register_structure_hook_factory(structuring.is_optional, _optional_hook)
+    converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
+    converter.register_structure_hook_factory(_equals(Result), _result_hook)
+    converter.register_structure_hook_factory(_equals(PatientAddress), _patient_address_hook)
+    converter.register_structure_hook_factory(structuring.is_model, model_hook)
+    return converter
+
+
+def _rule_of(kind: Any, converter: Converter) -> Hook:
+    rule: Hook = converter.get_structure_hook(kind)
+    if rule.__module__.startswith("cattrs"):  # its own rules make "None" of null and 5 of "5"
+        return _refuse(kind)
+    return rule
+
+
+def _refuse(kind: Any) -> NoReturn:
+    raise InvalidInputError(f"there is no rule for reading {kind}")
+
+
+def _model_writer(cls: Any, converter: Converter) -> Hook:
+    fields = structuring.wire_fields(cls, partial(_rule_of, converter=converter))
+    return structuring.writer(fields, converter.unstructure)
+
+
+def _equals(kind: Any) -> Callable[[Any], bool]:
+    return lambda other: bool(other == kind)
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple and get_args(kind)[1:] == (...,)
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _enum_hook(kind: Any, _: Converter) -> Hook:
+    return scalars.open_enum(structuring.enum_members(kind))
+
+
+def _literal_hook(kind: Any, _: Converter) -> Hook:
+    return scalars.tag(get_args(kind))
+
+
+def _optional_hook(kind: Any, converter: Converter) -> Hook:
+    hook = _rule_of(structuring.without_none(kind), converter)
+
+    def read(raw: Any, _: Any = None) -> Any:
+        return None if raw is None else hook(raw)
+
+    return read
+
+
+def _tuple_hook(kind: Any, converter: Converter) -> Hook:
+    hook = _rule_of(get_args(kind)[0], converter)
+
+    def read(raw: Any, _: Any = None) -> tuple[Any, ...]:
+        if type(raw) is not list:
+            raise MismatchError("a list", raw)
+        items: list[Any] = []
+        try:
+            for item in raw:
+                items.append(hook(item))  # noqa: PERF401 - how far it came is the index of a fault
+        except MismatchError as mismatch:
+            mismatch.path = f"[{len(items)}]{mismatch.path}"
+            raise
+        return tuple(items)
+
+    return read
+
+
+def _patient_address_hook(_: Any, converter: Converter) -> Hook:
+    return scalars.unwrapped("address", _rule_of(Address, converter))
+
+
+def _result_hook(kind: Any, converter: Converter) -> Hook:
+    """Tell results apart by their tag. One that is missing, null or unknown is data, not a fault."""
+    kinds = {attrs.fields_dict(cls)["result_type"].default: cls for cls in get_args(kind)}
+    hooks = {tag: _rule_of(cls, converter) for tag, cls in kinds.items()}
+    unknown = _rule_of(UnknownResult, converter)
+
+    def read(raw: Any, _: Any = None) -> Any:
+        try:
+            hook = hooks[raw["result_type"]]
+        except (KeyError, TypeError):
+            hook = unknown
+        return hook(raw)
+
+    return read

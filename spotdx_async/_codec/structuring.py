@@ -1,0 +1,195 @@
+"""A model's JSON object: read with care, and written again without loss.
+
+It knows the models' root and no single model: the fields of the attrs class say it all.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import attrs
+
+from spotdx_async._codec.scalars import Hook, MismatchError
+from spotdx_async.models.model import Model
+
+__all__ = [
+    "WireField",
+    "careful_reader",
+    "enum_members",
+    "is_empty",
+    "is_model",
+    "is_open_enum",
+    "is_optional",
+    "wire_fields",
+    "without_none",
+    "without_notes",
+    "writer",
+]
+
+M = TypeVar("M", bound=Model)
+
+
+@attrs.frozen
+class WireField:
+    """A field that stands in the JSON under its own name."""
+
+    name: str
+    """Its name, here and there."""
+
+    kind: Any
+    """Its annotation without None."""
+
+    blank: Any
+    """What it is where the JSON has null or nothing."""
+
+    read: Hook
+    """The rule for anything else."""
+
+
+def wire_fields(cls: type[Model], rule_of: Callable[[Any], Hook]) -> tuple[WireField, ...]:
+    """List a model's fields with their rules."""
+    own = attrs.fields_dict(Model)
+    attrs.resolve_types(cls)
+    return tuple(
+        WireField(field.name, kind := without_none(field.type), field.default, rule_of(kind))
+        for field in attrs.fields(cls)
+        if field.name not in own
+    )
+
+
+def is_model(kind: Any) -> bool:
+    """Tell whether an annotation is a model."""
+    return isinstance(kind, type) and issubclass(kind, Model)
+
+
+def is_optional(kind: Any) -> bool:
+    """Tell whether an annotation is a union with None."""
+    return get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind)
+
+
+def is_open_enum(kind: Any) -> bool:
+    """Tell whether an annotation is an enumeration that text beyond its values may stand in for."""
+    return get_origin(kind) in (Union, UnionType) and bool(enum_members(kind))
+
+
+def without_none(kind: Any) -> Any:
+    """Take None out of a union; any other annotation stays."""
+    if not is_optional(kind):
+        return kind
+    return Union[tuple(part for part in get_args(kind) if part is not NoneType)]  # noqa: UP007 - of any number of parts
+
+
+def enum_members(kind: Any) -> dict[str, Enum]:
+    """List the known values of an annotation such as ``KitStatus | str``; empty for any other."""
+    parts = (part for part in get_args(kind) if isinstance(part, type) and issubclass(part, Enum))
+    return {member.value: member for part in parts for member in part}
+
+
+def careful_reader(cls: type[M], fields: tuple[WireField, ...], _: Any = None) -> Hook:
+    """Make a reader that says where the JSON differs from the model."""
+    known = {field.name for field in fields}
+
+    def read(raw: Any, _: Any = None) -> M:
+        if type(raw) is not dict:
+            raise MismatchError("an object", raw)
+        came: dict[str, Any] = {}
+        values = {field.name: _read_field(field, raw.get(field.name, ...), came) for field in fields}
+        extra = {name: value for name, value in raw.items() if name not in known}
+        return cls(**values, extra=extra, as_came=came or None)
+
+    return read
+
+
+def _read_field(field: WireField, raw: Any, came: dict[str, Any]) -> Any:
+    """Read a field, and note in ``came`` what its value could not tell."""
+    if raw is ... or raw is None:
+        if raw is None or not is_empty(field.blank):
+            came[field.name] = raw
+        return field.blank
+    try:
+        value = field.read(raw)
+    except MismatchError as mismatch:
+        mismatch.path = f".{field.name}{mismatch.path}"
+        raise
+    if not raw or not _tells_its_form(field.kind):
+        came[field.name] = raw
+    return value
+
+
+def _tells_its_form(kind: Any) -> bool:
+    """Tell whether a value of that kind, where there is one, comes in one form alone."""
+    return is_model(kind) or get_origin(kind) is tuple
+
+
+def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
+    """Make a writer that gives what came, but for the fields that were changed since."""
+
+    def write_model(model: Model) -> dict[str, Any]:
+        came = model._as_came or {}  # noqa: SLF001 - kept for this writer
+        written: dict[str, Any] = {}
+        for field in fields:
+            value = getattr(model, field.name)
+            raw = came.get(field.name, _NOT_NOTED)
+            if raw is not _NOT_NOTED and _is_same(value, _value_of(field, raw), write):
+                if raw is not ...:
+                    written[field.name] = raw
+            elif not is_empty(value):
+                written[field.name] = value if type(value) in _AS_THEY_ARE else write(value)
+        for name, value in model.extra.items():
+            written.setdefault(name, value)
+        return written
+
+    return write_model
+
+
+def without_notes(value: Any) -> Any:
+    """Give a model, and the models in it, as if they were of one's own making: without the form that they came in."""
+    if isinstance(value, tuple):
+        return tuple(map(without_notes, value))
+    if not isinstance(value, Model):
+        return value
+    fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    bare = {name: without_notes(item) for name, item in fields.items() if isinstance(item, (Model, tuple))}
+    return attrs.evolve(value, as_came=None, **bare)
+
+
+_AS_THEY_ARE = frozenset({str, int, float, bool, dict})  # a dict is JSON already: no field holds models in one
+_NOT_NOTED: Mapping[str, Any] = {}
+
+
+def _value_of(field: WireField, raw: Any) -> Any:
+    return field.blank if raw is None or raw is ... else field.read(raw)
+
+
+def _is_same(value: Any, other: Any, write: Hook) -> bool:
+    """Tell whether a value is still the one that came: equal, and the same JSON (True equals 1, and is none)."""
+    if value is other or isinstance(value, (dict, list)):  # what these hold may be equal and other JSON
+        return value is other
+    if isinstance(value, Model) and isinstance(other, Model):
+        return _is_same_json(write(value), write(other))
+    return type(value) is type(other) and bool(value == other)
+
+
+def _is_same_json(one: Any, other: Any) -> bool:
+    pairs = [(one, other)]
+    while pairs:  # no recursion: unknown fields may be nested deeper than Python calls
+        ours, theirs = pairs.pop()
+        if type(ours) is not type(theirs):
+            return False
+        if isinstance(ours, dict):
+            if ours.keys() != theirs.keys():
+                return False
+            pairs.extend((item, theirs[name]) for name, item in ours.items())
+        elif isinstance(ours, list):
+            if len(ours) != len(theirs):
+                return False
+            pairs.extend(zip(ours, theirs, strict=True))
+        elif ours != theirs:
+            return False
+    return True
+
+
+def is_empty(value: Any) -> bool:
+    """Tell whether a value is what a field of a model of one's own making has where nothing was set."""
+    return value is None or value == ()

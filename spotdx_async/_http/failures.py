@@ -1,0 +1,183 @@
+"""Names of what went wrong with an attempt: aiohttp's exceptions in, troubles out, and what is not ours told apart.
+
+Whether the request may have arrived is told to it: no exception says that.
+"""
+
+import asyncio
+import errno
+import ssl
+import zlib
+from types import MappingProxyType
+from typing import Final
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from spotdx_async._http.messages import Trouble
+from spotdx_async._http.sending import SecondSendingError
+from spotdx_async.errors import FailureCause
+
+__all__ = ["ClosedError", "TooLargeError", "closed_trouble", "foreign_in", "trouble_of"]
+
+_NOTHING_SENT: Final = ", so nothing was sent"
+# OpenSSL's X509_V_ERR_... numbers, which the ssl module does not name.
+_VERIFY_TEXTS: Final = MappingProxyType(
+    {
+        **dict.fromkeys((2, 18, 19, 20, 21), "the server's certificate is signed by an unknown authority"),
+        9: "the server's certificate is not valid yet",
+        10: "the server's certificate has expired",
+        **dict.fromkeys((62, 64), "the server's certificate is not valid for this host"),
+    }
+)
+# OpenSSL's names of what a server says of a client that shows no certificate: in TLS 1.3, and before.
+_CERTIFICATE_REQUIRED: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+_HANDSHAKE_FAILURE: Final = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+_PROXY_TEXTS: Final = MappingProxyType(
+    {
+        403: "the proxy refused to connect to the server (403)",
+        407: "the proxy asks for credentials (407)",
+    }
+)
+
+
+class ClosedError(Exception):
+    """The client was closed while the body was being read."""
+
+
+class TooLargeError(Exception):
+    """The answer is longer, or holds more values, than it may; its text says which."""
+
+
+_NAMED: Final = (
+    *(aiohttp.ClientError, OSError, EOFError, HttpProcessingError, zlib.error),
+    *(TooLargeError, SecondSendingError),
+)
+
+
+def foreign_in(error: BaseException, *, is_own: bool) -> BaseException | None:
+    """Find what neither the network nor aiohttp made, such as the exception of a hook or of a signal's handler.
+
+    aiohttp wraps what is raised while it reads or writes into errors of its own. What an OSError comes from is the
+    affair of a resolver, say, that made an OSError of it.
+
+    Args:
+        error: what came out of aiohttp.
+        is_own: whether the session is ours: a ValueError is then aiohttp's own check, since nobody's hooks are there.
+    """
+    named = (*_NAMED, ValueError) if is_own else _NAMED
+    found: BaseException | None = error
+    while found is not None:
+        if not isinstance(found, named):
+            return None if found is not error and isinstance(found, asyncio.CancelledError) else found
+        found = None if isinstance(found, OSError) else found.__cause__
+    return None
+
+
+def closed_trouble(status: int | None, *, may_have_arrived: bool) -> Trouble:
+    """Name the end of something that the attempt waited for, which nobody aimed at the attempt itself."""
+    message = "the connections were closed while the request was under way"
+    if not may_have_arrived:
+        message = f"the connections were closed before the request was written{_NOTHING_SENT}"
+    return Trouble("closed", message, may_have_arrived=may_have_arrived, status=status)
+
+
+def trouble_of(
+    error: BaseException, status: int | None, *, may_have_arrived: bool, was_repeated: bool = False
+) -> Trouble:
+    """Name the trouble.
+
+    Args:
+        error: what came out of aiohttp, nothing foreign in it.
+        status: of the answer, where it broke off after one.
+        may_have_arrived: whether bytes were sent, or nobody can know.
+        was_repeated: whether the request was kept from being sent a second time, its first sending having failed.
+    """
+    if not may_have_arrived:
+        return _not_sent(error)
+    inner = _innermost(error)
+    if isinstance(error, TooLargeError):
+        message = f"the answer {error.args[0]}, so it was not read"
+        return Trouble("too large", message, may_have_arrived=True, is_lasting=True, status=status)
+    if was_repeated or isinstance(error, SecondSendingError):
+        message = "no answer came that aiohttp or the session's middleware took, and it was kept from sending again"
+        return Trouble("dropped", message, may_have_arrived=True, status=status)
+    reason, message = "dropped", "the connection broke before a whole answer came"
+    if isinstance(error, TimeoutError):
+        reason, message = "timeout", "no whole answer came within timeout_s"
+    elif isinstance(inner, LineTooLong):
+        message = "the answer's headers are longer than aiohttp takes (8 kB each)"
+    cause = _cause(error, inner)
+    # With TLS 1.3 a server says so after the client's handshake, and the request may have been written by then.
+    asks_for_certificate = cause.tls_reason == _CERTIFICATE_REQUIRED
+    if asks_for_certificate:
+        message = "the server asks for a client certificate, and there is none"
+    return Trouble(reason, message, may_have_arrived=True, is_lasting=asks_for_certificate, status=status, cause=cause)
+
+
+def _not_sent(error: BaseException) -> Trouble:
+    inner = _innermost(error)
+    reason, message, is_lasting = _connection_words(error, inner)
+    return Trouble(
+        reason,
+        message + _NOTHING_SENT,
+        may_have_arrived=False,
+        is_lasting=is_lasting,
+        cause=_cause(error, inner),
+    )
+
+
+def _connection_words(error: BaseException, inner: BaseException) -> tuple[str, str, bool]:
+    """The reason, the message, and whether the next attempt would meet the same."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        message = _PROXY_TEXTS.get(error.status, f"the proxy answered {error.status}")
+        return "connect", message, error.status in _PROXY_TEXTS
+    if isinstance(error, (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError)):
+        return "tls", *_tls_words(inner)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "dns", "the server's name was not found", False
+    if isinstance(error, TimeoutError):
+        return "timeout", "no connection within timeout_s", False
+    if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
+        return "connect", "aiohttp did not take the request", True
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ECONNREFUSED:
+        return "refused", "the server refused the connection", False
+    why = ": too many open files" if number in {errno.EMFILE, errno.ENFILE} else ""
+    return "connect", f"no connection could be made{why}", False
+
+
+def _tls_words(inner: BaseException) -> tuple[str, bool]:
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return _VERIFY_TEXTS.get(inner.verify_code, "the server's certificate could not be verified"), True
+    if isinstance(inner, aiohttp.ServerFingerprintMismatch):
+        return "the server's certificate has another fingerprint", True
+    reason = inner.reason if isinstance(inner, ssl.SSLError) else None
+    if reason == _CERTIFICATE_REQUIRED:
+        return "the server asks for a client certificate, and there is none", True
+    if reason == _HANDSHAKE_FAILURE:
+        return "the server refused the TLS handshake: it may ask for a client certificate or another TLS version", False
+    return "the server refused the TLS handshake" if "ALERT" in (reason or "") else "the TLS handshake failed", False
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What aiohttp's error was made from."""
+    while True:
+        deeper = error.__cause__
+        if deeper is None and isinstance(error, aiohttp.ClientConnectorError):
+            deeper = error.os_error
+        if deeper is None or deeper is error or not isinstance(deeper, Exception):
+            return error
+        error = deeper
+
+
+def _cause(error: BaseException, inner: BaseException) -> FailureCause:
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return FailureCause(type(inner).__name__, tls_reason=inner.verify_message)
+    if isinstance(inner, ssl.SSLError):  # whose errno is OpenSSL's, not the system's
+        return FailureCause(type(inner).__name__, tls_reason=inner.reason)
+    number = next((one.errno for one in (inner, error) if isinstance(one, OSError)), None)
+    proxy_status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+    kind = type(inner)
+    if number is not None and isinstance(inner, aiohttp.ClientOSError):  # made from what is not told
+        kind = type(OSError(number, ""))  # Python knows the class
+    return FailureCause(kind.__name__, number, proxy_status=proxy_status)

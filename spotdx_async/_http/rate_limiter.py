@@ -1,0 +1,294 @@
+"""The local rate limit: a GCRA with a queue of waiters and one timer.
+
+It keeps one number, the time at which the next slot is due; a slot may be taken ``(burst - 1)`` intervals early. So the
+count in any window stays within rate times window plus burst, where a leaky bucket of capacity R lets 2 R through. How
+long an interval is, the pace says; where it changes, the slots that were taken early are owed at the new pace.
+"""
+
+import asyncio
+
+from spotdx_async._http import clock
+from spotdx_async._http.rate_control import pace_of
+from spotdx_async._http.waiters import WaiterQueue
+from spotdx_async.config import AdaptiveRateLimit, RateLimit
+from spotdx_async.errors import ConfigError
+
+__all__ = ["GcraLimiter", "RateLimiter", "SharedGcraLimiter", "SlotTooFarError", "slots_of"]
+
+_NEVER = float("-inf")
+
+
+class SlotTooFarError(Exception):
+    """The next free slot lies beyond the longest wait that the caller allows."""
+
+
+class GcraLimiter:
+    """Hands out slots as the limit says; with none it only pauses. Bound to no loop until somebody waits."""
+
+    def __init__(self, limit: RateLimit | AdaptiveRateLimit | None = None) -> None:
+        self._pace = pace_of(limit)
+        # Copies: whoever finds a slot free does not ask the pace, and pays nothing for its being able to learn.
+        self._interval_s = self._pace.interval_s
+        self._early_s = (self._pace.burst - 1) * self._interval_s
+        self._due = _NEVER
+        self._paused_until = _NEVER
+        # Each with the latest time at which it still wants a slot.
+        self._waiters = WaiterQueue[float]()
+        self._held_since = _NEVER
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Slots a second; None: without limit."""
+        return 1 / self._interval_s if self._interval_s else None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a slot now."""
+        return len(self._waiters)
+
+    def try_acquire(self) -> bool:
+        """Take a slot where one is free and nobody waits for it; else the caller waits by ``acquire``."""
+        if self._waiters:
+            return False
+        if not self._interval_s and self._paused_until == _NEVER:
+            return True  # no limit, and never a pause: the clock need not be asked
+        now = clock.now()
+        if self._opens_at() > now:
+            return False
+        self._take(now)
+        return True
+
+    async def acquire(self, within_s: float | None = None, *, is_bulk: bool = False) -> None:
+        """Take the next slot, after everybody of the same class who came before.
+
+        A cancelled wait gives its turn, or a slot that it was just handed, back.
+
+        Args:
+            within_s: the longest wait, in seconds; None: no bound.
+            is_bulk: whether it is for a row of a bulk run, before which single calls go.
+
+        Raises:
+            SlotTooFarError: at once, when the wait would be longer, also later when a pause or a slower pace makes it
+                longer.
+        """
+        if self.try_acquire():
+            return
+        now = clock.now()
+        latest = float("inf") if within_s is None else now + within_s
+        if self._turn_of(self._waiters.before_next(is_bulk=is_bulk)) > latest:
+            raise SlotTooFarError
+        if not self._waiters:
+            self._held_since = now
+        ahead_of_a_call = self._waiters.before_next()
+        waiter = self._waiters.add(latest, is_bulk=is_bulk)
+        if is_bulk and self._waiters.before_next() > ahead_of_a_call:
+            self._send_late_away()  # one of its turns comes before a single call that waits already
+        self._set_timer()
+        await self._waiters.wait(waiter, self.give_back)
+
+    async def acquire_bulk(self) -> None:
+        """Take the next slot for a row of a bulk run, before which single calls go."""
+        await self.acquire(is_bulk=True)
+
+    def give_back(self) -> None:
+        """Give back a slot that was not used: the next one who waits gets it."""
+        self._due -= self._interval_s
+        self._set_timer()
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for this long, counted from now; a shorter pause than the one in force changes nothing."""
+        now = clock.now()
+        until = now + seconds
+        if until <= self._paused_until:
+            return
+        self._paused_until = until
+        self._pace.pause(now, until)
+        if not self._pace.saves_in_pauses:
+            self._due = max(self._due, until + self._early_s)
+        self._set_timer()
+        self._send_late_away()
+
+    def resume(self) -> None:
+        """End a pause; what it has kept back is not made up for."""
+        now = clock.now()
+        if self._paused_until > now:
+            if not self._pace.saves_in_pauses:
+                # An interval from now, since the last slot may have been taken just before the pause.
+                self._due = min(self._due, now + self._early_s + self._interval_s)
+            self._paused_until = now
+            self._pace.pause(now, now)
+            self._set_timer()
+
+    def throttled(self, sent_s: float) -> None:
+        """Tell the pace of an answer that said that calls come too fast.
+
+        Args:
+            sent_s: when its request was sent, on the loop's clock.
+        """
+        now = clock.now()
+        if self._pace.cut(now, sent_s):
+            self._adopt_pace(now)
+            self._set_timer()
+            self._send_late_away()
+
+    def close(self) -> None:
+        """Send everybody who waits away with SlotTooFarError."""
+        self._waiters.fail_all(SlotTooFarError)
+        self._set_timer()
+
+    def refuse_waiters(self) -> None:
+        """Tell those who wait in a loop that is idle, not gone, that another one takes over: nobody would wake them."""
+        self._waiters.fail_all(clock.taken_elsewhere)
+
+    def move_to_loop(self, shift_s: float) -> None:
+        """Forget the waiters of a loop that is gone, and keep the account of slots on the new loop's clock."""
+        self._waiters.clear()
+        self._set_timer()
+        self._due += shift_s
+        self._paused_until += shift_s
+        self._pace.move(shift_s)
+
+    def _grow(self, now: float) -> None:
+        """Tell the pace for how long it has held somebody back: not in a pause, and not while nobody waits."""
+        held_s = now - max(self._held_since, self._paused_until)
+        self._held_since = now
+        if self._pace.grow(now, max(0.0, held_s)):
+            self._adopt_pace(now)
+
+    def _adopt_pace(self, now: float) -> None:
+        """Owe what was taken early in slots, not in seconds: they are paid at the new pace, from now on."""
+        since = max(now, self._paused_until)
+        if self._due > since:
+            self._due = since + (self._due - since) * self._pace.interval_s / self._interval_s
+        self._interval_s = self._pace.interval_s
+        self._early_s = (self._pace.burst - 1) * self._interval_s
+
+    def _opens_at(self) -> float:
+        return max(self._due - self._early_s, self._paused_until)
+
+    def _turn_of(self, place: int) -> float:
+        """When the waiter with ``place`` others before it would get its slot, as things stand."""
+        opens_at = max(self._opens_at(), clock.now())
+        # The first to get a slot takes it then, whatever was due before: a pause saves up no more than the burst.
+        return max(opens_at, max(self._due, opens_at) - self._early_s + place * self._interval_s)
+
+    def _take(self, now: float) -> None:
+        self._due = max(self._due, now) + self._interval_s
+
+    def _send_late_away(self) -> None:
+        """Send those away whose turn has moved beyond the longest wait that they allow."""
+        stay, leave = 0, []
+        for waiter in self._waiters:
+            if self._turn_of(stay) > waiter.data:
+                leave.append(waiter)
+            else:
+                stay += 1
+        for waiter in leave:
+            self._waiters.discard(waiter)
+            if not waiter.is_done:
+                waiter.fail(SlotTooFarError())
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = clock.call_at(self._opens_at(), self._hand_out) if self._waiters else None
+
+    def _hand_out(self) -> None:
+        now = clock.now()
+        if self._waiters:
+            self._grow(now)
+        while self._waiters and self._opens_at() <= now:
+            if (waiter := self._waiters.pop()) is not None:
+                self._take(now)
+                waiter.grant()
+        self._set_timer()
+
+
+class SharedGcraLimiter(GcraLimiter):
+    """The same for several clients, in whichever loop they are; in one running loop at a time."""
+
+    def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
+        super().__init__(limit)
+        self._home = clock.OneLoop("RateLimiter")
+
+    def try_acquire(self) -> bool:
+        """Take a slot where one is free and nobody waits for it."""
+        self._come_home()
+        return super().try_acquire()
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for this long, to none of the clients."""
+        self._come_home()
+        super().pause(seconds)
+
+    def resume(self) -> None:
+        """End a pause, for all of the clients."""
+        self._come_home()
+        super().resume()
+
+    def throttled(self, sent_s: float) -> None:
+        """Note a 429 to a request that was sent then, on the loop's clock."""
+        self._come_home()
+        super().throttled(sent_s)
+
+    def _come_home(self) -> None:
+        if (moved := self._home.enter()) is not None:
+            earlier, is_gone = moved
+            if not is_gone:
+                self.refuse_waiters()
+            self.move_to_loop(clock.now() - earlier.time())
+
+
+class RateLimiter:
+    """One limit for several clients of a process: give the same object to each as ``rate_limit``.
+
+    All of them together send at most what the limit allows, and a pause that one is asked for holds for all. A client
+    that closes ends its own waits alone. It belongs to one running event loop at a time, and keeps its account from one
+    to the next. For several processes there is ``spotdx_async.shared.SharedLimiter``.
+
+    Args:
+        limit: a ``RateLimit``, or an ``AdaptiveRateLimit`` that the clients learn together.
+
+    Raises:
+        ConfigError: the limit is neither.
+    """
+
+    def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
+        if not isinstance(limit, (RateLimit, AdaptiveRateLimit)):
+            raise ConfigError(f"a RateLimiter takes a RateLimit or an AdaptiveRateLimit, not {type(limit).__name__}")
+        self._slots = SharedGcraLimiter(limit)
+
+    def __repr__(self) -> str:
+        return f"<RateLimiter of {self.rate:g} a second>"
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that it allows now, to all clients together."""
+        return self._slots.rate or 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot now, of all clients together."""
+        return self._slots.waiting
+
+    async def acquire(self) -> None:
+        """Take the next slot, for a request of your own that counts towards the same limit.
+
+        Raises:
+            ConfigError: another running event loop uses it.
+        """
+        await self._slots.acquire()
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for this long, counted from now, to none of the clients."""
+        self._slots.pause(seconds)
+
+    def resume(self) -> None:
+        """End a pause, for all of the clients; what it has kept back is not made up for."""
+        self._slots.resume()
+
+
+def slots_of(limiter: RateLimiter) -> SharedGcraLimiter:
+    """Give what a client takes its slots from, which can tell more than others may ask."""
+    return limiter._slots  # noqa: SLF001 - of this module

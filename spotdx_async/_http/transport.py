@@ -1,0 +1,397 @@
+"""Requests over HTTP, one attempt at a time; the only importer of aiohttp, none of whose exceptions gets out.
+
+A failure comes back as a ``Trouble`` that says whether the request may have arrived. It knows no model and no retry.
+"""
+
+import asyncio
+import io
+import platform
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from spotdx_async._http import clock
+from spotdx_async._http.connections import pooled_session, single_use_session
+from spotdx_async._http.failures import (
+    ClosedError,
+    TooLargeError,
+    closed_trouble,
+    foreign_in,
+    trouble_of,
+)
+from spotdx_async._http.messages import Flight, Reply, Request, Token, Trouble, is_success
+from spotdx_async._http.sending import CURRENT, Sending, has_middlewares, untraced_request, watch
+from spotdx_async._observe.scrub import without_ours
+from spotdx_async.errors import ConfigError
+
+__all__ = ["Transport"]
+
+_MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
+_CHUNK: Final = 64 * 1024
+_LARGE_BODY: Final = 1024 * 1024
+_SMALL_BODY: Final = 64 * 1024
+"""Whatever it holds takes 5 MB at the most, and counting is not worth while."""
+_BYTES_OF_A_VALUE: Final = 20
+_TOO_LONG: Final = "is larger than max_body_bytes"
+_TOO_MANY: Final = f"holds more values than one for every {_BYTES_OF_A_VALUE} bytes of max_body_bytes"
+_READS: Final = frozenset({"GET", "HEAD"})
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout()
+_READ_AHEAD: Final = 256 * 1024
+"""How much is read, and unpacked, before the body's cap is looked at again. A caller's session may say far more."""
+
+
+class Transport:
+    """Sends requests through one pooled session a loop, and creates through connections that are used once."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        max_body_bytes: int,
+        user_agent: str,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._pooled: aiohttp.ClientSession | None = None
+        self._single_use: aiohttp.ClientSession | None = None
+        self._base = URL(base_url)
+        self._prefix = self._base.raw_path.rstrip("/")
+        self._max_body_bytes = max_body_bytes
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": f"{user_agent} python/{platform.python_version()} aiohttp/{aiohttp.__version__}",
+        }
+        self._own_headers = {"Host": self._base.host_port_subcomponent or "", **self._headers}
+        self._callers_session = _checked(session)
+        self._inherited: list[aiohttp.ClientSession | None] = []
+        # Sessions of other loops that are open and do not run: each loop finds its own again.
+        self._left: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession | None, ...]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __del__(self, _is_at_exit: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Name the client that was forgotten: aiohttp, which complains as well, knows only its session."""
+        try:
+            if self._pooled is not None or self._single_use is not None:
+                message = f"a SpotClient of {self._base} was not closed: use async with, or await its close()"
+                warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
+        except (AttributeError, TypeError):
+            if not _is_at_exit():  # there the modules that a warning takes may have been emptied already
+                raise
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return str(self._base)
+
+    @property
+    def most_connections(self) -> int | None:
+        """How many requests the caller's own session lets through at once; None: as many as come."""
+        connector = self._callers_session.connector if self._callers_session is not None else None
+        limits = [n for n in (connector.limit, connector.limit_per_host) if n] if connector is not None else []
+        return min(limits, default=None)
+
+    async def send(self, request: Request, token: Token, timeout_s: float, flight: Flight) -> Reply | Trouble:
+        """Make one attempt and read its whole answer.
+
+        ``flight`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
+        """
+        session = self._session(request)
+        if session.closed:
+            message = "the aiohttp session is closed, so nothing was sent"
+            return Trouble("closed", message, may_have_arrived=False, is_lasting=True)
+        sending = self._sending(session, request, token, flight)
+        task = asyncio.current_task()
+        cancels = await clock.pending_cancellations() if task is not None and task.cancelling() else 0
+        status: int | None = None
+        headers: Mapping[str, str] = {}
+        response: aiohttp.ClientResponse | None = None
+        try:
+            # Not by aiohttp's own timer, which takes a cancellation of the caller's back that comes with its own.
+            async with asyncio.timeout(timeout_s):
+                response = await self._request(session, request, sending)
+                flight.may_have_arrived = sending.is_written = True
+                status, headers = response.status, response.headers
+                body = await self._read(response, session)
+                if len(body) > _SMALL_BODY and request.identity is not None:
+                    self._check_values(body)
+                return Reply(status, headers, body)
+        except BaseException as error:  # noqa: BLE001 - all that is not named goes on below
+            is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
+            trouble = error if is_aimed else self._judged(error, session, sending, status)
+            flight.may_have_arrived |= sending.may_have_arrived
+        if isinstance(trouble, BaseException):
+            response, headers = None, {}  # a tracker would show them, and the URL with its query
+            try:
+                raise without_ours(trouble)
+            finally:
+                del trouble  # else frame and exception hold each other
+        # An answer that broke off after a status which is a no is still that no.
+        return trouble if status is None or is_success(status) else Reply(status, headers, b"")
+
+    def _judged(
+        self, error: BaseException, session: aiohttp.ClientSession, sending: Sending, status: int | None
+    ) -> Trouble | BaseException:
+        """The trouble, or what is none of ours and goes to the caller as it is."""
+        may_have_arrived = sending.may_have_arrived
+        if not isinstance(error, asyncio.CancelledError):
+            # aiohttp's own assertion, where its session was closed while a hook or a middleware ran.
+            if isinstance(error, ClosedError) or (session.closed and isinstance(error, AssertionError)):
+                return closed_trouble(status, may_have_arrived=may_have_arrived)
+            foreign = foreign_in(error, is_own=self._callers_session is None)
+            if foreign is not None:
+                return foreign
+            if may_have_arrived or not session.closed:
+                was_repeated = sending.is_repeated
+                return trouble_of(error, status, may_have_arrived=may_have_arrived, was_repeated=was_repeated)
+        # Closed by another task: aiohttp cancels what it had begun for the request.
+        return closed_trouble(status, may_have_arrived=may_have_arrived)
+
+    def _sending(self, session: aiohttp.ClientSession, request: Request, token: Token, flight: Flight) -> Sending:
+        headers = self._headers_of(request, token, flight)
+        if self._callers_session is None:
+            return Sending(flight, headers)
+        is_seen = watch(session)
+        if not is_seen and not request.is_replay_safe:
+            raise ConfigError(
+                "session sends requests in a way of its own (a request class, or a subclass of ClientSession), so that "
+                "nobody can tell whether one was sent twice: send what must not be repeated through another client"
+            )
+        is_seen = is_seen and not has_middlewares(session)
+        return Sending(flight, headers, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen)
+
+    async def _request(
+        self, session: aiohttp.ClientSession, request: Request, sending: Sending
+    ) -> aiohttp.ClientResponse:
+        CURRENT.set(sending)
+        try:
+            ask = partial(untraced_request(), session) if self._callers_session is None else session.request
+            return await ask(
+                request.method,
+                self._url(request),
+                data=_payload(request.body),
+                headers={**(sending.headers or {})},  # Datadog and Elastic add theirs to the mapping that they see
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=_NO_TIMEOUT,
+                read_bufsize=_READ_AHEAD,
+                trace_request_ctx=sending if session.trace_configs else None,
+            )
+        finally:
+            sending.end()
+
+    def check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make sure that the caller's session, if there is one, lives in this loop.
+
+        Raises:
+            ConfigError: it was made in another one, where its connections and timers are.
+        """
+        session = self._callers_session
+        # There is no public way to ask; a test holds what is meant.
+        if session is not None and getattr(session, "_loop", loop) is not loop:
+            raise ConfigError("session was made in another event loop: make one, and the client, in each loop")
+
+    async def close(self) -> None:
+        """Close the connections that are ours, in their own loop or a later one; a caller's session stays open.
+
+        Those of another loop that is open and does not run are closed when it runs again: nobody else can.
+        """
+        for loop, of_loop in [*self._left.items()]:
+            if not loop.is_closed():
+                del self._left[loop]
+                loop.call_soon_threadsafe(self._close_later, of_loop)
+        sessions = [self._pooled, self._single_use]
+        self._pooled = self._single_use = None
+        try:
+            await _close(sessions)
+        finally:
+            await self.close_orphans()
+
+    async def close_orphans(self) -> None:
+        """Close the connections whose loop is closed: nobody will come back for them."""
+        for loop in [loop for loop in self._left if loop.is_closed()]:
+            await _close(self._left.pop(loop))
+
+    def leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let go of the connections of a loop that does not run, until it has the client again."""
+        self._left[loop] = (self._pooled, self._single_use)
+        self._pooled = self._single_use = None
+
+    def come_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the connections up again that were left in this loop, if any were."""
+        if (left := self._left.pop(loop, None)) is not None:
+            self._pooled, self._single_use = left
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: use the parent's connections no more, and do not close them either.
+
+        Closing would take the sockets out of the selector that parent and child share, so the child only keeps them
+        from being collected.
+        """
+        self._inherited += [self._pooled, self._single_use, *(one for left in self._left.values() for one in left)]
+        self._pooled = self._single_use = None
+        self._left = {}
+
+    def _close_later(self, sessions: Sequence[aiohttp.ClientSession | None]) -> None:
+        """Close sessions in their own loop, which runs again, without anybody waiting for it."""
+        closing = asyncio.get_running_loop().create_task(_close(sessions), name="spotdx close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    def _session(self, request: Request) -> aiohttp.ClientSession:
+        if self._callers_session is not None:
+            return self._callers_session
+        if request.is_replay_safe:
+            if self._pooled is None:
+                self._pooled = pooled_session(self._own_headers)
+            return self._pooled
+        if self._single_use is None:
+            self._single_use = single_use_session(self._own_headers)
+        return self._single_use
+
+    def _url(self, request: Request) -> URL:
+        if not request.query:
+            return self._base.with_path(self._prefix + request.path, encoded=True)
+        return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
+
+    def _headers_of(self, request: Request, token: Token, flight: Flight) -> dict[str, str]:
+        """What the session does not send by itself."""
+        headers = {"Authorization": f"Token {token.text}"}
+        if flight.headers is not None:
+            headers = {**flight.headers, **headers}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        if request.method in _READS:
+            # Of a patient, or of what became of a write: an answer that a cache has kept may be older than the write.
+            headers["Cache-Control"] = "no-cache"
+        if self._callers_session is not None:
+            headers |= self._headers
+            if not request.is_replay_safe:
+                headers["Connection"] = "close"
+        return headers
+
+    async def _read(self, response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> bytes:
+        """The decoded body under the cap; of an error's body only its beginning."""
+        is_whole = is_success(response.status)
+        if response.method == "HEAD":  # its length is that of a body that does not come
+            return b""
+        cap = self._max_body_bytes if is_whole else min(self._max_body_bytes, _MOST_OF_AN_ERROR_BODY)
+        length = response.content_length
+        try:
+            if length is not None and length <= cap and "Content-Encoding" not in response.headers:
+                content = response.content
+                # What came with the head needs no waiting, nor the coroutines for it: 16 kI (callgrind).
+                if content.is_eof():
+                    return content.read_nowait()
+                # aiohttp's own reading tells a caller's hooks; what is ours need not be told.
+                with _ended_with_its_connection(response, session):
+                    return await (content if self._callers_session is None else response).read()
+            with _ended_with_its_connection(response, session):
+                return await _read_at_most(cap, response, or_cut=not is_whole)
+        except aiohttp.ClientPayloadError as error:
+            raise error from _end_of(response) or error.__cause__
+        finally:
+            if not response.closed:  # cut, broken, or no end to come, as after 101
+                response.close()
+
+    def _check_values(self, body: bytes) -> None:
+        """Refuse an answer that would become far more memory as values than it takes as text.
+
+        Every value but the first of its list or object stands behind a comma; those in texts are counted as well.
+        """
+        values = body.count(b",") + body.count(b"{") + body.count(b"[")
+        if values * _BYTES_OF_A_VALUE > self._max_body_bytes:
+            raise TooLargeError(_TOO_MANY)
+
+
+async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: bool) -> bytes:
+    length = response.content_length
+    if length is not None and length > cap and not or_cut:
+        raise TooLargeError(_TOO_LONG)
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > cap:
+            if not or_cut:
+                raise TooLargeError(_TOO_LONG)
+            break
+    return bytes(body)
+
+
+def _end_of(response: aiohttp.ClientResponse) -> BaseException | None:
+    """What the connection ended with: of the body that it broke off aiohttp tells only that it is not whole."""
+    connection = response.connection
+    return connection.protocol.exception() if connection is not None and connection.protocol is not None else None
+
+
+@contextmanager
+def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> Iterator[None]:
+    """See to it that whoever reads the body hears of the end of its connection.
+
+    aiohttp 3.14 lets the reader wait for the rest where the session was closed, or a chunk cannot be read; and raises a
+    RuntimeError where it was closed before the reader began to wait.
+    """
+    connection, body = response.connection, response.content
+    protocol = connection.protocol if connection is not None else None
+    closed: asyncio.Future[None] | None = getattr(protocol, "closed", None)
+
+    def end() -> Exception:
+        return ClosedError() if session.closed else aiohttp.ServerDisconnectedError()
+
+    def tell(_: object) -> None:
+        if not body.is_eof() and body.exception() is None:
+            body.set_exception(end())
+
+    if closed is not None:  # else it is gone already, or a mock
+        closed.remove_done_callback(_look_at)  # of an earlier answer over the same connection
+        closed.add_done_callback(_look_at)
+        closed.add_done_callback(tell)
+    try:
+        yield
+    except RuntimeError:
+        if protocol is None or protocol.connected or body.is_eof():  # a hook's
+            raise
+        raise end() from None
+    finally:
+        if closed is not None:  # the next answer comes over the same connection
+            closed.remove_done_callback(tell)
+
+
+def _look_at(closed: asyncio.Future[None]) -> None:
+    """Take note of how a connection has ended, whenever it does: a future that nobody looks at is complained of."""
+    if not closed.cancelled():
+        closed.exception()
+
+
+async def _close(sessions: Sequence[aiohttp.ClientSession | None]) -> None:
+    """Close all of them, also where the closing of one fails or is cancelled."""
+    if sessions:
+        try:
+            if sessions[0] is not None:
+                await sessions[0].close()
+        finally:
+            await _close(sessions[1:])
+
+
+def _checked(session: object) -> aiohttp.ClientSession | None:
+    if session is None:
+        return None
+    if not isinstance(session, aiohttp.ClientSession):
+        raise ConfigError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+    if session.auth is not None:
+        raise ConfigError("session has an auth of its own, which would fight with the token: make it without auth=")
+    if not isinstance(session.trace_configs, list):
+        raise ConfigError("session has trace_configs that cannot be added to: give it a list of them")
+    if not session.auto_decompress:
+        raise ConfigError("session does not unpack answers: make it without auto_decompress=False")
+    return session
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp warns of large bodies given as bytes.
+    return body if body is None or len(body) < _LARGE_BODY else io.BytesIO(body)

@@ -1,0 +1,265 @@
+"""Where the road and the bulk runs tell their observers what happens; a client without any has no watcher."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Flight, Verdict
+from spotdx_async.errors import (
+    ConfigError,
+    DecodeError,
+    InvalidInputError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitError,
+    SpotError,
+    StatusError,
+)
+from spotdx_async.observers import (
+    AttemptRecord,
+    EndRecord,
+    GateRecord,
+    ObservedOutcome,
+    Observer,
+    PauseRecord,
+    RetryRecord,
+    SubjectRecord,
+)
+
+__all__ = ["Watched", "Watcher"]
+
+T = TypeVar("T")
+_PASSING = frozenset({408, 425})
+
+
+class Watcher:
+    """The observers of one client, and which server it talks to."""
+
+    def __init__(self, observers: Sequence[Observer], base_url: str) -> None:
+        server = urlsplit(base_url)
+        self._observers = observers
+        self._host = server.hostname or ""
+        self._port = server.port or (443 if server.scheme == "https" else 80)
+
+    def watch(
+        self, operation: str, kind: Literal["call", "run", "row"] = "call", parent: "Watched | None" = None
+    ) -> "Watched":
+        """Tell that it begins, and give what tells the rest."""
+        path = operation.partition(" ")[2]
+        subject = SubjectRecord(
+            kind=kind,
+            operation=operation,
+            method=_method(operation),
+            template=path if path.startswith("/") else None,
+            host=self._host,
+            port=self._port,
+        )
+        marks = [
+            (observer, _told(observer.begin, subject, None if parent is None else parent.marks[place][1]))
+            for place, observer in enumerate(self._observers)
+        ]
+        return Watched(self, operation, marks, parent)
+
+
+class Watched:
+    """One call, run or row, as its observers follow it; leaving it as a context manager ends it."""
+
+    def __init__(
+        self, watcher: Watcher, operation: str, marks: "list[tuple[Observer, Any]]", parent: "Watched | None"
+    ) -> None:
+        self.marks = marks
+        self._watcher = watcher
+        self._operation = operation
+        self._parent = parent
+        # Of a run, its rows that have not ended.
+        self._rows: set[Watched] = set()
+        # What the observers did for the request that is under way.
+        self._undo: list[Callable[[], object]] = []
+        self._attempts = 0
+        self._status: int | None = None
+        self._began_s = clock.now()
+        # When the attempt before ended; when the last one was sent; how long it had waited for its slot.
+        self._free_s = self._sent_s = self._began_s
+        self._limiter_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def row(self) -> "Watched":
+        """Tell that a row of this run begins; it ends with the run at the latest."""
+        row = self._watcher.watch(self._operation, "row", self)
+        self._rows.add(row)
+        return row
+
+    async def wait_for_slot(self, waiting: Awaitable[T]) -> T:
+        """Take the time of a wait for the rate limit."""
+        began_s = clock.now()
+        try:
+            return await waiting
+        finally:
+            self._limiter_s += clock.now() - began_s
+
+    def going_out(self, flight: Flight) -> None:
+        """Tell that a request is about to go out, and take the headers that it is to carry."""
+        headers: dict[str, str] = {}
+        self._sent_s = clock.now()
+        try:
+            for observer, mark in self.marks:
+                undo = _told(observer.sending, mark, headers)
+                if undo is not None:
+                    self._undo.append(undo)
+        except BaseException:  # no mere error of an observer's: nothing goes out
+            self._undo_all()
+            raise
+        flight.headers = headers
+
+    async def send(self, sending: Awaitable[T]) -> T:
+        """Follow a request that goes out; where it is cancelled, tell that."""
+        try:
+            return await sending
+        except asyncio.CancelledError as error:
+            self.attempted(error)
+            raise
+        finally:
+            self._undo_all()
+
+    def _undo_all(self) -> None:
+        """Undo what the observers did for the request, the last one first, whatever one of them lets through."""
+        while self._undo:
+            undo = self._undo.pop()
+            try:
+                _told(undo)
+            except BaseException:
+                self._undo_all()
+                raise
+
+    def attempted(self, error: BaseException | None, status: int | None = None) -> None:
+        """Tell what became of the attempt that was sent."""
+        now_s = clock.now()
+        self._attempts += 1
+        self._status = status
+        record = AttemptRecord(
+            operation=self._operation,
+            method=_method(self._operation),
+            attempt=self._attempts,
+            outcome=_outcome(error),
+            status=status,
+            error=_kind(error),
+            reason=_reason(error),
+            request_s=now_s - self._sent_s,
+            waited_s=self._sent_s - self._free_s,
+            limiter_s=self._limiter_s,
+        )
+        self._free_s, self._limiter_s = now_s, 0.0
+        self._tell("attempt", record)
+
+    def repeated(self, last: Verdict, wait_s: float) -> None:
+        """Tell that another attempt follows after a wait."""
+        record = RetryRecord(
+            operation=self._operation,
+            attempt=self._attempts,
+            wait_s=wait_s,
+            error=_kind(last.error) or "",
+            status=_status(last.error),
+            reason=_reason(last.error),
+            retry_after_s=last.retry_after_s,
+        )
+        self._tell("retry", record)
+
+    def paused(self, wait_s: float) -> None:
+        """Tell that the server asked everybody to wait."""
+        self._tell("pause", PauseRecord(operation=self._operation, wait_s=wait_s))
+
+    def gate(self, state: Literal["closed", "open"], after_s: float) -> None:
+        """Tell that the run's gate closed or opened."""
+        self._tell("gate", GateRecord(operation=self._operation, state=state, after_s=after_s))
+
+    def end(self, error: BaseException | None) -> None:
+        """Tell how it ended; a run's rows that have no end yet end first, as cancelled."""
+        for row in [*self._rows]:
+            row.end(asyncio.CancelledError())
+        if self._parent is not None:
+            self._parent._rows.discard(self)  # noqa: SLF001 - one of its own class
+        record = EndRecord(
+            operation=self._operation,
+            outcome=_ending(self._operation, error),
+            status=self._status if error is None else _status(error),
+            error=_kind(error),
+            reason=_reason(error),
+            attempts=self._attempts,
+            elapsed_s=clock.now() - self._began_s,
+        )
+        self._tell("end", record)
+
+    def _tell(self, what: str, record: object) -> None:
+        for observer, mark in self.marks:
+            _told(getattr(observer, what), mark, record)
+
+
+def _told(tell: Callable[..., T], *about: Any) -> T | None:
+    """Tell an observer; an exception of its own goes to the loop's exception handler, and no further."""
+    handled = sys.exception()
+    try:
+        return tell(*about)
+    except Exception as error:  # noqa: BLE001 - the observer's own, whatever it is
+        link: BaseException = error
+        while link.__context__ is not None and link.__context__ is not handled:
+            link = link.__context__
+        link.__context__ = None  # what was under way has frames that hold the token
+        message = f"an observer of spotdx_async failed in {getattr(tell, '__name__', 'a method')}"
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        return None
+
+
+def _method(operation: str) -> str:
+    return operation.partition(" ")[0]
+
+
+def _outcome(error: BaseException | None) -> ObservedOutcome:
+    """Name an error, or that there is none, in a word."""
+    if error is None:
+        return "ok"
+    if isinstance(error, (NotSentError, InvalidInputError, ConfigError)):
+        return "not_sent"
+    if isinstance(error, OutcomeUnknownError):
+        return "unknown"
+    if isinstance(error, DecodeError):
+        return "unreadable"
+    if isinstance(error, RateLimitError):
+        return "throttled"
+    if isinstance(error, StatusError) and error.status < 500 and error.status not in _PASSING:  # noqa: PLR2004 - HTTP's
+        return "refused"
+    return "failed" if isinstance(error, Exception) else "cancelled"
+
+
+def _ending(operation: str, error: BaseException | None) -> ObservedOutcome:
+    """Name how a call or a row ended: a write that may have been carried out is unknown, whatever came last.
+
+    A no to the last attempt says nothing of an earlier one, of which no answer came.
+    """
+    last = _outcome(error)
+    is_open = isinstance(error, SpotError) and error.may_be_executed and _method(operation) != "GET"
+    return "unknown" if is_open and last in {"refused", "throttled", "failed"} else last
+
+
+def _kind(error: BaseException | None) -> str | None:
+    # A consumer who leaves a run's loop ends it without an error.
+    return None if error is None or isinstance(error, GeneratorExit) else type(error).__name__
+
+
+def _status(error: BaseException | None) -> int | None:
+    return error.status or None if isinstance(error, (StatusError, OutcomeUnknownError)) else None
+
+
+def _reason(error: BaseException | None) -> str | None:
+    # Other classes have a reason too, UnicodeError say: those are texts.
+    return error.reason if isinstance(error, (NotSentError, OutcomeUnknownError)) else None

@@ -1,1 +1,0 @@
-"""The road of a call, one stage a file; private."""

@@ -1,0 +1,77 @@
+"""What a list is asked for: filters checked and typed before anything is sent, and a page of what they find."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any, Final
+
+from attrs import evolve
+
+from spotdx_async._http.messages import Request
+from spotdx_async._requests.operation import Operation, has_control, has_surrogate
+from spotdx_async._requests.validation import Fault, day_of, refuse
+
+__all__ = ["fresh_page_of", "list_request", "page_of"]
+
+_FLAGS = frozenset({"has_order"})
+_DATES = frozenset({"created_before", "created_after", "updated_before", "updated_after"})
+_FAR_AHEAD: Final = date(2100, 1, 1)
+"""By whatever clock: all that there is was created before this day, and before each day of the century after it."""
+_DAYS_AHEAD: Final = 36_524
+
+
+def list_request(operation: Operation, filters: Mapping[str, Any]) -> Request:
+    """Make the request that every page is made of; a filter that is None is left out.
+
+    Raises:
+        InvalidInputError: a filter is of another type or empty, or a range of dates ends before it begins; the error
+            lists every fault and shows no value, since filters name patients.
+    """
+    asked = {name: value for name, value in filters.items() if value is not None}
+    if faults := (*_faults(asked), *_faults_of_ranges(asked)):
+        refuse(faults, operation.name)
+    return operation.request(query={name: day_of(value) if name in _DATES else value for name, value in asked.items()})
+
+
+def page_of(request: Request, offset: int, size: int) -> Request:
+    """Ask for one page of what the request lists."""
+    page = f"results={size}&offset={offset}"
+    return evolve(request, query=f"{request.query}&{page}" if request.query else page)
+
+
+def fresh_page_of(operation: Operation, day: date | None, offset: int, size: int) -> Request:
+    """Ask for one page of all that was created since a day, by a URL that no cache has an answer to.
+
+    A cache may give an old answer in spite of ``Cache-Control``: nginx does so in its usual settings. So a filter that
+    leaves nothing out makes it another question each time: created before a day of the next century.
+    """
+    asked = {
+        "created_after": day,
+        "created_before": _FAR_AHEAD + timedelta(days=secrets.randbelow(_DAYS_AHEAD)),
+        "results": size,
+        "offset": offset,
+    }
+    return operation.request(query=asked)
+
+
+def _faults(asked: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, value in asked.items():
+        if name in _FLAGS:
+            if not isinstance(value, bool):
+                yield name, "must be True or False"
+        elif name in _DATES:
+            if day_of(value) is None:
+                yield name, "must be a date, or text as YYYY-MM-DD"
+        elif not isinstance(value, str):
+            yield name, f"must be text, not {type(value).__name__}"
+        elif not value.strip():
+            yield name, "must not be empty: leave it out instead"
+        elif has_control(value) or has_surrogate(value):
+            yield name, "must be valid Unicode without control characters"
+
+
+def _faults_of_ranges(asked: Mapping[str, Any]) -> Iterator[Fault]:
+    for what in ("created", "updated"):
+        first, last = day_of(asked.get(f"{what}_after")), day_of(asked.get(f"{what}_before"))
+        if first is not None and last is not None and first > last:
+            yield f"{what}_after", f"lies behind {what}_before, so that nothing can be found"

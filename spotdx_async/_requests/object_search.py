@@ -1,0 +1,224 @@
+"""Looking for one object behind the rows of a list, and what can be told from it. It knows no HTTP and no noun."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Generic, TypeVar
+
+from attrs import field, frozen
+
+from spotdx_async._codec.list_pages import ServerClock
+from spotdx_async._requests.list_scan import Row, Scan
+from spotdx_async.errors import (
+    BadRequestError,
+    Clue,
+    DecodeError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    SpotError,
+)
+
+__all__ = ["A_DAY", "Look", "Search", "Times"]
+
+S = TypeVar("S", bound=Row)
+T = TypeVar("T")
+
+A_DAY = timedelta(days=1)
+_SIDE_BY_SIDE = 8
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_FIRST = date(2, 1, 1)  # what was created before is all there is
+# How far the clock that dates objects may be from the one that dates answers: other machines, and a cut second.
+_SERVER_CLOCKS = timedelta(minutes=10)
+# Objects with one reference come from a repeat, which is near, or from a caller who has ordered for the same person
+# again: so many are got after one is found, lest finding one costs as much as finding none.
+_MOST_TWINS = 24
+# Troubles with one object that say nothing of the next.
+_OF_ONE_OBJECT = (BadRequestError, DecodeError, InvalidInputError, NotFoundError, PermissionDeniedError)
+# And those of them that leave open whether it is the one.
+_UNJUDGED = (DecodeError, InvalidInputError, NotFoundError)
+
+
+@frozen(kw_only=True)
+class Look(Generic[T]):
+    """What one look at the server has shown."""
+
+    found: T | None = None
+    """What it is; of several what was created first."""
+    duplicates: tuple[str, ...] = ()
+    """The ids of the others."""
+    trouble: SpotError | None = None
+    """What could not be judged."""
+    clock: ServerClock | None = None
+    """The server's, when the look began; None where it does not tell."""
+
+
+@frozen
+class Times:
+    """When the call was made, by a local clock that may be wrong: what can have come of it, and since when to look."""
+
+    clue: Clue
+    since: date | None = None
+    """The day to look from, where the caller has named one."""
+    slack: timedelta = _SERVER_CLOCKS
+    """How far the call may be from the times of the clue."""
+
+    @property
+    def are_bounded(self) -> bool:
+        """Whether anything is known of when the call was made."""
+        return self._start is not None
+
+    def first_day(self, server: ServerClock | None) -> date | None:
+        """The first day to look at: the one before, since the server may count its days in another zone.
+
+        None: look at everything.
+        """
+        start = self._start
+        if start is None:
+            return None
+        possible = self._possible(start, server)
+        return (min(possible or [start if server is None else server.now]) - A_DAY).date()
+
+    def are_sure(self, server: ServerClock | None) -> bool:
+        """Whether the first day is surely not too late: not where it lies in the future by each clock."""
+        start = self._start
+        return start is None or (server is not None and bool(self._possible(start, server)))
+
+    def allow(self, created: datetime | None, server: ServerClock | None) -> bool:
+        """Whether what was created then can have come of the call."""
+        began, until = self.clue.began_at, self.clue.may_land_until
+        if created is None or began is None or until is None or server is None or not self.are_sure(server):
+            return True
+        first, last = min(began, began + server.ahead), max(until, until + server.ahead)
+        return first - self.slack <= created <= last + self.slack
+
+    def distance_s(self, created: datetime | None, server: ServerClock | None) -> float:
+        """How far from the call something was created, in seconds; 0 where that is not known."""
+        began = self.clue.began_at
+        if created is None or began is None:
+            return 0.0
+        ahead = timedelta() if server is None else server.ahead
+        return min(abs((created - one).total_seconds()) for one in (began, began + ahead))
+
+    @property
+    def _start(self) -> datetime | None:
+        if self.since is not None:
+            return datetime.combine(self.since, time(), UTC) if self.since > _FIRST else None
+        return None if self.clue.began_at is None else self.clue.began_at.astimezone(UTC)
+
+    @staticmethod
+    def _possible(start: datetime, server: ServerClock | None) -> list[datetime]:
+        """The start by the local clock and by the server's, where they do not lie in the server's future."""
+        if server is None:
+            return [start]
+        latest = server.now + _SERVER_CLOCKS
+        by_server = [start + server.ahead] if start <= latest - server.ahead else []
+        return [start, *by_server] if start <= latest else by_server
+
+
+@frozen
+class Search(Generic[S, T]):
+    """Looks through a list whose rows do not show what tells the one from the others.
+
+    Each look gets the objects of all rows that are new to it, a few side by side, those first that were created about
+    when the call began. One that cannot be got or judged hides none of the others, and is got again by the next look.
+    """
+
+    read: Callable[[], Awaitable[Scan[S]]]
+    """Reads the list."""
+    id_of: Callable[[S], str | None]
+    """The row's identifier."""
+    get: Callable[[str], Awaitable[T]]
+    """The object behind the identifier."""
+    judge: Callable[[T], bool | None]
+    """Whether it is the one; None where that cannot be told."""
+    times: Times
+    """When the call was made."""
+    are_twins: Callable[[S, S], bool] = lambda _one, _other: False
+    """Whether two rows may have come of one call made twice: such rows are looked at beyond the one that is found."""
+    _others: set[str] = field(factory=set, init=False)
+
+    async def look(self) -> Look[T]:
+        """Look once.
+
+        Raises:
+            SpotError: looking failed.
+        """
+        scan = await self.read()
+        rows = sorted(scan.rows, key=lambda row: self.times.distance_s(row.created, scan.clock))
+        named = {an_id: row for row in rows if (an_id := self.id_of(row)) and an_id not in self._others}
+        trouble, waiting = self._trouble_of(scan), [*named.items()]
+        while waiting:
+            group, waiting = waiting[:_SIDE_BY_SIDE], waiting[_SIDE_BY_SIDE:]
+            found, new_trouble = await self._judged(group, scan.clock)
+            if found:
+                more = [one for one in waiting if any(self.are_twins(one[1], named[an_id]) for an_id in found)]
+                for start in range(0, min(len(more), _MOST_TWINS), _SIDE_BY_SIDE):
+                    found |= (await self._judged(more[start : start + _SIDE_BY_SIDE], scan.clock))[0]
+                first, *others = sorted(found, key=lambda an_id: named[an_id].created or _NEVER)
+                return Look(found=found[first], duplicates=tuple(others), clock=scan.clock)
+            trouble = _graver(trouble, new_trouble)
+            if new_trouble is not None and not isinstance(new_trouble, _OF_ONE_OBJECT):
+                break
+        if trouble is not None and not isinstance(trouble, _UNJUDGED):
+            raise trouble
+        return Look(trouble=trouble, clock=scan.clock)
+
+    def _trouble_of(self, scan: Scan[S]) -> SpotError | None:
+        """Give why the one may not be among the rows that can be got."""
+        if scan.trouble is not None:
+            return scan.trouble
+        if not self.times.are_sure(scan.clock):
+            message = "the local clock and the server's differ, so it is not known since when objects must be looked at"
+            return DecodeError(message, outcome="done")
+        if any(not self.id_of(row) and self.times.allow(row.created, scan.clock) for row in scan.rows):
+            message = "a row of the list has no id, so what it stands for cannot be looked at"
+            return DecodeError(message, outcome="done")
+        return None
+
+    async def _judged(
+        self, rows: Sequence[tuple[str, S]], server: ServerClock | None
+    ) -> tuple[dict[str, T], SpotError | None]:
+        """Get the objects of a few rows: those that it is, and the first trouble."""
+        found: dict[str, T] = {}
+        trouble: SpotError | None = None
+        results = await _got(self.get, [an_id for an_id, _ in rows])
+        for (an_id, row), result in zip(rows, results, strict=True):
+            doubt: SpotError | None = None
+            if isinstance(result, SpotError):
+                doubt = result
+            elif verdict := self.judge(result):
+                found[an_id] = result
+                continue
+            elif verdict is None:
+                message = "an object came without its metadata, so it cannot be told whether it is the one"
+                doubt = DecodeError(message, path="metadata", outcome="done")
+            if doubt is None or (isinstance(doubt, _UNJUDGED) and not self.times.allow(row.created, server)):
+                self._others.add(an_id)
+            else:
+                trouble = _graver(trouble, doubt)
+        return found, trouble
+
+
+def _graver(one: SpotError | None, other: SpotError | None) -> SpotError | None:
+    """Give the one that ends the looking, if any does; else the first."""
+    return other if one is None or (isinstance(one, _UNJUDGED) and other and not isinstance(other, _UNJUDGED)) else one
+
+
+async def _got(get: Callable[[str], Awaitable[T]], ids: Sequence[str]) -> list[T | SpotError]:
+    """Get some objects side by side; in place of one that cannot be got its error."""
+
+    async def one(an_id: str) -> T | SpotError:
+        try:
+            return await get(an_id)
+        except SpotError as error:
+            return error
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(an_id)) for an_id in ids]
+    except BaseExceptionGroup as several:
+        foreign = several.exceptions[0]  # of a hook or a signal's handler: the caller waits for it by its own class
+    else:
+        return [task.result() for task in tasks]
+    raise foreign

@@ -1,0 +1,289 @@
+"""The operations as rows of a table, and how a row with arguments becomes a request; pure, knows no network."""
+
+import sys
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+from attrs import field, frozen
+
+from spotdx_async._codec.json import NotSerializableError, check_serializable, serialize
+from spotdx_async._http.messages import Request
+from spotdx_async._requests.identity import Identity
+from spotdx_async.errors import InvalidInputError
+
+__all__ = [
+    "Operation",
+    "check_id",
+    "check_metadata",
+    "has_control",
+    "has_surrogate",
+    "metadata_body",
+    "metadata_json",
+    "unlisted_request",
+]
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
+_MOST_DECODINGS = 8
+"""More than proxies stand in a row: an id that is still encoded then is made to deceive."""
+_FIRST_PRINTABLE, _DELETE, _LAST_C1 = 0x20, 0x7F, 0x9F
+
+
+@frozen
+class Operation:
+    """One row of the contract's table of operations."""
+
+    method: str
+    path: str
+    """The path template, slashes exactly as the contract has them, with at most one ``{placeholder}``."""
+    is_replay_safe: bool
+    """Whether executing it twice leaves the same state as executing it once."""
+    query: tuple[str, ...] = ()
+    """The query parameters that the contract names."""
+    identity: Identity | None = field(default=None, repr=False)
+    """What tells its answer from any other."""
+    name: str = field(init=False)
+    """The method and the path template, as errors show it."""
+    _before: str = field(init=False, repr=False)
+    _id_name: str = field(init=False, repr=False)
+    _after: str = field(init=False, repr=False)
+
+    @name.default
+    def _make_name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @_before.default
+    def _make_before(self) -> str:
+        return self.path.partition("{")[0]
+
+    @_id_name.default
+    def _make_id_name(self) -> str:
+        return self.path.partition("{")[2].partition("}")[0]
+
+    @_after.default
+    def _make_after(self) -> str:
+        return self.path.partition("}")[2]
+
+    def request(
+        self,
+        an_id: str | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        body: bytes | None = None,
+        allow_any_id: bool = False,
+    ) -> Request:
+        """Fill the row in.
+
+        Args:
+            an_id: what takes the placeholder's place; percent-encoded into one path segment.
+            query: parameters by name; None values are left out, booleans become ``true`` and ``false``, dates
+                ``YYYY-MM-DD``.
+            json: the body; None for no body.
+            body: the same, where it was written as JSON before.
+            allow_any_id: whether the id may hold what could lead to another path.
+
+        Raises:
+            InvalidInputError: the id is no usable path segment, a parameter is not of this row, or a value has no JSON
+                form.
+        """
+        name = self.name
+        return Request(
+            name,
+            self.method,
+            self._before + _segment(self._id_name, an_id, name, allow_any_id=allow_any_id) + self._after
+            if self._id_name
+            else self.path,
+            _query(query, self.query, name) if query else "",
+            body if json is None else _body(json, name),
+            self.is_replay_safe,
+            None,
+            self.identity,
+            an_id,
+        )
+
+
+def check_id(name: str, value: object, operation: str | None = None, *, allow_any_id: bool = False) -> str:
+    """Give the id back, where it can stand as one path segment.
+
+    Args:
+        name: of the argument, as an error names it.
+        value: the id.
+        operation: which the id is for.
+        allow_any_id: whether it may hold what a proxy that decodes and tidies up paths could take for another path.
+
+    Raises:
+        InvalidInputError: it is no string, empty, ``.`` or ``..``, holds a control character or a broken one, or could
+            lead to another path.
+    """
+    if not isinstance(value, str):
+        fault = f"must be a string, not {type(value).__name__}"
+    elif value in {"", ".", ".."}:
+        fault = "must not be empty, '.' or '..'"
+    elif not value.isprintable() and has_control(value):
+        fault = "must not hold control characters"
+    elif not value.isascii() and has_surrogate(value):
+        fault = "must be valid Unicode"
+    elif not allow_any_id and not value.isalnum() and _leads_elsewhere(value):
+        fault = (
+            "must not hold '/', '\\', ';' or only dots, percent-encoded or not, since a proxy or the server may take "
+            "it for another path: allow_any_id=True of SpotClient, ClientSettings and Split, or --allow-any-id of "
+            "spotdx, lets it through"
+        )
+    else:
+        return value
+    raise InvalidInputError(f"{name} {fault}; nothing was sent", operation=operation)
+
+
+def _leads_elsewhere(an_id: str) -> bool:
+    """Whether an id could be more or other than one path segment to whoever decodes it, perhaps again and again."""
+    for _ in range(_MOST_DECODINGS):
+        # From a semicolon on Tomcat, Jetty and others read parameters of the segment, cut off before anything is looked
+        # up: "..;" is the segment above, and "SPOT1;x" is SPOT1. The vendor's ids have none.
+        if "/" in an_id or "\\" in an_id or ";" in an_id or not an_id.strip("."):
+            return True
+        decoded = unquote(an_id)
+        if decoded == an_id:
+            return False
+        an_id = decoded
+    return True
+
+
+def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]:
+    """Give the body that sets the metadata, whose values are checked when it is written as JSON.
+
+    Raises:
+        InvalidInputError: the metadata is no mapping.
+    """
+    if isinstance(metadata, dict):  # asked first: asking for any mapping takes as long as all the rest here
+        return {"metadata": metadata}
+    if isinstance(metadata, Mapping):
+        return {"metadata": dict(metadata)}
+    found = type(metadata).__name__
+    raise InvalidInputError(f"metadata must be a mapping, not {found}; nothing was sent", operation=operation)
+
+
+def metadata_json(metadata: Any, operation: str | None = None) -> bytes:
+    """Write the body that sets the metadata, so that what happens to the metadata later changes nothing.
+
+    Raises:
+        InvalidInputError: the metadata is no mapping with string keys and JSON values.
+    """
+    return _body(metadata_body(metadata, operation), operation)
+
+
+def check_metadata(metadata: Any) -> None:
+    """Check the metadata as sending would: a mapping with string keys and JSON values.
+
+    Raises:
+        InvalidInputError: it is no mapping, or holds what JSON does not have: the message names the place.
+    """
+    body = metadata_body(metadata)
+    try:
+        check_serializable(body)
+    except NotSerializableError as error:
+        fault = _text(error, "metadata")
+    else:
+        return
+    raise InvalidInputError(fault)
+
+
+def unlisted_request(
+    method: object, path: object, *, json: Any, query: Mapping[str, Any] | None, replay_safe: bool
+) -> Request:
+    """Make a request to an endpoint that no row describes.
+
+    Its name in errors is the method alone, since the path may hold ids. GET, HEAD and OPTIONS are safe to repeat by
+    HTTP's own rule.
+
+    Raises:
+        InvalidInputError: an unknown method, a path that does not start with ``/``, holds ``?``, ``#``, a control
+            character or a ``.`` or ``..`` segment, alone or before a ``;``, or values that have no JSON or query form.
+    """
+    if not isinstance(method, str) or method not in _METHODS:
+        raise InvalidInputError(f"method must be one of {', '.join(sorted(_METHODS))}; nothing was sent")
+    name = f"{method} (a path given to request)"
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise InvalidInputError("path must be a string that starts with '/'; nothing was sent", operation=name)
+    if "?" in path or "#" in path or has_control(path) or has_surrogate(path):
+        raise InvalidInputError(
+            "path must hold no '?', '#' or control character: give parameters as query=; nothing was sent",
+            operation=name,
+        )
+    if not {".", ".."}.isdisjoint(segment.partition(";")[0] for segment in path.split("/")):
+        raise InvalidInputError("path must hold no '.' or '..' segment; nothing was sent", operation=name)
+    return Request(
+        operation=name,
+        method=method,
+        path=quote(path, safe="/%:@!$&'()*+,;=~"),
+        query=_query(query, None, name) if query else "",
+        body=None if json is None else _body(json, name),
+        is_replay_safe=replay_safe or method in _SAFE_METHODS,
+    )
+
+
+def _segment(name: str, value: object, operation: str, *, allow_any_id: bool) -> str:
+    checked = check_id(name, value, operation, allow_any_id=allow_any_id)
+    return checked if checked.isascii() and checked.isalnum() else quote(checked, safe="")
+
+
+def _body(json: Any, operation: str | None) -> bytes:
+    try:
+        return serialize(json)
+    except NotSerializableError as error:
+        fault = _text(error, "the body")
+    raise InvalidInputError(fault, operation=operation)
+
+
+def _text(error: NotSerializableError, what: str) -> str:
+    where = error.path.lstrip(".") or what
+    return f"{where} {error.why}; nothing was sent"
+
+
+def _query(query: object, names: tuple[str, ...] | None, operation: str) -> str:
+    if not isinstance(query, Mapping):
+        found = type(query).__name__
+        raise InvalidInputError(f"query must be a mapping, not {found}; nothing was sent", operation=operation)
+    pairs = []
+    for name, value in query.items():
+        if not isinstance(name, str) or has_surrogate(name):
+            raise InvalidInputError("query must have valid texts for names; nothing was sent", operation=operation)
+        if names is not None and name not in names:
+            raise InvalidInputError(f"{name} is no parameter of this operation; nothing was sent", operation=operation)
+        if value is not None:
+            pairs.append((name, _query_text(name, value, operation)))
+    return urlencode(pairs, quote_via=quote)
+
+
+def _query_text(name: str, value: object, operation: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str) and not has_control(value) and not has_surrogate(value):
+        return value
+    if isinstance(value, (int, float)) and -sys.float_info.max <= value <= sys.float_info.max:
+        return str(value)
+    raise InvalidInputError(
+        f"{name} must be a text without control characters, a number, a boolean or a date; nothing was sent",
+        operation=operation,
+    )
+
+
+def has_control(text: str) -> bool:
+    """Whether a text holds a control character."""
+    return any(ord(char) < _FIRST_PRINTABLE or _DELETE <= ord(char) <= _LAST_C1 for char in text)
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether a text is no valid Unicode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,266 @@
+"""What is to be created, checked before it is sent: every fault with its path, never a value. Pure; knows no wire."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NoReturn, TypeAlias
+
+from attrs import frozen
+
+from spotdx_async._codec.json import NotSerializableError, check_serializable, is_unicode
+from spotdx_async._http import clock
+from spotdx_async._observe.scrub import sealed
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.models import (
+    Address,
+    Carrier,
+    Country,
+    Model,
+    NewOrder,
+    NewPatient,
+    NewRequisition,
+    Recipient,
+    RequisitionAttributes,
+    Sex,
+    Tracking,
+)
+
+__all__ = [
+    "ACTIVATION_PATIENT",
+    "ORDER",
+    "PATIENT",
+    "REQUISITION",
+    "Fault",
+    "Shape",
+    "check",
+    "check_new",
+    "day_of",
+    "refuse",
+]
+
+Fault: TypeAlias = tuple[str, str]
+"""A path, and what is wrong there."""
+
+Check: TypeAlias = Callable[[Any], Iterator[Fault]]
+"""Gives the faults of a value, each with a path below it."""
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_FURTHEST_EAST = timedelta(hours=14)  # where a day begins first
+
+
+@frozen
+class Shape:
+    """What a model must hold to be sent."""
+
+    model: type[Model]
+    checks: Mapping[str, "Check | Shape"]
+    required: frozenset[str] = frozenset()
+    unwanted: Mapping[str, str] = {}
+    """Fields that this operation has no place for, and what to do instead."""
+
+
+def check(value: object, shape: Shape, operation: str | None = None) -> None:
+    """Make sure that it can be sent.
+
+    Raises:
+        InvalidInputError: it cannot; the error lists every fault.
+    """
+    faults = tuple(_faults(value, shape, ""))
+    if faults:
+        refuse(faults, operation)
+
+
+@sealed
+def check_new(new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool = False) -> None:
+    """Check what is to be created just as creating it does, before it is queued or a person is asked, say.
+
+    Args:
+        new: an order, a requisition or a patient.
+        to_activate: whether the patient is for an activation, which takes an address and requires nothing.
+
+    Raises:
+        InvalidInputError: it cannot be sent; ``faults`` lists everything, and no text shows a value.
+    """
+    if isinstance(new, NewPatient):
+        shape = ACTIVATION_PATIENT if to_activate else PATIENT
+    elif isinstance(new, NewRequisition):
+        shape = REQUISITION
+    else:
+        shape = ORDER
+    check(new, shape)
+
+
+def refuse(faults: tuple[Fault, ...], operation: str | None) -> NoReturn:
+    """Say all faults in one error.
+
+    Raises:
+        InvalidInputError: always.
+    """
+    listed = "; ".join(f"{path} {fault}".lstrip() for path, fault in faults)
+    counted = "" if len(faults) == 1 else f"{len(faults)} faults: "
+    raise InvalidInputError(f"{counted}{listed}; nothing was sent", faults=faults, operation=operation)
+
+
+def _faults(value: object, shape: Shape, path: str) -> Iterator[Fault]:
+    if not isinstance(value, shape.model):
+        yield path, f"must be {_a(shape.model.__name__)}, not {_a(type(value).__name__)}"
+        return
+    for name, rule in shape.checks.items():
+        item, where = getattr(value, name), f"{path}.{name}" if path else name
+        if name in shape.unwanted and item is not None:
+            yield where, shape.unwanted[name]
+        elif item is None or item == ():
+            if name in shape.required:
+                yield where, "is required"
+        elif isinstance(rule, Shape):
+            yield from _faults(item, rule, where)
+        else:
+            yield from ((where + below, fault) for below, fault in rule(item))
+    yield from ((f"{path}.extra{below}".lstrip("."), fault) for below, fault in _json(value.extra))
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+# The checks of single values.
+
+
+def _text(value: Any) -> Iterator[Fault]:
+    if not isinstance(value, str):
+        yield "", f"must be text, not {_a(type(value).__name__)}"
+    elif not value.strip():
+        yield "", "must not be empty"
+    elif not is_unicode(value):
+        yield "", "must be valid Unicode"
+
+
+def _texts(value: Any) -> Iterator[Fault]:
+    if not isinstance(value, tuple):
+        yield "", f"must be a list of texts, not {_a(type(value).__name__)}"
+        return
+    for index, item in enumerate(value):
+        yield from ((f"[{index}]", fault) for _, fault in _text(item))
+
+
+def _matching(pattern: str, says: str) -> Check:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def faults(value: Any) -> Iterator[Fault]:
+        if not isinstance(value, str) or compiled.fullmatch(value) is None:
+            yield "", says
+
+    return faults
+
+
+def _one_of(values: type[StrEnum]) -> Check:
+    says = f"must be one of {', '.join(values)}"
+
+    def faults(value: Any) -> Iterator[Fault]:
+        if not isinstance(value, str) or value not in list(values):
+            yield "", says
+
+    return faults
+
+
+def _email(value: Any) -> Iterator[Fault]:
+    if not isinstance(value, str) or _EMAIL.fullmatch(value) is None:
+        yield "", "must be an e-mail address"
+
+
+def _past_day(value: Any) -> Iterator[Fault]:
+    day = day_of(value)
+    if day is None:
+        yield "", "must be a date, or text as YYYY-MM-DD"
+    elif day > (clock.wall() + _FURTHEST_EAST).date():
+        yield "", "must not be in the future"
+
+
+def day_of(value: Any) -> date | None:
+    """Give the day of a date or of text as YYYY-MM-DD; None for anything else, an instant too."""
+    if isinstance(value, date) and not isinstance(value, datetime):  # an instant's day depends on its zone
+        return value
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    return None
+
+
+def _json(value: Any) -> Iterator[Fault]:
+    if not isinstance(value, Mapping):
+        yield "", f"must be a mapping, not {_a(type(value).__name__)}"
+        return
+    try:
+        check_serializable(dict(value))
+    except NotSerializableError as fault:
+        yield fault.path, fault.why
+
+
+# The shapes, with the contract's words.
+
+_STATE = _matching(r"[A-Za-z]{2}", "must be a state's two letters")
+
+_ADDRESS_CHECKS: dict[str, Check | Shape] = {
+    "street1": _text,
+    "street2": _text,
+    "city": _text,
+    "state": _STATE,
+    "country": _one_of(Country),
+    "zip": _text,
+}
+_ADDRESS = Shape(Address, _ADDRESS_CHECKS, frozenset({"street1", "city", "state", "country", "zip"}))
+
+_RECIPIENT = Shape(
+    Recipient,
+    {"first_name": _text, "last_name": _text, "email": _text, "phone": _text, "address": _ADDRESS},
+    frozenset({"first_name", "last_name", "email", "phone", "address"}),
+)
+ORDER = Shape(
+    NewOrder,
+    {"kit_types": _texts, "recipient": _RECIPIENT, "metadata": _json},
+    frozenset({"kit_types", "recipient"}),
+)
+
+_PERSON: dict[str, Check | Shape] = {
+    "first_name": _text,
+    "last_name": _text,
+    "email": _email,
+    "phone": _text,
+    "sex": _one_of(Sex),
+    "date_of_birth": _past_day,
+}
+_PERSON_REQUIRED = frozenset({"first_name", "last_name", "email", "sex", "date_of_birth"})
+PATIENT = Shape(
+    NewPatient,
+    {**_PERSON, "address": _ADDRESS},
+    _PERSON_REQUIRED,
+    unwanted={"address": "must be left out: only activations and requisitions take it"},
+)
+ACTIVATION_PATIENT = Shape(NewPatient, {**_PERSON, "address": Shape(Address, _ADDRESS_CHECKS)})
+"""Which fields an activation requires depends on the kit type, and the server alone knows."""
+
+REQUISITION = Shape(
+    NewRequisition,
+    {
+        "barcode": _text,
+        "panels": _texts,
+        "account_number": _text,
+        "lab": _text,
+        "state_collected": _STATE,
+        "patient": Shape(NewPatient, {**_PERSON, "address": _ADDRESS}, _PERSON_REQUIRED | {"address"}),
+        "tracking": Shape(Tracking, {"tracking_number": _text, "carrier": _one_of(Carrier)}),
+        "attributes": Shape(
+            RequisitionAttributes,
+            {
+                "crl_slip_id": _matching(r"[A-Za-z0-9]{1,10}", "must be 1 to 10 letters and digits"),
+                "crl_tier3_account_number": _matching(r"[A-Za-z0-9]{8}", "must be exactly 8 letters and digits"),
+            },
+        ),
+        "metadata": _json,
+    },
+    frozenset({"barcode", "panels", "account_number", "lab", "state_collected", "patient"}),
+)

@@ -1,0 +1,239 @@
+"""Reading a whole list while it changes: what is missed, how often it is read again, and when that ends."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from spotdx_async._codec.list_pages import BadItem, ListPage, ServerClock, server_clock, was_stored
+from spotdx_async._requests.list_scan import Scan, scan
+from spotdx_async.errors import DecodeError
+from spotdx_async.models import OrderSummary
+from spotdx_async.testing import run_virtual
+
+NOON = datetime(2024, 2, 9, 12, tzinfo=UTC)
+DAY = date(2024, 2, 8)
+SIZE = 10
+
+
+class Server:
+    """A list of orders, the last changed first, which may change before each request."""
+
+    def __init__(self, count: int) -> None:
+        self.ticks = 0
+        self.rows = [self.changed(f"O{number}") for number in range(count)][::-1]
+        self.asked: list[tuple[date | None, int]] = []
+        self.before: Callable[[int], object] = lambda _number: None
+        self.ahead: timedelta | None = timedelta()
+
+    def changed(self, order_id: str) -> OrderSummary:
+        self.ticks += 1
+        return OrderSummary(order_id=order_id, created=NOON, updated=NOON + timedelta(milliseconds=self.ticks))
+
+    def touch(self, *ids: str) -> None:
+        for an_id in ids:
+            self.rows = [self.changed(an_id), *(row for row in self.rows if row.order_id != an_id)]
+
+    async def fetch(self, day: date | None, offset: int) -> ListPage[OrderSummary]:
+        self.before(len(self.asked))
+        self.asked.append((day, offset))
+        clock = None if self.ahead is None else ServerClock(NOON, self.ahead)
+        return ListPage(tuple(self.rows[offset : offset + SIZE]), clock)
+
+    async def scan(self, *, is_newest_change_first: bool = True, **about: Any) -> Scan[OrderSummary]:
+        options: dict[str, Any] = {"first_day": lambda _clock: DAY} | about
+        return await scan(
+            self.fetch,
+            lambda row: row.order_id,
+            page_size=SIZE,
+            is_newest_change_first=is_newest_change_first,
+            **options,
+        )
+
+
+def ids_of(found: Scan[OrderSummary]) -> set[str | None]:
+    return {row.order_id for row in found.rows}
+
+
+async def test_one_page_is_one_moment() -> None:
+    server = Server(9)
+
+    found = await server.scan()
+
+    assert len(found.rows) == 9
+    assert found.trouble is None
+    assert found.clock == ServerClock(NOON, timedelta())
+    assert server.asked == [(DAY, 0)]
+
+
+async def test_after_several_pages_the_head_is_read_again() -> None:
+    server = Server(25)
+
+    found = await server.scan()
+
+    assert len(found.rows) == 25
+    assert [offset for _, offset in server.asked] == [0, 10, 20, 0]
+
+
+async def test_what_moves_to_the_front_before_it_was_read_is_not_missed() -> None:
+    server = Server(25)
+    server.before = lambda number: server.touch("O0") if number == 1 else None
+
+    assert "O0" in ids_of(await server.scan())
+
+
+async def test_more_changes_than_a_page_holds_are_followed_until_none_comes() -> None:
+    server = Server(60)
+
+    def change(number: int) -> None:
+        if number == 3:  # the tail has not been read: all of it moves to the front
+            server.touch(*(f"O{one}" for one in range(25)))
+        elif number == 8:  # and some of it once more, while the head is read again
+            server.touch("O20", "O21")
+
+    server.before = change
+
+    found = await server.scan()
+
+    assert ids_of(found) == {f"O{number}" for number in range(60)}
+    assert found.trouble is None
+    assert server.asked[-1] == (DAY, 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 80), st.lists(st.lists(st.integers(0, 79), max_size=30), max_size=12))
+def test_whatever_changes_meanwhile_no_row_is_missed(count: int, changes: list[list[int]]) -> None:
+    server = Server(count)
+
+    def change(number: int) -> None:
+        if 0 < number <= len(changes):
+            server.touch(*(f"O{one}" for one in changes[number - 1] if one < count))
+
+    server.before = change
+
+    found = run_virtual(server.scan())
+
+    assert ids_of(found) == {f"O{number}" for number in range(count)}
+
+
+async def test_in_no_known_order_all_is_read_again_until_nothing_is_new() -> None:
+    server = Server(25)
+    server.before = lambda number: server.touch("O0") if number == 1 else None
+
+    found = await server.scan(is_newest_change_first=False)
+
+    assert "O0" in ids_of(found)
+    assert [offset for _, offset in server.asked] == [0, 10, 20] * 3
+
+
+async def test_a_list_that_never_rests_is_not_read_for_ever() -> None:
+    server = Server(25)
+    server.before = lambda _number: server.touch(*(f"O{one}" for one in range(15)))
+
+    found = await server.scan()
+
+    assert "faster than it can be read" in str(found.trouble)
+    assert len(server.asked) < 70
+
+
+async def test_a_server_that_repeats_a_page_ends_it() -> None:
+    page = ListPage(tuple(Server(SIZE).rows), None)
+
+    async def fetch(_day: date | None, _offset: int) -> ListPage[OrderSummary]:
+        return page
+
+    with pytest.raises(DecodeError, match="same page for every offset"):
+        await scan(
+            fetch,
+            lambda row: row.order_id,
+            first_day=lambda _clock: DAY,
+            page_size=SIZE,
+            is_newest_change_first=True,
+        )
+
+
+async def test_what_cannot_be_read_is_told_and_hides_nothing() -> None:
+    server = Server(5)
+    fault = DecodeError("[2].created should be a date and time and is text")
+    server.rows[2] = BadItem(fault, 1)  # type: ignore[call-overload]  # a row in its place
+
+    found = await server.scan()
+
+    assert (len(found.rows), found.trouble) == (4, fault)
+
+
+async def test_rows_without_an_id_are_all_kept() -> None:
+    server = Server(3)
+    server.rows += [OrderSummary(created=NOON), OrderSummary(status="held")]
+
+    assert len((await server.scan()).rows) == 5
+
+
+async def test_the_servers_clock_corrects_the_first_day() -> None:
+    server = Server(3)
+    server.ahead = timedelta(hours=-49)
+
+    found = await server.scan(first_day=lambda clock: DAY if clock is None else DAY - timedelta(days=2))
+
+    assert [day for day, _ in server.asked] == [DAY, DAY - timedelta(days=2)]
+    assert len(found.rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "now"),
+    [
+        ("Fri, 09 Feb 2024 12:00:00 GMT", NOON),
+        ("Fri, 09 Feb 2024 12:00:00 +0000", None),
+        ("Fri, 31 Feb 2024 12:00:00 GMT", None),
+        ("2024-02-09T12:00:00Z", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_time_of_an_answer_is_its_date(text: str | None, now: datetime | None) -> None:
+    clock = server_clock({"Date": text}, NOON + timedelta(hours=49))
+
+    assert (clock and clock.now) == now
+    assert clock is None or clock.ahead == timedelta(hours=-49)
+
+
+def test_an_answer_without_a_date_tells_no_time() -> None:
+    assert server_clock({}, NOON) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_stored"),
+    [
+        ({}, False),
+        ({"Age": "0"}, False),
+        ({"Age": " 000 "}, False),
+        ({"X-Cache": "HIT"}, False),
+        ({"Age": "1"}, True),
+        ({"age": "600"}, True),
+        ({"AGE": "0, 17"}, True),
+        ({"Age": "-1"}, True),
+        ({"Age": "canary"}, True),
+        ([("Age", "0"), ("Age", "5")], True),
+    ],
+)
+def test_an_answer_out_of_a_cache_is_known_by_its_age(headers: Any, *, is_stored: bool) -> None:
+    assert was_stored(CIMultiDict(headers)) is is_stored
+
+
+@pytest.mark.parametrize("stored_page", [0, 1, 2])
+async def test_a_page_out_of_a_cache_leaves_open_what_is_missing(stored_page: int) -> None:
+    server = Server(25)
+
+    async def fetch(day: date | None, offset: int) -> ListPage[OrderSummary]:
+        page = await server.fetch(day, offset)
+        return ListPage(page.items, page.clock, is_stored=len(server.asked) - 1 == stored_page)
+
+    found = await scan(
+        fetch, lambda row: row.order_id, first_day=lambda _: DAY, page_size=SIZE, is_newest_change_first=True
+    )
+
+    assert (len(found.rows), "cache" in str(found.trouble)) == (25, True)
