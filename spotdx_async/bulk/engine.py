@@ -9,20 +9,20 @@ from attrs import define
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Verdict
 from spotdx_async._observe.dispatch import Watched
-from spotdx_async.bulk.course import Course, Send
-from spotdx_async.bulk.endings import ended, skipped, superseded
-from spotdx_async.bulk.gate import OutageGate
-from spotdx_async.bulk.intake import Intake
-from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.circuit_breaker import OutageGate
+from spotdx_async.bulk.idle_workers import Standby
+from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.last_rows import LastRows
-from spotdx_async.bulk.lineup import Lineup
-from spotdx_async.bulk.outbox import AsTheyCome, InOrder
-from spotdx_async.bulk.plan import Plan
+from spotdx_async.bulk.options import Plan
+from spotdx_async.bulk.outcomes import ended, skipped, superseded
+from spotdx_async.bulk.reader import Intake
+from spotdx_async.bulk.ready_rows import Lineup
 from spotdx_async.bulk.records import Outcome, Progress, State
+from spotdx_async.bulk.reorder_buffer import AsTheyCome, InOrder
+from spotdx_async.bulk.row_runner import Course, Send
 from spotdx_async.bulk.scheduler import Scheduler
-from spotdx_async.bulk.standby import Standby
+from spotdx_async.bulk.stats import Tally
 from spotdx_async.bulk.stop_rules import StopRules
-from spotdx_async.bulk.tally import Tally
 from spotdx_async.bulk.window import Window
 from spotdx_async.errors import JournalError, NotSentError, SpotError, name_server
 

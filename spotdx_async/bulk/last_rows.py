@@ -4,9 +4,9 @@ from asyncio import TimerHandle
 from collections.abc import Callable, Collection
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.gate import OutageGate
-from spotdx_async.bulk.lanes import Row
-from spotdx_async.bulk.lineup import Lineup
+from spotdx_async.bulk.circuit_breaker import OutageGate
+from spotdx_async.bulk.key_queues import Row
+from spotdx_async.bulk.ready_rows import Lineup
 from spotdx_async.errors import ServerError
 
 __all__ = ["LastRows"]

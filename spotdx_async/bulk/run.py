@@ -11,8 +11,8 @@ from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.intake import check_updates
-from spotdx_async.bulk.plan import Plan
+from spotdx_async.bulk.options import Plan
+from spotdx_async.bulk.reader import check_updates
 from spotdx_async.bulk.records import Journal, Outcome, Progress
 from spotdx_async.bulk.session import Inputs, Job, Session
 from spotdx_async.config import check_count

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from spotdx_async.bulk.gate import OutageGate
-from spotdx_async.bulk.lanes import Row
-from spotdx_async.bulk.lineup import Lineup
+from spotdx_async.bulk.circuit_breaker import OutageGate
+from spotdx_async.bulk.key_queues import Row
+from spotdx_async.bulk.ready_rows import Lineup
 from spotdx_async.bulk.window import Window
 
 __all__ = ["Scheduler"]

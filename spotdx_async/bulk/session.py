@@ -16,13 +16,13 @@ from attrs import frozen
 from spotdx_async._http import clock
 from spotdx_async._http.messages import ClosableRun
 from spotdx_async._observe.dispatch import Watched, Watcher
-from spotdx_async.bulk.course import Send
 from spotdx_async.bulk.engine import Engine
-from spotdx_async.bulk.intake import Intake
-from spotdx_async.bulk.journal_writer import JournalWriter
-from spotdx_async.bulk.plan import Plan
+from spotdx_async.bulk.journal.writer import JournalWriter
+from spotdx_async.bulk.options import Plan
+from spotdx_async.bulk.reader import Intake
 from spotdx_async.bulk.records import Journal, Outcome, Progress, Update
-from spotdx_async.bulk.waiting import seen_through
+from spotdx_async.bulk.row_runner import Send
+from spotdx_async.bulk.shielding import seen_through
 from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
 

@@ -5,9 +5,9 @@ from types import MappingProxyType
 from typing import Any
 
 from spotdx_async._http.messages import Try
-from spotdx_async.bulk.endings import is_run_wide
-from spotdx_async.bulk.overdue import Overdue
-from spotdx_async.bulk.plan import Plan
+from spotdx_async.bulk.options import Plan
+from spotdx_async.bulk.outage_limit import Overdue
+from spotdx_async.bulk.outcomes import is_run_wide
 from spotdx_async.bulk.records import Outcome
 from spotdx_async.errors import (
     BulkStopped,

@@ -294,7 +294,7 @@ async def test_a_journal_that_cannot_be_written_stops_the_run_and_nothing_is_los
 
     outcomes: list[Outcome[Kit]] = []
     with monkeypatch.context() as patch:
-        patch.setattr("spotdx_async.bulk.journal.JournalFile.write", failing)
+        patch.setattr("spotdx_async.bulk.journal.file.JournalFile.write", failing)
         with pytest.raises(BulkStopped, match="the disk is full") as caught:
             async for outcome in spot_client.kits.update_metadata_many(rows, journal=journal):
                 outcomes.append(outcome)  # noqa: PERF401 - those before the error count
@@ -311,7 +311,7 @@ async def test_a_journal_that_cannot_be_written_stops_the_run_and_nothing_is_los
 
 
 def spotdx_journal_write() -> Any:
-    from spotdx_async.bulk.journal import JournalFile  # noqa: PLC0415 - the one place that looks behind the face
+    from spotdx_async.bulk.journal.file import JournalFile  # noqa: PLC0415 - the one place that looks behind the face
 
     return JournalFile.write
 
@@ -328,7 +328,7 @@ async def test_a_run_waits_for_a_slow_disk(
         most_unrecorded = max(most_unrecorded, fake_spot.counts["executed"] - read_journal(journal).rows)
         real(self, *written)
 
-    monkeypatch.setattr("spotdx_async.bulk.journal.JournalFile.write", watched)
+    monkeypatch.setattr("spotdx_async.bulk.journal.file.JournalFile.write", watched)
     assert states(await run(spot_client, rows, journal=journal)) == {"ok": 3000}
 
     assert most_unrecorded <= 1000 + 64

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from spotdx_async import Outcome, SpotClient, SpotError
-from spotdx_async.bulk.journal import JournalFile
+from spotdx_async.bulk.journal.file import JournalFile
 from tests.model.bulk_story import BulkStory, ModelInput, SessionStory, limit_of, progress_of, token_of
 from tests.model.server import Arrival, Weather, now
 from tests.model.world import MOST_STEPS, Foreign, ForeignBase, other_tasks

@@ -90,7 +90,7 @@ def known_dice(seed: int) -> Iterator[None]:
     random.seed(seed)
     with pytest.MonkeyPatch.context() as patch:
         fresh = SimpleNamespace(Random=lambda: random.Random(random.randrange(10**9)))
-        patch.setattr("spotdx_async.bulk.gate.random", fresh)
+        patch.setattr("spotdx_async.bulk.circuit_breaker.random", fresh)
         try:
             yield
         finally:

@@ -159,14 +159,14 @@ DOORMEN = {
     "rich": ("cli.*",),
     "pytest": ("testing.plugin",),
     "pytest_asyncio": ("testing.plugin",),
-    "sqlite3": ("bulk.journal", "bulk.journal_reading"),
+    "sqlite3": ("bulk.journal.file", "bulk.journal.reading"),
     "time": ("_http.clock", "testing.*", "cli.*"),
     "asyncio.sleep": ("testing.*", "cli.*"),  # the clock waits for an event with a bound, not for a sleep
     "datetime.datetime.now": ("_http.clock", "testing.*", "cli.*"),
     "datetime.datetime.today": (),
     "datetime.datetime.utcnow": (),
     "datetime.date.today": (),
-    "random": ("bulk.gate", "testing.*", "cli.*"),  # jitter; the retries' own comes from tenacity
+    "random": ("bulk.circuit_breaker", "testing.*", "cli.*"),  # jitter; the retries' own comes from tenacity
     "importlib.import_module": (FACADE, "testing"),  # the lazy facades: elsewhere an import must be one that shows
     "__import__": (),
     "unittest": (),
@@ -465,7 +465,7 @@ def test_an_import_that_goes_the_wrong_way_is_found(name: str, text: str, fault:
     ("name", "text"),
     [
         ("models", "from .kits import Kit"),
-        ("bulk.engine", "from spotdx_async.bulk.lanes import Row\nfrom spotdx_async._http import clock"),
+        ("bulk.engine", "from spotdx_async.bulk.key_queues import Row\nfrom spotdx_async._http import clock"),
         ("report.page", "from spotdx_async.bulk.records import Outcome\nfrom .charts import bars"),
         ("cli.kits", "import spotdx_async\nfrom spotdx_async.testing import FakeSpot\nx = spotdx_async.dumps(1)"),
         ("testing.server", "from spotdx_async.testing import listing"),
@@ -485,13 +485,13 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         ),
         ("config", "if TYPE_CHECKING:\n    from aiohttp import web", "config:2 uses aiohttp.web"),
         ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),
-        ("bulk.gate", "import sqlite3", "sqlite3 is for bulk.journal, bulk.journal_reading"),
+        ("bulk.circuit_breaker", "import sqlite3", "sqlite3 is for bulk.journal.file, bulk.journal.reading"),
         ("client", "from opentelemetry import trace", "opentelemetry is for otel.*"),
         ("_http.auth", "import asyncio as a\nawait a.sleep(1)", "_http.auth:2 uses asyncio.sleep"),
         ("_http.auth", "from asyncio import sleep as nap", "_http.auth:1 uses asyncio.sleep"),
-        ("_http.retry", "import random", "random is for bulk.gate"),
-        ("bulk.tally", "from time import monotonic", "bulk.tally:1 uses time.monotonic"),
-        ("bulk.tally", "from datetime import datetime\ndatetime.now()", "bulk.tally:2 uses datetime.datetime.now"),
+        ("_http.retry", "import random", "random is for bulk.circuit_breaker"),
+        ("bulk.stats", "from time import monotonic", "bulk.stats:1 uses time.monotonic"),
+        ("bulk.stats", "from datetime import datetime\ndatetime.now()", "bulk.stats:2 uses datetime.datetime.now"),
         ("testing.world", "from unittest.mock import Mock", "unittest is for nobody"),
         ("models.kits", "import attr", "attr is for nobody"),
         ("config", "import pydantic", "config:1 imports pydantic: a package without a doorman"),

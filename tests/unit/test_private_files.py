@@ -13,7 +13,7 @@ import pytest
 
 import spotdx_async
 from spotdx_async import InvalidInputError, Journal, JournalError, private_files, report
-from spotdx_async.bulk.journal import JournalFile, read_journal
+from spotdx_async.bulk.journal.file import JournalFile, read_journal
 from spotdx_async.distributed.splitting import Split
 from spotdx_async.files import FailedRows
 
@@ -303,8 +303,8 @@ def test_no_other_module_sets_modes_or_opens_files_with_flags_of_its_own() -> No
 
     assert [one for one in found if not one.startswith("private_files.py")] == [
         # To read what a person has named, to sync a folder, to look at a lock, and to write nowhere.
-        "bulk/journal_lock.py: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)",
-        "bulk/journal_place.py: os.open(path.parent, os.O_RDONLY)",
+        "bulk/journal/lock.py: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)",
+        "bulk/journal/paths.py: os.open(path.parent, os.O_RDONLY)",
         "cli/first_page.py: os.open(os.devnull, os.O_WRONLY)",
         "cli/screen.py: os.open(os.devnull, os.O_WRONLY)",
         "files/row_file.py: os.open(path, os.O_RDONLY)",

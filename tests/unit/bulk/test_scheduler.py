@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from spotdx_async.bulk.gate import OutageGate
-from spotdx_async.bulk.lanes import Row
-from spotdx_async.bulk.lineup import Lineup
+from spotdx_async.bulk.circuit_breaker import OutageGate
+from spotdx_async.bulk.key_queues import Row
+from spotdx_async.bulk.ready_rows import Lineup
 from spotdx_async.bulk.scheduler import Scheduler
 from spotdx_async.bulk.window import Window
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from spotdx_async.bulk import journal_lock
-from spotdx_async.bulk.journal import JournalFile, read_journal
-from spotdx_async.bulk.journal_lock import JournalLock
-from spotdx_async.bulk.journal_records import Recorded
+from spotdx_async.bulk.journal import lock as journal_lock
+from spotdx_async.bulk.journal.file import JournalFile, read_journal
+from spotdx_async.bulk.journal.lock import JournalLock
+from spotdx_async.bulk.journal.records import Recorded
 from spotdx_async.bulk.records import Journal
 from spotdx_async.errors import JournalError
 
@@ -209,7 +209,7 @@ def test_a_journal_is_for_one_run_at_a_time(path: Path) -> None:
 
 OTHER = """
 import sys
-from spotdx_async.bulk.journal import JournalFile
+from spotdx_async.bulk.journal.file import JournalFile
 from spotdx_async.bulk.records import Journal
 from spotdx_async.errors import JournalError
 try:
@@ -280,7 +280,7 @@ def test_a_lock_whose_file_was_removed_before_it_was_got_is_not_taken(
 
 def test_another_program_that_writes_the_journal_keeps_the_run_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
-    monkeypatch.setattr("spotdx_async.bulk.journal.BUSY_S", 0.01)
+    monkeypatch.setattr("spotdx_async.bulk.journal.file.BUSY_S", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
 
@@ -444,7 +444,7 @@ def test_a_full_database_fails_a_group_as_a_whole(path: Path) -> None:
 
 LIMITED = """
 import resource, sys
-from spotdx_async.bulk.journal import JournalFile
+from spotdx_async.bulk.journal.file import JournalFile
 from spotdx_async.bulk.records import Journal
 from spotdx_async.errors import JournalError
 file = JournalFile.open(Journal(sys.argv[1]), operation=sys.argv[2], server=sys.argv[3])

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.bulk.journal import MOST_BEYOND_LAST, JournalFile, read_journal
-from spotdx_async.bulk.journal_writer import JournalWriter
+from spotdx_async.bulk.journal.file import MOST_BEYOND_LAST, JournalFile, read_journal
+from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.errors import JournalError
 
@@ -476,7 +476,7 @@ async def test_a_hundred_thousand_rows_go_through(path: Path) -> None:
 
 SCRIPT = """
 import asyncio, sys
-from spotdx_async.bulk.journal_writer import JournalWriter
+from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.records import Journal
 
 async def main():

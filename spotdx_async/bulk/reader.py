@@ -8,9 +8,9 @@ from attrs import frozen
 
 from spotdx_async._http import clock
 from spotdx_async._requests.operation import check_id, metadata_json
-from spotdx_async.bulk.journal import RowDigests
-from spotdx_async.bulk.journal_writer import JournalWriter
-from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.journal.file import RowDigests
+from spotdx_async.bulk.journal.writer import JournalWriter
+from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.records import Outcome, Update
 from spotdx_async.errors import InvalidInputError, JournalError
 

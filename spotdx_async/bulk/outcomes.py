@@ -4,7 +4,7 @@ from typing import Any
 
 from spotdx_async._codec.drafts import draft_of
 from spotdx_async._http.messages import Act, Verdict
-from spotdx_async.bulk.lanes import Row
+from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.records import Outcome, State
 from spotdx_async.errors import (
     AuthenticationError,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from spotdx_async import private_files
 from spotdx_async._http import clock
-from spotdx_async.bulk.journal_digests import SECRET_BYTES, Digester
-from spotdx_async.bulk.journal_lock import JournalLock
-from spotdx_async.bulk.journal_place import (
+from spotdx_async.bulk.journal.digests import SECRET_BYTES, Digester
+from spotdx_async.bulk.journal.lock import JournalLock
+from spotdx_async.bulk.journal.paths import (
     Companions,
     absolute,
     beside,
@@ -26,7 +26,7 @@ from spotdx_async.bulk.journal_place import (
     settle,
     tighten,
 )
-from spotdx_async.bulk.journal_reading import (
+from spotdx_async.bulk.journal.reading import (
     APPLICATION_ID,
     BUSY_S,
     CODES,
@@ -39,7 +39,7 @@ from spotdx_async.bulk.journal_reading import (
     read_landing,
     told,
 )
-from spotdx_async.bulk.journal_records import JournalState, Known, Recorded, RowDigests
+from spotdx_async.bulk.journal.records import JournalState, Known, Recorded, RowDigests
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.errors import JournalError
 

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from spotdx_async.bulk.journal_records import RowDigests
+from spotdx_async.bulk.journal.records import RowDigests
 
 __all__ = ["SECRET_BYTES", "Digester"]
 

@@ -6,7 +6,7 @@ from spotdx_async._http.clock import NEVER_S
 from spotdx_async._http.messages import Flight, Verdict
 from spotdx_async._observe.dispatch import Watched
 from spotdx_async.bulk.first_tries import Seen
-from spotdx_async.bulk.journal import RowDigests
+from spotdx_async.bulk.journal.file import RowDigests
 
 __all__ = ["Lanes", "Row"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async.bulk.gate import OutageGate
+from spotdx_async.bulk.circuit_breaker import OutageGate
 from spotdx_async.testing import run_virtual
 
 pytestmark = pytest.mark.virtual_time

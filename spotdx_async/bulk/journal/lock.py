@@ -16,7 +16,7 @@ from threading import RLock
 from weakref import WeakSet
 
 from spotdx_async import private_files
-from spotdx_async.bulk.journal_place import beside, refusal, system_refusal
+from spotdx_async.bulk.journal.paths import beside, refusal, system_refusal
 
 try:
     import fcntl

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from spotdx_async.bulk.journal import JournalFile, read_journal
-from spotdx_async.bulk.journal_digests import Digester
-from spotdx_async.bulk.journal_records import Known, RowDigests
+from spotdx_async.bulk.journal.digests import Digester
+from spotdx_async.bulk.journal.file import JournalFile, read_journal
+from spotdx_async.bulk.journal.records import Known, RowDigests
 from spotdx_async.bulk.records import Journal, State
 
 OPERATION, SERVER = "PATCH /api/v2/kits/{kit_id}/", "https://spot.test"
@@ -344,7 +344,7 @@ def test_flipped_bytes_in_the_last_group_undo_it(path: Path) -> None:
 
 KILLED = """
 import sys
-from spotdx_async.bulk.journal import JournalFile
+from spotdx_async.bulk.journal.file import JournalFile
 from spotdx_async.bulk.records import Journal
 file = JournalFile.open(Journal(sys.argv[1]), operation=sys.argv[2], server=sys.argv[3])
 first = 0

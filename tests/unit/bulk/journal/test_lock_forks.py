@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from spotdx_async.bulk.journal_lock import JournalLock, is_locked
+from spotdx_async.bulk.journal.lock import JournalLock, is_locked
 from spotdx_async.errors import JournalError
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from spotdx_async import NotFoundError, Outcome
-from spotdx_async.bulk.outbox import AsTheyCome, InOrder
+from spotdx_async.bulk.reorder_buffer import AsTheyCome, InOrder
 from spotdx_async.bulk.window import Window
 
 

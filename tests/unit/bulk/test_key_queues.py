@@ -5,8 +5,8 @@ import tracemalloc
 
 from spotdx_async._http.messages import Flight
 from spotdx_async._requests.operation import metadata_json
-from spotdx_async.bulk.journal import RowDigests
-from spotdx_async.bulk.lanes import Lanes, Row
+from spotdx_async.bulk.journal.file import RowDigests
+from spotdx_async.bulk.key_queues import Lanes, Row
 
 
 def row(index: int, key: str = "A") -> Row:

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from spotdx_async.bulk.tally import Tally
+from spotdx_async.bulk.stats import Tally
 
 
 def test_nothing_is_known_at_the_start() -> None:

@@ -10,10 +10,10 @@ from functools import partial
 from attrs import evolve
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.journal import CHUNK, MOST_BEYOND_LAST, JournalFile
-from spotdx_async.bulk.journal_records import Known, Recorded, RowDigests
+from spotdx_async.bulk.journal.file import CHUNK, MOST_BEYOND_LAST, JournalFile
+from spotdx_async.bulk.journal.records import Known, Recorded, RowDigests
 from spotdx_async.bulk.records import Journal, State
-from spotdx_async.bulk.waiting import seen_through
+from spotdx_async.bulk.shielding import seen_through
 from spotdx_async.errors import JournalError
 
 __all__ = ["JournalWriter"]

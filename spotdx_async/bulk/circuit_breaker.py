@@ -13,8 +13,8 @@ from spotdx_async._http import clock
 from spotdx_async._http.logs import tell_gate
 from spotdx_async.bulk.adaptive_concurrency import TOTAL, AdaptiveConcurrency
 from spotdx_async.bulk.first_tries import FirstTries
+from spotdx_async.bulk.outage_limit import Overdue
 from spotdx_async.bulk.outage_signs import LEAST_ROWS, OutageSigns
-from spotdx_async.bulk.overdue import Overdue
 
 __all__ = ["OutageGate", "Result"]
 

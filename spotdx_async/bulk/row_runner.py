@@ -11,9 +11,9 @@ from spotdx_async._http.logs import tell_retry
 from spotdx_async._http.messages import Act, Flight, Try, Verdict
 from spotdx_async._http.retry import repeat
 from spotdx_async._observe.dispatch import Watched
-from spotdx_async.bulk.gate import OutageGate, Result
-from spotdx_async.bulk.lanes import Row
-from spotdx_async.bulk.tally import Tally
+from spotdx_async.bulk.circuit_breaker import OutageGate, Result
+from spotdx_async.bulk.key_queues import Row
+from spotdx_async.bulk.stats import Tally
 from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import DecodeError, SpotError, WrongAnswerError
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.lanes import Lanes, Row
+from spotdx_async.bulk.key_queues import Lanes, Row
 from spotdx_async.bulk.window import Window
 
 __all__ = ["Lineup"]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.bulk import journal_reading
-from spotdx_async.bulk.journal import JournalFile, read_journal
+from spotdx_async.bulk.journal import reading as journal_reading
+from spotdx_async.bulk.journal.file import JournalFile, read_journal
 from spotdx_async.bulk.records import Journal
 from spotdx_async.errors import JournalError
 
@@ -256,7 +256,7 @@ def test_no_room_for_what_lies_beside_it_is_told_as_the_disks(path: Path, monkey
         raise OSError(28, "No space left on device")
 
     make(path)
-    monkeypatch.setattr("spotdx_async.bulk.journal_place.make_private", full)
+    monkeypatch.setattr("spotdx_async.bulk.journal.paths.make_private", full)
 
     with pytest.raises(JournalError) as caught:
         open_file(path)
