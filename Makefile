@@ -29,7 +29,7 @@ docs: $(INSTALLED)
 
 # The long test set: 50 kills over 20,000 rows, hundreds of orders under faults, schemathesis against the fake and the
 # like, about ten minutes. SPOTDX_CHAOS_SEED= repeats a run.
-LONG := tests/chaos tests/model tests/contract tests/distributed tests/shared tests/end_to_end/test_creates_end_to_end.py
+LONG := tests/chaos tests/model tests/contract tests/distributed tests/limits tests/end_to_end/test_creates_end_to_end.py
 chaos: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s

@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _run(argv: list[str]) -> int:
-    from spotdx_async.cli.first_page import tell_at_once  # noqa: PLC0415 - after main's guard against Ctrl-C
+    from spotdx_async.cli.help import tell_at_once  # noqa: PLC0415 - after main's guard against Ctrl-C
 
     if all(find_spec(package) for package in _OF_THE_EXTRA):
         if tell_at_once(argv):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from spotdx_async.cli.exits import Exit, exit_of, line_of
-from spotdx_async.cli.first_page import COMMANDS, NO_COLOR, VERSION, tell_at_once, without_no_color
-from spotdx_async.cli.help_pages import HelpPages
-from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
+from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, tell_at_once, without_no_color
+from spotdx_async.cli.help_layout import HelpPages
+from spotdx_async.cli.streams import Screen
 from spotdx_async.errors import SpotError
 
 __all__ = ["make_app", "run"]

@@ -10,17 +10,17 @@ from typing import Self
 
 import spotdx_async
 from spotdx_async import distributed
-from spotdx_async.cli.account import Account, Place
-from spotdx_async.cli.ending import Ending
-from spotdx_async.cli.exits import hinted
+from spotdx_async.cli.exit_codes import hinted
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
+from spotdx_async.cli.row_results import Account, Place
 from spotdx_async.cli.row_source import RowSource
-from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.run_result import Ending
 from spotdx_async.cli.stop_signals import StopSignals
+from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.update_files import failed_rows, open_files
 from spotdx_async.cli.update_kinds import UpdateRecord
 from spotdx_async.cli.update_options import UpdateOptions
-from spotdx_async.cli.update_places import failed_rows, open_files
-from spotdx_async.cli.update_task import UpdateTask
+from spotdx_async.cli.update_request import UpdateTask
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["ClusterRun"]

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from spotdx_async.cli.exits import Exit
-from spotdx_async.cli.screen import OurScreen
+from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.streams import OurScreen
 
 __all__ = ["Shell", "completion"]
 

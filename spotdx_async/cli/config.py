@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import USUAL_SERVER, Flag, Json, OnServer
-from spotdx_async.cli.screen import OurScreen
 from spotdx_async.cli.settings import Setting, Settings
+from spotdx_async.cli.streams import OurScreen
 
 __all__ = ["config", "settings_in_words"]
 

@@ -1,6 +1,6 @@
 """``spotdx demo``: the main job on a fake server that misbehaves; then its ledger is compared with the input."""
 
-from spotdx_async.cli.screen import OurScreen
+from spotdx_async.cli.streams import OurScreen
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["demo"]

@@ -10,15 +10,15 @@ from rich import box
 from rich.table import Table
 
 from spotdx_async.cli.demo_faults import mishaps_for
-from spotdx_async.cli.ending import Ending
-from spotdx_async.cli.exits import Exit
-from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.formatting import counted
+from spotdx_async.cli.run_result import Ending
 from spotdx_async.cli.settings import Settings
+from spotdx_async.cli.streams import Screen
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.cli.update_kinds import KITS
+from spotdx_async.cli.update_request import UpdateTask
 from spotdx_async.cli.update_run import UpdateRun
-from spotdx_async.cli.update_task import UpdateTask
-from spotdx_async.cli.words import counted
 from spotdx_async.own_loop import run_in_own_loop
 from spotdx_async.testing import FakeSpot
 

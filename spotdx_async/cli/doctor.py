@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import USUAL_SERVER, Json, OnServer, Server
-from spotdx_async.cli.screen import OurScreen, Screen
+from spotdx_async.cli.streams import OurScreen, Screen
 from spotdx_async.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from attrs import frozen
 
-from spotdx_async.cli.exits import next_step
+from spotdx_async.cli.exit_codes import next_step
+from spotdx_async.cli.formatting import counted
 from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.token_source import TokenVariable
-from spotdx_async.cli.words import counted
 from spotdx_async.errors import AuthenticationError, ConfigError, DecodeError, PermissionDeniedError, SpotError
 
 __all__ = [

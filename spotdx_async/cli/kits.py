@@ -4,12 +4,12 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from spotdx_async.cli.answers import look_at, show_list
-from spotdx_async.cli.consent import Yes
-from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.file_arguments import JsonFile, RowFiles
 from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, Json, OnServer, Shown
-from spotdx_async.cli.screen import OurScreen
+from spotdx_async.cli.output import look_at, show_list
+from spotdx_async.cli.prompt import Yes
+from spotdx_async.cli.streams import OurScreen
 from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateWith
 from spotdx_async.errors import InvalidInputError
 
@@ -177,7 +177,7 @@ def activate(
     if (patient_id is None) == (patient is None):
         raise InvalidInputError("give exactly one of --patient-id and --patient")
     from spotdx_async import Activation, NewPatient
-    from spotdx_async.cli.acts import Act, carry_out
+    from spotdx_async.cli.confirm import Act, carry_out
     from spotdx_async.cli.model_file import read_to_send
 
     new = None if patient is None else read_to_send(patient, NewPatient, yes=yes, to_activate=True)

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from spotdx_async.cli.answers import look_at, show_list
-from spotdx_async.cli.consent import Yes
 from spotdx_async.cli.file_arguments import JsonFile, RowFiles
+from spotdx_async.cli.formatting import counted
 from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, Json, OnServer, Shown
-from spotdx_async.cli.screen import OurScreen
+from spotdx_async.cli.output import look_at, show_list
+from spotdx_async.cli.prompt import Yes
+from spotdx_async.cli.streams import OurScreen
 from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateWith
-from spotdx_async.cli.words import counted
 
 if TYPE_CHECKING:
     from spotdx_async import NewOrder
@@ -66,9 +66,9 @@ def create(
         screen: Where to write; no argument of the command line.
     """
     from spotdx_async import NewOrder
-    from spotdx_async.cli.acts import Act, carry_out
-    from spotdx_async.cli.lookup import how_to_look, reference_of
+    from spotdx_async.cli.confirm import Act, carry_out
     from spotdx_async.cli.model_file import read_to_send
+    from spotdx_async.cli.reference_lookup import how_to_look, reference_of
 
     order = read_to_send(file, NewOrder, yes=yes)
     reference = reference_of(client_ref, order.metadata)
@@ -111,7 +111,7 @@ def reconcile(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    from spotdx_async.cli.lookup import day_of, instant_of, look_up
+    from spotdx_async.cli.reference_lookup import day_of, instant_of, look_up
 
     moment, day = instant_of(sent_at), day_of(since)
     return look_up(

@@ -2,11 +2,11 @@
 
 from cyclopts import App
 
-from spotdx_async.cli.consent import Yes
-from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.file_arguments import JsonFile
 from spotdx_async.cli.options import HIDING, USUAL_SERVER, Json, OnServer, Shown
-from spotdx_async.cli.screen import OurScreen
+from spotdx_async.cli.prompt import Yes
+from spotdx_async.cli.streams import OurScreen
 
 __all__ = ["patients", "tokens"]
 
@@ -48,7 +48,7 @@ def create(
         screen: Where to write; no argument of the command line.
     """
     from spotdx_async import NewPatient
-    from spotdx_async.cli.acts import Act, carry_out
+    from spotdx_async.cli.confirm import Act, carry_out
     from spotdx_async.cli.model_file import read_to_send
 
     patient = read_to_send(file, NewPatient, yes=yes)

@@ -8,8 +8,8 @@ from typing import Protocol
 from attrs import frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from spotdx_async.cli.screen import Screen
-from spotdx_async.cli.words import counted, duration
+from spotdx_async.cli.formatting import counted, duration
+from spotdx_async.cli.streams import Screen
 
 __all__ = ["Display", "Pace", "Standing", "display_for", "keep_showing"]
 

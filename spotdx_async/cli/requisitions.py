@@ -2,12 +2,12 @@
 
 from cyclopts import App
 
-from spotdx_async.cli.answers import look_at, show_list
-from spotdx_async.cli.consent import Yes
 from spotdx_async.cli.file_arguments import JsonFile
+from spotdx_async.cli.formatting import counted
 from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, OnServer, Shown
-from spotdx_async.cli.screen import OurScreen
-from spotdx_async.cli.words import counted
+from spotdx_async.cli.output import look_at, show_list
+from spotdx_async.cli.prompt import Yes
+from spotdx_async.cli.streams import OurScreen
 
 __all__ = ["requisitions"]
 
@@ -59,9 +59,9 @@ def create(
         screen: Where to write; no argument of the command line.
     """
     from spotdx_async import NewRequisition
-    from spotdx_async.cli.acts import Act, carry_out
-    from spotdx_async.cli.lookup import how_to_look, reference_of
+    from spotdx_async.cli.confirm import Act, carry_out
     from spotdx_async.cli.model_file import read_to_send
+    from spotdx_async.cli.reference_lookup import how_to_look, reference_of
 
     requisition = read_to_send(file, NewRequisition, yes=yes)
     reference = reference_of(client_ref, requisition.metadata)
@@ -107,7 +107,7 @@ def reconcile(
         server: The server.
         screen: Where to write; no argument of the command line.
     """
-    from spotdx_async.cli.lookup import day_of, instant_of, look_up
+    from spotdx_async.cli.reference_lookup import day_of, instant_of, look_up
 
     moment, day = instant_of(sent_at), day_of(since)
     return look_up(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
-from spotdx_async.cli.account import Place
+from spotdx_async.cli.row_results import Place
 from spotdx_async.cli.update_kinds import KITS, UpdateKind, UpdateRecord
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import BadRow, ParquetFile, Row, RowInput

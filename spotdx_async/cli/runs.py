@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.file_arguments import Word
 from spotdx_async.cli.options import Json
-from spotdx_async.cli.screen import OurScreen, visible
+from spotdx_async.cli.streams import OurScreen, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,7 +41,7 @@ def show(journal: Word, /, *, as_json: Json = False, screen: OurScreen) -> int:
 
 
 def _figures(state: "JournalState") -> dict[str, Any]:
-    from spotdx_async.cli.account import STATES
+    from spotdx_async.cli.row_results import STATES
 
     return {
         "operation": state.operation,

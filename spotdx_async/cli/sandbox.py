@@ -3,10 +3,10 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from spotdx_async.cli.exits import Exit
-from spotdx_async.cli.screen import OurScreen, Screen
+from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.formatting import counted
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.words import counted
+from spotdx_async.cli.streams import OurScreen, Screen
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.own_loop import run_in_own_loop
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from attrs import field, frozen
 
-from spotdx_async.cli.exits import naming_server
+from spotdx_async.cli.exit_codes import naming_server
 from spotdx_async.cli.settings_file import Profile, SettingsFile, read_settings
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
 from spotdx_async.config import PRODUCTION_URL, RateLimit, check_base_url

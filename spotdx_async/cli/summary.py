@@ -6,11 +6,11 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from spotdx_async.cli.account import STATES, Account, Place, Trouble
-from spotdx_async.cli.ending import Ending
+from spotdx_async.cli.formatting import counted
+from spotdx_async.cli.row_results import STATES, Account, Place, Trouble
 from spotdx_async.cli.row_set import RowSet, Span
-from spotdx_async.cli.screen import Screen
-from spotdx_async.cli.words import counted
+from spotdx_async.cli.run_result import Ending
+from spotdx_async.cli.streams import Screen
 
 __all__ = ["tell_ending"]
 

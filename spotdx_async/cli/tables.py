@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spotdx_async import dumps
-from spotdx_async.cli.screen import visible
+from spotdx_async.cli.streams import visible
 from spotdx_async.models import Model, phi_fields
 
 __all__ = ["HIDDEN", "fields_table", "plain", "rows_table", "words_table"]

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from spotdx_async.cli.cluster_run import ClusterRun
-from spotdx_async.cli.exits import Exit
+from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.file_arguments import Word, check_path
 from spotdx_async.cli.options import Server
-from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.streams import Screen
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.cli.update_kinds import KINDS, Noun
 from spotdx_async.cli.update_options import UpdateOptions
+from spotdx_async.cli.update_request import UpdateTask
 from spotdx_async.cli.update_run import UpdateRun
-from spotdx_async.cli.update_task import UpdateTask
 from spotdx_async.own_loop import run_in_own_loop
 
 __all__ = ["update_many"]

@@ -9,16 +9,16 @@ from typing import Any, Self
 
 import spotdx_async
 from spotdx_async import report
-from spotdx_async.cli.account import Account
-from spotdx_async.cli.ending import Ending
-from spotdx_async.cli.exits import stop_line
-from spotdx_async.cli.outage_news import OutageNews
+from spotdx_async.cli.exit_codes import stop_line
+from spotdx_async.cli.outage_messages import OutageNews
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
+from spotdx_async.cli.row_results import Account
 from spotdx_async.cli.row_source import RowSource
-from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.run_result import Ending
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.update_places import check_report, failed_rows, journal_of, open_files
-from spotdx_async.cli.update_task import UpdateTask
+from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.update_files import check_report, failed_rows, journal_of, open_files
+from spotdx_async.cli.update_request import UpdateTask
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
 
 __all__ = ["UpdateRun"]

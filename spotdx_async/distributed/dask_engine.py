@@ -13,12 +13,12 @@ from distributed import Client, Future, KilledWorker
 from spotdx_async._http import clock
 from spotdx_async.bulk.records import Progress, State
 from spotdx_async.config import RateLimit
-from spotdx_async.distributed.dask_sides import DeskPlugin, WorkerSide, name_of, run_in_worker
-from spotdx_async.distributed.pace import Pace
+from spotdx_async.distributed.dask_plugins import DeskPlugin, WorkerSide, name_of, run_in_worker
+from spotdx_async.distributed.partition import Split
+from spotdx_async.distributed.progress import Pace
 from spotdx_async.distributed.reports import RunReport, ShardReport, unread
+from spotdx_async.distributed.shard import Noun, Shard
 from spotdx_async.distributed.shard_run import ShardOptions
-from spotdx_async.distributed.shards import Noun, Shard
-from spotdx_async.distributed.splitting import Split
 from spotdx_async.distributed.worker_client import ClientSettings
 from spotdx_async.errors import ConfigError, InvalidInputError
 

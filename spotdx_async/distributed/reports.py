@@ -6,7 +6,7 @@ from typing import get_args
 from attrs import define, field, frozen
 
 from spotdx_async.bulk.records import State
-from spotdx_async.distributed.shards import Shard
+from spotdx_async.distributed.shard import Shard
 
 __all__ = ["RowTrouble", "RunReport", "ShardReport", "merge", "unread"]
 

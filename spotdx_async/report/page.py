@@ -8,8 +8,8 @@ from importlib import resources
 from spotdx_async.report.charts import library_script
 from spotdx_async.report.figures import Figure
 from spotdx_async.report.markup import Html, element, escaped
+from spotdx_async.report.run_stats import RunStory
 from spotdx_async.report.sections import all_sections, figures_of, summary_of
-from spotdx_async.report.story import RunStory
 
 __all__ = ["PAGE_START", "render"]
 

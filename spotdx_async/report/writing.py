@@ -7,7 +7,7 @@ from pathlib import Path
 from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.report.page import PAGE_START, render
-from spotdx_async.report.story import RunStory
+from spotdx_async.report.run_stats import RunStory
 
 __all__ = ["check_path", "write_report"]
 

@@ -1,7 +1,7 @@
 """One limit for many processes and machines, kept in a server that speaks the Redis protocol; an optional extra."""
 
 try:
-    from .limiter import SharedLimiter
+    from spotdx_async.limits.shared_limiter import SharedLimiter
 except ModuleNotFoundError as _error:
     if _error.name != "redis":
         raise

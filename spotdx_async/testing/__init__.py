@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spotdx_async.testing import factories, faults
+    from spotdx_async.testing.clock import VirtualTimeLoop, run_virtual
     from spotdx_async.testing.expectations import ExpectedRequests
-    from spotdx_async.testing.fake_clock import VirtualTimeLoop, run_virtual
     from spotdx_async.testing.fake_kits import FakeKit, Kits
     from spotdx_async.testing.fake_orders import FakeOrder, Orders
     from spotdx_async.testing.fake_patients import FakePatient, Patients
@@ -72,8 +72,8 @@ _HOMES = {
     "Requisitions": "fake_requisitions",
     "SpotServer": "server",
     "VirtualClock": "virtual_clock",
-    "VirtualTimeLoop": "fake_clock",
-    "run_virtual": "fake_clock",
+    "VirtualTimeLoop": "clock",
+    "run_virtual": "clock",
 }
 
 

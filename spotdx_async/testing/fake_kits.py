@@ -10,8 +10,8 @@ from spotdx_async.testing import instants
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.example_kit import EXAMPLE_KIT_ID, example, example_text
 from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
-from spotdx_async.testing.kit_life import KitLife
-from spotdx_async.testing.shelf import Shelf, check_id, refuse_unknown_fields
+from spotdx_async.testing.kit_lifecycle import KitLife
+from spotdx_async.testing.store import Shelf, check_id, refuse_unknown_fields
 
 __all__ = ["EXAMPLE_KIT_ID", "FakeKit", "Kits"]
 

@@ -10,8 +10,8 @@ from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
 from spotdx_async.testing.made_up import RECIPIENT, fresh, new_uuid
 from spotdx_async.testing.reports import new_report
-from spotdx_async.testing.requisition_life import RequisitionLife, new_events
-from spotdx_async.testing.shelf import Shelf, check_id, refuse_unknown_fields
+from spotdx_async.testing.requisition_lifecycle import RequisitionLife, new_events
+from spotdx_async.testing.store import Shelf, check_id, refuse_unknown_fields
 
 __all__ = ["EXAMPLE_REQUISITION_ID", "AddressForm", "FakeRequisition", "Requisitions"]
 

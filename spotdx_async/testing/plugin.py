@@ -140,7 +140,7 @@ def _ini(item: pytest.Item, name: str) -> Any:
 def _virtual_clock() -> "VirtualClock | None":
     import asyncio  # noqa: PLC0415 - see the module's docstring
 
-    from spotdx_async.testing.fake_clock import VirtualTimeLoop  # noqa: PLC0415 - the same
+    from spotdx_async.testing.clock import VirtualTimeLoop  # noqa: PLC0415 - the same
     from spotdx_async.testing.virtual_clock import VirtualClock  # noqa: PLC0415 - the same
 
     loop = asyncio.get_running_loop()
@@ -233,7 +233,7 @@ class _VirtualLoops:
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_asyncio_loop_factories(self) -> Mapping[str, Callable[[], Any]]:
-        from spotdx_async.testing.fake_clock import VirtualTimeLoop  # noqa: PLC0415 - see the module's docstring
+        from spotdx_async.testing.clock import VirtualTimeLoop  # noqa: PLC0415 - see the module's docstring
 
         self.were_asked_for = True
         return {"spot_virtual_time": VirtualTimeLoop}

@@ -11,7 +11,7 @@ from spotdx_async.testing.conditions import DATES, PEOPLE, Condition, Query, hol
 from spotdx_async.testing.made_up import fresh
 from spotdx_async.testing.pages import page_of
 from spotdx_async.testing.people_checks import ADDRESS, TWO_LETTERS, person_fields
-from spotdx_async.testing.requisition_life import new_events
+from spotdx_async.testing.requisition_lifecycle import new_events
 from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.world import World
 

@@ -15,7 +15,7 @@ from spotdx_async.testing.instants import stamp
 from spotdx_async.testing.ledgers import Creation, LedgerEntry, Noun, OrderLedgerEntry
 from spotdx_async.testing.registrations import Registrations
 from spotdx_async.testing.routes import Call
-from spotdx_async.testing.shelf import Shelf
+from spotdx_async.testing.store import Shelf
 
 __all__ = ["LedgerEntry", "OrderLedgerEntry", "Some", "World"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from spotdx_async import RateLimit
-from tests.shared import conftest as shared
+from tests.limits import conftest as shared
 
 TOKEN = "canary-token"
 
@@ -127,7 +127,7 @@ def cluster() -> Iterator[Any]:
             yield found
 
 
-# A real server for a test, or the reason why there is none, as tests/shared has it.
+# A real server for a test, or the reason why there is none, as tests/limits has it.
 redis_binary, redis_server = shared.redis_binary, shared.redis_server
 
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from spotdx_async import ConfigError, InvalidInputError, Progress, RateLimit
 from spotdx_async.distributed import ClientSettings, RunReport, Shard, ShardOptions, ShardReport
-from spotdx_async.distributed.shards import mark_of
+from spotdx_async.distributed.shard import mark_of
 from spotdx_async.shared import SharedLimiter
 
 dask = pytest.importorskip("distributed", reason="the extra dask is not installed")

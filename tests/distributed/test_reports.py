@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spotdx_async.bulk.records import State
 from spotdx_async.distributed import RowTrouble, RunReport, Shard, ShardReport, merge
 from spotdx_async.distributed.reports import unread
-from spotdx_async.distributed.shards import mark_of
+from spotdx_async.distributed.shard import mark_of
 
 STATES: tuple[State, ...] = get_args(State)
 

@@ -17,7 +17,7 @@ from attrs import frozen
 from spotdx_async import SpotClient
 from spotdx_async._http.runner import Runner
 from spotdx_async.cli.app import run
-from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.streams import Screen
 from spotdx_async.testing import FakeSpot, faults
 
 ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}

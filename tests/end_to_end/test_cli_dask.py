@@ -139,7 +139,7 @@ def test_without_dask_it_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "spotdx_async.distributed.dask_engine", raising=False)
-    monkeypatch.delitem(sys.modules, "spotdx_async.distributed.dask_sides", raising=False)
+    monkeypatch.delitem(sys.modules, "spotdx_async.distributed.dask_plugins", raising=False)
     monkeypatch.delattr("spotdx_async.distributed.dask_engine", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
 

@@ -43,13 +43,13 @@ ROWS = (
     ),
     (
         *("_requests.filters", "_requests.client_reference", "_observe.hooks", "_requests.list_scan"),
-        *("_http.block_limiter", "_codec.shown_metadata"),
+        *("limits.block_limiter", "_codec.shown_metadata"),
     ),
     (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
-        *("_http.retry", "_codec.codec", "_requests.object_search", "shared.*"),
+        *("_http.retry", "_codec.codec", "_requests.object_search", "limits.*"),
     ),
-    ("_http.answer_check", "_requests.activations"),
+    ("_http.answer_check", "_requests.activations", "shared.*"),
     ("_http.client_state", "_http.call"),  # holds the stages that the runner walks
     ("_http.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
     ("report.*", "metadata_run", "listing", "otel.*"),
@@ -89,7 +89,7 @@ NARROWER = {
     "_http.logs": ("errors",),
     "_http.error_answers": ("_codec.json", "_http.logs"),
     "observers": (),
-    "_http.block_limiter": ("errors", "_http.clock", "_http.waiters"),
+    "limits.block_limiter": ("errors", "_http.clock", "_http.waiters"),
     "_observe.dispatch": ("errors", "_http.clock", "_http.messages", "observers"),
     "_observe.hooks": ("errors", "observers", "_observe.dispatch"),
     "otel.*": ("observers", "_version"),
@@ -114,7 +114,8 @@ NARROWER = {
         *("_codec.drafts", "private_files"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
-    "shared.*": ("errors", "config", "_http.clock", "_http.block_limiter"),
+    "limits.*": ("errors", "config", "_http.clock", "limits.block_limiter"),
+    "shared.*": ("limits.*",),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),
@@ -124,7 +125,7 @@ NARROWER = {
     "private_files": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_http.clock", "_codec.json", "own_loop"),
-        *("_http.block_limiter", "private_files"),
+        *("limits.block_limiter", "private_files"),
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
@@ -150,10 +151,10 @@ DOORMEN = {
     "orjson": ("_codec.json",),
     "pyarrow": ("files.parquet_rows",),
     "plotly": ("report.charts",),
-    "redis": ("shared.*",),
+    "redis": ("limits.redis_source", "limits.redis_errors"),
     "uvloop": ("own_loop",),
-    "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_sides"),
-    "dask": ("distributed.dask_engine", "distributed.dask_sides"),
+    "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_plugins"),
+    "dask": ("distributed.dask_engine", "distributed.dask_plugins"),
     "opentelemetry": ("otel.*",),
     "cyclopts": ("cli.*",),
     "rich": ("cli.*",),

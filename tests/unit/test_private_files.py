@@ -14,7 +14,7 @@ import pytest
 import spotdx_async
 from spotdx_async import InvalidInputError, Journal, JournalError, private_files, report
 from spotdx_async.bulk.journal.file import JournalFile, read_journal
-from spotdx_async.distributed.splitting import Split
+from spotdx_async.distributed.partition import Split
 from spotdx_async.files import FailedRows
 
 SOMEBODY = 12345
@@ -305,8 +305,8 @@ def test_no_other_module_sets_modes_or_opens_files_with_flags_of_its_own() -> No
         # To read what a person has named, to sync a folder, to look at a lock, and to write nowhere.
         "bulk/journal/lock.py: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)",
         "bulk/journal/paths.py: os.open(path.parent, os.O_RDONLY)",
-        "cli/first_page.py: os.open(os.devnull, os.O_WRONLY)",
-        "cli/screen.py: os.open(os.devnull, os.O_WRONLY)",
+        "cli/help.py: os.open(os.devnull, os.O_WRONLY)",
+        "cli/streams.py: os.open(os.devnull, os.O_WRONLY)",
         "files/row_file.py: os.open(path, os.O_RDONLY)",
     ]
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from spotdx_async.cli.formatting import counted, duration
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
-from spotdx_async.cli.screen import Screen
-from spotdx_async.cli.words import counted, duration
+from spotdx_async.cli.streams import Screen
 
 
 def standing(**changes: float | None) -> Standing:

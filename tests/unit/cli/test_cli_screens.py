@@ -9,11 +9,11 @@ import pytest
 
 from spotdx_async import NotFoundError, NotSentError, Outcome, SpotError
 from spotdx_async.bulk.records import State
-from spotdx_async.cli.account import Account, Place
 from spotdx_async.cli.app import make_app, run
-from spotdx_async.cli.ending import Ending
 from spotdx_async.cli.progress import Pace, display_for
-from spotdx_async.cli.screen import Screen
+from spotdx_async.cli.row_results import Account, Place
+from spotdx_async.cli.run_result import Ending
+from spotdx_async.cli.streams import Screen
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.files import FailedRows, Row
 from spotdx_async.testing import FakeSpot

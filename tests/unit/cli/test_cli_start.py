@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from spotdx_async.cli.first_page import without_no_color
+from spotdx_async.cli.help import without_no_color
 
 HEAVY = (
     "aiohttp",

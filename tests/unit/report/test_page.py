@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import BadRequestError, ConfigError, InvalidInputError, NotFoundError, OutcomeUnknownError
 from spotdx_async.report import RunStory, check_available, check_path, page, render, write_report
+from spotdx_async.report.formatting import duration, latency, rate
 from spotdx_async.report.markup import Html, element, escaped
 from spotdx_async.report.sections import figures_of, summary_of
-from spotdx_async.report.words import duration, latency, rate
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=\"alert(1)\"> & 'x' \ud800"
 

@@ -1,0 +1,176 @@
+"""What a run puts on Dask's scheduler and workers: its desk, and the client of each worker process."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_worker
+
+from spotdx_async._http import clock
+from spotdx_async.bulk.records import Progress, State
+from spotdx_async.client import SpotClient
+from spotdx_async.config import RateLimit
+from spotdx_async.distributed.coordinator import Desk
+from spotdx_async.distributed.ledger_limiter import LeasedLimiter
+from spotdx_async.distributed.reports import ShardReport, unread
+from spotdx_async.distributed.shard import Shard
+from spotdx_async.distributed.shard_run import ShardOptions, run_shard
+from spotdx_async.distributed.slot_ledger import Lease
+from spotdx_async.distributed.worker_client import ClientSettings
+from spotdx_async.errors import ConfigError
+
+__all__ = ["DeskPlugin", "WorkerSide", "name_of", "run_in_worker"]
+
+_BEAT_S = 1.0
+_ANSWER_S = 5.0
+
+
+def name_of(run: str) -> str:
+    """Give the name of a run's plugins and of its desk among the scheduler's handlers."""
+    return f"spotdx_{run}"
+
+
+class DeskPlugin(SchedulerPlugin):
+    """A run's desk on the scheduler. Its clock is the scheduler's loop."""
+
+    def __init__(self, run: str, limit: RateLimit | None, client: str) -> None:
+        self.name: str = name_of(run)
+        self._client = client
+        self._desk = Desk(limit)
+        self._handlers: dict[str, Any] = {}
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Take the run's messages from now on."""
+        self._handlers = scheduler.handlers
+        self._handlers[self.name] = self.serve
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str, **_: Any) -> None:  # noqa: ARG002 - Dask's form
+        """Note that its shards will be repeated."""
+        self._desk.lose(worker)
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:  # noqa: ARG002 - Dask's form
+        """Stop where nobody waits for the run any more."""
+        if client == self._client:
+            self._desk.is_stopped = True
+
+    async def serve(self, act: str, **about: Any) -> Any:
+        """Answer a message; values are such as msgpack has."""
+        desk, now_s = self._desk, clock.now()
+        if act == "take":
+            lease = desk.take(now_s, about["wanted"])
+            return [[*lease.slots_s], lease.again_s]
+        if act == "pause":
+            return desk.pause(now_s, about["seconds"])
+        if act == "begin":
+            beginning = desk.begin(about["shard"], about["worker"])
+            return [beginning.is_repeat, beginning.is_stopped]
+        if act == "beat":
+            return desk.beat(about["shard"], about["worker"], about["counts"])
+        if act == "end":
+            return desk.end(about["shard"], about["worker"], about["counts"])
+        if act == "look":
+            return [[number, dict(counts)] for number, counts in desk.look(about["forget"]).items()]
+        desk.is_stopped = True
+        if act == "close":
+            self._handlers.pop(self.name, None)
+        return None
+
+
+class WorkerSide(WorkerPlugin):
+    """A run's client in one worker process, made with the first shard and closed with the run."""
+
+    def __init__(self, run: str, settings: ClientSettings, options: ShardOptions, limit: RateLimit | None) -> None:
+        self.name: str = name_of(run)
+        self._settings = settings
+        self._options = options
+        self._limit = limit
+        self._worker: Worker | None = None
+        self._spot: SpotClient | None = None
+        self._limiter: LeasedLimiter | None = None
+        self._stops: set[asyncio.Event] = set()
+
+    def setup(self, worker: Worker) -> None:
+        """Remember whose side it is."""
+        self._worker = worker
+
+    async def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - Dask's form
+        """End what still runs, and close the client."""
+        for stop in self._stops:
+            stop.set()
+        if self._limiter is not None:
+            await self._limiter.close()
+        if self._spot is not None:
+            await self._spot.close()
+
+    async def run(self, shard: Shard) -> ShardReport:
+        """Run a shard, and tell the desk of it; whatever goes wrong is in the report, since Dask prints exceptions."""
+        assert self._worker is not None  # noqa: S101 - set up before any task; for the type checker
+        try:
+            spot = self._client()
+            is_repeat, is_stopped = await self._ask("begin", shard=shard.number, worker=self._worker.address)
+        except ConfigError as error:
+            return unread(shard, str(error), is_run_wide=True)
+        except (OSError, TimeoutError):
+            return unread(shard, "Dask's scheduler could not be asked")
+        if is_stopped:
+            return unread(shard, "the run was stopped")
+        return await self._run(shard, spot, is_repeat=is_repeat)
+
+    async def _run(self, shard: Shard, spot: SpotClient, *, is_repeat: bool) -> ShardReport:
+        counts: dict[State, int] = {}
+        stop = asyncio.Event()
+        self._stops.add(stop)
+
+        def note(progress: Progress) -> None:
+            counts.update(progress.by_state)
+
+        beating = asyncio.create_task(self._beat(shard.number, counts, stop), name="spotdx beat")
+        try:
+            report = await run_shard(shard, spot, self._options, is_repeat=is_repeat, stop=stop, progress=note)
+        finally:
+            self._stops.discard(stop)
+            beating.cancel()
+            await asyncio.wait([beating])
+        try:
+            await self._ask("end", **self._about(shard.number, report.counts))
+        except (OSError, TimeoutError):
+            return report  # it goes to the scheduler all the same, as soon as that can be
+        return report
+
+    async def _beat(self, shard: int, counts: Mapping[State, int], stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await clock.sleep(_BEAT_S, unless=stop)
+            try:
+                if await self._ask("beat", **self._about(shard, counts)):
+                    stop.set()
+            except (OSError, TimeoutError):
+                continue  # Dask ends a worker that has lost its scheduler
+
+    def _client(self) -> SpotClient:
+        if self._spot is None:
+            if self._limit is not None:
+                self._limiter = LeasedLimiter(self._take, self._pause, limit=self._limit)
+            self._spot = self._settings.client(self._limiter)
+        return self._spot
+
+    async def _take(self, wanted: int) -> Lease:
+        slots_s, again_s = await self._ask("take", wanted=wanted)
+        return Lease(slots_s=tuple(slots_s), again_s=again_s)
+
+    async def _pause(self, seconds: float) -> None:
+        await self._ask("pause", seconds=seconds)
+
+    def _about(self, shard: int, counts: Mapping[State, int]) -> dict[str, Any]:
+        assert self._worker is not None  # noqa: S101 - as above
+        return {"shard": shard, "worker": self._worker.address, "counts": dict(counts)}
+
+    async def _ask(self, act: str, **about: Any) -> Any:
+        assert self._worker is not None  # noqa: S101 - as above
+        async with asyncio.timeout(_ANSWER_S):
+            return await getattr(self._worker.scheduler, self.name)(act=act, **about)
+
+
+async def run_in_worker(shard: Shard, run: str) -> ShardReport:
+    """Run a shard in the worker that this task was given to, on its event loop."""
+    side = cast("WorkerSide", get_worker().plugins[name_of(run)])
+    return await side.run(shard)

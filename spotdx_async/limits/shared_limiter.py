@@ -1,0 +1,394 @@
+"""One limit for many processes: slots come in blocks from a server, and are handed out here in the order of asking."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Literal, Self, get_args
+
+from spotdx_async._http import clock
+from spotdx_async.config import AdaptiveRateLimit, RateLimit
+from spotdx_async.errors import ConfigError, NotSentError
+from spotdx_async.limits.block_limiter import BlockLimiter
+from spotdx_async.limits.redis_errors import Trouble, tell_recovery, tell_trouble
+from spotdx_async.limits.redis_script import HORIZON_S
+from spotdx_async.limits.redis_source import Grant, Store, StoreAwayError
+
+__all__ = ["OnOutage", "SharedLimiter"]
+
+OnOutage = Literal["wait", "local_share", "fail"]
+"""What to do while the server cannot be asked."""
+
+_MOST_SLOTS = 64
+"""In one block, beside what a round trip takes."""
+_AWAY_AGAIN_S = 0.25
+_LOCAL_BLOCK_S = 1.0
+"""How long the slots last that a process gives itself while the server is away; as often it looks again."""
+_LOOK_AGAIN_S = 1.0
+"""How often a process asks in a pause whether it was lifted, and when slots are far off."""
+_LASTING_S = 10.0
+"""How long wrong credentials, say, are waited for: somebody may be changing them at this moment."""
+_STALE_S = 0.05
+_KEPT_S = 0.05
+_IDLE_S = 10.0
+_MEANWHILE = {
+    "wait": "calls wait for it",
+    "local_share": "this process goes on with its own share of the rate",
+    "fail": "calls fail",
+}
+
+
+class SharedLimiter(BlockLimiter):
+    """One rate for all processes and machines that name the same server and key; give it as ``rate_limit``.
+
+    In this process single calls go before rows of bulk runs (which get a tenth at least), and else the first to ask is
+    the first to go. Between processes, those that want more than there is get equal parts, however far away they are.
+    In any window of W seconds all of them together send at most ``rate * W + burst`` requests. A pause, and another
+    rate, is obeyed by all within half a second and a round trip.
+
+    While the server cannot be asked, this process does what ``on_outage`` says, and a WARNING tells why. Where waiting
+    does not help (credentials, a certificate, a server that is none or has no scripts), all calls end in ConfigError
+    after ten seconds. Closing, and giving up a wait, never waits for the server.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``, of a server that speaks the Redis protocol, 5 or later. It may
+            hold credentials: no text shows it.
+        rate: requests a second; or a ``RateLimit``, or an ``AdaptiveRateLimit``: then all of them learn one rate.
+        burst: requests that may go at once after a quiet time; as in ``RateLimit``.
+        key: what the limit is kept under; one for each account.
+        on_outage: ``"wait"``: until the server is back; ``"local_share"``: this process goes on with ``share`` of the
+            rate; ``"fail"``: calls end in NotSentError.
+        share: with ``"local_share"``, this process's part of the rate, such as 1 divided by the number of processes.
+            The server cannot know of those that it does not hear: while some are cut off and others are not, the
+            others still use all of the rate, and all together send up to ``rate * (1 + share * number cut off)``.
+        timeout_s: the longest that one round trip may take, in seconds; a new connection takes up to five of them.
+
+    Raises:
+        ConfigError: an argument is wrong; the message shows no url.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        rate: float | RateLimit | AdaptiveRateLimit,
+        burst: float | None = None,
+        *,
+        key: str = "spotdx:limit",
+        on_outage: OnOutage = "wait",
+        share: float = 0.05,
+        timeout_s: float = 1.0,
+    ) -> None:
+        limit = rate if isinstance(rate, (RateLimit, AdaptiveRateLimit)) else RateLimit(rate, burst=burst)
+        if on_outage not in get_args(OnOutage):
+            raise ConfigError(f"on_outage must be one of {', '.join(get_args(OnOutage))}")
+        if not 0 < share <= 1:
+            raise ConfigError("share must be a number above 0, and 1 at most")
+        if not key:
+            raise ConfigError("key must be a text that is not empty")
+        super().__init__()
+        self._store = Store(url, limit, key=key, timeout_s=timeout_s)
+        self._timeout_s = timeout_s
+        self._rate = limit.start if isinstance(limit, AdaptiveRateLimit) else 1 / limit.interval_s
+        self._on_outage = on_outage
+        self._share = float(share)
+        self._mark = b""
+        self._block: tuple[float, ...] = ()
+        self._lacks = False
+        self._appetite = 1
+        self._used = 0
+        self._lifted: int | None = None
+        self._local_next = float("-inf")
+        self._cut_at = float("-inf")
+        self._away_since: float | None = None
+        self._lasting_since: float | None = None
+        self._told: set[str] = set()
+        self._is_closing = False
+        self._home = clock.OneLoop("SharedLimiter")
+
+    def __repr__(self) -> str:
+        return f"<SharedLimiter of {self._rate:g} a second{', server away' if self._is_away else ''}>"
+
+    @property
+    def rate(self) -> float:
+        """Requests a second for all processes together, as far as this one knows."""
+        return self._rate
+
+    @property
+    def round_trips(self) -> int:
+        """How often the server has been asked."""
+        return self._store.trips
+
+    def give_back(self) -> None:
+        """Give back a slot that was not used: the next one who waits gets it."""
+        self._enter()
+        super().give_back()
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody through for so long: here at once, in other processes within half a second and a round trip."""
+        self._enter()
+        self._pause_here(seconds)
+        self._send(lambda: self._tell(self._store.pause(seconds)))
+
+    def resume(self) -> None:
+        """Lift a pause for everybody: here at once, in all other processes within a second or so."""
+        self._enter()
+        self._paused_until = float("-inf")
+        self._wake.set()
+        self._send(lambda: self._tell(self._resume()))
+
+    def throttled(self, sent_s: float) -> None:
+        """Tell of a 429 to a request that was sent at ``sent_s`` on the loop's clock; a learned rate is cut for all."""
+        self._enter()
+        if sent_s > self._cut_at:  # else it was sent before the last cut, and says nothing of the rate since
+            self._cut_at = now = clock.now()
+            self._send(lambda: self._tell(self._cut(max(0.0, now - sent_s))))
+
+    async def set_rate(self, rate: float) -> None:
+        """Change the rate for all processes; they take it over within half a second.
+
+        Raises:
+            ConfigError: the rate is no number above 0.
+            NotSentError: the server cannot be asked.
+        """
+        self._enter()
+        try:
+            self._note(await self._store.set_rate(1 / RateLimit(rate).interval_s))
+        except StoreAwayError as error:
+            trouble = error.trouble
+        else:
+            return
+        self._note_trouble(trouble)
+        raise _away(trouble)
+
+    async def close(self) -> None:
+        """Give back what was not used, leave the others, and close the connections.
+
+        Waiting calls end in NotSentError. It takes no longer than two round trips may, whether or not the server can be
+        asked.
+        """
+        self._enter()
+        self._is_closing = True
+        try:
+            self._waiters.fail_all(_closed)
+            await self._stop()
+            if not self._is_away:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._timeout_s):
+                        await self._say_goodbye()
+        finally:
+            self._is_closing = False
+            try:
+                await self._drop_errands()
+            finally:
+                await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        """Give itself; nothing is opened before the first slot is asked for."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    # Asking the server.
+
+    async def _ask(self, now: float) -> None:
+        try:
+            if self._paused_until > now:
+                self._note(await self._store.look())
+                self._ask_at = clock.now() + _LOOK_AGAIN_S
+            else:
+                await self._take()
+        except StoreAwayError as error:
+            trouble = error.trouble
+        else:
+            return
+        self._do_without(trouble)
+
+    async def _take(self) -> None:
+        # What is asked for now is used two or three round trips later.
+        if self._used and 4 * self._used >= self._appetite:
+            self._appetite = min(self._most(), self._wanted() * 2)  # what was there is used, so more will be
+        self._used = 0
+        wanted = max(1, min(self._most(), self._wanted() - len(self._slots)))
+        grant = await self._store.take(wanted)
+        self._note(grant)
+        now = clock.now()
+        self._mark, self._block = grant.mark, tuple(now + slot_s for slot_s in grant.slots_s)
+        self._add(self._block)
+        self._lacks = len(self._block) < wanted
+        self._ask_at = now
+        if not self._block:
+            self._ask_at += min(_LOOK_AGAIN_S, max(0.001, grant.opens_in_s))
+
+    def _next_ask(self, now: float) -> float:
+        if self._paused_until > now or not self._slots:
+            return self._ask_at
+        if self._wanted() <= len(self._slots):
+            return float("inf")
+        # Early enough for the answer to be here when the last slot has been used.
+        lead_s = self._timeout_s if self._is_away else 2 * self._store.trip_s
+        return max(self._ask_at, self._slots[-1] - lead_s)
+
+    def _wanted(self) -> int:
+        return max(len(self._waiters), self._appetite)
+
+    def _most(self) -> int:
+        trips_s = 1.5 * self._store.trip_s
+        return max(1, min(_MOST_SLOTS + int(self._rate * trips_s), int(self._rate * (HORIZON_S / 2 + trips_s))))
+
+    def _late_s(self) -> float:
+        return max(_STALE_S, 1 / self._rate)
+
+    def _hand_out(self) -> None:
+        super()._hand_out()
+        self._used += 1
+
+    def _lost(self) -> None:
+        self._appetite = max(1, self._appetite // 2)
+
+    def _note(self, grant: Grant) -> None:
+        now = clock.now()
+        self._note_recovery(now)
+        self._rate = grant.rate
+        if self._lifted is not None and grant.lifted > self._lifted:
+            self._paused_until = float("-inf")
+        self._lifted = grant.lifted
+        if grant.paused_s > 0:
+            self._paused_until = max(self._paused_until, now + grant.paused_s)
+            self._slots.clear()
+
+    # The server is away.
+
+    @property
+    def _is_away(self) -> bool:
+        return self._away_since is not None
+
+    def _do_without(self, trouble: Trouble) -> None:
+        """Bear that the server cannot be asked: never without a limit."""
+        self._note_trouble(trouble)
+        now = clock.now()
+        self._ask_at = now + _AWAY_AGAIN_S
+        if self._lasting_since is not None and now - self._lasting_since >= _LASTING_S:
+            self._waiters.fail_all(lambda: _unusable(trouble))
+        elif self._on_outage == "fail":
+            self._waiters.fail_all(lambda: _away(trouble))
+        elif self._on_outage == "local_share" and self._paused_until <= now:
+            self._add_local_slots(now)
+
+    def _add_local_slots(self, now: float) -> None:
+        interval_s = 1 / (self._rate * self._share)
+        # What was handed out before the server went runs out first.
+        first = max(now + HORIZON_S if self._local_next < now - 2 * _LOCAL_BLOCK_S else now, self._local_next)
+        count = max(1, int(_LOCAL_BLOCK_S / interval_s))
+        if first - now <= _LOCAL_BLOCK_S:
+            self._add(first + number * interval_s for number in range(count))
+            self._local_next = first + count * interval_s
+
+    def _note_trouble(self, trouble: Trouble) -> None:
+        now = clock.now()
+        if self._away_since is None:
+            self._away_since = now
+            self._slots.clear()
+            self._mark = b""
+        if not trouble.is_lasting:
+            self._lasting_since = None
+        elif self._lasting_since is None:
+            self._lasting_since = now
+        if trouble.text not in self._told:
+            self._told.add(trouble.text)
+            tell_trouble(trouble, outcome=_MEANWHILE[self._on_outage])
+
+    def _note_recovery(self, now: float) -> None:
+        if self._away_since is not None:
+            tell_recovery(now - self._away_since)
+            self._slots.clear()  # those that this process gave itself
+            self._away_since = self._lasting_since = None
+            self._told.clear()
+
+    # Leaving, and what the server is told without anybody waiting for it.
+
+    async def _linger(self) -> bool:
+        """Keep what is left for those who come soon, then give it back; and keep the connection a while longer."""
+        if await super()._linger():
+            return True
+        if self._slots or self._lacks:
+            await self._rest_until(clock.now() + _KEPT_S + self._store.trip_s)
+            if not self._waiters:
+                self._appetite = 1
+                await self._give_rest_back()
+        if not self._waiters:
+            await self._rest_until(clock.now() + _IDLE_S)
+        return bool(self._waiters)
+
+    async def _end(self) -> None:
+        # Also where the loop ends: nothing stays open that another loop could not close.
+        if not self._is_closing:
+            await self._store.close()
+
+    async def _say_goodbye(self) -> None:
+        if self._errands:
+            await asyncio.wait(self._errands)
+        with suppress(StoreAwayError):
+            await self._store.leave(self._drop_rest(), self._mark)
+
+    async def _give_rest_back(self) -> None:
+        lacked, self._lacks = self._lacks, False
+        rest = self._drop_rest()
+        if self._is_away:
+            return
+        if lacked:
+            await self._tell(self._store.leave(rest, self._mark))
+        elif rest and self._mark:
+            await self._tell(self._store.give_back(rest, self._mark))
+
+    def _drop_rest(self) -> int:
+        """Forget the slots that are left; say how many of them are the last block's, which alone can be given back."""
+        now = clock.now()
+        rest = sum((Counter(slot for slot in self._slots if slot > now) & Counter(self._block)).values())
+        self._slots.clear()
+        return rest
+
+    async def _cut(self, seconds_ago: float) -> None:
+        self._note(await self._store.cut(seconds_ago))
+        self._cut_at = clock.now()
+
+    async def _resume(self) -> None:
+        grant = await self._store.resume()
+        self._lifted = grant.lifted
+        self._note(grant)
+
+    async def _tell(self, errand: Coroutine[Any, Any, None]) -> None:
+        try:
+            await errand
+        except StoreAwayError as error:
+            self._note_trouble(error.trouble)
+
+    def _enter(self) -> None:
+        """Come to the running loop, if need be, and forget all that belongs to the one before.
+
+        Raises:
+            ConfigError: the limiter is in use in another running loop.
+        """
+        if (moved := self._home.enter()) is not None:
+            self._leave_loop(is_gone=moved[1])
+            self._block, self._mark = (), b""
+            self._local_next = self._cut_at = float("-inf")
+            self._away_since = self._lasting_since = None
+            self._is_closing = False
+
+
+def _away(trouble: Trouble) -> NotSentError:
+    text = f"the shared limit's server cannot be asked ({trouble.text}), so nothing was sent"
+    return NotSentError(text, reason="limit")
+
+
+def _unusable(trouble: Trouble) -> ConfigError:
+    return ConfigError(f"the shared limit's server cannot be used: {trouble.text}; nothing was sent")
+
+
+def _closed() -> NotSentError:
+    return NotSentError("the shared limiter is closed, so nothing was sent", reason="closed")

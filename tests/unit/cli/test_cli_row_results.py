@@ -1,0 +1,280 @@
+"""The account of a run: every row counted, the first troubles kept, rows that are not done handed on."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotdx_async import AuthenticationError, NotFoundError, NotSentError, Outcome, ServerError, SpotError
+from spotdx_async.bulk.records import State
+from spotdx_async.cli.row_results import STATES, Account, Place
+from spotdx_async.files import BadRow, FailedRows, Row, open_rows
+
+
+def outcome(state: State, error: SpotError | None = None) -> Outcome[Any]:
+    if state == "skipped" and error is None:
+        error = NotSentError("the run stopped before this row")
+    return Outcome(index=0, key=None, state=state, error=error)
+
+
+def place(number: int, source: bytes | None = b"SPOT1,x\n") -> Place:
+    return Place("kits.csv", 0, BadRow(number, number + 1, "no reason", source))
+
+
+def test_every_row_is_counted_and_only_real_troubles_as_such() -> None:
+    account = Account()
+    for number, state in enumerate([*STATES, "ok"], start=1):
+        account.settle(place(number), outcome(state))
+    assert account.rows == 7
+    assert account.troubles == 3
+    assert account.counts["ok"] == 2
+    assert account.bytes_done == 7 * 8
+
+
+def test_the_states_are_those_that_are_promised() -> None:
+    assert STATES == ("ok", "rejected", "failed", "unknown", "superseded", "skipped")
+
+
+def test_only_the_first_reasons_are_kept() -> None:
+    account = Account()
+    for number in range(1, 1001):
+        account.settle(place(number), outcome("failed", NotFoundError(f"no {number}", attempts=number)))
+    assert account.troubles == 1000
+    assert len(account.first_troubles) == 20
+    assert [trouble.reason for trouble in account.first_troubles[:2]] == ["no 1", "no 2 (2 attempts)"]
+
+
+def test_rows_of_one_reason_are_one_trouble_that_shows_the_topmost() -> None:
+    account = Account()
+    for number in (5, 3, *range(6, 23)):
+        account.settle(place(number), outcome("failed", AuthenticationError("401", status=401, attempts=number)))
+    (trouble,) = account.first_troubles
+    assert (trouble.place.row.number, trouble.reason, trouble.others) == (3, "401 (3 attempts)", 18)
+    assert trouble.positions == [(0, number) for number in range(5, 16) if number not in {4, 15}]
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("unknown", ServerError("the server answered", status=500)),
+        ("failed", ServerError("the server answered", status=503)),
+        ("failed", NotFoundError("the server answered", status=500)),
+        ("failed", ServerError("it answered", status=500)),
+    ],
+)
+def test_another_state_class_status_or_message_is_another_reason(state: State, error: SpotError) -> None:
+    account = Account()
+    account.settle(place(1), outcome("failed", ServerError("the server answered", status=500)))
+    account.settle(place(2), outcome(state, error))
+    assert [trouble.others for trouble in account.first_troubles] == [0, 0]
+
+
+def test_a_reason_without_words_is_named_by_its_kind() -> None:
+    account = Account()
+    account.settle(place(1), outcome("failed", SpotError()))
+    account.settle(place(2), outcome("failed", NotFoundError()))
+    account.settle(place(3), outcome("failed"))
+    account.settle(place(4), outcome("failed"))
+    assert account.first_troubles[2].reason == "no reason is known"
+    assert account.first_troubles[2].others == 1
+    assert [trouble.reason for trouble in account.first_troubles[:2]] == ["SpotError", "NotFoundError"]
+
+
+def test_the_topmost_row_that_is_left_is_remembered() -> None:
+    account = Account()
+    states: dict[int, State] = {5: "skipped", 3: "skipped", 1: "ok", 2: "failed", 4: "skipped"}
+    for number, state in states.items():
+        account.settle(place(number), outcome(state))
+    assert account.left.first == ("kits.csv", 2)
+    assert account.unsent == 3
+    assert [trouble.place.row.number for trouble in account.first_troubles] == [2]
+
+
+def test_rows_that_are_not_done_are_handed_on_as_they_came(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    for number, state in enumerate(STATES):
+        account.settle(place(number, f"{state}\n".encode()), outcome(state))
+    account.close()
+    assert (tmp_path / "failed").read_bytes() == b"rejected\nfailed\nunknown\nskipped\n"
+    assert len(account.unwritten) == 0
+
+
+def test_a_row_too_long_to_be_kept_is_said_to_be_missing(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    account.settle(place(7, None), outcome("rejected"))
+    account.settle(place(8), outcome("rejected"))
+    assert [span.text for span in account.unwritten.spans()] == ["row 7"]
+    assert account.disk_error is None
+    account.close()
+    assert (tmp_path / "failed").read_bytes() == b"SPOT1,x\n"
+
+
+def test_after_a_full_disk_nothing_is_lost_from_the_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = FailedRows(tmp_path / "failed")
+    account = Account(failed)
+    account.settle(place(1), outcome("failed"))
+
+    def full(_source: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(failed, "write", full)
+    for number in (2, 3):
+        account.settle(place(number), outcome("failed"))
+    account.close()
+    assert account.disk_error is not None
+    assert [span.text for span in account.unwritten.spans()] == ["rows 2-3"]
+    assert account.left.first == ("kits.csv", 1)
+    assert account.troubles == 3
+
+
+def test_a_file_that_cannot_be_finished_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = FailedRows(tmp_path / "failed")
+    account = Account(failed)
+
+    def broken() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    for number in (9, 4, 5):
+        account.settle(place(number), outcome("failed"))
+    monkeypatch.setattr(failed, "close", broken)
+    account.close()
+    assert account.disk_error is not None
+    assert [span.text for span in account.unwritten.spans()] == ["rows 4-5", "row 9"]
+    assert account.left.first == ("kits.csv", 4)
+    assert Account().left.first is None
+    Account().close()
+
+
+def row(number: int, key: str | None) -> Place:
+    text = f"{key},{number}\n".encode()
+    if key is None:
+        return Place("kits.csv", 0, BadRow(number, number + 1, "no reason", text))
+    return Place("kits.csv", 0, Row(number, number + 1, key, {}, text))
+
+
+def test_a_row_that_a_later_done_row_of_its_id_has_overtaken_is_in_no_file_and_not_left(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n\n"))
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "B"), outcome("unknown"))
+    account.settle(row(4, "A"), outcome("rejected"))
+    account.settle(row(3, "A"), outcome("ok"))
+    account.settle(row(5, "B"), outcome("superseded"))
+    account.close()
+    assert (tmp_path / "failed").read_bytes() == b"kit_id,n\nA,4\n"
+    assert [span.text for span in account.overtaken.spans()] == ["rows 1-2"]
+    assert account.left.first == ("kits.csv", 4)
+    assert account.troubles == 3
+
+
+def test_failed_rows_stand_in_the_order_of_the_input_and_two_of_an_id_stay(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n"))
+    account.settle(row(4, "A"), outcome("rejected"))
+    account.settle(row(3, None), outcome("rejected"))
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "B"), outcome("ok"))
+    account.close()
+    assert (tmp_path / "failed").read_bytes() == b"kit_id,n\nA,1\nNone,3\nA,4\n"
+    assert not account.overtaken
+
+
+def test_where_all_rows_are_overtaken_there_is_no_file(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n\n"))
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "A"), outcome("ok"))
+    account.close()
+    assert not (tmp_path / "failed").exists()
+    assert account.failed is not None
+    assert account.failed.count == 0
+
+
+def test_a_row_is_out_of_the_file_as_soon_as_it_is_overtaken(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,n\n"))
+    for number, key in enumerate("ABC", start=1):
+        account.settle(row(number, key), outcome("failed"))
+    account.settle(row(4, "B"), outcome("ok"))
+    account.settle(row(5, "D"), outcome("failed"))
+    with open_rows(tmp_path / "failed.csv") as file:  # as a killed run leaves it
+        assert [found.key for found in file] == ["A", "C", "D"]
+
+
+def test_a_full_disk_names_no_row_that_is_overtaken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = FailedRows(tmp_path / "failed")
+
+    def full(_source: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(failed, "write", full)
+    account = Account(failed)
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "B"), outcome("failed"))
+    account.settle(row(3, "A"), outcome("ok"))
+    account.close()
+    assert [span.text for span in account.unwritten.spans()] == ["row 2"]
+    assert [span.text for span in account.overtaken.spans()] == ["row 1"]
+
+
+@pytest.mark.parametrize("is_in_order", [True, False])
+def test_a_file_that_cannot_be_made_anew_is_trusted_where_its_order_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_order: bool
+) -> None:
+    failed = FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,n\n")
+
+    def full(_rows: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(failed, "arrange", full)
+    account = Account(failed)
+    rows = [row(1, "A"), row(2, "B"), row(3, "A")]
+    for each in rows if is_in_order else reversed(rows):
+        account.settle(each, outcome("failed"))
+    account.settle(row(4, "B"), outcome("ok"))
+    account.close()
+    named = [span.text for span in account.unwritten.spans()]
+    assert (account.disk_error is None, named) == ((True, []) if is_in_order else (False, ["row 1", "row 3"]))
+    with open_rows(tmp_path / "failed.csv") as file:
+        assert sorted(found.source or b"" for found in file) == [b"A,1\n", b"A,3\n"]
+
+
+def test_a_row_that_cannot_be_taken_out_of_the_file_is_none_to_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,n\n")
+
+    def broken(_row: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(failed, "drop", broken)
+    monkeypatch.setattr(failed, "arrange", broken)
+    account = Account(failed)
+    account.settle(row(1, "A"), outcome("failed"))
+    account.settle(row(2, "B"), outcome("failed"))
+    account.settle(row(3, "A"), outcome("ok"))
+    account.close()
+    assert account.disk_error is not None
+    assert [span.text for span in account.unwritten.spans()] == ["row 2"]
+
+
+def test_rows_of_two_files_keep_apart(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    first, second = (Place(name, at, Row(1, 1, "A", {}, b"A\n")) for at, name in enumerate(("a.csv", "b.csv")))
+    account.settle(first, outcome("failed"))
+    account.settle(second, outcome("ok"))
+    account.close()
+    assert [(span.file, span.text) for span in account.overtaken.spans()] == [("a.csv", "row 1")]
+
+
+def test_a_place_shows_no_value() -> None:
+    row = Row(3, 4, "SPOT1", {"name": "Alice"}, b"SPOT1,Alice\n")
+    assert "Alice" not in repr(Place("kits.csv", 0, row))
+    assert Place("kits.csv", 0, row).text == "row 3 (line 4)"
+
+
+def test_very_many_rows_of_one_id_are_overtaken_by_one(tmp_path: Path) -> None:
+    account = Account(FailedRows(tmp_path / "failed"))
+    for number in range(1, 20_001):
+        account.hand_on(row(number, "A"))
+    account.pass_over(row(60_000, "A"))
+    account.close()
+    assert [span.text for span in account.overtaken.spans()] == ["rows 1-20000"]
+    assert not (tmp_path / "failed").exists()

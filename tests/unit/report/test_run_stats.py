@@ -1,0 +1,180 @@
+"""What a story remembers of a run, and what it must not."""
+
+import subprocess
+import sys
+import tracemalloc
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotdx_async.bulk.records import Outcome, Progress
+from spotdx_async.errors import (
+    BadRequestError,
+    DecodeError,
+    InvalidInputError,
+    NotSentError,
+    OutcomeUnknownError,
+    SpotError,
+)
+from spotdx_async.report import RunStory
+from spotdx_async.report.outages import MOST_PERIODS, Period
+from spotdx_async.report.reasons import MOST_SHOWN, Reason
+from spotdx_async.report.run_stats import STATES
+
+
+def ok_row(**about: Any) -> Outcome[None]:
+    return Outcome(index=0, key="SPOT1", state="ok", **about)
+
+
+def note(story: RunStory, now_s: float, *, throttled: int = 0, gate_open: bool = True) -> None:
+    progress = Progress(
+        done=0,
+        by_state={},
+        rate=0,
+        eta_s=None,
+        throttled=throttled,
+        gate_open=gate_open,
+        elapsed_s=now_s,
+        total=None,
+    )
+    story.note(progress, now_s)
+
+
+def reasons_of(*errors: SpotError) -> list[tuple[Reason, int]]:
+    story = RunStory({}, 0.0)
+    for error in errors:
+        story.add(Outcome(index=0, key=None, state="failed", error=error), 0.0)
+    return story.reasons.groups()
+
+
+@given(st.lists(st.sampled_from(STATES)))
+def test_every_outcome_is_counted_once(states: list[Any]) -> None:
+    story = RunStory({}, 0.0)
+    for place, state in enumerate(states):
+        story.add(Outcome(index=place, key=None, state=state, attempts=2), float(place))
+
+    assert story.counts == {state: states.count(state) for state in STATES}
+    assert story.rows == len(states)
+    assert story.attempts == 2 * len(states)
+    spans = story.timeline.spans(float(len(states)))
+    assert sum(span.ok for span in spans) == states.count("ok")
+    assert sum(span.other for span in spans) == len(states) - states.count("ok")
+
+
+def test_only_ok_rows_that_were_measured_are_timed() -> None:
+    story = RunStory({}, 0.0)
+    story.add(ok_row(request_s=0.2, elapsed_s=0.5), 1.0)
+    story.add(ok_row(), 1.0)
+    story.add(Outcome(index=0, key=None, state="failed", request_s=9.0, elapsed_s=9.0), 1.0)
+
+    assert (story.server_times.count, story.server_times.max_s) == (1, 0.2)
+    assert (story.row_times.count, story.row_times.max_s) == (1, 0.5)
+
+
+def test_429s_are_placed_where_they_were_told() -> None:
+    story = RunStory({}, 100.0)
+    note(story, 101.0, throttled=3)
+    note(story, 102.0, throttled=3)
+    note(story, 110.0, throttled=10)
+    story.finish(111.0)
+
+    told = {span.start_s: span.throttled for span in story.timeline.spans(story.elapsed_s) if span.throttled}
+    assert told == {1.0: 3, 10.0: 7}
+    assert story.throttled == 10
+
+
+def test_an_outage_lasts_from_the_closed_gate_to_the_open_one_or_the_end() -> None:
+    story = RunStory({}, 100.0)
+    for now_s, gate_open in ((101, True), (102, False), (103, False), (105, True), (120, False)):
+        note(story, now_s, gate_open=gate_open)
+    story.finish(130.0, "a reason")
+
+    assert story.outages.periods == [Period(2.0, 5.0), Period(20.0, 30.0)]
+    assert (story.outages.count, story.outages.total_s) == (2, 13.0)
+    assert (story.elapsed_s, story.stopped) == (30.0, "a reason")
+
+
+def test_of_very_many_outages_the_closest_are_told_as_one() -> None:
+    story = RunStory({}, 0.0)
+    for n in range(3 * MOST_PERIODS):
+        note(story, 10.0 * n, gate_open=False)
+        note(story, 10.0 * n + 2, gate_open=True)
+
+    assert len(story.outages.periods) == MOST_PERIODS
+    assert story.outages.periods == sorted(story.outages.periods, key=lambda period: period.start_s)
+    assert (story.outages.count, story.outages.total_s) == (3 * MOST_PERIODS, 6.0 * MOST_PERIODS)
+
+
+def test_an_unfinished_story_is_about_as_long_as_it_was_heard_of() -> None:
+    story = RunStory({}, 0.0)
+    story.add(ok_row(), 59.0)
+
+    assert story.elapsed_s == pytest.approx(59.0, abs=0.2)
+
+
+def test_rows_with_the_same_reason_are_one_group() -> None:
+    assert reasons_of(
+        BadRequestError("the server answered 400", status=400, details=("Anna",)),
+        BadRequestError("the server answered 400", status=400, details=("Berta",)),
+        OutcomeUnknownError("no answer", reason="timeout", attempts=3, elapsed_s=1.5),
+        OutcomeUnknownError("no answer", reason="timeout", attempts=4, elapsed_s=9.5),
+        NotSentError("no route", reason="connect"),
+    ) == [
+        (Reason("failed", "BadRequestError", 400, None, "the server answered 400"), 2),
+        (Reason("failed", "OutcomeUnknownError", None, "timeout", "no answer"), 2),
+        (Reason("failed", "NotSentError", None, "connect", "no route"), 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (InvalidInputError("row 17 (line 18): the row has 3 cells"), "row N (line N): the row has N cells"),
+        (InvalidInputError("metadata.anna has a key"), "metadata.… has a key"),
+        (InvalidInputError("metadata.a[…][3] is NaN"), "metadata.… is NaN"),
+        (InvalidInputError("metadata.long_name… is NaN"), "metadata.… is NaN"),
+        (InvalidInputError("metadata must be a mapping"), "metadata must be a mapping"),
+        (DecodeError("sample.reports[12] should be a text"), "sample.reports[N] should be a text"),
+        (NotSentError("outage_limit_s (600 s)"), "outage_limit_s (600 s)"),
+        (NotSentError("x" * 999), "x" * 300 + "…"),
+        (NotSentError(), ""),
+    ],
+)
+def test_a_message_is_shown_without_what_differs_or_may_name_someone(error: SpotError, text: str) -> None:
+    ((reason, _),) = reasons_of(error)
+
+    assert reason.text == text
+
+
+def test_rare_reasons_beyond_fifty_are_told_as_other_and_none_is_lost() -> None:
+    errors = [NotSentError(f"reason {n}") for n in range(2000) for _ in range(1 + (n == 400))]
+
+    groups = reasons_of(*errors)
+
+    assert groups[0] == (Reason("failed", "NotSentError", None, "connect", "reason 400"), 2)
+    assert len(groups) == MOST_SHOWN + 1
+    assert groups[-1] == (Reason("failed"), 2001 - MOST_SHOWN - 1)
+
+
+@pytest.mark.parametrize("rows", [20_000])
+def test_memory_does_not_grow_with_the_rows(rows: int) -> None:
+    story = RunStory({}, 0.0)
+    tracemalloc.start()
+    try:
+        for n in range(rows):
+            story.add(ok_row(elapsed_s=0.1 + n % 100, request_s=0.01 + n % 50 / 10), n / 10)
+            story.add(Outcome(index=n, key=str(n), state="failed", error=NotSentError(f"reason {n}")), n / 10)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < 4_000_000
+
+
+def test_the_chart_library_is_not_loaded_before_it_is_needed() -> None:
+    code = "import sys, spotdx_async, spotdx_async.report; sys.exit('plotly' in sys.modules)"
+
+    ended = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own words
+    assert ended.returncode == 0
