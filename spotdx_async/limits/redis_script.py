@@ -54,7 +54,7 @@ if now < seen then
 end
 -- Whatever its clock did: what it gave before can lie no further ahead than this, nor a pause than the longest asked
 -- for. A version that did not note that yet may have asked for up to an hour.
-tat = math.min(tat, now + horizon + most_ahead + burst * interval)
+tat = math.min(tat, now + most_ahead + math.max(horizon, most_ahead + surplus) + burst * interval)
 if paused > now + (longest or 3600000000) then paused = 0 end
 grown, cut = math.min(grown, math.max(now, paused)), math.min(cut, now)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
@@ -48,21 +48,23 @@ def script(redis_server: Any) -> Iterator[Callable[..., Script]]:
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("take"), st.integers(1, 40), st.integers(0, 4)),
+        st.tuples(st.just("take"), st.integers(1, 40), st.integers(0, 5)),
         st.tuples(st.just("wait"), st.floats(0, 1), st.just(0)),
         st.tuples(st.just("pause"), st.floats(0, 1), st.just(0)),
         st.tuples(st.just("give back"), st.integers(0, 40), st.just(0)),
-        st.tuples(st.just("leave"), st.just(0), st.integers(0, 4)),
+        st.tuples(st.just("leave"), st.just(0), st.integers(0, 5)),
         st.tuples(st.just("resume"), st.just(0), st.just(0)),
     ),
     max_size=60,
 )
-AHEAD_S = (0.0, 0.0, 0.06, 0.3, 1.3)
-"""Of five processes."""
+AHEAD_S = (0.0, 0.0, 0.06, 0.3, 1.3, 2.0)
+"""Of six processes; the last is as far away as may be."""
+FAR_AND_THEN_ALONE: list[tuple[str, float, int]] = [("take", 2, 0), ("take", 6, 4), ("leave", 0, 0), ("take", 4, 4)]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(rate=st.floats(0.5, 300), burst=st.integers(1, 10), steps=STEPS)
+@example(rate=6.0, burst=1, steps=FAR_AND_THEN_ALONE)
 def test_no_window_holds_more_than_the_limit_whoever_is_how_far_away(
     script: Callable[..., Script], rate: float, burst: int, steps: list[tuple[str, float, int]]
 ) -> None:
