@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 from attrs import evolve
 
 from spotdx_async._http.auth import Auth, TokenSource
-from spotdx_async._http.client_state import Road
+from spotdx_async._http.client_state import ClientState
 from spotdx_async._http.messages import Response
 from spotdx_async._http.rate_limiter import GcraLimiter, RateLimiter, slots_of
 from spotdx_async._http.runner import Runner
 from spotdx_async._http.transport import Transport
 from spotdx_async._observe.hooks import watcher_of
-from spotdx_async._observe.scrub import Prepared, sealed, sealed_call
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.operation import unlisted_request
 from spotdx_async._version import __version__
 from spotdx_async.config import (
@@ -104,7 +104,7 @@ class SpotClient:
         ConfigError: a setting is wrong; the message does not show a token.
     """
 
-    @sealed
+    @scrubs_traceback
     def __init__(
         self,
         token: str | TokenSource | None = None,
@@ -135,7 +135,7 @@ class SpotClient:
         )
         self._base_url = check_base_url(base_url)
         self._client_ref_key = check_key("client_ref_key", client_ref_key)
-        road = Road(
+        state = ClientState(
             auth=Auth(token_from_environment() if token is None else token, timeout_s=options.timeout_s),
             transport=Transport(
                 self._base_url,
@@ -148,11 +148,11 @@ class SpotClient:
             lands_within_s=check_seconds("lands_within_s", lands_within_s),
             max_pause_s=check_seconds("max_pause_s", max_pause_s),
             allow_any_id=check_flag("allow_any_id", allow_any_id),
-            watcher=watcher_of(
+            dispatcher=watcher_of(
                 self._base_url, observer, {"on_attempt": on_attempt, "on_retry": on_retry, "on_pause": on_pause}
             ),
         )
-        self._runner = Runner(road, options)
+        self._runner = Runner(state, options)
         self._is_owner = True
 
     def __repr__(self) -> str:
@@ -176,7 +176,7 @@ class SpotClient:
         Raises:
             ConfigError: another running loop uses the client, or none runs here.
         """
-        self._runner.road.resume()
+        self._runner.state.resume()
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled or copied: what came out would hold the token in clear, and no connection."""
@@ -198,7 +198,7 @@ class SpotClient:
         A second close does nothing, and neither does closing a view made by ``with_options``: who opens, closes.
         """
         if self._is_owner:
-            await self._runner.road.close()
+            await self._runner.state.close()
 
     def with_options(self, **options: Unpack[CallOptionChanges]) -> "SpotClient":
         """Give a view on the same connections, limits and budget whose calls have other options.
@@ -217,14 +217,14 @@ class SpotClient:
         view = object.__new__(type(self))
         view._base_url = self._base_url
         view._client_ref_key = self._client_ref_key
-        view._runner = Runner(self._runner.road, evolve(self._runner.options, **options))
+        view._runner = Runner(self._runner.state, evolve(self._runner.options, **options))
         view._is_owner = False
         return view
 
     @property
     def stats(self) -> Stats:
         """A snapshot of the counts of this client and all its views."""
-        return self._runner.road.stats()
+        return self._runner.state.stats()
 
     @cached_property
     def kits(self) -> Kits:
@@ -251,7 +251,7 @@ class SpotClient:
         """Secrets with which patients register kits themselves."""
         return RegistrationTokens(self._runner)
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def request(
         self,
         method: str,

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from spotdx_async._http.messages import Flight, Reply, Try
+from spotdx_async._http.messages import AttemptResult, AttemptState, Reply
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.dispatch import Watched
+from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async._requests.operation import Operation
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun, Job
@@ -42,22 +42,29 @@ def metadata_run(
     allow_any_id = runner.allow_any_id
 
     def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
-        key: str, body: bytes, flight: Flight, is_repeat: bool, may_go: Callable[[], bool], watch: Watched | None
-    ) -> Coroutine[Any, Any, Try]:
+        key: str,
+        body: bytes,
+        state: AttemptState,
+        is_repeat: bool,
+        may_go: Callable[[], bool],
+        observation: CallObservation | None,
+    ) -> Coroutine[Any, Any, AttemptResult]:
         request = operation.request(key, body=body, allow_any_id=allow_any_id)
-        return unbounded.attempt(request, decode, flight=flight, is_repeat=is_repeat, may_go=may_go, watch=watch)
+        return unbounded.attempt(
+            request, decode, attempt_state=state, is_repeat=is_repeat, may_go=may_go, observation=observation
+        )
 
     job = Job(
         kind=kind,
         send=send,
         operation=operation.name,
-        server=unbounded.road.transport.base_url,
+        server=unbounded.state.transport.base_url,
         policy=unbounded.options.retry,
         timeout_s=unbounded.options.timeout_s,
         lands_within_s=unbounded.lands_within_s,
-        open_runs=unbounded.road.open_runs,
-        sleep=partial(unbounded.road.sleep, for_pause=True),
-        watcher=unbounded.road.watcher,
+        open_runs=unbounded.state.open_runs,
+        sleep=partial(unbounded.state.sleep, for_pause=True),
+        dispatcher=unbounded.state.dispatcher,
         allow_any_id=allow_any_id,
     )
     return BulkRun(updates, job, **options)

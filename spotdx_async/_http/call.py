@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from spotdx_async._http.answer_check import fault_of, fault_of_other_shape, fault_unread
-from spotdx_async._http.messages import Act, Flight, Reply, Request, Verdict
+from spotdx_async._http.messages import Action, AttemptState, Reply, Request, Verdict
 from spotdx_async._http.verdict import judge_decode_error
-from spotdx_async._observe.dispatch import Watched
+from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.errors import (
     DecodeError,
     FailureCause,
@@ -18,15 +18,15 @@ from spotdx_async.errors import (
 
 __all__ = ["Call", "decoded", "final_error", "note"]
 
-_ACCEPT = Act.ACCEPT
+_ACCEPT = Action.ACCEPT
 
 
 class Call:
     """One call's memory over its attempts."""
 
     __slots__ = (
-        *("admit_by_s", "asked_s", "attempts", "decode", "earlier_may_be_executed", "ends_at_s", "error", "flight"),
-        *("has_renewed", "is_paused", "may_go", "request", "sent_s", "started_s", "watch"),
+        *("admit_by_s", "asked_s", "attempts", "decode", "earlier_may_be_executed", "ends_at_s", "error"),
+        *("attempt_state", "has_renewed", "is_paused", "may_go", "observation", "request", "sent_s", "started_s"),
     )
 
     def __init__(
@@ -37,11 +37,11 @@ class Call:
         started_s: float = 0.0,
         ends_at_s: float | None = None,
         may_go: Callable[[], bool] | None = None,
-        flight: Flight | None = None,
+        attempt_state: AttemptState | None = None,
     ) -> None:
-        self.flight = Flight() if flight is None else flight
+        self.attempt_state = AttemptState() if attempt_state is None else attempt_state
         # What the observers are told through; None where there are none.
-        self.watch: Watched | None = None
+        self.observation: CallObservation | None = None
         self.request = request
         self.decode = decode
         self.started_s = started_s
@@ -81,7 +81,7 @@ def final_error(call: Call, verdict: Verdict) -> SpotError:
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
     # One that is still under way was not judged: the error came out of a hook that runs while it is sent.
-    if not (call.flight.may_be_executed or call.flight.may_have_arrived):
+    if not (call.attempt_state.may_be_executed or call.attempt_state.may_have_arrived):
         return error
     message = "an earlier attempt may have been executed, and no later one got through"
     if isinstance(error, NotSentError):
@@ -116,10 +116,10 @@ def decoded(call: Call, reply: Reply) -> Verdict:
 
 def note(call: Call, verdict: Verdict) -> None:
     """Keep what a judged attempt tells of the call; from here on no attempt is under way."""
-    flight = call.flight
+    attempt_state = call.attempt_state
     if verdict.error is not None:
         call.error = verdict.error
-        call.earlier_may_be_executed = flight.may_be_executed
+        call.earlier_may_be_executed = attempt_state.may_be_executed
         if verdict.may_be_executed:
-            flight.may_be_executed = True
-    flight.may_have_arrived = False
+            attempt_state.may_be_executed = True
+    attempt_state.may_have_arrived = False

@@ -13,15 +13,15 @@ from attrs import define, evolve
 from spotdx_async._http import clock
 from spotdx_async._http.auth import Auth
 from spotdx_async._http.messages import ClosableRun, Token
-from spotdx_async._http.permits import Places
+from spotdx_async._http.permits import Permits
 from spotdx_async._http.rate_limiter import GcraLimiter, SharedGcraLimiter
 from spotdx_async._http.retry import RetryBudget
 from spotdx_async._http.transport import Transport
-from spotdx_async._observe.dispatch import Watcher
+from spotdx_async._observe.dispatch import Dispatcher
 from spotdx_async.config import Limiter, Stats
 from spotdx_async.errors import ConfigError, NotSentError
 
-__all__ = ["Road", "WaitTooLongError"]
+__all__ = ["ClientState", "WaitTooLongError"]
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Counters:
     open_calls: int = 0
 
 
-class Road:
+class ClientState:
     """The places, the limiter, the token, the connections, the retry budget and the counts of one client.
 
     Waiters and connections belong to one running loop. A later loop gets its own; two at once are refused.
@@ -57,11 +57,11 @@ class Road:
         concurrency: int,
         lands_within_s: float = 60.0,
         max_pause_s: float = 300.0,
-        watcher: Watcher | None = None,
+        dispatcher: Dispatcher | None = None,
         allow_any_id: bool = False,
     ) -> None:
         self.allow_any_id = allow_any_id
-        self.watcher = watcher
+        self.dispatcher = dispatcher
         self.lands_within_s = lands_within_s
         self.max_pause_s = max_pause_s
         self.auth = auth
@@ -80,7 +80,7 @@ class Road:
         self.budget: RetryBudget = RetryBudget()
         self.counters: Counters = Counters()
         self._concurrency = min(concurrency, transport.most_connections or concurrency)
-        self.places: Places = Places(self._concurrency)
+        self.permits: Permits = Permits(self._concurrency)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         # Threads with loops of their own may come at the same moment: one of them gets the client.
@@ -278,7 +278,7 @@ class Road:
             self._loop, self._pid = loop, os.getpid()
         if earlier is None:
             return
-        self.places = Places(self._concurrency)
+        self.permits = Permits(self._concurrency)
         self._closing, self._waking, self._bounds = asyncio.Event(), asyncio.Event(), set()
         self._is_closed = False
         # A new one: calls of the earlier loop that end late count themselves out of the old.

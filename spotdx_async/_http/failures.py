@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from spotdx_async._http.messages import Trouble
+from spotdx_async._http.messages import TransportFailure
 from spotdx_async._http.sending import SecondSendingError
 from spotdx_async.errors import FailureCause
 
@@ -73,17 +73,17 @@ def foreign_in(error: BaseException, *, is_own: bool) -> BaseException | None:
     return None
 
 
-def closed_trouble(status: int | None, *, may_have_arrived: bool) -> Trouble:
+def closed_trouble(status: int | None, *, may_have_arrived: bool) -> TransportFailure:
     """Name the end of something that the attempt waited for, which nobody aimed at the attempt itself."""
     message = "the connections were closed while the request was under way"
     if not may_have_arrived:
         message = f"the connections were closed before the request was written{_NOTHING_SENT}"
-    return Trouble("closed", message, may_have_arrived=may_have_arrived, status=status)
+    return TransportFailure("closed", message, may_have_arrived=may_have_arrived, status=status)
 
 
 def trouble_of(
     error: BaseException, status: int | None, *, may_have_arrived: bool, was_repeated: bool = False
-) -> Trouble:
+) -> TransportFailure:
     """Name the trouble.
 
     Args:
@@ -97,10 +97,10 @@ def trouble_of(
     inner = _innermost(error)
     if isinstance(error, TooLargeError):
         message = f"the answer {error.args[0]}, so it was not read"
-        return Trouble("too large", message, may_have_arrived=True, is_lasting=True, status=status)
+        return TransportFailure("too large", message, may_have_arrived=True, is_lasting=True, status=status)
     if was_repeated or isinstance(error, SecondSendingError):
         message = "no answer came that aiohttp or the session's middleware took, and it was kept from sending again"
-        return Trouble("dropped", message, may_have_arrived=True, status=status)
+        return TransportFailure("dropped", message, may_have_arrived=True, status=status)
     reason, message = "dropped", "the connection broke before a whole answer came"
     if isinstance(error, TimeoutError):
         reason, message = "timeout", "no whole answer came within timeout_s"
@@ -111,13 +111,15 @@ def trouble_of(
     asks_for_certificate = cause.tls_reason == _CERTIFICATE_REQUIRED
     if asks_for_certificate:
         message = "the server asks for a client certificate, and there is none"
-    return Trouble(reason, message, may_have_arrived=True, is_lasting=asks_for_certificate, status=status, cause=cause)
+    return TransportFailure(
+        reason, message, may_have_arrived=True, is_lasting=asks_for_certificate, status=status, cause=cause
+    )
 
 
-def _not_sent(error: BaseException) -> Trouble:
+def _not_sent(error: BaseException) -> TransportFailure:
     inner = _innermost(error)
     reason, message, is_lasting = _connection_words(error, inner)
-    return Trouble(
+    return TransportFailure(
         reason,
         message + _NOTHING_SENT,
         may_have_arrived=False,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from spotdx_async.errors import SpotError
 
-__all__ = ["quoted", "tell_gate", "tell_pause", "tell_retry"]
+__all__ = ["log_breaker", "log_pause", "log_retry", "quoted"]
 
 _log = logging.getLogger("spotdx_async")
 _LONGEST_QUOTE = 200
@@ -19,7 +19,7 @@ _LONGEST_QUOTE = 200
 _STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-def tell_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s: float) -> None:
+def log_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s: float) -> None:
     """Tell that an attempt failed and another follows, at INFO."""
     if not _log.isEnabledFor(logging.INFO):
         return
@@ -38,7 +38,7 @@ def tell_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s:
     )
 
 
-def tell_pause(seconds: float, *, asked_s: float | None = None) -> None:
+def log_pause(seconds: float, *, asked_s: float | None = None) -> None:
     """Tell that the server asked everybody to wait, at WARNING; also where it asked for longer than is granted."""
     if asked_s is None or asked_s <= seconds:
         text = "the server asked for a pause of %.1f s: no request goes out until then"
@@ -51,7 +51,7 @@ def tell_pause(seconds: float, *, asked_s: float | None = None) -> None:
         _log.warning(text, asked_s, seconds, extra=_fields("pause", wait_s=seconds))
 
 
-def tell_gate(
+def log_breaker(
     state: Literal["closed", "open"], *, after_s: float = 0.0, trouble: str = "", is_back: bool = True
 ) -> None:
     """Tell that a bulk run holds its rows back, or sends them again after so many seconds, at WARNING.

@@ -21,15 +21,15 @@ from spotdx_async._requests.identity import Echo, Identity
 from spotdx_async.errors import Clue, DecodeError, FailureCause, SpotError
 
 __all__ = [
-    "Act",
+    "Action",
+    "AttemptResult",
+    "AttemptState",
     "ClosableRun",
-    "Flight",
     "Reply",
     "Request",
     "Response",
     "Token",
-    "Trouble",
-    "Try",
+    "TransportFailure",
     "Verdict",
     "is_success",
 ]
@@ -87,7 +87,7 @@ class Reply:
 
 
 @frozen
-class Trouble:
+class TransportFailure:
     """An attempt that brought no whole answer."""
 
     reason: str
@@ -104,7 +104,7 @@ class Trouble:
 
 
 @define
-class Flight:
+class AttemptState:
     """What is known of a call's attempts, at every moment: set where it happens, never concluded afterwards.
 
     A single call has one for its life, a bulk row one for all its tries.
@@ -138,11 +138,11 @@ class ClosableRun(Protocol):
         ...
 
 
-class Act(Enum):
+class Action(Enum):
     """What to do after an attempt.
 
-    Where every call passes, a name of the module's stands for a member: before Python 3.12 ``Act.ACCEPT`` is looked up
-    by Python code each time.
+    Where every call passes, a name of the module's stands for a member: before Python 3.12 ``Action.ACCEPT`` is looked
+    up by Python code each time.
     """
 
     ACCEPT = "accept"
@@ -155,7 +155,7 @@ class Act(Enum):
 class Verdict:
     """What an attempt's result means."""
 
-    act: Act
+    action: Action
     value: Any = field(default=None, repr=False)
     """The decoded answer, with ACCEPT."""
     error: SpotError | None = None
@@ -169,7 +169,7 @@ class Verdict:
 
 
 @written_once
-class Try:
+class AttemptResult:
     """One try of a call whose caller decides about repeats."""
 
     verdict: Verdict

@@ -2,10 +2,10 @@
 
 from spotdx_async._http.waiters import WaiterQueue
 
-__all__ = ["Places"]
+__all__ = ["Permits"]
 
 
-class Places:
+class Permits:
     """Counts free places; whoever leaves hands the place to the next who waits. Bound to no loop until one waits.
 
     ``asyncio.Semaphore`` does the same in one class, but only through coroutines: 8.5 kI for a place that is taken and

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
-from spotdx_async._http.messages import Act, Verdict
+from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.config import RetryPolicy
 
 __all__ = ["RetryBudget", "repeat"]
@@ -72,7 +72,7 @@ async def repeat(
         sleep=sleep,
         wait=_wait(policy),
         stop=is_over,
-        retry=retry_if_result(lambda verdict: verdict.act is Act.REPEAT),
+        retry=retry_if_result(lambda verdict: verdict.action is Action.REPEAT),
         before_sleep=lambda state: on_wait(_verdict(state), state.upcoming_sleep),
         retry_error_callback=_verdict,
     )

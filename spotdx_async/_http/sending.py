@@ -31,7 +31,7 @@ class SecondSendingError(Exception):
     """A request was about to be sent again, by aiohttp or by a middleware, where only the SDK may repeat."""
 
 
-class _Flight(Protocol):
+class _AttemptState(Protocol):
     may_have_arrived: bool
     last_byte_s: float
     is_called_off: bool
@@ -45,13 +45,13 @@ class Sending:
     """
 
     __slots__ = (
-        *("_first_head", "flight", "headers", "is_over", "is_own", "is_reached", "is_repeated"),
+        *("_first_head", "attempt_state", "headers", "is_over", "is_own", "is_reached", "is_repeated"),
         *("is_seen", "is_written", "may_repeat"),
     )
 
     def __init__(
         self,
-        flight: _Flight,
+        attempt_state: _AttemptState,
         headers: Mapping[str, str],
         *,
         is_own: bool = True,
@@ -61,13 +61,13 @@ class Sending:
         """Note nothing so far.
 
         Args:
-            flight: what the call knows of its attempts.
+            attempt_state: what the call knows of its attempts.
             headers: what is sent besides the session's headers.
             is_own: whether the session is ours: nothing else is sent then.
             may_repeat: whether a middleware may send the request again by itself.
             is_seen: whether all that the session sends is noted.
         """
-        self.flight: _Flight | None = flight
+        self.attempt_state: _AttemptState | None = attempt_state
         self.headers: Mapping[str, str] | None = headers
         self.is_own = is_own
         self.may_repeat = may_repeat
@@ -93,7 +93,7 @@ class Sending:
     @property
     def may_go(self) -> bool:
         """Whether bytes of it may still be handed to a connection."""
-        return not self.is_over and not (self.flight is not None and self.flight.is_called_off)
+        return not self.is_over and not (self.attempt_state is not None and self.attempt_state.is_called_off)
 
     def check_first(self, head: object = None) -> None:
         """Let the request be sent once.
@@ -113,14 +113,14 @@ class Sending:
     def note_written(self) -> None:
         """Note that the next step hands bytes to a connection."""
         self.is_written = True
-        if self.flight is not None:
-            self.flight.may_have_arrived = True
-            self.flight.last_byte_s = clock.now()
+        if self.attempt_state is not None:
+            self.attempt_state.may_have_arrived = True
+            self.attempt_state.last_byte_s = clock.now()
 
     def end(self) -> None:
         """Keep nothing of the request: contexts that were copied meanwhile live as long as the connection."""
         self.is_over = True
-        self.headers = self._first_head = self.flight = None
+        self.headers = self._first_head = self.attempt_state = None
         if CURRENT.get(None) is self:
             CURRENT.set(None)
 

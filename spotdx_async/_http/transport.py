@@ -1,6 +1,7 @@
 """Requests over HTTP, one attempt at a time; the only importer of aiohttp, none of whose exceptions gets out.
 
-A failure comes back as a ``Trouble`` that says whether the request may have arrived. It knows no model and no retry.
+A failure comes back as a ``TransportFailure`` that says whether the request may have arrived. It knows no model and no
+retry.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from spotdx_async._http.failures import (
     foreign_in,
     trouble_of,
 )
-from spotdx_async._http.messages import Flight, Reply, Request, Token, Trouble, is_success
+from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure, is_success
 from spotdx_async._http.sending import CURRENT, Sending, has_middlewares, untraced_request, watch
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
@@ -96,7 +97,9 @@ class Transport:
         limits = [n for n in (connector.limit, connector.limit_per_host) if n] if connector is not None else []
         return min(limits, default=None)
 
-    async def send(self, request: Request, token: Token, timeout_s: float, flight: Flight) -> Reply | Trouble:
+    async def send(
+        self, request: Request, token: Token, timeout_s: float, attempt_state: AttemptState
+    ) -> Reply | TransportFailure:
         """Make one attempt and read its whole answer.
 
         ``flight`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
@@ -104,8 +107,8 @@ class Transport:
         session = self._session(request)
         if session.closed:
             message = "the aiohttp session is closed, so nothing was sent"
-            return Trouble("closed", message, may_have_arrived=False, is_lasting=True)
-        sending = self._sending(session, request, token, flight)
+            return TransportFailure("closed", message, may_have_arrived=False, is_lasting=True)
+        sending = self._sending(session, request, token, attempt_state)
         task = asyncio.current_task()
         cancels = await clock.pending_cancellations() if task is not None and task.cancelling() else 0
         status: int | None = None
@@ -115,7 +118,7 @@ class Transport:
             # Not by aiohttp's own timer, which takes a cancellation of the caller's back that comes with its own.
             async with asyncio.timeout(timeout_s):
                 response = await self._request(session, request, sending)
-                flight.may_have_arrived = sending.is_written = True
+                attempt_state.may_have_arrived = sending.is_written = True
                 status, headers = response.status, response.headers
                 body = await self._read(response, session)
                 if len(body) > _SMALL_BODY and request.identity is not None:
@@ -124,7 +127,7 @@ class Transport:
         except BaseException as error:  # noqa: BLE001 - all that is not named goes on below
             is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
             trouble = error if is_aimed else self._judged(error, session, sending, status)
-            flight.may_have_arrived |= sending.may_have_arrived
+            attempt_state.may_have_arrived |= sending.may_have_arrived
         if isinstance(trouble, BaseException):
             response, headers = None, {}  # a tracker would show them, and the URL with its query
             try:
@@ -136,7 +139,7 @@ class Transport:
 
     def _judged(
         self, error: BaseException, session: aiohttp.ClientSession, sending: Sending, status: int | None
-    ) -> Trouble | BaseException:
+    ) -> TransportFailure | BaseException:
         """The trouble, or what is none of ours and goes to the caller as it is."""
         may_have_arrived = sending.may_have_arrived
         if not isinstance(error, asyncio.CancelledError):
@@ -152,10 +155,12 @@ class Transport:
         # Closed by another task: aiohttp cancels what it had begun for the request.
         return closed_trouble(status, may_have_arrived=may_have_arrived)
 
-    def _sending(self, session: aiohttp.ClientSession, request: Request, token: Token, flight: Flight) -> Sending:
-        headers = self._headers_of(request, token, flight)
+    def _sending(
+        self, session: aiohttp.ClientSession, request: Request, token: Token, attempt_state: AttemptState
+    ) -> Sending:
+        headers = self._headers_of(request, token, attempt_state)
         if self._callers_session is None:
-            return Sending(flight, headers)
+            return Sending(attempt_state, headers)
         is_seen = watch(session)
         if not is_seen and not request.is_replay_safe:
             raise ConfigError(
@@ -163,7 +168,7 @@ class Transport:
                 "nobody can tell whether one was sent twice: send what must not be repeated through another client"
             )
         is_seen = is_seen and not has_middlewares(session)
-        return Sending(flight, headers, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen)
+        return Sending(attempt_state, headers, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen)
 
     async def _request(
         self, session: aiohttp.ClientSession, request: Request, sending: Sending
@@ -259,11 +264,11 @@ class Transport:
             return self._base.with_path(self._prefix + request.path, encoded=True)
         return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
 
-    def _headers_of(self, request: Request, token: Token, flight: Flight) -> dict[str, str]:
+    def _headers_of(self, request: Request, token: Token, attempt_state: AttemptState) -> dict[str, str]:
         """What the session does not send by itself."""
         headers = {"Authorization": f"Token {token.text}"}
-        if flight.headers is not None:
-            headers = {**flight.headers, **headers}
+        if attempt_state.headers is not None:
+            headers = {**attempt_state.headers, **headers}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         if request.method in _READS:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from spotdx_async._http import clock
 from spotdx_async._http.error_answers import request_id_of, safe_headers, server_words
-from spotdx_async._http.messages import Act, Reply, Request, Trouble, Verdict, is_success
+from spotdx_async._http.messages import Action, Reply, Request, TransportFailure, Verdict, is_success
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -20,9 +20,9 @@ from spotdx_async.errors import (
     WrongAnswerError,
 )
 
-__all__ = ["judge_decode_error", "judge_reply", "judge_trouble", "retry_after_s"]
+__all__ = ["judge_decode_error", "judge_failure", "judge_reply", "retry_after_s"]
 
-_ACCEPTED = Verdict(Act.ACCEPT)
+_ACCEPTED = Verdict(Action.ACCEPT)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SECONDS = re.compile(r"(\d+)(?:\.(\d+))?", re.ASCII)
 _LONGEST_DIGITS = 9
@@ -59,23 +59,23 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     if status < 400:  # noqa: PLR2004 - HTTP's own classes
         message = f"the server answered {status}, a redirect, which is never followed: check base_url"
         error = OutcomeUnknownError(message, reason="redirect", status=status, request_id=request_id_of(reply.headers))
-        return Verdict(Act.RAISE, error=error, may_be_executed=True)
+        return Verdict(Action.RAISE, error=error, may_be_executed=True)
     wait_s = retry_after_s(reply.headers) if status in _PASSING else None
     may_be_executed = status >= 500 or status == 408  # noqa: PLR2004 - HTTP's own codes
     if may_be_executed and not request.is_replay_safe:
         message = f"the server answered {status} and may have carried it out: look before repeating"
         error = OutcomeUnknownError(message, reason="status", status=status, request_id=request_id_of(reply.headers))
-        return Verdict(Act.RAISE, error=error, retry_after_s=wait_s, may_be_executed=True)
+        return Verdict(Action.RAISE, error=error, retry_after_s=wait_s, may_be_executed=True)
     refusal = _status_error(reply, wait_s)
     if status == 401:  # noqa: PLR2004 - HTTP's own code
-        return Verdict(Act.RENEW_TOKEN, error=refusal)
+        return Verdict(Action.RENEW_TOKEN, error=refusal)
     if status == 429:  # noqa: PLR2004 - HTTP's own code
-        return Verdict(Act.REPEAT, error=refusal, retry_after_s=wait_s, is_throttle=True)
-    act = Act.REPEAT if status in _PASSING and request.is_replay_safe else Act.RAISE
+        return Verdict(Action.REPEAT, error=refusal, retry_after_s=wait_s, is_throttle=True)
+    act = Action.REPEAT if status in _PASSING and request.is_replay_safe else Action.RAISE
     return Verdict(act, error=refusal, retry_after_s=wait_s, may_be_executed=may_be_executed)
 
 
-def judge_trouble(request: Request, trouble: Trouble) -> Verdict:
+def judge_failure(request: Request, trouble: TransportFailure) -> Verdict:
     """Judge an attempt that brought no whole answer.
 
     1. Surely not executed: repeated, unless the next attempt would meet the same.
@@ -83,14 +83,14 @@ def judge_trouble(request: Request, trouble: Trouble) -> Verdict:
     3. All else is unknown: repeated only where doing it twice is safe.
     """
     if not trouble.may_have_arrived:
-        act = Act.RAISE if trouble.is_lasting else Act.REPEAT
+        act = Action.RAISE if trouble.is_lasting else Action.REPEAT
         return Verdict(act, error=NotSentError(trouble.message, reason=trouble.reason, cause=trouble.cause))
     if trouble.reason == "too large" and request.is_replay_safe:
-        return Verdict(Act.RAISE, error=DecodeError(trouble.message, outcome="unknown"), may_be_executed=True)
+        return Verdict(Action.RAISE, error=DecodeError(trouble.message, outcome="unknown"), may_be_executed=True)
     message = trouble.message if request.is_replay_safe else f"{trouble.message}: look before repeating"
     reason = "unreadable" if trouble.reason == "too large" else trouble.reason
     error = OutcomeUnknownError(message, reason=reason, status=trouble.status, cause=trouble.cause)
-    act = Act.REPEAT if request.is_replay_safe and not trouble.is_lasting else Act.RAISE
+    act = Action.REPEAT if request.is_replay_safe and not trouble.is_lasting else Action.RAISE
     return Verdict(act, error=error, may_be_executed=True)
 
 
@@ -103,14 +103,14 @@ def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Ve
        the API: repeated where safe, else unknown.
     """
     if error.outcome == "done" or isinstance(error, WrongAnswerError):
-        return Verdict(Act.RAISE, error=error, may_be_executed=True)
+        return Verdict(Action.RAISE, error=error, may_be_executed=True)
     if request.is_replay_safe:
-        return Verdict(Act.REPEAT, error=error, may_be_executed=True)
+        return Verdict(Action.REPEAT, error=error, may_be_executed=True)
     why = f", and {error.args[0]}" if error.path else " with text that is not JSON"
     message = f"the server answered {reply.status}{why}: look before repeating"
     named = request_id_of(reply.headers)
     unknown = OutcomeUnknownError(message, reason="unreadable", status=reply.status, request_id=named)
-    return Verdict(Act.RAISE, error=unknown, may_be_executed=True)
+    return Verdict(Action.RAISE, error=unknown, may_be_executed=True)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from spotdx_async._http import clock
-from spotdx_async._http.messages import Flight, Verdict
+from spotdx_async._http.messages import AttemptState, Verdict
 from spotdx_async.errors import (
     ConfigError,
     DecodeError,
@@ -30,13 +30,13 @@ from spotdx_async.observers import (
     SubjectRecord,
 )
 
-__all__ = ["Watched", "Watcher"]
+__all__ = ["CallObservation", "Dispatcher"]
 
 T = TypeVar("T")
 _PASSING = frozenset({408, 425})
 
 
-class Watcher:
+class Dispatcher:
     """The observers of one client, and which server it talks to."""
 
     def __init__(self, observers: Sequence[Observer], base_url: str) -> None:
@@ -45,9 +45,9 @@ class Watcher:
         self._host = server.hostname or ""
         self._port = server.port or (443 if server.scheme == "https" else 80)
 
-    def watch(
-        self, operation: str, kind: Literal["call", "run", "row"] = "call", parent: "Watched | None" = None
-    ) -> "Watched":
+    def observe(
+        self, operation: str, kind: Literal["call", "run", "row"] = "call", parent: "CallObservation | None" = None
+    ) -> "CallObservation":
         """Tell that it begins, and give what tells the rest."""
         path = operation.partition(" ")[2]
         subject = SubjectRecord(
@@ -62,21 +62,25 @@ class Watcher:
             (observer, _told(observer.begin, subject, None if parent is None else parent.marks[place][1]))
             for place, observer in enumerate(self._observers)
         ]
-        return Watched(self, operation, marks, parent)
+        return CallObservation(self, operation, marks, parent)
 
 
-class Watched:
+class CallObservation:
     """One call, run or row, as its observers follow it; leaving it as a context manager ends it."""
 
     def __init__(
-        self, watcher: Watcher, operation: str, marks: "list[tuple[Observer, Any]]", parent: "Watched | None"
+        self,
+        dispatcher: Dispatcher,
+        operation: str,
+        marks: "list[tuple[Observer, Any]]",
+        parent: "CallObservation | None",
     ) -> None:
         self.marks = marks
-        self._watcher = watcher
+        self._dispatcher = dispatcher
         self._operation = operation
         self._parent = parent
         # Of a run, its rows that have not ended.
-        self._rows: set[Watched] = set()
+        self._rows: set[CallObservation] = set()
         # What the observers did for the request that is under way.
         self._undo: list[Callable[[], object]] = []
         self._attempts = 0
@@ -94,9 +98,9 @@ class Watched:
     ) -> None:
         self.end(error)
 
-    def row(self) -> "Watched":
+    def row(self) -> "CallObservation":
         """Tell that a row of this run begins; it ends with the run at the latest."""
-        row = self._watcher.watch(self._operation, "row", self)
+        row = self._dispatcher.observe(self._operation, "row", self)
         self._rows.add(row)
         return row
 
@@ -108,7 +112,7 @@ class Watched:
         finally:
             self._limiter_s += clock.now() - began_s
 
-    def going_out(self, flight: Flight) -> None:
+    def going_out(self, attempt_state: AttemptState) -> None:
         """Tell that a request is about to go out, and take the headers that it is to carry."""
         headers: dict[str, str] = {}
         self._sent_s = clock.now()
@@ -120,7 +124,7 @@ class Watched:
         except BaseException:  # no mere error of an observer's: nothing goes out
             self._undo_all()
             raise
-        flight.headers = headers
+        attempt_state.headers = headers
 
     async def send(self, sending: Awaitable[T]) -> T:
         """Follow a request that goes out; where it is cancelled, tell that."""

@@ -4,14 +4,14 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from spotdx_async._observe.dispatch import Watcher
+from spotdx_async._observe.dispatch import Dispatcher
 from spotdx_async.errors import ConfigError
 from spotdx_async.observers import AttemptRecord, Observer, PauseRecord, RetryRecord
 
 __all__ = ["watcher_of"]
 
 
-def watcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> Watcher | None:
+def watcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> Dispatcher | None:
     """Make the watcher of a client; None where nobody wants to be told.
 
     Raises:
@@ -25,7 +25,7 @@ def watcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> Wat
     observers = [observer] if observer is not None else []
     if any(hook is not None for hook in hooks.values()):
         observers.append(_Callbacks(hooks))
-    return Watcher(observers, base_url) if observers else None
+    return Dispatcher(observers, base_url) if observers else None
 
 
 class _Callbacks(Observer):

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from spotdx_async.errors import SpotError
 
-__all__ = ["Prepared", "sealed", "sealed_call", "without_ours"]
+__all__ = ["Prepared", "scrubs_traceback", "scrubs_traceback_of_call", "without_ours"]
 
 _OURS: Final = frozenset({"aiohttp", "aiosignal", "spotdx_async"})
 
@@ -24,7 +24,7 @@ Prepared: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 """A call whose request is written already: sending begins when what it gives is awaited."""
 
 
-def sealed(function: Callable[P, T]) -> Callable[P, T]:
+def scrubs_traceback(function: Callable[P, T]) -> Callable[P, T]:
     """Seal a plain function: its SDK errors show this frame alone, and nothing in it."""
 
     @wraps(function)
@@ -38,7 +38,7 @@ def sealed(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-def sealed_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+def scrubs_traceback_of_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Make a sealed coroutine function of one that prepares a call.
 
     Preparing happens at the call, not when the coroutine is first stepped: a caller may refill the mapping that was

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from spotdx_async._codec.json import NotSerializableError, check_serializable, is_unicode
 from spotdx_async._http import clock
-from spotdx_async._observe.scrub import sealed
+from spotdx_async._observe.scrub import scrubs_traceback
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.models import (
     Address,
@@ -72,7 +72,7 @@ def check(value: object, shape: Shape, operation: str | None = None) -> None:
         refuse(faults, operation)
 
 
-@sealed
+@scrubs_traceback
 def check_new(new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool = False) -> None:
     """Check what is to be created just as creating it does, before it is queued or a person is asked, say.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from typing import Literal
 
 from spotdx_async._http import clock
-from spotdx_async._http.logs import tell_gate
+from spotdx_async._http.logs import log_breaker
 from spotdx_async.bulk.adaptive_concurrency import TOTAL, AdaptiveConcurrency
 from spotdx_async.bulk.first_tries import FirstTries
 from spotdx_async.bulk.outage_limit import Overdue
@@ -317,7 +317,7 @@ class OutageGate:
         self._tell("open", paused_s, is_back=is_back)
 
     def _tell(self, state: Literal["closed", "open"], after_s: float, *, is_back: bool = True) -> None:
-        tell_gate(state, after_s=after_s, trouble=self._trouble(), is_back=is_back)
+        log_breaker(state, after_s=after_s, trouble=self._trouble(), is_back=is_back)
         if self._on_change is not None:
             self._on_change(state, after_s)
 

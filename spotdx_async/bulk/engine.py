@@ -8,7 +8,7 @@ from attrs import define
 
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Verdict
-from spotdx_async._observe.dispatch import Watched
+from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.circuit_breaker import OutageGate
 from spotdx_async.bulk.idle_workers import Standby
 from spotdx_async.bulk.key_queues import Row
@@ -51,12 +51,12 @@ class _Worker:
         if self.task is not None and not self.is_recalled and not self.is_cleaning_up:
             self.is_recalled = True
             if self.row is not None:
-                self.row.flight.is_called_off = True
+                self.row.attempt_state.is_called_off = True
             self.task.cancel()
 
     def is_waiting(self) -> bool:
         """Whether it has a row whose current attempt was not handed to a connection."""
-        return self.row is not None and not self.row.flight.may_have_arrived
+        return self.row is not None and not self.row.attempt_state.may_have_arrived
 
 
 class Engine(Generic[T]):
@@ -67,11 +67,11 @@ class Engine(Generic[T]):
     """
 
     def __init__(
-        self, intake: Intake, send: Send, plan: Plan, watch: Watched | None, on_news: Callable[[], object]
+        self, intake: Intake, send: Send, plan: Plan, observation: CallObservation | None, on_news: Callable[[], object]
     ) -> None:
         """Take what the run is made of; ``on_news`` is called at each outcome and when the last task has ended."""
         self._intake, self._plan, self._on_news = intake, plan, on_news
-        self._journal, self._watch_of_run = intake.journal, watch
+        self._journal, self._run_observation = intake.journal, observation
         if self._journal is not None:
             self._journal.on_failure = self.stop
         self._stopping = asyncio.Event()
@@ -311,8 +311,8 @@ class Engine(Generic[T]):
         """Take a row through its course. Whatever is raised here ends the task, and the run with it."""
         if row.began_s is None:
             row.began_s = clock.now()
-            if self._watch_of_run is not None:
-                row.watch = self._watch_of_run.row()
+            if self._run_observation is not None:
+                row.observation = self._run_observation.row()
         if self._journal is not None and not self._journal.has_room:
             await self._journal.room()
         verdict = await self._course.run(row)
@@ -349,8 +349,8 @@ class Engine(Generic[T]):
                 not_done: State = "unknown" if was_sent else "failed"
                 self._journal.record(index, "superseded" if outcome.state == "ok" else not_done, digests)
             self._journal.record(row.index, outcome.state, row.digests, lands_until_s=row.lands_until_s)
-        if row.watch is not None:
-            row.watch.end(told)
+        if row.observation is not None:
+            row.observation.end(told)
         self._give(outcome, len(row.body))
 
     def _give(self, outcome: Outcome[Any], sent_size: int = 0) -> None:
@@ -366,7 +366,7 @@ class Engine(Generic[T]):
         return clock.now() - self._open_since_s if self._open else 0.0
 
     def _has_arrived(self) -> bool:
-        return any(row.flight.may_have_arrived for row in self._open)
+        return any(row.attempt_state.may_have_arrived for row in self._open)
 
     def _note_probe(self) -> None:
         self._scheduler.note_probe()
@@ -376,8 +376,8 @@ class Engine(Generic[T]):
         if state == "open":
             self._scheduler.end_probing(worker.row for worker in self._workers)
         self._standby.call_all()
-        if self._watch_of_run is not None:
-            self._watch_of_run.gate(state, after_s)
+        if self._run_observation is not None:
+            self._run_observation.gate(state, after_s)
 
     def _skip_rest(self) -> None:
         """Give every row that was read and has no outcome one that says what is known of it."""

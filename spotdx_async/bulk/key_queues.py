@@ -3,8 +3,8 @@
 from attrs import define, field
 
 from spotdx_async._http.clock import NEVER_S
-from spotdx_async._http.messages import Flight, Verdict
-from spotdx_async._observe.dispatch import Watched
+from spotdx_async._http.messages import AttemptState, Verdict
+from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.first_tries import Seen
 from spotdx_async.bulk.journal.file import RowDigests
 
@@ -29,7 +29,7 @@ class Row:
     """What to send: written when the row was read, so that nothing that is done to the mapping later changes it."""
     digests: RowDigests | None = field(default=None, repr=False)
     """The journal's marks of it; None without a journal."""
-    flight: Flight = field(factory=Flight, repr=False)
+    attempt_state: AttemptState = field(factory=AttemptState, repr=False)
     """What is known of its attempts."""
     tries: int = 0
     """Tries so far; a try with a renewed token makes two requests."""
@@ -60,7 +60,7 @@ class Row:
     """Whether it is the one that is tried while the run is paused."""
     last: Verdict | None = field(default=None, repr=False)
     """On the last try that failed."""
-    watch: Watched | None = field(default=None, repr=False)
+    observation: CallObservation | None = field(default=None, repr=False)
     """What observers are told through, once it is taken up; None where there are none."""
     following: "Row | None" = field(default=None, repr=False)
     """The next row of the same key, which waits for this one's outcome."""
@@ -77,7 +77,7 @@ class Row:
     @property
     def may_be_executed(self) -> bool:
         """Whether an attempt may have been carried out, in this session or an earlier one."""
-        return self.flight.may_be_executed or self.flight.may_have_arrived
+        return self.attempt_state.may_be_executed or self.attempt_state.may_have_arrived
 
     @property
     def can_be_overtaken(self) -> bool:
@@ -92,8 +92,13 @@ class Row:
     def become(self, newer: "Row") -> None:
         """Stand for the newer row from now on, in the same place; nothing has been tried yet."""
         if self.digests is not None:
-            self.overtaken.append((self.index, self.digests, self.flight.may_be_executed))
-        self.index, self.body, self.digests, self.flight = newer.index, newer.body, newer.digests, newer.flight
+            self.overtaken.append((self.index, self.digests, self.attempt_state.may_be_executed))
+        self.index, self.body, self.digests, self.attempt_state = (
+            newer.index,
+            newer.body,
+            newer.digests,
+            newer.attempt_state,
+        )
         # What an earlier session may have sent of either: of the older one it would land over the newer.
         self.rests_until_s = max(self.rests_until_s, self.lands_until_s)
         self.lands_until_s = max(self.lands_until_s, newer.lands_until_s)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from spotdx_async._codec.drafts import draft_of
-from spotdx_async._http.messages import Act, Verdict
+from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.records import Outcome, State
 from spotdx_async.errors import (
@@ -20,7 +20,7 @@ from spotdx_async.errors import (
 
 __all__ = ["ended", "is_run_wide", "skipped", "superseded"]
 
-_ACCEPT = Act.ACCEPT
+_ACCEPT = Action.ACCEPT
 _Draft = draft_of(Outcome)
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
 _EARLIER = "an earlier attempt may have been executed"
@@ -34,7 +34,7 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
     2. An attempt may have been executed, or nobody knows what became of the last one: unknown, whatever came later.
     3. The server's no, or surely not executed: failed.
     """
-    if verdict.act is _ACCEPT:
+    if verdict.action is _ACCEPT:
         return _done(row, verdict.value, now_s)
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
@@ -48,14 +48,14 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
 def skipped(row: Row, now_s: float) -> Outcome[Any]:
     """Say that the run stopped before the row was done; unknown where an attempt may have been executed."""
     error = None if row.last is None else row.last.error
-    row.attempts += row.flight.may_have_arrived  # one that was cut off, and so counted by nobody
+    row.attempts += row.attempt_state.may_have_arrived  # one that was cut off, and so counted by nobody
     if not row.may_be_executed:
         if error is None:
             was_begun = row.began_s is not None
             what = "this row was done, and it was not executed" if was_begun else "this row, so it was not sent"
             error = NotSentError(f"the run stopped before {what}", reason="stopped")
         return _outcome(row, "skipped", error, now_s)
-    if row.flight.may_have_arrived or error is None:
+    if row.attempt_state.may_have_arrived or error is None:
         error = OutcomeUnknownError("the run stopped before an answer came, and it may have been executed")
     return _outcome(row, "unknown", _unknown(row, error), now_s)
 

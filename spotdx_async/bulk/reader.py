@@ -138,8 +138,10 @@ class Intake:
             return Outcome(index=index, key=row.key, state="superseded")
         row.digests = digests
         # Once it may have been executed, no later trouble makes it surely not executed, in a later session either.
-        row.flight.may_be_executed = index < journal.doubtful_below if known is None else known.state == "unknown"
-        if row.flight.may_be_executed:  # it may still be carried out: the next value of the key waits
+        row.attempt_state.may_be_executed = (
+            index < journal.doubtful_below if known is None else known.state == "unknown"
+        )
+        if row.attempt_state.may_be_executed:  # it may still be carried out: the next value of the key waits
             row.lands_until_s = self.lands_until_s
         if digests.key in journal.may_land:
             row.rests_until_s = self.lands_until_s

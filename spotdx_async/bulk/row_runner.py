@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from attrs import evolve
 
 from spotdx_async._http import clock
-from spotdx_async._http.logs import tell_retry
-from spotdx_async._http.messages import Act, Flight, Try, Verdict
+from spotdx_async._http.logs import log_retry
+from spotdx_async._http.messages import Action, AttemptResult, AttemptState, Verdict
 from spotdx_async._http.retry import repeat
-from spotdx_async._observe.dispatch import Watched
+from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.circuit_breaker import OutageGate, Result
 from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.stats import Tally
@@ -19,7 +19,7 @@ from spotdx_async.errors import DecodeError, SpotError, WrongAnswerError
 
 __all__ = ["Course", "Send"]
 
-_ACCEPT, _REPEAT = Act.ACCEPT, Act.REPEAT
+_ACCEPT, _REPEAT = Action.ACCEPT, Action.REPEAT
 
 _THROTTLED_REST_S = 0.5
 """Between two requests of a row to a server that says that calls come too fast, whatever wait it asks for: with
@@ -28,7 +28,7 @@ _THROTTLED_REST_S = 0.5
 _USUAL_WEIGHT = 1 / 50
 """Of one answer's time in the usual one: that of the last 50 or so, as the share of failures."""
 
-Send = Callable[[str, bytes, Flight, bool, Callable[[], bool], Watched | None], Awaitable[Try]]
+Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
 """Tries once to set the metadata of a key, the body given as bytes, keeping the row's flight true; is told whether it
 was tried before, asks at the last moment whether it still may go, and tells observers, if there are any, what happens.
 """
@@ -57,7 +57,7 @@ class Course:
         lands_within_s: float,
         has_others: Callable[[], bool],
         is_awaited: Callable[[], bool],
-        on_try: Callable[[Try], object],
+        on_try: Callable[[AttemptResult], object],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """Take what a run is made of.
@@ -92,17 +92,17 @@ class Course:
         if row.others_served and row.last is not None and self._is_final(row):
             return row.last  # it was set aside only until others had been tried
         verdict = await self._try(row)
-        if verdict is None or verdict.act is not _REPEAT:
+        if verdict is None or verdict.action is not _REPEAT:
             return verdict
         while self._may_repeat(row) and self._is_by_chance(row, verdict):
             _tell_retry(row, verdict, 0.0)
             again = await self._try(row)
-            if again is None or again.act is not _REPEAT:
+            if again is None or again.action is not _REPEAT:
                 return again
             verdict = again
         if self._may_repeat(row):
             verdict = await self._repeat(row, verdict)
-        return verdict if verdict.act is not _REPEAT or self._is_final(row) else None
+        return verdict if verdict.action is not _REPEAT or self._is_final(row) else None
 
     def may_go_on(self, row: Row) -> bool:
         """Whether to try a row again that was set aside, while the gate is open."""
@@ -145,7 +145,7 @@ class Course:
                 gate.report(row.key, "none")
                 return None
             try:
-                tried = await self._send(row.key, row.body, row.flight, row.tries > 0, may_go, row.watch)
+                tried = await self._send(row.key, row.body, row.attempt_state, row.tries > 0, may_go, row.observation)
             except BaseException:
                 gate.report(row.key, "none")
                 raise
@@ -165,7 +165,7 @@ class Course:
         finally:
             self._gate.leave(row.key)
 
-    def _note(self, row: Row, tried: Try) -> float:
+    def _note(self, row: Row, tried: AttemptResult) -> float:
         """Note what came of a try; give the seconds that its place is to rest."""
         verdict, began_s = tried.verdict, tried.sent_s
         row.tries += 1
@@ -177,7 +177,7 @@ class Course:
         self._on_try(tried)
         rest_s = max(0.0, self._usual_s - row.request_s) if result == "bad" and self._gate.is_open else 0.0
         self._gate.report(row.key, result, began_s=began_s, is_first=row.tries == 1, rests=rest_s > 0)
-        if verdict.act is _ACCEPT:
+        if verdict.action is _ACCEPT:
             return rest_s
         row.last = verdict
         if row.tries == 1:
@@ -193,16 +193,16 @@ class Course:
             row.others_served = self._gate.has_served_since(row.failing_since_s)
         return rest_s
 
-    def _note_execution(self, row: Row, tried: Try) -> None:
+    def _note_execution(self, row: Row, tried: AttemptResult) -> None:
         """Note whether the try may have been executed, and until when it may still be."""
         verdict, error = tried.verdict, tried.verdict.error
         if not verdict.may_be_executed and (error is None or not error.may_be_executed):
             return
-        row.flight.may_be_executed = True
+        row.attempt_state.may_be_executed = True
         if _is_answered(error):
             return
         # Counted from the last byte: the making of the connection may have taken long. Unseen, it went out by the end.
-        last_byte_s = row.flight.last_byte_s
+        last_byte_s = row.attempt_state.last_byte_s
         left_s = last_byte_s if last_byte_s >= tried.sent_s else tried.ended_s
         row.lands_until_s = left_s + self._lands_within_s
 
@@ -251,16 +251,16 @@ class Course:
 
 def _tell_retry(row: Row, last: Verdict, wait_s: float) -> None:
     operation = (last.error and last.error.operation) or ""
-    tell_retry(last.error, operation=operation, attempt=row.attempts, wait_s=wait_s)
-    if row.watch is not None:
-        row.watch.repeated(last, wait_s)
+    log_retry(last.error, operation=operation, attempt=row.attempts, wait_s=wait_s)
+    if row.observation is not None:
+        row.observation.repeated(last, wait_s)
 
 
-def _result(tried: Try) -> Result:
+def _result(tried: AttemptResult) -> Result:
     verdict = tried.verdict
     if verdict.is_throttle:
         return "throttled"
-    if verdict.act is _REPEAT or isinstance(verdict.error, WrongAnswerError):
+    if verdict.action is _REPEAT or isinstance(verdict.error, WrongAnswerError):
         return "bad"  # the last is not repeated, and no sign that the server is well
     return "good" if tried.attempts else "none"
 

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from spotdx_async._http import clock
 from spotdx_async._http.messages import ClosableRun
-from spotdx_async._observe.dispatch import Watched, Watcher
+from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.options import Plan
@@ -61,14 +61,14 @@ class Job:
     """The client's runs: a session adds itself when it begins, and the client that closes ends those that are left."""
     sleep: Callable[[float], Awaitable[None]]
     """Waits before a repeat; it ends early where the client lifts a pause."""
-    watcher: Watcher | None = None
+    dispatcher: Dispatcher | None = None
     """Of the run and its rows."""
     allow_any_id: bool = False
     """Whether ids may hold what could lead to another path."""
 
-    def watch(self) -> Watched | None:
+    def observe(self) -> CallObservation | None:
         """Tell the observers, if there are any, that a run begins."""
-        return None if self.watcher is None else self.watcher.watch(self.operation, "run")
+        return None if self.dispatcher is None else self.dispatcher.observe(self.operation, "run")
 
 
 @frozen
@@ -224,9 +224,9 @@ class Session(Generic[T]):
 
     async def _keep(self) -> None:
         _AROUND.set((*_AROUND.get(), self._mark))  # before its other tasks are begun
-        watch = self._inputs.job.watch()
+        observation = self._inputs.job.observe()
         try:
-            await self._run(watch)
+            await self._run(observation)
         except asyncio.CancelledError:  # nobody who uses the run can do that
             self._error = _cut_off()
             raise
@@ -236,10 +236,10 @@ class Session(Generic[T]):
             try:
                 await self._intake.close()  # also where the engine never began
             finally:
-                if watch is not None:
-                    watch.end(self._left or self._error_at_end())
+                if observation is not None:
+                    observation.end(self._left or self._error_at_end())
 
-    async def _run(self, watch: Watched | None) -> None:
+    async def _run(self, observation: CallObservation | None) -> None:
         inputs, job, intake = self._inputs, self._inputs.job, self._intake
         if inputs.journal is not None:
             intake.journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
@@ -248,7 +248,7 @@ class Session(Generic[T]):
                 intake.journal.forget_landed_at(intake.lands_until_s)
         teller: asyncio.Task[None] | None = None
         try:
-            engine = self._engine = Engine(intake, job.send, inputs.plan, watch, self._news.set)
+            engine = self._engine = Engine(intake, job.send, inputs.plan, observation, self._news.set)
             engine.start()
             if self._is_stopped:
                 engine.stop(self._end_cause)

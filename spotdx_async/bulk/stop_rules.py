@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-from spotdx_async._http.messages import Try
+from spotdx_async._http.messages import AttemptResult
 from spotdx_async.bulk.options import Plan
 from spotdx_async.bulk.outage_limit import Overdue
 from spotdx_async.bulk.outcomes import is_run_wide
@@ -77,7 +77,7 @@ class StopRules:
         host = self._plan.host
         return host if self._last is None else f"{host}: {_reason(self._last)}"
 
-    def note_try(self, tried: Try) -> None:
+    def note_try(self, tried: AttemptResult) -> None:
         """Take note of a try, before anything is concluded from it."""
         error = tried.verdict.error
         if error is not None:

@@ -106,7 +106,7 @@ def check_way(base_url: str) -> Iterator[Finding]:
             yield _clock_at(plain, parts)
             return
         try:
-            sealed = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+            scrubs_traceback = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
             step = "ask who runs the network whether something opens TLS here; SSL_CERT_FILE names other authorities"
             yield Finding("tls", "FAIL", f"the certificate is not trusted ({error.verify_message})", step)
@@ -115,9 +115,9 @@ def check_way(base_url: str) -> Iterator[Finding]:
             step = "check that the base_url names the right port; ask who runs the network"
             yield Finding("tls", "FAIL", f"no TLS with port {port} ({error.strerror or 'it timed out'})", step)
             return
-        with sealed:
-            yield check_certificate(str((sealed.getpeercert() or {}).get("notAfter", "")), time.time())
-            yield _clock_at(sealed, parts)
+        with scrubs_traceback:
+            yield check_certificate(str((scrubs_traceback.getpeercert() or {}).get("notAfter", "")), time.time())
+            yield _clock_at(scrubs_traceback, parts)
 
 
 def check_certificate(not_after: str, now_s: float) -> Finding:

@@ -14,7 +14,7 @@ from spotdx_async._codec.list_pages import OnBadItem, ServerClock, server_clock,
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.scrub import Prepared, sealed, sealed_call
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.activations import TELLING, is_registered
 from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with
 from spotdx_async._requests.object_search import Look
@@ -72,7 +72,7 @@ class Kits:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def update_metadata(self, kit_id: str, metadata: Mapping[str, Any]) -> Prepared[Kit]:
         """Set a kit's metadata, and get the kit.
 
@@ -98,7 +98,7 @@ class Kits:
         )
         return partial(self._runner.call, request, _decode_kit)
 
-    @sealed
+    @scrubs_traceback
     def update_metadata_many(
         self,
         updates: Iterable[KitRow] | AsyncIterable[KitRow],
@@ -188,7 +188,7 @@ class Kits:
             wait_for_server=wait_for_server,
         )
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def get(self, kit_id: str) -> Prepared[Kit]:
         """Get one kit with its sample, reports and registrant.
 
@@ -200,7 +200,7 @@ class Kits:
         request = GET.request(kit_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, _decode_kit)
 
-    @sealed
+    @scrubs_traceback
     def list(
         self,
         *,
@@ -260,7 +260,7 @@ class Kits:
             start_offset=start_offset,
         )
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def types(self) -> Prepared[builtins.list[str]]:
         """List the kit types that the account may order; may be empty.
 
@@ -269,7 +269,7 @@ class Kits:
         """
         return partial(self._runner.call, TYPES.request(), _decode_types)
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def activate(
         self,
         kit_id: str,
@@ -298,7 +298,7 @@ class Kits:
         request = _activation(kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, _decode_activation)
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError,
@@ -344,7 +344,7 @@ class Kits:
             clue,
             lands_within_s=runner.lands_within_s,
             patience_s=patience_s,
-            sleep=runner.road.sleep,
+            sleep=runner.state.sleep,
         )
 
 

@@ -13,7 +13,7 @@ from spotdx_async._codec.list_pages import OnBadItem
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.scrub import Prepared, sealed, sealed_call
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.identity import any_id, id_asked_for, rows_with
 from spotdx_async._requests.object_search import Search
@@ -68,7 +68,7 @@ class Orders:
         self._runner = runner
         self._client_ref_key = client_ref_key
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def create(self, order: NewOrder, *, client_ref: str | None = None) -> Prepared[Order]:
         """Place an order, which ships a parcel, and get it: pending, without kits yet.
 
@@ -89,7 +89,7 @@ class Orders:
         """
         return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), _decode_order)
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError | None = None,
@@ -156,10 +156,10 @@ class Orders:
             are_twins=lambda one, other: one.recipient == other.recipient,
         )
         return partial(
-            reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
+            reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
         )
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def update_metadata(self, order_id: str, metadata: Mapping[str, Any]) -> Prepared[Order]:
         """Replace an order's metadata, and get the order.
 
@@ -188,7 +188,7 @@ class Orders:
         )
         return partial(self._runner.call, request, _decode_order)
 
-    @sealed
+    @scrubs_traceback
     def update_metadata_many(
         self,
         updates: Iterable[OrderRow] | AsyncIterable[OrderRow],
@@ -241,7 +241,7 @@ class Orders:
             wait_for_server=wait_for_server,
         )
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def get(self, order_id: str) -> Prepared[Order]:
         """Get one order with its recipient, metadata and kits.
 
@@ -253,7 +253,7 @@ class Orders:
         request = GET.request(order_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, _decode_order)
 
-    @sealed
+    @scrubs_traceback
     def list(
         self,
         *,

@@ -8,7 +8,7 @@ from spotdx_async._codec import codec
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.scrub import Prepared, sealed_call
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback_of_call
 from spotdx_async._requests.identity import Echo, any_id
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import PATIENT, check
@@ -28,7 +28,7 @@ class Patients:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def create(self, patient: NewPatient) -> Prepared[Patient]:
         """Make a patient known to the vendor, and get what it now knows, with the ``patient_id`` where it comes.
 

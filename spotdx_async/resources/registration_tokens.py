@@ -5,7 +5,7 @@ from functools import partial
 from spotdx_async._codec import codec
 from spotdx_async._http.messages import Reply
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.scrub import Prepared, sealed_call
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback_of_call
 from spotdx_async._requests.identity import any_id
 from spotdx_async._requests.operation import Operation, check_id
 from spotdx_async.models import RegistrationToken
@@ -23,7 +23,7 @@ class RegistrationTokens:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def create(self, patient_id: str, kit_type: str | None = None) -> Prepared[RegistrationToken]:
         """Make a token with which a patient registers a kit on the vendor's page: it works once, for 10 minutes.
 

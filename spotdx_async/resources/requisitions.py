@@ -10,7 +10,7 @@ from spotdx_async._codec.list_pages import OnBadItem
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.scrub import Prepared, sealed, sealed_call
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_with
 from spotdx_async._requests.list_scan import Scan
@@ -63,7 +63,7 @@ class Requisitions:
         self._runner = runner
         self._client_ref_key = client_ref_key
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def create(self, requisition: NewRequisition, *, client_ref: str | None = None) -> Prepared[Requisition]:
         """Make a requisition, and get it: approved or denied at once.
 
@@ -84,7 +84,7 @@ class Requisitions:
         request = _creation(requisition, self._client_ref_key, client_ref)
         return partial(self._runner.call, request, _decode_requisition)
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def reconcile(
         self,
         error: OutcomeUnknownError | DecodeError | None = None,
@@ -156,10 +156,10 @@ class Requisitions:
             are_twins=lambda one, other: one.patient == other.patient or one.barcode == other.barcode,
         )
         return partial(
-            reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.road.sleep
+            reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
         )
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def get(self, requisition_id: str) -> Prepared[Requisition]:
         """Get one requisition with its patient and reports.
 
@@ -171,7 +171,7 @@ class Requisitions:
         request = GET.request(requisition_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, _decode_requisition)
 
-    @sealed
+    @scrubs_traceback
     def list(
         self,
         *,

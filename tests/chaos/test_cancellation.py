@@ -23,7 +23,7 @@ from spotdx_async import (
     SpotError,
 )
 from spotdx_async._http.call import Call
-from spotdx_async._http.messages import Flight, Reply, Request
+from spotdx_async._http.messages import AttemptState, Reply, Request
 from spotdx_async.testing import FakeSpot, Fault, faults
 
 pytestmark = pytest.mark.virtual_time
@@ -34,7 +34,7 @@ KITS = [f"SPOT{n}" for n in range(250)]
 PATIENT = NewPatient(
     first_name="Robin", last_name="Sample", email="robin@example.com", sex="F", date_of_birth=date(1990, 1, 31)
 )
-OF_ONE_CALL = (Request, Reply, Flight, Call)
+OF_ONE_CALL = (Request, Reply, AttemptState, Call)
 TROUBLES: tuple[Fault | str, ...] = (
     *("401", "429", "500", "503", "drop_before", "drop_after", "half_body", "unreadable"),
     *(faults.slow(0.2), faults.slow_answer(0.5), faults.status(503, retry_after=1)),
@@ -214,7 +214,7 @@ async def check_that_all_works(fake: FakeSpot, spot: SpotClient) -> None:
     await asyncio.gather(*(update(spot, n) for n in range(3 * CONCURRENCY)))
     assert fake.peak_in_flight == CONCURRENCY
     fake.latency_s = latency_s
-    limiter = spot._runner.road.limiter
+    limiter = spot._runner.state.limiter
     start = clock.time()
     for _ in range(101):
         await limiter.acquire()
@@ -234,7 +234,7 @@ async def test_calls_cancelled_at_random_points_leave_nothing_behind(chaos: Any,
                 fake.faults.clear()
                 await check_that_nothing_is_left(spot, others)
                 await asyncio.sleep(3)  # the longest pause that the server has asked for, and its own slow answers
-                assert spot._runner.road.auth._asking is None
+                assert spot._runner.state.auth._asking is None
                 await check_that_all_works(fake, spot)
                 assert sockets() <= before + 1 + 2 * CONCURRENCY  # both ends of each, and the server's own
                 first += 100
@@ -288,7 +288,7 @@ async def test_a_call_cancelled_at_any_step_leaves_nothing_behind(
         assert steps > 10
         fake.faults.clear()
         await check_that_nothing_is_left(spot, others)
-        assert spot._runner.road.places.free == 2
+        assert spot._runner.state.permits.free == 2
         await asyncio.wait_for(update(spot, 0), 1)
 
 
@@ -313,7 +313,7 @@ async def test_a_slot_whose_call_is_cancelled_before_it_is_sent_goes_to_the_next
     """The token was refused while the call waited for its slot: it has the slot, and waits for a new token."""
     async with fake_spot.client(token=changing_token(fake_spot), rate_limit=RateLimit(1, burst=1)) as spot:
         await read_the_example(spot)
-        clock, auth = asyncio.get_running_loop(), spot._runner.road.auth
+        clock, auth = asyncio.get_running_loop(), spot._runner.state.auth
         waiting = asyncio.ensure_future(read_the_example(spot))
         await asyncio.sleep(0.9)
         auth.current = None  # as a 401 to another call does
@@ -468,5 +468,5 @@ async def test_a_close_that_is_interrupted_is_made_good_by_another(fake_spot: Fa
     await asyncio.sleep(2)
 
     left = sockets() - before
-    await spot._runner.road.transport.close()  # so that no later test gets the warning
+    await spot._runner.state.transport.close()  # so that no later test gets the warning
     assert left == 0

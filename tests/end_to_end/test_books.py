@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from spotdx_async import ConfigError, NotSentError, Observer, RateLimit, SpotClient, SpotError
-from spotdx_async._http.messages import Flight
+from spotdx_async._http.messages import AttemptState
 from spotdx_async._requests.operation import unlisted_request
 from spotdx_async.testing import FakeSpot, faults
 
@@ -53,9 +53,9 @@ class Raising(Observer):
 
 async def assert_books_are_right(spot: SpotClient, *, rate: float | None = None) -> None:
     """All permits are free, nothing counts as under way, and the next slots come on time."""
-    road = spot._runner.road
+    state = spot._runner.state
     assert (spot.stats.in_flight, spot.stats.waiting) == (0, 0)
-    assert road.places.free == 2
+    assert state.permits.free == 2
     start = asyncio.get_running_loop().time()
     await asyncio.gather(*(spot.kits.get("SPOT123456") for _ in range(3)))
     if rate is not None:
@@ -173,7 +173,7 @@ async def test_another_client_s_error_out_of_a_hook_is_no_proof_that_nothing_was
         assert fake_spot.kits["SPOT123456"].metadata == {"n": "1"}
         assert caught.value.may_be_executed
         assert not isinstance(caught.value, NotSentError)
-        assert (spot.stats.in_flight, spot.stats.waiting, spot._runner.road.places.free) == (0, 0, 2)
+        assert (spot.stats.in_flight, spot.stats.waiting, spot._runner.state.permits.free) == (0, 0, 2)
 
 
 # Rows of bulk runs: what is known of them stays known
@@ -182,8 +182,8 @@ async def test_another_client_s_error_out_of_a_hook_is_no_proof_that_nothing_was
 @pytest.mark.parametrize("at", ["attempt", "undo"])
 async def test_a_row_whose_observer_ends_it_after_the_answer_may_be_executed(fake_spot: FakeSpot, at: str) -> None:
     async with fake_spot.client(observer=Raising(at), concurrency=2) as spot:
-        road, flight = spot._runner.road, Flight()
-        assert road.watcher is not None
+        state, attempt_state = spot._runner.state, AttemptState()
+        assert state.dispatcher is not None
         request = unlisted_request(
             "POST", "/api/v2/kits/SPOT123456/", json={"metadata": {}}, query=None, replay_safe=False
         )
@@ -191,15 +191,15 @@ async def test_a_row_whose_observer_ends_it_after_the_answer_may_be_executed(fak
             await spot._runner.attempt(
                 request,
                 lambda reply: reply,
-                flight=flight,
+                attempt_state=attempt_state,
                 is_repeat=False,
                 may_go=lambda: True,
-                watch=road.watcher.watch(request.operation),
+                observation=state.dispatcher.observe(request.operation),
             )
 
         assert fake_spot.counts["requests"] == 1
-        assert flight.may_have_arrived or flight.may_be_executed
-        assert (spot.stats.in_flight, spot.stats.waiting, road.places.free) == (0, 0, 2)
+        assert attempt_state.may_have_arrived or attempt_state.may_be_executed
+        assert (spot.stats.in_flight, spot.stats.waiting, state.permits.free) == (0, 0, 2)
 
 
 async def test_a_row_that_is_not_let_go_gives_its_slot_to_the_next(fake_spot: FakeSpot) -> None:
@@ -209,19 +209,19 @@ async def test_a_row_that_is_not_let_go_gives_its_slot_to_the_next(fake_spot: Fa
     async with fake_spot.client(rate_limit=RateLimit(1, burst=1), concurrency=2) as spot:
         request = unlisted_request("GET", "/api/v2/kits/SPOT123456/", json=None, query=None, replay_safe=False)
         for may_go in (raising, lambda: False, raising):
-            flight, ends = Flight(), list[object]()
+            attempt_state, ends = AttemptState(), list[object]()
             try:
                 ends.append(
                     await spot._runner.attempt(
-                        request, lambda reply: reply, flight=flight, is_repeat=False, may_go=may_go
+                        request, lambda reply: reply, attempt_state=attempt_state, is_repeat=False, may_go=may_go
                     )
                 )
             except Outside as raised:
                 ends.append(raised)
             assert len(ends) == 1
-            assert not flight.may_have_arrived
+            assert not attempt_state.may_have_arrived
 
         start = asyncio.get_running_loop().time()
         await spot.kits.get("SPOT123456")
         assert asyncio.get_running_loop().time() - start < 0.1
-        assert spot._runner.road.places.free == 2
+        assert spot._runner.state.permits.free == 2

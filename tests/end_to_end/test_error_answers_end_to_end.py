@@ -13,7 +13,7 @@ from spotdx_async import (
     Recipient,
     RetryPolicy,
 )
-from spotdx_async._http.messages import Act, Flight, Verdict
+from spotdx_async._http.messages import Action, AttemptState, Verdict
 from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.outcomes import ended
 from spotdx_async.testing import FakeSpot, faults
@@ -72,10 +72,10 @@ async def test_an_outcome_that_is_unknown_since_an_earlier_attempt_names_the_las
 
 
 def test_a_row_that_is_unknown_since_an_earlier_attempt_names_the_last_request() -> None:
-    row = Row(0, "SPOT123456", b"{}", flight=Flight(may_be_executed=True))
+    row = Row(0, "SPOT123456", b"{}", attempt_state=AttemptState(may_be_executed=True))
     throttled = RateLimitError("no", status=429, request_id="abc-1")
 
-    outcome = ended(row, Verdict(Act.REPEAT, error=throttled), 0.0)
+    outcome = ended(row, Verdict(Action.REPEAT, error=throttled), 0.0)
 
     assert outcome.state == "unknown"
     assert isinstance(outcome.error, OutcomeUnknownError)

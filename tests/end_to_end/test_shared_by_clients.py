@@ -159,7 +159,7 @@ class Run:
         self.ended_while_open: bool | None = None
 
     def end_with_client(self) -> None:
-        self.ended_while_open = self.spot._runner.road.is_open
+        self.ended_while_open = self.spot._runner.state.is_open
         if self.error is not None:
             raise self.error
 
@@ -172,7 +172,7 @@ async def test_runs_end_first_and_one_that_fails_keeps_nothing_open(fake_spot: F
     await spot.kits.get("SPOT123456")
     runs = [Run(spot, error) for error in (None, Outside("one"), None, Outside("other"), None)]
     for run in runs:
-        spot._runner.road.open_runs.add(run)
+        spot._runner.state.open_runs.add(run)
 
     with pytest.raises(Outside):
         await spot.close()

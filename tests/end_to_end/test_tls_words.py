@@ -23,10 +23,10 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 
 def answer(connection: socket.socket, context: ssl.SSLContext) -> None:
-    with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as sealed:
-        sealed.recv(65536)
-        sealed.sendall(ANSWER)
-        sealed.unwrap()
+    with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as scrubs_traceback:
+        scrubs_traceback.recv(65536)
+        scrubs_traceback.sendall(ANSWER)
+        scrubs_traceback.unwrap()
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ class Cord:
     """What is cut where a client's process is killed: nothing leaves it any more."""
 
     def __init__(self, spot: SpotClient) -> None:
-        self._transport = spot._runner.road.transport
+        self._transport = spot._runner.state.transport
         self._send = self._transport.send
         self._is_dead = False
         self._transport.send = self._send_unless_dead  # type: ignore[method-assign,assignment]

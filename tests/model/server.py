@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from spotdx_async import SpotClient
-from spotdx_async._http.messages import Flight, Reply, Request, Token, Trouble
+from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure
 from spotdx_async._http.transport import Transport
 from spotdx_async.testing.fake_spot import SpotState
 from tests.model.world import Foreign, ForeignBase
@@ -87,7 +87,7 @@ class ModelServer:
         """Make a client whose border is the model's."""
         spot = SpotClient(**{"token": "model", "base_url": BASE_URL, **options})
         transport = ModelTransport(self, session)
-        spot._runner.road.transport = transport
+        spot._runner.state.transport = transport
         return spot, transport
 
     def draw(self, request: Request) -> str:
@@ -141,8 +141,14 @@ class ModelTransport(Transport):
         self.closes = 0
         self._waits: set[asyncio.Future[str]] = set()
 
-    async def send(self, request: Request, token: Token, timeout_s: float, flight: Flight) -> Reply | Trouble:  # noqa: ARG002 - the border's
-        flight.may_have_arrived = False
+    async def send(
+        self,
+        request: Request,
+        token: Token,  # noqa: ARG002 - the border's
+        timeout_s: float,
+        attempt_state: AttemptState,
+    ) -> Reply | TransportFailure:
+        attempt_state.may_have_arrived = False
         if self.is_dead:
             await asyncio.get_running_loop().create_future()
         server, dice = self.server, self.server.dice
@@ -154,8 +160,8 @@ class ModelTransport(Transport):
         if self.is_dead:
             await asyncio.get_running_loop().create_future()
         if self.closes != closes:  # the connection that was just made is closed with the others
-            return Trouble("closed", "the client was closed before anything was sent", may_have_arrived=False)
-        flight.may_have_arrived = True
+            return TransportFailure("closed", "the client was closed before anything was sent", may_have_arrived=False)
+        attempt_state.may_have_arrived = True
         arrival = server.arrive(self.session, request, play)
         try:
             return await self._answered(arrival, dice, ends_at_s)
@@ -173,7 +179,7 @@ class ModelTransport(Transport):
     def check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         pass
 
-    async def _connect(self, play: str, dice: random.Random, ends_at_s: float) -> Trouble | None:
+    async def _connect(self, play: str, dice: random.Random, ends_at_s: float) -> TransportFailure | None:
         if play in {"foreign before", "base before"}:
             raise self._foreign(Foreign if play == "foreign before" else ForeignBase)
         if play == "cancelled before":
@@ -183,16 +189,20 @@ class ModelTransport(Transport):
             seconds = dice.uniform(0.1, 2 * (ends_at_s - now()))
         how = await self._wait(seconds, ends_at_s)
         if how == "closed" or play == "closed before":
-            return Trouble("closed", "the client was closed before anything was sent", may_have_arrived=False)
+            return TransportFailure("closed", "the client was closed before anything was sent", may_have_arrived=False)
         if how == "timeout":
-            return Trouble("timeout", "no connection within timeout_s, so nothing was sent", may_have_arrived=False)
+            return TransportFailure(
+                "timeout", "no connection within timeout_s, so nothing was sent", may_have_arrived=False
+            )
         if play in {"refused", "dns"}:
-            return Trouble(play, "no connection, so nothing was sent", may_have_arrived=False)
+            return TransportFailure(play, "no connection, so nothing was sent", may_have_arrived=False)
         if play == "no connection":
-            return Trouble("connect", "no connection could be made, so nothing was sent", may_have_arrived=False)
+            return TransportFailure(
+                "connect", "no connection could be made, so nothing was sent", may_have_arrived=False
+            )
         return None
 
-    async def _answered(self, arrival: Arrival, dice: random.Random, ends_at_s: float) -> Reply | Trouble:
+    async def _answered(self, arrival: Arrival, dice: random.Random, ends_at_s: float) -> Reply | TransportFailure:
         server, play, latency_s = self.server, arrival.play, self.server.weather.latency_s
         if play == "signal":
             raise self._foreign(Foreign)
@@ -209,7 +219,7 @@ class ModelTransport(Transport):
         how = await self._wait(latency_s * dice.random(), ends_at_s)
         return Reply(status, {}, body) if how == "done" else _unanswered("timeout" if how == "timeout" else "dropped")
 
-    async def _doubtful(self, arrival: Arrival, dice: random.Random) -> Reply | Trouble:
+    async def _doubtful(self, arrival: Arrival, dice: random.Random) -> Reply | TransportFailure:
         server, play = self.server, arrival.play
         fate = dice.random()
         if fate < 0.3:
@@ -223,9 +233,11 @@ class ModelTransport(Transport):
         if play == "drop":
             return _unanswered("dropped")
         if play == "cut":
-            return Trouble("dropped", "the answer broke off", may_have_arrived=True, status=200)
+            return TransportFailure("dropped", "the answer broke off", may_have_arrived=True, status=200)
         if play == "too large":
-            return Trouble("too large", "the answer is too large", may_have_arrived=True, is_lasting=True, status=200)
+            return TransportFailure(
+                "too large", "the answer is too large", may_have_arrived=True, is_lasting=True, status=200
+            )
         if play == "unreadable":
             return Reply(200, {"Content-Type": "text/html"}, b"<html>Please sign in</html>")
         if play == "redirect":
@@ -275,8 +287,8 @@ def _target(request: Request) -> str:
     return f"{request.path}?{request.query}" if request.query else request.path
 
 
-def _unanswered(reason: str) -> Trouble:
-    return Trouble(reason, "no whole answer came", may_have_arrived=True)
+def _unanswered(reason: str) -> TransportFailure:
+    return TransportFailure(reason, "no whole answer came", may_have_arrived=True)
 
 
 def _refusal(play: str, dice: random.Random) -> Reply:

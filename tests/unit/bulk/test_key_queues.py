@@ -3,7 +3,7 @@
 import gc
 import tracemalloc
 
-from spotdx_async._http.messages import Flight
+from spotdx_async._http.messages import AttemptState
 from spotdx_async._requests.operation import metadata_json
 from spotdx_async.bulk.journal.file import RowDigests
 from spotdx_async.bulk.key_queues import Lanes, Row
@@ -187,5 +187,5 @@ def test_without_a_journal_nothing_is_kept_of_a_row_that_was_overtaken() -> None
 
 def test_whether_it_may_be_executed_is_what_its_flight_says() -> None:
     assert not row(0).may_be_executed
-    assert Row(0, "A", b"", flight=Flight(may_have_arrived=True)).may_be_executed
-    assert Row(0, "A", b"", flight=Flight(may_be_executed=True)).may_be_executed
+    assert Row(0, "A", b"", attempt_state=AttemptState(may_have_arrived=True)).may_be_executed
+    assert Row(0, "A", b"", attempt_state=AttemptState(may_be_executed=True)).may_be_executed

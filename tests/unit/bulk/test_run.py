@@ -27,14 +27,14 @@ from spotdx_async import (
     ServerError,
     read_journal,
 )
-from spotdx_async._http.messages import Act, ClosableRun, Flight, Try, Verdict
+from spotdx_async._http.messages import Action, AttemptResult, AttemptState, ClosableRun, Verdict
 from spotdx_async.bulk.run import Job
 from spotdx_async.testing import VirtualTimeLoop, run_virtual
 
 pytestmark = pytest.mark.virtual_time
 
-OK = Verdict(Act.ACCEPT)
-Play = Callable[[str, Flight], Awaitable[Verdict]]
+OK = Verdict(Action.ACCEPT)
+Play = Callable[[str, AttemptState], Awaitable[Verdict]]
 
 
 def now() -> float:
@@ -50,18 +50,24 @@ class Sender:
         self.sent: list[tuple[float, str, bytes]] = []
 
     async def __call__(
-        self, key: str, body: bytes, flight: Flight, _is_repeat: bool, may_go: Callable[[], bool], _watch: object
-    ) -> Try:
+        self,
+        key: str,
+        body: bytes,
+        attempt_state: AttemptState,
+        _is_repeat: bool,
+        may_go: Callable[[], bool],
+        _watch: object,
+    ) -> AttemptResult:
         if self.before is not None:
             await self.before()
         if not may_go():
-            return Try(Verdict(Act.RAISE), 0, now(), now())
+            return AttemptResult(Verdict(Action.RAISE), 0, now(), now())
         sent_s = now()
         self.sent.append((sent_s, key, body))
-        flight.may_have_arrived = True
-        verdict = await self.play(key, flight)
-        flight.may_have_arrived = False
-        return Try(verdict, 1, sent_s, now())
+        attempt_state.may_have_arrived = True
+        verdict = await self.play(key, attempt_state)
+        attempt_state.may_have_arrived = False
+        return AttemptResult(verdict, 1, sent_s, now())
 
 
 def run_of(send: Any, rows: Any, **options: Any) -> BulkRun[Any]:
@@ -110,13 +116,13 @@ def playing(*verdicts: Verdict) -> Sender:
     """Play the verdicts one after the other, the last one for ever."""
     left = list(verdicts)
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         return left.pop(0) if len(left) > 1 else left[0]
 
     return Sender(play)
 
 
-def failing(error: Any, act: Act = Act.REPEAT, **about: Any) -> Verdict:
+def failing(error: Any, act: Action = Action.REPEAT, **about: Any) -> Verdict:
     return Verdict(act, error=error, **about)
 
 
@@ -147,7 +153,7 @@ async def test_a_row_whose_every_try_got_a_5xx_is_unknown_with_that_error() -> N
 
 async def test_a_final_no_after_an_attempt_that_may_have_been_executed_says_so() -> None:
     bad_gateway = failing(ServerError("502", status=502), may_be_executed=True)
-    run = run_of(playing(bad_gateway, failing(BadRequestError("400", status=400), Act.RAISE)), rows(1))
+    run = run_of(playing(bad_gateway, failing(BadRequestError("400", status=400), Action.RAISE)), rows(1))
 
     (outcome,) = [outcome async for outcome in run]
 
@@ -158,7 +164,7 @@ async def test_a_final_no_after_an_attempt_that_may_have_been_executed_says_so()
 
 
 async def test_a_failing_token_still_stops_the_run_where_the_row_itself_is_unknown() -> None:
-    no_token = failing(NotSentError("the token function failed", reason="token"), Act.RAISE)
+    no_token = failing(NotSentError("the token function failed", reason="token"), Action.RAISE)
     outcomes: list[Outcome[Any]] = []
     with pytest.raises(BulkStopped) as caught:
         await taken(
@@ -179,7 +185,7 @@ async def test_a_resumed_row_that_was_unknown_does_not_become_failed(tmp_path: P
     refused = playing(failing(NotSentError("refused", reason="refused")))
     assert await states_of(run_of(refused, rows(1), journal=journal, policy=never)) == ["unknown"]
 
-    not_found = playing(failing(BadRequestError("400", status=400), Act.RAISE))
+    not_found = playing(failing(BadRequestError("400", status=400), Action.RAISE))
     assert await states_of(run_of(not_found, rows(1), journal=journal)) == ["unknown"]
 
     assert await states_of(run_of(playing(OK), rows(1), journal=journal)) == ["ok"]
@@ -188,7 +194,7 @@ async def test_a_resumed_row_that_was_unknown_does_not_become_failed(tmp_path: P
 async def test_what_is_cut_off_after_it_was_sent_is_recorded_as_unknown(tmp_path: Path) -> None:
     journal = tmp_path / "run.journal"
 
-    async def play(key: str, _flight: Flight) -> Verdict:
+    async def play(key: str, _flight: AttemptState) -> Verdict:
         if key == "K1":
             await asyncio.sleep(1000)
         return OK
@@ -201,7 +207,7 @@ async def test_what_is_cut_off_after_it_was_sent_is_recorded_as_unknown(tmp_path
 
 
 async def test_an_attempt_that_was_cut_off_counts() -> None:
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         await asyncio.sleep(1000)
         return OK
 
@@ -222,7 +228,7 @@ async def test_a_session_that_follows_at_once_lets_no_earlier_request_land_over_
     journal = tmp_path / "run.journal"
     same_kit = [("K0", {"n": 1}), ("K1", {"n": 1}), ("K0", {"n": 2}), ("K1", {"n": 2})]
 
-    async def play(key: str, _flight: Flight) -> Verdict:
+    async def play(key: str, _flight: AttemptState) -> Verdict:
         if key == "K0":
             await asyncio.sleep(1000)
         return OK
@@ -302,7 +308,7 @@ async def test_a_foreign_exception_gets_out_and_the_row_ends_by_what_was_sent(is
     async def raise_it(*_: object) -> Any:
         raise TimeLimit
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         return await raise_it() if is_sent else OK
 
     send = Sender(play, before=None if is_sent else raise_it)
@@ -319,7 +325,7 @@ async def test_a_cancellation_that_nobody_aimed_at_the_run_stops_it_with_an_erro
     async def cancelled(*_: object) -> Any:
         raise asyncio.CancelledError
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         return await cancelled() if is_sent else OK
 
     send = Sender(play, before=None if is_sent else cancelled)
@@ -334,7 +340,7 @@ async def test_a_cancellation_that_nobody_aimed_at_the_run_stops_it_with_an_erro
 
 
 async def test_a_run_whose_tasks_are_cancelled_from_outside_ends_with_an_error() -> None:
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         await asyncio.sleep(1000)
         return OK
 
@@ -401,7 +407,7 @@ class Storm:
         if self.dice.random() < 0.003:
             raise self.dice.choice(self.foreign)
 
-    async def play(self, key: str, _flight: Flight) -> Verdict:
+    async def play(self, key: str, _flight: AttemptState) -> Verdict:
         dice = self.dice
         if dice.random() < 0.5:
             self.executed.add(key)
@@ -415,7 +421,7 @@ class Storm:
             maybe = ServerError("504", status=504)
             return dice.choice([failing(maybe, may_be_executed=True), failing(OutcomeUnknownError("dropped"))])
         if dice.random() < 0.02:
-            return failing(AuthenticationError("401", status=401), Act.RAISE)
+            return failing(AuthenticationError("401", status=401), Action.RAISE)
         throttled = failing(RateLimitError("429", status=429), is_throttle=True, retry_after_s=0.0)
         return dice.choice([throttled, failing(NotSentError("refused", reason="refused"))])
 
@@ -500,7 +506,7 @@ async def test_a_stop_sends_nothing_that_was_not_handed_to_a_connection() -> Non
     async def slots() -> None:
         await asyncio.sleep(random.Random(len(send.sent)).random() * 2 + 0.1)
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         await asyncio.sleep(1)
         return OK
 
@@ -533,9 +539,9 @@ async def test_a_wrong_token_is_asked_for_no_more_than_was_under_way() -> None:
         async with slot:
             await asyncio.sleep(0.1)
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         await asyncio.sleep(0.15)
-        return failing(AuthenticationError("401", status=401), Act.RAISE)
+        return failing(AuthenticationError("401", status=401), Action.RAISE)
 
     send = Sender(play, before=slots)
     outcomes: list[Outcome[Any]] = []
@@ -547,9 +553,9 @@ async def test_a_wrong_token_is_asked_for_no_more_than_was_under_way() -> None:
 
 
 async def test_a_row_that_comes_to_wait_after_the_stop_is_woken_too() -> None:
-    async def play(_key: str, flight: Flight) -> Verdict:
+    async def play(_key: str, attempt_state: AttemptState) -> Verdict:
         await asyncio.sleep(2)
-        flight.may_have_arrived = False  # a 401 was judged
+        attempt_state.may_have_arrived = False  # a 401 was judged
         await asyncio.sleep(10_000)  # and the function that gives tokens hangs
         return OK
 
@@ -637,7 +643,7 @@ async def test_an_input_is_closed_as_soon_as_the_run_ends(how: str, ending: str)
         def __iter__(self) -> Iterator[Any]:
             return sync()
 
-    async def play(key: str, _flight: Flight) -> Verdict:
+    async def play(key: str, _flight: AttemptState) -> Verdict:
         if ending == "error" and key == "K5":
             raise LookupError
         await asyncio.sleep(0.1)
@@ -699,7 +705,7 @@ async def test_an_input_that_fails_to_close_is_told_at_the_end() -> None:
 async def test_three_cancellations_at_any_await_leave_nothing_behind(steps: int, tmp_path: Path) -> None:
     journal = tmp_path / "run.journal"
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         await asyncio.sleep(0)
         return OK
 
@@ -739,7 +745,7 @@ async def test_a_pause_counts_towards_the_outage_limit() -> None:
     async def limiter() -> None:
         await asyncio.sleep(max(0.0, paused_until - now()))
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         nonlocal paused_until
         paused_until = now() + 300
         return failing(RateLimitError("429", status=429), is_throttle=True, retry_after_s=300.0)
@@ -784,14 +790,14 @@ async def test_a_server_that_was_never_reached_stops_the_run_after_30_s(
 
 
 async def test_with_wait_for_server_it_is_waited_for() -> None:
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         return failing(NotSentError("refused", reason="refused")) if now() < 100 else OK
 
     assert set(await states_of(run_of(Sender(play), rows(10), wait_for_server=True))) == {"ok"}
 
 
 async def test_a_server_that_was_reached_once_is_waited_for_as_in_any_outage() -> None:
-    async def play(key: str, _flight: Flight) -> Verdict:
+    async def play(key: str, _flight: AttemptState) -> Verdict:
         return failing(NotSentError("refused", reason="refused")) if key != "K0" and now() < 100 else OK
 
     assert set(await states_of(run_of(Sender(play), rows(10)))) == {"ok"}
@@ -807,7 +813,7 @@ async def test_the_end_of_an_outage_that_was_too_long_names_host_and_reason() ->
 
 
 async def test_a_second_consumer_is_refused_at_once() -> None:
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         await asyncio.sleep(1)
         return OK
 
@@ -876,9 +882,9 @@ async def test_an_older_row_is_superseded_in_the_journal_only_with_the_newer_one
             yield "K", {"n": number}
             await asyncio.sleep(0 if number else 0.5)
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         await asyncio.sleep(1)
-        return OK if len(send.sent) == 1 else failing(BadRequestError("400", status=400), Act.RAISE)
+        return OK if len(send.sent) == 1 else failing(BadRequestError("400", status=400), Action.RAISE)
 
     send = Sender(play)
     first = await states_of(run_of(send, in_two_parts(), journal=journal, coalesce=True))
@@ -898,7 +904,7 @@ async def test_a_kill_between_the_newer_value_and_its_record_sends_the_newer_one
     journal = tmp_path / "run.journal"
     same = [("K", {"n": n}) for n in range(3000)]
 
-    async def play(_key: str, _flight: Flight) -> Verdict:
+    async def play(_key: str, _flight: AttemptState) -> Verdict:
         await asyncio.sleep(0.01)
         return OK
 

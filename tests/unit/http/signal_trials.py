@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 
-from spotdx_async._http.messages import Flight, Request, Token, Trouble
+from spotdx_async._http.messages import AttemptState, Request, Token, TransportFailure
 from spotdx_async._http.transport import Transport
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20_000
@@ -48,8 +48,8 @@ async def call_until_it_ends(url: str) -> str:
         async with asyncio.timeout(1):  # what a callback of the loop's raises, asyncio logs and keeps
             while True:
                 for request in KINDS:
-                    result = await transport.send(request, Token("t"), 5, Flight())
-                    if isinstance(result, Trouble):
+                    result = await transport.send(request, Token("t"), 5, AttemptState())
+                    if isinstance(result, TransportFailure):
                         return result.reason
     except TimeoutError:
         return "kept by asyncio"

@@ -3,7 +3,7 @@
 import pytest
 
 from spotdx_async._http.call import Call, final_error, note
-from spotdx_async._http.messages import Act, Request, Verdict
+from spotdx_async._http.messages import Action, Request, Verdict
 from spotdx_async.errors import (
     ConfigError,
     NotFoundError,
@@ -22,7 +22,7 @@ def call_of(method: str = "POST") -> Call:
 
 
 def judged(call: Call, error: SpotError, *, may_be_executed: bool = False) -> Verdict:
-    verdict = Verdict(Act.RAISE, error=error, may_be_executed=may_be_executed)
+    verdict = Verdict(Action.RAISE, error=error, may_be_executed=may_be_executed)
     note(call, verdict)
     return verdict
 
@@ -31,9 +31,9 @@ def judged(call: Call, error: SpotError, *, may_be_executed: bool = False) -> Ve
 def test_an_unsent_error_from_elsewhere_while_a_request_is_under_way_is_no_proof(method: str) -> None:
     """A hook of a caller's session may use a client of its own, whose errors are the SDK's too."""
     call = call_of(method)
-    call.flight.may_have_arrived = True
+    call.attempt_state.may_have_arrived = True
 
-    error = final_error(call, Verdict(Act.RAISE, error=NotSentError("of another client", reason="refused")))
+    error = final_error(call, Verdict(Action.RAISE, error=NotSentError("of another client", reason="refused")))
 
     assert type(error) is OutcomeUnknownError
     assert "not sent" not in str(error)
@@ -41,9 +41,9 @@ def test_an_unsent_error_from_elsewhere_while_a_request_is_under_way_is_no_proof
 
 def test_a_refusal_from_elsewhere_while_a_request_is_under_way_says_so() -> None:
     call = call_of()
-    call.flight.may_have_arrived = True
+    call.attempt_state.may_have_arrived = True
 
-    error = final_error(call, Verdict(Act.RAISE, error=NotFoundError("of another client", status=404)))
+    error = final_error(call, Verdict(Action.RAISE, error=NotFoundError("of another client", status=404)))
 
     assert error.may_be_executed
 
@@ -53,7 +53,7 @@ def test_an_error_that_no_attempt_brought_says_that_an_earlier_one_may_have_been
     call = call_of()
     judged(call, ServerError("failed", status=503), may_be_executed=True)
 
-    error = final_error(call, Verdict(Act.RAISE, error=ConfigError("the token is empty")))
+    error = final_error(call, Verdict(Action.RAISE, error=ConfigError("the token is empty")))
 
     assert error.may_be_executed
     assert EARLIER in str(error)

@@ -10,7 +10,7 @@ import pytest
 
 from spotdx_async._http import connections
 from spotdx_async._http.connections import WriteQueue, pooled_session, request_class, single_use_session
-from spotdx_async._http.messages import Flight
+from spotdx_async._http.messages import AttemptState
 from spotdx_async._http.sending import CURRENT, SecondSendingError, Sending
 
 HEADERS = {"Host": "spot.example", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "x"}
@@ -44,7 +44,7 @@ async def told(url: str, method: str, body: bytes | None) -> None:
 async def asked(
     session: aiohttp.ClientSession, method: str, url: str, body: bytes | None = None, extra: Mapping[str, str] = NOTHING
 ) -> Sending:
-    sending = Sending(Flight(), extra)
+    sending = Sending(AttemptState(), extra)
     CURRENT.set(sending)
     async with session.request(method, url, data=body, headers=extra, trace_request_ctx=sending) as response:
         assert await response.read() == b"{}"
@@ -104,13 +104,13 @@ async def test_requests_of_one_turn_are_written_together_in_the_next_in_their_or
     writes, wires = WriteQueue(), [Wire(written) for _ in range(3)]
 
     for number, wire in enumerate(wires):
-        writes.put(wire, b"%d" % number, Sending(Flight(), NOTHING))
+        writes.put(wire, b"%d" % number, Sending(AttemptState(), NOTHING))
     at_once = written.copy()
     await asyncio.sleep(0)
 
     assert (at_once, written) == ([], [b"0", b"1", b"2"])
 
-    writes.put(wires[0], b"later", Sending(Flight(), NOTHING))
+    writes.put(wires[0], b"later", Sending(AttemptState(), NOTHING))
     await asyncio.sleep(0)
     assert written[3:] == [b"later"]
 
@@ -144,18 +144,18 @@ async def test_requests_wait_for_others_only_where_there_are_others(
 
 async def test_nothing_is_written_to_a_connection_that_was_closed_meanwhile() -> None:
     written: list[bytes] = []
-    writes, wires, flights = WriteQueue(), [Wire(written) for _ in range(3)], [Flight() for _ in range(3)]
+    writes, wires, flights = WriteQueue(), [Wire(written) for _ in range(3)], [AttemptState() for _ in range(3)]
 
-    for wire, flight in zip(wires, flights, strict=True):
-        writes.put(wire, b"request", Sending(flight, NOTHING))
+    for wire, attempt_state in zip(wires, flights, strict=True):
+        writes.put(wire, b"request", Sending(attempt_state, NOTHING))
     lost, closing, _ = wires
     lost.transport, closing.closing = None, True
-    before = [flight.may_have_arrived for flight in flights]
+    before = [attempt_state.may_have_arrived for attempt_state in flights]
     await asyncio.sleep(0)
 
     assert written == [b"request"]
     assert before == [False, False, False]
-    assert [flight.may_have_arrived for flight in flights] == [False, False, True]
+    assert [attempt_state.may_have_arrived for attempt_state in flights] == [False, False, True]
 
 
 @pytest.mark.parametrize("error", [OSError(9, "x"), ZeroDivisionError(), asyncio.CancelledError(), GeneratorExit()])
@@ -168,7 +168,7 @@ async def test_a_write_that_raises_ends_its_own_call_and_no_other(error: BaseExc
     assert written == [b"0", b"2"]
     assert [wire.error for wire in wires] == [None, error, None]
     assert [wire.closing for wire in wires] == [False, True, False]
-    assert all(flight.may_have_arrived for flight in flights)
+    assert all(attempt_state.may_have_arrived for attempt_state in flights)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()])
@@ -184,14 +184,16 @@ async def test_a_write_that_is_interrupted_goes_to_the_loop_and_the_others_are_w
     assert [wire.closing for wire in wires] == [False, True, False]
 
 
-def failing_in_the_middle(written: list[bytes], error: BaseException) -> tuple[WriteQueue, list[Wire], list[Flight]]:
+def failing_in_the_middle(
+    written: list[bytes], error: BaseException
+) -> tuple[WriteQueue, list[Wire], list[AttemptState]]:
     def fail(_request: bytes) -> None:
         raise error
 
-    writes, wires, flights = WriteQueue(), [Wire(written) for _ in range(3)], [Flight() for _ in range(3)]
+    writes, wires, flights = WriteQueue(), [Wire(written) for _ in range(3)], [AttemptState() for _ in range(3)]
     wires[1].write = fail
-    for number, (wire, flight) in enumerate(zip(wires, flights, strict=True)):
-        writes.put(wire, b"%d" % number, Sending(flight, NOTHING))
+    for number, (wire, attempt_state) in enumerate(zip(wires, flights, strict=True)):
+        writes.put(wire, b"%d" % number, Sending(attempt_state, NOTHING))
     return writes, wires, flights
 
 
@@ -322,7 +324,7 @@ async def test_what_wraps_aiohttp_and_repeats_is_kept_from_it(
 
 
 def test_nothing_is_written_for_an_attempt_that_has_ended() -> None:
-    sending = Sending(Flight(), {"Authorization": "Token t"})
+    sending = Sending(AttemptState(), {"Authorization": "Token t"})
     CURRENT.set(sending)
 
     sending.end()

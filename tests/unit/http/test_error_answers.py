@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from spotdx_async._http.logs import tell_retry
-from spotdx_async._http.messages import Reply, Request, Trouble
-from spotdx_async._http.verdict import judge_decode_error, judge_reply, judge_trouble
+from spotdx_async._http.logs import log_retry
+from spotdx_async._http.messages import Reply, Request, TransportFailure
+from spotdx_async._http.verdict import judge_decode_error, judge_failure, judge_reply
 from spotdx_async.errors import DecodeError, OutcomeUnknownError, StatusError
 
 UPDATE = Request(operation="POST /kits/{kit_id}/", method="POST", path="/kits/x/", is_replay_safe=True)
@@ -227,7 +227,7 @@ def test_an_unknown_outcome_names_the_request_where_an_answer_came() -> None:
     ]
 
     assert [error.request_id for error in errors if isinstance(error, OutcomeUnknownError)] == ["abc-1"] * 3
-    without = judge_trouble(CREATE, Trouble("dropped", "it failed", may_have_arrived=True)).error
+    without = judge_failure(CREATE, TransportFailure("dropped", "it failed", may_have_arrived=True)).error
     assert isinstance(without, OutcomeUnknownError)
     assert without.request_id is None
 
@@ -311,7 +311,7 @@ def test_nothing_that_the_server_wrote_shows(request_: Request, status: int, cap
 
     verdict = judge_reply(request_, Reply(status, headers, body))
     error = verdict.error
-    tell_retry(error, operation="GET /x", attempt=1, wait_s=1.0)
+    log_retry(error, operation="GET /x", attempt=1, wait_s=1.0)
 
     assert error is not None
     logged = [repr(vars(record)) for record in caplog.records]

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async._http.logs import quoted, tell_gate, tell_pause, tell_retry
+from spotdx_async._http.logs import log_breaker, log_pause, log_retry, quoted
 from spotdx_async.errors import OutcomeUnknownError, ServerError
 
 OPERATION = "POST /api/v2/kits/{kit_id}/"
@@ -16,7 +16,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 def test_a_retry_is_one_line_at_info_with_its_fields(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "spotdx_async")
 
-    tell_retry(ServerError("x", status=503), operation=OPERATION, attempt=1, wait_s=0.254)
+    log_retry(ServerError("x", status=503), operation=OPERATION, attempt=1, wait_s=0.254)
 
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("spotdx_async", logging.INFO)
@@ -34,7 +34,7 @@ def test_a_retry_is_one_line_at_info_with_its_fields(caplog: pytest.LogCaptureFi
 def test_a_retry_without_a_status_tells_the_reason(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "spotdx_async")
 
-    tell_retry(OutcomeUnknownError("x", reason="timeout"), operation=OPERATION, attempt=2, wait_s=1.0)
+    log_retry(OutcomeUnknownError("x", reason="timeout"), operation=OPERATION, attempt=2, wait_s=1.0)
 
     assert "attempt 2 ended in OutcomeUnknownError (timeout)" in caplog.text
     assert fields_of(caplog.records[0])["reason"] == "timeout"
@@ -43,13 +43,13 @@ def test_a_retry_without_a_status_tells_the_reason(caplog: pytest.LogCaptureFixt
 def test_a_retry_costs_nothing_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "spotdx_async")
 
-    tell_retry(ServerError("x", status=503), operation=OPERATION, attempt=1, wait_s=0.2)
+    log_retry(ServerError("x", status=503), operation=OPERATION, attempt=1, wait_s=0.2)
 
     assert caplog.records == []
 
 
 def test_a_pause_is_one_line_at_warning(caplog: pytest.LogCaptureFixture) -> None:
-    tell_pause(7.0)
+    log_pause(7.0)
 
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -58,8 +58,8 @@ def test_a_pause_is_one_line_at_warning(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_gate_change_is_one_line_at_warning(caplog: pytest.LogCaptureFixture) -> None:
-    tell_gate("closed")
-    tell_gate("open", after_s=61.25)
+    log_breaker("closed")
+    log_breaker("open", after_s=61.25)
 
     closed, opened = caplog.records
     assert {closed.levelno, opened.levelno} == {logging.WARNING}
@@ -69,7 +69,7 @@ def test_a_gate_change_is_one_line_at_warning(caplog: pytest.LogCaptureFixture) 
 
 
 def test_an_outage_names_the_server_and_what_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
-    tell_gate("closed", trouble="spot.example: connection refused")
+    log_breaker("closed", trouble="spot.example: connection refused")
 
     (record,) = caplog.records
     assert "out of order (spot.example: connection refused): rows wait" in record.getMessage()

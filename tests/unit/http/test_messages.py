@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
-from spotdx_async._http.messages import Act, Flight, Reply, Request, Response, Trouble, Verdict
+from spotdx_async._http.messages import Action, AttemptState, Reply, Request, Response, TransportFailure, Verdict
 from spotdx_async.errors import DecodeError, StatusError
 
 OPERATION = "POST /api/v2/kits/{kit_id}/"
@@ -36,8 +36,8 @@ def response(body: bytes = b"{}", **changes: Any) -> Response:
             body=b"canary",
         ),
         Reply(status=200, headers={"X-Canary": "canary"}, body=b"canary"),
-        Verdict(Act.ACCEPT, value="canary"),
-        Verdict(Act.RAISE, error=StatusError("no", details=("canary",), type="canary")),
+        Verdict(Action.ACCEPT, value="canary"),
+        Verdict(Action.RAISE, error=StatusError("no", details=("canary",), type="canary")),
         response(b"canary"),
     ],
     ids=lambda message: type(message).__name__,
@@ -51,7 +51,7 @@ def test_a_repr_says_what_may_be_said() -> None:
 
     assert repr(request) == f"Request(operation={OPERATION!r}, is_replay_safe=True)"
     assert repr(response()) == "Response(status=200, attempts=2, elapsed_s=1.5)"
-    assert "dropped" in repr(Trouble("dropped", "it broke", may_have_arrived=True))
+    assert "dropped" in repr(TransportFailure("dropped", "it broke", may_have_arrived=True))
 
 
 def test_a_request_is_not_safe_to_repeat_unless_told() -> None:
@@ -59,7 +59,7 @@ def test_a_request_is_not_safe_to_repeat_unless_told() -> None:
 
 
 def test_nothing_is_in_the_air_before_the_first_attempt() -> None:
-    assert Flight().may_have_arrived is False
+    assert AttemptState().may_have_arrived is False
 
 
 def test_a_response_cannot_be_changed() -> None:

@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async._http import clock
-from spotdx_async._http.messages import Act, Verdict
+from spotdx_async._http.messages import Action, Verdict
 from spotdx_async._http.retry import RetryBudget, repeat
 from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import NotSentError, OutcomeUnknownError, RateLimitError, ServerError
 from spotdx_async.testing import run_virtual
 
-FAILED = Verdict(Act.REPEAT, error=ServerError("503", status=503))
-THROTTLED = Verdict(Act.REPEAT, error=RateLimitError("429", status=429), is_throttle=True)
-DONE = Verdict(Act.ACCEPT, value="done")
-FINAL = Verdict(Act.RAISE, error=OutcomeUnknownError("final"))
+FAILED = Verdict(Action.REPEAT, error=ServerError("503", status=503))
+THROTTLED = Verdict(Action.REPEAT, error=RateLimitError("429", status=429), is_throttle=True)
+DONE = Verdict(Action.ACCEPT, value="done")
+FINAL = Verdict(Action.RAISE, error=OutcomeUnknownError("final"))
 MANY = RetryPolicy(max_attempts=1000)
 
 
 def asking(seconds: float) -> Verdict:
-    return Verdict(Act.REPEAT, error=ServerError("503", status=503), retry_after_s=seconds)
+    return Verdict(Action.REPEAT, error=ServerError("503", status=503), retry_after_s=seconds)
 
 
 class Walk:
@@ -104,8 +104,8 @@ async def test_a_success_comes_back_at_once() -> None:
     assert walk.attempts == 3
 
 
-@pytest.mark.parametrize("act", [Act.RAISE, Act.RENEW_TOKEN])
-async def test_a_verdict_that_is_final_ends_it(act: Act) -> None:
+@pytest.mark.parametrize("act", [Action.RAISE, Action.RENEW_TOKEN])
+async def test_a_verdict_that_is_final_ends_it(act: Action) -> None:
     final = Verdict(act, error=ServerError("no", status=501))
     walk = Walk(FAILED, final, DONE)
 
@@ -218,7 +218,7 @@ def test_a_server_that_asks_for_no_wait_gets_the_throttle_s_back_off() -> None:
 
 
 def test_a_429_that_names_a_time_is_waited_for_so_long() -> None:
-    verdict = Verdict(Act.REPEAT, error=RateLimitError("429"), is_throttle=True, retry_after_s=7.0)
+    verdict = Verdict(Action.REPEAT, error=RateLimitError("429"), is_throttle=True, retry_after_s=7.0)
 
     assert waits_of([verdict], RetryPolicy()) == [7.0]
 

@@ -11,7 +11,7 @@ import pytest
 from aioresponses import aioresponses
 from yarl import URL
 
-from spotdx_async._http.messages import Flight, Reply, Request, Token, Trouble
+from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure
 from spotdx_async._http.transport import Transport
 
 BASE = "https://spot.example/root"
@@ -32,8 +32,8 @@ async def transport() -> AsyncIterator[Transport]:
     await made.close()
 
 
-async def send(transport: Transport, request: Request) -> Reply | Trouble:
-    return await transport.send(request, TOKEN, 5.0, Flight())
+async def send(transport: Transport, request: Request) -> Reply | TransportFailure:
+    return await transport.send(request, TOKEN, 5.0, AttemptState())
 
 
 def asked(mock: aioresponses) -> tuple[str, URL, dict[str, Any]]:
@@ -90,7 +90,7 @@ async def test_redirects_are_left_to_the_verdict(aioresponses_mock: aioresponses
 async def test_aiohttp_keeps_no_time_of_its_own(aioresponses_mock: aioresponses, transport: Transport) -> None:
     aioresponses_mock.post(f"{BASE}/api/v2/orders/", payload={})
 
-    await transport.send(CREATE, TOKEN, 7.25, Flight())
+    await transport.send(CREATE, TOKEN, 7.25, AttemptState())
 
     assert asked(aioresponses_mock)[2]["timeout"] == aiohttp.ClientTimeout()
 
@@ -125,7 +125,7 @@ async def test_each_failure_is_a_trouble_that_shows_nothing(
 
     trouble = await send(transport, CREATE)
 
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, TransportFailure)
     assert (trouble.reason, trouble.may_have_arrived) == (reason, True)  # of a mock nobody knows what it sent
     assert "canary" not in repr(trouble)
 
@@ -135,13 +135,13 @@ async def test_what_is_none_of_the_network_s_gets_out_as_it_is(
     aioresponses_mock: aioresponses, transport: Transport, error: Exception
 ) -> None:
     aioresponses_mock.post(f"{BASE}/api/v2/orders/", exception=error)
-    flight = Flight()
+    attempt_state = AttemptState()
 
     with pytest.raises(type(error)) as caught:
-        await transport.send(CREATE, TOKEN, 5.0, flight)
+        await transport.send(CREATE, TOKEN, 5.0, attempt_state)
 
     assert caught.value is error
-    assert flight.may_have_arrived is True
+    assert attempt_state.may_have_arrived is True
 
 
 async def test_a_success_over_the_cap_is_a_lasting_trouble(
@@ -151,5 +151,5 @@ async def test_a_success_over_the_cap_is_a_lasting_trouble(
 
     trouble = await send(transport, CREATE)
 
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, TransportFailure)
     assert (trouble.reason, trouble.is_lasting, trouble.status) == ("too large", True, 200)

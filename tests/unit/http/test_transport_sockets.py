@@ -23,7 +23,7 @@ import attrs
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
-from spotdx_async._http.messages import Flight, Reply, Request, Token, Trouble
+from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure
 from spotdx_async._http.transport import Transport
 from spotdx_async.errors import ConfigError, FailureCause
 
@@ -181,17 +181,17 @@ def transport(server: Scripted, open_transport: Callable[..., Transport]) -> Tra
     return open_transport(server.url)
 
 
-async def send(transport: Transport, request: Request = UPDATE, timeout_s: float = 5.0) -> Reply | Trouble:
-    return await transport.send(request, TOKEN, timeout_s, Flight())
+async def send(transport: Transport, request: Request = UPDATE, timeout_s: float = 5.0) -> Reply | TransportFailure:
+    return await transport.send(request, TOKEN, timeout_s, AttemptState())
 
 
 def attrs_of(cause: FailureCause) -> list[Any]:
     return [cause.cause_type, cause.errno, cause.tls_reason, cause.proxy_status]
 
 
-async def trouble_of(transport: Transport, request: Request = UPDATE, timeout_s: float = 5.0) -> Trouble:
+async def trouble_of(transport: Transport, request: Request = UPDATE, timeout_s: float = 5.0) -> TransportFailure:
     result = await send(transport, request, timeout_s)
-    assert isinstance(result, Trouble), result
+    assert isinstance(result, TransportFailure), result
     cause = result.cause or FailureCause()
     facts = [*attrs.asdict(attrs.evolve(result, cause=None)).values(), *attrs_of(cause)]
     assert all(isinstance(value, (str, bool, int, type(None))) for value in facts)
@@ -448,7 +448,7 @@ async def test_a_connection_that_is_dropped_after_the_request(
 
     trouble = await trouble_of(transport, request_)
 
-    assert trouble == Trouble("dropped", trouble.message, may_have_arrived=True, cause=trouble.cause)
+    assert trouble == TransportFailure("dropped", trouble.message, may_have_arrived=True, cause=trouble.cause)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"])
@@ -499,7 +499,7 @@ async def test_an_answer_that_does_not_come_in_time(server: Scripted, transport:
 
     trouble = await trouble_of(transport, request_, 0.05)
 
-    assert trouble == Trouble("timeout", trouble.message, may_have_arrived=True, cause=trouble.cause)
+    assert trouble == TransportFailure("timeout", trouble.message, may_have_arrived=True, cause=trouble.cause)
     await server.gone.wait()
 
 
@@ -653,7 +653,7 @@ async def test_the_cap_counts_decoded_bytes(
         assert isinstance(result, Reply)
         assert result.body == body
     else:
-        assert isinstance(result, Trouble)
+        assert isinstance(result, TransportFailure)
         assert (result.reason, result.may_have_arrived, result.is_lasting, result.status) == (
             "too large",
             True,
@@ -745,16 +745,16 @@ async def test_a_redirect_whose_body_breaks_off_is_still_a_redirect(server: Scri
 async def test_a_call_cancelled_while_connecting_has_surely_not_arrived(
     open_transport: Callable[..., Transport], full_port: int
 ) -> None:
-    flight = Flight()
+    attempt_state = AttemptState()
     transport = open_transport(f"http://127.0.0.1:{full_port}")
-    task = asyncio.create_task(transport.send(UPDATE, TOKEN, 5, flight))
+    task = asyncio.create_task(transport.send(UPDATE, TOKEN, 5, attempt_state))
     await asyncio.sleep(0.05)
 
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert flight.may_have_arrived is False
+    assert attempt_state.may_have_arrived is False
 
 
 @EACH_KIND
@@ -763,8 +763,8 @@ async def test_a_call_cancelled_while_waiting_may_have_arrived(
     server: Scripted, transport: Transport, request_: Request, text: bytes
 ) -> None:
     server.play(then_hang(text))
-    flight = Flight()
-    task = asyncio.create_task(transport.send(request_, TOKEN, 5, flight))
+    attempt_state = AttemptState()
+    task = asyncio.create_task(transport.send(request_, TOKEN, 5, attempt_state))
     while not server.requests:
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)
@@ -773,7 +773,7 @@ async def test_a_call_cancelled_while_waiting_may_have_arrived(
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert flight.may_have_arrived is True
+    assert attempt_state.may_have_arrived is True
     await server.gone.wait()
 
 
@@ -781,7 +781,7 @@ async def test_a_deadline_around_a_call_finds_out_where_it_stood(
     server: Scripted, transport: Transport, open_transport: Callable[..., Transport], full_port: int
 ) -> None:
     server.play(hang)
-    connecting, waiting = Flight(), Flight()
+    connecting, waiting = AttemptState(), AttemptState()
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -797,7 +797,7 @@ async def test_what_the_caller_is_handling_does_not_tell_where_a_call_stood(
     server: Scripted, transport: Transport, closed_port: int
 ) -> None:
     server.play(drop)
-    flight, troubles = Flight(), []
+    attempt_state, troubles = AttemptState(), []
     async with aiohttp.ClientSession() as another:
         try:
             await another.get(f"http://127.0.0.1:{closed_port}")
@@ -806,10 +806,10 @@ async def test_what_the_caller_is_handling_does_not_tell_where_a_call_stood(
             server.play(hang)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
-                    await transport.send(CREATE, TOKEN, 5, flight)
+                    await transport.send(CREATE, TOKEN, 5, attempt_state)
 
     assert [(trouble.reason, trouble.may_have_arrived) for trouble in troubles] == [("dropped", True)]
-    assert flight.may_have_arrived is True
+    assert attempt_state.may_have_arrived is True
 
 
 async def test_a_cancelled_call_leaves_the_transport_usable(server: Scripted, transport: Transport) -> None:
@@ -832,7 +832,7 @@ async def test_closing_ends_what_is_under_way(server: Scripted, transport: Trans
     await transport.close()
 
     for trouble in await asyncio.gather(*tasks):
-        assert isinstance(trouble, Trouble)
+        assert isinstance(trouble, TransportFailure)
         assert trouble.may_have_arrived is True
 
 
@@ -910,17 +910,17 @@ async def test_what_a_hook_of_the_caller_s_session_raises_reaches_its_programmer
     async def fail(*_args: Any) -> None:
         raise TypeError("mine")
 
-    trace, flight = aiohttp.TraceConfig(), Flight()
+    trace, attempt_state = aiohttp.TraceConfig(), AttemptState()
     getattr(trace, hook).append(fail)
     async with aiohttp.ClientSession(trace_configs=[trace]) as session:
         with pytest.raises(TypeError, match="mine") as caught:
-            await open_transport(server.url, session=session).send(CREATE, TOKEN, 5.0, flight)
+            await open_transport(server.url, session=session).send(CREATE, TOKEN, 5.0, attempt_state)
 
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     assert fail.__code__ in [frame.f_code for frame in frames]
     modules = [frame.f_globals["__name__"].partition(".")[0] for frame in frames]
     assert "aiohttp" not in modules  # whose locals hold the token
-    assert flight.may_have_arrived is True
+    assert attempt_state.may_have_arrived is True
 
 
 async def test_waiting_for_a_place_in_the_caller_s_pool_is_not_sending(
@@ -988,10 +988,10 @@ async def test_a_closed_pool_says_nothing(open_transport: Callable[..., Transpor
 
 
 async def outcome(transport: Transport, request: Request = CREATE) -> tuple[str, bool]:
-    flight = Flight()
-    result = await transport.send(request, TOKEN, 5.0, flight)
-    assert isinstance(result, Trouble), result
-    assert flight.may_have_arrived is result.may_have_arrived
+    attempt_state = AttemptState()
+    result = await transport.send(request, TOKEN, 5.0, attempt_state)
+    assert isinstance(result, TransportFailure), result
+    assert attempt_state.may_have_arrived is result.may_have_arrived
     return result.reason, result.may_have_arrived
 
 
@@ -1293,7 +1293,7 @@ async def test_what_a_callback_of_the_connection_raises_while_a_body_is_read_rea
 ) -> None:
     """A signal that comes while data is taken in: asyncio ends the connection with it, and logs it as well."""
     server.play(then_hang(answer(b"{", length=100)))
-    task, flight = None, Flight()
+    task, attempt_state = None, AttemptState()
     loop = asyncio.get_running_loop()
     no_loose_ends, logged = loop.get_exception_handler(), list[Any]()
     loop.set_exception_handler(lambda _loop, context: logged.append(context["exception"]))
@@ -1305,7 +1305,7 @@ async def test_what_a_callback_of_the_connection_raises_while_a_body_is_read_rea
         make(protocol, connection)
 
     monkeypatch.setattr(ResponseHandler, "connection_made", made)
-    task = asyncio.create_task(transport.send(CREATE, TOKEN, 5.0, flight))
+    task = asyncio.create_task(transport.send(CREATE, TOKEN, 5.0, attempt_state))
     while not server.requests:
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.05)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async._http import clock
-from spotdx_async._http.messages import Act, Reply, Request, Trouble, Verdict
-from spotdx_async._http.verdict import judge_decode_error, judge_reply, judge_trouble, retry_after_s
+from spotdx_async._http.messages import Action, Reply, Request, TransportFailure, Verdict
+from spotdx_async._http.verdict import judge_decode_error, judge_failure, judge_reply, retry_after_s
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -46,7 +46,7 @@ def status_error(verdict: Verdict) -> StatusError:
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 299])
 @pytest.mark.parametrize("request_", [UPDATE, CREATE])
 def test_a_2xx_is_accepted(request_: Request, status: int) -> None:
-    assert judge_reply(request_, reply(status, Retry_After="7")) == Verdict(Act.ACCEPT)
+    assert judge_reply(request_, reply(status, Retry_After="7")) == Verdict(Action.ACCEPT)
 
 
 @pytest.mark.parametrize("status", [101, 199, 300, 301, 302, 303, 304, 307, 308, 399])
@@ -54,7 +54,7 @@ def test_a_2xx_is_accepted(request_: Request, status: int) -> None:
 def test_a_redirect_is_an_unknown_outcome(request_: Request, status: int) -> None:
     verdict = judge_reply(request_, reply(status, Location="https://canary.example/", Retry_After="7"))
 
-    assert verdict.act is Act.RAISE
+    assert verdict.action is Action.RAISE
     assert isinstance(verdict.error, OutcomeUnknownError)
     assert (verdict.error.status, verdict.error.reason) == (status, "redirect")
     assert "canary" not in repr(verdict.error)
@@ -63,28 +63,28 @@ def test_a_redirect_is_an_unknown_outcome(request_: Request, status: int) -> Non
 @pytest.mark.parametrize(
     ("status", "kind", "for_update", "for_create"),
     [
-        (400, BadRequestError, Act.RAISE, Act.RAISE),
-        (401, AuthenticationError, Act.RENEW_TOKEN, Act.RENEW_TOKEN),
-        (402, StatusError, Act.RAISE, Act.RAISE),
-        (403, PermissionDeniedError, Act.RAISE, Act.RAISE),
-        (404, NotFoundError, Act.RAISE, Act.RAISE),
-        (405, StatusError, Act.RAISE, Act.RAISE),
-        (409, StatusError, Act.RAISE, Act.RAISE),
-        (418, StatusError, Act.RAISE, Act.RAISE),
-        (422, BadRequestError, Act.RAISE, Act.RAISE),
-        (425, StatusError, Act.REPEAT, Act.RAISE),
-        (429, RateLimitError, Act.REPEAT, Act.REPEAT),
-        (451, StatusError, Act.RAISE, Act.RAISE),
-        (499, StatusError, Act.RAISE, Act.RAISE),
+        (400, BadRequestError, Action.RAISE, Action.RAISE),
+        (401, AuthenticationError, Action.RENEW_TOKEN, Action.RENEW_TOKEN),
+        (402, StatusError, Action.RAISE, Action.RAISE),
+        (403, PermissionDeniedError, Action.RAISE, Action.RAISE),
+        (404, NotFoundError, Action.RAISE, Action.RAISE),
+        (405, StatusError, Action.RAISE, Action.RAISE),
+        (409, StatusError, Action.RAISE, Action.RAISE),
+        (418, StatusError, Action.RAISE, Action.RAISE),
+        (422, BadRequestError, Action.RAISE, Action.RAISE),
+        (425, StatusError, Action.REPEAT, Action.RAISE),
+        (429, RateLimitError, Action.REPEAT, Action.REPEAT),
+        (451, StatusError, Action.RAISE, Action.RAISE),
+        (499, StatusError, Action.RAISE, Action.RAISE),
     ],
 )
 def test_a_4xx_is_a_no_that_only_time_can_change(
-    status: int, kind: type[StatusError], for_update: Act, for_create: Act
+    status: int, kind: type[StatusError], for_update: Action, for_create: Action
 ) -> None:
     for request, act in ((UPDATE, for_update), (CREATE, for_create)):
         verdict = judge_reply(request, reply(status))
 
-        assert verdict.act is act
+        assert verdict.action is act
         assert type(verdict.error) is kind
         assert status_error(verdict).status == status
         assert verdict.is_throttle is (status == 429)
@@ -93,8 +93,8 @@ def test_a_4xx_is_a_no_that_only_time_can_change(
 def test_a_408_may_come_from_what_stands_before_the_server() -> None:
     of_update, of_create = judge_reply(UPDATE, reply(408)), judge_reply(CREATE, reply(408))
 
-    assert (of_update.act, type(of_update.error)) == (Act.REPEAT, StatusError)
-    assert (of_create.act, type(of_create.error)) == (Act.RAISE, OutcomeUnknownError)
+    assert (of_update.action, type(of_update.error)) == (Action.REPEAT, StatusError)
+    assert (of_create.action, type(of_create.error)) == (Action.RAISE, OutcomeUnknownError)
     assert of_update.may_be_executed
     assert of_create.may_be_executed
 
@@ -102,25 +102,25 @@ def test_a_408_may_come_from_what_stands_before_the_server() -> None:
 @pytest.mark.parametrize(
     ("status", "act"),
     [
-        (500, Act.REPEAT),
-        (501, Act.RAISE),
-        (502, Act.REPEAT),
-        (503, Act.REPEAT),
-        (504, Act.REPEAT),
-        (505, Act.RAISE),
-        (520, Act.RAISE),
-        (599, Act.RAISE),
-        (600, Act.RAISE),
-        (999, Act.RAISE),
+        (500, Action.REPEAT),
+        (501, Action.RAISE),
+        (502, Action.REPEAT),
+        (503, Action.REPEAT),
+        (504, Action.REPEAT),
+        (505, Action.RAISE),
+        (520, Action.RAISE),
+        (599, Action.RAISE),
+        (600, Action.RAISE),
+        (999, Action.RAISE),
     ],
 )
-def test_a_5xx_is_repeated_where_that_is_safe_and_unknown_where_not(status: int, act: Act) -> None:
+def test_a_5xx_is_repeated_where_that_is_safe_and_unknown_where_not(status: int, act: Action) -> None:
     of_update, of_create = judge_reply(UPDATE, reply(status)), judge_reply(CREATE, reply(status))
 
-    assert of_update.act is act
+    assert of_update.action is act
     assert type(of_update.error) is ServerError
     assert of_update.error.status == status
-    assert of_create.act is Act.RAISE
+    assert of_create.action is Action.RAISE
     assert type(of_create.error) is OutcomeUnknownError
     assert (of_create.error.status, of_create.error.reason) == (status, "status")
 
@@ -151,8 +151,8 @@ def test_every_answer_has_a_verdict_that_can_be_acted_upon(
 
     verdict = judge_reply(request, reply(status, body, Retry_After=retry_after))
 
-    assert (verdict.error is None) == (verdict.act is Act.ACCEPT)
-    assert verdict.act is not Act.REPEAT or is_replay_safe or status == 429
+    assert (verdict.error is None) == (verdict.action is Action.ACCEPT)
+    assert verdict.action is not Action.REPEAT or is_replay_safe or status == 429
 
 
 # Retry-After
@@ -335,9 +335,9 @@ def test_the_text_points_to_the_details_only_where_there_are_any(status: int, ba
 @pytest.mark.parametrize("request_", [UPDATE, CREATE])
 @pytest.mark.parametrize("reason", ["refused", "dns", "tls", "connect", "timeout"])
 def test_what_surely_did_not_arrive_is_repeated_whatever_it_is(request_: Request, reason: str) -> None:
-    verdict = judge_trouble(request_, Trouble(reason, "it failed", may_have_arrived=False))
+    verdict = judge_failure(request_, TransportFailure(reason, "it failed", may_have_arrived=False))
 
-    assert verdict.act is Act.REPEAT
+    assert verdict.action is Action.REPEAT
     assert isinstance(verdict.error, NotSentError)
     assert verdict.error.reason == reason
 
@@ -345,9 +345,9 @@ def test_what_surely_did_not_arrive_is_repeated_whatever_it_is(request_: Request
 @pytest.mark.parametrize("request_", [UPDATE, CREATE])
 @pytest.mark.parametrize("reason", ["tls", "closed"])
 def test_what_would_fail_again_is_not_repeated(request_: Request, reason: str) -> None:
-    verdict = judge_trouble(request_, Trouble(reason, "it failed", may_have_arrived=False, is_lasting=True))
+    verdict = judge_failure(request_, TransportFailure(reason, "it failed", may_have_arrived=False, is_lasting=True))
 
-    assert verdict.act is Act.RAISE
+    assert verdict.action is Action.RAISE
     assert isinstance(verdict.error, NotSentError)
     assert verdict.error.reason == reason
 
@@ -355,11 +355,11 @@ def test_what_would_fail_again_is_not_repeated(request_: Request, reason: str) -
 @pytest.mark.parametrize("reason", ["timeout", "dropped"])
 @pytest.mark.parametrize("status", [None, 200])
 def test_what_may_have_arrived_is_repeated_only_where_safe(reason: str, status: int | None) -> None:
-    trouble = Trouble(reason, "it failed", may_have_arrived=True, status=status)
+    trouble = TransportFailure(reason, "it failed", may_have_arrived=True, status=status)
 
-    of_update, of_create = judge_trouble(UPDATE, trouble), judge_trouble(CREATE, trouble)
+    of_update, of_create = judge_failure(UPDATE, trouble), judge_failure(CREATE, trouble)
 
-    assert (of_update.act, of_create.act) == (Act.REPEAT, Act.RAISE)
+    assert (of_update.action, of_create.action) == (Action.REPEAT, Action.RAISE)
     for verdict in (of_update, of_create):
         assert isinstance(verdict.error, OutcomeUnknownError)
         assert (verdict.error.reason, verdict.error.status) == (reason, status)
@@ -367,11 +367,11 @@ def test_what_may_have_arrived_is_repeated_only_where_safe(reason: str, status: 
 
 
 def test_an_answer_too_large_to_read_is_final() -> None:
-    trouble = Trouble("too large", "too large", may_have_arrived=True, is_lasting=True, status=200)
+    trouble = TransportFailure("too large", "too large", may_have_arrived=True, is_lasting=True, status=200)
 
-    of_update, of_create = judge_trouble(UPDATE, trouble), judge_trouble(CREATE, trouble)
+    of_update, of_create = judge_failure(UPDATE, trouble), judge_failure(CREATE, trouble)
 
-    assert (of_update.act, of_create.act) == (Act.RAISE, Act.RAISE)
+    assert (of_update.action, of_create.action) == (Action.RAISE, Action.RAISE)
     assert isinstance(of_update.error, DecodeError)
     assert of_update.error.outcome == "unknown"
     assert isinstance(of_create.error, OutcomeUnknownError)
@@ -385,19 +385,19 @@ def test_an_answer_too_large_to_read_is_final() -> None:
 def test_json_of_another_shape_means_done(request_: Request) -> None:
     error = DecodeError("another shape", outcome="done", path="kit")
 
-    assert judge_decode_error(request_, reply(200), error) == Verdict(Act.RAISE, error=error, may_be_executed=True)
+    assert judge_decode_error(request_, reply(200), error) == Verdict(Action.RAISE, error=error, may_be_executed=True)
 
 
 def test_no_json_at_all_is_repeated_where_safe() -> None:
     error = DecodeError("not JSON", outcome="unknown")
 
-    assert judge_decode_error(UPDATE, reply(200), error) == Verdict(Act.REPEAT, error=error, may_be_executed=True)
+    assert judge_decode_error(UPDATE, reply(200), error) == Verdict(Action.REPEAT, error=error, may_be_executed=True)
 
 
 def test_no_json_at_all_after_a_create_is_an_unknown_outcome() -> None:
     verdict = judge_decode_error(CREATE, reply(201), DecodeError("not JSON", outcome="unknown"))
 
-    assert verdict.act is Act.RAISE
+    assert verdict.action is Action.RAISE
     assert isinstance(verdict.error, OutcomeUnknownError)
     assert (verdict.error.reason, verdict.error.status) == ("unreadable", 201)
 
@@ -405,7 +405,7 @@ def test_no_json_at_all_after_a_create_is_an_unknown_outcome() -> None:
 def test_no_verdict_holds_what_raised_it() -> None:
     verdicts: list[SpotError | None] = [
         judge_reply(UPDATE, reply(503)).error,
-        judge_trouble(CREATE, Trouble("dropped", "it failed", may_have_arrived=True)).error,
+        judge_failure(CREATE, TransportFailure("dropped", "it failed", may_have_arrived=True)).error,
         judge_decode_error(CREATE, reply(200), DecodeError("x")).error,
     ]
 

@@ -15,7 +15,7 @@ from spotdx_async import (
     ServerError,
     SpotError,
 )
-from spotdx_async._observe.dispatch import Watcher
+from spotdx_async._observe.dispatch import Dispatcher
 
 WRITE, READ = "POST /api/v2/kits/{kit_id}/", "GET /api/v2/kits/{kit_id}/"
 
@@ -32,7 +32,7 @@ class Ends(Observer):
 
 def ending(operation: str, error: SpotError | None) -> str:
     ends = Ends()
-    Watcher([ends], "https://spot.example").watch(operation).end(error)
+    Dispatcher([ends], "https://spot.example").observe(operation).end(error)
     (record,) = ends.records
     return record.outcome
 

@@ -14,7 +14,7 @@ from unittest.mock import AsyncMock, MagicMock, create_autospec
 import pytest
 from aiosignal import Signal
 
-from spotdx_async._observe.scrub import Prepared, sealed_call
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback_of_call
 from spotdx_async.errors import InvalidInputError, NotSentError
 
 CANARY = "canary-7f3a"
@@ -25,25 +25,25 @@ async def give(value: str) -> str:
 
 
 class Noun:
-    @sealed_call
+    @scrubs_traceback_of_call
     def ask(self, values: dict[str, str]) -> Prepared[str]:
         """Ask."""
         if not values:
             raise InvalidInputError("values must not be empty")
         return partial(give, ",".join(values.values()))
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def fail(self, secret: str) -> Prepared[str]:
         async def send() -> str:
             raise NotSentError(f"no connection, and {len(secret)} characters")
 
         return send
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def wait(self, _secret: str) -> Prepared[bool]:
         return partial(asyncio.Event().wait)
 
-    @sealed_call
+    @scrubs_traceback_of_call
     def crash(self) -> Prepared[str]:
         raise ZeroDivisionError
 
@@ -152,7 +152,7 @@ async def test_a_foreign_exception_comes_without_our_frames_and_those_that_call_
         return ask
 
     with pytest.raises(ExceptionGroup if is_group else OfAHookError) as caught:
-        await sealed_call(prepare)(CANARY)
+        await scrubs_traceback_of_call(prepare)(CANARY)
 
     error: Any = getattr(caught.value, "exceptions", (caught.value,))[0]
     frames = [step for step, _ in traceback.walk_tb(error.__traceback__)]
