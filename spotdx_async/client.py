@@ -1,4 +1,4 @@
-"""SpotClient: opens and closes, wires the road, hands out the nouns."""
+"""SpotClient: opens and closes, wires the stages of a call, hands out the resources."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
@@ -261,7 +261,7 @@ class SpotClient:
         query: Mapping[str, Any] | None = None,
         replay_safe: bool = False,
     ) -> Prepared[Response]:
-        """Call an endpoint that the SDK does not know, on the same road: limits, token, repeats, redaction.
+        """Call an endpoint that the SDK does not know, by the same stages: limits, token, repeats, redaction.
 
         Args:
             method: in capitals, such as ``POST``.

@@ -1,4 +1,4 @@
-"""A bulk run that sets metadata, whatever the noun: the road's single tries in the hands of the engine."""
+"""A bulk run that sets metadata, whatever the noun: it has the engine make the client's single attempts."""
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from functools import partial

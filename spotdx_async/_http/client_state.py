@@ -43,7 +43,7 @@ class Counters:
 
 
 class ClientState:
-    """The places, the limiter, the token, the connections, the retry budget and the counts of one client.
+    """The permits, the limiter, the token, the connections, the retry budget and the counts of one client.
 
     Waiters and connections belong to one running loop. A later loop gets its own; two at once are refused.
     """
@@ -97,7 +97,7 @@ class ClientState:
         """On the loop's clock, the end of the last pause that the server asked for."""
 
     def is_clear(self) -> bool:
-        """Whether the road may be walked in the running loop as it is; else ``enter`` says more."""
+        """Whether a call may start in the running loop as it is; else ``enter`` says more."""
         return asyncio.get_running_loop() is self._loop and not self._closing.is_set()
 
     def admit_now(self) -> Token | None:
@@ -109,7 +109,7 @@ class ClientState:
         return token if token is not None and not self._closing.is_set() and self._try_acquire() else None
 
     async def enter(self) -> None:
-        """Make sure that the road may be walked in the running loop.
+        """Make sure that a call may start in the running loop.
 
         Raises:
             NotSentError: the client is closed.

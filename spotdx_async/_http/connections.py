@@ -95,7 +95,7 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, *, force_close: bool = False) -> None:
-        # No limit here: the client's own gate stands before it, and waits without eating the timeout.
+        # No limit here: the client's own permits stand before it, and wait without eating the timeout.
         super().__init__(limit=0, force_close=force_close)
         self._writes = WriteQueue()
 

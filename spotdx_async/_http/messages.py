@@ -1,4 +1,4 @@
-"""What travels along the road: requests out, replies and troubles back, and the verdict on them.
+"""What the stages of a call hand on: requests out, replies and failures back, and the verdict on them.
 
 Reprs show no path with ids, no query, no header and no body.
 """

@@ -1,4 +1,4 @@
-"""Walks a call down the road: place, slot, token, attempt, verdict, and the repeats."""
+"""Runs a call: permit, rate-limit slot, token, attempt, verdict, and the repeats."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -64,7 +64,7 @@ class Runner:
         return max(self.state.lands_within_s, self.options.timeout_s)
 
     def without_bounds(self) -> "Runner":
-        """Give a runner on the same road whose calls wait as long as it takes, for a caller who bounds the whole."""
+        """Return a runner of the same client without bounds on waits, for a caller who bounds the whole."""
         return Runner(self.state, evolve(self.options, deadline_s=None, max_wait_s=None))
 
     def call(self, request: Request, decode: Callable[[Reply], T]) -> Coroutine[Any, Any, T]:

@@ -102,7 +102,7 @@ class Transport:
     ) -> Reply | TransportFailure:
         """Make one attempt and read its whole answer.
 
-        ``flight`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
+        ``attempt_state`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
         """
         session = self._session(request)
         if session.closed:

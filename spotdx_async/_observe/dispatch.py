@@ -1,4 +1,4 @@
-"""Where the road and the bulk runs tell their observers what happens; a client without any has no watcher."""
+"""Where calls and bulk runs tell their observers what happens; a client without any has no dispatcher."""
 
 import asyncio
 import sys
@@ -184,7 +184,7 @@ class CallObservation:
         self._tell("pause", PauseRecord(operation=self._operation, wait_s=wait_s))
 
     def gate(self, state: Literal["closed", "open"], after_s: float) -> None:
-        """Tell that the run's gate closed or opened."""
+        """Tell that the run paused (``closed``), or that its pause ended (``open``)."""
         self._tell("gate", GateRecord(operation=self._operation, state=state, after_s=after_s))
 
     def end(self, error: BaseException | None) -> None:

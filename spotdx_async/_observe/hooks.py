@@ -1,4 +1,4 @@
-"""A client's callbacks as an observer, and the watcher of its observers."""
+"""A client's callbacks as an observer, and the dispatcher of its observers."""
 
 import inspect
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ __all__ = ["watcher_of"]
 
 
 def watcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> Dispatcher | None:
-    """Make the watcher of a client; None where nobody wants to be told.
+    """Make the dispatcher of a client; None where nobody wants to be told.
 
     Raises:
         ConfigError: the observer is none, or a hook is no function, or an async one, which nobody would await.

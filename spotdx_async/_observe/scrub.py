@@ -25,7 +25,7 @@ Prepared: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 
 
 def scrubs_traceback(function: Callable[P, T]) -> Callable[P, T]:
-    """Seal a plain function: its SDK errors show this frame alone, and nothing in it."""
+    """Wrap a plain function: its SDK errors show this frame alone, and nothing in it."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -39,14 +39,14 @@ def scrubs_traceback(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def scrubs_traceback_of_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Make a sealed coroutine function of one that prepares a call.
+    """Make a coroutine function of one that prepares a call; its errors show none of our frames.
 
     Preparing happens at the call, not when the coroutine is first stepped: a caller may refill the mapping that was
     given, long before a gathered call gets its turn, and what is sent is what stood in it at the call. What preparing
     raises is raised when the coroutine is awaited, as a coroutine function does it: one bad argument among many given
     to ``asyncio.gather(..., return_exceptions=True)`` is one result.
 
-    A cancellation is sealed too: it comes through frames that hold the token.
+    A cancellation is scrubbed too: it comes through frames that hold the token.
     """
     _tell_what_it_gives(prepare)
     _mark_as_coroutine_function(prepare)  # mocks of Python 3.13 look at what was wrapped, too

@@ -13,10 +13,10 @@ from spotdx_async._http import clock
 from spotdx_async._http.logs import log_breaker
 from spotdx_async.bulk.adaptive_concurrency import TOTAL, AdaptiveConcurrency
 from spotdx_async.bulk.first_tries import FirstTries
-from spotdx_async.bulk.outage_limit import Overdue
+from spotdx_async.bulk.outage_limit import OutageLimit
 from spotdx_async.bulk.outage_signs import LEAST_ROWS, OutageSigns
 
-__all__ = ["OutageGate", "Result"]
+__all__ = ["CircuitBreaker", "Result"]
 
 Result = Literal["good", "bad", "throttled", "none"]
 """``good``: the server answered, be it with a no. ``bad``: trouble that a repeat may overcome. ``throttled``: too many
@@ -36,7 +36,7 @@ _LONGEST_RAMP_S = 5.0
 """After a minute or more: the full rate is back well within 10 s."""
 
 
-class OutageGate:
+class CircuitBreaker:
     """Stands before every try of a row.
 
     1. Passing: as many tries at once as the adaptive concurrency allows.
@@ -45,7 +45,7 @@ class OutageGate:
        later ones 5 s apart at most: one at a time, unless one has no answer for so long.
     3. Ramping, after a probe came through, for a twelfth of the pause and 5 s at most.
 
-    A partial outage does not pause: what fails is tried again. Nor does anything after ``stay_open``.
+    A partial outage does not pause: what fails is tried again. Nor does anything after ``stop_pausing``.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class OutageGate:
             trouble: names the server and what is wrong with it, for the log.
             dice: for the jitter.
         """
-        self._overdue = Overdue(limit_s, on_overdue, busy_s)
-        self._throttled_too_long = Overdue(limit_s, on_overdue, busy_s)
+        self._outage_limit = OutageLimit(limit_s, on_overdue, busy_s)
+        self._throttled_too_long = OutageLimit(limit_s, on_overdue, busy_s)
         self._on_change = on_change
         self._on_probe = on_probe
         self._trouble = trouble
@@ -91,9 +91,9 @@ class OutageGate:
         """How rows' first tries end while the run is not paused."""
         self.reports: int = 0
         """How many results it was told of: as long as these are the same, so is what it knows."""
-        self._closed_at_s: float | None = None
-        self._opened_at_s = float("-inf")
-        self._stays_open = False
+        self._paused_at_s: float | None = None
+        self._resumed_at_s = float("-inf")
+        self._never_pauses = False
         self._ramp_from_s: float | None = None
         self._ramp_s = _LONGEST_RAMP_S
         self._next_at_s = float("-inf")
@@ -103,24 +103,24 @@ class OutageGate:
         self._timer: TimerHandle | None = None
 
     @property
-    def is_open(self) -> bool:
-        """False while it is paused."""
-        return self._closed_at_s is None
+    def is_paused(self) -> bool:
+        """Whether only probes may pass: the server seems to be down."""
+        return self._paused_at_s is not None
 
     @property
-    def stays_open(self) -> bool:
+    def never_pauses(self) -> bool:
         """Whether it pauses no more, whatever fails."""
-        return self._stays_open
+        return self._never_pauses
 
     @property
     def paused_s(self) -> float:
         """For how many seconds it has been paused; 0 where it is not."""
-        return 0.0 if self._closed_at_s is None else clock.now() - self._closed_at_s
+        return 0.0 if self._paused_at_s is None else clock.now() - self._paused_at_s
 
     @property
     def is_free(self) -> bool:
         """Whether a row may pass at once."""
-        return self._closed_at_s is None and self._ramp_from_s is None and self._has_room
+        return self._paused_at_s is None and self._ramp_from_s is None and self._has_room
 
     @property
     def concurrency(self) -> int:
@@ -129,7 +129,7 @@ class OutageGate:
 
     @property
     def _has_room(self) -> bool:
-        # A probe that still hangs when another one has come through takes nobody's place.
+        # A probe that still hangs when another one has come through takes nobody's permit.
         return len(self._inside) - len(self._probing) < self._adaptive.limit
 
     @property
@@ -139,14 +139,14 @@ class OutageGate:
 
     def lets(self, row: Hashable) -> bool:
         """Whether the row, having entered, still may be tried: an outage may have begun since."""
-        return self._closed_at_s is None or row in self._probing
+        return self._paused_at_s is None or row in self._probing
 
     def sends(self, row: Hashable) -> bool:
         """The same at the last moment before the request, which then counts as on its way."""
         if not self.lets(row):
             return False
         now = self._sent[row] = clock.now()
-        if self._closed_at_s is not None:
+        if self._paused_at_s is not None:
             # Should it hang as long, another one goes: the server may answer that.
             self._next_at_s = now + _PROBE_BOUNDS_S[-1] * self._dice.uniform(_LEAST_OF_BOUND, 1)
             self._on_probe()
@@ -188,7 +188,7 @@ class OutageGate:
             result: what became of the try.
             began_s: when its request began: one from before the outage says nothing about its end.
             is_first: whether it was the row's first try.
-            rests: whether it keeps its place among those that pass until ``leave``.
+            rests: whether it keeps its permit until ``leave``.
         """
         self.reports += 1
         if not rests:
@@ -196,7 +196,7 @@ class OutageGate:
         self._sent.pop(row, None)
         was_probe = row in self._probing
         self._probing.discard(row)
-        if is_first and result in {"good", "bad"} and self._closed_at_s is None:
+        if is_first and result in {"good", "bad"} and self._paused_at_s is None:
             self.first_tries.note(is_bad=result == "bad")
         if result == "good":
             self._note_good(began_s)
@@ -204,15 +204,15 @@ class OutageGate:
             self._note_bad(row, began_s, was_probe=was_probe)
         elif result == "throttled":
             self._note_throttled(began_s)
-        elif was_probe and self._closed_at_s is not None:
+        elif was_probe and self._paused_at_s is not None:
             self._next_at_s = min(self._next_at_s, clock.now())  # it was not sent
-        if result in {"good", "bad"} and self._closed_at_s is None and self._ramp_from_s is None:
+        if result in {"good", "bad"} and self._paused_at_s is None and self._ramp_from_s is None:
             self._adapt(row, is_bad=result == "bad", began_s=began_s)
         if self._waiters:
             self._serve()
 
     def leave(self, row: Hashable) -> None:
-        """Give up the place of a row that has rested."""
+        """Give up the permit of a row that has rested."""
         self._inside.discard(row)
         if self._waiters:
             self._serve()
@@ -228,23 +228,23 @@ class OutageGate:
     def pause_if_all_fail(self) -> bool:
         """Pause where too many rows have failed in a row for it to be their fault, and there is no other row to ask."""
         if self._signs.has_enough_rows:
-            self._close()
-        return self._closed_at_s is not None
+            self._pause()
+        return self._paused_at_s is not None
 
-    def may_pause(self) -> None:
-        """Pause again, should it be needed, after ``stay_open``."""
-        self._stays_open = False
+    def allow_pauses(self) -> None:
+        """Pause again, should it be needed, after ``stop_pausing``."""
+        self._never_pauses = False
 
-    def stay_open(self) -> None:
+    def stop_pausing(self) -> None:
         """End the pause, and begin no other: what is left is tried as single calls are."""
-        self._stays_open = True
-        if self._closed_at_s is not None:
-            self._open(is_back=False)
+        self._never_pauses = True
+        if self._paused_at_s is not None:
+            self._resume(is_back=False)
             self._serve()
 
     def release(self) -> None:
         """Let everybody pass who waits: the run is over, and will not send."""
-        self._overdue.stop()
+        self._outage_limit.stop()
         self._throttled_too_long.stop()
         if self._timer is not None:
             self._timer.cancel()
@@ -255,23 +255,23 @@ class OutageGate:
     def _note_good(self, began_s: float) -> None:
         self._last_good_s = max(self._last_good_s, began_s)
         self._throttled_too_long.stop()
-        if self._closed_at_s is not None and began_s >= self._closed_at_s:
-            self._open()
+        if self._paused_at_s is not None and began_s >= self._paused_at_s:
+            self._resume()
         self._signs.note_good()
 
     def _note_bad(self, row: Hashable, began_s: float, *, was_probe: bool) -> None:
         signs = self._signs
-        if self._closed_at_s is not None:
+        if self._paused_at_s is not None:
             if was_probe:
                 self._plan_probe()
-            elif began_s < self._closed_at_s:
+            elif began_s < self._paused_at_s:
                 signs.note_bad(row)  # should answers come beside it, then so many do fail by chance
             return
-        if began_s < self._opened_at_s:
+        if began_s < self._resumed_at_s:
             return
         signs.note_bad(row)
         if signs.has_enough_rows and signs.is_outage(sum(other_s <= began_s for other_s in self._sent.values())):
-            self._close()
+            self._pause()
 
     def _adapt(self, row: Hashable, *, is_bad: bool, began_s: float) -> None:
         """Let the concurrency follow; pause where next to nothing has gone through for a period."""
@@ -284,36 +284,36 @@ class OutageGate:
         are_many = len(self._bad_rows) >= LEAST_ROWS
         self._bad_rows.clear()
         if share >= TOTAL and are_many:
-            self._close()
+            self._pause()
 
     def _note_throttled(self, began_s: float) -> None:
-        if self._closed_at_s is not None and began_s >= self._closed_at_s:
-            self._open()  # it answers; how fast it may be asked is the rate limit's matter
+        if self._paused_at_s is not None and began_s >= self._paused_at_s:
+            self._resume()  # it answers; how fast it may be asked is the rate limit's matter
         # A timer, and not a look at the next 429: in a pause of any length none comes.
         self._throttled_too_long.start()
 
-    def _close(self) -> None:
-        if self._stays_open or self._closed_at_s is not None:
+    def _pause(self) -> None:
+        if self._never_pauses or self._paused_at_s is not None:
             return
         self.first_tries.leave_out_failures()
-        self._closed_at_s = clock.now()
+        self._paused_at_s = clock.now()
         self._ramp_from_s = None
         self._probes = 0
         self._next_at_s = float("inf")
-        self._overdue.start()
+        self._outage_limit.start()
         self._plan_probe()
         while self._waiters:
             self._let_pass(may_enter=False)
         self._tell("closed", 0.0)
 
-    def _open(self, *, is_back: bool = True) -> None:
+    def _resume(self, *, is_back: bool = True) -> None:
         now = clock.now()
-        paused_s = now - (self._closed_at_s or 0.0)
-        self._closed_at_s = None
+        paused_s = now - (self._paused_at_s or 0.0)
+        self._paused_at_s = None
         self._signs.forget()
-        self._opened_at_s = self._ramp_from_s = self._next_at_s = now
+        self._resumed_at_s = self._ramp_from_s = self._next_at_s = now
         self._ramp_s = min(_LONGEST_RAMP_S, paused_s * _RAMP_SHARE)
-        self._overdue.stop()
+        self._outage_limit.stop()
         self._tell("open", paused_s, is_back=is_back)
 
     def _tell(self, state: Literal["closed", "open"], after_s: float, *, is_back: bool = True) -> None:
@@ -336,7 +336,7 @@ class OutageGate:
             if self.is_free:
                 self._let_pass()
                 continue
-            if self._closed_at_s is None and not self._has_room:
+            if self._paused_at_s is None and not self._has_room:
                 return  # until somebody reports
             if self._next_at_s > clock.now():
                 if self._next_at_s < float("inf"):
@@ -346,7 +346,7 @@ class OutageGate:
 
     def _pass_one(self) -> None:
         """Let the next one probe, or take its place in the ramp."""
-        if self._closed_at_s is not None:
+        if self._paused_at_s is not None:
             row = self._let_pass()
             if row is not None:
                 self._probing.add(row)

@@ -9,19 +9,19 @@ from attrs import define
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Verdict
 from spotdx_async._observe.dispatch import CallObservation
-from spotdx_async.bulk.circuit_breaker import OutageGate
-from spotdx_async.bulk.idle_workers import Standby
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker
+from spotdx_async.bulk.idle_workers import IdleWorkers
 from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.last_rows import LastRows
-from spotdx_async.bulk.options import Plan
+from spotdx_async.bulk.options import RunOptions
 from spotdx_async.bulk.outcomes import ended, skipped, superseded
-from spotdx_async.bulk.reader import Intake
-from spotdx_async.bulk.ready_rows import Lineup
+from spotdx_async.bulk.reader import Reader
+from spotdx_async.bulk.ready_rows import ReadyRows
 from spotdx_async.bulk.records import Outcome, Progress, State
 from spotdx_async.bulk.reorder_buffer import AsTheyCome, InOrder
-from spotdx_async.bulk.row_runner import Course, Send
+from spotdx_async.bulk.row_runner import RowRunner, Send
 from spotdx_async.bulk.scheduler import Scheduler
-from spotdx_async.bulk.stats import Tally
+from spotdx_async.bulk.stats import RunCounts
 from spotdx_async.bulk.stop_rules import StopRules
 from spotdx_async.bulk.window import Window
 from spotdx_async.errors import JournalError, NotSentError, SpotError, name_server
@@ -36,7 +36,7 @@ _WAKE_EVERY_S = 0.1
 
 @define(eq=False)
 class _Worker:
-    """A task of the run: the reader, or one that takes rows through their course."""
+    """A task of the run: the reader, or one that runs rows."""
 
     row: Row | None = None
     """What it is at."""
@@ -67,48 +67,55 @@ class Engine(Generic[T]):
     """
 
     def __init__(
-        self, intake: Intake, send: Send, plan: Plan, observation: CallObservation | None, on_news: Callable[[], object]
+        self,
+        reader: Reader,
+        send: Send,
+        options: RunOptions,
+        observation: CallObservation | None,
+        on_news: Callable[[], object],
     ) -> None:
         """Take what the run is made of; ``on_news`` is called at each outcome and when the last task has ended."""
-        self._intake, self._plan, self._on_news = intake, plan, on_news
-        self._journal, self._run_observation = intake.journal, observation
+        self._reader, self._options, self._on_news = reader, options, on_news
+        self._journal, self._run_observation = reader.journal, observation
         if self._journal is not None:
             self._journal.on_failure = self.stop
         self._stopping = asyncio.Event()
-        self._tally = Tally(clock.now(), plan.total)
-        self._rules = StopRules(plan, self.stop, busy_s=self._busy_s, has_arrived=self._has_arrived)
-        self._gate = OutageGate(
-            limit_s=plan.outage_limit_s,
-            concurrency=plan.concurrency,
+        self._run_counts = RunCounts(clock.now(), options.total)
+        self._rules = StopRules(options, self.stop, busy_s=self._busy_s, has_arrived=self._has_arrived)
+        self._breaker = CircuitBreaker(
+            limit_s=options.outage_limit_s,
+            concurrency=options.concurrency,
             on_overdue=self._rules.give_up,
             busy_s=self._busy_s,
             on_change=self._tell_gate,
             on_probe=self._note_probe,
             trouble=self._rules.trouble,
         )
-        self._window = Window(plan.window)
-        self._lineup = Lineup(self._call, self._window)
-        self._course = Course(
+        self._window = Window(options.window)
+        self._ready_rows = ReadyRows(self._call, self._window)
+        self._row_runner = RowRunner(
             send,
-            self._gate,
-            self._tally,
+            self._breaker,
+            self._run_counts,
             self._stopping,
-            policy=plan.policy,
-            lands_within_s=plan.lands_within_s,
-            has_others=lambda: bool(self._lineup),
-            is_awaited=lambda: bool(self._lineup) or len(self._scheduler) > 0,
+            policy=options.policy,
+            lands_within_s=options.lands_within_s,
+            has_others=lambda: bool(self._ready_rows),
+            is_awaited=lambda: bool(self._ready_rows) or len(self._scheduler) > 0,
             on_try=self._rules.note_try,
-            sleep=plan.sleep,
+            sleep=options.sleep,
         )
-        self._scheduler = Scheduler(self._gate, self._lineup, self._window, may_go_on=self._course.may_go_on)
+        self._scheduler = Scheduler(self._breaker, self._ready_rows, self._window, may_go_on=self._row_runner.may_go_on)
         # Rows that were read and have no outcome yet.
         self._open: dict[Row, None] = {}
         self._open_since_s = clock.now()
-        self._last_rows = LastRows(self._gate, self._lineup, self._open, is_read=self._is_read, on_wait_over=self._call)
-        self._standby = Standby()
-        self._outbox: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if plan.ordered else AsTheyCome()
-        self._reader = _Worker()
-        self._workers = [_Worker() for _ in range(plan.concurrency)]
+        self._last_rows = LastRows(
+            self._breaker, self._ready_rows, self._open, is_read=self._is_read, on_wait_over=self._call
+        )
+        self._standby = IdleWorkers()
+        self._outbox: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if options.ordered else AsTheyCome()
+        self._reading = _Worker()
+        self._workers = [_Worker() for _ in range(options.concurrency)]
         self._tasks_left = 0
         self._cause: SpotError | None = None
         self._unsent, self._is_left = 0, False
@@ -120,15 +127,15 @@ class Engine(Generic[T]):
     @property
     def is_complete(self) -> bool:
         """Whether the whole input was read and nothing stopped the run."""
-        return self._intake.is_read_up and not self._stopping.is_set()
+        return self._reader.is_read_up and not self._stopping.is_set()
 
     def progress(self) -> Progress:
         """Tell how far the run is."""
-        return self._tally.progress(clock.now(), gate_open=self._gate.is_open)
+        return self._run_counts.progress(clock.now(), is_paused=self._breaker.is_paused)
 
     def start(self) -> None:
         """Begin to read and to send."""
-        self._begin(self._reader, self._read())
+        self._begin(self._reading, self._read())
         for worker in self._workers:
             self._begin(worker, self._work(worker))
 
@@ -139,7 +146,7 @@ class Engine(Generic[T]):
         """
         self._cause = self._cause or cause
         self._stopping.set()
-        self._gate.release()
+        self._breaker.release()
         self._standby.call_all()
         self._wake()
 
@@ -163,12 +170,12 @@ class Engine(Generic[T]):
         What came from outside comes first, then what the input raised, then a trouble that every further row would
         meet, and last what the input raised when it was closed.
         """
-        foreign = self.foreign_error or self._intake.error
+        foreign = self.foreign_error or self._reader.error
         if foreign is not None:
             return foreign
         if self._cause is None:
-            return self._intake.close_error
-        read, has_journal = self._intake.read, self._journal is not None
+            return self._reader.close_error
+        read, has_journal = self._reader.read, self._journal is not None
         return self._rules.stopped(self._cause, read=read, unsent=self._unsent, has_journal=has_journal)
 
     def take(self) -> Outcome[T] | None:
@@ -186,7 +193,7 @@ class Engine(Generic[T]):
 
         What was under way when the run stopped may come to wait once more, for a new token after a 401, say.
         """
-        self._recall(lambda worker: worker is self._reader or worker.is_waiting())
+        self._recall(lambda worker: worker is self._reading or worker.is_waiting())
         if self._waking is not None:
             self._waking.cancel()
         self._waking = clock.call_at(clock.now() + _WAKE_EVERY_S, self._wake) if self._tasks_left else None
@@ -197,7 +204,7 @@ class Engine(Generic[T]):
         Not the one that runs this: it sees for itself that the run stops, unless it comes to wait after all.
         """
         own = clock.current_task()
-        for worker in (self._reader, *self._workers):
+        for worker in (self._reading, *self._workers):
             if worker.task is not own and which(worker):
                 worker.recall()
         if own in self.tasks:
@@ -220,16 +227,16 @@ class Engine(Generic[T]):
             self.fail(error)
         if not self._tasks_left:
             self._close()
-        elif worker is self._reader:
+        elif worker is self._reading:
             self._standby.call_all()
 
     def _close(self) -> None:
         try:
             self._skip_rest()
         finally:
-            self._gate.release()
+            self._breaker.release()
             self._rules.close()
-            self._lineup.close()
+            self._ready_rows.close()
             self._last_rows.close()
             if self._waking is not None:
                 self._waking.cancel()
@@ -239,19 +246,19 @@ class Engine(Generic[T]):
         try:
             await self._read_rows()
         finally:
-            self._reader.is_cleaning_up = True
-            await self._intake.close()
+            self._reading.is_cleaning_up = True
+            await self._reader.close()
 
     async def _read_rows(self) -> None:
-        intake, window = self._intake, self._window
+        reader, window = self._reader, self._window
         while not self._stopping.is_set():
             if not window.has_room:
                 await window.room()
             if self._journal is not None and not self._journal.has_room:
                 await self._journal.room()  # bad and superseded rows are recorded too
-            if self._journal is not None and not self._journal.may_read(intake.read):
-                await self._journal.wait_to_read(intake.read)  # rows that overtake others are recorded late
-            item = await intake.next()
+            if self._journal is not None and not self._journal.may_read(reader.read):
+                await self._journal.wait_to_read(reader.read)  # rows that overtake others are recorded late
+            item = await reader.next()
             if item is None:
                 break
             window.enter()
@@ -260,23 +267,23 @@ class Engine(Generic[T]):
             else:
                 self._give(item)
                 self._rules.note_outcome(item, item.error)
-        if isinstance(intake.error, JournalError):
+        if isinstance(reader.error, JournalError):
             self.stop()
 
     def _admit(self, row: Row) -> None:
         """Take in a row that was read: it goes, follows an earlier row of its key, or takes that one's place."""
         self._last_rows.note_read()
-        last = self._lineup.last(row.key)
-        if self._plan.coalesce and last is not None and last.can_be_overtaken:
+        last = self._ready_rows.last(row.key)
+        if self._options.coalesce and last is not None and last.can_be_overtaken:
             outcome = superseded(last, clock.now())
-            self._lineup.overtake(last, row)
+            self._ready_rows.overtake(last, row)
             self._give(outcome)
             return
         self._scheduler.note_read(row)
         if not self._open:
             self._open_since_s = clock.now()
         self._open[row] = None
-        self._lineup.enter(row)
+        self._ready_rows.enter(row)
 
     async def _work(self, worker: _Worker) -> None:
         while (row := await self._next_row()) is not None:
@@ -289,15 +296,17 @@ class Engine(Generic[T]):
         while not self._stopping.is_set():
             if (row := self._scheduler.next()) is not None:
                 return row
-            is_stuck = self._gate.is_open and len(self._scheduler) and not any(worker.row for worker in self._workers)
-            if is_stuck and self._gate.pause_if_all_fail():
+            is_stuck = (
+                not self._breaker.is_paused and len(self._scheduler) and not any(worker.row for worker in self._workers)
+            )
+            if is_stuck and self._breaker.pause_if_all_fail():
                 continue  # to probe
             if is_stuck and not self._last_rows.may_have_company():
                 # It has had all its tries, and no other row can tell whether it was its own fault.
                 row = self._scheduler.take_from_aside()
                 assert row.last is not None  # noqa: S101 - it has failed; for the type checker
                 self._settle(row, row.last)
-            elif self._is_read() and self._intake.read == self._tally.done:
+            elif self._is_read() and self._reader.read == self._run_counts.done:
                 self._standby.call_all()
                 return None
             else:
@@ -305,17 +314,17 @@ class Engine(Generic[T]):
         return None
 
     def _is_read(self) -> bool:
-        return self._reader.task is not None and self._reader.task.done()
+        return self._reading.task is not None and self._reading.task.done()
 
     async def _carry(self, row: Row) -> None:
-        """Take a row through its course. Whatever is raised here ends the task, and the run with it."""
+        """Run a row. Whatever is raised here ends the task, and the run with it."""
         if row.began_s is None:
             row.began_s = clock.now()
             if self._run_observation is not None:
                 row.observation = self._run_observation.row()
         if self._journal is not None and not self._journal.has_room:
             await self._journal.room()
-        verdict = await self._course.run(row)
+        verdict = await self._row_runner.run(row)
         if verdict is None:
             self._set_aside(row)
         else:
@@ -328,8 +337,8 @@ class Engine(Generic[T]):
         self._scheduler.set_aside(row)
         self._scheduler.end(row)
         self._last_rows.note_set_aside()
-        if not self._gate.is_open and self._last_rows.are_at_fault():
-            self._gate.stay_open()
+        if self._breaker.is_paused and self._last_rows.are_at_fault():
+            self._breaker.stop_pausing()
         self._standby.call()
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
@@ -338,7 +347,7 @@ class Engine(Generic[T]):
         outcome = ended(row, verdict, now)
         self._conclude(row, outcome, outcome.error)
         self._rules.note_outcome(outcome, verdict.error)
-        self._lineup.leave(row)
+        self._ready_rows.leave(row)
 
     def _conclude(self, row: Row, outcome: Outcome[Any], told: BaseException | None) -> None:
         """Record and give an outcome; observers are told of ``told``."""
@@ -355,9 +364,9 @@ class Engine(Generic[T]):
 
     def _give(self, outcome: Outcome[Any], sent_size: int = 0) -> None:
         if (error := outcome.error) is not None:
-            error.operation = error.operation or self._plan.operation
-            name_server(error, self._plan.host)
-        self._tally.add(outcome.state)
+            error.operation = error.operation or self._options.operation
+            name_server(error, self._options.host)
+        self._run_counts.add(outcome.state)
         self._outbox.put(outcome, sent_size)
         self._on_news()
 

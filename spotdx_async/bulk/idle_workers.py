@@ -1,12 +1,12 @@
-"""Standby: where workers wait that have nothing to do until they are called."""
+"""Workers that have nothing to do wait here until they are called."""
 
 import asyncio
 from collections import deque
 
-__all__ = ["Standby"]
+__all__ = ["IdleWorkers"]
 
 
-class Standby:
+class IdleWorkers:
     """Wakes one or all of those who wait; a call with nobody there is lost, so look around before waiting."""
 
     def __init__(self) -> None:

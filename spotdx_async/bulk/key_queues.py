@@ -1,4 +1,4 @@
-"""Lanes: the rows of one key go one after the other, the lanes of different keys side by side."""
+"""A queue for each key: its rows go one after the other, those of different keys side by side."""
 
 from attrs import define, field
 
@@ -8,7 +8,7 @@ from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.first_tries import Seen
 from spotdx_async.bulk.journal.file import RowDigests
 
-__all__ = ["Lanes", "Row"]
+__all__ = ["KeyQueues", "Row"]
 
 _MOST_OVERTAKEN = 250
 """Rows that one row may overtake while nothing tells the journal of them: their digests are kept until it has ended."""
@@ -106,7 +106,7 @@ class Row:
             self.hold()
 
 
-class Lanes:
+class KeyQueues:
     """Who may go now, and who waits for whom; and which keys rest, since an earlier value may still land."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Lanes:
         self._sweep_at = _LEAST_TO_SWEEP
 
     def last(self, key: str) -> Row | None:
-        """The row of the key that came last, while its lane is in use."""
+        """The row of the key that came last, while its queue is in use."""
         return self._last.get(key)
 
     def enter(self, row: Row) -> bool:

@@ -4,9 +4,9 @@ from asyncio import TimerHandle
 from collections.abc import Callable, Collection
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.circuit_breaker import OutageGate
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.ready_rows import Lineup
+from spotdx_async.bulk.ready_rows import ReadyRows
 from spotdx_async.errors import ServerError
 
 __all__ = ["LastRows"]
@@ -26,8 +26,8 @@ class LastRows:
 
     def __init__(
         self,
-        gate: OutageGate,
-        lineup: Lineup,
+        breaker: CircuitBreaker,
+        ready_rows: ReadyRows,
         unfinished: Collection[Row],
         *,
         is_read: Callable[[], bool],
@@ -36,13 +36,13 @@ class LastRows:
         """Take what a run is made of.
 
         Args:
-            gate: tells for how long the run has been paused, and whom the server has served.
-            lineup: the rows that were not tried yet, and those that rest.
+            breaker: tells for how long the run has been paused, and whom the server has served.
+            ready_rows: the rows that were not tried yet, and those that rest.
             unfinished: all rows that were read and have no outcome.
             is_read: whether the input has come to its end.
             on_wait_over: called when nobody has come for long enough.
         """
-        self._gate, self._lineup = gate, lineup
+        self._breaker, self._ready_rows = breaker, ready_rows
         self._unfinished, self._is_read, self._on_wait_over = unfinished, is_read, on_wait_over
         self._last_read_s = self._last_came_s = clock.now()
         self._timer: TimerHandle | None = None
@@ -50,8 +50,8 @@ class LastRows:
     def note_read(self) -> None:
         """Take note that a row was read: a run that goes on may pause again."""
         self._last_read_s = self._last_came_s = clock.now()
-        if self._gate.stays_open:
-            self._gate.may_pause()
+        if self._breaker.never_pauses:
+            self._breaker.allow_pauses()
 
     def note_set_aside(self) -> None:
         """Take note that a row was set aside."""
@@ -59,7 +59,7 @@ class LastRows:
 
     def may_have_company(self) -> bool:
         """Whether to wait for another row, and to be called when that has lasted too long."""
-        if self._lineup.resting:
+        if self._ready_rows.resting:
             return True
         if self._is_read():
             return False
@@ -75,15 +75,15 @@ class LastRows:
         input is at its end; when the server was seen to be there; and when the pause has lasted for so long that it is
         no mere restart.
         """
-        gate, unfinished = self._gate, self._unfinished
-        if gate.paused_s < _LAST_ROWS_WAIT_S or gate.first_tries.failing > _MOST_FAILING:
+        breaker, unfinished = self._breaker, self._unfinished
+        if breaker.paused_s < _LAST_ROWS_WAIT_S or breaker.first_tries.failing > _MOST_FAILING:
             return False
         if not self._is_read() and clock.now() < self._last_read_s + _LAST_ROWS_WAIT_S:
             return False
         behind = {row.following for row in unfinished}
         first = [row for row in unfinished if row not in behind]
-        was_there = gate.has_served_since(float("-inf")) or all(_is_internal_error(row) for row in first)
-        return was_there and not self._lineup.resting and all(row.tries for row in first)
+        was_there = breaker.has_served_since(float("-inf")) or all(_is_internal_error(row) for row in first)
+        return was_there and not self._ready_rows.resting and all(row.tries for row in first)
 
     def close(self) -> None:
         """Call nobody any more."""

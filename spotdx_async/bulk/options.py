@@ -6,7 +6,7 @@ from attrs import frozen
 
 from spotdx_async.config import RetryPolicy
 
-__all__ = ["Plan"]
+__all__ = ["RunOptions"]
 
 _READ_AHEAD_TO_COALESCE = 64
 _LEAST_WINDOW = 8
@@ -14,7 +14,7 @@ _LEAST_WINDOW = 8
 
 
 @frozen(kw_only=True)
-class Plan:
+class RunOptions:
     """How a run is to go."""
 
     concurrency: int

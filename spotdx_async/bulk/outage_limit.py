@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from spotdx_async._http import clock
 
-__all__ = ["Overdue"]
+__all__ = ["OutageLimit"]
 
 
-class Overdue:
+class OutageLimit:
     """A timer that goes off when something has lasted too long, and rows have waited all that time."""
 
     def __init__(self, limit_s: float, on_overdue: Callable[[], object], busy_s: Callable[[], float]) -> None:

@@ -1,4 +1,4 @@
-"""The intake: reads the input a row at a time, numbers the rows, and knows what the journal says of them."""
+"""Reads the input a row at a time, numbers the rows, and knows what the journal says of them."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.records import Outcome, Update
 from spotdx_async.errors import InvalidInputError, JournalError
 
-__all__ = ["Intake", "check_updates"]
+__all__ = ["Reader", "check_updates"]
 
 _END: Final = object()
 """Stands for the end of the input, which no exception that comes out of it can pretend to be."""
@@ -27,7 +27,7 @@ _MOST_TO_CLOSE_S = 10.0
 """For an input's ``aclose``: more than a database needs to give up a cursor."""
 
 
-class Intake:
+class Reader:
     """Gives each row of the input either as a row to send or with its outcome."""
 
     def __init__(

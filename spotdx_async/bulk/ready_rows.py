@@ -1,17 +1,17 @@
-"""The line-up: rows that may go now, and rows that rest, since an earlier value of their key may still land."""
+"""Rows that may go now, and rows that rest, since an earlier value of their key may still land."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.key_queues import Lanes, Row
+from spotdx_async.bulk.key_queues import KeyQueues, Row
 from spotdx_async.bulk.window import Window
 
-__all__ = ["Lineup"]
+__all__ = ["ReadyRows"]
 
 
-class Lineup:
+class ReadyRows:
     """Gives the rows that were not tried yet in their turn."""
 
     def __init__(self, on_ready: Callable[[], object], window: Window) -> None:
@@ -23,7 +23,7 @@ class Lineup:
                 slow only their key.
         """
         self._on_ready, self._window = on_ready, window
-        self._lanes = Lanes()
+        self._key_queues = KeyQueues()
         self._ready: deque[Row] = deque()
         self._resting: dict[Row, asyncio.TimerHandle] = {}
 
@@ -38,11 +38,11 @@ class Lineup:
 
     def last(self, key: str) -> Row | None:
         """The row of the key that came last, while one of the key has no outcome."""
-        return self._lanes.last(key)
+        return self._key_queues.last(key)
 
     def enter(self, row: Row) -> None:
         """Take in a row that was read."""
-        if self._lanes.enter(row):
+        if self._key_queues.enter(row):
             self._line_up(row)
         elif row.is_held:
             self._window.put_beside(1, row.size)
@@ -56,7 +56,7 @@ class Lineup:
 
     def leave(self, row: Row) -> None:
         """Tell that a row has its outcome: the next one of its key goes, when this one cannot land any more."""
-        following = self._lanes.leave(row, clock.now())
+        following = self._key_queues.leave(row, clock.now())
         if following is None:
             self._on_ready()
         else:
@@ -72,7 +72,7 @@ class Lineup:
 
     def hold(self, row: Row) -> None:
         """Let others be read past a row that waits, and past those behind it."""
-        self._window.put_beside(*self._lanes.hold(row))
+        self._window.put_beside(*self._key_queues.hold(row))
 
     def end_hold(self, row: Row) -> None:
         """Count it as any other again: its turn has come."""

@@ -142,12 +142,17 @@ class Progress:
     """Seconds to go at this rate; None where the number of rows is not known, or nothing moves."""
     throttled: int
     """Answers so far that said that requests come too fast (429)."""
-    gate_open: bool
-    """False while the server is out of order and rows wait for it."""
+    is_paused: bool
+    """Whether the server is down: rows wait, and one at a time probes it."""
     elapsed_s: float
     """Seconds since the run began."""
     total: int | None
     """Rows of the input, where it says how many it has."""
+
+    @property
+    def gate_open(self) -> bool:
+        """The opposite of ``is_paused``. Deprecated since 0.2: it will go with 1.0."""
+        return not self.is_paused
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""The course of one row: it is tried, repeated and charged for its failures, until its end is known or it must wait."""
+"""Runs one row: tries and repeats it, and counts its failures, until its outcome is known or it must wait."""
 
 import asyncio
 import sys
@@ -11,13 +11,13 @@ from spotdx_async._http.logs import log_retry
 from spotdx_async._http.messages import Action, AttemptResult, AttemptState, Verdict
 from spotdx_async._http.retry import repeat
 from spotdx_async._observe.dispatch import CallObservation
-from spotdx_async.bulk.circuit_breaker import OutageGate, Result
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker, Result
 from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.stats import Tally
+from spotdx_async.bulk.stats import RunCounts
 from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import DecodeError, SpotError, WrongAnswerError
 
-__all__ = ["Course", "Send"]
+__all__ = ["RowRunner", "Send"]
 
 _ACCEPT, _REPEAT = Action.ACCEPT, Action.REPEAT
 
@@ -29,16 +29,16 @@ _USUAL_WEIGHT = 1 / 50
 """Of one answer's time in the usual one: that of the last 50 or so, as the share of failures."""
 
 Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
-"""Tries once to set the metadata of a key, the body given as bytes, keeping the row's flight true; is told whether it
-was tried before, asks at the last moment whether it still may go, and tells observers, if there are any, what happens.
-"""
+"""Tries once to set the metadata of a key, the body given as bytes, and keeps the row's attempt state true. It is told
+whether the row was tried before, asks at the last moment whether it still may go, and tells observers, if there are
+any, what happens."""
 
 
-class Course:
-    """Takes rows through their tries.
+class RowRunner:
+    """Runs rows, one at a time each.
 
-    A row fails by its own fault alone. Its failed tries count against it only while the gate is open; they must be as
-    many as the policy allows, too many for chance where others fail too, some other row must have been served since
+    A row fails by its own fault alone. Its failed tries count against it only while the run is not paused; they must be
+    as many as the policy allows, too many for chance where others fail too, some other row must have been served since
     the first of them, and so many tried that they tell what is chance. Until then it is set aside; it is tried again
     unless others were served meanwhile, and ends when there are no others any more.
 
@@ -49,8 +49,8 @@ class Course:
     def __init__(
         self,
         send: Send,
-        gate: OutageGate,
-        tally: Tally,
+        breaker: CircuitBreaker,
+        run_counts: RunCounts,
         stopping: asyncio.Event,
         *,
         policy: RetryPolicy,
@@ -64,19 +64,19 @@ class Course:
 
         Args:
             send: tries an update once.
-            gate: stands before every try.
-            tally: counts throttled answers.
+            breaker: stands before every try.
+            run_counts: counts throttled answers.
             stopping: set when the run is to end.
             policy: how often to try, and how long to wait in between.
             lands_within_s: seconds after which a request that was sent has been carried out, or never will be.
             has_others: whether other rows could be tried now, that were not yet.
             is_awaited: whether any other row waits to be tried.
-            on_try: told of every try, before the gate is.
+            on_try: told of every try, before the breaker is.
             sleep: waits before a repeat; it ends early where a pause is lifted.
         """
         self._send = send
-        self._gate = gate
-        self._tally = tally
+        self._breaker = breaker
+        self._run_counts = run_counts
         self._stopping = stopping
         self._most_tries = policy.max_attempts
         # How often is decided here; how long to wait in between is the policy's.
@@ -105,16 +105,16 @@ class Course:
         return verdict if verdict.action is not _REPEAT or self._is_final(row) else None
 
     def may_go_on(self, row: Row) -> bool:
-        """Whether to try a row again that was set aside, while the gate is open."""
+        """Whether to try a row again that was set aside, while the run is not paused."""
         if not self._is_out(row):
             return True
-        if not self._gate.has_served_since(row.failing_since_s):
+        if not self._breaker.has_served_since(row.failing_since_s):
             return False
-        return not row.others_served or self._gate.first_tries.is_enough(row.seen)
+        return not row.others_served or self._breaker.first_tries.is_enough(row.seen)
 
     async def _repeat(self, row: Row, first: Verdict) -> Verdict:
         async def again() -> Verdict:
-            # The gate may have closed during the wait: then the last verdict stands, and the row is set aside.
+            # The run may have paused during the wait: then the last verdict stands, and the row is set aside.
             verdict = await self._try(row) if self._may_repeat(row) else None
             return first if verdict is None else verdict
 
@@ -128,45 +128,45 @@ class Course:
         )
 
     async def _try(self, row: Row) -> Verdict | None:
-        """Try once, when the gate lets it; None where the run stops before, or pauses and this is not its probe."""
-        gate, stopping = self._gate, self._stopping
+        """Try once, when the breaker lets it; None where the run stops before, or pauses and this is not its probe."""
+        breaker, stopping = self._breaker, self._stopping
 
         def may_go() -> bool:
-            return not stopping.is_set() and gate.sends(row.key)
+            return not stopping.is_set() and breaker.sends(row.key)
 
         while not stopping.is_set():
             if row.rests_until_s > (now := clock.now()):
                 await clock.sleep(row.rests_until_s - now, unless=stopping)
-            if not gate.try_enter(row.key):
-                may_wait = gate.is_open or row.is_probe
-                if not may_wait or not await gate.enter(row.key):
+            if not breaker.try_enter(row.key):
+                may_wait = not breaker.is_paused or row.is_probe
+                if not may_wait or not await breaker.enter(row.key):
                     return None
             if stopping.is_set():
-                gate.report(row.key, "none")
+                breaker.report(row.key, "none")
                 return None
             try:
                 tried = await self._send(row.key, row.body, row.attempt_state, row.tries > 0, may_go, row.observation)
             except BaseException:
-                gate.report(row.key, "none")
+                breaker.report(row.key, "none")
                 raise
             if tried.attempts or tried.verdict.error is not None:
                 if (rest_s := self._note(row, tried)) > 0:
                     await self._rest(row, rest_s)
                 return tried.verdict
-            # The gate closed while the row waited for the rate limit, or the run stopped.
-            gate.report(row.key, "none")
+            # The run paused while the row waited for the rate limit, or the run stopped.
+            breaker.report(row.key, "none")
         return None
 
     async def _rest(self, row: Row, rest_s: float) -> None:
-        """Keep the place of a request that came back early: else others that are refused would come and go in it."""
+        """Keep the permit of a request that came back early: else others would be refused with it meanwhile."""
         try:
-            if self._gate.is_open:
+            if not self._breaker.is_paused:
                 await clock.sleep(rest_s, unless=self._stopping)
         finally:
-            self._gate.leave(row.key)
+            self._breaker.leave(row.key)
 
     def _note(self, row: Row, tried: AttemptResult) -> float:
-        """Note what came of a try; give the seconds that its place is to rest."""
+        """Note what came of a try; return the seconds for which its permit is to be kept."""
         verdict, began_s = tried.verdict, tried.sent_s
         row.tries += 1
         row.attempts += tried.attempts
@@ -175,22 +175,22 @@ class Course:
         if result == "good":
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
         self._on_try(tried)
-        rest_s = max(0.0, self._usual_s - row.request_s) if result == "bad" and self._gate.is_open else 0.0
-        self._gate.report(row.key, result, began_s=began_s, is_first=row.tries == 1, rests=rest_s > 0)
+        rest_s = max(0.0, self._usual_s - row.request_s) if result == "bad" and not self._breaker.is_paused else 0.0
+        self._breaker.report(row.key, result, began_s=began_s, is_first=row.tries == 1, rests=rest_s > 0)
         if verdict.action is _ACCEPT:
             return rest_s
         row.last = verdict
         if row.tries == 1:
             row.failing_since_s = began_s
-            row.seen = self._gate.first_tries.seen
+            row.seen = self._breaker.first_tries.seen
         self._note_execution(row, tried)
         if result == "throttled":
-            self._tally.throttled += 1
+            self._run_counts.throttled += 1
             row.rests_until_s = began_s + _THROTTLED_REST_S
-        if result == "bad" and self._gate.is_open:
+        if result == "bad" and not self._breaker.is_paused:
             row.charged += 1
-            row.odds = (*row.odds, self._gate.first_tries.failing)
-            row.others_served = self._gate.has_served_since(row.failing_since_s)
+            row.odds = (*row.odds, self._breaker.first_tries.failing)
+            row.others_served = self._breaker.has_served_since(row.failing_since_s)
         return rest_s
 
     def _note_execution(self, row: Row, tried: AttemptResult) -> None:
@@ -212,11 +212,11 @@ class Course:
         Where the server is in doubt, rows that were not tried yet go first; and a row that has had the policy's tries
         holds up nobody who waits.
         """
-        if self._stopping.is_set() or not self._gate.is_open or self._is_out(row):
+        if self._stopping.is_set() or self._breaker.is_paused or self._is_out(row):
             return False
         if row.charged >= self._most_tries and self._is_awaited():
             return False
-        return not (self._gate.is_doubtful and self._has_others())
+        return not (self._breaker.is_doubtful and self._has_others())
 
     def _is_by_chance(self, row: Row, verdict: Verdict) -> bool:
         """Whether the row is repeated at once, since as many others fail now, and the next ones are served.
@@ -226,7 +226,7 @@ class Course:
         """
         if verdict.is_throttle or verdict.retry_after_s is not None:
             return False
-        return self._gate.makes_likely(row.charged)
+        return self._breaker.makes_likely(row.charged)
 
     def _is_out(self, row: Row) -> bool:
         """Whether the row has had all its tries.
@@ -236,17 +236,19 @@ class Course:
         """
         if self._most_tries == 1:
             return row.tries > 0
-        if row.charged < self._most_tries or self._gate.stays_open:
+        if row.charged < self._most_tries or self._breaker.never_pauses:
             return row.charged >= self._most_tries
-        return not self._gate.first_tries.explain(row.odds, row.seen)
+        return not self._breaker.first_tries.explain(row.odds, row.seen)
 
     def _is_final(self, row: Row) -> bool:
         if self._most_tries == 1:
             return True
-        gate = self._gate
-        if not gate.is_open or not self._is_out(row):
+        breaker = self._breaker
+        if breaker.is_paused or not self._is_out(row):
             return False
-        return gate.stays_open or (gate.has_served_since(row.failing_since_s) and gate.first_tries.is_enough(row.seen))
+        return breaker.never_pauses or (
+            breaker.has_served_since(row.failing_since_s) and breaker.first_tries.is_enough(row.seen)
+        )
 
 
 def _tell_retry(row: Row, last: Verdict, wait_s: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.options import Plan
+from spotdx_async.bulk.options import RunOptions
 from spotdx_async.bulk.reader import check_updates
 from spotdx_async.bulk.records import Journal, Outcome, Progress
 from spotdx_async.bulk.session import Inputs, Job, Session
@@ -57,7 +57,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         """
         self._session: Session[T] | None = None
         check_updates(updates)
-        plan = Plan(
+        options = RunOptions(
             concurrency=check_count("concurrency", concurrency, error=InvalidInputError),
             ordered=ordered,
             coalesce=coalesce,
@@ -72,7 +72,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             total=len(updates) if isinstance(updates, Sized) else None,
         )
         _check_progress(progress)
-        self._inputs = Inputs(updates, job, plan, _journal(journal), progress)
+        self._inputs = Inputs(updates, job, options, _journal(journal), progress)
         self._operation = job.operation
         self._is_stopped = self._is_over = self._is_awaited = False
         self._consumer: asyncio.Task[Any] | None = None

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from spotdx_async.bulk.circuit_breaker import OutageGate
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.ready_rows import Lineup
+from spotdx_async.bulk.ready_rows import ReadyRows
 from spotdx_async.bulk.window import Window
 
 __all__ = ["Scheduler"]
@@ -27,19 +27,21 @@ class Scheduler:
        ahead: from a thousand neighbours at fault, such as the kits of one bad batch, ten probes lead to another one.
     """
 
-    def __init__(self, gate: OutageGate, lineup: Lineup, window: Window, *, may_go_on: Callable[[Row], bool]) -> None:
+    def __init__(
+        self, breaker: CircuitBreaker, ready_rows: ReadyRows, window: Window, *, may_go_on: Callable[[Row], bool]
+    ) -> None:
         """Begin with nothing set aside.
 
         Args:
-            gate: tells whether the run is paused, and the server in doubt.
-            lineup: the fresh rows.
+            breaker: tells whether the run is paused, and the server in doubt.
+            ready_rows: the fresh rows.
             window: beside which rows stand that are set aside, and in a pause those to find a probe in.
             may_go_on: whether a row that was set aside may be tried now, where the run is not paused.
         """
-        self._gate, self._lineup, self._window, self._may_go_on = gate, lineup, window, may_go_on
+        self._breaker, self._ready_rows, self._window, self._may_go_on = breaker, ready_rows, window, may_go_on
         self._aside: deque[Row] = deque()
         self._was_from_aside = False
-        # What the gate had been told when none of them might go.
+        # What the breaker had been told when none of them might go.
         self._reports: int | None = None
         # Which waits for its moment to probe.
         self._probe: Row | None = None
@@ -52,15 +54,15 @@ class Scheduler:
 
     def next(self) -> Row | None:
         """Give the row that goes next; None where none may."""
-        if not self._gate.is_open:
+        if self._breaker.is_paused:
             return self._next_probe()
         if not self._aside and not self._ahead:
-            return self._lineup.next()  # as most often
+            return self._ready_rows.next()  # as most often
         self._allow_ahead(0)
-        is_doubtful = self._gate.is_doubtful and bool(self._aside)
+        is_doubtful = self._breaker.is_doubtful and bool(self._aside)
         row = None if is_doubtful or self._was_from_aside else self._next_from_aside(_MOST_LOOKED_AT)
         self._was_from_aside = row is not None
-        fresh = self._lineup.next_furthest if is_doubtful else self._lineup.next
+        fresh = self._ready_rows.next_furthest if is_doubtful else self._ready_rows.next
         return row or fresh() or self._next_from_aside(len(self._aside))
 
     def set_aside(self, row: Row) -> None:
@@ -70,8 +72,8 @@ class Scheduler:
             self._aside.append(row)
         else:
             self._aside.appendleft(row)  # a pause has begun before it was tried
-        self._lineup.hold(row)
-        if row.is_probe and not self._gate.is_open and self._bytes_ahead < _MOST_AHEAD_BYTES:
+        self._ready_rows.hold(row)
+        if row.is_probe and self._breaker.is_paused and self._bytes_ahead < _MOST_AHEAD_BYTES:
             self._allow_ahead(min(_MOST_AHEAD, max(self._window.size, 2 * self._ahead)))
 
     def note_read(self, row: Row) -> None:
@@ -107,27 +109,27 @@ class Scheduler:
     def take_from_aside(self) -> Row:
         """Give the row that was set aside first."""
         row = self._aside.popleft()
-        self._lineup.end_hold(row)
+        self._ready_rows.end_hold(row)
         return row
 
     def _next_probe(self) -> Row | None:
         if self._probe is not None:
             return None
-        row = self._lineup.next_furthest() or (self.take_from_aside() if self._aside else None)
+        row = self._ready_rows.next_furthest() or (self.take_from_aside() if self._aside else None)
         if row is not None:
             self._probe, row.is_probe = row, True
         return row
 
     def _next_from_aside(self, most: int) -> Row | None:
         """Look at so many of them, at the next ones each time; give one that may go."""
-        if self._reports == self._gate.reports:
+        if self._reports == self._breaker.reports:
             return None
         for _ in range(min(most, len(self._aside))):
             if self._may_go_on(self._aside[0]):
                 return self.take_from_aside()
             self._aside.rotate(-1)
         if most >= len(self._aside):
-            self._reports = self._gate.reports
+            self._reports = self._breaker.reports
         return None
 
     def _allow_ahead(self, rows: int) -> None:

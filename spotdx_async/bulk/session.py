@@ -18,8 +18,8 @@ from spotdx_async._http.messages import ClosableRun
 from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.journal.writer import JournalWriter
-from spotdx_async.bulk.options import Plan
-from spotdx_async.bulk.reader import Intake
+from spotdx_async.bulk.options import RunOptions
+from spotdx_async.bulk.reader import Reader
 from spotdx_async.bulk.records import Journal, Outcome, Progress, Update
 from spotdx_async.bulk.row_runner import Send
 from spotdx_async.bulk.shielding import seen_through
@@ -77,7 +77,7 @@ class Inputs:
 
     updates: Iterable[Any] | AsyncIterable[Any]
     job: Job
-    plan: Plan
+    options: RunOptions
     journal: Journal | None
     progress: Callable[[Progress], object] | None
 
@@ -95,7 +95,7 @@ class Session(Generic[T]):
         self._mark = object()
         self._is_stopped = is_stopped
         self._end_cause: SpotError | None = None
-        self._intake = Intake(inputs.updates, inputs.job.kind, allow_any_id=inputs.job.allow_any_id)
+        self._reader = Reader(inputs.updates, inputs.job.kind, allow_any_id=inputs.job.allow_any_id)
         self._engine: Engine[T] | None = None
         self._loop = clock.running_loop()
         self._news = asyncio.Event()
@@ -184,8 +184,8 @@ class Session(Generic[T]):
         if self._is_told or self._engine is None:
             return None
         self._is_told = True
-        intake = self._intake
-        return self._engine.foreign_error or (None if intake.was_cancelled else intake.error) or intake.close_error
+        reader = self._reader
+        return self._engine.foreign_error or (None if reader.was_cancelled else reader.error) or reader.close_error
 
     def end_with_client(self) -> None:
         """Send nothing more: the client is closed. Rows that wait come out as skipped."""
@@ -234,21 +234,21 @@ class Session(Generic[T]):
             self._error = error
         finally:
             try:
-                await self._intake.close()  # also where the engine never began
+                await self._reader.close()  # also where the engine never began
             finally:
                 if observation is not None:
                     observation.end(self._left or self._error_at_end())
 
     async def _run(self, observation: CallObservation | None) -> None:
-        inputs, job, intake = self._inputs, self._inputs.job, self._intake
+        inputs, job, reader = self._inputs, self._inputs.job, self._reader
         if inputs.journal is not None:
-            intake.journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
-            if intake.journal.had_sessions:
-                intake.lands_until_s = clock.now() + job.lands_within_s
-                intake.journal.forget_landed_at(intake.lands_until_s)
+            reader.journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
+            if reader.journal.had_sessions:
+                reader.lands_until_s = clock.now() + job.lands_within_s
+                reader.journal.forget_landed_at(reader.lands_until_s)
         teller: asyncio.Task[None] | None = None
         try:
-            engine = self._engine = Engine(intake, job.send, inputs.plan, observation, self._news.set)
+            engine = self._engine = Engine(reader, job.send, inputs.options, observation, self._news.set)
             engine.start()
             if self._is_stopped:
                 engine.stop(self._end_cause)
@@ -261,9 +261,9 @@ class Session(Generic[T]):
                     teller.cancel()
                     await seen_through(asyncio.ensure_future(asyncio.wait([teller])))
             finally:
-                if intake.journal is not None:
+                if reader.journal is not None:
                     is_complete = self._engine is not None and self._engine.is_complete
-                    await intake.journal.close("complete" if is_complete else "stopped")
+                    await reader.journal.close("complete" if is_complete else "stopped")
 
     async def _see_to_end(self, engine: Engine[T]) -> None:
         """Wait until all of its tasks have ended, also where the keeper itself is cancelled, as a loop's end does."""

@@ -6,13 +6,13 @@ from typing import get_args
 
 from spotdx_async.bulk.records import Progress, State
 
-__all__ = ["Tally"]
+__all__ = ["RunCounts"]
 
 _LOOK_BACK_S = 10.0
 _LEAST_STEP_S = 0.1
 
 
-class Tally:
+class RunCounts:
     """Rows by state; the caller says what time it is."""
 
     def __init__(self, now_s: float, total: int | None) -> None:
@@ -32,7 +32,7 @@ class Tally:
         """How many rows ended so."""
         return self._counts[state]
 
-    def progress(self, now_s: float, *, gate_open: bool) -> Progress:
+    def progress(self, now_s: float, *, is_paused: bool) -> Progress:
         """Tell how things stand, and remember the moment for the pace."""
         if now_s - self._past[-1][0] >= _LEAST_STEP_S:
             self._past.append((now_s, self.done))
@@ -48,7 +48,7 @@ class Tally:
             rate=rate,
             eta_s=left / rate if left is not None and rate > 0 else None,
             throttled=self.throttled,
-            gate_open=gate_open,
+            is_paused=is_paused,
             elapsed_s=now_s - self._began_s,
             total=self._total,
         )

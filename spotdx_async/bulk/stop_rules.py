@@ -5,8 +5,8 @@ from types import MappingProxyType
 from typing import Any
 
 from spotdx_async._http.messages import AttemptResult
-from spotdx_async.bulk.options import Plan
-from spotdx_async.bulk.outage_limit import Overdue
+from spotdx_async.bulk.options import RunOptions
+from spotdx_async.bulk.outage_limit import OutageLimit
 from spotdx_async.bulk.outcomes import is_run_wide
 from spotdx_async.bulk.records import Outcome
 from spotdx_async.errors import (
@@ -47,7 +47,7 @@ class StopRules:
 
     def __init__(
         self,
-        plan: Plan,
+        options: RunOptions,
         stop: Callable[[SpotError], object],
         *,
         busy_s: Callable[[], float],
@@ -56,25 +56,25 @@ class StopRules:
         """Begin.
 
         Args:
-            plan: of the run.
+            options: of the run.
             stop: called with the cause, perhaps more than once.
             busy_s: for how many seconds rows have waited without a break.
             has_arrived: whether a request under way may have reached the server.
         """
-        self._plan = plan
+        self._options = options
         self._stop = stop
         # Of which kind the last outcomes were, one after another, where that ends a run; and how many.
         self._run_kind: str | None = None
         self._run_length = 0
         self._failures = 0
         self._last: SpotError | None = None
-        self._was_reached = plan.wait_for_server
+        self._was_reached = options.wait_for_server
         self._has_arrived = has_arrived
-        self._unreached = Overdue(_UNREACHED_S, self._give_up_unreached, busy_s)
+        self._unreached = OutageLimit(_UNREACHED_S, self._give_up_unreached, busy_s)
 
     def trouble(self) -> str:
         """Name the server's host and why the last try failed: no text of the server's, no id, no secret."""
-        host = self._plan.host
+        host = self._options.host
         return host if self._last is None else f"{host}: {_reason(self._last)}"
 
     def note_try(self, tried: AttemptResult) -> None:
@@ -104,7 +104,7 @@ class StopRules:
         if error is None or outcome.state == "ok":
             return
         self._failures += 1
-        limit = self._plan.stop_after
+        limit = self._options.stop_after
         is_enough = limit is not None and self._failures >= limit
         are_too_many = self._run_kind is not None and self._run_length >= _MOST_IN_A_ROW
         if is_run_wide(error) or are_too_many or is_enough:
@@ -112,7 +112,7 @@ class StopRules:
 
     def give_up(self) -> None:
         """Stop after an outage beyond its limit."""
-        limit_s = self._plan.outage_limit_s
+        limit_s = self._options.outage_limit_s
         message = f"the server has answered no row usefully for outage_limit ({limit_s:g} s): {self.trouble()}"
         self._stop(NotSentError(message, reason="outage"))
 
@@ -127,13 +127,13 @@ class StopRules:
         goes_on = has_journal and not (isinstance(cause, JournalError) and cause.reason == "path")
         resume = "; the same run with the same journal goes on where it stopped" if goes_on else ""
         said = cause.args[0] if cause.args else ""
-        why = said if self._plan.host in said else f"{said} ({self._plan.host})"
+        why = said if self._options.host in said else f"{said} ({self._options.host})"
         return BulkStopped(
             f"the run stopped {_how_far(read, unsent)}, by {type(cause).__name__}: {why}{resume}",
             cause=cause,
             next_index=read,
             unsent=unsent,
-            operation=cause.operation or self._plan.operation,
+            operation=cause.operation or self._options.operation,
         )
 
     def _give_up_unreached(self) -> None:

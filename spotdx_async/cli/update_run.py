@@ -151,7 +151,7 @@ class UpdateRun:
     def _note(self, progress: spotdx_async.Progress) -> None:
         if self._story is not None:
             self._story.note(progress, _now())
-        if not progress.gate_open:
+        if progress.is_paused:
             self._notes_in_outage += 1
             if self._notes_in_outage == _NOTES_TO_TELL:
                 self._screen.say(self._news.line)

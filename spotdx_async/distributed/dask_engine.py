@@ -63,7 +63,7 @@ async def update_metadata_distributed(
         limit: requests a second of all workers together, leased from Dask's scheduler. For a limit that is shared
             through Redis, also with others than this run, give ``settings.limiter`` instead.
         progress: called with a Progress twice a second while shards run, and at the end; ``throttled`` and
-            ``gate_open`` are not known here.
+            ``is_paused`` are not known here.
         on_report: called with each shard's report as it comes; number -1 tells of rows that were bad already.
         stop: once set, what is under way is finished, and the rest is reported as skipped.
 

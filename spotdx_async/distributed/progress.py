@@ -38,7 +38,7 @@ class Pace:
             rate=rate,
             eta_s=(total - done) / rate if total is not None and rate > 0 else None,
             throttled=0,
-            gate_open=True,
+            is_paused=False,
             elapsed_s=now_s - self._began_s,
             total=total,
         )

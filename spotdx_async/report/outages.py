@@ -27,11 +27,11 @@ class Outages:
         """Those that have ended, in order; of more than 200, neighbours that lie close are told as one."""
         self._since_s: float | None = None
 
-    def hear(self, at_s: float, *, gate_open: bool) -> None:
+    def hear(self, at_s: float, *, is_paused: bool) -> None:
         """Take note of how the gate stands at a moment of the run."""
-        if gate_open and self._since_s is not None:
+        if not is_paused and self._since_s is not None:
             self._end(Period(self._since_s, at_s))
-        elif not gate_open and self._since_s is None:
+        elif is_paused and self._since_s is None:
             self.count += 1
             self._since_s = at_s
 

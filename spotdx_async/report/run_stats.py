@@ -80,7 +80,7 @@ class RunStory:
         if progress.throttled > self.throttled:
             self.timeline.add_throttled(now_s, progress.throttled - self.throttled)
             self.throttled = progress.throttled
-        self.outages.hear(max(0.0, now_s - self._start_s), gate_open=progress.gate_open)
+        self.outages.hear(max(0.0, now_s - self._start_s), is_paused=progress.is_paused)
 
     def finish(self, now_s: float, stopped: str | None = None) -> None:
         """Hear that the run has ended.
@@ -91,4 +91,4 @@ class RunStory:
         """
         self._end_s = max(now_s, self._start_s)
         self.stopped = stopped
-        self.outages.hear(self.elapsed_s, gate_open=True)
+        self.outages.hear(self.elapsed_s, is_paused=False)

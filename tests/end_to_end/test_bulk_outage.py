@@ -195,7 +195,7 @@ async def test_throttling_fails_no_row_and_is_no_outage(fake_spot: FakeSpot) -> 
 
     assert states == {"ok": 300}
     assert told[-1].throttled == fake_spot.counts["429"] > 0
-    assert all(progress.gate_open for progress in told)
+    assert not any(progress.is_paused for progress in told)
 
 
 async def test_progress_tells_of_the_outage(fake_spot: FakeSpot) -> None:
@@ -206,8 +206,8 @@ async def test_progress_tells_of_the_outage(fake_spot: FakeSpot) -> None:
         async for _ in spot.kits.update_metadata_many(updates, progress=told.append):
             pass
 
-    closed = [progress.elapsed_s for progress in told if not progress.gate_open]
+    closed = [progress.elapsed_s for progress in told if progress.is_paused]
     assert 1 <= closed[0] <= 2
     assert 19 <= closed[-1] <= 26
     assert told[-1].done == told[-1].total == told[-1].by_state["ok"] == 300
-    assert told[-1].gate_open
+    assert not told[-1].is_paused

@@ -164,7 +164,7 @@ async def drawn(tab: Tab) -> None:
     await until(tab, "document.documentElement.dataset.charts === 'drawn'")
 
 
-def note(story: RunStory, now_s: float, *, throttled: int = 0, gate_open: bool = True) -> None:
+def note(story: RunStory, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
     story.note(
         Progress(
             done=story.rows,
@@ -172,7 +172,7 @@ def note(story: RunStory, now_s: float, *, throttled: int = 0, gate_open: bool =
             rate=0,
             eta_s=None,
             throttled=throttled,
-            gate_open=gate_open,
+            is_paused=is_paused,
             elapsed_s=now_s,
             total=None,
         ),
@@ -197,7 +197,7 @@ def page(tmp_path: Path) -> Path:
     story.add(Outcome(index=2000, key="S", state="failed", error=NotFoundError(HOSTILE, status=404)), 50.0)
     story.add(Outcome(index=2001, key="S", state="unknown", error=OutcomeUnknownError("x" * 400)), 51.0)
     note(story, 30.0, throttled=12)
-    note(story, 60.0, throttled=12, gate_open=False)
+    note(story, 60.0, throttled=12, is_paused=True)
     note(story, 70.0, throttled=15)
     story.finish(100.0, f"the server does not accept the token {HOSTILE}")
     path = tmp_path / "run.html"

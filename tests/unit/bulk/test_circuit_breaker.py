@@ -8,115 +8,115 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async.bulk.circuit_breaker import OutageGate
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.testing import run_virtual
 
 pytestmark = pytest.mark.virtual_time
 
 
-def make(limit_s: float = 1800.0, seed: int = 1, concurrency: int = 64) -> tuple[OutageGate, list[float]]:
+def make(limit_s: float = 1800.0, seed: int = 1, concurrency: int = 64) -> tuple[CircuitBreaker, list[float]]:
     overdue: list[float] = []
-    gate = OutageGate(
+    breaker = CircuitBreaker(
         limit_s=limit_s,
         concurrency=concurrency,
         on_overdue=lambda: overdue.append(asyncio.get_running_loop().time()),
         dice=random.Random(seed),
     )
-    return gate, overdue
+    return breaker, overdue
 
 
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def passes(gate: OutageGate, row: int, within_s: float) -> float | None:
+async def passes(breaker: CircuitBreaker, row: int, within_s: float) -> float | None:
     """When the row may pass; None where it does not within that time."""
     try:
         async with asyncio.timeout(within_s):
-            await gate.enter(row)
+            await breaker.enter(row)
     except TimeoutError:
         return None
     return now()
 
 
-async def close(gate: OutageGate) -> None:
+async def close(breaker: CircuitBreaker) -> None:
     for row in range(5):
-        gate.report(row, "bad", began_s=now())
-    assert not gate.is_open
+        breaker.report(row, "bad", began_s=now())
+    assert breaker.is_paused
 
 
 async def test_it_is_open_and_free_at_the_start() -> None:
-    gate, _ = make()
+    breaker, _ = make()
 
-    assert gate.is_open
-    assert gate.is_free
-    assert await passes(gate, 1, 0.1) == now()
+    assert not breaker.is_paused
+    assert breaker.is_free
+    assert await passes(breaker, 1, 0.1) == now()
 
 
 async def test_a_row_that_rests_keeps_its_place_until_it_leaves() -> None:
-    gate, _ = make(concurrency=2)
-    assert gate.try_enter(1)
-    assert gate.try_enter(2)
+    breaker, _ = make(concurrency=2)
+    assert breaker.try_enter(1)
+    assert breaker.try_enter(2)
 
-    gate.report(1, "bad", began_s=now(), rests=True)
+    breaker.report(1, "bad", began_s=now(), rests=True)
 
-    assert not gate.is_free
-    waiting = asyncio.ensure_future(gate.enter(3))
+    assert not breaker.is_free
+    waiting = asyncio.ensure_future(breaker.enter(3))
     await asyncio.sleep(1)
     assert not waiting.done()
-    gate.leave(1)
+    breaker.leave(1)
     assert await waiting
-    assert not gate.is_free
+    assert not breaker.is_free
 
 
 async def test_five_rows_that_fail_in_a_row_pause_it_and_four_do_not() -> None:
-    gate, _ = make()
+    breaker, _ = make()
     for row in range(4):
-        gate.report(row, "bad")
-    assert gate.is_open
+        breaker.report(row, "bad")
+    assert not breaker.is_paused
 
-    gate.report(4, "bad")
+    breaker.report(4, "bad")
 
-    assert (gate.is_open, gate.is_free) == (False, False)
+    assert (not breaker.is_paused, breaker.is_free) == (False, False)
 
 
 async def test_a_row_that_fails_again_and_again_counts_once() -> None:
-    gate, _ = make()
+    breaker, _ = make()
 
     for _ in range(100):
         for row in range(4):
-            gate.report(row, "bad")
+            breaker.report(row, "bad")
 
-    assert gate.is_open
+    assert not breaker.is_paused
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.6])
 async def test_failures_by_chance_pause_it_hardly_ever(share: float) -> None:
-    gate, _ = make()
+    breaker, _ = make()
     dice = random.Random(5)
     pauses = 0
 
     for row in range(20_000):
-        gate.report(row, "bad" if dice.random() < share else "good", began_s=now())
+        breaker.report(row, "bad" if dice.random() < share else "good", began_s=now())
         await asyncio.sleep(0.001)
-        if not gate.is_free:
-            pauses += not gate.is_open
-            await gate.enter(row)
-            gate.report(row, "good", began_s=now())
+        if not breaker.is_free:
+            pauses += breaker.is_paused
+            await breaker.enter(row)
+            breaker.report(row, "good", began_s=now())
 
     assert pauses <= 1  # at the beginning, when nobody knows yet how many fail
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6])
 async def test_an_outage_after_failures_by_chance_is_seen_soon(share: float) -> None:
-    gate, _ = make()
+    breaker, _ = make()
     dice = random.Random(5)
     for row in range(1000):
-        gate.report(row, "bad" if dice.random() < share else "good", began_s=now())
+        breaker.report(row, "bad" if dice.random() < share else "good", began_s=now())
 
     count = 0
-    while gate.is_open:
-        gate.report(count, "bad", began_s=now())
+    while not breaker.is_paused:
+        breaker.report(count, "bad", began_s=now())
         count += 1
 
     assert count <= 60
@@ -124,34 +124,34 @@ async def test_an_outage_after_failures_by_chance_is_seen_soon(share: float) -> 
 
 @pytest.mark.parametrize("a_second", [2, 20, 2000])
 async def test_a_second_with_next_to_no_good_result_pauses_it_and_at_a_low_rate_twenty_results(a_second: int) -> None:
-    gate, _ = make()
+    breaker, _ = make()
     for row in range(300):  # so that a long row of failures is nothing new
-        gate.report(row, "good" if row % 30 == 29 else "bad", began_s=now())
-        if not gate.is_open:
+        breaker.report(row, "good" if row % 30 == 29 else "bad", began_s=now())
+        if breaker.is_paused:
             break
         await asyncio.sleep(1 / a_second)
     began_s = now()
 
     row = 300
-    while gate.is_open and row < 10_000:
-        gate.report(row, "good" if row % 30 == 29 else "bad", began_s=now())
+    while not breaker.is_paused and row < 10_000:
+        breaker.report(row, "good" if row % 30 == 29 else "bad", began_s=now())
         await asyncio.sleep(1 / a_second)
         row += 1
 
-    assert not gate.is_open
+    assert breaker.is_paused
     assert now() - began_s <= max(2.1, 2 * 20 / a_second)
 
 
 async def test_two_rows_a_second_show_an_outage_within_three_seconds() -> None:
-    gate, _ = make()
+    breaker, _ = make()
     for row in range(100):
-        gate.report(row, "good", began_s=now())
+        breaker.report(row, "good", began_s=now())
         await asyncio.sleep(0.5)
     began_s = now()
 
     row = 100
-    while gate.is_open:
-        gate.report(row, "bad", began_s=now())
+    while not breaker.is_paused:
+        breaker.report(row, "bad", began_s=now())
         await asyncio.sleep(0.5)
         row += 1
 
@@ -159,69 +159,69 @@ async def test_two_rows_a_second_show_an_outage_within_three_seconds() -> None:
 
 
 async def test_failures_that_come_back_before_the_answers_are_no_outage() -> None:
-    gate, _ = make()
+    breaker, _ = make()
     rows = iter(range(100_000))
     pauses = 0
     for _ in range(20):  # 64 at once: two of five are refused within 5 ms, the others served after a second
-        sent = [next(rows) for _ in range(gate.concurrency)]
+        sent = [next(rows) for _ in range(breaker.concurrency)]
         for row in sent:
-            assert await passes(gate, row, 20) is not None
-            assert gate.sends(row)
+            assert await passes(breaker, row, 20) is not None
+            assert breaker.sends(row)
         began_s = now()
         await asyncio.sleep(0.005)
         for place, row in enumerate(sent):
             if place % 5 < 2:
-                gate.report(row, "bad", began_s=began_s)
-        pauses += not gate.is_open
+                breaker.report(row, "bad", began_s=began_s)
+        pauses += breaker.is_paused
         await asyncio.sleep(1)
         for place, row in enumerate(sent):
             if place % 5 >= 2:
-                gate.report(row, "good", began_s=began_s)
-        if not gate.is_open:
+                breaker.report(row, "good", began_s=began_s)
+        if breaker.is_paused:
             probe = next(rows)
-            await gate.enter(probe)
-            gate.report(probe, "good", began_s=now())
+            await breaker.enter(probe)
+            breaker.report(probe, "good", began_s=now())
 
     assert pauses <= 1
 
 
 async def test_no_more_pass_than_the_concurrency_allows() -> None:
-    gate, _ = make(concurrency=2)
-    assert gate.try_enter(1)
-    assert gate.try_enter(2)
-    assert not gate.try_enter(3)
-    waiting = asyncio.create_task(gate.enter(3))
+    breaker, _ = make(concurrency=2)
+    assert breaker.try_enter(1)
+    assert breaker.try_enter(2)
+    assert not breaker.try_enter(3)
+    waiting = asyncio.create_task(breaker.enter(3))
     await asyncio.sleep(1)
     assert not waiting.done()
 
-    gate.report(1, "none")
+    breaker.report(1, "none")
 
     await waiting
-    assert not gate.is_free
+    assert not breaker.is_free
 
 
 async def test_throttling_and_rows_that_were_not_sent_are_no_outage() -> None:
-    gate, _ = make()
+    breaker, _ = make()
 
     for row in range(100):
-        gate.report(row, "throttled")
-        gate.report(row, "none")
+        breaker.report(row, "throttled")
+        breaker.report(row, "none")
 
-    assert gate.is_open
+    assert not breaker.is_paused
 
 
 async def test_one_row_at_a_time_probes_at_most_five_seconds_apart() -> None:
-    gate, _ = make()
-    await close(gate)
+    breaker, _ = make()
+    await close(breaker)
     at: list[float] = [now()]
 
     async def knock(row: int) -> None:
         while True:
-            await gate.enter(row)
+            await breaker.enter(row)
             at.append(now())
             await asyncio.sleep(0.3)
             assert at[-1] == now() - 0.3  # nobody else passed meanwhile
-            gate.report(row, "bad", began_s=now() - 0.3)
+            breaker.report(row, "bad", began_s=now() - 0.3)
 
     knocking = [asyncio.create_task(knock(row)) for row in range(10, 20)]
     await asyncio.sleep(600)
@@ -236,34 +236,34 @@ async def test_one_row_at_a_time_probes_at_most_five_seconds_apart() -> None:
 
 
 async def test_a_probe_that_hangs_holds_up_no_other_one() -> None:
-    gate, _ = make()
-    await close(gate)
+    breaker, _ = make()
+    await close(breaker)
     at: list[float] = []
     for row in range(10, 20):
-        await gate.enter(row)
-        assert gate.sends(row)
+        await breaker.enter(row)
+        assert breaker.sends(row)
         at.append(now())
 
     gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert 4 <= min(gaps) <= max(gaps) <= 5
 
-    gate.report(19, "good", began_s=at[-1])
-    assert gate.is_open
+    breaker.report(19, "good", began_s=at[-1])
+    assert not breaker.is_paused
     for row in range(10, 19):
-        gate.report(row, "bad", began_s=at[row - 10])
-    assert gate.is_open  # they went before it was back
+        breaker.report(row, "bad", began_s=at[row - 10])
+    assert not breaker.is_paused  # they went before it was back
 
 
 async def test_a_probe_that_was_not_sent_yet_is_not_overtaken() -> None:
     """As while the client pauses, since the server has named a time."""
-    gate, _ = make()
-    await close(gate)
-    await gate.enter(10)
-    second = asyncio.create_task(passes(gate, 11, 1000))
+    breaker, _ = make()
+    await close(breaker)
+    await breaker.enter(10)
+    second = asyncio.create_task(passes(breaker, 11, 1000))
     await asyncio.sleep(300)
     assert not second.done()
 
-    assert gate.sends(10)
+    assert breaker.sends(10)
     sent_s = now()
 
     passed_s = await second
@@ -272,27 +272,27 @@ async def test_a_probe_that_was_not_sent_yet_is_not_overtaken() -> None:
 
 
 async def test_a_probe_that_fails_soon_lets_the_next_one_go_sooner() -> None:
-    gate, _ = make()
-    await close(gate)
-    await gate.enter(10)
-    gate.report(10, "bad", began_s=now())
+    breaker, _ = make()
+    await close(breaker)
+    await breaker.enter(10)
+    breaker.report(10, "bad", began_s=now())
     began_s = now()
 
-    await gate.enter(11)
+    await breaker.enter(11)
 
     assert now() - began_s <= 0.2
 
 
 async def test_rows_take_turns_in_probing() -> None:
-    gate, _ = make()
-    await close(gate)
+    breaker, _ = make()
+    await close(breaker)
     order: list[int] = []
 
     async def knock(row: int) -> None:
         for _ in range(2):
-            await gate.enter(row)
+            await breaker.enter(row)
             order.append(row)
-            gate.report(row, "bad", began_s=now())
+            breaker.report(row, "bad", began_s=now())
 
     await asyncio.gather(*(knock(row) for row in range(10, 14)))
 
@@ -300,9 +300,9 @@ async def test_rows_take_turns_in_probing() -> None:
 
 
 async def test_a_short_outage_is_probed_soon() -> None:
-    gate, _ = make()
-    await close(gate)
-    probes = await probes_until(gate, 2.7)
+    breaker, _ = make()
+    await close(breaker)
+    probes = await probes_until(breaker, 2.7)
 
     gaps = [later - earlier for earlier, later in itertools.pairwise([0.0, *probes])]
     assert gaps[0] <= 0.1
@@ -310,33 +310,33 @@ async def test_a_short_outage_is_probed_soon() -> None:
     assert max(gaps) <= 0.4
 
 
-async def probes_until(gate: OutageGate, end_s: float) -> list[float]:
+async def probes_until(breaker: CircuitBreaker, end_s: float) -> list[float]:
     """Probe until then, always in vain; the moments."""
     at: list[float] = []
     while True:
-        await gate.enter(900)
+        await breaker.enter(900)
         if now() >= end_s:
             return at
         at.append(now())
-        gate.report(900, "bad", began_s=now())
+        breaker.report(900, "bad", began_s=now())
 
 
 @pytest.mark.parametrize(("outage_s", "ramp_s"), [(0.3, 0.06), (2, 0.21), (60, 5), (600, 5)])
 async def test_after_a_probe_that_comes_through_the_rate_ramps_up_the_sooner_the_shorter_the_outage(
     outage_s: float, ramp_s: float
 ) -> None:
-    gate, _ = make()
-    await close(gate)
-    await probes_until(gate, outage_s)
-    gate.report(900, "good", began_s=now())
+    breaker, _ = make()
+    await close(breaker)
+    await probes_until(breaker, outage_s)
+    breaker.report(900, "good", began_s=now())
     opened_s = now()
-    assert (gate.is_open, gate.is_free) == (True, False)
+    assert (not breaker.is_paused, breaker.is_free) == (True, False)
 
     at: list[float] = []
-    while not gate.is_free:
-        await gate.enter(1)
+    while not breaker.is_free:
+        await breaker.enter(1)
         at.append(now() - opened_s)
-        gate.report(1, "good", began_s=now())
+        breaker.report(1, "good", began_s=now())
 
     assert 0.5 * ramp_s < at[-1] <= ramp_s + 0.01
     if ramp_s == 5:
@@ -346,131 +346,131 @@ async def test_after_a_probe_that_comes_through_the_rate_ramps_up_the_sooner_the
 
 
 async def test_it_pauses_where_all_rows_that_are_left_fail_whatever_chance_says() -> None:
-    gate, _ = make()
+    breaker, _ = make()
     for row in range(200):
-        gate.report(row, "bad" if row % 5 else "good", began_s=now())
-    gate.report(200, "good", began_s=now())
+        breaker.report(row, "bad" if row % 5 else "good", began_s=now())
+    breaker.report(200, "good", began_s=now())
     for row in range(201, 206):
-        assert not gate.pause_if_all_fail()
-        gate.report(row, "bad", began_s=now())
-    assert gate.is_open
+        assert not breaker.pause_if_all_fail()
+        breaker.report(row, "bad", began_s=now())
+    assert not breaker.is_paused
 
-    assert gate.pause_if_all_fail()
+    assert breaker.pause_if_all_fail()
 
-    assert not gate.is_open
+    assert breaker.is_paused
 
 
 async def test_it_closes_again_when_the_ramp_fails() -> None:
-    gate, _ = make()
-    await close(gate)
-    await gate.enter(9)
-    gate.report(9, "good", began_s=now())
+    breaker, _ = make()
+    await close(breaker)
+    await breaker.enter(9)
+    breaker.report(9, "good", began_s=now())
 
     for row in range(20, 25):
-        await gate.enter(row)
-        gate.report(row, "bad", began_s=now())
+        await breaker.enter(row)
+        breaker.report(row, "bad", began_s=now())
 
-    assert not gate.is_open
+    assert breaker.is_paused
 
 
 async def test_an_answer_to_a_request_from_before_does_not_open_it() -> None:
-    gate, _ = make()
+    breaker, _ = make()
     began_s = now()
     await asyncio.sleep(1)
-    await close(gate)
+    await close(breaker)
 
-    gate.report(50, "good", began_s=began_s)
+    breaker.report(50, "good", began_s=began_s)
 
-    assert not gate.is_open
+    assert breaker.is_paused
 
 
 async def test_an_answer_that_throttles_shows_that_the_server_is_back() -> None:
-    gate, _ = make()
-    await close(gate)
-    await gate.enter(9)
+    breaker, _ = make()
+    await close(breaker)
+    await breaker.enter(9)
 
-    gate.report(9, "throttled", began_s=now())
+    breaker.report(9, "throttled", began_s=now())
 
-    assert gate.is_open
+    assert not breaker.is_paused
 
 
 async def test_a_probe_that_was_not_sent_lets_the_next_one_go_at_once() -> None:
-    gate, _ = make()
-    await close(gate)
-    await gate.enter(9)
+    breaker, _ = make()
+    await close(breaker)
+    await breaker.enter(9)
 
-    gate.report(9, "none")
+    breaker.report(9, "none")
 
-    assert await passes(gate, 10, 0.001) == now()
+    assert await passes(breaker, 10, 0.001) == now()
 
 
 @pytest.mark.parametrize("is_served", [False, True])
 async def test_a_cancelled_probe_gives_its_turn_to_the_next(*, is_served: bool) -> None:
-    gate, _ = make()
-    await close(gate)
-    first = asyncio.create_task(gate.enter(9))
+    breaker, _ = make()
+    await close(breaker)
+    first = asyncio.create_task(breaker.enter(9))
     await asyncio.sleep(0)
-    second = asyncio.create_task(passes(gate, 10, 60))
+    second = asyncio.create_task(passes(breaker, 10, 60))
     if is_served:  # in the very turn of the loop in which it was let in
-        asyncio.get_running_loop().call_at(gate._next_at_s + 1e-10, first.cancel)
+        asyncio.get_running_loop().call_at(breaker._next_at_s + 1e-10, first.cancel)
     else:
         first.cancel()
 
     assert await second is not None
-    assert gate.lets(10)
+    assert breaker.lets(10)
 
 
 async def test_a_row_that_entered_before_it_closed_may_not_go_any_more() -> None:
-    gate, _ = make()
-    assert gate.lets(77)
+    breaker, _ = make()
+    assert breaker.lets(77)
 
-    await close(gate)
+    await close(breaker)
 
-    assert not gate.lets(77)
+    assert not breaker.lets(77)
 
 
 async def test_who_waits_for_a_place_is_sent_back_when_a_pause_begins() -> None:
-    gate, _ = make(concurrency=1)
-    assert gate.try_enter(20)
-    waiting = [asyncio.create_task(gate.enter(row)) for row in (21, 22)]
+    breaker, _ = make(concurrency=1)
+    assert breaker.try_enter(20)
+    waiting = [asyncio.create_task(breaker.enter(row)) for row in (21, 22)]
     await asyncio.sleep(0)
 
-    await close(gate)
+    await close(breaker)
 
     assert await asyncio.gather(*waiting) == [False, False]
-    assert await passes(gate, 23, 0.2) is not None  # they hold no place
+    assert await passes(breaker, 23, 0.2) is not None  # they hold no place
 
 
 async def test_first_tries_in_a_pause_say_nothing_of_chance() -> None:
-    gate, _ = make()
-    await close(gate)
+    breaker, _ = make()
+    await close(breaker)
     for row in range(10, 1000):
-        gate.report(row, "bad", began_s=now(), is_first=True)
+        breaker.report(row, "bad", began_s=now(), is_first=True)
 
-    assert gate.first_tries.failing < 0.05
+    assert breaker.first_tries.failing < 0.05
 
 
 async def test_a_pause_can_be_ended_for_good() -> None:
-    gate, overdue = make(limit_s=60)
-    await close(gate)
-    await probes_until(gate, 10)
-    gate.report(900, "none")
+    breaker, overdue = make(limit_s=60)
+    await close(breaker)
+    await probes_until(breaker, 10)
+    breaker.report(900, "none")
 
-    gate.stay_open()
+    breaker.stop_pausing()
 
-    assert gate.is_open
-    assert gate.paused_s == 0
+    assert not breaker.is_paused
+    assert breaker.paused_s == 0
     for row in range(2000):
-        gate.report(row, "bad", began_s=now())
-        assert not gate.pause_if_all_fail()
+        breaker.report(row, "bad", began_s=now())
+        assert not breaker.pause_if_all_fail()
     await asyncio.sleep(100)
-    assert gate.is_open
+    assert not breaker.is_paused
     assert overdue == []
 
 
 async def test_an_outage_that_lasts_is_told_once() -> None:
-    gate, overdue = make(limit_s=60)
-    await close(gate)
+    breaker, overdue = make(limit_s=60)
+    await close(breaker)
     closed_s = now()
 
     await asyncio.sleep(500)
@@ -479,10 +479,10 @@ async def test_an_outage_that_lasts_is_told_once() -> None:
 
 
 async def test_an_outage_that_ends_in_time_is_not_told() -> None:
-    gate, overdue = make(limit_s=60)
-    await close(gate)
-    await gate.enter(9)
-    gate.report(9, "good", began_s=now())
+    breaker, overdue = make(limit_s=60)
+    await close(breaker)
+    await breaker.enter(9)
+    breaker.report(9, "good", began_s=now())
 
     await asyncio.sleep(500)
 
@@ -490,39 +490,39 @@ async def test_an_outage_that_ends_in_time_is_not_told() -> None:
 
 
 async def test_throttling_without_end_is_told() -> None:
-    gate, overdue = make(limit_s=60)
+    breaker, overdue = make(limit_s=60)
     for _ in range(70):
-        gate.report(1, "throttled")
+        breaker.report(1, "throttled")
         await asyncio.sleep(1)
     assert len(overdue) == 1
 
-    gate.report(1, "good")
+    breaker.report(1, "good")
     for _ in range(50):
-        gate.report(1, "throttled")
+        breaker.report(1, "throttled")
         await asyncio.sleep(1)
     assert len(overdue) == 1
 
 
 async def test_it_says_whether_a_row_was_served_since() -> None:
-    gate, _ = make()
-    assert not gate.has_served_since(now())
+    breaker, _ = make()
+    assert not breaker.has_served_since(now())
     await asyncio.sleep(1)
     began_s = now()
     await asyncio.sleep(1)
 
-    gate.report(1, "good", began_s=began_s)
+    breaker.report(1, "good", began_s=began_s)
 
-    assert gate.has_served_since(began_s - 0.1)
-    assert not gate.has_served_since(began_s)  # it had gone before an outage that began just then
+    assert breaker.has_served_since(began_s - 0.1)
+    assert not breaker.has_served_since(began_s)  # it had gone before an outage that began just then
 
 
 async def test_everybody_passes_when_the_run_is_over() -> None:
-    gate, _ = make()
-    await close(gate)
-    waiting = [asyncio.create_task(gate.enter(row)) for row in range(10, 20)]
+    breaker, _ = make()
+    await close(breaker)
+    waiting = [asyncio.create_task(breaker.enter(row)) for row in range(10, 20)]
     await asyncio.sleep(0)
 
-    gate.release()
+    breaker.release()
 
     await asyncio.gather(*waiting)
     assert now() == 0
@@ -536,11 +536,11 @@ async def test_everybody_passes_when_the_run_is_over() -> None:
 )
 def test_whatever_happens_a_row_that_waits_passes_in_time(results: list[tuple[int, str]], seed: int) -> None:
     async def play() -> None:
-        gate, _ = make(seed=seed)
+        breaker, _ = make(seed=seed)
         for row, result in results:
-            if not gate.is_free:
+            if not breaker.is_free:
                 async with asyncio.timeout(5.01):
-                    await gate.enter(row)
-            gate.report(row, result, began_s=now())  # type: ignore[arg-type]  # drawn from the allowed words
+                    await breaker.enter(row)
+            breaker.report(row, result, began_s=now())  # type: ignore[arg-type]  # drawn from the allowed words
 
     run_virtual(play())

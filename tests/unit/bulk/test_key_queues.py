@@ -6,7 +6,7 @@ import tracemalloc
 from spotdx_async._http.messages import AttemptState
 from spotdx_async._requests.operation import metadata_json
 from spotdx_async.bulk.journal.file import RowDigests
-from spotdx_async.bulk.key_queues import Lanes, Row
+from spotdx_async.bulk.key_queues import KeyQueues, Row
 
 
 def row(index: int, key: str = "A") -> Row:
@@ -14,81 +14,81 @@ def row(index: int, key: str = "A") -> Row:
 
 
 def test_the_first_of_a_key_goes_and_the_others_follow_in_order() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
     first, second, third = row(0), row(1), row(2)
 
-    assert [lanes.enter(each) for each in (first, second, third)] == [True, False, False]
+    assert [key_queues.enter(each) for each in (first, second, third)] == [True, False, False]
 
-    assert lanes.leave(first, 0.0) is second
-    assert lanes.leave(second, 0.0) is third
-    assert lanes.leave(third, 0.0) is None
-    assert lanes.enter(row(3))
+    assert key_queues.leave(first, 0.0) is second
+    assert key_queues.leave(second, 0.0) is third
+    assert key_queues.leave(third, 0.0) is None
+    assert key_queues.enter(row(3))
 
 
 def test_keys_do_not_wait_for_one_another() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
 
-    assert lanes.enter(row(0, "A"))
-    assert lanes.enter(row(1, "B"))
+    assert key_queues.enter(row(0, "A"))
+    assert key_queues.enter(row(1, "B"))
 
 
 def test_nothing_is_remembered_of_a_key_whose_rows_have_left() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
     for index in range(100):
         each = row(index, f"K{index}")
-        lanes.enter(each)
-        lanes.leave(each, 0.0)
+        key_queues.enter(each)
+        key_queues.leave(each, 0.0)
 
-    assert lanes.last("K1") is None
-    assert not lanes._last
+    assert key_queues.last("K1") is None
+    assert not key_queues._last
 
 
 def test_the_next_row_rests_while_the_one_before_may_land() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
     first, second = row(0), row(1)
-    lanes.enter(first)
-    lanes.enter(second)
+    key_queues.enter(first)
+    key_queues.enter(second)
     first.lands_until_s = 60.0
 
-    following = lanes.leave(first, 5.0)
+    following = key_queues.leave(first, 5.0)
 
     assert following is second
     assert second.rests_until_s == 60.0
 
 
 def test_a_row_that_comes_when_the_one_before_has_left_rests_too_and_once() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
     first, second, third = row(0), row(1), row(2)
-    lanes.enter(first)
+    key_queues.enter(first)
     first.lands_until_s = 60.0
-    lanes.leave(first, 5.0)
+    key_queues.leave(first, 5.0)
 
-    assert lanes.enter(second)
+    assert key_queues.enter(second)
     assert second.rests_until_s == 60.0
-    lanes.leave(second, 61.0)
-    assert lanes.enter(third)
+    key_queues.leave(second, 61.0)
+    assert key_queues.enter(third)
     assert third.rests_until_s == float("-inf")
 
 
 def test_keys_that_rest_no_more_are_forgotten() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
     for index in range(10_000):
         each = row(index, f"K{index}")
-        lanes.enter(each)
+        key_queues.enter(each)
         each.lands_until_s = index + 60.0
-        lanes.leave(each, float(index))
+        key_queues.leave(each, float(index))
 
-    assert len(lanes._rests_until_s) <= 1100
+    assert len(key_queues._rests_until_s) <= 1100
 
 
 def test_a_row_that_comes_behind_a_held_one_is_held() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
     rows = [row(index) for index in range(3)]
-    lanes.enter(rows[0])
-    lanes.enter(rows[1])
+    key_queues.enter(rows[0])
+    key_queues.enter(rows[1])
 
-    count, size = lanes.hold(rows[0])
-    lanes.enter(rows[2])
+    count, size = key_queues.hold(rows[0])
+    key_queues.enter(rows[2])
 
     assert count == 2
     assert size == rows[0].size + rows[1].size
@@ -96,18 +96,18 @@ def test_a_row_that_comes_behind_a_held_one_is_held() -> None:
 
 
 def test_those_behind_are_held_until_their_own_turn_and_counted_once() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
     rows = [row(index) for index in range(4)]
     for each in rows[:3]:
-        lanes.enter(each)
-    lanes.hold(rows[0])
+        key_queues.enter(each)
+    key_queues.hold(rows[0])
     rows[0].is_held = False  # its turn has come
 
-    lanes.enter(rows[3])
+    key_queues.enter(rows[3])
 
     assert [each.is_held for each in rows] == [False, True, True, True]
-    assert lanes.leave(rows[0], 0.0) is rows[1]
-    assert lanes.hold(rows[1]) == (0, 0)
+    assert key_queues.leave(rows[0], 0.0) is rows[1]
+    assert key_queues.hold(rows[1]) == (0, 0)
 
 
 def test_the_size_of_a_row_grows_with_its_body_and_with_those_that_it_has_overtaken() -> None:
@@ -120,15 +120,15 @@ def test_the_size_of_a_row_grows_with_its_body_and_with_those_that_it_has_overta
 
 
 def test_held_rows_take_no_more_memory_than_they_say() -> None:
-    lanes = Lanes()
-    lanes.enter(row(0))
-    lanes.hold(first := lanes.last("A") or row(0))
+    key_queues = KeyQueues()
+    key_queues.enter(row(0))
+    key_queues.hold(first := key_queues.last("A") or row(0))
     gc.collect()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         for index in range(1, 1001):
-            lanes.enter(Row(index, "A", metadata_json({"n": index})))
+            key_queues.enter(Row(index, "A", metadata_json({"n": index})))
         for index in range(1001, 1101):  # of one that is held already
             first.become(Row(index, "A", metadata_json({"n": index})))
         gc.collect()
@@ -140,14 +140,14 @@ def test_held_rows_take_no_more_memory_than_they_say() -> None:
 
 
 def test_a_newer_row_takes_the_place_of_a_waiting_one() -> None:
-    lanes = Lanes()
+    key_queues = KeyQueues()
     first, second = row(0), row(1)
-    lanes.enter(first)
-    lanes.enter(second)
+    key_queues.enter(first)
+    key_queues.enter(second)
 
     second.become(row(2))
 
-    following = lanes.leave(first, 0.0)
+    following = key_queues.leave(first, 0.0)
     assert following is not None
     assert following.index == 2
 

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from spotdx_async.bulk.circuit_breaker import OutageGate
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.ready_rows import Lineup
+from spotdx_async.bulk.ready_rows import ReadyRows
 from spotdx_async.bulk.scheduler import Scheduler
 from spotdx_async.bulk.window import Window
 
@@ -18,11 +18,11 @@ class Bench:
     """A scheduler with fresh rows 0 to 9, and the gate that it asks."""
 
     def __init__(self) -> None:
-        self.gate = OutageGate(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))
+        self.breaker = CircuitBreaker(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))
         self.window = Window(8)
-        self.lineup = Lineup(lambda: None, self.window)
+        self.ready_rows = ReadyRows(lambda: None, self.window)
         self.blocked: set[int] = set()
-        self.scheduler = Scheduler(self.gate, self.lineup, self.window, may_go_on=self.may_go_on)
+        self.scheduler = Scheduler(self.breaker, self.ready_rows, self.window, may_go_on=self.may_go_on)
         self.looks = 0
         self.read = 0
         self.read_on(10)
@@ -37,7 +37,7 @@ class Bench:
 
     def read_on_by(self, row: Row) -> None:
         self.window.enter()
-        self.lineup.enter(row)
+        self.ready_rows.enter(row)
         self.scheduler.note_read(row)
         self.read += 1
 
@@ -55,8 +55,8 @@ class Bench:
 
     def pause(self) -> None:
         for row in range(900, 905):
-            self.gate.report(row, "bad", began_s=asyncio.get_running_loop().time())
-        assert not self.gate.is_open
+            self.breaker.report(row, "bad", began_s=asyncio.get_running_loop().time())
+        assert self.breaker.is_paused
 
     def probe_in_vain(self) -> int:
         row = self.scheduler.next()
@@ -77,8 +77,8 @@ async def test_rows_set_aside_and_fresh_ones_take_turns() -> None:
 async def test_none_that_has_failed_goes_while_the_server_is_in_doubt_and_a_fresh_one_is_there() -> None:
     bench = Bench()
     bench.set_aside(100)
-    bench.gate.report(900, "bad")
-    bench.gate.report(901, "bad")
+    bench.breaker.report(900, "bad")
+    bench.breaker.report(901, "bad")
 
     assert [bench.next() for _ in range(11)] == [*range(9, -1, -1), 100]
 
@@ -90,7 +90,7 @@ async def test_one_that_may_not_go_yet_holds_up_no_other() -> None:
 
     assert [bench.next() for _ in range(3)] == [101, 0, 1]
     bench.blocked = {101}
-    bench.gate.report(900, "good")
+    bench.breaker.report(900, "good")
     assert bench.next() in {100, 102}
 
 
@@ -106,7 +106,7 @@ async def test_thousands_that_may_not_go_yet_are_not_looked_at_again_and_again()
         assert bench.next() is None
     assert bench.looks <= 11 * 16 + 5000
 
-    bench.gate.report(900, "good", began_s=asyncio.get_running_loop().time())
+    bench.breaker.report(900, "good", began_s=asyncio.get_running_loop().time())
     bench.blocked.remove(4321)
     assert bench.next() == 4321
 
@@ -136,7 +136,7 @@ async def test_each_probe_in_vain_lets_twice_as_many_be_read_ahead_until_the_pau
         more.append(bench.may_be_read() - room - count)  # those that have probed may be read past too
 
     assert more == [8, 16, 32, 64, 128, 256, 512, 1024, 2000, 2000]
-    bench.gate.report(900, "good", began_s=asyncio.get_running_loop().time())
+    bench.breaker.report(900, "good", began_s=asyncio.get_running_loop().time())
     assert bench.next() is not None
     assert bench.may_be_read() - room in {9, 10}  # one of those set aside has its turn
 
@@ -158,7 +158,7 @@ async def test_a_row_that_was_to_probe_when_the_pause_ends_is_a_row_as_any_other
     bench.pause()
     row = bench.scheduler.next()
     assert row is not None
-    bench.gate.report(900, "good", began_s=asyncio.get_running_loop().time())
+    bench.breaker.report(900, "good", began_s=asyncio.get_running_loop().time())
 
     bench.scheduler.end_probing([row, None])
 

@@ -3,45 +3,45 @@
 import attrs
 import pytest
 
-from spotdx_async.bulk.stats import Tally
+from spotdx_async.bulk.stats import RunCounts
 
 
 def test_nothing_is_known_at_the_start() -> None:
-    progress = Tally(5.0, None).progress(5.0, gate_open=True)
+    progress = RunCounts(5.0, None).progress(5.0, is_paused=False)
 
     assert (progress.done, progress.rate, progress.eta_s, progress.total, progress.elapsed_s) == (0, 0, None, None, 0)
     assert set(progress.by_state) == {"ok", "rejected", "failed", "unknown", "superseded", "skipped"}
 
 
 def test_rows_are_counted_by_state() -> None:
-    tally = Tally(0.0, 10)
+    run_counts = RunCounts(0.0, 10)
     for state in ("ok", "ok", "failed", "skipped"):
-        tally.add(state)
+        run_counts.add(state)
 
-    progress = tally.progress(2.0, gate_open=False)
+    progress = run_counts.progress(2.0, is_paused=True)
 
     assert progress.done == sum(progress.by_state.values()) == 4
     assert (progress.by_state["ok"], progress.by_state["failed"], progress.by_state["skipped"]) == (2, 1, 1)
-    assert progress.gate_open is False
+    assert (progress.is_paused, progress.gate_open) == (True, False)
     assert progress.rate == 2
     assert progress.eta_s == 3
 
 
 def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
-    tally = Tally(0.0, 10_000)
+    run_counts = RunCounts(0.0, 10_000)
     for second in range(1, 101):
         for _ in range(10 if second > 80 else 1):
-            tally.add("ok")
-        tally.progress(float(second), gate_open=True)
+            run_counts.add("ok")
+        run_counts.progress(float(second), is_paused=False)
 
-    progress = tally.progress(100.0, gate_open=True)
+    progress = run_counts.progress(100.0, is_paused=False)
 
     assert progress.rate == pytest.approx(10, rel=0.1)
     assert progress.eta_s == pytest.approx((10_000 - 280) / 10, rel=0.1)
 
 
 def test_a_record_cannot_be_changed() -> None:
-    progress = Tally(0.0, None).progress(1.0, gate_open=True)
+    progress = RunCounts(0.0, None).progress(1.0, is_paused=False)
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         progress.done = 5  # type: ignore[misc]  # what is tested

@@ -52,14 +52,14 @@ def story_of_a_run(**settings_: Any) -> RunStory:
         story.add(Outcome(index=n, key=f"SPOT{n}", state="ok", attempts=1, request_s=0.1, elapsed_s=0.4), n / 4)
     error = NotFoundError(HOSTILE, status=404, details=("Quisling",))
     story.add(Outcome(index=777_111, key="SPOT999", state="failed", error=error), 50.0)
-    for now_s, throttled, gate_open in ((20.0, 5, True), (30.0, 5, False), (40.0, 5, True)):
+    for now_s, throttled, is_paused in ((20.0, 5, False), (30.0, 5, True), (40.0, 5, False)):
         progress = Progress(
             done=0,
             by_state={},
             rate=0.0,
             eta_s=None,
             throttled=throttled,
-            gate_open=gate_open,
+            is_paused=is_paused,
             elapsed_s=now_s,
             total=None,
         )

@@ -28,14 +28,14 @@ def ok_row(**about: Any) -> Outcome[None]:
     return Outcome(index=0, key="SPOT1", state="ok", **about)
 
 
-def note(story: RunStory, now_s: float, *, throttled: int = 0, gate_open: bool = True) -> None:
+def note(story: RunStory, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
     progress = Progress(
         done=0,
         by_state={},
         rate=0,
         eta_s=None,
         throttled=throttled,
-        gate_open=gate_open,
+        is_paused=is_paused,
         elapsed_s=now_s,
         total=None,
     )
@@ -87,8 +87,8 @@ def test_429s_are_placed_where_they_were_told() -> None:
 
 def test_an_outage_lasts_from_the_closed_gate_to_the_open_one_or_the_end() -> None:
     story = RunStory({}, 100.0)
-    for now_s, gate_open in ((101, True), (102, False), (103, False), (105, True), (120, False)):
-        note(story, now_s, gate_open=gate_open)
+    for now_s, is_paused in ((101, False), (102, True), (103, True), (105, False), (120, True)):
+        note(story, now_s, is_paused=is_paused)
     story.finish(130.0, "a reason")
 
     assert story.outages.periods == [Period(2.0, 5.0), Period(20.0, 30.0)]
@@ -99,8 +99,8 @@ def test_an_outage_lasts_from_the_closed_gate_to_the_open_one_or_the_end() -> No
 def test_of_very_many_outages_the_closest_are_told_as_one() -> None:
     story = RunStory({}, 0.0)
     for n in range(3 * MOST_PERIODS):
-        note(story, 10.0 * n, gate_open=False)
-        note(story, 10.0 * n + 2, gate_open=True)
+        note(story, 10.0 * n, is_paused=True)
+        note(story, 10.0 * n + 2, is_paused=False)
 
     assert len(story.outages.periods) == MOST_PERIODS
     assert story.outages.periods == sorted(story.outages.periods, key=lambda period: period.start_s)

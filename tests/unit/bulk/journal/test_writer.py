@@ -37,12 +37,12 @@ def kept(path: Path) -> int:
 @contextmanager
 def slow_disk(writer: JournalWriter) -> Iterator[None]:
     """Nothing is written meanwhile."""
-    gate = threading.Event()
-    writer._thread.submit(gate.wait)
+    breaker = threading.Event()
+    writer._thread.submit(breaker.wait)
     try:
         yield
     finally:
-        gate.set()
+        breaker.set()
 
 
 @pytest.fixture
