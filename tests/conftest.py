@@ -14,10 +14,14 @@ import attrs
 import pytest
 from aiohttp import ClientResponse
 from aioresponses import aioresponses
+from hypothesis import settings
 
 from spotdx_async.testing import VirtualTimeLoop
 
 pytest_plugins = ["spotdx_async.testing.plugin", "pytester"]
+
+settings.register_profile("spotdx", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("spotdx")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -55,7 +55,6 @@ Json = st.SearchStrategy[Any]
 Schema = dict[str, Any]
 MANY = settings(
     max_examples=200 if os.environ.get("SPOTDX_CHAOS") == "full" else 25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

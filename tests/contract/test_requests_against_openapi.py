@@ -66,7 +66,6 @@ Schema = dict[str, Any]
 Send = Callable[[Runner], Awaitable[Any]]
 MANY = settings(
     max_examples=300 if os.environ.get("SPOTDX_CHAOS") == "full" else 60,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -271,7 +271,7 @@ CASES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CASES)
 def test_whoever_follows_the_hint_after_any_stop_has_every_kits_last_value_set(
     fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: Case

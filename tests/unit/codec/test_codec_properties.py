@@ -257,7 +257,7 @@ ANSWER = st.one_of(
     st.tuples(st.just(tuple[RequisitionSummary, ...]), listed(REQUISITION_SUMMARY)),
     st.tuples(st.just(tuple[Result, ...]), listed(QUANTITY | UNKNOWN)),
 )
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 
 
 def canonical(value: Any) -> str:

@@ -78,7 +78,7 @@ def virtual(*, examples: int = 60) -> Callable[[Callable[..., Awaitable[None]]],
             run_virtual(_as_coroutine(check(**drawn)))
 
         run.__name__ = check.__name__
-        return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])(run)
+        return settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])(run)
 
     return decorate
 

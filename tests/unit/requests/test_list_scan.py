@@ -104,7 +104,7 @@ async def test_more_changes_than_a_page_holds_are_followed_until_none_comes() ->
     assert server.asked[-1] == (DAY, 0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 80), st.lists(st.lists(st.integers(0, 79), max_size=30), max_size=12))
 def test_whatever_changes_meanwhile_no_row_is_missed(count: int, changes: list[list[int]]) -> None:
     server = Server(count)
