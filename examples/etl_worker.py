@@ -21,7 +21,7 @@ from pathlib import Path
 
 from spotdx_async import BulkStopped, InvalidInputError, MetadataUpdate, RateLimit, SpotClient
 from spotdx_async.files import BadRow, open_rows
-from spotdx_async.report import RunStory, write_report
+from spotdx_async.report import RunStats, write_report
 
 
 def read(path: Path) -> Iterator[MetadataUpdate | InvalidInputError]:
@@ -42,13 +42,13 @@ def read(path: Path) -> Iterator[MetadataUpdate | InvalidInputError]:
 async def work(name: str, paths: list[Path]) -> int:
     """Send all rows; print which are not done, by their number and never what is in them."""
     loop = asyncio.get_running_loop()
-    story, stopped = RunStory({"inputs": len(paths), "rate": 50}, loop.time()), None
+    run_stats, stopped = RunStats({"inputs": len(paths), "rate": 50}, loop.time()), None
     async with SpotClient(rate_limit=RateLimit(50)) as spot:
         run = spot.kits.update_metadata_many(
             (row for path in paths for row in read(path)),
             journal=f"{name}.journal",
             decode=False,  # nobody looks at the kits
-            progress=lambda progress: story.note(progress, loop.time()),
+            progress=lambda progress: run_stats.note(progress, loop.time()),
         )
 
         def stop() -> None:
@@ -60,17 +60,17 @@ async def work(name: str, paths: list[Path]) -> int:
         try:
             async with run:  # it ends here however the loop is left: the journal and the database are free then
                 async for outcome in run:
-                    story.add(outcome, loop.time())
+                    run_stats.add(outcome, loop.time())
                     if not outcome.is_done and outcome.state != "skipped":
                         print(f"row {outcome.index}: {outcome.state}: {outcome.error}")
         except BulkStopped as error:
             stopped = str(error)
-    story.finish(loop.time(), stopped)
-    write_report(f"{name}.html", story)
-    print(", ".join(f"{count} {state}" for state, count in story.counts.items() if count), stopped or "")
+    run_stats.finish(loop.time(), stopped)
+    write_report(f"{name}.html", run_stats)
+    print(", ".join(f"{count} {state}" for state, count in run_stats.counts.items() if count), stopped or "")
     if stopped:
         return 3
-    return int(any(story.counts[state] for state in ("rejected", "failed", "unknown")))
+    return int(any(run_stats.counts[state] for state in ("rejected", "failed", "unknown")))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, Parameter
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
 from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, tell_at_once, without_no_color
 from spotdx_async.cli.help_layout import HelpPages
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.errors import SpotError
 
 __all__ = ["make_app", "run"]
@@ -22,17 +22,17 @@ def run(argv: Sequence[str]) -> int:
     if tell_at_once(argv):
         return Exit.OK
     words = without_no_color(argv)
-    screen = Screen(no_color=len(words) < len(argv))
+    streams = Streams(no_color=len(words) < len(argv))
     try:
-        code = _run(words, screen)
+        code = _run(words, streams)
     except CycloptsError as error:
-        screen.say(f"{' '.join(str(error).split())} ({_page_for(error)} says more)")
+        streams.say(f"{' '.join(str(error).split())} ({_page_for(error)} says more)")
         return Exit.USAGE
     except SpotError as error:
-        screen.say(line_of(error))
+        streams.say(line_of(error))
         return exit_of(error)
     except KeyboardInterrupt:
-        screen.say("stopped: give the command again when you are ready")
+        streams.say("stopped: give the command again when you are ready")
         return Exit.INTERRUPTED
     return Exit.OK if code is None else Exit(code)
 
@@ -58,15 +58,15 @@ def _page_for(error: CycloptsError) -> str:
     return " ".join(("spotdx", *(error.command_chain or ()), "--help"))
 
 
-def _run(argv: Sequence[str], screen: Screen) -> int | None:
+def _run(argv: Sequence[str], streams: Streams) -> int | None:
     command, bound, ours = make_app().parse_args(
-        list(argv), console=screen.pages, print_error=False, exit_on_error=False
+        list(argv), console=streams.pages, print_error=False, exit_on_error=False
     )
-    handler = _OnScreen(screen)
+    handler = _OnScreen(streams)
     logger = logging.getLogger("spotdx_async")
     logger.addHandler(handler)
     try:
-        code: int | None = command(*bound.args, **bound.kwargs, **dict.fromkeys(ours, screen))
+        code: int | None = command(*bound.args, **bound.kwargs, **dict.fromkeys(ours, streams))
     finally:
         logger.removeHandler(handler)
     return code
@@ -75,9 +75,9 @@ def _run(argv: Sequence[str], screen: Screen) -> int | None:
 class _OnScreen(logging.Handler):
     """Shows what the SDK logs, such as a pause that the server asked for, without spoiling the bar."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, streams: Streams) -> None:
         super().__init__(logging.WARNING)
-        self._screen = screen
+        self._streams = streams
         self._last: tuple[str, float] = ("", -math.inf)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -87,4 +87,4 @@ class _OnScreen(logging.Handler):
         text, at_s = record.getMessage(), record.created
         if text != self._last[0] or at_s - self._last[1] >= _REPEAT_AFTER_S:
             self._last = (text, at_s)
-            self._screen.say(text)
+            self._streams.say(text)

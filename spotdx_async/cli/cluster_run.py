@@ -1,4 +1,4 @@
-"""One run of a bulk update on a Dask cluster: the same account at its end as a run in this process."""
+"""One run of a bulk update on a Dask cluster: the same summary at its end as a run in this process."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -12,15 +12,15 @@ import spotdx_async
 from spotdx_async import distributed
 from spotdx_async.cli.exit_codes import hinted
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
-from spotdx_async.cli.row_results import Account, Place
+from spotdx_async.cli.row_results import Place, RowResults
 from spotdx_async.cli.row_source import RowSource
-from spotdx_async.cli.run_result import Ending
+from spotdx_async.cli.run_result import RunResult
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.cli.update_files import failed_rows, open_files
 from spotdx_async.cli.update_kinds import UpdateRecord
 from spotdx_async.cli.update_options import UpdateOptions
-from spotdx_async.cli.update_request import UpdateTask
+from spotdx_async.cli.update_request import UpdateRequest
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["ClusterRun"]
@@ -34,7 +34,7 @@ _OPEN_TO_NETWORK = (
 class ClusterRun:
     """Opens the inputs and settings at once, so that whatever is unusable is refused before anything is sent."""
 
-    def __init__(self, task: UpdateTask, screen: Screen) -> None:
+    def __init__(self, task: UpdateRequest, streams: Streams) -> None:
         """Check everything that can be checked here.
 
         Raises:
@@ -58,13 +58,13 @@ class ClusterRun:
         self._limit = None if rate is None else spotdx_async.RateLimit(rate)
         self._tls = _tls(options)
         if options.dask is not None and distributed.is_open_to_network(options.dask):
-            screen.say(_OPEN_TO_NETWORK)
+            streams.say(_OPEN_TO_NETWORK)
         self._task = task
-        self._screen = screen
+        self._streams = streams
         with ExitStack() as stack:
             files = open_files(task, stack)
             self._source = RowSource(files, from_row=options.from_row, kind=task.kind)
-            self._account = Account(failed_rows(task, files))
+            self._row_results = RowResults(failed_rows(task, files))
             self._opened = stack.pop_all()
         self._given_rows = 0
         self._undone = bytearray()
@@ -80,12 +80,12 @@ class ClusterRun:
     ) -> None:
         self._opened.close()
 
-    async def run(self) -> Ending:
-        """Send every row, unless something stops the run; always gives the account."""
+    async def run(self) -> RunResult:
+        """Send every row, unless something stops the run; always returns the results."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         stop = asyncio.Event()
-        display = display_for(self._screen, "Updating")
+        display = display_for(self._streams, "Updating")
         look = self._look(Pace(started_s))
         running = asyncio.create_task(self._send(stop))
         showing = asyncio.create_task(keep_showing(display, look))
@@ -102,8 +102,8 @@ class ClusterRun:
         elif (error := running.exception()) is not None:
             raise error
         self._settle()
-        return Ending(
-            account=self._account,
+        return RunResult(
+            row_results=self._row_results,
             is_dry_run=False,
             elapsed_s=loop.time() - started_s,
             stopped=self._stopped,
@@ -155,9 +155,9 @@ class ClusterRun:
 
     def _settle(self) -> None:
         """Enter what became of the rows; where some are not done, all are read once more, to be named and handed on."""
-        report, account = self._report, self._account
-        account.counts.update(report.counts)
-        account.done_before = report.done_before
+        report, row_results = self._report, self._row_results
+        row_results.counts.update(report.counts)
+        row_results.done_before = report.done_before
         reasons = {trouble.index: trouble for trouble in report.troubles}
         undone = sum(byte.bit_count() for byte in self._undone)
         is_told_of_all = self._given_rows == undone + report.done
@@ -166,18 +166,18 @@ class ClusterRun:
             for index, place in enumerate(islice(places, self._given_rows)):
                 if index >> 3 < len(self._undone) and self._undone[index >> 3] >> (index & 7) & 1:
                     if (trouble := reasons.get(index)) is not None:
-                        account.tell(place, trouble.state, trouble.reason)
-                    account.hand_on(place)
+                        row_results.tell(place, trouble.state, trouble.reason)
+                    row_results.hand_on(place)
                 elif is_told_of_all:
-                    account.pass_over(place)
+                    row_results.pass_over(place)
                 else:
-                    account.leave(place)  # a shard that nobody has reported on may have it
-        account.close()
+                    row_results.leave(place)  # a shard that nobody has reported on may have it
+        row_results.close()
 
     def _wind_down(self, stop: asyncio.Event) -> None:
         self._stopped = "stopped by a signal"
         stop.set()
-        self._screen.say("stopping: the workers finish what is under way; the same again stops at once")
+        self._streams.say("stopping: the workers finish what is under way; the same again stops at once")
 
     def _look(self, pace: Pace) -> Callable[[float], Standing]:
         def look(now_s: float) -> Standing:
@@ -191,7 +191,7 @@ class ClusterRun:
         return look
 
 
-def _check(task: UpdateTask) -> None:
+def _check(task: UpdateRequest) -> None:
     """Refuse what a cluster cannot do.
 
     Raises:
@@ -234,7 +234,7 @@ def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:
     return distributed.TlsFiles(ca=str(ca), cert=str(cert), key=str(key))
 
 
-def _places(task: UpdateTask, stack: ExitStack) -> Iterator[Place]:
+def _places(task: UpdateRequest, stack: ExitStack) -> Iterator[Place]:
     """Give the rows as they were given to the run, in the same order."""
     for file_index, file in enumerate(open_files(task, stack)):
         for row in file:

@@ -20,7 +20,7 @@ esac
 """
 
 
-def completion(shell: Shell, /, *, screen: OurScreen) -> int:
+def completion(shell: Shell, /, *, streams: OurScreen) -> int:
     """Print a script that makes the shell complete commands, options and the words that options take.
 
     It goes where the shell looks for such scripts. Begin a new shell afterwards.
@@ -31,11 +31,11 @@ def completion(shell: Shell, /, *, screen: OurScreen) -> int:
 
     Args:
         shell: The shell.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async.cli.app import make_app
 
-    screen.out.write_raw(make_app().generate_completion(prog_name="spotdx", shell=shell))
+    streams.out.write_raw(make_app().generate_completion(prog_name="spotdx", shell=shell))
     if shell == "zsh":
-        screen.out.write_raw(_FOR_ZSH)
+        streams.out.write_raw(_FOR_ZSH)
     return Exit.OK

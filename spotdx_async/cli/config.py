@@ -10,7 +10,7 @@ from spotdx_async.cli.streams import OurScreen
 __all__ = ["config", "settings_in_words"]
 
 
-def config(*, example: Flag = False, as_json: Json = False, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
+def config(*, example: Flag = False, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """Show the settings in force, and where each comes from. The token itself is never shown.
 
     An option on the line comes before the environment (SPOTDX_BASE_URL, SPOTDX_TOKEN), and that before a profile of the
@@ -24,20 +24,20 @@ def config(*, example: Flag = False, as_json: Json = False, server: OnServer = U
         example: Print an example of a settings file instead.
         as_json: Write one JSON object.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     if example:
         from spotdx_async.cli.settings_file import EXAMPLE
 
-        screen.out.write_raw(EXAMPLE)
+        streams.out.write_raw(EXAMPLE)
         return Exit.OK
     settings = server.settle()
     if as_json:
-        screen.write_json({name: {"value": value, "from": origin} for name, value, origin in _figures(settings)})
+        streams.write_json({name: {"value": value, "from": origin} for name, value, origin in _figures(settings)})
         return Exit.OK
     from spotdx_async.cli.tables import plain_table
 
-    screen.show(plain_table(("setting", "value", "from"), settings_in_words(settings)))
+    streams.show(plain_table(("setting", "value", "from"), settings_in_words(settings)))
     return Exit.OK
 
 

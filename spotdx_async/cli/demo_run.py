@@ -12,12 +12,12 @@ from rich.table import Table
 from spotdx_async.cli.demo_faults import mishaps_for
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.formatting import counted
-from spotdx_async.cli.run_result import Ending
+from spotdx_async.cli.run_result import RunResult
 from spotdx_async.cli.settings import Settings
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.cli.update_kinds import KITS
-from spotdx_async.cli.update_request import UpdateTask
+from spotdx_async.cli.update_request import UpdateRequest
 from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.own_loop import run_in_own_loop
 from spotdx_async.testing import FakeSpot
@@ -29,11 +29,11 @@ _SITES = ("Oslo", "Łódź", "São Paulo", "北京")
 _LARGEST_SEED = 10**6
 
 
-def demonstrate(kits: int, seed: int | None, rate: float | None, screen: Screen) -> Exit:
+def demonstrate(kits: int, seed: int | None, rate: float | None, streams: Streams) -> Exit:
     """Update so many kits; without a seed any is taken, and told."""
     seed = random.randrange(_LARGEST_SEED) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="spotdx-demo-") as folder:
-        return run_in_own_loop(_demonstrate(Path(folder, "kits.csv"), kits, seed, rate, screen))
+        return run_in_own_loop(_demonstrate(Path(folder, "kits.csv"), kits, seed, rate, streams))
 
 
 @frozen
@@ -51,24 +51,24 @@ class _Comparison:
         return self.equal == self.kits and not self.strangers
 
 
-async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, screen: Screen) -> Exit:
+async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, streams: Streams) -> Exit:
     kit_ids = [f"SPOT{number:06}" for number in range(1, kits + 1)]
     _write_input(path, kit_ids, random.Random(seed))
     async with FakeSpot(kits=kit_ids, faults=mishaps_for(kit_ids, seed=seed)) as fake:
-        screen.tell(f"A fake server on {fake.url} with {counted(kits, 'kit')}, and troubles of seed {seed}.")
-        screen.tell(f"$ spotdx kits update {path.name}")
-        task = UpdateTask(
+        streams.tell(f"A fake server on {fake.url} with {counted(kits, 'kit')}, and troubles of seed {seed}.")
+        streams.tell(f"$ spotdx kits update {path.name}")
+        task = UpdateRequest(
             kind=KITS,
             files=(str(path),),
             settings=Settings.for_server(fake.url, fake.token, rate=rate),
         )
-        with UpdateRun(task, screen) as run:
-            ending = await run.run()
-        tell_ending(ending, screen, as_json=False)
+        with UpdateRun(task, streams) as run:
+            run_result = await run.run()
+        tell_ending(run_result, streams, as_json=False)
         comparison = _compare(fake, path)
-        _tell_comparison(fake, comparison, ending, screen)
-    if ending.exit is not Exit.OK:
-        return ending.exit
+        _tell_comparison(fake, comparison, run_result, streams)
+    if run_result.exit is not Exit.OK:
+        return run_result.exit
     return Exit.OK if comparison.is_equal else Exit.FAILED
 
 
@@ -93,18 +93,18 @@ def _compare(fake: FakeSpot, path: Path) -> _Comparison:
     )
 
 
-def _tell_comparison(fake: FakeSpot, comparison: _Comparison, ending: Ending, screen: Screen) -> None:
+def _tell_comparison(fake: FakeSpot, comparison: _Comparison, run_result: RunResult, streams: Streams) -> None:
     played = ", ".join(f"{name} x{times}" for name, times in sorted(fake.faults.played.items()))
-    screen.tell("The server's side:")
+    streams.tell("The server's side:")
     table = Table(box=box.SIMPLE, show_header=False)
     table.add_column("what", style="bold")
     table.add_column("figure", overflow="fold")
     table.add_row("requests received", f"{fake.counts['requests']:,}")
     table.add_row("updates executed", f"{len(fake.ledger):,}")
     table.add_row("troubles played", f"{sum(fake.faults.played.values()):,} ({played or 'none'})")
-    table.add_row("rows ok", f"{ending.account.counts['ok']:,} of {ending.account.rows:,}")
+    table.add_row("rows ok", f"{run_result.row_results.counts['ok']:,} of {run_result.row_results.rows:,}")
     table.add_row("kits with their value", f"{comparison.equal:,} of {comparison.kits:,}")
     table.add_row("foreign writes", f"{comparison.strangers:,}")
-    table.add_row("time", f"{ending.elapsed_s:.1f} s")
-    screen.show(table)
-    screen.tell("Every kit holds its value." if comparison.is_equal else "NOT every kit holds its value.")
+    table.add_row("time", f"{run_result.elapsed_s:.1f} s")
+    streams.show(table)
+    streams.tell("Every kit holds its value." if comparison.is_equal else "NOT every kit holds its value.")

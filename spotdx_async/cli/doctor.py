@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import USUAL_SERVER, Json, OnServer, Server
-from spotdx_async.cli.streams import OurScreen, Screen
+from spotdx_async.cli.streams import OurScreen, Streams
 from spotdx_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 
-def doctor(*, as_json: Json = False, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
+def doctor(*, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """Look whether everything is in place: settings, the way to the server, its certificate, the clock, the token.
 
     Each line says ok, warn or FAIL, and what to do next. The only thing asked of the server with the token is its list
@@ -28,15 +28,15 @@ def doctor(*, as_json: Json = False, server: OnServer = USUAL_SERVER, screen: Ou
     Args:
         as_json: Write one JSON array.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     findings = []
     for finding in _examine(server):
         findings.append(finding)
         if not as_json:
-            _tell(finding, screen)
+            _tell(finding, streams)
     if as_json:
-        screen.write_json(
+        streams.write_json(
             [{"check": one.check, "state": one.state, "text": one.text, "next": one.next} for one in findings]
         )
     return Exit.FAILED if any(one.state == "FAIL" for one in findings) else Exit.OK
@@ -60,8 +60,8 @@ def _examine(server: Server) -> "Iterator[Finding]":
     yield check_token(settings)
 
 
-def _tell(finding: "Finding", screen: Screen) -> None:
+def _tell(finding: "Finding", streams: Streams) -> None:
     colour = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}[finding.state]
-    screen.tell(f"{finding.check:<9} {finding.text}", marked=(f"{finding.state:<5}", colour))
+    streams.tell(f"{finding.check:<9} {finding.text}", marked=(f"{finding.state:<5}", colour))
     if finding.next is not None:
-        screen.tell(f"{'':<15} next: {finding.next}")
+        streams.tell(f"{'':<15} next: {finding.next}")

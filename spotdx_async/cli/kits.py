@@ -34,7 +34,7 @@ def update(
     options: UpdateWith = USUAL_UPDATE,
     as_json: Json = False,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Set the metadata of many kits from CSV, JSON Lines or Parquet.
 
@@ -55,15 +55,15 @@ def update(
         options: How to run.
         as_json: Write the summary as one JSON object on standard output.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async.cli.update_command import update_many
 
-    return update_many("kits", files, options, server, screen, as_json=as_json)
+    return update_many("kits", files, options, server, streams, as_json=as_json)
 
 
 @kits.command
-def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
+def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """Show one kit; patient data is hidden.
 
     Example: spotdx kits get SPOT123456
@@ -73,9 +73,9 @@ def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER
         kit_id: The kit.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
-    return look_at(lambda spot: spot.kits.get(kit_id), server, screen, view)
+    return look_at(lambda spot: spot.kits.get(kit_id), server, streams, view)
 
 
 @kits.command(name="list")
@@ -89,7 +89,7 @@ def list_kits(
     filters: Filtered = ALL,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """List kits, oldest first; dates are written YYYY-MM-DD and count themselves.
 
@@ -104,12 +104,12 @@ def list_kits(
         filters: Which of them.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     query = {"kit_type": kit_type, "kit_status": kit_status, "sample_status": sample_status, **filters.query}
     return show_list(
         lambda spot: spot.kits.list(has_order=has_order, **query),
-        *(server, screen, view),
+        *(server, streams, view),
         limit=limit,
         columns=_COLUMNS,
         nouns="kits",
@@ -117,7 +117,7 @@ def list_kits(
 
 
 @kits.command
-def types(*, as_json: Json = False, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
+def types(*, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """List the kit types that can be ordered.
 
     Example: spotdx kits types
@@ -125,15 +125,15 @@ def types(*, as_json: Json = False, server: OnServer = USUAL_SERVER, screen: Our
     Args:
         as_json: Write one JSON array.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     found = server.ask(lambda spot: spot.kits.types())
     if as_json:
-        screen.write_json(found)
+        streams.write_json(found)
     else:
         from spotdx_async.cli.tables import words_table
 
-        screen.show(words_table("kit_type", found))
+        streams.show(words_table("kit_type", found))
     return Exit.OK
 
 
@@ -148,7 +148,7 @@ def activate(
     yes: Yes = False,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Register a kit to a patient; asks first.
 
@@ -172,16 +172,16 @@ def activate(
         yes: Do not ask.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     if (patient_id is None) == (patient is None):
         raise InvalidInputError("give exactly one of --patient-id and --patient")
     from spotdx_async import Activation, NewPatient
-    from spotdx_async.cli.confirm import Act, carry_out
+    from spotdx_async.cli.confirm import ConfirmedAction, carry_out
     from spotdx_async.cli.model_file import read_to_send
 
     new = None if patient is None else read_to_send(patient, NewPatient, yes=yes, to_activate=True)
-    act = Act(
+    act = ConfirmedAction(
         question=f"Activate the kit {kit_id} for {'the patient with that id' if new is None else 'a new patient'}",
         do=lambda spot: spot.kits.activate(
             kit_id, patient_id=patient_id, patient=new, research_consent=research_consent
@@ -192,4 +192,4 @@ def activate(
             not isinstance(answer, Activation) or (answer.data is not None and answer.data.result == "success")
         ),
     )
-    return carry_out(act, server, screen, view, yes=yes)
+    return carry_out(act, server, streams, view, yes=yes)

@@ -40,7 +40,7 @@ def create(
     yes: Yes = False,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Place an order, which ships a parcel; asks first.
 
@@ -63,23 +63,23 @@ def create(
         yes: Do not ask.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async import NewOrder
-    from spotdx_async.cli.confirm import Act, carry_out
+    from spotdx_async.cli.confirm import ConfirmedAction, carry_out
     from spotdx_async.cli.model_file import read_to_send
     from spotdx_async.cli.reference_lookup import how_to_look, reference_of
 
     order = read_to_send(file, NewOrder, yes=yes)
     reference = reference_of(client_ref, order.metadata)
-    act = Act(
+    act = ConfirmedAction(
         question=f"Order {_kits_of(order)} for one recipient",
         do=lambda spot: spot.orders.create(order, client_ref=reference),
         look=lambda spot, error: spot.orders.reconcile(error),
         advice="look with spotdx orders reconcile before you give this command again",
         how_to_look=lambda: how_to_look("orders", reference),
     )
-    return carry_out(act, server, screen, view, yes=yes)
+    return carry_out(act, server, streams, view, yes=yes)
 
 
 @orders.command
@@ -90,7 +90,7 @@ def reconcile(
     since: str | None = None,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Find out whether an order was placed, by its client reference.
 
@@ -109,19 +109,19 @@ def reconcile(
         since: Without --sent-at, the day of the create, YYYY-MM-DD; it saves time. Default: all orders are looked at.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async.cli.reference_lookup import day_of, instant_of, look_up
 
     moment, day = instant_of(sent_at), day_of(since)
     return look_up(
         lambda spot: spot.orders.reconcile(client_ref=client_ref, sent_at=moment, since=day),
-        *(server, screen, view),
+        *(server, streams, view),
     )
 
 
 @orders.command
-def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
+def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """Show one order; patient data is hidden.
 
     Example: spotdx orders get O1234567
@@ -130,9 +130,9 @@ def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERV
         order_id: The order.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
-    return look_at(lambda spot: spot.orders.get(order_id), server, screen, view)
+    return look_at(lambda spot: spot.orders.get(order_id), server, streams, view)
 
 
 @orders.command(name="list")
@@ -143,7 +143,7 @@ def list_orders(
     filters: Filtered = ALL,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """List orders, the recently updated first; dates are written YYYY-MM-DD and count themselves.
 
@@ -155,11 +155,11 @@ def list_orders(
         filters: Which of them; persons are their recipients.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     return show_list(
         lambda spot: spot.orders.list(status=status, **filters.query),
-        *(server, screen, view),
+        *(server, streams, view),
         limit=limit,
         columns=_COLUMNS,
         names=_NAMES,
@@ -175,7 +175,7 @@ def update(
     options: UpdateWith = USUAL_UPDATE,
     as_json: Json = False,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Set the metadata of many orders from CSV, JSON Lines or Parquet.
 
@@ -194,11 +194,11 @@ def update(
         options: How to run.
         as_json: Write the summary as one JSON object on standard output.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async.cli.update_command import update_many
 
-    return update_many("orders", files, options, server, screen, as_json=as_json)
+    return update_many("orders", files, options, server, streams, as_json=as_json)
 
 
 def _kits_of(order: "NewOrder") -> str:

@@ -4,12 +4,12 @@ import logging
 from types import TracebackType
 from typing import Self
 
-__all__ = ["OutageNews"]
+__all__ = ["OutageMessages"]
 
 _WHAT_FOLLOWS = ": rows wait"
 
 
-class OutageNews(logging.Handler):
+class OutageMessages(logging.Handler):
     """Keeps the last line that the log has about a closed gate; a context manager that listens while it is open."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import Server, View
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["look_at", "show_list", "show_object"]
 
 
-def look_at(question: "Callable[[SpotClient], Awaitable[Model]]", server: Server, screen: Screen, view: View) -> Exit:
+def look_at(question: "Callable[[SpotClient], Awaitable[Model]]", server: Server, streams: Streams, view: View) -> Exit:
     """Ask for one object and show it.
 
     Raises:
         SpotError: there is no answer to show.
     """
-    show_object(server.ask(question), screen, view)
+    show_object(server.ask(question), streams, view)
     return Exit.OK
 
 
 def show_list(
     listing: "Callable[[SpotClient], Pages[Any]]",
     server: Server,
-    screen: Screen,
+    streams: Streams,
     view: View,
     *,
     limit: int,
@@ -41,7 +41,7 @@ def show_list(
     Args:
         listing: starts the list.
         server: who is asked.
-        screen: where to write.
+        streams: where to write.
         view: in which form.
         limit: the most objects.
         columns: what the table shows of each.
@@ -59,20 +59,20 @@ def show_list(
     from spotdx_async.cli.tables import plain, rows_table
 
     if view.as_json:
-        screen.write_json([plain(one, show_phi=view.show_phi) for one in found])
+        streams.write_json([plain(one, show_phi=view.show_phi) for one in found])
         return Exit.OK
-    screen.show(rows_table(found, (*columns, *names) if view.show_phi else columns, show_phi=view.show_phi))
+    streams.show(rows_table(found, (*columns, *names) if view.show_phi else columns, show_phi=view.show_phi))
     if len(found) == limit:
-        screen.say(f"the first {limit:,} {nouns}; --limit shows more")
+        streams.say(f"the first {limit:,} {nouns}; --limit shows more")
     return Exit.OK
 
 
-def show_object(found: "Model", screen: Screen, view: View, *, asked_for: str | None = None) -> None:
+def show_object(found: "Model", streams: Streams, view: View, *, asked_for: str | None = None) -> None:
     """Show one object with all its fields; the field ``asked_for`` is shown even where it is patient data."""
     from spotdx_async.cli.tables import fields_table, plain
 
     values = plain(found, show_phi=view.show_phi, asked_for=asked_for)
     if view.as_json:
-        screen.write_json(values)
+        streams.write_json(values)
     else:
-        screen.show(fields_table(values))
+        streams.show(fields_table(values))

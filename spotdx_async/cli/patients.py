@@ -25,7 +25,7 @@ def create(
     yes: Yes = False,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Make a patient known, and get the patient_id; asks first.
 
@@ -45,21 +45,21 @@ def create(
         yes: Do not ask.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async import NewPatient
-    from spotdx_async.cli.confirm import Act, carry_out
+    from spotdx_async.cli.confirm import ConfirmedAction, carry_out
     from spotdx_async.cli.model_file import read_to_send
 
     patient = read_to_send(file, NewPatient, yes=yes)
-    act = Act(
+    act = ConfirmedAction(
         question="Make one patient known",
         do=lambda spot: spot.patients.create(patient),
         look=None,
         advice="only the vendor can tell; this command given again may make a second patient",
         asked_for="patient_id",
     )
-    return carry_out(act, server, screen, view, yes=yes)
+    return carry_out(act, server, streams, view, yes=yes)
 
 
 @tokens.command(name="create")
@@ -70,7 +70,7 @@ def create_token(
     kit_type: str | None = None,
     as_json: Json = False,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Make a token with which a patient registers a kit on the vendor's page; it is written on standard output.
 
@@ -81,12 +81,12 @@ def create_token(
         kit_type: What a kit of many purposes shall become.
         as_json: Write one JSON object.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     made = server.ask(lambda spot: spot.registration_tokens.create(patient_id, kit_type))
     if as_json:
-        screen.write_json({"token": made.token})
+        streams.write_json({"token": made.token})
     else:
-        screen.tell(str(made.token))
-    screen.say("the token is a secret: hand it to the patient alone; it works once, for 10 minutes")
+        streams.tell(str(made.token))
+    streams.say("the token is a secret: hand it to the patient alone; it works once, for 10 minutes")
     return Exit.OK

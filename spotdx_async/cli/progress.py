@@ -9,7 +9,7 @@ from attrs import frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from spotdx_async.cli.formatting import counted, duration
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 
 __all__ = ["Display", "Pace", "Standing", "display_for", "keep_showing"]
 
@@ -81,7 +81,7 @@ class Display(Protocol):
         ...
 
     def close(self, last: Standing) -> None:
-        """Leave the screen to others."""
+        """Leave the terminal to others."""
         ...
 
 
@@ -90,11 +90,11 @@ class _Lines:
 
     every_s = _LINE_EVERY_S
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
 
     def show(self, standing: Standing) -> None:
-        self._screen.say(standing.text)
+        self._streams.say(standing.text)
 
     def close(self, last: Standing) -> None:
         """Nothing to do: lines stay, and the summary says how it ended."""
@@ -105,7 +105,7 @@ class _Bar:
 
     every_s = _BAR_EVERY_S
 
-    def __init__(self, screen: Screen, title: str) -> None:
+    def __init__(self, streams: Streams, title: str) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -114,7 +114,7 @@ class _Bar:
             TextColumn("{task.fields[pace]} rows/s"),
             TextColumn("{task.fields[failures]} failures"),
             TextColumn("{task.fields[left]}"),
-            console=screen.err,
+            console=streams.err,
             auto_refresh=False,
         )
         self._task: TaskID = self._progress.add_task(title, total=None, rows="0", pace="0", failures="0", left="")
@@ -137,11 +137,11 @@ class _Bar:
         self._progress.stop()
 
 
-def display_for(screen: Screen, title: str) -> Display:
+def display_for(streams: Streams, title: str) -> Display:
     """Give what suits standard error: a bar on a terminal that can draw one, else lines."""
-    if screen.err.is_terminal and not screen.err.is_dumb_terminal:
-        return _Bar(screen, title)
-    return _Lines(screen)
+    if streams.err.is_terminal and not streams.err.is_dumb_terminal:
+        return _Bar(streams, title)
+    return _Lines(streams)
 
 
 async def keep_showing(display: Display, look: Callable[[float], Standing]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, TextIO, TypeAlias
 
 from cyclopts import Parameter
 
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["Yes", "is_agreed"]
@@ -13,7 +13,7 @@ __all__ = ["Yes", "is_agreed"]
 Yes: TypeAlias = Annotated[bool, Parameter(name="--yes", show_default=False)]
 
 
-def is_agreed(question: str, screen: Screen, *, yes: bool) -> bool:
+def is_agreed(question: str, streams: Streams, *, yes: bool) -> bool:
     """Ask on the terminal, unless ``--yes`` has answered; anything but a clear yes is a no, and is told as one.
 
     Raises:
@@ -23,19 +23,19 @@ def is_agreed(question: str, screen: Screen, *, yes: bool) -> bool:
         return True
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
         raise InvalidInputError("nobody can be asked here, since this is no terminal: give --yes to go on unasked")
-    screen.ask(f"{question} [y/N] ")
+    streams.ask(f"{question} [y/N] ")
     try:
         answer = sys.stdin.readline()
     except (OSError, UnicodeDecodeError):
         answer = ""
     except KeyboardInterrupt:
-        screen.err.line()
+        streams.err.line()
         raise
     if answer.strip().lower() in {"y", "yes"}:
         return True
     if not answer.endswith("\n"):
-        screen.err.line()  # the end of the input leaves the cursor behind the question
-    screen.say("nothing was sent")
+        streams.err.line()  # the end of the input leaves the cursor behind the question
+    streams.say("nothing was sent")
     return False
 
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 from spotdx_async.cli.exit_codes import Exit, line_of
 from spotdx_async.cli.options import Server, View
 from spotdx_async.cli.output import show_object
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -74,30 +74,30 @@ def day_of(text: str | None) -> date | None:
 
 
 def look_up(
-    question: "Callable[[SpotClient], Awaitable[Reconciliation[Any]]]", server: Server, screen: Screen, view: View
+    question: "Callable[[SpotClient], Awaitable[Reconciliation[Any]]]", server: Server, streams: Streams, view: View
 ) -> Exit:
     """Ask what became of a create, and show it.
 
     Raises:
         SpotError: there is no answer to show.
     """
-    screen.say("looking, which can take a minute")
+    streams.say("looking, which can take a minute")
     found = server.ask(question)
     if view.as_json:
         from spotdx_async.cli.tables import plain
 
         value = None if found.value is None else plain(found.value, show_phi=view.show_phi)
-        screen.write_json({"state": found.state, "value": value, "duplicates": [*found.duplicates]})
+        streams.write_json({"state": found.state, "value": value, "duplicates": [*found.duplicates]})
     elif found.value is not None:
-        show_object(found.value, screen, view)
+        show_object(found.value, streams, view)
     if found.duplicates:
-        screen.say(f"it was done more than once; the others with this reference: {', '.join(found.duplicates)}")
+        streams.say(f"it was done more than once; the others with this reference: {', '.join(found.duplicates)}")
     if found.value is not None:
         return Exit.OK
     if found.state == "not found":
-        screen.say("it was not done, and cannot be any more: it may be sent again")
+        streams.say("it was not done, and cannot be any more: it may be sent again")
         return Exit.FAILED
     if found.error is not None:
-        screen.say(line_of(found.error))
-    screen.say("whether it was done is not known: look again later, and do not send it again before")
+        streams.say(line_of(found.error))
+    streams.say("whether it was done is not known: look again later, and do not send it again before")
     return Exit.STOPPED

@@ -32,7 +32,7 @@ def create(
     yes: Yes = False,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Make a requisition, which is approved or denied at once; asks first.
 
@@ -56,23 +56,23 @@ def create(
         yes: Do not ask.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async import NewRequisition
-    from spotdx_async.cli.confirm import Act, carry_out
+    from spotdx_async.cli.confirm import ConfirmedAction, carry_out
     from spotdx_async.cli.model_file import read_to_send
     from spotdx_async.cli.reference_lookup import how_to_look, reference_of
 
     requisition = read_to_send(file, NewRequisition, yes=yes)
     reference = reference_of(client_ref, requisition.metadata)
-    act = Act(
+    act = ConfirmedAction(
         question=f"Make a requisition of {counted(len(requisition.panels), 'panel')} for one patient",
         do=lambda spot: spot.requisitions.create(requisition, client_ref=reference),
         look=lambda spot, error: spot.requisitions.reconcile(error),
         advice="look with spotdx requisitions reconcile before you give this command again",
         how_to_look=lambda: how_to_look("requisitions", reference),
     )
-    return carry_out(act, server, screen, view, yes=yes)
+    return carry_out(act, server, streams, view, yes=yes)
 
 
 @requisitions.command
@@ -84,7 +84,7 @@ def reconcile(
     since: str | None = None,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Find out whether a requisition was made, by its client reference.
 
@@ -105,19 +105,19 @@ def reconcile(
             looked at.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async.cli.reference_lookup import day_of, instant_of, look_up
 
     moment, day = instant_of(sent_at), day_of(since)
     return look_up(
         lambda spot: spot.requisitions.reconcile(barcode=barcode, client_ref=client_ref, sent_at=moment, since=day),
-        *(server, screen, view),
+        *(server, streams, view),
     )
 
 
 @requisitions.command
-def get(requisition_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, screen: OurScreen) -> int:
+def get(requisition_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """Show one requisition; patient data is hidden.
 
     Example: spotdx requisitions get 3c90c3cc-0d44-4b50-8888-8dd25736052a
@@ -126,9 +126,9 @@ def get(requisition_id: str, /, *, view: Shown = HIDING, server: OnServer = USUA
         requisition_id: The requisition.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
-    return look_at(lambda spot: spot.requisitions.get(requisition_id), server, screen, view)
+    return look_at(lambda spot: spot.requisitions.get(requisition_id), server, streams, view)
 
 
 @requisitions.command(name="list")
@@ -140,7 +140,7 @@ def list_requisitions(
     filters: Filtered = ALL,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """List requisitions; dates are written YYYY-MM-DD and count themselves.
 
@@ -153,11 +153,11 @@ def list_requisitions(
         filters: Which of them.
         view: In which form.
         server: The server.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     return show_list(
         lambda spot: spot.requisitions.list(lab=lab, status=status, **filters.query),
-        *(server, screen, view),
+        *(server, streams, view),
         limit=limit,
         columns=_COLUMNS,
         names=_NAMES,

@@ -1,4 +1,4 @@
-"""The account of a run: what became of each row, in flat memory; it hands failed rows on as they come.
+"""The results of a run: what became of each row, in flat memory; it hands failed rows on as they come.
 
 Rows that did not go through for one reason are told together: a wrong token gives one line, not one for each row.
 """
@@ -14,7 +14,7 @@ from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row
 from spotdx_async.files.undone_rows import UndoneRows
 
-__all__ = ["STATES", "Account", "Place", "Trouble"]
+__all__ = ["STATES", "Place", "RowResults", "Trouble"]
 
 STATES: tuple[State, ...] = get_args(State)
 _SHOWN_TROUBLES = 20
@@ -70,7 +70,7 @@ class Trouble:
             self.positions.append(other)
 
 
-class Account:
+class RowResults:
     """Counts rows by state, keeps the first troubles, and writes every row that is not done to the failed-rows file."""
 
     def __init__(self, failed: FailedRows | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The rows of one or more files as one asynchronous stream that can be stopped; knows no server and no screen."""
+"""The rows of one or more files as one asynchronous stream that can be stopped; knows no server and no terminal."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence

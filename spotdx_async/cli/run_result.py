@@ -5,16 +5,16 @@ from pathlib import Path
 from attrs import frozen
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.row_results import Account
+from spotdx_async.cli.row_results import RowResults
 
-__all__ = ["Ending"]
+__all__ = ["RunResult"]
 
 
 @frozen(kw_only=True)
-class Ending:
+class RunResult:
     """How a run ended."""
 
-    account: Account
+    row_results: RowResults
     is_dry_run: bool
     elapsed_s: float
     stopped: str | None
@@ -34,7 +34,7 @@ class Ending:
     @property
     def is_cut_short(self) -> bool:
         """Whether rows are left that no file holds for certain: it stopped early, or the disk did not take them."""
-        return self.stopped is not None or self.account.disk_error is not None
+        return self.stopped is not None or self.row_results.disk_error is not None
 
     @property
     def has_journal(self) -> bool:
@@ -48,13 +48,13 @@ class Ending:
         Every row above it is done, or overtaken. Of those below it that are done the values are set once more: to pass
         over a row that is not would leave it to be set later, over a newer value of its kit or order.
         """
-        return self.account.left.first or self.next_row
+        return self.row_results.left.first or self.next_row
 
     @property
     def exit(self) -> Exit:
         """The exit code."""
         if self.stopped is not None:
             return Exit.STOPPED
-        if self.account.troubles or self.account.unwritten or self.account.disk_error:
+        if self.row_results.troubles or self.row_results.unwritten or self.row_results.disk_error:
             return Exit.FAILED
         return Exit.OK

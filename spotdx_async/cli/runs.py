@@ -20,7 +20,7 @@ runs: App = App(name="runs", help="Runs: what their journals say.\n\nExample: sp
 
 
 @runs.command
-def show(journal: Word, /, *, as_json: Json = False, screen: OurScreen) -> int:
+def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
     """Tell the state of a run from its journal, also while the run is under way; nothing is changed.
 
     Example: spotdx runs show night.journal
@@ -28,15 +28,15 @@ def show(journal: Word, /, *, as_json: Json = False, screen: OurScreen) -> int:
     Args:
         journal: The file that was given to --journal.
         as_json: Write JSON.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async import read_journal
 
     state = read_journal(journal)
     if as_json:
-        screen.write_json(_figures(state))
+        streams.write_json(_figures(state))
     else:
-        screen.show(_table(state))
+        streams.show(_table(state))
     return Exit.OK
 
 

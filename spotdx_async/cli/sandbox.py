@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.formatting import counted
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.streams import OurScreen, Screen
+from spotdx_async.cli.streams import OurScreen, Streams
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.own_loop import run_in_own_loop
 
@@ -27,7 +27,7 @@ def sandbox(
     rate_limit: float | None = None,
     faults: float = 0.0,
     seed: int = 1,
-    screen: OurScreen,
+    streams: OurScreen,
 ) -> int:
     """Run the bundled fake server on this machine until Ctrl-C, to try things on; it remembers nothing afterwards.
 
@@ -40,7 +40,7 @@ def sandbox(
         rate_limit: Requests a second; those above it get a 429.
         faults: The share of requests that meet a trouble, 0 to 1.
         seed: Which troubles.
-        screen: Where to write; no argument of the command line.
+        streams: Where to write; no argument of the command line.
     """
     from spotdx_async.testing import FakeSpot
 
@@ -52,7 +52,7 @@ def sandbox(
     except ValueError as error:
         reason = str(error)
     else:
-        return run_in_own_loop(_serve(fake, port, screen))
+        return run_in_own_loop(_serve(fake, port, streams))
     raise InvalidInputError(reason)
 
 
@@ -60,7 +60,7 @@ def _unusable(why: str) -> InvalidInputError:
     return InvalidInputError(f"the port cannot be used ({why}): give another --port, or none for any that is free")
 
 
-async def _serve(fake: "FakeSpot", port: int, screen: Screen) -> Exit:
+async def _serve(fake: "FakeSpot", port: int, streams: Streams) -> Exit:
     if not 0 <= port <= _LAST_PORT:  # uvloop takes the rest of a division by 65536
         raise _unusable(f"ports are 0 to {_LAST_PORT}")
     stop = asyncio.Event()
@@ -70,12 +70,12 @@ async def _serve(fake: "FakeSpot", port: int, screen: Screen) -> Exit:
         except OSError as error:
             raise _unusable(str(error)) from None
         try:
-            screen.say(f"the fake server with {counted(len(fake.kits), 'kit')} is on {fake.url}; Ctrl-C ends it")
-            screen.tell(f"export SPOTDX_BASE_URL={fake.url}")
-            screen.tell(f"export SPOTDX_TOKEN={fake.token}")
+            streams.say(f"the fake server with {counted(len(fake.kits), 'kit')} is on {fake.url}; Ctrl-C ends it")
+            streams.tell(f"export SPOTDX_BASE_URL={fake.url}")
+            streams.tell(f"export SPOTDX_TOKEN={fake.token}")
             await stop.wait()
         finally:
             await fake.close()
     played = sum(fake.faults.played.values())
-    screen.say(f"received {counted(fake.counts['requests'], 'request')}; {played:,} met a trouble")
+    streams.say(f"received {counted(fake.counts['requests'], 'request')}; {played:,} met a trouble")
     return Exit.OK

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-__all__ = ["OurScreen", "Screen", "visible"]
+__all__ = ["OurScreen", "Streams", "visible"]
 
 # Control, format (which turn text around or hide it), lone surrogates, line and paragraph separators.
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -26,7 +26,7 @@ def visible(text: str) -> str:
     )
 
 
-class Screen:
+class Streams:
     """Standard output for what was asked for, standard error for everything about it.
 
     There are colours and bold letters on a terminal that has them, and none after ``--no-color`` or with ``NO_COLOR``;
@@ -64,7 +64,7 @@ class Screen:
         self.out.write_raw(json.dumps(value, indent=2 if self.out.is_terminal else None) + "\n")
 
 
-OurScreen: TypeAlias = Annotated[Screen, Parameter(parse=False)]
+OurScreen: TypeAlias = Annotated[Streams, Parameter(parse=False)]
 """A command's parameter that is given by the app, not by the command line."""
 
 

@@ -7,10 +7,10 @@ from rich import box
 from rich.table import Table
 
 from spotdx_async.cli.formatting import counted
-from spotdx_async.cli.row_results import STATES, Account, Place, Trouble
+from spotdx_async.cli.row_results import STATES, Place, RowResults, Trouble
 from spotdx_async.cli.row_set import RowSet, Span
-from spotdx_async.cli.run_result import Ending
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.run_result import RunResult
+from spotdx_async.cli.streams import Streams
 
 __all__ = ["tell_ending"]
 
@@ -26,35 +26,35 @@ _DONE_BEFORE = "done in an earlier session"
 _SPANS_A_LINE = 50
 
 
-def tell_ending(ending: Ending, screen: Screen, *, as_json: bool) -> None:
+def tell_ending(run_result: RunResult, streams: Streams, *, as_json: bool) -> None:
     """Say how the run ended: the figures on standard output, all else on standard error."""
-    _tell_troubles(ending, screen)
-    _tell_overtaken(ending, screen)
-    _tell_failed_file(ending, screen)
-    _tell_stop(ending, screen)
-    if ending.report is not None:
-        screen.say(f"the report is in {ending.report}")
+    _tell_troubles(run_result, streams)
+    _tell_overtaken(run_result, streams)
+    _tell_failed_file(run_result, streams)
+    _tell_stop(run_result, streams)
+    if run_result.report is not None:
+        streams.say(f"the report is in {run_result.report}")
     if as_json:
-        screen.write_json(_figures(ending))
+        streams.write_json(_figures(run_result))
     else:
-        screen.tell(_title(ending))
-        screen.show(_table(ending))
+        streams.tell(_title(run_result))
+        streams.show(_table(run_result))
 
 
-def _figures(ending: Ending) -> dict[str, Any]:
-    account = ending.account
-    next_row = ending.go_on_at if ending.is_cut_short else None
+def _figures(run_result: RunResult) -> dict[str, Any]:
+    row_results = run_result.row_results
+    next_row = run_result.go_on_at if run_result.is_cut_short else None
     return {
-        "rows": account.rows,
-        **{state: account.counts[state] for state in STATES},
-        "done_before": account.done_before,
-        "overtaken": len(account.overtaken),
-        "dry_run": ending.is_dry_run,
-        "elapsed_s": round(ending.elapsed_s, 3),
-        "failed_file": _failed_path(account),
-        "not_in_failed_file": _spans(account.unwritten),
-        "overtaken_rows": _spans(account.overtaken),
-        "stopped": ending.stopped,
+        "rows": row_results.rows,
+        **{state: row_results.counts[state] for state in STATES},
+        "done_before": row_results.done_before,
+        "overtaken": len(row_results.overtaken),
+        "dry_run": run_result.is_dry_run,
+        "elapsed_s": round(run_result.elapsed_s, 3),
+        "failed_file": _failed_path(row_results),
+        "not_in_failed_file": _spans(row_results.unwritten),
+        "overtaken_rows": _spans(row_results.overtaken),
+        "stopped": run_result.stopped,
         "next_row": next_row and {"file": next_row[0], "row": next_row[1]},
     }
 
@@ -63,138 +63,138 @@ def _spans(rows: RowSet) -> list[dict[str, Any]]:
     return [{"file": span.file, "first": span.first, "last": span.last} for span in rows.spans()]
 
 
-def _table(ending: Ending) -> Table:
-    counts = ending.account.counts
+def _table(run_result: RunResult) -> Table:
+    counts = run_result.row_results.counts
     table = Table(box=box.SIMPLE)
     table.add_column("state")
     table.add_column("rows", justify="right")
     table.add_column("meaning")
-    done_before = ending.account.done_before
+    done_before = run_result.row_results.done_before
     if done_before:
         table.add_row("skipped", f"{done_before:,}", _DONE_BEFORE)
     for state in STATES:
         count = counts[state] - (done_before if state == "skipped" else 0)
         if count or state == "ok":
-            meaning = "would be sent" if ending.is_dry_run and state == "ok" else _MEANING[state]
+            meaning = "would be sent" if run_result.is_dry_run and state == "ok" else _MEANING[state]
             table.add_row(state, f"{count:,}", meaning)
     return table
 
 
-def _title(ending: Ending) -> str:
-    rows, elapsed_s = ending.account.rows, ending.elapsed_s
-    verb = "checked" if ending.is_dry_run else "read"
+def _title(run_result: RunResult) -> str:
+    rows, elapsed_s = run_result.row_results.rows, run_result.elapsed_s
+    verb = "checked" if run_result.is_dry_run else "read"
     return f"{counted(rows, 'row')} {verb} in {elapsed_s:.1f} s ({rows / max(elapsed_s, 1e-9):,.0f} rows/s)"
 
 
-def _tell_troubles(ending: Ending, screen: Screen) -> None:
-    account = ending.account
+def _tell_troubles(run_result: RunResult, streams: Streams) -> None:
+    row_results = run_result.row_results
     told = 0
-    for trouble in account.first_troubles:
-        screen.say(f"{_name(trouble.place, ending)}: {trouble.state}: {trouble.reason}")
+    for trouble in row_results.first_troubles:
+        streams.say(f"{_name(trouble.place, run_result)}: {trouble.state}: {trouble.reason}")
         if trouble.others:
-            screen.say(f"… and {counted(trouble.others, 'more row')} like it{_rows_of(trouble, ending)}")
+            streams.say(f"… and {counted(trouble.others, 'more row')} like it{_rows_of(trouble, run_result)}")
         told += 1 + trouble.others
-    if (more := account.troubles - told) > 0:
-        screen.say(f"and {counted(more, 'more row')} that did not go through")
-    if account.troubles and account.failed is None and (ending.has_journal or not ending.is_cut_short):
-        screen.say("to get such rows into a file that can be fed in again, give --failed PATH")
+    if (more := row_results.troubles - told) > 0:
+        streams.say(f"and {counted(more, 'more row')} that did not go through")
+    if row_results.troubles and row_results.failed is None and (run_result.has_journal or not run_result.is_cut_short):
+        streams.say("to get such rows into a file that can be fed in again, give --failed PATH")
 
 
-def _rows_of(trouble: Trouble, ending: Ending) -> str:
+def _rows_of(trouble: Trouble, run_result: RunResult) -> str:
     """Name the first of the rows that are not shown; of several files, none."""
-    if ending.has_many_files:
+    if run_result.has_many_files:
         return ""
     numbers = ", ".join(str(row) for _, row in sorted(trouble.positions))
     word = "row" if trouble.others == 1 else "rows"
     return f" ({word} {numbers}{', …' if trouble.others > len(trouble.positions) else ''})"
 
 
-def _tell_overtaken(ending: Ending, screen: Screen) -> None:
-    rows = ending.account.overtaken
+def _tell_overtaken(run_result: RunResult, streams: Streams) -> None:
+    rows = run_result.row_results.overtaken
     if not rows:
         return
     spans = rows.spans()
-    named = ", ".join(_span(span, ending) for span in islice(spans, _SPANS_A_LINE))
+    named = ", ".join(_span(span, run_result) for span in islice(spans, _SPANS_A_LINE))
     more = ", …" if next(spans, None) is not None else ""
     is_one = len(rows) == 1
-    was = "would be" if ending.is_dry_run else "was" if is_one else "were"
+    was = "would be" if run_result.is_dry_run else "was" if is_one else "were"
     needs = "it needs" if is_one else "they need"
-    screen.say(
+    streams.say(
         f"{counted(len(rows), 'row')} that did not go through {was} overtaken by a later value of the same id, so that "
         f"{needs} nothing more: {named}{more}"
     )
 
 
-def _tell_failed_file(ending: Ending, screen: Screen) -> None:
-    account = ending.account
-    if account.failed is None:
+def _tell_failed_file(run_result: RunResult, streams: Streams) -> None:
+    row_results = run_result.row_results
+    if row_results.failed is None:
         return
-    path = account.failed.path
-    if account.failed.count:
-        written = counted(account.failed.count, "row")
-        screen.say(f"not done: {written}, written to {path}{_what_to_do_with(ending)}")
-    if account.disk_error is not None:
-        why = account.disk_error.strerror
-        screen.say(f"{path} cannot be trusted to be complete: {why}")
-    where = f"surely in {path}" if account.disk_error is not None else f"in {path}"
-    spans = account.unwritten.spans()
+    path = row_results.failed.path
+    if row_results.failed.count:
+        written = counted(row_results.failed.count, "row")
+        streams.say(f"not done: {written}, written to {path}{_what_to_do_with(run_result)}")
+    if row_results.disk_error is not None:
+        why = row_results.disk_error.strerror
+        streams.say(f"{path} cannot be trusted to be complete: {why}")
+    where = f"surely in {path}" if row_results.disk_error is not None else f"in {path}"
+    spans = row_results.unwritten.spans()
     # All of them: nobody else knows which they are.
     while some := [*islice(spans, _SPANS_A_LINE)]:
-        rows = ", ".join(_span(span, ending) for span in some)
-        screen.say(f"not done, and not {where}: {rows}")
+        rows = ", ".join(_span(span, run_result) for span in some)
+        streams.say(f"not done, and not {where}: {rows}")
 
 
-def _what_to_do_with(ending: Ending) -> str:
+def _what_to_do_with(run_result: RunResult) -> str:
     """Say how to go on with the failed-rows file; nothing where another line says how to go on without it."""
-    rest = ", and the rest of the input was not read" if ending.next_row is not None else ""
-    if ending.is_cut_short and not ending.has_journal:
+    rest = ", and the rest of the input was not read" if run_result.next_row is not None else ""
+    if run_result.is_cut_short and not run_result.has_journal:
         return rest
-    if not ending.has_journal:
+    if not run_result.has_journal:
         return "; mend what is wrong and feed the file in again"
     again = f"{rest}; the same command tries what is not done again, so give that and not the file"
-    if ending.account.counts["rejected"] and not ending.is_cut_short:
+    if run_result.row_results.counts["rejected"] and not run_result.is_cut_short:
         again += "; a bad row must be mended: mend it in that file, and feed it in"
     return again
 
 
-def _span(span: Span, ending: Ending) -> str:
-    return f"{span.file} {span.text}" if ending.has_many_files else span.text
+def _span(span: Span, run_result: RunResult) -> str:
+    return f"{span.file} {span.text}" if run_result.has_many_files else span.text
 
 
-def _tell_stop(ending: Ending, screen: Screen) -> None:
-    if ending.stopped is not None:
-        screen.say(f"stopped early: {ending.stopped}")
-    if not ending.is_cut_short:
+def _tell_stop(run_result: RunResult, streams: Streams) -> None:
+    if run_result.stopped is not None:
+        streams.say(f"stopped early: {run_result.stopped}")
+    if not run_result.is_cut_short:
         return
-    if ending.has_journal:
-        tells = ending.journal_folder or f"spotdx runs show {ending.journal}"
-        screen.say(
-            f"the same command goes on where it stopped{';' if ending.journal else ':'} {tells} tells what is done"
+    if run_result.has_journal:
+        tells = run_result.journal_folder or f"spotdx runs show {run_result.journal}"
+        streams.say(
+            f"the same command goes on where it stopped{';' if run_result.journal else ':'} {tells} tells what is done"
         )
         return
-    if (start := ending.go_on_at) is None:
-        screen.say("nothing is left to do")
+    if (start := run_result.go_on_at) is None:
+        streams.say("nothing is left to do")
         return
-    _tell_start(*start, ending, screen)
+    _tell_start(*start, run_result, streams)
 
 
-def _tell_start(file: str, number: int, ending: Ending, screen: Screen) -> None:
-    account = ending.account
-    files = f"give {file} and the files after it" if ending.has_many_files else "give the same input"
-    screen.say(f"the rows from row {number} of {file} on are left: {files} with --from-row {number} to go on")
-    if account.left and account.counts["ok"]:
-        screen.say("those of them that are done are set once more, each id's in the order of the input")
-    if account.counts["unknown"] and not ending.is_dry_run:
-        wait = f"{ending.lands_within_s:g} s"
-        screen.say(f"wait {wait} before: what got no usable answer may be carried out until then, over a newer value")
-    if account.failed is not None and account.failed.count:
-        path = account.failed.path
-        screen.say(f"the rows in {path} are among them, so do not feed it in; give --failed another name, or --force")
+def _tell_start(file: str, number: int, run_result: RunResult, streams: Streams) -> None:
+    row_results = run_result.row_results
+    files = f"give {file} and the files after it" if run_result.has_many_files else "give the same input"
+    streams.say(f"the rows from row {number} of {file} on are left: {files} with --from-row {number} to go on")
+    if row_results.left and row_results.counts["ok"]:
+        streams.say("those of them that are done are set once more, each id's in the order of the input")
+    if row_results.counts["unknown"] and not run_result.is_dry_run:
+        wait = f"{run_result.lands_within_s:g} s"
+        streams.say(f"wait {wait} before: what got no usable answer may be carried out until then, over a newer value")
+    if row_results.failed is not None and row_results.failed.count:
+        path = row_results.failed.path
+        streams.say(f"the rows in {path} are among them, so do not feed it in; give --failed another name, or --force")
 
 
-def _failed_path(account: Account) -> str | None:
-    return str(account.failed.path) if account.failed is not None and account.failed.count else None
+def _failed_path(row_results: RowResults) -> str | None:
+    return str(row_results.failed.path) if row_results.failed is not None and row_results.failed.count else None
 
 
-def _name(place: Place, ending: Ending) -> str:
-    return f"{place.file} {place.text}" if ending.has_many_files else place.text
+def _name(place: Place, run_result: RunResult) -> str:
+    return f"{place.file} {place.text}" if run_result.has_many_files else place.text

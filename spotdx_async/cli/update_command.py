@@ -6,11 +6,11 @@ from spotdx_async.cli.cluster_run import ClusterRun
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.file_arguments import Word, check_path
 from spotdx_async.cli.options import Server
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.cli.update_kinds import KINDS, Noun
 from spotdx_async.cli.update_options import UpdateOptions
-from spotdx_async.cli.update_request import UpdateTask
+from spotdx_async.cli.update_request import UpdateRequest
 from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.own_loop import run_in_own_loop
 
@@ -18,7 +18,7 @@ __all__ = ["update_many"]
 
 
 def update_many(
-    noun: Noun, files: Sequence[Word], options: UpdateOptions, server: Server, screen: Screen, *, as_json: bool
+    noun: Noun, files: Sequence[Word], options: UpdateOptions, server: Server, streams: Streams, *, as_json: bool
 ) -> Exit:
     """Run the update and tell how it ended.
 
@@ -27,24 +27,24 @@ def update_many(
         ConfigError: a setting is wrong, or there is no token.
     """
     try:
-        return _update(noun, files, options, server, screen, as_json=as_json)
+        return _update(noun, files, options, server, streams, as_json=as_json)
     except KeyboardInterrupt:
-        # Before the run listens to signals, or after its end, while its account is made.
-        screen.say("stopped: the same command may be given again; to set the same values twice does no harm")
+        # Before the run listens to signals, or after its end, while its summary is made.
+        streams.say("stopped: the same command may be given again; to set the same values twice does no harm")
         return Exit.STOPPED
 
 
 def _update(
-    noun: Noun, files: Sequence[Word], options: UpdateOptions, server: Server, screen: Screen, *, as_json: bool
+    noun: Noun, files: Sequence[Word], options: UpdateOptions, server: Server, streams: Streams, *, as_json: bool
 ) -> Exit:
-    task = UpdateTask(
+    task = UpdateRequest(
         kind=KINDS[noun],
         files=tuple(map(check_path, files)),
         options=options,
         settings=server.settle(rate=options.rate, concurrency=options.concurrency),
     )
     is_for_cluster = (options.dask is not None or options.workers is not None) and not options.is_dry_run
-    with ClusterRun(task, screen) if is_for_cluster else UpdateRun(task, screen) as run:
-        ending = run_in_own_loop(run.run())
-    tell_ending(ending, screen, as_json=as_json)
-    return ending.exit
+    with ClusterRun(task, streams) if is_for_cluster else UpdateRun(task, streams) as run:
+        run_result = run_in_own_loop(run.run())
+    tell_ending(run_result, streams, as_json=as_json)
+    return run_result.exit

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import spotdx_async
 from spotdx_async import report
-from spotdx_async.cli.update_request import UpdateTask
+from spotdx_async.cli.update_request import UpdateRequest
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import FailedRows, RowInput, fingerprint, open_rows
 
 __all__ = ["check_report", "failed_rows", "journal_of", "open_files"]
 
 
-def open_files(task: UpdateTask, stack: ExitStack) -> list[RowInput]:
+def open_files(task: UpdateRequest, stack: ExitStack) -> list[RowInput]:
     """Open the inputs.
 
     Raises:
@@ -30,7 +30,7 @@ def open_files(task: UpdateTask, stack: ExitStack) -> list[RowInput]:
     return files
 
 
-def journal_of(task: UpdateTask) -> spotdx_async.Journal | None:
+def journal_of(task: UpdateRequest) -> spotdx_async.Journal | None:
     """Give the journal with the mark of the input that it belongs to; a dry run writes nothing down."""
     options = task.options
     if options.journal is None or options.is_dry_run:
@@ -42,7 +42,7 @@ def journal_of(task: UpdateTask) -> spotdx_async.Journal | None:
     return spotdx_async.Journal(options.journal, fingerprint=mark)
 
 
-def failed_rows(task: UpdateTask, files: list[RowInput]) -> FailedRows | None:
+def failed_rows(task: UpdateRequest, files: list[RowInput]) -> FailedRows | None:
     """Check the place of the rows that are not done.
 
     A run that is resumed tries all such rows again, so what the session before has left there is replaced.
@@ -62,7 +62,7 @@ def failed_rows(task: UpdateTask, files: list[RowInput]) -> FailedRows | None:
     )
 
 
-def check_report(task: UpdateTask) -> None:
+def check_report(task: UpdateRequest) -> None:
     """Make sure that the report can be made and written at the end.
 
     Raises:
@@ -75,7 +75,7 @@ def check_report(task: UpdateTask) -> None:
         report.check_path(options.report, others=[path for path in named if path is not None and path != "-"])
 
 
-def _is_resumed(task: UpdateTask) -> bool:
+def _is_resumed(task: UpdateRequest) -> bool:
     options = task.options
     if options.journal is None or options.is_dry_run:
         return False

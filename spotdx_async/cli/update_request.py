@@ -9,11 +9,11 @@ from spotdx_async.cli.update_kinds import UpdateKind
 from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateOptions
 from spotdx_async.files import parse_map
 
-__all__ = ["UpdateTask"]
+__all__ = ["UpdateRequest"]
 
 
 @frozen(kw_only=True)
-class UpdateTask:
+class UpdateRequest:
     """One run: what is updated, from which files, where and how."""
 
     kind: UpdateKind

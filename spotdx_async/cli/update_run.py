@@ -10,15 +10,15 @@ from typing import Any, Self
 import spotdx_async
 from spotdx_async import report
 from spotdx_async.cli.exit_codes import stop_line
-from spotdx_async.cli.outage_messages import OutageNews
+from spotdx_async.cli.outage_messages import OutageMessages
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
-from spotdx_async.cli.row_results import Account
+from spotdx_async.cli.row_results import RowResults
 from spotdx_async.cli.row_source import RowSource
-from spotdx_async.cli.run_result import Ending
+from spotdx_async.cli.run_result import RunResult
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.cli.update_files import check_report, failed_rows, journal_of, open_files
-from spotdx_async.cli.update_request import UpdateTask
+from spotdx_async.cli.update_request import UpdateRequest
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
 
 __all__ = ["UpdateRun"]
@@ -32,7 +32,7 @@ _CLOSING_S = 10.0
 class UpdateRun:
     """Opens the inputs and settings at once, so that whatever is unusable is refused before anything is sent."""
 
-    def __init__(self, task: UpdateTask, screen: Screen) -> None:
+    def __init__(self, task: UpdateRequest, streams: Streams) -> None:
         """Open everything.
 
         Raises:
@@ -41,19 +41,19 @@ class UpdateRun:
         """
         self._task = task
         self._options = task.options
-        self._screen = screen
+        self._streams = streams
         with ExitStack() as stack:
             files = open_files(task, stack)
             self._client = _client(task)
             check_report(task)
             self._journal = journal_of(task)
             self._source = RowSource(files, from_row=task.options.from_row, kind=task.kind)
-            self._account = Account(failed_rows(task, files))
+            self._row_results = RowResults(failed_rows(task, files))
             self._opened = stack.pop_all()
         self._run: spotdx_async.BulkRun[Any] | None = None
         self._notes_in_outage = 0
-        self._news = OutageNews()
-        self._story: report.RunStory | None = None
+        self._news = OutageMessages()
+        self._run_stats: report.RunStats | None = None
         self._stopped: str | None = None
         self._closing: asyncio.Future[None] | None = None
         self._has_journal = self._journal is not None
@@ -66,12 +66,12 @@ class UpdateRun:
     ) -> None:
         self._opened.close()
 
-    async def run(self) -> Ending:
-        """Send, or check, every row, unless something stops the run; always gives the account."""
+    async def run(self) -> RunResult:
+        """Send, or check, every row, unless something stops the run; always returns the results."""
         started_s = _now()
         if self._options.report is not None:
             began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-            self._story = report.RunStory({"began": began, **_settings(self._task)}, started_s)
+            self._run_stats = report.RunStats({"began": began, **_settings(self._task)}, started_s)
         async with self._client:
             with self._news:
                 await self._run_to_an_end(started_s)
@@ -79,10 +79,10 @@ class UpdateRun:
             # Cut off while under way: perhaps sent. To set the value once more is safe.
             error = spotdx_async.OutcomeUnknownError("cut off while it was under way")
             self._settle(spotdx_async.Outcome(index=index, key=None, state="unknown", error=error))
-        self._account.close()
+        self._row_results.close()
         is_reported = self._write_report()
-        return Ending(
-            account=self._account,
+        return RunResult(
+            row_results=self._row_results,
             is_dry_run=self._options.is_dry_run,
             elapsed_s=_now() - started_s,
             stopped=self._stopped,
@@ -95,19 +95,19 @@ class UpdateRun:
 
     def _write_report(self) -> bool:
         """Write the page; False where there is none, and a full disk does not take the summary away."""
-        if self._story is None or self._options.report is None:
+        if self._run_stats is None or self._options.report is None:
             return False
-        self._story.finish(_now(), self._stopped)
+        self._run_stats.finish(_now(), self._stopped)
         try:
-            report.write_report(self._options.report, self._story)
+            report.write_report(self._options.report, self._run_stats)
         except OSError as error:
             path = self._options.report
-            self._screen.say(f"the report {path} cannot be written: {error.strerror}; the summary is whole without it")
+            self._streams.say(f"the report {path} cannot be written: {error.strerror}; the summary is whole without it")
             return False
         return True
 
     async def _run_to_an_end(self, started_s: float) -> None:
-        display = display_for(self._screen, "Checking" if self._options.is_dry_run else "Updating")
+        display = display_for(self._streams, "Checking" if self._options.is_dry_run else "Updating")
         look = self._look(Pace(started_s))
         consumer = asyncio.create_task(self._consume())
         showing = asyncio.create_task(keep_showing(display, look))
@@ -125,13 +125,13 @@ class UpdateRun:
         async with self._begin() as outcomes:
             async for outcome in outcomes:
                 self._settle(outcome)
-                if self._account.disk_error is not None:
+                if self._row_results.disk_error is not None:
                     self._stop()
 
     def _settle(self, outcome: spotdx_async.Outcome[Any]) -> None:
-        self._account.settle(self._source.take_outcome(outcome.index), outcome)
-        if self._story is not None:
-            self._story.add(outcome, _now())
+        self._row_results.settle(self._source.take_outcome(outcome.index), outcome)
+        if self._run_stats is not None:
+            self._run_stats.add(outcome, _now())
 
     def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
         if self._options.is_dry_run:
@@ -149,17 +149,17 @@ class UpdateRun:
         return self._run
 
     def _note(self, progress: spotdx_async.Progress) -> None:
-        if self._story is not None:
-            self._story.note(progress, _now())
+        if self._run_stats is not None:
+            self._run_stats.note(progress, _now())
         if progress.is_paused:
             self._notes_in_outage += 1
             if self._notes_in_outage == _NOTES_TO_TELL:
-                self._screen.say(self._news.line)
-            if self._story is not None:
-                self._story.trouble = self._news.trouble
+                self._streams.say(self._news.line)
+            if self._run_stats is not None:
+                self._run_stats.trouble = self._news.trouble
             return
         if self._notes_in_outage >= _NOTES_TO_TELL:
-            self._screen.say("the server is back")
+            self._streams.say("the server is back")
         self._notes_in_outage = 0
 
     def _stop(self) -> None:
@@ -172,7 +172,7 @@ class UpdateRun:
         self._stop()
         asyncio.get_running_loop().call_later(self._task.grace_s, self._cut_off, consumer)
         grace = f"{self._task.grace_s:.0f} s"
-        self._screen.say(f"stopping: what is under way is given {grace} to finish; the same again stops at once")
+        self._streams.say(f"stopping: what is under way is given {grace} to finish; the same again stops at once")
 
     def _cut_off(self, consumer: asyncio.Task[None]) -> None:
         """End at once. A run still says of each row what is known of it: one that was never sent is not unknown."""
@@ -194,20 +194,20 @@ class UpdateRun:
             self._stopped = f"the input cannot be read any further ({error.strerror or error})"
         elif error is not None:
             raise error
-        elif self._account.disk_error is not None:
-            reason = self._account.disk_error.strerror
+        elif self._row_results.disk_error is not None:
+            reason = self._row_results.disk_error.strerror
             self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
-        elif self._source.is_read_up and not self._source.open_rows and not self._account.unsent:
+        elif self._source.is_read_up and not self._source.open_rows and not self._row_results.unsent:
             self._stopped = None  # a signal that came too late to leave anything undone
 
     def _look(self, pace: Pace) -> Callable[[float], Standing]:
         def look(now_s: float) -> Standing:
-            account, source = self._account, self._source
-            done, size = account.bytes_done + source.passed_bytes, source.size
+            row_results, source = self._row_results, self._source
+            done, size = row_results.bytes_done + source.passed_bytes, source.size
             share = min(1.0, done / size) if size else source.share_read
             if source.is_read_up and not source.open_rows and share is not None:
                 share = 1.0  # headers and blank lines are no rows
-            return pace.standing(now_s, rows=account.rows, failures=account.troubles, share=share)
+            return pace.standing(now_s, rows=row_results.rows, failures=row_results.troubles, share=share)
 
         return look
 
@@ -235,13 +235,13 @@ async def _checked(source: RowSource, *, allow_any_id: bool) -> AsyncGenerator[s
         index += 1
 
 
-def _client(task: UpdateTask) -> spotdx_async.SpotClient:
+def _client(task: UpdateRequest) -> spotdx_async.SpotClient:
     # A dry run sends nothing and needs no token; the other settings are checked all the same.
     token = "none" if task.options.is_dry_run else None
     return task.settings.client(token, lands_within_s=task.options.lands_within_s)
 
 
-def _settings(task: UpdateTask) -> dict[str, str | float | bool | None]:
+def _settings(task: UpdateRequest) -> dict[str, str | float | bool | None]:
     """What the report says of the command; no path stands in it, since names of files can be those of patients."""
     options, settings = task.options, task.settings
     return {

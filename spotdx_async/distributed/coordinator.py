@@ -1,4 +1,4 @@
-"""What a run's one place of knowledge does: gives leases, knows which shards are under way, says when to stop. Pure."""
+"""The one place that knows a whole run: gives out slots, tracks the shards under way, says when to stop. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,11 +6,11 @@ from attrs import define
 
 from spotdx_async.bulk.records import State
 from spotdx_async.config import RateLimit
-from spotdx_async.distributed.slot_ledger import Lease, SlotBook
+from spotdx_async.distributed.slot_ledger import SlotBlock, SlotLedger
 
-__all__ = ["Beginning", "Desk"]
+__all__ = ["Beginning", "Coordinator"]
 
-_AS_FAST_AS_ASKED = Lease(slots_s=(), again_s=0.0)
+_AS_FAST_AS_ASKED = SlotBlock(slots_s=(), again_s=0.0)
 
 
 @define
@@ -30,16 +30,16 @@ class _Entry:
     has_ended: bool = False
 
 
-class Desk:
+class Coordinator:
     """One for a run. The caller says what time it is."""
 
     def __init__(self, limit: RateLimit | None) -> None:
         self.is_stopped = False
-        self._book = None if limit is None else SlotBook(limit)
+        self._book = None if limit is None else SlotLedger(limit)
         self._entries: dict[int, _Entry] = {}
         self._lost: set[int] = set()
 
-    def take(self, now_s: float, wanted: int) -> Lease:
+    def take(self, now_s: float, wanted: int) -> SlotBlock:
         """Give a block of slots."""
         return _AS_FAST_AS_ASKED if self._book is None else self._book.take(now_s, wanted)
 

@@ -13,9 +13,9 @@ from distributed import Client, Future, KilledWorker
 from spotdx_async._http import clock
 from spotdx_async.bulk.records import Progress, State
 from spotdx_async.config import RateLimit
-from spotdx_async.distributed.dask_plugins import DeskPlugin, WorkerSide, name_of, run_in_worker
+from spotdx_async.distributed.dask_plugins import CoordinatorPlugin, WorkerSide, name_of, run_in_worker
 from spotdx_async.distributed.partition import Split
-from spotdx_async.distributed.progress import Pace
+from spotdx_async.distributed.progress import DistributedProgress
 from spotdx_async.distributed.reports import RunReport, ShardReport, unread
 from spotdx_async.distributed.shard import Noun, Shard
 from spotdx_async.distributed.shard_run import ShardOptions
@@ -85,7 +85,7 @@ async def update_metadata_distributed(
     began_s = clock.now()
     with Split(shard_rows=shard_rows, noun=noun, folder=folder, allow_any_id=settings.allow_any_id) as split:
         await split.read(source)
-        async with _desk(client, settings, options, limit) as run:
+        async with _coordinator(client, settings, options, limit) as run:
             drive = _Drive(client, run, split, on_report, asyncio.Event() if stop is None else stop)
             await drive.through(progress)
     drive.report.elapsed_s = clock.now() - began_s
@@ -106,12 +106,12 @@ def update_metadata_distributed_blocking(source: Iterable[Any], *, client: Clien
 
 
 @asynccontextmanager
-async def _desk(
+async def _coordinator(
     client: Client, settings: ClientSettings, options: ShardOptions, limit: RateLimit | None
 ) -> AsyncGenerator[str, None]:
     """Set up a run's sides on scheduler and workers, and take them away again."""
     run = secrets.token_hex(4)
-    await client.register_plugin(DeskPlugin(run, limit, client.id), name=name_of(run))
+    await client.register_plugin(CoordinatorPlugin(run, limit, client.id), name=name_of(run))
     try:
         side = WorkerSide(run, settings, options, limit)
         await client.register_plugin(side, name=name_of(run))
@@ -164,7 +164,7 @@ class _Drive:
     async def through(self, progress: Callable[[Progress], object] | None) -> None:
         """Run every shard, or report it."""
         self._take(self._split.rejected)
-        pace = Pace(clock.now())
+        pace = DistributedProgress(clock.now())
         looking = asyncio.create_task(self._look(progress, pace), name="spotdx look")
         stopping = asyncio.create_task(self._stop.wait(), name="spotdx stop")
         try:
@@ -226,7 +226,7 @@ class _Drive:
         if self._on_report is not None:
             self._on_report(report)
 
-    async def _look(self, progress: Callable[[Progress], object] | None, pace: Pace) -> None:
+    async def _look(self, progress: Callable[[Progress], object] | None, pace: DistributedProgress) -> None:
         never = asyncio.Event()
         while True:
             await clock.sleep(_LOOK_EVERY_S, unless=never)

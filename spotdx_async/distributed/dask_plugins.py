@@ -1,4 +1,4 @@
-"""What a run puts on Dask's scheduler and workers: its desk, and the client of each worker process."""
+"""What a run puts on Dask's scheduler and workers: its coordinator, and the client of each worker process."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,33 +10,33 @@ from spotdx_async._http import clock
 from spotdx_async.bulk.records import Progress, State
 from spotdx_async.client import SpotClient
 from spotdx_async.config import RateLimit
-from spotdx_async.distributed.coordinator import Desk
-from spotdx_async.distributed.ledger_limiter import LeasedLimiter
+from spotdx_async.distributed.coordinator import Coordinator
+from spotdx_async.distributed.ledger_limiter import LedgerLimiter
 from spotdx_async.distributed.reports import ShardReport, unread
 from spotdx_async.distributed.shard import Shard
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
-from spotdx_async.distributed.slot_ledger import Lease
+from spotdx_async.distributed.slot_ledger import SlotBlock
 from spotdx_async.distributed.worker_client import ClientSettings
 from spotdx_async.errors import ConfigError
 
-__all__ = ["DeskPlugin", "WorkerSide", "name_of", "run_in_worker"]
+__all__ = ["CoordinatorPlugin", "WorkerSide", "name_of", "run_in_worker"]
 
 _BEAT_S = 1.0
 _ANSWER_S = 5.0
 
 
 def name_of(run: str) -> str:
-    """Give the name of a run's plugins and of its desk among the scheduler's handlers."""
+    """Return the name of a run's plugins and of its coordinator among the scheduler's handlers."""
     return f"spotdx_{run}"
 
 
-class DeskPlugin(SchedulerPlugin):
-    """A run's desk on the scheduler. Its clock is the scheduler's loop."""
+class CoordinatorPlugin(SchedulerPlugin):
+    """A run's coordinator on the scheduler. Its clock is the scheduler's loop."""
 
     def __init__(self, run: str, limit: RateLimit | None, client: str) -> None:
         self.name: str = name_of(run)
         self._client = client
-        self._desk = Desk(limit)
+        self._coordinator = Coordinator(limit)
         self._handlers: dict[str, Any] = {}
 
     async def start(self, scheduler: Scheduler) -> None:
@@ -46,31 +46,31 @@ class DeskPlugin(SchedulerPlugin):
 
     def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str, **_: Any) -> None:  # noqa: ARG002 - Dask's form
         """Note that its shards will be repeated."""
-        self._desk.lose(worker)
+        self._coordinator.lose(worker)
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:  # noqa: ARG002 - Dask's form
         """Stop where nobody waits for the run any more."""
         if client == self._client:
-            self._desk.is_stopped = True
+            self._coordinator.is_stopped = True
 
     async def serve(self, act: str, **about: Any) -> Any:
         """Answer a message; values are such as msgpack has."""
-        desk, now_s = self._desk, clock.now()
+        coordinator, now_s = self._coordinator, clock.now()
         if act == "take":
-            lease = desk.take(now_s, about["wanted"])
-            return [[*lease.slots_s], lease.again_s]
+            block = coordinator.take(now_s, about["wanted"])
+            return [[*block.slots_s], block.again_s]
         if act == "pause":
-            return desk.pause(now_s, about["seconds"])
+            return coordinator.pause(now_s, about["seconds"])
         if act == "begin":
-            beginning = desk.begin(about["shard"], about["worker"])
+            beginning = coordinator.begin(about["shard"], about["worker"])
             return [beginning.is_repeat, beginning.is_stopped]
         if act == "beat":
-            return desk.beat(about["shard"], about["worker"], about["counts"])
+            return coordinator.beat(about["shard"], about["worker"], about["counts"])
         if act == "end":
-            return desk.end(about["shard"], about["worker"], about["counts"])
+            return coordinator.end(about["shard"], about["worker"], about["counts"])
         if act == "look":
-            return [[number, dict(counts)] for number, counts in desk.look(about["forget"]).items()]
-        desk.is_stopped = True
+            return [[number, dict(counts)] for number, counts in coordinator.look(about["forget"]).items()]
+        coordinator.is_stopped = True
         if act == "close":
             self._handlers.pop(self.name, None)
         return None
@@ -86,7 +86,7 @@ class WorkerSide(WorkerPlugin):
         self._limit = limit
         self._worker: Worker | None = None
         self._spot: SpotClient | None = None
-        self._limiter: LeasedLimiter | None = None
+        self._limiter: LedgerLimiter | None = None
         self._stops: set[asyncio.Event] = set()
 
     def setup(self, worker: Worker) -> None:
@@ -103,7 +103,7 @@ class WorkerSide(WorkerPlugin):
             await self._spot.close()
 
     async def run(self, shard: Shard) -> ShardReport:
-        """Run a shard, and tell the desk of it; whatever goes wrong is in the report, since Dask prints exceptions."""
+        """Run a shard, and tell the coordinator; whatever goes wrong is in the report, since Dask prints exceptions."""
         assert self._worker is not None  # noqa: S101 - set up before any task; for the type checker
         try:
             spot = self._client()
@@ -149,13 +149,13 @@ class WorkerSide(WorkerPlugin):
     def _client(self) -> SpotClient:
         if self._spot is None:
             if self._limit is not None:
-                self._limiter = LeasedLimiter(self._take, self._pause, limit=self._limit)
+                self._limiter = LedgerLimiter(self._take, self._pause, limit=self._limit)
             self._spot = self._settings.client(self._limiter)
         return self._spot
 
-    async def _take(self, wanted: int) -> Lease:
+    async def _take(self, wanted: int) -> SlotBlock:
         slots_s, again_s = await self._ask("take", wanted=wanted)
-        return Lease(slots_s=tuple(slots_s), again_s=again_s)
+        return SlotBlock(slots_s=tuple(slots_s), again_s=again_s)
 
     async def _pause(self, seconds: float) -> None:
         await self._ask("pause", seconds=seconds)

@@ -1,22 +1,22 @@
-"""The limiter of a worker: it asks for leases, and hands their slots out in the order of asking. Knows no engine."""
+"""The limiter of a worker: it asks for blocks of slots, and hands them out in the order of asking. Knows no engine."""
 
 from collections.abc import Awaitable, Callable
 
 from spotdx_async._http import clock
 from spotdx_async.config import RateLimit
-from spotdx_async.distributed.slot_ledger import HORIZON_S, Lease
+from spotdx_async.distributed.slot_ledger import HORIZON_S, SlotBlock
 from spotdx_async.errors import NotSentError
 from spotdx_async.limits.block_limiter import BlockLimiter
 
-__all__ = ["LeasedLimiter"]
+__all__ = ["LedgerLimiter"]
 
 _LEAST_LATE_S = 0.02
 _AGAIN_S = 0.25
 _LONGEST_WAIT_S = 1.0
 
 
-class LeasedLimiter(BlockLimiter):
-    """A ``Limiter`` whose slots come from one book for many processes.
+class LedgerLimiter(BlockLimiter):
+    """A ``Limiter`` whose slots come from one ledger for many processes.
 
     While nobody answers, nothing is sent. A slot is used within the time of the limit's burst, 20 ms at least, or not
     at all: so all processes together send at most ``rate * W + burst`` in a window of W seconds, where the burst is 20
@@ -25,13 +25,13 @@ class LeasedLimiter(BlockLimiter):
 
     Args:
         take: asks for so many slots.
-        pause: tells the book that nobody may send for so many seconds.
-        limit: that of the whole book.
+        pause: tells the ledger that nobody may send for so many seconds.
+        limit: that of the whole ledger.
     """
 
     def __init__(
         self,
-        take: Callable[[int], Awaitable[Lease]],
+        take: Callable[[int], Awaitable[SlotBlock]],
         pause: Callable[[float], Awaitable[None]],
         *,
         limit: RateLimit,
@@ -65,19 +65,19 @@ class LeasedLimiter(BlockLimiter):
     def _next_ask(self, now: float) -> float:
         return float("inf") if self._slots or self._paused_until > now else self._ask_at
 
-    async def _ask(self, now: float) -> None:  # noqa: ARG002 - a lease counts from its answer
+    async def _ask(self, now: float) -> None:  # noqa: ARG002 - a block counts from its answer
         # No more than can be used: what one process holds, the others lack.
         wanted = max(1, min(len(self._waiters), int(self.rate * HORIZON_S / 2)))
         try:
-            lease = await self._take(wanted)
+            block = await self._take(wanted)
         except (OSError, TimeoutError):
             self._ask_at = clock.now() + _AGAIN_S
             return
         answered = clock.now()
-        self._add(answered + slot_s for slot_s in lease.slots_s)
+        self._add(answered + slot_s for slot_s in block.slots_s)
         self._ask_at = answered
-        if not lease.slots_s:
-            self._ask_at += min(_LONGEST_WAIT_S, max(0.001, lease.again_s))
+        if not block.slots_s:
+            self._ask_at += min(_LONGEST_WAIT_S, max(0.001, block.again_s))
 
     def _late_s(self) -> float:
         return self._latest_s

@@ -6,12 +6,12 @@ from types import MappingProxyType
 
 from spotdx_async.bulk.records import Progress, State
 
-__all__ = ["Pace"]
+__all__ = ["DistributedProgress"]
 
 _LOOK_BACK_S = 10.0
 
 
-class Pace:
+class DistributedProgress:
     """Adds up what is known; the caller says what time it is."""
 
     def __init__(self, now_s: float) -> None:

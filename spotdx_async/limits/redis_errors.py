@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 from redis import exceptions as redis_errors
 
-__all__ = ["Trouble", "tell_recovery", "tell_trouble", "trouble_of"]
+__all__ = ["RedisFailure", "tell_recovery", "tell_trouble", "trouble_of"]
 
 _log = logging.getLogger("spotdx_async")
 
@@ -22,7 +22,7 @@ _UNTRUSTED = {
 
 
 @frozen
-class Trouble:
+class RedisFailure:
     """What stands in the way."""
 
     text: str
@@ -31,52 +31,52 @@ class Trouble:
     """Whether somebody has to set something right: waiting does not help."""
 
 
-_NO_ANSWER = Trouble("no answer in time")
-_LOST = Trouble("the connection was lost")
-_NOT_REDIS = Trouble("it does not speak the Redis protocol", is_lasting=True)
+_NO_ANSWER = RedisFailure("no answer in time")
+_LOST = RedisFailure("the connection was lost")
+_NOT_REDIS = RedisFailure("it does not speak the Redis protocol", is_lasting=True)
 
-_CREDENTIALS = Trouble("it does not accept the credentials", is_lasting=True)
+_CREDENTIALS = RedisFailure("it does not accept the credentials", is_lasting=True)
 _BY_WORD = {
     "unauthenticated": _CREDENTIALS,  # of a call with many arguments, before it is looked at
-    "READONLY": Trouble("it is a read-only replica"),
-    "OOM": Trouble("it is out of memory"),
-    "MISCONF": Trouble("it cannot write to its disk"),
-    "BUSY": Trouble("it is busy with another script"),
-    "NOREPLICAS": Trouble("it has too few replicas"),
+    "READONLY": RedisFailure("it is a read-only replica"),
+    "OOM": RedisFailure("it is out of memory"),
+    "MISCONF": RedisFailure("it cannot write to its disk"),
+    "BUSY": RedisFailure("it is busy with another script"),
+    "NOREPLICAS": RedisFailure("it has too few replicas"),
 }
 """In the protocol's errors that redis has no class for. Before version 7, a script's error holds another's code."""
 
 # The first that fits counts.
-_BY_TYPE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Trouble], ...] = (
+_BY_TYPE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], RedisFailure], ...] = (
     (
         (redis_errors.AuthenticationError, redis_errors.AuthenticationWrongNumberOfArgsError),
         _CREDENTIALS,
     ),
     (
         (redis_errors.NoPermissionError, redis_errors.AuthorizationError),
-        Trouble("this user has no permission for scripts or for the key", is_lasting=True),
+        RedisFailure("this user has no permission for scripts or for the key", is_lasting=True),
     ),
-    (redis_errors.ReadOnlyError, Trouble("it is a read-only replica")),
-    (redis_errors.BusyLoadingError, Trouble("it is loading its data")),
-    (redis_errors.OutOfMemoryError, Trouble("it is out of memory")),
+    (redis_errors.ReadOnlyError, RedisFailure("it is a read-only replica")),
+    (redis_errors.BusyLoadingError, RedisFailure("it is loading its data")),
+    (redis_errors.OutOfMemoryError, RedisFailure("it is out of memory")),
     # Before its parent: it is a redirection too, and passes.
-    (redis_errors.MovedError, Trouble("it is a cluster node that does not hold the key", is_lasting=True)),
-    (redis_errors.AskError, Trouble("its cluster is being rearranged")),
-    ((redis_errors.ClusterError, redis_errors.TryAgainError), Trouble("its cluster is down")),
+    (redis_errors.MovedError, RedisFailure("it is a cluster node that does not hold the key", is_lasting=True)),
+    (redis_errors.AskError, RedisFailure("its cluster is being rearranged")),
+    ((redis_errors.ClusterError, redis_errors.TryAgainError), RedisFailure("its cluster is down")),
     (redis_errors.InvalidResponse, _NOT_REDIS),
     ((redis_errors.TimeoutError, TimeoutError), _NO_ANSWER),
-    (redis_errors.ResponseError, Trouble("it refuses the script's command", is_lasting=True)),
-    (socket.gaierror, Trouble("its name cannot be resolved")),
-    (ConnectionRefusedError, Trouble("connection refused")),
+    (redis_errors.ResponseError, RedisFailure("it refuses the script's command", is_lasting=True)),
+    (socket.gaierror, RedisFailure("its name cannot be resolved")),
+    (ConnectionRefusedError, RedisFailure("connection refused")),
     ((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), _LOST),
-    (ssl.SSLError, Trouble("the TLS handshake failed", is_lasting=True)),
+    (ssl.SSLError, RedisFailure("the TLS handshake failed", is_lasting=True)),
     (ConnectionError, _LOST),
-    (OSError, Trouble("cannot connect")),
+    (OSError, RedisFailure("cannot connect")),
     (redis_errors.ConnectionError, _LOST),
 )
 
 
-def trouble_of(error: Exception) -> Trouble:
+def trouble_of(error: Exception) -> RedisFailure:
     """Say what an error of redis, or of the system below it, means."""
     if type(error) is redis_errors.ConnectionError:
         below = error.__cause__ or error.__context__  # redis puts the system's errors into a text of its own
@@ -87,12 +87,12 @@ def trouble_of(error: Exception) -> Trouble:
         if found := next((trouble for word, trouble in _BY_WORD.items() if word in words), None):
             return found
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Trouble(_UNTRUSTED.get(error.verify_code, "its certificate is not trusted"), is_lasting=True)
+        return RedisFailure(_UNTRUSTED.get(error.verify_code, "its certificate is not trusted"), is_lasting=True)
     # What is left is an answer that is not the script's.
     return next((trouble for kind, trouble in _BY_TYPE if isinstance(error, kind)), _NOT_REDIS)
 
 
-def tell_trouble(trouble: Trouble, *, outcome: str) -> None:
+def tell_trouble(trouble: RedisFailure, *, outcome: str) -> None:
     """Log that the server cannot be asked, at WARNING.
 
     Args:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
-from spotdx_async.limits.redis_errors import Trouble, trouble_of
+from spotdx_async.limits.redis_errors import RedisFailure, trouble_of
 from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
 
 __all__ = ["Grant", "Store", "StoreAwayError"]
@@ -35,7 +35,7 @@ _FORGETTING = 0.3
 class StoreAwayError(Exception):
     """The server cannot be asked, or does not answer as it should."""
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: RedisFailure) -> None:
         super().__init__(trouble.text)
         self.trouble = trouble
 

@@ -11,7 +11,7 @@ from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError, NotSentError
 from spotdx_async.limits.block_limiter import BlockLimiter
-from spotdx_async.limits.redis_errors import Trouble, tell_recovery, tell_trouble
+from spotdx_async.limits.redis_errors import RedisFailure, tell_recovery, tell_trouble
 from spotdx_async.limits.redis_script import HORIZON_S
 from spotdx_async.limits.redis_source import Grant, Store, StoreAwayError
 
@@ -267,7 +267,7 @@ class SharedLimiter(BlockLimiter):
     def _is_away(self) -> bool:
         return self._away_since is not None
 
-    def _do_without(self, trouble: Trouble) -> None:
+    def _do_without(self, trouble: RedisFailure) -> None:
         """Bear that the server cannot be asked: never without a limit."""
         self._note_trouble(trouble)
         now = clock.now()
@@ -288,7 +288,7 @@ class SharedLimiter(BlockLimiter):
             self._add(first + number * interval_s for number in range(count))
             self._local_next = first + count * interval_s
 
-    def _note_trouble(self, trouble: Trouble) -> None:
+    def _note_trouble(self, trouble: RedisFailure) -> None:
         now = clock.now()
         if self._away_since is None:
             self._away_since = now
@@ -381,12 +381,12 @@ class SharedLimiter(BlockLimiter):
             self._is_closing = False
 
 
-def _away(trouble: Trouble) -> NotSentError:
+def _away(trouble: RedisFailure) -> NotSentError:
     text = f"the shared limit's server cannot be asked ({trouble.text}), so nothing was sent"
     return NotSentError(text, reason="limit")
 
 
-def _unusable(trouble: Trouble) -> ConfigError:
+def _unusable(trouble: RedisFailure) -> ConfigError:
     return ConfigError(f"the shared limit's server cannot be used: {trouble.text}; nothing was sent")
 
 

@@ -5,7 +5,7 @@ A colour such as ``--ok`` is a variable of the page's style, which the page's sc
 
 from typing import Any, TypeAlias
 
-from spotdx_async.report.run_stats import STATES, RunStory
+from spotdx_async.report.run_stats import STATES, RunStats
 from spotdx_async.report.timeline import Span
 
 __all__ = ["Figure", "latency_figure", "outcome_figure", "throughput_figure"]
@@ -17,12 +17,12 @@ _WIDE_RANGE = 30
 _MINUTES_FROM_S, _HOURS_FROM_S = 180, 3 * 3600
 
 
-def outcome_figure(story: RunStory) -> Figure | None:
+def outcome_figure(run_stats: RunStats) -> Figure | None:
     """Rows by state, a bar for each state that occurred; None without any."""
-    states = [state for state in STATES if story.counts[state]]
+    states = [state for state in STATES if run_stats.counts[state]]
     if not states:
         return None
-    counts = [story.counts[state] for state in states]
+    counts = [run_stats.counts[state] for state in states]
     bars = {
         "type": "bar",
         "orientation": "h",
@@ -41,19 +41,19 @@ def outcome_figure(story: RunStory) -> Figure | None:
     return {"data": [bars], "layout": layout}
 
 
-def throughput_figure(story: RunStory) -> Figure | None:
+def throughput_figure(run_stats: RunStats) -> Figure | None:
     """Rows a second over time, outages shaded; 429s beneath, where there were any. None without any row."""
-    spans = story.timeline.spans(story.elapsed_s, _points(story))
-    if not story.rows:
+    spans = run_stats.timeline.spans(run_stats.elapsed_s, _points(run_stats))
+    if not run_stats.rows:
         return None
-    unit, unit_s = _unit(story.elapsed_s)
+    unit, unit_s = _unit(run_stats.elapsed_s)
     data = [
         _steps("done (ok)", "--ok", spans, [span.ok / span.width_s for span in spans], unit_s),
         _steps("any other outcome", "--failed", spans, [span.other / span.width_s for span in spans], unit_s),
     ]
-    layout = _over_time(story, unit, unit_s, height=340)
+    layout = _over_time(run_stats, unit, unit_s, height=340)
     layout["yaxis"] = _axis("rows per second", rangemode="tozero", nticks=6)
-    if story.throttled:
+    if run_stats.throttled:
         data.append(_throttled(spans, unit_s))
         layout["height"] = 460
         layout["yaxis"]["domain"] = [0.4, 1]
@@ -62,14 +62,14 @@ def throughput_figure(story: RunStory) -> Figure | None:
     return {"data": data, "layout": layout}
 
 
-def latency_figure(story: RunStory) -> Figure | None:
+def latency_figure(run_stats: RunStats) -> Figure | None:
     """The server's time over time, 50 % and 95 %, outages shaded; None where no request was measured."""
-    spans = story.timeline.spans(story.elapsed_s, _points(story))
+    spans = run_stats.timeline.spans(run_stats.elapsed_s, _points(run_stats))
     known = [time_s for span in spans for time_s in (span.p50_s, span.p95_s) if time_s is not None]
     if not known:
         return None
-    unit, unit_s = _unit(story.elapsed_s)
-    layout = _over_time(story, unit, unit_s, height=340)
+    unit, unit_s = _unit(run_stats.elapsed_s)
+    layout = _over_time(run_stats, unit, unit_s, height=340)
     if max(known) > _WIDE_RANGE * min(known):
         layout["yaxis"] = _axis("milliseconds (log scale)", type="log", dtick="D2")
     else:
@@ -81,9 +81,9 @@ def latency_figure(story: RunStory) -> Figure | None:
     return {"data": data, "layout": layout}
 
 
-def _points(story: RunStory) -> int:
+def _points(run_stats: RunStats) -> int:
     """Say how many points at most: fewer for few rows, since a rate over two or three rows is mere noise."""
-    return max(_LEAST_POINTS, min(_MOST_POINTS, story.rows // _ROWS_PER_POINT))
+    return max(_LEAST_POINTS, min(_MOST_POINTS, run_stats.rows // _ROWS_PER_POINT))
 
 
 def _steps(name: str, colour: str, spans: list[Span], rates: list[float], unit_s: float) -> Figure:
@@ -132,9 +132,9 @@ def _middle(span: Span) -> float:
     return span.start_s + span.width_s / 2
 
 
-def _over_time(story: RunStory, unit: str, unit_s: float, *, height: int) -> Figure:
+def _over_time(run_stats: RunStats, unit: str, unit_s: float, *, height: int) -> Figure:
     layout = _layout(height=height)
-    end = max(story.elapsed_s, story.timeline.width_s) / unit_s
+    end = max(run_stats.elapsed_s, run_stats.timeline.width_s) / unit_s
     layout["xaxis"] = _axis(f"time since the start ({unit})", range=[0, end], nticks=10, hoverformat=".4~r")
     layout["shapes"] = [
         {
@@ -151,7 +151,7 @@ def _over_time(story: RunStory, unit: str, unit_s: float, *, height: int) -> Fig
             "name": "waiting for the server",
             "showlegend": at == 0,
         }
-        for at, period in enumerate(story.outages.periods)
+        for at, period in enumerate(run_stats.outages.periods)
     ]
     return layout
 

@@ -8,7 +8,7 @@ from importlib import resources
 from spotdx_async.report.charts import library_script
 from spotdx_async.report.figures import Figure
 from spotdx_async.report.markup import Html, element, escaped
-from spotdx_async.report.run_stats import RunStory
+from spotdx_async.report.run_stats import RunStats
 from spotdx_async.report.sections import all_sections, figures_of, summary_of
 
 __all__ = ["PAGE_START", "render"]
@@ -21,7 +21,7 @@ PAGE_START = (
 _TITLE = "Bulk run report"
 
 
-def render(story: RunStory) -> str:
+def render(run_stats: RunStats) -> str:
     """Give the page of a run that has finished; about 4.8 MB, nearly all of it the chart library.
 
     Raises:
@@ -35,8 +35,8 @@ def render(story: RunStory) -> str:
             '<link rel="icon" href="data:,">',
             element("title", escaped(_TITLE)),
             element("style", Html(_own_file("page.css"))),
-            element("main", *_body(story)),
-            element("script", _as_data(figures_of(story)), type="application/json", id="figures"),
+            element("main", *_body(run_stats)),
+            element("script", _as_data(figures_of(run_stats)), type="application/json", id="figures"),
             element("script", library),
             element("script", script),
             "</html>\n",
@@ -44,13 +44,13 @@ def render(story: RunStory) -> str:
     )
 
 
-def _body(story: RunStory) -> list[Html]:
-    body = [element("h1", escaped(_TITLE)), element("p", escaped(summary_of(story)), class_="sum")]
-    if story.stopped is not None:
-        body.append(element("p", escaped(f"The run stopped early: {story.stopped}"), class_="stopped"))
+def _body(run_stats: RunStats) -> list[Html]:
+    body = [element("h1", escaped(_TITLE)), element("p", escaped(summary_of(run_stats)), class_="sum")]
+    if run_stats.stopped is not None:
+        body.append(element("p", escaped(f"The run stopped early: {run_stats.stopped}"), class_="stopped"))
     no_script = "The charts need JavaScript; all that they show is in the tables too."
     body.append(element("noscript", element("p", escaped(no_script))))
-    return body + all_sections(story)
+    return body + all_sections(run_stats)
 
 
 def _policy(*scripts: Html) -> str:

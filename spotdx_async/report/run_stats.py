@@ -9,13 +9,13 @@ from spotdx_async.report.outages import Outages
 from spotdx_async.report.reasons import Reasons
 from spotdx_async.report.timeline import Timeline
 
-__all__ = ["STATES", "RunStory", "Setting"]
+__all__ = ["STATES", "RunStats", "Setting"]
 
 STATES: tuple[State, ...] = get_args(State)
 Setting: TypeAlias = str | int | float | bool | None
 
 
-class RunStory:
+class RunStats:
     """Hears of every outcome and every progress record of one run.
 
     It keeps counts, durations and messages; never a row, its place, its key, or what the server wrote.

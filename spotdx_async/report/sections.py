@@ -12,7 +12,7 @@ from spotdx_async.report.formatting import counted, duration, latency, rate
 from spotdx_async.report.histogram import Histogram
 from spotdx_async.report.markup import Column, Html, chart, details, element, escaped, table
 from spotdx_async.report.reasons import Reason
-from spotdx_async.report.run_stats import STATES, RunStory, Setting
+from spotdx_async.report.run_stats import STATES, RunStats, Setting
 
 __all__ = ["all_sections", "figures_of", "summary_of"]
 
@@ -24,7 +24,7 @@ _MEANINGS: dict[State, str] = {
     "superseded": "a newer value took its place",
     "skipped": "done before, or not sent since the run stopped",
 }
-_FIGURES: dict[str, Callable[[RunStory], Figure | None]] = {
+_FIGURES: dict[str, Callable[[RunStats], Figure | None]] = {
     "outcomes": outcome_figure,
     "throughput": throughput_figure,
     "latency": latency_figure,
@@ -33,33 +33,33 @@ _PERCENTS = (50, 90, 95, 99, 99.9)
 _MOST_STRETCHES = 40
 
 
-def summary_of(story: RunStory) -> str:
+def summary_of(run_stats: RunStats) -> str:
     """Sum the run up in two or three sentences."""
-    counts, elapsed_s = story.counts, story.elapsed_s
+    counts, elapsed_s = run_stats.counts, run_stats.elapsed_s
     failures = counts["rejected"] + counts["failed"] + counts["unknown"]
-    pace = f" ({rate(story.rows, elapsed_s)} rows/s)" if story.rows else ""
-    parts = [f"{counted(story.rows, 'row')} in {duration(elapsed_s)}{pace}: {counts['ok']:,} done"]
+    pace = f" ({rate(run_stats.rows, elapsed_s)} rows/s)" if run_stats.rows else ""
+    parts = [f"{counted(run_stats.rows, 'row')} in {duration(elapsed_s)}{pace}: {counts['ok']:,} done"]
     parts += [f"{counts[state]:,} {state}" for state in ("superseded", "skipped") if counts[state]]
     parts.append(f"{failures:,} did not go through" if failures else "none failed")
     sentences = [", ".join(parts) + "."]
-    if story.outages.count:
-        periods, total = counted(story.outages.count, "outage"), duration(story.outages.total_s)
-        why = "" if story.trouble is None else f"; in the last, {story.trouble}"
+    if run_stats.outages.count:
+        periods, total = counted(run_stats.outages.count, "outage"), duration(run_stats.outages.total_s)
+        why = "" if run_stats.trouble is None else f"; in the last, {run_stats.trouble}"
         sentences.append(f"Rows waited for the server during {periods}, {total} in all{why}.")
-    if story.throttled:
-        sentences.append(f"The server said {counted(story.throttled, 'time')} that requests come too fast (429).")
+    if run_stats.throttled:
+        sentences.append(f"The server said {counted(run_stats.throttled, 'time')} that requests come too fast (429).")
     return " ".join(sentences)
 
 
-def figures_of(story: RunStory) -> dict[str, Figure]:
+def figures_of(run_stats: RunStats) -> dict[str, Figure]:
     """Give the charts that there is something to show in, by name."""
-    drawn = ((name, figure(story)) for name, figure in _FIGURES.items())
+    drawn = ((name, figure(run_stats)) for name, figure in _FIGURES.items())
     return {name: figure for name, figure in drawn if figure is not None}
 
 
-def all_sections(story: RunStory) -> list[Html]:
+def all_sections(run_stats: RunStats) -> list[Html]:
     """Give the sections in their order."""
-    return [_outcomes(story), _throughput(story), _latency(story), _reasons(story), _setup(story)]
+    return [_outcomes(run_stats), _throughput(run_stats), _latency(run_stats), _reasons(run_stats), _setup(run_stats)]
 
 
 def _section(title: str, *inner: Html) -> Html:
@@ -70,36 +70,37 @@ def _quiet(text: str) -> Html:
     return element("p", escaped(text), class_="quiet")
 
 
-def _outcomes(story: RunStory) -> Html:
+def _outcomes(run_stats: RunStats) -> Html:
     columns = (Column("state"), Column("rows", is_number=True), Column("share", is_number=True), Column("meaning"))
-    rows = max(story.rows, 1)
+    rows = max(run_stats.rows, 1)
     cells = [
-        (state, f"{story.counts[state]:,}", f"{story.counts[state] / rows:.2%}", _MEANINGS[state]) for state in STATES
+        (state, f"{run_stats.counts[state]:,}", f"{run_stats.counts[state] / rows:.2%}", _MEANINGS[state])
+        for state in STATES
     ]
     shown = [table("Rows by outcome", columns, cells)]
-    if story.rows:
-        says = ", ".join(f"{state} {count:,}" for state, count in story.counts.items() if count)
+    if run_stats.rows:
+        says = ", ".join(f"{state} {count:,}" for state, count in run_stats.counts.items() if count)
         shown.append(chart("outcomes", "Rows by outcome", f"Rows by outcome: {says}."))
     return _section("Outcomes", element("div", *shown, class_="pair"))
 
 
-def _throughput(story: RunStory) -> Html:
-    if not story.rows:
+def _throughput(run_stats: RunStats) -> Html:
+    if not run_stats.rows:
         return _section("Throughput", _quiet("No row had an outcome."))
     caption = "Rows that had their outcome, per second; shaded: rows waited for the server"
-    shown = [chart("throughput", caption, f"{caption}. {summary_of(story)}")]
-    if not story.throttled and not story.outages.count:
+    shown = [chart("throughput", caption, f"{caption}. {summary_of(run_stats)}")]
+    if not run_stats.throttled and not run_stats.outages.count:
         shown.append(_quiet("No 429 and no outage was reported."))
-    shown.append(details("The run in figures", _stretches(story)))
-    if story.outages.periods:
-        shown.append(details("The outages in figures", _outages(story)))
+    shown.append(details("The run in figures", _stretches(run_stats)))
+    if run_stats.outages.periods:
+        shown.append(details("The outages in figures", _outages(run_stats)))
     return _section("Throughput", *shown)
 
 
-def _stretches(story: RunStory) -> Html:
+def _stretches(run_stats: RunStats) -> Html:
     titles = ("ok", "other", "429s", "50 % within", "95 % within")
     columns = (Column("from"), *(Column(title, is_number=True) for title in titles))
-    spans = story.timeline.spans(story.elapsed_s, _MOST_STRETCHES)
+    spans = run_stats.timeline.spans(run_stats.elapsed_s, _MOST_STRETCHES)
     cells = [
         (
             duration(span.start_s),
@@ -111,30 +112,30 @@ def _stretches(story: RunStory) -> Html:
     return table(f"Each {duration(spans[0].width_s)} of the run; the times are the server's", columns, cells)
 
 
-def _outages(story: RunStory) -> Html:
+def _outages(run_stats: RunStats) -> Html:
     columns = (Column("from"), Column("to"), Column("length", is_number=True))
     cells = [
         (duration(period.start_s), duration(period.end_s), duration(period.end_s - period.start_s))
-        for period in story.outages.periods
+        for period in run_stats.outages.periods
     ]
     return table("When rows waited for the server, since the start of the run", columns, cells)
 
 
-def _latency(story: RunStory) -> Html:
-    if not story.row_times.count and not story.server_times.count:
+def _latency(run_stats: RunStats) -> Html:
+    if not run_stats.row_times.count and not run_stats.server_times.count:
         return _section("Latency", _quiet("No request was timed."))
     columns = (
         Column("ok rows"),
         Column("server's time", is_number=True),
         Column("row's time, waits included", is_number=True),
     )
-    both = story.server_times, story.row_times
+    both = run_stats.server_times, run_stats.row_times
     cells = [
         (f"{percent:g} % within", *(latency(times.percentile(percent)) for times in both)) for percent in _PERCENTS
     ]
     cells.append(("longest", *(latency(_longest(times)) for times in both)))
     shown = [table("Latency percentiles, to 1 %", columns, cells)]
-    if story.server_times.count:
+    if run_stats.server_times.count:
         caption = "The server's time of ok rows, from connection to last byte"
         shown.insert(0, chart("latency", caption, f"{caption}: 50 % and 95 % over time."))
     return _section("Latency", *shown)
@@ -144,8 +145,8 @@ def _longest(times: Histogram) -> float | None:
     return times.max_s if times.count else None
 
 
-def _reasons(story: RunStory) -> Html:
-    groups = story.reasons.groups()
+def _reasons(run_stats: RunStats) -> Html:
+    groups = run_stats.reasons.groups()
     if not groups:
         return _section("Reasons", _quiet("No row had an error."))
     columns = (Column("rows", is_number=True), Column("state and error"), Column("message"))
@@ -159,11 +160,11 @@ def _error(reason: Reason) -> str:
     return f"{name} ({', '.join(about)})" if about else name
 
 
-def _setup(story: RunStory) -> Html:
+def _setup(run_stats: RunStats) -> Html:
     columns = (Column("setting"), Column("value"))
-    settings = table("Settings", columns, [(name, _value(value)) for name, value in story.settings.items()])
+    settings = table("Settings", columns, [(name, _value(value)) for name, value in run_stats.settings.items()])
     versions = table("Versions", (Column("what"), Column("version")), _versions())
-    pair = (settings, versions) if story.settings else (versions,)
+    pair = (settings, versions) if run_stats.settings else (versions,)
     return _section("Settings and versions", element("div", *pair, class_="pair"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.report.page import PAGE_START, render
-from spotdx_async.report.run_stats import RunStory
+from spotdx_async.report.run_stats import RunStats
 
 __all__ = ["check_path", "write_report"]
 
@@ -34,7 +34,7 @@ def check_path(path: str | os.PathLike[str], *, others: Iterable[str | os.PathLi
     private_files.warn_of_folder(place)
 
 
-def write_report(path: str | os.PathLike[str], story: RunStory) -> None:
+def write_report(path: str | os.PathLike[str], run_stats: RunStats) -> None:
     """Write the page of a finished run, readable by its owner alone (mode 0600 from its first instant).
 
     Raises:
@@ -43,7 +43,7 @@ def write_report(path: str | os.PathLike[str], story: RunStory) -> None:
         OSError: the page could not be written, as on a full disk; a file that was there before is untouched.
     """
     check_path(path)
-    private_files.replace(path, render(story).encode())
+    private_files.replace(path, render(run_stats).encode())
 
 
 def _fault(place: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:

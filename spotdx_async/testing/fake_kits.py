@@ -10,8 +10,8 @@ from spotdx_async.testing import instants
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.example_kit import EXAMPLE_KIT_ID, example, example_text
 from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
-from spotdx_async.testing.kit_lifecycle import KitLife
-from spotdx_async.testing.store import Shelf, check_id, refuse_unknown_fields
+from spotdx_async.testing.kit_lifecycle import KitLifecycle
+from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
 
 __all__ = ["EXAMPLE_KIT_ID", "FakeKit", "Kits"]
 
@@ -19,7 +19,7 @@ _SHAPE = frozenset({"type", "status", "events", "shipment_to_customer", "registe
 _ABOUT = frozenset({"metadata", "order_id", "created", "updated", "document"})
 
 
-class FakeKit(KitLife):
+class FakeKit(KitLifecycle):
     """One kit on the fake; its attributes may be changed at any time. ``repr`` shows no patient data.
 
     Its steps (``ship``, ``deliver``, ``register``, ``collect``, ``result`` and those between) play its life.
@@ -47,7 +47,7 @@ class FakeKit(KitLife):
         **shape: Any,
     ) -> None:
         refuse_unknown_fields(shape, _SHAPE, _ABOUT)
-        self._home = home  # the shelf, for its clock and those whom a step is told
+        self._home = home  # the store, for its clock and those whom a step is told
         self._kit_id = check_id("a kit", kit_id)
         self._created = stamp(created)
         self.updated: str = stamp(created if updated is None else updated)
@@ -124,7 +124,7 @@ class FakeKit(KitLife):
         return f"<FakeKit {self._kit_id} {self.status}>"
 
 
-class Kits(Shelf[FakeKit]):
+class Kits(Store[FakeKit]):
     """The fake's kits by id, in the order of adding.
 
     Attributes:

@@ -11,7 +11,7 @@ from spotdx_async.testing.fake_kits import FakeKit, Kits
 from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
 from spotdx_async.testing.kit_lifecycle import new_kit_document
 from spotdx_async.testing.made_up import RECIPIENT, fresh
-from spotdx_async.testing.store import Shelf, check_id, refuse_unknown_fields
+from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
 
 __all__ = ["EXAMPLE_ORDER_ID", "FakeOrder", "Orders"]
 
@@ -53,7 +53,7 @@ class FakeOrder:
         **shape: Any,
     ) -> None:
         refuse_unknown_fields(shape, _SHAPE, _ABOUT)
-        self._home = home  # the shelf, for its clock
+        self._home = home  # the store, for its clock
         self._order_id = check_id("an order", order_id)
         self._created = stamp(created)
         self._updated = None if updated is None else stamp(updated)
@@ -175,7 +175,7 @@ class FakeOrder:
         return f"<FakeOrder {self._order_id} {self.status}>"
 
 
-class Orders(Shelf[FakeOrder]):
+class Orders(Store[FakeOrder]):
     """The fake's orders by id, in the order of adding.
 
     Attributes:

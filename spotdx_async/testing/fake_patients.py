@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.example_kit import example
 from spotdx_async.testing.made_up import PERSON, new_uuid
-from spotdx_async.testing.store import Shelf, check_id, refuse_unknown_fields
+from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
 
 __all__ = ["EXAMPLE_PATIENT_ID", "FakePatient", "Patients"]
 
@@ -63,7 +63,7 @@ class FakePatient:
         return "<FakePatient>"
 
 
-class Patients(Shelf[FakePatient]):
+class Patients(Store[FakePatient]):
     """The fake's patients by id, in the order of adding."""
 
     _noun: ClassVar[str] = "a patient"

@@ -10,8 +10,8 @@ from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
 from spotdx_async.testing.made_up import RECIPIENT, fresh, new_uuid
 from spotdx_async.testing.reports import new_report
-from spotdx_async.testing.requisition_lifecycle import RequisitionLife, new_events
-from spotdx_async.testing.store import Shelf, check_id, refuse_unknown_fields
+from spotdx_async.testing.requisition_lifecycle import RequisitionLifecycle, new_events
+from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
 
 __all__ = ["EXAMPLE_REQUISITION_ID", "AddressForm", "FakeRequisition", "Requisitions"]
 
@@ -36,7 +36,7 @@ _SHAPE = frozenset({*_EXAMPLE, "barcode", "events"})
 _ABOUT = frozenset({"created", "updated", "document"})
 
 
-class FakeRequisition(RequisitionLife):
+class FakeRequisition(RequisitionLifecycle):
     """One requisition on the fake; its attributes may be changed at any time. ``repr`` shows no patient data.
 
     Its steps (``deliver``, ``receive``, ``result`` and the others) play its life.
@@ -62,7 +62,7 @@ class FakeRequisition(RequisitionLife):
         **shape: Any,
     ) -> None:
         refuse_unknown_fields(shape, _SHAPE, _ABOUT)
-        self._home = home  # the shelf, for its clock
+        self._home = home  # the store, for its clock
         self._requisition_id = check_id("a requisition", requisition_id)
         self._created = stamp(created)
         self.updated: str = stamp(created if updated is None else updated)
@@ -136,7 +136,7 @@ class FakeRequisition(RequisitionLife):
         return f"<FakeRequisition {self._requisition_id} {self.status}>"
 
 
-class Requisitions(Shelf[FakeRequisition]):
+class Requisitions(Store[FakeRequisition]):
     """The fake's requisitions by id, in the order of adding; no two have the same barcode.
 
     Attributes:
@@ -206,10 +206,10 @@ class Requisitions(Shelf[FakeRequisition]):
             super().__delitem__(requisition_id)
 
 
-def _add_resulted(shelf: Requisitions) -> None:
+def _add_resulted(store: Requisitions) -> None:
     days: Iterable[tuple[str, str]] = (("delivered", "02"), ("received", "03"), ("resulted", "05"))
     later = [{"event": event, "date": f"2023-01-{day}T09:00:00.000Z"} for event, day in days]
-    shelf.add(
+    store.add(
         EXAMPLE_REQUISITION_ID,
         barcode="19742938328",
         updated=later[-1]["date"],

@@ -22,5 +22,5 @@ def stamp(moment: datetime | str) -> str:
 
 
 def now() -> str:
-    """Give this instant by the machine's clock: what a shelf uses that belongs to no world."""
+    """Return this instant by the machine's clock: what a store uses that belongs to no world."""
     return stamp(datetime.now(UTC))

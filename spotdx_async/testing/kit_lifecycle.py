@@ -1,13 +1,13 @@
-"""What befalls a kit, from the parcel to its registration: one method a step. Pure; knows no shelf and no rules."""
+"""What happens to a kit, from the parcel to its registration: one method a step. Pure; knows no store and no rules."""
 
 from typing import Any
 
 from spotdx_async.testing.fake_patients import FakePatient
 from spotdx_async.testing.lifecycle import Step, enter
 from spotdx_async.testing.made_up import new_shipment
-from spotdx_async.testing.sample_lifecycle import SampleLife, new_sample
+from spotdx_async.testing.sample_lifecycle import SampleLifecycle, new_sample
 
-__all__ = ["KitLife", "new_kit_document"]
+__all__ = ["KitLifecycle", "new_kit_document"]
 
 _WAITING = ("preparing", "pending", "kit_type_assigned")
 _SHIP = Step("ship()", "in_transit", _WAITING)
@@ -18,7 +18,7 @@ _CANCEL = Step("cancel()", "canceled", (*_WAITING, "in_transit", "delivery_excep
 _TOO_LATE_TO_ACTIVATE = ("registered", "canceled")
 
 
-class KitLife(SampleLife):
+class KitLifecycle(SampleLifecycle):
     """A kit's steps and its sample's.
 
     Each sets the status, appends an event with the fake's clock, and moves ``updated``.

@@ -5,7 +5,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Life", "Step", "enter"]
+__all__ = ["Lifecycle", "Step", "enter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def enter(
     document["events"] = [*(document.get("events") or ()), dict(zip(names, (status, at), strict=True))]
 
 
-class Life(ABC):
+class Lifecycle(ABC):
     """What goes through steps: a document, the fake's clock, and somebody who takes note."""
 
     __slots__ = ()

@@ -1,12 +1,12 @@
-"""What befalls a requisition, from its approval to the lab's report: one method a step. Pure; knows no shelf."""
+"""What happens to a requisition, from its approval to the lab's report: one method a step. Pure; knows no store."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spotdx_async.testing.lifecycle import Life, Step, enter
+from spotdx_async.testing.lifecycle import Lifecycle, Step, enter
 from spotdx_async.testing.reports import new_report
 
-__all__ = ["RequisitionLife", "new_events"]
+__all__ = ["RequisitionLifecycle", "new_events"]
 
 _DELIVER = Step("deliver()", "delivered", ("approved", "delivery_exception"))
 _FAIL = Step("fail_delivery()", "delivery_exception", ("approved",))
@@ -17,7 +17,7 @@ _RESULT = Step("result()", "resulted", ("received", "extra_quality_checks", "res
 _NAMES = ("event", "date")
 
 
-class RequisitionLife(Life):
+class RequisitionLifecycle(Lifecycle):
     """A requisition's steps, with the manners of those of a kit; it was approved or denied when it was created."""
 
     __slots__ = ()

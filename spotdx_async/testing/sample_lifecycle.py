@@ -1,14 +1,14 @@
-"""What befalls a kit's sample, from its collection to the lab's report: one method a step. Pure; knows no shelf."""
+"""What happens to a kit's sample, from its collection to the lab's report: one method a step. Pure; knows no store."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spotdx_async.testing.lifecycle import Life, Step, enter
+from spotdx_async.testing.lifecycle import Lifecycle, Step, enter
 from spotdx_async.testing.made_up import new_shipment
 from spotdx_async.testing.reports import new_report
 
-__all__ = ["SampleLife", "new_sample"]
+__all__ = ["SampleLifecycle", "new_sample"]
 
 _COLLECT = Step("collect()", "collected", ("awaiting_collection", "collection_exception"))
 _FAIL_COLLECTION = Step("fail_collection()", "collection_exception", ("awaiting_collection", "collected"))
@@ -22,7 +22,7 @@ _REJECT = Step("reject()", "rejected", _AT_THE_LAB, "collect()")
 _RESULT = Step("result()", "resulted", (*_AT_THE_LAB, "resulted"), "collect()")
 
 
-class SampleLife(Life):
+class SampleLifecycle(Lifecycle):
     """A sample's steps, with the same manners as those of a kit.
 
     What lies between the collection and the lab is made up where a test goes straight to ``check_quality()``,

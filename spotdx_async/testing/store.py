@@ -6,12 +6,12 @@ from itertools import count
 from threading import RLock
 from typing import ClassVar, TypeVar
 
-__all__ = ["Shelf", "check_id", "refuse_unknown_fields"]
+__all__ = ["Store", "check_id", "refuse_unknown_fields"]
 
 T = TypeVar("T")
 
 
-class Shelf(Mapping[str, T], ABC):
+class Store(Mapping[str, T], ABC):
     """Things by id; ``del`` takes one away. May be used while the server answers in another thread."""
 
     _noun: ClassVar[str]

@@ -15,7 +15,7 @@ from spotdx_async.testing.instants import stamp
 from spotdx_async.testing.ledgers import Creation, LedgerEntry, Noun, OrderLedgerEntry
 from spotdx_async.testing.registrations import Registrations
 from spotdx_async.testing.routes import Call
-from spotdx_async.testing.store import Shelf
+from spotdx_async.testing.store import Store
 
 __all__ = ["LedgerEntry", "OrderLedgerEntry", "Some", "World"]
 
@@ -82,17 +82,17 @@ class World:
         self.address_form: AddressForm = address_form
 
     def _people_it(self, kits: Some, orders: Some, requisitions: Some, patients: Some) -> None:
-        examples: tuple[tuple[Shelf[Any], Some, Callable[[], None]], ...] = (
+        examples: tuple[tuple[Store[Any], Some, Callable[[], None]], ...] = (
             (self.kits, kits, self.kits.add_default_world),
             (self.orders, orders, lambda: self.orders.add_default_world(self.kits)),
             (self.requisitions, requisitions, self.requisitions.add_default_world),
             (self.patients, patients, self.patients.add_default_world),
         )
-        for shelf, some, add_examples in examples:
+        for store, some, add_examples in examples:
             if some is None:
                 add_examples()
             else:
-                shelf.add_many(some)
+                store.add_many(some)
 
     def now(self) -> str:
         """Give this instant as the API writes it."""

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async import NotSentError, RateLimit
-from spotdx_async.distributed.ledger_limiter import LeasedLimiter
-from spotdx_async.distributed.slot_ledger import HORIZON_S, Lease, SlotBook
+from spotdx_async.distributed.ledger_limiter import LedgerLimiter
+from spotdx_async.distributed.slot_ledger import HORIZON_S, SlotBlock, SlotLedger
 
 STEPS = st.lists(
     st.one_of(
@@ -24,7 +24,7 @@ STEPS = st.lists(
 
 @given(rate=st.floats(0.1, 2000), steps=STEPS)
 def test_no_window_holds_more_slots_than_the_limit(rate: float, steps: list[tuple[str, float]]) -> None:
-    book, now = SlotBook(RateLimit(rate)), 1000.0
+    book, now = SlotLedger(RateLimit(rate)), 1000.0
     slots: list[float] = []
     for act, number in steps:
         if act == "wait":
@@ -32,15 +32,15 @@ def test_no_window_holds_more_slots_than_the_limit(rate: float, steps: list[tupl
         elif act == "pause":
             book.pause(now, number)
             kept = len(slots)
-            lease = book.take(now, 5)
-            slots += [now + slot for slot in lease.slots_s]
+            block = book.take(now, 5)
+            slots += [now + slot for slot in block.slots_s]
             assert all(slot >= now + number - 1e-6 for slot in slots[kept:])
         else:
-            lease = book.take(now, int(number))
-            assert len(lease.slots_s) <= number
-            assert all(0 <= slot <= HORIZON_S + 1e-9 for slot in lease.slots_s)
-            assert lease.slots_s or lease.again_s > 0
-            slots += [now + slot for slot in lease.slots_s]
+            block = book.take(now, int(number))
+            assert len(block.slots_s) <= number
+            assert all(0 <= slot <= HORIZON_S + 1e-9 for slot in block.slots_s)
+            assert block.slots_s or block.again_s > 0
+            slots += [now + slot for slot in block.slots_s]
     assert slots == sorted(slots)
     for window in (0.1, 1.0, 5.0):
         for start, at in enumerate(slots):
@@ -53,17 +53,17 @@ class Workers:
 
     def __init__(self, rate: float, *, delay_s: float = 0.0) -> None:
         self.limit = RateLimit(rate)
-        self.book = SlotBook(self.limit)
+        self.book = SlotLedger(self.limit)
         self.used: list[float] = []
         self.is_away = False
         self.error: BaseException | None = None
         self.asked = 0
         self._delay_s = delay_s
 
-    def limiter(self) -> LeasedLimiter:
-        return LeasedLimiter(self._take, self._pause, limit=self.limit)
+    def limiter(self) -> LedgerLimiter:
+        return LedgerLimiter(self._take, self._pause, limit=self.limit)
 
-    async def _take(self, wanted: int) -> Lease:
+    async def _take(self, wanted: int) -> SlotBlock:
         self.asked += 1
         await asyncio.sleep(self._delay_s)
         if self.is_away:
@@ -75,7 +75,7 @@ class Workers:
     async def _pause(self, seconds: float) -> None:
         self.book.pause(asyncio.get_running_loop().time(), seconds)
 
-    async def use(self, limiter: LeasedLimiter) -> None:
+    async def use(self, limiter: LedgerLimiter) -> None:
         while True:
             await limiter.acquire()
             self.used.append(asyncio.get_running_loop().time())
@@ -99,7 +99,7 @@ async def test_workers_come_and_go_and_the_rate_is_used_up_and_never_passed(rate
     workers = Workers(rate, delay_s=0.003)
     crew = [workers.limiter() for _ in range(5)]
 
-    async def worker(limiter: LeasedLimiter, from_s: float, until_s: float) -> None:
+    async def worker(limiter: LedgerLimiter, from_s: float, until_s: float) -> None:
         await asyncio.sleep(from_s)
         await run_for(until_s - from_s, *[lambda: workers.use(limiter)] * 16)
 

@@ -17,7 +17,7 @@ from attrs import frozen
 from spotdx_async import SpotClient
 from spotdx_async._http.runner import Runner
 from spotdx_async.cli.app import run
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.testing import FakeSpot, faults
 
 ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}
@@ -324,7 +324,7 @@ async def test_nothing_is_sent_before_the_reference_is_told(
     spotdx: Spotdx, fake: FakeSpot, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, int]] = []
-    monkeypatch.setattr(Screen, "say", lambda _screen, text: told.append((text, len(fake.requests))))
+    monkeypatch.setattr(Streams, "say", lambda _screen, text: told.append((text, len(fake.requests))))
 
     await spotdx("orders", "create", file_of(ORDER), "--yes")
 

@@ -17,7 +17,7 @@ import pytest
 from spotdx_async import MetadataUpdate
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import NotFoundError, OutcomeUnknownError
-from spotdx_async.report import RunStory, write_report
+from spotdx_async.report import RunStats, write_report
 from spotdx_async.testing import FakeSpot, faults
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -164,11 +164,11 @@ async def drawn(tab: Tab) -> None:
     await until(tab, "document.documentElement.dataset.charts === 'drawn'")
 
 
-def note(story: RunStory, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
-    story.note(
+def note(run_stats: RunStats, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
+    run_stats.note(
         Progress(
-            done=story.rows,
-            by_state=dict(story.counts),
+            done=run_stats.rows,
+            by_state=dict(run_stats.counts),
             rate=0,
             eta_s=None,
             throttled=throttled,
@@ -190,18 +190,18 @@ def page_with_foreign_parts(page: Path) -> Path:
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     """Write the report of a run with everything in it: all charts, an outage, 429s, errors, and hostile words."""
-    story = RunStory({"rate": 25.0, "journal": None, "note": HOSTILE}, 0.0)
+    run_stats = RunStats({"rate": 25.0, "journal": None, "note": HOSTILE}, 0.0)
     for n in range(2000):
         row_s, server_s = 0.3 + n % 7 / 50, 0.05 + n % 11 / 100
-        story.add(Outcome(index=n, key=f"SPOT{n}", state="ok", elapsed_s=row_s, request_s=server_s), (n / 200) ** 2)
-    story.add(Outcome(index=2000, key="S", state="failed", error=NotFoundError(HOSTILE, status=404)), 50.0)
-    story.add(Outcome(index=2001, key="S", state="unknown", error=OutcomeUnknownError("x" * 400)), 51.0)
-    note(story, 30.0, throttled=12)
-    note(story, 60.0, throttled=12, is_paused=True)
-    note(story, 70.0, throttled=15)
-    story.finish(100.0, f"the server does not accept the token {HOSTILE}")
+        run_stats.add(Outcome(index=n, key=f"SPOT{n}", state="ok", elapsed_s=row_s, request_s=server_s), (n / 200) ** 2)
+    run_stats.add(Outcome(index=2000, key="S", state="failed", error=NotFoundError(HOSTILE, status=404)), 50.0)
+    run_stats.add(Outcome(index=2001, key="S", state="unknown", error=OutcomeUnknownError("x" * 400)), 51.0)
+    note(run_stats, 30.0, throttled=12)
+    note(run_stats, 60.0, throttled=12, is_paused=True)
+    note(run_stats, 70.0, throttled=15)
+    run_stats.finish(100.0, f"the server does not accept the token {HOSTILE}")
     path = tmp_path / "run.html"
-    write_report(path, story)
+    write_report(path, run_stats)
     return path
 
 
@@ -311,17 +311,17 @@ async def test_a_real_run_is_told_without_a_word_of_its_rows(browser: str, fake_
     fake_spot.kits.add_many(kit_ids[:-5])
     fake_spot.faults.random(0.1, seed=3, kinds=["429", "503", faults.slow_answer(0.01)])
     loop = asyncio.get_running_loop()
-    story = RunStory({"concurrency": 16}, loop.time())
+    run_stats = RunStats({"concurrency": 16}, loop.time())
     async with fake_spot.client() as spot:
         rows = [MetadataUpdate(kit_id, {"surname": "Quisling"}) for kit_id in [*kit_ids, ""]]
         outcomes = spot.kits.update_metadata_many(
-            rows, concurrency=16, progress=lambda progress: story.note(progress, loop.time())
+            rows, concurrency=16, progress=lambda progress: run_stats.note(progress, loop.time())
         )
         async for outcome in outcomes:
-            story.add(outcome, loop.time())
-    story.finish(loop.time())
+            run_stats.add(outcome, loop.time())
+    run_stats.finish(loop.time())
     path = tmp_path / "run.html"
-    write_report(path, story)
+    write_report(path, run_stats)
 
     async with shown(browser, path) as tab:
         await drawn(tab)
@@ -330,8 +330,8 @@ async def test_a_real_run_is_told_without_a_word_of_its_rows(browser: str, fake_
         told = await tab.look("document.querySelector('main').innerText")
     text = path.read_text(encoding="utf-8")
     # Of the five kits that do not exist, some may have met a 503 first: nobody knows what that attempt has done.
-    not_found = story.counts["failed"] + story.counts["unknown"]
-    assert (story.counts["ok"], story.counts["rejected"], not_found) == (195, 1, 5)
+    not_found = run_stats.counts["failed"] + run_stats.counts["unknown"]
+    assert (run_stats.counts["ok"], run_stats.counts["rejected"], not_found) == (195, 1, 5)
     assert "201 rows in" in told
     assert "NotFoundError (404)" in told
     assert not [word for word in ("SPOTQ", "Quisling", "surname", fake_spot.token) if word in text]

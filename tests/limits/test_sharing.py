@@ -15,7 +15,7 @@ pytest.importorskip("redis", reason="the extra redis is not installed")
 
 from redis.exceptions import AuthenticationError, ReadOnlyError
 
-from spotdx_async.limits.redis_errors import Trouble
+from spotdx_async.limits.redis_errors import RedisFailure
 from spotdx_async.limits.redis_source import StoreAwayError
 from spotdx_async.shared import SharedLimiter
 
@@ -292,7 +292,7 @@ async def test_with_local_shares_the_sum_is_what_is_promised(virtual_server: "Vi
 
 
 async def away(*_: Any) -> Any:
-    raise StoreAwayError(Trouble("connection refused"))
+    raise StoreAwayError(RedisFailure("connection refused"))
 
 
 @pytest.mark.parametrize("hangs", [False, True])

@@ -6,11 +6,11 @@ from typing import Any, cast
 import pytest
 
 from spotdx_async import BadRequestError, SpotClient
-from spotdx_async.cli.confirm import Act, _carry_out
+from spotdx_async.cli.confirm import ConfirmedAction, _carry_out
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import View
 from spotdx_async.cli.settings import Settings
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 from spotdx_async.models import Model
 
 ADVICE = "look before you give this command again"
@@ -32,10 +32,10 @@ def test_a_no_after_an_attempt_that_may_have_been_carried_out_says_so(
         error.may_be_executed = may_be_executed
         raise error
 
-    act = Act(question="?", do=do, look=None, advice=ADVICE)
+    act = ConfirmedAction(question="?", do=do, look=None, advice=ADVICE)
     settings: Any = SettingsOfNobody()
 
-    code = asyncio.run(_carry_out(act, cast("Settings", settings), Screen(), View()))
+    code = asyncio.run(_carry_out(act, cast("Settings", settings), Streams(), View()))
 
     assert code is Exit.FAILED
     assert (f"may have been carried out all the same: {ADVICE}" in capsys.readouterr().err) is may_be_executed

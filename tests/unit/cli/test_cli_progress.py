@@ -8,7 +8,7 @@ import pytest
 
 from spotdx_async.cli.formatting import counted, duration
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.streams import Streams
 
 
 def standing(**changes: float | None) -> Standing:
@@ -61,7 +61,7 @@ def test_a_standing_in_words_says_only_what_is_known() -> None:
 
 
 def test_off_a_terminal_each_standing_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    display = display_for(Screen(), "Updating")
+    display = display_for(Streams(), "Updating")
     display.show(standing())
     display.close(standing())
     assert capsys.readouterr() == ("", f"spotdx: {standing().text}\n")
@@ -80,7 +80,7 @@ def test_on_a_terminal_a_bar_is_drawn_over_itself(
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    display = display_for(Screen(), "Updating")
+    display = display_for(Streams(), "Updating")
     display.show(standing(share=share, left_s=None if share is None else 61.0))
     display.close(standing(share=1.0, left_s=None))
     drawn = terminal.getvalue()
@@ -93,13 +93,13 @@ def test_on_a_terminal_a_bar_is_drawn_over_itself(
 def test_a_terminal_that_cannot_draw_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     monkeypatch.setenv("TERM", "dumb")
-    display_for(Screen(), "Updating").show(standing())
+    display_for(Streams(), "Updating").show(standing())
     assert terminal.getvalue() == f"spotdx: {standing().text}\n"
 
 
 @pytest.mark.virtual_time
 async def test_standings_are_shown_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
-    display = display_for(Screen(), "Updating")
+    display = display_for(Streams(), "Updating")
     showing = asyncio.create_task(keep_showing(display, lambda now_s: standing(rows=round(now_s))))
     await asyncio.sleep(3 * display.every_s + 1)
     showing.cancel()

@@ -8,7 +8,7 @@ import pytest
 
 from spotdx_async import AuthenticationError, NotFoundError, NotSentError, Outcome, ServerError, SpotError
 from spotdx_async.bulk.records import State
-from spotdx_async.cli.row_results import STATES, Account, Place
+from spotdx_async.cli.row_results import STATES, Place, RowResults
 from spotdx_async.files import BadRow, FailedRows, Row, open_rows
 
 
@@ -23,13 +23,13 @@ def place(number: int, source: bytes | None = b"SPOT1,x\n") -> Place:
 
 
 def test_every_row_is_counted_and_only_real_troubles_as_such() -> None:
-    account = Account()
+    row_results = RowResults()
     for number, state in enumerate([*STATES, "ok"], start=1):
-        account.settle(place(number), outcome(state))
-    assert account.rows == 7
-    assert account.troubles == 3
-    assert account.counts["ok"] == 2
-    assert account.bytes_done == 7 * 8
+        row_results.settle(place(number), outcome(state))
+    assert row_results.rows == 7
+    assert row_results.troubles == 3
+    assert row_results.counts["ok"] == 2
+    assert row_results.bytes_done == 7 * 8
 
 
 def test_the_states_are_those_that_are_promised() -> None:
@@ -37,19 +37,19 @@ def test_the_states_are_those_that_are_promised() -> None:
 
 
 def test_only_the_first_reasons_are_kept() -> None:
-    account = Account()
+    row_results = RowResults()
     for number in range(1, 1001):
-        account.settle(place(number), outcome("failed", NotFoundError(f"no {number}", attempts=number)))
-    assert account.troubles == 1000
-    assert len(account.first_troubles) == 20
-    assert [trouble.reason for trouble in account.first_troubles[:2]] == ["no 1", "no 2 (2 attempts)"]
+        row_results.settle(place(number), outcome("failed", NotFoundError(f"no {number}", attempts=number)))
+    assert row_results.troubles == 1000
+    assert len(row_results.first_troubles) == 20
+    assert [trouble.reason for trouble in row_results.first_troubles[:2]] == ["no 1", "no 2 (2 attempts)"]
 
 
 def test_rows_of_one_reason_are_one_trouble_that_shows_the_topmost() -> None:
-    account = Account()
+    row_results = RowResults()
     for number in (5, 3, *range(6, 23)):
-        account.settle(place(number), outcome("failed", AuthenticationError("401", status=401, attempts=number)))
-    (trouble,) = account.first_troubles
+        row_results.settle(place(number), outcome("failed", AuthenticationError("401", status=401, attempts=number)))
+    (trouble,) = row_results.first_troubles
     assert (trouble.place.row.number, trouble.reason, trouble.others) == (3, "401 (3 attempts)", 18)
     assert trouble.positions == [(0, number) for number in range(5, 16) if number not in {4, 15}]
 
@@ -64,86 +64,86 @@ def test_rows_of_one_reason_are_one_trouble_that_shows_the_topmost() -> None:
     ],
 )
 def test_another_state_class_status_or_message_is_another_reason(state: State, error: SpotError) -> None:
-    account = Account()
-    account.settle(place(1), outcome("failed", ServerError("the server answered", status=500)))
-    account.settle(place(2), outcome(state, error))
-    assert [trouble.others for trouble in account.first_troubles] == [0, 0]
+    row_results = RowResults()
+    row_results.settle(place(1), outcome("failed", ServerError("the server answered", status=500)))
+    row_results.settle(place(2), outcome(state, error))
+    assert [trouble.others for trouble in row_results.first_troubles] == [0, 0]
 
 
 def test_a_reason_without_words_is_named_by_its_kind() -> None:
-    account = Account()
-    account.settle(place(1), outcome("failed", SpotError()))
-    account.settle(place(2), outcome("failed", NotFoundError()))
-    account.settle(place(3), outcome("failed"))
-    account.settle(place(4), outcome("failed"))
-    assert account.first_troubles[2].reason == "no reason is known"
-    assert account.first_troubles[2].others == 1
-    assert [trouble.reason for trouble in account.first_troubles[:2]] == ["SpotError", "NotFoundError"]
+    row_results = RowResults()
+    row_results.settle(place(1), outcome("failed", SpotError()))
+    row_results.settle(place(2), outcome("failed", NotFoundError()))
+    row_results.settle(place(3), outcome("failed"))
+    row_results.settle(place(4), outcome("failed"))
+    assert row_results.first_troubles[2].reason == "no reason is known"
+    assert row_results.first_troubles[2].others == 1
+    assert [trouble.reason for trouble in row_results.first_troubles[:2]] == ["SpotError", "NotFoundError"]
 
 
 def test_the_topmost_row_that_is_left_is_remembered() -> None:
-    account = Account()
+    row_results = RowResults()
     states: dict[int, State] = {5: "skipped", 3: "skipped", 1: "ok", 2: "failed", 4: "skipped"}
     for number, state in states.items():
-        account.settle(place(number), outcome(state))
-    assert account.left.first == ("kits.csv", 2)
-    assert account.unsent == 3
-    assert [trouble.place.row.number for trouble in account.first_troubles] == [2]
+        row_results.settle(place(number), outcome(state))
+    assert row_results.left.first == ("kits.csv", 2)
+    assert row_results.unsent == 3
+    assert [trouble.place.row.number for trouble in row_results.first_troubles] == [2]
 
 
 def test_rows_that_are_not_done_are_handed_on_as_they_came(tmp_path: Path) -> None:
-    account = Account(FailedRows(tmp_path / "failed"))
+    row_results = RowResults(FailedRows(tmp_path / "failed"))
     for number, state in enumerate(STATES):
-        account.settle(place(number, f"{state}\n".encode()), outcome(state))
-    account.close()
+        row_results.settle(place(number, f"{state}\n".encode()), outcome(state))
+    row_results.close()
     assert (tmp_path / "failed").read_bytes() == b"rejected\nfailed\nunknown\nskipped\n"
-    assert len(account.unwritten) == 0
+    assert len(row_results.unwritten) == 0
 
 
 def test_a_row_too_long_to_be_kept_is_said_to_be_missing(tmp_path: Path) -> None:
-    account = Account(FailedRows(tmp_path / "failed"))
-    account.settle(place(7, None), outcome("rejected"))
-    account.settle(place(8), outcome("rejected"))
-    assert [span.text for span in account.unwritten.spans()] == ["row 7"]
-    assert account.disk_error is None
-    account.close()
+    row_results = RowResults(FailedRows(tmp_path / "failed"))
+    row_results.settle(place(7, None), outcome("rejected"))
+    row_results.settle(place(8), outcome("rejected"))
+    assert [span.text for span in row_results.unwritten.spans()] == ["row 7"]
+    assert row_results.disk_error is None
+    row_results.close()
     assert (tmp_path / "failed").read_bytes() == b"SPOT1,x\n"
 
 
 def test_after_a_full_disk_nothing_is_lost_from_the_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = FailedRows(tmp_path / "failed")
-    account = Account(failed)
-    account.settle(place(1), outcome("failed"))
+    row_results = RowResults(failed)
+    row_results.settle(place(1), outcome("failed"))
 
     def full(_source: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(failed, "write", full)
     for number in (2, 3):
-        account.settle(place(number), outcome("failed"))
-    account.close()
-    assert account.disk_error is not None
-    assert [span.text for span in account.unwritten.spans()] == ["rows 2-3"]
-    assert account.left.first == ("kits.csv", 1)
-    assert account.troubles == 3
+        row_results.settle(place(number), outcome("failed"))
+    row_results.close()
+    assert row_results.disk_error is not None
+    assert [span.text for span in row_results.unwritten.spans()] == ["rows 2-3"]
+    assert row_results.left.first == ("kits.csv", 1)
+    assert row_results.troubles == 3
 
 
 def test_a_file_that_cannot_be_finished_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = FailedRows(tmp_path / "failed")
-    account = Account(failed)
+    row_results = RowResults(failed)
 
     def broken() -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     for number in (9, 4, 5):
-        account.settle(place(number), outcome("failed"))
+        row_results.settle(place(number), outcome("failed"))
     monkeypatch.setattr(failed, "close", broken)
-    account.close()
-    assert account.disk_error is not None
-    assert [span.text for span in account.unwritten.spans()] == ["rows 4-5", "row 9"]
-    assert account.left.first == ("kits.csv", 4)
-    assert Account().left.first is None
-    Account().close()
+    row_results.close()
+    assert row_results.disk_error is not None
+    assert [span.text for span in row_results.unwritten.spans()] == ["rows 4-5", "row 9"]
+    assert row_results.left.first == ("kits.csv", 4)
+    assert RowResults().left.first is None
+    RowResults().close()
 
 
 def row(number: int, key: str | None) -> Place:
@@ -154,46 +154,46 @@ def row(number: int, key: str | None) -> Place:
 
 
 def test_a_row_that_a_later_done_row_of_its_id_has_overtaken_is_in_no_file_and_not_left(tmp_path: Path) -> None:
-    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n\n"))
-    account.settle(row(1, "A"), outcome("failed"))
-    account.settle(row(2, "B"), outcome("unknown"))
-    account.settle(row(4, "A"), outcome("rejected"))
-    account.settle(row(3, "A"), outcome("ok"))
-    account.settle(row(5, "B"), outcome("superseded"))
-    account.close()
+    row_results = RowResults(FailedRows(tmp_path / "failed", preamble=b"kit_id,n\n"))
+    row_results.settle(row(1, "A"), outcome("failed"))
+    row_results.settle(row(2, "B"), outcome("unknown"))
+    row_results.settle(row(4, "A"), outcome("rejected"))
+    row_results.settle(row(3, "A"), outcome("ok"))
+    row_results.settle(row(5, "B"), outcome("superseded"))
+    row_results.close()
     assert (tmp_path / "failed").read_bytes() == b"kit_id,n\nA,4\n"
-    assert [span.text for span in account.overtaken.spans()] == ["rows 1-2"]
-    assert account.left.first == ("kits.csv", 4)
-    assert account.troubles == 3
+    assert [span.text for span in row_results.overtaken.spans()] == ["rows 1-2"]
+    assert row_results.left.first == ("kits.csv", 4)
+    assert row_results.troubles == 3
 
 
 def test_failed_rows_stand_in_the_order_of_the_input_and_two_of_an_id_stay(tmp_path: Path) -> None:
-    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n"))
-    account.settle(row(4, "A"), outcome("rejected"))
-    account.settle(row(3, None), outcome("rejected"))
-    account.settle(row(1, "A"), outcome("failed"))
-    account.settle(row(2, "B"), outcome("ok"))
-    account.close()
+    row_results = RowResults(FailedRows(tmp_path / "failed", preamble=b"kit_id,n"))
+    row_results.settle(row(4, "A"), outcome("rejected"))
+    row_results.settle(row(3, None), outcome("rejected"))
+    row_results.settle(row(1, "A"), outcome("failed"))
+    row_results.settle(row(2, "B"), outcome("ok"))
+    row_results.close()
     assert (tmp_path / "failed").read_bytes() == b"kit_id,n\nA,1\nNone,3\nA,4\n"
-    assert not account.overtaken
+    assert not row_results.overtaken
 
 
 def test_where_all_rows_are_overtaken_there_is_no_file(tmp_path: Path) -> None:
-    account = Account(FailedRows(tmp_path / "failed", preamble=b"kit_id,n\n"))
-    account.settle(row(1, "A"), outcome("failed"))
-    account.settle(row(2, "A"), outcome("ok"))
-    account.close()
+    row_results = RowResults(FailedRows(tmp_path / "failed", preamble=b"kit_id,n\n"))
+    row_results.settle(row(1, "A"), outcome("failed"))
+    row_results.settle(row(2, "A"), outcome("ok"))
+    row_results.close()
     assert not (tmp_path / "failed").exists()
-    assert account.failed is not None
-    assert account.failed.count == 0
+    assert row_results.failed is not None
+    assert row_results.failed.count == 0
 
 
 def test_a_row_is_out_of_the_file_as_soon_as_it_is_overtaken(tmp_path: Path) -> None:
-    account = Account(FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,n\n"))
+    row_results = RowResults(FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,n\n"))
     for number, key in enumerate("ABC", start=1):
-        account.settle(row(number, key), outcome("failed"))
-    account.settle(row(4, "B"), outcome("ok"))
-    account.settle(row(5, "D"), outcome("failed"))
+        row_results.settle(row(number, key), outcome("failed"))
+    row_results.settle(row(4, "B"), outcome("ok"))
+    row_results.settle(row(5, "D"), outcome("failed"))
     with open_rows(tmp_path / "failed.csv") as file:  # as a killed run leaves it
         assert [found.key for found in file] == ["A", "C", "D"]
 
@@ -205,13 +205,13 @@ def test_a_full_disk_names_no_row_that_is_overtaken(tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(failed, "write", full)
-    account = Account(failed)
-    account.settle(row(1, "A"), outcome("failed"))
-    account.settle(row(2, "B"), outcome("failed"))
-    account.settle(row(3, "A"), outcome("ok"))
-    account.close()
-    assert [span.text for span in account.unwritten.spans()] == ["row 2"]
-    assert [span.text for span in account.overtaken.spans()] == ["row 1"]
+    row_results = RowResults(failed)
+    row_results.settle(row(1, "A"), outcome("failed"))
+    row_results.settle(row(2, "B"), outcome("failed"))
+    row_results.settle(row(3, "A"), outcome("ok"))
+    row_results.close()
+    assert [span.text for span in row_results.unwritten.spans()] == ["row 2"]
+    assert [span.text for span in row_results.overtaken.spans()] == ["row 1"]
 
 
 @pytest.mark.parametrize("is_in_order", [True, False])
@@ -224,14 +224,14 @@ def test_a_file_that_cannot_be_made_anew_is_trusted_where_its_order_does_no_harm
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(failed, "arrange", full)
-    account = Account(failed)
+    row_results = RowResults(failed)
     rows = [row(1, "A"), row(2, "B"), row(3, "A")]
     for each in rows if is_in_order else reversed(rows):
-        account.settle(each, outcome("failed"))
-    account.settle(row(4, "B"), outcome("ok"))
-    account.close()
-    named = [span.text for span in account.unwritten.spans()]
-    assert (account.disk_error is None, named) == ((True, []) if is_in_order else (False, ["row 1", "row 3"]))
+        row_results.settle(each, outcome("failed"))
+    row_results.settle(row(4, "B"), outcome("ok"))
+    row_results.close()
+    named = [span.text for span in row_results.unwritten.spans()]
+    assert (row_results.disk_error is None, named) == ((True, []) if is_in_order else (False, ["row 1", "row 3"]))
     with open_rows(tmp_path / "failed.csv") as file:
         assert sorted(found.source or b"" for found in file) == [b"A,1\n", b"A,3\n"]
 
@@ -246,22 +246,22 @@ def test_a_row_that_cannot_be_taken_out_of_the_file_is_none_to_trust(
 
     monkeypatch.setattr(failed, "drop", broken)
     monkeypatch.setattr(failed, "arrange", broken)
-    account = Account(failed)
-    account.settle(row(1, "A"), outcome("failed"))
-    account.settle(row(2, "B"), outcome("failed"))
-    account.settle(row(3, "A"), outcome("ok"))
-    account.close()
-    assert account.disk_error is not None
-    assert [span.text for span in account.unwritten.spans()] == ["row 2"]
+    row_results = RowResults(failed)
+    row_results.settle(row(1, "A"), outcome("failed"))
+    row_results.settle(row(2, "B"), outcome("failed"))
+    row_results.settle(row(3, "A"), outcome("ok"))
+    row_results.close()
+    assert row_results.disk_error is not None
+    assert [span.text for span in row_results.unwritten.spans()] == ["row 2"]
 
 
 def test_rows_of_two_files_keep_apart(tmp_path: Path) -> None:
-    account = Account(FailedRows(tmp_path / "failed"))
+    row_results = RowResults(FailedRows(tmp_path / "failed"))
     first, second = (Place(name, at, Row(1, 1, "A", {}, b"A\n")) for at, name in enumerate(("a.csv", "b.csv")))
-    account.settle(first, outcome("failed"))
-    account.settle(second, outcome("ok"))
-    account.close()
-    assert [(span.file, span.text) for span in account.overtaken.spans()] == [("a.csv", "row 1")]
+    row_results.settle(first, outcome("failed"))
+    row_results.settle(second, outcome("ok"))
+    row_results.close()
+    assert [(span.file, span.text) for span in row_results.overtaken.spans()] == [("a.csv", "row 1")]
 
 
 def test_a_place_shows_no_value() -> None:
@@ -271,10 +271,10 @@ def test_a_place_shows_no_value() -> None:
 
 
 def test_very_many_rows_of_one_id_are_overtaken_by_one(tmp_path: Path) -> None:
-    account = Account(FailedRows(tmp_path / "failed"))
+    row_results = RowResults(FailedRows(tmp_path / "failed"))
     for number in range(1, 20_001):
-        account.hand_on(row(number, "A"))
-    account.pass_over(row(60_000, "A"))
-    account.close()
-    assert [span.text for span in account.overtaken.spans()] == ["rows 1-20000"]
+        row_results.hand_on(row(number, "A"))
+    row_results.pass_over(row(60_000, "A"))
+    row_results.close()
+    assert [span.text for span in row_results.overtaken.spans()] == ["rows 1-20000"]
     assert not (tmp_path / "failed").exists()

@@ -11,9 +11,9 @@ from spotdx_async import NotFoundError, NotSentError, Outcome, SpotError
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.app import make_app, run
 from spotdx_async.cli.progress import Pace, display_for
-from spotdx_async.cli.row_results import Account, Place
-from spotdx_async.cli.run_result import Ending
-from spotdx_async.cli.streams import Screen
+from spotdx_async.cli.row_results import Place, RowResults
+from spotdx_async.cli.run_result import RunResult
+from spotdx_async.cli.streams import Streams
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.files import FailedRows, Row
 from spotdx_async.testing import FakeSpot
@@ -104,7 +104,7 @@ def test_the_summary_looks_as_it_did(
     same_screen: SameScreen, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     failed = FailedRows(tmp_path / "failed.csv", preamble=b"kit_id,a\n")
-    account = Account(failed)
+    row_results = RowResults(failed)
     troubles: dict[int, tuple[State, SpotError | None]] = {
         2: ("failed", NotFoundError("the server answered 404: it does not know this object")),
         5: ("skipped", NotSentError("the run stopped before this row", reason="stopped")),
@@ -113,10 +113,10 @@ def test_the_summary_looks_as_it_did(
     for number in range(1, 6):
         place = Place("kits.csv", 0, Row(number, number + 1, f"K{number}", {"a": "1"}, f"K{number},1\n".encode()))
         state, error = troubles.get(number, fine)
-        account.settle(place, Outcome(index=number - 1, key=None, state=state, error=error))
-    account.close()
-    ending = Ending(
-        account=account,
+        row_results.settle(place, Outcome(index=number - 1, key=None, state=state, error=error))
+    row_results.close()
+    run_result = RunResult(
+        row_results=row_results,
         is_dry_run=False,
         elapsed_s=2.0,
         stopped="stopped by a signal",
@@ -124,15 +124,15 @@ def test_the_summary_looks_as_it_did(
         has_many_files=False,
     )
 
-    tell_ending(ending, Screen(), as_json=False)
+    tell_ending(run_result, Streams(), as_json=False)
 
     out, err = capsys.readouterr()
     same_screen("summary", (err + out).replace(str(failed.path), "failed.csv").replace("─", "-"))
 
 
 def test_the_lines_of_progress_look_as_they_did(same_screen: SameScreen, capsys: pytest.CaptureFixture[str]) -> None:
-    screen, pace = Screen(), Pace(0.0)
-    display = display_for(screen, "Updating")
+    streams, pace = Streams(), Pace(0.0)
+    display = display_for(streams, "Updating")
     for now_s, rows, failures, share in ((5.0, 1, 0, 0.001), (10.0, 1250, 1, 0.25), (15.0, 5000, 12, 1.0)):
         display.show(pace.standing(now_s, rows=rows, failures=failures, share=share))
     display.show(Pace(0.0).standing(5.0, rows=10, failures=0, share=None))

@@ -9,7 +9,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from spotdx_async.cli.streams import Screen, visible
+from spotdx_async.cli.streams import Streams, visible
 
 
 @pytest.mark.parametrize(
@@ -30,19 +30,19 @@ def test_what_would_steer_a_terminal_is_seen_instead(text: str, seen: str) -> No
 
 
 def test_a_line_about_the_command_goes_to_standard_error_unfolded(capsys: pytest.CaptureFixture[str]) -> None:
-    Screen().say("x" * 300 + "[bold]\x1b[2J")
+    Streams().say("x" * 300 + "[bold]\x1b[2J")
     assert capsys.readouterr() == ("", "spotdx: " + "x" * 300 + "[bold]\\x1b[2J\n")
 
 
 def test_a_table_on_its_way_to_a_file_is_cut_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
     table = Table("column")
     table.add_row(Text("y" * 500))
-    Screen().show(table)
+    Streams().show(table)
     assert "y" * 500 in capsys.readouterr().out
 
 
 def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
-    Screen().write_json({"a": "Ł\x9b\x1b"})
+    Streams().write_json({"a": "Ł\x9b\x1b"})
     out = capsys.readouterr().out
     assert out.isascii()
     assert out.count("\n") == 1
@@ -52,7 +52,7 @@ def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_the_encoding_lacks_is_written_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    Screen().tell("Łódź")
+    Streams().tell("Łódź")
     assert raw.getvalue() == b"\\u0141\\xf3d\\u017a\n"
 
 
@@ -67,14 +67,14 @@ def broken_stdout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("broken_stdout")
 def test_a_reader_that_has_gone_ends_the_output_and_not_the_command() -> None:
-    screen = Screen()
-    screen.tell("nobody reads this")
-    screen.write_json(["nor this"])
-    screen.tell("nor this")
+    streams = Streams()
+    streams.tell("nobody reads this")
+    streams.write_json(["nor this"])
+    streams.tell("nor this")
 
 
 @pytest.mark.usefixtures("broken_stdout")
 def test_a_reader_that_has_gone_is_no_trouble_for_json() -> None:
-    screen = Screen()
-    screen.write_json(["nobody reads this"])
-    screen.tell("nor this")
+    streams = Streams()
+    streams.write_json(["nobody reads this"])
+    streams.tell("nor this")

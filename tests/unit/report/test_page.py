@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import BadRequestError, ConfigError, InvalidInputError, NotFoundError, OutcomeUnknownError
-from spotdx_async.report import RunStory, check_available, check_path, page, render, write_report
+from spotdx_async.report import RunStats, check_available, check_path, page, render, write_report
 from spotdx_async.report.formatting import duration, latency, rate
 from spotdx_async.report.markup import Html, element, escaped
 from spotdx_async.report.sections import figures_of, summary_of
@@ -46,12 +46,12 @@ class Reader(HTMLParser):
             self.words += data
 
 
-def story_of_a_run(**settings_: Any) -> RunStory:
-    story = RunStory(settings_, 0.0)
+def story_of_a_run(**settings_: Any) -> RunStats:
+    run_stats = RunStats(settings_, 0.0)
     for n in range(400):
-        story.add(Outcome(index=n, key=f"SPOT{n}", state="ok", attempts=1, request_s=0.1, elapsed_s=0.4), n / 4)
+        run_stats.add(Outcome(index=n, key=f"SPOT{n}", state="ok", attempts=1, request_s=0.1, elapsed_s=0.4), n / 4)
     error = NotFoundError(HOSTILE, status=404, details=("Quisling",))
-    story.add(Outcome(index=777_111, key="SPOT999", state="failed", error=error), 50.0)
+    run_stats.add(Outcome(index=777_111, key="SPOT999", state="failed", error=error), 50.0)
     for now_s, throttled, is_paused in ((20.0, 5, False), (30.0, 5, True), (40.0, 5, False)):
         progress = Progress(
             done=0,
@@ -63,9 +63,9 @@ def story_of_a_run(**settings_: Any) -> RunStory:
             elapsed_s=now_s,
             total=None,
         )
-        story.note(progress, now_s)
-    story.finish(100.0)
-    return story
+        run_stats.note(progress, now_s)
+    run_stats.finish(100.0)
+    return run_stats
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ def test_the_page_says_what_the_run_was() -> None:
 
 @pytest.mark.usefixtures("no_library")
 def test_the_page_names_the_server_and_what_was_wrong_in_the_last_outage() -> None:
-    story = story_of_a_run()
-    story.trouble = "the server is out of order (spot.example: connection refused)"
+    run_stats = story_of_a_run()
+    run_stats.trouble = "the server is out of order (spot.example: connection refused)"
 
-    words = Reader(render(story)).words
+    words = Reader(render(run_stats)).words
 
     assert "10 s in all; in the last, the server is out of order (spot.example: connection refused)." in words
 
@@ -107,13 +107,13 @@ def test_no_row_key_or_word_of_the_server_is_on_the_page() -> None:
 @pytest.mark.usefixtures("no_library")
 @pytest.mark.parametrize("where", ["reason", "setting", "name", "stopped"])
 def test_hostile_words_stay_words(where: str) -> None:
-    story = RunStory({"a": HOSTILE} if where == "setting" else {HOSTILE: 1} if where == "name" else {}, 0.0)
+    run_stats = RunStats({"a": HOSTILE} if where == "setting" else {HOSTILE: 1} if where == "name" else {}, 0.0)
     if where == "reason":
         error = OutcomeUnknownError(HOSTILE, reason=HOSTILE)
-        story.add(Outcome(index=0, key=None, state="unknown", error=error), 0.0)
-    story.finish(1.0, HOSTILE if where == "stopped" else None)
+        run_stats.add(Outcome(index=0, key=None, state="unknown", error=error), 0.0)
+    run_stats.finish(1.0, HOSTILE if where == "stopped" else None)
 
-    text = render(story)
+    text = render(run_stats)
     reader = Reader(text)
 
     assert [tag for tag, _ in reader.tags].count("script") == 3
@@ -159,12 +159,12 @@ def test_a_script_can_not_end_its_element_early(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("rows", [0, 1, 5000])
 def test_the_figures_are_what_the_library_takes(rows: int) -> None:
-    story = RunStory({}, 0.0)
+    run_stats = RunStats({}, 0.0)
     for n in range(rows):
-        story.add(Outcome(index=n, key=None, state="ok", request_s=0.01 * (1 + n % 90), elapsed_s=0.1), n * 5.0)
-    story.finish(rows * 5.0)
+        run_stats.add(Outcome(index=n, key=None, state="ok", request_s=0.01 * (1 + n % 90), elapsed_s=0.1), n * 5.0)
+    run_stats.finish(rows * 5.0)
 
-    figures = figures_of(story)
+    figures = figures_of(run_stats)
 
     assert set(figures) == ({"outcomes", "throughput", "latency"} if rows else set())
     for figure in figures.values():
@@ -190,23 +190,23 @@ def with_a_colour(value: Any) -> Any:
 
 @pytest.mark.parametrize(("elapsed_s", "unit"), [(100, "seconds"), (1000, "minutes"), (100_000, "hours")])
 def test_the_time_has_a_unit_that_suits_the_run(elapsed_s: float, unit: str) -> None:
-    story = RunStory({}, 0.0)
-    story.add(Outcome(index=0, key=None, state="ok", request_s=0.1), 1.0)
-    story.finish(elapsed_s)
+    run_stats = RunStats({}, 0.0)
+    run_stats.add(Outcome(index=0, key=None, state="ok", request_s=0.1), 1.0)
+    run_stats.finish(elapsed_s)
 
     for name in ("throughput", "latency"):
-        assert unit in figures_of(story)[name]["layout"]["xaxis"]["title"]["text"]
+        assert unit in figures_of(run_stats)[name]["layout"]["xaxis"]["title"]["text"]
 
 
 def test_a_run_without_requests_says_so() -> None:
-    story = RunStory({}, 0.0)
-    story.add(Outcome(index=0, key=None, state="ok"), 0.0)
-    story.add(Outcome(index=1, key=None, state="superseded"), 0.0)
-    story.finish(0.0)
+    run_stats = RunStats({}, 0.0)
+    run_stats.add(Outcome(index=0, key=None, state="ok"), 0.0)
+    run_stats.add(Outcome(index=1, key=None, state="superseded"), 0.0)
+    run_stats.finish(0.0)
 
-    assert "latency" not in figures_of(story)
-    assert "No request was timed." in Reader(render(story)).words
-    assert summary_of(story) == "2 rows in 0 s (0 rows/s): 1 done, 1 superseded, none failed."
+    assert "latency" not in figures_of(run_stats)
+    assert "No request was timed." in Reader(render(run_stats)).words
+    assert summary_of(run_stats) == "2 rows in 0 s (0 rows/s): 1 done, 1 superseded, none failed."
 
 
 @settings(max_examples=30)
@@ -343,28 +343,28 @@ def test_a_missing_library_is_told_before_the_run(monkeypatch: pytest.MonkeyPatc
 
 
 def test_only_the_message_of_an_error_is_shown() -> None:
-    story = RunStory({}, 0.0)
+    run_stats = RunStats({}, 0.0)
     error = BadRequestError("no", status=400, type="quisling", details=("Quisling",), operation="POST /quisling/")
-    story.add(Outcome(index=0, key=None, state="failed", error=error), 0.0)
-    story.finish(1.0)
+    run_stats.add(Outcome(index=0, key=None, state="failed", error=error), 0.0)
+    run_stats.finish(1.0)
 
-    assert "quisling" not in render(story).lower()
+    assert "quisling" not in render(run_stats).lower()
 
 
 def test_a_wide_range_of_latencies_has_a_log_scale() -> None:
-    story = RunStory({}, 0.0)
+    run_stats = RunStats({}, 0.0)
     for n, request_s in enumerate((0.01, 9.0)):
-        story.add(Outcome(index=n, key=None, state="ok", request_s=request_s), n * 10.0)
-    story.finish(20.0)
+        run_stats.add(Outcome(index=n, key=None, state="ok", request_s=request_s), n * 10.0)
+    run_stats.finish(20.0)
 
-    axis = figures_of(story)["latency"]["layout"]["yaxis"]
+    axis = figures_of(run_stats)["latency"]["layout"]["yaxis"]
     assert (axis["type"], axis["title"]["text"]) == ("log", "milliseconds (log scale)")
 
 
 def test_rows_timed_without_their_requests_have_percentiles_and_no_chart() -> None:
-    story = RunStory({}, 0.0)
-    story.add(Outcome(index=0, key=None, state="ok", elapsed_s=0.5), 1.0)
-    story.finish(1.0)
+    run_stats = RunStats({}, 0.0)
+    run_stats.add(Outcome(index=0, key=None, state="ok", elapsed_s=0.5), 1.0)
+    run_stats.finish(1.0)
 
-    assert "latency" not in figures_of(story)
-    assert "longestn/a500 ms" in Reader(render(story)).words
+    assert "latency" not in figures_of(run_stats)
+    assert "longestn/a500 ms" in Reader(render(run_stats)).words

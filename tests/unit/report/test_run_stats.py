@@ -18,7 +18,7 @@ from spotdx_async.errors import (
     OutcomeUnknownError,
     SpotError,
 )
-from spotdx_async.report import RunStory
+from spotdx_async.report import RunStats
 from spotdx_async.report.outages import MOST_PERIODS, Period
 from spotdx_async.report.reasons import MOST_SHOWN, Reason
 from spotdx_async.report.run_stats import STATES
@@ -28,7 +28,7 @@ def ok_row(**about: Any) -> Outcome[None]:
     return Outcome(index=0, key="SPOT1", state="ok", **about)
 
 
-def note(story: RunStory, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
+def note(run_stats: RunStats, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
     progress = Progress(
         done=0,
         by_state={},
@@ -39,79 +39,79 @@ def note(story: RunStory, now_s: float, *, throttled: int = 0, is_paused: bool =
         elapsed_s=now_s,
         total=None,
     )
-    story.note(progress, now_s)
+    run_stats.note(progress, now_s)
 
 
 def reasons_of(*errors: SpotError) -> list[tuple[Reason, int]]:
-    story = RunStory({}, 0.0)
+    run_stats = RunStats({}, 0.0)
     for error in errors:
-        story.add(Outcome(index=0, key=None, state="failed", error=error), 0.0)
-    return story.reasons.groups()
+        run_stats.add(Outcome(index=0, key=None, state="failed", error=error), 0.0)
+    return run_stats.reasons.groups()
 
 
 @given(st.lists(st.sampled_from(STATES)))
 def test_every_outcome_is_counted_once(states: list[Any]) -> None:
-    story = RunStory({}, 0.0)
+    run_stats = RunStats({}, 0.0)
     for place, state in enumerate(states):
-        story.add(Outcome(index=place, key=None, state=state, attempts=2), float(place))
+        run_stats.add(Outcome(index=place, key=None, state=state, attempts=2), float(place))
 
-    assert story.counts == {state: states.count(state) for state in STATES}
-    assert story.rows == len(states)
-    assert story.attempts == 2 * len(states)
-    spans = story.timeline.spans(float(len(states)))
+    assert run_stats.counts == {state: states.count(state) for state in STATES}
+    assert run_stats.rows == len(states)
+    assert run_stats.attempts == 2 * len(states)
+    spans = run_stats.timeline.spans(float(len(states)))
     assert sum(span.ok for span in spans) == states.count("ok")
     assert sum(span.other for span in spans) == len(states) - states.count("ok")
 
 
 def test_only_ok_rows_that_were_measured_are_timed() -> None:
-    story = RunStory({}, 0.0)
-    story.add(ok_row(request_s=0.2, elapsed_s=0.5), 1.0)
-    story.add(ok_row(), 1.0)
-    story.add(Outcome(index=0, key=None, state="failed", request_s=9.0, elapsed_s=9.0), 1.0)
+    run_stats = RunStats({}, 0.0)
+    run_stats.add(ok_row(request_s=0.2, elapsed_s=0.5), 1.0)
+    run_stats.add(ok_row(), 1.0)
+    run_stats.add(Outcome(index=0, key=None, state="failed", request_s=9.0, elapsed_s=9.0), 1.0)
 
-    assert (story.server_times.count, story.server_times.max_s) == (1, 0.2)
-    assert (story.row_times.count, story.row_times.max_s) == (1, 0.5)
+    assert (run_stats.server_times.count, run_stats.server_times.max_s) == (1, 0.2)
+    assert (run_stats.row_times.count, run_stats.row_times.max_s) == (1, 0.5)
 
 
 def test_429s_are_placed_where_they_were_told() -> None:
-    story = RunStory({}, 100.0)
-    note(story, 101.0, throttled=3)
-    note(story, 102.0, throttled=3)
-    note(story, 110.0, throttled=10)
-    story.finish(111.0)
+    run_stats = RunStats({}, 100.0)
+    note(run_stats, 101.0, throttled=3)
+    note(run_stats, 102.0, throttled=3)
+    note(run_stats, 110.0, throttled=10)
+    run_stats.finish(111.0)
 
-    told = {span.start_s: span.throttled for span in story.timeline.spans(story.elapsed_s) if span.throttled}
+    told = {span.start_s: span.throttled for span in run_stats.timeline.spans(run_stats.elapsed_s) if span.throttled}
     assert told == {1.0: 3, 10.0: 7}
-    assert story.throttled == 10
+    assert run_stats.throttled == 10
 
 
 def test_an_outage_lasts_from_the_closed_gate_to_the_open_one_or_the_end() -> None:
-    story = RunStory({}, 100.0)
+    run_stats = RunStats({}, 100.0)
     for now_s, is_paused in ((101, False), (102, True), (103, True), (105, False), (120, True)):
-        note(story, now_s, is_paused=is_paused)
-    story.finish(130.0, "a reason")
+        note(run_stats, now_s, is_paused=is_paused)
+    run_stats.finish(130.0, "a reason")
 
-    assert story.outages.periods == [Period(2.0, 5.0), Period(20.0, 30.0)]
-    assert (story.outages.count, story.outages.total_s) == (2, 13.0)
-    assert (story.elapsed_s, story.stopped) == (30.0, "a reason")
+    assert run_stats.outages.periods == [Period(2.0, 5.0), Period(20.0, 30.0)]
+    assert (run_stats.outages.count, run_stats.outages.total_s) == (2, 13.0)
+    assert (run_stats.elapsed_s, run_stats.stopped) == (30.0, "a reason")
 
 
 def test_of_very_many_outages_the_closest_are_told_as_one() -> None:
-    story = RunStory({}, 0.0)
+    run_stats = RunStats({}, 0.0)
     for n in range(3 * MOST_PERIODS):
-        note(story, 10.0 * n, is_paused=True)
-        note(story, 10.0 * n + 2, is_paused=False)
+        note(run_stats, 10.0 * n, is_paused=True)
+        note(run_stats, 10.0 * n + 2, is_paused=False)
 
-    assert len(story.outages.periods) == MOST_PERIODS
-    assert story.outages.periods == sorted(story.outages.periods, key=lambda period: period.start_s)
-    assert (story.outages.count, story.outages.total_s) == (3 * MOST_PERIODS, 6.0 * MOST_PERIODS)
+    assert len(run_stats.outages.periods) == MOST_PERIODS
+    assert run_stats.outages.periods == sorted(run_stats.outages.periods, key=lambda period: period.start_s)
+    assert (run_stats.outages.count, run_stats.outages.total_s) == (3 * MOST_PERIODS, 6.0 * MOST_PERIODS)
 
 
 def test_an_unfinished_story_is_about_as_long_as_it_was_heard_of() -> None:
-    story = RunStory({}, 0.0)
-    story.add(ok_row(), 59.0)
+    run_stats = RunStats({}, 0.0)
+    run_stats.add(ok_row(), 59.0)
 
-    assert story.elapsed_s == pytest.approx(59.0, abs=0.2)
+    assert run_stats.elapsed_s == pytest.approx(59.0, abs=0.2)
 
 
 def test_rows_with_the_same_reason_are_one_group() -> None:
@@ -160,12 +160,12 @@ def test_rare_reasons_beyond_fifty_are_told_as_other_and_none_is_lost() -> None:
 
 @pytest.mark.parametrize("rows", [20_000])
 def test_memory_does_not_grow_with_the_rows(rows: int) -> None:
-    story = RunStory({}, 0.0)
+    run_stats = RunStats({}, 0.0)
     tracemalloc.start()
     try:
         for n in range(rows):
-            story.add(ok_row(elapsed_s=0.1 + n % 100, request_s=0.01 + n % 50 / 10), n / 10)
-            story.add(Outcome(index=n, key=str(n), state="failed", error=NotSentError(f"reason {n}")), n / 10)
+            run_stats.add(ok_row(elapsed_s=0.1 + n % 100, request_s=0.01 + n % 50 / 10), n / 10)
+            run_stats.add(Outcome(index=n, key=str(n), state="failed", error=NotSentError(f"reason {n}")), n / 10)
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
