@@ -91,7 +91,8 @@ async def listening(play: Play, scheme: str = "http", **options: Any) -> AsyncIt
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             writer.transport.abort()
         writer.close()
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
+        # Cancelled here too at the end: before Python 3.12 asyncio logs a handler that ends as cancelled.
+        with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
             await writer.wait_closed()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, **options) as listener:
