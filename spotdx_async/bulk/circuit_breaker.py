@@ -352,15 +352,15 @@ class CircuitBreaker:
                 self._probing.add(row)
                 self._next_at_s = float("inf")  # until it is sent, or comes back
             return
-        if self._ramp_from_s is not None:
-            now, end_s = clock.now(), self._ramp_from_s + self._ramp_s
-            if now >= end_s:
-                self._ramp_from_s = None
-                self._bad_rows.clear()
-                self._adaptive.restart(now)
-                return
-            rate = _RAMP_START * _RAMP_GROWTH ** ((now - self._ramp_from_s) / self._ramp_s)
-            self._next_at_s = min(end_s, now + 1 / rate)
+        assert self._ramp_from_s is not None  # noqa: S101 - else it would be free, or have no room; for the type checker
+        now, end_s = clock.now(), self._ramp_from_s + self._ramp_s
+        if now >= end_s:
+            self._ramp_from_s = None
+            self._bad_rows.clear()
+            self._adaptive.restart(now)
+            return
+        rate = _RAMP_START * _RAMP_GROWTH ** ((now - self._ramp_from_s) / self._ramp_s)
+        self._next_at_s = min(end_s, now + 1 / rate)
         self._let_pass()
 
     def _let_pass(self, *, may_enter: bool = True) -> Hashable | None:

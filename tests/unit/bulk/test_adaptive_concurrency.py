@@ -153,3 +153,23 @@ def test_a_trial_that_an_outage_cuts_off_is_taken_back() -> None:
     rounds.adaptive.restart(rounds.now)
 
     assert rounds.adaptive.limit == 64
+
+
+def test_where_nothing_comes_through_less_would_be_no_help() -> None:
+    rounds = Rounds().go(20, by_chance(1.0))
+
+    assert set(rounds.limits) == {64}
+
+
+@pytest.mark.parametrize(("unanswered", "is_judged"), [(0, True), (2, True), (3, False), (40, False)])
+def test_a_period_is_judged_when_nearly_all_that_began_in_it_are_answered(unanswered: int, *, is_judged: bool) -> None:
+    """As where failures come back sooner than answers."""
+    adaptive = AdaptiveConcurrency(64)
+    sent = [0.5] * unanswered
+    for _ in range(40):
+        assert adaptive.note(is_bad=True, began_s=0.0, sent=sent, now=0.5) is None
+
+    share = adaptive.note(is_bad=False, began_s=0.5, sent=[*sent, 1.1, 1.2, 1.3], now=1.0)
+
+    assert share == (pytest.approx(40 / 41) if is_judged else None)
+    assert adaptive.note(is_bad=False, began_s=0.6, sent=(), now=3.0) == (None if is_judged else pytest.approx(40 / 42))

@@ -3,24 +3,28 @@
 import asyncio
 import itertools
 import random
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spotdx_async.bulk.circuit_breaker import CircuitBreaker
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker, Result
 from spotdx_async.testing import run_virtual
 
 pytestmark = pytest.mark.virtual_time
 
 
-def make(limit_s: float = 1800.0, seed: int = 1, concurrency: int = 64) -> tuple[CircuitBreaker, list[float]]:
+def make(
+    limit_s: float = 1800.0, seed: int = 1, concurrency: int = 64, **told: Callable[..., object]
+) -> tuple[CircuitBreaker, list[float]]:
     overdue: list[float] = []
     breaker = CircuitBreaker(
         limit_s=limit_s,
         concurrency=concurrency,
         on_overdue=lambda: overdue.append(asyncio.get_running_loop().time()),
         dice=random.Random(seed),
+        **told,  # type: ignore[arg-type]  # on_change, on_probe, trouble, busy_s
     )
     return breaker, overdue
 
@@ -67,6 +71,10 @@ async def test_a_row_that_rests_keeps_its_place_until_it_leaves() -> None:
     breaker.leave(1)
     assert await waiting
     assert not breaker.is_free
+    breaker.report(3, "good", began_s=now(), rests=True)
+    assert not breaker.is_free
+    breaker.leave(3)  # with nobody who waits
+    assert breaker.is_free
 
 
 async def test_five_rows_that_fail_in_a_row_pause_it_and_four_do_not() -> None:
@@ -85,7 +93,8 @@ async def test_a_row_that_fails_again_and_again_counts_once() -> None:
 
     for _ in range(100):
         for row in range(4):
-            breaker.report(row, "bad")
+            breaker.report(row, "bad", began_s=now())
+        await asyncio.sleep(0.1)  # so that seconds pass in which nothing is served
 
     assert not breaker.is_paused
 
@@ -125,16 +134,15 @@ async def test_an_outage_after_failures_by_chance_is_seen_soon(share: float) -> 
 @pytest.mark.parametrize("a_second", [2, 20, 2000])
 async def test_a_second_with_next_to_no_good_result_pauses_it_and_at_a_low_rate_twenty_results(a_second: int) -> None:
     breaker, _ = make()
-    for row in range(300):  # so that a long row of failures is nothing new
-        breaker.report(row, "good" if row % 30 == 29 else "bad", began_s=now())
-        if breaker.is_paused:
-            break
+    for row in range(300):  # so that 24 failures in a row are nothing new
+        breaker.report(row, "good" if row % 2 else "bad", began_s=now())
         await asyncio.sleep(1 / a_second)
+    assert (not breaker.is_paused, breaker.paused_s) == (True, 0)
     began_s = now()
 
     row = 300
     while not breaker.is_paused and row < 10_000:
-        breaker.report(row, "good" if row % 30 == 29 else "bad", began_s=now())
+        breaker.report(row, "good" if row % 25 == 12 else "bad", began_s=now())
         await asyncio.sleep(1 / a_second)
         row += 1
 
@@ -406,17 +414,36 @@ async def test_a_probe_that_was_not_sent_lets_the_next_one_go_at_once() -> None:
 
 @pytest.mark.parametrize("is_served", [False, True])
 async def test_a_cancelled_probe_gives_its_turn_to_the_next(*, is_served: bool) -> None:
+    like, _ = make()  # with the same jitter: it shows when the first probe passes
+    await close(like)
+    began_s = now()
+    passed_s = await passes(like, 9, 60)
+    assert passed_s is not None
+    waits_s = passed_s - began_s
     breaker, _ = make()
     await close(breaker)
     first = asyncio.create_task(breaker.enter(9))
     await asyncio.sleep(0)
     second = asyncio.create_task(passes(breaker, 10, 60))
     if is_served:  # in the very turn of the loop in which it was let in
-        asyncio.get_running_loop().call_at(breaker._next_at_s + 1e-10, first.cancel)
+        asyncio.get_running_loop().call_at(now() + waits_s + 1e-10, first.cancel)
     else:
         first.cancel()
 
     assert await second is not None
+    assert first.cancelled()
+    assert breaker.lets(10)
+    assert not breaker.lets(9)
+
+
+async def test_a_probe_s_turn_that_nobody_takes_is_there_for_the_next_who_comes() -> None:
+    breaker, _ = make()
+    await close(breaker)
+    assert await passes(breaker, 9, 0.01) is None  # gone before its turn
+    await asyncio.sleep(10)
+
+    assert await passes(breaker, 10, 0.001) == now()
+
     assert breaker.lets(10)
 
 
@@ -528,6 +555,192 @@ async def test_everybody_passes_when_the_run_is_over() -> None:
     assert now() == 0
 
 
+def state(breaker: CircuitBreaker, name: str) -> object:
+    return {
+        "doubt": breaker.is_doubtful,
+        "likely once": breaker.makes_likely(1),
+        "likely thrice": breaker.makes_likely(3),
+        "reports": breaker.reports,
+        "first tries": (breaker.first_tries.seen.count, breaker.first_tries.seen.bad),
+    }[name]
+
+
+Told = list[tuple[object, str]]
+SERVED: Told = [(row, "good") for row in range(50)]
+HALF: Told = [(row, "good" if row % 2 else "bad") for row in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("results", "name", "value"),
+    [
+        ([], "doubt", False),
+        ([(1, "bad")] * 5, "doubt", False),
+        ([(1, "bad")] * 6, "doubt", True),
+        ([(1, "bad"), (2, "bad")], "doubt", True),
+        ([(1, "bad"), (2, "bad"), (3, "good")], "doubt", False),
+        ([(1, "bad"), (2, "bad"), (3, "none"), (4, "throttled")], "doubt", True),
+        ([], "likely once", False),
+        (SERVED, "likely once", False),
+        (HALF, "likely thrice", True),
+        ([*SERVED, (1, "none"), (2, "throttled")], "reports", 52),
+        ([(1, "good"), (2, "bad"), (3, "throttled"), (4, "none"), (5, "good")], "first tries", (3, 1)),
+    ],
+)
+async def test_it_knows_from_the_results_whether_to_doubt_the_server_and_what_is_likely(
+    results: list[tuple[object, Result]], name: str, value: object
+) -> None:
+    breaker, _ = make()
+
+    for row, result in results:
+        breaker.report(row, result, began_s=now(), is_first=True)
+
+    assert state(breaker, name) == value
+
+
+async def test_only_a_row_s_first_try_counts_as_such() -> None:
+    breaker, _ = make()
+
+    breaker.report(1, "bad", began_s=now(), is_first=True)
+    breaker.report(1, "good", began_s=now())
+
+    assert state(breaker, "first tries") == (1, 1)
+
+
+async def test_failures_of_before_the_pause_between_answers_count_as_chance() -> None:
+    breaker, _ = make()
+    began_s = now()
+    await asyncio.sleep(1)
+    await close(breaker)
+
+    for row, result in HALF:
+        breaker.report(row, result, began_s=began_s)  # type: ignore[arg-type]  # from the allowed words
+
+    assert breaker.is_paused
+    assert breaker.makes_likely(3)
+
+
+async def test_in_a_pause_nothing_but_a_probe_is_sent() -> None:
+    probes: list[float] = []
+    breaker, _ = make(on_probe=lambda: probes.append(now()))
+    assert breaker.try_enter(77)
+    assert breaker.try_enter(78)
+    assert breaker.sends(77)
+    for row in range(5):
+        breaker.report(row, "bad", began_s=now())
+    assert breaker.pause_if_all_fail()
+    assert probes == []
+
+    assert not breaker.sends(78)
+    assert await breaker.enter(9)
+    assert probes == []  # it may still wait for the rate limit
+    assert breaker.sends(9)
+
+    assert probes == [now()]
+
+
+async def test_throttling_of_a_request_from_before_does_not_open_it() -> None:
+    breaker, _ = make()
+    began_s = now()
+    await asyncio.sleep(1)
+    await close(breaker)
+
+    breaker.report(50, "throttled", began_s=began_s)
+
+    assert breaker.is_paused
+
+
+async def test_the_pause_is_told_with_its_cause_and_its_length(caplog: pytest.LogCaptureFixture) -> None:
+    changes: list[tuple[str, float]] = []
+    breaker, _ = make(
+        on_change=lambda change, after_s: changes.append((change, after_s)), trouble=lambda: "spot.example: refused"
+    )
+    await close(breaker)
+    assert (changes, breaker.paused_s) == ([("closed", 0.0)], 0)
+    assert "the server is out of order (spot.example: refused)" in caplog.messages[-1]
+    await probes_until(breaker, 3)
+    paused_s = now()
+    assert breaker.paused_s == paused_s
+
+    breaker.report(900, "good", began_s=now())
+
+    assert (changes[1:], breaker.paused_s) == ([("open", paused_s)], 0)
+    assert f"the server is back after {paused_s:.1f} s" in caplog.messages[-1]
+
+    for row in range(5):
+        breaker.report(row, "bad", began_s=now())
+    breaker.stop_pausing()
+
+    assert changes[2:] == [("closed", 0.0), ("open", 0.0)]
+    assert "after 0.0 s only rows are left that have failed" in caplog.messages[-1]
+
+
+async def test_while_it_is_to_stay_open_nothing_pauses_it() -> None:
+    breaker, _ = make()
+    stays = [breaker.never_pauses]
+    breaker.stop_pausing()
+    stays.append(breaker.never_pauses)
+    for row in range(100):
+        breaker.report(row, "bad", began_s=now())
+    assert not breaker.is_paused
+
+    breaker.allow_pauses()
+
+    stays.append(breaker.never_pauses)
+    assert stays == [False, True, False]
+    assert breaker.pause_if_all_fail()
+
+
+async def test_who_waits_passes_when_the_pause_is_ended_for_good() -> None:
+    breaker, _ = make()
+    await close(breaker)
+    waiting = asyncio.create_task(breaker.enter(9))
+    await asyncio.sleep(0)
+
+    breaker.stop_pausing()
+
+    assert await waiting
+    assert now() == 0
+
+
+async def test_an_outage_is_told_only_when_rows_have_waited_all_the_time() -> None:
+    waiting_since_s = 50.0
+    breaker, overdue = make(limit_s=60, busy_s=lambda: now() - waiting_since_s)
+    await close(breaker)
+
+    await asyncio.sleep(500)
+
+    assert overdue == [110]
+
+
+async def test_throttling_that_began_anew_after_an_answer_is_counted_from_there() -> None:
+    breaker, overdue = make(limit_s=60)
+    breaker.report(1, "throttled", began_s=now())
+    await asyncio.sleep(50)
+    breaker.report(2, "good", began_s=now())
+    breaker.report(3, "throttled", began_s=now())
+
+    await asyncio.sleep(500)
+
+    assert overdue == [110]
+
+
+async def test_nothing_is_told_when_the_run_is_over() -> None:
+    breaker, overdue = make(limit_s=60)
+    breaker.release()
+    breaker.report(1, "throttled", began_s=now())
+    await close(breaker)
+    gone = asyncio.create_task(breaker.enter(9))
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    breaker.release()
+
+    await asyncio.sleep(500)
+    assert overdue == []
+    assert breaker.try_enter(10) is False  # it stays paused, and has no place left that nobody gives back
+
+
+@settings(deadline=None)  # the machine's speed is no matter here
 @given(
     results=st.lists(
         st.tuples(st.integers(0, 40), st.sampled_from(["good", "bad", "throttled", "none"])), min_size=1, max_size=120

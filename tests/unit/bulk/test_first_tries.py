@@ -61,3 +61,34 @@ def test_where_no_other_or_one_other_fails_four_failures_are_the_row_s_own_fault
     assert tries.is_enough(since)
     assert not tries.explain([0.0] * 4, since)
     assert not FirstTries().is_enough(Seen())
+
+
+def noted_in_turn(results: str) -> FirstTries:
+    tries = FirstTries()
+    for result in results:
+        tries.note(is_bad=result == "b")
+    return tries
+
+
+@pytest.mark.parametrize(
+    ("before", "outage", "after"),
+    [("", "bbbbb", ""), ("ggg", "b", ""), ("bgbgg", "bbbbbb", "bbg"), ("gbgbg", "", "b"), ("g", "bbb", "gbbg")],
+)
+def test_the_failures_with_which_an_outage_began_leave_no_trace(before: str, outage: str, after: str) -> None:
+    tries = noted_in_turn(before + outage)
+
+    tries.leave_out_failures()
+    tries.leave_out_failures()  # a second pause, with nothing between
+
+    for result in after:
+        tries.note(is_bad=result == "b")
+    like = noted_in_turn(before + after)
+    assert (tries.seen, tries.failing) == (like.seen, like.failing)
+
+
+def test_failures_in_a_row_that_end_by_an_answer_stay() -> None:
+    tries = noted_in_turn("bbbbbg")
+
+    tries.leave_out_failures()
+
+    assert tries.seen == Seen(count=6, bad=5)
