@@ -13,7 +13,7 @@ from spotdx_async._http.messages import Response
 from spotdx_async._http.rate_limiter import GcraLimiter, RateLimiter, slots_of
 from spotdx_async._http.runner import Runner
 from spotdx_async._http.transport import Transport
-from spotdx_async._observe.hooks import watcher_of
+from spotdx_async._observe.hooks import dispatcher_of
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.operation import unlisted_request
 from spotdx_async._version import __version__
@@ -148,7 +148,7 @@ class SpotClient:
             lands_within_s=check_seconds("lands_within_s", lands_within_s),
             max_pause_s=check_seconds("max_pause_s", max_pause_s),
             allow_any_id=check_flag("allow_any_id", allow_any_id),
-            dispatcher=watcher_of(
+            dispatcher=dispatcher_of(
                 self._base_url, observer, {"on_attempt": on_attempt, "on_retry": on_retry, "on_pause": on_pause}
             ),
         )

@@ -188,7 +188,7 @@ class ClientState:
         if self._loop is None and self._own_limiter is not None:
             return  # not used yet, and nobody else can have been told of a pause
         loop = clock.running_loop()
-        if self._loop is not None:
+        if self._loop is not None and self.is_open:  # a loop that takes a closed client over would open it again
             self._take_over(loop)
         self.paused_until_s = float("-inf")
         if self._resume_limiter is not None:

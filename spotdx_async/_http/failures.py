@@ -17,7 +17,7 @@ from spotdx_async._http.messages import TransportFailure
 from spotdx_async._http.sending import SecondSendingError
 from spotdx_async.errors import FailureCause
 
-__all__ = ["ClosedError", "TooLargeError", "closed_trouble", "foreign_in", "trouble_of"]
+__all__ = ["ClosedError", "TooLargeError", "closed_failure", "failure_of", "foreign_in"]
 
 _NOTHING_SENT: Final = ", so nothing was sent"
 # OpenSSL's X509_V_ERR_... numbers, which the ssl module does not name.
@@ -73,7 +73,7 @@ def foreign_in(error: BaseException, *, is_own: bool) -> BaseException | None:
     return None
 
 
-def closed_trouble(status: int | None, *, may_have_arrived: bool) -> TransportFailure:
+def closed_failure(status: int | None, *, may_have_arrived: bool) -> TransportFailure:
     """Name the end of something that the attempt waited for, which nobody aimed at the attempt itself."""
     message = "the connections were closed while the request was under way"
     if not may_have_arrived:
@@ -81,7 +81,7 @@ def closed_trouble(status: int | None, *, may_have_arrived: bool) -> TransportFa
     return TransportFailure("closed", message, may_have_arrived=may_have_arrived, status=status)
 
 
-def trouble_of(
+def failure_of(
     error: BaseException, status: int | None, *, may_have_arrived: bool, was_repeated: bool = False
 ) -> TransportFailure:
     """Name the trouble.

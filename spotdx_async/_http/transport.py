@@ -1,7 +1,6 @@
 """Requests over HTTP, one attempt at a time; the only importer of aiohttp, none of whose exceptions gets out.
 
-A failure comes back as a ``TransportFailure`` that says whether the request may have arrived. It knows no model and no
-retry.
+A ``TransportFailure`` says whether the request may have arrived. It knows no model and no retry.
 """
 
 import asyncio
@@ -19,13 +18,7 @@ from yarl import URL
 
 from spotdx_async._http import clock
 from spotdx_async._http.connections import pooled_session, single_use_session
-from spotdx_async._http.failures import (
-    ClosedError,
-    TooLargeError,
-    closed_trouble,
-    foreign_in,
-    trouble_of,
-)
+from spotdx_async._http.failures import ClosedError, TooLargeError, closed_failure, failure_of, foreign_in
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure, is_success
 from spotdx_async._http.sending import CURRENT, Sending, has_middlewares, untraced_request, watch
 from spotdx_async._observe.scrub import without_ours
@@ -102,7 +95,7 @@ class Transport:
     ) -> Reply | TransportFailure:
         """Make one attempt and read its whole answer.
 
-        ``attempt_state`` tells a caller who was interrupted, by a deadline say, whether the request may have arrived.
+        ``attempt_state`` tells an interrupted caller, as by a deadline, whether the request may have arrived.
         """
         session = self._session(request)
         if session.closed:
@@ -145,15 +138,15 @@ class Transport:
         if not isinstance(error, asyncio.CancelledError):
             # aiohttp's own assertion, where its session was closed while a hook or a middleware ran.
             if isinstance(error, ClosedError) or (session.closed and isinstance(error, AssertionError)):
-                return closed_trouble(status, may_have_arrived=may_have_arrived)
+                return closed_failure(status, may_have_arrived=may_have_arrived)
             foreign = foreign_in(error, is_own=self._callers_session is None)
             if foreign is not None:
                 return foreign
             if may_have_arrived or not session.closed:
                 was_repeated = sending.is_repeated
-                return trouble_of(error, status, may_have_arrived=may_have_arrived, was_repeated=was_repeated)
+                return failure_of(error, status, may_have_arrived=may_have_arrived, was_repeated=was_repeated)
         # Closed by another task: aiohttp cancels what it had begun for the request.
-        return closed_trouble(status, may_have_arrived=may_have_arrived)
+        return closed_failure(status, may_have_arrived=may_have_arrived)
 
     def _sending(
         self, session: aiohttp.ClientSession, request: Request, token: Token, attempt_state: AttemptState

@@ -2,12 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from spotdx_async._http import clock
 from spotdx_async._http.messages import AttemptState, Verdict
 from spotdx_async.errors import (
     ConfigError,
@@ -58,8 +57,9 @@ class Dispatcher:
             host=self._host,
             port=self._port,
         )
+        loop = asyncio.get_running_loop()
         marks = [
-            (observer, _told(observer.begin, subject, None if parent is None else parent.marks[place][1]))
+            (observer, _told(loop, observer, "begin", subject, None if parent is None else parent.marks[place][1]))
             for place, observer in enumerate(self._observers)
         ]
         return CallObservation(self, operation, marks, parent)
@@ -82,10 +82,12 @@ class CallObservation:
         # Of a run, its rows that have not ended.
         self._rows: set[CallObservation] = set()
         # What the observers did for the request that is under way.
-        self._undo: list[Callable[[], object]] = []
+        self._undo: list[object] = []
         self._attempts = 0
         self._status: int | None = None
-        self._began_s = clock.now()
+        # Its clock is read also where a call ends without it: closed by the garbage collector, say.
+        self._loop = asyncio.get_running_loop()
+        self._began_s = self._loop.time()
         # When the attempt before ended; when the last one was sent; how long it had waited for its slot.
         self._free_s = self._sent_s = self._began_s
         self._limiter_s = 0.0
@@ -106,19 +108,19 @@ class CallObservation:
 
     async def wait_for_slot(self, waiting: Awaitable[T]) -> T:
         """Take the time of a wait for the rate limit."""
-        began_s = clock.now()
+        began_s = self._loop.time()
         try:
             return await waiting
         finally:
-            self._limiter_s += clock.now() - began_s
+            self._limiter_s += self._loop.time() - began_s
 
     def going_out(self, attempt_state: AttemptState) -> None:
         """Tell that a request is about to go out, and take the headers that it is to carry."""
         headers: dict[str, str] = {}
-        self._sent_s = clock.now()
+        self._sent_s = self._loop.time()
         try:
             for observer, mark in self.marks:
-                undo = _told(observer.sending, mark, headers)
+                undo = _told(self._loop, observer, "sending", mark, headers)
                 if undo is not None:
                     self._undo.append(undo)
         except BaseException:  # no mere error of an observer's: nothing goes out
@@ -141,14 +143,14 @@ class CallObservation:
         while self._undo:
             undo = self._undo.pop()
             try:
-                _told(undo)
+                _told(self._loop, undo, "__call__")
             except BaseException:
                 self._undo_all()
                 raise
 
     def attempted(self, error: BaseException | None, status: int | None = None) -> None:
         """Tell what became of the attempt that was sent."""
-        now_s = clock.now()
+        now_s = self._loop.time()
         self._attempts += 1
         self._status = status
         record = AttemptRecord(
@@ -200,27 +202,30 @@ class CallObservation:
             error=_kind(error),
             reason=_reason(error),
             attempts=self._attempts,
-            elapsed_s=clock.now() - self._began_s,
+            elapsed_s=self._loop.time() - self._began_s,
         )
         self._tell("end", record)
 
     def _tell(self, what: str, record: object) -> None:
         for observer, mark in self.marks:
-            _told(getattr(observer, what), mark, record)
+            _told(self._loop, observer, what, mark, record)
 
 
-def _told(tell: Callable[..., T], *about: Any) -> T | None:
-    """Tell an observer; an exception of its own goes to the loop's exception handler, and no further."""
+def _told(loop: asyncio.AbstractEventLoop, listener: object, what: str, *about: Any) -> Any:
+    """Tell an observer; an exception of its own goes to the loop's exception handler, and no further.
+
+    A CancelledError is one too, of a future that it looked at: a task's own comes where the task waits, never here.
+    """
     handled = sys.exception()
     try:
-        return tell(*about)
-    except Exception as error:  # noqa: BLE001 - the observer's own, whatever it is
+        return getattr(listener, what)(*about)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the observer's own, whatever it is
         link: BaseException = error
         while link.__context__ is not None and link.__context__ is not handled:
             link = link.__context__
         link.__context__ = None  # what was under way has frames that hold the token
-        message = f"an observer of spotdx_async failed in {getattr(tell, '__name__', 'a method')}"
-        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        told = "what its sending() returned" if what == "__call__" else what
+        loop.call_exception_handler({"message": f"an observer of spotdx_async failed in {told}", "exception": error})
         return None
 
 

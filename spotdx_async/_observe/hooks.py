@@ -8,10 +8,10 @@ from spotdx_async._observe.dispatch import Dispatcher
 from spotdx_async.errors import ConfigError
 from spotdx_async.observers import AttemptRecord, Observer, PauseRecord, RetryRecord
 
-__all__ = ["watcher_of"]
+__all__ = ["dispatcher_of"]
 
 
-def watcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> Dispatcher | None:
+def dispatcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> Dispatcher | None:
     """Make the dispatcher of a client; None where nobody wants to be told.
 
     Raises:

@@ -82,15 +82,7 @@ class Engine(Generic[T]):
         self._stopping = asyncio.Event()
         self._run_counts = RunCounts(clock.now(), options.total)
         self._rules = StopRules(options, self.stop, busy_s=self._busy_s, has_arrived=self._has_arrived)
-        self._breaker = CircuitBreaker(
-            limit_s=options.outage_limit_s,
-            concurrency=options.concurrency,
-            on_overdue=self._rules.give_up,
-            busy_s=self._busy_s,
-            on_change=self._tell_gate,
-            on_probe=self._note_probe,
-            trouble=self._rules.trouble,
-        )
+        self._breaker = self._new_breaker()
         self._window = Window(options.window)
         self._ready_rows = ReadyRows(self._call, self._window)
         self._row_runner = RowRunner(
@@ -112,8 +104,8 @@ class Engine(Generic[T]):
         self._last_rows = LastRows(
             self._breaker, self._ready_rows, self._open, is_read=self._is_read, on_wait_over=self._call
         )
-        self._standby = IdleWorkers()
-        self._outbox: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if options.ordered else AsTheyCome()
+        self._idle = IdleWorkers()
+        self._buffer: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if options.ordered else AsTheyCome()
         self._reading = _Worker()
         self._workers = [_Worker() for _ in range(options.concurrency)]
         self._tasks_left = 0
@@ -123,6 +115,17 @@ class Engine(Generic[T]):
         # What came from outside the SDK and is raised at the end; the reader's and the workers' tasks.
         self.foreign_error: BaseException | None = None
         self.tasks: list[asyncio.Task[None]] = []
+
+    def _new_breaker(self) -> CircuitBreaker:
+        return CircuitBreaker(
+            limit_s=self._options.outage_limit_s,
+            concurrency=self._options.concurrency,
+            on_overdue=self._rules.give_up,
+            busy_s=self._busy_s,
+            on_change=self._tell_pause,
+            on_probe=self._note_probe,
+            trouble=self._rules.trouble,
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -147,7 +150,7 @@ class Engine(Generic[T]):
         self._cause = self._cause or cause
         self._stopping.set()
         self._breaker.release()
-        self._standby.call_all()
+        self._idle.call_all()
         self._wake()
 
     def end(self, cause: SpotError | None = None) -> None:
@@ -180,13 +183,13 @@ class Engine(Generic[T]):
 
     def take(self) -> Outcome[T] | None:
         """Give the next outcome where there is one, and let the reader go on where there is room."""
-        outcome = self._outbox.take()
+        outcome = self._buffer.take()
         if outcome is not None:
             self._window.leave()
         return outcome
 
     def _call(self) -> None:
-        self._standby.call()
+        self._idle.call()
 
     def _wake(self) -> None:
         """Cancel those who wait, now and until all have ended.
@@ -228,7 +231,7 @@ class Engine(Generic[T]):
         if not self._tasks_left:
             self._close()
         elif worker is self._reading:
-            self._standby.call_all()
+            self._idle.call_all()
 
     def _close(self) -> None:
         try:
@@ -307,10 +310,10 @@ class Engine(Generic[T]):
                 assert row.last is not None  # noqa: S101 - it has failed; for the type checker
                 self._settle(row, row.last)
             elif self._is_read() and self._reader.read == self._run_counts.done:
-                self._standby.call_all()
+                self._idle.call_all()
                 return None
             else:
-                await self._standby.wait()
+                await self._idle.wait()
         return None
 
     def _is_read(self) -> bool:
@@ -339,7 +342,7 @@ class Engine(Generic[T]):
         self._last_rows.note_set_aside()
         if self._breaker.is_paused and self._last_rows.are_at_fault():
             self._breaker.stop_pausing()
-        self._standby.call()
+        self._idle.call()
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
         """Give a row its outcome, and let the next one of its key follow."""
@@ -367,7 +370,7 @@ class Engine(Generic[T]):
             error.operation = error.operation or self._options.operation
             name_server(error, self._options.host)
         self._run_counts.add(outcome.state)
-        self._outbox.put(outcome, sent_size)
+        self._buffer.put(outcome, sent_size)
         self._on_news()
 
     def _busy_s(self) -> float:
@@ -379,12 +382,12 @@ class Engine(Generic[T]):
 
     def _note_probe(self) -> None:
         self._scheduler.note_probe()
-        self._standby.call()
+        self._idle.call()
 
-    def _tell_gate(self, state: Literal["closed", "open"], after_s: float) -> None:
+    def _tell_pause(self, state: Literal["closed", "open"], after_s: float) -> None:
         if state == "open":
             self._scheduler.end_probing(worker.row for worker in self._workers)
-        self._standby.call_all()
+        self._idle.call_all()
         if self._run_observation is not None:
             self._run_observation.gate(state, after_s)
 

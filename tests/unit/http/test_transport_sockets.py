@@ -190,7 +190,7 @@ def attrs_of(cause: FailureCause) -> list[Any]:
     return [cause.cause_type, cause.errno, cause.tls_reason, cause.proxy_status]
 
 
-async def trouble_of(transport: Transport, request: Request = UPDATE, timeout_s: float = 5.0) -> TransportFailure:
+async def failure_of(transport: Transport, request: Request = UPDATE, timeout_s: float = 5.0) -> TransportFailure:
     result = await send(transport, request, timeout_s)
     assert isinstance(result, TransportFailure), result
     cause = result.cause or FailureCause()
@@ -382,7 +382,7 @@ async def test_a_forked_child_leaves_the_parent_s_connections_alone(server: Scri
 async def test_a_refused_connection(
     open_transport: Callable[..., Transport], closed_port: int, request_: Request
 ) -> None:
-    trouble = await trouble_of(open_transport(f"http://127.0.0.1:{closed_port}"), request_)
+    trouble = await failure_of(open_transport(f"http://127.0.0.1:{closed_port}"), request_)
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("refused", False, False)
 
@@ -390,7 +390,7 @@ async def test_a_refused_connection(
 async def test_a_refused_connection_where_a_name_has_two_addresses(
     open_transport: Callable[..., Transport], closed_port: int
 ) -> None:
-    trouble = await trouble_of(open_transport(f"http://localhost:{closed_port}"))
+    trouble = await failure_of(open_transport(f"http://localhost:{closed_port}"))
 
     assert (trouble.reason, trouble.may_have_arrived) == ("refused", False)
 
@@ -399,7 +399,7 @@ async def test_a_refused_connection_where_a_name_has_two_addresses(
 async def test_a_connection_that_is_never_taken(
     open_transport: Callable[..., Transport], full_port: int, request_: Request
 ) -> None:
-    trouble = await trouble_of(open_transport(f"http://127.0.0.1:{full_port}"), request_, 0.1)
+    trouble = await failure_of(open_transport(f"http://127.0.0.1:{full_port}"), request_, 0.1)
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("timeout", False, False)
 
@@ -413,7 +413,7 @@ async def test_a_name_that_is_not_found(
 
     monkeypatch.setattr(socket, "getaddrinfo", not_found)
 
-    trouble = await trouble_of(open_transport("https://spot.invalid"), request_)
+    trouble = await failure_of(open_transport("https://spot.invalid"), request_)
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("dns", False, False)
 
@@ -426,13 +426,13 @@ async def test_a_name_server_that_does_not_answer(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", slow)
 
-    trouble = await trouble_of(open_transport("https://spot.invalid"), UPDATE, 0.05)
+    trouble = await failure_of(open_transport("https://spot.invalid"), UPDATE, 0.05)
 
     assert (trouble.reason, trouble.may_have_arrived) == ("timeout", False)
 
 
 async def test_a_port_that_nobody_can_have(open_transport: Callable[..., Transport]) -> None:
-    trouble = await trouble_of(open_transport("http://127.0.0.1:0"))
+    trouble = await failure_of(open_transport("http://127.0.0.1:0"))
 
     assert trouble.may_have_arrived is False
 
@@ -447,7 +447,7 @@ async def test_a_connection_that_is_dropped_after_the_request(
 ) -> None:
     server.play(play)
 
-    trouble = await trouble_of(transport, request_)
+    trouble = await failure_of(transport, request_)
 
     assert trouble == TransportFailure("dropped", trouble.message, may_have_arrived=True, cause=trouble.cause)
 
@@ -461,7 +461,7 @@ async def test_one_attempt_is_one_request_whatever_the_method(
     server.play(drop)
     request = Request(operation="x", method=method, path="/x", body=body, is_replay_safe=is_replay_safe)
 
-    trouble = await trouble_of(transport, request)
+    trouble = await failure_of(transport, request)
 
     assert trouble.may_have_arrived
     assert len(server.requests) == 1
@@ -475,7 +475,7 @@ async def test_one_attempt_is_one_request_over_a_kept_connection_too(
     request = attrs.evolve(GET, method=method)
     await reply_of(transport, request)
 
-    trouble = await trouble_of(transport, request)
+    trouble = await failure_of(transport, request)
 
     assert trouble.reason == "dropped"
     assert (len(server.requests), server.connections) == (2, 1)
@@ -489,7 +489,7 @@ async def test_a_connection_that_is_taken_and_closed_unread(
         writer.close()
 
     async with listening(close) as url:
-        trouble = await trouble_of(open_transport(url), request_)
+        trouble = await failure_of(open_transport(url), request_)
 
     assert (trouble.reason, trouble.may_have_arrived) == ("dropped", True)
 
@@ -498,7 +498,7 @@ async def test_a_connection_that_is_taken_and_closed_unread(
 async def test_an_answer_that_does_not_come_in_time(server: Scripted, transport: Transport, request_: Request) -> None:
     server.play(hang)
 
-    trouble = await trouble_of(transport, request_, 0.05)
+    trouble = await failure_of(transport, request_, 0.05)
 
     assert trouble == TransportFailure("timeout", trouble.message, may_have_arrived=True, cause=trouble.cause)
     await server.gone.wait()
@@ -509,7 +509,7 @@ async def test_a_fraction_of_a_second_is_a_timeout_like_any_other(server: Script
     loop = asyncio.get_running_loop()
     start = loop.time()
 
-    await trouble_of(transport, UPDATE, 0.3)
+    await failure_of(transport, UPDATE, 0.3)
 
     assert 0.29 < loop.time() - start < 0.8
 
@@ -524,7 +524,7 @@ async def test_a_slow_drip_is_bounded_by_the_whole_timeout(server: Scripted, tra
 
     server.play(drip)
 
-    trouble = await trouble_of(transport, UPDATE, 0.1)
+    trouble = await failure_of(transport, UPDATE, 0.1)
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.status) == ("timeout", True, 200)
 
@@ -551,7 +551,7 @@ async def test_a_slow_drip_is_bounded_by_the_whole_timeout(server: Scripted, tra
 async def test_an_answer_that_is_no_http(server: Scripted, transport: Transport, text: bytes) -> None:
     server.play(then_drop(text))
 
-    trouble = await trouble_of(transport)
+    trouble = await failure_of(transport)
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("dropped", True, False)
 
@@ -574,7 +574,7 @@ async def test_a_body_that_breaks_off_or_cannot_be_unpacked(
     server.play(then_drop(text))
 
     for request in (UPDATE, CREATE):
-        trouble = await trouble_of(transport, request)
+        trouble = await failure_of(transport, request)
         assert (trouble.reason, trouble.may_have_arrived, trouble.status) == ("dropped", True, 200)
 
 
@@ -666,7 +666,7 @@ async def test_the_cap_counts_decoded_bytes(
 async def test_an_announced_length_over_the_cap_is_not_waited_for(server: Scripted, transport: Transport) -> None:
     server.play(then_hang(answer(b"", length=10**12)))
 
-    assert (await trouble_of(transport)).reason == "too large"
+    assert (await failure_of(transport)).reason == "too large"
     await server.gone.wait()
 
 
@@ -681,7 +681,7 @@ async def test_an_announced_length_over_the_cap_is_not_waited_for(server: Script
 async def test_an_endless_body_is_cut_off(server: Scripted, transport: Transport, head: bytes, piece: bytes) -> None:
     server.play(endless(head, piece))
 
-    assert (await trouble_of(transport)).reason == "too large"
+    assert (await failure_of(transport)).reason == "too large"
     await server.gone.wait()
 
 
@@ -690,10 +690,10 @@ async def test_a_gzip_bomb_takes_little_memory(server: Scripted, transport: Tran
     bomb = b"".join([*(packer.compress(bytes(1024 * 1024)) for _ in range(64)), packer.flush()])
     assert len(bomb) < 100_000
     server.play(answer(bomb, "Content-Encoding: gzip"))
-    await trouble_of(transport)
+    await failure_of(transport)
     tracemalloc.start()
 
-    trouble = await trouble_of(transport)
+    trouble = await failure_of(transport)
 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -803,7 +803,7 @@ async def test_what_the_caller_is_handling_does_not_tell_where_a_call_stood(
         try:
             await another.get(f"http://127.0.0.1:{closed_port}")
         except aiohttp.ClientError:
-            troubles.append(await trouble_of(transport, CREATE))
+            troubles.append(await failure_of(transport, CREATE))
             server.play(hang)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
@@ -864,7 +864,7 @@ async def test_a_closed_session_says_so(server: Scripted, open_transport: Callab
     async with aiohttp.ClientSession() as session:
         transport = open_transport(server.url, session=session)
 
-    trouble = await trouble_of(transport)
+    trouble = await failure_of(transport)
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("closed", False, True)
 
@@ -934,7 +934,7 @@ async def test_waiting_for_a_place_in_the_caller_s_pool_is_not_sending(
         while not server.requests:
             await asyncio.sleep(0.001)
 
-        trouble = await trouble_of(transport, CREATE, 0.05)
+        trouble = await failure_of(transport, CREATE, 0.05)
 
         assert (trouble.reason, trouble.may_have_arrived) == ("timeout", False)
         await first
@@ -1239,7 +1239,7 @@ async def test_closing_while_a_name_is_looked_up_is_no_cancellation_of_the_call(
     async with contextlib.AsyncExitStack() as stack:
         session = None if is_own else await stack.enter_async_context(aiohttp.ClientSession())
         transport = open_transport("https://spot.invalid", session=session)
-        task = asyncio.create_task(trouble_of(transport, CREATE))
+        task = asyncio.create_task(failure_of(transport, CREATE))
         await looking.wait()
 
         await (transport.close() if session is None else session.close())
@@ -1255,7 +1255,7 @@ async def test_a_session_closed_while_a_call_waits_for_a_place_in_it(
     server.play(hang)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         transport = open_transport(server.url, session=session)
-        first, second = [asyncio.create_task(trouble_of(transport, CREATE)) for _ in range(2)]
+        first, second = [asyncio.create_task(failure_of(transport, CREATE)) for _ in range(2)]
         while not server.requests:
             await asyncio.sleep(0.001)
 
@@ -1433,11 +1433,11 @@ def serving(certificate: tuple[Path, Path]) -> ssl.SSLContext:
 async def test_an_unknown_authority_is_told_from_another_host(
     tls_server: Scripted, open_transport: Callable[..., Transport], certificate: tuple[Path, Path]
 ) -> None:
-    unknown = await trouble_of(open_transport(tls_server.url))
+    unknown = await failure_of(open_transport(tls_server.url))
     context = ssl.create_default_context(cafile=str(certificate[0]))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         url = tls_server.url.replace("127.0.0.1", "localhost")
-        other = await trouble_of(open_transport(url, session=session))
+        other = await failure_of(open_transport(url, session=session))
 
     assert unknown.message == "the server's certificate is signed by an unknown authority, so nothing was sent"
     assert unknown.cause is not None
@@ -1456,7 +1456,7 @@ async def test_an_expired_certificate_is_told(
         listening(hang, "https", ssl=serving(expired)) as url,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
     ):
-        trouble = await trouble_of(open_transport(url, session=session), CREATE)
+        trouble = await failure_of(open_transport(url, session=session), CREATE)
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("tls", False, True)
     assert trouble.message == "the server's certificate has expired, so nothing was sent"
@@ -1471,7 +1471,7 @@ async def test_a_handshake_that_the_server_refuses_is_told(open_transport: Calla
         await reader.read()
 
     async with listening(refuse, "https") as url:
-        trouble = await trouble_of(open_transport(url), CREATE)
+        trouble = await failure_of(open_transport(url), CREATE)
 
     assert (trouble.reason, trouble.may_have_arrived) == ("tls", False)
     assert trouble.message == (
@@ -1486,7 +1486,7 @@ async def test_a_handshake_that_the_server_refuses_is_told(open_transport: Calla
 async def test_an_unknown_certificate_is_a_lasting_trouble_and_nothing_is_sent(
     tls_server: Scripted, open_transport: Callable[..., Transport], request_: Request
 ) -> None:
-    trouble = await trouble_of(open_transport(tls_server.url), request_)
+    trouble = await failure_of(open_transport(tls_server.url), request_)
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("tls", False, True)
     assert tls_server.requests == []
@@ -1499,7 +1499,7 @@ async def test_a_certificate_of_another_host_is_a_lasting_trouble(
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         url = tls_server.url.replace("127.0.0.1", "localhost")
 
-        trouble = await trouble_of(open_transport(url, session=session))
+        trouble = await failure_of(open_transport(url, session=session))
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("tls", False, True)
 
@@ -1519,7 +1519,7 @@ async def test_a_server_that_speaks_no_tls(open_transport: Callable[..., Transpo
         writer.close()
 
     async with listening(speak, "https") as url:
-        trouble = await trouble_of(open_transport(url))
+        trouble = await failure_of(open_transport(url))
 
     assert (trouble.reason, trouble.may_have_arrived, trouble.is_lasting) == ("tls", False, False)
 
@@ -1530,14 +1530,14 @@ async def test_a_handshake_that_is_cut(open_transport: Callable[..., Transport])
         writer.close()
 
     async with listening(cut, "https") as url:
-        trouble = await trouble_of(open_transport(url))
+        trouble = await failure_of(open_transport(url))
 
     assert (trouble.may_have_arrived, trouble.is_lasting) == (False, False)
 
 
 async def test_a_handshake_that_stalls(open_transport: Callable[..., Transport]) -> None:
     async with listening(hang, "https") as url:
-        trouble = await trouble_of(open_transport(url), UPDATE, 0.1)
+        trouble = await failure_of(open_transport(url), UPDATE, 0.1)
 
     assert (trouble.reason, trouble.may_have_arrived) == ("timeout", False)
 
@@ -1558,7 +1558,7 @@ async def test_a_proxy_that_makes_no_tunnel(
 ) -> None:
     server.play(then_drop(answer(b"", status=f"{status} canary")))
     async with aiohttp.ClientSession(proxy=server.url) as session:
-        trouble = await trouble_of(open_transport("https://spot.invalid", session=session), CREATE)
+        trouble = await failure_of(open_transport("https://spot.invalid", session=session), CREATE)
 
     assert (trouble.reason, trouble.message, trouble.is_lasting) == ("connect", message, is_lasting)
     assert trouble.may_have_arrived is False
@@ -1574,7 +1574,7 @@ async def test_a_process_without_a_free_file_says_so(
     transport = open_transport("http://127.0.0.1:1")
     monkeypatch.setattr(socket, "socket", full)
 
-    trouble = await trouble_of(transport, CREATE)
+    trouble = await failure_of(transport, CREATE)
 
     assert (trouble.reason, trouble.may_have_arrived) == ("connect", False)
     assert trouble.message == "no connection could be made: too many open files, so nothing was sent"
@@ -1584,7 +1584,7 @@ async def test_a_process_without_a_free_file_says_so(
 async def test_a_refused_connection_says_what_the_system_said(
     open_transport: Callable[..., Transport], closed_port: int
 ) -> None:
-    trouble = await trouble_of(open_transport(f"http://127.0.0.1:{closed_port}"))
+    trouble = await failure_of(open_transport(f"http://127.0.0.1:{closed_port}"))
 
     assert trouble.message == "the server refused the connection, so nothing was sent"
     assert trouble.cause == FailureCause("ConnectionRefusedError", errno.ECONNREFUSED)
@@ -1602,7 +1602,7 @@ async def test_a_reset_says_what_the_system_said(server: Scripted, transport: Tr
 
     server.play(reset_after)
 
-    trouble = await trouble_of(transport)
+    trouble = await failure_of(transport)
 
     assert trouble.cause == FailureCause("ConnectionResetError", errno.ECONNRESET)
 
@@ -1610,7 +1610,7 @@ async def test_a_reset_says_what_the_system_said(server: Scripted, transport: Tr
 async def test_headers_over_aiohttp_s_limits_say_so(server: Scripted, transport: Transport) -> None:
     server.play(then_drop(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"))
 
-    trouble = await trouble_of(transport)
+    trouble = await failure_of(transport)
 
     assert trouble.message == "the answer's headers are longer than aiohttp takes (8 kB each)"
     assert trouble.cause == FailureCause("LineTooLong")
