@@ -154,7 +154,8 @@ class Engine(Generic[T]):
 
     def fail(self, error: BaseException) -> None:
         """Stop, and raise this at the end: it came from outside the SDK."""
-        self.foreign_error = self.foreign_error or error
+        if self.foreign_error is None:
+            self.foreign_error = error
         self.stop()
 
     def error_at_end(self) -> BaseException | None:
@@ -163,7 +164,8 @@ class Engine(Generic[T]):
         What came from outside comes first, then what the input raised, then a trouble that every further row would
         meet, and last what the input raised when it was closed.
         """
-        foreign = self.foreign_error or self._intake.error
+        # By None and not by truth: an exception of somebody else's may have a length, and that be 0.
+        foreign = self._intake.error if self.foreign_error is None else self.foreign_error
         if foreign is not None:
             return foreign
         if self._cause is None:
