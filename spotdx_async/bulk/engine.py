@@ -108,9 +108,8 @@ class Engine(Generic[T]):
         self._buffer: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if options.ordered else AsTheyCome()
         self._reading = _Worker()
         self._workers = [_Worker() for _ in range(options.concurrency)]
-        self._tasks_left = 0
+        self._tasks_left, self._unsent, self._is_left = 0, 0, False
         self._cause: SpotError | None = None
-        self._unsent, self._is_left = 0, False
         self._waking: asyncio.TimerHandle | None = None
         # What came from outside the SDK and is raised at the end; the reader's and the workers' tasks.
         self.foreign_error: BaseException | None = None
@@ -164,7 +163,7 @@ class Engine(Generic[T]):
 
     def fail(self, error: BaseException) -> None:
         """Stop, and raise this at the end: it came from outside the SDK."""
-        self.foreign_error = self.foreign_error or error
+        self.foreign_error = error if self.foreign_error is None else self.foreign_error
         self.stop()
 
     def error_at_end(self) -> BaseException | None:
@@ -173,7 +172,8 @@ class Engine(Generic[T]):
         What came from outside comes first, then what the input raised, then a trouble that every further row would
         meet, and last what the input raised when it was closed.
         """
-        foreign = self.foreign_error or self._reader.error
+        # By None and not by truth: an exception of somebody else's may have a length, and that be 0.
+        foreign = self._reader.error if self.foreign_error is None else self.foreign_error
         if foreign is not None:
             return foreign
         if self._cause is None:

@@ -87,17 +87,20 @@ class Reader:
             return
         self._is_closed = True
         source = self._updates
-        opened: Any = self._async_rows or self._rows or source
+        # By None and not by truth: an iterator may have a length, 0 at its end.
+        opened: Any = next((each for each in (self._async_rows, self._rows) if each is not None), source)
         if opened is source and not isinstance(source, (Generator, AsyncGenerator)):
             return
+        limit = asyncio.timeout_at(clock.now() + _MOST_TO_CLOSE_S)
         try:
             if hasattr(opened, "aclose"):
-                async with asyncio.timeout_at(clock.now() + _MOST_TO_CLOSE_S):
+                async with limit:
                     await opened.aclose()
             elif hasattr(opened, "close"):
                 opened.close()
         except Exception as error:  # noqa: BLE001 - the caller's own; raised again at the end
-            self.close_error = error
+            is_ours = isinstance(error, TimeoutError) and limit.expired()
+            self.close_error = _too_long() if is_ours else error
 
     async def _next_item(self) -> Any:
         if self._rows is not None:
@@ -107,7 +110,11 @@ class Reader:
                 self._rows = iter(self._updates)
                 return await self._next_item()
             self._async_rows = aiter(self._updates)
-        return await anext(self._async_rows, _END)
+        try:
+            # Without a default: with one, Python before 3.13.3 crashes where ``__anext__`` raises before it is awaited.
+            return await anext(self._async_rows)
+        except StopAsyncIteration:
+            return _END
 
     async def _taken(self, item: object) -> Row | Outcome[Any] | None:
         """Make a row of an item; what stands in it now is what is sent."""
@@ -198,6 +205,13 @@ def _digests(row: Row | _BadRow, journal: JournalWriter) -> RowDigests:
     # Of the bytes that are sent, so that the journal cannot know another value than the server.
     content = row.body[_BEFORE_METADATA:-1] if isinstance(row, Row) else _UNREADABLE
     return journal.digests(row.key, content)
+
+
+def _too_long() -> TimeoutError:
+    return TimeoutError(
+        f"the bulk run could not close its input: aclose took longer than {_MOST_TO_CLOSE_S:g} s and was cut off; "
+        "every row that was read has its outcome, so look at what the input held open"
+    )
 
 
 def check_updates(updates: object) -> None:

@@ -185,7 +185,8 @@ class Session(Generic[T]):
             return None
         self._is_told = True
         reader = self._reader
-        return self._engine.foreign_error or (None if reader.was_cancelled else reader.error) or reader.close_error
+        errors = (self._engine.foreign_error, None if reader.was_cancelled else reader.error, reader.close_error)
+        return next((error for error in errors if error is not None), None)
 
     def end_with_client(self) -> None:
         """Send nothing more: the client is closed. Rows that wait come out as skipped."""
@@ -206,7 +207,9 @@ class Session(Generic[T]):
             await asyncio.wait([self._kept], timeout=_MOST_TO_CLOSE_S)
 
     def _error_at_end(self) -> BaseException | None:
-        return self._error or (None if self._engine is None else self._engine.error_at_end())
+        if self._error is not None or self._engine is None:
+            return self._error
+        return self._engine.error_at_end()
 
     def _end(self, cause: SpotError | None) -> None:
         self._is_stopped = True
@@ -215,10 +218,9 @@ class Session(Generic[T]):
             self._engine.end(cause)
 
     def _on_kept(self, keeper: asyncio.Task[None]) -> None:
-        if keeper.cancelled():
-            self._error = self._error or _cut_off()
-        else:
-            self._error = self._error or keeper.exception()
+        error = _cut_off() if keeper.cancelled() else keeper.exception()
+        if self._error is None:
+            self._error = error
         self._kept.set_result(None)
         self._news.set()
 
@@ -237,7 +239,7 @@ class Session(Generic[T]):
                 await self._reader.close()  # also where the engine never began
             finally:
                 if observation is not None:
-                    observation.end(self._left or self._error_at_end())
+                    observation.end(self._error_at_end() if self._left is None else self._left)
 
     async def _run(self, observation: CallObservation | None) -> None:
         inputs, job, reader = self._inputs, self._inputs.job, self._reader
@@ -275,7 +277,7 @@ class Session(Generic[T]):
 
     async def _keep_telling(self, engine: Engine[T]) -> None:
         never = asyncio.Event()
-        while not engine.foreign_error:
+        while engine.foreign_error is None:
             await clock.sleep(_TELL_EVERY_S, unless=never)
             self._tell(engine)
 

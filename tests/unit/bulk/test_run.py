@@ -393,6 +393,47 @@ async def test_whatever_an_input_raises_gets_out(kind: type[BaseException]) -> N
     assert len(outcomes) == 3
 
 
+class Empty(Exception):  # noqa: N818 - of the kind that collects others
+    """Counts as false, as one that collects errors and has none."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("who", ["send", "progress", "input", "close"])
+@pytest.mark.parametrize("is_left", [False, True])
+async def test_an_exception_that_counts_as_false_is_told_as_any_other(who: str, is_left: bool) -> None:
+    async def input_of() -> AsyncIterator[Any]:
+        try:
+            for row in rows(7):
+                yield row
+            if who == "input":
+                raise Empty
+        finally:
+            if who == "close":
+                raise Empty
+
+    async def play(key: str, _flight: AttemptState) -> Verdict:
+        await asyncio.sleep(1)
+        if who == "send" and key == "K1":
+            raise Empty
+        return OK
+
+    def progress(_: object) -> None:
+        if who == "progress":
+            raise Empty
+
+    run = run_of(Sender(play), input_of(), progress=progress)
+    with pytest.raises(Empty):
+        async with run:
+            await anext(run)
+            await asyncio.sleep(5)
+            if not is_left:
+                await taken(run, [])
+
+    assert bulk_tasks() == []
+
+
 class Storm:
     """A run in which anything may happen, by a seed."""
 
