@@ -539,6 +539,8 @@ async def test_it_says_whether_a_row_was_served_since() -> None:
 
     gate.report(1, "good", began_s=began_s)
 
+    gate.report(2, "good", began_s=began_s - 1)  # sent sooner, and answered later
+
     assert gate.has_served_since(began_s - 0.1)
     assert not gate.has_served_since(began_s)  # it had gone before an outage that began just then
 
@@ -616,7 +618,127 @@ async def test_failures_of_before_the_pause_between_answers_count_as_chance() ->
         gate.report(row, result, began_s=began_s)  # type: ignore[arg-type]  # from the allowed words
 
     assert not gate.is_open
-    assert gate.makes_likely(3)
+    assert gate.makes_likely(8)
+
+
+async def test_failures_of_before_the_pause_bring_no_probe_forward() -> None:
+    gate, _ = make()
+    began_s = now()
+    await asyncio.sleep(1)
+    await close(gate)
+    await gate.enter(9)
+    assert gate.sends(9)
+    sent_s = now()
+
+    for row in range(50, 60):
+        gate.report(row, "bad", began_s=began_s)
+
+    passed_s = await passes(gate, 10, 60)
+    assert passed_s is not None
+    assert passed_s - sent_s >= 4
+
+
+async def test_a_probe_that_still_hangs_takes_nobody_s_place() -> None:
+    gate, _ = make(concurrency=1)
+    await close(gate)
+    await gate.enter(9)
+    assert gate.sends(9)
+    await gate.enter(10)
+
+    gate.report(10, "good", began_s=now())
+
+    assert await passes(gate, 11, 0.2) is not None
+
+
+async def test_a_pause_within_a_pause_is_the_same() -> None:
+    gate, _ = make()
+    await close(gate)
+    await asyncio.sleep(10)
+
+    assert gate.pause_if_all_fail()
+
+    assert gate.paused_s == 10
+
+
+async def test_the_first_tries_with_which_an_outage_began_say_nothing_of_chance() -> None:
+    gate, _ = make()
+    gate.report(50, "good", began_s=now(), is_first=True)
+
+    for row in range(5):
+        gate.report(row, "bad", began_s=now(), is_first=True)
+
+    assert not gate.is_open
+    assert state(gate, "first tries") == (1, 0)
+
+
+async def keep_failing(gate: OutageGate, rows: range, seconds: float) -> None:
+    for place in range(round(seconds * 50)):
+        gate.report(rows[place % len(rows)], "bad", began_s=now())
+        await asyncio.sleep(0.02)
+
+
+async def test_four_rows_that_fail_and_later_four_others_pause_nothing() -> None:
+    gate, _ = make()
+    await keep_failing(gate, range(4), 2)
+    for row in range(100, 200):
+        gate.report(row, "good", began_s=now())
+        await asyncio.sleep(0.02)
+
+    await keep_failing(gate, range(4, 8), 5)
+
+    assert gate.is_open
+
+
+async def test_four_rows_that_fail_after_an_outage_do_not_pause_it_again() -> None:
+    gate, _ = make()
+    await close(gate)
+    await gate.enter(9)
+    gate.report(9, "good", began_s=now())
+    await asyncio.sleep(1)
+    assert await passes(gate, 50, 1) is not None  # the rate is back
+    gate.report(50, "good", began_s=now())
+
+    await keep_failing(gate, range(10, 14), 5)
+
+    assert gate.is_open
+
+
+async def half_fail(gate: OutageGate, seconds: float) -> int:
+    """Let half of the rows fail; the least concurrency meanwhile."""
+    least = gate.concurrency
+    for row in range(round(seconds * 50)):
+        gate.report(row, "good" if row % 2 else "bad", began_s=now())
+        least = min(least, gate.concurrency)
+        await asyncio.sleep(0.02)
+    return least
+
+
+async def test_an_outage_takes_back_a_cut_of_the_concurrency_that_was_on_trial() -> None:
+    gate, _ = make()
+    await half_fail(gate, 1.1)
+    assert gate.concurrency < 64
+    for row in range(40):
+        gate.report(row, "bad", began_s=now())
+    assert not gate.is_open
+    await probes_until(gate, 10)
+    gate.report(900, "good", began_s=now())
+
+    while not gate.is_free:
+        assert await passes(gate, 1, 5) is not None
+        gate.report(1, "none")
+
+    assert gate.concurrency == 64
+
+
+async def test_failures_while_the_rate_comes_back_cut_no_concurrency() -> None:
+    gate, _ = make()
+    await close(gate)
+    await probes_until(gate, 60)
+    gate.report(900, "good", began_s=now())
+
+    assert await half_fail(gate, 3) == 64
+
+    assert (gate.is_open, gate.is_free) == (True, False)
 
 
 async def test_in_a_pause_nothing_but_a_probe_is_sent() -> None:
