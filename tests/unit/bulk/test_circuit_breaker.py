@@ -539,6 +539,8 @@ async def test_it_says_whether_a_row_was_served_since() -> None:
 
     breaker.report(1, "good", began_s=began_s)
 
+    breaker.report(2, "good", began_s=began_s - 1)  # sent sooner, and answered later
+
     assert breaker.has_served_since(began_s - 0.1)
     assert not breaker.has_served_since(began_s)  # it had gone before an outage that began just then
 
@@ -616,7 +618,127 @@ async def test_failures_of_before_the_pause_between_answers_count_as_chance() ->
         breaker.report(row, result, began_s=began_s)  # type: ignore[arg-type]  # from the allowed words
 
     assert breaker.is_paused
-    assert breaker.makes_likely(3)
+    assert breaker.makes_likely(8)
+
+
+async def test_failures_of_before_the_pause_bring_no_probe_forward() -> None:
+    breaker, _ = make()
+    began_s = now()
+    await asyncio.sleep(1)
+    await close(breaker)
+    await breaker.enter(9)
+    assert breaker.sends(9)
+    sent_s = now()
+
+    for row in range(50, 60):
+        breaker.report(row, "bad", began_s=began_s)
+
+    passed_s = await passes(breaker, 10, 60)
+    assert passed_s is not None
+    assert passed_s - sent_s >= 4
+
+
+async def test_a_probe_that_still_hangs_takes_nobody_s_place() -> None:
+    breaker, _ = make(concurrency=1)
+    await close(breaker)
+    await breaker.enter(9)
+    assert breaker.sends(9)
+    await breaker.enter(10)
+
+    breaker.report(10, "good", began_s=now())
+
+    assert await passes(breaker, 11, 0.2) is not None
+
+
+async def test_a_pause_within_a_pause_is_the_same() -> None:
+    breaker, _ = make()
+    await close(breaker)
+    await asyncio.sleep(10)
+
+    assert breaker.pause_if_all_fail()
+
+    assert breaker.paused_s == 10
+
+
+async def test_the_first_tries_with_which_an_outage_began_say_nothing_of_chance() -> None:
+    breaker, _ = make()
+    breaker.report(50, "good", began_s=now(), is_first=True)
+
+    for row in range(5):
+        breaker.report(row, "bad", began_s=now(), is_first=True)
+
+    assert breaker.is_paused
+    assert state(breaker, "first tries") == (1, 0)
+
+
+async def keep_failing(breaker: CircuitBreaker, rows: range, seconds: float) -> None:
+    for place in range(round(seconds * 50)):
+        breaker.report(rows[place % len(rows)], "bad", began_s=now())
+        await asyncio.sleep(0.02)
+
+
+async def test_four_rows_that_fail_and_later_four_others_pause_nothing() -> None:
+    breaker, _ = make()
+    await keep_failing(breaker, range(4), 2)
+    for row in range(100, 200):
+        breaker.report(row, "good", began_s=now())
+        await asyncio.sleep(0.02)
+
+    await keep_failing(breaker, range(4, 8), 5)
+
+    assert not breaker.is_paused
+
+
+async def test_four_rows_that_fail_after_an_outage_do_not_pause_it_again() -> None:
+    breaker, _ = make()
+    await close(breaker)
+    await breaker.enter(9)
+    breaker.report(9, "good", began_s=now())
+    await asyncio.sleep(1)
+    assert await passes(breaker, 50, 1) is not None  # the rate is back
+    breaker.report(50, "good", began_s=now())
+
+    await keep_failing(breaker, range(10, 14), 5)
+
+    assert not breaker.is_paused
+
+
+async def half_fail(breaker: CircuitBreaker, seconds: float) -> int:
+    """Let half of the rows fail; the least concurrency meanwhile."""
+    least = breaker.concurrency
+    for row in range(round(seconds * 50)):
+        breaker.report(row, "good" if row % 2 else "bad", began_s=now())
+        least = min(least, breaker.concurrency)
+        await asyncio.sleep(0.02)
+    return least
+
+
+async def test_an_outage_takes_back_a_cut_of_the_concurrency_that_was_on_trial() -> None:
+    breaker, _ = make()
+    await half_fail(breaker, 1.1)
+    assert breaker.concurrency < 64
+    for row in range(40):
+        breaker.report(row, "bad", began_s=now())
+    assert breaker.is_paused
+    await probes_until(breaker, 10)
+    breaker.report(900, "good", began_s=now())
+
+    while not breaker.is_free:
+        assert await passes(breaker, 1, 5) is not None
+        breaker.report(1, "none")
+
+    assert breaker.concurrency == 64
+
+
+async def test_failures_while_the_rate_comes_back_cut_no_concurrency() -> None:
+    breaker, _ = make()
+    await close(breaker)
+    await probes_until(breaker, 60)
+    breaker.report(900, "good", began_s=now())
+
+    assert await half_fail(breaker, 3) == 64
+
+    assert (not breaker.is_paused, breaker.is_free) == (True, False)
 
 
 async def test_in_a_pause_nothing_but_a_probe_is_sent() -> None:

@@ -309,7 +309,7 @@ class WatchDouble:
     def end(self, error: BaseException | None) -> None:
         self.ended.append(error)
 
-    def breaker(self, state: str, _after_s: float) -> None:
+    def gate(self, state: str, _after_s: float) -> None:
         self.gates.append(state)
 
     def repeated(self, *_: object) -> None: ...
@@ -503,7 +503,7 @@ async def test_progress_tells_rows_by_state_while_they_go() -> None:
     await bench.take_rest()
 
     progress = bench.engine.progress()
-    assert (progress.done, progress.total, progress.throttled, progress.gate_open) == (10, 10, 1, True)
+    assert (progress.done, progress.total, progress.throttled, progress.is_paused) == (10, 10, 1, False)
     assert (progress.by_state["ok"], progress.by_state["failed"]) == (9, 1)
 
 
@@ -774,16 +774,39 @@ async def test_an_outage_pauses_the_run_and_probes_until_it_is_over() -> None:
 
     watch = WatchDouble()
     bench = Bench(rows(600), play, watch=watch)
-    gate_open: list[bool] = []
-    asyncio.get_running_loop().call_at(100, lambda: gate_open.append(bench.engine.progress().gate_open))
+    is_paused: list[bool] = []
+    asyncio.get_running_loop().call_at(100, lambda: is_paused.append(bench.engine.progress().is_paused))
 
     await bench.run()
 
     bench.check()
     assert bench.states == ["ok"] * 600
     assert sum(10 < sent.began_s < 200 for sent in bench.sent) < 80
-    assert gate_open == [False]
+    assert is_paused == [True]
     assert watch.gates == ["closed", "open"]
+
+
+@pytest.mark.parametrize("state", ["closed", "open"])
+async def test_what_an_observer_raises_when_the_run_pauses_leaves_known_what_became_of_the_rows(state: str) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    class Interrupting(WatchDouble):
+        def gate(self, now: str, _after_s: float) -> None:
+            if now == state:
+                raise Interrupt
+
+    async def play(sent: Sent) -> Verdict:
+        await asyncio.sleep(0.1)
+        return unavailable() if 10 < sent.began_s < 20 else OK
+
+    bench = Bench(rows(600), play, watch=Interrupting())
+
+    await bench.run()
+
+    bench.check()
+    assert isinstance(bench.engine.foreign_error, Interrupt)
+    assert set(bench.states) >= ({"ok", "unknown"} if state == "closed" else {"ok"})
 
 
 async def test_the_rest_of_a_run_whose_rows_all_fail_ends_after_two_minutes_of_probing() -> None:
