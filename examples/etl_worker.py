@@ -21,7 +21,7 @@ from pathlib import Path
 
 from spotdx_async import BulkStopped, InvalidInputError, MetadataUpdate, RateLimit, SpotClient
 from spotdx_async.files import BadRow, open_rows
-from spotdx_async.report import RunStats, write_report
+from spotdx_async.report import RunStory, write_report
 
 
 def read(path: Path) -> Iterator[MetadataUpdate | InvalidInputError]:
@@ -42,7 +42,7 @@ def read(path: Path) -> Iterator[MetadataUpdate | InvalidInputError]:
 async def work(name: str, paths: list[Path]) -> int:
     """Send all rows; print which are not done, by their number and never what is in them."""
     loop = asyncio.get_running_loop()
-    run_stats, stopped = RunStats({"inputs": len(paths), "rate": 50}, loop.time()), None
+    run_stats, stopped = RunStory({"inputs": len(paths), "rate": 50}, loop.time()), None
     async with SpotClient(rate_limit=RateLimit(50)) as spot:
         run = spot.kits.update_metadata_many(
             (row for path in paths for row in read(path)),

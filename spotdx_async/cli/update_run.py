@@ -53,7 +53,7 @@ class UpdateRun:
         self._run: spotdx_async.BulkRun[Any] | None = None
         self._notes_in_outage = 0
         self._news = OutageMessages()
-        self._run_stats: report.RunStats | None = None
+        self._run_stats: report.RunStory | None = None
         self._stopped: str | None = None
         self._closing: asyncio.Future[None] | None = None
         self._has_journal = self._journal is not None
@@ -71,7 +71,7 @@ class UpdateRun:
         started_s = _now()
         if self._options.report is not None:
             began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-            self._run_stats = report.RunStats({"began": began, **_settings(self._task)}, started_s)
+            self._run_stats = report.RunStory({"began": began, **_settings(self._task)}, started_s)
         async with self._client:
             with self._news:
                 await self._run_to_an_end(started_s)

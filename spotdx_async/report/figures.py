@@ -5,7 +5,7 @@ A colour such as ``--ok`` is a variable of the page's style, which the page's sc
 
 from typing import Any, TypeAlias
 
-from spotdx_async.report.run_stats import STATES, RunStats
+from spotdx_async.report.run_stats import STATES, RunStory
 from spotdx_async.report.timeline import Span
 
 __all__ = ["Figure", "latency_figure", "outcome_figure", "throughput_figure"]
@@ -17,7 +17,7 @@ _WIDE_RANGE = 30
 _MINUTES_FROM_S, _HOURS_FROM_S = 180, 3 * 3600
 
 
-def outcome_figure(run_stats: RunStats) -> Figure | None:
+def outcome_figure(run_stats: RunStory) -> Figure | None:
     """Rows by state, a bar for each state that occurred; None without any."""
     states = [state for state in STATES if run_stats.counts[state]]
     if not states:
@@ -41,7 +41,7 @@ def outcome_figure(run_stats: RunStats) -> Figure | None:
     return {"data": [bars], "layout": layout}
 
 
-def throughput_figure(run_stats: RunStats) -> Figure | None:
+def throughput_figure(run_stats: RunStory) -> Figure | None:
     """Rows a second over time, outages shaded; 429s beneath, where there were any. None without any row."""
     spans = run_stats.timeline.spans(run_stats.elapsed_s, _points(run_stats))
     if not run_stats.rows:
@@ -62,7 +62,7 @@ def throughput_figure(run_stats: RunStats) -> Figure | None:
     return {"data": data, "layout": layout}
 
 
-def latency_figure(run_stats: RunStats) -> Figure | None:
+def latency_figure(run_stats: RunStory) -> Figure | None:
     """The server's time over time, 50 % and 95 %, outages shaded; None where no request was measured."""
     spans = run_stats.timeline.spans(run_stats.elapsed_s, _points(run_stats))
     known = [time_s for span in spans for time_s in (span.p50_s, span.p95_s) if time_s is not None]
@@ -81,7 +81,7 @@ def latency_figure(run_stats: RunStats) -> Figure | None:
     return {"data": data, "layout": layout}
 
 
-def _points(run_stats: RunStats) -> int:
+def _points(run_stats: RunStory) -> int:
     """Say how many points at most: fewer for few rows, since a rate over two or three rows is mere noise."""
     return max(_LEAST_POINTS, min(_MOST_POINTS, run_stats.rows // _ROWS_PER_POINT))
 
@@ -132,7 +132,7 @@ def _middle(span: Span) -> float:
     return span.start_s + span.width_s / 2
 
 
-def _over_time(run_stats: RunStats, unit: str, unit_s: float, *, height: int) -> Figure:
+def _over_time(run_stats: RunStory, unit: str, unit_s: float, *, height: int) -> Figure:
     layout = _layout(height=height)
     end = max(run_stats.elapsed_s, run_stats.timeline.width_s) / unit_s
     layout["xaxis"] = _axis(f"time since the start ({unit})", range=[0, end], nticks=10, hoverformat=".4~r")

@@ -8,7 +8,7 @@ from importlib import resources
 from spotdx_async.report.charts import library_script
 from spotdx_async.report.figures import Figure
 from spotdx_async.report.markup import Html, element, escaped
-from spotdx_async.report.run_stats import RunStats
+from spotdx_async.report.run_stats import RunStory
 from spotdx_async.report.sections import all_sections, figures_of, summary_of
 
 __all__ = ["PAGE_START", "render"]
@@ -21,7 +21,7 @@ PAGE_START = (
 _TITLE = "Bulk run report"
 
 
-def render(run_stats: RunStats) -> str:
+def render(run_stats: RunStory) -> str:
     """Give the page of a run that has finished; about 4.8 MB, nearly all of it the chart library.
 
     Raises:
@@ -44,7 +44,7 @@ def render(run_stats: RunStats) -> str:
     )
 
 
-def _body(run_stats: RunStats) -> list[Html]:
+def _body(run_stats: RunStory) -> list[Html]:
     body = [element("h1", escaped(_TITLE)), element("p", escaped(summary_of(run_stats)), class_="sum")]
     if run_stats.stopped is not None:
         body.append(element("p", escaped(f"The run stopped early: {run_stats.stopped}"), class_="stopped"))

@@ -9,13 +9,13 @@ from spotdx_async.report.outages import Outages
 from spotdx_async.report.reasons import Reasons
 from spotdx_async.report.timeline import Timeline
 
-__all__ = ["STATES", "RunStats", "Setting"]
+__all__ = ["STATES", "RunStory", "Setting"]
 
 STATES: tuple[State, ...] = get_args(State)
 Setting: TypeAlias = str | int | float | bool | None
 
 
-class RunStats:
+class RunStory:
     """Hears of every outcome and every progress record of one run.
 
     It keeps counts, durations and messages; never a row, its place, its key, or what the server wrote.

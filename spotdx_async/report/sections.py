@@ -12,7 +12,7 @@ from spotdx_async.report.formatting import counted, duration, latency, rate
 from spotdx_async.report.histogram import Histogram
 from spotdx_async.report.markup import Column, Html, chart, details, element, escaped, table
 from spotdx_async.report.reasons import Reason
-from spotdx_async.report.run_stats import STATES, RunStats, Setting
+from spotdx_async.report.run_stats import STATES, RunStory, Setting
 
 __all__ = ["all_sections", "figures_of", "summary_of"]
 
@@ -24,7 +24,7 @@ _MEANINGS: dict[State, str] = {
     "superseded": "a newer value took its place",
     "skipped": "done before, or not sent since the run stopped",
 }
-_FIGURES: dict[str, Callable[[RunStats], Figure | None]] = {
+_FIGURES: dict[str, Callable[[RunStory], Figure | None]] = {
     "outcomes": outcome_figure,
     "throughput": throughput_figure,
     "latency": latency_figure,
@@ -33,7 +33,7 @@ _PERCENTS = (50, 90, 95, 99, 99.9)
 _MOST_STRETCHES = 40
 
 
-def summary_of(run_stats: RunStats) -> str:
+def summary_of(run_stats: RunStory) -> str:
     """Sum the run up in two or three sentences."""
     counts, elapsed_s = run_stats.counts, run_stats.elapsed_s
     failures = counts["rejected"] + counts["failed"] + counts["unknown"]
@@ -51,13 +51,13 @@ def summary_of(run_stats: RunStats) -> str:
     return " ".join(sentences)
 
 
-def figures_of(run_stats: RunStats) -> dict[str, Figure]:
+def figures_of(run_stats: RunStory) -> dict[str, Figure]:
     """Give the charts that there is something to show in, by name."""
     drawn = ((name, figure(run_stats)) for name, figure in _FIGURES.items())
     return {name: figure for name, figure in drawn if figure is not None}
 
 
-def all_sections(run_stats: RunStats) -> list[Html]:
+def all_sections(run_stats: RunStory) -> list[Html]:
     """Give the sections in their order."""
     return [_outcomes(run_stats), _throughput(run_stats), _latency(run_stats), _reasons(run_stats), _setup(run_stats)]
 
@@ -70,7 +70,7 @@ def _quiet(text: str) -> Html:
     return element("p", escaped(text), class_="quiet")
 
 
-def _outcomes(run_stats: RunStats) -> Html:
+def _outcomes(run_stats: RunStory) -> Html:
     columns = (Column("state"), Column("rows", is_number=True), Column("share", is_number=True), Column("meaning"))
     rows = max(run_stats.rows, 1)
     cells = [
@@ -84,7 +84,7 @@ def _outcomes(run_stats: RunStats) -> Html:
     return _section("Outcomes", element("div", *shown, class_="pair"))
 
 
-def _throughput(run_stats: RunStats) -> Html:
+def _throughput(run_stats: RunStory) -> Html:
     if not run_stats.rows:
         return _section("Throughput", _quiet("No row had an outcome."))
     caption = "Rows that had their outcome, per second; shaded: rows waited for the server"
@@ -97,7 +97,7 @@ def _throughput(run_stats: RunStats) -> Html:
     return _section("Throughput", *shown)
 
 
-def _stretches(run_stats: RunStats) -> Html:
+def _stretches(run_stats: RunStory) -> Html:
     titles = ("ok", "other", "429s", "50 % within", "95 % within")
     columns = (Column("from"), *(Column(title, is_number=True) for title in titles))
     spans = run_stats.timeline.spans(run_stats.elapsed_s, _MOST_STRETCHES)
@@ -112,7 +112,7 @@ def _stretches(run_stats: RunStats) -> Html:
     return table(f"Each {duration(spans[0].width_s)} of the run; the times are the server's", columns, cells)
 
 
-def _outages(run_stats: RunStats) -> Html:
+def _outages(run_stats: RunStory) -> Html:
     columns = (Column("from"), Column("to"), Column("length", is_number=True))
     cells = [
         (duration(period.start_s), duration(period.end_s), duration(period.end_s - period.start_s))
@@ -121,7 +121,7 @@ def _outages(run_stats: RunStats) -> Html:
     return table("When rows waited for the server, since the start of the run", columns, cells)
 
 
-def _latency(run_stats: RunStats) -> Html:
+def _latency(run_stats: RunStory) -> Html:
     if not run_stats.row_times.count and not run_stats.server_times.count:
         return _section("Latency", _quiet("No request was timed."))
     columns = (
@@ -145,7 +145,7 @@ def _longest(times: Histogram) -> float | None:
     return times.max_s if times.count else None
 
 
-def _reasons(run_stats: RunStats) -> Html:
+def _reasons(run_stats: RunStory) -> Html:
     groups = run_stats.reasons.groups()
     if not groups:
         return _section("Reasons", _quiet("No row had an error."))
@@ -160,7 +160,7 @@ def _error(reason: Reason) -> str:
     return f"{name} ({', '.join(about)})" if about else name
 
 
-def _setup(run_stats: RunStats) -> Html:
+def _setup(run_stats: RunStory) -> Html:
     columns = (Column("setting"), Column("value"))
     settings = table("Settings", columns, [(name, _value(value)) for name, value in run_stats.settings.items()])
     versions = table("Versions", (Column("what"), Column("version")), _versions())

@@ -7,7 +7,7 @@ from pathlib import Path
 from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.report.page import PAGE_START, render
-from spotdx_async.report.run_stats import RunStats
+from spotdx_async.report.run_stats import RunStory
 
 __all__ = ["check_path", "write_report"]
 
@@ -34,7 +34,7 @@ def check_path(path: str | os.PathLike[str], *, others: Iterable[str | os.PathLi
     private_files.warn_of_folder(place)
 
 
-def write_report(path: str | os.PathLike[str], run_stats: RunStats) -> None:
+def write_report(path: str | os.PathLike[str], run_stats: RunStory) -> None:
     """Write the page of a finished run, readable by its owner alone (mode 0600 from its first instant).
 
     Raises:

@@ -17,7 +17,7 @@ import pytest
 from spotdx_async import MetadataUpdate
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import NotFoundError, OutcomeUnknownError
-from spotdx_async.report import RunStats, write_report
+from spotdx_async.report import RunStory, write_report
 from spotdx_async.testing import FakeSpot, faults
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -164,7 +164,7 @@ async def drawn(tab: Tab) -> None:
     await until(tab, "document.documentElement.dataset.charts === 'drawn'")
 
 
-def note(run_stats: RunStats, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
+def note(run_stats: RunStory, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
     run_stats.note(
         Progress(
             done=run_stats.rows,
@@ -190,7 +190,7 @@ def page_with_foreign_parts(page: Path) -> Path:
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     """Write the report of a run with everything in it: all charts, an outage, 429s, errors, and hostile words."""
-    run_stats = RunStats({"rate": 25.0, "journal": None, "note": HOSTILE}, 0.0)
+    run_stats = RunStory({"rate": 25.0, "journal": None, "note": HOSTILE}, 0.0)
     for n in range(2000):
         row_s, server_s = 0.3 + n % 7 / 50, 0.05 + n % 11 / 100
         run_stats.add(Outcome(index=n, key=f"SPOT{n}", state="ok", elapsed_s=row_s, request_s=server_s), (n / 200) ** 2)
@@ -311,7 +311,7 @@ async def test_a_real_run_is_told_without_a_word_of_its_rows(browser: str, fake_
     fake_spot.kits.add_many(kit_ids[:-5])
     fake_spot.faults.random(0.1, seed=3, kinds=["429", "503", faults.slow_answer(0.01)])
     loop = asyncio.get_running_loop()
-    run_stats = RunStats({"concurrency": 16}, loop.time())
+    run_stats = RunStory({"concurrency": 16}, loop.time())
     async with fake_spot.client() as spot:
         rows = [MetadataUpdate(kit_id, {"surname": "Quisling"}) for kit_id in [*kit_ids, ""]]
         outcomes = spot.kits.update_metadata_many(

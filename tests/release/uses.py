@@ -32,9 +32,9 @@ open_rows("kits.parquet")
 REPORT = """
 from pathlib import Path
 from spotdx_async import Outcome
-from spotdx_async.report import RunStats, write_report
+from spotdx_async.report import RunStory, write_report
 
-story = RunStats({"rate": "50"}, now_s=0.0)
+story = RunStory({"rate": "50"}, now_s=0.0)
 story.add(Outcome(index=0, key="SPOT123456", state="ok", attempts=1), now_s=1.0)
 story.finish(now_s=2.0)
 write_report("night.html", story)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import BadRequestError, ConfigError, InvalidInputError, NotFoundError, OutcomeUnknownError
-from spotdx_async.report import RunStats, check_available, check_path, page, render, write_report
+from spotdx_async.report import RunStory, check_available, check_path, page, render, write_report
 from spotdx_async.report.formatting import duration, latency, rate
 from spotdx_async.report.markup import Html, element, escaped
 from spotdx_async.report.sections import figures_of, summary_of
@@ -46,8 +46,8 @@ class Reader(HTMLParser):
             self.words += data
 
 
-def story_of_a_run(**settings_: Any) -> RunStats:
-    run_stats = RunStats(settings_, 0.0)
+def story_of_a_run(**settings_: Any) -> RunStory:
+    run_stats = RunStory(settings_, 0.0)
     for n in range(400):
         run_stats.add(Outcome(index=n, key=f"SPOT{n}", state="ok", attempts=1, request_s=0.1, elapsed_s=0.4), n / 4)
     error = NotFoundError(HOSTILE, status=404, details=("Quisling",))
@@ -107,7 +107,7 @@ def test_no_row_key_or_word_of_the_server_is_on_the_page() -> None:
 @pytest.mark.usefixtures("no_library")
 @pytest.mark.parametrize("where", ["reason", "setting", "name", "stopped"])
 def test_hostile_words_stay_words(where: str) -> None:
-    run_stats = RunStats({"a": HOSTILE} if where == "setting" else {HOSTILE: 1} if where == "name" else {}, 0.0)
+    run_stats = RunStory({"a": HOSTILE} if where == "setting" else {HOSTILE: 1} if where == "name" else {}, 0.0)
     if where == "reason":
         error = OutcomeUnknownError(HOSTILE, reason=HOSTILE)
         run_stats.add(Outcome(index=0, key=None, state="unknown", error=error), 0.0)
@@ -159,7 +159,7 @@ def test_a_script_can_not_end_its_element_early(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("rows", [0, 1, 5000])
 def test_the_figures_are_what_the_library_takes(rows: int) -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     for n in range(rows):
         run_stats.add(Outcome(index=n, key=None, state="ok", request_s=0.01 * (1 + n % 90), elapsed_s=0.1), n * 5.0)
     run_stats.finish(rows * 5.0)
@@ -190,7 +190,7 @@ def with_a_colour(value: Any) -> Any:
 
 @pytest.mark.parametrize(("elapsed_s", "unit"), [(100, "seconds"), (1000, "minutes"), (100_000, "hours")])
 def test_the_time_has_a_unit_that_suits_the_run(elapsed_s: float, unit: str) -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     run_stats.add(Outcome(index=0, key=None, state="ok", request_s=0.1), 1.0)
     run_stats.finish(elapsed_s)
 
@@ -199,7 +199,7 @@ def test_the_time_has_a_unit_that_suits_the_run(elapsed_s: float, unit: str) -> 
 
 
 def test_a_run_without_requests_says_so() -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     run_stats.add(Outcome(index=0, key=None, state="ok"), 0.0)
     run_stats.add(Outcome(index=1, key=None, state="superseded"), 0.0)
     run_stats.finish(0.0)
@@ -343,7 +343,7 @@ def test_a_missing_library_is_told_before_the_run(monkeypatch: pytest.MonkeyPatc
 
 
 def test_only_the_message_of_an_error_is_shown() -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     error = BadRequestError("no", status=400, type="quisling", details=("Quisling",), operation="POST /quisling/")
     run_stats.add(Outcome(index=0, key=None, state="failed", error=error), 0.0)
     run_stats.finish(1.0)
@@ -352,7 +352,7 @@ def test_only_the_message_of_an_error_is_shown() -> None:
 
 
 def test_a_wide_range_of_latencies_has_a_log_scale() -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     for n, request_s in enumerate((0.01, 9.0)):
         run_stats.add(Outcome(index=n, key=None, state="ok", request_s=request_s), n * 10.0)
     run_stats.finish(20.0)
@@ -362,7 +362,7 @@ def test_a_wide_range_of_latencies_has_a_log_scale() -> None:
 
 
 def test_rows_timed_without_their_requests_have_percentiles_and_no_chart() -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     run_stats.add(Outcome(index=0, key=None, state="ok", elapsed_s=0.5), 1.0)
     run_stats.finish(1.0)
 

@@ -18,7 +18,7 @@ from spotdx_async.errors import (
     OutcomeUnknownError,
     SpotError,
 )
-from spotdx_async.report import RunStats
+from spotdx_async.report import RunStory
 from spotdx_async.report.outages import MOST_PERIODS, Period
 from spotdx_async.report.reasons import MOST_SHOWN, Reason
 from spotdx_async.report.run_stats import STATES
@@ -28,7 +28,7 @@ def ok_row(**about: Any) -> Outcome[None]:
     return Outcome(index=0, key="SPOT1", state="ok", **about)
 
 
-def note(run_stats: RunStats, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
+def note(run_stats: RunStory, now_s: float, *, throttled: int = 0, is_paused: bool = False) -> None:
     progress = Progress(
         done=0,
         by_state={},
@@ -43,7 +43,7 @@ def note(run_stats: RunStats, now_s: float, *, throttled: int = 0, is_paused: bo
 
 
 def reasons_of(*errors: SpotError) -> list[tuple[Reason, int]]:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     for error in errors:
         run_stats.add(Outcome(index=0, key=None, state="failed", error=error), 0.0)
     return run_stats.reasons.groups()
@@ -51,7 +51,7 @@ def reasons_of(*errors: SpotError) -> list[tuple[Reason, int]]:
 
 @given(st.lists(st.sampled_from(STATES)))
 def test_every_outcome_is_counted_once(states: list[Any]) -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     for place, state in enumerate(states):
         run_stats.add(Outcome(index=place, key=None, state=state, attempts=2), float(place))
 
@@ -64,7 +64,7 @@ def test_every_outcome_is_counted_once(states: list[Any]) -> None:
 
 
 def test_only_ok_rows_that_were_measured_are_timed() -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     run_stats.add(ok_row(request_s=0.2, elapsed_s=0.5), 1.0)
     run_stats.add(ok_row(), 1.0)
     run_stats.add(Outcome(index=0, key=None, state="failed", request_s=9.0, elapsed_s=9.0), 1.0)
@@ -74,7 +74,7 @@ def test_only_ok_rows_that_were_measured_are_timed() -> None:
 
 
 def test_429s_are_placed_where_they_were_told() -> None:
-    run_stats = RunStats({}, 100.0)
+    run_stats = RunStory({}, 100.0)
     note(run_stats, 101.0, throttled=3)
     note(run_stats, 102.0, throttled=3)
     note(run_stats, 110.0, throttled=10)
@@ -86,7 +86,7 @@ def test_429s_are_placed_where_they_were_told() -> None:
 
 
 def test_an_outage_lasts_from_the_closed_gate_to_the_open_one_or_the_end() -> None:
-    run_stats = RunStats({}, 100.0)
+    run_stats = RunStory({}, 100.0)
     for now_s, is_paused in ((101, False), (102, True), (103, True), (105, False), (120, True)):
         note(run_stats, now_s, is_paused=is_paused)
     run_stats.finish(130.0, "a reason")
@@ -97,7 +97,7 @@ def test_an_outage_lasts_from_the_closed_gate_to_the_open_one_or_the_end() -> No
 
 
 def test_of_very_many_outages_the_closest_are_told_as_one() -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     for n in range(3 * MOST_PERIODS):
         note(run_stats, 10.0 * n, is_paused=True)
         note(run_stats, 10.0 * n + 2, is_paused=False)
@@ -108,7 +108,7 @@ def test_of_very_many_outages_the_closest_are_told_as_one() -> None:
 
 
 def test_an_unfinished_story_is_about_as_long_as_it_was_heard_of() -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     run_stats.add(ok_row(), 59.0)
 
     assert run_stats.elapsed_s == pytest.approx(59.0, abs=0.2)
@@ -160,7 +160,7 @@ def test_rare_reasons_beyond_fifty_are_told_as_other_and_none_is_lost() -> None:
 
 @pytest.mark.parametrize("rows", [20_000])
 def test_memory_does_not_grow_with_the_rows(rows: int) -> None:
-    run_stats = RunStats({}, 0.0)
+    run_stats = RunStory({}, 0.0)
     tracemalloc.start()
     try:
         for n in range(rows):
