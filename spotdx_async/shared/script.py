@@ -162,7 +162,17 @@ if act == 'take' then
   end
 elseif act == 'back' or act == 'leave' then
   -- Only the last slots can be given back: of others nobody knows which cells they took.
-  if number > 0 and kept[1] == mark then tat = tat - number * interval end
+  if number > 0 and kept[1] == mark then
+    tat = tat - number * interval
+    -- Where they did not follow one another, gaps lie between them: what is behind the last cell is no gap.
+    while #gaps > 0 and gaps[#gaps][2] > tat do
+      local gap = table.remove(gaps)
+      if tat - gap[1] >= interval - 1 then
+        gaps[#gaps + 1] = { gap[1], tat }
+        break
+      end
+    end
+  end
   if act == 'leave' then redis.call('HDEL', members, me) end
 elseif act == 'pause' then
   paused = math.max(paused, now + number)

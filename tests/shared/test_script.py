@@ -59,12 +59,16 @@ STEPS = st.lists(
 )
 AHEAD_S = (0.0, 0.0, 0.06, 0.3, 1.3, 2.0)
 """Of six processes; the last is as far away as may be."""
+GIVEN_BACK_AMONG_GAPS: list[tuple[str, float, int]] = [
+    *(("take", 1, 0), ("take", 2, 4), ("give back", 2, 0), ("leave", 0, 0), ("take", 2, 4)),
+]
 FAR_AND_THEN_ALONE: list[tuple[str, float, int]] = [("take", 2, 0), ("take", 6, 4), ("leave", 0, 0), ("take", 4, 4)]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(rate=st.floats(0.5, 300), burst=st.integers(1, 10), steps=STEPS)
 @example(rate=6.0, burst=1, steps=FAR_AND_THEN_ALONE)
+@example(rate=2.0, burst=1, steps=GIVEN_BACK_AMONG_GAPS)
 def test_no_window_holds_more_than_the_limit_whoever_is_how_far_away(
     script: Callable[..., Script], rate: float, burst: int, steps: list[tuple[str, float, int]]
 ) -> None:
