@@ -171,6 +171,9 @@ class Course:
         row.tries += 1
         row.attempts += tried.attempts
         row.request_s = tried.ended_s - began_s
+        # Before anybody is told: whatever an observer raises, what became of the row stays known.
+        row.last = verdict
+        self._note_execution(row, tried)
         result = _result(tried)
         if result == "good":
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
@@ -179,11 +182,9 @@ class Course:
         self._gate.report(row.key, result, began_s=began_s, is_first=row.tries == 1, rests=rest_s > 0)
         if verdict.act is _ACCEPT:
             return rest_s
-        row.last = verdict
         if row.tries == 1:
             row.failing_since_s = began_s
             row.seen = self._gate.first_tries.seen
-        self._note_execution(row, tried)
         if result == "throttled":
             self._tally.throttled += 1
             row.rests_until_s = began_s + _THROTTLED_REST_S

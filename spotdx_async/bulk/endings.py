@@ -38,7 +38,7 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
         return _done(row, verdict.value, now_s)
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
-    if isinstance(error, DecodeError) and error.outcome == "done":
+    if _is_done(error):
         return _outcome(row, "ok", error, now_s)
     if row.may_be_executed or isinstance(error, (OutcomeUnknownError, DecodeError)):
         return _outcome(row, "unknown", _unknown(row, error), now_s)
@@ -46,7 +46,12 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
 
 
 def skipped(row: Row, now_s: float) -> Outcome[Any]:
-    """Say that the run stopped before the row was done; unknown where an attempt may have been executed."""
+    """Say that the run stopped before the row was done; unknown where an attempt may have been executed.
+
+    A row whose update was accepted is done, although the run stopped before anybody was told.
+    """
+    if row.last is not None and (row.last.act is _ACCEPT or _is_done(row.last.error)):
+        return ended(row, row.last, now_s)
     error = None if row.last is None else row.last.error
     row.attempts += row.flight.may_have_arrived  # one that was cut off, and so counted by nobody
     if not row.may_be_executed:
@@ -70,6 +75,10 @@ def is_run_wide(error: SpotError) -> bool:
     return isinstance(error, (AuthenticationError, ConfigError)) or (
         isinstance(error, NotSentError) and error.reason in _RUN_WIDE_REASONS
     )
+
+
+def _is_done(error: SpotError | None) -> bool:
+    return isinstance(error, DecodeError) and error.outcome == "done"
 
 
 def _unknown(row: Row, error: SpotError) -> SpotError:
