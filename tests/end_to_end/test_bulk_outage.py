@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import BulkStopped, Kit, Outcome, Progress, RateLimit, RetryPolicy, ServerError
+from spotdx_async import BulkStopped, GateRecord, Kit, Observer, Outcome, Progress, RateLimit, RetryPolicy, ServerError
 from spotdx_async.testing import FakeSpot, faults
 
 pytestmark = pytest.mark.virtual_time
@@ -128,6 +128,35 @@ async def test_rows_that_may_have_been_carried_out_end_unknown_when_the_run_stop
     executed = {request.kit_id for request in fake_spot.requests if request.executed}
     assert {outcome.key for outcome in outcomes if outcome.state == "unknown"} == executed
     assert all(outcome.state == "skipped" for outcome in outcomes if outcome.key not in executed)
+
+
+@pytest.mark.parametrize("state", ["closed", "open"])
+async def test_what_an_observer_raises_when_a_run_pauses_leaves_known_what_became_of_its_rows(
+    fake_spot: FakeSpot, state: str
+) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    class Interrupting(Observer):
+        def gate(self, mark: object, record: GateRecord) -> None:  # noqa: ARG002 - as it is called
+            if record.state == state:
+                raise Interrupt
+
+    updates = rows(fake_spot, 300)
+    fake_spot.latency_s = 0.1
+    Outage(fake_spot, "503", from_s=1, to_s=11)
+    outcomes: list[Outcome[Kit]] = []
+    async with fake_spot.client(rate_limit=RateLimit(50), observer=Interrupting()) as spot:
+        with pytest.raises(Interrupt):
+            async for outcome in spot.kits.update_metadata_many(updates, concurrency=8):
+                outcomes.append(outcome)  # noqa: PERF401 - those before the error count
+
+    states = {outcome.key: outcome.state for outcome in outcomes}
+    executed = {request.kit_id for request in fake_spot.requests if request.executed}
+    assert {states[kit_id] for kit_id in states.keys() & executed} == {"ok"}
+    sent = {request.kit_id for request in fake_spot.requests}
+    assert {states[kit_id] for kit_id in states.keys() & (sent - executed)} <= {"unknown"}
+    assert len(states.keys() & sent) >= 30
 
 
 async def test_rows_that_the_server_cannot_digest_fail_while_others_go_through(fake_spot: FakeSpot) -> None:
