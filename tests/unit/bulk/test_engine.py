@@ -128,8 +128,11 @@ class Bench:
     ) -> AttemptResult:
         index = int(body[len(b'{"metadata":{"n":') : -2])
         sent = Sent(index, key, 1 + self._tries[index], now(), attempt_state)
-        if self.before is not None:
-            await self.before(sent)
+        try:
+            if self.before is not None:
+                await self.before(sent)
+        except NotSentError as error:  # a limiter that gives no slot, say
+            return AttemptResult(Verdict(Action.RAISE, error=error), 0, now(), now())
         if attempt_state.is_called_off or not may_go():
             return AttemptResult(Verdict(Action.RAISE), 0, now(), now())
         sent.began_s = attempt_state.last_byte_s = now()
@@ -223,7 +226,7 @@ def may_have_ended(outcome: Outcome[Any], tries: list[Sent]) -> bool:
     if any(verdict is None or is_unknown(verdict) for verdict in verdicts):
         return outcome.state == "unknown"
     if not tries:
-        return outcome.state in {"skipped", "superseded", "rejected"}
+        return outcome.state in {"skipped", "superseded", "rejected", "failed"}
     return outcome.state in {"failed", "skipped"}
 
 
@@ -849,6 +852,52 @@ async def test_in_a_pause_rows_that_may_not_be_repeated_end_with_their_probe_and
     assert len(bench.sent) == 200
 
 
+async def test_a_probe_that_could_not_be_sent_and_has_ended_leaves_its_turn_to_the_next_one() -> None:
+    given_up: list[int] = []
+
+    async def before(sent: Sent) -> Verdict:
+        if now() > 20 and not given_up:
+            given_up.append(sent.index)
+            raise NotSentError("no slot", reason="limit")
+        return OK
+
+    async def play(sent: Sent) -> Verdict:
+        await asyncio.sleep(0.1)
+        return unavailable() if 10 < sent.began_s < 100 else OK
+
+    bench = Bench(rows(600), play, before=before)
+
+    await bench.run()
+
+    bench.check()
+    assert Counter(bench.states) in ({"ok": 599, "failed": 1}, {"ok": 599, "unknown": 1})
+    assert now() < 200
+
+
+async def test_a_row_that_was_to_probe_when_a_pause_ended_holds_up_no_later_pause() -> None:
+    since_the_first: list[int] = []
+
+    async def play(sent: Sent) -> Verdict:
+        await asyncio.sleep(0.5)
+        if 10 < sent.began_s < 20 or 30 < sent.began_s < 40:
+            return unavailable()
+        if sent.began_s > 20:
+            since_the_first.append(sent.index)
+        if since_the_first[1:2] == [sent.index]:  # it waited for its moment when the first one came through
+            await asyncio.sleep(1000)
+        return OK
+
+    watch = WatchDouble()
+    bench = Bench(rows(600), play, watch=watch)
+
+    await bench.run()
+
+    bench.check()
+    assert watch.gates == ["closed", "open"] * 2
+    assert sorted(sent.ended_s or 0 for sent in bench.sent)[-2] < 200
+    assert now() > 1000
+
+
 async def test_few_rows_that_all_fail_at_the_end_are_probed_before_they_are_given_up() -> None:
     bench = Bench(rows(6, 6), by_row(*[[unavailable]] * 6), concurrency=2, outage_limit_s=50)
 
@@ -974,6 +1023,25 @@ async def test_waiting_for_rows_is_no_outage() -> None:
     assert bench.engine.error_at_end() is None
 
 
+async def test_the_time_without_rows_is_no_part_of_a_throttling_that_lasts() -> None:
+    async def slow() -> Any:
+        yield rows(1)[0]
+        await asyncio.sleep(100)
+        yield rows(2)[1]
+
+    async def play(sent: Sent) -> Verdict:
+        await asyncio.sleep(30 if sent.index else 0.1)
+        return OK if sent.index else throttled()
+
+    bench = Bench(slow(), play, outage_limit_s=60, policy=RetryPolicy(max_attempts=1))
+
+    await bench.run()
+
+    bench.check()
+    assert bench.states == ["failed", "ok"]
+    assert bench.engine.error_at_end() is None
+
+
 async def test_the_first_trouble_that_stops_the_run_is_the_one_that_is_told() -> None:
     troubles: list[Tries] = [[unauthorized], [misconfigured], [not_sent("tls")]] * 30
     bench = Bench(rows(100), by_row(*troubles), concurrency=3)
@@ -1008,6 +1076,29 @@ async def test_a_stop_finishes_what_was_sent_and_skips_the_rest() -> None:
     assert Counter(bench.states) == {"ok": 12, "skipped": bench.reader.read - 12}
     assert bench.engine.error_at_end() is None  # it was asked for
     assert not bench.engine.is_complete
+    assert left_in_the_loop() == []
+
+
+@pytest.mark.parametrize("count", [4, 6])
+async def test_a_run_that_was_stopped_when_all_was_read_is_not_complete(count: int) -> None:
+    bench = Bench(rows(count), a_while)
+    asyncio.get_running_loop().call_later(1, bench.engine.stop)
+
+    await bench.run()
+
+    assert bench.states == ["ok"] * 4 + ["skipped"] * (count - 4)
+    assert bench.intake.is_read_up
+    assert not bench.engine.is_complete
+
+
+async def test_a_stop_while_no_server_was_reached_leaves_nothing_behind() -> None:
+    bench = Bench(rows(100), by_row(*[[refused]] * 100))
+    asyncio.get_running_loop().call_later(5, bench.engine.stop)
+
+    await bench.run()
+
+    bench.check()
+    assert now() < 5.2
     assert left_in_the_loop() == []
 
 
@@ -1138,6 +1229,71 @@ async def test_an_input_that_is_being_closed_is_not_disturbed_by_the_end() -> No
 
     bench.check()
     assert closed == [pytest.approx(6)]
+
+
+async def test_an_input_that_is_read_up_and_slow_to_close_is_closed_to_its_end() -> None:
+    closed: list[float] = []
+
+    class Cursor:
+        def __init__(self) -> None:
+            self.left = rows(3)
+
+        async def __anext__(self) -> Any:
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop(0)
+
+        async def aclose(self) -> None:
+            await asyncio.sleep(5)
+            closed.append(now())
+
+        def __aiter__(self) -> "Cursor":
+            return self
+
+    class Table:
+        def __aiter__(self) -> Cursor:
+            return Cursor()
+
+    bench = Bench(Table(), hang)
+    asyncio.get_running_loop().call_later(1, bench.engine.end)
+
+    await bench.run()
+
+    bench.check()
+    assert closed == [pytest.approx(5)]
+
+
+async def test_before_whoever_waits_is_cancelled_its_request_is_called_off() -> None:
+    called_off: list[bool] = []
+
+    async def before(sent: Sent) -> Verdict:
+        try:
+            return await hang(sent)
+        finally:
+            called_off.append(sent.flight.is_called_off)  # so that it is not written while this cleans up
+
+    bench = Bench(rows(100), before=before)
+    asyncio.get_running_loop().call_later(1, bench.engine.stop)
+
+    await bench.run()
+
+    assert called_off == [True] * 4
+
+
+async def test_a_stop_while_a_row_waits_for_another_one_leaves_nothing_behind() -> None:
+    async def slow() -> Any:
+        yield rows(1)[0]
+        await asyncio.sleep(300)
+
+    bench = Bench(slow(), by_row([unavailable]))
+    asyncio.get_running_loop().call_later(12, bench.engine.stop)
+
+    await bench.run()
+
+    bench.check()
+    assert bench.states == ["unknown"]
+    assert now() == pytest.approx(12)
+    assert left_in_the_loop() == []
 
 
 async def test_a_task_that_cleans_up_after_its_cancellation_is_cancelled_once() -> None:
@@ -1403,10 +1559,12 @@ async def test_an_overtaken_row_is_recorded_as_done_only_when_the_newer_value_is
 async def test_an_overtaken_row_that_an_earlier_session_may_have_sent_stays_unknown() -> None:
     journal = JournalDouble(doubtful_below=1)
     bench = Bench(rows(2, 1), by_row([], [bad_request]), journal=journal, coalesce=True)
+    bench.intake.lands_until_s = 50.0
 
     await bench.run()
 
     assert [(index, state) for index, state, _ in journal.recorded] == [(0, "unknown"), (1, "failed")]
+    assert [sent.began_s for sent in bench.sent] == [50.0]  # the older one could land over it till then
 
 
 async def test_rows_that_the_journal_knows_as_done_are_not_sent() -> None:
@@ -1430,7 +1588,7 @@ async def test_while_the_journal_has_no_room_nothing_is_read_or_taken_up() -> No
 
     bench.check()
     assert bench.states == ["ok"] * 100
-    assert not [sent.began_s for sent in bench.sent if 1.2 < sent.began_s < 50]
+    assert not [sent.began_s for sent in bench.sent if 1.05 < sent.began_s < 50]
 
 
 async def test_no_further_is_read_than_a_killed_run_s_successor_would_doubt() -> None:

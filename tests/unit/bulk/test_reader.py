@@ -685,7 +685,7 @@ async def test_a_cancellation_while_it_is_closed_gets_out() -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_what_was_opened_here_is_closed_though_it_counts_as_false(is_async: bool) -> None:
+async def test_what_was_opened_here_is_closed_once_though_it_counts_as_false(is_async: bool) -> None:
     closed: list[float] = []
 
     class Remaining:
@@ -720,6 +720,7 @@ async def test_what_was_opened_here_is_closed_though_it_counts_as_false(is_async
     reader = intake_of(AsyncTable() if is_async else Table())
     assert await all_of(reader) == []
 
+    await reader.close()
     await reader.close()
 
     assert len(closed) == 1
