@@ -1,8 +1,8 @@
 """How many files does a call pass on its way, and how often does it go from one file to another?
 
 Counted with ``sys.setprofile``: calls from one file of the package to another, and coroutines that go on for one in
-another file, for one call or one bulk row when all is warm. A row's figures are the difference of two runs, divided by the rows that one has more. Not a time: the same on
-every machine::
+another file, for one call or one bulk row when all is warm. A row's figures are the difference of two runs, divided by
+the rows that one has more. Not a time: the same on every machine::
 
     python benchmarks/count_steps.py [--files]
 """

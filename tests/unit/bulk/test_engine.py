@@ -986,7 +986,12 @@ async def test_rejected_rows_count_as_failures_too() -> None:
 
 @pytest.mark.parametrize("wait_for_server", [False, True])
 async def test_a_server_that_was_never_reached_stops_the_run_after_thirty_seconds(wait_for_server: bool) -> None:
-    bench = Bench(rows(100), by_row(*[[refused]] * 100), wait_for_server=wait_for_server, outage_limit_s=100)
+    async def play(sent: Sent) -> Verdict:
+        sent.attempt_state.may_have_arrived = False  # no connection, so no byte of it
+        await asyncio.sleep(0.1)
+        return refused()
+
+    bench = Bench(rows(100), play, wait_for_server=wait_for_server, outage_limit_s=100)
 
     await bench.run()
 
@@ -1087,7 +1092,7 @@ async def test_a_run_that_was_stopped_when_all_was_read_is_not_complete(count: i
     await bench.run()
 
     assert bench.states == ["ok"] * 4 + ["skipped"] * (count - 4)
-    assert bench.intake.is_read_up
+    assert bench.reader.is_read_up
     assert not bench.engine.is_complete
 
 
@@ -1270,7 +1275,7 @@ async def test_before_whoever_waits_is_cancelled_its_request_is_called_off() -> 
         try:
             return await hang(sent)
         finally:
-            called_off.append(sent.flight.is_called_off)  # so that it is not written while this cleans up
+            called_off.append(sent.attempt_state.is_called_off)  # so that it is not written while this cleans up
 
     bench = Bench(rows(100), before=before)
     asyncio.get_running_loop().call_later(1, bench.engine.stop)
@@ -1559,7 +1564,7 @@ async def test_an_overtaken_row_is_recorded_as_done_only_when_the_newer_value_is
 async def test_an_overtaken_row_that_an_earlier_session_may_have_sent_stays_unknown() -> None:
     journal = JournalDouble(doubtful_below=1)
     bench = Bench(rows(2, 1), by_row([], [bad_request]), journal=journal, coalesce=True)
-    bench.intake.lands_until_s = 50.0
+    bench.reader.lands_until_s = 50.0
 
     await bench.run()
 

@@ -6,11 +6,11 @@ import random
 import pytest
 
 from spotdx_async import NotSentError, ServerError, SpotError
-from spotdx_async._pipeline.messages import Act, Verdict
-from spotdx_async.bulk.gate import OutageGate
-from spotdx_async.bulk.lanes import Row
+from spotdx_async._http.messages import Action, Verdict
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker
+from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.last_rows import LastRows
-from spotdx_async.bulk.lineup import Lineup
+from spotdx_async.bulk.ready_rows import ReadyRows
 from spotdx_async.bulk.window import Window
 
 pytestmark = pytest.mark.virtual_time
@@ -24,14 +24,14 @@ class Bench:
     """The rows that are left of a run, and the gate and the line-up that are asked about them."""
 
     def __init__(self, *, is_read: bool = False) -> None:
-        self.gate = OutageGate(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))
-        self.lineup = Lineup(lambda: None, Window(8))
+        self.breaker = CircuitBreaker(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))
+        self.ready_rows = ReadyRows(lambda: None, Window(8))
         self.left: list[Row] = []
         self.is_read = is_read
         self.called: list[float] = []
         self.last_rows = LastRows(
-            self.gate,
-            self.lineup,
+            self.breaker,
+            self.ready_rows,
             self.left,
             is_read=lambda: self.is_read,
             on_wait_over=lambda: self.called.append(now()),
@@ -39,21 +39,21 @@ class Bench:
 
     def leave(self, error: SpotError | None, tries: int = 4) -> Row:
         row = Row(len(self.left), f"K{len(self.left)}", b"{}", tries=tries)
-        row.last = None if error is None else Verdict(Act.REPEAT, error=error)
+        row.last = None if error is None else Verdict(Action.REPEAT, error=error)
         self.left.append(row)
         return row
 
     def rest(self) -> None:
-        self.lineup.enter(Row(99, "K99", b"{}", rests_until_s=now() + 1000))
+        self.ready_rows.enter(Row(99, "K99", b"{}", rests_until_s=now() + 1000))
 
     def serve(self) -> None:
         for row in range(50):
-            self.gate.report(row, "good", began_s=now(), is_first=True)
+            self.breaker.report(row, "good", began_s=now(), is_first=True)
 
     async def pause(self, seconds: float, failures: int = 5) -> None:
         for row in range(900, 900 + failures):
-            self.gate.report(row, "bad", began_s=now())
-        assert not self.gate.is_open
+            self.breaker.report(row, "bad", began_s=now())
+        assert self.breaker.is_paused
         await asyncio.sleep(seconds)
 
 
@@ -92,7 +92,7 @@ async def test_at_the_input_s_end_nobody_is_waited_for_but_a_row_that_rests() ->
     bench.rest()
 
     assert bench.last_rows.may_have_company()
-    bench.lineup.close()
+    bench.ready_rows.close()
 
 
 async def test_when_it_is_closed_nobody_is_called() -> None:
@@ -107,11 +107,11 @@ async def test_when_it_is_closed_nobody_is_called() -> None:
 
 async def test_a_row_that_is_read_lets_the_run_pause_again() -> None:
     bench = Bench()
-    bench.gate.stay_open()
+    bench.breaker.stop_pausing()
 
     bench.last_rows.note_read()
 
-    assert not bench.gate.stays_open
+    assert not bench.breaker.never_pauses
 
 
 # When the rest of a paused run is at fault
@@ -126,7 +126,7 @@ async def test_they_are_at_fault_after_two_minutes_of_pause(paused_s: float, are
     await bench.pause(paused_s)
 
     assert bench.last_rows.are_at_fault() == are_at_fault
-    bench.gate.release()
+    bench.breaker.release()
 
 
 async def test_while_the_run_is_not_paused_they_are_not() -> None:
@@ -158,7 +158,7 @@ async def test_they_are_only_where_the_server_was_seen_to_be_there(
     await bench.pause(200)
 
     assert bench.last_rows.are_at_fault() == are_at_fault
-    bench.gate.release()
+    bench.breaker.release()
 
 
 async def test_a_row_that_was_not_tried_may_still_show_the_server_and_one_behind_another_may_not() -> None:
@@ -172,8 +172,8 @@ async def test_a_row_that_was_not_tried_may_still_show_the_server_and_one_behind
     assert bench.last_rows.are_at_fault()
     bench.rest()
     assert not bench.last_rows.are_at_fault()
-    bench.lineup.close()
-    bench.gate.release()
+    bench.ready_rows.close()
+    bench.breaker.release()
 
 
 async def test_an_input_that_has_just_given_a_row_may_give_another() -> None:
@@ -186,16 +186,16 @@ async def test_an_input_that_has_just_given_a_row_may_give_another() -> None:
     await asyncio.sleep(2)
 
     assert bench.last_rows.are_at_fault()
-    bench.gate.release()
+    bench.breaker.release()
 
 
 async def test_where_most_rows_failed_nothing_is_concluded() -> None:
     bench = Bench(is_read=True)
     for row in range(300):
-        bench.gate.report(row, "bad" if row % 4 else "good", began_s=now(), is_first=True)
+        bench.breaker.report(row, "bad" if row % 4 else "good", began_s=now(), is_first=True)
     bench.leave(BAD_ROW)
     await bench.pause(200, failures=200)
 
-    assert bench.gate.first_tries.failing > 0.5
+    assert bench.breaker.first_tries.failing > 0.5
     assert not bench.last_rows.are_at_fault()
-    bench.gate.release()
+    bench.breaker.release()

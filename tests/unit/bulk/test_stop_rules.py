@@ -17,8 +17,8 @@ from spotdx_async import (
     SpotError,
     WrongAnswerError,
 )
-from spotdx_async._pipeline.messages import Act, Try, Verdict
-from spotdx_async.bulk.plan import Plan
+from spotdx_async._http.messages import Action, AttemptResult, Verdict
+from spotdx_async.bulk.options import RunOptions
 from spotdx_async.bulk.records import Outcome
 from spotdx_async.bulk.stop_rules import StopRules
 from spotdx_async.errors import FailureCause
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.virtual_time
 HOST = "spot.example:8443"
 
 
-def rules_of(stopped: list[SpotError], has_arrived: Callable[[], bool] = lambda: False, **plan: Any) -> StopRules:
+def rules_of(stopped: list[SpotError], has_arrived: Callable[[], bool] = lambda: False, **options: Any) -> StopRules:
     """Build what is tested here: the only place that knows how."""
 
     async def sleep(_: float) -> None: ...
 
     usual: dict[str, Any] = {"stop_after": None, "wait_for_server": False, "outage_limit_s": 1800.0}
-    whole = Plan(
+    whole = RunOptions(
         concurrency=4,
         ordered=False,
         coalesce=False,
@@ -43,13 +43,13 @@ def rules_of(stopped: list[SpotError], has_arrived: Callable[[], bool] = lambda:
         host=HOST,
         lands_within_s=60.0,
         sleep=sleep,
-        **{**usual, **plan},
+        **{**usual, **options},
     )
     return StopRules(whole, stopped.append, busy_s=lambda: float("inf"), has_arrived=has_arrived)
 
 
-def tried(error: SpotError | None, attempts: int = 1) -> Try:
-    return Try(Verdict(Act.ACCEPT if error is None else Act.REPEAT, error=error), attempts, 0.0, 0.0)
+def tried(error: SpotError | None, attempts: int = 1) -> AttemptResult:
+    return AttemptResult(Verdict(Action.ACCEPT if error is None else Action.REPEAT, error=error), attempts, 0.0, 0.0)
 
 
 TLS = FailureCause("SSLCertVerificationError", None, "certificate has expired", None)

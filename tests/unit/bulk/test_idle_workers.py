@@ -1,24 +1,24 @@
-"""Standby: a call wakes one who still waits, the longest first, and a call with nobody there is lost."""
+"""Idle workers: a call wakes one who still waits, the longest first, and a call with nobody there is lost."""
 
 import asyncio
 
 import pytest
 
-from spotdx_async.bulk.standby import Standby
+from spotdx_async.bulk.idle_workers import IdleWorkers
 
 pytestmark = pytest.mark.virtual_time
 
 
 class Waiting:
-    """Workers that wait at one standby, and the order in which they were woken."""
+    """Workers that wait of one run, and the order in which they were woken."""
 
     def __init__(self, count: int) -> None:
-        self.standby = Standby()
+        self.idle_workers = IdleWorkers()
         self.woken: list[int] = []
         self.workers = [asyncio.ensure_future(self._wait(number)) for number in range(count)]
 
     async def _wait(self, number: int) -> None:
-        await self.standby.wait()
+        await self.idle_workers.wait()
         self.woken.append(number)
 
     async def settle(self) -> list[int]:
@@ -35,10 +35,10 @@ async def test_a_call_wakes_the_one_that_has_waited_longest() -> None:
     waiting = Waiting(3)
     assert await waiting.settle() == []
 
-    waiting.standby.call()
+    waiting.idle_workers.call()
     assert await waiting.settle() == [0]
-    waiting.standby.call()
-    waiting.standby.call()
+    waiting.idle_workers.call()
+    waiting.idle_workers.call()
 
     assert await waiting.settle() == [0, 1, 2]
 
@@ -48,7 +48,7 @@ async def test_a_call_is_not_spent_on_one_that_was_cancelled() -> None:
     await waiting.settle()
 
     waiting.workers[0].cancel()
-    waiting.standby.call()
+    waiting.idle_workers.call()
 
     assert await waiting.settle() == [1]
     await waiting.end()
@@ -58,8 +58,8 @@ async def test_a_call_to_all_wakes_all_and_nobody_who_comes_later() -> None:
     waiting = Waiting(3)
     await waiting.settle()
 
-    waiting.standby.call_all()
-    late = asyncio.ensure_future(waiting.standby.wait())
+    waiting.idle_workers.call_all()
+    late = asyncio.ensure_future(waiting.idle_workers.wait())
 
     assert await waiting.settle() == [0, 1, 2]
     assert not late.done()
@@ -69,8 +69,8 @@ async def test_a_call_to_all_wakes_all_and_nobody_who_comes_later() -> None:
 async def test_a_call_with_nobody_there_is_lost() -> None:
     waiting = Waiting(1)
 
-    waiting.standby.call()
-    waiting.standby.call_all()
+    waiting.idle_workers.call()
+    waiting.idle_workers.call_all()
 
     assert await waiting.settle() == []
     await waiting.end()
