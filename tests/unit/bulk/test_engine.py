@@ -131,8 +131,9 @@ class Bench:
         try:
             if self.before is not None:
                 await self.before(sent)
-        except NotSentError as error:  # a limiter that gives no slot, say
-            return AttemptResult(Verdict(Action.RAISE, error=error), 0, now(), now())
+        except NotSentError as error:  # a limiter that gives no slot, or no connection
+            action = Action.REPEAT if error.reason == "refused" else Action.RAISE
+            return AttemptResult(Verdict(action, error=error), 0, now(), now())
         if attempt_state.is_called_off or not may_go():
             return AttemptResult(Verdict(Action.RAISE), 0, now(), now())
         sent.began_s = attempt_state.last_byte_s = now()
@@ -986,12 +987,11 @@ async def test_rejected_rows_count_as_failures_too() -> None:
 
 @pytest.mark.parametrize("wait_for_server", [False, True])
 async def test_a_server_that_was_never_reached_stops_the_run_after_thirty_seconds(wait_for_server: bool) -> None:
-    async def play(sent: Sent) -> Verdict:
-        sent.attempt_state.may_have_arrived = False  # no connection, so no byte of it
+    async def before(_: Sent) -> Verdict:
         await asyncio.sleep(0.1)
-        return refused()
+        raise NotSentError("refused", reason="refused")  # no connection, so no byte of it
 
-    bench = Bench(rows(100), play, wait_for_server=wait_for_server, outage_limit_s=100)
+    bench = Bench(rows(100), before=before, wait_for_server=wait_for_server, outage_limit_s=100)
 
     await bench.run()
 
