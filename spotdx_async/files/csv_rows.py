@@ -105,7 +105,7 @@ class CsvRows:
                 return _Record(taken.lines, cells=cells)
 
     def _broken_record(self, taken: "_Taken", error: Exception) -> "_Record":
-        """Cut off the bad row after the line on which the trouble began, and put back the lines below."""
+        """Cut off the bad row after the line on which the fault begins, and put back the lines below."""
         if taken.lines[0].data is None:
             return _Record(taken.lines, fault="the line is too long")
         opened = taken.line_at(_broken_cell(taken.text()))

@@ -271,7 +271,7 @@ def _open_parquet(
     path: str | os.PathLike[str], columns: Mapping[str, str] | None, id_name: str, *, is_stdin: bool
 ) -> ParquetFile:
     if is_stdin:
-        raise InvalidInputError("standard input: Parquet is read only from a file, since its columns stand at its end")
+        raise InvalidInputError("standard input: Parquet is read only from a file, since its description is at its end")
     os.close(os.open(path, os.O_RDONLY))  # fails in the system's own words if it cannot be opened
     return ParquetFile(path, columns=columns, id_name=id_name)
 

@@ -97,7 +97,7 @@ class Sample(Model):
     """Codes of the tests to run, agreed with the vendor; they can reveal what a person is tested for."""
 
     reports: tuple[Report | None, ...] = ()
-    """The laboratory's reports; None stands where the server sent null."""
+    """The laboratory's reports; None in place of one that the server sent as null."""
 
 
 @attrs.frozen(kw_only=True, repr=False)

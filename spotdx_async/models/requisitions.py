@@ -141,7 +141,7 @@ class Requisition(Model):
     """What happened to it, in the server's order."""
 
     reports: tuple[Report | None, ...] = ()
-    """The laboratory's reports; None stands where the server sent null."""
+    """The laboratory's reports; None in place of one that the server sent as null."""
 
     attributes: RequisitionAttributes | None = None
     """Values passed on to the laboratory CRL; None if there are none."""
