@@ -1,11 +1,11 @@
 """An asyncio client for the Spot home-testing API: kits, orders, requisitions, patients.
 
-Names are imported when they are first used, so that importing a model or a test plugin does not import aiohttp.
+Names are imported on first use, so that importing a model or the test plugin does not import aiohttp.
 """
 
 from importlib import import_module
 
-# Type checkers know the name; importing typing for it takes three quarters of the time that this import takes.
+# Type checkers know the name; importing it from typing would take most of the time that this import takes.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

@@ -1,19 +1,19 @@
 """Every error of the SDK; imports nothing of ours.
 
 SpotError
-├── ConfigError (ValueError)        wrong set-up
-├── InvalidInputError (ValueError)  an argument or a row; nothing was sent
-│   └── JournalError                a bulk run's journal that cannot be used, or no longer
-├── NotSentError                    surely not executed: safe to repeat
-├── OutcomeUnknownError             sent, and no usable answer: look before repeating
-├── StatusError                     the server said no
+├── ConfigError (ValueError)        the client is set up wrongly
+├── InvalidInputError (ValueError)  a bad argument or row; nothing was sent
+│   └── JournalError                a bulk run's journal cannot be used, or no longer
+├── NotSentError                    certainly not executed: safe to repeat
+├── OutcomeUnknownError             sent, but no usable answer: look before repeating
+├── StatusError                     the server refused or failed
 │   ├── BadRequestError 400, 422    ├── AuthenticationError 401    ├── PermissionDeniedError 403
 │   ├── NotFoundError 404           ├── RateLimitError 429         └── ServerError 5xx
 ├── DecodeError                     a 2xx that is not what the contract says
-│   └── WrongAnswerError            a 2xx with another object than the one asked for
+│   └── WrongAnswerError            a 2xx with a different object than the one asked for
 └── BulkStopped                     a bulk run ended early
 
-No text of these shows a token, patient data, a query string or a body: what the server wrote stays in attributes
+Their text never shows a token, patient data, a query string or a body: what the server wrote stays in attributes
 (``details``, ``body``, ``raw``), which ``str``, ``repr`` and ``args`` leave out.
 """
 
@@ -49,14 +49,14 @@ __all__ = [
 
 
 class SpotError(Exception):
-    """The root of every error that the SDK raises.
+    """The base of every error that the SDK raises.
 
     Attributes:
         operation: the method and the path template, such as ``POST /api/v2/kits/{kit_id}/``; None outside a call.
-        attempts: requests made, or begun, for this call; 0 when nothing was tried.
+        attempts: requests made, or begun, for this call; 0 if nothing was tried.
         elapsed_s: seconds from the start of the call to this error.
-        may_be_executed: whether an attempt of the call may have been carried out, as far as anybody can know: its
-            bytes were handed to a connection, and no answer said that it was refused before it was carried out.
+        may_be_executed: whether an attempt of the call may have been executed, as far as can be known: its bytes were
+            handed to a connection, and no answer said that it was refused before execution.
     """
 
     may_be_executed: bool = False
@@ -83,15 +83,15 @@ class SpotError(Exception):
 
 
 class ConfigError(SpotError, ValueError):
-    """The client is set up wrongly: nothing was sent, and repeating will not help."""
+    """The client is set up wrongly. Nothing was sent, and repeating will not help."""
 
 
 class InvalidInputError(SpotError, ValueError):
-    """An argument or a row is wrong: nothing was sent. The message says where and why, and shows no value.
+    """An argument or a row is invalid; nothing was sent. The message says where and why, and shows no value.
 
     Attributes:
         faults: every fault of what was to be sent, as pairs of a path (``recipient.address.state``) and what is wrong
-            there (``must be two letters``), to be shown beside the fields of a form; empty where one message says it.
+            there (``must be two letters``), to show beside the fields of a form; empty if the message says it all.
     """
 
     def __init__(self, message: str = "", *, faults: tuple[tuple[str, str], ...] = (), **about: Any) -> None:
@@ -100,10 +100,10 @@ class InvalidInputError(SpotError, ValueError):
 
 
 class JournalError(InvalidInputError):
-    """A bulk run's journal cannot be used, or could not be written any further; the message says why and what to do.
+    """A bulk run's journal cannot be used, or can no longer be written; the message says why and what to do.
 
     Attributes:
-        reason: ``"path"`` (the file cannot be made or opened), ``"not a journal"``, ``"newer"`` (made by a later
+        reason: ``"path"`` (the file cannot be created or opened), ``"not a journal"``, ``"newer"`` (written by a later
             version of the SDK), ``"another run"``, ``"changed input"``, ``"in use"``, ``"corrupt"`` or ``"disk"``.
     """
 
@@ -113,17 +113,17 @@ class JournalError(InvalidInputError):
 
 
 class NotSentError(SpotError):
-    """The request was surely not executed, so repeating it is safe.
+    """The request was certainly not executed, so repeating it is safe.
 
     Attributes:
-        reason: ``"refused"``, ``"dns"``, ``"tls"``, ``"connect"`` (any other failure to connect), ``"timeout"`` (of the
-            connection), ``"wait"`` (longer than ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
-            failed), ``"limit"`` (the limiter gave no slot), ``"closed"`` (the client, or the connections before the
-            request was written), ``"stopped"`` (the bulk run, before this row) or ``"outage"`` (the bulk run, since the
-            server did not come back).
-        cause_type: the class of what failed, such as ``ConnectionResetError``; None where nothing was tried.
-        errno: the operating system's number, where it gave one.
-        tls_reason: why OpenSSL did not accept the certificate or the handshake, in its words.
+        reason: ``"refused"``, ``"dns"``, ``"tls"``, ``"connect"`` (any other failure to connect), ``"timeout"`` (while
+            connecting), ``"wait"`` (it would exceed ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
+            failed), ``"limit"`` (the limiter granted no slot), ``"closed"`` (the client was closed, or the connections
+            were before the request was written), ``"stopped"`` (the bulk run stopped before this row) or ``"outage"``
+            (the bulk run gave up waiting for the server).
+        cause_type: the class of what failed, such as ``ConnectionResetError``; None if nothing was tried.
+        errno: the operating system's error number, if there was one.
+        tls_reason: why OpenSSL rejected the certificate or the handshake, in its words.
         proxy_status: the status of a proxy that refused to connect.
     """
 
@@ -142,49 +142,49 @@ class NotSentError(SpotError):
 
 @dataclass(frozen=True, slots=True)
 class FailureCause:
-    """What the operating system, TLS or a proxy said of an attempt that failed: plain facts, none of them secret."""
+    """What the operating system, TLS or a proxy reported about a failed attempt: plain facts, none of them secret."""
 
     cause_type: str | None = None
     """The class of what failed, such as ``ConnectionResetError``."""
     errno: int | None = None
     tls_reason: str | None = None
-    """OpenSSL's verify text, or its reason."""
+    """OpenSSL's verification message, or its reason."""
     proxy_status: int | None = None
 
     @classmethod
     def of(cls, error: NotSentError | OutcomeUnknownError) -> FailureCause:
-        """Give what an error says of it."""
+        """Return what an error says about it."""
         return cls(error.cause_type, error.errno, error.tls_reason, error.proxy_status)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Clue:
-    """What finds out whether a create was carried out, read by ``reconcile`` of its noun; no text shows its values."""
+    """What it takes to find out whether a create was executed, for ``reconcile``; its ``repr`` shows no value."""
 
     client_ref: str | None = None
-    """The reference in the metadata of what was to be created; None where there is none."""
+    """The reference in the metadata of what was to be created; None if there is none."""
     client_ref_key: str | None = None
     """The key of that reference in the metadata."""
     began_at: datetime | None = None
-    """When the call began, aware, UTC: nothing of it can have been created before."""
+    """When the call began, aware, in UTC: nothing can have been created before."""
     may_land_until: datetime | None = None
-    """Until when the server may still carry the request out, as far as ``timeout_s`` tells; aware, UTC."""
+    """How long the server may still execute the request, going by ``timeout_s``; aware, in UTC."""
     subject: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Of a requisition its barcode, of an activation the kit and the patient. Never pickled."""
+    """The barcode of a requisition, the kit and patient of an activation. Never pickled."""
 
     def __repr__(self) -> str:
         return "<Clue>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle everything but ``subject``, which may hold patient data."""
+        """Pickle everything except ``subject``, which may hold patient data."""
         return type(self), (self.client_ref, self.client_ref_key, self.began_at, self.may_land_until)
 
     def __copy__(self) -> Clue:
-        """Give itself: it never changes, and a copy within the process loses nothing."""
+        """Return itself: it never changes, and a copy within the process must lose nothing."""
         return self
 
     def __deepcopy__(self, memo: Any) -> Clue:
-        """Give itself, as ``copy``."""
+        """Return itself, like ``copy``."""
         return self
 
 
@@ -195,15 +195,15 @@ def _take_cause(error: NotSentError | OutcomeUnknownError, cause: FailureCause |
 
 
 class OutcomeUnknownError(SpotError):
-    """The request was sent and no usable answer came: look at the server's state before repeating.
+    """The request was sent but no usable answer came: check the server's state before repeating.
 
     Attributes:
-        status: the HTTP status, where one came (a redirect; for a create also 5xx and an unreadable 2xx), else None.
+        status: the HTTP status if one came (a redirect; for a create also 5xx and an unreadable 2xx), else None.
         reason: ``"timeout"``, ``"deadline"``, ``"dropped"``, ``"closed"``, ``"redirect"``, ``"status"`` or
             ``"unreadable"``.
-        clue: what finds out whether a create was carried out; None for other operations.
-        request_id: as of ``StatusError``, where an answer came; it names the request to the vendor's support.
-        cause_type, errno, tls_reason, proxy_status: as of ``NotSentError``.
+        clue: what it takes to find out whether a create was executed; None for other operations.
+        request_id: as in ``StatusError``, if an answer came.
+        cause_type, errno, tls_reason, proxy_status: as in ``NotSentError``.
     """
 
     may_be_executed: bool = True
@@ -232,24 +232,24 @@ class OutcomeUnknownError(SpotError):
 
 
 class StatusError(SpotError):
-    """The server said no.
+    """The server answered with an error status.
 
     Attributes:
         status: the HTTP status.
-        type: the server's own word, such as ``not_found``; None where it gave none.
-        details: the server's reasons, in its words, 20 at most; ``recipient.address.zip: …`` where it names the field.
-            Control characters are escaped, and each is cut at 200 characters. Empty where the answer gives none in a
-            known form. They can name patients: no text of the error shows them.
-        retry_after_s: seconds that the server asked to wait, where it did.
-        request_id: the server's name of this request, from ``X-Request-Id`` or a header like it, to be given to the
-            vendor's support; None where there is none.
-        headers: those of the answer that can hold no secret, by an allow-list, each cut at 200 characters; names in
-            lower case. No text of the error shows them.
-        body: the first 64 kB of the answer, as it came. It can name patients: no text of the error shows it, neither
-            does ``vars``, and it is not pickled. ``copy`` keeps it.
+        type: the server's own word for the error, such as ``not_found``; None if it gave none.
+        details: the server's reasons in its own words, at most 20; ``recipient.address.zip: …`` if it names the field.
+            Control characters are escaped, and each is cut at 200 characters. Empty if the answer gives none in a known
+            form. They can name patients: the text of the error never shows them.
+        retry_after_s: the seconds that the server asked to wait, if it did.
+        request_id: the server's id for this request, from ``X-Request-Id`` or a similar header, to quote to the
+            vendor's support; None if there is none.
+        headers: the answer's headers that cannot hold a secret, by an allow-list, each cut at 200 characters; names in
+            lower case. The text of the error never shows them.
+        body: the first 64 kB of the answer, as it came. It can name patients: neither the text of the error nor
+            ``vars`` shows it, and it is not pickled. ``copy`` keeps it.
     """
 
-    # A slot, so that it stands in neither the pickle nor ``vars``, which error trackers and debug pages show.
+    # A slot, so that it is in neither the pickle nor ``vars``, which error trackers and debug pages show.
     __slots__ = ("body",)
 
     body: bytes
@@ -269,27 +269,27 @@ class StatusError(SpotError):
     ) -> None:
         super().__init__(message, **about)
         self.request_id = request_id
-        self.headers: Mapping[str, str] = dict(headers)  # of our own, which can be pickled
+        self.headers: Mapping[str, str] = dict(headers)  # a copy, which can be pickled
         self.body = body
         self.status = status
         self.type = type
         self.details = details
         self.retry_after_s = retry_after_s
 
-    if not TYPE_CHECKING:  # else a checker would take any name
+    if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
         def __getattr__(self, name: str) -> bytes:
-            """Give an empty body where the error was unpickled without its ``__init__``, as Dask does it."""
+            """Return an empty body if the error was unpickled without its ``__init__``, as Dask does it."""
             if name == "body":
                 return b""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __copy__(self) -> Self:
-        """Copy ``body`` too: a copy within the process loses nothing."""
+        """Copy ``body`` too: a copy within the process must lose nothing."""
         return self._with(self.__dict__)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Copy ``body`` too, as ``copy``."""
+        """Copy ``body`` too, like ``copy``."""
         return self._with(copy.deepcopy(self.__dict__, memo))
 
     def _with(self, attributes: dict[str, Any]) -> Self:
@@ -300,10 +300,7 @@ class StatusError(SpotError):
 
 
 class BadRequestError(StatusError):
-    """400 or 422: the server found the request wrong; ``details`` says what, where the server did.
-
-    Repeating it unchanged will not help.
-    """
+    """400 or 422: the request is invalid, and repeating it unchanged will not help; ``details`` may say why."""
 
 
 class AuthenticationError(StatusError):
@@ -311,7 +308,7 @@ class AuthenticationError(StatusError):
 
 
 class PermissionDeniedError(StatusError):
-    """403: the token may not do this, or it is not allowed here; ``details`` says why, where the server did."""
+    """403: the token lacks permission, or this is not allowed here; ``details`` may say why."""
 
 
 class NotFoundError(StatusError):
@@ -323,7 +320,7 @@ class RateLimitError(StatusError):
 
 
 class ServerError(StatusError):
-    """5xx: the server failed. Raised only for operations that are safe to repeat; a create gets OutcomeUnknownError."""
+    """5xx: the server failed. Only for operations that are safe to repeat; a create raises OutcomeUnknownError."""
 
 
 class DecodeError(SpotError):
@@ -331,11 +328,11 @@ class DecodeError(SpotError):
 
     Attributes:
         path: where the answer differs, such as ``sample.reports[0].results``; empty for the whole answer.
-        outcome: ``"done"``: the object asked for, in another shape, so the operation was carried out; ``"unknown"``:
-            not JSON, or JSON that does not show that it is the answer to this request, such as a proxy's
-            ``{"message": …}``, an object without its id, ``[]`` or null.
-        raw: the parsed JSON with ``"done"``, else None. It can hold patient data: never shown and never pickled.
-        clue: what finds the object that a create has made; None for other operations.
+        outcome: ``"done"``: it is the object asked for, in another shape, so the operation was executed; ``"unknown"``:
+            not JSON, or JSON that does not show that it answers this request, such as a proxy's ``{"message": …}``, an
+            object without its id, ``[]`` or null.
+        raw: the parsed JSON if ``outcome`` is ``"done"``, else None. It can hold patient data: not shown, not pickled.
+        clue: what it takes to find the object that a create made; None for other operations.
     """
 
     may_be_executed: bool = True
@@ -352,33 +349,34 @@ class DecodeError(SpotError):
     ) -> None:
         super().__init__(message, **about)
         self.path = path
-        self.outcome: Literal["done", "unknown"] = outcome  # a checker may take it for any text
+        self.outcome: Literal["done", "unknown"] = outcome  # a type checker may infer str
         self.raw = raw
         self.clue = clue
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle everything but ``raw``, which may hold patient data."""
+        """Pickle everything except ``raw``, which may hold patient data."""
         return type(self), self.args, {**self.__dict__, "raw": None}
 
 
 class WrongAnswerError(DecodeError):
-    """A 2xx answer is of another object than the one asked for: a proxy, a cache or the server mixes answers up.
+    """A 2xx answer describes a different object than the one asked for: something on the way mixes answers up.
 
-    It is never repeated, nothing of the answer is handed on, and nobody knows what became of the request. ``path`` says
-    where the answer differs; ``outcome`` is ``"unknown"`` and ``raw`` None. Three rows in a row that end so stop a bulk
-    run.
+    The request is never repeated, nothing of the answer is passed on, and what became of the request is unknown.
+    ``path`` says where the answer differs; ``outcome`` is ``"unknown"`` and ``raw`` None. Three consecutive rows that
+    end like this stop a bulk run.
     """
 
 
 class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the caller; the name is promised
-    """A bulk run ended early, after a trouble that every further row would meet.
+    """A bulk run ended early, after a failure that every further row would meet.
 
-    All rows that were read have had outcomes. Without a journal send those not done again, then ``next_index`` and on.
+    Every row that was read has had its outcome. With a journal the same call resumes; without one, send the rows that
+    were not done again, then those from ``next_index`` on.
 
     Attributes:
         cause: the error that stopped the run.
-        next_index: the index of the first row that was not read; rows above it may not be done.
-        unsent: how many rows were read but not sent; they came as ``"skipped"``.
+        next_index: the index of the first row that was not read; earlier rows are not necessarily done.
+        unsent: how many rows were read but not sent; their outcome is ``"skipped"``.
     """
 
     def __init__(
@@ -390,11 +388,11 @@ class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the calle
         self.unsent = unsent
 
 
-_OF_THE_WAY = frozenset({"refused", "dns", "tls", "connect", "timeout"})
+_CONNECT_REASONS = frozenset({"refused", "dns", "tls", "connect", "timeout"})
 
 
 def name_server(error: SpotError, host: str) -> None:
-    """Name the server in the text of an error whose request never reached it: the name may be what is wrong."""
+    """Add the server's name to the text of an error whose request never reached it: the name may be what is wrong."""
     said = error.args[0] if error.args else ""
-    if isinstance(error, NotSentError) and error.reason in _OF_THE_WAY and host not in said:
+    if isinstance(error, NotSentError) and error.reason in _CONNECT_REASONS and host not in said:
         error.args = (f"{said} ({host})",)

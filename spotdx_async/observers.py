@@ -1,6 +1,6 @@
-"""What an observer of a client is told: records of fields from an allow-list, so that nothing else can get there.
+"""What a client reports to its observers: records with an allow-list of fields, so that nothing else can leak.
 
-No id, no filled-in path, no query, no header, no body and no text of an error; an error's class is all that is told.
+No id, no filled-in path, no query, header or body, and no error message: of an error they name only the class.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ __all__ = [
 
 ObservedOutcome = Literal["ok", "refused", "throttled", "failed", "not_sent", "unknown", "unreadable", "cancelled"]
 """``refused``: the server's final no. ``throttled``: 429. ``failed``: the server failed, or something outside the SDK.
-``not_sent``: surely not executed. ``unknown``: sent, and no usable answer; of a call or row that writes also any error
-after an attempt that may have been executed. ``unreadable``: a 2xx that is not what the contract says. ``cancelled``:
-ended in the middle, by its caller or its deadline."""
+``not_sent``: certainly not executed. ``unknown``: sent, but no usable answer; for a call or row that writes, also any
+error after an attempt that may have been executed. ``unreadable``: a 2xx that is not what the contract says.
+``cancelled``: cut short by its caller or its deadline."""
 
 
 @frozen(kw_only=True)
@@ -31,13 +31,13 @@ class SubjectRecord:
     """What begins: one call, a bulk run, or one of its rows."""
 
     kind: Literal["call", "run", "row"]
-    """A page of a list is a call of its own."""
+    """Each page of a list is a call of its own."""
     operation: str
     """The method and the path template, as errors name it."""
     method: str
-    """Of the requests, in capitals."""
+    """The HTTP method, in capitals."""
     template: str | None
-    """The path template, such as ``/api/v2/kits/{kit_id}/``; None with ``SpotClient.request``: paths hold ids."""
+    """The path template, such as ``/api/v2/kits/{kit_id}/``; None for ``SpotClient.request``, whose paths hold ids."""
     host: str
     """The server's name."""
     port: int
@@ -51,66 +51,66 @@ class AttemptRecord:
     operation: str
     """The method and the path template, as errors name it."""
     method: str
-    """In capitals."""
+    """The HTTP method, in capitals."""
     attempt: int
-    """Of the call or row, from 1."""
+    """Which attempt of the call or row, from 1."""
     outcome: ObservedOutcome
-    """What became of it, in a word."""
+    """How it ended, in a word."""
     status: int | None
-    """Of the answer, where one came."""
+    """The HTTP status, if an answer came."""
     error: str | None
-    """The class of the SDK's error; None where it brought what was asked for."""
+    """The class of the SDK's error; None if the attempt succeeded."""
     reason: str | None
-    """The error's ``reason``, where it has one."""
+    """The error's ``reason``, if it has one."""
     request_s: float
-    """Seconds from connection to last byte, or to the end that it found."""
+    """Seconds from connection to last byte, or until it ended otherwise."""
     waited_s: float
-    """Seconds before it, since the call began or the attempt before ended: for a place, the rate limit, the token, a
-    bulk run's gate, and between repeats."""
+    """Seconds of waiting before it, since the call began or the previous attempt ended: for a permit, the rate limit,
+    the token, a paused bulk run, and between retries."""
     limiter_s: float
-    """How much of that was for the rate limit."""
+    """How many of those were for the rate limit."""
 
 
 @frozen(kw_only=True)
 class RetryRecord:
-    """An attempt failed, and after a wait another follows."""
+    """An attempt failed, and another follows after a wait."""
 
     operation: str
     """The method and the path template, as errors name it."""
     attempt: int
-    """The one that failed, from 1."""
+    """Which attempt failed, from 1."""
     wait_s: float
-    """Seconds until the next."""
+    """Seconds until the next attempt."""
     error: str
-    """The class of the error in which it ended."""
+    """The class of the error that it ended with."""
     status: int | None
-    """Of its answer, where one came."""
+    """The HTTP status, if an answer came."""
     reason: str | None
-    """The error's ``reason``, where it has one."""
+    """The error's ``reason``, if it has one."""
     retry_after_s: float | None
-    """Seconds that the server asked to wait, where it did."""
+    """Seconds that the server asked to wait, if it did."""
 
 
 @frozen(kw_only=True)
 class PauseRecord:
-    """The server asked to wait, and the whole client does."""
+    """The server asked to wait, and the whole client waits."""
 
     operation: str
-    """Whose answer asked for it: the method and the path template."""
+    """The method and the path template of the request whose answer asked for it."""
     wait_s: float
     """Seconds until the next request may go out."""
 
 
 @frozen(kw_only=True)
 class GateRecord:
-    """A bulk run holds its rows back, or sends them again."""
+    """The circuit breaker of a bulk run pauses the run, or resumes it."""
 
     operation: str
     """The method and the path template of the run's rows."""
     state: Literal["closed", "open"]
-    """``closed``: the server is out of order, and one row at a time looks whether it is back."""
+    """``closed``: server unavailable, so rows are paused, and one at a time probes. ``open``: rows are sent again."""
     after_s: float
-    """With ``open``, seconds that it was closed; else 0."""
+    """For ``open``, the seconds that the run was paused; else 0."""
 
 
 @frozen(kw_only=True)
@@ -120,45 +120,46 @@ class EndRecord:
     operation: str
     """The method and the path template, as errors name it."""
     outcome: ObservedOutcome
-    """``ok``, or its error in a word."""
+    """``ok``, or the kind of error, in a word."""
     status: int | None
-    """That the error tells, or of the answer that was accepted."""
+    """The HTTP status of the accepted answer, or that of the error."""
     error: str | None
-    """The error's class; None with ``ok``, and where the consumer of a bulk run has left its loop."""
+    """The error's class; None for ``ok``, and if the consumer of a bulk run left its loop."""
     reason: str | None
-    """The error's ``reason``, where it has one."""
+    """The error's ``reason``, if it has one."""
     attempts: int
-    """Requests made, or begun; of a run 0, since its rows tell theirs."""
+    """Requests made, or begun; 0 for a run, since its rows report theirs."""
     elapsed_s: float
-    """Seconds from its beginning, waits included."""
+    """Seconds from start to end, waits included."""
 
 
 class Observer:
-    """Is told of all that a client does; a subclass has those of the methods that it needs.
+    """Receives all that a client does; a subclass overrides the methods that it needs.
 
-    They are called in the event loop, and must not wait. An exception of theirs changes no call: it goes to the loop's
-    exception handler. What ``begin`` gives comes back as ``mark`` with all that follows about the call, run or row.
+    They are called in the event loop and must not block. An exception that they raise affects no call: it goes to the
+    loop's exception handler. What ``begin`` returns is passed as ``mark`` to every later method for that call, run or
+    row.
     """
 
-    def begin(self, subject: SubjectRecord, parent: Any) -> Any:  # noqa: ARG002 - for those who need them
-        """A call, run or row begins; ``parent`` is the mark of the run whose row it is, else None."""
+    def begin(self, subject: SubjectRecord, parent: Any) -> Any:  # noqa: ARG002 - for subclasses
+        """A call, run or row begins; for a row, ``parent`` is the mark of its run, else None."""
         return None
 
     def sending(self, mark: Any, headers: dict[str, str]) -> Callable[[], object] | None:  # noqa: ARG002 - as above
-        """A request goes out in this task, with ``headers`` beside its own; what is returned is called after it."""
+        """A request goes out in this task, with what is put into ``headers``; the result is called after it ends."""
         return None
 
     def attempt(self, mark: Any, record: AttemptRecord) -> None:
         """An attempt ended."""
 
     def retry(self, mark: Any, record: RetryRecord) -> None:
-        """The wait before another attempt begins."""
+        """An attempt failed, and the wait before the next begins."""
 
     def pause(self, mark: Any, record: PauseRecord) -> None:
-        """The server asked everybody to wait."""
+        """The server asked to wait, and the whole client waits."""
 
     def gate(self, mark: Any, record: GateRecord) -> None:
-        """A bulk run's gate closed or opened; ``mark`` is the run's."""
+        """A bulk run was paused or resumed; ``mark`` is the run's."""
 
     def end(self, mark: Any, record: EndRecord) -> None:
-        """The call, run or row ended; of a run after all its rows."""
+        """The call, run or row ended; a run ends after all its rows."""

@@ -1,9 +1,9 @@
-"""Files for one user's eyes: the only place where such a file is opened, made, replaced or given its mode.
+"""Private files: the only place where such a file is opened, created, replaced or given its mode.
 
-What lies at a path is judged by the opened file, since a path may mean another file a moment later, and no mode is set
-by a path. A file is used only where it is a regular one, belongs to the user who runs the program, and has no second
-name. One of root's is refused as well: whoever is not root could not make it private, and a file of another user is
-refused to root, who would write for that user what the other must not read.
+A file is judged once it is open, and no mode is set by path, since a path may name another file a moment later. A file
+is used only if it is a regular file, belongs to the user running the program, and has no second name. Root's files are
+refused to other users, who could not make them private; and other users' files to root, who would write there what
+those users must not read.
 """
 
 import errno
@@ -25,7 +25,6 @@ __all__ = [
     "open_own",
     "read",
     "replace",
-    "replace_by_pieces",
     "tighten",
     "warn_of_folder",
 ]
@@ -35,28 +34,28 @@ _log = logging.getLogger("spotdx_async")
 PRIVATE = 0o600
 _PRIVATE_FOLDER = 0o700
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-# A pipe that lies there must not keep the program waiting for its other end; for a regular file it means nothing.
+# Opening a pipe must not block until its other end is opened; for regular files O_NONBLOCK means nothing.
 _CAREFUL = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-# Only to look. Closing a file that was opened for more takes SQLite's locks on it from the whole process.
+# Only to look: closing a descriptor opened for more drops all of SQLite's locks on the file in this process.
 _PATH = getattr(os, "O_PATH", 0)
 
 
 class UnfitFileError(OSError):
-    """What lies there must not be used; ``strerror`` says why, as the rest of a sentence that begins with the file."""
+    """The file must not be used; ``strerror`` says why, as the rest of a sentence that begins with its name."""
 
     def __init__(self, fault: str) -> None:
         super().__init__(errno.EPERM, fault)
 
 
 def fault_of(about: os.stat_result) -> str | None:
-    """Say what is wrong with a file as a place for private data; None where nothing is."""
+    """Return what makes a file unfit for private data, or None."""
     mode = about.st_mode
     if stat.S_ISLNK(mode):
         return "is a symbolic link, which is not followed"
     if stat.S_ISDIR(mode):
         return "is a folder"
     if not stat.S_ISREG(mode):
-        return "is no regular file"
+        return "is not a regular file"
     if _is_of_another(about):
         return "belongs to another user"
     if about.st_nlink > 1:
@@ -65,11 +64,11 @@ def fault_of(about: os.stat_result) -> str | None:
 
 
 def look(path: str | os.PathLike[str]) -> os.stat_result | None:
-    """Look at what lies there without opening it; None where nothing does.
+    """Return the status of a file without opening it; None if it does not exist.
 
     Raises:
         UnfitFileError: it must not be used.
-        OSError: nobody can look.
+        OSError: its status cannot be read.
     """
     try:
         about = _about(path)
@@ -80,30 +79,30 @@ def look(path: str | os.PathLike[str]) -> os.stat_result | None:
 
 
 def create(path: str | os.PathLike[str], flags: int = os.O_WRONLY) -> int:
-    """Make a file that has never been anybody else's to read; give its descriptor.
+    """Create a file that nobody else was ever able to read; return its descriptor.
 
     Raises:
-        FileExistsError: something lies there, be it a link to nowhere.
-        OSError: it cannot be made.
+        FileExistsError: the path exists, even if only as a dangling link.
+        OSError: it cannot be created.
     """
     return os.open(path, flags | os.O_CREAT | os.O_EXCL | _CAREFUL, PRIVATE)
 
 
 def open_own(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file that is there, take it from everybody but its owner, and give its descriptor.
+    """Open a file, make it private to its owner, and return its descriptor.
 
     Args:
-        path: where it lies.
-        flags: how to open it; with ``os.O_CREAT`` it is made where it is missing.
+        path: the file.
+        flags: how to open it; with ``os.O_CREAT`` it is created if it is missing.
 
     Raises:
-        UnfitFileError: it must not be used; it is as it was.
+        UnfitFileError: it must not be used; it is unchanged.
         OSError: it cannot be opened.
     """
     try:
         fd = os.open(path, flags | _CAREFUL, PRIVATE)
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.EMLINK}:  # the words of systems for a link that is not followed
+        if error.errno in {errno.ELOOP, errno.EMLINK}:  # how systems report a link that is not followed
             look(path)
         raise
     try:
@@ -118,15 +117,15 @@ def open_own(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def tighten(path: str | os.PathLike[str]) -> None:
-    """Take a file from everybody but its owner; nothing is done where there is none.
+    """Make a file private to its owner, if it exists.
 
     Raises:
-        UnfitFileError: it must not be used; it is as it was.
+        UnfitFileError: it must not be used; it is unchanged.
         OSError: it cannot be opened.
     """
     about = look(path)
     if about is not None and stat.S_IMODE(about.st_mode) != PRIVATE:
-        # Opened for more than a look only where it must be. For writing where reading is what its mode forbids.
+        # Opened only if its mode must change; for writing if its mode forbids reading.
         os.close(open_own(path, os.O_RDONLY if about.st_mode & stat.S_IRUSR else os.O_WRONLY))
 
 
@@ -141,29 +140,23 @@ def read(path: str | os.PathLike[str]) -> bytes:
         return file.read()
 
 
-def replace(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a whole private file in the place of what is there, or leave that as it was.
+def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
+    """Write a private file as a whole, replacing an existing one, or leave everything as it was.
+
+    Args:
+        path: the file.
+        data: its content; in pieces, so that it need not be in memory as a whole.
 
     Raises:
-        UnfitFileError: what is there must not be replaced.
+        UnfitFileError: the existing file must not be replaced.
         OSError: it cannot be written.
-    """
-    replace_by_pieces(path, [data])
-
-
-def replace_by_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:
-    """Do the same with what comes in pieces, so that it need not be in memory as a whole.
-
-    Raises:
-        UnfitFileError: as ``replace``.
-        OSError: the same.
     """
     look(path)
     place = Path(path)
     fd, new = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".part", dir=place.parent)
     try:
         with open(fd, "wb") as file:  # noqa: PTH123 - an open descriptor
-            file.writelines(pieces)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(fd)
         os.replace(new, place)  # noqa: PTH105 - the name is a string here
@@ -174,18 +167,18 @@ def replace_by_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> 
 
 
 def make_folder(path: str | os.PathLike[str], *, must_be_ours: bool = False) -> None:
-    """Make a folder for its owner alone, with those above it; one that is there stays as it is.
+    """Create a folder, and those above it, for its owner alone; existing folders stay as they are.
 
     Args:
-        path: where it is to be.
-        must_be_ours: refuse one that another user has made, or a link to one.
+        path: the folder.
+        must_be_ours: refuse an existing folder of another user, or a link.
 
     Raises:
-        UnfitFileError: what is there must not be used.
-        OSError: it cannot be made.
+        UnfitFileError: the existing folder must not be used.
+        OSError: it cannot be created.
     """
     place = Path(path)
-    for above in reversed(place.parents):  # mkdir's own `parents` makes them as the umask says
+    for above in reversed(place.parents):  # mkdir's own `parents` creates them with the mode of the umask
         if not above.exists():
             above.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
     place.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
@@ -198,14 +191,14 @@ def make_folder(path: str | os.PathLike[str], *, must_be_ours: bool = False) -> 
 
 
 def warn_of_folder(path: str | os.PathLike[str]) -> None:
-    """Tell, at WARNING, where others can put files of theirs in the place of this one, by the folder's mode."""
+    """Log a WARNING if the mode of the folder lets other users put files of theirs in place of this one."""
     folder = Path(path).absolute().parent
     try:
         about = folder.stat()
     except OSError:
-        return  # whoever writes there will hear of it
+        return  # writing there will fail and say why
     if hasattr(os, "geteuid") and _is_open_to_others(about):
-        text = "other users can replace files in %s: take the right from them (chmod go-w), or name another folder"
+        text = "other users can replace files in %s: revoke their write access (chmod go-w), or use another folder"
         _log.warning(text, folder, extra={"spotdx_event": "folder"})
 
 
@@ -213,10 +206,10 @@ def _is_open_to_others(about: os.stat_result) -> bool:
     if about.st_uid not in {0, os.geteuid()}:
         return True
     if about.st_mode & stat.S_ISVTX:
-        return False  # a file can be replaced by its owner alone, and by the folder's
+        return False  # only the owners of a file and of the folder can replace it
     if about.st_mode & stat.S_IWOTH:
         return True
-    # Many systems give each user a group of the same number, of which nobody else is.
+    # Many systems give each user a private group with the number of the user.
     is_own_group = about.st_gid == os.getegid() == os.geteuid()
     return bool(about.st_mode & stat.S_IWGRP) and not is_own_group
 

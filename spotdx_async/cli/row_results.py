@@ -12,7 +12,7 @@ from spotdx_async.bulk.records import Outcome, State
 from spotdx_async.cli.row_set import RowSet
 from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row
-from spotdx_async.files.undone_rows import UndoneRows
+from spotdx_async.files.failed_rows import UndoneRows
 
 __all__ = ["STATES", "Place", "RowResults", "Trouble"]
 

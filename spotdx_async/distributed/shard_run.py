@@ -18,7 +18,7 @@ from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardRep
 from spotdx_async.distributed.shard import Shard, ShardRow
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows
-from spotdx_async.files.undone_rows import UndoneRows
+from spotdx_async.files.failed_rows import UndoneRows
 
 __all__ = ["ShardOptions", "run_shard"]
 

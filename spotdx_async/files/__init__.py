@@ -1,15 +1,10 @@
-"""Rows in and failed rows out, read lazily from CSV, JSON Lines and Parquet; a JSON object in.
+"""Rows in, read lazily from CSV, JSON Lines and Parquet, and failed rows out; knows no HTTP and no bulk run."""
 
-It knows no HTTP and no bulk run.
-"""
-
-from spotdx_async.files.columns import parse_map
 from spotdx_async.files.failed_rows import FailedRows
-from spotdx_async.files.fingerprints import fingerprint
-from spotdx_async.files.json_file import name_of, read_object
+from spotdx_async.files.json_rows import name_of, read_object
 from spotdx_async.files.parquet_rows import ParquetFile
-from spotdx_async.files.row_file import RowFile, RowInput, open_rows
-from spotdx_async.files.rows import BadRow, Format, Row
+from spotdx_async.files.row_file import RowFile, RowInput, fingerprint, open_rows
+from spotdx_async.files.rows import BadRow, Format, Row, parse_map
 
 __all__ = [
     "BadRow",

@@ -1,9 +1,9 @@
 """CSV to rows: a header, then the id and a column for each metadata key, or the id and ``metadata`` as JSON.
 
-A quote that is not closed as it should be makes its row bad, up to the end of the line on which that quote opens, and
-reading goes on with the next line. By the letter of CSV the rest of the file would belong to that one cell; a quote
-too many is far likelier than a cell of many lines, so the rows below are read as the rows that they look like. Lines
-that were the rest of such a cell are then ragged or have no id: they are reported, never lost and never joined.
+A quote that is not properly closed makes its row bad, up to the end of the line on which it opens, and reading resumes
+with the next line. Strictly speaking the rest of the file would belong to that one cell; but a stray quote is far more
+likely than a cell of many lines, so the lines below are read as the rows that they look like. If they really were the
+rest of such a cell, they come out ragged or without an id: reported as bad rows, never lost and never joined.
 """
 
 import csv
@@ -14,16 +14,15 @@ from typing import Any
 
 from attrs import field, frozen
 
-from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import decode_text, parse_object
 from spotdx_async.files.lines import Line, LineBuffer
-from spotdx_async.files.rows import BadRow, Row, RowFault, check_key, key_in
+from spotdx_async.files.rows import BadRow, Row, RowFault, check_columns, check_key, key_of, rename_columns
 
 __all__ = ["CsvRows"]
 
 _CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n]*)'
-# RFC 4180: a cell is quoted as a whole, or holds no quote. The csv module also takes `5" screen`; it is refused here,
-# since nobody can tell such a quote from one that was meant to open or close a cell.
+# RFC 4180: a cell is quoted as a whole, or holds no quote. The csv module also accepts `5" screen`; it is refused here,
+# since such a quote cannot be told from one that was meant to open or close a cell.
 _WELL_QUOTED = re.compile(rf"{_CELL}(?:,{_CELL})*[\r\n]*")
 _CLOSED_CELL = re.compile(r'(?:"[^"]*(?:""[^"]*)*"|(?!")[^,\r\n]*)(?=[,\r\n]|$)')
 
@@ -32,10 +31,9 @@ class CsvRows:
     """The header, then the rows that can be read from what is buffered so far."""
 
     preamble: bytes = b""
-    """What must stand before rows that are written again: the header as it came."""
+    """What must come before rows that are written again: the header as it came."""
 
     def __init__(self, lines: LineBuffer, columns: Mapping[str, str] | None = None, *, id_name: str = "kit_id") -> None:
-        """Take lines, and the keys of columns that are named otherwise."""
         self._lines = lines
         self._id_name = id_name
         self._columns = columns
@@ -43,10 +41,10 @@ class CsvRows:
         self._rows_read = 0
 
     def read_header(self) -> bool:
-        """Read the header; False when more must be fed first.
+        """Read the header; return False when more must be fed first.
 
         Raises:
-            RowFault: there is no usable header, so that nothing can be said about any row.
+            RowFault: there is no usable header, so no row can be read.
         """
         record = self._next_record()
         if record is None and self._lines.at_end:
@@ -61,7 +59,7 @@ class CsvRows:
         return True
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Give the rows whose last line is buffered; call again after feeding more."""
+        """Yield the rows whose last line is buffered; call again after feeding more."""
         while (record := self._next_record()) is not None:
             self._rows_read += 1
             yield self._row(record)
@@ -72,7 +70,7 @@ class CsvRows:
             by_name = self._by_name(record.checked_cells())
             key, metadata = self._update(by_name)
         except RowFault as fault:
-            known = key_in(by_name, self._id_name)
+            known = key_of(by_name, self._id_name)
             return BadRow(self._rows_read, record.line, str(fault), record.source, known)
         return Row(self._rows_read, record.line, key, metadata, record.source or b"")
 
@@ -107,7 +105,7 @@ class CsvRows:
                 return _Record(taken.lines, cells=cells)
 
     def _broken_record(self, taken: "_Taken", error: Exception) -> "_Record":
-        """Cut the bad row off after the line on which the trouble began, and give back the lines below."""
+        """Cut off the bad row after the line on which the fault begins, and put back the lines below."""
         if taken.lines[0].data is None:
             return _Record(taken.lines, fault="the line is too long")
         opened = taken.line_at(_broken_cell(taken.text()))
@@ -120,7 +118,7 @@ class CsvRows:
 
 @frozen
 class _Record:
-    """The lines of one row, with its cells or with what is wrong."""
+    """The lines of one row, with its cells or what is wrong with it."""
 
     lines: list[Line]
     cells: list[str] = field(factory=list)
@@ -140,12 +138,12 @@ class _Record:
             raise RowFault(self.fault)
         text = decode_text(self.source or b"")
         if '"' in text and not _WELL_QUOTED.fullmatch(text):
-            raise RowFault("a quote stands inside a cell that is not quoted: quote the cell and double that quote")
+            raise RowFault("a quote inside a cell that is not quoted: quote the cell and double that quote")
         return self.cells
 
 
 class _Taken:
-    """The lines that the csv module takes for one row, so that they can be given back."""
+    """The lines that the csv module takes for one row, remembered so that they can be put back."""
 
     def __init__(self, buffer: LineBuffer) -> None:
         self._buffer = buffer
@@ -171,13 +169,13 @@ class _Taken:
         return "".join(map(_lenient_line, self.lines))
 
     def line_at(self, position: int) -> int:
-        """Which of the lines, counted from 0, holds that character of the text."""
+        """Return which of the lines, counted from 0, holds that character of the text."""
         ends = accumulate(len(_lenient_line(line)) for line in self.lines)
         return next((index for index, end in enumerate(ends) if position < end), len(self.lines) - 1)
 
 
 class _MoreNeeded(Exception):  # noqa: N818 - a signal inside this module
-    """The row may go on in what has not been read yet."""
+    """The row may continue in what has not been read yet."""
 
 
 class _LineTooLong(Exception):  # noqa: N818 - a signal inside this module
@@ -185,21 +183,21 @@ class _LineTooLong(Exception):  # noqa: N818 - a signal inside this module
 
 
 def _lenient_line(line: Line) -> str:
-    """Read bytes that may not be UTF-8, to find where the row ends; ``checked_cells`` judges them afterwards."""
+    """Decode bytes that may not be UTF-8, to find where the row ends; ``checked_cells`` judges them afterwards."""
     return (line.data or b"").decode("utf-8", "surrogateescape")
 
 
 def _header(names: list[str], columns: Mapping[str, str] | None, id_name: str) -> list[str | None]:
-    """Check column names; no reason shows one, since the first row of a file without a header is patient data."""
+    """Check column names. No reason shows one: in a file without a header the first row is patient data."""
     for column, name in enumerate(names, start=1):
         if not name.strip():
             raise RowFault(f"column {column} has no name")
         if name != name.strip():
-            raise RowFault(f"the name of column {column} has blanks around it")
+            raise RowFault(f"the name of column {column} has whitespace around it")
         if name in names[: column - 1]:
             raise RowFault(f"column {column} has the name of column {names.index(name) + 1}")
-    keys = renamed(names, columns)
-    check_keys(keys, id_name, hint=" (cells are separated by commas)")
+    keys = rename_columns(names, columns)
+    check_columns(keys, id_name, hint=" (cells are separated by commas)")
     return keys
 
 
@@ -208,7 +206,7 @@ def _cells(count: int) -> str:
 
 
 def _broken_cell(text: str) -> int:
-    """Find where the first cell begins that is not closed as it should be; the end of the text where there is none."""
+    """Return where the first cell begins that is not properly closed; the end of the text if there is none."""
     position = 0
     while (closed := _CLOSED_CELL.match(text, position)) is not None and closed.end() < len(text):
         position = closed.end() + 1
@@ -216,13 +214,13 @@ def _broken_cell(text: str) -> int:
 
 
 def _broken_reason(line: Line, below: list[Line], error: str) -> str:
-    """Say why the csv module gave up, from its own words (it has no other sign) and the lines that it took."""
+    """Say why the csv module gave up, from its message (there is no other sign) and the lines that it took."""
     longest = f"{csv.field_size_limit():,} characters"
     is_too_long = error.startswith(("field larger", "too long"))
     if not below and is_too_long:
         return f"a cell is longer than {longest}"
     if not below and error.startswith("new-line"):
-        return f"a carriage return stands in a cell of line {line.number} that is not quoted"
+        return f"an unquoted cell has a carriage return on line {line.number}"
     if not below:
         return f"text follows a closing quote on line {line.number}: double the quotes inside a cell"
     if is_too_long:

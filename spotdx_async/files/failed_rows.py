@@ -1,24 +1,33 @@
-"""Rows that did not go through, written exactly as they came, so that they can be fed in again."""
+"""Rows that did not go through, written exactly as they came so that they can be fed in again.
+
+``FailedRows`` is the file; ``UndoneRows`` keeps it free of rows that a later row of the same id has overtaken.
+"""
 
 import errno
+import hashlib
 import os
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 
-__all__ = ["FailedRows"]
+__all__ = ["FailedRows", "UndoneRows"]
+
+_DIGEST_BYTES = 16
+"""Long enough that no two ids ever share a digest: a row that was never overtaken would be lost."""
+# A row's number in the upper bits; in the lower ones its position in the file, from 1, or 0 if it is not there.
+_POSITION_BITS = 40
+_POSITION_MASK = (1 << _POSITION_BITS) - 1
 
 
 class FailedRows:
     """A file of failed rows, readable by its owner alone (mode 0600 from its first instant).
 
-    It is made when the first row is written, and nothing waits in memory: what ``write`` has taken is in the file. An
-    existing file is used only while it is empty, or replaced where that is asked for. No symbolic link is followed.
+    It is created when the first row is written, and nothing is buffered: what ``write`` has accepted is in the file. An
+    existing file is used only if it is empty, or replaced if that is asked for. Symbolic links are not followed.
     """
 
     def __init__(
@@ -29,24 +38,24 @@ class FailedRows:
         inputs: Iterable[str | os.PathLike[str]] = (),
         replace: bool = False,
     ) -> None:
-        """Check that the file can be made.
+        """Check that the file can be written.
 
         Args:
             path: where it is to be.
-            preamble: what stands before the first row, such as the CSV header; with its line end or without.
+            preamble: what comes before the first row, such as the CSV header; with or without its line end.
             inputs: files that it must not be.
             replace: remove an existing file of that name, now.
 
         Raises:
-            InvalidInputError: the file cannot be made, or must not be written.
+            InvalidInputError: the file cannot be created, or must not be written.
         """
         self.path: Path = Path(path)
         self.count: int = 0
-        """Rows that are in it."""
+        """How many rows it holds."""
         self._preamble = preamble
         self._fd: int | None = None
         self._size = 0
-        # Where each row that was written begins, in the order of their coming.
+        # Where each row that was written begins, in the order of writing.
         self._starts = array("Q")
         try:
             self._check(inputs, replace=replace)
@@ -72,10 +81,10 @@ class FailedRows:
         self.count += 1
 
     def drop(self, row: int) -> None:
-        """Take a row out again, once, before the file is closed: a blank line stands in its place.
+        """Take out a row, once, before the file is closed: a blank line takes its place.
 
         Args:
-            row: which of those that were written, from 0.
+            row: its position among those that were written, from 0.
 
         Raises:
             OSError: it is still there.
@@ -91,20 +100,20 @@ class FailedRows:
         self.count -= 1
 
     def arrange(self, rows: Iterable[int]) -> None:
-        """Leave these rows alone, in this order, and close the file; it is gone where there are none.
+        """Keep only these rows, in this order, and close the file; it is removed if none are left.
 
         Args:
-            rows: each by which of those that were written it is, from 0.
+            rows: the position of each among those that were written, from 0.
 
         Raises:
-            OSError: it cannot be made anew; it is as it was, and still open.
+            OSError: it cannot be rewritten; it is unchanged, and still open.
         """
         fd = self._fd
         if fd is None:
             return
         if self.count:
             try:
-                private_files.replace_by_pieces(self.path, self._pieces(fd, rows))
+                private_files.replace(self.path, self._pieces(fd, rows))
             finally:
                 os.lseek(fd, self._size, os.SEEK_SET)
         else:
@@ -129,16 +138,14 @@ class FailedRows:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _check(self, inputs: Iterable[str | os.PathLike[str]], *, replace: bool) -> None:
         folder = self.path.parent
         if not folder.is_dir():
             raise InvalidInputError(f"{self.path} cannot be written: there is no such folder")
-        is_input = any(Path(given).exists() and _is(self.path, given) for given in inputs)
+        is_input = self.path.exists() and any(Path(it).exists() and self.path.samefile(it) for it in inputs)
         if is_input and not self.path.is_symlink():
             raise InvalidInputError(f"{self.path} is the input itself")
         try:
@@ -166,10 +173,7 @@ class FailedRows:
             yield _read_all(fd, end - start)
 
     def _open(self) -> int:
-        try:
-            return private_files.create(self.path, os.O_RDWR)
-        except FileExistsError:
-            fd = private_files.open_own(self.path, os.O_RDWR)
+        fd = private_files.open_own(self.path, os.O_RDWR | os.O_CREAT)
         if os.fstat(fd).st_size:
             os.close(fd)
             raise FileExistsError(errno.EEXIST, "it has been filled by someone else")
@@ -185,8 +189,102 @@ class FailedRows:
         self._size += len(data)
 
 
-def _is(path: Path, given: str | os.PathLike[str]) -> bool:
-    return path.exists() and path.samefile(given)
+class UndoneRows:
+    """Keeps the file free of rows that a later row of the same id, which is done, has overtaken.
+
+    Fed in again, such a row would overwrite a newer value with an older one. Memory grows with the rows that are not
+    done, and holds digests of their ids.
+    """
+
+    def __init__(self, failed: FailedRows | None = None) -> None:
+        """Write rows that are not done to ``failed``; None: nowhere."""
+        self._failed = failed
+        self._rows: dict[bytes, list[int]] = {}
+        # The number of each row in the file, in the order of writing; and the positions of those that were dropped.
+        self._written = array("Q")
+        self._dropped: set[int] = set()
+        self._must_arrange = False
+
+    def add(self, number: int, key: str | None, source: bytes | None) -> bool:
+        """Record a row that is not done, and write it to the file; return whether it is there.
+
+        Args:
+            number: it rises with the rows of the input.
+            key: the id; None if it is not certain, so that nothing can be said to overtake the row.
+            source: the row; None if it cannot be written.
+
+        Raises:
+            OSError: it could not be written to the file.
+        """
+        position = 0
+        try:
+            if self._failed is not None and source is not None:
+                self._failed.write(source)
+                self._written.append(number)
+                position = len(self._written)
+        finally:
+            if key is not None:
+                rows = self._rows.setdefault(_digest(key), [])
+                row = number << _POSITION_BITS | position
+                # A bad row ends at once, so it may come before a row that precedes it and is still in flight.
+                self._must_arrange |= bool(rows) and rows[-1] > row
+                rows.append(row)
+        return bool(position)
+
+    def overtaken_by(self, number: int, key: str | None) -> list[int]:
+        """Record a row that is done; return the earlier rows of its id, none of which is left in the file.
+
+        Args:
+            number: of the row.
+            key: its id.
+        """
+        if key is None or not self._rows:
+            return []
+        digest, done = _digest(key), number << _POSITION_BITS
+        rows = self._rows.get(digest, [])
+        overtaken = [row for row in rows if row < done]
+        if not overtaken:
+            return []
+        if left := [row for row in rows if row > done]:
+            self._rows[digest] = left
+        else:
+            del self._rows[digest]
+        for row in overtaken:
+            self._drop((row & _POSITION_MASK) - 1)
+        return [row >> _POSITION_BITS for row in overtaken]
+
+    def close(self) -> None:
+        """Close the file, with its rows in the order of the input.
+
+        Raises:
+            OSError: what was written may not have reached the disk, or the rows must not be fed in as they are.
+        """
+        failed, written = self._failed, self._written
+        if failed is None:
+            return
+        kept = [position for position in range(len(written)) if position not in self._dropped]
+        in_order = sorted(kept, key=written.__getitem__)
+        if len(kept) < len(written) or in_order != kept:
+            try:
+                failed.arrange(in_order)
+            except OSError:
+                if self._must_arrange:
+                    raise
+                # Harmless: a dropped row is a blank line, and rows of different ids may come in any order.
+        failed.close()
+
+    def _drop(self, position: int) -> None:
+        if self._failed is None or position < 0:
+            return
+        self._dropped.add(position)
+        try:
+            self._failed.drop(position)
+        except OSError:
+            self._must_arrange = True
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -1,19 +1,28 @@
-"""JSON Lines to rows: one object such as ``{"kit_id": …, "metadata": {…}}`` a line; blank lines are skipped."""
+"""JSON: Lines to rows, ``{"kit_id": …, "metadata": {…}}`` each, blank lines skipped; and files of a single object.
+
+Both are read more strictly than JSON asks: a key that occurs twice is refused, since the value that would be dropped
+may be the one that was meant.
+"""
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
+from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.lines import Line, LineBuffer
-from spotdx_async.files.rows import MOST_ROW_BYTES, BadRow, Row, RowFault, check_key, key_in
+from spotdx_async.files.rows import MAX_ROW_BYTES, BadRow, Row, RowFault, check_key, key_of
 
-__all__ = ["JsonRows", "decode_text", "parse_object"]
+__all__ = ["BOM", "MAX_OBJECT_BYTES", "JsonRows", "decode_text", "name_of", "parse_object", "read_object"]
 
-_OF_A_SIGN = {"{": 64, "[": 64, ",": 64, ":": 128}
-"""Bytes of an empty dict or list and its place, of a value and its place, of an entry in a dict."""
-# Takes no way back, and goes on to the end where a string does not end: else a text of quotes would take for ever.
+MAX_OBJECT_BYTES = 10 * 1024 * 1024
+"""The largest file that ``read_object`` reads."""
+BOM = b"\xef\xbb\xbf"
+_BYTES_OF_A_SIGN = {"{": 64, "[": 64, ",": 64, ":": 128}
+"""Bytes of an empty dict or list and its slot, of a value and its slot, of an entry in a dict."""
+# Possessive, and runs to the end of the text if a string is not closed: a text of quotes would backtrack forever.
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
 
 
@@ -21,7 +30,7 @@ class JsonRows:
     """The rows that can be read from what is buffered so far."""
 
     preamble = b""
-    """What must stand before rows that are written again."""
+    """What must come before rows that are written again."""
 
     def __init__(self, lines: LineBuffer, *, id_name: str = "kit_id") -> None:
         self._lines = lines
@@ -29,7 +38,7 @@ class JsonRows:
         self._rows_read = 0
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Give the rows whose last line is buffered; call again after feeding more."""
+        """Yield the rows whose last line is buffered; call again after feeding more."""
         while (line := self._lines.take()) is not None:
             if line.data is None or line.data.strip():
                 self._rows_read += 1
@@ -43,12 +52,40 @@ class JsonRows:
             values = parse_object(decode_text(line.data).rstrip("\r\n"), "the row")
             key, metadata = _update(values, self._id_name)
         except RowFault as fault:
-            return BadRow(self._rows_read, line.number, str(fault), line.data, key_in(values, self._id_name))
+            return BadRow(self._rows_read, line.number, str(fault), line.data, key_of(values, self._id_name))
         return Row(self._rows_read, line.number, key, metadata, line.data)
 
 
+def name_of(path: str | os.PathLike[str]) -> str:
+    """Return the name of a file for messages; ``-`` is standard input."""
+    return "standard input" if os.fspath(path) == "-" else os.fspath(path)
+
+
+def read_object(path: str | os.PathLike[str]) -> bytes:
+    """Read a file, or standard input for ``-``, and check that it holds one JSON object in which no key occurs twice.
+
+    Returns:
+        The text as it came, without a byte order mark.
+
+    Raises:
+        InvalidInputError: it cannot be read, is larger than 10 MiB, is not UTF-8, or holds anything else. The message
+            shows no value.
+    """
+    try:
+        with _open(path) as file:
+            data = file.read(MAX_OBJECT_BYTES + 1).removeprefix(BOM)
+        _check_object(data)
+    except OSError as error:
+        reason = error.strerror or "it cannot be read"
+    except RowFault as fault:
+        reason = str(fault)
+    else:
+        return data
+    raise InvalidInputError(f"{name_of(path)}: {reason}")
+
+
 def decode_text(data: bytes) -> str:
-    """Read UTF-8.
+    """Decode UTF-8.
 
     Raises:
         RowFault: it is not UTF-8, or holds a NUL byte.
@@ -63,14 +100,14 @@ def decode_text(data: bytes) -> str:
 
 
 def parse_object(text: str, what: str) -> dict[str, Any]:
-    """Read one JSON object, integers exact; ``what`` names it in the reason.
+    """Parse one JSON object, integers exact; ``what`` names it in the reason.
 
     Raises:
-        RowFault: it is no JSON, no object, names a key twice, holds a number that JSON or a float cannot hold, or more
-            values than fit into 16 MiB.
+        RowFault: it is not JSON or not an object, names a key twice, holds a number that JSON or a float cannot
+            represent, or would take more than 16 MiB as Python values.
     """
-    if _value_bytes(text) > MOST_ROW_BYTES:
-        raise RowFault(f"{what} holds more values than fit into {MOST_ROW_BYTES // 1024**2} MiB")
+    if _value_bytes(text) > MAX_ROW_BYTES:
+        raise RowFault(f"{what} holds more values than fit into {MAX_ROW_BYTES // 1024**2} MiB")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -87,17 +124,29 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
     raise RowFault(reason)
 
 
+def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    return open(0, "rb", closefd=False) if os.fspath(path) == "-" else open(path, "rb")  # noqa: PTH123 - 0 is no path
+
+
+def _check_object(data: bytes) -> None:
+    if len(data) > MAX_OBJECT_BYTES:
+        raise RowFault(f"it is larger than {MAX_OBJECT_BYTES:,} bytes")
+    if not data.strip():
+        raise RowFault("the file is empty")
+    parse_object(decode_text(data), "the file")
+
+
 def _value_bytes(text: str) -> int:
-    """Give what the text becomes as Python's values, at the most: two letters can be a dict."""
-    if len(text) * (1 + max(_OF_A_SIGN.values())) <= MOST_ROW_BYTES:
-        return 0  # so it is with nearly all
-    needed = _of_signs(text)
-    # A text may be full of commas: those in strings are not counted, where that matters.
-    return len(text) + (needed if len(text) + needed <= MOST_ROW_BYTES else _of_signs(_STRING.sub("", text)))
+    """Return an upper bound of what the text takes as Python values: two characters can be a dict."""
+    if len(text) * (1 + max(_BYTES_OF_A_SIGN.values())) <= MAX_ROW_BYTES:
+        return 0  # nearly every row
+    needed = _bytes_of_signs(text)
+    # A text may be full of commas: those in strings are discounted where it matters.
+    return len(text) + (needed if len(text) + needed <= MAX_ROW_BYTES else _bytes_of_signs(_STRING.sub("", text)))
 
 
-def _of_signs(text: str) -> int:
-    return sum(text.count(sign) * each for sign, each in _OF_A_SIGN.items())
+def _bytes_of_signs(text: str) -> int:
+    return sum(text.count(sign) * each for sign, each in _BYTES_OF_A_SIGN.items())
 
 
 def _update(value: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:
@@ -105,7 +154,7 @@ def _update(value: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:
         if name not in value:
             raise RowFault(f"the key {name} is missing")
     if value.keys() != {id_name, "metadata"}:
-        raise RowFault(f"the row has keys beside {id_name} and metadata")
+        raise RowFault(f"the row has keys other than {id_name} and metadata")
     key, metadata = value[id_name], value["metadata"]
     if not isinstance(key, str):
         raise RowFault(f"the {id_name} is not a string")

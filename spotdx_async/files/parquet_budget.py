@@ -1,11 +1,12 @@
-"""How many rows of a Parquet file can be unpacked at once, found out before any row is.
+"""How many rows of a Parquet file can be unpacked at once, worked out before any row is; what they take in Python.
 
-What is small in a file can be large in memory: a page that is well packed, a long text of the dictionary that all rows
-point to, texts of which each repeats the one before it, a list of millions of nulls in one row. The headers of the
-pages tell how large each can become; dictionaries are unpacked one by one to find their longest text.
+What is small in the file can be large in memory: a well compressed page, a long text of the dictionary that all rows
+point to, texts each of which repeats the one before it, a list of millions of nulls in one row. The page headers tell
+how large each can become; dictionaries are unpacked one by one to find their longest text.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,56 +16,55 @@ from attrs import define
 from spotdx_async.files.parquet_pages import DamagedPageError, Page, longest_text, pages_of
 from spotdx_async.files.rows import RowFault
 
-__all__ = ["BUDGET_BYTES", "MOST_ROWS", "batch_rows", "check_columns", "check_footer"]
+__all__ = ["BUDGET_BYTES", "MAX_ROWS", "batch_rows", "check_description", "footer_bytes", "value_bytes"]
 
 BUDGET_BYTES = 64 * 1024 * 1024
-"""What the pages of a row group that are held at once, and one row of it, may take."""
-MOST_ROWS = 1000
+"""The most that the pages of a row group that are held at once, and one row of it, may take."""
+MAX_ROWS = 1000
 _MULTIPLIED_BYTES = 6 * 1024 * 1024
-"""What of a batch may come from little in the file; it is there as pages, in Arrow's form, and as Python's values."""
+"""The most of a batch that may grow from little in the file; it exists as pages, Arrow arrays and Python values."""
 _PLAIN_BYTES = 16 * 1024 * 1024
-_MOST_PLAIN_BYTES = 32 * 1024 * 1024
-"""What of a batch may stand in the pages as it is; in a wide file, the one or two pages that each column needs."""
+_MAX_PLAIN_BYTES = 32 * 1024 * 1024
+"""The most of a batch that may be stored plainly in the pages; for wide files, the one or two pages of each column."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
-_OF_A_PLACE = 8
-"""Bytes of levels and offsets beside each value, in Arrow's form; what becomes of it in Python's is counted later."""
-_OF_A_FOOTER = 13
-_OF_A_COLUMN = 6 * 1024
-"""What Arrow takes for a byte of the footer, and for each column that it reads: measured with 20,000 columns."""
+# Arrow's memory for a byte of the footer, and for each column that it reads: measured with 20,000 columns.
+_PER_FOOTER_BYTE = 13
+_PER_COLUMN = 6 * 1024
 _MEBIBYTE = 1024 * 1024
 
+# Sizes of Python values, beside the bytes of texts.
+_SLOT = 8
+"""A reference in a list or dict; in Arrow, the levels and offsets beside each value."""
+_LIST = sys.getsizeof([]) + 2 * _SLOT  # with what it reserves for more items
+_MAP_ENTRY = sys.getsizeof((None, None)) + 104  # a map comes as pairs and becomes a dict
+_TEXT = sys.getsizeof("é")
+_SCALAR = 64  # a number, a date, a time
+_DECIMAL = 128
+_TEXT_TYPES = {"string", "large_string", "string_view", "binary", "large_binary", "binary_view"}
+
 Unpack = Callable[[str, bytes, int], list[bytes]]
-"""Unpacks bytes of a codec to so many, in each way that readers may take; none where it cannot."""
+"""Unpack bytes of a codec to a given size, in each way that readers may do it; empty if none works."""
 
 
-def check_footer(path: str | os.PathLike[str]) -> int:
-    """Give the length of what tells of the columns and row groups.
+def footer_bytes(path: str | os.PathLike[str]) -> int:
+    """Return the length of the footer, which describes the columns and row groups; 0 if the file is damaged.
 
     Raises:
-        RowFault: reading it would take more than the budget.
         OSError: the file cannot be read.
     """
     with Path(path).open("rb") as file:
         file.seek(max(file.seek(0, os.SEEK_END) - 8, 0))
         length = int.from_bytes(file.read(4), "little")
-        size = file.tell() + 4
-    if length > size:
-        return 0  # damaged, of which Arrow says more
-    _check_description(length, 0)
-    return length
+        return length if length <= file.tell() + 4 else 0
 
 
-def check_columns(columns: int, footer_bytes: int) -> None:
-    """Make sure that there are not more columns than can be read at once.
+def check_description(length: int, columns: int = 0) -> None:
+    """Check that a footer of this length, and these columns, can be read within the budget.
 
     Raises:
-        RowFault: reading them would take more than the budget.
+        RowFault: they cannot.
     """
-    _check_description(footer_bytes, columns)
-
-
-def _check_description(footer_bytes: int, columns: int) -> None:
-    needed = footer_bytes * _OF_A_FOOTER + columns * _OF_A_COLUMN
+    needed = length * _PER_FOOTER_BYTE + columns * _PER_COLUMN
     if needed > BUDGET_BYTES:
         what = f"its {columns:,} columns" if columns else "the description of its columns and row groups"
         raise RowFault(
@@ -74,7 +74,7 @@ def _check_description(footer_bytes: int, columns: int) -> None:
 
 
 def batch_rows(path: str | os.PathLike[str], about: Any, schema: Any, unpack: Unpack) -> Iterator[int]:
-    """Give for each row group how many rows can be read at once, 1 to 1,000.
+    """Yield, for each row group, how many rows can be read at once, 1 to 1,000.
 
     Args:
         path: the file.
@@ -83,7 +83,7 @@ def batch_rows(path: str | os.PathLike[str], about: Any, schema: Any, unpack: Un
         unpack: for dictionaries, which are no larger than the budget.
 
     Raises:
-        RowFault: unpacking would take more than the budget, whatever the batch.
+        RowFault: unpacking would exceed the budget, however small the batch.
         OSError: the file cannot be read, or is damaged.
     """
     with Path(path).open("rb") as file:
@@ -101,6 +101,32 @@ def batch_rows(path: str | os.PathLike[str], about: Any, schema: Any, unpack: Un
             yield _rows_within(columns, number + 1)
 
 
+def value_bytes(arrow: Any, array: Any) -> int:
+    """Return the bytes that an Arrow array takes as Python values, an upper bound or nearly so.
+
+    An empty list, four bytes in Arrow, takes 56 bytes and a slot in Python.
+
+    Args:
+        arrow: pyarrow, with ``pyarrow.compute`` imported if there are dictionaries.
+        array: it may be a slice of a longer one.
+    """
+    if isinstance(array, arrow.ExtensionArray):
+        return value_bytes(arrow, array.storage)
+    present: int = len(array) - array.null_count
+    needed = len(array) * _SLOT
+    if arrow.types.is_struct(array.type):
+        fields = [array.field(number) for number in range(array.type.num_fields)]
+        needed += present * sys.getsizeof(dict.fromkeys(range(len(fields))))
+        return needed + sum(value_bytes(arrow, field) for field in fields)
+    if arrow.types.is_nested(array.type):  # a map, and lists of every kind
+        first, count = _items_of(array)
+        is_map = arrow.types.is_map(array.type)
+        needed += present * _LIST + (count * _MAP_ENTRY if is_map else 0)
+        parts = (array.keys, array.items) if is_map else (array.values,)
+        return needed + sum(value_bytes(arrow, part.slice(first, count)) for part in parts)
+    return needed + present * _scalar_bytes(arrow, array.type) + _text_bytes(arrow, array)
+
+
 @define
 class _Column:
     """What the pages of one column in one row group can come to."""
@@ -109,7 +135,7 @@ class _Column:
     is_repeated: bool
     """Whether one row may hold any number of its values."""
     width: int
-    """Bytes of a value whose length is fixed, else 0."""
+    """Bytes of a value of fixed length, else 0."""
     pages: Sequence[Page] = ()
     longest: int = 0
     """The longest entry of the dictionary."""
@@ -123,23 +149,24 @@ class _Column:
         return sum(found)
 
     def multiplied(self, rows: int) -> int:
-        """Bytes of so many rows, at the most, that do not stand one by one in the pages."""
-        pages = [page for page in self.pages if not page.is_dictionary]
-        values = self._values(rows)
-        a_value = self.width + _OF_A_PLACE
-        if not self.width and any(page.points_to_dictionary for page in pages):
-            a_value += self.longest
+        """Return an upper bound of the bytes of so many rows that are not stored one by one in the pages."""
+        a_value = self.width + _SLOT
         if not self.width:
+            pages = self._data_pages
+            a_value += self.longest if any(page.points_to_dictionary for page in pages) else 0
             a_value += max((page.unpacked_bytes for page in pages if page.repeats_prefixes), default=0)
-        return values * a_value
+        return self._values(rows) * a_value
 
     def plain(self, rows: int) -> int:
-        """Bytes of the pages in which so many rows can lie, where they hold the values themselves."""
-        pages = [page for page in self.pages if not page.is_dictionary]
-        return 0 if self.width else _most_of_plain(pages, self._values(rows))
+        """Return the bytes of the pages that may hold so many rows, if they hold the values themselves."""
+        return 0 if self.width else _max_plain_bytes(self._data_pages, self._values(rows))
+
+    @property
+    def _data_pages(self) -> list[Page]:
+        return [page for page in self.pages if not page.is_dictionary]
 
     def _values(self, rows: int) -> int:
-        return sum(page.values for page in self.pages if not page.is_dictionary) if self.is_repeated else rows
+        return sum(page.values for page in self._data_pages) if self.is_repeated else rows
 
 
 def _column(file: BinaryIO, chunk: Any, of_schema: Any, unpack: Unpack) -> _Column:
@@ -163,12 +190,12 @@ def _longest(file: BinaryIO, page: Page, codec: str, unpack: Unpack) -> int:
     file.seek(page.place)
     packed = file.read(page.packed_bytes)
     readings = [packed] if codec == "UNCOMPRESSED" else unpack(codec, packed, page.unpacked_bytes)
-    # An entry cannot be longer than the page: where its length is not known, that is taken for it.
+    # An entry cannot be longer than the page: if its length is not known, the page's is assumed.
     return min(max(map(longest_text, readings), default=page.unpacked_bytes), page.unpacked_bytes)
 
 
-def _most_of_plain(pages: Sequence[Page], values: int) -> int:
-    """Give the bytes of the pages that so many values can lie in, where they hold the values themselves."""
+def _max_plain_bytes(pages: Sequence[Page], values: int) -> int:
+    """Return the most bytes of pages that so many consecutive values can span, where pages hold the values."""
     most = here = between = first = 0
     for last, page in enumerate(pages):
         here += _plain_bytes(page)
@@ -187,14 +214,14 @@ def _plain_bytes(page: Page) -> int:
 
 
 def _rows_within(columns: Sequence[_Column], number: int) -> int:
-    """Give the rows of a batch.
+    """Return the rows of a batch.
 
     Raises:
-        RowFault: even one row may take too much.
+        RowFault: even a single row may take too much.
     """
 
     def least(column: _Column) -> int:
-        # A repeated column's plain values are those of all its pages, since one row may hold them.
+        # One row may hold all plain values of a repeated column, so they are those of all its pages.
         return column.held + column.multiplied(1) + (column.plain(1) if column.is_repeated else 0)
 
     if (needed := sum(map(least, columns))) > BUDGET_BYTES:
@@ -203,13 +230,50 @@ def _rows_within(columns: Sequence[_Column], number: int) -> int:
             f"{max(columns, key=least).name}, and {BUDGET_BYTES // _MEBIBYTE} MiB is the most: write the "
             "file with smaller row groups and pages"
         )
-    most_plain = min(max(_PLAIN_BYTES, 2 * sum(column.plain(1) for column in columns)), _MOST_PLAIN_BYTES)
-    # However few rows are read, one may hold all that a repeated column has: that is in the budget already.
+    max_plain = min(max(_PLAIN_BYTES, 2 * sum(column.plain(1) for column in columns)), _MAX_PLAIN_BYTES)
+    # However few rows are read, one may hold everything of a repeated column: that is in the budget already.
     columns = [column for column in columns if not column.is_repeated]
-    rows = MOST_ROWS
+    rows = MAX_ROWS
     while rows > 1 and (
         sum(column.multiplied(rows) for column in columns) > _MULTIPLIED_BYTES
-        or sum(column.plain(rows) for column in columns) > most_plain
+        or sum(column.plain(rows) for column in columns) > max_plain
     ):
         rows //= 2
     return rows
+
+
+def _scalar_bytes(arrow: Any, kind: Any) -> int:
+    """Return what one value takes beside its slot and its text."""
+    if arrow.types.is_null(kind):
+        return 0
+    if arrow.types.is_decimal(kind):
+        return _DECIMAL
+    return _TEXT if _is_text(kind) or arrow.types.is_dictionary(kind) else _SCALAR
+
+
+def _items_of(array: Any) -> tuple[int, int]:
+    """Return where the items of these lists begin among those of the whole array, and how many they are."""
+    size = getattr(array.type, "list_size", None)
+    if size is not None:
+        return array.offset * size, len(array) * size
+    if not len(array):
+        return 0, 0
+    offsets = array.offsets
+    first = offsets[0].as_py()
+    return first, offsets[-1].as_py() - first
+
+
+def _text_bytes(arrow: Any, array: Any) -> int:
+    """Return the bytes of texts; a dictionary's text counts as often as a value points to it."""
+    found: int = 0
+    if _is_text(array.type):
+        found = array.nbytes
+    elif arrow.types.is_dictionary(array.type) and _is_text(array.type.value_type):
+        lengths = arrow.compute.binary_length(array.dictionary)
+        found = arrow.compute.sum(lengths.take(array.indices)).as_py() or 0
+    return found
+
+
+def _is_text(kind: Any) -> bool:
+    name = str(kind)
+    return name in _TEXT_TYPES or name.startswith("fixed_size_binary")

@@ -1,6 +1,6 @@
-"""The headers of a Parquet column's pages, read without unpacking a page: what unpacking would take. Pure.
+"""The page headers of a Parquet column, read without unpacking a page: they tell how much memory unpacking takes.
 
-A file's footer may say anything; what a reader takes memory for is what the header of each page says.
+The footer may say anything: what a reader allocates is what the header of each page says. Knows no pyarrow.
 """
 
 import struct
@@ -12,16 +12,17 @@ from attrs import frozen
 __all__ = ["DamagedPageError", "Page", "longest_text", "pages_of"]
 
 _FIRST_TRY_BYTES = 1024
-_MOST_HEADER_BYTES = 1024 * 1024
-_DEEPEST = 8
+_MAX_HEADER_BYTES = 1024 * 1024
+_MAX_DEPTH = 8
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _HEADERS = {_DATA: (5, 2), _DICTIONARY: (7, 2), _DATA_V2: (8, 4)}
-"""The field with the header of each kind, and the field of the encoding in it."""
-_IN_DICTIONARY, _BY_PREFIXES = (2, 8), 7
+"""The field that holds the header of each kind of page, and the field of the encoding in it."""
+# PLAIN_DICTIONARY and RLE_DICTIONARY; DELTA_BYTE_ARRAY.
+_DICTIONARY_ENCODINGS, _PREFIX_ENCODING = (2, 8), 7
 
 
 class DamagedPageError(Exception):
-    """A page's header is none."""
+    """There is no valid page header where one must be."""
 
 
 class _ShortError(Exception):
@@ -37,29 +38,29 @@ class Page:
     packed_bytes: int
     unpacked_bytes: int
     values: int
-    """How many it holds, empty ones included."""
+    """How many values it holds, nulls included."""
     is_dictionary: bool
     encoding: int
 
     @property
     def points_to_dictionary(self) -> bool:
-        """Whether its values are numbers of entries of the dictionary, each of which may come any number of times."""
-        return not self.is_dictionary and self.encoding in _IN_DICTIONARY
+        """Whether its values are indices into the dictionary, so that an entry may occur any number of times."""
+        return not self.is_dictionary and self.encoding in _DICTIONARY_ENCODINGS
 
     @property
     def repeats_prefixes(self) -> bool:
-        """Whether a value may be as long as all that is in the page, and take next to nothing there."""
-        return not self.is_dictionary and self.encoding == _BY_PREFIXES
+        """Whether a value may be as long as the whole page, yet take next to nothing in it."""
+        return not self.is_dictionary and self.encoding == _PREFIX_ENCODING
 
 
 def pages_of(file: BinaryIO, *, start: int, size: int, values: int) -> Iterator[Page]:
-    """Give the pages of one column in one row group.
+    """Yield the pages of one column in one row group.
 
     Args:
-        file: opened for reading.
-        start: where the first page's header begins.
+        file: open for reading.
+        start: where the header of the first page begins.
         size: bytes of all pages together.
-        values: how many there are in all; what comes after them is not read by anybody.
+        values: how many there are in all; no reader reads what comes after them.
 
     Raises:
         DamagedPageError: there is no page where one must be.
@@ -76,7 +77,7 @@ def pages_of(file: BinaryIO, *, start: int, size: int, values: int) -> Iterator[
 
 
 def longest_text(entries: bytes) -> int:
-    """Give the length of the longest of a dictionary's texts, each of which stands after its length."""
+    """Return the length of the longest text of a dictionary, in which each text follows its length."""
     place = longest = 0
     while place + 4 <= len(entries):
         (length,) = struct.unpack_from("<I", entries, place)
@@ -88,7 +89,7 @@ def longest_text(entries: bytes) -> int:
 def _page(place: int, header: dict[int, Any]) -> Page | None:
     kind = header.get(1)
     if kind not in _HEADERS:
-        return None  # an index, which readers pass over
+        return None  # an index page, which readers skip
     field, encoding = _HEADERS[kind]
     about = header.get(field)
     if not isinstance(about, dict):
@@ -112,7 +113,7 @@ def _size(header: dict[int, Any], field: int) -> int:
 
 def _header_at(file: BinaryIO, place: int) -> tuple[int, dict[int, Any]]:
     wanted = _FIRST_TRY_BYTES
-    while wanted <= _MOST_HEADER_BYTES:
+    while wanted <= _MAX_HEADER_BYTES:
         file.seek(place)
         reader = _Compact(file.read(wanted))
         try:
@@ -125,15 +126,15 @@ def _header_at(file: BinaryIO, place: int) -> tuple[int, dict[int, Any]]:
 
 
 class _Compact:
-    """Reads Thrift's compact protocol: numbers and structures; texts, lists and maps are passed over."""
+    """Reads Thrift's compact protocol: numbers and structs; strings and lists are skipped."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.place = 0
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Give the fields by their numbers."""
-        if depth > _DEEPEST:
+        """Return the fields by their numbers."""
+        if depth > _MAX_DEPTH:
             raise DamagedPageError
         found: dict[int, Any] = {}
         field = 0
@@ -146,17 +147,17 @@ class _Compact:
     def _value(self, kind: int, depth: int) -> Any:
         if kind in {1, 2}:
             return kind == 1
-        if kind == 3:  # noqa: PLR2004 - the protocol's numbers: a byte
+        if kind == 3:  # noqa: PLR2004 - a byte, in the protocol's numbers
             return self._byte()
         if kind in {4, 5, 6}:
             return self._number()
-        if kind == 7:  # noqa: PLR2004 - a number of eight bytes
+        if kind == 7:  # noqa: PLR2004 - a double
             return self._skip(8)
-        if kind == 8:  # noqa: PLR2004 - a text
+        if kind == 8:  # noqa: PLR2004 - a string
             return self._skip(self._varint() & 0xFFFFFFFF)
         if kind in {9, 10}:
             return self._list(depth)
-        if kind == 12:  # noqa: PLR2004 - a structure
+        if kind == 12:  # noqa: PLR2004 - a struct
             return self.struct(depth + 1)
         raise DamagedPageError  # a map, which no header has
 
@@ -165,11 +166,11 @@ class _Compact:
         count = head >> 4 if head >> 4 != 15 else self._varint()  # noqa: PLR2004 - then the length follows
         kind = head & 15
         for _ in range(count):
-            # In a list a truth takes a byte.
+            # In a list a boolean takes a byte.
             self._byte() if kind in {1, 2} else self._value(kind, depth + 1)
 
     def _number(self) -> int:
-        """Read a number as readers in C do, who keep 32 bits."""
+        """Read a zigzag number as readers in C do, which keep 32 bits."""
         coded = self._varint()
         value = (coded >> 1 ^ -(coded & 1)) & 0xFFFFFFFF
         return value - (1 << 32) if value >> 31 else value

@@ -1,8 +1,8 @@
 """Parquet to rows, a batch at a time, types kept; the only importer of pyarrow, and only when a file is opened.
 
-Columns are those of CSV: the id and one for each metadata key, or the id and ``metadata``, which holds JSON text, a
-struct or a map. A null leaves its key out. Dates and times become ISO 8601 text (with a zone: in UTC), decimals
-text, or an integer where their type has no fraction; lists, structs and maps become JSON. Binary values, durations, NaN
+The columns are those of CSV: the id and one for each metadata key, or the id and ``metadata``, which holds JSON text, a
+struct or a map. A null leaves its key out. Dates and times become ISO 8601 text (in UTC if they have a zone), decimals
+text, or an integer if their type has no fraction; lists, structs and maps become JSON. Binary values, durations, NaN
 and infinities have no JSON form and make their row bad.
 """
 
@@ -13,47 +13,55 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.columns import check_keys, renamed
 from spotdx_async.files.json_rows import parse_object
-from spotdx_async.files.parquet_budget import batch_rows, check_columns, check_footer
-from spotdx_async.files.parquet_values import value_bytes
-from spotdx_async.files.rows import MOST_ROW_BYTES, BadRow, Format, Row, RowFault, check_key, key_in
+from spotdx_async.files.parquet_budget import batch_rows, check_description, footer_bytes, value_bytes
+from spotdx_async.files.rows import (
+    MAX_ROW_BYTES,
+    BadRow,
+    Format,
+    Row,
+    RowFault,
+    check_columns,
+    check_key,
+    key_of,
+    rename_columns,
+)
 
-__all__ = ["PARQUET_MARK", "ParquetFile"]
+__all__ = ["PARQUET_MAGIC", "ParquetFile"]
 
-PARQUET_MARK = b"PAR1"
+PARQUET_MAGIC = b"PAR1"
 _BUFFER_BYTES = 1024 * 1024
 _SLICE_BYTES = 4 * 1024 * 1024
-_MOST_OF_A_LIST = 100_000
-"""How long the lists of the footer may be: those of columns, and of row groups."""
+_MAX_FOOTER_LIST = 100_000
+"""The longest list that the footer may hold: of columns, or of row groups."""
 
 
 class ParquetFile:
-    """Rows of one Parquet file, in order; the same face as ``RowFile``.
+    """The rows of one Parquet file, in order; the same interface as ``RowFile``.
 
-    Memory is that of one batch and its pages, 64 MiB at most: what may take more is refused before it is unpacked. Rows
-    become Python's values few at a time, and a row that takes more than 16 MiB of those is a bad one.
+    Memory holds one batch and its pages, at most 64 MiB: what may take more is refused before it is unpacked. Rows
+    become Python values a few at a time, and a row that takes more than 16 MiB of those is a bad one.
     """
 
     format: Format = "parquet"
     failed_format: Format = "jsonl"
-    """How its rows are written again."""
+    """The format in which its rows are written again."""
     preamble = b""
     size = None
     may_wait = False
-    """Whether ``fill`` may have to wait for somebody who writes."""
+    """Whether ``fill`` may have to wait for a writer."""
 
     def __init__(
         self, path: str | os.PathLike[str], *, columns: Mapping[str, str] | None = None, id_name: str = "kit_id"
     ) -> None:
-        """Open the file and look at its columns.
+        """Open the file and check its columns.
 
         Raises:
-            InvalidInputError: pyarrow is not installed, nothing in the file can be used, or it unpacks to too much.
+            InvalidInputError: pyarrow is not installed, nothing in the file can be used, or it would take too much
+                memory.
         """
         self.name: str = os.fspath(path)
         self._id_name = id_name
@@ -61,14 +69,13 @@ class ParquetFile:
         self._read = 0
         self._batch: list[dict[str, Any] | None] = []
         self._arrow = _pyarrow(self.name)
-        self._file = self._opened(path)
-        self._names = self._checked_names(columns)
+        self._file, self._names, sizes = self._opened(path, columns)
         self._rows = self._file.metadata.num_rows
-        self._batches = self._read_batches(self._checked_sizes(path))
+        self._batches = self._read_batches(sizes)
 
     @property
     def share_read(self) -> float:
-        """How much of the file has been read, 0 to 1."""
+        """The share of the file that has been read, 0 to 1."""
         return self._read / self._rows if self._rows else 1.0
 
     def fill(self) -> None:
@@ -84,13 +91,13 @@ class ParquetFile:
             else:
                 self.at_end = True
         except (self._arrow.ArrowException, OSError) as error:
-            reason = _words(error)
+            reason = _first_line(error)
         else:
             return
         raise OSError(f"the Parquet data is damaged: {reason}")
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Give the rows of the batches read so far."""
+        """Yield the rows of the batches read so far."""
         batch, self._batch = self._batch, []
         for values in batch:
             self._read += 1
@@ -108,54 +115,42 @@ class ParquetFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _opened(self, path: str | os.PathLike[str]) -> Any:
+    def _opened(
+        self, path: str | os.PathLike[str], columns: Mapping[str, str] | None
+    ) -> tuple[Any, list[str | None], list[int]]:
+        """Return the open file, the keys of its columns, and how many rows of each row group can be read at once."""
         options = {"buffer_size": _BUFFER_BYTES, "pre_buffer": False, "memory_map": False}
+        file: Any = None
         try:
-            footer_bytes = check_footer(path)
-            file = self._arrow.parquet.ParquetFile(path, thrift_container_size_limit=_MOST_OF_A_LIST, **options)
+            length = footer_bytes(path)
+            check_description(length)
+            file = self._arrow.parquet.ParquetFile(path, thrift_container_size_limit=_MAX_FOOTER_LIST, **options)
+            check_description(length, file.metadata.num_columns)
+            names = self._keys(file.schema_arrow, columns)
+            sizes = [*batch_rows(path, file.metadata, file.schema, partial(_unpacked, self._arrow))]
         except RowFault as fault:
             reason = str(fault)
         except (self._arrow.ArrowException, OSError) as error:
-            reason = f"this Parquet file cannot be read: {_words(error)}"
+            reason = f"this Parquet file cannot be read: {_first_line(error)}"
         else:
-            try:
-                check_columns(file.metadata.num_columns, footer_bytes)
-            except RowFault as fault:
-                reason = str(fault)
-                file.close()
-            else:
-                return file
+            return file, names, sizes
+        if file is not None:
+            file.close()
         raise InvalidInputError(f"{self.name}: {reason}")
 
-    def _checked_names(self, columns: Mapping[str, str] | None) -> list[str | None]:
-        schema = self._file.schema_arrow
-        try:
-            names = renamed(_unique(schema.names), columns)
-            if any("dictionary<" in str(kind) for kind in schema.types):
-                import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: tells their texts' lengths
-            _check_columns(self._arrow, names, schema, self._id_name)
-        except RowFault as fault:
-            reason = str(fault)
-        else:
-            return names
-        self._file.close()
-        raise InvalidInputError(f"{self.name}: {reason}")
-
-    def _checked_sizes(self, path: str | os.PathLike[str]) -> list[int]:
-        unpack = partial(_unpacked, self._arrow)
-        try:
-            return [*batch_rows(path, self._file.metadata, self._file.schema, unpack)]
-        except RowFault as fault:
-            reason = str(fault)
-        except OSError as error:
-            reason = f"this Parquet file cannot be read: {_words(error)}"
-        self._file.close()
-        raise InvalidInputError(f"{self.name}: {reason}")
+    def _keys(self, schema: Any, columns: Mapping[str, str] | None) -> list[str | None]:
+        names = rename_columns(_unique(schema.names), columns)
+        if any("dictionary<" in str(kind) for kind in schema.types):
+            import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: for the lengths of their texts
+        check_columns(names, self._id_name, hint=f": give --map 'COLUMN={self._id_name}'")
+        kind = schema.field(names.index(self._id_name)).type
+        kind = kind.value_type if self._arrow.types.is_dictionary(kind) else kind
+        if not (self._arrow.types.is_string(kind) or self._arrow.types.is_large_string(kind)):
+            raise RowFault(f"the column {self._id_name} is of type {kind}: it must be text")
+        return names
 
     def _read_batches(self, sizes: list[int]) -> Iterator[Any]:
         for number, rows in enumerate(sizes):
@@ -165,12 +160,12 @@ class ParquetFile:
     def _row(self, values: dict[str, Any] | None) -> Row | BadRow:
         number = self._read
         if values is None:
-            return BadRow(number, number, f"the row is longer than {MOST_ROW_BYTES // 1024**2} MiB", None)
+            return BadRow(number, number, f"the row is longer than {MAX_ROW_BYTES // 1024**2} MiB", None)
         by_key = {key: value for key, value in zip(self._names, values.values(), strict=True) if key is not None}
         try:
             key, metadata = _update(by_key, self._id_name)
         except RowFault as fault:
-            known = key_in(by_key, self._id_name)
+            known = key_of(by_key, self._id_name)
             return BadRow(number, number, str(fault), _source_of_bad(by_key, self._id_name), known)
         source = json.dumps({self._id_name: key, "metadata": metadata}, ensure_ascii=False).encode() + b"\n"
         return Row(number, number, key, metadata, source)
@@ -187,8 +182,8 @@ def _pyarrow(name: str) -> Any:
     raise InvalidInputError(f"{name}: to read Parquet install the extra: pip install 'spotdx-async[parquet]'")
 
 
-def _words(error: Exception) -> str:
-    # pyarrow's texts speak of the file's form; the first line is enough.
+def _first_line(error: Exception) -> str:
+    # pyarrow describes the file's structure at length; the first line is enough.
     return str(error).split("\n", 1)[0][:200] or type(error).__name__
 
 
@@ -201,16 +196,8 @@ def _unique(names: list[str]) -> list[str]:
     return names
 
 
-def _check_columns(arrow: Any, names: list[str | None], schema: Any, id_name: str) -> None:
-    check_keys(names, id_name, hint=f": give --map 'COLUMN={id_name}'")
-    kind = schema.field(names.index(id_name)).type
-    kind = kind.value_type if arrow.types.is_dictionary(kind) else kind
-    if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
-        raise RowFault(f"the column {id_name} is of type {kind}: it must be text")
-
-
 def _unpacked(arrow: Any, codec: str, packed: bytes, size: int) -> list[bytes]:
-    """Unpack in each way that Arrow may take: what is called LZ4 may have Hadoop's eight bytes before it, or not."""
+    """Unpack in each way that Arrow may: what is called LZ4 may or may not begin with Hadoop's eight bytes."""
     is_lz4 = codec.startswith("LZ4")
     name = "lz4_raw" if is_lz4 else codec.lower()
     found = []
@@ -224,10 +211,10 @@ def _unpacked(arrow: Any, codec: str, packed: bytes, size: int) -> list[bytes]:
 
 
 def _slices(arrow: Any, batch: Any) -> Iterator[Any]:
-    """Cut a batch so that as Python's values it stays small too; None stands for a row that is too long by itself."""
+    """Cut a batch so that it stays small as Python values too; None stands for a row that is too long by itself."""
     needed = sum(value_bytes(arrow, column) for column in batch.columns)
     if batch.num_rows <= 1 or needed <= _SLICE_BYTES:
-        yield batch if needed <= MOST_ROW_BYTES else None
+        yield batch if needed <= MAX_ROW_BYTES else None
         return
     middle = batch.num_rows // 2
     for part in (batch.slice(0, middle), batch.slice(middle)):
@@ -235,7 +222,7 @@ def _slices(arrow: Any, batch: Any) -> Iterator[Any]:
 
 
 def _plain_rows(arrow: Any, batch: Any) -> list[dict[str, Any] | None]:
-    """Give a batch as Python values; nanoseconds, which Python's times lack, as text. None: a row that is too long."""
+    """Return a batch as Python values; nanoseconds, which Python lacks, as text. None stands for a row too long."""
     if batch is None:
         return [None]
     columns = []
@@ -273,7 +260,7 @@ def _update(by_key: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _json_value(value: Any, column: str) -> Any:
-    """Give the value as JSON has it."""
+    """Return the value as JSON has it."""
     if isinstance(value, float):
         if not math.isfinite(value):
             raise RowFault(f"the column {column} holds NaN or an infinity, which JSON does not have")
@@ -303,7 +290,7 @@ def _json_list(value: list[Any], column: str) -> Any:
 
 
 def _source_of_bad(by_key: dict[str, Any], id_name: str) -> bytes | None:
-    """Write a bad row as well as JSON can; None where it cannot."""
+    """Return a bad row as JSON, as well as that can be; None if it cannot."""
     values = dict(by_key)
     row = {id_name: values.pop(id_name)}
     row["metadata"] = values.get("metadata", {key: value for key, value in values.items() if value is not None})

@@ -1,20 +1,33 @@
-"""What reading gives: one item for each data row of a file, good or bad."""
+"""A row of a file, good or bad, and the columns that make one; knows no file format."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-__all__ = ["MOST_ROW_BYTES", "BadRow", "Format", "Row", "RowFault", "check_key", "key_in"]
+from spotdx_async.errors import InvalidInputError
 
-MOST_ROW_BYTES = 16 * 1024 * 1024
-"""The longest row that is kept, and what one may take as Python's values."""
+__all__ = [
+    "MAX_ROW_BYTES",
+    "BadRow",
+    "Format",
+    "Row",
+    "RowFault",
+    "check_columns",
+    "check_key",
+    "key_of",
+    "parse_map",
+    "rename_columns",
+]
+
+MAX_ROW_BYTES = 16 * 1024 * 1024
+"""The longest row that is kept, and the most that one may take up as Python values."""
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 
-class RowFault(Exception):  # noqa: N818 - a word used inside this folder only; it never escapes
-    """A row cannot be read; its text is the reason, made of no value of the row."""
+class RowFault(Exception):  # noqa: N818 - used within this folder only; it never escapes
+    """A row cannot be read; the text is the reason, and shows no value of the row."""
 
 
 @frozen
@@ -26,11 +39,11 @@ class Row:
     line: int
     """The line of the file on which the row begins; 1 is the first."""
     key: str = field(repr=False)
-    """The id of a kit or order, as it stands in the row: never empty, and without blanks around it."""
+    """The id of a kit or order, as written in the row: never empty, no whitespace around it."""
     metadata: dict[str, Any] = field(repr=False)
-    """What to set; from CSV columns all values are strings, and an empty cell has left its key out."""
+    """What to set. From CSV columns every value is a string, and an empty cell leaves its key out."""
     source: bytes = field(repr=False)
-    """The row exactly as it came, with its line end where it had one."""
+    """The row exactly as it came, with its line end if it had one."""
 
 
 @frozen
@@ -44,26 +57,77 @@ class BadRow:
     reason: str
     """What is wrong, in words that show no value of the row."""
     source: bytes | None = field(repr=False)
-    """The row exactly as it came; None where it was too long to be kept."""
+    """The row exactly as it came; None if it was too long to keep."""
     key: str | None = field(default=None, repr=False)
-    """The id of a kit or order; None where the row does not tell it for certain."""
+    """The id of a kit or order; None if the row does not tell it for certain."""
 
 
 def check_key(key: str, id_name: str) -> None:
     """Refuse an id that a person must look at; the server's own rules for ids are not checked here.
 
     Raises:
-        RowFault: it is empty, or has blanks around it, which are never cut off by guess.
+        RowFault: it is empty, or has whitespace around it, which is never stripped on a guess.
     """
     if not key:
         raise RowFault(f"the {id_name} is empty")
     if not key.strip():
         raise RowFault(f"the {id_name} is blank")
     if key != key.strip():
-        raise RowFault(f"the {id_name} has blanks around it")
+        raise RowFault(f"the {id_name} has whitespace around it")
 
 
-def key_in(values: Mapping[str, Any], id_name: str) -> str | None:
-    """Give the id that a bad row has all the same; None where it has none that is certain."""
+def key_of(values: Mapping[str, Any], id_name: str) -> str | None:
+    """Return the id of a bad row, or None if it has none that is certain."""
     key = values.get(id_name)
     return key if isinstance(key, str) and key and key == key.strip() else None
+
+
+def parse_map(texts: Iterable[str], *, id_name: str = "kit_id") -> dict[str, str]:
+    """Parse ``COLUMN=KEY`` texts, as ``--map`` takes them: the last equals sign splits, an empty key drops the column.
+
+    Raises:
+        InvalidInputError: a text has another form, or names a column twice.
+    """
+    columns: dict[str, str] = {}
+    for text in texts:
+        column, sign, key = text.rpartition("=")
+        if not sign or not column:
+            example = f"--map 'Number={id_name}'"
+            raise InvalidInputError(f"--map takes COLUMN=KEY, such as {example}; COLUMN= leaves it out")
+        if column in columns:
+            raise InvalidInputError(f"--map names the column {column} twice")
+        columns[column] = key
+    return columns
+
+
+def rename_columns(names: Sequence[str], columns: Mapping[str, str] | None) -> list[str | None]:
+    """Return the key of each column, None for one that is left out; unmapped columns keep their name.
+
+    Raises:
+        RowFault: the map names a column that does not exist, or two columns end up with the same key.
+    """
+    if not columns:
+        return list(names)
+    if missing := [column for column in columns if column not in names]:
+        raise RowFault(f"--map names a column that does not exist: {missing[0]}")
+    keys = [columns.get(name, name) or None for name in names]
+    kept = [key for key in keys if key is not None]
+    if twice := [key for key in kept if kept.count(key) > 1]:
+        raise RowFault(f"two columns have the key {twice[0]}: give --map another key for one of them")
+    return keys
+
+
+def check_columns(keys: Sequence[str | None], id_name: str, *, hint: str) -> None:
+    """Check that the columns can make rows.
+
+    Raises:
+        RowFault: there is no id (the reason ends with ``hint``), nothing but the id, or another column beside
+            ``metadata``.
+    """
+    kept = [key for key in keys if key is not None]
+    if id_name not in kept:
+        raise RowFault(f"no column is named {id_name}{hint}")
+    if len(kept) == 1:
+        raise RowFault(f"beside {id_name} there must be columns for the metadata")
+    if "metadata" in kept and len(kept) > 2:  # noqa: PLR2004 - the id and metadata
+        raise RowFault(f"beside {id_name} and metadata there may be no other column")

@@ -1,12 +1,20 @@
-"""What the server speaks of: frozen attrs classes that know no wire rules, fields named as in the vendor's contract."""
+"""What the API talks about: frozen attrs classes with the vendor's field names; they know no wire rules."""
 
 from .enums import Carrier, Country, KitStatus, OrderStatus, RequisitionStatus, SampleStatus, SampleType, Sex
-from .kits import Kit, KitEvent, KitSummary, Sample, SampleEvent, Shipment
-from .model import Model
+from .kits import (
+    Activation,
+    ActivationResult,
+    Kit,
+    KitEvent,
+    KitSummary,
+    RegistrationToken,
+    Sample,
+    SampleEvent,
+    Shipment,
+)
+from .model import Model, phi_fields
 from .orders import NewOrder, Order, OrderSummary
 from .people import Address, NewPatient, Patient, PatientAddress, Recipient, Registrant
-from .privacy import phi_fields
-from .registration import Activation, ActivationResult, RegistrationToken
 from .reports import GenotypeResult, QuantityResult, RangeLimit, ReactivityResult, Report, Result, UnknownResult
 from .requisitions import (
     NewRequisition,

@@ -1,6 +1,6 @@
-"""The values that the contract lists. A value beyond them is kept as the plain text that came.
+"""The values that the contract lists. Any other value is kept as the plain text that came.
 
-The guides name a few more statuses (``pending``, ``rejected``, …): those stay text, and compare like the members here.
+The vendor's guides name a few more statuses (``pending``, ``rejected``, …): those stay text, and compare like members.
 """
 
 from enum import StrEnum
@@ -44,7 +44,7 @@ class SampleStatus(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands."""
+    """The status of an order."""
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -53,7 +53,7 @@ class OrderStatus(StrEnum):
 
 
 class RequisitionStatus(StrEnum):
-    """Where a requisition stands: approved or denied at once, then its sample's way through the laboratory."""
+    """The status of a requisition: approved or denied at once, then its sample's way through the laboratory."""
 
     CREATED = "created"
     APPROVED = "approved"
@@ -79,7 +79,7 @@ class SampleType(StrEnum):
 
 
 class Carrier(StrEnum):
-    """Who carries a parcel."""
+    """The carrier of a parcel."""
 
     FEDEX = "fedex"
     UPS = "ups"
@@ -87,14 +87,14 @@ class Carrier(StrEnum):
 
 
 class Sex(StrEnum):
-    """A patient's sex, in the vendor's letters."""
+    """A patient's sex, as the vendor abbreviates it."""
 
     M = "M"
     F = "F"
 
 
 class Country(StrEnum):
-    """Where the vendor ships to."""
+    """The countries that the vendor ships to."""
 
     US = "US"
     CA = "CA"

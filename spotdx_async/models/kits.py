@@ -1,16 +1,25 @@
-"""Kits: the parcel to the customer, the sample that comes back, and what happened to both."""
+"""Kits: the parcel to the customer, the sample that comes back, what happened to both, and who registered the kit."""
 
 from datetime import datetime
 
 import attrs
 
 from .enums import Carrier, KitStatus, SampleStatus, SampleType
-from .model import Model
+from .model import PHI, Model
 from .people import Registrant
-from .privacy import PHI
 from .reports import Report
 
-__all__ = ["Kit", "KitEvent", "KitSummary", "Sample", "SampleEvent", "Shipment"]
+__all__ = [
+    "Activation",
+    "ActivationResult",
+    "Kit",
+    "KitEvent",
+    "KitSummary",
+    "RegistrationToken",
+    "Sample",
+    "SampleEvent",
+    "Shipment",
+]
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -18,11 +27,11 @@ class KitEvent(Model):
     """A change of a kit's status.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``KitEvent``.
-    Assumed: a status of samples may stand here too, as in the vendor's own example; it is kept as text.
+    Assumed: a sample's status may occur here too, as in the vendor's own example; it is kept as text.
     """
 
     status: KitStatus | str | None = None
-    """The new status; a value that the SDK does not know is kept as it came."""
+    """The new status; a value unknown to the SDK is kept as it came."""
 
     created: datetime | None = None
     """When it happened."""
@@ -37,7 +46,7 @@ class SampleEvent(Model):
     """
 
     status: SampleStatus | str | None = None
-    """The new status; a value that the SDK does not know is kept as it came."""
+    """The new status; a value unknown to the SDK is kept as it came."""
 
     created: datetime | None = None
     """When it happened."""
@@ -52,13 +61,13 @@ class Shipment(Model):
     """
 
     tracking_number: str | None = attrs.field(default=None, **PHI)
-    """The carrier's number, which leads to an address; null until there is one."""
+    """The carrier's number, from which an address can be found; None until there is one."""
 
     carrier: Carrier | str | None = None
-    """Who carries it; a value that the SDK does not know is kept as it came."""
+    """Who carries it; a value unknown to the SDK is kept as it came."""
 
     created: datetime | None = None
-    """When the parcel was made ready."""
+    """When the parcel was prepared."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -73,30 +82,30 @@ class Sample(Model):
     """The sample's identifier."""
 
     status: SampleStatus | str | None = None
-    """Where it stands; a value that the SDK does not know is kept as it came."""
+    """Its status; a value unknown to the SDK is kept as it came."""
 
     events: tuple[SampleEvent, ...] = ()
     """What happened to it, in the server's order."""
 
     type: SampleType | str | None = None
-    """What it is collected on; a value that the SDK does not know is kept as it came."""
+    """What it is collected on or in; a value unknown to the SDK is kept as it came."""
 
     shipments: tuple[Shipment, ...] = ()
     """Its parcels to the laboratory."""
 
     panels: tuple[str, ...] = attrs.field(default=(), **PHI)
-    """Codes of the tests to be made, agreed with the vendor; they can tell what a person is tested for."""
+    """Codes of the tests to run, agreed with the vendor; they can reveal what a person is tested for."""
 
     reports: tuple[Report | None, ...] = ()
-    """The laboratory's reports; the server may put null in place of one."""
+    """The laboratory's reports; None in place of one that the server sent as null."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Kit(Model):
-    """A kit, with everything that is known of it.
+    """A kit, with everything that is known about it.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``Kit``; the kit endpoints.
-    Assumed: the documented answer does not carry the kit's metadata; should it come, it stands in ``extra``.
+    Assumed: the documented answer does not include the kit's metadata; should it come, it is in ``extra``.
     """
 
     kit_id: str | None = None
@@ -106,7 +115,7 @@ class Kit(Model):
     """The kit's type, one of ``spot.kits.types()``."""
 
     status: KitStatus | str | None = None
-    """Where it stands; a value that the SDK does not know is kept as it came."""
+    """Its status; a value unknown to the SDK is kept as it came."""
 
     events: tuple[KitEvent, ...] = ()
     """What happened to it, in the server's order."""
@@ -115,15 +124,15 @@ class Kit(Model):
     """The parcel to the customer."""
 
     registered_to: Registrant | None = None
-    """The person who registered the kit; None before that."""
+    """The person who registered the kit; None until someone does."""
 
     sample: Sample | None = None
-    """The sample; None before there is one."""
+    """The sample; None until there is one."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class KitSummary(Model):
-    """A kit as the list of kits shows it.
+    """A kit as listed.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``KitSummary``.
     Assumed: nothing.
@@ -136,16 +145,52 @@ class KitSummary(Model):
     """The kit's type, one of ``spot.kits.types()``."""
 
     order_id: str | None = None
-    """The order that the kit belongs to; None for a kit without one."""
+    """The order that the kit belongs to; None for a kit without an order."""
 
     kit_status: KitStatus | str | None = None
-    """Where the kit stands; a value that the SDK does not know is kept as it came."""
+    """The kit's status; a value unknown to the SDK is kept as it came."""
 
     sample_status: SampleStatus | str | None = None
-    """Where its sample stands; a value that the SDK does not know is kept as it came."""
+    """The sample's status; a value unknown to the SDK is kept as it came."""
 
     created: datetime | None = None
-    """When the kit was made."""
+    """When the kit was created."""
 
     updated: datetime | None = None
     """When it last changed."""
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class RegistrationToken(Model):
+    """A secret with which a patient registers a kit on the vendor's page: it works once, within 10 minutes.
+
+    Source: OpenAPI document of the Spot API v2 (May 2024), ``PatientRegistrationTokenResponse``, and its guide.
+    Assumed: nothing.
+    """
+
+    token: str | None = attrs.field(default=None, **PHI)
+    """The secret. Every text hides it, so pass on the field itself."""
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class ActivationResult(Model):
+    """How an activation ended.
+
+    Source: OpenAPI document of the Spot API v2 (May 2024), the response to an activation.
+    Assumed: nothing.
+    """
+
+    result: str | None = None
+    """``success``; any other word is kept as it came."""
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Activation(Model):
+    """The response to an activation.
+
+    Source: OpenAPI document of the Spot API v2 (May 2024), the response to an activation.
+    Assumed: nothing: the document calls it an unspecified body and shows ``{"data": {"result": "success"}}``.
+    """
+
+    data: ActivationResult | None = None
+    """How it ended."""

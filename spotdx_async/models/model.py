@@ -1,36 +1,46 @@
-"""What every model has: unknown fields, a way out that loses nothing, a text without patient data."""
+"""What every model has: unknown fields, lossless serialization, a ``repr`` without patient data.
+
+Patient data is marked once, on the field that holds it; every text made from a model respects the mark.
+"""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-from .privacy import PHI, phi_fields
-
-__all__ = ["Model", "as_tuple"]
+__all__ = ["PHI", "Model", "as_tuple", "phi_fields"]
 
 _EMPTY: tuple[Any, ...] = (None, (), {})
+_MARK = "phi"
+
+PHI: Final[dict[str, Any]] = {"repr": False, "metadata": {_MARK: True}}
+"""Passed to ``attrs.field`` for a field that holds patient data: no ``repr``, ``str`` or table shows its value."""
+
+
+def phi_fields(cls: type[attrs.AttrsInstance]) -> frozenset[str]:
+    """Return the names of the fields that must not be shown, inherited and private ones included."""
+    return frozenset(field.name for field in attrs.fields(cls) if field.metadata.get(_MARK))
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Model:
-    """The root of all models. Each field may be left out, so that tests can build what they need.
+    """The base of all models. Every field may be left out, so that tests can build just what they need.
 
-    A missing or null field is its default: None, or ``()`` for a list.
+    A missing or null field has its default: None, or ``()`` for a list.
     """
 
     extra: Mapping[str, Any] = attrs.field(factory=dict, hash=False, **PHI)
-    """Fields that came and that the SDK does not know, as they came; empty for a model of your own making."""
+    """Fields of the answer that the SDK does not know, as they came; empty for a model that you built."""
 
     _as_came: Mapping[str, Any] | None = attrs.field(default=None, eq=False, **PHI)
-    """The JSON form of values that it cannot be told from: null or missing, ``[]`` or null, ``"20"`` or 20.
+    """The JSON of values whose field does not tell it: null or missing, ``[]`` or null, ``"20"`` or 20.
 
     Kept so that ``dumps`` writes what came. ``...`` stands for a property that was missing although its field has a
     value. Leave it out when you build a model.
     """
 
     def __repr__(self) -> str:
-        """Show what is no patient data, and ``<hidden>`` where there is some."""
+        """Show what is not patient data, and ``<hidden>`` in place of what is."""
         phi = phi_fields(type(self))
         values = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
         del values["_as_came"]
@@ -42,5 +52,5 @@ class Model:
 
 
 def as_tuple(value: Iterable[str]) -> tuple[str, ...]:
-    """Make a tuple of a list that a caller gives; what is no list stays, to be refused before it is sent."""
+    """Return a caller's list as a tuple; anything else is returned unchanged, to be refused before it is sent."""
     return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]  # refused by the checks

@@ -1,4 +1,4 @@
-"""Orders: kits on their way to a person whose name and address are patient data."""
+"""Orders: kits shipped to a person, whose name and address are patient data."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,34 +8,33 @@ import attrs
 
 from .enums import OrderStatus
 from .kits import Kit
-from .model import Model, as_tuple
+from .model import PHI, Model, as_tuple
 from .people import Recipient
-from .privacy import PHI
 
 __all__ = ["NewOrder", "Order", "OrderSummary"]
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class NewOrder(Model):
-    """An order to be placed: it ships a parcel. Unknown fields in ``extra`` are sent as they are.
+    """An order to place, which ships a parcel. Unknown fields in ``extra`` are sent as they are.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``CreateOrder``.
-    Assumed: an order of no kit type is a mistake.
+    Assumed: an order without a kit type is a mistake.
     """
 
     kit_types: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
-    """The kit types to ship, each of ``spot.kits.types()``; one to be shipped twice stands here twice. Required."""
+    """The kit types to ship, each one of ``spot.kits.types()``; to ship a type twice, list it twice. Required."""
 
     recipient: Recipient | None = None
-    """Whom it is shipped to. Required, with everything in it but the address's ``street2``."""
+    """Who it is shipped to. Required, with every field but the address's ``street2``."""
 
     metadata: Mapping[str, Any] | None = attrs.field(default=None, hash=False, **PHI)
-    """What to keep with it: string keys, JSON values. The SDK adds its client reference."""
+    """What to store with it: string keys, JSON values. The SDK adds its client reference."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Order(Model):
-    """An order of kits, with the kits that were made for it.
+    """An order, with the kits that were prepared for it.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``OrderFull`` and ``OrderEmpty``; the order endpoints.
     Assumed: ``OrderEmpty``, the answer to a new order, is an order without ``updated``.
@@ -45,16 +44,16 @@ class Order(Model):
     """The order's identifier, such as ``O1234567``."""
 
     status: OrderStatus | str | None = None
-    """Where it stands; a value that the SDK does not know is kept as it came."""
+    """Its status; a value unknown to the SDK is kept as it came."""
 
     recipient: Recipient | None = None
-    """Whom it is shipped to."""
+    """Who it is shipped to."""
 
     kit_types: tuple[str, ...] = ()
-    """The kit types ordered, each of ``spot.kits.types()``; one that is ordered twice stands here twice."""
+    """The kit types ordered, each one of ``spot.kits.types()``; a type ordered twice is listed twice."""
 
     kits: tuple[Kit, ...] = ()
-    """The kits made for it; empty while the order is new."""
+    """The kits prepared for it; empty while the order is new."""
 
     created: datetime | None = None
     """When it was placed."""
@@ -63,12 +62,12 @@ class Order(Model):
     """When it last changed; None in the answer to a new order."""
 
     metadata: Mapping[str, Any] | None = attrs.field(default=None, hash=False, **PHI)
-    """What its placer keeps with it; it may hold anything, patient data too. Null where there is none."""
+    """What the customer stores with it; it may hold anything, patient data included. None if there is none."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class OrderSummary(Model):
-    """An order as the list of orders shows it.
+    """An order as listed.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``OrderSummary``.
     Assumed: nothing.
@@ -78,10 +77,10 @@ class OrderSummary(Model):
     """The order's identifier, such as ``O1234567``."""
 
     status: OrderStatus | str | None = None
-    """Where it stands; a value that the SDK does not know is kept as it came."""
+    """Its status; a value unknown to the SDK is kept as it came."""
 
     recipient: Recipient | None = None
-    """Whom it is shipped to."""
+    """Who it is shipped to."""
 
     created: datetime | None = None
     """When it was placed."""

@@ -6,15 +6,14 @@ from typing import Annotated, TypeAlias
 import attrs
 
 from .enums import Country, Sex
-from .model import Model
-from .privacy import PHI
+from .model import PHI, Model
 
 __all__ = ["Address", "NewPatient", "Patient", "PatientAddress", "Recipient", "Registrant"]
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Address(Model):
-    """A postal address. To send one, give everything but ``street2``.
+    """A postal address. When sending one, fill in everything but ``street2``.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``Address``.
     Assumed: nothing.
@@ -24,16 +23,16 @@ class Address(Model):
     """Street and number."""
 
     street2: str | None = attrs.field(default=None, **PHI)
-    """A second line, such as the apartment; null where there is none."""
+    """A second line, such as the apartment; None if there is none."""
 
     city: str | None = attrs.field(default=None, **PHI)
     """The town."""
 
     state: str | None = attrs.field(default=None, **PHI)
-    """The state or province, two letters where it is sent."""
+    """The state or province; two letters when sent."""
 
     country: Country | str | None = attrs.field(default=None, **PHI)
-    """``US`` or ``CA``; another value is kept as it came."""
+    """``US`` or ``CA``; any other value is kept as it came."""
 
     zip: str | None = attrs.field(default=None, **PHI)
     """The postal code."""
@@ -45,7 +44,7 @@ PatientAddress: TypeAlias = Annotated[Address, "the address itself, even where i
 
 @attrs.frozen(kw_only=True, repr=False)
 class Recipient(Model):
-    """The person whom an order is shipped to. To send one, give everything.
+    """The person an order is shipped to. When sending one, fill in everything.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``Recipient``.
     Assumed: nothing.
@@ -69,14 +68,14 @@ class Recipient(Model):
 
 @attrs.frozen(kw_only=True, repr=False)
 class Registrant(Model):
-    """The person whom a kit is registered to.
+    """The person a kit is registered to.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``Kit.registered_to``.
-    Assumed: null until somebody registers the kit; the document does not say so.
+    Assumed: null until someone registers the kit; the document does not say so.
     """
 
     patient_id: str | None = attrs.field(default=None, **PHI)
-    """The vendor's identifier of the patient, a UUID."""
+    """The vendor's identifier for the patient, a UUID."""
 
     first_name: str | None = attrs.field(default=None, **PHI)
     """The given name."""
@@ -85,10 +84,10 @@ class Registrant(Model):
     """The family name."""
 
     date_of_birth: date | None = attrs.field(default=None, **PHI)
-    """The day of birth."""
+    """The date of birth."""
 
     sex: Sex | str | None = attrs.field(default=None, **PHI)
-    """``M`` or ``F``; another value is kept as it came."""
+    """``M`` or ``F``; any other value is kept as it came."""
 
     email: str | None = attrs.field(default=None, **PHI)
     """The e-mail address."""
@@ -99,15 +98,15 @@ class Registrant(Model):
 
 @attrs.frozen(kw_only=True, repr=False)
 class NewPatient(Model):
-    """A person to be made known to the vendor: alone, with a requisition, or by activating a kit.
+    """A person to register with the vendor: alone, with a requisition, or by activating a kit.
 
-    Source: OpenAPI document of the Spot API v2 (May 2024), ``CreatePatient``, ``CreateRequisition.patient`` and what an
-        activation takes.
+    Source: OpenAPI document of the Spot API v2 (May 2024), ``CreatePatient``, ``CreateRequisition.patient`` and the
+        body of an activation.
     Assumed: nothing.
     """
 
     first_name: str | None = attrs.field(default=None, **PHI)
-    """The given name. Required, but for an activation, where the kit type decides; so are the others without a word."""
+    """The given name. Required, like every field that says nothing else; for an activation the kit type decides."""
 
     last_name: str | None = attrs.field(default=None, **PHI)
     """The family name."""
@@ -122,23 +121,23 @@ class NewPatient(Model):
     """``M`` or ``F``."""
 
     date_of_birth: date | None = attrs.field(default=None, **PHI)
-    """The day of birth, not in the future."""
+    """The date of birth, not in the future."""
 
     address: Address | None = attrs.field(default=None, **PHI)
-    """Required with a requisition, allowed with an activation (which has no place for ``country``), else left out."""
+    """Required with a requisition, optional with an activation (which takes no ``country``), otherwise left out."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Patient(Model):
-    """A person whom the vendor knows: the answer to a new patient, and whom a requisition is for.
+    """A person the vendor knows: the answer to a new patient, and the person a requisition is for.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``Patient``, ``Requisition.patient`` and
         ``RequisitionSummary.patient``.
-    Assumed: ``patient_id`` comes with a new patient, as it does with a kit's registrant; the document does not name it.
+    Assumed: ``patient_id`` comes with a new patient, as it does with a kit's registrant; the document does not list it.
     """
 
     patient_id: str | None = attrs.field(default=None, **PHI)
-    """The vendor's identifier of the patient, a UUID; None where the answer does not carry it."""
+    """The vendor's identifier for the patient, a UUID; None if the answer does not include it."""
 
     first_name: str | None = attrs.field(default=None, **PHI)
     """The given name."""
@@ -153,10 +152,10 @@ class Patient(Model):
     """The telephone number, as the vendor writes it."""
 
     sex: Sex | str | None = attrs.field(default=None, **PHI)
-    """``M`` or ``F``; another value is kept as it came."""
+    """``M`` or ``F``; any other value is kept as it came."""
 
     date_of_birth: date | None = attrs.field(default=None, **PHI)
-    """The day of birth."""
+    """The date of birth."""
 
     address: PatientAddress | None = attrs.field(default=None, **PHI)
-    """Where the person lives; with a requisition alone."""
+    """Where the person lives; only with a requisition."""

@@ -1,12 +1,11 @@
-"""Reports of a laboratory and the results in them; apart from types and times it is all patient data."""
+"""A laboratory's reports and the results in them; all patient data, except for types and times."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 import attrs
 
-from .model import Model
-from .privacy import PHI
+from .model import PHI, Model
 
 __all__ = [
     "GenotypeResult",
@@ -19,19 +18,19 @@ __all__ = [
 ]
 
 RangeLimit: TypeAlias = Annotated[int | float | str, "a number, even where it came as text"]
-"""An end of a range: a number, also where the server wrote it as text; text that is no number stays text."""
+"""One end of a range: a number, even if the server wrote it as text; text that is not a number stays text."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class QuantityResult(Model):
-    """An amount that was measured.
+    """A measured amount.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``ResultQuantity``.
-    Assumed: both ends of the range come as number, numeric text or null; the document types them differently.
+    Assumed: both ends of the range come as a number, numeric text or null; the document types them differently.
     """
 
     result_type: Literal["quantity"] = "quantity"
-    """What tells the kinds of result apart."""
+    """Tells the kinds of result apart."""
 
     name: str | None = attrs.field(default=None, **PHI)
     """The biomarker that was analyzed."""
@@ -52,7 +51,7 @@ class QuantityResult(Model):
     """The high end of the reference range."""
 
     comments: str | None = attrs.field(default=None, **PHI)
-    """What the laboratory adds in words."""
+    """The laboratory's comments."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -60,11 +59,11 @@ class ReactivityResult(Model):
     """Whether something was found.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``ResultReactivity``.
-    Assumed: other words than ``positive`` and ``negative`` may come; they are kept.
+    Assumed: words other than ``positive`` and ``negative`` may come; they are kept.
     """
 
     result_type: Literal["reactivity"] = "reactivity"
-    """What tells the kinds of result apart."""
+    """Tells the kinds of result apart."""
 
     name: str | None = attrs.field(default=None, **PHI)
     """The biomarker that was analyzed."""
@@ -76,31 +75,31 @@ class ReactivityResult(Model):
     """``positive`` or ``negative``."""
 
     unit_of_measure: str | None = attrs.field(default=None, **PHI)
-    """Null in every example."""
+    """Null in all of the vendor's examples."""
 
     range_minimum: RangeLimit | None = attrs.field(default=None, **PHI)
-    """Null in every example."""
+    """Null in all of the vendor's examples."""
 
     range_maximum: RangeLimit | None = attrs.field(default=None, **PHI)
-    """Null in every example."""
+    """Null in all of the vendor's examples."""
 
     comments: str | None = attrs.field(default=None, **PHI)
-    """What the laboratory adds in words."""
+    """The laboratory's comments."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class GenotypeResult(Model):
-    """The two letters found at a place of the genome.
+    """The two letters found at one position of the genome.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``ResultGenotype``.
-    Assumed: other text than two letters of A, C, G, T may come; it is kept.
+    Assumed: text other than two letters of A, C, G, T may come; it is kept.
     """
 
     result_type: Literal["genotype"] = "genotype"
-    """What tells the kinds of result apart."""
+    """Tells the kinds of result apart."""
 
     name: str | None = attrs.field(default=None, **PHI)
-    """The place of the genome, such as ``rs1234567``."""
+    """The position in the genome, such as ``rs1234567``."""
 
     time_collected: datetime | None = None
     """When the sample was taken."""
@@ -109,34 +108,34 @@ class GenotypeResult(Model):
     """Two letters of A, C, G, T."""
 
     unit_of_measure: str | None = attrs.field(default=None, **PHI)
-    """Null in every example."""
+    """Null in all of the vendor's examples."""
 
     range_minimum: RangeLimit | None = attrs.field(default=None, **PHI)
-    """Null in every example."""
+    """Null in all of the vendor's examples."""
 
     range_maximum: RangeLimit | None = attrs.field(default=None, **PHI)
-    """Null in every example."""
+    """Null in all of the vendor's examples."""
 
     comments: str | None = attrs.field(default=None, **PHI)
-    """What the laboratory adds in words."""
+    """The laboratory's comments."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class UnknownResult(Model):
-    """A result of a kind that the SDK does not know; whatever it holds is kept as it came.
+    """A result of a kind unknown to the SDK; whatever it holds is kept as it came.
 
-    Source: none; it stands for kinds that the vendor may add.
+    Source: none; for kinds that the vendor may add.
     Assumed: nothing but ``result_type`` has a type that can be relied on.
     """
 
     result_type: str | None = None
-    """The vendor's word for the kind; None where it came as null or not at all."""
+    """The vendor's word for the kind; None if it was null or missing."""
 
     name: Any = attrs.field(default=None, hash=False, **PHI)
-    """As it came; in the known kinds the biomarker."""
+    """As it came; for the known kinds, the biomarker."""
 
     time_collected: datetime | Any = attrs.field(default=None, hash=False, **PHI)
-    """When the sample was taken; as it came where it is no readable time."""
+    """When the sample was taken; as it came if it is not a valid time."""
 
     result: Any = attrs.field(default=None, hash=False, **PHI)
     """As it came."""
@@ -155,7 +154,7 @@ class UnknownResult(Model):
 
 
 Result: TypeAlias = QuantityResult | ReactivityResult | GenotypeResult | UnknownResult
-"""One result of a report; ``isinstance`` or ``match`` tells the kinds apart."""
+"""One result of a report; tell the kinds apart with ``isinstance`` or ``match``."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -173,10 +172,10 @@ class Report(Model):
     """The results, in the server's order."""
 
     pdf: str | None = attrs.field(default=None, **PHI)
-    """Where the report lies as PDF."""
+    """The URL of the report as PDF."""
 
     txt: str | None = attrs.field(default=None, **PHI)
-    """Where the report lies as text."""
+    """The URL of the report as text."""
 
     date_collected: datetime | None = None
     """When the sample was taken."""

@@ -1,4 +1,4 @@
-"""Requisitions: samples that are sent to a laboratory without one of the vendor's kits."""
+"""Requisitions: samples sent to a laboratory without one of the vendor's kits."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,9 +7,8 @@ from typing import Any
 import attrs
 
 from .enums import Carrier, RequisitionStatus
-from .model import Model, as_tuple
+from .model import PHI, Model, as_tuple
 from .people import NewPatient, Patient
-from .privacy import PHI
 from .reports import Report
 
 __all__ = [
@@ -31,15 +30,15 @@ class Tracking(Model):
     """
 
     tracking_number: str | None = attrs.field(default=None, **PHI)
-    """The carrier's number, which leads to an address."""
+    """The carrier's number, from which an address can be found."""
 
     carrier: Carrier | str | None = None
-    """Who carries it; a value that the SDK does not know is kept as it came, and refused where it is sent."""
+    """Who carries it; a value unknown to the SDK is kept as it came, but refused when sending."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class RequisitionAttributes(Model):
-    """Values that are passed on to the laboratory CRL.
+    """Values passed on to the laboratory CRL.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``Requisition.attributes``.
     Assumed: nothing.
@@ -61,7 +60,7 @@ class RequisitionEvent(Model):
     """
 
     event: RequisitionStatus | str | None = None
-    """The new status; a value that the SDK does not know is kept as it came."""
+    """The new status; a value unknown to the SDK is kept as it came."""
 
     date: datetime | None = None
     """When it happened."""
@@ -69,17 +68,17 @@ class RequisitionEvent(Model):
 
 @attrs.frozen(kw_only=True, repr=False)
 class NewRequisition(Model):
-    """A requisition to be made; its barcode can be used once. Unknown fields in ``extra`` are sent as they are.
+    """A requisition to create; its barcode can be used once. Unknown fields in ``extra`` are sent as they are.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``CreateRequisition``.
     Assumed: a requisition without a panel is a mistake.
     """
 
     barcode: str | None = None
-    """The whole barcode of the sample, which no other requisition has. Required."""
+    """The full barcode of the sample, unique to this requisition. Required."""
 
     panels: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, **PHI)
-    """Codes of the tests to be made, agreed with the vendor; they can tell what a person is tested for. Required."""
+    """Codes of the tests to run, agreed with the vendor; they can reveal what a person is tested for. Required."""
 
     account_number: str | None = None
     """The account number at the laboratory. Required."""
@@ -88,24 +87,24 @@ class NewRequisition(Model):
     """The laboratory's name, such as ``CRL``. Required."""
 
     state_collected: str | None = attrs.field(default=None, **PHI)
-    """Where the sample was taken: a state's two letters. Required."""
+    """The state in which the sample was taken, two letters. Required."""
 
     patient: NewPatient | None = None
-    """Whose sample it is, with the address. Required, with everything in it but ``phone`` and ``street2``."""
+    """The person tested, with an address. Required, with every field but ``phone`` and ``street2``."""
 
     tracking: Tracking | None = None
     """The parcel to the laboratory."""
 
     attributes: RequisitionAttributes | None = None
-    """Values that are passed on to the laboratory CRL."""
+    """Values passed on to the laboratory CRL."""
 
     metadata: Mapping[str, Any] | None = attrs.field(default=None, hash=False, **PHI)
-    """What to keep with it: string keys, JSON values. The SDK adds its client reference."""
+    """What to store with it: string keys, JSON values. The SDK adds its client reference."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class Requisition(Model):
-    """A requisition, with everything that is known of it.
+    """A requisition, with everything that is known about it.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``Requisition``; the requisition endpoints.
     Assumed: a list of reports may hold null, since the document calls a report nullable.
@@ -115,7 +114,7 @@ class Requisition(Model):
     """The requisition's identifier, a UUID."""
 
     barcode: str | None = None
-    """The whole barcode of the sample."""
+    """The full barcode of the sample."""
 
     account_number: str | None = None
     """The account number at the laboratory."""
@@ -124,34 +123,34 @@ class Requisition(Model):
     """The laboratory's name."""
 
     panels: tuple[str, ...] = attrs.field(default=(), **PHI)
-    """Codes of the tests to be made; they can tell what a person is tested for."""
+    """Codes of the tests to run; they can reveal what a person is tested for."""
 
     state_collected: str | None = attrs.field(default=None, **PHI)
-    """Where the sample was taken: a state's two letters."""
+    """The state in which the sample was taken, two letters."""
 
     patient: Patient | None = None
-    """Whose sample it is."""
+    """The person tested."""
 
     tracking: Tracking | None = None
     """The parcel to the laboratory."""
 
     status: RequisitionStatus | str | None = None
-    """Where it stands; a value that the SDK does not know is kept as it came."""
+    """Its status; a value unknown to the SDK is kept as it came."""
 
     events: tuple[RequisitionEvent, ...] = ()
     """What happened to it, in the server's order."""
 
     reports: tuple[Report | None, ...] = ()
-    """The laboratory's reports; the server may put null in place of one."""
+    """The laboratory's reports; None in place of one that the server sent as null."""
 
     attributes: RequisitionAttributes | None = None
-    """Values that are passed on to the laboratory CRL; null where there are none."""
+    """Values passed on to the laboratory CRL; None if there are none."""
 
     metadata: Mapping[str, Any] | None = attrs.field(default=None, hash=False, **PHI)
-    """What its maker keeps with it; it may hold anything, patient data too. Null where there is none."""
+    """What the customer stores with it; it may hold anything, patient data included. None if there is none."""
 
     created: datetime | None = None
-    """When it was made."""
+    """When it was created."""
 
     updated: datetime | None = None
     """When it last changed."""
@@ -159,7 +158,7 @@ class Requisition(Model):
 
 @attrs.frozen(kw_only=True, repr=False)
 class RequisitionSummary(Model):
-    """A requisition as the list of requisitions shows it.
+    """A requisition as listed.
 
     Source: OpenAPI document of the Spot API v2 (May 2024), ``RequisitionSummary``.
     Assumed: nothing.
@@ -169,7 +168,7 @@ class RequisitionSummary(Model):
     """The requisition's identifier, a UUID."""
 
     barcode: str | None = None
-    """The whole barcode of the sample."""
+    """The full barcode of the sample."""
 
     account_number: str | None = None
     """The account number at the laboratory."""
@@ -178,16 +177,16 @@ class RequisitionSummary(Model):
     """The laboratory's name."""
 
     panels: tuple[str, ...] = attrs.field(default=(), **PHI)
-    """Codes of the tests to be made; they can tell what a person is tested for."""
+    """Codes of the tests to run; they can reveal what a person is tested for."""
 
     patient: Patient | None = None
-    """Whose sample it is."""
+    """The person tested."""
 
     status: RequisitionStatus | str | None = None
-    """Where it stands; a value that the SDK does not know is kept as it came."""
+    """Its status; a value unknown to the SDK is kept as it came."""
 
     created: datetime | None = None
-    """When it was made."""
+    """When it was created."""
 
     updated: datetime | None = None
     """When it last changed."""

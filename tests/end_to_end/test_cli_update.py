@@ -147,7 +147,7 @@ async def test_bad_rows_are_told_by_number_and_the_good_ones_still_go(
     assert {place: reason for place, _, reason in told[:8]} == {
         "row 2 (line 3)": "the row has 2 cells, the header 3",
         "row 3 (line 4)": "the kit_id is empty",
-        "row 4 (line 6)": "the kit_id has blanks around it",
+        "row 4 (line 6)": "the kit_id has whitespace around it",
         "row 5 (line 7)": "the text is not UTF-8",
         "row 6 (line 8)": "the text holds a NUL byte",
         "row 7 (line 9)": "a quote opens on line 9 and is never closed",
@@ -455,7 +455,7 @@ async def test_a_device_is_no_place_for_failed_rows(spotdx: Spotdx, tmp_path: Pa
     path = written(tmp_path / "k.csv", HEADER + "SPOT1,A,x\n")
     done = await spotdx("kits", "update", path, "--failed", "/dev/full")
     assert done.code == 2
-    assert "/dev/full is no regular file" in done.err
+    assert "/dev/full is not a regular file" in done.err
 
 
 async def test_a_row_too_long_to_be_kept_fails_the_run_and_is_named(spotdx: Spotdx, tmp_path: Path) -> None:

@@ -436,7 +436,7 @@ PROXY = "from spotdx_async._http.runner import Runner"
         ),
         ("report.page", "from spotdx_async.files import Row", "report.page:1 imports files"),
         (
-            "otel.observer",
+            "otel",
             "from spotdx_async.errors import SpotError",
             "otel.* may import observers, _version",
         ),

@@ -56,7 +56,7 @@ PLANTED = {
     "another user's": (plant_another_users, "belongs to another user"),
     "a link": (plant_link, "is a symbolic link, which is not followed"),
     "a hard link": (plant_hard_link, "has a second name"),
-    "a pipe": (plant_pipe, "is no regular file"),
+    "a pipe": (plant_pipe, "is not a regular file"),
 }
 Plant = Callable[[Path, pytest.MonkeyPatch], None]
 planted = pytest.mark.parametrize(("plant", "fault"), PLANTED.values(), ids=PLANTED)

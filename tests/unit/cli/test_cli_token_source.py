@@ -66,7 +66,7 @@ def test_a_command_gets_no_input() -> None:
         (f"import sys; sys.stderr.write('{CANARY}'); sys.exit(3)", "ended with exit code 3: run it by hand to see why"),
         ("pass", "printed no token on its first line"),
         (f"print(); print('{CANARY}')", "printed no token on its first line"),
-        (f"print('{CANARY} x')", "the token holds a space"),
+        (f"print('{CANARY} x')", "the token contains a space"),
     ],
 )
 def test_a_command_that_gives_no_token_is_said_without_what_it_printed(

@@ -58,7 +58,7 @@ def test_a_column_can_hold_the_metadata_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ({"Kit number": "kit_id", "nowhere": "x"}, "not there: nowhere"),
+        ({"Kit number": "kit_id", "nowhere": "x"}, "does not exist: nowhere"),
         ({"Kit number": "kit_id", "note": "kit_id"}, "two columns have the key kit_id"),
         ({"Kit number": "kit_id", "note": "Cohort (text)"}, "two columns have the key"),
         ({"note": "kit"}, "no column is named kit_id"),

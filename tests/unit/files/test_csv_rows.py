@@ -119,13 +119,13 @@ def test_a_byte_order_mark_is_accepted_and_repeated_before_failed_rows() -> None
         (b"SPOT1,A,b,c", "the row has 4 cells, the header 3"),
         (b",A,b", "the kit_id is empty"),
         (b"  ,A,b", "the kit_id is blank"),
-        (b" SPOT1,A,b", "the kit_id has blanks around it"),
-        ("SPOT1\u00a0,A,b".encode(), "the kit_id has blanks around it"),
+        (b" SPOT1,A,b", "the kit_id has whitespace around it"),
+        ("SPOT1\u00a0,A,b".encode(), "the kit_id has whitespace around it"),
         (b"SPOT1,A,caf\xe9", "the text is not UTF-8"),
         (b"SPOT1,A,\xed\xa0\x80", "the text is not UTF-8"),
         (b"SPOT1,A,b\0c", "the text holds a NUL byte"),
-        (b'SPOT1,A,5" screen', "a quote stands inside a cell that is not quoted"),
-        (b'SPOT1, "A, B"', "a quote stands inside a cell that is not quoted"),
+        (b'SPOT1,A,5" screen', "a quote inside a cell that is not quoted"),
+        (b'SPOT1, "A, B"', "a quote inside a cell that is not quoted"),
         (b'SPOT1,"A"x,b', "text follows a closing quote on line 2"),
         (b'SPOT1,"A" ,b', "text follows a closing quote on line 2"),
         (b"SPOT1,A," + b"x" * 131_073, "a cell is longer than 131,072 characters"),
@@ -137,7 +137,7 @@ def test_a_bad_row_is_reported_and_the_next_one_still_goes(row: bytes, reason: s
 
 
 def test_a_stray_carriage_return_does_not_cut_a_row_in_two() -> None:
-    assert bad(b"SPOT1,A,b\rSPOT9,A,b") == "a carriage return stands in a cell of line 2 that is not quoted"
+    assert bad(b"SPOT1,A,b\rSPOT9,A,b") == "an unquoted cell has a carriage return on line 2"
 
 
 def test_a_carriage_return_in_a_quoted_cell_is_part_of_it() -> None:
@@ -186,13 +186,13 @@ def test_a_line_beyond_all_bounds_is_reported_and_not_kept() -> None:
         (b"kit_id,a,b,a\n", "column 4 has the name of column 2"),
         (b"kit_id,kit_id\n", "column 2 has the name of column 1"),
         (b"kit_id,a,\n", "column 3 has no name"),
-        (b"\nkit_id, a\n", "the header on line 2 cannot be used: the name of column 2 has blanks around it"),
+        (b"\nkit_id, a\n", "the header on line 2 cannot be used: the name of column 2 has whitespace around it"),
         (b"kit_id\nSPOT1\n", "beside kit_id there must be columns for the metadata"),
-        (b"kit_id,metadata,a\n", "beside kit_id and metadata no other column may stand"),
+        (b"kit_id,metadata,a\n", "beside kit_id and metadata there may be no other column"),
         (b"kit_id,caf\xe9\n", "the text is not UTF-8"),
         (b"kit_id,a\0\n", "the text holds a NUL byte"),
         (b'kit_id,"a\nSPOT1,x\n', "a quote opens on line 1 and is never closed"),
-        (b'kit_id,a"b\n', "a quote stands inside a cell"),
+        (b'kit_id,a"b\n', "a quote inside a cell"),
         (b"kit_id," + b"x" * MAX_LINE_BYTES + b"\n", "the line is too long"),
     ],
 )

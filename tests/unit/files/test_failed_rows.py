@@ -97,7 +97,7 @@ def test_a_symbolic_link_is_refused(tmp_path: Path, replace: bool) -> None:
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert "is a folder" in refusal(tmp_path)
-    assert "is no regular file" in refusal(Path(os.devnull))
+    assert "is not a regular file" in refusal(Path(os.devnull))
     assert "there is no such folder" in refusal(tmp_path / "missing" / "failed")
 
 

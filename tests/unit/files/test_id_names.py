@@ -48,9 +48,9 @@ def test_parquet_too_has_the_id_under_its_name(tmp_path: Path) -> None:
     [
         (b'{"kit_id": "O1", "metadata": {}}', "the key order_id is missing"),
         (b'{"order_id": "O1"}', "the key metadata is missing"),
-        (b'{"order_id": "O1", "metadata": {}, "kit_id": "SPOT1"}', "the row has keys beside order_id and metadata"),
+        (b'{"order_id": "O1", "metadata": {}, "kit_id": "SPOT1"}', "the row has keys other than order_id and metadata"),
         (b'{"order_id": 1, "metadata": {}}', "the order_id is not a string"),
-        (b'{"order_id": " O1", "metadata": {}}', "the order_id has blanks around it"),
+        (b'{"order_id": " O1", "metadata": {}}', "the order_id has whitespace around it"),
         (b'{"order_id": " ", "metadata": {}}', "the order_id is blank"),
         (b"order_id,a\n,x\n", "the order_id is empty"),
     ],
@@ -67,7 +67,7 @@ def test_a_bad_row_is_told_in_the_words_of_its_noun(row: bytes, reason: str) -> 
     [
         (b"kit_id,a\nSPOT1,x\n", "no column is named order_id (cells are separated by commas)"),
         (b"order_id\nO1\n", "beside order_id there must be columns for the metadata"),
-        (b"order_id,metadata,a\n", "beside order_id and metadata no other column may stand"),
+        (b"order_id,metadata,a\n", "beside order_id and metadata there may be no other column"),
         (b"\n", "its first line must be a header with order_id"),
     ],
 )

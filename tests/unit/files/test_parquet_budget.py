@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from spotdx_async import InvalidInputError
 from spotdx_async.files import BadRow, ParquetFile, Row, open_rows, parquet_budget
+from spotdx_async.files.parquet_budget import value_bytes
 from spotdx_async.files.parquet_pages import DamagedPageError, longest_text, pages_of
-from spotdx_async.files.parquet_values import value_bytes
 
 MIB = 1024 * 1024
 LONG = "a" * 890_000

@@ -301,7 +301,7 @@ def test_a_path_that_can_not_be_used_is_refused_and_nothing_is_made(tmp_path: Pa
 
     for path, fault in (
         (tmp_path, "is a folder"),
-        (Path("/dev/null"), "is no regular file"),
+        (Path("/dev/null"), "is not a regular file"),
         (tmp_path / "none" / "run.html", "there is no such folder"),
         (tmp_path / "rows.csv", "is no earlier report"),
         (tmp_path / "link.html", "is a symbolic link"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async.files import open_rows
-from spotdx_async.files.gzip_stream import GzipStream
+from spotdx_async.files.lines import GzipStream
 from spotdx_async.files.rows import Row
 
 HEADER = b"kit_id,a\n"
