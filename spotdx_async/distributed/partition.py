@@ -20,8 +20,17 @@ from typing import Any, Self, get_args
 from spotdx_async import private_files
 from spotdx_async.bulk.reader import check_updates
 from spotdx_async.bulk.records import State
-from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardReport
-from spotdx_async.distributed.shard import KINDS, Noun, Shard, mark_of, row_line, shard_hash
+from spotdx_async.distributed.shard import (
+    KINDS,
+    MOST_TROUBLES,
+    Noun,
+    RowTrouble,
+    Shard,
+    ShardReport,
+    mark_of,
+    row_line,
+    shard_hash,
+)
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["Split"]

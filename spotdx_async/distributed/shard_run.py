@@ -14,8 +14,7 @@ from spotdx_async._http import clock
 from spotdx_async.bulk.records import Journal, Outcome, Progress, State, Update
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.client import SpotClient
-from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardReport
-from spotdx_async.distributed.shard import Shard, ShardRow
+from spotdx_async.distributed.shard import MOST_TROUBLES, RowTrouble, Shard, ShardReport, ShardRow
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows
 from spotdx_async.files.undone_rows import UndoneRows

@@ -6,8 +6,7 @@ from attrs import field, frozen
 
 from spotdx_async.client import SpotClient
 from spotdx_async.config import Limiter, RateLimit, RetryPolicy, check_base_url, check_count, check_flag
-from spotdx_async.distributed.reports import ShardReport
-from spotdx_async.distributed.shard import Shard
+from spotdx_async.distributed.shard import Shard, ShardReport
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.errors import ConfigError
 from spotdx_async.own_loop import run_in_own_loop

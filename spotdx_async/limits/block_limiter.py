@@ -6,7 +6,7 @@ left can be used, given back or dropped meanwhile.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from copy import copy
 from typing import Any
@@ -15,7 +15,12 @@ from spotdx_async._http import clock
 from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.errors import NotSentError
 
-__all__ = ["BlockLimiter"]
+__all__ = ["AWAY_AGAIN_S", "LOOK_AGAIN_S", "BlockLimiter"]
+
+AWAY_AGAIN_S = 0.25
+"""How soon a source that could not be asked is asked again: half a horizon: slots in hand bridge one refusal."""
+LOOK_AGAIN_S = 1.0
+"""The longest that a source is not asked while somebody waits: a pause may have been lifted, or the rate changed."""
 
 _NEVER, _ALWAYS = float("inf"), float("-inf")
 _INSTANT_S = 1e-6
@@ -160,6 +165,14 @@ class BlockLimiter:
         if waiter is not None:
             self._slots.popleft()
             waiter.grant()
+
+    def _add_block(self, slots_s: Sequence[float], again_s: float) -> tuple[float, ...]:
+        """Add slots that lie so many seconds from now, and return their times; without any, ask again later."""
+        now = clock.now()
+        block = tuple(now + slot_s for slot_s in slots_s)
+        self._add(block)
+        self._ask_at = now if block else now + min(LOOK_AGAIN_S, max(0.001, again_s))
+        return block
 
     def _add(self, slots: Iterable[float]) -> None:
         self._slots = deque(sorted([*self._slots, *slots]))
