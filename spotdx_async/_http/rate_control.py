@@ -1,15 +1,15 @@
-"""How fast slots follow one another: at a fixed rate, or at one that is learned from 429s. Pure: it knows no loop.
+"""How fast slots follow one another where the rate is learned from 429s. Pure: it knows no loop.
 
-The learned pace remembers at which rate the last 429 came. It nears that rate slowly, since it may come again there,
+The pace remembers at which rate the last 429 came. It nears that rate slowly, since it may come again there,
 and once well beyond it grows faster and faster, since the limit has moved; if it has not, the next 429 takes that back.
 """
 
 from math import exp, inf, log
-from typing import Final, Protocol
+from typing import Final
 
-from spotdx_async.config import AdaptiveRateLimit, RateLimit
+from spotdx_async.config import AdaptiveRateLimit
 
-__all__ = ["FixedPace", "LearnedPace", "Pace", "pace_of"]
+__all__ = ["LearnedPace"]
 
 # The law's constants. Each was chosen with benchmarks/bench_adaptive.py, against the bars that it prints: 95 % of the
 # server's rate used and at most 1 % of the answers 429s. The script of limits/redis_script.py takes them from here.
@@ -58,57 +58,6 @@ ENOUGH_DEMAND_S: Final = 0.5
 """From so much of it on it grows: a third of the time, since idle time counts half against it."""
 
 
-class Pace(Protocol):
-    """What the limiter asks; times are on the loop's clock. ``grow`` and ``cut`` say whether anything has changed."""
-
-    interval_s: float
-    """Seconds between two slots; 0: without limit."""
-    burst: float
-    """Slots that may be taken at once after a quiet time, 1 or more."""
-    saves_in_pauses: bool
-    """Whether the slots of a pause may be taken after it, as many as the burst."""
-
-    def grow(self, now: float, held_s: float) -> bool:
-        """Note for how long, since the last time, somebody waited whom nothing but the rate held back."""
-        ...
-
-    def cut(self, now: float, sent_s: float) -> bool:
-        """Note a 429 to a request that was sent at ``sent_s``."""
-        ...
-
-    def pause(self, now: float, until: float) -> None:
-        """Note that no slot is handed out until then."""
-        ...
-
-    def move(self, shift_s: float) -> None:
-        """Go over to a clock that shows so much more."""
-        ...
-
-
-class FixedPace:
-    """Always the same; without a limit, no pace at all."""
-
-    saves_in_pauses = True
-
-    def __init__(self, limit: RateLimit | None = None) -> None:
-        self.interval_s = limit.interval_s if limit else 0.0
-        self.burst = limit.burst_size if limit else 1.0
-
-    def grow(self, now: float, held_s: float) -> bool:  # noqa: ARG002 - it has nothing to learn
-        """Stay."""
-        return False
-
-    def cut(self, now: float, sent_s: float) -> bool:  # noqa: ARG002 - the same
-        """Stay."""
-        return False
-
-    def pause(self, now: float, until: float) -> None:
-        """Stay."""
-
-    def move(self, shift_s: float) -> None:
-        """Stay."""
-
-
 class LearnedPace:
     """Starts at a rate, and finds the one that the server takes.
 
@@ -120,9 +69,9 @@ class LearnedPace:
        then faster and faster. A 429 there takes back what it grew by in the last 2 s, but no more than it grew beyond
        the rate of the last 429, before it cuts.
     4. It grows only while calls are held back by it, and neither in a pause nor for a while after it.
-    """
 
-    saves_in_pauses = False
+    Times are on the loop's clock. ``grow`` and ``cut`` return whether anything has changed.
+    """
 
     def __init__(self, settings: AdaptiveRateLimit) -> None:
         self._floor = settings.floor
@@ -140,11 +89,11 @@ class LearnedPace:
         self._set_rate(settings.start)
 
     def grow(self, now: float, held_s: float) -> bool:
-        """Grow for the time that somebody was held back, unless that is rare."""
+        """Grow for the time since the last call in which only the rate held somebody back, unless that is rare."""
         idle_s = now - self._seen_at - held_s
         self._seen_at = now
         self._sending_s += held_s
-        # A rate that holds somebody back now and then, for a moment, is high enough; else it would creep up for ever.
+        # A rate that holds somebody back now and then, for a moment, is high enough; else it would creep up.
         self._demand_s = min(MOST_DEMAND_S, max(0.0, self._demand_s - idle_s / 2) + held_s)
         if self._demand_s < ENOUGH_DEMAND_S or now < self._hold_until or self.rate >= self._ceiling:
             return False
@@ -172,13 +121,13 @@ class LearnedPace:
         self._hold_until = until + min(LONGEST_PAUSE_S, self._pause_s)
 
     def move(self, shift_s: float) -> None:
-        """Move what it remembers."""
+        """Go over to a clock that shows so much more."""
         self._cut_at += shift_s
         self._hold_until += shift_s
         self._seen_at += shift_s
 
     def _growth(self) -> float:
-        """How fast to grow now, as a share of the rate a second.
+        """Return how fast to grow now, as a share of the rate a second.
 
         1. No 429 so far: as fast as may be.
         2. Below the rate of the last one: slowly; after a halving, which is a guess, twice as fast; else, after a
@@ -202,8 +151,3 @@ class LearnedPace:
         self.rate = min(self._ceiling, max(self._floor, rate))
         self.interval_s = 1 / self.rate
         self.burst = max(1.0, min(10.0, self.rate / 10))  # as that of a RateLimit
-
-
-def pace_of(limit: RateLimit | AdaptiveRateLimit | None) -> Pace:
-    """Make the pace that the settings ask for."""
-    return LearnedPace(limit) if isinstance(limit, AdaptiveRateLimit) else FixedPace(limit)

@@ -1,12 +1,12 @@
 """The local rate limit: a GCRA with a queue of waiters and one timer.
 
-How long an interval is, the pace says; where it changes, the slots that were taken early are owed at the new pace.
+A rate that is learned changes the length of an interval; slots that were taken early are then owed at the new one.
 """
 
 import asyncio
 
 from spotdx_async._http import clock
-from spotdx_async._http.rate_control import pace_of
+from spotdx_async._http.rate_control import LearnedPace
 from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
@@ -62,8 +62,14 @@ class GcraLimiter:
     """Hands out slots as the limit says; with none it only pauses. Bound to no loop until somebody waits."""
 
     def __init__(self, limit: RateLimit | AdaptiveRateLimit | None = None) -> None:
-        self._pace = pace_of(limit)
-        self._gcra = Gcra(self._pace.interval_s, self._pace.burst)
+        self._pace: LearnedPace | None = None
+        if limit is None:
+            self._gcra = Gcra(0.0, burst=1)
+        elif isinstance(limit, RateLimit):
+            self._gcra = Gcra(limit.interval_s, limit.burst_size)
+        else:
+            pace = self._pace = LearnedPace(limit)
+            self._gcra = Gcra(pace.interval_s, pace.burst)
         # Each with the latest time at which it still wants a slot.
         self._waiters = WaiterQueue[float]()
         self._held_since = _NEVER
@@ -136,8 +142,9 @@ class GcraLimiter:
         if until <= gcra.paused_until_s:
             return
         gcra.paused_until_s = until
-        self._pace.pause(now, until)
-        if not self._pace.saves_in_pauses:
+        if self._pace is not None:
+            self._pace.pause(now, until)
+            # The burst is not saved up: everybody else who was told to wait comes back then too.
             gcra.tat_s = max(gcra.tat_s, until + gcra.slack_s)
         self._set_timer()
         self._send_late_away()
@@ -146,32 +153,32 @@ class GcraLimiter:
         """End a pause; what it has kept back is not made up for."""
         now, gcra = clock.now(), self._gcra
         if gcra.paused_until_s > now:
-            if not self._pace.saves_in_pauses:
+            if self._pace is not None:
+                self._pace.pause(now, now)
                 # An interval from now, since the last slot may have been taken just before the pause.
                 gcra.tat_s = min(gcra.tat_s, now + gcra.slack_s + gcra.interval_s)
             gcra.paused_until_s = now
-            self._pace.pause(now, now)
             self._set_timer()
 
     def throttled(self, sent_s: float) -> None:
-        """Tell the pace of an answer that said that calls come too fast.
+        """Report an answer that said that calls come too fast.
 
         Args:
             sent_s: when its request was sent, on the loop's clock.
         """
         now = clock.now()
-        if self._pace.cut(now, sent_s):
-            self._adopt_pace(now)
+        if self._pace is not None and self._pace.cut(now, sent_s):
+            self._adopt(self._pace, now)
             self._set_timer()
             self._send_late_away()
 
     def close(self) -> None:
-        """Send everybody who waits away with SlotTooFarError."""
+        """Fail everybody who waits with SlotTooFarError."""
         self._waiters.fail_all(SlotTooFarError)
         self._set_timer()
 
     def refuse_waiters(self) -> None:
-        """Tell those who wait in a loop that is idle, not gone, that another one takes over: nobody would wake them."""
+        """Fail those who wait in a loop that is idle, not gone: another one takes over, and nobody would wake them."""
         self._waiters.fail_all(clock.taken_elsewhere)
 
     def move_to_loop(self, shift_s: float) -> None:
@@ -180,20 +187,21 @@ class GcraLimiter:
         self._set_timer()
         self._gcra.tat_s += shift_s
         self._gcra.paused_until_s += shift_s
-        self._pace.move(shift_s)
+        if self._pace is not None:
+            self._pace.move(shift_s)
 
-    def _grow(self, now: float) -> None:
-        """Tell the pace for how long it has held somebody back: not in a pause, and not while nobody waits."""
+    def _grow(self, pace: LearnedPace, now: float) -> None:
+        """Let the pace grow for the time it has held somebody back: not in a pause, and not while nobody waits."""
         held_s = now - max(self._held_since, self._gcra.paused_until_s)
         self._held_since = now
-        if self._pace.grow(now, max(0.0, held_s)):
-            self._adopt_pace(now)
+        if pace.grow(now, max(0.0, held_s)):
+            self._adopt(pace, now)
 
-    def _adopt_pace(self, now: float) -> None:
-        self._gcra.change(now, self._pace.interval_s, self._pace.burst)
+    def _adopt(self, pace: LearnedPace, now: float) -> None:
+        self._gcra.change(now, pace.interval_s, pace.burst)
 
     def _turn_of(self, place: int) -> float:
-        """When the waiter with ``place`` others before it would get its slot, as things stand."""
+        """Return when the waiter with ``place`` others before it would get its slot, as things stand."""
         gcra = self._gcra
         opens_at = max(gcra.opens_at(), clock.now())
         # The first to get a slot takes it then, whatever was due before: a pause saves up no more than the burst.
@@ -219,8 +227,8 @@ class GcraLimiter:
 
     def _hand_out(self) -> None:
         now = clock.now()
-        if self._waiters:
-            self._grow(now)
+        if self._waiters and self._pace is not None:
+            self._grow(self._pace, now)
         while self._waiters and self._gcra.opens_at() <= now:
             if (waiter := self._waiters.pop()) is not None:
                 self._gcra.take(now)
@@ -313,5 +321,5 @@ class RateLimiter:
 
 
 def slots_of(limiter: RateLimiter) -> SharedGcraLimiter:
-    """Give what a client takes its slots from, which can tell more than others may ask."""
+    """Return what a client takes its slots from, which has more methods than the public face."""
     return limiter._slots  # noqa: SLF001 - of this module

@@ -44,7 +44,7 @@ _AS_FAST_AS_ASKED = SlotBlock(slots_s=(), again_s=0.0)
 
 
 class SlotLedger:
-    """A GCRA of burst 1, whoever has its slots: the limit's burst is kept for slots that are used a little late."""
+    """A GCRA of burst 1 for all workers together: the limit's burst is kept for slots that are used a little late."""
 
     def __init__(self, limit: RateLimit) -> None:
         self._gcra = Gcra(limit.interval_s, burst=1)
@@ -76,7 +76,7 @@ class Start:
     is_repeat: bool
     """Whether the shard was begun before and not ended: its worker was lost."""
     is_stopped: bool
-    """Whether the run is to end."""
+    """Whether the run has been told to stop."""
 
 
 @define
@@ -96,7 +96,7 @@ class Coordinator:
         self._lost: set[int] = set()
 
     def take(self, now_s: float, wanted: int) -> SlotBlock:
-        """Give a block of slots."""
+        """Return a block of slots."""
         return _AS_FAST_AS_ASKED if self._book is None else self._book.take(now_s, wanted)
 
     def pause(self, now_s: float, seconds: float) -> None:
@@ -113,7 +113,7 @@ class Coordinator:
         return Start(is_repeat, self.is_stopped)
 
     def beat(self, shard: int, worker: str, counts: Mapping[State, int]) -> bool:
-        """Note how far a shard is; whether its worker is to stop: the run ends, or another worker has the shard."""
+        """Note how far a shard is; return whether its worker must stop: the run ends, or another has the shard."""
         entry = self._entries.get(shard)
         if entry is None or entry.worker != worker:
             return True
@@ -121,13 +121,13 @@ class Coordinator:
         return self.is_stopped
 
     def end(self, shard: int, worker: str, counts: Mapping[State, int]) -> None:
-        """Note that a worker is through with a shard."""
+        """Note that a worker has finished a shard."""
         entry = self._entries.get(shard)
         if entry is not None and entry.worker == worker:
             entry.counts, entry.has_ended = counts, True
 
     def lose(self, worker: str) -> list[int]:
-        """Note that a worker has gone; give the shards that it was at, whose counts so far no longer count."""
+        """Note that a worker has gone; return the shards it was running, whose counts so far no longer count."""
         gone = [number for number, entry in self._entries.items() if entry.worker == worker and not entry.has_ended]
         for number in gone:
             del self._entries[number]
@@ -135,7 +135,7 @@ class Coordinator:
         return gone
 
     def look(self, forget: Iterable[int] = ()) -> Mapping[int, Mapping[State, int]]:
-        """Tell how far each shard is that has begun.
+        """Return how far each shard is that has begun.
 
         Args:
             forget: shards whose report has come, of which nothing more need be kept.
@@ -156,7 +156,7 @@ class DistributedProgress:
     def progress(
         self, now_s: float, reported: Mapping[State, int], under_way: Iterable[Mapping[State, int]], total: int | None
     ) -> Progress:
-        """Tell how things stand; rows of a lost worker count again only when they are done again."""
+        """Return how far the run is; rows of a lost worker count again only when they are done again."""
         counts = dict(reported)
         for part in under_way:
             for state, count in part.items():
@@ -214,7 +214,7 @@ class LedgerLimiter(BlockLimiter):
         self._send(lambda: self._tell(seconds))
 
     async def close(self) -> None:
-        """End what it does in the background; whoever waits gets NotSentError."""
+        """Stop its background tasks; waiting calls end in NotSentError."""
         self._is_closed = True
         self._waiters.fail_all(_closed)
         try:

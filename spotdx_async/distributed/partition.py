@@ -141,7 +141,7 @@ class Split:
         return ShardReport(shard=-1, counts=counts, troubles=tuple(self._troubles), undone=tuple(self._undone))
 
     def shards(self) -> Iterator[Shard]:
-        """Give the shards, each made when it is asked for; once.
+        """Yield the shards, once; each is made when it is asked for.
 
         Raises:
             OSError: a file cannot be written.
@@ -200,7 +200,7 @@ class Split:
         )
 
     def _check_folder(self) -> None:
-        """Refuse a folder in which another input's journals lie."""
+        """Refuse a folder that holds the journals of another input."""
         if self._folder is None:
             return
         place = self._folder / "run.json"
@@ -279,7 +279,7 @@ class _Sorter:
                 some = [] if self._is_closed else sorted_rows.fetchmany(_ROWS_AT_ONCE)
 
     def close(self) -> None:
-        """Remove the file; whoever still reads rows in another thread gets no more."""
+        """Remove the file; a thread that is still reading rows gets no more."""
         self._database.interrupt()
         with self._lock:
             self._is_closed = True

@@ -67,7 +67,7 @@ class Shard:
     """Where to write the rows that are not done, as JSON Lines that ``spotdx kits update`` takes; None: nowhere."""
 
     def read(self) -> Iterator[ShardRow]:
-        """Give the rows in their order; they are held in memory as bytes meanwhile.
+        """Yield the rows in order; they are held in memory as bytes meanwhile.
 
         Raises:
             InvalidInputError: the rows cannot be read, or are not those that the shard was made of.
@@ -78,7 +78,7 @@ class Shard:
             yield ShardRow(int(index), KINDS[self.noun](key, metadata))
 
     def indexes(self) -> Iterator[int]:
-        """Give the places of the rows in the whole input.
+        """Yield the places of the rows in the whole input.
 
         Raises:
             InvalidInputError: as ``read``.
@@ -93,7 +93,7 @@ class Shard:
 
 
 def shard_hash(key: str) -> int:
-    """Give a kit's or order's number of 64 bits, by which rows are split; the same in every process and version."""
+    """Return the 64 bits of a kit's or order's id by which rows are split; the same in every process and version."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, person=b"spotdx shard")
     return int.from_bytes(digest.digest())
 
@@ -116,7 +116,7 @@ def row_line(index: int, update: Update, *, allow_any_id: bool = False) -> bytes
 
 
 def mark_of(text: bytes) -> str:
-    """Give the digest of a shard's rows."""
+    """Return the digest of a shard's rows."""
     return hashlib.blake2b(text, digest_size=16, person=b"spotdx rows").hexdigest()
 
 
@@ -204,7 +204,7 @@ class RunReport:
 
     @property
     def done(self) -> int:
-        """How many rows are done: now, or before, or in that a newer value took their place."""
+        """How many rows are done: in this run, before it, or superseded by a newer value."""
         return self.counts["ok"] + self.counts["superseded"] + self.done_before
 
     @property
@@ -229,7 +229,7 @@ class RunReport:
 
 
 def merge(reports: Iterable[ShardReport]) -> RunReport:
-    """Give the sum of reports; their order does not matter but for which reason of a stop is told."""
+    """Return the sum of reports; their order only decides which reason of a stop is kept."""
     run = RunReport()
     for report in reports:
         run.add(report)

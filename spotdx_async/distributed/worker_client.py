@@ -35,7 +35,7 @@ class ClientSettings:
     allow_any_id: bool = field(default=False)
     """Lets ids through that hold a slash, a backslash, a semicolon or nothing but dots, as ``SpotClient`` has it."""
     token: Callable[[], str] | None = field(default=None, repr=False)
-    """Gives the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
+    """Returns the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
     limiter: Callable[[], RateLimit | Limiter] | None = field(default=None, repr=False)
     """Makes the limiter on the worker, such as one that is shared through Redis, whose address it finds there."""
 

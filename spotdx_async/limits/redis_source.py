@@ -121,7 +121,7 @@ class Grant:
     mark: bytes
     """For giving back; empty where that cannot be done."""
     paused_s: float
-    """How much longer nobody is to send."""
+    """How much longer nobody may send."""
     lifted: int
     """How many pauses have been lifted."""
     slots_s: tuple[float, ...]
@@ -150,7 +150,7 @@ class RedisSource:
         self.trips: int = 0
         """Round trips so far."""
         self.trip_s: float = 0.0
-        """How long one takes, of late: the longest, forgotten by and by."""
+        """How long one has taken lately: the longest, which fades."""
 
     async def ask(self, act: Act, number: float = 0, mark: bytes = b"", *, waiting: int = 0) -> Grant:
         """Run the script.
@@ -272,7 +272,7 @@ def _grant(answer: Any, *, age_s: float) -> Grant:
 
 
 def failure_of(error: Exception) -> RedisFailure:
-    """Say what an error of redis, or of the system below it, means."""
+    """Return what an error of redis, or of the system below it, means."""
     if type(error) is errors.ConnectionError:
         below = error.__cause__ or error.__context__  # redis puts the system's errors into a text of its own
         if isinstance(below, (OSError, errors.RedisError)):

@@ -29,15 +29,15 @@ OnOutage = Literal["wait", "local_share", "fail"]
 _MOST_SLOTS = 64
 """In one block, beside what a round trip takes."""
 _LOCAL_BLOCK_S = 1.0
-"""How long the slots last that a process gives itself while the server is away; as often it looks again."""
+"""How long a block lasts that a process grants itself while the server is away, and how far ahead it does so."""
 _LASTING_S = 10.0
-"""How long wrong credentials, say, are waited for: somebody may be changing them at this moment."""
+"""How long to wait for, say, wrong credentials to be put right: somebody may be changing them at this moment."""
 _STALE_S = 0.05
 _KEPT_S = 0.05
 _IDLE_S = 10.0
 _MEANWHILE = {
     "wait": "calls wait for it",
-    "local_share": "this process goes on with its own share of the rate",
+    "local_share": "this process continues with its own share of the rate",
     "fail": "calls fail",
 }
 
@@ -60,7 +60,7 @@ class SharedLimiter(BlockLimiter):
         rate: requests a second; or a ``RateLimit``, or an ``AdaptiveRateLimit``: then all of them learn one rate.
         burst: requests that may go at once after a quiet time; as in ``RateLimit``.
         key: what the limit is kept under; one for each account.
-        on_outage: ``"wait"``: until the server is back; ``"local_share"``: this process goes on with ``share`` of the
+        on_outage: ``"wait"``: until the server is back; ``"local_share"``: this process continues with ``share`` of the
             rate; ``"fail"``: calls end in NotSentError.
         share: with ``"local_share"``, this process's part of the rate, such as 1 divided by the number of processes.
             The server cannot know of those that it does not hear: while some are cut off and others are not, the
@@ -141,7 +141,7 @@ class SharedLimiter(BlockLimiter):
         self._send(lambda: self._tell(self._resume()))
 
     def throttled(self, sent_s: float) -> None:
-        """Tell of a 429 to a request that was sent at ``sent_s`` on the loop's clock; a learned rate is cut for all."""
+        """Report a 429 to a request sent at ``sent_s`` on the loop's clock; a learned rate is cut for all."""
         self._enter()
         if sent_s > self._cut_at:  # else it was sent before the last cut, and says nothing of the rate since
             self._cut_at = now = clock.now()
@@ -187,7 +187,7 @@ class SharedLimiter(BlockLimiter):
                 await self._source.close()
 
     async def __aenter__(self) -> Self:
-        """Give itself; nothing is opened before the first slot is asked for."""
+        """Return itself; nothing is opened before the first slot is asked for."""
         return self
 
     async def __aexit__(
@@ -266,7 +266,7 @@ class SharedLimiter(BlockLimiter):
         return self._away_since is not None
 
     def _do_without(self, failure: RedisFailure) -> None:
-        """Bear that the server cannot be asked: never without a limit."""
+        """Do what ``on_outage`` says while the server cannot be asked: never send without a limit."""
         self._note_failure(failure)
         now = clock.now()
         self._ask_at = now + AWAY_AGAIN_S
@@ -307,7 +307,7 @@ class SharedLimiter(BlockLimiter):
             self._away_since = self._lasting_since = None
             self._told.clear()
 
-    # Leaving, and what the server is told without anybody waiting for it.
+    # Leaving, and errands to the server that nobody waits for.
 
     async def _linger(self) -> bool:
         """Keep what is left for those who come soon, then give it back; and keep the connection a while longer."""
@@ -346,7 +346,7 @@ class SharedLimiter(BlockLimiter):
             await self._tell(self._source.ask("back", rest, self._mark))
 
     def _drop_rest(self) -> int:
-        """Forget the slots that are left; say how many of them are the last block's, which alone can be given back."""
+        """Drop the slots that are left; return how many are of the last block, the only one that can be given back."""
         now = clock.now()
         rest = sum((Counter(slot for slot in self._slots if slot > now) & Counter(self._block)).values())
         self._slots.clear()
@@ -368,7 +368,7 @@ class SharedLimiter(BlockLimiter):
             self._note_failure(error.failure)
 
     def _enter(self) -> None:
-        """Come to the running loop, if need be, and forget all that belongs to the one before.
+        """Move to the running loop if need be, and drop everything that belongs to the one before.
 
         Raises:
             ConfigError: the limiter is in use in another running loop.

@@ -164,7 +164,7 @@ async def test_the_line_says_what_happens_to_calls(
     await limiter.close()
     await asyncio.wait([waiting])
 
-    said = {"wait": "calls wait", "local_share": "goes on with its own share", "fail": "calls fail"}
+    said = {"wait": "calls wait", "local_share": "continues with its own share", "fail": "calls fail"}
     assert said[on_outage] in lines(caplog)[0]
     assert caplog.records[0].__dict__["spotdx_event"] == "limit"
 
