@@ -24,19 +24,20 @@ __all__ = ["Grant", "RedisFailure", "RedisSource", "SourceAwayError", "failure_o
 
 _log = logging.getLogger("spotdx_async")
 
+Act = Literal["join", "take", "look", "back", "leave", "pause", "resume", "cut", "rate"]
+"""What the script can be asked to do."""
+
 _COLD_TRIPS = 5
 """Round trips that a first call on a new connection may take: TCP, TLS (two), credentials, and the call itself."""
 _LEAST_COLD_TRIPS = 3
 """What it takes at least: TCP, the greetings of redis, and the call."""
 _SOON_ENOUGH_S = 0.025
 """A slot is still used so long after it was due, so that a server as near as this need not give later ones."""
-Act = Literal["join", "take", "look", "back", "leave", "pause", "resume", "cut", "rate"]
 _IN_SECONDS: frozenset[Act] = frozenset({"pause", "cut"})
 _TIMED: frozenset[Act] = frozenset({"join", "take", "look"})
 """Of these at most one is under way at a time, so that none of them waits for a connection of its own."""
 _FORGETTING = 0.3
-"""How much of the measured round trip each further one replaces, where it was shorter."""
-
+"""How much of the measured round trip each further one replaces, where it was shorter: ten trips forget a slow one."""
 
 _UNTRUSTED = {
     10: "its certificate has expired",

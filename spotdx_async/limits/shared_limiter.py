@@ -27,14 +27,17 @@ OnOutage = Literal["wait", "local_share", "fail"]
 """What to do while the server cannot be asked."""
 
 _MOST_SLOTS = 64
-"""In one block, beside what a round trip takes."""
+"""In one block, beside what a round trip takes: 600 slots cost no more than 100 round trips."""
 _LOCAL_BLOCK_S = 1.0
 """How long a block lasts that a process grants itself while the server is away, and how far ahead it does so."""
 _LASTING_S = 10.0
 """How long to wait for, say, wrong credentials to be put right: somebody may be changing them at this moment."""
 _STALE_S = 0.05
+"""How late a slot may be used, or an interval where that is longer: what a busy loop lags."""
 _KEPT_S = 0.05
+"""How long slots in hand are kept, beside a round trip, for the caller who takes them one after the other."""
 _IDLE_S = 10.0
+"""How long the connection is kept after that: a new one costs up to five round trips."""
 _MEANWHILE = {
     "wait": "calls wait for it",
     "local_share": "this process continues with its own share of the rate",
