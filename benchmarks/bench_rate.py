@@ -15,7 +15,7 @@ from figures import Figure, figure, leave, options_of
 from rounds import kit_ids, spread, thin_server
 
 from spotdx_async import RateLimit, SpotClient
-from spotdx_async._http.rate_limiter import GcraLimiter
+from spotdx_async._http.rate_limiter import Gcra, GcraLimiter
 
 LEAST_USED = 0.98
 WORKERS = 64
@@ -26,11 +26,21 @@ class NotingLimiter(GcraLimiter):
 
     def __init__(self, limit: RateLimit) -> None:
         super().__init__(limit)
-        self.granted: list[float] = []
+        self._gcra = noting = NotingGcra(limit.interval_s, limit.burst_size)
+        self.granted: list[float] = noting.taken
 
-    def _take(self, now: float) -> None:
-        super()._take(now)
-        self.granted.append(now)
+
+class NotingGcra(Gcra):
+    """Its arithmetic, which does so."""
+
+    def __init__(self, interval_s: float, burst: float) -> None:
+        super().__init__(interval_s, burst)
+        self.taken: list[float] = []
+
+    def take(self, at_s: float) -> None:
+        """Take a slot."""
+        super().take(at_s)
+        self.taken.append(at_s)
 
 
 def main() -> None:

@@ -1,100 +1,61 @@
-"""How fast slots follow one another: at a fixed rate, or at one that is learned from 429s. Pure: it knows no loop.
+"""How fast slots follow one another where the rate is learned from 429s. Pure: it knows no loop.
 
-The learned pace remembers at which rate the last 429 came. It nears that rate slowly, since it may come again there,
+The pace remembers at which rate the last 429 came. It nears that rate slowly, since it may come again there,
 and once well beyond it grows faster and faster, since the limit has moved; if it has not, the next 429 takes that back.
 """
 
 from math import exp, inf, log
-from typing import Protocol
+from typing import Final
 
-from spotdx_async.config import AdaptiveRateLimit, RateLimit
+from spotdx_async.config import AdaptiveRateLimit
 
-__all__ = ["FixedPace", "LearnedPace", "Pace", "pace_of"]
+__all__ = ["LearnedPace"]
 
-_CUT = 0.9
-_FAR_CUT = 0.5
-_GROWTH = 0.02
-"""A second, while calls wait."""
-_FASTEST = log(2) / 1.5
-"""A second, while nothing is known: doubling in 1.5 s."""
+# The law's constants. Each was chosen with benchmarks/bench_adaptive.py, against the bars that it prints: 95 % of the
+# server's rate used and at most 1 % of the answers 429s. The script of limits/redis_script.py takes them from here.
+
+CUT: Final = 0.9
+"""A gentle multiplicative decrease: a cut in half, as TCP has it, leaves a quarter of the rate unused."""
+FAR_CUT: Final = 0.5
+"""TCP's decrease, for a rate that is far too high: tenths would take seven pauses to halve it."""
+GROWTH: Final = 0.02
+"""A second, while calls wait: a cut is made good in five seconds."""
+FASTEST: Final = log(2) / 1.5
+"""A second, while nothing is known: it doubles in 1.5 s, so that 500 a second are found from 10 within 9 s."""
 
 # A 429 in a hundred calls is the most that learning may cost. Every cut is made good by growth, so growth is bounded by
-# the call too, not by time alone: at 2 % a second, a client of five calls a second would meet four in a hundred.
-_CALLS_FOR_A_TENTH = 160.0
-_NEAR = 0.96
-"""From this share of the known rate on, the next 429 may come."""
-_PAUSES_TO_PASS = 12.0
-"""Time to get from there to the known rate after a pause, in lengths of it: so silence stays a small share."""
-_LONGEST_PAUSE_S = 2.0
+# the call too, not by time alone: at 2 % a second, a client of five calls a second meets four in a hundred.
+CALLS_FOR_A_TENTH: Final = 160.0
+"""Calls in which it grows by a tenth at most: 100 is the bar of 1 %, and the rest a reserve for jitter."""
+NEAR: Final = 0.96
+"""From this share of the known rate on, the next 429 may come. Lower, the slow part takes longer than it saves."""
+PAUSES_TO_PASS: Final = 12.0
+"""Time to get from there to the known rate after a pause, in lengths of it: so at most one part in 13 is silence."""
+LONGEST_PAUSE_S: Final = 2.0
 """What of a pause counts there; servers that count in long windows ask for long ones, and nothing is lost by them."""
 
-_BEYOND = 1.05
-"""From this share of the known rate on, the limit has moved."""
-_GROWTH_A_CALL_BEYOND = 0.004
-_FASTEST_BEYOND = 0.25
-_EAGERNESS = 12.0
-"""How much faster growth gets for each 100 % beyond that."""
-_TAKEN_BACK_S = 2.0
+BEYOND: Final = 1.05
+"""From this share of the known rate on, the limit has moved: half a cut beyond it is more than latency explains."""
+GROWTH_A_CALL_BEYOND: Final = 0.004
+"""Growth there for each call, as a share: over six times that of ``CALLS_FOR_A_TENTH``, and never beyond ``GROWTH``."""
+FASTEST_BEYOND: Final = 0.25
+"""A second: so ``TAKEN_BACK_S`` undoes up to 40 %, and what is beyond the known rate is undone in a few 429s."""
+EAGERNESS: Final = 12.0
+"""How much faster growth gets for each 100 % beyond that: a limit four times as high is found within 30 s."""
+TAKEN_BACK_S: Final = 2.0
 """Growth that a 429 undoes: a server that has a second's worth of calls in hand takes so long to refuse one."""
 
-_SHORT = 0.7
+SHORT: Final = 0.7
 """Time between two pauses, in lengths of the first, that is short: the server takes less than half of what is sent."""
-_SHORTS_IN_A_ROW = 2
+SHORTS_IN_A_ROW: Final = 2
+"""One alone may be the burst that the last pause saved up."""
 
-_LONGEST_STEP_S = 2.0
-_MOST_DEMAND_S = 2.0
-_ENOUGH_DEMAND_S = 0.5
-
-
-class Pace(Protocol):
-    """What the limiter asks; times are on the loop's clock. ``grow`` and ``cut`` say whether anything has changed."""
-
-    interval_s: float
-    """Seconds between two slots; 0: without limit."""
-    burst: float
-    """Slots that may be taken at once after a quiet time, 1 or more."""
-    saves_in_pauses: bool
-    """Whether the slots of a pause may be taken after it, as many as the burst."""
-
-    def grow(self, now: float, held_s: float) -> bool:
-        """Note for how long, since the last time, somebody waited whom nothing but the rate held back."""
-        ...
-
-    def cut(self, now: float, sent_s: float) -> bool:
-        """Note a 429 to a request that was sent at ``sent_s``."""
-        ...
-
-    def pause(self, now: float, until: float) -> None:
-        """Note that no slot is handed out until then."""
-        ...
-
-    def move(self, shift_s: float) -> None:
-        """Go over to a clock that shows so much more."""
-        ...
-
-
-class FixedPace:
-    """Always the same; without a limit, no pace at all."""
-
-    saves_in_pauses = True
-
-    def __init__(self, limit: RateLimit | None = None) -> None:
-        self.interval_s = limit.interval_s if limit else 0.0
-        self.burst = limit.burst_size if limit else 1.0
-
-    def grow(self, now: float, held_s: float) -> bool:  # noqa: ARG002 - it has nothing to learn
-        """Stay."""
-        return False
-
-    def cut(self, now: float, sent_s: float) -> bool:  # noqa: ARG002 - the same
-        """Stay."""
-        return False
-
-    def pause(self, now: float, until: float) -> None:
-        """Stay."""
-
-    def move(self, shift_s: float) -> None:
-        """Stay."""
+LONGEST_STEP_S: Final = 2.0
+"""The most growth in one step: somebody who waited for longer was not held back by this rate."""
+MOST_DEMAND_S: Final = 2.0
+"""What of the time in which somebody was held back is remembered: older demand says nothing of now."""
+ENOUGH_DEMAND_S: Final = 0.5
+"""From so much of it on it grows: a third of the time, since idle time counts half against it."""
 
 
 class LearnedPace:
@@ -108,9 +69,9 @@ class LearnedPace:
        then faster and faster. A 429 there takes back what it grew by in the last 2 s, but no more than it grew beyond
        the rate of the last 429, before it cuts.
     4. It grows only while calls are held back by it, and neither in a pause nor for a while after it.
-    """
 
-    saves_in_pauses = False
+    Times are on the loop's clock. ``grow`` and ``cut`` return whether anything has changed.
+    """
 
     def __init__(self, settings: AdaptiveRateLimit) -> None:
         self._floor = settings.floor
@@ -128,16 +89,16 @@ class LearnedPace:
         self._set_rate(settings.start)
 
     def grow(self, now: float, held_s: float) -> bool:
-        """Grow for the time that somebody was held back, unless that is rare."""
+        """Grow for the time since the last call in which only the rate held somebody back, unless that is rare."""
         idle_s = now - self._seen_at - held_s
         self._seen_at = now
         self._sending_s += held_s
-        # A rate that holds somebody back now and then, for a moment, is high enough; else it would creep up for ever.
-        self._demand_s = min(_MOST_DEMAND_S, max(0.0, self._demand_s - idle_s / 2) + held_s)
-        if self._demand_s < _ENOUGH_DEMAND_S or now < self._hold_until or self.rate >= self._ceiling:
+        # A rate that holds somebody back now and then, for a moment, is high enough; else it would creep up.
+        self._demand_s = min(MOST_DEMAND_S, max(0.0, self._demand_s - idle_s / 2) + held_s)
+        if self._demand_s < ENOUGH_DEMAND_S or now < self._hold_until or self.rate >= self._ceiling:
             return False
         self._growing = self._growth()
-        self._set_rate(self.rate * exp(self._growing * min(held_s, _LONGEST_STEP_S)))
+        self._set_rate(self.rate * exp(self._growing * min(held_s, LONGEST_STEP_S)))
         return True
 
     def cut(self, now: float, sent_s: float) -> bool:
@@ -145,28 +106,28 @@ class LearnedPace:
         if sent_s <= self._cut_at:
             return False
         self._cut_at = now
-        self._shorts = self._shorts + 1 if 0 < self._sending_s < _SHORT * self._pause_s else 0
+        self._shorts = self._shorts + 1 if 0 < self._sending_s < SHORT * self._pause_s else 0
         rate = self.rate
         if self._known is not None:
-            rate = min(rate, max(self._known, rate * exp(-_TAKEN_BACK_S * self._growing)))
+            rate = min(rate, max(self._known, rate * exp(-TAKEN_BACK_S * self._growing)))
         self._pause_s = self._sending_s = self._growing = 0.0
-        self._set_rate(rate * (_FAR_CUT if self._shorts >= _SHORTS_IN_A_ROW else _CUT))
-        self._known = self.rate / _CUT
+        self._set_rate(rate * (FAR_CUT if self._shorts >= SHORTS_IN_A_ROW else CUT))
+        self._known = self.rate / CUT
         return True
 
     def pause(self, now: float, until: float) -> None:
         """Stay until then and as long again, 2 s at most: everybody else who was told to wait comes back then too."""
         self._pause_s = until - now
-        self._hold_until = until + min(_LONGEST_PAUSE_S, self._pause_s)
+        self._hold_until = until + min(LONGEST_PAUSE_S, self._pause_s)
 
     def move(self, shift_s: float) -> None:
-        """Move what it remembers."""
+        """Go over to a clock that shows so much more."""
         self._cut_at += shift_s
         self._hold_until += shift_s
         self._seen_at += shift_s
 
     def _growth(self) -> float:
-        """How fast to grow now, as a share of the rate a second.
+        """Return how fast to grow now, as a share of the rate a second.
 
         1. No 429 so far: as fast as may be.
         2. Below the rate of the last one: slowly; after a halving, which is a guess, twice as fast; else, after a
@@ -174,24 +135,19 @@ class LearnedPace:
         3. Beyond it: as slowly; well beyond it, the faster the farther.
         """
         if self._known is None:
-            return _FASTEST
+            return FASTEST
         share = self.rate / self._known
-        slow = min(_GROWTH, 0.1 * self.rate / _CALLS_FOR_A_TENTH)
-        if share < 1 and self._shorts >= _SHORTS_IN_A_ROW:
-            return min(_GROWTH, 2 * slow)
-        if _NEAR <= share < 1 and self._pause_s:
-            return min(slow, (1 - _NEAR) / (_PAUSES_TO_PASS * min(self._pause_s, _LONGEST_PAUSE_S)))
-        if share < _BEYOND:
+        slow = min(GROWTH, 0.1 * self.rate / CALLS_FOR_A_TENTH)
+        if share < 1 and self._shorts >= SHORTS_IN_A_ROW:
+            return min(GROWTH, 2 * slow)
+        if NEAR <= share < 1 and self._pause_s:
+            return min(slow, (1 - NEAR) / (PAUSES_TO_PASS * min(self._pause_s, LONGEST_PAUSE_S)))
+        if share < BEYOND:
             return slow
-        base = max(slow, min(_GROWTH, self.rate * _GROWTH_A_CALL_BEYOND))
-        return min(_FASTEST_BEYOND, base * (1 + _EAGERNESS * (share - _BEYOND)))
+        base = max(slow, min(GROWTH, self.rate * GROWTH_A_CALL_BEYOND))
+        return min(FASTEST_BEYOND, base * (1 + EAGERNESS * (share - BEYOND)))
 
     def _set_rate(self, rate: float) -> None:
         self.rate = min(self._ceiling, max(self._floor, rate))
         self.interval_s = 1 / self.rate
         self.burst = max(1.0, min(10.0, self.rate / 10))  # as that of a RateLimit
-
-
-def pace_of(limit: RateLimit | AdaptiveRateLimit | None) -> Pace:
-    """Make the pace that the settings ask for."""
-    return LearnedPace(limit) if isinstance(limit, AdaptiveRateLimit) else FixedPace(limit)

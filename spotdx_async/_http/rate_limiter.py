@@ -1,21 +1,57 @@
 """The local rate limit: a GCRA with a queue of waiters and one timer.
 
-It keeps one number, the time at which the next slot is due; a slot may be taken ``(burst - 1)`` intervals early. So the
-count in any window stays within rate times window plus burst, where a leaky bucket of capacity R lets 2 R through. How
-long an interval is, the pace says; where it changes, the slots that were taken early are owed at the new pace.
+A rate that is learned changes the length of an interval; slots that were taken early are then owed at the new one.
 """
 
 import asyncio
 
 from spotdx_async._http import clock
-from spotdx_async._http.rate_control import pace_of
+from spotdx_async._http.rate_control import LearnedPace
 from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
 
-__all__ = ["GcraLimiter", "RateLimiter", "SharedGcraLimiter", "SlotTooFarError", "slots_of"]
+__all__ = ["Gcra", "GcraLimiter", "RateLimiter", "SharedGcraLimiter", "SlotTooFarError", "slots_of"]
 
 _NEVER = float("-inf")
+
+
+class Gcra:
+    """The generic cell rate algorithm: at most ``rate * W + burst`` slots in any window of W seconds.
+
+    It keeps the theoretical arrival time (``tat``): the earliest at which the next slot follows the last one at full
+    rate. A slot may be taken ``burst - 1`` intervals before it. A leaky bucket of capacity R would let 2 R through.
+
+    Pure: the caller says what time it is. The script in ``limits/redis_script.py`` is the same arithmetic with the same
+    names, and ``tests/limits/gcra_vectors.py`` holds both to it.
+    """
+
+    __slots__ = ("interval_s", "paused_until_s", "slack_s", "tat_s")
+
+    def __init__(self, interval_s: float, burst: float) -> None:
+        self.interval_s = interval_s
+        self.slack_s = (burst - 1) * interval_s
+        self.tat_s = self.paused_until_s = _NEVER
+
+    def opens_at(self) -> float:
+        """Return when the next slot may be taken."""
+        return max(self.tat_s - self.slack_s, self.paused_until_s)
+
+    def take(self, at_s: float) -> None:
+        """Take a slot at a time that is not before it opens."""
+        self.tat_s = max(self.tat_s, at_s) + self.interval_s
+
+    def give_back(self) -> None:
+        """Give a slot back that was not used."""
+        self.tat_s -= self.interval_s
+
+    def change(self, now_s: float, interval_s: float, burst: float) -> None:
+        """Owe what was taken early in slots, not in seconds: they are paid at the new pace, from now on."""
+        since_s = max(now_s, self.paused_until_s)
+        if self.tat_s > since_s:
+            self.tat_s = since_s + (self.tat_s - since_s) * interval_s / self.interval_s
+        self.interval_s = interval_s
+        self.slack_s = (burst - 1) * interval_s
 
 
 class SlotTooFarError(Exception):
@@ -26,12 +62,14 @@ class GcraLimiter:
     """Hands out slots as the limit says; with none it only pauses. Bound to no loop until somebody waits."""
 
     def __init__(self, limit: RateLimit | AdaptiveRateLimit | None = None) -> None:
-        self._pace = pace_of(limit)
-        # Copies: whoever finds a slot free does not ask the pace, and pays nothing for its being able to learn.
-        self._interval_s = self._pace.interval_s
-        self._early_s = (self._pace.burst - 1) * self._interval_s
-        self._due = _NEVER
-        self._paused_until = _NEVER
+        self._pace: LearnedPace | None = None
+        if limit is None:
+            self._gcra = Gcra(0.0, burst=1)
+        elif isinstance(limit, RateLimit):
+            self._gcra = Gcra(limit.interval_s, limit.burst_size)
+        else:
+            pace = self._pace = LearnedPace(limit)
+            self._gcra = Gcra(pace.interval_s, pace.burst)
         # Each with the latest time at which it still wants a slot.
         self._waiters = WaiterQueue[float]()
         self._held_since = _NEVER
@@ -40,7 +78,7 @@ class GcraLimiter:
     @property
     def rate(self) -> float | None:
         """Slots a second; None: without limit."""
-        return 1 / self._interval_s if self._interval_s else None
+        return 1 / self._gcra.interval_s if self._gcra.interval_s else None
 
     @property
     def waiting(self) -> int:
@@ -51,12 +89,13 @@ class GcraLimiter:
         """Take a slot where one is free and nobody waits for it; else the caller waits by ``acquire``."""
         if self._waiters:
             return False
-        if not self._interval_s and self._paused_until == _NEVER:
+        gcra = self._gcra
+        if not gcra.interval_s and gcra.paused_until_s == _NEVER:
             return True  # no limit, and never a pause: the clock need not be asked
         now = clock.now()
-        if self._opens_at() > now:
+        if gcra.opens_at() > now:
             return False
-        self._take(now)
+        gcra.take(now)
         return True
 
     async def acquire(self, within_s: float | None = None, *, is_bulk: bool = False) -> None:
@@ -93,88 +132,80 @@ class GcraLimiter:
 
     def give_back(self) -> None:
         """Give back a slot that was not used: the next one who waits gets it."""
-        self._due -= self._interval_s
+        self._gcra.give_back()
         self._set_timer()
 
     def pause(self, seconds: float) -> None:
         """Hand out no slot for this long, counted from now; a shorter pause than the one in force changes nothing."""
-        now = clock.now()
+        now, gcra = clock.now(), self._gcra
         until = now + seconds
-        if until <= self._paused_until:
+        if until <= gcra.paused_until_s:
             return
-        self._paused_until = until
-        self._pace.pause(now, until)
-        if not self._pace.saves_in_pauses:
-            self._due = max(self._due, until + self._early_s)
+        gcra.paused_until_s = until
+        if self._pace is not None:
+            self._pace.pause(now, until)
+            # The burst is not saved up: everybody else who was told to wait comes back then too.
+            gcra.tat_s = max(gcra.tat_s, until + gcra.slack_s)
         self._set_timer()
         self._send_late_away()
 
     def resume(self) -> None:
         """End a pause; what it has kept back is not made up for."""
-        now = clock.now()
-        if self._paused_until > now:
-            if not self._pace.saves_in_pauses:
+        now, gcra = clock.now(), self._gcra
+        if gcra.paused_until_s > now:
+            if self._pace is not None:
+                self._pace.pause(now, now)
                 # An interval from now, since the last slot may have been taken just before the pause.
-                self._due = min(self._due, now + self._early_s + self._interval_s)
-            self._paused_until = now
-            self._pace.pause(now, now)
+                gcra.tat_s = min(gcra.tat_s, now + gcra.slack_s + gcra.interval_s)
+            gcra.paused_until_s = now
             self._set_timer()
 
     def throttled(self, sent_s: float) -> None:
-        """Tell the pace of an answer that said that calls come too fast.
+        """Report an answer that said that calls come too fast.
 
         Args:
             sent_s: when its request was sent, on the loop's clock.
         """
         now = clock.now()
-        if self._pace.cut(now, sent_s):
-            self._adopt_pace(now)
+        if self._pace is not None and self._pace.cut(now, sent_s):
+            self._adopt(self._pace, now)
             self._set_timer()
             self._send_late_away()
 
     def close(self) -> None:
-        """Send everybody who waits away with SlotTooFarError."""
+        """Fail everybody who waits with SlotTooFarError."""
         self._waiters.fail_all(SlotTooFarError)
         self._set_timer()
 
     def refuse_waiters(self) -> None:
-        """Tell those who wait in a loop that is idle, not gone, that another one takes over: nobody would wake them."""
+        """Fail those who wait in a loop that is idle, not gone: another one takes over, and nobody would wake them."""
         self._waiters.fail_all(clock.taken_elsewhere)
 
     def move_to_loop(self, shift_s: float) -> None:
         """Forget the waiters of a loop that is gone, and keep the account of slots on the new loop's clock."""
         self._waiters.clear()
         self._set_timer()
-        self._due += shift_s
-        self._paused_until += shift_s
-        self._pace.move(shift_s)
+        self._gcra.tat_s += shift_s
+        self._gcra.paused_until_s += shift_s
+        if self._pace is not None:
+            self._pace.move(shift_s)
 
-    def _grow(self, now: float) -> None:
-        """Tell the pace for how long it has held somebody back: not in a pause, and not while nobody waits."""
-        held_s = now - max(self._held_since, self._paused_until)
+    def _grow(self, pace: LearnedPace, now: float) -> None:
+        """Let the pace grow for the time it has held somebody back: not in a pause, and not while nobody waits."""
+        held_s = now - max(self._held_since, self._gcra.paused_until_s)
         self._held_since = now
-        if self._pace.grow(now, max(0.0, held_s)):
-            self._adopt_pace(now)
+        if pace.grow(now, max(0.0, held_s)):
+            self._adopt(pace, now)
 
-    def _adopt_pace(self, now: float) -> None:
-        """Owe what was taken early in slots, not in seconds: they are paid at the new pace, from now on."""
-        since = max(now, self._paused_until)
-        if self._due > since:
-            self._due = since + (self._due - since) * self._pace.interval_s / self._interval_s
-        self._interval_s = self._pace.interval_s
-        self._early_s = (self._pace.burst - 1) * self._interval_s
-
-    def _opens_at(self) -> float:
-        return max(self._due - self._early_s, self._paused_until)
+    def _adopt(self, pace: LearnedPace, now: float) -> None:
+        self._gcra.change(now, pace.interval_s, pace.burst)
 
     def _turn_of(self, place: int) -> float:
-        """When the waiter with ``place`` others before it would get its slot, as things stand."""
-        opens_at = max(self._opens_at(), clock.now())
+        """Return when the waiter with ``place`` others before it would get its slot, as things stand."""
+        gcra = self._gcra
+        opens_at = max(gcra.opens_at(), clock.now())
         # The first to get a slot takes it then, whatever was due before: a pause saves up no more than the burst.
-        return max(opens_at, max(self._due, opens_at) - self._early_s + place * self._interval_s)
-
-    def _take(self, now: float) -> None:
-        self._due = max(self._due, now) + self._interval_s
+        return max(opens_at, max(gcra.tat_s, opens_at) - gcra.slack_s + place * gcra.interval_s)
 
     def _send_late_away(self) -> None:
         """Send those away whose turn has moved beyond the longest wait that they allow."""
@@ -192,15 +223,15 @@ class GcraLimiter:
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = clock.call_at(self._opens_at(), self._hand_out) if self._waiters else None
+        self._timer = clock.call_at(self._gcra.opens_at(), self._hand_out) if self._waiters else None
 
     def _hand_out(self) -> None:
         now = clock.now()
-        if self._waiters:
-            self._grow(now)
-        while self._waiters and self._opens_at() <= now:
+        if self._waiters and self._pace is not None:
+            self._grow(self._pace, now)
+        while self._waiters and self._gcra.opens_at() <= now:
             if (waiter := self._waiters.pop()) is not None:
-                self._take(now)
+                self._gcra.take(now)
                 waiter.grant()
         self._set_timer()
 
@@ -290,5 +321,5 @@ class RateLimiter:
 
 
 def slots_of(limiter: RateLimiter) -> SharedGcraLimiter:
-    """Give what a client takes its slots from, which can tell more than others may ask."""
+    """Return what a client takes its slots from, which has more methods than the public face."""
     return limiter._slots  # noqa: SLF001 - of this module

@@ -13,11 +13,10 @@ from distributed import Client, Future, KilledWorker
 from spotdx_async._http import clock
 from spotdx_async.bulk.records import Progress, State
 from spotdx_async.config import RateLimit
+from spotdx_async.distributed.coordinator import DistributedProgress
 from spotdx_async.distributed.dask_plugins import CoordinatorPlugin, WorkerSide, name_of, run_in_worker
 from spotdx_async.distributed.partition import Split
-from spotdx_async.distributed.progress import DistributedProgress
-from spotdx_async.distributed.reports import RunReport, ShardReport, unread
-from spotdx_async.distributed.shard import Noun, Shard
+from spotdx_async.distributed.shard import Noun, RunReport, Shard, ShardReport, unread
 from spotdx_async.distributed.shard_run import ShardOptions
 from spotdx_async.distributed.worker_client import ClientSettings
 from spotdx_async.errors import ConfigError, InvalidInputError

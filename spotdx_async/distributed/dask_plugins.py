@@ -10,12 +10,9 @@ from spotdx_async._http import clock
 from spotdx_async.bulk.records import Progress, State
 from spotdx_async.client import SpotClient
 from spotdx_async.config import RateLimit
-from spotdx_async.distributed.coordinator import Coordinator
-from spotdx_async.distributed.ledger_limiter import LedgerLimiter
-from spotdx_async.distributed.reports import ShardReport, unread
-from spotdx_async.distributed.shard import Shard
+from spotdx_async.distributed.coordinator import Coordinator, LedgerLimiter, SlotBlock
+from spotdx_async.distributed.shard import Shard, ShardReport, unread
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
-from spotdx_async.distributed.slot_ledger import SlotBlock
 from spotdx_async.distributed.worker_client import ClientSettings
 from spotdx_async.errors import ConfigError
 

@@ -1,31 +1,52 @@
-"""An input split into shards by a hash of the id, in flat memory: a radix sort that stops where a heap is small."""
+"""An input split into shards by a hash of the id, in flat memory: SQLite sorts the rows in a temporary private file."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
+import threading
 import types
+from collections import deque
 from collections.abc import AsyncIterable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Self, get_args
 
 from spotdx_async import private_files
 from spotdx_async.bulk.reader import check_updates
 from spotdx_async.bulk.records import State
-from spotdx_async.distributed.partition_files import HASH_BYTES, Bucket, Buckets
-from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardReport
-from spotdx_async.distributed.shard import KINDS, Noun, Shard, mark_of, row_line, shard_hash
+from spotdx_async.distributed.shard import (
+    KINDS,
+    MOST_TROUBLES,
+    Noun,
+    RowTrouble,
+    Shard,
+    ShardReport,
+    mark_of,
+    row_line,
+    shard_hash,
+)
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["Split"]
 
 _MOST_ROWS = 8000
 _USUAL_LEAST, _USUAL_MOST, _USUAL_SHARDS = 1250, 4000, 32
-_DEEPEST = 7
 _ROWS_A_TURN = 200
 _SHARDS_A_FOLDER = 1000
-_MEMORY_BYTES = 32 * 1024 * 1024
+_CACHE_KIB = 16 * 1024
+"""Of SQLite's page cache, and once more of its sorter."""
+_ROWS_AT_ONCE = 1000
+_LOWEST_HASH = -(1 << 63)
+"""SQLite's integers are signed: with this added, hashes of 64 bits fit, and keep their order and their groups."""
+
+_Row = tuple[int, int, bytes]
+"""A hash, a place in the input, and the line."""
 
 
 class Split:
@@ -33,7 +54,7 @@ class Split:
 
     All rows of one kit are in one shard, in their order. The same rows and ``shard_rows`` give the same shards,
     whatever the number of workers. A shard has up to ``shard_rows`` rows and a quarter more, unless one kit alone has
-    more. Memory is 32 MiB and one shard; what is beyond that lies in files (mode 0600) that are gone at the end.
+    more. Memory is 32 MiB and two shards; the rest goes to a temporary file (mode 0600) that is gone at the end.
 
     Args:
         shard_rows: the rows of a shard, 1 to 8,000; None: 1,000 to 4,000, so that there are 32 shards or more where
@@ -66,8 +87,7 @@ class Split:
         self._given_shard_rows = shard_rows
         self._noun = noun
         self._folder = None if folder is None else _made(folder)
-        self._heap = Path(tempfile.mkdtemp(prefix="spotdx-split-", dir=self._folder))
-        self._buckets = Buckets(self._heap, 0, memory_bytes=_MEMORY_BYTES)
+        self._sorter = _Sorter(self._folder)
         self._mark = hashlib.blake2b(digest_size=16, person=b"spotdx input")
         self._undone: list[int] = []
         self._troubles: list[RowTrouble] = []
@@ -80,7 +100,7 @@ class Split:
 
     def __exit__(self, *_: object) -> None:
         """Remove the files of rows; journals and failed rows stay."""
-        shutil.rmtree(self._heap, ignore_errors=True)
+        self._sorter.close()
         for path in () if self._keeps_rows else self._written:
             path.unlink(missing_ok=True)
 
@@ -121,19 +141,18 @@ class Split:
         return ShardReport(shard=-1, counts=counts, troubles=tuple(self._troubles), undone=tuple(self._undone))
 
     def shards(self) -> Iterator[Shard]:
-        """Give the shards, each made when it is asked for; once.
+        """Yield the shards, once; each is made when it is asked for.
 
         Raises:
             OSError: a file cannot be written.
         """
         text: list[bytes] = []
         most = self._shard_rows
-        for leaf in self._leaves(self._buckets, 0):
-            if text and len(text) + leaf.rows > most and len(text) * 4 >= most:
+        for leaf in _leaves(self._sorter.rows(), most):
+            if text and len(text) + len(leaf) > most and len(text) * 4 >= most:
                 yield self._shard(text)
                 text = []
-            text += [line[HASH_BYTES:] for line in leaf.lines()]
-            leaf.drop()
+            text += leaf
         if text:
             yield self._shard(text)
 
@@ -156,19 +175,7 @@ class Split:
             self._mark.update(b"bad\n")
             return
         self._mark.update(line)
-        self._buckets.add(b"%016x\t%b" % (shard_hash(update.key), line))
-
-    def _leaves(self, buckets: Buckets, depth: int) -> Iterator[Bucket]:
-        """Give the heaps that are small enough, splitting those that are not by the next byte."""
-        for bucket in buckets:
-            if bucket.rows <= self._shard_rows or bucket.is_of_one_key or depth == _DEEPEST:
-                yield bucket
-                continue
-            finer = Buckets(bucket.path.with_name(f"{bucket.path.name}-"), depth + 1, memory_bytes=_MEMORY_BYTES)
-            for line in bucket.lines():
-                finer.add(line)
-            bucket.drop()
-            yield from self._leaves(finer, depth + 1)
+        self._sorter.add(index, shard_hash(update.key), line)
 
     def _shard(self, lines: list[bytes]) -> Shard:
         number, text = self.shards_given, b"".join(lines)
@@ -193,7 +200,7 @@ class Split:
         )
 
     def _check_folder(self) -> None:
-        """Refuse a folder in which another input's journals lie."""
+        """Refuse a folder that holds the journals of another input."""
         if self._folder is None:
             return
         place = self._folder / "run.json"
@@ -212,6 +219,125 @@ class Split:
                 f"{self._folder} was begun with another input or another shard_rows: resume with those, or name "
                 "another folder"
             )
+
+
+class _Sorter:
+    """Rows in a temporary database: sorted by hash, and those of one hash as they came.
+
+    Nothing is ever committed, so the file stays empty for as long as the page cache holds all. Rows may be read in
+    another thread than the one that closes.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="spotdx-split-", dir=folder))
+        self._lock = threading.Lock()
+        self._is_closed = False
+        path = self._folder / "rows.sqlite"
+        with _os_errors():
+            os.close(private_files.create(path))
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            # The file is of no use to anybody later, so nothing is done for its safety.
+            for setting in (
+                "journal_mode = OFF",
+                "synchronous = OFF",
+                "temp_store = FILE",
+                f"cache_size = -{_CACHE_KIB}",
+            ):
+                self._database.execute(f"PRAGMA {setting}")
+            self._database.execute("BEGIN")
+            self._database.execute("CREATE TABLE rows(place INTEGER PRIMARY KEY, hash INTEGER, line BLOB)")
+
+    def add(self, place: int, key_hash: int, line: bytes) -> None:
+        """Take a row.
+
+        Raises:
+            OSError: it cannot be written, as on a full disk.
+        """
+        try:
+            self._database.execute("INSERT INTO rows VALUES (?, ?, ?)", (place, key_hash + _LOWEST_HASH, line))
+        except sqlite3.Error as error:
+            raise _as_os_error(error) from None
+
+    def rows(self) -> Iterator[_Row]:
+        """Yield the rows; once.
+
+        Raises:
+            OSError: what has been sorted cannot be written or read.
+        """
+        with self._lock, _os_errors():
+            # SQLite sorts on the first step, in unlinked files. Where they go is a setting of the whole process, which
+            # has no other that sorts so much; a library that does not know the setting takes the system's own place.
+            self._set_temporary_folder(str(self._folder))
+            try:
+                sorted_rows = self._database.execute("SELECT hash, place, line FROM rows ORDER BY hash, place")
+                some = sorted_rows.fetchmany(_ROWS_AT_ONCE)
+            finally:
+                self._set_temporary_folder("")
+        while some:
+            yield from some
+            with self._lock, _os_errors():
+                some = [] if self._is_closed else sorted_rows.fetchmany(_ROWS_AT_ONCE)
+
+    def close(self) -> None:
+        """Remove the file; a thread that is still reading rows gets no more."""
+        self._database.interrupt()
+        with self._lock:
+            self._is_closed = True
+            self._database.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _set_temporary_folder(self, path: str) -> None:
+        quoted = path.replace("'", "''")
+        self._database.execute(f"PRAGMA temp_store_directory = '{quoted}'")
+
+
+def _leaves(rows: Iterator[_Row], most: int) -> Iterator[list[bytes]]:
+    """Group sorted rows by the fewest leading bytes of their hash that put at most ``most`` rows in a group.
+
+    Only rows that all have one hash can be more. Lines of a group are in the order of the input. Earlier versions made
+    the same groups, so a run that one of them began can be resumed.
+    """
+    ahead: deque[_Row] = deque()
+    last: int | None = None
+    while True:
+        ahead.extend(islice(rows, most + 1 - len(ahead)))
+        if not ahead:
+            return
+        first, count = ahead[0][0], 0
+        for shift in range(56, -1, -8):
+            if last is not None and last >> shift == first >> shift:
+                continue  # the rest of a group that was too large
+            count = sum(1 for _ in takewhile(partial(_shares_prefix, first, shift), ahead))
+            if count <= most:
+                break
+        leaf = [ahead.popleft()[1:] for _ in range(count)]
+        if count > most:
+            for row in rows:
+                if row[0] != first:
+                    ahead.append(row)
+                    break
+                leaf.append(row[1:])
+        last = first
+        yield [line for _, line in sorted(leaf)]
+
+
+def _shares_prefix(first: int, shift: int, row: _Row) -> bool:
+    return row[0] >> shift == first >> shift
+
+
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _as_os_error(error) from None
+
+
+def _as_os_error(error: sqlite3.Error) -> OSError:
+    """Return what the system would have said of the disk."""
+    is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    number = errno.ENOSPC if is_full else errno.EIO
+    return OSError(number, os.strerror(number))
 
 
 def _check_shard_rows(rows: object) -> None:

@@ -14,8 +14,7 @@ from spotdx_async._http import clock
 from spotdx_async.bulk.records import Journal, Outcome, Progress, State, Update
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.client import SpotClient
-from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardReport
-from spotdx_async.distributed.shard import Shard, ShardRow
+from spotdx_async.distributed.shard import MOST_TROUBLES, RowTrouble, Shard, ShardReport, ShardRow
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows
 from spotdx_async.files.failed_rows import UndoneRows
@@ -74,7 +73,7 @@ async def run_shard(
     Args:
         shard: its rows, and where its journal and its failed rows go.
         spot: a client, shared by all shards of the process; it stays open.
-        options: how to go about it.
+        options: how to run it.
         is_repeat: whether an earlier try may have been cut off just now: then, without a journal, rows of kits with
             several values wait ``settle_s``.
         stop: once set, what is under way is finished and the rest comes out as skipped.
@@ -85,40 +84,40 @@ async def run_shard(
     """
     began_s = clock.now()
     stop = asyncio.Event() if stop is None else stop
-    course = _Course(shard)
+    tracker = _RowTracker(shard)
     if is_repeat and shard.journal is None:
-        course.lands_until_s = began_s + options.settle_s
+        tracker.lands_until_s = began_s + options.settle_s
     try:
         while True:
-            reason, is_run_wide, is_busy = await _try(course, spot, options, stop, progress)
+            reason, is_run_wide, is_busy = await _try(tracker, spot, options, stop, progress)
             left_s = options.journal_wait_s - (clock.now() - began_s)
             if not is_busy or left_s <= 0 or stop.is_set():
                 break
             await clock.sleep(min(_LOOK_AGAIN_S, left_s), unless=stop)
         elapsed_s = clock.now() - began_s
-        return course.report(reason, is_stopped=stop.is_set(), is_run_wide=is_run_wide, elapsed_s=elapsed_s)
+        return tracker.report(reason, is_stopped=stop.is_set(), is_run_wide=is_run_wide, elapsed_s=elapsed_s)
     except InvalidInputError as error:  # the rows themselves cannot be read
         return _unreadable(shard, str(error))
     finally:
-        course.close()
+        tracker.close()
 
 
 async def _try(
-    course: "_Course",
+    tracker: "_RowTracker",
     spot: SpotClient,
     options: ShardOptions,
     stop: asyncio.Event,
     progress: Callable[[Progress], object] | None,
 ) -> tuple[str | None, bool, bool]:
-    """Run once: why it ended early, whether all shards would, and whether another process has the journal."""
+    """Run once; return why it ended early, whether all shards would, and whether another process has the journal."""
     is_busy = False
     try:
-        await _run(course, spot, options, stop, progress)
+        await _run(tracker, spot, options, stop, progress)
     except BulkStopped as error:
         reason, is_run_wide = str(error.cause or error), True
     except JournalError as error:
         reason, is_run_wide = str(error), error.reason not in _OF_THIS_SHARD_ALONE
-        is_busy = error.reason == "in use" and not course.has_begun
+        is_busy = error.reason == "in use" and not tracker.has_begun
     except SpotError as error:
         reason, is_run_wide = str(error), False
     except OSError as error:
@@ -131,17 +130,17 @@ async def _try(
 
 
 async def _run(
-    course: "_Course",
+    tracker: "_RowTracker",
     spot: SpotClient,
     options: ShardOptions,
     stop: asyncio.Event,
     progress: Callable[[Progress], object] | None,
 ) -> None:
-    shard = course.shard
+    shard = tracker.shard
     # Any: the rows are of the noun, which no type says.
     many: Any = spot.kits.update_metadata_many if shard.noun == "kits" else spot.orders.update_metadata_many
     run: BulkRun[Any] = many(
-        course.updates(stop),
+        tracker.updates(stop),
         concurrency=options.concurrency,
         decode=False,
         coalesce=options.coalesce,
@@ -152,7 +151,7 @@ async def _run(
     watch = asyncio.create_task(_stop_when(stop, run), name="spotdx shard")
     try:
         async for outcome in run:
-            course.settle(outcome)
+            tracker.settle(outcome)
     finally:
         watch.cancel()
         await asyncio.wait([watch])
@@ -164,7 +163,7 @@ async def _stop_when(stop: asyncio.Event, run: BulkRun[Any]) -> None:
     run.stop()
 
 
-class _Course:
+class _RowTracker:
     """What is known of each row of a shard while it runs, in the memory of its window and of its undone rows."""
 
     def __init__(self, shard: Shard) -> None:
@@ -191,7 +190,7 @@ class _Course:
         return bool(self._given)
 
     async def updates(self, stop: asyncio.Event) -> AsyncIterator[Update]:
-        """Give the rows to the bulk run."""
+        """Yield the rows to the bulk run."""
         if self.shard.failed is not None:
             # Replaced: all that an earlier try has left there is tried again.
             self._file = UndoneRows(FailedRows(self.shard.failed, replace=True))
@@ -207,7 +206,7 @@ class _Course:
                 return
 
     def _by_turn(self) -> tuple[Iterable[ShardRow], list[ShardRow]]:
-        """Give the rows that may go at once, and those that wait until nothing of an earlier try can land any more.
+        """Return the rows that may go at once, and those that wait until nothing of an earlier try can land any more.
 
         A kit of one row has one value, whichever try sets it last.
         """

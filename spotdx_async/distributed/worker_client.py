@@ -6,8 +6,7 @@ from attrs import field, frozen
 
 from spotdx_async.client import SpotClient
 from spotdx_async.config import Limiter, RateLimit, RetryPolicy, check_base_url, check_count, check_flag
-from spotdx_async.distributed.reports import ShardReport
-from spotdx_async.distributed.shard import Shard
+from spotdx_async.distributed.shard import Shard, ShardReport
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.errors import ConfigError
 from spotdx_async.own_loop import run_in_own_loop
@@ -36,7 +35,7 @@ class ClientSettings:
     allow_any_id: bool = field(default=False)
     """Lets ids through that hold a slash, a backslash, a semicolon or nothing but dots, as ``SpotClient`` has it."""
     token: Callable[[], str] | None = field(default=None, repr=False)
-    """Gives the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
+    """Returns the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
     limiter: Callable[[], RateLimit | Limiter] | None = field(default=None, repr=False)
     """Makes the limiter on the worker, such as one that is shared through Redis, whose address it finds there."""
 

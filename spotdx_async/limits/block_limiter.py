@@ -1,4 +1,4 @@
-"""What limiters have in common whose slots come in blocks from elsewhere: who waits, what is left, and who is told.
+"""The common part of limiters whose slots come in blocks from elsewhere: the waiters, the slots in hand, the pump.
 
 One task hands slots out while somebody waits. It never waits for the source itself: another task asks, so that what is
 left can be used, given back or dropped meanwhile.
@@ -6,7 +6,7 @@ left can be used, given back or dropped meanwhile.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from copy import copy
 from typing import Any
@@ -15,7 +15,12 @@ from spotdx_async._http import clock
 from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.errors import NotSentError
 
-__all__ = ["BlockLimiter"]
+__all__ = ["AWAY_AGAIN_S", "LOOK_AGAIN_S", "BlockLimiter"]
+
+AWAY_AGAIN_S = 0.25
+"""How soon a source that could not be asked is asked again: half a horizon, so slots in hand bridge one failure."""
+LOOK_AGAIN_S = 1.0
+"""The longest that a source is not asked while somebody waits: a pause may have been lifted, or the rate changed."""
 
 _NEVER, _ALWAYS = float("inf"), float("-inf")
 _INSTANT_S = 1e-6
@@ -45,25 +50,25 @@ class BlockLimiter:
         raise NotImplementedError
 
     def _next_ask(self, now: float) -> float:
-        """Say when the source is to be asked; with infinity, not as things stand."""
+        """Return when to ask the source; infinity: not as things stand."""
         raise NotImplementedError
 
     def _late_s(self) -> float:
-        """Say how late a slot may still be used: later, it would come on top of those that are due."""
+        """Return how late a slot may still be used; any later, it would come on top of those that are due."""
         raise NotImplementedError
 
     def _lost(self) -> None:
         """Note that slots were not used in time."""
 
     async def _linger(self) -> bool:
-        """Do what is to be done while nobody waits; say whether somebody may wait now."""
+        """Do what there is to do while nobody waits, and return whether somebody may be waiting now."""
         if self._asking is None:
             return False
         await self._rest_until(_NEVER)
         return True
 
     async def _end(self) -> None:
-        """Do what is to be done when the task that hands out slots ends, however it ends."""
+        """Clean up when the task that hands out slots ends, however it ends."""
 
     # Waiting.
 
@@ -82,8 +87,8 @@ class BlockLimiter:
         """Take a slot for a row of a bulk run: after single calls, but never less than a tenth of what there is.
 
         Raises:
-            NotSentError: as of ``acquire``.
-            ConfigError: as of ``acquire``.
+            NotSentError: same as ``acquire``.
+            ConfigError: same as ``acquire``.
         """
         await self._wait(is_bulk=True)
 
@@ -161,6 +166,14 @@ class BlockLimiter:
             self._slots.popleft()
             waiter.grant()
 
+    def _add_block(self, slots_s: Sequence[float], again_s: float) -> tuple[float, ...]:
+        """Add slots that lie so many seconds from now, and return their times; without any, ask again later."""
+        now = clock.now()
+        block = tuple(now + slot_s for slot_s in slots_s)
+        self._add(block)
+        self._ask_at = now if block else now + min(LOOK_AGAIN_S, max(0.001, again_s))
+        return block
+
     def _add(self, slots: Iterable[float]) -> None:
         self._slots = deque(sorted([*self._slots, *slots]))
 
@@ -182,7 +195,7 @@ class BlockLimiter:
     def _wake_up(self, _: object) -> None:
         self._wake.set()
 
-    # Pauses, and what the source is told without anybody waiting for it.
+    # Pauses, and errands to the source that nobody waits for.
 
     def _pause_here(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, clock.now() + seconds)
@@ -190,7 +203,7 @@ class BlockLimiter:
         self._wake.set()
 
     def _send(self, errand: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Tell the source something; one after the other, in the order of asking."""
+        """Run errands to the source in the background, one at a time and in order."""
         before = self._errands[-1:]
 
         async def run() -> None:
@@ -214,7 +227,7 @@ class BlockLimiter:
         await _cancel([*self._errands])
 
     def _leave_loop(self, *, is_gone: bool) -> None:
-        """Forget all that belongs to an earlier loop; one that is idle, not gone, hears of it when it runs again."""
+        """Drop all that belongs to an earlier loop; waiters of one that is idle, not gone, fail when it runs again."""
         if not is_gone:
             self._waiters.fail_all(clock.taken_elsewhere)
             for task in (self._pump, self._asking, *self._errands):

@@ -1,24 +1,31 @@
 """The server's face: one script, called with bounded waits; the only caller of redis. No error of its gets out."""
 
 import asyncio
+import logging
 import os
+import socket
+import ssl
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import redis.asyncio as redis
 from attrs import frozen
+from redis import exceptions as errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
-from spotdx_async.limits.redis_errors import RedisFailure, trouble_of
 from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
 
-__all__ = ["Grant", "Store", "StoreAwayError"]
+__all__ = ["Grant", "RedisFailure", "RedisSource", "SourceAwayError", "failure_of", "log_failure", "log_recovery"]
+
+_log = logging.getLogger("spotdx_async")
+
+Act = Literal["join", "take", "look", "back", "leave", "pause", "resume", "cut", "rate"]
+"""What the script can be asked to do."""
 
 _COLD_TRIPS = 5
 """Round trips that a first call on a new connection may take: TCP, TLS (two), credentials, and the call itself."""
@@ -26,18 +33,82 @@ _LEAST_COLD_TRIPS = 3
 """What it takes at least: TCP, the greetings of redis, and the call."""
 _SOON_ENOUGH_S = 0.025
 """A slot is still used so long after it was due, so that a server as near as this need not give later ones."""
-_TIMED = frozenset({"join", "take", "look"})
+_IN_SECONDS: frozenset[Act] = frozenset({"pause", "cut"})
+_TIMED: frozenset[Act] = frozenset({"join", "take", "look"})
 """Of these at most one is under way at a time, so that none of them waits for a connection of its own."""
 _FORGETTING = 0.3
-"""How much of the measured round trip each further one replaces, where it was shorter."""
+"""How much of the measured round trip each further one replaces, where it was shorter: ten trips forget a slow one."""
+
+_UNTRUSTED = {
+    10: "its certificate has expired",
+    18: "its certificate is signed by itself",
+    62: "its certificate is for another name",
+    64: "its certificate is for another address",
+}
+"""By OpenSSL's verify codes. Its texts are not shown, since some hold the name of the server."""
 
 
-class StoreAwayError(Exception):
+@frozen
+class RedisFailure:
+    """What stands in the way."""
+
+    text: str
+    """Such as ``connection refused``."""
+    is_lasting: bool = False
+    """Whether somebody has to set something right: waiting does not help."""
+
+
+_NO_ANSWER = RedisFailure("no answer in time")
+_LOST = RedisFailure("the connection was lost")
+_NOT_REDIS = RedisFailure("it does not speak the Redis protocol", is_lasting=True)
+
+_CREDENTIALS = RedisFailure("it does not accept the credentials", is_lasting=True)
+_BY_WORD = {
+    "unauthenticated": _CREDENTIALS,  # of a call with many arguments, before it is looked at
+    "READONLY": RedisFailure("it is a read-only replica"),
+    "OOM": RedisFailure("it is out of memory"),
+    "MISCONF": RedisFailure("it cannot write to its disk"),
+    "BUSY": RedisFailure("it is busy with another script"),
+    "NOREPLICAS": RedisFailure("it has too few replicas"),
+}
+"""In the protocol's errors that redis has no class for. Before version 7, a script's error holds another's code."""
+
+# The first that fits counts.
+_BY_TYPE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], RedisFailure], ...] = (
+    (
+        (errors.AuthenticationError, errors.AuthenticationWrongNumberOfArgsError),
+        _CREDENTIALS,
+    ),
+    (
+        (errors.NoPermissionError, errors.AuthorizationError),
+        RedisFailure("this user has no permission for scripts or for the key", is_lasting=True),
+    ),
+    (errors.ReadOnlyError, RedisFailure("it is a read-only replica")),
+    (errors.BusyLoadingError, RedisFailure("it is loading its data")),
+    (errors.OutOfMemoryError, RedisFailure("it is out of memory")),
+    # Before its parent: it is a redirection too, and passes.
+    (errors.MovedError, RedisFailure("it is a cluster node that does not hold the key", is_lasting=True)),
+    (errors.AskError, RedisFailure("its cluster is being rearranged")),
+    ((errors.ClusterError, errors.TryAgainError), RedisFailure("its cluster is down")),
+    (errors.InvalidResponse, _NOT_REDIS),
+    ((errors.TimeoutError, TimeoutError), _NO_ANSWER),
+    (errors.ResponseError, RedisFailure("it refuses the script's command", is_lasting=True)),
+    (socket.gaierror, RedisFailure("its name cannot be resolved")),
+    (ConnectionRefusedError, RedisFailure("connection refused")),
+    ((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), _LOST),
+    (ssl.SSLError, RedisFailure("the TLS handshake failed", is_lasting=True)),
+    (ConnectionError, _LOST),
+    (OSError, RedisFailure("cannot connect")),
+    (errors.ConnectionError, _LOST),
+)
+
+
+class SourceAwayError(Exception):
     """The server cannot be asked, or does not answer as it should."""
 
-    def __init__(self, trouble: RedisFailure) -> None:
-        super().__init__(trouble.text)
-        self.trouble = trouble
+    def __init__(self, failure: RedisFailure) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
 
 
 @frozen
@@ -51,14 +122,14 @@ class Grant:
     mark: bytes
     """For giving back; empty where that cannot be done."""
     paused_s: float
-    """How much longer nobody is to send."""
+    """How much longer nobody may send."""
     lifted: int
     """How many pauses have been lifted."""
     slots_s: tuple[float, ...]
     """The times of the slots, in seconds from the answer; the first may be due already."""
 
 
-class Store:
+class RedisSource:
     """Calls the script; connections belong to one loop and one process at a time."""
 
     def __init__(self, url: str, limit: RateLimit | AdaptiveRateLimit, *, key: str, timeout_s: float) -> None:
@@ -73,113 +144,63 @@ class Store:
         self._home: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._abandoned: list[Any] = []
-        self._has_joined = False
+        self.has_joined = False
+        """Whether the server knows of this process."""
         self._is_warm = False
         self._make()
         self.trips: int = 0
         """Round trips so far."""
         self.trip_s: float = 0.0
-        """How long one takes, of late: the longest, forgotten by and by."""
+        """How long one has taken lately: the longest, which fades."""
 
-    async def take(self, number: int) -> Grant:
-        """Take so many slots, or fewer where they lie beyond the horizon or this process's share.
+    async def ask(self, act: Act, number: float = 0, mark: bytes = b"", *, waiting: int = 0) -> Grant:
+        """Run the script.
 
-        Raises:
-            StoreAwayError: the server cannot be asked.
-        """
-        return await self._call("take", number)
-
-    async def look(self) -> Grant:
-        """Ask what is in force, and take nothing.
-
-        Raises:
-            StoreAwayError: the server cannot be asked.
-        """
-        return await self._call("look", 0)
-
-    async def give_back(self, number: int, mark: bytes) -> None:
-        """Give back the last slots of a grant, unless somebody has taken others since.
+        Args:
+            act: what to do. ``join`` comes by itself before the first of the others.
+            number: slots for ``take``, and for ``back`` and ``leave``, which give the last ones of a grant back unless
+                somebody has taken others since; seconds for ``pause``, and for ``cut`` how long ago the request was
+                sent that a 429 answered; the new one for ``rate``.
+            mark: of the grant whose slots are given back.
+            waiting: with ``take``, how many are waiting for a slot now.
 
         Raises:
-            StoreAwayError: the server cannot be asked.
+            SourceAwayError: the server cannot be asked.
         """
-        await self._call("back", number, mark)
-
-    async def leave(self, number: int, mark: bytes) -> None:
-        """Give back the last slots of a grant, and count no longer as one of those who share the rate.
-
-        Raises:
-            StoreAwayError: the server cannot be asked.
-        """
-        if self._has_joined:
-            await self._call("leave", number, mark)
-
-    async def pause(self, seconds: float) -> None:
-        """Let nobody through for so long.
-
-        Raises:
-            StoreAwayError: the server cannot be asked.
-        """
-        await self._call("pause", seconds * 1e6)
-
-    async def resume(self) -> Grant:
-        """Lift the pause.
-
-        Raises:
-            StoreAwayError: the server cannot be asked.
-        """
-        return await self._call("resume", 0)
-
-    async def cut(self, seconds_ago: float) -> Grant:
-        """Tell of a 429 to a request that was sent so long ago.
-
-        Raises:
-            StoreAwayError: the server cannot be asked.
-        """
-        return await self._call("cut", seconds_ago * 1e6)
-
-    async def set_rate(self, rate: float) -> Grant:
-        """Change the rate for all.
-
-        Raises:
-            StoreAwayError: the server cannot be asked.
-        """
-        return await self._call("rate", rate)
+        self._come_home()
+        if not self.has_joined:
+            await self._run("join", 0, b"", 0)
+            self.has_joined = True
+        return await self._run(act, number, mark, waiting)
 
     async def close(self) -> None:
         """Close the connections, within the time of a round trip; the next call makes new ones."""
         server, self._server = self._server, None
         self._is_warm = False
         if server is not None:
-            with suppress(RedisError, OSError):  # TimeoutError is one
+            with suppress(errors.RedisError, OSError):  # TimeoutError is one
                 async with asyncio.timeout(self._timeout_s):
                     await server.aclose()
 
-    async def _call(self, act: str, number: float, mark: bytes = b"") -> Grant:
-        self._come_home()
-        if not self._has_joined:
-            await self._run("join", 0, b"")
-            self._has_joined = True
-        return await self._run(act, number, mark)
-
-    async def _run(self, act: str, number: float, mark: bytes) -> Grant:
+    async def _run(self, act: Act, number: float, mark: bytes, waiting: int) -> Grant:
         self.trips += 1
+        number = number * 1e6 if act in _IN_SECONDS else number
         began, was_warm = clock.now(), self._is_warm
         self._is_warm = False
         try:
             async with asyncio.timeout(self._timeout_s * (1 if was_warm else _COLD_TRIPS)):
                 # By its hash, which a server that was just connected to may not know: two round trips more.
                 script = self._script if was_warm else self._eval
-                answer = await script(keys=self._keys, args=[act, self._me, number, mark, *self._arguments()])
+                answer = await script(keys=self._keys, args=[act, self._me, number, mark, *self._arguments(), waiting])
             self._is_warm = True
             trip_s = (clock.now() - began) / (1 if was_warm else _LEAST_COLD_TRIPS)
             if act in _TIMED:
                 self.trip_s = max(trip_s, self.trip_s + (trip_s - self.trip_s) * _FORGETTING)
             return _grant(answer, age_s=trip_s / 2)
-        except (RedisError, OSError, ValueError, IndexError, TypeError) as error:
-            trouble = trouble_of(error)
+        except (errors.RedisError, OSError, ValueError, IndexError, TypeError) as error:
+            failure = failure_of(error)
         # Out here, so that an error that may show the address is not even the context.
-        raise StoreAwayError(trouble)
+        raise SourceAwayError(failure)
 
     async def _eval(self, *, keys: list[str], args: list[Any]) -> Any:
         return await self._server.eval(SCRIPT, len(keys), *keys, *args)
@@ -233,9 +254,9 @@ def _settings(limit: RateLimit | AdaptiveRateLimit) -> list[float]:
     horizon_us = HORIZON_S * 1e6
     if isinstance(limit, AdaptiveRateLimit):
         ceiling = limit.ceiling if limit.ceiling is not None else 1e9
-        return [limit.start, 1.0, horizon_us, 0.02, limit.floor, ceiling]
+        return [limit.start, 1.0, horizon_us, 1, limit.floor, ceiling]
     rate = 1 / limit.interval_s
-    return [rate, limit.burst_size, horizon_us, 0.0, rate, rate]
+    return [rate, limit.burst_size, horizon_us, 0, rate, rate]
 
 
 def _grant(answer: Any, *, age_s: float) -> Grant:
@@ -249,3 +270,44 @@ def _grant(answer: Any, *, age_s: float) -> Grant:
         lifted=int(lifted),
         slots_s=tuple(float(slot) / 1e6 - age_s for slot in slots),
     )
+
+
+def failure_of(error: Exception) -> RedisFailure:
+    """Return what an error of redis, or of the system below it, means."""
+    if type(error) is errors.ConnectionError:
+        below = error.__cause__ or error.__context__  # redis puts the system's errors into a text of its own
+        if isinstance(below, (OSError, errors.RedisError)):
+            error = below
+    if isinstance(error, errors.ResponseError):
+        words = str(error).replace("-", " ").split()
+        if found := next((failure for word, failure in _BY_WORD.items() if word in words), None):
+            return found
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return RedisFailure(_UNTRUSTED.get(error.verify_code, "its certificate is not trusted"), is_lasting=True)
+    # What is left is an answer that is not the script's.
+    return next((failure for kind, failure in _BY_TYPE if isinstance(error, kind)), _NOT_REDIS)
+
+
+def log_failure(failure: RedisFailure, *, outcome: str) -> None:
+    """Log that the server cannot be asked, at WARNING.
+
+    Args:
+        failure: why.
+        outcome: what happens to calls meanwhile.
+    """
+    _log.warning(
+        "the shared limit's server cannot be asked (%s): %s",
+        failure.text,
+        outcome,
+        extra=_fields(spotdx_reason=failure.text),
+    )
+
+
+def log_recovery(after_s: float) -> None:
+    """Log that the server can be asked again, at WARNING, as its going is."""
+    text = "the shared limit's server can be asked again after %.1f s"
+    _log.warning(text, after_s, extra=_fields(spotdx_wait_s=after_s))
+
+
+def _fields(**fields: Any) -> dict[str, Any]:
+    return {"spotdx_event": "limit", **fields}

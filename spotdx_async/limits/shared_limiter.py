@@ -10,10 +10,16 @@ from typing import Any, Literal, Self, get_args
 from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError, NotSentError
-from spotdx_async.limits.block_limiter import BlockLimiter
-from spotdx_async.limits.redis_errors import RedisFailure, tell_recovery, tell_trouble
+from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, LOOK_AGAIN_S, BlockLimiter
 from spotdx_async.limits.redis_script import HORIZON_S
-from spotdx_async.limits.redis_source import Grant, Store, StoreAwayError
+from spotdx_async.limits.redis_source import (
+    Grant,
+    RedisFailure,
+    RedisSource,
+    SourceAwayError,
+    log_failure,
+    log_recovery,
+)
 
 __all__ = ["OnOutage", "SharedLimiter"]
 
@@ -21,20 +27,20 @@ OnOutage = Literal["wait", "local_share", "fail"]
 """What to do while the server cannot be asked."""
 
 _MOST_SLOTS = 64
-"""In one block, beside what a round trip takes."""
-_AWAY_AGAIN_S = 0.25
+"""In one block, beside what a round trip takes: 600 slots cost no more than 100 round trips."""
 _LOCAL_BLOCK_S = 1.0
-"""How long the slots last that a process gives itself while the server is away; as often it looks again."""
-_LOOK_AGAIN_S = 1.0
-"""How often a process asks in a pause whether it was lifted, and when slots are far off."""
+"""How long a block lasts that a process grants itself while the server is away, and how far ahead it does so."""
 _LASTING_S = 10.0
-"""How long wrong credentials, say, are waited for: somebody may be changing them at this moment."""
+"""How long to wait for, say, wrong credentials to be put right: somebody may be changing them at this moment."""
 _STALE_S = 0.05
+"""How late a slot may be used, or an interval where that is longer: what a busy loop lags."""
 _KEPT_S = 0.05
+"""How long slots in hand are kept, beside a round trip, for the caller who takes them one after the other."""
 _IDLE_S = 10.0
+"""How long the connection is kept after that: a new one costs up to five round trips."""
 _MEANWHILE = {
     "wait": "calls wait for it",
-    "local_share": "this process goes on with its own share of the rate",
+    "local_share": "this process continues with its own share of the rate",
     "fail": "calls fail",
 }
 
@@ -57,7 +63,7 @@ class SharedLimiter(BlockLimiter):
         rate: requests a second; or a ``RateLimit``, or an ``AdaptiveRateLimit``: then all of them learn one rate.
         burst: requests that may go at once after a quiet time; as in ``RateLimit``.
         key: what the limit is kept under; one for each account.
-        on_outage: ``"wait"``: until the server is back; ``"local_share"``: this process goes on with ``share`` of the
+        on_outage: ``"wait"``: until the server is back; ``"local_share"``: this process continues with ``share`` of the
             rate; ``"fail"``: calls end in NotSentError.
         share: with ``"local_share"``, this process's part of the rate, such as 1 divided by the number of processes.
             The server cannot know of those that it does not hear: while some are cut off and others are not, the
@@ -87,7 +93,7 @@ class SharedLimiter(BlockLimiter):
         if not key:
             raise ConfigError("key must be a text that is not empty")
         super().__init__()
-        self._store = Store(url, limit, key=key, timeout_s=timeout_s)
+        self._source = RedisSource(url, limit, key=key, timeout_s=timeout_s)
         self._timeout_s = timeout_s
         self._rate = limit.start if isinstance(limit, AdaptiveRateLimit) else 1 / limit.interval_s
         self._on_outage = on_outage
@@ -117,7 +123,7 @@ class SharedLimiter(BlockLimiter):
     @property
     def round_trips(self) -> int:
         """How often the server has been asked."""
-        return self._store.trips
+        return self._source.trips
 
     def give_back(self) -> None:
         """Give back a slot that was not used: the next one who waits gets it."""
@@ -128,7 +134,7 @@ class SharedLimiter(BlockLimiter):
         """Let nobody through for so long: here at once, in other processes within half a second and a round trip."""
         self._enter()
         self._pause_here(seconds)
-        self._send(lambda: self._tell(self._store.pause(seconds)))
+        self._send(lambda: self._tell(self._source.ask("pause", seconds)))
 
     def resume(self) -> None:
         """Lift a pause for everybody: here at once, in all other processes within a second or so."""
@@ -138,7 +144,7 @@ class SharedLimiter(BlockLimiter):
         self._send(lambda: self._tell(self._resume()))
 
     def throttled(self, sent_s: float) -> None:
-        """Tell of a 429 to a request that was sent at ``sent_s`` on the loop's clock; a learned rate is cut for all."""
+        """Report a 429 to a request sent at ``sent_s`` on the loop's clock; a learned rate is cut for all."""
         self._enter()
         if sent_s > self._cut_at:  # else it was sent before the last cut, and says nothing of the rate since
             self._cut_at = now = clock.now()
@@ -153,13 +159,13 @@ class SharedLimiter(BlockLimiter):
         """
         self._enter()
         try:
-            self._note(await self._store.set_rate(1 / RateLimit(rate).interval_s))
-        except StoreAwayError as error:
-            trouble = error.trouble
+            self._note(await self._source.ask("rate", 1 / RateLimit(rate).interval_s))
+        except SourceAwayError as error:
+            failure = error.failure
         else:
             return
-        self._note_trouble(trouble)
-        raise _away(trouble)
+        self._note_failure(failure)
+        raise _away(failure)
 
     async def close(self) -> None:
         """Give back what was not used, leave the others, and close the connections.
@@ -181,10 +187,10 @@ class SharedLimiter(BlockLimiter):
             try:
                 await self._drop_errands()
             finally:
-                await self._store.close()
+                await self._source.close()
 
     async def __aenter__(self) -> Self:
-        """Give itself; nothing is opened before the first slot is asked for."""
+        """Return itself; nothing is opened before the first slot is asked for."""
         return self
 
     async def __aexit__(
@@ -198,15 +204,15 @@ class SharedLimiter(BlockLimiter):
     async def _ask(self, now: float) -> None:
         try:
             if self._paused_until > now:
-                self._note(await self._store.look())
-                self._ask_at = clock.now() + _LOOK_AGAIN_S
+                self._note(await self._source.ask("look"))
+                self._ask_at = clock.now() + LOOK_AGAIN_S
             else:
                 await self._take()
-        except StoreAwayError as error:
-            trouble = error.trouble
+        except SourceAwayError as error:
+            failure = error.failure
         else:
             return
-        self._do_without(trouble)
+        self._do_without(failure)
 
     async def _take(self) -> None:
         # What is asked for now is used two or three round trips later.
@@ -214,15 +220,10 @@ class SharedLimiter(BlockLimiter):
             self._appetite = min(self._most(), self._wanted() * 2)  # what was there is used, so more will be
         self._used = 0
         wanted = max(1, min(self._most(), self._wanted() - len(self._slots)))
-        grant = await self._store.take(wanted)
+        grant = await self._source.ask("take", wanted, waiting=len(self._waiters))
         self._note(grant)
-        now = clock.now()
-        self._mark, self._block = grant.mark, tuple(now + slot_s for slot_s in grant.slots_s)
-        self._add(self._block)
+        self._mark, self._block = grant.mark, self._add_block(grant.slots_s, grant.opens_in_s)
         self._lacks = len(self._block) < wanted
-        self._ask_at = now
-        if not self._block:
-            self._ask_at += min(_LOOK_AGAIN_S, max(0.001, grant.opens_in_s))
 
     def _next_ask(self, now: float) -> float:
         if self._paused_until > now or not self._slots:
@@ -230,14 +231,14 @@ class SharedLimiter(BlockLimiter):
         if self._wanted() <= len(self._slots):
             return float("inf")
         # Early enough for the answer to be here when the last slot has been used.
-        lead_s = self._timeout_s if self._is_away else 2 * self._store.trip_s
+        lead_s = self._timeout_s if self._is_away else 2 * self._source.trip_s
         return max(self._ask_at, self._slots[-1] - lead_s)
 
     def _wanted(self) -> int:
         return max(len(self._waiters), self._appetite)
 
     def _most(self) -> int:
-        trips_s = 1.5 * self._store.trip_s
+        trips_s = 1.5 * self._source.trip_s
         return max(1, min(_MOST_SLOTS + int(self._rate * trips_s), int(self._rate * (HORIZON_S / 2 + trips_s))))
 
     def _late_s(self) -> float:
@@ -267,15 +268,15 @@ class SharedLimiter(BlockLimiter):
     def _is_away(self) -> bool:
         return self._away_since is not None
 
-    def _do_without(self, trouble: RedisFailure) -> None:
-        """Bear that the server cannot be asked: never without a limit."""
-        self._note_trouble(trouble)
+    def _do_without(self, failure: RedisFailure) -> None:
+        """Do what ``on_outage`` says while the server cannot be asked: never send without a limit."""
+        self._note_failure(failure)
         now = clock.now()
-        self._ask_at = now + _AWAY_AGAIN_S
+        self._ask_at = now + AWAY_AGAIN_S
         if self._lasting_since is not None and now - self._lasting_since >= _LASTING_S:
-            self._waiters.fail_all(lambda: _unusable(trouble))
+            self._waiters.fail_all(lambda: _unusable(failure))
         elif self._on_outage == "fail":
-            self._waiters.fail_all(lambda: _away(trouble))
+            self._waiters.fail_all(lambda: _away(failure))
         elif self._on_outage == "local_share" and self._paused_until <= now:
             self._add_local_slots(now)
 
@@ -288,35 +289,35 @@ class SharedLimiter(BlockLimiter):
             self._add(first + number * interval_s for number in range(count))
             self._local_next = first + count * interval_s
 
-    def _note_trouble(self, trouble: RedisFailure) -> None:
+    def _note_failure(self, failure: RedisFailure) -> None:
         now = clock.now()
         if self._away_since is None:
             self._away_since = now
             self._slots.clear()
             self._mark = b""
-        if not trouble.is_lasting:
+        if not failure.is_lasting:
             self._lasting_since = None
         elif self._lasting_since is None:
             self._lasting_since = now
-        if trouble.text not in self._told:
-            self._told.add(trouble.text)
-            tell_trouble(trouble, outcome=_MEANWHILE[self._on_outage])
+        if failure.text not in self._told:
+            self._told.add(failure.text)
+            log_failure(failure, outcome=_MEANWHILE[self._on_outage])
 
     def _note_recovery(self, now: float) -> None:
         if self._away_since is not None:
-            tell_recovery(now - self._away_since)
+            log_recovery(now - self._away_since)
             self._slots.clear()  # those that this process gave itself
             self._away_since = self._lasting_since = None
             self._told.clear()
 
-    # Leaving, and what the server is told without anybody waiting for it.
+    # Leaving, and errands to the server that nobody waits for.
 
     async def _linger(self) -> bool:
         """Keep what is left for those who come soon, then give it back; and keep the connection a while longer."""
         if await super()._linger():
             return True
         if self._slots or self._lacks:
-            await self._rest_until(clock.now() + _KEPT_S + self._store.trip_s)
+            await self._rest_until(clock.now() + _KEPT_S + self._source.trip_s)
             if not self._waiters:
                 self._appetite = 1
                 await self._give_rest_back()
@@ -327,13 +328,15 @@ class SharedLimiter(BlockLimiter):
     async def _end(self) -> None:
         # Also where the loop ends: nothing stays open that another loop could not close.
         if not self._is_closing:
-            await self._store.close()
+            await self._source.close()
 
     async def _say_goodbye(self) -> None:
         if self._errands:
             await asyncio.wait(self._errands)
-        with suppress(StoreAwayError):
-            await self._store.leave(self._drop_rest(), self._mark)
+        with suppress(SourceAwayError):
+            rest = self._drop_rest()
+            if self._source.has_joined:
+                await self._source.ask("leave", rest, self._mark)
 
     async def _give_rest_back(self) -> None:
         lacked, self._lacks = self._lacks, False
@@ -341,34 +344,34 @@ class SharedLimiter(BlockLimiter):
         if self._is_away:
             return
         if lacked:
-            await self._tell(self._store.leave(rest, self._mark))
+            await self._tell(self._source.ask("leave", rest, self._mark))
         elif rest and self._mark:
-            await self._tell(self._store.give_back(rest, self._mark))
+            await self._tell(self._source.ask("back", rest, self._mark))
 
     def _drop_rest(self) -> int:
-        """Forget the slots that are left; say how many of them are the last block's, which alone can be given back."""
+        """Drop the slots that are left; return how many are of the last block, the only one that can be given back."""
         now = clock.now()
         rest = sum((Counter(slot for slot in self._slots if slot > now) & Counter(self._block)).values())
         self._slots.clear()
         return rest
 
     async def _cut(self, seconds_ago: float) -> None:
-        self._note(await self._store.cut(seconds_ago))
+        self._note(await self._source.ask("cut", seconds_ago))
         self._cut_at = clock.now()
 
     async def _resume(self) -> None:
-        grant = await self._store.resume()
+        grant = await self._source.ask("resume")
         self._lifted = grant.lifted
         self._note(grant)
 
-    async def _tell(self, errand: Coroutine[Any, Any, None]) -> None:
+    async def _tell(self, errand: Coroutine[Any, Any, object]) -> None:
         try:
             await errand
-        except StoreAwayError as error:
-            self._note_trouble(error.trouble)
+        except SourceAwayError as error:
+            self._note_failure(error.failure)
 
     def _enter(self) -> None:
-        """Come to the running loop, if need be, and forget all that belongs to the one before.
+        """Move to the running loop if need be, and drop everything that belongs to the one before.
 
         Raises:
             ConfigError: the limiter is in use in another running loop.
@@ -381,13 +384,13 @@ class SharedLimiter(BlockLimiter):
             self._is_closing = False
 
 
-def _away(trouble: RedisFailure) -> NotSentError:
-    text = f"the shared limit's server cannot be asked ({trouble.text}), so nothing was sent"
+def _away(failure: RedisFailure) -> NotSentError:
+    text = f"the shared limit's server cannot be asked ({failure.text}), so nothing was sent"
     return NotSentError(text, reason="limit")
 
 
-def _unusable(trouble: RedisFailure) -> ConfigError:
-    return ConfigError(f"the shared limit's server cannot be used: {trouble.text}; nothing was sent")
+def _unusable(failure: RedisFailure) -> ConfigError:
+    return ConfigError(f"the shared limit's server cannot be used: {failure.text}; nothing was sent")
 
 
 def _closed() -> NotSentError:

@@ -2,8 +2,7 @@
 
 from spotdx_async import RateLimit
 from spotdx_async.bulk.records import State
-from spotdx_async.distributed.coordinator import Coordinator
-from spotdx_async.distributed.progress import DistributedProgress
+from spotdx_async.distributed.coordinator import Coordinator, DistributedProgress
 
 
 def test_a_shard_of_a_lost_worker_is_a_repeat_for_the_next_one() -> None:

@@ -1,7 +1,8 @@
-"""Splitting: every row once, a kit in one shard, in order, the same shards each time, and memory flat by files."""
+"""Splitting: every row once, a kit in one shard, in order, the same shards each time, in flat memory."""
 
+import errno
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async import InvalidInputError, MetadataUpdate
-from spotdx_async.distributed import Shard, Split
-from spotdx_async.distributed import partition as splitting
+from spotdx_async.distributed import Shard, Split, partition
 
 Rows = list[tuple[str, dict[str, int]]]
 
@@ -58,36 +58,89 @@ def test_every_row_is_in_one_shard_with_the_others_of_its_kit_in_order(keys: lis
 def test_what_does_not_fit_into_memory_makes_the_same_shards(monkeypatch: pytest.MonkeyPatch, rows_of: Any) -> None:
     rows = rows_of(20_000, 3000)
     expected = split(rows, shard_rows=20)
-    monkeypatch.setattr(splitting, "_MEMORY_BYTES", 10_000)
+    monkeypatch.setattr(partition, "_CACHE_KIB", 64)
     with Split(shard_rows=20) as found:
         found.read_now(rows)
-        heap = found._heap
-        files = [*heap.rglob("*")]
+        (file,) = found._sorter._folder.iterdir()
+        size = file.stat().st_size
         shards = [*found.shards()]
 
-    assert len(files) == 256
-    assert not heap.exists()
+    assert size > 500_000
+    assert not file.parent.exists()
     assert shards == expected
     check(rows, shards)
+
+
+def test_what_fits_into_memory_is_written_nowhere(rows_of: Any) -> None:
+    with Split() as found:
+        found.read_now(rows_of(2000, 300))
+        shards = [*found.shards()]
+        (file,) = found._sorter._folder.iterdir()
+
+        assert shards
+        assert file.stat().st_size == 0
+
+
+def radix(rows: list[tuple[int, int, bytes]], most: int, byte: int = 0) -> Iterator[list[bytes]]:
+    """Sort by one byte after the other where a heap is too large."""
+    heaps: dict[int, list[tuple[int, int, bytes]]] = {}
+    for row in rows:
+        heaps.setdefault(row[0] >> (56 - 8 * byte), []).append(row)
+    for _, heap in sorted(heaps.items()):
+        if len(heap) <= most or byte == 7:
+            yield [line for _, _, line in heap]
+        else:
+            yield from radix(heap, most, byte + 1)
+
+
+@given(
+    hashes=st.lists(st.one_of(st.integers(0, 5), st.integers(-(1 << 63), (1 << 63) - 1)), min_size=1, max_size=100),
+    picks=st.lists(st.integers(0, 99), max_size=300),
+    most=st.integers(1, 40),
+)
+def test_groups_are_those_of_earlier_versions(hashes: list[int], picks: list[int], most: int) -> None:
+    rows = [(hashes[pick % len(hashes)], place, b"%d" % place) for place, pick in enumerate(picks)]
+
+    assert [*partition._leaves(iter(sorted(rows)), most)] == [*radix(rows, most)]
+
+
+def test_a_full_disk_is_told_in_the_system_s_words(monkeypatch: pytest.MonkeyPatch, rows_of: Any) -> None:
+    monkeypatch.setattr(partition, "_CACHE_KIB", 64)
+    with Split() as found:
+        found._sorter._database.execute("PRAGMA max_page_count = 100")
+
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            found.read_now(rows_of(20_000, 3000))
+
+    assert caught.value.errno == errno.ENOSPC
+    assert not found._sorter._folder.exists()
+
+
+def test_shards_that_are_read_after_the_end_come_to_an_end(rows_of: Any) -> None:
+    with Split(shard_rows=100) as found:
+        found.read_now(rows_of(5000, 3000))
+        shards = found.shards()
+        next(shards)
+
+    assert sum(shard.count for shard in shards) < 5000
 
 
 def test_files_of_rows_are_the_owners_alone_and_go_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_of: Any
 ) -> None:
-    monkeypatch.setattr(splitting, "_MEMORY_BYTES", 1000)
-    rows = rows_of(500, 100)
-    with Split(shard_rows=50, folder=tmp_path / "run") as found:
+    monkeypatch.setattr(partition, "_CACHE_KIB", 64)
+    rows = rows_of(5000, 100)
+    with Split(shard_rows=50, folder=tmp_path / "it's a run") as found:
         found.read_now(rows)
-        heaped = [path for path in found._heap.rglob("*") if path.is_file()]
-        modes = {stat.S_IMODE(path.stat().st_mode) for path in heaped}
+        (file,) = found._sorter._folder.iterdir()
+        modes = {stat.S_IMODE(file.stat().st_mode)}
         shards = [*found.shards()]
         check(rows, shards)
         modes |= {stat.S_IMODE(Path(str(shard.rows)).stat().st_mode) for shard in shards}
 
-    assert heaped
     assert modes == {0o600}
-    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
-    assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == ["run.json"]
+    assert stat.S_IMODE((tmp_path / "it's a run").stat().st_mode) == 0o700
+    assert [path.name for path in (tmp_path / "it's a run").rglob("*") if path.is_file()] == ["run.json"]
 
 
 def test_a_kit_with_more_rows_than_a_shard_stays_in_one(rows_of: Any) -> None:

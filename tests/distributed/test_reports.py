@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from spotdx_async.bulk.records import State
 from spotdx_async.distributed import RowTrouble, RunReport, Shard, ShardReport, merge
-from spotdx_async.distributed.reports import unread
-from spotdx_async.distributed.shard import mark_of
+from spotdx_async.distributed.shard import mark_of, unread
 
 STATES: tuple[State, ...] = get_args(State)
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async import NotSentError, RateLimit
-from spotdx_async.distributed.ledger_limiter import LedgerLimiter
-from spotdx_async.distributed.slot_ledger import HORIZON_S, SlotBlock, SlotLedger
+from spotdx_async.distributed.coordinator import HORIZON_S, LedgerLimiter, SlotBlock, SlotLedger
 
 STEPS = st.lists(
     st.one_of(

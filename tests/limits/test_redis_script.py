@@ -8,41 +8,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
+from spotdx_async.limits.redis_script import HORIZON_S
+from tests.limits.timed_script import SLOTS, TimedScript, fixed
 
-CLOCK = "local clock = redis.call('TIME')"
 HOUR_S = 3600.0
-SLOTS, PAUSED = 5, 3
-
-
-class Script:
-    """The script on a real server; times in seconds."""
-
-    def __init__(self, server: Any, rate: float, burst: float) -> None:
-        assert CLOCK in SCRIPT
-        self._script = server.register_script(SCRIPT.replace(CLOCK, "local clock = { ARGV[12], ARGV[13] }"))
-        self._settings = [rate, burst, HORIZON_S * 1e6, 0.0, rate, rate]
-        self.now = 1_700_000_000.0
-        server.flushall()
-        self.run("join")
-        self.now += HORIZON_S  # what it may have given before it forgot
-
-    def run(self, act: str, number: float = 0, *, me: str = "me", ahead_s: float = 0.0, mark: bytes = b"") -> Any:
-        arguments = [act, me, number, mark, ahead_s * 1e6, *self._settings]
-        return self._script(keys=["k", "{k}:shares"], args=[*arguments, int(self.now), int(self.now % 1 * 1e6)])
-
-    def take(self, number: int = 1, *, me: str = "me", ahead_s: float = 0.0) -> list[float]:
-        return [float(slot) / 1e6 for slot in self.run("take", number, me=me, ahead_s=ahead_s)[SLOTS]]
-
-    def paused_s(self) -> float:
-        return float(self.run("look")[PAUSED]) / 1e6
 
 
 @pytest.fixture
-def script(redis_server: Any) -> Iterator[Callable[..., Script]]:
+def script(redis_server: Any) -> Iterator[Callable[..., TimedScript]]:
     redis = pytest.importorskip("redis")
     server = redis.Redis.from_url(redis_server.url)
-    yield lambda rate, burst=1.0: Script(server, rate, burst)
+    yield lambda rate, burst=1.0: TimedScript(server, fixed(rate, burst))
     server.close()
 
 
@@ -70,7 +46,7 @@ FAR_AND_THEN_ALONE: list[tuple[str, float, int]] = [("take", 2, 0), ("take", 6, 
 @example(rate=6.0, burst=1, steps=FAR_AND_THEN_ALONE)
 @example(rate=2.0, burst=1, steps=GIVEN_BACK_AMONG_GAPS)
 def test_no_window_holds_more_than_the_limit_whoever_is_how_far_away(
-    script: Callable[..., Script], rate: float, burst: int, steps: list[tuple[str, float, int]]
+    script: Callable[..., TimedScript], rate: float, burst: int, steps: list[tuple[str, float, int]]
 ) -> None:
     one = script(rate, burst)
     slots: list[float] = []
@@ -105,7 +81,7 @@ def test_no_window_holds_more_than_the_limit_whoever_is_how_far_away(
             assert bisect_left(slots, start + window) - place <= rate * window + burst + 1e-3
 
 
-def test_a_pause_moves_with_a_clock_that_is_set_back(script: Callable[..., Script]) -> None:
+def test_a_pause_moves_with_a_clock_that_is_set_back(script: Callable[..., TimedScript]) -> None:
     one = script(10)
     one.run("pause", 20e6)
     one.now += 5
@@ -119,7 +95,7 @@ def test_a_pause_moves_with_a_clock_that_is_set_back(script: Callable[..., Scrip
 
 
 def test_a_pause_further_ahead_than_the_longest_ever_asked_for_is_dropped(
-    script: Callable[..., Script], redis_server: Any
+    script: Callable[..., TimedScript], redis_server: Any
 ) -> None:
     one = script(10)
     one.run("pause", 20e6)
@@ -132,7 +108,7 @@ def test_a_pause_further_ahead_than_the_longest_ever_asked_for_is_dropped(
 
 
 def test_a_pause_of_an_earlier_version_holds_unless_it_is_an_hour(
-    script: Callable[..., Script], redis_server: Any
+    script: Callable[..., TimedScript], redis_server: Any
 ) -> None:
     one = script(10)
     redis = pytest.importorskip("redis")
@@ -146,7 +122,7 @@ def test_a_pause_of_an_earlier_version_holds_unless_it_is_an_hour(
 @pytest.mark.parametrize("way", [-1, 1])
 @pytest.mark.parametrize("jump_s", [0.3, 3.0, HOUR_S])
 def test_a_clock_that_jumps_there_and_back_neither_stops_nor_floods(
-    script: Callable[..., Script], jump_s: float, way: int
+    script: Callable[..., TimedScript], jump_s: float, way: int
 ) -> None:
     one = script(10, 2)
     taken: list[int] = []
@@ -171,7 +147,7 @@ def members(redis_server: Any) -> list[bytes]:
         return list(server.hkeys("{k}:shares"))
 
 
-def test_a_member_that_leaves_counts_no_longer(script: Callable[..., Script], redis_server: Any) -> None:
+def test_a_member_that_leaves_counts_no_longer(script: Callable[..., TimedScript], redis_server: Any) -> None:
     one = script(100)
     one.take(100, me="gone")
     one.take(100, me="here")
@@ -181,7 +157,9 @@ def test_a_member_that_leaves_counts_no_longer(script: Callable[..., Script], re
     assert members(redis_server) == [b"here"]
 
 
-def test_one_that_was_killed_counts_for_two_seconds_at_most(script: Callable[..., Script], redis_server: Any) -> None:
+def test_one_that_was_killed_counts_for_two_seconds_at_most(
+    script: Callable[..., TimedScript], redis_server: Any
+) -> None:
     one = script(100)
     one.take(100, me="killed")
 

@@ -116,7 +116,7 @@ async def test_what_is_not_used_is_given_back(redis_server: RedisServer) -> None
 
         await one.close()
 
-        (slot_s,) = (await other._store.take(1)).slots_s
+        (slot_s,) = (await other._source.ask("take", 1)).slots_s
         assert slot_s < 0.2  # behind ten slots it would be a quarter of a second
 
 

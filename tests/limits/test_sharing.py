@@ -15,8 +15,7 @@ pytest.importorskip("redis", reason="the extra redis is not installed")
 
 from redis.exceptions import AuthenticationError, ReadOnlyError
 
-from spotdx_async.limits.redis_errors import RedisFailure
-from spotdx_async.limits.redis_source import StoreAwayError
+from spotdx_async.limits.redis_source import RedisFailure, SourceAwayError
 from spotdx_async.shared import SharedLimiter
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ async def test_a_process_that_goes_stalls_nobody(virtual_server: "VirtualServer"
             if way == "close":
                 await gone.close()
             elif way == "kill":
-                gone._store._call = never  # type: ignore[assignment, method-assign]
+                gone._source.ask = never  # type: ignore[assignment, method-assign]
         left = now()
         await asyncio.sleep(10)
     for limiter in (here, gone):
@@ -279,7 +278,7 @@ async def test_with_local_shares_the_sum_is_what_is_promised(virtual_server: "Vi
         taken = [await stack.enter_async_context(takers(limiter)) for limiter in limiters]
         await asyncio.sleep(5)
         for limiter in limiters[: count // 2]:
-            limiter._store._run = away  # type: ignore[assignment, method-assign]
+            limiter._source._run = away  # type: ignore[assignment, method-assign]
         await asyncio.sleep(20)
         until = now()
     for limiter in limiters:
@@ -292,7 +291,7 @@ async def test_with_local_shares_the_sum_is_what_is_promised(virtual_server: "Vi
 
 
 async def away(*_: Any) -> Any:
-    raise StoreAwayError(RedisFailure("connection refused"))
+    raise SourceAwayError(RedisFailure("connection refused"))
 
 
 @pytest.mark.parametrize("hangs", [False, True])
@@ -304,8 +303,8 @@ async def test_closing_and_cancelling_never_wait_for_a_server_that_is_away(
     await limiter.acquire()
     virtual_server.trouble = ConnectionResetError()
     if hangs:
-        limiter._store._ask = never  # type: ignore[attr-defined]
-        limiter._store._make()
+        limiter._source._ask = never  # type: ignore[attr-defined]
+        limiter._source._make()
     waits = [asyncio.create_task(limiter.acquire()) for _ in range(2)]
     limiter.pause(1)
     limiter.resume()

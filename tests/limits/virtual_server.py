@@ -8,10 +8,10 @@ from typing import Any
 import redis
 
 from spotdx_async.limits.redis_script import SCRIPT
-from spotdx_async.limits.redis_source import Store
+from spotdx_async.limits.redis_source import RedisSource
 from spotdx_async.shared import SharedLimiter
+from tests.limits.timed_script import CLOCK
 
-_CLOCK = "local clock = redis.call('TIME')"
 _BEGAN_S = 1_700_000_000
 
 
@@ -19,9 +19,9 @@ class VirtualServer:
     """What all limiters of a test are connected to."""
 
     def __init__(self, url: str) -> None:
-        assert _CLOCK in SCRIPT
+        assert CLOCK in SCRIPT
         self._redis: Any = redis.Redis.from_url(url)
-        self._script = self._redis.register_script(SCRIPT.replace(_CLOCK, "local clock = { ARGV[12], ARGV[13] }"))
+        self._script = self._redis.register_script(SCRIPT.replace(CLOCK, "local clock = { ARGV[13], ARGV[14] }"))
         self.url = url
         self.set_ahead_s = 0.0
         """How far the server's clock has been set ahead; negative: back."""
@@ -35,7 +35,7 @@ class VirtualServer:
     def limiter(self, rate: Any, *, trip_s: float = 0.0, **options: Any) -> SharedLimiter:
         """Make a limiter that is so far away."""
         made = SharedLimiter(self.url, rate, **options)
-        made._store = _StoreAt(self, trip_s, made._store)
+        made._source = _SourceAt(self, trip_s, made._source)
         return made
 
     def call(self, keys: list[str], args: list[Any]) -> Any:
@@ -46,8 +46,8 @@ class VirtualServer:
         return self._script(keys=keys, args=[*args, int(now), int(now % 1 * 1e6)])
 
 
-class _StoreAt(Store):
-    def __init__(self, server: VirtualServer, trip_s: float, like: Store) -> None:
+class _SourceAt(RedisSource):
+    def __init__(self, server: VirtualServer, trip_s: float, like: RedisSource) -> None:
         self._virtual, self._trip_s = server, trip_s
         self.__dict__.update(like.__dict__)
         self._make()

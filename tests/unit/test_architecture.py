@@ -114,7 +114,7 @@ NARROWER = {
         *("_codec.drafts", "private_files"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
-    "limits.*": ("errors", "config", "_http.clock", "limits.block_limiter"),
+    "limits.*": ("errors", "config", "_http.clock", "_http.rate_control", "limits.block_limiter"),
     "shared.*": ("limits.*",),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
     "testing.harness": (FACADE, "testing.*"),
@@ -125,7 +125,7 @@ NARROWER = {
     "private_files": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_http.clock", "_codec.json", "own_loop"),
-        *("limits.block_limiter", "private_files"),
+        *("limits.block_limiter", "private_files", "_http.rate_limiter"),
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
@@ -151,7 +151,7 @@ DOORMEN = {
     "orjson": ("_codec.json",),
     "pyarrow": ("files.parquet_rows",),
     "plotly": ("report.charts",),
-    "redis": ("limits.redis_source", "limits.redis_errors"),
+    "redis": ("limits.redis_source",),
     "uvloop": ("own_loop",),
     "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_plugins"),
     "dask": ("distributed.dask_engine", "distributed.dask_plugins"),
@@ -160,7 +160,7 @@ DOORMEN = {
     "rich": ("cli.*",),
     "pytest": ("testing.plugin",),
     "pytest_asyncio": ("testing.plugin",),
-    "sqlite3": ("bulk.journal.file", "bulk.journal.reading"),
+    "sqlite3": ("bulk.journal.file", "bulk.journal.reading", "distributed.partition"),
     "time": ("_http.clock", "testing.*", "cli.*"),
     "asyncio.sleep": ("testing.*", "cli.*"),  # the clock waits for an event with a bound, not for a sleep
     "datetime.datetime.now": ("_http.clock", "testing.*", "cli.*"),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async._http.rate_control import FixedPace, LearnedPace, pace_of
-from spotdx_async.config import AdaptiveRateLimit, RateLimit
+from spotdx_async._http.rate_control import LearnedPace
+from spotdx_async.config import AdaptiveRateLimit
 
 
 class Drive:
@@ -41,32 +41,12 @@ def learned() -> Drive:
     return drive
 
 
-# Fixed
-
-
-@pytest.mark.parametrize(
-    ("limit", "interval_s", "burst"), [(None, 0, 1), (RateLimit(50), 0.02, 5), (RateLimit(60, per_s=60, burst=7), 1, 7)]
-)
-def test_a_fixed_pace_is_that_of_its_limit_and_learns_nothing(
-    limit: RateLimit | None, interval_s: float, burst: float
-) -> None:
-    pace = pace_of(limit)
-
-    assert isinstance(pace, FixedPace)
-    assert not pace.cut(5, 4)
-    assert not pace.grow(6, 1)
-    pace.pause(6, 7)
-    pace.move(8)
-    assert (pace.interval_s, pace.burst) == pytest.approx((interval_s, burst))
-
-
 # Cuts
 
 
 def test_it_starts_at_start() -> None:
-    pace = pace_of(AdaptiveRateLimit(40))
+    pace = LearnedPace(AdaptiveRateLimit(40))
 
-    assert isinstance(pace, LearnedPace)
     assert (pace.rate, pace.interval_s, pace.burst) == (40, 1 / 40, 4)
 
 

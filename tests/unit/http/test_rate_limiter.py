@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spotdx_async._http import clock
+from spotdx_async._http.rate_control import LearnedPace
 from spotdx_async._http.rate_limiter import GcraLimiter, SlotTooFarError
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.testing import run_virtual
@@ -658,13 +659,13 @@ async def test_whatever_is_learned_the_highest_rate_holds_in_every_window_and_th
     limiter = GcraLimiter(AdaptiveRateLimit(start, ceiling=60))
     log = Log(limiter)
     rates = [(0.0, start)]
-    real = limiter._adopt_pace
+    real = limiter._adopt
 
-    def adopt(now: float) -> None:
-        real(now)
+    def adopt(pace: LearnedPace, now: float) -> None:
+        real(pace, now)
         rates.append((now, limiter.rate or 0.0))
 
-    limiter._adopt_pace = adopt  # type: ignore[method-assign]
+    limiter._adopt = adopt  # type: ignore[method-assign]
     tasks: list[asyncio.Task[None]] = []
     paused: list[tuple[float, float]] = []
     for number, gap in enumerate(gaps):

@@ -17,7 +17,7 @@ redis = pytest.importorskip("redis", reason="the extra redis is not installed")
 
 from redis import exceptions as errors  # noqa: E402
 
-from spotdx_async.limits.redis_errors import trouble_of  # noqa: E402
+from spotdx_async.limits.redis_source import failure_of  # noqa: E402
 from spotdx_async.shared import SharedLimiter  # noqa: E402
 
 
@@ -164,7 +164,7 @@ async def test_the_line_says_what_happens_to_calls(
     await limiter.close()
     await asyncio.wait([waiting])
 
-    said = {"wait": "calls wait", "local_share": "goes on with its own share", "fail": "calls fail"}
+    said = {"wait": "calls wait", "local_share": "continues with its own share", "fail": "calls fail"}
     assert said[on_outage] in lines(caplog)[0]
     assert caplog.records[0].__dict__["spotdx_event"] == "limit"
 
@@ -196,7 +196,7 @@ def caused(error: Exception, below: Exception) -> Exception:
     ],
 )
 def test_every_error_has_its_kind(error: Exception, text: str, is_lasting: bool) -> None:
-    trouble = trouble_of(error)
+    trouble = failure_of(error)
 
     assert text in trouble.text
     assert trouble.is_lasting is is_lasting
@@ -209,7 +209,7 @@ def test_a_certificate_s_fault_is_named_without_the_server_s_name(code: int, tex
     error = ssl.SSLCertVerificationError("canary")
     error.verify_code = code
 
-    trouble = trouble_of(caused(errors.ConnectionError("canary"), error))
+    trouble = failure_of(caused(errors.ConnectionError("canary"), error))
 
     assert text in trouble.text
     assert "canary" not in trouble.text
