@@ -61,7 +61,7 @@ async def test_a_question_that_is_interrupted_ends_with_130_and_one_line(fake: F
     process.send_signal(signal.SIGINT)
 
     code, _, err = await finish(process)
-    assert (code, err) == (130, "spotdx: stopped: give the command again when you are ready\n")
+    assert (code, err) == (130, "spotdx: stopped: run the command again when you are ready\n")
 
 
 async def test_an_update_that_is_interrupted_says_how_to_go_on_and_goes_on(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdx_async.cli import demo_run as demonstration
+from spotdx_async.cli import demo as demonstration
 from spotdx_async.cli.app import run
 from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.testing import FakeSpot
@@ -25,7 +25,7 @@ def test_the_demonstration_ends_with_every_kit_holding_its_value(capsys: pytest.
     assert told["kits with their value"] == "400 of 400"
     assert told["foreign writes"] == "0"
     assert int(told["requests received"]) > 400
-    assert "429 x3" in told["troubles played"]
+    assert "429 x3" in told["faults played"]
     assert f"seed {seed}" in out
     assert out.endswith("Every kit holds its value.\n")
 
