@@ -8,7 +8,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
 from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, HelpPages, show_front_page, without_no_color
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.output import Streams
 from spotdx_async.errors import SpotError
 
 __all__ = ["make_app", "run"]
@@ -49,7 +49,7 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
-        module = {"tokens": "patients"}.get(name, name)
+        module = {"tokens": "patients", "config": "settings"}.get(name, name)
         app.command(f"spotdx_async.cli.{module}:{name}", name=name)
     return app
 

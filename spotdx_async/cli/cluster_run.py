@@ -11,15 +11,15 @@ from typing import Self
 import spotdx_async
 from spotdx_async import distributed
 from spotdx_async.cli.exit_codes import hinted
+from spotdx_async.cli.options import UpdateOptions
+from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.row_results import Place, RowResults
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.run_result import RunResult
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.streams import Streams
 from spotdx_async.cli.update_files import failed_rows, open_files
 from spotdx_async.cli.update_kinds import UpdateRecord
-from spotdx_async.cli.update_options import UpdateOptions
 from spotdx_async.cli.update_request import UpdateRequest
 from spotdx_async.errors import InvalidInputError
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.formatting import counted
+from spotdx_async.cli.output import OurScreen, Streams, counted
 from spotdx_async.cli.settings import Settings
-from spotdx_async.cli.streams import OurScreen, Streams
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.own_loop import run_in_own_loop
 from spotdx_async.testing import Fault, FaultPlan, faults

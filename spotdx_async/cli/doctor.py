@@ -14,10 +14,9 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import asdict, frozen
 
 from spotdx_async.cli.exit_codes import Exit, next_step
-from spotdx_async.cli.formatting import counted
-from spotdx_async.cli.options import USUAL_SERVER, Json, OnServer, Server
-from spotdx_async.cli.settings import Settings
-from spotdx_async.cli.streams import OurScreen, Streams
+from spotdx_async.cli.options import Json
+from spotdx_async.cli.output import OurScreen, Streams, counted
+from spotdx_async.cli.settings import USUAL_SERVER, OnServer, Server, Settings
 from spotdx_async.cli.token_source import TokenVariable
 from spotdx_async.errors import AuthenticationError, ConfigError, DecodeError, PermissionDeniedError, SpotError
 

@@ -8,8 +8,7 @@ from typing import Protocol
 from attrs import frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from spotdx_async.cli.formatting import counted, duration
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.output import Streams, counted, duration
 
 __all__ = ["Display", "Pace", "Standing", "display_for", "keep_showing"]
 

@@ -1,13 +1,12 @@
-"""``spotdx runs``: what the journal of a bulk run says."""
+"""``spotdx runs``: the state of a bulk run, from its journal."""
 
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.file_arguments import Word
-from spotdx_async.cli.options import Json
-from spotdx_async.cli.streams import OurScreen, visible
+from spotdx_async.cli.options import Json, Word
+from spotdx_async.cli.output import OurScreen, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,17 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["runs"]
 
-runs: App = App(name="runs", help="Runs: what their journals say.\n\nExample: spotdx runs show night.journal")
+runs: App = App(name="runs", help="Runs: their state, from their journals.\n\nExample: spotdx runs show night.journal")
 
 
 @runs.command
 def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
-    """Tell the state of a run from its journal, also while the run is under way; nothing is changed.
+    """Show the state of a run from its journal, even while it is under way; nothing is changed.
 
     Example: spotdx runs show night.journal
 
     Args:
-        journal: The file that was given to --journal.
+        journal: The file passed to --journal.
         as_json: Write JSON.
         streams: Where to write; no argument of the command line.
     """
@@ -82,4 +81,4 @@ def _words(state: "JournalState") -> str:
     if state.ending == "complete":
         return "complete"
     ending = "it was killed" if state.ending is None else visible(state.ending)
-    return f"{ending}: the same command goes on where it was"
+    return f"{ending}: the same command resumes it"

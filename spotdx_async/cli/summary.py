@@ -6,11 +6,10 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from spotdx_async.cli.formatting import counted
+from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.row_results import STATES, Place, RowResults, Trouble
 from spotdx_async.cli.row_set import RowSet, Span
 from spotdx_async.cli.run_result import RunResult
-from spotdx_async.cli.streams import Streams
 
 __all__ = ["tell_ending"]
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from spotdx_async.cli.cluster_run import ClusterRun
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.file_arguments import Word, check_path
-from spotdx_async.cli.options import Server
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.options import UpdateOptions, Word, check_path
+from spotdx_async.cli.output import Streams
+from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.cli.update_kinds import KINDS, Noun
-from spotdx_async.cli.update_options import UpdateOptions
 from spotdx_async.cli.update_request import UpdateRequest
 from spotdx_async.cli.update_run import UpdateRun
 from spotdx_async.own_loop import run_in_own_loop

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions
 from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.update_kinds import UpdateKind
-from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateOptions
 from spotdx_async.files import parse_map
 
 __all__ = ["UpdateRequest"]

@@ -11,12 +11,12 @@ import spotdx_async
 from spotdx_async import report
 from spotdx_async.cli.exit_codes import stop_line
 from spotdx_async.cli.outage_messages import OutageMessages
+from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
 from spotdx_async.cli.row_results import RowResults
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.run_result import RunResult
 from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.streams import Streams
 from spotdx_async.cli.update_files import check_report, failed_rows, journal_of, open_files
 from spotdx_async.cli.update_request import UpdateRequest
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError

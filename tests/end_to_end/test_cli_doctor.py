@@ -79,7 +79,7 @@ async def test_what_answers_in_the_place_of_the_api_is_no_fault_of_the_token(
     assert "the API did not answer, so the token could not be tested" in found["api"]["text"]
     assert "something else answers in its place" in found["api"]["next"]
     code, _, err = await spotdx("kits", "get", "SPOT000001")
-    assert (code, "something in between may answer for the API" in err) == (1, True)
+    assert (code, "something else may be answering instead of the API" in err) == (1, True)
 
 
 async def test_an_empty_list_of_kit_types_proves_nothing(spotdx: Spotdx, fake: FakeSpot) -> None:
@@ -185,7 +185,7 @@ async def test_the_settings_in_force_are_shown_with_who_said_them_and_without_th
 async def test_without_a_file_the_place_for_one_is_shown(
     spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert "switched off by SPOTDX_CONFIG" in (await spotdx("config"))[1]
+    assert "disabled by SPOTDX_CONFIG" in (await spotdx("config"))[1]
     monkeypatch.delenv("SPOTDX_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 

@@ -130,7 +130,7 @@ async def test_a_killed_run_is_resumed_by_the_same_command(fake: FakeSpot, folde
     await process.communicate()
     assert (folder / "failed.csv").read_text() == HEADER + "SPOT000003,3\n"
     _, told, _ = await spotdx(fake, folder, "runs", "show", "run.journal")
-    assert "it was killed: the same command goes on where it was" in told
+    assert "it was killed: the same command resumes it" in told
 
     code, summary, _ = await spotdx(fake, folder, *UPDATE, "--failed", "failed.csv")
 

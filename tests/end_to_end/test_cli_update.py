@@ -557,7 +557,7 @@ async def test_interrupting_before_the_run_has_begun_is_a_stop(
     done = await spotdx("kits", "update", kits_csv)
     assert done.code == 3
     assert done.err == (
-        "spotdx: stopped: the same command may be given again; to set the same values twice does no harm\n"
+        "spotdx: stopped: you may run the same command again; setting the same values twice does no harm\n"
     )
 
 

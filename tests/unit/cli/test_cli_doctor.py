@@ -20,7 +20,7 @@ from spotdx_async.cli.doctor import (
     check_versions,
     check_way,
 )
-from spotdx_async.cli.settings import settle
+from spotdx_async.cli.settings import Server
 
 NOW_S = 1_700_000_000.0
 Serve = Callable[..., str]
@@ -193,7 +193,7 @@ def test_a_token_of_the_environment_that_goes_before_the_profiles_is_warned_of(
     monkeypatch.setenv("SPOTDX_TOKEN", "canary-token-43")
     monkeypatch.delenv("SPOTDX_BASE_URL", raising=False)
 
-    found = check_settings(settle(profile="night"))
+    found = check_settings(Server(profile="night").settle())
 
     assert found.state == state
     assert "canary" not in found.text

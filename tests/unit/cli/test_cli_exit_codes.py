@@ -24,7 +24,7 @@ from spotdx_async import (
 from spotdx_async.cli import app
 from spotdx_async.cli.exit_codes import Exit, exit_of, hinted, line_of, naming_server, stop_line
 from spotdx_async.cli.outage_messages import OutageMessages
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.output import Streams
 
 
 def test_the_exit_codes_are_those_that_are_promised() -> None:
@@ -48,18 +48,18 @@ def test_a_wrong_set_up_or_input_is_told_from_a_failure(error: SpotError, code: 
 @pytest.mark.parametrize(
     ("error", "step"),
     [
-        (AuthenticationError("no"), "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"),
-        (PermissionDeniedError("no"), "ask the vendor for the right"),
-        (NotFoundError("no"), "check the id, and the path in --base-url where there is one"),
+        (AuthenticationError("no"), "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tests the token"),
+        (PermissionDeniedError("no"), "ask the vendor for permission"),
+        (NotFoundError("no"), "check the id, and the path in --base-url if there is one"),
         (RateLimitError("no"), "set a lower --rate"),
-        (BadRequestError("no"), "mend what was sent"),
-        (ServerError("no"), "give the command again later"),
+        (BadRequestError("no"), "correct what was sent"),
+        (ServerError("no"), "run the command again later"),
         (OutcomeUnknownError("no"), "spotdx doctor"),
         (NotSentError("no", reason="dns"), "check the name in --base-url"),
         (NotSentError("no", reason="refused"), "check --base-url"),
         (NotSentError("no", reason="tls"), "spotdx doctor shows what is wrong with the certificate"),
         (NotSentError("no", reason="token"), "where the token comes from"),
-        (NotSentError("no", reason="timeout"), "spotdx doctor looks at the way to the server"),
+        (NotSentError("no", reason="timeout"), "spotdx doctor checks the connection to the server"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{type(value).__name__}",
 )
@@ -82,7 +82,7 @@ def test_an_error_whose_own_words_say_what_to_do_gets_no_others() -> None:
 
 def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> None:
     told = "POST /api/v2/kits/{kit_id}/: the server answered 401: it does not accept the token (1 attempt, 0.01 s)"
-    assert hinted(told) == f"{told}; check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"
+    assert hinted(told) == f"{told}; check SPOTDX_TOKEN, or what the profile names; spotdx doctor tests the token"
     assert hinted(hinted(told)) == hinted(told)
     assert hinted("the run was stopped") == "the run was stopped"
 
@@ -94,7 +94,7 @@ def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> No
             AuthenticationError("it does not accept the token", status=401),
             (
                 "spot.example: it does not accept the token; check SPOTDX_TOKEN, or what the profile names; "
-                "spotdx doctor tries the token"
+                "spotdx doctor tests the token"
             ),
         ),
         (
@@ -116,8 +116,8 @@ def test_a_run_that_stopped_names_its_server_and_the_flags_of_the_command_line(c
 
 def test_how_to_go_on_is_not_told_in_the_line_of_a_stop_as_well() -> None:
     for cause in (ServerError("no", status=503), NotSentError("no", reason="outage")):
-        assert "give the command again" in line_of(cause)
-        assert "give the command again" not in stop_line(BulkStopped("", cause=cause), "https://spot.example")
+        assert "run the command again" in line_of(cause)
+        assert "run the command again" not in stop_line(BulkStopped("", cause=cause), "https://spot.example")
 
 
 def test_a_server_that_was_not_reached_is_named_once() -> None:

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from spotdx_async.cli.formatting import counted, duration
+from spotdx_async.cli.output import Streams, counted, duration
 from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
-from spotdx_async.cli.streams import Streams
 
 
 def standing(**changes: float | None) -> Standing:

@@ -10,10 +10,10 @@ import pytest
 from spotdx_async import NotFoundError, NotSentError, Outcome, SpotError
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.app import make_app, run
+from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Pace, display_for
 from spotdx_async.cli.row_results import Place, RowResults
 from spotdx_async.cli.run_result import RunResult
-from spotdx_async.cli.streams import Streams
 from spotdx_async.cli.summary import tell_ending
 from spotdx_async.files import FailedRows, Row
 from spotdx_async.testing import FakeSpot
