@@ -142,7 +142,7 @@ def carry_out(act: ConfirmedAction, server: Server, streams: Streams, view: View
         ConfigError: a setting is wrong, or there is no token; nothing was asked.
         InvalidInputError: there is no terminal to ask on, or the SDK refuses what is to be sent; nothing was sent.
     """
-    settings = server.settle()
+    settings = server.settings()
     run_in_own_loop(settings.client().close())  # refuses wrong settings before asking
     if not is_confirmed(f"{act.question} on {settings.name}?", streams, yes=yes):
         return Exit.STOPPED

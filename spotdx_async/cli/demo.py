@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.output import OurScreen, Streams, counted
-from spotdx_async.cli.settings import Settings
+from spotdx_async.cli.output import OurScreen, Streams, counted, fields_table
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.own_loop import run_in_own_loop
 from spotdx_async.testing import Fault, FaultPlan, faults
 from spotdx_async.testing.routes import Call
 
 if TYPE_CHECKING:
-    from spotdx_async.cli.run_result import RunResult
+    from spotdx_async.cli.summary import RunResult
     from spotdx_async.testing import FakeSpot
 
 __all__ = ["demo", "plan_faults"]
@@ -48,6 +46,8 @@ def demo(*, kits: int = 5000, seed: int | None = None, rate: float | None = None
         rate: The most requests a second. Default: no limit.
         streams: Where to write; no argument of the command line.
     """
+    from spotdx_async.own_loop import run_in_own_loop
+
     if kits < 1:
         raise InvalidInputError("--kits must be at least 1")
     seed = random.randrange(_LARGEST_SEED) if seed is None else seed
@@ -121,10 +121,11 @@ class _Comparison:
 
 
 async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, streams: Streams) -> Exit:
-    from spotdx_async.cli.summary import tell_ending
-    from spotdx_async.cli.update_kinds import KITS
-    from spotdx_async.cli.update_request import UpdateRequest
-    from spotdx_async.cli.update_run import UpdateRun
+    from spotdx_async.cli.row_source import KITS
+    from spotdx_async.cli.settings import Settings
+    from spotdx_async.cli.summary import show_summary
+    from spotdx_async.cli.update import LocalRun
+    from spotdx_async.cli.update_run import UpdateRequest
     from spotdx_async.testing import FakeSpot
 
     kit_ids = [f"SPOT{number:06}" for number in range(1, kits + 1)]
@@ -133,9 +134,9 @@ async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, str
         streams.tell(f"A fake server on {fake.url} with {counted(kits, 'kit')}, and faults of seed {seed}.")
         streams.tell(f"$ spotdx kits update {path.name}")
         settings = Settings.for_server(fake.url, fake.token, rate=rate)
-        with UpdateRun(UpdateRequest(kind=KITS, files=(str(path),), settings=settings), streams) as run:
+        with LocalRun(UpdateRequest(kind=KITS, files=(str(path),), settings=settings), streams) as run:
             run_result = await run.run()
-        tell_ending(run_result, streams, as_json=False)
+        show_summary(run_result, streams, as_json=False)
         comparison = _compare(fake, path)
         _show_comparison(fake, comparison, run_result, streams)
     if run_result.exit is not Exit.OK:
@@ -165,20 +166,16 @@ def _compare(fake: "FakeSpot", path: Path) -> _Comparison:
 
 
 def _show_comparison(fake: "FakeSpot", comparison: _Comparison, run_result: "RunResult", streams: Streams) -> None:
-    from rich import box
-    from rich.table import Table
-
     played = ", ".join(f"{name} x{times}" for name, times in sorted(fake.faults.played.items()))
     streams.tell("The server's side:")
-    table = Table(box=box.SIMPLE, show_header=False)
-    table.add_column("what", style="bold")
-    table.add_column("figure", overflow="fold")
-    table.add_row("requests received", f"{fake.counts['requests']:,}")
-    table.add_row("updates executed", f"{len(fake.ledger):,}")
-    table.add_row("faults played", f"{sum(fake.faults.played.values()):,} ({played or 'none'})")
-    table.add_row("rows ok", f"{run_result.row_results.counts['ok']:,} of {run_result.row_results.rows:,}")
-    table.add_row("kits with their value", f"{comparison.equal:,} of {comparison.kits:,}")
-    table.add_row("foreign writes", f"{comparison.foreign:,}")
-    table.add_row("time", f"{run_result.elapsed_s:.1f} s")
-    streams.show(table)
+    figures = {
+        "requests received": f"{fake.counts['requests']:,}",
+        "updates executed": f"{len(fake.ledger):,}",
+        "faults played": f"{sum(fake.faults.played.values()):,} ({played or 'none'})",
+        "rows ok": f"{run_result.row_results.counts['ok']:,} of {run_result.row_results.rows:,}",
+        "kits with their value": f"{comparison.equal:,} of {comparison.kits:,}",
+        "foreign writes": f"{comparison.foreign:,}",
+        "time": f"{run_result.elapsed_s:.1f} s",
+    }
+    streams.show(fields_table(figures))
     streams.tell("Every kit holds its value." if comparison.is_equal else "NOT every kit holds its value.")

@@ -1,11 +1,9 @@
 """``spotdx doctor``: checks step by step that everything is set up, and says what to do where it is not."""
 
-import http.client
 import socket
 import ssl
 import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import Literal, TypeAlias
@@ -86,7 +84,7 @@ def _examine(server: Server) -> Iterator[Finding]:
     """Check one thing after another; skip what cannot work after a failure."""
     yield check_versions()
     try:
-        settings = server.settle()
+        settings = server.settings()
     except ConfigError as error:
         yield Finding("settings", "FAIL", str(error), "spotdx config --example shows a correct file")
         return
@@ -180,6 +178,8 @@ def check_certificate(not_after: str, now_s: float) -> Finding:
 
 
 def _clock_at(connected: socket.socket, parts: SplitResult) -> Finding:
+    import http.client
+
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port)
     connection.sock = connected
@@ -194,6 +194,8 @@ def _clock_at(connected: socket.socket, parts: SplitResult) -> Finding:
 
 def check_clock(said: str | None, before_s: float, after_s: float) -> Finding:
     """Compare the server's ``Date`` with this machine's clock before the request and after the response."""
+    from email.utils import parsedate_to_datetime
+
     try:
         server_s = parsedate_to_datetime(said or "").timestamp()
     except ValueError:

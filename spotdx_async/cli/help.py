@@ -3,18 +3,22 @@
 Nothing heavy is imported at the top, so that the front page appears at once.
 """
 
+from __future__ import annotations
+
 import io
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from spotdx_async import __version__
 
+TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import IO, Any
+
     from rich.console import Console, ConsoleOptions
 
-__all__ = ["COMMANDS", "NO_COLOR", "VERSION", "HelpPages", "show_front_page", "without_no_color"]
+__all__ = ["COMMANDS", "NO_COLOR", "VERSION", "HelpPages", "send_nowhere", "show_front_page", "without_no_color"]
 
 NO_COLOR = "--no-color"
 """Understood anywhere on the line, by every command."""
@@ -78,8 +82,15 @@ def _write_once(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # Python's own last flush goes there
+        send_nowhere(sys.stdout)
+
+
+def send_nowhere(stream: IO[str]) -> None:
+    """Discard what a stream still gets once its reader has gone, including Python's own last flush."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
         os.close(nowhere)
 
 
@@ -99,19 +110,19 @@ def _front_page() -> str:
 class HelpPages:
     """Lays out a command's help: plain text in columns, folded at the terminal's width, 100 at most."""
 
-    def render_usage(self, console: "Console", options: "ConsoleOptions", usage: Any) -> None:  # noqa: ARG002 - cyclopts names them
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:  # noqa: ARG002 - cyclopts names them
         """Write the line that shows how the command is used."""
         if usage:
             line = _plain(usage).removeprefix("Usage: ")
             _write(console, f"Usage: {line}")
 
-    def render_description(self, console: "Console", options: "ConsoleOptions", description: Any) -> None:  # noqa: ARG002
+    def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:  # noqa: ARG002
         """Write what the command does. Paragraphs are refolded; examples keep their own lines."""
         for paragraph in _plain(description).split("\n\n"):
             if paragraph.strip():
                 _write(console, "\n" + _folded(paragraph, console))
 
-    def __call__(self, console: "Console", options: "ConsoleOptions", panel: Any) -> None:  # noqa: ARG002
+    def __call__(self, console: Console, options: ConsoleOptions, panel: Any) -> None:  # noqa: ARG002
         """Write a list of options or commands with what each means."""
         from rich.text import Text
 
@@ -122,7 +133,7 @@ class HelpPages:
             _write(console, _line_of(entry, console))
 
 
-def _line_of(entry: Any, console: "Console") -> str:
+def _line_of(entry: Any, console: Console) -> str:
     import textwrap
 
     names = ", ".join(entry.display_labels_with_metavar)
@@ -140,7 +151,7 @@ def _line_of(entry: Any, console: "Console") -> str:
     return f"\n{' ' * _COLUMN}".join([first.rstrip() if not lines[0] else first + lines[0], *lines[1:]])
 
 
-def _folded(paragraph: str, console: "Console") -> str:
+def _folded(paragraph: str, console: Console) -> str:
     import textwrap
 
     if paragraph.startswith(("Example:", " ")):
@@ -148,7 +159,7 @@ def _folded(paragraph: str, console: "Console") -> str:
     return textwrap.fill(" ".join(paragraph.split()), _width(console), break_on_hyphens=False)
 
 
-def _width(console: "Console") -> int:
+def _width(console: Console) -> int:
     return max(2 * _COLUMN, min(_WIDEST, console.width))
 
 
@@ -164,7 +175,7 @@ def _plain(text: Any) -> str:
     return "\n".join(line.rstrip() for line in written.get().splitlines()).strip()
 
 
-def _write(console: "Console", text: str) -> None:
+def _write(console: Console, text: str) -> None:
     from rich.text import Text
 
     console.print(Text(text), soft_wrap=True)

@@ -202,7 +202,7 @@ def update(
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    from spotdx_async.cli.update_command import update_many
+    from spotdx_async.cli.update import update_many
 
     return update_many("orders", files, options, server, streams, as_json=as_json)
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.help import send_nowhere
 from spotdx_async.cli.options import View
 from spotdx_async.errors import InvalidInputError
 
@@ -133,11 +134,7 @@ class _PipeProofConsole(Console):
     def on_broken_pipe(self) -> None:
         """Discard the rest, including Python's own last flush."""
         self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, self.file.fileno())
-        finally:
-            os.close(nowhere)
+        send_nowhere(self.file)
 
     def write_raw(self, text: str) -> None:
         """Write text as it is."""

@@ -6,11 +6,9 @@ from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import Json, Word
-from spotdx_async.cli.output import OurScreen, visible
+from spotdx_async.cli.output import OurScreen, fields_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from spotdx_async import JournalState
 
 __all__ = ["runs"]
@@ -35,7 +33,7 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
     if as_json:
         streams.write_json(_figures(state))
     else:
-        streams.show(_table(state))
+        streams.show(fields_table(_shown(state)))
     return Exit.OK
 
 
@@ -56,23 +54,16 @@ def _figures(state: "JournalState") -> dict[str, Any]:
     }
 
 
-def _table(state: "JournalState") -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, show_header=False)
-    table.add_column("what", style="bold")
-    table.add_column("figure", overflow="fold")
-    table.add_row("operation", visible(state.operation))
-    table.add_row("state", _words(state))
-    table.add_row("rows recorded", f"{state.rows:,}")
-    for name, count in state.by_state.items():
-        if count:
-            table.add_row(f"  {name}", f"{count:,}")
-    table.add_row("begun", f"{state.begun_at:%Y-%m-%d %H:%M:%S} UTC")
-    table.add_row("last written", f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC")
-    table.add_row("sessions", f"{state.sessions:,}")
-    return table
+def _shown(state: "JournalState") -> dict[str, str]:
+    return {
+        "operation": state.operation,
+        "state": _words(state),
+        "rows recorded": f"{state.rows:,}",
+        **{f"  {name}": f"{count:,}" for name, count in state.by_state.items() if count},
+        "begun": f"{state.begun_at:%Y-%m-%d %H:%M:%S} UTC",
+        "last written": f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC",
+        "sessions": f"{state.sessions:,}",
+    }
 
 
 def _words(state: "JournalState") -> str:
@@ -80,5 +71,5 @@ def _words(state: "JournalState") -> str:
         return "under way"
     if state.ending == "complete":
         return "complete"
-    ending = "it was killed" if state.ending is None else visible(state.ending)
+    ending = "it was killed" if state.ending is None else state.ending
     return f"{ending}: the same command resumes it"

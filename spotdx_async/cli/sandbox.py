@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import OurScreen, Streams, counted
-from spotdx_async.cli.stop_signals import StopSignals
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.own_loop import run_in_own_loop
 
@@ -60,6 +59,8 @@ def _unusable(why: str) -> InvalidInputError:
 
 
 async def _serve(fake: "FakeSpot", port: int, streams: Streams) -> Exit:
+    from spotdx_async.cli.progress import StopSignals
+
     if not 0 <= port <= _LAST_PORT:  # uvloop takes it modulo 65536
         raise _unusable(f"ports are 0 to {_LAST_PORT}")
     stop = asyncio.Event()

@@ -116,7 +116,7 @@ class Server:
     allow_any_id: Flag = False
     """Accept ids with a slash, a backslash, a semicolon or only dots, which a proxy may route to another object."""
 
-    def settle(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
+    def settings(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
         """Find the settings in force.
 
         Raises:
@@ -148,7 +148,7 @@ class Server:
         Raises:
             SpotError: as the call raises it; or a setting is wrong, or there is no token.
         """
-        return self.settle().ask(question)
+        return self.settings().ask(question)
 
 
 OnServer: TypeAlias = Annotated[Server, Parameter(name="*")]
@@ -201,7 +201,7 @@ def config(*, example: Flag = False, as_json: Json = False, server: OnServer = U
     if example:
         streams.out.write_raw(EXAMPLE)
         return Exit.OK
-    found = _by_name(server.settle())
+    found = _by_name(server.settings())
     if as_json:
         streams.write_json({name: {"value": one.value, "from": one.origin} for name, one in found.items()})
     else:

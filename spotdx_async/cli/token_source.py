@@ -48,11 +48,7 @@ class TokenVariable:
         raise ConfigError(f"no token: set the environment variable {self.name}{profile} (it is never an argument)")
 
     def for_client(self) -> str:
-        """Return what a client takes as its token.
-
-        Raises:
-            ConfigError: as in ``read``.
-        """
+        """Return what a client takes as its token, the same as ``read``."""
         return self.read()
 
 

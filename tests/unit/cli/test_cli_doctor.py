@@ -193,7 +193,7 @@ def test_a_token_of_the_environment_that_goes_before_the_profiles_is_warned_of(
     monkeypatch.setenv("SPOTDX_TOKEN", "canary-token-43")
     monkeypatch.delenv("SPOTDX_BASE_URL", raising=False)
 
-    found = check_settings(Server(profile="night").settle())
+    found = check_settings(Server(profile="night").settings())
 
     assert found.state == state
     assert "canary" not in found.text

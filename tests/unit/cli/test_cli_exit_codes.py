@@ -23,8 +23,8 @@ from spotdx_async import (
 )
 from spotdx_async.cli import app
 from spotdx_async.cli.exit_codes import Exit, exit_of, hinted, line_of, naming_server, stop_line
-from spotdx_async.cli.outage_messages import OutageMessages
 from spotdx_async.cli.output import Streams
+from spotdx_async.cli.update import OutageMessages
 
 
 def test_the_exit_codes_are_those_that_are_promised() -> None:
@@ -142,7 +142,7 @@ def test_a_run_that_stopped_without_a_cause_says_so_in_its_own_words() -> None:
 def test_an_outage_is_told_in_the_words_of_the_log() -> None:
     log = logging.getLogger("spotdx_async")
     with OutageMessages() as news:
-        assert news.trouble == "the server is out of order"
+        assert news.cause == "the server is out of order"
         closed = {"spotdx_event": "gate", "spotdx_gate": "closed"}
         log.warning("the server is out of order%s: rows wait", " (spot.example: refused)", extra=closed)
         log.warning("the server is back", extra={"spotdx_event": "gate", "spotdx_gate": "open"})
@@ -150,7 +150,7 @@ def test_an_outage_is_told_in_the_words_of_the_log() -> None:
     log.warning("another: rows wait", extra=closed)
 
     assert news.line == "the server is out of order (spot.example: refused): rows wait"
-    assert news.trouble == "the server is out of order (spot.example: refused)"
+    assert news.cause == "the server is out of order (spot.example: refused)"
 
 
 def test_what_is_logged_again_and_again_is_shown_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
