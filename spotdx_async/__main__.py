@@ -1,6 +1,6 @@
-"""``spotdx`` and ``python -m spotdx_async``: says what is missing where the command line is not installed.
+"""``spotdx`` and ``python -m spotdx_async``: says what is missing if the command line is not installed.
 
-The first page is written before anything else is imported, so that it comes at once.
+The front page is written before anything else is imported, so that it appears at once.
 """
 
 import sys
@@ -10,32 +10,32 @@ __all__ = ["main"]
 
 _OF_THE_EXTRA = {"cyclopts", "rich"}
 _INTERRUPTED = 130
-"""What shells give for a command that Ctrl-C has ended."""
+"""What shells report for a command that Ctrl-C ended."""
 
 
 def main() -> None:
-    """Run the command line on this process's arguments, and end the process with its exit code."""
+    """Run the command line on this process's arguments and exit with its exit code."""
     try:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt:
-        # While it was still starting; a command that is under way ends in words of its own.
+        # Still starting: a command under way has its own message.
         sys.stderr.write("spotdx: stopped\n")
         code = _INTERRUPTED
     sys.exit(code)
 
 
 def _run(argv: list[str]) -> int:
-    from spotdx_async.cli.help import tell_at_once  # noqa: PLC0415 - after main's guard against Ctrl-C
+    from spotdx_async.cli.help import show_front_page  # noqa: PLC0415 - after main's guard against Ctrl-C
 
     if all(find_spec(package) for package in _OF_THE_EXTRA):
-        if tell_at_once(argv):
+        if show_front_page(argv):
             return 0
         try:
-            from spotdx_async.cli.app import run  # noqa: PLC0415 - the extra may be there in part alone
+            from spotdx_async.cli.app import run  # noqa: PLC0415 - the extra may be installed in part
 
             return run(argv)
         except ImportError as error:
-            # What imports a command when it is asked for wraps the error.
+            # cyclopts, which imports a command when it is first used, wraps the error.
             missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
             if not isinstance(missing, ModuleNotFoundError) or _package_of(missing) not in _OF_THE_EXTRA:
                 raise

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
-from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, tell_at_once, without_no_color
-from spotdx_async.cli.help_layout import HelpPages
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, HelpPages, show_front_page, without_no_color
+from spotdx_async.cli.output import Streams
 from spotdx_async.errors import SpotError
 
 __all__ = ["make_app", "run"]
@@ -18,44 +17,41 @@ _REPEAT_AFTER_S = 10.0
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run a command; give its exit code. Only what nobody foresaw is raised."""
-    if tell_at_once(argv):
+    """Run a command and return its exit code. Only unexpected errors are raised."""
+    if show_front_page(argv):
         return Exit.OK
     words = without_no_color(argv)
     streams = Streams(no_color=len(words) < len(argv))
     try:
         code = _run(words, streams)
     except CycloptsError as error:
-        streams.say(f"{' '.join(str(error).split())} ({_page_for(error)} says more)")
+        page = " ".join(("spotdx", *(error.command_chain or ()), "--help"))
+        streams.say(f"{' '.join(str(error).split())} (see {page})")
         return Exit.USAGE
     except SpotError as error:
         streams.say(line_of(error))
         return exit_of(error)
     except KeyboardInterrupt:
-        streams.say("stopped: give the command again when you are ready")
+        streams.say("stopped: run the command again when you are ready")
         return Exit.INTERRUPTED
     return Exit.OK if code is None else Exit(code)
 
 
 def make_app() -> App:
-    """Make the command with all its subcommands; one is imported when it is asked for."""
+    """Build the command with all its subcommands; each is imported when it is first used."""
     app = App(
         name="spotdx",
         help_format="plaintext",
         help_formatter=HelpPages(),
-        help_epilogue=f"Everywhere: {NO_COLOR} for no colours. spotdx --help shows the first steps.",
+        help_epilogue=f"Every command takes {NO_COLOR}. spotdx --help shows the first steps.",
         version=VERSION,
         default_parameter=Parameter(negative=""),
         suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
-        module = "patients" if name == "tokens" else name
+        module = {"tokens": "patients", "config": "settings"}.get(name, name)
         app.command(f"spotdx_async.cli.{module}:{name}", name=name)
     return app
-
-
-def _page_for(error: CycloptsError) -> str:
-    return " ".join(("spotdx", *(error.command_chain or ()), "--help"))
 
 
 def _run(argv: Sequence[str], streams: Streams) -> int | None:
@@ -73,7 +69,7 @@ def _run(argv: Sequence[str], streams: Streams) -> int | None:
 
 
 class _OnScreen(logging.Handler):
-    """Shows what the SDK logs, such as a pause that the server asked for, without spoiling the bar."""
+    """Shows what the SDK logs, such as a pause that the server asked for, without breaking the progress bar."""
 
     def __init__(self, streams: Streams) -> None:
         super().__init__(logging.WARNING)
@@ -81,9 +77,9 @@ class _OnScreen(logging.Handler):
         self._last: tuple[str, float] = ("", -math.inf)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the message as one line, and one that comes again and again once in a while."""
+        """Write the message as one line; one that repeats is written only now and then."""
         if getattr(record, "spotdx_event", None) == "gate":
-            return  # a run tells it in words of its own
+            return  # a run has lines of its own for outages
         text, at_s = record.getMessage(), record.created
         if text != self._last[0] or at_s - self._last[1] >= _REPEAT_AFTER_S:
             self._last = (text, at_s)

@@ -1,50 +1,47 @@
-"""One run of a bulk update on a Dask cluster: the same summary at its end as a run in this process."""
+"""A run of a bulk update on a Dask cluster: the same summary at its end as a run in this process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
 
 import spotdx_async
 from spotdx_async import distributed
 from spotdx_async.cli.exit_codes import hinted
-from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
-from spotdx_async.cli.row_results import Place, RowResults
-from spotdx_async.cli.row_source import RowSource
-from spotdx_async.cli.run_result import RunResult
-from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.streams import Streams
-from spotdx_async.cli.update_files import failed_rows, open_files
-from spotdx_async.cli.update_kinds import UpdateRecord
-from spotdx_async.cli.update_options import UpdateOptions
-from spotdx_async.cli.update_request import UpdateRequest
+from spotdx_async.cli.options import UpdateOptions
+from spotdx_async.cli.output import Streams
+from spotdx_async.cli.progress import Standing, Throughput
+from spotdx_async.cli.row_results import InputRow, RowSet
+from spotdx_async.cli.row_source import UpdateRecord
+from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["ClusterRun"]
 
 _OPEN_TO_NETWORK = (
-    "the connection to the cluster is neither encrypted nor authenticated, so whoever is on the network can read the "
-    "rows and run code on its workers: give a tls:// address with --dask-tls-ca, --dask-tls-cert and --dask-tls-key"
+    "the connection to the cluster is neither encrypted nor authenticated, so anyone on the network can read the rows "
+    "and run code on its workers: use a tls:// address with --dask-tls-ca, --dask-tls-cert and --dask-tls-key"
 )
 
 
-class ClusterRun:
-    """Opens the inputs and settings at once, so that whatever is unusable is refused before anything is sent."""
+class ClusterRun(UpdateRun):
+    """Sends the rows from the workers of a cluster."""
 
-    def __init__(self, task: UpdateRequest, streams: Streams) -> None:
-        """Check everything that can be checked here.
+    def __init__(self, request: UpdateRequest, streams: Streams) -> None:
+        """Check, before anything is opened, what a cluster cannot do; then open everything.
 
         Raises:
-            InvalidInputError: an input, an option beside these, or the place of the failed rows cannot be used.
+            InvalidInputError: an input, an option, or a file to be written cannot be used.
             ConfigError: a setting is wrong, there is no token, or Dask is not installed.
         """
-        _check(task)
-        options = task.options
+        _check(request)
+        super().__init__(request, streams)
+
+    def _prepare(self) -> None:
+        options, settings = self._options, self._request.settings
         self._update = distributed.update_metadata_distributed
-        settings = task.settings
         self._settings = distributed.ClientSettings(
             base_url=settings.base_url.value,
             timeout_s=settings.timeout_s.value,
@@ -58,86 +55,38 @@ class ClusterRun:
         self._limit = None if rate is None else spotdx_async.RateLimit(rate)
         self._tls = _tls(options)
         if options.dask is not None and distributed.is_open_to_network(options.dask):
-            streams.say(_OPEN_TO_NETWORK)
-        self._task = task
-        self._streams = streams
-        with ExitStack() as stack:
-            files = open_files(task, stack)
-            self._source = RowSource(files, from_row=options.from_row, kind=task.kind)
-            self._row_results = RowResults(failed_rows(task, files))
-            self._opened = stack.pop_all()
+            self._streams.say(_OPEN_TO_NETWORK)
         self._given_rows = 0
-        self._undone = bytearray()
+        self._undone = RowSet()
         self._progress: spotdx_async.Progress | None = None
         self._report = distributed.RunReport()
-        self._stopped: str | None = None
+        self._stop = asyncio.Event()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._opened.close()
-
-    async def run(self) -> RunResult:
-        """Send every row, unless something stops the run; always returns the results."""
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        stop = asyncio.Event()
-        display = display_for(self._streams, "Updating")
-        look = self._look(Pace(started_s))
-        running = asyncio.create_task(self._send(stop))
-        showing = asyncio.create_task(keep_showing(display, look))
-        try:
-            with StopSignals(first=lambda: self._wind_down(stop), second=lambda: _cancel(running)):
-                await asyncio.wait({running})
-        finally:
-            showing.cancel()
-            running.cancel()
-            await asyncio.wait({running, showing})
-            display.close(look(loop.time()))
-        if running.cancelled():
-            self._stopped = "stopped by a signal, at once: what the workers were at is not known"
-        elif (error := running.exception()) is not None:
-            raise error
-        self._settle()
-        return RunResult(
-            row_results=self._row_results,
-            is_dry_run=False,
-            elapsed_s=loop.time() - started_s,
-            stopped=self._stopped,
-            next_row=None if self._source.is_read_up else self._source.next_unread,
-            has_many_files=self._source.has_many_files,
-            journal_folder=self._task.options.journal,
-            lands_within_s=max(self._task.options.lands_within_s, self._task.settings.timeout_s.value),
-        )
-
-    async def _send(self, stop: asyncio.Event) -> None:
-        task, options = self._task, self._task.options
+    async def _work(self) -> None:
+        request, options = self._request, self._options
         async with distributed.connected(options.dask, options.workers, tls=self._tls) as client:
             self._report = await self._update(
                 self._given(),
                 client=client,
-                noun="kits" if self._task.kind.id_name == "kit_id" else "orders",
+                noun=request.kind.noun,
                 folder=options.journal,
                 settings=self._settings,
                 options=distributed.ShardOptions(
-                    concurrency=task.settings.concurrency.value,
+                    concurrency=request.settings.concurrency.value,
                     coalesce=options.coalesces,
                     outage_limit_s=options.outage_limit_s,
-                    settle_s=max(options.lands_within_s, task.settings.timeout_s.value),
+                    settle_s=request.lands_within_s,
                 ),
                 limit=self._limit,
                 progress=self._note,
                 on_report=self._mark,
-                stop=stop,
+                stop=self._stop,
             )
         if self._stopped is None or self._report.stopped is None:
             self._stopped = None if self._report.stopped is None else hinted(self._report.stopped)
 
     async def _given(self) -> AsyncGenerator[UpdateRecord | InvalidInputError, None]:
-        """Give the rows, and forget each: its outcome comes as its place among them."""
+        """Yield the rows, and forget each: its outcome comes as its index among them."""
         async for row in self._source:
             self._source.take_outcome(self._given_rows)
             self._given_rows += 1
@@ -147,78 +96,76 @@ class ClusterRun:
         self._progress = progress
 
     def _mark(self, report: distributed.ShardReport) -> None:
-        """Remember the rows that are not done, a bit for each row of the input."""
+        """Remember the rows that are not done."""
         for index in report.undone:
-            if index >> 3 >= len(self._undone):
-                self._undone.extend(bytes((index >> 3) + 1 - len(self._undone)))
-            self._undone[index >> 3] |= 1 << (index & 7)
+            self._undone.add(0, "", index)
 
-    def _settle(self) -> None:
-        """Enter what became of the rows; where some are not done, all are read once more, to be named and handed on."""
+    def _wind_down(self, work: asyncio.Task[None]) -> None:  # noqa: ARG002 - the workers end it
+        self._stopped = "stopped by a signal"
+        self._stop.set()
+        self._streams.say("stopping: the workers finish what is under way; another signal stops at once")
+
+    def _judge(self, work: asyncio.Task[None]) -> None:
+        if work.cancelled():
+            self._stopped = "stopped by a signal, at once: what the workers were doing is not known"
+        elif (error := work.exception()) is not None:
+            raise error
+
+    def _finish(self) -> dict[str, Any]:
+        """Record what became of the rows; if some are not done, read all once more, to name them and write them out."""
         report, row_results = self._report, self._row_results
         row_results.counts.update(report.counts)
         row_results.done_before = report.done_before
         reasons = {trouble.index: trouble for trouble in report.troubles}
-        undone = sum(byte.bit_count() for byte in self._undone)
-        is_told_of_all = self._given_rows == undone + report.done
+        all_reported = self._given_rows == len(self._undone) + report.done
         with ExitStack() as stack:
-            places = _places(self._task, stack) if undone or not is_told_of_all else iter(())
-            for index, place in enumerate(islice(places, self._given_rows)):
-                if index >> 3 < len(self._undone) and self._undone[index >> 3] >> (index & 7) & 1:
+            rows = _rows(self._request, stack) if self._undone or not all_reported else iter(())
+            for index, row in enumerate(islice(rows, self._given_rows)):
+                if self._undone.has(0, index):
                     if (trouble := reasons.get(index)) is not None:
-                        row_results.tell(place, trouble.state, trouble.reason)
-                    row_results.hand_on(place)
-                elif is_told_of_all:
-                    row_results.pass_over(place)
+                        row_results.add_failure(row, trouble.state, trouble.reason)
+                    row_results.add_undone(row)
+                elif all_reported:
+                    row_results.add_done(row)
                 else:
-                    row_results.leave(place)  # a shard that nobody has reported on may have it
-        row_results.close()
+                    row_results.add_unknown(row)  # it may belong to a shard that never reported
+        return {"journal_folder": self._options.journal}
 
-    def _wind_down(self, stop: asyncio.Event) -> None:
-        self._stopped = "stopped by a signal"
-        stop.set()
-        self._streams.say("stopping: the workers finish what is under way; the same again stops at once")
-
-    def _look(self, pace: Pace) -> Callable[[float], Standing]:
-        def look(now_s: float) -> Standing:
-            known = self._progress
-            if known is None:
-                return pace.standing(now_s, rows=0, failures=0, share=None)
-            failures = sum(known.by_state[state] for state in ("rejected", "failed", "unknown"))
-            share = known.done / known.total if known.total else None
-            return pace.standing(now_s, rows=known.done, failures=failures, share=share)
-
-        return look
+    def _look(self, throughput: Throughput, now_s: float) -> Standing:
+        known = self._progress
+        if known is None:
+            return throughput.standing(now_s, rows=0, failures=0, share=None)
+        failures = sum(known.by_state[state] for state in ("rejected", "failed", "unknown"))
+        share = known.done / known.total if known.total else None
+        return throughput.standing(now_s, rows=known.done, failures=failures, share=share)
 
 
-def _check(task: UpdateRequest) -> None:
+def _check(request: UpdateRequest) -> None:
     """Refuse what a cluster cannot do.
 
     Raises:
         InvalidInputError: an option, or standard input.
         ConfigError: there is no token.
     """
-    options = task.options
+    options = request.options
     if options.dask is not None and options.workers is not None:
-        raise InvalidInputError("give --dask or --workers, not both")
+        raise InvalidInputError("pass --dask or --workers, not both")
     if options.workers is not None and options.workers < 1:
         raise InvalidInputError("--workers must be at least 1")
-    if "-" in task.files:
-        raise InvalidInputError("a cluster's rows are read twice: give files, not standard input")
+    if "-" in request.files:
+        raise InvalidInputError("a cluster's rows are read twice: pass files, not standard input")
     if options.report is not None:
-        raise InvalidInputError("--report needs every row's outcome here: leave it out with --dask or --workers")
+        raise InvalidInputError("--report is not available with --dask or --workers, which do not return every outcome")
     if options.waits_for_server:
-        raise InvalidInputError("--wait-for-server is for a run in this process: leave it out with --dask or --workers")
+        raise InvalidInputError("--wait-for-server is not available with --dask or --workers")
     if options.journal is not None and Path(options.journal).is_file():
-        raise InvalidInputError(
-            "--journal names a folder where --dask or --workers is given, and this is a file: name another"
-        )
+        raise InvalidInputError("--journal names a folder with --dask or --workers, and this is a file: name another")
     if options.workers is not None:
-        task.settings.token.read()  # refused now, not by each worker
+        request.settings.token.read()  # refused now, not by each worker
 
 
 def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:
-    """Give the files for a cluster with TLS; None where none are named.
+    """Return the files for a cluster with TLS; None if none are named.
 
     Raises:
         InvalidInputError: one is missing, or the address is of another kind.
@@ -228,19 +175,15 @@ def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:
         return None
     ca, cert, key = named
     if ca is None or cert is None or key is None:
-        raise InvalidInputError("--dask-tls-ca, --dask-tls-cert and --dask-tls-key go together: give all three")
+        raise InvalidInputError("--dask-tls-ca, --dask-tls-cert and --dask-tls-key go together: pass all three")
     if options.dask is None or not options.dask.startswith("tls://"):
-        raise InvalidInputError("--dask-tls-ca, -cert and -key are for --dask with an address such as tls://host:8786")
+        raise InvalidInputError("--dask-tls-ca, -cert and -key need --dask with an address such as tls://host:8786")
     return distributed.TlsFiles(ca=str(ca), cert=str(cert), key=str(key))
 
 
-def _places(task: UpdateRequest, stack: ExitStack) -> Iterator[Place]:
-    """Give the rows as they were given to the run, in the same order."""
-    for file_index, file in enumerate(open_files(task, stack)):
+def _rows(request: UpdateRequest, stack: ExitStack) -> Iterator[InputRow]:
+    """Yield the rows as they were given to the run, in the same order."""
+    for file_index, file in enumerate(open_files(request, stack)):
         for row in file:
-            if file_index or row.number >= task.options.from_row:
-                yield Place(file.name, file_index, row)
-
-
-def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
+            if file_index or row.number >= request.options.from_row:
+                yield InputRow(file.name, file_index, row)

@@ -1,17 +1,17 @@
-"""``spotdx completion``: what makes a shell complete the words of spotdx."""
+"""``spotdx completion``: a script that makes a shell complete spotdx's commands and options."""
 
 from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.streams import OurScreen
+from spotdx_async.cli.output import OurScreen
 
 __all__ = ["Shell", "completion"]
 
 Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
 
-# Read as a command it tells zsh of the function; as a file of any name on fpath it is the function.
+# Sourced as a command it registers the function with zsh; as a file of any name on fpath it is the function.
 _FOR_ZSH = """
 case "${zsh_eval_context[-1]}" in
   file|eval|cmdarg|toplevel) compdef _cyclopts_spotdx spotdx ;;
@@ -21,9 +21,9 @@ esac
 
 
 def completion(shell: Shell, /, *, streams: OurScreen) -> int:
-    """Print a script that makes the shell complete commands, options and the words that options take.
+    """Print a script that makes the shell complete commands, options and their values.
 
-    It goes where the shell looks for such scripts. Begin a new shell afterwards.
+    Put it where the shell looks for such scripts, then start a new shell.
 
     Example: spotdx completion bash > ~/.local/share/bash-completion/completions/spotdx
     Example: spotdx completion zsh > ~/.zfunc/_spotdx    # with fpath+=~/.zfunc before compinit in ~/.zshrc

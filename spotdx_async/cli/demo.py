@@ -1,9 +1,36 @@
 """``spotdx demo``: the main job on a fake server that misbehaves; then its ledger is compared with the input."""
 
-from spotdx_async.cli.streams import OurScreen
-from spotdx_async.errors import InvalidInputError
+import csv
+import random
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["demo"]
+from attrs import frozen
+
+from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.output import OurScreen, Streams, counted, fields_table
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.testing import Fault, FaultPlan, faults
+from spotdx_async.testing.routes import Call
+
+if TYPE_CHECKING:
+    from spotdx_async.cli.summary import RunResult
+    from spotdx_async.testing import FakeSpot
+
+__all__ = ["demo", "plan_faults"]
+
+_COHORTS = ("A", "B", "control")
+_SITES = ("Oslo", "Łódź", "São Paulo", "北京")
+_NOTED_SHARE = 0.1
+_LARGEST_SEED = 10**6
+
+# Kits that meet no, one and two faults: fewer than a call has attempts.
+_FAULT_SHARES = (0.92, 0.06, 0.02)
+_SLOW_S = 0.2
+_THROTTLES = 3
+_THROTTLE_S = 1
 
 
 def demo(*, kits: int = 5000, seed: int | None = None, rate: float | None = None, streams: OurScreen) -> int:
@@ -15,12 +42,140 @@ def demo(*, kits: int = 5000, seed: int | None = None, rate: float | None = None
 
     Args:
         kits: How many kits to update.
-        seed: Which values and troubles; the same ones for the same seed. Default: any, told at the start.
+        seed: Chooses values and faults; the same seed, the same ones. Default: random, shown at the start.
         rate: The most requests a second. Default: no limit.
         streams: Where to write; no argument of the command line.
     """
+    from spotdx_async.own_loop import run_in_own_loop
+
     if kits < 1:
         raise InvalidInputError("--kits must be at least 1")
-    from spotdx_async.cli.demo_run import demonstrate
+    seed = random.randrange(_LARGEST_SEED) if seed is None else seed
+    with tempfile.TemporaryDirectory(prefix="spotdx-demo-") as folder:
+        return run_in_own_loop(_demonstrate(Path(folder, "kits.csv"), kits, seed, rate, streams))
 
-    return demonstrate(kits, seed, rate, streams)
+
+def plan_faults(kit_ids: Sequence[str], *, seed: int) -> "FaultsByKit":
+    """Plan faults for some of the kits: the same ones for the same seed, in whatever order requests arrive."""
+    dice = random.Random(seed)
+    kinds = _kinds()
+    plan = FaultsByKit()
+    for kit_id in kit_ids:
+        (how_many,) = dice.choices(range(len(_FAULT_SHARES)), _FAULT_SHARES)
+        if how_many:
+            plan.planned[kit_id] = dice.choices(kinds, k=how_many)
+    # Few, and spread out: each makes the whole client wait.
+    for part in range(1, _THROTTLES + 1):
+        kit_id = kit_ids[len(kit_ids) * part // (_THROTTLES + 1)]
+        plan.planned[kit_id] = [faults.status(429, retry_after=_THROTTLE_S)]
+    return plan
+
+
+class FaultsByKit(FaultPlan):
+    """A plan that finds a kit's faults without searching: there may be very many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.planned: dict[str, list[Fault]] = {}
+
+    def pick(self, call: Call) -> Fault | None:
+        """Return the fault that this request meets; None if it meets none."""
+        left = self.planned.get(call.kit_id or "")
+        if not left:
+            return super().pick(call)
+        fault = left.pop()
+        self.played[fault.name] += 1
+        return fault
+
+
+def _kinds() -> list[Fault]:
+    return [
+        faults.status(500),
+        faults.status(502, form="html"),
+        faults.status(503, form="guide"),
+        faults.status(504, form="empty"),
+        faults.drop_before(),
+        faults.drop_after(),
+        faults.half_body(),
+        faults.unreadable(),
+        faults.broken_json(),
+        faults.unknown_enum(),
+        faults.slow(_SLOW_S),
+        faults.slow_answer(_SLOW_S),
+    ]
+
+
+@frozen
+class _Comparison:
+    """The server's ledger beside the input."""
+
+    kits: int
+    equal: int
+    """Kits whose last write, and whose value now, are those of the input."""
+    foreign: int
+    """Writes to kits, or of values, that the input does not hold."""
+
+    @property
+    def is_equal(self) -> bool:
+        return self.equal == self.kits and not self.foreign
+
+
+async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, streams: Streams) -> Exit:
+    from spotdx_async.cli.row_source import KITS
+    from spotdx_async.cli.settings import Settings
+    from spotdx_async.cli.summary import show_summary
+    from spotdx_async.cli.update import LocalRun
+    from spotdx_async.cli.update_run import UpdateRequest
+    from spotdx_async.testing import FakeSpot
+
+    kit_ids = [f"SPOT{number:06}" for number in range(1, kits + 1)]
+    _write_input(path, kit_ids, random.Random(seed))
+    async with FakeSpot(kits=kit_ids, faults=plan_faults(kit_ids, seed=seed)) as fake:
+        streams.tell(f"A fake server on {fake.url} with {counted(kits, 'kit')}, and faults of seed {seed}.")
+        streams.tell(f"$ spotdx kits update {path.name}")
+        settings = Settings.for_server(fake.url, fake.token, rate=rate)
+        with LocalRun(UpdateRequest(kind=KITS, files=(str(path),), settings=settings), streams) as run:
+            run_result = await run.run()
+        show_summary(run_result, streams, as_json=False)
+        comparison = _compare(fake, path)
+        _show_comparison(fake, comparison, run_result, streams)
+    if run_result.exit is not Exit.OK:
+        return run_result.exit
+    return Exit.OK if comparison.is_equal else Exit.FAILED
+
+
+def _write_input(path: Path, kit_ids: list[str], dice: random.Random) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["kit_id", "cohort", "site", "note"])
+        for kit_id in kit_ids:
+            note = f"visit {dice.randrange(9)},\nrow of {kit_id}" if dice.random() < _NOTED_SHARE else ""
+            writer.writerow([kit_id, dice.choice(_COHORTS), dice.choice(_SITES), note])
+
+
+def _compare(fake: "FakeSpot", path: Path) -> _Comparison:
+    """Read the input again, with the standard library alone, and compare it with what the server received."""
+    with path.open(encoding="utf-8", newline="") as file:
+        wanted = {row.pop("kit_id"): {key: cell for key, cell in row.items() if cell} for row in csv.DictReader(file)}
+    last = {entry.kit_id: entry.metadata for entry in fake.ledger}
+    return _Comparison(
+        kits=len(wanted),
+        equal=sum(last.get(kit_id) == value == fake.kits[kit_id].metadata for kit_id, value in wanted.items()),
+        foreign=sum(wanted.get(entry.kit_id) != entry.metadata for entry in fake.ledger),
+    )
+
+
+def _show_comparison(fake: "FakeSpot", comparison: _Comparison, run_result: "RunResult", streams: Streams) -> None:
+    played = ", ".join(f"{name} x{times}" for name, times in sorted(fake.faults.played.items()))
+    streams.tell("The server's side:")
+    figures = {
+        "requests received": f"{fake.counts['requests']:,}",
+        "updates executed": f"{len(fake.ledger):,}",
+        "faults played": f"{sum(fake.faults.played.values()):,} ({played or 'none'})",
+        "rows ok": f"{run_result.row_results.counts['ok']:,} of {run_result.row_results.rows:,}",
+        "kits with their value": f"{comparison.equal:,} of {comparison.kits:,}",
+        "foreign writes": f"{comparison.foreign:,}",
+        "time": f"{run_result.elapsed_s:.1f} s",
+    }
+    streams.show(fields_table(figures))
+    streams.tell("Every kit holds its value." if comparison.is_equal else "NOT every kit holds its value.")

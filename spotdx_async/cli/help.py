@@ -1,13 +1,24 @@
-"""What ``spotdx`` says at once, without its libraries: the first page and the version; and which commands there are."""
+"""What ``spotdx`` explains about itself: the front page and version without any library, and the layout of help pages.
+
+Nothing heavy is imported at the top, so that the front page appears at once.
+"""
+
+from __future__ import annotations
 
 import io
 import os
 import sys
-from collections.abc import Sequence
 
 from spotdx_async import __version__
 
-__all__ = ["COMMANDS", "NO_COLOR", "VERSION", "tell_at_once", "without_no_color"]
+TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import IO, Any
+
+    from rich.console import Console, ConsoleOptions
+
+__all__ = ["COMMANDS", "NO_COLOR", "VERSION", "HelpPages", "send_nowhere", "show_front_page", "without_no_color"]
 
 NO_COLOR = "--no-color"
 """Understood anywhere on the line, by every command."""
@@ -17,12 +28,12 @@ COMMANDS = {
     "kits": "Set metadata of kits from a file; show, list, activate kits.",
     "orders": "Create, show, list orders; set their metadata from a file.",
     "requisitions": "Create, show, list requisitions.",
-    "patients": "Make a patient known.",
-    "tokens": "Make a token with which a patient registers a kit.",
-    "runs": "Tell from its journal how far a run is.",
-    "doctor": "Look whether everything is in place; say what to do if not.",
+    "patients": "Create a patient.",
+    "tokens": "Create a token with which a patient registers a kit.",
+    "runs": "Show from its journal how far a run has got.",
+    "doctor": "Check that everything is set up; say what to do if not.",
     "config": "Show the settings in force, and where each comes from.",
-    "completion": "Print what makes bash, zsh or fish complete commands.",
+    "completion": "Print a script that completes commands in bash, zsh or fish.",
     "demo": "Update kits on a fake server that misbehaves; compare.",
     "sandbox": "Run the fake server on this machine, to try things on.",
 }
@@ -31,51 +42,59 @@ COMMANDS = {
 _STEPS = (
     ("spotdx demo", "watch a run; needs no token"),
     ("export SPOTDX_TOKEN=…", "the token is never an argument"),
-    ("spotdx doctor", "is everything in place?"),
+    ("spotdx doctor", "is everything set up?"),
     ("spotdx kits types", "a first question to the server"),
     ("spotdx kits update kits.csv --dry-run", "check every row, send nothing"),
     ("spotdx kits update kits.csv --journal night.journal --failed failed.csv", ""),
 )
 _OPTIONS = (
     ("--help, -h", "Show this page, or a command's: spotdx kits update --help."),
-    ("--profile NAME", "Where a server is asked: its settings; see spotdx config."),
+    ("--profile NAME", "Settings for commands that talk to a server: spotdx config."),
     (NO_COLOR, "Anywhere: no colours. So does NO_COLOR, a pipe, a file."),
     ("--version", "Show the version."),
 )
 _HELP, _STEP_WIDTH, _NAME_WIDTH = {"--help", "-h"}, 39, 14
+_WIDEST, _UNFOLDED, _INDENT, _COLUMN = 100, 10_000, 2, 24
 
 
-def tell_at_once(argv: Sequence[str]) -> bool:
-    """Write the first page or the version where the arguments ask for nothing else; False where a command must run."""
+def show_front_page(argv: Sequence[str]) -> bool:
+    """Write the front page or the version if that is all the arguments ask for; return False if a command must run."""
     words = without_no_color(argv)
     if not words or (len(words) == 1 and words[0] in _HELP):
-        _write(_page())
+        _write_once(_front_page())
     elif words == ["--version"]:
-        _write(f"{VERSION}\n")
+        _write_once(f"{VERSION}\n")
     else:
         return False
     return True
 
 
 def without_no_color(argv: Sequence[str]) -> list[str]:
-    """Give the words without the switch; behind a ``--`` there are no switches."""
+    """Return the words without the switch; after a ``--`` there are no switches."""
     end = argv.index("--") if "--" in argv else len(argv)
     return [word for index, word in enumerate(argv) if word != NO_COLOR or index > end]
 
 
-def _write(text: str) -> None:
+def _write_once(text: str) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # what the encoding lacks is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the encoding lacks is no reason to fail
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # Python's own last flush goes there
+        send_nowhere(sys.stdout)
+
+
+def send_nowhere(stream: IO[str]) -> None:
+    """Discard what a stream still gets once its reader has gone, including Python's own last flush."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
         os.close(nowhere)
 
 
-def _page() -> str:
+def _front_page() -> str:
     steps = "".join(f"  {step:<{_STEP_WIDTH}}{meaning}".rstrip() + "\n" for step, meaning in _STEPS)
     commands = "".join(f"  {name:<{_NAME_WIDTH}}{meaning}\n" for name, meaning in COMMANDS.items())
     options = "".join(f"  {name:<{_NAME_WIDTH + 2}}{meaning}\n" for name, meaning in _OPTIONS)
@@ -83,6 +102,80 @@ def _page() -> str:
         "Usage: spotdx COMMAND [ARGUMENTS] [OPTIONS]\n\n"
         "The Spot home-testing API from the command line.\n\n"
         f"First steps:\n{steps}\nCommands:\n{commands}\nOptions:\n{options}\n"
-        "Exit codes: 0 all is done; 1 something failed, or nobody knows; 2 wrong usage,\n"
-        "input or setting, nothing was sent; 3 stopped early, can go on; 130 Ctrl-C.\n"
+        "Exit codes: 0 all done; 1 something failed or is unknown; 2 wrong usage, input\n"
+        "or setting, nothing was sent; 3 stopped early, can be resumed; 130 Ctrl-C.\n"
     )
+
+
+class HelpPages:
+    """Lays out a command's help: plain text in columns, folded at the terminal's width, 100 at most."""
+
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:  # noqa: ARG002 - cyclopts names them
+        """Write the line that shows how the command is used."""
+        if usage:
+            line = _plain(usage).removeprefix("Usage: ")
+            _write(console, f"Usage: {line}")
+
+    def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:  # noqa: ARG002
+        """Write what the command does. Paragraphs are refolded; examples keep their own lines."""
+        for paragraph in _plain(description).split("\n\n"):
+            if paragraph.strip():
+                _write(console, "\n" + _folded(paragraph, console))
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: Any) -> None:  # noqa: ARG002
+        """Write a list of options or commands with what each means."""
+        from rich.text import Text
+
+        if not panel.entries:
+            return
+        console.print(Text.assemble("\n", (f"{_plain(panel.title)}:", "bold")), soft_wrap=True)
+        for entry in panel.entries:
+            _write(console, _line_of(entry, console))
+
+
+def _line_of(entry: Any, console: Console) -> str:
+    import textwrap
+
+    names = ", ".join(entry.display_labels_with_metavar)
+    notes = [
+        _plain(entry.description),
+        f"[choices: {', '.join(entry.choices)}]" if entry.choices else "",
+        f"[default: {entry.default}]" if entry.default is not None else "",
+        "[required]" if entry.required else "",
+    ]
+    text = " ".join(" ".join(notes).split())
+    first = f"{' ' * _INDENT}{names}".ljust(_COLUMN - 1) + " "
+    lines = textwrap.wrap(text, _width(console) - _COLUMN, break_on_hyphens=False) or [""]
+    if len(first) > _COLUMN:
+        lines = ["", *lines]
+    return f"\n{' ' * _COLUMN}".join([first.rstrip() if not lines[0] else first + lines[0], *lines[1:]])
+
+
+def _folded(paragraph: str, console: Console) -> str:
+    import textwrap
+
+    if paragraph.startswith(("Example:", " ")):
+        return paragraph
+    return textwrap.fill(" ".join(paragraph.split()), _width(console), break_on_hyphens=False)
+
+
+def _width(console: Console) -> int:
+    return max(2 * _COLUMN, min(_WIDEST, console.width))
+
+
+def _plain(text: Any) -> str:
+    """Return the text of what cyclopts passes in, line breaks kept."""
+    from rich.console import Console
+
+    if text is None or isinstance(text, str):
+        return (text or "").strip()
+    console = Console(file=io.StringIO(), width=_UNFOLDED, color_system=None)
+    with console.capture() as written:
+        console.print(text)
+    return "\n".join(line.rstrip() for line in written.get().splitlines()).strip()
+
+
+def _write(console: Console, text: str) -> None:
+    from rich.text import Text
+
+    console.print(Text(text), soft_wrap=True)

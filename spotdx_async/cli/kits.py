@@ -5,12 +5,20 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.file_arguments import JsonFile, RowFiles
-from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, Json, OnServer, Shown
-from spotdx_async.cli.output import look_at, show_list
-from spotdx_async.cli.prompt import Yes
-from spotdx_async.cli.streams import OurScreen
-from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateWith
+from spotdx_async.cli.options import (
+    ALL,
+    HIDING,
+    USUAL_UPDATE,
+    Filtered,
+    Json,
+    JsonFile,
+    RowFiles,
+    Shown,
+    UpdateWith,
+    Yes,
+)
+from spotdx_async.cli.output import OurScreen, plain_table, show_list, show_object
+from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 from spotdx_async.errors import InvalidInputError
 
 __all__ = ["kits"]
@@ -19,7 +27,7 @@ _COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "cr
 
 kits: App = App(
     name="kits",
-    help="""Kits: set their metadata, look at one, list them, list their types, activate one.
+    help="""Kits: set their metadata, show one, list them, list their types, activate one.
 
     Example: spotdx kits list --kit-status delivered --limit 20
     """,
@@ -40,24 +48,24 @@ def update(
 
     CSV has a header: kit_id and a column for each metadata key (values are strings, an empty cell leaves its key out),
     or kit_id and one column metadata that holds JSON. JSON Lines has one {"kit_id": …, "metadata": {…}} a line. Parquet
-    has the columns of CSV and keeps their types. CSV and JSON Lines may be packed with gzip.
-    Each row sets the whole metadata of its kit. Rows of one kit are sent in their order. With --journal a run that was
-    stopped or killed goes on where it was when the same command is given again.
+    has the columns of CSV and keeps their types. CSV and JSON Lines may be compressed with gzip.
+    Each row sets the whole metadata of its kit. Rows of one kit are sent in order. With --journal, running the same
+    command again resumes a run that was stopped or killed.
 
-    Exit codes: 0 all is done; 1 some rows were rejected, failed or ended unknown; 2 wrong usage or unusable input,
-    nothing was sent; 3 stopped early.
+    Exit codes: 0 all done; 1 some rows were rejected, failed or ended unknown; 2 wrong usage or unusable input, nothing
+    was sent; 3 stopped early.
 
     Example: spotdx kits update kits.csv --dry-run
     Example: spotdx kits update kits.csv --rate 20 --journal night.journal --failed failed.csv
 
     Args:
-        files: Files of rows, read one after the other; - is standard input.
+        files: Files of rows, read one after another; - is standard input.
         options: How to run.
         as_json: Write the summary as one JSON object on standard output.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    from spotdx_async.cli.update_command import update_many
+    from spotdx_async.cli.update import update_many
 
     return update_many("kits", files, options, server, streams, as_json=as_json)
 
@@ -71,11 +79,11 @@ def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER
 
     Args:
         kit_id: The kit.
-        view: In which form.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    return look_at(lambda spot: spot.kits.get(kit_id), server, streams, view)
+    return show_object(server.ask(lambda spot: spot.kits.get(kit_id)), streams, view)
 
 
 @kits.command(name="list")
@@ -91,7 +99,7 @@ def list_kits(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """List kits, oldest first; dates are written YYYY-MM-DD and count themselves.
+    """List kits, oldest first; dates are written YYYY-MM-DD and are inclusive.
 
     Example: spotdx kits list --kit-status delivered --created-after 2024-01-31 --limit 20
 
@@ -101,15 +109,16 @@ def list_kits(
         kit_status: Only kits in this status.
         sample_status: Only kits whose sample is in this status.
         has_order: Only kits that belong to an order, or to none.
-        filters: Which of them.
-        view: In which form.
+        filters: Which ones.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     query = {"kit_type": kit_type, "kit_status": kit_status, "sample_status": sample_status, **filters.query}
     return show_list(
+        server.ask,
         lambda spot: spot.kits.list(has_order=has_order, **query),
-        *(server, streams, view),
+        *(streams, view),
         limit=limit,
         columns=_COLUMNS,
         nouns="kits",
@@ -131,9 +140,7 @@ def types(*, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: Ou
     if as_json:
         streams.write_json(found)
     else:
-        from spotdx_async.cli.tables import words_table
-
-        streams.show(words_table("kit_type", found))
+        streams.show(plain_table(("kit_type",), [(one,) for one in found]))
     return Exit.OK
 
 
@@ -156,29 +163,28 @@ def activate(
 
     {"first_name": …, "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD", "address": {…}}
 
-    It is done at most once. Where no usable answer came, the command looks whether it was done.
+    It is done at most once. If no usable answer comes, the command checks whether it was done.
 
-    Exit codes: 0 it is done; 1 it is not, or nobody knows; 2 wrong usage or an unusable file, nothing was sent; 3 the
-    answer was no, nothing was sent.
+    Exit codes: 0 it is done; 1 it is not, or that is not known; 2 wrong usage or an unusable file, nothing was sent;
+    3 not confirmed, nothing was sent.
 
     Example: spotdx kits activate SPOT123456 --patient patient.json
     Example: spotdx kits activate SPOT123456 --patient-id 3c90c3cc-0d44-4b50-8888-8dd25736052a
 
     Args:
         kit_id: The kit.
-        patient_id: The id of a patient whom the vendor knows.
-        patient: A new patient; - is standard input, and needs --yes.
-        research_consent: Whether the patient agrees to research. Default: not said.
-        yes: Do not ask.
-        view: In which form.
+        patient_id: The id of a patient that the vendor knows.
+        patient: A new patient; - is standard input and needs --yes.
+        research_consent: Whether the patient consents to research. Default: not stated.
+        yes: Skip confirmation.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     if (patient_id is None) == (patient is None):
         raise InvalidInputError("give exactly one of --patient-id and --patient")
     from spotdx_async import Activation, NewPatient
-    from spotdx_async.cli.confirm import ConfirmedAction, carry_out
-    from spotdx_async.cli.model_file import read_to_send
+    from spotdx_async.cli.create import ConfirmedAction, carry_out, read_to_send
 
     new = None if patient is None else read_to_send(patient, NewPatient, yes=yes, to_activate=True)
     act = ConfirmedAction(
@@ -187,7 +193,7 @@ def activate(
             kit_id, patient_id=patient_id, patient=new, research_consent=research_consent
         ),
         look=lambda spot, error: spot.kits.reconcile(error),
-        advice="look with spotdx kits get before you give this command again",
+        advice="look with spotdx kits get before you run this command again",
         is_done=lambda answer: (
             not isinstance(answer, Activation) or (answer.data is not None and answer.data.result == "success")
         ),

@@ -1,77 +1,62 @@
-"""Options that many commands share. A class of them is flattened into a command: the line beneath each is its help."""
+"""Options and arguments that commands share. A class is flattened into a command: the line beneath each is its help."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
 
 import attrs
 from attrs import frozen
 from cyclopts import Parameter
 
-from spotdx_async.cli.settings import Settings, settle
-
-if TYPE_CHECKING:
-    from spotdx_async import SpotClient
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files import Format
 
 __all__ = [
     "ALL",
     "HIDING",
-    "USUAL_SERVER",
+    "USUAL_UPDATE",
+    "FilePath",
     "Filtered",
     "Filters",
     "Flag",
     "Json",
-    "OnServer",
-    "Server",
+    "JsonFile",
+    "RowFiles",
     "Shown",
+    "UpdateOptions",
+    "UpdateWith",
     "View",
+    "Word",
+    "Yes",
+    "check_path",
 ]
-
-T = TypeVar("T")
 
 Flag: TypeAlias = Annotated[bool, Parameter(show_default=False)]
 Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
+Yes: TypeAlias = Annotated[bool, Parameter(name="--yes", show_default=False)]
+
+# A path is kept as it was typed, so that "./-x" stays what it is. The Path in the union makes shells complete it.
+Word: TypeAlias = str | Path
+FilePath: TypeAlias = Annotated[Word | None, Parameter(metavar="PATH")]
+# "-" is standard input, so a leading hyphen must be accepted as a value here; `check_path` refuses all others.
+RowFiles: TypeAlias = Annotated[list[Word], Parameter(name="FILE", allow_leading_hyphen=True)]
+JsonFile: TypeAlias = Annotated[Word, Parameter(metavar="PATH", allow_leading_hyphen=True)]
 
 
-@frozen(kw_only=True)
-class Server:
-    """Which server is asked, and how patiently."""
+def check_path(word: Word) -> str:
+    """Return the path as it is.
 
-    profile: str | None = None
-    """Take the settings of this profile. Default: SPOTDX_PROFILE, else what the settings file names."""
-    base_url: str | None = None
-    """The server. Default: SPOTDX_BASE_URL, else the profile's, else the production server."""
-    timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
-    """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
-    allow_any_id: Flag = False
-    """Take ids that hold a slash, a backslash, a semicolon or only dots, which a proxy may lead to another object."""
-
-    def settle(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
-        """Find the settings in force.
-
-        Raises:
-            ConfigError: the settings file cannot be used, the profile is unknown, or the server's address is none.
-        """
-        return settle(
-            profile=self.profile,
-            base_url=self.base_url,
-            timeout_s=self.timeout_s,
-            rate=rate,
-            concurrency=concurrency,
-            allow_any_id=self.allow_any_id,
-        )
-
-    def ask(self, question: "Callable[[SpotClient], Awaitable[T]]") -> T:
-        """Run one call, or a few, on a client of its own, in a loop of its own.
-
-        Raises:
-            SpotError: as the call raises it; or a setting is wrong, or there is no token.
-        """
-        return self.settle().ask(question)
+    Raises:
+        InvalidInputError: it is an option that the command does not know.
+    """
+    path = str(word)
+    if path.startswith("-") and path != "-":
+        raise InvalidInputError(f"unknown option {path}: --help lists them; write a file of that name as ./{path}")
+    return path
 
 
 @frozen(kw_only=True)
 class View:
-    """In which form an answer is shown."""
+    """How an answer is shown."""
 
     show_phi: Flag = False
     """Show patient data as well."""
@@ -81,7 +66,7 @@ class View:
 
 @frozen(kw_only=True)
 class Filters:
-    """What all lists can be narrowed by. Other users of this machine can see arguments."""
+    """What all lists can be filtered by. Other users of this machine can see arguments."""
 
     created_after: str | None = None
     """Only those created on this day or later."""
@@ -94,9 +79,9 @@ class Filters:
     email: str | None = None
     """Only those of the person with this e-mail address. Other users of this machine can see arguments."""
     first_name: str | None = None
-    """Only those of persons with this given name."""
+    """Only those of people with this given name."""
     last_name: str | None = None
-    """Only those of persons with this family name."""
+    """Only those of people with this family name."""
     phone: str | None = None
     """Only those of the person with this telephone number."""
 
@@ -106,7 +91,54 @@ class Filters:
         return attrs.asdict(self)
 
 
-OnServer: TypeAlias = Annotated[Server, Parameter(name="*")]
+@frozen(kw_only=True)
+class UpdateOptions:
+    """Options of ``kits update`` and ``orders update``."""
+
+    rate: float | None = None
+    """The most requests a second. Default: the profile's, else no limit."""
+    concurrency: int | None = None
+    """Requests in flight at once. Default: the profile's, else 64."""
+    row_format: Annotated[Format | None, Parameter(name="--format")] = None
+    """The format of the rows. Default: guessed from the suffix or the first character."""
+    failed: FilePath = None
+    """Write rows that are not done to this new file (mode 0600), unchanged, so that it can be used as input again."""
+    replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
+    """Replace the file given by --failed if it exists."""
+    journal: FilePath = None
+    """Record in this file (mode 0600) which rows are done, so that the run can be resumed; it holds no id or value.
+    With --dask or --workers: a folder that the workers share, which holds the rows during the run."""
+    coalesces: Annotated[Flag, Parameter(name="--coalesce")] = False
+    """Send only the latest of the values that are waiting for the same id."""
+    column_map: Annotated[tuple[str, ...], Parameter(name="--map", show_default=False)] = ()
+    """COLUMN=KEY uses this column for that key or the id, COLUMN= leaves it out; repeatable; for CSV and Parquet."""
+    report: FilePath = None
+    """Write a page about the run to this file."""
+    outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
+    """Stop after an outage of this many seconds."""
+    waits_for_server: Annotated[Flag, Parameter(name="--wait-for-server")] = False
+    """Wait that long even for a server that no request has reached yet. Without it the run stops after 30 s, since the
+    address may be wrong. Not with --dask or --workers."""
+    lands_within_s: Annotated[float, Parameter(name="--lands-within")] = 60.0
+    """How long a request that got no answer may still be carried out, in seconds; at least the timeout. The next value
+    of its id waits that long, also after a run that was killed."""
+    dask: str | None = None
+    """Run on the workers of the Dask cluster at this address, such as tls://host:8786."""
+    dask_tls_ca: FilePath = None
+    """The CA certificates (PEM) that identify the cluster at a tls:// address; with the next two."""
+    dask_tls_cert: FilePath = None
+    """The client certificate (PEM) to show to the cluster."""
+    dask_tls_key: FilePath = None
+    """The key (PEM) of that certificate."""
+    workers: int | None = None
+    """Run on this many processes of this machine, closed to others: encrypted, with a certificate made for this run."""
+    from_row: int = 1
+    """Begin at this row of the first file; 1 is the first below the header."""
+    is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False
+    """Check every row, send nothing; needs no token."""
+
+
 Shown: TypeAlias = Annotated[View, Parameter(name="*")]
 Filtered: TypeAlias = Annotated[Filters, Parameter(name="*")]
-USUAL_SERVER, HIDING, ALL = Server(), View(), Filters()
+UpdateWith: TypeAlias = Annotated[UpdateOptions, Parameter(name="*")]
+HIDING, ALL, USUAL_UPDATE = View(), Filters(), UpdateOptions()

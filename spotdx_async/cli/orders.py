@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from spotdx_async.cli.file_arguments import JsonFile, RowFiles
-from spotdx_async.cli.formatting import counted
-from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, Json, OnServer, Shown
-from spotdx_async.cli.output import look_at, show_list
-from spotdx_async.cli.prompt import Yes
-from spotdx_async.cli.streams import OurScreen
-from spotdx_async.cli.update_options import USUAL_UPDATE, UpdateWith
+from spotdx_async.cli.options import (
+    ALL,
+    HIDING,
+    USUAL_UPDATE,
+    Filtered,
+    Json,
+    JsonFile,
+    RowFiles,
+    Shown,
+    UpdateWith,
+    Yes,
+)
+from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
+from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
 if TYPE_CHECKING:
     from spotdx_async import NewOrder
@@ -24,7 +31,7 @@ _NAMED_KINDS = 5
 
 orders: App = App(
     name="orders",
-    help="""Orders: create one, look at one, list them, set their metadata.
+    help="""Orders: create one, show one, list them, set their metadata.
 
     Example: spotdx orders list --status pending --limit 20
     """,
@@ -49,26 +56,24 @@ def create(
     {"kit_types": ["health_kit_1"], "recipient": {"first_name": …, "last_name": …, "email": …, "phone": …,
     "address": {"street1": …, "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "metadata": {…}}
 
-    It is placed at most once. Before it is sent its reference is told, for spotdx orders reconcile. Where no usable
-    answer came, the command looks whether it was placed.
+    It is placed at most once. Before it is sent its reference is shown, for spotdx orders reconcile. If no usable
+    answer comes, the command checks whether it was placed.
 
-    Exit codes: 0 it is placed; 1 it is not, or nobody knows; 2 wrong usage or an unusable file, nothing was sent; 3 the
-    answer was no, nothing was sent.
+    Exit codes: 0 it is placed; 1 it is not, or that is not known; 2 wrong usage or an unusable file, nothing was
+    sent; 3 not confirmed, nothing was sent.
 
     Example: spotdx orders create order.json
 
     Args:
-        file: The order; - is standard input, and needs --yes.
-        client_ref: A reference of your own, by which the order can be found again. Default: a new one.
-        yes: Do not ask.
-        view: In which form.
+        file: The order; - is standard input and needs --yes.
+        client_ref: Your own reference, by which the order can be found again. Default: a new one.
+        yes: Skip confirmation.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     from spotdx_async import NewOrder
-    from spotdx_async.cli.confirm import ConfirmedAction, carry_out
-    from spotdx_async.cli.model_file import read_to_send
-    from spotdx_async.cli.reference_lookup import how_to_look, reference_of
+    from spotdx_async.cli.create import ConfirmedAction, carry_out, how_to_look, read_to_send, reference_of
 
     order = read_to_send(file, NewOrder, yes=yes)
     reference = reference_of(client_ref, order.metadata)
@@ -76,7 +81,7 @@ def create(
         question=f"Order {_kits_of(order)} for one recipient",
         do=lambda spot: spot.orders.create(order, client_ref=reference),
         look=lambda spot, error: spot.orders.reconcile(error),
-        advice="look with spotdx orders reconcile before you give this command again",
+        advice="look with spotdx orders reconcile before you run this command again",
         how_to_look=lambda: how_to_look("orders", reference),
     )
     return carry_out(act, server, streams, view, yes=yes)
@@ -94,26 +99,26 @@ def reconcile(
 ) -> int:
     """Find out whether an order was placed, by its client reference.
 
-    For a create that was killed or whose outcome is unknown. What can still be carried out is waited for, a minute at
-    most; --sent-at says until when.
+    For a create that was killed or whose outcome is unknown. While it can still be carried out, the command waits, a
+    minute at most; --sent-at says until when.
 
-    Exit codes: 0 it is placed, also where there are several with the reference, which are named; 1 it is not, and
-    cannot be any more, or the look failed; 2 wrong usage; 3 it is not known: look again later.
+    Exit codes: 0 it is placed, also where there are several with the reference, which are named; 1 it is not, and no
+    longer can be, or the look-up failed; 2 wrong usage; 3 it is not known: look again later.
 
     Example: spotdx orders reconcile --client-ref study-7-A --sent-at 2024-01-31T12:00:00Z
 
     Args:
-        client_ref: The reference, as spotdx orders create told it.
-        sent_at: When the order was sent at the latest, with a zone. Default: not known, so that a whole minute is
-            waited before it is not found.
-        since: Without --sent-at, the day of the create, YYYY-MM-DD; it saves time. Default: all orders are looked at.
-        view: In which form.
+        client_ref: The reference, as spotdx orders create showed it.
+        sent_at: When the order was sent at the latest, with a zone. Default: not known, so the command waits a
+            whole minute before reporting that it is not found.
+        since: Without --sent-at, the day of the create, YYYY-MM-DD; it saves time. Default: all orders are searched.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    from spotdx_async.cli.reference_lookup import day_of, instant_of, look_up
+    from spotdx_async.cli.create import date_of, instant_of, look_up
 
-    moment, day = instant_of(sent_at), day_of(since)
+    moment, day = instant_of(sent_at), date_of(since)
     return look_up(
         lambda spot: spot.orders.reconcile(client_ref=client_ref, sent_at=moment, since=day),
         *(server, streams, view),
@@ -128,11 +133,11 @@ def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERV
 
     Args:
         order_id: The order.
-        view: In which form.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    return look_at(lambda spot: spot.orders.get(order_id), server, streams, view)
+    return show_object(server.ask(lambda spot: spot.orders.get(order_id)), streams, view)
 
 
 @orders.command(name="list")
@@ -145,21 +150,22 @@ def list_orders(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """List orders, the recently updated first; dates are written YYYY-MM-DD and count themselves.
+    """List orders, most recently updated first; dates are written YYYY-MM-DD and are inclusive.
 
     Example: spotdx orders list --status pending --created-after 2024-01-31 --limit 20
 
     Args:
         limit: The most orders to list.
         status: Only orders in this status.
-        filters: Which of them; persons are their recipients.
-        view: In which form.
+        filters: Which ones; people are their recipients.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     return show_list(
+        server.ask,
         lambda spot: spot.orders.list(status=status, **filters.query),
-        *(server, streams, view),
+        *(streams, view),
         limit=limit,
         columns=_COLUMNS,
         names=_NAMES,
@@ -181,22 +187,22 @@ def update(
 
     CSV has a header: order_id and a column for each metadata key (values are strings, an empty cell leaves its key
     out), or order_id and one column metadata that holds JSON. JSON Lines has one {"order_id": …, "metadata": {…}} a
-    line. All else is as spotdx kits update --help says: Parquet, gzip, order of rows, --journal.
+    line. For Parquet, gzip, the order of rows and --journal see spotdx kits update --help.
 
-    Exit codes: 0 all is done; 1 some rows were rejected, failed or ended unknown; 2 wrong usage or unusable input,
-    nothing was sent; 3 stopped early.
+    Exit codes: 0 all done; 1 some rows were rejected, failed or ended unknown; 2 wrong usage or unusable input, nothing
+    was sent; 3 stopped early.
 
     Example: spotdx orders update orders.csv --dry-run
     Example: spotdx orders update orders.csv --rate 20 --journal night.journal --failed failed.csv
 
     Args:
-        files: Files of rows, read one after the other; - is standard input.
+        files: Files of rows, read one after another; - is standard input.
         options: How to run.
         as_json: Write the summary as one JSON object on standard output.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    from spotdx_async.cli.update_command import update_many
+    from spotdx_async.cli.update import update_many
 
     return update_many("orders", files, options, server, streams, as_json=as_json)
 

@@ -1,19 +1,18 @@
-"""``spotdx patients`` and ``spotdx tokens``: make a patient known, and a secret with which one registers a kit."""
+"""``spotdx patients`` and ``spotdx tokens``: create a patient, and a secret with which a patient registers a kit."""
 
 from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.file_arguments import JsonFile
-from spotdx_async.cli.options import HIDING, USUAL_SERVER, Json, OnServer, Shown
-from spotdx_async.cli.prompt import Yes
-from spotdx_async.cli.streams import OurScreen
+from spotdx_async.cli.options import HIDING, Json, JsonFile, Shown, Yes
+from spotdx_async.cli.output import OurScreen
+from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
 __all__ = ["patients", "tokens"]
 
-patients: App = App(name="patients", help="Patients: make one known.\n\nExample: spotdx patients create patient.json")
+patients: App = App(name="patients", help="Patients: create one.\n\nExample: spotdx patients create patient.json")
 tokens: App = App(
     name="tokens",
-    help="Registration tokens: make one.\n\nExample: spotdx tokens create 3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    help="Registration tokens: create one.\n\nExample: spotdx tokens create 3c90c3cc-0d44-4b50-8888-8dd25736052a",
 )
 
 
@@ -27,36 +26,35 @@ def create(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """Make a patient known, and get the patient_id; asks first.
+    """Create a patient and show the patient_id; asks first.
 
     The file holds one JSON object in the API's own form:
 
     {"first_name": …, "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD"}
 
-    It is done at most once. The API has no way to look whether it was done.
+    It is done at most once. The API has no way to check whether it was done.
 
-    Exit codes: 0 it is done; 1 it is not, or nobody knows; 2 wrong usage or an unusable file, nothing was sent; 3 the
-    answer was no, nothing was sent.
+    Exit codes: 0 it is done; 1 it is not, or that is not known; 2 wrong usage or an unusable file, nothing was sent;
+    3 not confirmed, nothing was sent.
 
     Example: spotdx patients create patient.json
 
     Args:
-        file: The patient; - is standard input, and needs --yes.
-        yes: Do not ask.
-        view: In which form.
+        file: The patient; - is standard input and needs --yes.
+        yes: Skip confirmation.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     from spotdx_async import NewPatient
-    from spotdx_async.cli.confirm import ConfirmedAction, carry_out
-    from spotdx_async.cli.model_file import read_to_send
+    from spotdx_async.cli.create import ConfirmedAction, carry_out, read_to_send
 
     patient = read_to_send(file, NewPatient, yes=yes)
     act = ConfirmedAction(
-        question="Make one patient known",
+        question="Create one patient",
         do=lambda spot: spot.patients.create(patient),
         look=None,
-        advice="only the vendor can tell; this command given again may make a second patient",
+        advice="only the vendor can tell; running this command again may create a second patient",
         asked_for="patient_id",
     )
     return carry_out(act, server, streams, view, yes=yes)
@@ -72,13 +70,13 @@ def create_token(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """Make a token with which a patient registers a kit on the vendor's page; it is written on standard output.
+    """Create a token with which a patient registers a kit on the vendor's page, and print it.
 
     Example: spotdx tokens create 3c90c3cc-0d44-4b50-8888-8dd25736052a
 
     Args:
         patient_id: The patient.
-        kit_type: What a kit of many purposes shall become.
+        kit_type: The type that a multi-purpose kit is to become.
         as_json: Write one JSON object.
         server: The server.
         streams: Where to write; no argument of the command line.
@@ -88,5 +86,5 @@ def create_token(
         streams.write_json({"token": made.token})
     else:
         streams.tell(str(made.token))
-    streams.say("the token is a secret: hand it to the patient alone; it works once, for 10 minutes")
+    streams.say("the token is a secret: give it to the patient only; it works once, for 10 minutes")
     return Exit.OK

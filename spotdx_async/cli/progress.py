@@ -1,21 +1,23 @@
-"""How far a run is: a live bar on a terminal, a plain line every few seconds elsewhere; on standard error."""
+"""How far a run is: a live bar on a terminal, plain lines elsewhere; and the signals that stop it."""
 
 import asyncio
+import signal
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from types import TracebackType
+from typing import Self
 
 from attrs import frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from spotdx_async.cli.formatting import counted, duration
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.output import Streams, counted, duration
 
-__all__ = ["Display", "Pace", "Standing", "display_for", "keep_showing"]
+__all__ = ["Display", "Standing", "StopSignals", "Throughput", "display_for", "keep_showing"]
 
 _LOOK_BACK_S = 10.0
 _BAR_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @frozen(kw_only=True)
@@ -27,20 +29,16 @@ class Standing:
     failures: int
     """Those of them that were rejected, failed or ended unknown."""
     rows_per_s: float
-    """The pace of the last seconds."""
+    """Throughput over the last seconds."""
     share: float | None
-    """How much of the input is done, 0 to 1; None where its size is not known."""
+    """How much of the input is done, 0 to 1; None if its size is not known."""
     left_s: float | None
-    """Seconds to go at this pace; None where that cannot be told."""
+    """Seconds left at this rate; None if that cannot be estimated."""
 
     @property
     def text(self) -> str:
         """The standing in words."""
-        parts = [
-            counted(self.rows, "row"),
-            f"{self.rows_per_s:,.0f} rows/s",
-            counted(self.failures, "failure"),
-        ]
+        parts = [counted(self.rows, "row"), f"{self.rows_per_s:,.0f} rows/s", counted(self.failures, "failure")]
         if self.share is not None:
             parts.append(f"{self.share:.0%} done")
         if self.left_s is not None:
@@ -48,14 +46,14 @@ class Standing:
         return ", ".join(parts)
 
 
-class Pace:
-    """Tells pace and time left from what was done in the last seconds. Pure: the caller says what time it is."""
+class Throughput:
+    """Estimates throughput and time left from the last seconds. Pure: the caller says what time it is."""
 
     def __init__(self, now_s: float) -> None:
         self._past: deque[tuple[float, int, float]] = deque([(now_s, 0, 0.0)])
 
     def standing(self, now_s: float, *, rows: int, failures: int, share: float | None) -> Standing:
-        """Take note of the moment, and tell how things stand."""
+        """Record the moment and return how things stand."""
         self._past.append((now_s, rows, share or 0.0))
         while now_s - self._past[1][0] >= _LOOK_BACK_S:
             self._past.popleft()
@@ -71,53 +69,41 @@ class Pace:
         )
 
 
-class Display(Protocol):
-    """Something that shows standings."""
+class Display:
+    """Shows standings as plain lines, every few seconds."""
 
-    every_s: float
-
-    def show(self, standing: Standing) -> None:
-        """Show where the run stands now."""
-        ...
-
-    def close(self, last: Standing) -> None:
-        """Leave the terminal to others."""
-        ...
-
-
-class _Lines:
-    """A plain line every few seconds."""
-
-    every_s = _LINE_EVERY_S
+    every_s: float = _LINE_EVERY_S
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
 
     def show(self, standing: Standing) -> None:
+        """Show where the run stands now."""
         self._streams.say(standing.text)
 
     def close(self, last: Standing) -> None:
-        """Nothing to do: lines stay, and the summary says how it ended."""
+        """Leave the terminal to others; lines stay, and the summary says how it ended."""
 
 
-class _Bar:
+class _Bar(Display):
     """A live bar, drawn over itself."""
 
     every_s = _BAR_EVERY_S
 
     def __init__(self, streams: Streams, title: str) -> None:
+        super().__init__(streams)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[rows]} rows"),
-            TextColumn("{task.fields[pace]} rows/s"),
+            TextColumn("{task.fields[rate]} rows/s"),
             TextColumn("{task.fields[failures]} failures"),
             TextColumn("{task.fields[left]}"),
             console=streams.err,
             auto_refresh=False,
         )
-        self._task: TaskID = self._progress.add_task(title, total=None, rows="0", pace="0", failures="0", left="")
+        self._task: TaskID = self._progress.add_task(title, total=None, rows="0", rate="0", failures="0", left="")
         self._progress.start()
 
     def show(self, standing: Standing) -> None:
@@ -126,7 +112,7 @@ class _Bar:
             total=None if standing.share is None else 1.0,
             completed=standing.share or 0.0,
             rows=f"{standing.rows:,}",
-            pace=f"{standing.rows_per_s:,.0f}",
+            rate=f"{standing.rows_per_s:,.0f}",
             failures=f"{standing.failures:,}",
             left="" if standing.left_s is None else f"{duration(standing.left_s)} left",
         )
@@ -138,10 +124,10 @@ class _Bar:
 
 
 def display_for(streams: Streams, title: str) -> Display:
-    """Give what suits standard error: a bar on a terminal that can draw one, else lines."""
+    """Return what suits standard error: a bar on a terminal that can draw one, else lines."""
     if streams.err.is_terminal and not streams.err.is_dumb_terminal:
         return _Bar(streams, title)
-    return _Lines(streams)
+    return Display(streams)
 
 
 async def keep_showing(display: Display, look: Callable[[float], Standing]) -> None:
@@ -150,3 +136,34 @@ async def keep_showing(display: Display, look: Callable[[float], Standing]) -> N
     while True:
         await asyncio.sleep(display.every_s)
         display.show(look(loop.time()))
+
+
+class StopSignals:
+    """While entered, turns SIGINT and SIGTERM into two steps: an orderly end first, then an end at once.
+
+    Outside the main thread, or on loops without signal handlers, it does nothing.
+    """
+
+    def __init__(self, *, first: Callable[[], None], second: Callable[[], None]) -> None:
+        self._steps = [first, second]
+        self._held: list[signal.Signals] = []
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            try:
+                loop.add_signal_handler(number, self._step)
+            except (NotImplementedError, RuntimeError, ValueError):
+                continue
+            self._held.append(number)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number in self._held:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _step(self) -> None:
+        if self._steps:
+            self._steps.pop(0)()

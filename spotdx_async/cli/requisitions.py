@@ -2,12 +2,9 @@
 
 from cyclopts import App
 
-from spotdx_async.cli.file_arguments import JsonFile
-from spotdx_async.cli.formatting import counted
-from spotdx_async.cli.options import ALL, HIDING, USUAL_SERVER, Filtered, OnServer, Shown
-from spotdx_async.cli.output import look_at, show_list
-from spotdx_async.cli.prompt import Yes
-from spotdx_async.cli.streams import OurScreen
+from spotdx_async.cli.options import ALL, HIDING, Filtered, JsonFile, Shown, Yes
+from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
+from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
 __all__ = ["requisitions"]
 
@@ -16,7 +13,7 @@ _NAMES = ("patient.first_name", "patient.last_name")
 
 requisitions: App = App(
     name="requisitions",
-    help="""Requisitions: create one, look at one, list them.
+    help="""Requisitions: create one, show one, list them.
 
     Example: spotdx requisitions list --status resulted --limit 20
     """,
@@ -34,7 +31,7 @@ def create(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """Make a requisition, which is approved or denied at once; asks first.
+    """Create a requisition, which is approved or denied at once; asks first.
 
     The file holds one JSON object in the API's own form:
 
@@ -42,34 +39,32 @@ def create(
     "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD", "address": {"street1": …,
     "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "tracking": {…}, "attributes": {…}, "metadata": {…}}
 
-    It is made at most once. Before it is sent its reference is told, for spotdx requisitions reconcile. Where no usable
-    answer came, the command looks whether it was made.
+    It is created at most once. Before it is sent its reference is shown, for spotdx requisitions reconcile. If no
+    usable answer comes, the command checks whether it was created.
 
-    Exit codes: 0 it is made, even where it is denied; 1 it is not, or nobody knows; 2 wrong usage or an unusable file,
-    nothing was sent; 3 the answer was no, nothing was sent.
+    Exit codes: 0 it is created, even if it is denied; 1 it is not, or that is not known; 2 wrong usage or an unusable
+    file, nothing was sent; 3 not confirmed, nothing was sent.
 
     Example: spotdx requisitions create requisition.json
 
     Args:
-        file: The requisition; - is standard input, and needs --yes.
-        client_ref: A reference of your own, by which the requisition can be found again. Default: a new one.
-        yes: Do not ask.
-        view: In which form.
+        file: The requisition; - is standard input and needs --yes.
+        client_ref: Your own reference, by which the requisition can be found again. Default: a new one.
+        yes: Skip confirmation.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     from spotdx_async import NewRequisition
-    from spotdx_async.cli.confirm import ConfirmedAction, carry_out
-    from spotdx_async.cli.model_file import read_to_send
-    from spotdx_async.cli.reference_lookup import how_to_look, reference_of
+    from spotdx_async.cli.create import ConfirmedAction, carry_out, how_to_look, read_to_send, reference_of
 
     requisition = read_to_send(file, NewRequisition, yes=yes)
     reference = reference_of(client_ref, requisition.metadata)
     act = ConfirmedAction(
-        question=f"Make a requisition of {counted(len(requisition.panels), 'panel')} for one patient",
+        question=f"Create a requisition of {counted(len(requisition.panels), 'panel')} for one patient",
         do=lambda spot: spot.requisitions.create(requisition, client_ref=reference),
         look=lambda spot, error: spot.requisitions.reconcile(error),
-        advice="look with spotdx requisitions reconcile before you give this command again",
+        advice="look with spotdx requisitions reconcile before you run this command again",
         how_to_look=lambda: how_to_look("requisitions", reference),
     )
     return carry_out(act, server, streams, view, yes=yes)
@@ -86,30 +81,30 @@ def reconcile(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """Find out whether a requisition was made, by its client reference.
+    """Find out whether a requisition was created, by its client reference.
 
-    For a create that was killed or whose outcome is unknown. What can still be carried out is waited for, a minute at
-    most; --sent-at says until when.
+    For a create that was killed or whose outcome is unknown. While it can still be carried out, the command waits, a
+    minute at most; --sent-at says until when.
 
-    Exit codes: 0 it is made, also where there are several with the reference, which are named; 1 it is not, and
-    cannot be any more, or the look failed; 2 wrong usage; 3 it is not known: look again later.
+    Exit codes: 0 it is created, also where there are several with the reference, which are named; 1 it is not, and no
+    longer can be, or the look-up failed; 2 wrong usage; 3 it is not known: look again later.
 
     Example: spotdx requisitions reconcile --client-ref study-7-A --sent-at 2024-01-31T12:00:00Z
 
     Args:
-        client_ref: The reference, as spotdx requisitions create told it.
-        barcode: The barcode of the requisition; in place of the reference, or beside it.
-        sent_at: When the requisition was sent at the latest, with a zone. Default: not known, so that a whole minute is
-            waited before it is not found.
+        client_ref: The reference, as spotdx requisitions create showed it.
+        barcode: The barcode of the requisition; instead of the reference, or with it.
+        sent_at: When the requisition was sent at the latest, with a zone. Default: not known, so the command waits a
+            whole minute before reporting that it is not found.
         since: Without --sent-at, the day of the create, YYYY-MM-DD; it saves time. Default: all requisitions are
-            looked at.
-        view: In which form.
+            searched.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    from spotdx_async.cli.reference_lookup import day_of, instant_of, look_up
+    from spotdx_async.cli.create import date_of, instant_of, look_up
 
-    moment, day = instant_of(sent_at), day_of(since)
+    moment, day = instant_of(sent_at), date_of(since)
     return look_up(
         lambda spot: spot.requisitions.reconcile(barcode=barcode, client_ref=client_ref, sent_at=moment, since=day),
         *(server, streams, view),
@@ -124,11 +119,11 @@ def get(requisition_id: str, /, *, view: Shown = HIDING, server: OnServer = USUA
 
     Args:
         requisition_id: The requisition.
-        view: In which form.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    return look_at(lambda spot: spot.requisitions.get(requisition_id), server, streams, view)
+    return show_object(server.ask(lambda spot: spot.requisitions.get(requisition_id)), streams, view)
 
 
 @requisitions.command(name="list")
@@ -142,22 +137,23 @@ def list_requisitions(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """List requisitions; dates are written YYYY-MM-DD and count themselves.
+    """List requisitions; dates are written YYYY-MM-DD and are inclusive.
 
     Example: spotdx requisitions list --lab CRL --status approved --limit 20
 
     Args:
         limit: The most requisitions to list.
-        lab: Only requisitions of this laboratory; upper and lower case count.
+        lab: Only requisitions of this laboratory; case matters.
         status: Only requisitions in this status.
-        filters: Which of them.
-        view: In which form.
+        filters: Which ones.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     return show_list(
+        server.ask,
         lambda spot: spot.requisitions.list(lab=lab, status=status, **filters.query),
-        *(server, streams, view),
+        *(streams, view),
         limit=limit,
         columns=_COLUMNS,
         names=_NAMES,

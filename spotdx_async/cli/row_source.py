@@ -1,37 +1,63 @@
-"""The rows of one or more files as one asynchronous stream that can be stopped; knows no server and no terminal."""
+"""The rows of one or more files as one asynchronous stream of updates that can be stopped; knows no server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any, Literal, TypeAlias
 
-from spotdx_async.cli.row_results import Place
-from spotdx_async.cli.update_kinds import KITS, UpdateKind, UpdateRecord
+from attrs import frozen
+
+from spotdx_async import BulkRun, MetadataUpdate, OrderMetadataUpdate, SpotClient
+from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import BadRow, ParquetFile, Row, RowInput
 
-__all__ = ["RowSource"]
+__all__ = ["KINDS", "KITS", "Noun", "RowSource", "UpdateKind", "UpdateRecord"]
+
+Noun: TypeAlias = Literal["kits", "orders"]
+UpdateRecord: TypeAlias = MetadataUpdate | OrderMetadataUpdate
+
+
+@frozen
+class UpdateKind:
+    """A noun with a bulk update."""
+
+    noun: Noun
+    id_name: str
+    """The name of its id column."""
+    record: Callable[[str, Mapping[str, Any]], UpdateRecord]
+    """Builds one update from an id and its metadata."""
+    send_of: Callable[[SpotClient], Callable[..., BulkRun[Any]]]
+    """Returns the client's call that sends such updates."""
+
+
+KITS = UpdateKind("kits", MetadataUpdate.ID_NAME, MetadataUpdate, lambda spot: spot.kits.update_metadata_many)
+_ORDERS = UpdateKind(
+    "orders", OrderMetadataUpdate.ID_NAME, OrderMetadataUpdate, lambda spot: spot.orders.update_metadata_many
+)
+KINDS: dict[Noun, UpdateKind] = {"kits": KITS, "orders": _ORDERS}
 
 
 class RowSource:
-    """Gives updates to a bulk run, and remembers the rows whose outcome has not come yet, and no others.
+    """Feeds updates to a bulk run, and remembers the rows whose outcome has not come yet, and no others.
 
-    Waiting for input, as from a pipe, leaves the event loop free.
+    Waiting for input, as from a pipe, does not block the event loop.
     """
 
     def __init__(self, files: Sequence[RowInput], *, from_row: int = 1, kind: UpdateKind = KITS) -> None:
-        """Read the files one after the other.
+        """Read the files one after another.
 
         Args:
             files: opened files.
-            from_row: the first row of the first file to give; those before it are passed over.
+            from_row: the first row of the first file to yield; those before it are skipped.
             kind: what the rows update.
         """
-        self.open_rows: dict[int, Place] = {}
-        """Rows that were given and have no outcome yet, by their index in the stream."""
+        self.open_rows: dict[int, InputRow] = {}
+        """Rows that were yielded and have no outcome yet, by their index in the stream."""
         self.passed_bytes: int = 0
-        """The size of the rows that were passed over."""
+        """The size of the rows that were skipped."""
         self.is_read_up: bool = False
-        """True once the last row has been given."""
+        """True once the last row has been yielded."""
         self._files = files
         self._from_row = from_row
         self._kind = kind
@@ -42,34 +68,36 @@ class RowSource:
 
     @property
     def size(self) -> int | None:
-        """Bytes of all rows together, headers included; None where that is not known."""
+        """Bytes of all rows together, headers included; None if that is not known."""
         sizes = [file.size for file in self._files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     @property
     def share_read(self) -> float | None:
-        """How much of the files has been read, each counted as much; None where that is not known."""
+        """How much of the files has been read, each with the same weight; None if that is not known."""
         shares = [file.share_read for file in self._files]
         return None if None in shares else sum(share for share in shares if share is not None) / len(shares)
 
     @property
     def has_many_files(self) -> bool:
-        """Whether a row number alone does not say which row."""
+        """Whether a row number alone does not identify a row."""
         return len(self._files) > 1
 
     @property
-    def next_unread(self) -> tuple[str, int]:
-        """The file and the number of the row at which reading goes on."""
+    def next_unread(self) -> tuple[str, int] | None:
+        """The file and the number of the next row to read; None once all were read."""
+        if self.is_read_up:
+            return None
         index, number = self._next
         return self._files[index].name, number
 
     def stop(self) -> None:
-        """Give no further row; what waits for input wakes up."""
+        """Yield no further row, and wake whatever waits for input."""
         self._is_stopped = True
         self._news.set()
 
-    def take_outcome(self, index: int) -> Place:
-        """Give the row that this index stood for, and forget it."""
+    def take_outcome(self, index: int) -> InputRow:
+        """Return the row with this index, and forget it."""
         return self.open_rows.pop(index)
 
     async def __aiter__(self) -> AsyncIterator[UpdateRecord | InvalidInputError]:
@@ -77,7 +105,7 @@ class RowSource:
             async with aclosing(self._rows_of(file)) as rows:
                 async for row in rows:
                     self._next = (file_index, row.number + 1)
-                    self.open_rows[self._given] = Place(file.name, file_index, row)
+                    self.open_rows[self._given] = InputRow(file.name, file_index, row)
                     self._given += 1
                     yield self._update(row)
             if self._is_stopped:
@@ -106,7 +134,7 @@ class RowSource:
 
     async def _wait_for_input(self, file: RowInput) -> None:
         if not file.may_wait or isinstance(file, ParquetFile):
-            await asyncio.sleep(0)  # such a file never keeps its reader waiting; others get their turn
+            await asyncio.sleep(0)  # such a file never keeps its reader waiting; let other tasks run
             return
         loop = asyncio.get_running_loop()
         if not self._is_stopped:
@@ -114,7 +142,7 @@ class RowSource:
         try:
             loop.add_reader(file.fileno(), self._news.set)
         except (OSError, NotImplementedError):
-            return  # nothing that can be waited for, such as /dev/null: reading it does not wait either
+            return  # cannot be waited for, such as /dev/null: reading it does not block either
         try:
             await self._news.wait()
         finally:

@@ -1,32 +1,29 @@
-"""``spotdx runs``: what the journal of a bulk run says."""
+"""``spotdx runs``: the state of a bulk run, from its journal."""
 
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.file_arguments import Word
-from spotdx_async.cli.options import Json
-from spotdx_async.cli.streams import OurScreen, visible
+from spotdx_async.cli.options import Json, Word
+from spotdx_async.cli.output import OurScreen, fields_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from spotdx_async import JournalState
 
 __all__ = ["runs"]
 
-runs: App = App(name="runs", help="Runs: what their journals say.\n\nExample: spotdx runs show night.journal")
+runs: App = App(name="runs", help="Runs: their state, from their journals.\n\nExample: spotdx runs show night.journal")
 
 
 @runs.command
 def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
-    """Tell the state of a run from its journal, also while the run is under way; nothing is changed.
+    """Show the state of a run from its journal, even while it is under way; nothing is changed.
 
     Example: spotdx runs show night.journal
 
     Args:
-        journal: The file that was given to --journal.
+        journal: The file passed to --journal.
         as_json: Write JSON.
         streams: Where to write; no argument of the command line.
     """
@@ -36,7 +33,7 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
     if as_json:
         streams.write_json(_figures(state))
     else:
-        streams.show(_table(state))
+        streams.show(fields_table(_shown(state)))
     return Exit.OK
 
 
@@ -57,23 +54,16 @@ def _figures(state: "JournalState") -> dict[str, Any]:
     }
 
 
-def _table(state: "JournalState") -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, show_header=False)
-    table.add_column("what", style="bold")
-    table.add_column("figure", overflow="fold")
-    table.add_row("operation", visible(state.operation))
-    table.add_row("state", _words(state))
-    table.add_row("rows recorded", f"{state.rows:,}")
-    for name, count in state.by_state.items():
-        if count:
-            table.add_row(f"  {name}", f"{count:,}")
-    table.add_row("begun", f"{state.begun_at:%Y-%m-%d %H:%M:%S} UTC")
-    table.add_row("last written", f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC")
-    table.add_row("sessions", f"{state.sessions:,}")
-    return table
+def _shown(state: "JournalState") -> dict[str, str]:
+    return {
+        "operation": state.operation,
+        "state": _words(state),
+        "rows recorded": f"{state.rows:,}",
+        **{f"  {name}": f"{count:,}" for name, count in state.by_state.items() if count},
+        "begun": f"{state.begun_at:%Y-%m-%d %H:%M:%S} UTC",
+        "last written": f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC",
+        "sessions": f"{state.sessions:,}",
+    }
 
 
 def _words(state: "JournalState") -> str:
@@ -81,5 +71,5 @@ def _words(state: "JournalState") -> str:
         return "under way"
     if state.ending == "complete":
         return "complete"
-    ending = "it was killed" if state.ending is None else visible(state.ending)
-    return f"{ending}: the same command goes on where it was"
+    ending = "it was killed" if state.ending is None else state.ending
+    return f"{ending}: the same command resumes it"

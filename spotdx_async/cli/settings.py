@@ -1,13 +1,16 @@
-"""The settings in force: options before the environment, that before a profile, that before what is usual."""
+"""The settings in force, from the line, the environment or a profile, and ``spotdx config``, which shows them."""
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeAlias, TypeVar
 
 from attrs import field, frozen
+from cyclopts import Parameter
 
-from spotdx_async.cli.exit_codes import naming_server
-from spotdx_async.cli.settings_file import Profile, SettingsFile, read_settings
+from spotdx_async.cli.exit_codes import Exit, naming_server
+from spotdx_async.cli.options import Flag, Json
+from spotdx_async.cli.output import OurScreen, plain_table
+from spotdx_async.cli.settings_file import EXAMPLE, Profile, SettingsFile, find_file, read_settings
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
 from spotdx_async.config import PRODUCTION_URL, RateLimit, check_base_url
 from spotdx_async.own_loop import run_in_own_loop
@@ -15,7 +18,7 @@ from spotdx_async.own_loop import run_in_own_loop
 if TYPE_CHECKING:
     from spotdx_async import SpotClient
 
-__all__ = ["Setting", "Settings", "settle"]
+__all__ = ["USUAL_SERVER", "OnServer", "Server", "Setting", "Settings", "config"]
 
 T = TypeVar("T")
 
@@ -25,7 +28,7 @@ _BY_DEFAULT = "default"
 
 @frozen
 class Setting(Generic[T]):
-    """A value, and who has said so."""
+    """A value and its origin."""
 
     value: T
     origin: str = _BY_DEFAULT
@@ -47,7 +50,7 @@ class Settings:
 
     @classmethod
     def for_server(cls, base_url: str, token: str, *, rate: float | None = None) -> Self:
-        """Make those for a server of our own, whatever the environment and the settings file say."""
+        """Build those for a server of our own, whatever the environment and the settings file say."""
         here = "here"
         made = cls(
             base_url=Setting(base_url, here), rate=Setting(rate, here), token=TokenVariable("SPOTDX_TOKEN", here)
@@ -57,15 +60,15 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """Which server it is, in words."""
+        """The server, in words."""
         is_usual = self.base_url.value == PRODUCTION_URL and self.base_url.origin == _BY_DEFAULT
         return "the production server" if is_usual else self.base_url.value
 
     def client(self, token: str | None = None, **options: Any) -> "SpotClient":
-        """Make a client; without ``token`` the source is asked, once for all clients.
+        """Build a client. Without ``token`` the token source is read, once for all clients.
 
         Args:
-            token: one that is known.
+            token: a token that is already known.
             options: of the client, besides those that are settings.
 
         Raises:
@@ -86,7 +89,7 @@ class Settings:
         )
 
     def ask(self, question: Callable[["SpotClient"], Awaitable[T]]) -> T:
-        """Run one call, or a few, on a client of its own, in a loop of its own.
+        """Run one call, or a few, on a client and an event loop of its own.
 
         Raises:
             SpotError: as the call raises it, or as ``client`` does.
@@ -100,39 +103,56 @@ class Settings:
             return run_in_own_loop(answer())
 
 
-def settle(
-    *,
-    profile: str | None = None,
-    base_url: str | None = None,
-    timeout_s: float | None = None,
-    rate: float | None = None,
-    concurrency: int | None = None,
-    allow_any_id: bool = False,
-) -> Settings:
-    """Find what is in force; the arguments are the options, None where one was not given.
+@frozen(kw_only=True)
+class Server:
+    """Options of every command that talks to a server; the line beneath each is its help."""
 
-    Raises:
-        ConfigError: the settings file cannot be used, the profile is unknown, or the server's address is none.
-    """
-    file = read_settings()
-    chosen, said = _profile(file, profile)
-    origin = f"profile {said.name}"
-    url: Setting[str] = _first(
-        (base_url, "--base-url"),
-        (os.environ.get("SPOTDX_BASE_URL") or None, "SPOTDX_BASE_URL"),
-        (said.base_url, origin),
-        usual=PRODUCTION_URL,
-    )
-    return Settings(
-        base_url=Setting(check_base_url(url.value), url.origin),
-        timeout_s=_first((timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S),
-        rate=_first((rate, "--rate"), (said.rate, origin), usual=None),
-        concurrency=_first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
-        allow_any_id=allow_any_id,  # said anew for each run, neither in the environment nor in a profile
-        token=_token(said, origin),
-        profile=chosen,
-        file=file,
-    )
+    profile: str | None = None
+    """Use the settings of this profile. Default: SPOTDX_PROFILE, else what the settings file names."""
+    base_url: str | None = None
+    """The server. Default: SPOTDX_BASE_URL, else the profile's, else the production server."""
+    timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
+    """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
+    allow_any_id: Flag = False
+    """Accept ids with a slash, a backslash, a semicolon or only dots, which a proxy may route to another object."""
+
+    def settings(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
+        """Find the settings in force.
+
+        Raises:
+            ConfigError: the settings file cannot be used, the profile is unknown, or the server's address is invalid.
+        """
+        file = read_settings()
+        chosen, said = _profile(file, self.profile)
+        origin = f"profile {said.name}"
+        url: Setting[str] = _first(
+            (self.base_url, "--base-url"),
+            (os.environ.get("SPOTDX_BASE_URL") or None, "SPOTDX_BASE_URL"),
+            (said.base_url, origin),
+            usual=PRODUCTION_URL,
+        )
+        return Settings(
+            base_url=Setting(check_base_url(url.value), url.origin),
+            timeout_s=_first((self.timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S),
+            rate=_first((rate, "--rate"), (said.rate, origin), usual=None),
+            concurrency=_first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
+            allow_any_id=self.allow_any_id,  # must be given for each run: neither in the environment nor in a profile
+            token=_token(said, origin),
+            profile=chosen,
+            file=file,
+        )
+
+    def ask(self, question: "Callable[[SpotClient], Awaitable[T]]") -> T:
+        """Run one call, or a few, with the settings in force.
+
+        Raises:
+            SpotError: as the call raises it; or a setting is wrong, or there is no token.
+        """
+        return self.settings().ask(question)
+
+
+OnServer: TypeAlias = Annotated[Server, Parameter(name="*")]
+USUAL_SERVER = Server()
 
 
 def _profile(file: SettingsFile, option: str | None) -> tuple[Setting[str | None], Profile]:
@@ -157,5 +177,61 @@ def _token(said: Profile, origin: str) -> TokenSource:
     return TokenVariable("SPOTDX_TOKEN", _BY_DEFAULT)
 
 
-def _first(*sayings: tuple[Any, str], usual: Any) -> Setting[Any]:
-    return next((Setting(value, origin) for value, origin in sayings if value is not None), Setting(usual))
+def _first(*candidates: tuple[Any, str], usual: Any) -> Setting[Any]:
+    return next((Setting(value, origin) for value, origin in candidates if value is not None), Setting(usual))
+
+
+def config(*, example: Flag = False, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
+    """Show the settings in force, and where each comes from. The token itself is never shown.
+
+    An option on the command line overrides the environment (SPOTDX_BASE_URL, SPOTDX_TOKEN), which overrides a profile
+    of the settings file. The file is ~/.config/spotdx/config.toml, or the one that SPOTDX_CONFIG names. It holds
+    profiles, each with base_url, rate, concurrency, timeout, and where the token comes from: token_env or
+    token_command.
+
+    Example: spotdx config --profile staging
+    Example: mkdir -p ~/.config/spotdx && spotdx config --example > ~/.config/spotdx/config.toml
+
+    Args:
+        example: Print an example of a settings file instead.
+        as_json: Write one JSON object.
+        server: The server.
+        streams: Where to write; no argument of the command line.
+    """
+    if example:
+        streams.out.write_raw(EXAMPLE)
+        return Exit.OK
+    found = _by_name(server.settings())
+    if as_json:
+        streams.write_json({name: {"value": one.value, "from": one.origin} for name, one in found.items()})
+    else:
+        rows = [(name, _in_words(name, one.value), one.origin) for name, one in found.items()]
+        streams.show(plain_table(("setting", "value", "from"), rows))
+    return Exit.OK
+
+
+def _by_name(settings: Settings) -> dict[str, Setting[Any]]:
+    path, token = settings.file.path, settings.token
+    return {
+        "file": Setting(None if path is None else str(path), _about_file(settings.file)),
+        "profile": settings.profile,
+        "base_url": settings.base_url,
+        "rate": settings.rate,
+        "concurrency": settings.concurrency,
+        "timeout": settings.timeout_s,
+        "token": Setting(f"{token.text}{' (not set)' if token.is_empty else ''}", token.origin),
+    }
+
+
+def _in_words(name: str, value: Any) -> str:
+    if value is None:
+        return "no limit" if name == "rate" else "none"
+    unit = {"rate": " a second", "timeout": " s"}.get(name)
+    return f"{value:g}{unit}" if unit else str(value)
+
+
+def _about_file(file: SettingsFile) -> str:
+    if file.path is not None:
+        return f"it has {', '.join(file.profiles) or 'no profiles'}"
+    place = find_file()
+    return "disabled by SPOTDX_CONFIG" if place is None else f"it would be {place}"

@@ -1,4 +1,4 @@
-"""The settings file with its profiles: found, trusted or not, read, and checked word by word; no value is shown."""
+"""The settings file with its profiles: found, checked for who can write it, read, validated; no value is shown."""
 
 import os
 import re
@@ -18,9 +18,9 @@ __all__ = ["EXAMPLE", "Profile", "SettingsFile", "find_file", "read_settings"]
 
 EXAMPLE = """\
 # Settings of spotdx: ~/.config/spotdx/config.toml, or the file that SPOTDX_CONFIG names.
-# An option on the line comes before the environment, and that before a profile. No token stands in here.
+# An option on the command line overrides the environment, which overrides a profile. No token belongs in here.
 
-profile = "production"          # the one that is taken where neither --profile nor SPOTDX_PROFILE names one
+profile = "production"          # used unless --profile or SPOTDX_PROFILE names another
 
 [profiles.production]
 base_url = "https://app.spotdx.com"
@@ -35,7 +35,7 @@ token_command = ["pass", "show", "spot/staging"]    # its first line is the toke
 """
 
 _ADVICE = (
-    'no token belongs in this file: take the line out, and name where the token is: token_env = "NAME" for an '
+    'no token belongs in this file: remove the line, and name where the token is: token_env = "NAME" for an '
     'environment variable, or token_command = ["program", "word"]'
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -45,7 +45,7 @@ _MAX_BYTES = 1024 * 1024
 
 @frozen(kw_only=True)
 class Profile:
-    """Settings under one name; None: not said here."""
+    """Settings under one name; None: not set here."""
 
     name: str
     base_url: str | None = None
@@ -58,37 +58,37 @@ class Profile:
 
 @frozen(kw_only=True)
 class SettingsFile:
-    """What a settings file says."""
+    """The contents of a settings file."""
 
     path: Path | None = None
-    """None: there is none."""
+    """None if there is none."""
     default: str | None = None
-    """The profile that is taken where none is named."""
+    """The profile that is used unless one is named."""
     profiles: dict[str, Profile] = field(factory=dict)
 
     def profile(self, name: str, *, named_by: str) -> Profile:
-        """Give a profile.
+        """Return a profile.
 
         Raises:
-            ConfigError: there is none of that name.
+            ConfigError: there is none with that name.
         """
         if (found := self.profiles.get(name)) is not None:
             return found
         if self.path is None:
-            raise ConfigError(f"{named_by} names a profile, and there is no settings file: spotdx config says where")
+            raise ConfigError(f"{named_by} names a profile, but there is no settings file: see spotdx config")
         known = ", ".join(self.profiles) or "none"
         raise ConfigError(f"{named_by}: {self.path} has no such profile{_guess(name, self.profiles)} (it has {known})")
 
 
 def find_file() -> Path | None:
-    """Give the place of the settings file, whether or not it exists; None where there can be none."""
+    """Return the path of the settings file, whether or not it exists; None if there can be none."""
     named = os.environ.get("SPOTDX_CONFIG")
     if named == os.devnull:
         return None
     if named:
         return Path(named)
     folder = os.environ.get("XDG_CONFIG_HOME")
-    if folder and Path(folder).is_absolute():  # the XDG rules say to pass over others
+    if folder and Path(folder).is_absolute():  # the XDG specification says to ignore others
         return Path(folder, "spotdx", "config.toml")
     try:
         return Path.home() / ".config" / "spotdx" / "config.toml"
@@ -97,10 +97,10 @@ def find_file() -> Path | None:
 
 
 def read_settings() -> SettingsFile:
-    """Read the settings file; an empty one where there is none.
+    """Read the settings file; return an empty one if there is none.
 
     Raises:
-        ConfigError: it cannot be read, others could have written it, or it says what is not understood.
+        ConfigError: it cannot be read, others could have written it, or it is not valid.
     """
     path = find_file()
     if path is None:
@@ -111,30 +111,30 @@ def read_settings() -> SettingsFile:
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         if os.environ.get("SPOTDX_CONFIG"):
-            raise ConfigError(f"SPOTDX_CONFIG names {path}, which does not exist: make it, or unset it") from None
+            raise ConfigError(f"SPOTDX_CONFIG names {path}, which does not exist: create it, or unset it") from None
         return SettingsFile()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): mend that, or move it away") from None
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): fix that, or move it away") from None
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{path} is far too large for settings: does SPOTDX_CONFIG name the right file?")
     return _parse(path, data)
 
 
 def _check_trust(path: Path, about: os.stat_result) -> None:
-    """Refuse a file that others can change: what it names is run, and what it says decides where a token goes.
+    """Refuse a file that others can change: it names a command to run and the server that gets the token.
 
     Raises:
-        ConfigError: it is so.
+        ConfigError: others can change it.
     """
     if not stat.S_ISREG(about.st_mode):
-        raise ConfigError(f"{path} is no regular file: name one with SPOTDX_CONFIG")
+        raise ConfigError(f"{path} is not a regular file: name one with SPOTDX_CONFIG")
     if not hasattr(os, "getuid"):
         return
     if about.st_uid not in {0, os.getuid()}:
-        raise ConfigError(f"{path} belongs to another user, who could name a command in it: make one of your own")
+        raise ConfigError(f"{path} belongs to another user, who could name a command in it: create one of your own")
     if about.st_mode & _WRITABLE_BY_OTHERS:
         raise ConfigError(f"others can write {path}, and so name a command that is run: chmod go-w {path}")
-    for folder in (path.absolute().parent, path.resolve().parent):  # of a link, and of what it leads to
+    for folder in (path.absolute().parent, path.resolve().parent):  # of a symlink, and of its target
         mode = folder.stat().st_mode
         if mode & _WRITABLE_BY_OTHERS and not mode & stat.S_ISVTX:
             raise ConfigError(f"others can replace {path}, and so name a command that is run: chmod go-w {folder}")
@@ -144,10 +144,10 @@ def _parse(path: Path, data: bytes) -> SettingsFile:
     try:
         said = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise ConfigError(f"{path} is no UTF-8 text: write it anew (spotdx config --example)") from None
+        raise ConfigError(f"{path} is not UTF-8 text: rewrite it (spotdx config --example)") from None
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line \d+, column \d+|at end of document", str(error))
-        raise ConfigError(f"{path} is no TOML {place[0] if place else ''}: spotdx config --example shows one") from None
+        raise ConfigError(f"{path} is not TOML {place[0] if place else ''}: see spotdx config --example") from None
     _check_keys(path, "", said, ("profile", "profiles"))
     default, profiles = said.get("profile"), said.get("profiles", {})
     if default is not None and not isinstance(default, str):
@@ -166,7 +166,7 @@ def _profile(path: Path, name: str, said: dict[str, Any]) -> Profile:
         if not is_right(value):
             raise ConfigError(f"{path}: {where}{key} must be {form}")
     if {"token_env", "token_command"} <= said.keys():
-        raise ConfigError(f"{path}: {where}has token_env and token_command: take one of them out")
+        raise ConfigError(f"{path}: {where}has token_env and token_command: remove one of them")
     if "base_url" in said:
         try:
             check_base_url(said["base_url"])
@@ -203,13 +203,13 @@ def _is_argv(value: object) -> bool:
 
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "base_url": (lambda value: isinstance(value, str), "a text, such as https://app.spotdx.com"),
+    "base_url": (lambda value: isinstance(value, str), "text, such as https://app.spotdx.com"),
     "rate": (_is_amount, "a number above 0: requests a second"),
     "concurrency": (_is_count, "a whole number of at least 1"),
     "timeout": (_is_amount, "a number above 0: seconds"),
     "token_env": (
         lambda value: isinstance(value, str) and _VARIABLE.fullmatch(value) is not None,
-        "the name of an environment variable, such as SPOTDX_TOKEN, and never the token itself",
+        "the name of an environment variable, such as SPOTDX_TOKEN, never the token itself",
     ),
-    "token_command": (_is_argv, 'a list of words, such as ["pass", "show", "spot"]; no shell reads it'),
+    "token_command": (_is_argv, 'a list of words, such as ["pass", "show", "spot"]; run without a shell'),
 }

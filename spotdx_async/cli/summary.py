@@ -1,37 +1,87 @@
-"""What is said at the end of a run: a table or one JSON object, the first troubles, and how to go on."""
+"""The result of a run and what is said at its end: figures, the first failures, and how to resume."""
 
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from attrs import frozen
 from rich import box
 from rich.table import Table
 
-from spotdx_async.cli.formatting import counted
-from spotdx_async.cli.row_results import STATES, Place, RowResults, Trouble
-from spotdx_async.cli.row_set import RowSet, Span
-from spotdx_async.cli.run_result import RunResult
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.output import Streams, counted
+from spotdx_async.cli.row_results import STATES, FailureGroup, RowResults, RowSet, Span
 
-__all__ = ["tell_ending"]
+__all__ = ["RunResult", "show_summary"]
 
 _MEANING = {
     "ok": "done",
     "rejected": "a bad row, not sent",
-    "failed": "the server's no, or surely not executed",
-    "unknown": "perhaps carried out: no usable answer, or an error of the server (5xx)",
-    "superseded": "a newer value took its place",
+    "failed": "refused by the server, or certainly not executed",
+    "unknown": "perhaps carried out: no usable answer, or a server error (5xx)",
+    "superseded": "replaced by a newer value",
     "skipped": "read, but not sent",
 }
 _DONE_BEFORE = "done in an earlier session"
 _SPANS_A_LINE = 50
 
 
-def tell_ending(run_result: RunResult, streams: Streams, *, as_json: bool) -> None:
-    """Say how the run ended: the figures on standard output, all else on standard error."""
-    _tell_troubles(run_result, streams)
-    _tell_overtaken(run_result, streams)
-    _tell_failed_file(run_result, streams)
-    _tell_stop(run_result, streams)
+@frozen(kw_only=True)
+class RunResult:
+    """How a run ended."""
+
+    row_results: RowResults
+    is_dry_run: bool
+    elapsed_s: float
+    stopped: str | None
+    """Why it stopped early; None if it did not."""
+    next_row: tuple[str, int] | None
+    """The file and row at which reading stopped; None if all was read."""
+    has_many_files: bool
+    journal: str | Path | None = None
+    """The journal from which the same command resumes."""
+    journal_folder: str | Path | None = None
+    """The same for a run on a cluster."""
+    report: str | Path | None = None
+    """Where the page about the run is."""
+    lands_within_s: float = 60.0
+    """How long a request that got no answer may still be carried out."""
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether rows are left that no file holds for certain: it stopped early, or the disk did not take them."""
+        return self.stopped is not None or self.row_results.disk_error is not None
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether the same command resumes with what is left."""
+        return self.journal is not None or self.journal_folder is not None
+
+    @property
+    def resume_at(self) -> tuple[str, int] | None:
+        """The file and row from which all that is left can be sent again in input order; None: nothing is left.
+
+        Every row above it is done, or overtaken. Those below it that are done are set again: to skip a row that is not
+        would leave it to be set later, over a newer value of its kit or order.
+        """
+        return self.row_results.left.first or self.next_row
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code."""
+        if self.stopped is not None:
+            return Exit.STOPPED
+        if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
+            return Exit.FAILED
+        return Exit.OK
+
+
+def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> None:
+    """Show how the run ended: the figures on standard output, all else on standard error."""
+    _show_failures(run_result, streams)
+    _show_overtaken(run_result, streams)
+    _show_failed_file(run_result, streams)
+    _show_stop(run_result, streams)
     if run_result.report is not None:
         streams.say(f"the report is in {run_result.report}")
     if as_json:
@@ -43,7 +93,8 @@ def tell_ending(run_result: RunResult, streams: Streams, *, as_json: bool) -> No
 
 def _figures(run_result: RunResult) -> dict[str, Any]:
     row_results = run_result.row_results
-    next_row = run_result.go_on_at if run_result.is_cut_short else None
+    failed = row_results.failed
+    next_row = run_result.resume_at if run_result.is_cut_short else None
     return {
         "rows": row_results.rows,
         **{state: row_results.counts[state] for state in STATES},
@@ -51,7 +102,7 @@ def _figures(run_result: RunResult) -> dict[str, Any]:
         "overtaken": len(row_results.overtaken),
         "dry_run": run_result.is_dry_run,
         "elapsed_s": round(run_result.elapsed_s, 3),
-        "failed_file": _failed_path(row_results),
+        "failed_file": str(failed.path) if failed is not None and failed.count else None,
         "not_in_failed_file": _spans(row_results.unwritten),
         "overtaken_rows": _spans(row_results.overtaken),
         "stopped": run_result.stopped,
@@ -86,30 +137,31 @@ def _title(run_result: RunResult) -> str:
     return f"{counted(rows, 'row')} {verb} in {elapsed_s:.1f} s ({rows / max(elapsed_s, 1e-9):,.0f} rows/s)"
 
 
-def _tell_troubles(run_result: RunResult, streams: Streams) -> None:
+def _show_failures(run_result: RunResult, streams: Streams) -> None:
     row_results = run_result.row_results
-    told = 0
-    for trouble in row_results.first_troubles:
-        streams.say(f"{_name(trouble.place, run_result)}: {trouble.state}: {trouble.reason}")
-        if trouble.others:
-            streams.say(f"… and {counted(trouble.others, 'more row')} like it{_rows_of(trouble, run_result)}")
-        told += 1 + trouble.others
-    if (more := row_results.troubles - told) > 0:
-        streams.say(f"and {counted(more, 'more row')} that did not go through")
-    if row_results.troubles and row_results.failed is None and (run_result.has_journal or not run_result.is_cut_short):
-        streams.say("to get such rows into a file that can be fed in again, give --failed PATH")
+    shown = 0
+    for group in row_results.first_failures:
+        place = f"{group.row.file} {group.row.text}" if run_result.has_many_files else group.row.text
+        streams.say(f"{place}: {group.state}: {group.reason}")
+        if group.others:
+            streams.say(f"… and {counted(group.others, 'more row')} like it{_rows_of(group, run_result)}")
+        shown += 1 + group.others
+    if (more := row_results.failures - shown) > 0:
+        streams.say(f"and {counted(more, 'more row')} that failed")
+    if row_results.failures and row_results.failed is None and (run_result.has_journal or not run_result.is_cut_short):
+        streams.say("pass --failed PATH to get such rows into a file that can be used as input again")
 
 
-def _rows_of(trouble: Trouble, run_result: RunResult) -> str:
-    """Name the first of the rows that are not shown; of several files, none."""
+def _rows_of(group: FailureGroup, run_result: RunResult) -> str:
+    """Name the first of the rows that are not shown; none if there are several files."""
     if run_result.has_many_files:
         return ""
-    numbers = ", ".join(str(row) for _, row in sorted(trouble.positions))
-    word = "row" if trouble.others == 1 else "rows"
-    return f" ({word} {numbers}{', …' if trouble.others > len(trouble.positions) else ''})"
+    numbers = ", ".join(str(row) for _, row in sorted(group.positions))
+    word = "row" if group.others == 1 else "rows"
+    return f" ({word} {numbers}{', …' if group.others > len(group.positions) else ''})"
 
 
-def _tell_overtaken(run_result: RunResult, streams: Streams) -> None:
+def _show_overtaken(run_result: RunResult, streams: Streams) -> None:
     rows = run_result.row_results.overtaken
     if not rows:
         return
@@ -120,12 +172,12 @@ def _tell_overtaken(run_result: RunResult, streams: Streams) -> None:
     was = "would be" if run_result.is_dry_run else "was" if is_one else "were"
     needs = "it needs" if is_one else "they need"
     streams.say(
-        f"{counted(len(rows), 'row')} that did not go through {was} overtaken by a later value of the same id, so that "
-        f"{needs} nothing more: {named}{more}"
+        f"{counted(len(rows), 'row')} that failed {was} overtaken by a later value of the same id, so {needs} nothing "
+        f"more: {named}{more}"
     )
 
 
-def _tell_failed_file(run_result: RunResult, streams: Streams) -> None:
+def _show_failed_file(run_result: RunResult, streams: Streams) -> None:
     row_results = run_result.row_results
     if row_results.failed is None:
         return
@@ -134,26 +186,25 @@ def _tell_failed_file(run_result: RunResult, streams: Streams) -> None:
         written = counted(row_results.failed.count, "row")
         streams.say(f"not done: {written}, written to {path}{_what_to_do_with(run_result)}")
     if row_results.disk_error is not None:
-        why = row_results.disk_error.strerror
-        streams.say(f"{path} cannot be trusted to be complete: {why}")
+        streams.say(f"{path} may be incomplete: {row_results.disk_error.strerror}")
     where = f"surely in {path}" if row_results.disk_error is not None else f"in {path}"
     spans = row_results.unwritten.spans()
-    # All of them: nobody else knows which they are.
+    # All of them: they are recorded nowhere else.
     while some := [*islice(spans, _SPANS_A_LINE)]:
         rows = ", ".join(_span(span, run_result) for span in some)
         streams.say(f"not done, and not {where}: {rows}")
 
 
 def _what_to_do_with(run_result: RunResult) -> str:
-    """Say how to go on with the failed-rows file; nothing where another line says how to go on without it."""
+    """Return how to continue with the failed-rows file; nothing if another line says how to resume without it."""
     rest = ", and the rest of the input was not read" if run_result.next_row is not None else ""
     if run_result.is_cut_short and not run_result.has_journal:
         return rest
     if not run_result.has_journal:
-        return "; mend what is wrong and feed the file in again"
-    again = f"{rest}; the same command tries what is not done again, so give that and not the file"
+        return "; correct what is wrong and use the file as input"
+    again = f"{rest}; the same command retries what is not done, so run that instead of using the file"
     if run_result.row_results.counts["rejected"] and not run_result.is_cut_short:
-        again += "; a bad row must be mended: mend it in that file, and feed it in"
+        again += "; bad rows need correcting: correct them in that file, and use it as input"
     return again
 
 
@@ -161,40 +212,32 @@ def _span(span: Span, run_result: RunResult) -> str:
     return f"{span.file} {span.text}" if run_result.has_many_files else span.text
 
 
-def _tell_stop(run_result: RunResult, streams: Streams) -> None:
+def _show_stop(run_result: RunResult, streams: Streams) -> None:
     if run_result.stopped is not None:
         streams.say(f"stopped early: {run_result.stopped}")
     if not run_result.is_cut_short:
         return
     if run_result.has_journal:
-        tells = run_result.journal_folder or f"spotdx runs show {run_result.journal}"
-        streams.say(
-            f"the same command goes on where it stopped{';' if run_result.journal else ':'} {tells} tells what is done"
-        )
-        return
-    if (start := run_result.go_on_at) is None:
+        where = run_result.journal_folder or f"spotdx runs show {run_result.journal}"
+        streams.say(f"run the same command again to resume; {where} shows what is done")
+    elif (start := run_result.resume_at) is None:
         streams.say("nothing is left to do")
-        return
-    _tell_start(*start, run_result, streams)
+    else:
+        _show_start(*start, run_result, streams)
 
 
-def _tell_start(file: str, number: int, run_result: RunResult, streams: Streams) -> None:
+def _show_start(file: str, number: int, run_result: RunResult, streams: Streams) -> None:
     row_results = run_result.row_results
-    files = f"give {file} and the files after it" if run_result.has_many_files else "give the same input"
-    streams.say(f"the rows from row {number} of {file} on are left: {files} with --from-row {number} to go on")
+    files = f"{file} and the files after it" if run_result.has_many_files else "the same input"
+    streams.say(f"the rows from row {number} of {file} on are left: to resume, pass {files} with --from-row {number}")
     if row_results.left and row_results.counts["ok"]:
-        streams.say("those of them that are done are set once more, each id's in the order of the input")
+        streams.say("those that are already done are set again, in input order for each id")
     if row_results.counts["unknown"] and not run_result.is_dry_run:
         wait = f"{run_result.lands_within_s:g} s"
-        streams.say(f"wait {wait} before: what got no usable answer may be carried out until then, over a newer value")
+        streams.say(
+            f"wait {wait} first: until then, a request without a usable answer may still overwrite a newer value"
+        )
     if row_results.failed is not None and row_results.failed.count:
         path = row_results.failed.path
-        streams.say(f"the rows in {path} are among them, so do not feed it in; give --failed another name, or --force")
-
-
-def _failed_path(row_results: RowResults) -> str | None:
-    return str(row_results.failed.path) if row_results.failed is not None and row_results.failed.count else None
-
-
-def _name(place: Place, run_result: RunResult) -> str:
-    return f"{place.file} {place.text}" if run_result.has_many_files else place.text
+        advice = "do not use it as input; name another file with --failed, or pass --force"
+        streams.say(f"what is left includes the rows in {path}: {advice}")

@@ -1,4 +1,4 @@
-"""Where a token comes from: an environment variable, or a command that prints it. It is stored and shown nowhere."""
+"""Where a token comes from: an environment variable, or a command that prints it. It is never stored or shown."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ class TokenVariable:
 
     name: str
     origin: str
-    """Who says so."""
+    """What names it."""
 
     @property
     def text(self) -> str:
@@ -33,14 +33,14 @@ class TokenVariable:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is surely no token."""
+        """Whether there is certainly no token."""
         return not os.environ.get(self.name)
 
     def read(self) -> str:
-        """Give the token; the client checks it further.
+        """Return the token; the client validates it.
 
         Raises:
-            ConfigError: there is none; it says where a command line takes it from.
+            ConfigError: there is none; the message says where the command line takes it from.
         """
         if token := os.environ.get(self.name):
             return token
@@ -48,11 +48,7 @@ class TokenVariable:
         raise ConfigError(f"no token: set the environment variable {self.name}{profile} (it is never an argument)")
 
     def for_client(self) -> str:
-        """Give what a client takes for its token.
-
-        Raises:
-            ConfigError: as ``read`` does.
-        """
+        """Return what a client takes as its token, the same as ``read``."""
         return self.read()
 
 
@@ -62,28 +58,28 @@ class TokenCommand:
 
     argv: tuple[str, ...] = field(repr=False)
     origin: str
-    """Who says so."""
+    """What names it."""
     patience_s: float = _PATIENCE_S
 
     @property
     def text(self) -> str:
-        """The source in words; the words behind the program's name may be secret, and are left out."""
+        """The source in words; the arguments after the program's name may be secret, and are left out."""
         return f"the command {self.argv[0]}"
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is surely no token; only running the command would tell."""
+        """Whether there is certainly no token; only running the command would tell."""
         return False
 
     def read(self) -> str:
-        """Run the command without a shell and without input; what it says on standard error is shown to nobody.
+        """Run the command without a shell and without input, and return the token; its standard error is discarded.
 
         Raises:
             ConfigError: it cannot be run, fails, takes too long, or prints no usable token.
         """
         name = f"the token command {self.argv[0]} of {self.origin}"
         try:
-            process = subprocess.Popen(  # noqa: S603 - the user's own words, without a shell
+            process = subprocess.Popen(  # noqa: S603 - the user's own command, without a shell
                 self.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -91,7 +87,7 @@ class TokenCommand:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "a word of it cannot be passed on"
+            reason = getattr(error, "strerror", None) or "one of its words cannot be passed on"
             raise ConfigError(f"{name} cannot be started ({reason}): check token_command") from None
         with process:
             try:
@@ -111,10 +107,10 @@ class TokenCommand:
         return check_token(token)
 
     def for_client(self) -> Callable[[], Awaitable[str]]:
-        """Give what a client takes for its token: the command is run now, and again when the server refuses the token.
+        """Return what a client takes as its token: the command runs now, and again when the server refuses the token.
 
         Raises:
-            ConfigError: as ``read`` does.
+            ConfigError: as in ``read``.
         """
         first = [self.read()]
 
@@ -128,7 +124,7 @@ TokenSource: TypeAlias = TokenVariable | TokenCommand
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End the command with all that it has started: a grandchild would keep its output open."""
-    with suppress(ProcessLookupError, AttributeError):  # not every system has groups of processes
+    """Kill the command and everything that it has started: a grandchild would keep its output open."""
+    with suppress(ProcessLookupError, AttributeError):  # not every system has process groups
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()

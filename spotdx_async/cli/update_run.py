@@ -1,62 +1,88 @@
-"""One run of a bulk update: sends or checks every row, and accounts for it."""
+"""A run of a bulk update, wherever it runs: what it is asked to do, what it opens, and how it is watched and ended."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
-from datetime import UTC, datetime
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from attrs import frozen
+
 import spotdx_async
-from spotdx_async import report
-from spotdx_async.cli.exit_codes import stop_line
-from spotdx_async.cli.outage_messages import OutageMessages
-from spotdx_async.cli.progress import Pace, Standing, display_for, keep_showing
+from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions
+from spotdx_async.cli.output import Streams
+from spotdx_async.cli.progress import Standing, StopSignals, Throughput, display_for, keep_showing
 from spotdx_async.cli.row_results import RowResults
-from spotdx_async.cli.row_source import RowSource
-from spotdx_async.cli.run_result import RunResult
-from spotdx_async.cli.stop_signals import StopSignals
-from spotdx_async.cli.streams import Streams
-from spotdx_async.cli.update_files import check_report, failed_rows, journal_of, open_files
-from spotdx_async.cli.update_request import UpdateRequest
-from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
+from spotdx_async.cli.row_source import RowSource, UpdateKind
+from spotdx_async.cli.settings import Settings
+from spotdx_async.cli.summary import RunResult
+from spotdx_async.errors import InvalidInputError, JournalError
+from spotdx_async.files import FailedRows, RowInput, open_rows, parse_map
 
-__all__ = ["UpdateRun"]
-
-_NOTES_TO_TELL = 4
-"""Of two in a second: a hiccup of the server is not worth a word."""
-_CLOSING_S = 10.0
-"""More than a journal needs to be closed."""
+__all__ = ["UpdateRequest", "UpdateRun", "open_files"]
 
 
-class UpdateRun:
-    """Opens the inputs and settings at once, so that whatever is unusable is refused before anything is sent."""
+@frozen(kw_only=True)
+class UpdateRequest:
+    """What is updated, from which files, where and how."""
 
-    def __init__(self, task: UpdateRequest, streams: Streams) -> None:
+    kind: UpdateKind
+    files: tuple[str, ...]
+    """Paths; ``-`` is standard input."""
+    options: UpdateOptions = USUAL_UPDATE
+    settings: Settings
+    """What is in force, including the rate and concurrency of ``options``."""
+    grace_s: float = 10.0
+    """How long rows under way may take to finish after the first signal to stop."""
+
+    @property
+    def columns(self) -> Mapping[str, str] | None:
+        """Metadata keys of columns that are named differently.
+
+        Raises:
+            InvalidInputError: ``--map`` is malformed.
+        """
+        texts = self.options.column_map
+        return parse_map(texts, id_name=self.kind.id_name) if texts else None
+
+    @property
+    def is_for_cluster(self) -> bool:
+        """Whether workers send the rows; a dry run sends none."""
+        options = self.options
+        return (options.dask is not None or options.workers is not None) and not options.is_dry_run
+
+    @property
+    def lands_within_s(self) -> float:
+        """How long a request that got no answer may still be carried out."""
+        return max(self.options.lands_within_s, self.settings.timeout_s.value)
+
+
+class UpdateRun(ABC):
+    """Opens everything at once, so that anything unusable is refused before anything is sent; then runs.
+
+    How rows are sent is up to the subclass.
+    """
+
+    def __init__(self, request: UpdateRequest, streams: Streams) -> None:
         """Open everything.
 
         Raises:
-            InvalidInputError: an input, the journal, or the place of the failed rows or of the report cannot be used.
-            ConfigError: a setting is wrong, or there is no token.
+            InvalidInputError: an input, an option, or a file to be written cannot be used.
+            ConfigError: a setting is wrong, there is no token, or Dask is not installed.
         """
-        self._task = task
-        self._options = task.options
+        self._request = request
+        self._options = request.options
         self._streams = streams
-        with ExitStack() as stack:
-            files = open_files(task, stack)
-            self._client = _client(task)
-            check_report(task)
-            self._journal = journal_of(task)
-            self._source = RowSource(files, from_row=task.options.from_row, kind=task.kind)
-            self._row_results = RowResults(failed_rows(task, files))
-            self._opened = stack.pop_all()
-        self._run: spotdx_async.BulkRun[Any] | None = None
-        self._notes_in_outage = 0
-        self._news = OutageMessages()
-        self._run_stats: report.RunStory | None = None
         self._stopped: str | None = None
-        self._closing: asyncio.Future[None] | None = None
-        self._has_journal = self._journal is not None
+        with ExitStack() as stack:
+            files = open_files(request, stack)
+            self._prepare()
+            self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
+            self._row_results = RowResults(_failed_rows(request, files))
+            self._opened = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -67,192 +93,117 @@ class UpdateRun:
         self._opened.close()
 
     async def run(self) -> RunResult:
-        """Send, or check, every row, unless something stops the run; always returns the results."""
-        started_s = _now()
-        if self._options.report is not None:
-            began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-            self._run_stats = report.RunStory({"began": began, **_settings(self._task)}, started_s)
-        async with self._client:
-            with self._news:
-                await self._run_to_an_end(started_s)
-        for index in [*self._source.open_rows]:
-            # Cut off while under way: perhaps sent. To set the value once more is safe.
-            error = spotdx_async.OutcomeUnknownError("cut off while it was under way")
-            self._settle(spotdx_async.Outcome(index=index, key=None, state="unknown", error=error))
+        """Send, or check, every row, unless something stops the run; always return the results."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        await self._run_to_the_end(started_s)
+        written = self._finish()
         self._row_results.close()
-        is_reported = self._write_report()
         return RunResult(
             row_results=self._row_results,
             is_dry_run=self._options.is_dry_run,
-            elapsed_s=_now() - started_s,
+            elapsed_s=loop.time() - started_s,
             stopped=self._stopped,
-            next_row=None if self._source.is_read_up else self._source.next_unread,
+            next_row=self._source.next_unread,
             has_many_files=self._source.has_many_files,
-            journal=self._options.journal if self._has_journal else None,
-            report=self._options.report if is_reported else None,
-            lands_within_s=max(self._options.lands_within_s, self._task.settings.timeout_s.value),
+            lands_within_s=self._request.lands_within_s,
+            **written,
         )
 
-    def _write_report(self) -> bool:
-        """Write the page; False where there is none, and a full disk does not take the summary away."""
-        if self._run_stats is None or self._options.report is None:
-            return False
-        self._run_stats.finish(_now(), self._stopped)
-        try:
-            report.write_report(self._options.report, self._run_stats)
-        except OSError as error:
-            path = self._options.report
-            self._streams.say(f"the report {path} cannot be written: {error.strerror}; the summary is whole without it")
-            return False
-        return True
-
-    async def _run_to_an_end(self, started_s: float) -> None:
+    async def _run_to_the_end(self, started_s: float) -> None:
+        loop = asyncio.get_running_loop()
         display = display_for(self._streams, "Checking" if self._options.is_dry_run else "Updating")
-        look = self._look(Pace(started_s))
-        consumer = asyncio.create_task(self._consume())
+        look = partial(self._look, Throughput(started_s))
+        work = asyncio.create_task(self._work())
         showing = asyncio.create_task(keep_showing(display, look))
         try:
-            with StopSignals(first=lambda: self._wind_down(consumer), second=lambda: self._cut_off(consumer)):
-                await asyncio.wait({consumer})
+            with StopSignals(first=partial(self._wind_down, work), second=partial(self._cut_off, work)):
+                await asyncio.wait({work})
         finally:
             showing.cancel()
-            consumer.cancel()
-            await asyncio.wait({consumer, showing})
-            display.close(look(_now()))
-        self._judge(consumer)
+            work.cancel()
+            await asyncio.wait({work, showing})
+            display.close(look(loop.time()))
+        self._judge(work)
 
-    async def _consume(self) -> None:
-        async with self._begin() as outcomes:
-            async for outcome in outcomes:
-                self._settle(outcome)
-                if self._row_results.disk_error is not None:
-                    self._stop()
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Check, and open, what this kind of run needs besides its input."""
 
-    def _settle(self, outcome: spotdx_async.Outcome[Any]) -> None:
-        self._row_results.settle(self._source.take_outcome(outcome.index), outcome)
-        if self._run_stats is not None:
-            self._run_stats.add(outcome, _now())
+    @abstractmethod
+    async def _work(self) -> None:
+        """Send, or check, every row."""
 
-    def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
-        if self._options.is_dry_run:
-            return aclosing(_checked(self._source, allow_any_id=self._task.settings.allow_any_id))
-        self._run = self._task.kind.send_of(self._client)(
-            self._source,
-            concurrency=self._task.settings.concurrency.value,
-            decode=False,
-            journal=self._journal,
-            coalesce=self._options.coalesces,
-            progress=self._note,
-            outage_limit=self._options.outage_limit_s,
-            wait_for_server=self._options.waits_for_server,
+    @abstractmethod
+    def _look(self, throughput: Throughput, now_s: float) -> Standing:
+        """Return how far the run is."""
+
+    @abstractmethod
+    def _wind_down(self, work: asyncio.Task[None]) -> None:
+        """Stop in an orderly way, at the first signal."""
+
+    def _cut_off(self, work: asyncio.Task[None]) -> None:
+        """Stop at once, at the second signal."""
+        work.cancel()
+
+    @abstractmethod
+    def _judge(self, work: asyncio.Task[None]) -> None:
+        """Find out why the work ended; raise an unexpected error again."""
+
+    @abstractmethod
+    def _finish(self) -> dict[str, Any]:
+        """Record the rows that have no outcome yet; return which files there are, as fields of the result."""
+
+
+def open_files(request: UpdateRequest, stack: ExitStack) -> list[RowInput]:
+    """Open the inputs.
+
+    Raises:
+        InvalidInputError: one cannot be used.
+    """
+    if request.files.count("-") > 1:
+        raise InvalidInputError("standard input (-) can be read only once")
+    if request.options.from_row < 1:
+        raise InvalidInputError("--from-row counts from 1")
+    files = []
+    for path in request.files:
+        file = open_rows(
+            path, row_format=request.options.row_format, columns=request.columns, id_name=request.kind.id_name
         )
-        return self._run
-
-    def _note(self, progress: spotdx_async.Progress) -> None:
-        if self._run_stats is not None:
-            self._run_stats.note(progress, _now())
-        if progress.is_paused:
-            self._notes_in_outage += 1
-            if self._notes_in_outage == _NOTES_TO_TELL:
-                self._streams.say(self._news.line)
-            if self._run_stats is not None:
-                self._run_stats.trouble = self._news.trouble
-            return
-        if self._notes_in_outage >= _NOTES_TO_TELL:
-            self._streams.say("the server is back")
-        self._notes_in_outage = 0
-
-    def _stop(self) -> None:
-        self._source.stop()
-        if self._run is not None:
-            self._run.stop()
-
-    def _wind_down(self, consumer: asyncio.Task[None]) -> None:
-        self._stopped = "stopped by a signal"
-        self._stop()
-        asyncio.get_running_loop().call_later(self._task.grace_s, self._cut_off, consumer)
-        grace = f"{self._task.grace_s:.0f} s"
-        self._streams.say(f"stopping: what is under way is given {grace} to finish; the same again stops at once")
-
-    def _cut_off(self, consumer: asyncio.Task[None]) -> None:
-        """End at once. A run still says of each row what is known of it: one that was never sent is not unknown."""
-        if self._run is None or self._closing is not None:
-            consumer.cancel()
-            return
-        self._closing = asyncio.ensure_future(self._client.close())
-        asyncio.get_running_loop().call_later(_CLOSING_S, consumer.cancel)
-
-    def _judge(self, consumer: asyncio.Task[None]) -> None:
-        """Find out why the run ended; an error that nobody foresaw goes on."""
-        error = None if consumer.cancelled() else consumer.exception()
-        if isinstance(error, BulkStopped) and self._closing is not None:
-            pass  # it was a signal that closed the client
-        elif isinstance(error, BulkStopped):
-            self._has_journal = self._has_journal and not _has_lost_journal(error)
-            self._stopped = stop_line(error, self._task.settings.base_url.value)
-        elif isinstance(error, OSError):
-            self._stopped = f"the input cannot be read any further ({error.strerror or error})"
-        elif error is not None:
-            raise error
-        elif self._row_results.disk_error is not None:
-            reason = self._row_results.disk_error.strerror
-            self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
-        elif self._source.is_read_up and not self._source.open_rows and not self._row_results.unsent:
-            self._stopped = None  # a signal that came too late to leave anything undone
-
-    def _look(self, pace: Pace) -> Callable[[float], Standing]:
-        def look(now_s: float) -> Standing:
-            row_results, source = self._row_results, self._source
-            done, size = row_results.bytes_done + source.passed_bytes, source.size
-            share = min(1.0, done / size) if size else source.share_read
-            if source.is_read_up and not source.open_rows and share is not None:
-                share = 1.0  # headers and blank lines are no rows
-            return pace.standing(now_s, rows=row_results.rows, failures=row_results.troubles, share=share)
-
-        return look
+        stack.callback(file.close)
+        files.append(file)
+    return files
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+def _failed_rows(request: UpdateRequest, files: list[RowInput]) -> FailedRows | None:
+    """Check where the rows that are not done are to be written.
+
+    A run that is resumed tries all such rows again, so the file of the session before is replaced.
+
+    Raises:
+        InvalidInputError: it cannot be written, or the journal that is to be resumed cannot be used.
+    """
+    if request.options.failed is None:
+        return None
+    if len({(file.failed_format, file.preamble) for file in files}) > 1:
+        raise InvalidInputError("--failed needs inputs of one format with the same header; pass them one at a time")
+    return FailedRows(
+        request.options.failed,
+        preamble=files[0].preamble,
+        inputs=request.files,
+        replace=request.options.replaces_failed or _is_resumed(request),
+    )
 
 
-def _has_lost_journal(stopped: BulkStopped) -> bool:
-    """Whether the journal is not where it was: nothing goes on with it."""
-    return isinstance(stopped.cause, JournalError) and stopped.cause.reason == "path"
-
-
-async def _checked(source: RowSource, *, allow_any_id: bool) -> AsyncGenerator[spotdx_async.Outcome[Any], None]:
-    """Check each row as sending would, and send nothing."""
-    index = 0
-    async for item in source:
-        error = item if isinstance(item, InvalidInputError) else None
-        if not isinstance(item, InvalidInputError):
-            try:
-                item.check(allow_any_id=allow_any_id)
-            except InvalidInputError as raised:
-                error = raised
-        yield spotdx_async.Outcome(index=index, key=None, state="rejected" if error else "ok", error=error)
-        index += 1
-
-
-def _client(task: UpdateRequest) -> spotdx_async.SpotClient:
-    # A dry run sends nothing and needs no token; the other settings are checked all the same.
-    token = "none" if task.options.is_dry_run else None
-    return task.settings.client(token, lands_within_s=task.options.lands_within_s)
-
-
-def _settings(task: UpdateRequest) -> dict[str, str | float | bool | None]:
-    """What the report says of the command; no path stands in it, since names of files can be those of patients."""
-    options, settings = task.options, task.settings
-    return {
-        "files": len(task.files),
-        "rate": settings.rate.value,
-        "concurrency": settings.concurrency.value,
-        "timeout_s": settings.timeout_s.value,
-        "outage_limit_s": options.outage_limit_s,
-        "lands_within_s": options.lands_within_s,
-        "wait_for_server": options.waits_for_server,
-        "coalesce": options.coalesces,
-        "journal": options.journal is not None,
-        "dry_run": options.is_dry_run,
-    }
+def _is_resumed(request: UpdateRequest) -> bool:
+    journal = request.options.journal
+    if journal is None or request.options.is_dry_run:
+        return False
+    if request.is_for_cluster:
+        return Path(journal, "run.json").is_file()
+    if not Path(journal).is_file():
+        return False
+    state = spotdx_async.read_journal(journal)
+    if state.in_use:
+        raise JournalError(f"{journal} is in use by another run: wait for it, or stop it", reason="in use")
+    return state.sessions > 0

@@ -132,8 +132,8 @@ async def test_ctrl_c_leaves_the_terminal_as_it_was_and_says_how_to_go_on(termin
 
     lines = await terminal.wait_for(lambda lines: "code 3" in lines)
     text = " ".join(lines)
-    assert "stopping: what is under way is given 10 s to finish" in text
-    assert "the same command goes on where it stopped" in text
+    assert "stopping: rows under way have 10 s to finish" in text
+    assert "run the same command again to resume" in text
     assert len(bars(lines)) == 1
     assert (await terminal.tmux("display-message", "-p", "-t", "view", "#{cursor_flag}")).strip() == "1"
     assert 0 < len(fake.ledger) < ROWS

@@ -97,7 +97,7 @@ async def test_an_activation_that_was_not_carried_out_may_be_given_again(
     code, out, err = await spotdx("kits", "activate", NEW_KIT, "--patient", patient, "--yes", "--timeout", "0.3")
 
     assert (code, out, fake.creations) == (1, "", [])
-    assert err.endswith("it was not done: the same command may be given again\n")
+    assert err.endswith("it was not done: you may run the same command again\n")
 
 
 async def test_an_answer_that_is_no_success_fails_the_command(spotdx: Spotdx, fake: FakeSpot, patient_id: str) -> None:
@@ -125,9 +125,9 @@ async def test_a_refused_activation_shows_its_reasons_where_asked_to(
     [
         (["--yes"], "give exactly one of --patient-id and --patient"),
         (["--yes", "--patient-id", "P", "--patient", "FILE"], "give exactly one of --patient-id and --patient"),
-        (["--patient", "FILE"], "give --yes"),
-        (["--patient", "-"], "give --yes"),
-        (["--patient-id", "P"], "give --yes"),
+        (["--patient", "FILE"], "pass --yes"),
+        (["--patient", "-"], "pass --yes"),
+        (["--patient-id", "P"], "pass --yes"),
         (["--yes", "--patient-id", ".."], "patient_id must not be"),
         (["--yes", "--patient", "none.json"], "none.json: No such file or directory"),
         (["--patient", "--yes"], "unknown option --yes"),
@@ -145,7 +145,7 @@ async def test_wrong_usage_ends_with_2_before_anything_is_sent(
 async def test_a_token_is_all_that_stands_on_standard_output(spotdx: Spotdx, fake: FakeSpot, patient_id: str) -> None:
     code, out, err = await spotdx("tokens", "create", patient_id)
     assert (code, out.count("\n"), " " in out) == (0, 1, False)
-    assert err == "spotdx: the token is a secret: hand it to the patient alone; it works once, for 10 minutes\n"
+    assert err == "spotdx: the token is a secret: give it to the patient only; it works once, for 10 minutes\n"
     code, out, err = await spotdx("tokens", "create", patient_id, "--kit-type", "health_kit_1", "--json")
     assert (code, list(json.loads(out))) == (0, ["token"])
     assert json.loads(out)["token"] not in err

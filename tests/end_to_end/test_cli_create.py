@@ -17,7 +17,7 @@ from attrs import frozen
 from spotdx_async import SpotClient
 from spotdx_async._http.runner import Runner
 from spotdx_async.cli.app import run
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.output import Streams
 from spotdx_async.testing import FakeSpot, faults
 
 ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}
@@ -161,8 +161,8 @@ async def test_the_id_of_a_new_patient_is_shown_since_it_can_be_had_nowhere_else
     ("noun", "question"),
     [
         ("orders", "Order 2 kits (health_kit_1 x2) for one recipient on {url}? [y/N] "),
-        ("requisitions", "Make a requisition of 1 panel for one patient on {url}? [y/N] "),
-        ("patients", "Make one patient known on {url}? [y/N] "),
+        ("requisitions", "Create a requisition of 1 panel for one patient on {url}? [y/N] "),
+        ("patients", "Create one patient on {url}? [y/N] "),
     ],
 )
 async def test_on_a_terminal_it_is_asked_first_without_patient_data(
@@ -203,14 +203,14 @@ async def test_where_nobody_can_be_asked_nothing_is_sent(
     for path in (file_of(NOUNS[noun]), "-"):
         done = await spotdx(noun, "create", path)
         assert (done.code, done.out, done.err.count("\n"), fake.requests) == (2, "", 1, [])
-        assert "give --yes" in done.err
+        assert "pass --yes" in done.err
 
 
 async def test_a_dash_on_a_terminal_needs_a_yes_too(asked: Spotdx, fake: FakeSpot) -> None:
     done = await asked("y\n", "orders", "create", "-")
 
     assert (done.code, fake.requests) == (2, [])
-    assert "give --yes" in done.err
+    assert "pass --yes" in done.err
 
 
 @pytest.mark.parametrize("yes", [[], ["--yes"]])
@@ -306,7 +306,7 @@ async def test_the_reference_is_told_before_anything_is_sent_and_finds_what_was_
     given = [] if reference is None else ["--client-ref", reference]
 
     done = await spotdx(noun, "create", file_of(NOUNS[noun]), "--yes", *given)
-    told, _, command = done.err.strip().partition("; should no answer come: ")
+    told, _, command = done.err.strip().partition("; if no answer comes: ")
     program, *words = shlex.split(command)
     found = await spotdx(*words, "--json")
 
@@ -338,7 +338,7 @@ async def test_what_was_never_created_is_not_found(spotdx: Spotdx) -> None:
     for about in (["--client-ref", "study-8"], ["--client-ref", "study-8", "--sent-at", "2026-01-01T00:00:00Z"]):
         done = await spotdx("orders", "reconcile", *about)
         assert (done.code, done.out) == (1, "")
-        assert last_line(done.err) == "spotdx: it was not done, and cannot be any more: it may be sent again"
+        assert last_line(done.err) == "spotdx: it was not done, and no longer can be: it may be sent again"
 
     done = await spotdx("requisitions", "reconcile", "--barcode", "0", "--json")
     assert (done.code, json.loads(done.out)) == (1, {"state": "not found", "value": None, "duplicates": []})
@@ -397,7 +397,7 @@ async def test_a_create_that_was_not_carried_out_may_be_given_again(
     done = await spotdx(*command)
 
     assert (done.code, done.out, fake.creations, posts(fake)) == (1, "", [], 1)
-    assert done.err.endswith("spotdx: it was not done: the same command may be given again\n")
+    assert done.err.endswith("spotdx: it was not done: you may run the same command again\n")
     assert (await spotdx(*command)).code == 0
     assert len(fake.creations) == 1
 
@@ -415,7 +415,7 @@ async def test_where_looking_fails_too_it_is_said_what_to_do(
     done = await spotdx("orders", "create", file_of(ORDER), "--yes", "--timeout", "0.3")
 
     assert (done.code, done.out, len(fake.creations)) == (1, "", 1)
-    assert "still not known: look with spotdx orders reconcile before you give this command again" in done.err
+    assert "still not known: look with spotdx orders reconcile before you run this command again" in done.err
     assert told in done.err
 
 
@@ -462,7 +462,7 @@ async def test_an_answer_of_another_shape_is_no_failure(spotdx: Spotdx, fake: Fa
     done = await spotdx("orders", "create", file_of(ORDER), "--yes")
 
     assert (done.code, done.out) == (0, "")
-    assert "it was done all the same: do not give this command again" in done.err
+    assert "it was done all the same: do not run this command again" in done.err
     assert "Canary" not in done.err
 
 
@@ -482,7 +482,7 @@ async def test_an_interrupt_under_way_says_that_it_may_have_been_done(
     assert (done.code, len(fake.creations)) == (1, 1)
     assert without_reference(done.err) == (
         "spotdx: stopped while it was under way, so it may have been done: "
-        "look with spotdx orders reconcile before you give this command again\n"
+        "look with spotdx orders reconcile before you run this command again\n"
     )
 
 

@@ -86,7 +86,7 @@ async def test_an_order_comes_through_a_pipe_with_a_yes_alone(fake: FakeSpot) ->
         process = await start(fake, "-", *yes, stdin=PIPE, stdout=PIPE, stderr=PIPE)
         got, _, err = await finish(process, ORDER)
         assert (got, len(fake.creations)) == (code, placed)
-        assert ("give --yes" in err) == (not placed)
+        assert ("pass --yes" in err) == (not placed)
 
 
 async def test_a_pipe_that_holds_no_object_is_refused(fake: FakeSpot) -> None:

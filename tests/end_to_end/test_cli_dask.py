@@ -94,7 +94,7 @@ def test_a_cluster_is_reached_by_its_address_and_a_refused_token_stops(
     ("options", "files", "reason"),
     [
         (["--workers", "2", "--dask", "tcp://127.0.0.1:1"], ["kits.csv"], "not both"),
-        (["--workers", "2", "--wait-for-server"], ["kits.csv"], "--wait-for-server is for a run in this process"),
+        (["--workers", "2", "--wait-for-server"], ["kits.csv"], "--wait-for-server is not available with"),
         (["--workers", "0"], ["kits.csv"], "at least 1"),
         (["--workers", "2"], ["-"], "standard input"),
         (["--workers", "2", "--report", "page.html"], ["kits.csv"], "--report"),

@@ -76,10 +76,10 @@ async def test_what_answers_in_the_place_of_the_api_is_no_fault_of_the_token(
 
     found = findings(out)
     assert (code, "token" in found, found["api"]["state"]) == (1, False, "FAIL")
-    assert "the API has not answered, so the token could not be tried" in found["api"]["text"]
-    assert "something in between answers for it" in found["api"]["next"]
+    assert "the API did not answer, so the token could not be tested" in found["api"]["text"]
+    assert "something else answers in its place" in found["api"]["next"]
     code, _, err = await spotdx("kits", "get", "SPOT000001")
-    assert (code, "something in between may answer for the API" in err) == (1, True)
+    assert (code, "something else may be answering instead of the API" in err) == (1, True)
 
 
 async def test_an_empty_list_of_kit_types_proves_nothing(spotdx: Spotdx, fake: FakeSpot) -> None:
@@ -88,14 +88,14 @@ async def test_an_empty_list_of_kit_types_proves_nothing(spotdx: Spotdx, fake: F
     code, out, _ = await spotdx("doctor", "--json")
 
     assert (code, findings(out)["token"]["state"]) == (0, "warn")
-    assert "something in between could have answered" in findings(out)["token"]["text"]
+    assert "could have come from something else" in findings(out)["token"]["text"]
 
 
 @pytest.mark.parametrize(
     ("status", "told", "step"),
     [
         ("401", "does not accept the token (401)", "put a valid one into the environment variable SPOTDX_TOKEN"),
-        ("403", "knows the token, and does not let it list kit types (403)", "ask the vendor for the right"),
+        ("403", "knows the token, but does not let it list kit types (403)", "ask the vendor for permission"),
         ("404", "answered 404", "check the id"),
     ],
 )
@@ -185,7 +185,7 @@ async def test_the_settings_in_force_are_shown_with_who_said_them_and_without_th
 async def test_without_a_file_the_place_for_one_is_shown(
     spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert "switched off by SPOTDX_CONFIG" in (await spotdx("config"))[1]
+    assert "disabled by SPOTDX_CONFIG" in (await spotdx("config"))[1]
     monkeypatch.delenv("SPOTDX_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 

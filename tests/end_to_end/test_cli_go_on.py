@@ -74,9 +74,7 @@ def test_the_failed_rows_hold_no_value_that_is_older_than_one_that_was_set(
     told = json.loads(out)
     assert (code, told["ok"], told["failed"] + told["unknown"], told["overtaken"]) == (1, 2, 3, 1)
     assert [(span["first"], span["last"]) for span in told["overtaken_rows"]] == [(1, 1)]
-    overtaken = (
-        "1 row that did not go through was overtaken by a later value of the same id, so that it needs nothing more"
-    )
+    overtaken = "1 row that failed was overtaken by a later value of the same id, so it needs nothing more"
     assert f"{overtaken}: row 1\n" in err
     assert "old" not in failed.read_text()
     assert failed.read_text().index("first") < failed.read_text().index("second")
@@ -115,8 +113,9 @@ def test_with_a_journal_the_same_command_is_what_to_give(
 
     assert update(*words) == 1
     err = capsys.readouterr().err
-    assert f"written to {failed}; the same command tries what is not done again, so give that and not the file\n" in err
-    assert "mend" not in err
+    advice = "the same command retries what is not done, so run that instead of using the file"
+    assert f"written to {failed}; {advice}\n" in err
+    assert "correct" not in err
     assert update(*words) == 0
     assert not failed.exists()
     assert fake.kits["SPOT3"].metadata["n"] == "second"
@@ -182,8 +181,8 @@ def test_rows_that_nobody_has_reported_on_are_among_those_to_go_on_with(
     assert update(path, "--workers", "2", "--failed", failed) == 3
 
     err = capsys.readouterr().err
-    assert f"the rows from row 1 of {path} on are left: give the same input with --from-row 1 to go on" in err
-    assert f"the rows in {failed} are among them, so do not feed it in" in err
+    assert f"the rows from row 1 of {path} on are left: to resume, pass the same input with --from-row 1" in err
+    assert f"what is left includes the rows in {failed}: do not use it as input" in err
     assert failed.read_text() == "kit_id,n\nSPOT1,new\n"
     assert not fake.ledger
 
@@ -196,7 +195,7 @@ def test_a_dry_run_tells_which_bad_rows_would_be_overtaken(tmp_path: Path, capsy
 
     assert update(path, "--dry-run", "--failed", tmp_path / "failed") == 1
 
-    assert "would be overtaken by a later value of the same id, so that it needs nothing more: row 1" in (
+    assert "would be overtaken by a later value of the same id, so it needs nothing more: row 1" in (
         capsys.readouterr().err
     )
     assert (tmp_path / "failed").read_text() == bad
@@ -212,9 +211,9 @@ def test_a_stop_says_that_the_rest_was_not_read_and_begins_at_the_first_row_that
 
     err = capsys.readouterr().err
     assert ", and the rest of the input was not read\n" in err
-    assert f"the rows from row 8 of {path} on are left: give the same input with --from-row 8 to go on" in err
-    assert f"the rows in {tmp_path / 'failed.csv'} are among them, so do not feed it in" in err
-    assert "mend" not in err
+    assert f"the rows from row 8 of {path} on are left: to resume, pass the same input with --from-row 8" in err
+    assert f"what is left includes the rows in {tmp_path / 'failed.csv'}: do not use it as input" in err
+    assert "correct" not in err
 
 
 @contextmanager
@@ -288,7 +287,7 @@ def test_whoever_follows_the_hint_after_any_stop_has_every_kits_last_value_set(
 
     out, err = capsys.readouterr()
     told = json.loads(out)
-    if found := re.search(r"--from-row (\d+) to go on", err):
+    if found := re.search(r"to resume, pass .* with --from-row (\d+)", err):
         assert (code, told["next_row"]) == (3, {"file": str(path), "row": int(found[1])})
         assert update(path, "--from-row", found[1]) == 0
     elif told["failed"] + told["unknown"] + told["skipped"] > told["overtaken"]:

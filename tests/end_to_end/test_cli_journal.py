@@ -73,7 +73,7 @@ async def test_a_signal_stops_in_order_and_the_same_command_goes_on(
     assert code == 3
     assert first["ok"] + first["skipped"] == first["rows"] < ROWS
     assert first["ok"] == fake.counts["executed"]
-    assert "the same command goes on" in err
+    assert "run the same command again to resume" in err
     shown, state, _ = await spotdx(fake, folder, "runs", "show", "run.journal", "--json")
     assert (shown, state["rows"], state["ok"], state["ending"], state["in_use"]) == (
         *(0, first["ok"], first["ok"]),
@@ -117,8 +117,8 @@ async def test_a_journal_that_is_deleted_during_the_run_is_not_what_to_go_on_wit
 
     assert code == 3
     assert "was moved or deleted during the run" in err
-    assert "the same command goes on" not in err
-    assert f"--from-row {told['next_row']['row']} to go on" in err
+    assert "run the same command again" not in err
+    assert f"to resume, pass the same input with --from-row {told['next_row']['row']}\n" in err
 
 
 async def test_a_killed_run_is_resumed_by_the_same_command(fake: FakeSpot, folder: Path) -> None:
@@ -130,7 +130,7 @@ async def test_a_killed_run_is_resumed_by_the_same_command(fake: FakeSpot, folde
     await process.communicate()
     assert (folder / "failed.csv").read_text() == HEADER + "SPOT000003,3\n"
     _, told, _ = await spotdx(fake, folder, "runs", "show", "run.journal")
-    assert "it was killed: the same command goes on where it was" in told
+    assert "it was killed: the same command resumes it" in told
 
     code, summary, _ = await spotdx(fake, folder, *UPDATE, "--failed", "failed.csv")
 

@@ -221,7 +221,7 @@ async def test_the_sandbox_serves_until_it_is_stopped_and_says_how_to_use_it(fak
     sandbox.send_signal(signal.SIGINT)
     code, _, err = await finish(sandbox)
     assert code == 0
-    assert "Ctrl-C ends it" in err
+    assert "Ctrl-C stops it" in err
     assert "received" in err
 
 

@@ -61,7 +61,7 @@ async def test_a_question_that_is_interrupted_ends_with_130_and_one_line(fake: F
     process.send_signal(signal.SIGINT)
 
     code, _, err = await finish(process)
-    assert (code, err) == (130, "spotdx: stopped: give the command again when you are ready\n")
+    assert (code, err) == (130, "spotdx: stopped: run the command again when you are ready\n")
 
 
 async def test_an_update_that_is_interrupted_says_how_to_go_on_and_goes_on(
@@ -78,8 +78,8 @@ async def test_an_update_that_is_interrupted_says_how_to_go_on_and_goes_on(
     done = json.loads(out)["ok"]
     assert code == 3
     assert done == len(fake.ledger) < 500
-    assert "stopping: what is under way is given 10 s to finish; the same again stops at once" in err
-    assert "the same command goes on where it stopped; spotdx runs show" in err
+    assert "stopping: rows under way have 10 s to finish; another signal stops at once" in err
+    assert "run the same command again to resume; spotdx runs show" in err
     fake.latency_s = 0
     code, out, _ = await finish(await start(fake, *command))
     assert (code, json.loads(out)["ok"]) == (0, 500 - done)
@@ -102,7 +102,7 @@ async def test_what_never_finishes_holds_an_interrupted_update_for_its_grace_alo
     assert 9 < loop.time() - began_s < 20
     assert (code, summary["stopped"]) == (3, "stopped by a signal")
     assert summary["unknown"] + summary["skipped"] == summary["rows"]
-    assert "to go on" in err
+    assert "to resume, pass " in err
 
 
 async def test_a_signal_in_a_pause_ends_at_once_and_calls_nothing_unknown_that_was_not_sent(
@@ -155,8 +155,8 @@ async def test_rows_cut_off_at_the_end_of_the_input_are_told_with_how_to_send_th
 
     code, out, err = await finish(process)
     assert (code, json.loads(out)["unknown"]) == (3, 3)
-    assert "give the same input with --from-row 1 to go on" in err
-    assert "wait 60 s before" in err
+    assert "to resume, pass the same input with --from-row 1" in err
+    assert "wait 60 s first" in err
 
 
 async def test_an_interrupt_while_the_command_is_still_loading_ends_with_one_line() -> None:

@@ -154,7 +154,7 @@ async def test_bad_rows_are_told_by_number_and_the_good_ones_still_go(
         "row 9 (line 11)": told[6][2],
         "row 10 (line 12)": told[7][2],
     }
-    assert "give --failed PATH" in done.err
+    assert "pass --failed PATH" in done.err
 
 
 async def test_rows_that_are_not_done_can_be_mended_and_fed_in_again(
@@ -200,7 +200,7 @@ async def test_only_the_first_twenty_reasons_are_told(spotdx: Spotdx, tmp_path: 
     done = await spotdx("kits", "update", path)
     assert done.err.count("rejected") == 20
     assert "row 20 (line 21)" in done.err
-    assert "and 30 more rows that did not go through" in done.err
+    assert "and 30 more rows that failed" in done.err
 
 
 async def test_rows_of_one_reason_are_told_as_one(spotdx: Spotdx, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ async def test_rows_of_one_reason_are_told_as_one(spotdx: Spotdx, tmp_path: Path
     assert told[1] == "spotdx: … and 19 more rows like it (rows 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …)"
     assert told[2].startswith("spotdx: row 21 (line 22): failed: the server answered 404")
     assert told[3] == "spotdx: … and 1 more row like it (row 23)"
-    assert "that did not go through" not in done.err
+    assert "that failed" not in done.err
 
 
 async def test_a_wrong_token_is_told_once(
@@ -318,7 +318,7 @@ async def test_a_refused_token_stops_the_run_and_tells_where_to_go_on(
     assert "stale-token" not in done.err
     assert done.summary["next_row"] == {"file": str(kits_csv), "row": 1}
     assert f"the rows from row 1 of {kits_csv} on are left" in done.err
-    assert "--failed another name" in done.err
+    assert "name another file with --failed" in done.err
     assert done.counts["failed"] + done.counts.get("skipped", 0) == done.summary["rows"] < 30
     monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
     assert (await spotdx("kits", "update", kits_csv, "--from-row", "1")).code == 0
@@ -367,7 +367,7 @@ async def test_a_stop_in_the_second_file_names_it(
     assert (done.code, done.counts) == (3, {"rows": 10, "ok": 10})
     assert "the input cannot be read any further (Input/output error)" in done.err
     assert done.summary["next_row"] == {"file": str(files[1]), "row": 6}
-    assert f"give {files[1]} and the files after it with --from-row 6" in done.err
+    assert f"pass {files[1]} and the files after it with --from-row 6" in done.err
     assert len(fake.ledger) == 10
 
 
@@ -395,7 +395,7 @@ async def test_a_full_disk_stops_the_run_and_names_the_rows_that_are_not_in_the_
     assert f"not done, and not surely in {tmp_path / 'failed.csv'}: row" in done.err
     start = done.summary["next_row"]["row"]
     assert start == 1 == min(in_file)
-    assert f"--from-row {start} to go on" in done.err
+    assert f"to resume, pass the same input with --from-row {start}\n" in done.err
     monkeypatch.setattr(FailedRows, "write", write)
     again = await spotdx("kits", "update", path, "--failed", tmp_path / "more.csv", "--from-row", start, "--json")
     rest = {int(line[4:].split(",")[0]) + 1 for line in (tmp_path / "more.csv").read_text().splitlines()[1:]}
@@ -425,7 +425,7 @@ async def test_a_file_of_failed_rows_that_does_not_reach_the_disk_names_all_its_
     spans = [(span["first"], span["last"]) for span in done.summary["not_in_failed_file"]]
     assert spans == [(2, 3), (5, 5)]
     if has_journal:
-        assert "the same command goes on" in done.err
+        assert "run the same command again to resume" in done.err
     else:
         assert done.summary["next_row"] == {"file": str(path), "row": 2}
         assert "--from-row 2" in done.err
@@ -553,11 +553,11 @@ async def test_interrupting_before_the_run_has_begun_is_a_stop(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spotdx_async.cli.update_files.open_rows", interrupted)
+    monkeypatch.setattr("spotdx_async.cli.update_run.open_rows", interrupted)
     done = await spotdx("kits", "update", kits_csv)
     assert done.code == 3
     assert done.err == (
-        "spotdx: stopped: the same command may be given again; to set the same values twice does no harm\n"
+        "spotdx: stopped: you may run the same command again; setting the same values twice does no harm\n"
     )
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from spotdx_async.cli import demo_run as demonstration
+from spotdx_async.cli import demo as demonstration
 from spotdx_async.cli.app import run
-from spotdx_async.cli.update_run import UpdateRun
+from spotdx_async.cli.update import LocalRun
 from spotdx_async.testing import FakeSpot
 
 
@@ -25,7 +25,7 @@ def test_the_demonstration_ends_with_every_kit_holding_its_value(capsys: pytest.
     assert told["kits with their value"] == "400 of 400"
     assert told["foreign writes"] == "0"
     assert int(told["requests received"]) > 400
-    assert "429 x3" in told["troubles played"]
+    assert "429 x3" in told["faults played"]
     assert f"seed {seed}" in out
     assert out.endswith("Every kit holds its value.\n")
 
@@ -57,7 +57,7 @@ def test_a_lost_value_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_a_row_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    begin = UpdateRun.__enter__
+    begin = LocalRun.__enter__
     servers: list[FakeSpot] = []
     start = FakeSpot.start
 
@@ -65,13 +65,13 @@ def test_a_row_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: py
         servers.append(self)
         await start(self)
 
-    def spoilt(self: UpdateRun) -> UpdateRun:
+    def spoilt(self: LocalRun) -> LocalRun:
         del servers[-1].kits["SPOT000002"]
         servers[-1].kits.add("SPOT000002x")
         return begin(self)
 
     monkeypatch.setattr(FakeSpot, "start", started)
-    monkeypatch.setattr(UpdateRun, "__enter__", spoilt)
+    monkeypatch.setattr(LocalRun, "__enter__", spoilt)
     monkeypatch.setattr(demonstration, "_compare", lambda *_: demonstration._Comparison(3, 2, 0))
     assert run(["demo", "--kits", "3", "--seed", "1"]) == 1
     assert "404" in capsys.readouterr().err

@@ -143,7 +143,7 @@ async def test_no_output_of_a_bulk_run_shows_a_canary(
     made = {path.name: path.read_bytes().decode("latin-1") for path in tmp_path.iterdir() if path.name != "rows.csv"}
     assert "failed.csv" in made
     failed = made.pop("failed.csv")
-    assert WORDS["kit id"].encode().decode("latin-1")[:8] in failed  # rows as they came, ready to be fed in again
+    assert WORDS["kit id"].encode().decode("latin-1")[:8] in failed  # rows as they came, usable as input
     for text in (out, err, *made.values()):
         assert found_in(text) == set()
 

@@ -136,4 +136,4 @@ def test_a_shell_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFixture[
     out, err = capsys.readouterr()
     assert out == ""
     assert "bash" in err
-    assert "spotdx completion --help says more" in err
+    assert "see spotdx completion --help" in err

@@ -23,8 +23,8 @@ from spotdx_async import (
 )
 from spotdx_async.cli import app
 from spotdx_async.cli.exit_codes import Exit, exit_of, hinted, line_of, naming_server, stop_line
-from spotdx_async.cli.outage_messages import OutageMessages
-from spotdx_async.cli.streams import Streams
+from spotdx_async.cli.output import Streams
+from spotdx_async.cli.update import OutageMessages
 
 
 def test_the_exit_codes_are_those_that_are_promised() -> None:
@@ -48,18 +48,18 @@ def test_a_wrong_set_up_or_input_is_told_from_a_failure(error: SpotError, code: 
 @pytest.mark.parametrize(
     ("error", "step"),
     [
-        (AuthenticationError("no"), "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"),
-        (PermissionDeniedError("no"), "ask the vendor for the right"),
-        (NotFoundError("no"), "check the id, and the path in --base-url where there is one"),
+        (AuthenticationError("no"), "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tests the token"),
+        (PermissionDeniedError("no"), "ask the vendor for permission"),
+        (NotFoundError("no"), "check the id, and the path in --base-url if there is one"),
         (RateLimitError("no"), "set a lower --rate"),
-        (BadRequestError("no"), "mend what was sent"),
-        (ServerError("no"), "give the command again later"),
+        (BadRequestError("no"), "correct what was sent"),
+        (ServerError("no"), "run the command again later"),
         (OutcomeUnknownError("no"), "spotdx doctor"),
         (NotSentError("no", reason="dns"), "check the name in --base-url"),
         (NotSentError("no", reason="refused"), "check --base-url"),
         (NotSentError("no", reason="tls"), "spotdx doctor shows what is wrong with the certificate"),
         (NotSentError("no", reason="token"), "where the token comes from"),
-        (NotSentError("no", reason="timeout"), "spotdx doctor looks at the way to the server"),
+        (NotSentError("no", reason="timeout"), "spotdx doctor checks the connection to the server"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{type(value).__name__}",
 )
@@ -82,7 +82,7 @@ def test_an_error_whose_own_words_say_what_to_do_gets_no_others() -> None:
 
 def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> None:
     told = "POST /api/v2/kits/{kit_id}/: the server answered 401: it does not accept the token (1 attempt, 0.01 s)"
-    assert hinted(told) == f"{told}; check SPOTDX_TOKEN, or what the profile names; spotdx doctor tries the token"
+    assert hinted(told) == f"{told}; check SPOTDX_TOKEN, or what the profile names; spotdx doctor tests the token"
     assert hinted(hinted(told)) == hinted(told)
     assert hinted("the run was stopped") == "the run was stopped"
 
@@ -94,7 +94,7 @@ def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> No
             AuthenticationError("it does not accept the token", status=401),
             (
                 "spot.example: it does not accept the token; check SPOTDX_TOKEN, or what the profile names; "
-                "spotdx doctor tries the token"
+                "spotdx doctor tests the token"
             ),
         ),
         (
@@ -116,8 +116,8 @@ def test_a_run_that_stopped_names_its_server_and_the_flags_of_the_command_line(c
 
 def test_how_to_go_on_is_not_told_in_the_line_of_a_stop_as_well() -> None:
     for cause in (ServerError("no", status=503), NotSentError("no", reason="outage")):
-        assert "give the command again" in line_of(cause)
-        assert "give the command again" not in stop_line(BulkStopped("", cause=cause), "https://spot.example")
+        assert "run the command again" in line_of(cause)
+        assert "run the command again" not in stop_line(BulkStopped("", cause=cause), "https://spot.example")
 
 
 def test_a_server_that_was_not_reached_is_named_once() -> None:
@@ -142,7 +142,7 @@ def test_a_run_that_stopped_without_a_cause_says_so_in_its_own_words() -> None:
 def test_an_outage_is_told_in_the_words_of_the_log() -> None:
     log = logging.getLogger("spotdx_async")
     with OutageMessages() as news:
-        assert news.trouble == "the server is out of order"
+        assert news.cause == "the server is out of order"
         closed = {"spotdx_event": "gate", "spotdx_gate": "closed"}
         log.warning("the server is out of order%s: rows wait", " (spot.example: refused)", extra=closed)
         log.warning("the server is back", extra={"spotdx_event": "gate", "spotdx_gate": "open"})
@@ -150,7 +150,7 @@ def test_an_outage_is_told_in_the_words_of_the_log() -> None:
     log.warning("another: rows wait", extra=closed)
 
     assert news.line == "the server is out of order (spot.example: refused): rows wait"
-    assert news.trouble == "the server is out of order (spot.example: refused)"
+    assert news.cause == "the server is out of order (spot.example: refused)"
 
 
 def test_what_is_logged_again_and_again_is_shown_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:

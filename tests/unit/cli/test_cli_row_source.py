@@ -104,7 +104,7 @@ async def test_waiting_for_a_pipe_leaves_the_loop_free(pipe: tuple[RowFile, Bina
 async def test_stopping_wakes_what_waits_for_a_pipe(pipe: tuple[RowFile, BinaryIO]) -> None:
     source = RowSource([pipe[0]])
     reading = asyncio.ensure_future(_all(source))
-    while source.next_unread[1] == 1:
+    while source.next_unread == (pipe[0].name, 1):
         await asyncio.sleep(0)
     source.stop()
     assert len(await asyncio.wait_for(reading, 5)) == 1

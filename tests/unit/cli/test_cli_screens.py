@@ -10,11 +10,10 @@ import pytest
 from spotdx_async import NotFoundError, NotSentError, Outcome, SpotError
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.app import make_app, run
-from spotdx_async.cli.progress import Pace, display_for
-from spotdx_async.cli.row_results import Place, RowResults
-from spotdx_async.cli.run_result import RunResult
-from spotdx_async.cli.streams import Streams
-from spotdx_async.cli.summary import tell_ending
+from spotdx_async.cli.output import Streams
+from spotdx_async.cli.progress import Throughput, display_for
+from spotdx_async.cli.row_results import InputRow, RowResults
+from spotdx_async.cli.summary import RunResult, show_summary
 from spotdx_async.files import FailedRows, Row
 from spotdx_async.testing import FakeSpot
 
@@ -111,9 +110,9 @@ def test_the_summary_looks_as_it_did(
     }
     fine: tuple[State, None] = ("ok", None)
     for number in range(1, 6):
-        place = Place("kits.csv", 0, Row(number, number + 1, f"K{number}", {"a": "1"}, f"K{number},1\n".encode()))
+        place = InputRow("kits.csv", 0, Row(number, number + 1, f"K{number}", {"a": "1"}, f"K{number},1\n".encode()))
         state, error = troubles.get(number, fine)
-        row_results.settle(place, Outcome(index=number - 1, key=None, state=state, error=error))
+        row_results.record(place, Outcome(index=number - 1, key=None, state=state, error=error))
     row_results.close()
     run_result = RunResult(
         row_results=row_results,
@@ -124,17 +123,17 @@ def test_the_summary_looks_as_it_did(
         has_many_files=False,
     )
 
-    tell_ending(run_result, Streams(), as_json=False)
+    show_summary(run_result, Streams(), as_json=False)
 
     out, err = capsys.readouterr()
     same_screen("summary", (err + out).replace(str(failed.path), "failed.csv").replace("─", "-"))
 
 
 def test_the_lines_of_progress_look_as_they_did(same_screen: SameScreen, capsys: pytest.CaptureFixture[str]) -> None:
-    streams, pace = Streams(), Pace(0.0)
+    streams, throughput = Streams(), Throughput(0.0)
     display = display_for(streams, "Updating")
     for now_s, rows, failures, share in ((5.0, 1, 0, 0.001), (10.0, 1250, 1, 0.25), (15.0, 5000, 12, 1.0)):
-        display.show(pace.standing(now_s, rows=rows, failures=failures, share=share))
-    display.show(Pace(0.0).standing(5.0, rows=10, failures=0, share=None))
+        display.show(throughput.standing(now_s, rows=rows, failures=failures, share=share))
+    display.show(Throughput(0.0).standing(5.0, rows=10, failures=0, share=None))
 
     same_screen("progress", capsys.readouterr().err)

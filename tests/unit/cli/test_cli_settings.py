@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spotdx_async import ConfigError
-from spotdx_async.cli.settings import Setting, Settings, settle
+from spotdx_async.cli.settings import Server, Setting, Settings
 
 FILE = """
 profile = "usual"
@@ -41,7 +41,7 @@ def said(settings: Settings, name: str) -> tuple[Any, str]:
 def test_an_option_comes_before_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPOTDX_BASE_URL", "https://environment.example.com")
 
-    found = settle(base_url="https://option.example.com/", timeout_s=1, rate=2, concurrency=3)
+    found = Server(base_url="https://option.example.com/", timeout_s=1).settings(rate=2, concurrency=3)
 
     assert said(found, "base_url") == ("https://option.example.com", "--base-url")
     assert said(found, "timeout_s") == (1, "--timeout")
@@ -53,14 +53,14 @@ def test_the_environment_comes_before_a_profile(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("SPOTDX_BASE_URL", "https://environment.example.com")
     monkeypatch.setenv("SPOTDX_TOKEN", "t")
 
-    found = settle(profile="other")
+    found = Server(profile="other").settings()
 
     assert said(found, "base_url") == ("https://environment.example.com", "SPOTDX_BASE_URL")
     assert (found.token.text, found.token.origin) == ("the environment variable SPOTDX_TOKEN", "environment")
 
 
 def test_a_profile_comes_before_what_is_usual() -> None:
-    found = settle()
+    found = Server().settings()
 
     assert said(found, "base_url") == ("https://usual.example.com", "profile usual")
     assert [said(found, name)[0] for name in ("rate", "concurrency", "timeout_s")] == [5, 6, 7]
@@ -68,7 +68,7 @@ def test_a_profile_comes_before_what_is_usual() -> None:
 
 
 def test_what_nobody_says_is_as_usual() -> None:
-    found = settle(profile="bare")
+    found = Server(profile="bare").settings()
 
     assert said(found, "base_url") == ("https://app.spotdx.com", "default")
     assert [said(found, name) for name in ("rate", "concurrency", "timeout_s")] == [
@@ -83,25 +83,25 @@ def test_what_nobody_says_is_as_usual() -> None:
 def test_the_profile_is_named_by_the_option_then_the_environment_then_the_file(
     settings_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert said(settle(), "profile") == ("usual", str(settings_file))
+    assert said(Server().settings(), "profile") == ("usual", str(settings_file))
     monkeypatch.setenv("SPOTDX_PROFILE", "other")
-    assert said(settle(), "profile") == ("other", "SPOTDX_PROFILE")
-    assert said(settle(profile="bare"), "profile") == ("bare", "--profile")
+    assert said(Server().settings(), "profile") == ("other", "SPOTDX_PROFILE")
+    assert said(Server(profile="bare").settings(), "profile") == ("bare", "--profile")
 
 
 def test_a_wrong_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPOTDX_BASE_URL", "http://example.org")
     with pytest.raises(ConfigError, match="must use https"):
-        settle()
+        Server().settings()
 
 
 async def test_the_token_of_a_profile_is_what_the_client_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ConfigError, match="no token: set the environment variable USUAL_TOKEN, which profile usual names"
     ):
-        settle().client()
+        Server().settings().client()
     monkeypatch.setenv("USUAL_TOKEN", "tok-en")
-    async with settle().client() as spot:
+    async with Server().settings().client() as spot:
         assert spot.stats.rate == 5
 
 

@@ -58,10 +58,10 @@ def test_no_file_at_the_usual_place_is_no_trouble(tmp_path: Path, monkeypatch: p
 
 
 def test_a_file_that_was_named_and_is_not_there_is_said(settings_file: Path) -> None:
-    with pytest.raises(ConfigError, match=r"SPOTDX_CONFIG names .*config\.toml, which does not exist: make it"):
+    with pytest.raises(ConfigError, match=r"SPOTDX_CONFIG names .*config\.toml, which does not exist: create it"):
         read_settings()
     settings_file.mkdir()
-    with pytest.raises(ConfigError, match=r"Is a directory|is no regular file"):
+    with pytest.raises(ConfigError, match=r"Is a directory|is not a regular file"):
         read_settings()
 
 
@@ -70,7 +70,7 @@ def test_a_file_that_was_named_and_is_not_there_is_said(settings_file: Path) -> 
 def test_a_token_in_the_file_is_refused_unseen_with_what_to_do(settings_file: Path, key: str, place: str) -> None:
     settings_file.write_text(f'{place}{key} = "{CANARY}"\n')
 
-    with pytest.raises(ConfigError, match=r"no token belongs in this file: take the line out.*token_env =") as caught:
+    with pytest.raises(ConfigError, match=r"no token belongs in this file: remove the line.*token_env =") as caught:
         read_settings()
 
     assert CANARY not in str(caught.value)
@@ -88,16 +88,16 @@ def test_a_token_in_the_file_is_refused_unseen_with_what_to_do(settings_file: Pa
         ("[profiles.p]\nrate = true", "rate must be a number above 0"),
         ('[profiles.p]\ntimeout = "5"', "timeout must be a number above 0: seconds"),
         ("[profiles.p]\nconcurrency = 1.5", "concurrency must be a whole number of at least 1"),
-        ("[profiles.p]\nbase_url = 5", "base_url must be a text"),
+        ("[profiles.p]\nbase_url = 5", "base_url must be text"),
         ('[profiles.p]\nbase_url = "http://example.org"', r"\[profiles\.p\] base_url must use https"),
         (f'[profiles.p]\ntoken_env = "{CANARY}"', "token_env must be the name of an environment variable"),
         (f'[profiles.p]\ntoken_command = "echo {CANARY}"', "token_command must be a list of words"),
         ("[profiles.p]\ntoken_command = []", "token_command must be a list of words"),
-        ('[profiles.p]\ntoken_env = "A"\ntoken_command = ["a"]', "has token_env and token_command: take one of them"),
+        ('[profiles.p]\ntoken_env = "A"\ntoken_command = ["a"]', "has token_env and token_command: remove one of them"),
         ("profile = 5", "profile must be the name of one"),
         ("profiles = 5", r"profiles are tables, such as \[profiles.production\]"),
         ("[profiles]\np = 5", "profiles are tables"),
-        (f"rate = = {CANARY}", "is no TOML at line 1, column 8: spotdx config --example shows one"),
+        (f"rate = = {CANARY}", "is not TOML at line 1, column 8: see spotdx config --example"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place_and_no_value(settings_file: Path, text: str, told: str) -> None:
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_said_with_its_place_and_no_value(settings_file: Path, 
 
 def test_what_is_no_text_is_said(settings_file: Path) -> None:
     settings_file.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="is no UTF-8 text"):
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
         read_settings()
     settings_file.write_bytes(b"#" * (2 * 1024 * 1024))
     with pytest.raises(ConfigError, match="far too large"):
@@ -180,5 +180,5 @@ def test_a_profile_that_is_not_there_is_said_with_those_that_are(settings_file: 
 def test_a_profile_without_a_file_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPOTDX_CONFIG", os.devnull)
 
-    with pytest.raises(ConfigError, match="SPOTDX_PROFILE names a profile, and there is no settings file"):
+    with pytest.raises(ConfigError, match="SPOTDX_PROFILE names a profile, but there is no settings file"):
         read_settings().profile("night", named_by="SPOTDX_PROFILE")

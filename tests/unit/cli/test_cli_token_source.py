@@ -81,7 +81,7 @@ def test_a_command_that_gives_no_token_is_said_without_what_it_printed(
 def test_a_command_that_is_not_there_is_said() -> None:
     with pytest.raises(ConfigError, match=r"cannot be started \(No such file or directory\): check token_command"):
         TokenCommand(("/no/such/program",), "profile night").read()
-    with pytest.raises(ConfigError, match="a word of it cannot be passed on"):
+    with pytest.raises(ConfigError, match="one of its words cannot be passed on"):
         TokenCommand(("a\0b",), "profile night").read()
 
 

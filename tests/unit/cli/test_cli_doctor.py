@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from spotdx_async.cli.doctor_checks import (
+from spotdx_async.cli.doctor import (
     Finding,
     check_certificate,
     check_clock,
@@ -20,7 +20,7 @@ from spotdx_async.cli.doctor_checks import (
     check_versions,
     check_way,
 )
-from spotdx_async.cli.settings import settle
+from spotdx_async.cli.settings import Server
 
 NOW_S = 1_700_000_000.0
 Serve = Callable[..., str]
@@ -131,7 +131,7 @@ def test_a_name_that_nobody_knows_ends_the_way(monkeypatch: pytest.MonkeyPatch) 
     (found,) = check_way("https://nowhere.example.com")
 
     assert (found.check, found.state) == ("dns", "FAIL")
-    assert found.text == "nowhere.example.com is not known (Name or service not known)"
+    assert found.text == "nowhere.example.com cannot be resolved (Name or service not known)"
     assert "check the name" in (found.next or "")
 
 
@@ -172,7 +172,7 @@ def test_a_clock_is_warned_of_when_it_is_surely_off(
 
 @pytest.mark.parametrize("said", [None, "", "yesterday", "Thu, 99 Nov 2026 99:00:00 GMT"])
 def test_a_server_that_does_not_say_the_time_is_no_trouble(said: str | None) -> None:
-    assert check_clock(said, NOW_S, NOW_S).text == "the server does not say what time it is"
+    assert check_clock(said, NOW_S, NOW_S).text == "the server does not report its time"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_token_of_the_environment_that_goes_before_the_profiles_is_warned_of(
     monkeypatch.setenv("SPOTDX_TOKEN", "canary-token-43")
     monkeypatch.delenv("SPOTDX_BASE_URL", raising=False)
 
-    found = check_settings(settle(profile="night"))
+    found = check_settings(Server(profile="night").settings())
 
     assert found.state == state
     assert "canary" not in found.text

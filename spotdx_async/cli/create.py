@@ -1,0 +1,296 @@
+"""What every create shares: read from a file, confirmed, sent at most once, looked up if its outcome is unknown."""
+
+import shlex
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, TextIO, TypeVar
+from uuid import uuid4
+
+import attrs
+from attrs import frozen
+
+from spotdx_async import (
+    NewOrder,
+    NewPatient,
+    NewRequisition,
+    OutcomeUnknownError,
+    Reconciliation,
+    SpotClient,
+    check_new,
+    loads,
+)
+from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
+from spotdx_async.cli.options import View, Word, check_path
+from spotdx_async.cli.output import Streams, counted, plain, show_object
+from spotdx_async.cli.settings import Server, Settings
+from spotdx_async.errors import DecodeError, InvalidInputError, SpotError, StatusError
+from spotdx_async.files import name_of, read_object
+from spotdx_async.models import Model
+from spotdx_async.own_loop import run_in_own_loop
+
+__all__ = [
+    "ConfirmedAction",
+    "carry_out",
+    "date_of",
+    "how_to_look",
+    "instant_of",
+    "is_confirmed",
+    "look_up",
+    "read_to_send",
+    "reference_of",
+]
+
+M = TypeVar("M", NewOrder, NewPatient, NewRequisition)
+
+_REFERENCE_KEY = "client_ref"  # the client's own, which no setting changes
+_NAMED_FIELDS = 10
+
+
+def read_to_send(word: Word, type_: type[M], *, yes: bool, to_activate: bool = False) -> M:
+    """Read an object in the API's own form from a file, or from standard input for ``-``.
+
+    Raises:
+        InvalidInputError: it comes from standard input, which then cannot answer the question that ``yes`` skips; or
+            the file cannot be read, is not of that form, has fields that the API does not have, or holds what cannot
+            be sent. The message says where, and shows no value.
+    """
+    path = check_path(word)
+    if path == "-" and not yes:
+        raise InvalidInputError("standard input holds the object and cannot answer a question: pass --yes")
+    data = read_object(path)
+    try:
+        model = loads(data, type_)
+    except DecodeError as error:
+        reason = str(error.args[0])
+    else:
+        unknown = list(_unknown_fields(model))
+        if not unknown:
+            check_new(model, to_activate=to_activate)
+            return model
+        # The server would silently drop such a field: a misspelt street2, say.
+        more = f" and {len(unknown) - _NAMED_FIELDS:,} more" if len(unknown) > _NAMED_FIELDS else ""
+        reason = f"unknown fields: {', '.join(unknown[:_NAMED_FIELDS])}{more}"
+    raise InvalidInputError(f"{name_of(path)}: {reason}")
+
+
+def _unknown_fields(model: Model, path: str = "") -> Iterator[str]:
+    yield from (f"{path}{name}" for name in model.extra)
+    for field in attrs.fields(type(model)):
+        value = getattr(model, field.name)
+        items = value if isinstance(value, tuple) else (value,)
+        for number, item in enumerate(items):
+            if isinstance(item, Model):
+                index = f"[{number}]" if isinstance(value, tuple) else ""
+                yield from _unknown_fields(item, f"{path}{field.name}{index}.")
+
+
+def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
+    """Ask on the terminal, unless ``--yes`` has answered; anything but a clear yes is a no, and is reported as one.
+
+    Raises:
+        InvalidInputError: there is no terminal to ask on; nothing was sent.
+    """
+    if yes:
+        return True
+    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+        raise InvalidInputError("cannot ask for confirmation, since this is not a terminal: pass --yes to skip it")
+    streams.ask(f"{question} [y/N] ")
+    try:
+        answer = sys.stdin.readline()
+    except (OSError, UnicodeDecodeError):
+        answer = ""
+    except KeyboardInterrupt:
+        streams.err.line()
+        raise
+    if answer.strip().lower() in {"y", "yes"}:
+        return True
+    if not answer.endswith("\n"):
+        streams.err.line()  # the end of the input leaves the cursor after the question
+    streams.say("nothing was sent")
+    return False
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    # A process that was started without standard input has None here.
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+@frozen(kw_only=True)
+class ConfirmedAction:
+    """Something that is done at most once."""
+
+    question: str
+    """What will happen, without patient data; the server is added."""
+    do: Callable[[SpotClient], Awaitable[Model]]
+    look: Callable[[SpotClient, OutcomeUnknownError | DecodeError], Awaitable[Reconciliation[Any]]] | None
+    """Finds out whether it was done after all; None if the API has no way to."""
+    advice: str
+    """What a person should do if it stays unknown."""
+    is_done: Callable[[Any], bool] = lambda _answer: True
+    """Whether the server's answer says that it was done."""
+    how_to_look: Callable[[], str] = lambda: ""
+    """Returns, before it is sent, how a person finds out what became of it; empty if there is no way to."""
+    asked_for: str | None = None
+    """A field of the answer that is shown even if it is patient data, since it is available nowhere else."""
+
+
+def carry_out(act: ConfirmedAction, server: Server, streams: Streams, view: View, *, yes: bool) -> Exit:
+    """Ask, do it, show the result.
+
+    Raises:
+        ConfigError: a setting is wrong, or there is no token; nothing was asked.
+        InvalidInputError: there is no terminal to ask on, or the SDK refuses what is to be sent; nothing was sent.
+    """
+    settings = server.settings()
+    run_in_own_loop(settings.client().close())  # refuses wrong settings before asking
+    if not is_confirmed(f"{act.question} on {settings.name}?", streams, yes=yes):
+        return Exit.STOPPED
+    try:
+        with naming_server(settings.base_url.value):
+            return run_in_own_loop(_carry_out(act, settings, streams, view))
+    except KeyboardInterrupt:
+        streams.say(f"stopped while it was under way, so it may have been done: {act.advice}")
+        return Exit.FAILED
+
+
+async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams, view: View) -> Exit:
+    async with settings.client() as spot:
+        if how := act.how_to_look():
+            streams.say(how)
+        try:
+            answer = await act.do(spot)
+        except OutcomeUnknownError as error:
+            return await _look_after(act, spot, error, streams, view)
+        except DecodeError as error:
+            if error.outcome == "unknown":
+                return await _look_after(act, spot, error, streams, view)
+            streams.say(f"{line_of(error)}; it was done all the same: do not run this command again")
+            return Exit.OK
+        except StatusError as error:
+            _show_refusal(error, streams, view)
+            if error.may_be_executed:
+                # A refusal of the last attempt says nothing about an earlier one that got no answer.
+                streams.say(f"an earlier attempt may have been carried out all the same: {act.advice}")
+            return exit_of(error)
+    show_object(answer, streams, view, asked_for=act.asked_for)
+    return Exit.OK if act.is_done(answer) else Exit.FAILED
+
+
+async def _look_after(
+    act: ConfirmedAction, spot: SpotClient, error: OutcomeUnknownError | DecodeError, streams: Streams, view: View
+) -> Exit:
+    streams.say(line_of(error))
+    if act.look is None:
+        streams.say(f"whether it was done cannot be looked up: {act.advice}")
+        return Exit.FAILED
+    streams.say("checking whether it was done, which can take a minute")
+    try:
+        found = await act.look(spot, error)
+    except SpotError as failure:
+        streams.say(line_of(failure))
+        streams.say(f"whether it was done is still not known: {act.advice}")
+        return Exit.FAILED
+    if found.value is not None:
+        streams.say("it was done: nothing is left to do")
+        if found.duplicates:
+            streams.say(f"it was done more than once; the others: {', '.join(found.duplicates)}")
+        return show_object(found.value, streams, view)
+    if found.state == "not found":
+        streams.say("it was not done: you may run the same command again")
+        return Exit.FAILED
+    if found.error is not None:
+        streams.say(line_of(found.error))
+    streams.say(f"whether it was done is still not known: {act.advice}")
+    return Exit.FAILED
+
+
+def _show_refusal(error: StatusError, streams: Streams, view: View) -> None:
+    streams.say(line_of(error))
+    if view.show_phi:
+        for reason in error.details:
+            streams.say(f"the server says: {reason}")
+    elif error.details:
+        reasons = counted(len(error.details), "reason")
+        streams.say(f"the server gave {reasons}, which may name patients: --show-phi shows them")
+
+
+def reference_of(client_ref: str | None, metadata: Mapping[str, Any] | None) -> str:
+    """Return the reference to send: the given one, the one in the metadata, or a new one.
+
+    Raises:
+        InvalidInputError: an empty one was given.
+    """
+    in_metadata = (metadata or {}).get(_REFERENCE_KEY)
+    if client_ref is not None:
+        if not client_ref.strip():
+            raise InvalidInputError("client_ref must not be empty; nothing was sent")
+        return client_ref
+    return in_metadata if isinstance(in_metadata, str) else str(uuid4())
+
+
+def how_to_look(noun: str, reference: str) -> str:
+    """Return the command that finds out what became of a create, to be shown right before it is sent.
+
+    Without an instant: it may be sent later than now, after a 429 say, and waiting a minute costs a person little.
+    """
+    command = f"spotdx {noun} reconcile --client-ref {shlex.quote(reference)} --since {datetime.now(UTC).date()}"
+    return f"client reference {reference}; if no answer comes: {command}"
+
+
+def instant_of(text: str | None) -> datetime | None:
+    """Read ``--sent-at``.
+
+    Raises:
+        InvalidInputError: it is not a date and time with a zone.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInputError("--sent-at must be a date and time with a zone, such as 2024-01-31T12:00:00Z")
+    return moment
+
+
+def date_of(text: str | None) -> date | None:
+    """Read ``--since``.
+
+    Raises:
+        InvalidInputError: it is not a date.
+    """
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise InvalidInputError("--since must be a date, YYYY-MM-DD")
+
+
+def look_up(
+    question: Callable[[SpotClient], Awaitable[Reconciliation[Any]]], server: Server, streams: Streams, view: View
+) -> Exit:
+    """Find out what became of a create, and show it.
+
+    Raises:
+        SpotError: the look-up failed.
+    """
+    streams.say("looking, which can take a minute")
+    found = server.ask(question)
+    if view.as_json:
+        value = None if found.value is None else plain(found.value, show_phi=view.show_phi)
+        streams.write_json({"state": found.state, "value": value, "duplicates": [*found.duplicates]})
+    elif found.value is not None:
+        show_object(found.value, streams, view)
+    if found.duplicates:
+        streams.say(f"it was done more than once; the others with this reference: {', '.join(found.duplicates)}")
+    if found.value is not None:
+        return Exit.OK
+    if found.state == "not found":
+        streams.say("it was not done, and no longer can be: it may be sent again")
+        return Exit.FAILED
+    if found.error is not None:
+        streams.say(line_of(found.error))
+    streams.say("whether it was done is not known: look again later, and do not send it again before then")
+    return Exit.STOPPED

@@ -1,0 +1,273 @@
+"""``kits update`` and ``orders update``: which run sends the rows, and the one that does so from this process."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import spotdx_async
+from spotdx_async import report
+from spotdx_async.cli.cluster_run import ClusterRun
+from spotdx_async.cli.exit_codes import Exit, stop_line
+from spotdx_async.cli.options import UpdateOptions, Word, check_path
+from spotdx_async.cli.output import Streams
+from spotdx_async.cli.progress import Standing, Throughput
+from spotdx_async.cli.row_source import KINDS, Noun, RowSource
+from spotdx_async.cli.settings import Server
+from spotdx_async.cli.summary import show_summary
+from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
+from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
+from spotdx_async.files import fingerprint
+from spotdx_async.own_loop import run_in_own_loop
+
+__all__ = ["LocalRun", "OutageMessages", "update_many"]
+
+_NOTES_TO_REPORT = 4
+"""Of two in a second: a hiccup of the server is not worth a line."""
+_CLOSING_S = 10.0
+"""More than a journal needs to be closed."""
+_WHAT_FOLLOWS = ": rows wait"
+
+
+def update_many(
+    noun: Noun, files: Sequence[Word], options: UpdateOptions, server: Server, streams: Streams, *, as_json: bool
+) -> Exit:
+    """Run the update and show how it ended.
+
+    Raises:
+        InvalidInputError: an input, or a file to be written, cannot be used; nothing was sent.
+        ConfigError: a setting is wrong, or there is no token.
+    """
+    try:
+        request = UpdateRequest(
+            kind=KINDS[noun],
+            files=tuple(map(check_path, files)),
+            options=options,
+            settings=server.settings(rate=options.rate, concurrency=options.concurrency),
+        )
+        with ClusterRun(request, streams) if request.is_for_cluster else LocalRun(request, streams) as run:
+            run_result = run_in_own_loop(run.run())
+        show_summary(run_result, streams, as_json=as_json)
+    except KeyboardInterrupt:
+        # Before the run handles signals, or after its end, while its summary is made.
+        streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
+        return Exit.STOPPED
+    return run_result.exit
+
+
+class LocalRun(UpdateRun):
+    """Sends, or checks, the rows from this process."""
+
+    def _prepare(self) -> None:
+        # A dry run sends nothing and needs no token; the other settings are checked all the same.
+        self._client = self._request.settings.client(
+            "none" if self._options.is_dry_run else None, lands_within_s=self._options.lands_within_s
+        )
+        if self._options.report is not None:
+            report.check_available()
+            named = (*self._request.files, self._options.failed, self._options.journal)
+            others = [path for path in named if path is not None and path != "-"]
+            report.check_path(self._options.report, others=others)
+        self._journal = _journal_of(self._request)
+        self._run: spotdx_async.BulkRun[Any] | None = None
+        self._notes_in_outage = 0
+        self._outage = OutageMessages()
+        self._run_stats: report.RunStory | None = None
+        self._closing: asyncio.Future[None] | None = None
+        self._has_journal = self._journal is not None
+
+    async def _run_to_the_end(self, started_s: float) -> None:
+        if self._options.report is not None:
+            began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            self._run_stats = report.RunStory({"began": began, **_facts(self._request)}, started_s)
+        async with self._client:
+            with self._outage:
+                await super()._run_to_the_end(started_s)
+
+    async def _work(self) -> None:
+        async with self._begin() as outcomes:
+            async for outcome in outcomes:
+                self._record(outcome)
+                if self._row_results.disk_error is not None:
+                    self._stop()
+
+    def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
+        if self._options.is_dry_run:
+            return aclosing(_checked(self._source, allow_any_id=self._request.settings.allow_any_id))
+        self._run = self._request.kind.send_of(self._client)(
+            self._source,
+            concurrency=self._request.settings.concurrency.value,
+            decode=False,
+            journal=self._journal,
+            coalesce=self._options.coalesces,
+            progress=self._note,
+            outage_limit=self._options.outage_limit_s,
+            wait_for_server=self._options.waits_for_server,
+        )
+        return self._run
+
+    def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
+        self._row_results.record(self._source.take_outcome(outcome.index), outcome)
+        if self._run_stats is not None:
+            self._run_stats.add(outcome, _now())
+
+    def _note(self, progress: spotdx_async.Progress) -> None:
+        if self._run_stats is not None:
+            self._run_stats.note(progress, _now())
+        if progress.is_paused:
+            self._notes_in_outage += 1
+            if self._notes_in_outage == _NOTES_TO_REPORT:
+                self._streams.say(self._outage.line)
+            if self._run_stats is not None:
+                self._run_stats.trouble = self._outage.cause
+            return
+        if self._notes_in_outage >= _NOTES_TO_REPORT:
+            self._streams.say("the server is back")
+        self._notes_in_outage = 0
+
+    def _stop(self) -> None:
+        self._source.stop()
+        if self._run is not None:
+            self._run.stop()
+
+    def _wind_down(self, work: asyncio.Task[None]) -> None:
+        self._stopped = "stopped by a signal"
+        self._stop()
+        asyncio.get_running_loop().call_later(self._request.grace_s, self._cut_off, work)
+        grace = f"{self._request.grace_s:.0f} s"
+        self._streams.say(f"stopping: rows under way have {grace} to finish; another signal stops at once")
+
+    def _cut_off(self, work: asyncio.Task[None]) -> None:
+        # Closed, the run still reports what is known of each row: one that was never sent is not unknown.
+        if self._run is None or self._closing is not None:
+            work.cancel()
+            return
+        self._closing = asyncio.ensure_future(self._client.close())
+        asyncio.get_running_loop().call_later(_CLOSING_S, work.cancel)
+
+    def _judge(self, work: asyncio.Task[None]) -> None:
+        error = None if work.cancelled() else work.exception()
+        if isinstance(error, BulkStopped) and self._closing is not None:
+            pass  # it was a signal that closed the client
+        elif isinstance(error, BulkStopped):
+            self._has_journal = self._has_journal and not _has_lost_journal(error)
+            self._stopped = stop_line(error, self._request.settings.base_url.value)
+        elif isinstance(error, OSError):
+            self._stopped = f"the input cannot be read any further ({error.strerror or error})"
+        elif error is not None:
+            raise error
+        elif self._row_results.disk_error is not None:
+            reason = self._row_results.disk_error.strerror
+            self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
+        elif self._source.is_read_up and not self._source.open_rows and not self._row_results.unsent:
+            self._stopped = None  # a signal that came too late to leave anything undone
+
+    def _finish(self) -> dict[str, Any]:
+        for index in [*self._source.open_rows]:
+            # Cut off while under way: perhaps sent. Setting the value again is safe.
+            error = spotdx_async.OutcomeUnknownError("cut off while it was under way")
+            self._record(spotdx_async.Outcome(index=index, key=None, state="unknown", error=error))
+        written: dict[str, Any] = {"journal": self._options.journal if self._has_journal else None}
+        path = self._options.report
+        if self._run_stats is None or path is None:
+            return written
+        self._run_stats.finish(_now(), self._stopped)
+        try:
+            report.write_report(path, self._run_stats)
+        except OSError as error:
+            # A full disk must not take the summary away.
+            reason = error.strerror
+            self._streams.say(f"the report {path} cannot be written: {reason}; the summary is complete without it")
+            return written
+        return {**written, "report": path}
+
+    def _look(self, throughput: Throughput, now_s: float) -> Standing:
+        row_results, source = self._row_results, self._source
+        done, size = row_results.bytes_done + source.passed_bytes, source.size
+        share = min(1.0, done / size) if size else source.share_read
+        if source.is_read_up and not source.open_rows and share is not None:
+            share = 1.0  # headers and blank lines are no rows
+        return throughput.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
+
+
+class OutageMessages(logging.Handler):
+    """Keeps what the SDK last logged about an outage, for the run's own lines; a context manager that listens."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.line: str = "the server is out of order: rows wait, and one at a time looks whether it is back"
+        """The whole line."""
+
+    @property
+    def cause(self) -> str:
+        """The line's first part, which names the server and why its rows do not get through."""
+        return self.line.partition(_WHAT_FOLLOWS)[0]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line about a pause."""
+        if getattr(record, "spotdx_event", None) == "gate" and getattr(record, "spotdx_gate", None) == "closed":
+            self.line = record.getMessage()
+
+    def __enter__(self) -> Self:
+        logging.getLogger("spotdx_async").addHandler(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        logging.getLogger("spotdx_async").removeHandler(self)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _has_lost_journal(stopped: BulkStopped) -> bool:
+    """Return whether the journal is no longer where it was: nothing can be resumed with it."""
+    return isinstance(stopped.cause, JournalError) and stopped.cause.reason == "path"
+
+
+async def _checked(source: RowSource, *, allow_any_id: bool) -> AsyncGenerator[spotdx_async.Outcome[Any], None]:
+    """Check each row as sending would, and send nothing."""
+    index = 0
+    async for item in source:
+        error = item if isinstance(item, InvalidInputError) else None
+        if not isinstance(item, InvalidInputError):
+            try:
+                item.check(allow_any_id=allow_any_id)
+            except InvalidInputError as raised:
+                error = raised
+        yield spotdx_async.Outcome(index=index, key=None, state="rejected" if error else "ok", error=error)
+        index += 1
+
+
+def _journal_of(request: UpdateRequest) -> spotdx_async.Journal | None:
+    """Return the journal with the fingerprint of the input that it belongs to; a dry run records nothing."""
+    options = request.options
+    if options.journal is None or options.is_dry_run:
+        return None
+    # The noun is not in the fingerprint: the journal itself knows its operation.
+    mark = fingerprint(
+        request.files, row_format=options.row_format, columns=request.columns, extra=f"from row {options.from_row}"
+    )
+    return spotdx_async.Journal(options.journal, fingerprint=mark)
+
+
+def _facts(request: UpdateRequest) -> dict[str, str | float | bool | None]:
+    """Return what the report says of the command; no path is among it, since file names can be those of patients."""
+    options, settings = request.options, request.settings
+    return {
+        "files": len(request.files),
+        "rate": settings.rate.value,
+        "concurrency": settings.concurrency.value,
+        "timeout_s": settings.timeout_s.value,
+        "outage_limit_s": options.outage_limit_s,
+        "lands_within_s": options.lands_within_s,
+        "wait_for_server": options.waits_for_server,
+        "coalesce": options.coalesces,
+        "journal": options.journal is not None,
+        "dry_run": options.is_dry_run,
+    }
