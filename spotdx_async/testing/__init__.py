@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from spotdx_async.testing import factories, faults
     from spotdx_async.testing.clock import VirtualTimeLoop, run_virtual
     from spotdx_async.testing.expectations import ExpectedRequests
-    from spotdx_async.testing.fake_kits import FakeKit, Kits
-    from spotdx_async.testing.fake_orders import FakeOrder, Orders
-    from spotdx_async.testing.fake_patients import FakePatient, Patients
-    from spotdx_async.testing.fake_requisitions import FakeRequisition, Requisitions
     from spotdx_async.testing.fault_plan import FaultPlan
     from spotdx_async.testing.faults import Fault, HttpDateAhead
     from spotdx_async.testing.harness import FakeSpot
+    from spotdx_async.testing.kits import FakeKit, Kits
     from spotdx_async.testing.ledgers import Creation, LedgerEntry, OrderLedgerEntry
     from spotdx_async.testing.operations import OPERATIONS
+    from spotdx_async.testing.orders import FakeOrder, Orders
+    from spotdx_async.testing.patients import FakePatient, Patients
     from spotdx_async.testing.records import ReceivedRequest
+    from spotdx_async.testing.requisitions import FakeRequisition, Requisitions
     from spotdx_async.testing.server import SpotServer
     from spotdx_async.testing.virtual_clock import VirtualClock
 
@@ -54,22 +54,22 @@ __all__ = [
 _HOMES = {
     "Creation": "ledgers",
     "ExpectedRequests": "expectations",
-    "FakeKit": "fake_kits",
-    "FakeOrder": "fake_orders",
-    "FakePatient": "fake_patients",
-    "FakeRequisition": "fake_requisitions",
+    "FakeKit": "kits",
+    "FakeOrder": "orders",
+    "FakePatient": "patients",
+    "FakeRequisition": "requisitions",
     "FakeSpot": "harness",
     "Fault": "faults",
     "FaultPlan": "fault_plan",
     "HttpDateAhead": "faults",
-    "Kits": "fake_kits",
+    "Kits": "kits",
     "LedgerEntry": "ledgers",
     "OPERATIONS": "operations",
     "OrderLedgerEntry": "ledgers",
-    "Orders": "fake_orders",
-    "Patients": "fake_patients",
+    "Orders": "orders",
+    "Patients": "patients",
     "ReceivedRequest": "records",
-    "Requisitions": "fake_requisitions",
+    "Requisitions": "requisitions",
     "SpotServer": "server",
     "VirtualClock": "virtual_clock",
     "VirtualTimeLoop": "clock",

@@ -6,11 +6,11 @@ from typing import Any
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.bodies import Check, fields, text
-from spotdx_async.testing.fake_patients import FakePatient
 from spotdx_async.testing.patient_rules import unknown_patient
+from spotdx_async.testing.patients import FakePatient
 from spotdx_async.testing.people_checks import person_fields
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.world import World
+from spotdx_async.testing.state import World
 
 __all__ = ["ACTIVATION_ROUTES"]
 

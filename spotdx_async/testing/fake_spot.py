@@ -17,7 +17,7 @@ from spotdx_async.testing.order_rules import ORDER_ROUTES
 from spotdx_async.testing.patient_rules import PATIENT_ROUTES
 from spotdx_async.testing.requisition_rules import REQUISITION_ROUTES
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
-from spotdx_async.testing.world import World
+from spotdx_async.testing.state import World
 
 __all__ = ["ROUTES", "SpotState"]
 

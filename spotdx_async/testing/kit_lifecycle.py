@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from spotdx_async.testing.fake_patients import FakePatient
 from spotdx_async.testing.lifecycle import Step, enter
 from spotdx_async.testing.made_up import new_shipment
-from spotdx_async.testing.sample_lifecycle import SampleLifecycle, new_sample
+from spotdx_async.testing.patients import FakePatient
+from spotdx_async.testing.samples import SampleLifecycle, new_sample
 
 __all__ = ["KitLifecycle", "new_kit_document"]
 

@@ -8,7 +8,7 @@ from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.conditions import DATES, PEOPLE, Condition, Query, holds
 from spotdx_async.testing.pages import page_of
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.world import World
+from spotdx_async.testing.state import World
 
 __all__ = ["KIT_ROUTES", "KIT_STATUSES", "SAMPLE_STATUSES"]
 

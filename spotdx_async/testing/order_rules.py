@@ -12,7 +12,7 @@ from spotdx_async.testing.made_up import fresh
 from spotdx_async.testing.pages import page_of
 from spotdx_async.testing.people_checks import RECIPIENT
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.world import World
+from spotdx_async.testing.state import World
 
 __all__ = ["ORDER_ROUTES", "ORDER_STATUSES"]
 

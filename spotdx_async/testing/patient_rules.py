@@ -7,7 +7,7 @@ from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.bodies import fields, one_of, text
 from spotdx_async.testing.people_checks import person_fields
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.world import World
+from spotdx_async.testing.state import World
 
 __all__ = ["PATIENT_ROUTES", "unknown_patient"]
 

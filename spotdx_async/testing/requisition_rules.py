@@ -13,7 +13,7 @@ from spotdx_async.testing.pages import page_of
 from spotdx_async.testing.people_checks import ADDRESS, TWO_LETTERS, person_fields
 from spotdx_async.testing.requisition_lifecycle import new_events
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.world import World
+from spotdx_async.testing.state import World
 
 __all__ = ["REQUISITION_ROUTES", "REQUISITION_STATUSES"]
 

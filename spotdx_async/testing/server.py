@@ -17,8 +17,8 @@ from spotdx_async.testing.loop_thread import LoopThread
 from spotdx_async.testing.pacing import Bucket
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
+from spotdx_async.testing.state import Some
 from spotdx_async.testing.window import Window
-from spotdx_async.testing.world import Some
 
 __all__ = ["SpotServer"]
 

@@ -1,11 +1,11 @@
 """The fake's memory as a test reaches it from the server: what there is, and what was executed. Pure."""
 
-from spotdx_async.testing.fake_kits import Kits
-from spotdx_async.testing.fake_orders import Orders
-from spotdx_async.testing.fake_patients import FakePatient, Patients
-from spotdx_async.testing.fake_requisitions import Requisitions
 from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.kits import Kits
 from spotdx_async.testing.ledgers import Creation, LedgerEntry, OrderLedgerEntry
+from spotdx_async.testing.orders import Orders
+from spotdx_async.testing.patients import FakePatient, Patients
+from spotdx_async.testing.requisitions import Requisitions
 
 __all__ = ["Window"]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.testing.fake_kits import EXAMPLE_KIT_ID, FakeKit, Kits
 from spotdx_async.testing.instants import stamp
+from spotdx_async.testing.kits import EXAMPLE_KIT_ID, FakeKit, Kits
 
 
 @pytest.fixture

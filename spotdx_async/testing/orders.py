@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from spotdx_async.testing import instants
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.fake_kits import FakeKit, Kits
 from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
 from spotdx_async.testing.kit_lifecycle import new_kit_document
+from spotdx_async.testing.kits import FakeKit, Kits
 from spotdx_async.testing.made_up import RECIPIENT, fresh
 from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
 

@@ -7,13 +7,13 @@ from threading import RLock
 from typing import Any, get_args
 
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
-from spotdx_async.testing.fake_kits import Kits
-from spotdx_async.testing.fake_orders import Orders
-from spotdx_async.testing.fake_patients import FakePatient, Patients
-from spotdx_async.testing.fake_requisitions import AddressForm, Requisitions
 from spotdx_async.testing.instants import stamp
+from spotdx_async.testing.kits import Kits
 from spotdx_async.testing.ledgers import Creation, LedgerEntry, Noun, OrderLedgerEntry
+from spotdx_async.testing.orders import Orders
+from spotdx_async.testing.patients import FakePatient, Patients
 from spotdx_async.testing.registrations import Registrations
+from spotdx_async.testing.requisitions import AddressForm, Requisitions
 from spotdx_async.testing.routes import Call
 from spotdx_async.testing.store import Store
 
