@@ -1,27 +1,25 @@
 """The fake API as state and rules, without a network: what it remembers, whom it admits, what it answers.
 
-To teach it more operations, write them as functions of the world and the call beside ``kit_rules`` and the other
-rules, and add their rows to ``ROUTES``.
+To add an operation, write it as a function of the state and the call beside the others of its noun, with its row.
 """
 
 import json
 from typing import Any, Never
 from urllib.parse import parse_qsl
 
-from spotdx_async.testing.activation_rules import ACTIVATION_ROUTES
 from spotdx_async.testing.answers import Answer
 from spotdx_async.testing.bodies import BadBodyError
-from spotdx_async.testing.kit_rules import KIT_ROUTES
+from spotdx_async.testing.kits import KIT_ROUTES
 from spotdx_async.testing.listing import BadQueryError
-from spotdx_async.testing.order_rules import ORDER_ROUTES
-from spotdx_async.testing.patient_rules import PATIENT_ROUTES
-from spotdx_async.testing.requisition_rules import REQUISITION_ROUTES
+from spotdx_async.testing.orders import ORDER_ROUTES
+from spotdx_async.testing.patients import PATIENT_ROUTES
+from spotdx_async.testing.requisitions import REQUISITION_ROUTES
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
 from spotdx_async.testing.state import World
 
 __all__ = ["ROUTES", "SpotState"]
 
-ROUTES = (*KIT_ROUTES, *ORDER_ROUTES, *REQUISITION_ROUTES, *PATIENT_ROUTES, *ACTIVATION_ROUTES)
+ROUTES = (*KIT_ROUTES, *ORDER_ROUTES, *REQUISITION_ROUTES, *PATIENT_ROUTES)
 """The operations that the fake plays: the contract's rows."""
 
 _SCHEME = "Token "

@@ -1,20 +1,27 @@
-"""The orders of the fake: what a test adds, looks at and changes. Pure; knows no HTTP and no rules."""
+"""The fake's orders: what a test adds and changes, their two steps, and their operations. Pure; knows no HTTP."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from spotdx_async.testing import instants
+from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
-from spotdx_async.testing.kit_lifecycle import new_kit_document
-from spotdx_async.testing.kits import FakeKit, Kits
-from spotdx_async.testing.made_up import RECIPIENT, fresh
-from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
+from spotdx_async.testing.conditions import DATES, PEOPLE, Condition, Query, holds
+from spotdx_async.testing.kits import FakeKit, Kits, new_kit_document
+from spotdx_async.testing.made_up import EXAMPLE_INSTANT, RECIPIENT, fresh
+from spotdx_async.testing.pages import page_of
+from spotdx_async.testing.people_checks import RECIPIENT as CHECK_RECIPIENT
+from spotdx_async.testing.routes import Call, Route
+from spotdx_async.testing.store import Item, Step, Store, current_instant, stamp
 
-__all__ = ["EXAMPLE_ORDER_ID", "FakeOrder", "Orders"]
+if TYPE_CHECKING:
+    from spotdx_async.testing.fake_spot import SpotState
 
+__all__ = ["EXAMPLE_ORDER_ID", "ORDER_ROUTES", "ORDER_STATUSES", "FakeOrder", "Orders"]
+
+ORDER_STATUSES = ("pending", "in_progress", "completed", "canceled")
 EXAMPLE_ORDER_ID = "O1234567"
 # The vendor shows no whole order; this one is made up.
 _EXAMPLE: Mapping[str, Any] = {
@@ -24,11 +31,11 @@ _EXAMPLE: Mapping[str, Any] = {
     "kits": [],
 }
 _ARRIVED = ("delivered", "registered")
-_SHAPE = frozenset(_EXAMPLE)
-_ABOUT = frozenset({"metadata", "created", "updated", "document"})
+_FULFIL = Step("fulfil()", "in_progress", ("pending",))
+_CANCEL = Step("cancel()", "canceled", ("pending",))
 
 
-class FakeOrder:
+class FakeOrder(Item):
     """One order on the fake; its attributes may be changed at any time. ``repr`` shows no patient data.
 
     Its steps ``fulfil`` and ``cancel`` play its life; its kits' own steps do the rest.
@@ -37,9 +44,15 @@ class FakeOrder:
         order_id: its id; fixed.
         created: when it was placed, as text; fixed.
         metadata: what the last update set; None where there is none.
+        document: what "get order" answers, but for ``created``, ``updated`` and ``metadata``; change it freely.
     """
 
-    __slots__ = ("_created", "_document", "_home", "_order_id", "_updated", "metadata")
+    __slots__ = ("_updated", "metadata")
+
+    _noun: ClassVar[str] = "an order"
+    _fields = frozenset(_EXAMPLE)
+    _options = frozenset({"metadata", "created", "updated", "document"})
+    _store: "Orders | None"
 
     def __init__(
         self,
@@ -49,99 +62,71 @@ class FakeOrder:
         created: datetime | str = EXAMPLE_INSTANT,
         updated: datetime | str | None = None,
         document: dict[str, Any] | None = None,
-        home: "Orders | None" = None,
-        **shape: Any,
+        store: "Orders | None" = None,
+        **fields: Any,
     ) -> None:
-        refuse_unknown_fields(shape, _SHAPE, _ABOUT)
-        self._home = home  # the store, for its clock
-        self._order_id = check_id("an order", order_id)
-        self._created = stamp(created)
+        super().__init__(order_id, created=created, document=document, store=store, fields=fields)
         self._updated = None if updated is None else stamp(updated)
         self.metadata: dict[str, Any] | None = metadata
-        self._document = document
-        if shape:
-            self.document.update(shape)
 
     @property
     def order_id(self) -> str:
         """The order's id."""
-        return self._order_id
-
-    @property
-    def created(self) -> str:
-        """When the order was placed."""
-        return self._created
+        return self._id
 
     @property
     def updated(self) -> str | None:
-        """When it was last changed, as text; None before the first change, and then the answer lacks it."""
+        """When it was last changed, as text; None before the first change, when the answer has no such field."""
         return self._updated
 
     @updated.setter
     def updated(self, value: str | None) -> None:
         self._updated = value
-        if self._home is not None:
-            self._home.sort_anew()
+        if self._store is not None:
+            self._store.reset_order()
 
     @property
     def last_change(self) -> str:
-        """What lists are sorted by: when it was last changed, or placed where it never was."""
+        """The sort key of lists: when it was last changed, or placed if it never was."""
         return self._updated or self._created
 
     @property
-    def document(self) -> dict[str, Any]:
-        """The order as "get order" answers it, but for ``created``, ``updated`` and ``metadata``; change it freely."""
-        # Made when first asked for, as that of a kit.
-        if self._document is None:
-            self._document = {"order_id": self._order_id, **fresh(_EXAMPLE)}
-        return self._document
-
-    @property
-    def status(self) -> Any:
-        """The order's status; None where the document has none."""
-        return self._peek.get("status")
-
-    @status.setter
-    def status(self, value: Any) -> None:
-        self.document["status"] = value
-
-    @property
     def recipient(self) -> Mapping[str, Any]:
-        """Whom the order is shipped to, to read; empty where that is missing or null."""
-        return self._peek.get("recipient") or {}
+        """The person the order is shipped to, to read; empty where that is missing or null."""
+        return self._view.get("recipient") or {}
 
     def answer(self) -> Answer:
         """Answer with the whole order."""
-        row: dict[str, Any] = {"order_id": self._order_id, **self._peek, "created": self._created}
+        row: dict[str, Any] = {"order_id": self._id, **self._view, "created": self._created}
         if self.updated is not None:
             row["updated"] = self.updated
         return json_answer(200, {**row, "metadata": self.metadata})
 
     def summary(self) -> dict[str, Any]:
-        """Give the order's row of the list, without the fields that the document lacks.
+        """Return the order's row of the list, without the fields that the document lacks.
 
-        Assumed: an order that was never changed counts as updated when it was placed.
+        Assumed: the row of an order that was never changed has the date of its creation as ``updated``.
         """
-        known = {name: self._peek[name] for name in ("status", "recipient") if name in self._peek}
-        return {"order_id": self._order_id, **known, "created": self._created, "updated": self.last_change}
+        known = {name: self._view[name] for name in ("status", "recipient") if name in self._view}
+        return {"order_id": self._id, **known, "created": self._created, "updated": self.last_change}
 
     def fulfil(self) -> list[FakeKit]:
-        """Make the kits of a pending order, one for each entry of ``kit_types``: it is in progress then.
+        """Make the kits of a pending order, one for each entry of ``kit_types``; it is then in progress.
 
         Assumed: the order is completed when the last of its kits is delivered.
 
         Returns:
-            The kits, which are among the fake's from now on.
+            The kits, which are from now on among the fake's.
 
         Raises:
-            ValueError: the order is not pending, or stands in no fake.
+            ValueError: the order is not pending, or belongs to no fake.
         """
-        if self._home is None:
+        if self._store is None:
             raise ValueError("an order has to be among the fake's orders first: its kits go to the fake's kits")
-        self._refuse_unless_pending("fulfil()")
-        kits = [self._home.make_kit(self._order_id, kit_type) for kit_type in self.document.get("kit_types") or ()]
+        _FULFIL.check(self._noun, self.status)
+        kits = [self._store.make_kit(self._id, kit_type) for kit_type in self.document.get("kit_types") or ()]
         self.document["kits"] = [kit.document for kit in kits]
-        self._go_to("in_progress", self._home.now())
+        self._enter(_FULFIL.leads_to, self._now())
         return kits
 
     def cancel(self) -> None:
@@ -150,45 +135,39 @@ class FakeOrder:
         Raises:
             ValueError: the order is not pending.
         """
-        self._refuse_unless_pending("cancel()")
-        self._go_to("canceled", instants.now() if self._home is None else self._home.now())
+        _CANCEL.check(self._noun, self.status)
+        self._enter(_CANCEL.leads_to, self._now())
 
     def follow_kits(self, at: str) -> None:
         """Complete the order where it is in progress and all its kits have arrived."""
-        kits = self._peek.get("kits") or ()
+        kits = self._view.get("kits") or ()
         if kits and self.status == "in_progress" and all(kit.get("status") in _ARRIVED for kit in kits):
-            self._go_to("completed", at)
+            self._enter("completed", at)
 
-    def _refuse_unless_pending(self, step: str) -> None:
-        if self.status != "pending":
-            raise ValueError(f"{step} needs an order that is pending; this one is {self.status}")
-
-    def _go_to(self, status: str, at: str) -> None:
+    def _enter(self, status: str, at: str) -> None:
         self.status = status
         self.updated = at
 
-    @property
-    def _peek(self) -> Mapping[str, Any]:
-        return _EXAMPLE if self._document is None else self._document
+    def _new_document(self) -> dict[str, Any]:
+        return {"order_id": self._id, **fresh(_EXAMPLE)}
 
-    def __repr__(self) -> str:
-        return f"<FakeOrder {self._order_id} {self.status}>"
+    def _example(self) -> Mapping[str, Any]:
+        return _EXAMPLE
 
 
 class Orders(Store[FakeOrder]):
     """The fake's orders by id, in the order of adding.
 
     Attributes:
-        now: gives the instant that an order's steps are stamped with.
+        now: returns the instant that an order's steps are stamped with.
     """
 
     _noun: ClassVar[str] = "an order"
-    _free_id: ClassVar[str] = "O{:07}"
+    _id_format: ClassVar[str | None] = "O{:07}"
 
-    def __init__(self, kits: Kits | None = None, *, now: Callable[[], str] = instants.now) -> None:
-        """Start empty; ``kits`` is where the kits of orders go."""
-        super().__init__()
-        self.now = now
+    def __init__(self, kits: Kits | None = None, *, now: Callable[[], str] = current_instant) -> None:
+        """Start empty; the kits of orders are added to ``kits``."""
+        super().__init__(now=now)
         self._kits = Kits(now=now) if kits is None else kits
         self._kits.watchers.append(self._kit_moved)
 
@@ -198,13 +177,13 @@ class Orders(Store[FakeOrder]):
         Args:
             order_id: an id that no order has yet.
             about: ``metadata``, ``created``, ``updated``; fields to replace (``status``, ``recipient``, ``kit_types``,
-                ``kits``; None for null); or ``document``, the answer without the first three, where fields shall be
-                missing. For ``kits`` give documents such as ``fake.kits["SPOT123456"].document``, which stay the same.
+                ``kits``; None for null); or ``document``, the answer without the first three, for one with fields
+                missing. For ``kits`` give documents such as ``fake.kits["SPOT123456"].document``: they are shared.
 
         Raises:
-            ValueError: the id is taken or no path segment, or something else was given.
+            ValueError: the id is taken or cannot be part of a path, or an argument is unknown.
         """
-        return self._put(order_id, FakeOrder(order_id, home=self, **about))
+        return self._put(order_id, FakeOrder(order_id, store=self, **about))
 
     def add_default_world(self, kits: Mapping[str, FakeKit]) -> None:
         """Add a new order, one with the kit that names it (where that is among the kits), and one almost empty."""
@@ -221,14 +200,11 @@ class Orders(Store[FakeOrder]):
         self.add("O2345678", document={"status": "canceled", "kits": []})
 
     def by_update(self) -> list[FakeOrder]:
-        """Give all orders, the most recently updated first; of the same instant, the last added first.
-
-        Not to be changed.
-        """
-        return self._in_order(_last_changed_first)
+        """Return all orders, the most recently updated first, the last added first among equals. Not to be changed."""
+        return self._in_order(attrgetter("last_change"), is_descending=True)
 
     def make_kit(self, order_id: str, kit_type: str) -> FakeKit:
-        """Make a kit of an order, and let it be known."""
+        """Make a kit of an order and add it to the kits."""
         kit_id, at = self._kits.free_id(), self.now()
         document = new_kit_document(kit_id, kit_type, at)
         return self._kits.add(kit_id, order_id=order_id, created=at, document=document)
@@ -239,5 +215,58 @@ class Orders(Store[FakeOrder]):
             order.follow_kits(kit.updated)
 
 
-def _last_changed_first(things: Iterable[FakeOrder]) -> list[FakeOrder]:
-    return sorted(things, key=attrgetter("last_change"))[::-1]
+# --- Operations -------------------------------------------------------------------------------------------------------
+
+
+def create_order(state: "SpotState", call: Call) -> Answer:
+    """Place an order: pending, without kits and without ``updated``.
+
+    Assumed: a kit type that "list kit types" does not name is refused.
+    """
+    kit_types = bodies.array_of(bodies.one_of(*state.kit_types))
+    required = {"kit_types": kit_types, "recipient": CHECK_RECIPIENT}
+    check = bodies.fields(required, {"metadata": bodies.maybe_null(bodies.an_object)})
+    placed = fresh(bodies.checked(call.body, check))  # a copy, apart from the ledger's
+    metadata, order_id = placed.pop("metadata", None), state.orders.free_id()
+    document = {"order_id": order_id, "status": "pending", **placed, "kits": []}
+    order = state.orders.add(order_id, created=state.now(), metadata=metadata, document=document)
+    state.record_creation("order", order_id, call)
+    return replace(order.answer(), status=201)
+
+
+def list_orders(state: "SpotState", call: Call) -> Answer:
+    """Answer with a page of order summaries, the most recently updated first: a bare array without a total."""
+    orders = state.orders.by_update()
+    return page_of(call, orders, known=_LIST_QUERY, person_of=attrgetter("recipient"), own=_conditions)
+
+
+def update_order_metadata(state: "SpotState", call: Call) -> Answer:
+    """Replace the order's metadata as a whole, and answer with the order."""
+    order = state.orders.get(call.params["order_id"])
+    if order is None:
+        return state.not_found("Order", call.params["order_id"])
+    metadata = bodies.metadata(call.body)
+    order.metadata = dict(metadata)  # a copy, apart from the ledger's
+    order.updated = state.now()
+    state.record_order_update(order.order_id, metadata, call.index)
+    return order.answer()
+
+
+def get_order(state: "SpotState", call: Call) -> Answer:
+    """Answer with the order."""
+    order = state.orders.get(call.params["order_id"])
+    return state.not_found("Order", call.params["order_id"]) if order is None else order.answer()
+
+
+_LIST_QUERY = ("results", "offset", *PEOPLE, "status", *DATES)
+ORDER_ROUTES = (
+    Route("POST", "/api/v2/orders/", create_order),
+    Route("GET", "/api/v2/orders/", list_orders, query=_LIST_QUERY),
+    Route("POST", "/api/v2/orders/{order_id}/", update_order_metadata),
+    Route("GET", "/api/v2/orders/{order_id}/", get_order),
+)
+
+
+def _conditions(query: Query) -> Iterator[Condition]:
+    if (wanted := listing.choice(query, "status", ORDER_STATUSES)) is not None:
+        yield holds("status", wanted)

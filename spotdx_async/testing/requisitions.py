@@ -1,23 +1,42 @@
-"""The requisitions of the fake: what a test adds, looks at and changes. Pure; knows no HTTP and no rules."""
+"""The fake's requisitions: what a test adds and changes, their steps up to the lab's report, and their operations.
 
-from collections.abc import Callable, Iterable, Mapping
+Pure; knows no HTTP.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from spotdx_async.testing import instants
+from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.instants import EXAMPLE_INSTANT, stamp
-from spotdx_async.testing.made_up import RECIPIENT, fresh, new_uuid
-from spotdx_async.testing.reports import new_report
-from spotdx_async.testing.requisition_lifecycle import RequisitionLifecycle, new_events
-from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
+from spotdx_async.testing.bodies import Check, fields, fits, maybe_null, one_of, text
+from spotdx_async.testing.conditions import DATES, PEOPLE, Condition, Query, holds
+from spotdx_async.testing.made_up import EXAMPLE_INSTANT, RECIPIENT, fresh, new_report
+from spotdx_async.testing.pages import page_of
+from spotdx_async.testing.people_checks import ADDRESS, TWO_LETTERS, person_fields
+from spotdx_async.testing.routes import Call, Route
+from spotdx_async.testing.store import Item, Step, Store, current_instant, stamp
 
-__all__ = ["EXAMPLE_REQUISITION_ID", "AddressForm", "FakeRequisition", "Requisitions"]
+if TYPE_CHECKING:
+    from spotdx_async.testing.fake_spot import SpotState
+
+__all__ = [
+    "EXAMPLE_REQUISITION_ID",
+    "REQUISITION_ROUTES",
+    "REQUISITION_STATUSES",
+    "AddressForm",
+    "FakeRequisition",
+    "Requisitions",
+]
 
 AddressForm = Literal["plain", "wrapped"]
 """How ``patient.address`` is sent: the address itself, or an object that holds it under ``address``."""
 
+REQUISITION_STATUSES = (
+    *("created", "approved", "denied", "delivered", "received", "extra_quality_checks", "resulted", "rejected"),
+    "delivery_exception",
+)
 EXAMPLE_REQUISITION_ID = "f0e5a607-5b52-4d7c-a3f2-c40772d41482"
 _EXAMPLE: Mapping[str, Any] = {
     "account_number": "1234567890",
@@ -32,24 +51,35 @@ _EXAMPLE: Mapping[str, Any] = {
     "metadata": None,
 }
 _SUMMARY = ("barcode", "account_number", "lab", "panels", "patient", "status")
-_SHAPE = frozenset({*_EXAMPLE, "barcode", "events"})
-_ABOUT = frozenset({"created", "updated", "document"})
+_EVENT = ("event", "date")
+
+_DELIVER = Step("deliver()", "delivered", ("approved", "delivery_exception"))
+_FAIL = Step("fail_delivery()", "delivery_exception", ("approved",))
+_RECEIVE = Step("receive()", "received", ("delivered",), "deliver()")
+_CHECK = Step("check_quality()", "extra_quality_checks", ("received",), "receive()")
+_REJECT = Step("reject()", "rejected", ("received", "extra_quality_checks"), "receive()")
+_RESULT = Step("result()", "resulted", ("received", "extra_quality_checks", "resulted"), "receive()")
 
 
-class FakeRequisition(RequisitionLifecycle):
+class FakeRequisition(Item):
     """One requisition on the fake; its attributes may be changed at any time. ``repr`` shows no patient data.
 
-    Its steps (``deliver``, ``receive``, ``result`` and the others) play its life.
+    Its steps (``deliver``, ``receive``, ``result`` and the others) play its life, as a kit's do; it was approved or
+    denied when it was created.
 
     Attributes:
         requisition_id: its id; fixed.
         created: when it was created, as text; fixed, since lists are sorted by it.
         updated: when it was last changed, as text.
-        document: the requisition as "get requisition" answers it, but for ``created`` and ``updated``, and with a
-            plain address; change it freely, but for the barcode.
+        document: what "get requisition" answers, but for ``created`` and ``updated``, and with a plain address; change
+            it freely, but for the barcode.
     """
 
-    __slots__ = ("_created", "_document", "_home", "_requisition_id", "updated")
+    __slots__ = ("updated",)
+
+    _noun: ClassVar[str] = "a requisition"
+    _fields = frozenset({*_EXAMPLE, "barcode", "events"})
+    _options = frozenset({"created", "updated", "document"})
 
     def __init__(
         self,
@@ -58,96 +88,110 @@ class FakeRequisition(RequisitionLifecycle):
         created: datetime | str = EXAMPLE_INSTANT,
         updated: datetime | str | None = None,
         document: dict[str, Any] | None = None,
-        home: "Requisitions | None" = None,
-        **shape: Any,
+        store: "Requisitions | None" = None,
+        **fields: Any,
     ) -> None:
-        refuse_unknown_fields(shape, _SHAPE, _ABOUT)
-        self._home = home  # the store, for its clock
-        self._requisition_id = check_id("a requisition", requisition_id)
-        self._created = stamp(created)
+        super().__init__(requisition_id, created=created, document=document, store=store, fields=fields)
         self.updated: str = stamp(created if updated is None else updated)
-        if document is None:
-            made_up = {"requisition_id": requisition_id, "barcode": f"B-{requisition_id}", **fresh(_EXAMPLE)}
-            document = {**made_up, "events": new_events("approved", self._created)}
-        self._document = document
-        self._document.update(shape)
 
     @property
     def requisition_id(self) -> str:
         """The requisition's id."""
-        return self._requisition_id
-
-    @property
-    def created(self) -> str:
-        """When the requisition was created."""
-        return self._created
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The requisition as it is answered."""
-        return self._document
+        return self._id
 
     @property
     def barcode(self) -> Any:
         """The barcode of its sample; None where the document has none."""
-        return self._document.get("barcode")
-
-    @property
-    def status(self) -> Any:
-        """The requisition's status; None where the document has none."""
-        return self._document.get("status")
-
-    @status.setter
-    def status(self, value: Any) -> None:
-        self._document["status"] = value
+        return self.document.get("barcode")
 
     @property
     def metadata(self) -> Any:
-        """What the requisition was created with; None where there is none."""
-        return self._document.get("metadata")
+        """The metadata that it was created with; None where there is none."""
+        return self.document.get("metadata")
 
     @property
     def patient(self) -> Mapping[str, Any]:
-        """Whom the requisition is for, to read; empty where that is missing or null."""
-        return self._document.get("patient") or {}
+        """The patient, to read; empty where that is missing or null."""
+        return self.document.get("patient") or {}
 
     def answer(self, form: AddressForm = "plain") -> Answer:
         """Answer with the whole requisition."""
-        row = {"requisition_id": self._requisition_id, **self._document}
+        row = {"requisition_id": self._id, **self.document}
         if form == "wrapped" and "address" in self.patient:
             row["patient"] = {**self.patient, "address": {"address": self.patient["address"]}}
         return json_answer(200, {**row, "created": self._created, "updated": self.updated})
 
     def summary(self) -> dict[str, Any]:
-        """Give the requisition's row of the list, without the fields that the document lacks.
+        """Return the requisition's row of the list, without the fields that the document lacks.
 
         Its address is always plain: the documents wrap only that of a whole requisition.
         """
-        known = {name: self._document[name] for name in _SUMMARY if name in self._document}
-        return {"requisition_id": self._requisition_id, **known, "created": self._created, "updated": self.updated}
+        known = {name: self.document[name] for name in _SUMMARY if name in self.document}
+        return {"requisition_id": self._id, **known, "created": self._created, "updated": self.updated}
 
-    def _now(self) -> str:
-        return instants.now() if self._home is None else self._home.now()
+    def deliver(self) -> None:
+        """Deliver the sample to the lab."""
+        self._step(_DELIVER)
 
-    def _moved(self, at: str) -> None:
+    def fail_delivery(self) -> None:
+        """Fail the delivery to the lab; ``deliver()`` may follow."""
+        self._step(_FAIL)
+
+    def receive(self) -> None:
+        """Register the sample as received at the lab."""
+        self._step(_RECEIVE)
+
+    def check_quality(self) -> None:
+        """Put the sample through extra quality checks at the lab."""
+        self._step(_CHECK)
+
+    def reject(self) -> None:
+        """Reject the sample at the lab."""
+        self._step(_REJECT)
+
+    def result(self, results: Iterable[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+        """Publish the lab's report; any report after the first is an amendment.
+
+        Args:
+            results: the results as they appear in the report; None for two quantities, a reactivity and a genotype.
+
+        Returns:
+            The report as it stands in the requisition's document: change it freely.
+        """
+        is_amendment = self.status == "resulted"
+        at = self._step(_RESULT)
+        document = self.document
+        dates = {event.get("event"): event.get("date") for event in document["events"]}
+        collected, received = (dates.get(name) or at for name in ("created", "received"))
+        report = new_report(results, collected=collected, received=received, resulted=at, is_amendment=is_amendment)
+        document["reports"] = [*(document.get("reports") or ()), report]
+        return report
+
+    def _step(self, step: Step) -> str:
+        at = self._now()
+        step.take(self._noun, self.document, at, _EVENT)
         self.updated = at
+        return at
 
-    def __repr__(self) -> str:
-        return f"<FakeRequisition {self._requisition_id} {self.status}>"
+    def _new_document(self) -> dict[str, Any]:
+        made_up = {"requisition_id": self._id, "barcode": f"B-{self._id}", **fresh(_EXAMPLE)}
+        return {**made_up, "events": _new_events("approved", self._created)}
+
+    def _example(self) -> Mapping[str, Any]:
+        return self.document  # never shared: it has a barcode of its own
 
 
 class Requisitions(Store[FakeRequisition]):
     """The fake's requisitions by id, in the order of adding; no two have the same barcode.
 
     Attributes:
-        now: gives the instant that a requisition's steps are stamped with.
+        now: returns the instant that a requisition's steps are stamped with.
     """
 
     _noun: ClassVar[str] = "a requisition"
 
-    def __init__(self, *, now: Callable[[], str] = instants.now) -> None:
-        super().__init__()
-        self.now = now
+    def __init__(self, *, now: Callable[[], str] = current_instant) -> None:
+        super().__init__(now=now)
         self._barcodes: set[Any] = set()
 
     def add(self, requisition_id: str, **about: Any) -> FakeRequisition:
@@ -157,13 +201,13 @@ class Requisitions(Store[FakeRequisition]):
             requisition_id: an id that no requisition has yet.
             about: ``created``, ``updated``; fields to replace (``barcode``, ``account_number``, ``lab``, ``panels``,
                 ``state_collected``, ``patient``, ``tracking``, ``status``, ``events``, ``reports``, ``attributes``,
-                ``metadata``; None for null); or ``document``, the answer without the first two, where fields shall be
+                ``metadata``; None for null); or ``document``, the answer without the first two, for one with fields
                 missing.
 
         Raises:
-            ValueError: the id or the barcode is taken, the id is no path segment, or something else was given.
+            ValueError: the id or the barcode is taken, the id cannot be part of a path, or an argument is unknown.
         """
-        made = FakeRequisition(requisition_id, home=self, **about)
+        made = FakeRequisition(requisition_id, store=self, **about)
         with self._lock:
             if made.barcode in self._barcodes:
                 raise ValueError("a requisition with this barcode is there already")
@@ -172,21 +216,30 @@ class Requisitions(Store[FakeRequisition]):
                 self._barcodes.add(made.barcode)
         return made
 
-    def free_id(self) -> str:
-        """Make up a UUID."""
-        return new_uuid()
-
     def has_barcode(self, barcode: str) -> bool:
-        """Whether a requisition has this barcode."""
+        """Return whether a requisition has this barcode."""
         return barcode in self._barcodes
 
     def by_creation(self) -> list[FakeRequisition]:
-        """Give all requisitions, oldest first; of the same age, in the order of adding. Not to be changed."""
-        return self._in_order(_oldest_first)
+        """Return all requisitions, oldest first, in the order of adding among equals. Not to be changed."""
+        return self._in_order(attrgetter("created"))
 
     def add_default_world(self) -> None:
         """Add one with a report, one almost empty, and one that was denied and is full of nulls."""
-        _add_resulted(self)
+        received, resulted = "2023-01-03T09:00:00.000Z", "2023-01-05T09:00:00.000Z"
+        later = [("delivered", "2023-01-02T09:00:00.000Z"), ("received", received), ("resulted", resulted)]
+        self.add(
+            EXAMPLE_REQUISITION_ID,
+            barcode="19742938328",
+            updated=resulted,
+            status="resulted",
+            events=[
+                *_new_events("approved", EXAMPLE_INSTANT),
+                *({"event": event, "date": date} for event, date in later),
+            ],
+            reports=[new_report(None, collected=EXAMPLE_INSTANT, received=received, resulted=resulted)],
+            metadata={"campaign": "winter"},
+        )
         self.add(
             "0b4c9a3e-51f7-4a39-9a3c-6a0f2d6c1d11", created="2023-01-02T09:00:00.000Z", document={"status": "created"}
         )
@@ -196,7 +249,7 @@ class Requisitions(Store[FakeRequisition]):
             state_collected="NY",
             tracking={"tracking_number": None, "carrier": None},
             status="denied",
-            events=new_events("denied", "2023-01-03T09:00:00.000Z"),
+            events=_new_events("denied", "2023-01-03T09:00:00.000Z"),
             attributes=None,
         )
 
@@ -206,19 +259,96 @@ class Requisitions(Store[FakeRequisition]):
             super().__delitem__(requisition_id)
 
 
-def _add_resulted(store: Requisitions) -> None:
-    days: Iterable[tuple[str, str]] = (("delivered", "02"), ("received", "03"), ("resulted", "05"))
-    later = [{"event": event, "date": f"2023-01-{day}T09:00:00.000Z"} for event, day in days]
-    store.add(
-        EXAMPLE_REQUISITION_ID,
-        barcode="19742938328",
-        updated=later[-1]["date"],
-        status="resulted",
-        events=[*new_events("approved", EXAMPLE_INSTANT), *later],
-        reports=[new_report(None, collected=EXAMPLE_INSTANT, received=later[1]["date"], resulted=later[2]["date"])],
-        metadata={"campaign": "winter"},
-    )
+def _new_events(status: str, at: str) -> list[dict[str, str]]:
+    """Return the events of a requisition that was created and approved or denied in one instant."""
+    return [{"event": event, "date": at} for event in ("created", status)]
 
 
-def _oldest_first(things: Iterable[FakeRequisition]) -> list[FakeRequisition]:
-    return sorted(things, key=attrgetter("created"))
+# --- Operations -------------------------------------------------------------------------------------------------------
+
+
+def create_requisition(state: "SpotState", call: Call) -> Answer:
+    """Create a requisition, approved at once; denied where its sample was collected in a state without testing.
+
+    Assumed: that this is what decides; the documents say only that it is decided at once. And that a patient's fields
+        are required as those of "create patient" are.
+    """
+    sent = bodies.checked(call.body, _check(state))
+    status = "denied" if state.is_without_testing(sent["state_collected"]) else "approved"
+    at, requisition_id = state.now(), state.requisitions.free_id()
+    document = {
+        "requisition_id": requisition_id,
+        "attributes": None,
+        "metadata": None,
+        **fresh(sent),  # a copy, apart from the ledger's
+        "status": status,
+        "events": _new_events(status, at),
+        "reports": [],
+    }
+    requisition = state.requisitions.add(requisition_id, created=at, document=document)
+    state.record_creation("requisition", requisition_id, call)
+    return requisition.answer(state.address_form)
+
+
+def get_requisition(state: "SpotState", call: Call) -> Answer:
+    """Answer with the requisition."""
+    requisition = state.requisitions.get(call.params["requisition_id"])
+    if requisition is None:
+        return state.not_found("Requisition", call.params["requisition_id"])
+    return requisition.answer(state.address_form)
+
+
+def list_requisitions(state: "SpotState", call: Call) -> Answer:
+    """Answer with a page of requisition summaries: a bare array without a total.
+
+    Assumed: by creation date, as kits; the documents do not say.
+    """
+    things = state.requisitions.by_creation()
+    return page_of(call, things, known=_LIST_QUERY, person_of=attrgetter("patient"), own=_conditions)
+
+
+_LIST_QUERY = ("results", "offset", *PEOPLE, "lab", "status", *DATES)
+REQUISITION_ROUTES = (
+    Route("POST", "/api/v2/requisitions/", create_requisition),
+    Route("GET", "/api/v2/requisitions/{requisition_id}", get_requisition),
+    Route("GET", "/api/v2/requisitions/", list_requisitions, query=_LIST_QUERY),
+)
+
+_TRACKING = fields({}, {"tracking_number": maybe_null(text), "carrier": maybe_null(one_of("fedex", "ups", "usps"))})
+_ATTRIBUTES = fields(
+    {},
+    {
+        "crl_slip_id": maybe_null(fits("[A-Za-z0-9]{1,10}", "1 to 10 letters and digits")),
+        "crl_tier3_account_number": maybe_null(fits("[A-Za-z0-9]{8}", "exactly 8 letters and digits")),
+    },
+)
+
+
+def _check(state: "SpotState") -> Check:
+    def barcode(value: Any, path: str) -> Iterator[str]:
+        yield from text(value, path)
+        if isinstance(value, str) and state.requisitions.has_barcode(value):
+            yield f"{path}: Must be globally unique"
+
+    patient = fields({**person_fields(state.today()), "address": ADDRESS}, {"phone": text})
+    required: dict[str, Check] = {
+        "barcode": barcode,
+        "panels": bodies.array_of(text),
+        "account_number": text,
+        "lab": text,
+        "state_collected": TWO_LETTERS,
+        "patient": patient,
+    }
+    attributes, metadata = maybe_null(_ATTRIBUTES), maybe_null(bodies.an_object)
+    return fields(required, {"tracking": _TRACKING, "attributes": attributes, "metadata": metadata})
+
+
+def _conditions(query: Query) -> Iterator[Condition]:
+    """Turn the filters that only the list of requisitions has into conditions.
+
+    Assumed: a status that is on no list is refused, as with kits.
+    """
+    if "lab" in query:
+        yield holds("lab", query["lab"])
+    if (wanted := listing.choice(query, "status", REQUISITION_STATUSES)) is not None:
+        yield holds("status", wanted)

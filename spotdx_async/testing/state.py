@@ -7,15 +7,13 @@ from threading import RLock
 from typing import Any, get_args
 
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
-from spotdx_async.testing.instants import stamp
 from spotdx_async.testing.kits import Kits
 from spotdx_async.testing.ledgers import Creation, LedgerEntry, Noun, OrderLedgerEntry
 from spotdx_async.testing.orders import Orders
-from spotdx_async.testing.patients import FakePatient, Patients
-from spotdx_async.testing.registrations import Registrations
+from spotdx_async.testing.patients import FakePatient, Patients, Registrations
 from spotdx_async.testing.requisitions import AddressForm, Requisitions
 from spotdx_async.testing.routes import Call
-from spotdx_async.testing.store import Store
+from spotdx_async.testing.store import Store, stamp
 
 __all__ = ["LedgerEntry", "OrderLedgerEntry", "Some", "World"]
 
@@ -130,17 +128,17 @@ class World:
             registration.is_used = True
             return patient
 
-    def enter(self, kit_id: str, metadata: dict[str, Any], index: int) -> None:
+    def record_update(self, kit_id: str, metadata: dict[str, Any], index: int) -> None:
         """Write an executed update of a kit into the ledger."""
         if self._keep_ledger:
             self.ledger.append(LedgerEntry(kit_id, metadata, index))
 
-    def enter_order(self, order_id: str, metadata: dict[str, Any], index: int) -> None:
+    def record_order_update(self, order_id: str, metadata: dict[str, Any], index: int) -> None:
         """Write an executed update of an order into its ledger."""
         if self._keep_ledger:
             self.order_ledger.append(OrderLedgerEntry(order_id, metadata, index))
 
-    def enter_creation(self, noun: Noun, an_id: str, call: Call) -> None:
+    def record_creation(self, noun: Noun, an_id: str, call: Call) -> None:
         """Write an executed create into its ledger."""
         if self._keep_ledger:
             self.creations.append(Creation(noun, an_id, call.body, call.index))
@@ -148,6 +146,10 @@ class World:
     def refuse(self, status: int, *details: str) -> Answer:
         """Answer with an error in this world's form."""
         return error_answer(status, details, self.error_form)
+
+    def not_found(self, noun: str, an_id: Any) -> Answer:
+        """Answer that nothing has this id."""
+        return self.refuse(404, f"{noun} id {an_id} not found")
 
     def _register(self, kit_id: str, patient: FakePatient, kit_type: str | None) -> None:
         if kit_id not in self.kits:

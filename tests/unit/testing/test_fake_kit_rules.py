@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 
 from spotdx_async.testing.fake_spot import SpotState
-from spotdx_async.testing.kits import EXAMPLE_KIT_ID
+from spotdx_async.testing.made_up import EXAMPLE_KIT_ID
 
 AUTHORIZATION = "Token test-token"
 PATH = f"/api/v2/kits/{EXAMPLE_KIT_ID}/"
