@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.conditions import DATES, PEOPLE, Condition, Query, holds
+from spotdx_async.testing.listing import DATES, PEOPLE, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, EXAMPLE_KIT_ID, example_kit, example_kit_text, new_shipment
-from spotdx_async.testing.pages import page_of
 from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.samples import SampleSteps, new_sample
 from spotdx_async.testing.store import Step, Store, add_event, current_instant, stamp
 
 if TYPE_CHECKING:
-    from spotdx_async.testing.fake_spot import SpotState
     from spotdx_async.testing.patients import FakePatient
+    from spotdx_async.testing.state import SpotState
 
 __all__ = ["KIT_ROUTES", "KIT_STATUSES", "SAMPLE_STATUSES", "FakeKit", "Kits", "new_kit_document"]
 
@@ -284,10 +283,10 @@ def list_kit_types(state: "SpotState", _call: Call) -> Answer:
 
 _LIST_QUERY = ("results", "offset", *PEOPLE, "kit_type", "has_order", "kit_status", "sample_status", *DATES)
 KIT_ROUTES = (
-    Route("POST", "/api/v2/kits/{kit_id}/", update_kit_metadata),
-    Route("GET", "/api/v2/kits/{kit_id}/", get_kit),
-    Route("GET", "/api/v2/kits/", list_kits, query=_LIST_QUERY),
-    Route("GET", "/api/v2/kit_types", list_kit_types),
+    Route("kits.update_metadata", "POST", "/api/v2/kits/{kit_id}/", update_kit_metadata),
+    Route("kits.get", "GET", "/api/v2/kits/{kit_id}/", get_kit),
+    Route("kits.list", "GET", "/api/v2/kits/", list_kits, query=_LIST_QUERY),
+    Route("kits.types", "GET", "/api/v2/kit_types", list_kit_types),
 )
 
 

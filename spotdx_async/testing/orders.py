@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.conditions import DATES, PEOPLE, Condition, Query, holds
 from spotdx_async.testing.kits import FakeKit, Kits, new_kit_document
+from spotdx_async.testing.listing import DATES, PEOPLE, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, RECIPIENT, fresh
-from spotdx_async.testing.pages import page_of
-from spotdx_async.testing.people_checks import RECIPIENT as CHECK_RECIPIENT
 from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.store import Item, Step, Store, current_instant, stamp
 
 if TYPE_CHECKING:
-    from spotdx_async.testing.fake_spot import SpotState
+    from spotdx_async.testing.state import SpotState
 
 __all__ = ["EXAMPLE_ORDER_ID", "ORDER_ROUTES", "ORDER_STATUSES", "FakeOrder", "Orders"]
 
@@ -224,7 +222,7 @@ def create_order(state: "SpotState", call: Call) -> Answer:
     Assumed: a kit type that "list kit types" does not name is refused.
     """
     kit_types = bodies.array_of(bodies.one_of(*state.kit_types))
-    required = {"kit_types": kit_types, "recipient": CHECK_RECIPIENT}
+    required = {"kit_types": kit_types, "recipient": bodies.RECIPIENT}
     check = bodies.fields(required, {"metadata": bodies.maybe_null(bodies.an_object)})
     placed = fresh(bodies.checked(call.body, check))  # a copy, apart from the ledger's
     metadata, order_id = placed.pop("metadata", None), state.orders.free_id()
@@ -260,10 +258,10 @@ def get_order(state: "SpotState", call: Call) -> Answer:
 
 _LIST_QUERY = ("results", "offset", *PEOPLE, "status", *DATES)
 ORDER_ROUTES = (
-    Route("POST", "/api/v2/orders/", create_order),
-    Route("GET", "/api/v2/orders/", list_orders, query=_LIST_QUERY),
-    Route("POST", "/api/v2/orders/{order_id}/", update_order_metadata),
-    Route("GET", "/api/v2/orders/{order_id}/", get_order),
+    Route("orders.create", "POST", "/api/v2/orders/", create_order),
+    Route("orders.list", "GET", "/api/v2/orders/", list_orders, query=_LIST_QUERY),
+    Route("orders.update_metadata", "POST", "/api/v2/orders/{order_id}/", update_order_metadata),
+    Route("orders.get", "GET", "/api/v2/orders/{order_id}/", get_order),
 )
 
 

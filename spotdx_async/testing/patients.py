@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.bodies import Check, fields, one_of, text
+from spotdx_async.testing.bodies import Check, fields, one_of, person_fields, text
 from spotdx_async.testing.made_up import PERSON, example_kit
-from spotdx_async.testing.people_checks import person_fields
 from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
 
 if TYPE_CHECKING:
-    from spotdx_async.testing.fake_spot import SpotState
+    from spotdx_async.testing.state import SpotState
 
 __all__ = [
     "EXAMPLE_PATIENT_ID",
@@ -220,9 +219,9 @@ def activate_kit(state: "SpotState", call: Call) -> Answer:
 
 _ACTIVATION_QUERY = ("public_id",)
 PATIENT_ROUTES = (
-    Route("POST", "/api/v2/patients/", create_patient),
-    Route("POST", "/api/v2/tokens/patient_registration/", create_registration_token),
-    Route("POST", "/api/v3/kits/{kit_id}/activate/", activate_kit, query=_ACTIVATION_QUERY),
+    Route("patients.create", "POST", "/api/v2/patients/", create_patient),
+    Route("registration_tokens.create", "POST", "/api/v2/tokens/patient_registration/", create_registration_token),
+    Route("kits.activate", "POST", "/api/v3/kits/{kit_id}/activate/", activate_kit, query=_ACTIVATION_QUERY),
 )
 
 

@@ -12,10 +12,9 @@ import pytest
 
 if TYPE_CHECKING:
     from spotdx_async import SpotClient
-    from spotdx_async.testing.expectations import ExpectedRequests
+    from spotdx_async.testing.clock import VirtualClock
+    from spotdx_async.testing.expectations import ExpectedRequests, MarkedFault
     from spotdx_async.testing.harness import FakeSpot
-    from spotdx_async.testing.marked_faults import MarkedFault
-    from spotdx_async.testing.virtual_clock import VirtualClock
 
 _FAULT = (
     "spot_fault(fault, *, times=1, operation=None, kit_id=None, order_id=None, requisition_id=None, method=None, "
@@ -140,8 +139,7 @@ def _ini(item: pytest.Item, name: str) -> Any:
 def _virtual_clock() -> "VirtualClock | None":
     import asyncio  # noqa: PLC0415 - see the module's docstring
 
-    from spotdx_async.testing.clock import VirtualTimeLoop  # noqa: PLC0415 - the same
-    from spotdx_async.testing.virtual_clock import VirtualClock  # noqa: PLC0415 - the same
+    from spotdx_async.testing.clock import VirtualClock, VirtualTimeLoop  # noqa: PLC0415 - the same
 
     loop = asyncio.get_running_loop()
     return VirtualClock(loop) if isinstance(loop, VirtualTimeLoop) else None
@@ -188,7 +186,7 @@ def _marked_faults(item: pytest.Item) -> "list[MarkedFault]":
     marks = [*_written(item)]
     if not marks:
         return []
-    from spotdx_async.testing.marked_faults import MarkedFault  # noqa: PLC0415 - see the module's docstring
+    from spotdx_async.testing.expectations import MarkedFault  # noqa: PLC0415 - see the module's docstring
 
     try:
         return [MarkedFault(mark.args, mark.kwargs) for mark in marks]

@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.bodies import Check, fields, fits, maybe_null, one_of, text
-from spotdx_async.testing.conditions import DATES, PEOPLE, Condition, Query, holds
+from spotdx_async.testing.bodies import (
+    ADDRESS,
+    TWO_LETTERS,
+    Check,
+    fields,
+    fits,
+    maybe_null,
+    one_of,
+    person_fields,
+    text,
+)
+from spotdx_async.testing.listing import DATES, PEOPLE, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, RECIPIENT, fresh, new_report
-from spotdx_async.testing.pages import page_of
-from spotdx_async.testing.people_checks import ADDRESS, TWO_LETTERS, person_fields
 from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.store import Item, Step, Store, current_instant, stamp
 
 if TYPE_CHECKING:
-    from spotdx_async.testing.fake_spot import SpotState
+    from spotdx_async.testing.state import SpotState
 
 __all__ = [
     "EXAMPLE_REQUISITION_ID",
@@ -309,9 +317,9 @@ def list_requisitions(state: "SpotState", call: Call) -> Answer:
 
 _LIST_QUERY = ("results", "offset", *PEOPLE, "lab", "status", *DATES)
 REQUISITION_ROUTES = (
-    Route("POST", "/api/v2/requisitions/", create_requisition),
-    Route("GET", "/api/v2/requisitions/{requisition_id}", get_requisition),
-    Route("GET", "/api/v2/requisitions/", list_requisitions, query=_LIST_QUERY),
+    Route("requisitions.create", "POST", "/api/v2/requisitions/", create_requisition),
+    Route("requisitions.get", "GET", "/api/v2/requisitions/{requisition_id}", get_requisition),
+    Route("requisitions.list", "GET", "/api/v2/requisitions/", list_requisitions, query=_LIST_QUERY),
 )
 
 _TRACKING = fields({}, {"tracking_number": maybe_null(text), "carrier": maybe_null(one_of("fedex", "ups", "usps"))})

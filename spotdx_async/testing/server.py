@@ -10,15 +10,13 @@ from typing import Any, Self
 from aiohttp import web
 
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
-from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.faults import Fault
 from spotdx_async.testing.loop_thread import LoopThread
 from spotdx_async.testing.pacing import Bucket
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
-from spotdx_async.testing.state import Some
-from spotdx_async.testing.window import Window
+from spotdx_async.testing.state import Some, SpotState, StateView
 
 __all__ = ["SpotServer"]
 
@@ -26,7 +24,7 @@ _BACKLOG = 4096
 _LONGEST_GOODBYE_S = 0.5
 
 
-class SpotServer(Window):
+class SpotServer(StateView):
     """A Spot API on loopback, with state, scripted faults, and a record of every request.
 
     ``async with`` serves in the running loop: what blocks that loop blocks the server. ``with`` serves in a thread with
@@ -284,7 +282,7 @@ class SpotServer(Window):
     async def _answer(self, call: Call, authorization: str | None, early: Fault | None) -> Answer | None:
         """Give what is to be sent: None to drop the connection."""
         if early is not None:
-            self._log.struck(call.index, early.name)
+            self._log.fault_played(call.index, early.name)
             return await self._play(early, call, authorization)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
@@ -296,7 +294,7 @@ class SpotServer(Window):
             fault = self.faults.pick(call)
             if fault is None:
                 return self._execute(call, authorization)
-        self._log.struck(call.index, fault.name)
+        self._log.fault_played(call.index, fault.name)
         return await self._play(fault, call, authorization)
 
     async def _play(self, fault: Fault, call: Call, authorization: str | None) -> Answer | None:

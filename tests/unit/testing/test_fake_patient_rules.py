@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.patients import EXAMPLE_PATIENT_ID
+from spotdx_async.testing.state import SpotState
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 TOKENS = "/api/v2/tokens/patient_registration/"

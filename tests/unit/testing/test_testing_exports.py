@@ -53,7 +53,7 @@ def test_the_server_imports_nothing_of_the_sdk() -> None:
 
 
 def test_the_rules_import_no_network() -> None:
-    loaded = modules_after("import spotdx_async.testing.fake_spot, spotdx_async.testing.fault_plan")
+    loaded = modules_after("import spotdx_async.testing.state, spotdx_async.testing.fault_plan")
 
     assert loaded.isdisjoint({*HEAVY, "asyncio"})
 
