@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from spotdx_async.testing import factories, faults
     from spotdx_async.testing.clock import VirtualClock, VirtualTimeLoop, run_virtual
     from spotdx_async.testing.expectations import ExpectedRequests
+    from spotdx_async.testing.fake_spot import FakeSpot
     from spotdx_async.testing.fault_plan import FaultPlan
     from spotdx_async.testing.faults import Fault, HttpDateAhead
-    from spotdx_async.testing.harness import FakeSpot
     from spotdx_async.testing.kits import FakeKit, Kits
     from spotdx_async.testing.orders import FakeOrder, Orders
     from spotdx_async.testing.patients import FakePatient, Patients
@@ -54,7 +54,7 @@ _MODULES = {
     "expectations": ("ExpectedRequests",),
     "fault_plan": ("FaultPlan",),
     "faults": ("Fault", "HttpDateAhead"),
-    "harness": ("FakeSpot",),
+    "fake_spot": ("FakeSpot",),
     "kits": ("FakeKit", "Kits"),
     "orders": ("FakeOrder", "Orders"),
     "patients": ("FakePatient", "Patients"),

@@ -57,7 +57,7 @@ ROWS = (
     ("client",),
     ("distributed.*",),
     (FACADE,),
-    ("testing.harness", "testing.factories.*"),  # make clients of the fake, and models
+    ("testing.fake_spot", "testing.factories.*"),  # make clients of the fake, and models
     ("testing",),  # a facade too
     ("cli.*", "__main__", "testing.plugin"),
 )
@@ -117,10 +117,10 @@ NARROWER = {
     "limits.*": ("errors", "config", "_http.clock", "limits.block_limiter"),
     "shared.*": ("limits.*",),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
-    "testing.harness": (FACADE, "testing.*"),
+    "testing.fake_spot": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),
-    "testing": ("testing.*", "testing.harness", "testing.factories.*"),
-    "testing.plugin": (FACADE, "testing.*", "testing.harness"),
+    "testing": ("testing.*", "testing.fake_spot", "testing.factories.*"),
+    "testing.plugin": (FACADE, "testing.*", "testing.fake_spot"),
     "own_loop": (),
     "private_files": (),
     "distributed.*": (

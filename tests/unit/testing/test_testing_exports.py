@@ -49,7 +49,7 @@ def test_the_server_imports_nothing_of_the_sdk() -> None:
 
     ours = {name for name in loaded if name.startswith("spotdx_async.") and not name.startswith("spotdx_async.testing")}
     assert ours == set()
-    assert "spotdx_async.testing.harness" not in loaded
+    assert "spotdx_async.testing.fake_spot" not in loaded
 
 
 def test_the_rules_import_no_network() -> None:
