@@ -63,7 +63,7 @@ def test_the_table_gives_its_rows_in_order() -> None:
 
 
 def test_a_call_tells_its_template_and_kit() -> None:
-    route = Route("things.get", "GET", "/things/{kit_id}", lambda _world, _call: Answer(200))
+    route = Route("things.get", "GET", "/things/{kit_id}", lambda _state, _call: Answer(200))
 
     call = Call("GET", "/things/A%20B", route, {"kit_id": "A B"})
 
