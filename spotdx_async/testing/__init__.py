@@ -1,7 +1,7 @@
-"""For the tests of your own code: a fake Spot API on loopback, faults to play on it, models, and a clock that jumps.
+"""For tests of your own code: a fake Spot API on loopback, faults to play on it, made-up models, and virtual time.
 
-With pytest and pytest-asyncio the fixtures ``fake_spot``, ``spot_client``, ``spot_expect`` and ``spot_clock`` are there
-once the package is installed.
+With pytest and pytest-asyncio, installing the package is enough to have the fixtures ``fake_spot``, ``spot_client``,
+``spot_expect`` and ``spot_clock``.
 """
 
 from importlib import import_module
@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spotdx_async.testing import factories, faults
-    from spotdx_async.testing.clock import VirtualTimeLoop, run_virtual
+    from spotdx_async.testing.clock import VirtualClock, VirtualTimeLoop, run_virtual
     from spotdx_async.testing.expectations import ExpectedRequests
-    from spotdx_async.testing.fake_kits import FakeKit, Kits
-    from spotdx_async.testing.fake_orders import FakeOrder, Orders
-    from spotdx_async.testing.fake_patients import FakePatient, Patients
-    from spotdx_async.testing.fake_requisitions import FakeRequisition, Requisitions
+    from spotdx_async.testing.fake_spot import FakeSpot
     from spotdx_async.testing.fault_plan import FaultPlan
     from spotdx_async.testing.faults import Fault, HttpDateAhead
-    from spotdx_async.testing.harness import FakeSpot
-    from spotdx_async.testing.ledgers import Creation, LedgerEntry, OrderLedgerEntry
-    from spotdx_async.testing.operations import OPERATIONS
-    from spotdx_async.testing.records import ReceivedRequest
+    from spotdx_async.testing.kits import FakeKit, Kits
+    from spotdx_async.testing.orders import FakeOrder, Orders
+    from spotdx_async.testing.patients import FakePatient, Patients
+    from spotdx_async.testing.records import Creation, LedgerEntry, OrderLedgerEntry, ReceivedRequest
+    from spotdx_async.testing.requisitions import FakeRequisition, Requisitions
     from spotdx_async.testing.server import SpotServer
-    from spotdx_async.testing.virtual_clock import VirtualClock
+    from spotdx_async.testing.state import OPERATIONS
 
 __all__ = [
     "OPERATIONS",
@@ -51,38 +49,29 @@ __all__ = [
     "run_virtual",
 ]
 
-_HOMES = {
-    "Creation": "ledgers",
-    "ExpectedRequests": "expectations",
-    "FakeKit": "fake_kits",
-    "FakeOrder": "fake_orders",
-    "FakePatient": "fake_patients",
-    "FakeRequisition": "fake_requisitions",
-    "FakeSpot": "harness",
-    "Fault": "faults",
-    "FaultPlan": "fault_plan",
-    "HttpDateAhead": "faults",
-    "Kits": "fake_kits",
-    "LedgerEntry": "ledgers",
-    "OPERATIONS": "operations",
-    "OrderLedgerEntry": "ledgers",
-    "Orders": "fake_orders",
-    "Patients": "fake_patients",
-    "ReceivedRequest": "records",
-    "Requisitions": "fake_requisitions",
-    "SpotServer": "server",
-    "VirtualClock": "virtual_clock",
-    "VirtualTimeLoop": "clock",
-    "run_virtual": "clock",
+_MODULES = {
+    "clock": ("VirtualClock", "VirtualTimeLoop", "run_virtual"),
+    "expectations": ("ExpectedRequests",),
+    "fault_plan": ("FaultPlan",),
+    "faults": ("Fault", "HttpDateAhead"),
+    "fake_spot": ("FakeSpot",),
+    "kits": ("FakeKit", "Kits"),
+    "orders": ("FakeOrder", "Orders"),
+    "patients": ("FakePatient", "Patients"),
+    "records": ("Creation", "LedgerEntry", "OrderLedgerEntry", "ReceivedRequest"),
+    "requisitions": ("FakeRequisition", "Requisitions"),
+    "server": ("SpotServer",),
+    "state": ("OPERATIONS",),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
-# Imported when first used: pytest imports this package in every run of its users, by the plugin beside it.
+# On first use, since pytest imports this package, with the plugin in it, in every run of every user.
 def __getattr__(name: str) -> Any:
     if name in {"factories", "faults"}:
         return import_module(f"{__name__}.{name}")
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""What the fake sends: a status, headers and bytes, with the JSON and the error bodies written by hand.
+"""What the fake sends: a status, headers and bytes, with JSON and error bodies written by hand.
 
 It shares nothing with the SDK's codec on purpose: a fake that did would agree with its mistakes.
 """
@@ -25,7 +25,7 @@ _ERROR_TYPES = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """One answer, before it is put on the wire."""
+    """One answer, before it is sent."""
 
     status: int
     body: bytes = b""
@@ -40,7 +40,7 @@ class Answer:
         return 200 <= self.status < 300  # noqa: PLR2004 - the bounds of HTTP's success class
 
     def cut_short(self) -> bytes:
-        """Write it out by hand, with half of the body and the Content-Length of the whole."""
+        """Return its bytes, with half of the body and the Content-Length of the whole."""
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         lines += [f"Content-Type: {self.content_type}", f"Content-Length: {max(1, len(self.body))}", "", ""]
@@ -61,7 +61,7 @@ def error_answer(
     form: ErrorForm = "openapi",
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Answer with an error body in one of the two documented forms; several details are joined where there is one.
+    """Answer with an error body in one of the two documented forms; the form with one detail joins several.
 
     Source: the contract's "Known disagreements": the OpenAPI document has ``status`` and one ``detail``, the guide
         ``code`` and a list of ``details``, and they name the 5xx type differently.
@@ -75,10 +75,10 @@ def error_answer(
 
 
 def page_answer(status: int, title: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer with an HTML page, as a proxy in front of the API does."""
+    """Answer with an HTML page, like a proxy in front of the API."""
     page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     return Answer(status, page.encode(), "text/html; charset=utf-8", headers or {})
 
 
-def _error_type(status: int, of_the_server: str) -> str:
-    return of_the_server if status >= _SERVER_ERRORS else _ERROR_TYPES.get(status, "bad_request")
+def _error_type(status: int, server_error: str) -> str:
+    return server_error if status >= _SERVER_ERRORS else _ERROR_TYPES.get(status, "bad_request")

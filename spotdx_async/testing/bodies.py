@@ -1,6 +1,6 @@
-"""What the bodies of writes must hold, and every fault of one that does not. Pure; knows no kit and no order.
+"""What the bodies of writes, and the people and addresses in them, must hold. Pure; knows no operation.
 
-A check takes a value and its path, and gives the faults, one line each; none names a value.
+A check takes a value and its path and yields every fault in it, one line each; none shows the value.
 """
 
 import re
@@ -11,6 +11,9 @@ from typing import Any
 from spotdx_async.testing.routes import NOT_JSON
 
 __all__ = [
+    "ADDRESS",
+    "RECIPIENT",
+    "TWO_LETTERS",
     "BadBodyError",
     "Check",
     "an_object",
@@ -24,6 +27,7 @@ __all__ = [
     "maybe_null",
     "metadata",
     "one_of",
+    "person_fields",
     "text",
 ]
 
@@ -31,13 +35,13 @@ Check = Callable[[Any, str], Iterator[str]]
 
 
 class BadBodyError(ValueError):
-    """A body is not what the operation takes; each of its ``args`` is a fault that names a field."""
+    """The operation does not accept the body; each of ``args`` is a fault that names a field."""
 
 
 def metadata(body: Any) -> dict[str, Any]:
-    """Give the ``metadata`` of a body ``{"metadata": {…}}``.
+    """Return the ``metadata`` of a body ``{"metadata": {…}}``.
 
-    Assumed: the documents do not mark it required; a fake that took an update without it would hide a mistake.
+    Assumed: the documents do not mark it required; a fake that accepted an update without it would hide a mistake.
     """
     if body is NOT_JSON:
         raise BadBodyError("The body is not JSON")
@@ -50,10 +54,10 @@ def metadata(body: Any) -> dict[str, Any]:
 
 
 def checked(body: Any, check: Check) -> dict[str, Any]:
-    """Give a body back that the check finds no fault with; one that is no object lacks every field.
+    """Return the body where the check finds no fault; one that is not an object lacks every field.
 
     Raises:
-        BadBodyError: with every fault.
+        BadBodyError: it has faults; the error has them all.
     """
     if body is NOT_JSON:
         raise BadBodyError("The body is not JSON")
@@ -66,8 +70,8 @@ def checked(body: Any, check: Check) -> dict[str, Any]:
 def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
     """Check an object by its fields.
 
-    Assumed: a field of neither list is refused; the documents do not say, and a fake that took a misspelt one would
-        hide a mistake.
+    Assumed: an unknown field is refused; the documents do not say, and a fake that accepted a misspelt one would hide
+        a mistake.
     """
     known = {**required, **(optional or {})}
 
@@ -87,13 +91,13 @@ def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
 
 
 def text(value: Any, path: str) -> Iterator[str]:
-    """Check a text that is not empty."""
+    """Check that it is text and not empty."""
     if not isinstance(value, str) or not value.strip():
         yield f"{path}: Must be a text that is not empty"
 
 
 def array_of(check: Check) -> Check:
-    """Check an array by its items; there must be one at least."""
+    """Check that it is an array of at least one item, each of which passes the check."""
 
     def check_all(value: Any, path: str) -> Iterator[str]:
         if not isinstance(value, list) or not value:
@@ -106,24 +110,24 @@ def array_of(check: Check) -> Check:
 
 
 def boolean(value: Any, path: str) -> Iterator[str]:
-    """Check a boolean."""
+    """Check that it is true or false."""
     if not isinstance(value, bool):
         yield f"{path}: Must be true or false"
 
 
 def an_object(value: Any, path: str) -> Iterator[str]:
-    """Check an object that may hold anything."""
+    """Check that it is an object, whatever it holds."""
     if not isinstance(value, dict):
         yield f"{path}: Must be an object"
 
 
 def maybe_null(check: Check) -> Check:
-    """Let null pass too."""
+    """Accept null too."""
     return lambda value, path: iter(()) if value is None else check(value, path)
 
 
 def one_of(*allowed: str) -> Check:
-    """Check a text of a list."""
+    """Check that it is one of these texts."""
 
     def check(value: Any, path: str) -> Iterator[str]:
         if value not in allowed:
@@ -133,7 +137,7 @@ def one_of(*allowed: str) -> Check:
 
 
 def fits(pattern: str, words: str) -> Check:
-    """Check a text that a pattern matches as a whole; ``words`` say what it must be."""
+    """Check that the pattern matches the whole text; ``words`` say in the message what it must be."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(value: Any, path: str) -> Iterator[str]:
@@ -147,7 +151,7 @@ email: Check = fits(r"(?s:[^@\s]+@[^@\s]+)", "an e-mail address")
 
 
 def day_until(latest: date) -> Check:
-    """Check a date, ``YYYY-MM-DD``, not after the latest."""
+    """Check that it is a date, ``YYYY-MM-DD``, and not later than ``latest``."""
 
     def check(value: Any, path: str) -> Iterator[str]:
         if not isinstance(value, str) or (day := _day(value)) is None:
@@ -156,6 +160,26 @@ def day_until(latest: date) -> Check:
             yield f"{path}: Must not be in the future"
 
     return check
+
+
+TWO_LETTERS = fits("[A-Za-z]{2}", "two letters")
+
+ADDRESS = fields(
+    {"street1": text, "city": text, "state": text, "country": one_of("US", "CA"), "zip": text},
+    {"street2": maybe_null(text)},
+)
+RECIPIENT = fields({"first_name": text, "last_name": text, "email": email, "phone": text, "address": ADDRESS})
+
+
+def person_fields(today: date) -> Mapping[str, Check]:
+    """Return the checks of a patient's fields, but for the phone, which is always optional."""
+    return {
+        "first_name": text,
+        "last_name": text,
+        "email": email,
+        "sex": one_of("M", "F"),
+        "date_of_birth": day_until(today),
+    }
 
 
 def _day(value: str) -> date | None:

@@ -1,4 +1,4 @@
-"""Virtual time: an event loop that jumps to its next timer instead of waiting for it; real sockets still work.
+"""Virtual time: a loop that jumps to its next timer instead of waiting for it, and its clock; real sockets still work.
 
 An hour of back-off takes a test no time, and its length can be asserted exactly. Knows nothing but asyncio.
 """
@@ -10,9 +10,10 @@ import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-__all__ = ["VirtualTimeLoop", "run_virtual"]
+__all__ = ["VirtualClock", "VirtualTimeLoop", "run_virtual"]
 
 _RESOLUTION_S = time.get_clock_info("monotonic").resolution
 
@@ -23,13 +24,13 @@ _Ts = TypeVarTuple("_Ts")
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A loop whose ``time()`` starts at 0 and moves only by jumps to the next timer.
 
-    Before a jump it looks at its sockets for ``grace_s`` of real time, so that what travels over loopback to another
+    Before a jump it polls its sockets for ``grace_s`` of real time, so that data on its way over loopback to another
     task of the same loop arrives first. It never jumps while a job of ``run_in_executor`` (or ``asyncio.to_thread``)
-    is pending, or inside ``standing_still()``. Other threads and processes are not known to it.
+    is pending, or inside ``standing_still()``. It knows nothing of other threads and processes.
 
     Args:
-        grace_s: real seconds to look for traffic before each jump.
-        patience_s: real seconds to wait, where time stands still or there is no timer, until it raises RuntimeError.
+        grace_s: real seconds to wait for traffic before each jump.
+        patience_s: real seconds to wait, while time stands still or there is no timer, before it raises RuntimeError.
     """
 
     def __init__(self, *, grace_s: float = 0.001, patience_s: float = 30.0) -> None:
@@ -42,7 +43,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     @contextlib.contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Let time stand still until left: for work that another thread or process does for this loop."""
+        """Stop virtual time inside the block: for work that another thread or process does for this loop."""
         self._jumps.holds += 1
         try:
             yield
@@ -52,14 +53,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
     ) -> asyncio.Future[_T]:
-        """Run ``func`` in a thread; time stands still until it is done or given up."""
+        """Run ``func`` in a thread; time stands still until it is done or cancelled."""
         future = super().run_in_executor(executor, func, *args)
         self._jumps.holds += 1
         future.add_done_callback(self._release)
         return future
 
     async def shutdown_default_executor(self, *timeout: Any) -> None:
-        """Wait for the threads in real time: Python gives them a time limit, which must not be jumped to."""
+        """Wait for the threads in real time: Python sets a time limit, to which the loop must not jump."""
         with self.standing_still():
             await super().shutdown_default_executor(*timeout)
 
@@ -68,9 +69,47 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtual(coroutine: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
-    """Run a coroutine on a ``VirtualTimeLoop`` and give its result, as ``asyncio.run`` does on a real one."""
+    """Run a coroutine on a ``VirtualTimeLoop`` and return its result, as ``asyncio.run`` does on a real loop."""
     with asyncio.Runner(debug=debug, loop_factory=VirtualTimeLoop) as runner:
         return runner.run(coroutine)
+
+
+class VirtualClock:
+    """The clock of a loop with virtual time. The fixture ``spot_clock``.
+
+    Args:
+        loop: the loop whose time it shows, usually a ``VirtualTimeLoop``.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._began_s = loop.time()
+        self._began = datetime.now(UTC)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Virtual seconds since the clock was made, which the fixture does when the test begins."""
+        return self._loop.time() - self._began_s
+
+    def wall(self) -> datetime:
+        """Return the time of day, aware, in UTC: the machine's when the clock was made, plus the virtual seconds since.
+
+        ``fake_spot`` uses it in virtual time; give it to a fake of your own by ``FakeSpot(wall=spot_clock.wall)``.
+        """
+        return self._began + timedelta(seconds=self.elapsed_s)
+
+    async def advance(self, seconds: float) -> None:
+        """Let virtual time pass, with everything that is due in it.
+
+        Raises:
+            ValueError: the seconds are negative.
+        """
+        if not seconds >= 0:
+            raise ValueError("seconds must be 0 or more: time does not go back")
+        await asyncio.sleep(seconds)
+
+    def __repr__(self) -> str:
+        return f"<VirtualClock: {self.elapsed_s:g} virtual seconds>"
 
 
 class _JumpingSelector(selectors.BaseSelector):
@@ -84,13 +123,13 @@ class _JumpingSelector(selectors.BaseSelector):
         self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        # 1. something is ready to run: look, do not wait
+        # 1. something is ready to run: poll, do not wait
         if timeout is not None and timeout <= 0:
             return self._real.select(0)
-        # 2. only a socket or a thread can wake the loop, or time must stand still for a thread
+        # 2. only a socket or a thread can wake the loop, or time stands still for a thread
         if timeout is None or self.holds:
             return self._wait()
-        # 3. a timer is next: traffic that is under way comes first
+        # 3. a timer is next: traffic on its way comes first
         found = self._real.select(self._grace_s if self._has_sockets() else 0)
         if not found:
             self._jump(timeout)
@@ -98,8 +137,8 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def _jump(self, seconds: float) -> None:
         self.now_s += seconds
-        # asyncio fires the timers before now + resolution. After 52 days that sum is lost in the float, and a loop
-        # that stood exactly on its timer would look at it for ever.
+        # asyncio fires the timers before now + resolution. After 52 days the float cannot hold that sum, and a
+        # loop that stood exactly on its timer would spin for ever.
         if self.now_s + _RESOLUTION_S == self.now_s:
             self.now_s = math.nextafter(self.now_s, math.inf)
 

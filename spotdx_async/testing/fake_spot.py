@@ -1,83 +1,48 @@
-"""The fake API as state and rules, without a network: what it remembers, whom it admits, what it answers.
+"""The fake server that also makes clients of itself; the only module of the fake that needs the SDK."""
 
-To teach it more operations, write them as functions of the world and the call beside ``kit_rules`` and the other
-rules, and add their rows to ``ROUTES``.
-"""
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-import json
-from typing import Any, Never
-from urllib.parse import parse_qsl
+from spotdx_async.testing.server import SpotServer
 
-from spotdx_async.testing.activation_rules import ACTIVATION_ROUTES
-from spotdx_async.testing.answers import Answer
-from spotdx_async.testing.bodies import BadBodyError
-from spotdx_async.testing.kit_rules import KIT_ROUTES
-from spotdx_async.testing.listing import BadQueryError
-from spotdx_async.testing.order_rules import ORDER_ROUTES
-from spotdx_async.testing.patient_rules import PATIENT_ROUTES
-from spotdx_async.testing.requisition_rules import REQUISITION_ROUTES
-from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
-from spotdx_async.testing.world import World
+if TYPE_CHECKING:
+    from spotdx_async import SpotClient
 
-__all__ = ["ROUTES", "SpotState"]
-
-ROUTES = (*KIT_ROUTES, *ORDER_ROUTES, *REQUISITION_ROUTES, *PATIENT_ROUTES, *ACTIVATION_ROUTES)
-"""The operations that the fake plays: the contract's rows."""
-
-_SCHEME = "Token "
+__all__ = ["FakeSpot"]
 
 
-class SpotState(World):
-    """The world, and what it answers to a call."""
+class FakeSpot(SpotServer):
+    """A Spot API on loopback that also makes clients of itself.
 
-    _table = RouteTable(ROUTES)
+    It takes the arguments of ``SpotServer``::
 
-    def read(self, method: str, target: str, body: bytes = b"", *, index: int = 0) -> Call:
-        """Understand a request: its row, ids, query and JSON.
+        async with FakeSpot() as fake:
+            spot = fake.client()
+            await spot.kits.update_metadata("SPOT123456", {"cohort": "A"})
+            assert fake.kits["SPOT123456"].metadata == {"cohort": "A"}
+
+    Where the caller would block the loop that it serves in, ``with`` gives it a thread of its own::
+
+        with FakeSpot() as fake:
+            asyncio.run(my_job(fake.url, fake.token))
+    """
+
+    def client(self, **options: Any) -> "SpotClient":
+        """Return a client of this server, closed with the fake.
+
+        Its connections belong to the loop that uses it: where that loop ends first, as with ``asyncio.run``, use the
+        client as a context manager.
 
         Args:
-            method: the HTTP method.
-            target: path and query as they stand on the request line.
-            body: the bytes that came.
-            index: the place of the request among all that arrived.
+            options: the arguments of ``SpotClient``; ``token`` and ``base_url`` default to this server's.
         """
-        path, _, query = target.partition("?")
-        route, params = self._table.find(method, path)
-        pairs = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-        return Call(method, path, route, params, pairs, _parse(body), index)
+        # Not at the top, so that importing the fake does not import the SDK.
+        from spotdx_async import ConfigError, SpotClient  # noqa: PLC0415
 
-    def admits(self, authorization: str | None) -> bool:
-        """Whether an ``Authorization`` header holds an accepted token: the word Token, one space, the token."""
-        return authorization is not None and (
-            authorization.startswith(_SCHEME) and authorization[len(_SCHEME) :] in self.tokens
-        )
+        async def close() -> None:
+            with suppress(ConfigError):  # in use in another loop, that of a thread, where its user closes it
+                await client.close()
 
-    def execute(self, call: Call, authorization: str | None) -> Answer:
-        """Carry the call out, or say why not: 401 first, then 404 for a path or method of no row, then its own.
-
-        A rule that raises has changed nothing yet: it is a bad request.
-        """
-        if not self.admits(authorization):
-            return self.refuse(401, "Authentication credentials were not provided or are not valid")
-        if call.route is None:
-            return self.refuse(404, f"No operation {call.method} {call.path} (a slash too many or too few?)")
-        try:
-            return call.route.handler(self, call)
-        except (BadBodyError, BadQueryError) as error:
-            return self.refuse(400, *error.args)
-
-
-def _refuse_constant(_: str) -> Never:
-    raise ValueError("NaN and the infinities are no JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-def _parse(body: bytes) -> Any:
-    if not body:
-        return None
-    try:
-        return _DECODER.decode(body.decode())
-    except (ValueError, RecursionError):
-        return NOT_JSON
+        client = SpotClient(**{"token": self.token, "base_url": self.url, **options})
+        self._closing.push_async_callback(close)
+        return client

@@ -1,4 +1,4 @@
-"""Which fault plays on which request: the script of a test, or a seeded mixture. Pure; knows no network."""
+"""Which fault plays on which request: a test's script, or a seeded mixture. Pure; knows no network."""
 
 import random
 from collections import Counter
@@ -14,11 +14,11 @@ __all__ = ["FaultPlan", "PlannedFault"]
 
 @dataclass(slots=True)
 class PlannedFault:
-    """A fault with the requests that it is for."""
+    """A fault, and the requests that it plays on."""
 
     fault: Fault
     times_left: int | None
-    """How often it will still play; None: always."""
+    """How often it will still play; None for always."""
     kit_id: str | None = None
     order_id: str | None = None
     requisition_id: str | None = None
@@ -29,7 +29,7 @@ class PlannedFault:
     """How often it has played."""
 
     def matches(self, call: Call) -> bool:
-        """Whether it is for this request and not used up."""
+        """Return whether it plays on this request and is not used up."""
         return (
             self.times_left != 0
             and (self.kit_id is None or self.kit_id == call.kit_id)
@@ -40,7 +40,7 @@ class PlannedFault:
         )
 
     def play(self) -> Fault:
-        """Give the fault, and count."""
+        """Return the fault, and count it as played."""
         self.played += 1
         if self.times_left is not None:
             self.times_left -= 1
@@ -48,9 +48,9 @@ class PlannedFault:
 
 
 class FaultPlan:
-    """The faults to come; the first added that matches a request plays, then the random mixture has its turn.
+    """The faults to come: the first one added that matches a request plays; if none does, the random mixture may.
 
-    It may be changed while the server answers in another thread.
+    Safe to change while the server answers in another thread.
 
     Attributes:
         played: how often each fault has played, by name.
@@ -78,8 +78,8 @@ class FaultPlan:
         """Plan a fault.
 
         Args:
-            fault: made by a function of ``spotdx_async.testing.faults``, or a short name such as ``"503"``.
-            times: how often it plays; None: always.
+            fault: one made by a function of ``spotdx_async.testing.faults``, or a short name such as ``"503"``.
+            times: how often it plays; None for always.
             kit_id: only for requests of this kit.
             order_id: only for requests of this order.
             requisition_id: only for requests of this requisition.
@@ -90,7 +90,7 @@ class FaultPlan:
             The plan's entry: its ``played`` says how often it has played.
 
         Raises:
-            ValueError: the name is unknown, or an argument is out of range; the message says what is allowed.
+            ValueError: the name is unknown or an argument is out of range; the message says what is allowed.
         """
         _check_times(times)
         if path is not None and not path.startswith("/"):
@@ -103,14 +103,14 @@ class FaultPlan:
         return planned
 
     def random(self, rate: float, *, seed: int, kinds: Iterable[Fault | str] | None = None) -> None:
-        """Play a mixture on that share of all requests, the same one for the same seed; it replaces an earlier one.
+        """Play a mixture on that share of all requests, always the same for a seed; it replaces an earlier mixture.
 
         Args:
             rate: 0 to 1.
-            seed: the start of the sequence. It follows the requests as they arrive, so that calls made side by side
-                may share the faults out differently from run to run.
-            kinds: what is played, all as often; one named twice plays twice as often. None: every trouble that costs
-                no waiting.
+            seed: the seed of the sequence. The sequence follows the order of arrival, so concurrent calls may get
+                different faults from run to run.
+            kinds: the faults, each as often as the others; one named twice plays twice as often. None for every fault
+                that costs no waiting.
 
         Raises:
             ValueError: the rate is out of range, there are no kinds, or a name is unknown.
@@ -124,56 +124,56 @@ class FaultPlan:
             self._rate, self._kinds, self._dice = rate, made, random.Random(seed)
 
     def clear(self) -> None:
-        """Plan nothing any more, neither script nor mixture; ``played`` stays."""
+        """Remove all faults, script and mixture; keep ``played``."""
         with self._lock:
             self._planned.clear()
             self._rate = 0.0
 
     def withdraw(self, planned: PlannedFault) -> int | None:
-        """Let an entry of the plan play no more; return how often it would still have played, None for always."""
+        """Remove an entry of the plan; return how often it would still have played, None for always."""
         with self._lock:
             left, planned.times_left = planned.times_left, 0
             self._planned = [other for other in self._planned if other is not planned]
             return left
 
     def pick(self, call: Call) -> Fault | None:
-        """Give the fault that plays on this request, and count it; None for none."""
+        """Return the fault that plays on this request, and count it; None for none."""
         with self._lock:
             planned = self._next(call)
-            fault = self._rolled() if planned is None else self._played(planned)
+            fault = self._random() if planned is None else self._use(planned)
             if fault is not None:
                 self.played[fault.name] += 1
             return fault
 
     @property
     def has_early(self) -> bool:
-        """Whether an early fault is among those planned."""
+        """Whether an early fault is planned."""
         with self._lock:
             return any(planned.fault.is_early for planned in self._planned)
 
     def pick_early(self, call: Call) -> Fault | None:
-        """Give the scripted fault whose turn it is where that is an early one, and count it; None for none.
+        """Return the scripted fault for this request if that is an early one, and count it; else None.
 
         Args:
-            call: a request of which only the headers are there. Whatever is no early fault waits for ``pick``.
+            call: a request of which only the headers have arrived. A fault that is not early is left to ``pick``.
         """
         with self._lock:
             planned = self._next(call)
             if planned is None or not planned.fault.is_early:
                 return None
             self.played[planned.fault.name] += 1
-            return self._played(planned)
+            return self._use(planned)
 
     def _next(self, call: Call) -> PlannedFault | None:
         return next((planned for planned in self._planned if planned.matches(call)), None)
 
-    def _played(self, planned: PlannedFault) -> Fault:
+    def _use(self, planned: PlannedFault) -> Fault:
         fault = planned.play()
         if planned.times_left == 0:
             self._planned.remove(planned)
         return fault
 
-    def _rolled(self) -> Fault | None:
+    def _random(self) -> Fault | None:
         if self._rate and self._dice.random() < self._rate:
             return self._dice.choice(self._kinds)
         return None

@@ -1,7 +1,7 @@
-"""The troubles that the fake can play, each a ``Fault`` made by a function of this module. Pure; knows no network.
+"""The faults that the fake can play, each made by a function of this module. Pure; knows no network.
 
-A fault that executes lets the request be carried out, or be refused by the API's own rules (an unknown kit, a wrong
-token); one that does not plays in front of the API, even of its token check.
+A fault that executes passes the request on to the API, whose own rules may refuse it (an unknown kit, a wrong token);
+one that does not plays before the API sees the request, even before its token check.
 """
 
 import json
@@ -43,19 +43,19 @@ __all__ = [
 ]
 
 FaultForm = Literal["openapi", "guide", "html", "empty"]
-"""What stands in the body of a ``status`` fault: one of the two documented errors, a proxy's page, or nothing."""
+"""The body of a ``status`` fault: one of the two documented errors, a proxy's page, or nothing."""
 
 UNKNOWN_VALUE = "held_at_customs"
-"""The status that ``unknown_enum`` plays; it is on no list."""
+"""The status that ``unknown_enum`` answers with; it is on no list."""
 UNKNOWN_FIELD = "added_later"
-"""The field that ``unknown_enum`` adds; no contract names it."""
+"""The field that ``unknown_enum`` adds; it is in no contract."""
 WRONG_VALUE = "OTHER000000"
-"""What ``wrong_object`` puts in the place of ids, and of all else by which an object is known."""
+"""What ``wrong_object`` puts in place of ids, and of everything else that identifies an object."""
 DEFAULT_MIXTURE = (
     *("500", "502", "503", "drop_before", "drop_after"),
     *("half_body", "unreadable", "broken_json", "unknown_enum"),
 )
-"""What a random mixture plays where nothing else is named: every trouble that costs no waiting."""
+"""The default of a random mixture: every fault that costs no waiting."""
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -63,7 +63,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True, slots=True)
 class HttpDateAhead:
-    """An HTTP date so many seconds after the moment at which the fault plays, rounded up to HTTP's whole seconds."""
+    """An HTTP date this many seconds after the fault plays, rounded up to HTTP's whole seconds."""
 
     seconds: float
 
@@ -85,22 +85,22 @@ def _drop(_: Answer | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One trouble; it can be played any number of times."""
+    """One fault; it can be played any number of times."""
 
     name: str
-    """What the records of requests call it."""
+    """Its name in the records of requests."""
     executes: bool = False
-    """Whether the API gets the request at all."""
+    """Whether the request reaches the API at all."""
     wait_before_s: float = 0.0
-    """Seconds until the API gets it."""
+    """Seconds before it reaches the API."""
     wait_after_s: float = 0.0
-    """Seconds from then until the answer."""
+    """Seconds between that and the answer."""
     reshape: Callable[[Answer | None], Answer | None] = field(default=_keep, repr=False)
-    """From the API's own answer (None where it never got the request) to the one sent; None drops the connection."""
+    """Turns the API's own answer (None where it got no request) into the one sent; None drops the connection."""
     lands_after_s: float | None = None
-    """Seconds after which the API carries the request out although it has been answered by then; None: it does not."""
+    """Seconds after which the API carries out a request that has been answered already; None if it never does."""
     is_early: bool = False
-    """Whether it is played as soon as the request's headers are there, before its body is read."""
+    """Whether it plays as soon as the request's headers have arrived, before its body is read."""
 
 
 def status(code: int, *, retry_after: RetryAfter | None = None, form: FaultForm = "openapi") -> Fault:
@@ -109,7 +109,7 @@ def status(code: int, *, retry_after: RetryAfter | None = None, form: FaultForm 
     Args:
         code: 400 to 599.
         retry_after: the ``Retry-After`` header, if any.
-        form: what stands in the body.
+        form: the form of the body.
     """
     _check_code(code, 400, 599)
     if form not in get_args(FaultForm):
@@ -150,11 +150,11 @@ def drop_after() -> Fault:
 
 
 def land_later(seconds: float, *, status: int | None = 504) -> Fault:
-    """Answer at once, and carry the request out so many seconds later: a gateway that gave up on a slow server.
+    """Answer at once and carry the request out later, as when a gateway gives up on a slow server.
 
     Args:
-        seconds: from the answer to the execution, on the server's clock; 0 to execute first and answer then. What has
-            not landed when the server is closed never does.
+        seconds: from the answer to the execution, on the server's clock; 0 to execute before the answer. A request
+            still to be carried out when the server is closed never is.
         status: the error to answer with, 400 to 599; None to close the connection without an answer.
     """
     _check_seconds(seconds)
@@ -170,47 +170,47 @@ def half_body() -> Fault:
 
 
 def slow(seconds: float) -> Fault:
-    """Execute after so many seconds, and answer then. A client that gave up is not noticed, as in real life."""
+    """Execute after this many seconds, then answer. Like a real server, it does not notice a client that gave up."""
     _check_seconds(seconds)
     return Fault("slow", executes=True, wait_before_s=seconds)
 
 
 def slow_answer(seconds: float) -> Fault:
-    """Execute at once and answer after so many seconds."""
+    """Execute at once, and answer after this many seconds."""
     _check_seconds(seconds)
     return Fault("slow_answer", executes=True, wait_after_s=seconds)
 
 
 def unreadable() -> Fault:
-    """Execute and answer 200 with an HTML page; an error of the API itself stays as it is."""
+    """Execute and answer 200 with an HTML page; errors of the API itself stay as they are."""
     page = page_answer(200, "Please sign in")
-    return Fault("unreadable", executes=True, reshape=_of_success(lambda _: page))
+    return Fault("unreadable", executes=True, reshape=_on_success(lambda _: page))
 
 
 def broken_json() -> Fault:
-    """Execute and answer with JSON that ends halfway, under a Content-Length that fits; errors stay as they are."""
-    return Fault("broken_json", executes=True, reshape=_of_success(_halve))
+    """Execute and answer with the first half of the JSON, with a matching Content-Length; errors stay as they are."""
+    return Fault("broken_json", executes=True, reshape=_on_success(_halve))
 
 
 def oversized(size: int) -> Fault:
-    """Execute and answer as the API does, with spaces after the JSON until the body has ``size`` bytes."""
+    """Execute and pad the API's answer with spaces to a body of ``size`` bytes."""
     _check_size(size)
-    padded = _of_success(lambda answer: replace(answer, body=answer.body.ljust(size)))
+    padded = _on_success(lambda answer: replace(answer, body=answer.body.ljust(size)))
     return Fault("oversized", executes=True, reshape=padded)
 
 
 def unknown_enum() -> Fault:
     """Execute and answer with ``UNKNOWN_VALUE`` for each status and an ``UNKNOWN_FIELD``; errors stay as they are."""
-    return Fault("unknown_enum", executes=True, reshape=_of_success(_add_unknown))
+    return Fault("unknown_enum", executes=True, reshape=_on_success(_add_unknown))
 
 
 def wrong_object() -> Fault:
-    """Execute and answer with another object than the one asked for, as a cache that mixes answers up.
+    """Execute and answer with a different object than the one asked for, like a cache that mixes up its answers.
 
     Its id is ``WRONG_VALUE``, and so are the values of its metadata, its barcode and its last name, where it has them.
-    Lists, and answers without an id, stay as they are, and so do errors.
+    Lists, answers without an id and errors stay as they are.
     """
-    return Fault("wrong_object", executes=True, reshape=_of_success(_of_another))
+    return Fault("wrong_object", executes=True, reshape=_on_success(_replace_identity))
 
 
 def body(
@@ -221,14 +221,14 @@ def body(
     headers: Mapping[str, str] | None = None,
     executes: bool = True,
 ) -> Fault:
-    """Answer with anything at all.
+    """Answer with an arbitrary body.
 
     Args:
         content: the body.
         status: 200 to 599.
-        content_type: its header; None to send none.
-        headers: more of them.
-        executes: whether the request is carried out before.
+        content_type: the Content-Type header; None to send none.
+        headers: further headers.
+        executes: whether the request is carried out first.
     """
     _check_code(status, 200, 599)
     answer = Answer(status, content, content_type, dict(headers or {}))
@@ -242,10 +242,10 @@ _BY_NAME: Mapping[str, Callable[[], Fault]] = {
 
 
 def named(name: str) -> Fault:
-    """Make the fault of a short name: a status such as ``"503"``, or a function of this module that needs nothing.
+    """Return the fault of a short name: a status such as ``"503"``, or a function of this module without arguments.
 
     Raises:
-        ValueError: there is none; the message lists them.
+        ValueError: there is none; the message lists those that there are.
     """
     if name in _BY_NAME:
         return _BY_NAME[name]()
@@ -260,7 +260,7 @@ def named(name: str) -> Fault:
 def _error(code: int, form: FaultForm, headers: Mapping[str, str]) -> Answer:
     if form == "empty":
         return Answer(code, content_type=None, headers=headers)
-    phrase = _PHRASES.get(code, "Trouble")
+    phrase = _PHRASES.get(code, "Error")
     if form == "html":
         return page_answer(code, f"{code} {phrase}", headers)
     return error_answer(code, phrase, form, headers)
@@ -275,7 +275,7 @@ def _retry_after(value: RetryAfter) -> str:
     return str(value)
 
 
-def _of_success(change: Callable[[Answer], Answer]) -> Callable[[Answer | None], Answer | None]:
+def _on_success(change: Callable[[Answer], Answer]) -> Callable[[Answer | None], Answer | None]:
     return lambda answer: change(answer) if answer is not None and answer.is_success else answer
 
 
@@ -292,7 +292,7 @@ def _add_unknown(answer: Answer) -> Answer:
     return replace(answer, body=json.dumps(value, ensure_ascii=False).encode())
 
 
-def _of_another(answer: Answer) -> Answer:
+def _replace_identity(answer: Answer) -> Answer:
     value: Any = json.loads(answer.body)
     if isinstance(value, dict):
         known = ("kit_id", "order_id", "requisition_id", "patient_id", "barcode", "last_name")

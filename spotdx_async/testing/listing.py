@@ -1,21 +1,88 @@
-"""The query parameters that every list shares: pages, dates, booleans, choices. Pure; knows no kit."""
+"""How every list is answered: its query checked, its rows filtered, one page of them returned. Pure; knows no kit."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["BadQueryError", "boolean", "choice", "day", "page", "refuse_unknown"]
+from spotdx_async.testing.answers import Answer, json_answer
+from spotdx_async.testing.routes import Call
+
+__all__ = [
+    "DATES",
+    "PEOPLE",
+    "BadQueryError",
+    "Condition",
+    "Listed",
+    "Query",
+    "boolean",
+    "choice",
+    "day",
+    "holds",
+    "page",
+    "page_of",
+    "refuse_unknown",
+]
+
+PEOPLE = ("email", "first_name", "last_name", "phone")
+DATES = ("created_before", "created_after", "updated_before", "updated_after")
 
 _DEFAULT_RESULTS = 10
 _MOST_RESULTS = 100
 _MOST_DIGITS = 18
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 
+Query = Mapping[str, str]
+Condition = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
+"""Takes a row of the list and the person it is about, who may be empty."""
+
 
 class BadQueryError(ValueError):
-    """A query parameter has no meaning; the message names it."""
+    """A query parameter is unknown or has a bad value; the message names it."""
 
 
-def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
+class Listed(Protocol):
+    """An item that has a row in a list."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return the row."""
+        ...
+
+
+_T = TypeVar("_T", bound=Listed)
+
+
+def page_of(
+    call: Call,
+    items: Sequence[_T],
+    *,
+    known: Collection[str],
+    person_of: Callable[[_T], Mapping[str, Any]],
+    own: Callable[[Query], Iterator[Condition]],
+) -> Answer:
+    """Answer with a page of summaries: a bare array without a total.
+
+    Args:
+        call: the call, for its query.
+        items: all items, in the order of the list.
+        known: the parameters that the list knows.
+        person_of: returns the person an item is about.
+        own: turns the filters that only this list has into conditions.
+
+    Raises:
+        BadQueryError: a parameter is unknown or has a bad value.
+    """
+    query = call.query
+    refuse_unknown(query, known)
+    part = page(query)
+    conditions = [*_on_person(query), *own(query), *_on_days(query)]
+    if not conditions:
+        return json_answer(200, [item.summary() for item in items[part]])
+    rows = _rows(items, person_of, conditions)
+    return json_answer(200, list(islice(rows, part.start, part.stop)))
+
+
+def refuse_unknown(query: Query, known: Collection[str]) -> None:
     """Refuse a parameter that the operation does not know.
 
     Assumed: the contract does not say what the real server does; a fake that ignored a misspelt filter would let a
@@ -26,14 +93,14 @@ def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
             raise BadQueryError(f"{name}: Unknown parameter")
 
 
-def page(query: Mapping[str, str]) -> slice:
-    """Give the part of the list that ``results`` (1 to 100, default 10) and ``offset`` (from 0) ask for."""
+def page(query: Query) -> slice:
+    """Return the part of the list that ``results`` (1 to 100, default 10) and ``offset`` (from 0) ask for."""
     results = _integer(query, "results", _DEFAULT_RESULTS, 1, _MOST_RESULTS)
     offset = _integer(query, "offset", 0, 0, None)
     return slice(offset, offset + results)
 
 
-def boolean(query: Mapping[str, str], name: str) -> bool | None:
+def boolean(query: Query, name: str) -> bool | None:
     """Read ``true`` or ``false``; None where the parameter is absent."""
     if name not in query:
         return None
@@ -43,8 +110,8 @@ def boolean(query: Mapping[str, str], name: str) -> bool | None:
         raise BadQueryError(f"{name}: Must be true or false") from None
 
 
-def day(query: Mapping[str, str], name: str) -> str | None:
-    """Check a date ``YYYY-MM-DD`` and give it back as text; None where the parameter is absent."""
+def day(query: Query, name: str) -> str | None:
+    """Check a date ``YYYY-MM-DD`` and return it as text; None where the parameter is absent."""
     text = query.get(name)
     if text is None:
         return None
@@ -57,15 +124,61 @@ def day(query: Mapping[str, str], name: str) -> str | None:
     return text
 
 
-def choice(query: Mapping[str, str], name: str, allowed: Collection[str]) -> str | None:
-    """Read one of the listed values; None where the parameter is absent."""
+def choice(query: Query, name: str, allowed: Collection[str]) -> str | None:
+    """Read one of the allowed values; None where the parameter is absent."""
     value = query.get(name)
     if value is not None and value not in allowed:
         raise BadQueryError(f"{name}: Not a valid choice")
     return value
 
 
-def _integer(query: Mapping[str, str], name: str, default: int, least: int, most: int | None) -> int:
+def holds(name: str, wanted: str) -> Condition:
+    """Return the condition that a row has exactly this text."""
+    return lambda row, _: row.get(name) == wanted
+
+
+def _on_person(query: Query) -> Iterator[Condition]:
+    """Turn the filters by person into conditions.
+
+    Source: the OpenAPI document calls those of kits case-insensitive, but for the phone.
+    Assumed: those of the other lists too; texts are compared whole.
+    """
+    for name in PEOPLE:
+        if name in query:
+            yield _is_person(name, query[name])
+
+
+def _is_person(name: str, wanted: str) -> Condition:
+    folded = wanted.casefold()
+    return lambda _, person: str(person.get(name, "")).casefold() == folded
+
+
+def _on_days(query: Query) -> Iterator[Condition]:
+    """Turn the filters by date into conditions.
+
+    Assumed: days are those of UTC.
+    """
+    for name in ("created", "updated"):
+        if (latest := day(query, f"{name}_before")) is not None:
+            yield _is_within(name, "", latest)
+        if (earliest := day(query, f"{name}_after")) is not None:
+            yield _is_within(name, earliest, "9999-12-31")
+
+
+def _is_within(name: str, earliest: str, latest: str) -> Condition:
+    return lambda row, _: earliest <= row[name][: len("2023-01-31")] <= latest
+
+
+def _rows(
+    items: Iterable[_T], person_of: Callable[[_T], Mapping[str, Any]], conditions: Iterable[Condition]
+) -> Iterator[dict[str, Any]]:
+    for item in items:
+        row, person = item.summary(), person_of(item)
+        if all(is_met(row, person) for is_met in conditions):
+            yield row
+
+
+def _integer(query: Query, name: str, default: int, least: int, most: int | None) -> int:
     text = query.get(name)
     if text is None:
         return default

@@ -1,4 +1,4 @@
-"""A thread with an event loop of its own, for a server that must answer while the caller's thread waits or blocks."""
+"""A thread with an event loop of its own, for a server that answers while the caller's thread waits or blocks."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ class LoopThread:
     """A daemon thread whose loop runs until ``close``."""
 
     def __init__(self, name: str) -> None:
-        """Start it; return once its loop runs."""
+        """Start the thread; return once its loop runs."""
         started: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(target=self._work, args=(started,), name=name, daemon=True)
         self._thread.start()
@@ -26,11 +26,11 @@ class LoopThread:
         return self._submit(coroutine).result()
 
     async def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the thread's loop and wait for it in the running one."""
+        """Run a coroutine on the thread's loop and await it in the running loop."""
         return await asyncio.wrap_future(self._submit(coroutine))
 
     def close(self) -> None:
-        """Cancel what is left on the loop, close it, and wait for the end of the thread."""
+        """Cancel what is left on the loop, close it, and join the thread."""
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 
@@ -38,14 +38,14 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def _work(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
-        # A loop of asyncio's own: a policy, or the factory of a test, may give loops that do not fit a second thread.
+        # asyncio's own loop: a policy or a test's loop factory may make loops that cannot run in a second thread.
         try:
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._until_ended(started))
         except BaseException as error:
             if started.done():
                 raise
-            started.set_exception(error)  # with too many files open, say, there is no loop
+            started.set_exception(error)  # without a free file descriptor, say, there is no loop
 
     async def _until_ended(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
         self._ended = asyncio.Event()

@@ -1,6 +1,6 @@
 """The pytest plugin that is installed with the package: fixtures, faults by marker, virtual time, expected requests.
 
-pytest imports it in every run of every user, so that it imports neither the SDK nor aiohttp before a test asks for it.
+pytest imports it in every run of every user, so it imports neither the SDK nor aiohttp before a test asks for them.
 """
 
 import contextlib
@@ -12,14 +12,13 @@ import pytest
 
 if TYPE_CHECKING:
     from spotdx_async import SpotClient
-    from spotdx_async.testing.expectations import ExpectedRequests
-    from spotdx_async.testing.harness import FakeSpot
-    from spotdx_async.testing.marked_faults import MarkedFault
-    from spotdx_async.testing.virtual_clock import VirtualClock
+    from spotdx_async.testing.clock import VirtualClock
+    from spotdx_async.testing.expectations import ExpectedRequests, MarkedFault
+    from spotdx_async.testing.fake_spot import FakeSpot
 
 _FAULT = (
     "spot_fault(fault, *, times=1, operation=None, kit_id=None, order_id=None, requisition_id=None, method=None, "
-    "path=None, unmet_ok=False): play a fault on requests of the test at fake_spot; it must be met unless unmet_ok"
+    "path=None, unmet_ok=False): play a fault on the test's requests to fake_spot; it has to be met unless unmet_ok"
 )
 _VIRTUAL_TIME = "spot_virtual_time: run the async test on a loop that jumps from timer to timer; spot_clock does so too"
 _NEEDS_LOOPS = (
@@ -31,9 +30,9 @@ _NEEDS_LOOPS = (
 
 
 def _found_pytest_asyncio() -> tuple[Callable[..., Any], Callable[[pytest.Item], bool]] | None:
-    """Give its decorator of fixtures, and what tells its tests from others; None where either is missing.
+    """Return its fixture decorator and its test for its own items; None where either is missing.
 
-    A folder that an uninstallation has left behind can still be imported, and is empty.
+    A folder left behind when it was uninstalled can still be imported, and is empty.
     """
     try:
         import pytest_asyncio  # noqa: PLC0415 - it may be missing
@@ -50,10 +49,10 @@ if _FOUND is not None:
 
     @_FOUND[0]
     async def _fake_spot_in_loop() -> "AsyncIterator[FakeSpot]":
-        from spotdx_async.testing.harness import FakeSpot  # noqa: PLC0415 - see the module's docstring
+        from spotdx_async.testing.fake_spot import FakeSpot  # noqa: PLC0415 - see the module's docstring
 
         clock = _virtual_clock()
-        # In virtual time its day goes on too: a registration token expires after ten virtual minutes.
+        # Its time of day is virtual too: a registration token expires after ten virtual minutes.
         async with FakeSpot() if clock is None else FakeSpot(wall=clock.wall) as fake:
             yield fake
 
@@ -69,11 +68,11 @@ if _FOUND is not None:
 
 @pytest.fixture
 def fake_spot(request: pytest.FixtureRequest) -> "Iterator[FakeSpot]":
-    """A fake Spot API on loopback, started, with the documented example kit and two others."""
+    """A running fake Spot API on loopback, with the documented example kit and two others."""
     if _lives_in_the_tests_loop(request):
         yield request.getfixturevalue("_fake_spot_in_loop")
         return
-    from spotdx_async.testing.harness import FakeSpot  # noqa: PLC0415 - see the module's docstring
+    from spotdx_async.testing.fake_spot import FakeSpot  # noqa: PLC0415 - see the module's docstring
 
     with FakeSpot() as fake:
         yield fake
@@ -90,7 +89,7 @@ def spot_client(request: pytest.FixtureRequest, fake_spot: "FakeSpot") -> "SpotC
 
 @pytest.fixture
 def spot_clock(request: pytest.FixtureRequest) -> "VirtualClock":
-    """The clock of a test in virtual time, which asking for it makes it."""
+    """The clock of virtual time; a test that asks for it runs in virtual time."""
     if not _is_run_by_pytest_asyncio(request):
         pytest.fail(_NEEDS_LOOPS, pytrace=False)
     clock: VirtualClock | None = request.getfixturevalue("_spot_clock_in_loop")
@@ -100,19 +99,19 @@ def spot_clock(request: pytest.FixtureRequest) -> "VirtualClock":
 
 
 @pytest.fixture
-def spot_expect(fake_spot: "FakeSpot") -> "ExpectedRequests":  # noqa: ARG001 - what it expects comes there
-    """What is called with each operation that the test sends; it fails where other requests came to ``fake_spot``."""
+def spot_expect(fake_spot: "FakeSpot") -> "ExpectedRequests":  # noqa: ARG001 - the requests arrive there
+    """Call it with each operation that the test sends; the test fails if ``fake_spot`` got other requests."""
     from spotdx_async.testing.expectations import ExpectedRequests  # noqa: PLC0415 - see the module's docstring
 
     return ExpectedRequests()
 
 
 def _lives_in_the_tests_loop(request: pytest.FixtureRequest) -> bool:
-    """Whether the fake is to share the loop of the test; everywhere else it gets a thread of its own.
+    """Return whether the fake shares the loop of the test instead of having a thread of its own.
 
-    It shares the loop in virtual time, which knows one loop, and in a test whose loop is surely that of its fixtures:
-    one of pytest-asyncio with a loop for each function. A synchronous test, one of anyio's and one on a wider loop
-    would wait for a fake whose loop stands still.
+    It shares the loop in virtual time, which knows one loop, and in a test that surely has the same loop as its
+    fixtures: one of pytest-asyncio with a loop for each function. A synchronous test, one that anyio runs and one on a
+    loop of wider scope would wait for a fake whose loop does not run.
     """
     item = request.node
     if not _is_run_by_pytest_asyncio(request):
@@ -133,15 +132,14 @@ def _is_run_by_pytest_asyncio(request: pytest.FixtureRequest) -> bool:
 def _ini(item: pytest.Item, name: str) -> Any:
     try:
         return item.config.getini(name)
-    except ValueError:  # a pytest-asyncio that does not know it
+    except ValueError:  # an option that this pytest-asyncio does not have
         return None
 
 
 def _virtual_clock() -> "VirtualClock | None":
     import asyncio  # noqa: PLC0415 - see the module's docstring
 
-    from spotdx_async.testing.clock import VirtualTimeLoop  # noqa: PLC0415 - the same
-    from spotdx_async.testing.virtual_clock import VirtualClock  # noqa: PLC0415 - the same
+    from spotdx_async.testing.clock import VirtualClock, VirtualTimeLoop  # noqa: PLC0415 - the same
 
     loop = asyncio.get_running_loop()
     return VirtualClock(loop) if isinstance(loop, VirtualTimeLoop) else None
@@ -152,7 +150,7 @@ def _virtual_clock() -> "VirtualClock | None":
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
-    """Let a wrong marker fail the collection, as an unknown one does under ``--strict-markers``."""
+    """Fail the collection for a wrong marker, as pytest does for an unknown one under ``--strict-markers``."""
     made = yield
     for item in made if isinstance(made, list) else [made]:
         if isinstance(item, pytest.Function):
@@ -164,7 +162,7 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Play the marked faults and watch the requests while the test itself runs, not while its fixtures do."""
+    """Play the marked faults and compare the requests while the test itself runs, not while its fixtures do."""
     values: Mapping[str, Any] = getattr(item, "funcargs", {})
     fake, expected = values.get("fake_spot"), values.get("spot_expect")
     marked = [] if fake is None else _marked_faults(item)
@@ -175,20 +173,20 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         result = yield
     finally:
-        unmet = [said for fault in in_play if (said := fault.end())]
-    _fail_of("not every fault of spot_fault was met (unmet_ok=True lets one be)", unmet)
+        unmet = [message for fault in in_play if (message := fault.end())]
+    _fail_if_any("not every fault of spot_fault was met (unmet_ok=True allows that)", unmet)
     if expected is not None:
         if fake.counts["requests"] != len(fake.requests):
             pytest.fail("spot_expect needs a fake that keeps its requests: keep_requests=True", pytrace=False)
-        _fail_of("fake_spot got other requests than spot_expect was told", expected.differences(fake.requests[first:]))
+        _fail_if_any("fake_spot got other requests than the test expected", expected.differences(fake.requests[first:]))
     return result
 
 
 def _marked_faults(item: pytest.Item) -> "list[MarkedFault]":
-    marks = [*_written(item)]
+    marks = [*_marks_in_order(item)]
     if not marks:
         return []
-    from spotdx_async.testing.marked_faults import MarkedFault  # noqa: PLC0415 - see the module's docstring
+    from spotdx_async.testing.expectations import MarkedFault  # noqa: PLC0415 - see the module's docstring
 
     try:
         return [MarkedFault(mark.args, mark.kwargs) for mark in marks]
@@ -196,15 +194,15 @@ def _marked_faults(item: pytest.Item) -> "list[MarkedFault]":
         _refuse(item, str(error))
 
 
-def _written(item: pytest.Item) -> Iterator[pytest.Mark]:
-    """Give the markers as they are read: the module's, the class's, the test's, from top to bottom."""
+def _marks_in_order(item: pytest.Item) -> Iterator[pytest.Mark]:
+    """Yield the markers in the order of reading: the module's, the class's, the test's, from top to bottom."""
     listed = {id(mark) for mark in getattr(getattr(item, "callspec", None), "marks", ())}
     for node in item.listchain():
         marks = [mark for mark in node.own_markers if mark.name == "spot_fault"]
         if isinstance(node, pytest.Module):
             yield from marks
         else:
-            # pytest keeps decorators from the bottom up, and the markers of a parameter as they are listed.
+            # pytest has decorators from the bottom up, and the markers of a parameter as they are listed.
             yield from (mark for mark in reversed(marks) if id(mark) not in listed)
             yield from (mark for mark in marks if id(mark) in listed)
 
@@ -213,7 +211,7 @@ def _refuse(item: pytest.Item, why: str) -> NoReturn:
     pytest.fail(f"{item.nodeid}: @pytest.mark.spot_fault: {why}", pytrace=False)
 
 
-def _fail_of(what: str, lines: list[str]) -> None:
+def _fail_if_any(what: str, lines: list[str]) -> None:
     if lines:
         pytest.fail("\n  ".join([f"{what}:", *lines]), pytrace=False)
 
@@ -222,10 +220,10 @@ def _fail_of(what: str, lines: list[str]) -> None:
 
 
 class _VirtualLoops:
-    """Gives pytest-asyncio the loops of tests in virtual time.
+    """Provides pytest-asyncio with the loops of tests in virtual time.
 
-    Registered only while such a test is made, and while tests are set up: wherever this hook exists otherwise,
-    pytest-asyncio takes the loops of all tests from it, those of others too.
+    Registered only while such a test is generated, and while tests are set up: as long as this hook is registered,
+    pytest-asyncio takes the loops of all tests from it.
     """
 
     def __init__(self) -> None:
@@ -243,14 +241,14 @@ _LOOPS = pytest.StashKey[_VirtualLoops]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known."""
+    """Register the markers."""
     for marker in (_FAULT, _VIRTUAL_TIME):
         config.addinivalue_line("markers", marker)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, Any, Any]:
-    """Have the test's loop made for virtual time, where its marker or its clock asks for that."""
+    """Run the test on a loop with virtual time, where its marker or its clock asks for that."""
     if (
         "spot_clock" not in metafunc.fixturenames
         and metafunc.definition.get_closest_marker("spot_virtual_time") is None
@@ -267,7 +265,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, Any, Any
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Have pytest-asyncio close what lives on a wider loop of the other kind before, not after, a test is given it."""
+    """Let pytest-asyncio close fixtures on a wider loop of the other kind before a test gets them, not after."""
     loops = item.config.stash.get(_LOOPS, None)
     if loops is None:
         return (yield)

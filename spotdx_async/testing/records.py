@@ -1,32 +1,70 @@
-"""What the fake remembers of the requests that came: one record each, or counts alone. Pure."""
+"""What the fake remembers of the requests that came, and of the updates and creates that it carried out. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from spotdx_async.testing.routes import NOT_JSON, Call
 
-__all__ = ["ReceivedRequest", "RequestLog"]
+__all__ = ["Creation", "LedgerEntry", "Noun", "OrderLedgerEntry", "ReceivedRequest", "RequestLog"]
+
+
+Noun = Literal["order", "requisition", "patient", "activation", "registration token"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One executed update of a kit's metadata."""
+
+    kit_id: str
+    metadata: dict[str, Any] = field(repr=False)
+    """The value that the update set."""
+    index: int
+    """The position of its request in ``requests``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLedgerEntry:
+    """One executed update of an order's metadata."""
+
+    order_id: str
+    metadata: dict[str, Any] = field(repr=False)
+    """The value that the update set."""
+    index: int
+    """The position of its request in ``requests``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """One executed create: what must not happen twice."""
+
+    noun: Noun
+    an_id: str = field(repr=False)
+    """The id of what was created; the kit's for an activation, and a registration token's number, never the token."""
+    body: dict[str, Any] = field(repr=False)
+    """What was sent."""
+    index: int
+    """The position of its request in ``requests``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request that arrived whole, or was answered early, as things stand when it is asked for.
+    """One request that arrived whole, or was answered early; a snapshot.
 
     ``repr`` shows the method and the path template, no id, query, header or body.
     """
 
     index: int
-    """Its place among all requests, from 0."""
+    """Its position among all requests, from 0."""
     at_s: float
     """When it had arrived, on the loop's clock."""
     method: str
     template: str | None
     """The path template; None where no operation has such a path."""
     path: str = field(repr=False)
-    """As sent, percent-encoded, without the query."""
+    """As sent: percent-encoded, without the query."""
     kit_id: str | None = field(repr=False)
     """The kit that the path names."""
     order_id: str | None = field(repr=False)
@@ -34,15 +72,15 @@ class ReceivedRequest:
     requisition_id: str | None = field(repr=False)
     """The requisition that the path names."""
     query: Mapping[str, str] = field(repr=False)
-    """The parameters, decoded; of one that came twice the last."""
+    """The decoded parameters; the last value of one that came twice."""
     body: Any = field(repr=False)
-    """The parsed JSON; None where there was none, or where it was answered before its body was read."""
+    """The parsed JSON; None where there was none, or the answer came before the body was read."""
     headers: Mapping[str, str] = field(repr=False)
-    """By lower-case name."""
+    """The headers by lower-case name."""
     connection: int = field(repr=False)
-    """The client's port: the same for requests on the same connection."""
+    """The client's port, which is the same for requests on the same connection."""
     executed: bool = False
-    """Whether it was carried out: it reached the API and was not refused there."""
+    """Whether it was carried out: it reached the API, which did not refuse it."""
     fault: str | None = None
     """The name of the fault that played on it."""
     status: int | None = None
@@ -57,7 +95,7 @@ class ReceivedRequest:
 
 
 class RequestLog:
-    """Keeps the records, or with ``keep=False`` only counts, so that a long run does not grow.
+    """Keeps a record of each request, or with ``keep=False`` only counts, so that a long run does not grow.
 
     One thread writes; others may read.
     """
@@ -69,7 +107,7 @@ class RequestLog:
 
     @property
     def next_index(self) -> int:
-        """The index of the request that comes next."""
+        """The index of the next request."""
         return self._counted["requests"]
 
     @property
@@ -83,7 +121,7 @@ class RequestLog:
         return list(self._records)
 
     def arrived(self, call: Call, *, at_s: float, headers: Mapping[str, str], connection: int) -> None:
-        """Note a request that has arrived whole; its index is the one that ``next_index`` gave."""
+        """Record a request that has arrived whole; its index is the ``next_index`` of before."""
         self._counted["requests"] += 1
         if self._keep:
             named = {name.lower(): value for name, value in headers.items()}
@@ -105,16 +143,16 @@ class RequestLog:
                 )
             )
 
-    def struck(self, index: int, fault: str) -> None:
-        """Note that a fault plays on the request."""
+    def fault_played(self, index: int, fault: str) -> None:
+        """Record that a fault plays on the request."""
         self._note(index, "faults", fault=fault)
 
     def executed(self, index: int) -> None:
-        """Note that the request was carried out."""
+        """Record that the request was carried out."""
         self._note(index, "executed", executed=True)
 
     def ended(self, index: int, status: int | None, *, at_s: float) -> None:
-        """Note the status that was sent, None for a dropped connection."""
+        """Record the status that was sent, None for a dropped connection."""
         self._note(index, "dropped" if status is None else str(status), status=status, ended_at_s=at_s)
 
     def _note(self, index: int, counted: str, **changes: Any) -> None:

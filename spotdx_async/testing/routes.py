@@ -1,4 +1,4 @@
-"""Rows of method and path template, and which row a request belongs to; slashes count."""
+"""The operations as rows of method and path template, and which row a request belongs to; slashes count."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,18 +18,20 @@ class _NotJson:
 
 
 NOT_JSON: Final = _NotJson()
-"""What ``Call.body`` holds where the text that came is no JSON."""
+"""The ``Call.body`` of a request whose text is not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One operation that the fake plays."""
 
+    operation: str
+    """The client's call that sends it, such as ``kits.get``, so that tests need not write paths."""
     method: str
     template: str
     """The path with its slashes exactly as the contract has them; ``{name}`` stands for one segment."""
     handler: Callable[[Any, "Call"], Answer]
-    """Takes the fake's world and the call, changes the world, answers."""
+    """Takes the fake's state and the call, changes the state, answers."""
     query: tuple[str, ...] = ()
     """The query parameters that the operation knows."""
     segments: tuple[str, ...] = field(init=False, repr=False)
@@ -38,7 +40,7 @@ class Route:
         object.__setattr__(self, "segments", tuple(self.template.split("/")))
 
     def match(self, segments: list[str]) -> dict[str, str] | None:
-        """Give the placeholders' values, decoded, where the path is of this row; None where it is not."""
+        """Return the decoded values of the placeholders where the path is of this row, else None."""
         params = {}
         for ours, theirs in zip(self.segments, segments, strict=True):
             if ours.startswith("{"):
@@ -56,20 +58,20 @@ class Call:
 
     method: str
     path: str = field(repr=False)
-    """As sent, percent-encoded, without the query."""
+    """As sent: percent-encoded, without the query."""
     route: Route | None = None
-    """None where the method and path are of no row."""
+    """None where method and path are of no row."""
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The last value of each parameter, decoded."""
     body: Any = field(default=None, repr=False)
-    """The parsed JSON; None for an empty body, ``NOT_JSON`` for what is no JSON."""
+    """The parsed JSON; None for an empty body, ``NOT_JSON`` for one that is not JSON."""
     index: int = 0
-    """The place of the request among all that arrived."""
+    """The position of the request among all that arrived."""
 
     @property
     def template(self) -> str | None:
-        """The path template, None for an unknown path."""
+        """The path template; None for an unknown path."""
         return self.route.template if self.route else None
 
     @property
@@ -101,7 +103,7 @@ class RouteTable:
         return iter(self._routes)
 
     def find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-        """Give the row and the placeholders' values; None and nothing where no row has exactly these slashes."""
+        """Return the row and the placeholders' values; None and no values where no row has exactly these slashes."""
         segments = path.split("/")
         for route in self._by_shape.get((method, len(segments)), ()):
             params = route.match(segments)

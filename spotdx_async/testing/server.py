@@ -1,7 +1,8 @@
-"""The fake's face on loopback: a real HTTP server; the only module here that knows aiohttp."""
+"""The fake's HTTP server on loopback; the only module of the fake that knows aiohttp."""
 
 import asyncio
 import ipaddress
+import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from datetime import UTC, datetime
@@ -10,33 +11,30 @@ from typing import Any, Self
 from aiohttp import web
 
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
-from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.faults import Fault
 from spotdx_async.testing.loop_thread import LoopThread
-from spotdx_async.testing.pacing import Bucket
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
-from spotdx_async.testing.window import Window
-from spotdx_async.testing.world import Some
+from spotdx_async.testing.state import Some, SpotState, StateView
 
-__all__ = ["SpotServer"]
+__all__ = ["Bucket", "SpotServer"]
 
 _BACKLOG = 4096
-_LONGEST_GOODBYE_S = 0.5
+_SHUTDOWN_TIMEOUT_S = 0.5
 
 
-class SpotServer(Window):
+class SpotServer(StateView):
     """A Spot API on loopback, with state, scripted faults, and a record of every request.
 
-    ``async with`` serves in the running loop: what blocks that loop blocks the server. ``with`` serves in a thread with
-    a loop of its own: for synchronous tests, ``asyncio.run``, and code that has several loops or threads. It may be
-    stopped and started again, on the same port and with the same state, to play an outage.
+    ``async with`` serves in the running loop, so that what blocks the loop blocks the server. ``with`` serves in a
+    thread with a loop of its own: for synchronous tests, ``asyncio.run``, and code with several loops or threads. It
+    may be stopped and started again, on the same port and with the same state, to play an outage.
 
     Attributes:
-        faults: the plan of faults: ``faults.add("503", times=2)``.
-        state: the kits, orders, other things, tokens and ledgers behind the face.
-        latency_s: seconds that every request waits before anything else happens to it.
+        faults: the plan of faults, as in ``faults.add("503", times=2)``.
+        state: everything that it remembers, and its rules.
+        latency_s: seconds that every request waits before it is handled.
         peak_in_flight: the most requests that were in flight at once.
     """
 
@@ -58,27 +56,26 @@ class SpotServer(Window):
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        """Prepare a server; ``start`` opens it.
+        """Prepare a server; ``start`` starts it.
 
         Args:
             token: the one token that is accepted.
-            kits: ids of the kits to start with, or how many to make up; None: the documented example and two others.
-            orders: the same of orders; None: three examples.
-            requisitions: the same of requisitions; None: three examples.
-            patients: the same of patients; None: the one whom the documented example is registered to.
-            latency_s: seconds that every request waits before anything else happens to it.
-            rate_limit: requests per second; those above it get a 429 with Retry-After in whole seconds.
-            burst: how many may come at once; one second's worth where it is not given.
-            faults: a plan made before.
+            kits: ids of the kits to start with, or how many to make up; None for the documented example and two others.
+            orders: the same for orders; None for three examples.
+            requisitions: the same for requisitions; None for three examples.
+            patients: the same for patients; None for the one to whom the documented example is registered.
+            latency_s: seconds that every request waits before it is handled.
+            rate_limit: requests per second; those in excess get a 429 with Retry-After in whole seconds.
+            burst: how many may come at once; by default one second's worth.
+            faults: a plan made beforehand.
             error_form: which of the two documented error bodies is sent: ``"openapi"`` or ``"guide"``.
-            keep_requests: whether to keep ``requests`` and the ledgers; without them, ``counts`` alone, a long run
-                takes no memory.
-            wall: gives the time of day, aware, by which the API stamps what it writes and registration tokens expire.
+            keep_requests: whether to keep ``requests`` and the ledgers; a long run with ``counts`` alone does not grow.
+            wall: returns the time of day, aware, by which the API stamps what it writes and registration tokens expire.
             host: a loopback address.
-            port: a port; 0: any that is free.
+            port: a port; 0 for any that is free.
 
         Raises:
-            ValueError: an argument is out of range; a host that is not loopback among them.
+            ValueError: an argument is out of range, or the host is not loopback.
         """
         if latency_s < 0:
             raise ValueError("latency_s must be 0 or more")
@@ -109,7 +106,7 @@ class SpotServer(Window):
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at its end.
+        """The base URL, without a trailing slash.
 
         Raises:
             RuntimeError: the server has never been started with port 0.
@@ -120,12 +117,12 @@ class SpotServer(Window):
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """A record of every request that arrived, in order; a copy, as things stand now."""
+        """A record of every request that has arrived so far, in order; a copy."""
         return self._log.records
 
     @property
     def executed(self) -> list[ReceivedRequest]:
-        """The requests that were carried out: that read or changed the state."""
+        """The requests that were carried out: they read or changed the state."""
         return [request for request in self._log.records if request.executed]
 
     @property
@@ -135,48 +132,48 @@ class SpotServer(Window):
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being worked on."""
+        """How many requests are being handled."""
         return len(self._in_flight)
 
     @property
     def landing(self) -> int:
-        """How many requests were answered by ``faults.land_later`` and are still to be carried out."""
+        """How many requests ``faults.land_later`` has answered that are still to be carried out."""
         return len(self._landings)
 
     def locked(self) -> AbstractContextManager[object]:
-        """Let no request be carried out until this is left, so that changes which belong together come at once.
+        """Carry no request out inside the block, so that changes that belong together take effect together.
 
-        It matters where the server has a thread of its own. Send nothing meanwhile: the answer would not come.
+        It matters where the server has a thread of its own. Send nothing inside the block: it would not be answered.
         """
         return self.state.lock
 
     async def start(self) -> None:
-        """Listen; return once connections are taken.
+        """Listen; return once connections are accepted.
 
         Raises:
             OSError: the port is in use.
-            RuntimeError: it is started already.
+            RuntimeError: it has been started already.
         """
-        await self._at_home(self._start)
+        await self._in_own_loop(self._start)
 
     async def stop(self) -> None:
-        """Stop listening and cut every connection, requests in flight too; state and records stay. May be repeated."""
-        await self._at_home(self._stop)
+        """Stop listening and cut every connection, requests in flight included; keep the state. May be repeated."""
+        await self._in_own_loop(self._stop)
 
     async def close(self) -> None:
-        """Close what was made to close with it, then stop. May be repeated."""
-        await self._at_home(self._close)
+        """Close the clients made by it, then stop. May be repeated."""
+        await self._in_own_loop(self._close)
 
     async def wait_stopped(self) -> None:
-        """Wait until it is stopped: what a server in the foreground does."""
-        await self._at_home(self._wait_stopped)
+        """Wait until it is stopped, for a server in the foreground."""
+        await self._in_own_loop(self._wait_stopped)
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """Stop it, and start it again when this is left: for code that cannot ``await stop()``.
+        """Be stopped inside the block: for code that cannot ``await stop()``.
 
         Raises:
-            RuntimeError: the server has no thread of its own: it was not opened by ``with``.
+            RuntimeError: the server has no thread of its own, since it was not started by ``with``.
         """
         thread = self._thread
         if thread is None:
@@ -217,14 +214,14 @@ class SpotServer(Window):
                 self._thread = None
                 thread.close()
 
-    async def _at_home(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do something in the server's loop."""
-        await (act() if self._thread is None else self._thread.wait_for(act()))
+    async def _in_own_loop(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a coroutine in the server's loop."""
+        await (make() if self._thread is None else self._thread.wait_for(make()))
 
     async def _start(self) -> None:
         if self._runner is not None:
             raise RuntimeError("the fake server is started already")
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_LONGEST_GOODBYE_S)
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG).start()
@@ -282,13 +279,13 @@ class SpotServer(Window):
         return _send(request, answer)
 
     async def _answer(self, call: Call, authorization: str | None, early: Fault | None) -> Answer | None:
-        """Give what is to be sent: None to drop the connection."""
+        """Return the answer to send, or None to drop the connection."""
         if early is not None:
-            self._log.struck(call.index, early.name)
+            self._log.fault_played(call.index, early.name)
             return await self._play(early, call, authorization)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
-        # In front of the faults, so that a refused request never uses up one that a test has planned.
+        # Before the faults, so that a refused request never uses up one that a test has planned.
         if self._bucket is not None and (wait_s := self._bucket.take(asyncio.get_running_loop().time())):
             detail = "Request was throttled"
             return error_answer(429, detail, self.state.error_form, {"Retry-After": str(wait_s)})
@@ -296,7 +293,7 @@ class SpotServer(Window):
             fault = self.faults.pick(call)
             if fault is None:
                 return self._execute(call, authorization)
-        self._log.struck(call.index, fault.name)
+        self._log.fault_played(call.index, fault.name)
         return await self._play(fault, call, authorization)
 
     async def _play(self, fault: Fault, call: Call, authorization: str | None) -> Answer | None:
@@ -331,6 +328,32 @@ class SpotServer(Window):
     def __repr__(self) -> str:
         where = "stopped" if self._runner is None else self.url
         return f"<{type(self).__name__} {where}: {len(self.kits)} kits, {self.counts['requests']} requests>"
+
+
+class Bucket:
+    """The rate limit, a token bucket: ``burst`` requests at once, and ``rate_per_s`` a second after that."""
+
+    def __init__(self, rate_per_s: float, burst: int | None = None) -> None:
+        """Start full; ``burst`` defaults to one second's worth, at least 1."""
+        if not (math.isfinite(rate_per_s) and rate_per_s > 0):
+            raise ValueError("rate_limit must be a number of requests per second above 0")
+        if burst is not None and burst < 1:
+            raise ValueError("burst must be 1 or more")
+        self.rate_per_s = rate_per_s
+        self.burst: int = max(1, math.floor(rate_per_s)) if burst is None else burst
+        self._level = float(self.burst)
+        self._at_s: float | None = None
+
+    def take(self, now_s: float) -> int:
+        """Take a token and return 0, or return the seconds until there is one, rounded up to whole seconds."""
+        if self._at_s is not None:
+            self._level = min(self.burst, self._level + (now_s - self._at_s) * self.rate_per_s)
+        self._at_s = now_s
+        # Sums of floats that stand for whole tokens come out a hair below them.
+        if self._level >= 1 - 1e-9:
+            self._level -= 1
+            return 0
+        return max(1, math.ceil((1 - self._level) / self.rate_per_s - 1e-9))
 
 
 def _loopback(host: str) -> str:

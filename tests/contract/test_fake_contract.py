@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 
 from spotdx_async.testing import faults
-from spotdx_async.testing.fake_spot import ROUTES, SpotState
-from spotdx_async.testing.kit_rules import KIT_STATUSES, SAMPLE_STATUSES
-from spotdx_async.testing.order_rules import ORDER_STATUSES
-from spotdx_async.testing.requisition_rules import REQUISITION_STATUSES
+from spotdx_async.testing.kits import KIT_STATUSES, SAMPLE_STATUSES
+from spotdx_async.testing.orders import ORDER_STATUSES
+from spotdx_async.testing.requisitions import REQUISITION_STATUSES
+from spotdx_async.testing.state import ROUTES, SpotState
 
 FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("facts.toml").read_text(encoding="utf-8"))
 OPERATIONS: dict[str, dict[str, Any]] = {row["name"]: row for row in FACTS["operations"]}

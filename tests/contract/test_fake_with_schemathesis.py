@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from spotdx_async.testing import FakeSpot
-from spotdx_async.testing.fake_spot import ROUTES, SpotState
+from spotdx_async.testing.state import ROUTES, SpotState
 
 PLACE = Path(__file__).parents[2].parent / "shared" / "spot-api" / "openapi.json"
 if not PLACE.is_file():

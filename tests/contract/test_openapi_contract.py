@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.state import SpotState
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "spot-api"
 if not (FOLDER / "openapi.json").is_file():

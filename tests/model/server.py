@@ -13,7 +13,7 @@ import attrs
 from spotdx_async import SpotClient
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure
 from spotdx_async._http.transport import Transport
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.state import SpotState
 from tests.model.world import Foreign, ForeignBase
 
 BASE_URL = "http://127.0.0.1:9"

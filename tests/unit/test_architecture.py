@@ -57,7 +57,7 @@ ROWS = (
     ("client",),
     ("distributed.*",),
     (FACADE,),
-    ("testing.harness", "testing.factories.*"),  # make clients of the fake, and models
+    ("testing.fake_spot", "testing.factories.*"),  # make clients of the fake, and models
     ("testing",),  # a facade too
     ("cli.*", "__main__", "testing.plugin"),
 )
@@ -117,10 +117,10 @@ NARROWER = {
     "limits.*": ("errors", "config", "_http.clock", "_http.rate_control", "limits.block_limiter"),
     "shared.*": ("limits.*",),
     "testing.*": (),  # a fake that shared our code would agree with our mistakes
-    "testing.harness": (FACADE, "testing.*"),
+    "testing.fake_spot": (FACADE, "testing.*"),
     "testing.factories.*": ("models.*",),
-    "testing": ("testing.*", "testing.harness", "testing.factories.*"),
-    "testing.plugin": (FACADE, "testing.*", "testing.harness"),
+    "testing": ("testing.*", "testing.fake_spot", "testing.factories.*"),
+    "testing.plugin": (FACADE, "testing.*", "testing.fake_spot"),
     "own_loop": (),
     "private_files": (),
     "distributed.*": (
@@ -493,7 +493,7 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         ("_http.retry", "import random", "random is for bulk.circuit_breaker"),
         ("bulk.stats", "from time import monotonic", "bulk.stats:1 uses time.monotonic"),
         ("bulk.stats", "from datetime import datetime\ndatetime.now()", "bulk.stats:2 uses datetime.datetime.now"),
-        ("testing.world", "from unittest.mock import Mock", "unittest is for nobody"),
+        ("testing.state", "from unittest.mock import Mock", "unittest is for nobody"),
         ("models.kits", "import attr", "attr is for nobody"),
         ("config", "import pydantic", "config:1 imports pydantic: a package without a doorman"),
         ("config", "import importlib\nimportlib.import_module('x')", "config:2 uses importlib.import_module"),

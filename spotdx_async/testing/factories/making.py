@@ -1,4 +1,4 @@
-"""How a factory makes its model: what it made up, with the caller's fields in its place."""
+"""How a factory makes its model: from made-up values, in place of which the caller's fields come."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from spotdx_async.models import Model
 __all__ = ["KIT_TYPE", "at", "checked", "kit_id", "made", "made_up_uuid", "order_id", "tracking_number"]
 
 KIT_TYPE = "health_kit_1"
-"""A kit type that the fake and the vendor's examples know."""
+"""A kit type of the fake and of the vendor's examples."""
 
 _BEGINNING = datetime(2024, 1, 1, 9, tzinfo=UTC)
 _MOST = 999_999
@@ -21,13 +21,13 @@ _M = TypeVar("_M", bound=Model)
 
 
 def checked(number: object) -> int:
-    """Give the number of a thing back.
+    """Return the number of a model.
 
     Raises:
-        ValueError: it is no whole number from 1 to 999999.
+        ValueError: it is not a whole number from 1 to 999999.
     """
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST:
-        raise ValueError(f"the number of what is made must be a whole number from 1 to {_MOST}")
+        raise ValueError(f"the number of a model must be a whole number from 1 to {_MOST}")
     return number
 
 
@@ -36,8 +36,8 @@ def made(model: type[_M], fields: Mapping[str, Any], **made_up: Any) -> _M:
 
     Args:
         model: its class.
-        fields: what the caller gives; it comes before what is made up.
-        made_up: all else.
+        fields: the fields that the caller gives; they take precedence.
+        made_up: the values of the others.
 
     Raises:
         TypeError: the model has no such field; the message lists those that it has.
@@ -52,25 +52,25 @@ def made(model: type[_M], fields: Mapping[str, Any], **made_up: Any) -> _M:
 
 
 def at(day: int) -> datetime:
-    """Give nine in the morning, UTC, so many days after the first of January 2024."""
+    """Return 9:00 UTC, this many days after 1 January 2024."""
     return _BEGINNING + timedelta(days=day)
 
 
 def kit_id(number: int) -> str:
-    """Give the id of the kit of that number."""
+    """Return the id of the kit with that number."""
     return f"SPOT{checked(number):06}"
 
 
 def order_id(number: int) -> str:
-    """Give the id of the order of that number."""
+    """Return the id of the order with that number."""
     return f"O{checked(number):07}"
 
 
 def made_up_uuid(kind: int, number: int) -> str:
-    """Give a UUID that nobody takes for a real one: nothing but the kind of thing and its number."""
+    """Return a UUID that nobody mistakes for a real one: just the kind of model and its number."""
     return f"00000000-0000-4000-8000-{kind:02}{checked(number):010}"
 
 
 def tracking_number(kind: int, number: int) -> str:
-    """Give 22 digits, as a carrier's number has them."""
+    """Return 22 digits, as in a carrier's tracking number."""
     return f"{kind:02}{checked(number):020}"

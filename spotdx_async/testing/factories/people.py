@@ -1,4 +1,4 @@
-"""People who do not exist, at addresses that do not either."""
+"""People who do not exist, at addresses that do not exist either."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ __all__ = [
 _PATIENT = 1
 _FIRST_BIRTHDAY = date(1900, 1, 1)
 _BIRTHDAYS = 10_000
-_FICTIONAL_PHONES = 100  # 555-0100 to 555-0199 are kept free for fiction
+_FICTIONAL_PHONES = 100  # 555-0100 to 555-0199 are reserved for fiction
 
 
 def _contact(number: int) -> dict[str, Any]:
@@ -50,25 +50,25 @@ def make_address(number: int = 1, /, **fields: Any) -> Address:
 
 
 def make_recipient(number: int = 1, /, **fields: Any) -> Recipient:
-    """Make a recipient that an order can be sent with."""
+    """Make a recipient with whom an order can be sent."""
     return made(Recipient, fields, **_contact(number), address=make_address(number))
 
 
 def make_registrant(number: int = 1, /, **fields: Any) -> Registrant:
-    """Make the person whom a kit is registered to: the same as the patient of that number."""
+    """Make the person to whom a kit is registered: the patient of that number."""
     return made(Registrant, fields, patient_id=made_up_uuid(_PATIENT, number), **_person(number))
 
 
 def make_patient(number: int = 1, /, **fields: Any) -> Patient:
-    """Make a patient as the answer to a new one has it: without an address."""
+    """Make a patient as "create patient" answers it: without an address."""
     return made(Patient, fields, patient_id=made_up_uuid(_PATIENT, number), **_person(number))
 
 
 def make_new_patient(number: int = 1, /, **fields: Any) -> NewPatient:
-    """Make a patient to be created, so without an address; a requisition's and an activation's may have one."""
+    """Make a patient to create, so without an address; that of a requisition or an activation may have one."""
     return made(NewPatient, fields, **_person(number))
 
 
 def make_registration_token(number: int = 1, /, **fields: Any) -> RegistrationToken:
-    """Make a registration token; the fake has not minted it, and refuses it."""
+    """Make a registration token; the fake has not issued it, and refuses it."""
     return made(RegistrationToken, fields, token=f"made-up-registration-token-{checked(number)}")

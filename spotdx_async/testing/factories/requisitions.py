@@ -1,4 +1,4 @@
-"""Requisitions of one sample: to be made, and resulted."""
+"""Requisitions of one sample: new ones, and resulted ones."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from spotdx_async.models import (
     RequisitionSummary,
     Tracking,
 )
+from spotdx_async.testing.factories.kits import COLLECTED_ON, RECEIVED_ON, RESULTED_ON, make_report
 from spotdx_async.testing.factories.making import at, checked, made, made_up_uuid, tracking_number
 from spotdx_async.testing.factories.people import make_address, make_new_patient, make_patient
-from spotdx_async.testing.factories.reports import COLLECTED_ON, RECEIVED_ON, RESULTED_ON, make_report
 
 __all__ = [
     "make_new_requisition",
@@ -50,18 +50,18 @@ def make_tracking(number: int = 1, /, **fields: Any) -> Tracking:
 
 
 def make_requisition_attributes(number: int = 1, /, **fields: Any) -> RequisitionAttributes:
-    """Make values that can be passed on to the laboratory."""
+    """Make attributes for the laboratory."""
     slip = f"SLIP{checked(number):06}"
     return made(RequisitionAttributes, fields, crl_slip_id=slip, crl_tier3_account_number="00000000")
 
 
 def make_requisition_event(number: int = 1, /, **fields: Any) -> RequisitionEvent:
-    """Make the event with which a requisition begins: a later day for a higher number."""
+    """Make the first event of a requisition: the higher the number, the later the day."""
     return made(RequisitionEvent, fields, event=RequisitionStatus.CREATED, date=at(checked(number)))
 
 
 def make_new_requisition(number: int = 1, /, **fields: Any) -> NewRequisition:
-    """Make a requisition that can be sent, to the fake too: its barcode can be used once, so give each a number."""
+    """Make a requisition that can be sent, to the fake too; a barcode can be used once, so give each its own number."""
     return made(
         NewRequisition,
         fields,
@@ -75,7 +75,7 @@ def make_new_requisition(number: int = 1, /, **fields: Any) -> NewRequisition:
 
 
 def make_requisition(number: int = 1, /, **fields: Any) -> Requisition:
-    """Make a requisition that is resulted, with its report."""
+    """Make a resulted requisition with its report."""
     return made(
         Requisition,
         fields,

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from spotdx_async.testing import OPERATIONS, ExpectedRequests, ReceivedRequest
-from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.records import RequestLog
+from spotdx_async.testing.state import SpotState
 
 
 def received(*lines: str) -> list[ReceivedRequest]:

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from spotdx_async.testing import SpotServer
-from spotdx_async.testing.fake_patients import EXAMPLE_PATIENT_ID
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.patients import EXAMPLE_PATIENT_ID
+from spotdx_async.testing.state import SpotState
 
 ADDRESS = {"street1": "1 Example Street", "city": "Springfield", "state": "CA", "country": "US", "zip": "00000"}
 CONTACT = {"first_name": "Robin", "last_name": "Sample", "email": "robin@example.com", "phone": "2025550147"}

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.testing.fake_kits import EXAMPLE_KIT_ID, FakeKit, Kits
-from spotdx_async.testing.instants import stamp
+from spotdx_async.testing.kits import FakeKit, Kits
+from spotdx_async.testing.made_up import EXAMPLE_KIT_ID
+from spotdx_async.testing.store import stamp
 
 
 @pytest.fixture

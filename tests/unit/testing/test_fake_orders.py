@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.testing.fake_kits import Kits
-from spotdx_async.testing.fake_orders import EXAMPLE_ORDER_ID, FakeOrder, Orders
-from spotdx_async.testing.fake_patients import FakePatient
+from spotdx_async.testing.kits import Kits
+from spotdx_async.testing.orders import EXAMPLE_ORDER_ID, FakeOrder, Orders
+from spotdx_async.testing.patients import FakePatient
 
 NOW = "2030-01-01T00:00:00.000Z"
 

@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from spotdx_async.testing.fake_patients import EXAMPLE_PATIENT_ID, Patients
+from spotdx_async.testing.patients import EXAMPLE_PATIENT_ID, Patients
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.records import RequestLog
 from spotdx_async.testing.routes import Call
+from spotdx_async.testing.state import SpotState
 
 STATE = SpotState()
 
@@ -55,7 +55,7 @@ def test_a_record_follows_what_happens_to_its_request() -> None:
     log = RequestLog()
     arrive(log, update())
 
-    log.struck(0, "slow_answer")
+    log.fault_played(0, "slow_answer")
     log.executed(0)
     before_the_answer = log.records[0]
     log.ended(0, 200, at_s=2.5)
@@ -84,7 +84,7 @@ def test_counts_say_what_happened_and_how_often() -> None:
         arrive(log, update(index))
     log.executed(0)
     log.ended(0, 200, at_s=2)
-    log.struck(1, "drop_before")
+    log.fault_played(1, "drop_before")
     log.ended(1, None, at_s=2)
 
     assert log.counts == {"requests": 3, "executed": 1, "200": 1, "faults": 1, "dropped": 1}

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from spotdx_async.testing.fake_requisitions import EXAMPLE_REQUISITION_ID, FakeRequisition, Requisitions
+from spotdx_async.testing.requisitions import EXAMPLE_REQUISITION_ID, FakeRequisition, Requisitions
 
 NOW = "2030-01-01T00:00:00.000Z"
 

@@ -1,8 +1,8 @@
 import pytest
 
 from spotdx_async.testing.answers import Answer
-from spotdx_async.testing.fake_spot import ROUTES
 from spotdx_async.testing.routes import NOT_JSON, Call, Route, RouteTable
+from spotdx_async.testing.state import ROUTES
 
 TABLE = RouteTable(ROUTES)
 
@@ -63,7 +63,7 @@ def test_the_table_gives_its_rows_in_order() -> None:
 
 
 def test_a_call_tells_its_template_and_kit() -> None:
-    route = Route("GET", "/things/{kit_id}", lambda _world, _call: Answer(200))
+    route = Route("things.get", "GET", "/things/{kit_id}", lambda _state, _call: Answer(200))
 
     call = Call("GET", "/things/A%20B", route, {"kit_id": "A B"})
 

@@ -4,9 +4,9 @@ from typing import Any, cast
 import pytest
 
 from spotdx_async.testing import faults
-from spotdx_async.testing.fake_spot import SpotState
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.routes import Call
+from spotdx_async.testing.state import SpotState
 
 STATE = SpotState()
 UPDATE_A = STATE.read("POST", "/api/v2/kits/A/?x=1")

@@ -40,7 +40,7 @@ def test_a_status_comes_in_four_forms(form: faults.FaultForm, content_type: str 
 
 
 def test_a_status_without_a_name_of_its_own_can_be_played() -> None:
-    assert b"599 Trouble" in reshaped(faults.status(599, form="html")).body
+    assert b"599 Error" in reshaped(faults.status(599, form="html")).body
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import pytest
 
 from spotdx_async.testing import FaultPlan, faults
 from spotdx_async.testing.answers import Answer
-from spotdx_async.testing.marked_faults import FaultInPlay, MarkedFault
+from spotdx_async.testing.expectations import FaultInPlay, MarkedFault
 from spotdx_async.testing.routes import Call, Route
 
-A_KIT = Route("GET", "/api/v2/kits/{kit_id}/", lambda *_: Answer(200))
+A_KIT = Route("kits.get", "GET", "/api/v2/kits/{kit_id}/", lambda *_: Answer(200))
 GET = Call("GET", "/api/v2/kits/SPOT123456/", A_KIT, {"kit_id": "SPOT123456"})
-UPDATE = Call("POST", "/api/v2/kits/SPOT123456/", Route("POST", A_KIT.template, A_KIT.handler), GET.params)
+UPDATE = Call("POST", GET.path, Route("kits.update_metadata", "POST", A_KIT.template, A_KIT.handler), GET.params)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_a_fault_that_has_ended_plays_no_more() -> None:
     [
         (("5o3",), {}, "unknown fault '5o3': use a status such as '503', one of drop_before,"),
         ((503,), {}, "a fault is a Fault or a short name, not int"),
-        ((), {}, "it takes one fault and options by keyword, not 0 arguments by place"),
-        (("503", 2), {}, "it takes one fault and options by keyword, not 2 arguments by place"),
+        ((), {}, "it takes one fault and options by keyword, not 0 positional arguments"),
+        (("503", 2), {}, "it takes one fault and options by keyword, not 2 positional arguments"),
         (("503",), {"time": 2}, "unknown option 'time': there are times, kit_id, order_id, requisition_id, method,"),
         (("503",), {"times": 0}, "times must be a whole number from 1"),
         (("503",), {"kit_id": 5}, "kit_id must be text"),

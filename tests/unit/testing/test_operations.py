@@ -5,8 +5,8 @@ import pytest
 
 from spotdx_async import SpotClient
 from spotdx_async.testing import OPERATIONS, FakeSpot, factories
-from spotdx_async.testing.fake_spot import ROUTES
-from spotdx_async.testing.operations import operation_named, title_of
+from spotdx_async.testing.expectations import operation_named, title_of
+from spotdx_async.testing.state import ROUTES
 
 Call = Callable[[SpotClient], Awaitable[Any]]
 CALLS: dict[str, Call] = {

@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 
 # Their runs are in this process, and forget what they import: a module that is here before is not imported twice.
-for module in ("_codec.codec", "client", "testing.marked_faults", "testing.expectations", "testing.virtual_clock"):
+for module in ("_codec.codec", "client", "testing.expectations", "testing.clock"):
     import_module(f"spotdx_async.{module}")
 
 # Without the plugins that nothing here needs: each run would import them anew.
@@ -134,7 +134,7 @@ def test_a_fault_that_is_not_met_fails_the_test(project: Project) -> None:
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
         [
-            "not every fault of spot_fault was met (unmet_ok=True lets one be):",
+            "not every fault of spot_fault was met (unmet_ok=True allows that):",
             "*  'unknown_enum': planned 2, played 1",
             "*  '503': planned 1, played never",
         ],
@@ -266,7 +266,7 @@ def test_other_requests_fail_the_test_by_method_and_template_alone(project: Proj
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
         [
-            "*fake_spot got other requests than spot_expect was told:",
+            "*fake_spot got other requests than the test expected:",
             "*  POST /api/v2/orders/ (orders.create): expected 1, came none",
             "*  POST /api/v2/kits/{kit_id}/ (kits.update_metadata): expected 2, came 1",
             "*  GET /api/v2/kits/{kit_id}/ (kits.get): expected none, came 1",

@@ -49,11 +49,11 @@ def test_the_server_imports_nothing_of_the_sdk() -> None:
 
     ours = {name for name in loaded if name.startswith("spotdx_async.") and not name.startswith("spotdx_async.testing")}
     assert ours == set()
-    assert "spotdx_async.testing.harness" not in loaded
+    assert "spotdx_async.testing.fake_spot" not in loaded
 
 
 def test_the_rules_import_no_network() -> None:
-    loaded = modules_after("import spotdx_async.testing.fake_spot, spotdx_async.testing.fault_plan")
+    loaded = modules_after("import spotdx_async.testing.state, spotdx_async.testing.fault_plan")
 
     assert loaded.isdisjoint({*HEAVY, "asyncio"})
 

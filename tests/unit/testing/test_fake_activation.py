@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.testing.fake_patients import EXAMPLE_PATIENT_ID
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.patients import EXAMPLE_PATIENT_ID
+from spotdx_async.testing.state import SpotState
 
 KIT_ID = "SPOT234567"
 PATH = f"/api/v3/kits/{KIT_ID}/activate/?public_id={KIT_ID}"

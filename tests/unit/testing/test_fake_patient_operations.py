@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from spotdx_async.testing.fake_patients import EXAMPLE_PATIENT_ID
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.patients import EXAMPLE_PATIENT_ID
+from spotdx_async.testing.state import SpotState
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 TOKENS = "/api/v2/tokens/patient_registration/"
@@ -130,7 +130,7 @@ def test_a_token_lasts_ten_minutes(state: SpotState, minutes: float, *, is_good:
 
 
 def test_a_token_that_was_never_given_out_is_refused_and_not_shown(state: SpotState) -> None:
-    with pytest.raises(ValueError, match="never given out") as caught:
+    with pytest.raises(ValueError, match="never issued") as caught:
         state.redeem("canary")
 
     assert "canary" not in str(caught.value)

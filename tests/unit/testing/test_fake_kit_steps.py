@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.testing.fake_kits import FakeKit, Kits
-from spotdx_async.testing.fake_patients import FakePatient
+from spotdx_async.testing.kits import FakeKit, Kits
+from spotdx_async.testing.patients import FakePatient
 
 NOW = "2030-01-01T00:00:00.000Z"
 PATIENT = FakePatient("p1", first_name="Robin", phone="2025550147")

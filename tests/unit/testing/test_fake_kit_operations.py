@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from spotdx_async.testing.fake_kits import EXAMPLE_KIT_ID
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.made_up import EXAMPLE_KIT_ID
+from spotdx_async.testing.state import SpotState
 
 AUTHORIZATION = "Token test-token"
 PATH = f"/api/v2/kits/{EXAMPLE_KIT_ID}/"

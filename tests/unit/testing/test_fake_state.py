@@ -4,9 +4,9 @@ from typing import Any, cast
 import pytest
 
 from spotdx_async.testing.answers import ErrorForm
-from spotdx_async.testing.fake_requisitions import AddressForm
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.requisitions import AddressForm
 from spotdx_async.testing.routes import NOT_JSON
+from spotdx_async.testing.state import SpotState
 
 
 @pytest.mark.parametrize(

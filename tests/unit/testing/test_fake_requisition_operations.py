@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from spotdx_async.testing.fake_requisitions import EXAMPLE_REQUISITION_ID
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.requisitions import EXAMPLE_REQUISITION_ID
+from spotdx_async.testing.state import SpotState
 
 PATH = "/api/v2/requisitions/"
 NOW = "2030-01-01T00:00:00.000Z"

@@ -1,14 +1,13 @@
-"""What happens to a kit's sample, from its collection to the lab's report: one method a step. Pure; knows no store."""
+"""A kit's sample: its steps from collection to the lab's report, one method each. Pure; knows no store."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spotdx_async.testing.lifecycle import Lifecycle, Step, enter
-from spotdx_async.testing.made_up import new_shipment
-from spotdx_async.testing.reports import new_report
+from spotdx_async.testing.made_up import new_report, new_shipment
+from spotdx_async.testing.store import Item, Step, add_event
 
-__all__ = ["SampleLifecycle", "new_sample"]
+__all__ = ["SampleSteps", "new_sample"]
 
 _COLLECT = Step("collect()", "collected", ("awaiting_collection", "collection_exception"))
 _FAIL_COLLECTION = Step("fail_collection()", "collection_exception", ("awaiting_collection", "collected"))
@@ -22,11 +21,11 @@ _REJECT = Step("reject()", "rejected", _AT_THE_LAB, "collect()")
 _RESULT = Step("result()", "resulted", (*_AT_THE_LAB, "resulted"), "collect()")
 
 
-class SampleLifecycle(Lifecycle):
-    """A sample's steps, with the same manners as those of a kit.
+class SampleSteps(Item):
+    """The steps of a kit's sample; they work as the kit's own do.
 
-    What lies between the collection and the lab is made up where a test goes straight to ``check_quality()``,
-    ``reject()`` or ``result()``: the sample is sent back, arrives and is received then.
+    ``check_quality()``, ``reject()`` and ``result()`` first take the steps between collection and lab that the test
+    has left out: the sample is sent back, arrives and is received.
 
     Source: ``collected`` and ``rejected`` are named by the guides alone.
     """
@@ -38,8 +37,12 @@ class SampleLifecycle(Lifecycle):
     def kit_id(self) -> str:
         """The kit's id."""
 
+    @abstractmethod
+    def _moved(self, at: str) -> None:
+        """Note that a step was taken at that instant."""
+
     def collect(self) -> None:
-        """Let the patient take the sample, of a kit that is registered."""
+        """Collect the sample of a registered kit."""
         if (status := self.document.get("status")) != "registered":
             raise ValueError(
                 f"collect() needs a kit that is registered (register() has to come first); this one is {status}"
@@ -49,14 +52,14 @@ class SampleLifecycle(Lifecycle):
         self._step(_COLLECT)
 
     def fail_collection(self) -> None:
-        """Let the collection go wrong; ``collect()`` may follow."""
+        """Fail the collection; ``collect()`` may follow."""
         self._step(_FAIL_COLLECTION)
 
     def send_back(self, *, tracking_number: str | None = None, carrier: str | None = "usps") -> None:
-        """Hand the sample to the carrier; it is on its way to the lab.
+        """Hand the sample to the carrier, on its way to the lab.
 
         Args:
-            tracking_number: None: made up.
+            tracking_number: None for a made-up one.
             carrier: ``fedex``, ``ups`` or ``usps``.
         """
         at = self._step(_SEND_BACK)
@@ -65,50 +68,50 @@ class SampleLifecycle(Lifecycle):
         sample["shipments"] = [*(sample.get("shipments") or ()), shipment]
 
     def fail_return(self) -> None:
-        """Let something go wrong on the way back; ``arrive()`` may follow."""
+        """Fail the delivery to the lab; ``arrive()`` may follow."""
         self._step(_FAIL_RETURN)
 
     def arrive(self) -> None:
-        """Let the carrier deliver the sample to the lab."""
+        """Deliver the sample to the lab."""
         self._step(_ARRIVE)
 
     def receive(self) -> None:
-        """Let the lab take the sample in."""
+        """Register the sample as received at the lab."""
         self._step(_RECEIVE)
 
     def check_quality(self) -> None:
-        """Let the lab look again before it reports."""
-        self._bring_to_the_lab()
+        """Put the sample through extra quality checks at the lab."""
+        self._bring_to_lab()
         self._step(_CHECK)
 
     def reject(self) -> None:
-        """Let the lab refuse the sample."""
-        self._bring_to_the_lab()
+        """Reject the sample at the lab."""
+        self._bring_to_lab()
         self._step(_REJECT)
 
     def result(self, results: Iterable[Mapping[str, Any]] | None = None, *, is_partial: bool = False) -> dict[str, Any]:
-        """Let the lab report; of a sample with a whole report already it is an amendment.
+        """Publish the lab's report; after a complete one, the next is an amendment.
 
         Args:
-            results: as they shall stand in the report; None: two quantities, a reactivity and a genotype.
-            is_partial: whether more results are to follow: the sample is ``partially_resulted`` then.
+            results: the results as they appear in the report; None for two quantities, a reactivity and a genotype.
+            is_partial: whether more results are to follow: the sample is then ``partially_resulted``.
 
         Returns:
             The report as it stands in the kit's document: change it freely.
         """
-        self._bring_to_the_lab()
+        self._bring_to_lab()
         sample = self._sample
         _RESULT.check("a sample", sample.get("status"))
         is_amendment, at = sample.get("status") == "resulted", self._now()
         report = new_report(
             results,
-            collected=_when(sample, "collected") or at,
-            received=_when(sample, "received") or at,
+            collected=_last_time(sample, "collected") or at,
+            received=_last_time(sample, "received") or at,
             resulted=at,
             is_amendment=is_amendment,
         )
         sample["reports"] = [*(sample.get("reports") or ()), report]
-        enter(sample, "partially_resulted" if is_partial else "resulted", at)
+        add_event(sample, "partially_resulted" if is_partial else "resulted", at)
         self._moved(at)
         return report
 
@@ -117,9 +120,8 @@ class SampleLifecycle(Lifecycle):
         sample: dict[str, Any] = self.document.get("sample") or {}
         return sample
 
-    def _bring_to_the_lab(self) -> None:
-        ways = ((_SEND_BACK, self.send_back), (_ARRIVE, self.arrive), (_RECEIVE, self.receive))
-        for step, take in ways:
+    def _bring_to_lab(self) -> None:
+        for step, take in ((_SEND_BACK, self.send_back), (_ARRIVE, self.arrive), (_RECEIVE, self.receive)):
             if self._sample.get("status") in step.after:
                 take()
 
@@ -131,9 +133,9 @@ class SampleLifecycle(Lifecycle):
 
 
 def new_sample(kit_id: str, at: str) -> dict[str, Any]:
-    """Give the sample of a kit as it is before its collection.
+    """Return the sample of a kit as it is before its collection.
 
-    Assumed: it is known by its id from the kit's beginning: so it is in the documented example.
+    Assumed: it has its id from the start, as in the documented example.
     """
     return {
         "sample_id": f"{kit_id}S",
@@ -146,7 +148,7 @@ def new_sample(kit_id: str, at: str) -> dict[str, Any]:
     }
 
 
-def _when(sample: Mapping[str, Any], status: str) -> str | None:
-    """Give the instant of the last event of that status."""
+def _last_time(sample: Mapping[str, Any], status: str) -> str | None:
+    """Return when the sample last entered the status; None where it never did."""
     found = [event["created"] for event in sample.get("events") or () if event.get("status") == status]
     return str(found[-1]) if found else None

@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from spotdx_async.testing.fake_orders import EXAMPLE_ORDER_ID
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.orders import EXAMPLE_ORDER_ID
+from spotdx_async.testing.state import SpotState
 
 AUTHORIZATION = "Token test-token"
 ADDRESS = {"street1": "1 Example Street", "city": "Springfield", "state": "CA", "country": "US", "zip": "00000"}
