@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
-from spotdx_async.testing.listing import DATES, PEOPLE, Condition, Query, holds, page_of
+from spotdx_async.testing.listing import SHARED_QUERY, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, EXAMPLE_KIT_ID, example_kit, example_kit_text, new_shipment
 from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.samples import SampleSteps, new_sample
-from spotdx_async.testing.store import Step, Store, add_event, current_instant, stamp
+from spotdx_async.testing.store import Step, Store, add_event, instant_now, stamp
 
 if TYPE_CHECKING:
     from spotdx_async.testing.patients import FakePatient
@@ -201,7 +201,7 @@ class Kits(Store[FakeKit]):
     _noun: ClassVar[str] = "a kit"
     _id_format: ClassVar[str | None] = "SPOT{:06}"
 
-    def __init__(self, *, now: Callable[[], str] = current_instant) -> None:
+    def __init__(self, *, now: Callable[[], str] = instant_now) -> None:
         super().__init__(now=now)
         self.watchers: list[Callable[[FakeKit], None]] = []
 
@@ -254,9 +254,7 @@ def update_kit_metadata(state: "SpotState", call: Call) -> Answer:
 
     Assumed: the value is replaced, as the contract says of an order's; of a kit's it says only that it is set.
     """
-    kit = state.kits.get(call.params["kit_id"])
-    if kit is None:
-        return state.not_found("Kit", call.params["kit_id"])
+    kit = state.kits.find(call.params["kit_id"])
     metadata = bodies.metadata(call.body)
     kit.metadata = dict(metadata)  # a copy, so that changing the kit's leaves the ledger's alone
     kit.updated = state.now()
@@ -266,14 +264,12 @@ def update_kit_metadata(state: "SpotState", call: Call) -> Answer:
 
 def get_kit(state: "SpotState", call: Call) -> Answer:
     """Answer with the kit."""
-    kit = state.kits.get(call.params["kit_id"])
-    return state.not_found("Kit", call.params["kit_id"]) if kit is None else kit.answer()
+    return state.kits.find(call.params["kit_id"]).answer()
 
 
 def list_kits(state: "SpotState", call: Call) -> Answer:
     """Answer with a page of kit summaries by creation date: a bare array without a total."""
-    kits = state.kits.by_creation()
-    return page_of(call, kits, known=_LIST_QUERY, person_of=attrgetter("registered_to"), own=_conditions)
+    return page_of(call, state.kits.by_creation(), person_of=attrgetter("registered_to"), own=_conditions)
 
 
 def list_kit_types(state: "SpotState", _call: Call) -> Answer:
@@ -281,7 +277,7 @@ def list_kit_types(state: "SpotState", _call: Call) -> Answer:
     return json_answer(200, state.kit_types)
 
 
-_LIST_QUERY = ("results", "offset", *PEOPLE, "kit_type", "has_order", "kit_status", "sample_status", *DATES)
+_LIST_QUERY = (*SHARED_QUERY, "kit_type", "has_order", "kit_status", "sample_status")
 KIT_ROUTES = (
     Route("kits.update_metadata", "POST", "/api/v2/kits/{kit_id}/", update_kit_metadata),
     Route("kits.get", "GET", "/api/v2/kits/{kit_id}/", get_kit),

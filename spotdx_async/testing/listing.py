@@ -9,8 +9,7 @@ from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.routes import Call
 
 __all__ = [
-    "DATES",
-    "PEOPLE",
+    "SHARED_QUERY",
     "BadQueryError",
     "Condition",
     "Listed",
@@ -24,8 +23,10 @@ __all__ = [
     "refuse_unknown",
 ]
 
-PEOPLE = ("email", "first_name", "last_name", "phone")
-DATES = ("created_before", "created_after", "updated_before", "updated_after")
+_PEOPLE = ("email", "first_name", "last_name", "phone")
+_DATES = ("created_before", "created_after", "updated_before", "updated_after")
+SHARED_QUERY = ("results", "offset", *_PEOPLE, *_DATES)
+"""The parameters that every list knows."""
 
 _DEFAULT_RESULTS = 10
 _MOST_RESULTS = 100
@@ -56,16 +57,14 @@ def page_of(
     call: Call,
     items: Sequence[_T],
     *,
-    known: Collection[str],
     person_of: Callable[[_T], Mapping[str, Any]],
     own: Callable[[Query], Iterator[Condition]],
 ) -> Answer:
     """Answer with a page of summaries: a bare array without a total.
 
     Args:
-        call: the call, for its query.
+        call: the call, for its query and the parameters that its route knows.
         items: all items, in the order of the list.
-        known: the parameters that the list knows.
         person_of: returns the person an item is about.
         own: turns the filters that only this list has into conditions.
 
@@ -73,7 +72,7 @@ def page_of(
         BadQueryError: a parameter is unknown or has a bad value.
     """
     query = call.query
-    refuse_unknown(query, known)
+    refuse_unknown(query, call.route.query if call.route else ())
     part = page(query)
     conditions = [*_on_person(query), *own(query), *_on_days(query)]
     if not conditions:
@@ -143,7 +142,7 @@ def _on_person(query: Query) -> Iterator[Condition]:
     Source: the OpenAPI document calls those of kits case-insensitive, but for the phone.
     Assumed: those of the other lists too; texts are compared whole.
     """
-    for name in PEOPLE:
+    for name in _PEOPLE:
         if name in query:
             yield _is_person(name, query[name])
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.kits import FakeKit, Kits, new_kit_document
-from spotdx_async.testing.listing import DATES, PEOPLE, Condition, Query, holds, page_of
+from spotdx_async.testing.listing import SHARED_QUERY, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, RECIPIENT, fresh
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.store import Item, Step, Store, current_instant, stamp
+from spotdx_async.testing.store import Item, Step, Store, instant_now, stamp
 
 if TYPE_CHECKING:
     from spotdx_async.testing.state import SpotState
@@ -163,7 +163,7 @@ class Orders(Store[FakeOrder]):
     _noun: ClassVar[str] = "an order"
     _id_format: ClassVar[str | None] = "O{:07}"
 
-    def __init__(self, kits: Kits | None = None, *, now: Callable[[], str] = current_instant) -> None:
+    def __init__(self, kits: Kits | None = None, *, now: Callable[[], str] = instant_now) -> None:
         """Start empty; the kits of orders are added to ``kits``."""
         super().__init__(now=now)
         self._kits = Kits(now=now) if kits is None else kits
@@ -234,15 +234,12 @@ def create_order(state: "SpotState", call: Call) -> Answer:
 
 def list_orders(state: "SpotState", call: Call) -> Answer:
     """Answer with a page of order summaries, the most recently updated first: a bare array without a total."""
-    orders = state.orders.by_update()
-    return page_of(call, orders, known=_LIST_QUERY, person_of=attrgetter("recipient"), own=_conditions)
+    return page_of(call, state.orders.by_update(), person_of=attrgetter("recipient"), own=_conditions)
 
 
 def update_order_metadata(state: "SpotState", call: Call) -> Answer:
     """Replace the order's metadata as a whole, and answer with the order."""
-    order = state.orders.get(call.params["order_id"])
-    if order is None:
-        return state.not_found("Order", call.params["order_id"])
+    order = state.orders.find(call.params["order_id"])
     metadata = bodies.metadata(call.body)
     order.metadata = dict(metadata)  # a copy, apart from the ledger's
     order.updated = state.now()
@@ -252,14 +249,12 @@ def update_order_metadata(state: "SpotState", call: Call) -> Answer:
 
 def get_order(state: "SpotState", call: Call) -> Answer:
     """Answer with the order."""
-    order = state.orders.get(call.params["order_id"])
-    return state.not_found("Order", call.params["order_id"]) if order is None else order.answer()
+    return state.orders.find(call.params["order_id"]).answer()
 
 
-_LIST_QUERY = ("results", "offset", *PEOPLE, "status", *DATES)
 ORDER_ROUTES = (
     Route("orders.create", "POST", "/api/v2/orders/", create_order),
-    Route("orders.list", "GET", "/api/v2/orders/", list_orders, query=_LIST_QUERY),
+    Route("orders.list", "GET", "/api/v2/orders/", list_orders, query=(*SHARED_QUERY, "status")),
     Route("orders.update_metadata", "POST", "/api/v2/orders/{order_id}/", update_order_metadata),
     Route("orders.get", "GET", "/api/v2/orders/{order_id}/", get_order),
 )

@@ -17,7 +17,7 @@ from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.bodies import Check, fields, one_of, person_fields, text
 from spotdx_async.testing.made_up import PERSON, example_kit
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.store import Store, check_id, refuse_unknown_fields
+from spotdx_async.testing.store import Store, check_fields, check_id
 
 if TYPE_CHECKING:
     from spotdx_async.testing.state import SpotState
@@ -60,7 +60,7 @@ class FakePatient:
         document: dict[str, Any] | None = None,
         **shape: Any,
     ) -> None:
-        refuse_unknown_fields(shape, frozenset(_FIELDS), _OPTIONS)
+        check_fields(shape, frozenset(_FIELDS), _OPTIONS)
         self._patient_id = check_id("a patient", patient_id)
         self.address: dict[str, Any] = {} if address is None else address
         self.document: dict[str, Any] = (
@@ -183,9 +183,7 @@ def create_patient(state: "SpotState", call: Call) -> Answer:
 def create_registration_token(state: "SpotState", call: Call) -> Answer:
     """Issue a token that registers a kit to the patient once, within ten minutes."""
     sent = bodies.checked(call.body, fields({"patient_id": text}, {"kit_type": one_of(*state.kit_types)}))
-    patient = state.patients.get(sent["patient_id"])
-    if patient is None:
-        return state.not_found("Patient", sent["patient_id"])
+    patient = state.patients.find(sent["patient_id"])
     number, token = state.registrations.issue(patient.patient_id, sent.get("kit_type"), at=state.wall())
     state.record_creation("registration token", number, call)
     return json_answer(201, {"token": token})
@@ -199,13 +197,9 @@ def activate_kit(state: "SpotState", call: Call) -> Answer:
     """
     kit_id = call.params["kit_id"]
     _check_query(call.query, kit_id)
-    kit = state.kits.get(kit_id)
-    if kit is None:
-        return state.not_found("Kit", kit_id)
+    kit = state.kits.find(kit_id)
     sent = bodies.checked(call.body, _activation_check(state, call.body))
-    known = state.patients.get(sent["patient_id"]) if "patient_id" in sent else None
-    if "patient_id" in sent and known is None:
-        return state.not_found("Patient", sent["patient_id"])
+    known = state.patients.find(sent["patient_id"]) if "patient_id" in sent else None
     if not kit.can_be_activated:
         return state.refuse(400, f"Kit id {kit_id} cannot be activated: it is {kit.status}")
     home = sent.get("state") if known is None else known.address.get("state")

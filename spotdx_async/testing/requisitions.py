@@ -21,10 +21,10 @@ from spotdx_async.testing.bodies import (
     person_fields,
     text,
 )
-from spotdx_async.testing.listing import DATES, PEOPLE, Condition, Query, holds, page_of
+from spotdx_async.testing.listing import SHARED_QUERY, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, RECIPIENT, fresh, new_report
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.store import Item, Step, Store, current_instant, stamp
+from spotdx_async.testing.store import Item, Step, Store, instant_now, stamp
 
 if TYPE_CHECKING:
     from spotdx_async.testing.state import SpotState
@@ -198,7 +198,7 @@ class Requisitions(Store[FakeRequisition]):
 
     _noun: ClassVar[str] = "a requisition"
 
-    def __init__(self, *, now: Callable[[], str] = current_instant) -> None:
+    def __init__(self, *, now: Callable[[], str] = instant_now) -> None:
         super().__init__(now=now)
         self._barcodes: set[Any] = set()
 
@@ -300,10 +300,7 @@ def create_requisition(state: "SpotState", call: Call) -> Answer:
 
 def get_requisition(state: "SpotState", call: Call) -> Answer:
     """Answer with the requisition."""
-    requisition = state.requisitions.get(call.params["requisition_id"])
-    if requisition is None:
-        return state.not_found("Requisition", call.params["requisition_id"])
-    return requisition.answer(state.address_form)
+    return state.requisitions.find(call.params["requisition_id"]).answer(state.address_form)
 
 
 def list_requisitions(state: "SpotState", call: Call) -> Answer:
@@ -311,15 +308,16 @@ def list_requisitions(state: "SpotState", call: Call) -> Answer:
 
     Assumed: by creation date, as kits; the documents do not say.
     """
-    things = state.requisitions.by_creation()
-    return page_of(call, things, known=_LIST_QUERY, person_of=attrgetter("patient"), own=_conditions)
+    return page_of(call, state.requisitions.by_creation(), person_of=attrgetter("patient"), own=_conditions)
 
 
-_LIST_QUERY = ("results", "offset", *PEOPLE, "lab", "status", *DATES)
+_LIST_QUERY = (*SHARED_QUERY, "lab", "status")
 REQUISITION_ROUTES = (
     Route("requisitions.create", "POST", "/api/v2/requisitions/", create_requisition),
     Route("requisitions.get", "GET", "/api/v2/requisitions/{requisition_id}", get_requisition),
-    Route("requisitions.list", "GET", "/api/v2/requisitions/", list_requisitions, query=_LIST_QUERY),
+    Route(
+        "requisitions.list", "GET", "/api/v2/requisitions/", list_requisitions, query=(*SHARED_QUERY, "lab", "status")
+    ),
 )
 
 _TRACKING = fields({}, {"tracking_number": maybe_null(text), "carrier": maybe_null(one_of("fedex", "ups", "usps"))})

@@ -20,7 +20,7 @@ from spotdx_async.testing.patients import PATIENT_ROUTES, FakePatient, Patients,
 from spotdx_async.testing.records import Creation, LedgerEntry, Noun, OrderLedgerEntry
 from spotdx_async.testing.requisitions import REQUISITION_ROUTES, AddressForm, Requisitions
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
-from spotdx_async.testing.store import Store, stamp
+from spotdx_async.testing.store import NotFoundError, Store, stamp
 
 __all__ = ["OPERATIONS", "ROUTES", "Some", "SpotState", "StateView"]
 
@@ -121,7 +121,7 @@ class SpotState:
     def execute(self, call: Call, authorization: str | None) -> Answer:
         """Carry the call out, or refuse it: first by 401, then by 404 for an unknown path or method, then by its rules.
 
-        A rule that raises has changed nothing yet: it is a bad request.
+        A rule that raises has changed nothing yet.
         """
         if not self.admits(authorization):
             return self.refuse(401, "Authentication credentials were not provided or are not valid")
@@ -131,6 +131,8 @@ class SpotState:
             return call.route.handler(self, call)
         except (BadBodyError, BadQueryError) as error:
             return self.refuse(400, *error.args)
+        except NotFoundError as error:
+            return self.refuse(404, *error.args)
 
     def now(self) -> str:
         """Return this instant as the API writes it."""
@@ -186,10 +188,6 @@ class SpotState:
     def refuse(self, status: int, *details: str) -> Answer:
         """Answer with an error in the chosen form."""
         return error_answer(status, details, self.error_form)
-
-    def not_found(self, noun: str, an_id: Any) -> Answer:
-        """Answer that nothing has this id."""
-        return self.refuse(404, f"{noun} id {an_id} not found")
 
     def _register(self, kit_id: str, patient: FakePatient, kit_type: str | None) -> None:
         if kit_id not in self.kits:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from spotdx_async.testing.made_up import new_uuid
 
-__all__ = ["Item", "Step", "Store", "add_event", "check_id", "current_instant", "refuse_unknown_fields", "stamp"]
+__all__ = ["Item", "NotFoundError", "Step", "Store", "add_event", "check_fields", "check_id", "instant_now", "stamp"]
 
 T = TypeVar("T")
 
@@ -31,9 +31,13 @@ def stamp(moment: datetime | str) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def current_instant() -> str:
+def instant_now() -> str:
     """Return this instant by the machine's clock: the default of a store that belongs to no server."""
     return stamp(datetime.now(UTC))
+
+
+class NotFoundError(LookupError):
+    """No item has the id that an operation asks for."""
 
 
 class Store(Mapping[str, T], ABC):
@@ -48,7 +52,7 @@ class Store(Mapping[str, T], ABC):
     _id_format: ClassVar[str | None] = None
     """The format of made-up ids, with a place for a number; None for UUIDs."""
 
-    def __init__(self, *, now: Callable[[], str] = current_instant) -> None:
+    def __init__(self, *, now: Callable[[], str] = instant_now) -> None:
         self.now = now
         self._by_id: dict[str, T] = {}
         self._numbers = count(1)
@@ -72,6 +76,16 @@ class Store(Mapping[str, T], ABC):
         if id_format is None:
             return new_uuid()
         return next(an_id for n in self._numbers if (an_id := id_format.format(n)) not in self._by_id)
+
+    def find(self, an_id: str) -> T:
+        """Return the item that an operation asks for.
+
+        Raises:
+            NotFoundError: no item has this id; the message is the API's.
+        """
+        if an_id not in self._by_id:
+            raise NotFoundError(f"{self._noun.split()[-1].capitalize()} id {an_id} not found")
+        return self._by_id[an_id]
 
     def reset_order(self) -> None:
         """Sort the list again before its next use: an item's sort key has changed."""
@@ -135,7 +149,7 @@ class Item(ABC):
         store: Store[Any] | None,
         fields: Mapping[str, Any],
     ) -> None:
-        refuse_unknown_fields(fields, self._fields, self._options)
+        check_fields(fields, self._fields, self._options)
         self._store = store
         self._id = check_id(self._noun, an_id)
         self._created = stamp(created)
@@ -179,7 +193,7 @@ class Item(ABC):
         return self._example() if self._document is None else self._document
 
     def _now(self) -> str:
-        return current_instant() if self._store is None else self._store.now()
+        return instant_now() if self._store is None else self._store.now()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id} {self.status}>"
@@ -237,7 +251,7 @@ def check_id(noun: str, an_id: str) -> str:
     return an_id
 
 
-def refuse_unknown_fields(given: Collection[str], known: frozenset[str], options: frozenset[str]) -> None:
+def check_fields(given: Collection[str], known: frozenset[str], options: frozenset[str]) -> None:
     """Refuse a field that the item's answer does not have.
 
     Raises:
