@@ -10,20 +10,15 @@ from spotdx_async._http import clock
 from spotdx_async._http.messages import Verdict
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.idle_workers import IdleWorkers
-from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.last_rows import LastRows
-from spotdx_async.bulk.options import RunOptions
-from spotdx_async.bulk.outcomes import ended, skipped, superseded
+from spotdx_async.bulk.options import RunOptions, Send
+from spotdx_async.bulk.outcomes import Row, ended, skipped, superseded
 from spotdx_async.bulk.reader import Reader
-from spotdx_async.bulk.ready_rows import ReadyRows
 from spotdx_async.bulk.records import Outcome, Progress, State
-from spotdx_async.bulk.reorder_buffer import AsTheyCome, InOrder
-from spotdx_async.bulk.row_runner import RowRunner, Send
-from spotdx_async.bulk.scheduler import Scheduler
+from spotdx_async.bulk.row_runner import RowRunner
+from spotdx_async.bulk.scheduler import IdleWorkers, ReadyRows, Scheduler
 from spotdx_async.bulk.stats import RunCounts
-from spotdx_async.bulk.stop_rules import StopRules
-from spotdx_async.bulk.window import Window
+from spotdx_async.bulk.stop_rules import LastRows, StopRules
+from spotdx_async.bulk.window import AsTheyCome, InOrder, Window
 from spotdx_async.errors import JournalError, NotSentError, SpotError, name_server
 
 __all__ = ["Engine"]
@@ -84,28 +79,31 @@ class Engine(Generic[T]):
         self._rules = StopRules(options, self.stop, busy_s=self._busy_s, has_arrived=self._has_arrived)
         self._breaker = self._new_breaker()
         self._window = Window(options.window)
-        self._ready_rows = ReadyRows(self._call, self._window)
+        self._idle = IdleWorkers()
+        self._ready_rows = ReadyRows(self._idle.call, self._window)
+        self._scheduler = Scheduler(
+            self._breaker,
+            self._ready_rows,
+            self._window,
+            may_go_on=lambda row: self._row_runner.may_go_on(row),  # noqa: PLW0108 - made right after, with this
+        )
         self._row_runner = RowRunner(
             send,
+            options,
             self._breaker,
-            self._run_counts,
-            self._stopping,
-            policy=options.policy,
-            lands_within_s=options.lands_within_s,
-            has_others=lambda: bool(self._ready_rows),
-            is_awaited=lambda: bool(self._ready_rows) or len(self._scheduler) > 0,
+            self._scheduler,
+            counts=self._run_counts,
+            stopping=self._stopping,
             on_try=self._rules.note_try,
-            sleep=options.sleep,
         )
-        self._scheduler = Scheduler(self._breaker, self._ready_rows, self._window, may_go_on=self._row_runner.may_go_on)
         # Rows that were read and have no outcome yet.
         self._open: dict[Row, None] = {}
         self._open_since_s = clock.now()
         self._last_rows = LastRows(
-            self._breaker, self._ready_rows, self._open, is_read=self._is_read, on_wait_over=self._call
+            self._breaker, self._ready_rows, self._open, is_read=self._is_read, on_wait_over=self._idle.call
         )
-        self._idle = IdleWorkers()
-        self._buffer: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if options.ordered else AsTheyCome()
+        self.outcomes: InOrder[T] | AsTheyCome[T] = (InOrder if options.ordered else AsTheyCome)(self._window)
+        """The outcomes that wait to be taken; taking one lets the reader continue where there is room."""
         self._reading = _Worker()
         self._workers = [_Worker() for _ in range(options.concurrency)]
         self._tasks_left, self._unsent, self._is_left = 0, 0, False
@@ -144,7 +142,7 @@ class Engine(Generic[T]):
     def stop(self, cause: SpotError | None = None) -> None:
         """Read and send no more: requests that were handed to a connection are finished, the rest comes out as skipped.
 
-        Whoever waits for anything else, be it a place, a slot, a token, a pause or a connection, is woken.
+        Whatever waits for something else (a permit, a slot, a token, a pause, a connection) is woken.
         """
         self._cause = self._cause or cause
         self._stopping.set()
@@ -180,16 +178,6 @@ class Engine(Generic[T]):
             return self._reader.close_error
         read, has_journal = self._reader.read, self._journal is not None
         return self._rules.stopped(self._cause, read=read, unsent=self._unsent, has_journal=has_journal)
-
-    def take(self) -> Outcome[T] | None:
-        """Give the next outcome where there is one, and let the reader go on where there is room."""
-        outcome = self._buffer.take()
-        if outcome is not None:
-            self._window.leave()
-        return outcome
-
-    def _call(self) -> None:
-        self._idle.call()
 
     def _wake(self) -> None:
         """Cancel those who wait, now and until all have ended.
@@ -275,18 +263,18 @@ class Engine(Generic[T]):
 
     def _admit(self, row: Row) -> None:
         """Take in a row that was read: it goes, follows an earlier row of its key, or takes that one's place."""
-        self._last_rows.note_read()
-        last = self._ready_rows.last(row.key)
-        if self._options.coalesce and last is not None and last.can_be_overtaken:
-            outcome = superseded(last, clock.now())
+        now = clock.now()
+        self._last_rows.note_read(now)
+        last = self._ready_rows.last(row.key) if self._options.coalesce else None
+        if last is not None and last.can_be_overtaken:
+            outcome = superseded(last, now)
             self._ready_rows.overtake(last, row)
             self._give(outcome)
             return
-        self._scheduler.note_read(row)
         if not self._open:
-            self._open_since_s = clock.now()
+            self._open_since_s = now
         self._open[row] = None
-        self._ready_rows.enter(row)
+        self._scheduler.enter(row)
 
     async def _work(self, worker: _Worker) -> None:
         while (row := await self._next_row()) is not None:
@@ -339,7 +327,7 @@ class Engine(Generic[T]):
         """Have the row tried again later, and more rows read meanwhile."""
         self._scheduler.set_aside(row)
         self._scheduler.end(row)
-        self._last_rows.note_set_aside()
+        self._last_rows.note_set_aside(clock.now())
         if self._breaker.is_paused and self._last_rows.are_at_fault():
             self._breaker.stop_pausing()
         self._idle.call()
@@ -350,7 +338,7 @@ class Engine(Generic[T]):
         outcome = ended(row, verdict, now)
         self._conclude(row, outcome, outcome.error)
         self._rules.note_outcome(outcome, verdict.error)
-        self._ready_rows.leave(row)
+        self._ready_rows.leave(row, now)
 
     def _conclude(self, row: Row, outcome: Outcome[Any], told: BaseException | None) -> None:
         """Record and give an outcome; observers are told of ``told``."""
@@ -370,7 +358,7 @@ class Engine(Generic[T]):
             error.operation = error.operation or self._options.operation
             name_server(error, self._options.host)
         self._run_counts.add(outcome.state)
-        self._buffer.put(outcome, sent_size)
+        self.outcomes.put(outcome, sent_size)
         self._on_news()
 
     def _busy_s(self) -> float:

@@ -1,10 +1,15 @@
-"""How a row can end: from its last verdict to its outcome, and what an error says of the rows to come."""
+"""A row on its way: what its tries have shown, and the outcome that follows from them."""
 
 from typing import Any
 
+from attrs import define, field
+
 from spotdx_async._codec.drafts import draft_of
-from spotdx_async._http.messages import Action, Verdict
-from spotdx_async.bulk.key_queues import Row
+from spotdx_async._http.clock import NEVER_S
+from spotdx_async._http.messages import Action, AttemptState, Verdict
+from spotdx_async._observe.dispatch import CallObservation
+from spotdx_async.bulk.journal.records import RowDigests
+from spotdx_async.bulk.outage_signs import Seen
 from spotdx_async.bulk.records import Outcome, State
 from spotdx_async.errors import (
     AuthenticationError,
@@ -18,13 +23,107 @@ from spotdx_async.errors import (
     StatusError,
 )
 
-__all__ = ["ended", "is_run_wide", "skipped", "superseded"]
+__all__ = ["Row", "ended", "is_run_wide", "skipped", "superseded"]
 
 _ACCEPT = Action.ACCEPT
 _Draft = draft_of(Outcome)
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
 _EARLIER = "an earlier attempt may have been executed"
 _SERVER_FAILED = 500
+_MOST_OVERTAKEN = 250
+"""Rows that one row may overtake while nothing tells the journal of them: their digests are kept until it has ended."""
+_ROW_SIZE = 1024
+"""Bytes that a row takes beside its body, with its timer while it rests (tracemalloc)."""
+_OVERTAKEN_SIZE = 256
+"""The same for each row that it has overtaken: a tuple and its digests."""
+
+
+@define(eq=False)
+class Row:
+    """A row that was read and has no outcome yet, with what its tries have shown."""
+
+    index: int
+    key: str = field(repr=False)
+    """Whose metadata to set."""
+    body: bytes = field(repr=False)
+    """What to send: written when the row was read, so that nothing that is done to the mapping later changes it."""
+    digests: RowDigests | None = field(default=None, repr=False)
+    """The journal's marks of it; None without a journal."""
+    attempt_state: AttemptState = field(factory=AttemptState, repr=False)
+    """What is known of its attempts."""
+    tries: int = 0
+    """Tries so far; a try with a renewed token makes two requests."""
+    attempts: int = 0
+    """Requests made."""
+    failing_since_s: float = float("-inf")
+    """When the request of its first failed try began."""
+    charged: int = 0
+    """Failed tries while the run was not paused."""
+    odds: tuple[float, ...] = ()
+    """How likely each of these was if it was not its own fault: what others failed with at the time."""
+    seen: Seen = field(factory=Seen, repr=False)
+    """What was known of others when it had first failed."""
+    others_served: bool = False
+    """Whether another row was served between the first and the last of its failures."""
+    began_s: float | None = None
+    """When it was taken up, on the loop's clock; None while it only waits."""
+    request_s: float = 0.0
+    """Seconds that the last request took."""
+    lands_until_s: float = NEVER_S
+    """Until when a try without a usable answer may still be carried out, also after a later one was answered."""
+    rests_until_s: float = NEVER_S
+    """Until when it is not tried: an earlier value of its key may land till then, or calls come too fast."""
+    is_held: bool = False
+    """Whether it waits until an earlier value of its key cannot land any more, or for another try, or has come behind
+    a row that did: it stands beside the window until its turn has come."""
+    is_probe: bool = False
+    """Whether it is the one that is tried while the run is paused."""
+    last: Verdict | None = field(default=None, repr=False)
+    """On the last try that failed."""
+    observation: CallObservation | None = field(default=None, repr=False)
+    """What observers are told through, once it is taken up; None where there are none."""
+    following: "Row | None" = field(default=None, repr=False)
+    """The next row of the same key, which waits for this one's outcome."""
+
+    overtaken: list[tuple[int, RowDigests, bool]] = field(factory=list, repr=False)
+    """Rows whose place it has taken, and whether an earlier session may have sent them: the journal hears of them when
+    it has ended."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return _ROW_SIZE + len(self.body) + len(self.overtaken) * _OVERTAKEN_SIZE
+
+    @property
+    def may_be_executed(self) -> bool:
+        """Whether an attempt may have been carried out, in this session or an earlier one."""
+        return self.attempt_state.may_be_executed or self.attempt_state.may_have_arrived
+
+    @property
+    def can_be_overtaken(self) -> bool:
+        """Whether a newer row may take its place: it has not been taken up yet."""
+        return self.began_s is None and len(self.overtaken) < _MOST_OVERTAKEN
+
+    def hold(self) -> None:
+        """Mark it as held, and let it take as little as its size says: orjson leaves 4 KB behind the smallest body."""
+        self.is_held = True
+        self.body = memoryview(self.body).tobytes()
+
+    def become(self, newer: "Row") -> None:
+        """Stand for the newer row from now on, in the same place; nothing has been tried yet."""
+        if self.digests is not None:
+            self.overtaken.append((self.index, self.digests, self.attempt_state.may_be_executed))
+        self.index, self.body, self.digests, self.attempt_state = (
+            newer.index,
+            newer.body,
+            newer.digests,
+            newer.attempt_state,
+        )
+        # What an earlier session may have sent of either: of the older one it would land over the newer.
+        self.rests_until_s = max(self.rests_until_s, self.lands_until_s)
+        self.lands_until_s = max(self.lands_until_s, newer.lands_until_s)
+        if self.is_held:
+            self.hold()
 
 
 def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:

@@ -26,8 +26,33 @@ T_co = TypeVar("T_co", covariant=True)
 State = Literal["ok", "rejected", "failed", "unknown", "superseded", "skipped"]
 
 
+class _Update:
+    """What updates of kits and orders have in common."""
+
+    __slots__ = ()
+    ID_NAME: ClassVar[str]
+    metadata: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The id: updates of one key keep their order."""
+        return getattr(self, self.ID_NAME)  # type: ignore[no-any-return]
+
+    def check(self, *, allow_any_id: bool = False) -> None:
+        """Check the row as sending would, without sending.
+
+        Args:
+            allow_any_id: as the client has it.
+
+        Raises:
+            InvalidInputError: saying what is wrong and where; it shows no value.
+        """
+        check_id(self.ID_NAME, self.key, allow_any_id=allow_any_id)
+        check_metadata(self.metadata)
+
+
 @frozen
-class MetadataUpdate:
+class MetadataUpdate(_Update):
     """One row of a bulk update of kits."""
 
     ID_NAME: ClassVar[str] = "kit_id"
@@ -37,26 +62,9 @@ class MetadataUpdate:
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
 
-    @property
-    def key(self) -> str:
-        """The kit id: updates of one key keep their order."""
-        return self.kit_id
-
-    def check(self, *, allow_any_id: bool = False) -> None:
-        """Check the row as sending would, without sending.
-
-        Args:
-            allow_any_id: as the client has it.
-
-        Raises:
-            InvalidInputError: saying what is wrong and where; it shows no value.
-        """
-        check_id("kit_id", self.kit_id, allow_any_id=allow_any_id)
-        check_metadata(self.metadata)
-
 
 @frozen
-class OrderMetadataUpdate:
+class OrderMetadataUpdate(_Update):
     """One row of a bulk update of orders."""
 
     ID_NAME: ClassVar[str] = "order_id"
@@ -65,23 +73,6 @@ class OrderMetadataUpdate:
     """Whose metadata to replace."""
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
-
-    @property
-    def key(self) -> str:
-        """The order id: updates of one key keep their order."""
-        return self.order_id
-
-    def check(self, *, allow_any_id: bool = False) -> None:
-        """Check the row as sending would, without sending.
-
-        Args:
-            allow_any_id: as the client has it.
-
-        Raises:
-            InvalidInputError: saying what is wrong and where; it shows no value.
-        """
-        check_id("order_id", self.order_id, allow_any_id=allow_any_id)
-        check_metadata(self.metadata)
 
 
 Update: TypeAlias = MetadataUpdate | OrderMetadataUpdate

@@ -2,36 +2,32 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from attrs import evolve
 
 from spotdx_async._http import clock
 from spotdx_async._http.logs import log_retry
-from spotdx_async._http.messages import Action, AttemptResult, AttemptState, Verdict
+from spotdx_async._http.messages import Action, AttemptResult, Verdict
 from spotdx_async._http.retry import repeat
-from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker, Result
-from spotdx_async.bulk.key_queues import Row
+from spotdx_async.bulk.options import RunOptions, Send
+from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.scheduler import Scheduler
 from spotdx_async.bulk.stats import RunCounts
-from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import DecodeError, SpotError, WrongAnswerError
 
-__all__ = ["RowRunner", "Send"]
+__all__ = ["RowRunner"]
 
 _ACCEPT, _REPEAT = Action.ACCEPT, Action.REPEAT
 
 _THROTTLED_REST_S = 0.5
 """Between two requests of a row to a server that says that calls come too fast, whatever wait it asks for: with
-``Retry-After: 0`` the requests of a run would follow one another without end."""
+``Retry-After: 0`` the requests of a run would follow one another without end. Two a second of each row under way are
+few beside what the rate limit lets through, and a wait that short delays nobody noticeably."""
 
 _USUAL_WEIGHT = 1 / 50
 """Of one answer's time in the usual one: that of the last 50 or so, as the share of failures."""
-
-Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
-"""Tries once to set the metadata of a key, the body given as bytes, and keeps the row's attempt state true. It is told
-whether the row was tried before, asks at the last moment whether it still may go, and tells observers, if there are
-any, what happens."""
 
 
 class RowRunner:
@@ -49,42 +45,31 @@ class RowRunner:
     def __init__(
         self,
         send: Send,
+        options: RunOptions,
         breaker: CircuitBreaker,
-        run_counts: RunCounts,
-        stopping: asyncio.Event,
+        scheduler: Scheduler,
         *,
-        policy: RetryPolicy,
-        lands_within_s: float,
-        has_others: Callable[[], bool],
-        is_awaited: Callable[[], bool],
+        counts: RunCounts,
+        stopping: asyncio.Event,
         on_try: Callable[[AttemptResult], object],
-        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """Take what a run is made of.
 
         Args:
             send: tries an update once.
+            options: how often to try, how long to wait in between, and how long a request may still be carried out.
             breaker: stands before every try.
-            run_counts: counts throttled answers.
+            scheduler: tells whether other rows wait.
+            counts: counts throttled answers.
             stopping: set when the run is to end.
-            policy: how often to try, and how long to wait in between.
-            lands_within_s: seconds after which a request that was sent has been carried out, or never will be.
-            has_others: whether other rows could be tried now, that were not yet.
-            is_awaited: whether any other row waits to be tried.
-            on_try: told of every try, before the breaker is.
-            sleep: waits before a repeat; it ends early where a pause is lifted.
+            on_try: called with every try, before the breaker knows of it.
         """
-        self._send = send
-        self._breaker = breaker
-        self._run_counts = run_counts
-        self._stopping = stopping
-        self._most_tries = policy.max_attempts
+        self._send, self._breaker, self._scheduler = send, breaker, scheduler
+        self._counts, self._stopping, self._on_try = counts, stopping, on_try
+        self._most_tries = options.policy.max_attempts
         # How often is decided here; how long to wait in between is the policy's.
-        self._policy = evolve(policy, max_attempts=sys.maxsize)
-        self._lands_within_s = lands_within_s
-        self._has_others, self._is_awaited = has_others, is_awaited
-        self._on_try = on_try
-        self._sleep = sleep
+        self._policy = evolve(options.policy, max_attempts=sys.maxsize)
+        self._lands_within_s, self._sleep = options.lands_within_s, options.sleep
         self._usual_s = 0.0
 
     async def run(self, row: Row) -> Verdict | None:
@@ -135,7 +120,7 @@ class RowRunner:
             return not stopping.is_set() and breaker.sends(row.key)
 
         while not stopping.is_set():
-            if row.rests_until_s > (now := clock.now()):
+            if row.rests_until_s > clock.NEVER_S and row.rests_until_s > (now := clock.now()):
                 await clock.sleep(row.rests_until_s - now, unless=stopping)
             if not breaker.try_enter(row.key):
                 may_wait = not breaker.is_paused or row.is_probe
@@ -179,14 +164,16 @@ class RowRunner:
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
         self._on_try(tried)
         rest_s = max(0.0, self._usual_s - row.request_s) if result == "bad" and not self._breaker.is_paused else 0.0
-        self._breaker.report(row.key, result, began_s=began_s, is_first=row.tries == 1, rests=rest_s > 0)
+        self._breaker.report(
+            row.key, result, began_s=began_s, ended_s=tried.ended_s, is_first=row.tries == 1, rests=rest_s > 0
+        )
         if verdict.action is _ACCEPT:
             return rest_s
         if row.tries == 1:
             row.failing_since_s = began_s
             row.seen = self._breaker.first_tries.seen
         if result == "throttled":
-            self._run_counts.throttled += 1
+            self._counts.throttled += 1
             row.rests_until_s = began_s + _THROTTLED_REST_S
         if result == "bad" and not self._breaker.is_paused:
             row.charged += 1
@@ -215,9 +202,9 @@ class RowRunner:
         """
         if self._stopping.is_set() or self._breaker.is_paused or self._is_out(row):
             return False
-        if row.charged >= self._most_tries and self._is_awaited():
+        if row.charged >= self._most_tries and self._scheduler.has_waiting:
             return False
-        return not (self._breaker.is_doubtful and self._has_others())
+        return not (self._breaker.is_doubtful and self._scheduler.has_fresh)
 
     def _is_by_chance(self, row: Row, verdict: Verdict) -> bool:
         """Whether the row is repeated at once, since as many others fail now, and the next ones are served.

@@ -5,28 +5,22 @@ One task keeps it, so that no cancellation of whoever uses it leaves a part open
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import Awaitable
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
-from weakref import WeakSet
-
-from attrs import frozen
+from typing import Generic, TypeVar
 
 from spotdx_async._http import clock
-from spotdx_async._http.messages import ClosableRun
-from spotdx_async._observe.dispatch import CallObservation, Dispatcher
+from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.journal.writer import JournalWriter
-from spotdx_async.bulk.options import RunOptions
+from spotdx_async.bulk.options import Inputs
 from spotdx_async.bulk.reader import Reader
-from spotdx_async.bulk.records import Journal, Outcome, Progress, Update
-from spotdx_async.bulk.row_runner import Send
+from spotdx_async.bulk.records import Outcome
 from spotdx_async.bulk.shielding import seen_through
-from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
 
-__all__ = ["Inputs", "Job", "Session"]
+__all__ = ["Session"]
 
 T = TypeVar("T")
 
@@ -40,46 +34,6 @@ _MOST_IN_A_ROW = 128
 """Outcomes that are given without a turn for the loop's other tasks: thousands may be ready once a held row is done."""
 _MOST_TO_CLOSE_S = 5.0
 """For a client's close: longer than the journal's longest wait (2 s, for another program)."""
-
-
-@frozen(kw_only=True)
-class Job:
-    """What a run does with its rows, whatever the noun."""
-
-    kind: type[Update]
-    """What a row is."""
-    send: Send
-    operation: str
-    """The operation's name; with ``server`` it tells whose a journal is."""
-    server: str
-    policy: RetryPolicy
-    timeout_s: float
-    """Of one attempt."""
-    lands_within_s: float
-    """Seconds after which a request that was sent has been carried out, or never will be."""
-    open_runs: WeakSet[ClosableRun]
-    """The client's runs: a session adds itself when it begins, and the client that closes ends those that are left."""
-    sleep: Callable[[float], Awaitable[None]]
-    """Waits before a repeat; it ends early where the client lifts a pause."""
-    dispatcher: Dispatcher | None = None
-    """Of the run and its rows."""
-    allow_any_id: bool = False
-    """Whether ids may hold what could lead to another path."""
-
-    def observe(self) -> CallObservation | None:
-        """Tell the observers, if there are any, that a run begins."""
-        return None if self.dispatcher is None else self.dispatcher.observe(self.operation, "run")
-
-
-@frozen
-class Inputs:
-    """What a run is begun with."""
-
-    updates: Iterable[Any] | AsyncIterable[Any]
-    job: Job
-    options: RunOptions
-    journal: Journal | None
-    progress: Callable[[Progress], object] | None
 
 
 class Session(Generic[T]):
@@ -113,6 +67,11 @@ class Session(Generic[T]):
         """Whether something of it is still open."""
         return not self._keeper.done()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no more outcomes will come, where ``take`` has just returned none; ``raise_for_end`` says why."""
+        return self._keeper.done() and self._in_a_row < _MOST_IN_A_ROW
+
     def check_loop(self) -> None:
         """Refuse to be used in another loop.
 
@@ -123,24 +82,25 @@ class Session(Generic[T]):
             raise ConfigError("this run was begun in another event loop: iterate it, and close it, in that one")
 
     def take(self) -> Outcome[T] | None:
-        """Give the next outcome where there is one that needs no wait."""
+        """Return the next outcome; None where it takes a wait, by ``news``.
+
+        Raises:
+            ConfigError: the run lives in another event loop.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            self.check_loop()
         if self._engine is None or self._left is not None or self._in_a_row >= _MOST_IN_A_ROW:
             return None
         self._in_a_row += 1
-        return self._engine.take()
+        return self._engine.outcomes.take()
 
-    async def next(self) -> Outcome[T] | None:
-        """Give the next outcome; None when there will be no more, which ``raise_for_end`` explains."""
-        if self._in_a_row >= _MOST_IN_A_ROW:
-            await clock.turn()
-        while True:
-            self._in_a_row = 0
-            self._news.clear()
-            if (outcome := self.take()) is not None:
-                return outcome
-            if self._keeper.done():
-                return None
-            await self._news.wait()
+    def news(self) -> Awaitable[object]:
+        """Wait until there may be an outcome to take, or the run is over."""
+        is_turn_due, self._in_a_row = self._in_a_row >= _MOST_IN_A_ROW, 0
+        if is_turn_due:
+            return clock.turn()
+        self._news.clear()
+        return self._news.wait()
 
     def raise_for_end(self) -> None:
         """Tell the last progress, and say once why the run ended early, where it did.

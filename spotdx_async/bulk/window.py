@@ -1,13 +1,23 @@
-"""The window: how many rows may be read whose outcomes nobody has taken, and how much may wait beside them."""
+"""The window: rows that were read and whose outcomes nobody has taken; those come out as they come, or in order."""
 
 import asyncio
+from collections import deque
+from typing import Generic, TypeVar
 
 from spotdx_async._http import clock
+from spotdx_async.bulk.records import Outcome
 
-__all__ = ["Window"]
+__all__ = ["AsTheyCome", "InOrder", "Window"]
+
+T = TypeVar("T")
 
 _MOST_BESIDE = 16 * 2**20
 """Bytes. Some 15,000 small rows: where one row in twenty holds the next for a minute, a run keeps 5,000 a second."""
+_BARE_SIZE = 512
+_FULL_SIZE = 8 * 2**10
+"""With a decoded answer, or an error: the documented Kit takes 7.3 KB as objects (tracemalloc)."""
+_SIZE_AS_OBJECTS = 4
+"""How much metadata take that come back with an answer, over the bytes of their JSON."""
 
 
 class Window:
@@ -86,3 +96,57 @@ class Window:
     def _call_reader(self) -> None:
         if self._inside() <= self._low:
             self._room.set()
+
+
+class AsTheyCome(Generic[T]):
+    """Outcomes in the order in which they come."""
+
+    def __init__(self, window: Window) -> None:
+        """Begin with none; taking an outcome makes room in the window."""
+        self._window = window
+        self._ready: deque[Outcome[T]] = deque()
+
+    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:  # noqa: ARG002 - nothing waits for another here
+        """Add an outcome."""
+        self._ready.append(outcome)
+
+    def take(self) -> Outcome[T] | None:
+        """Return the next outcome, and make room for another row; None where there is none."""
+        if not self._ready:
+            return None
+        self._window.leave()
+        return self._ready.popleft()
+
+
+class InOrder(AsTheyCome[T]):
+    """Outcomes in the order of the rows: those that come early wait beside the window."""
+
+    def __init__(self, window: Window) -> None:
+        """Begin with row 0."""
+        super().__init__(window)
+        self._early: dict[int, tuple[Outcome[T], int]] = {}
+        self._next = 0
+
+    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:
+        """Add an outcome.
+
+        Args:
+            outcome: of a row, in any order.
+            sent_size: bytes of metadata that were sent for it.
+        """
+        if outcome.index != self._next:
+            size = _BARE_SIZE
+            if outcome.value is not None or outcome.error is not None:
+                size = _FULL_SIZE + _SIZE_AS_OBJECTS * sent_size
+            self._early[outcome.index] = outcome, size
+            self._window.put_beside(1, size)
+            return
+        self._add(outcome)
+        while (early := self._early.pop(self._next, None)) is not None:
+            outcome, size = early
+            self._window.take_back(1, size)
+            self._add(outcome)
+
+    def _add(self, outcome: Outcome[T]) -> None:
+        self._ready.append(outcome)
+        self._next += 1

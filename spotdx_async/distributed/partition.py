@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from spotdx_async import private_files
-from spotdx_async.bulk.reader import check_updates
+from spotdx_async.bulk.options import check_updates
 from spotdx_async.bulk.records import State
 from spotdx_async.distributed.partition_files import HASH_BYTES, Bucket, Buckets
 from spotdx_async.distributed.reports import MOST_TROUBLES, RowTrouble, ShardReport

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from spotdx_async import private_files
 from spotdx_async._http import clock
-from spotdx_async.bulk.journal.digests import SECRET_BYTES, Digester
 from spotdx_async.bulk.journal.lock import JournalLock
 from spotdx_async.bulk.journal.paths import (
     Companions,
@@ -39,7 +38,7 @@ from spotdx_async.bulk.journal.reading import (
     read_landing,
     told,
 )
-from spotdx_async.bulk.journal.records import JournalState, Known, Recorded, RowDigests
+from spotdx_async.bulk.journal.records import SECRET_BYTES, Digester, JournalState, Known, Recorded, RowDigests
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.errors import JournalError
 

@@ -12,10 +12,9 @@ from typing import TypeVar, get_args
 from attrs import frozen
 
 from spotdx_async import private_files
-from spotdx_async.bulk.journal.digests import SECRET_BYTES, Digester
 from spotdx_async.bulk.journal.lock import is_locked
 from spotdx_async.bulk.journal.paths import absolute, beside, check_companions, look, refusal, system_refusal
-from spotdx_async.bulk.journal.records import JournalState
+from spotdx_async.bulk.journal.records import SECRET_BYTES, Digester, JournalState
 from spotdx_async.bulk.records import State
 
 __all__ = [

@@ -45,10 +45,11 @@ class JournalWriter:
         """Why nothing more can be written; the run must stop."""
         self.on_failure: Callable[[JournalError], object] = lambda _: None
         """Called once, in the loop, when that happens."""
+        self.digests: Callable[[str, bytes], RowDigests] = file.digester.row
+        """Makes what the journal keeps of a row, from its key and its content."""
         self._file = file
         self._thread = thread
         self._loop = asyncio.get_running_loop()
-        self._digest = file.digester.row
         self._waiting: list[Recorded] = []
         # Rows of which the file says that they may land, and until when that is so.
         self._landing: deque[tuple[float, int]] = deque()
@@ -106,10 +107,6 @@ class JournalWriter:
                 raise
             self._looked_up = range(index, index + CHUNK)
         return self._known.get(index)
-
-    def digests(self, key: str, content: bytes) -> RowDigests:
-        """Give what the journal keeps of a row."""
-        return self._digest(key, content)
 
     @property
     def has_room(self) -> bool:

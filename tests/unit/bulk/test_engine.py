@@ -164,7 +164,7 @@ class Bench:
         """Take the outcomes that are there."""
         for _ in range(most):
             self.most_ahead = max(self.most_ahead, self.reader.read - len(self.outcomes))
-            if (outcome := self.engine.take()) is None:
+            if (outcome := self.engine.outcomes.take()) is None:
                 return
             self.outcomes.append(outcome)
             self._ended.add(outcome.index)

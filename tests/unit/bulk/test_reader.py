@@ -11,8 +11,9 @@ import pytest
 
 from spotdx_async import InvalidInputError, JournalError, MetadataUpdate, OrderMetadataUpdate, Outcome
 from spotdx_async.bulk.journal.records import Known, RowDigests
-from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.reader import Reader, check_updates
+from spotdx_async.bulk.options import check_updates
+from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.reader import Reader
 
 pytestmark = pytest.mark.virtual_time
 

@@ -3,8 +3,7 @@
 from typing import Any
 
 from spotdx_async import NotFoundError, Outcome
-from spotdx_async.bulk.reorder_buffer import AsTheyCome, InOrder
-from spotdx_async.bulk.window import Window
+from spotdx_async.bulk.window import AsTheyCome, InOrder, Window
 
 
 class BesideWindow(Window):
@@ -46,7 +45,7 @@ def test_outcomes_come_in_the_order_of_their_rows() -> None:
 
 
 def test_outcomes_come_as_they_come() -> None:
-    outbox: AsTheyCome[Any] = AsTheyCome()
+    outbox: AsTheyCome[Any] = AsTheyCome(Window(8))
     for index in (2, 0, 1):
         outbox.put(outcome(index))
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from spotdx_async import (
     read_journal,
 )
 from spotdx_async._http.messages import Action, AttemptResult, AttemptState, ClosableRun, Verdict
-from spotdx_async.bulk.run import Job
+from spotdx_async.bulk.journal.records import Digester
+from spotdx_async.bulk.options import Job
 from spotdx_async.testing import VirtualTimeLoop, run_virtual
 
 pytestmark = pytest.mark.virtual_time
@@ -78,7 +81,6 @@ def run_of(send: Any, rows: Any, **options: Any) -> BulkRun[Any]:
         operation="POST /api/v2/kits/{kit_id}/",
         server="https://name:secret@spot.example:8443/base",
         policy=options.pop("policy", RetryPolicy()),
-        timeout_s=30,
         lands_within_s=60,
         open_runs=open_runs,
         sleep=asyncio.sleep,
@@ -124,6 +126,63 @@ def playing(*verdicts: Verdict) -> Sender:
 
 def failing(error: Any, act: Action = Action.REPEAT, **about: Any) -> Verdict:
     return Verdict(act, error=error, **about)
+
+
+# What is checked and written once
+
+
+class CountedId(str):
+    """An id that counts how often it is checked: nothing but the check asks whether it can be printed."""
+
+    __slots__ = ("checks",)
+
+    def isprintable(self) -> bool:
+        self.checks = getattr(self, "checks", 0) + 1
+        return super().isprintable()
+
+
+class CountedMetadata(Mapping[str, Any]):
+    """Metadata that count how often they are read."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values_now = values
+        self.reads = 0
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values_now[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.reads += 1
+        return iter(self.values_now)
+
+    def __len__(self) -> int:
+        return len(self.values_now)
+
+
+async def test_a_row_is_read_once_whatever_is_done_to_it_and_the_bytes_that_are_digested_are_sent(
+    tmp_path: Path,
+) -> None:
+    kit_id, metadata = CountedId("K1"), CountedMetadata({"n": 1})
+
+    async def play(_key: str, _state: AttemptState) -> Verdict:
+        metadata.values_now["n"] += 1
+        if len(sender.sent) < 3:
+            return failing(ServerError("503", status=503))
+        return OK
+
+    sender = Sender(play)
+    path = tmp_path / "run.journal"
+
+    states = await states_of(run_of(sender, [(kit_id, metadata)], journal=path))
+
+    assert states == ["ok"]
+    assert (kit_id.checks, metadata.reads) == (1, 1)
+    assert [body for _, _, body in sender.sent] == [b'{"metadata":{"n":1}}'] * 3
+    with closing(sqlite3.connect(path)) as database:
+        secret = database.execute("SELECT secret FROM meta").fetchone()[0]
+        assert database.execute("SELECT digest FROM rows").fetchall() == [
+            (Digester(secret).row("K1", b'{"n":1}').content,)
+        ]
 
 
 # What was sent

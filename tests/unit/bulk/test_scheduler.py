@@ -6,9 +6,8 @@ import random
 import pytest
 
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.ready_rows import ReadyRows
-from spotdx_async.bulk.scheduler import Scheduler
+from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.scheduler import ReadyRows, Scheduler
 from spotdx_async.bulk.window import Window
 
 pytestmark = pytest.mark.virtual_time
@@ -37,8 +36,7 @@ class Bench:
 
     def read_on_by(self, row: Row) -> None:
         self.window.enter()
-        self.ready_rows.enter(row)
-        self.scheduler.note_read(row)
+        self.scheduler.enter(row)
         self.read += 1
 
     def may_be_read(self) -> int:

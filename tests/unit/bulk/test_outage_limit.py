@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from spotdx_async.bulk.outage_limit import OutageLimit
+from spotdx_async.bulk.outage_signs import OutageLimit
 
 pytestmark = pytest.mark.virtual_time
 
