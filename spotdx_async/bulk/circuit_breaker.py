@@ -1,6 +1,6 @@
 """The circuit breaker of a bulk run: in a total outage it pauses the run, and one row at a time probes.
 
-It judges results that it is told of, and knows neither rows nor requests.
+It judges the results that are reported to it, and knows neither rows nor requests.
 """
 
 import random
@@ -17,8 +17,8 @@ from spotdx_async.bulk.outage_signs import LEAST_ROWS, FirstTries, OutageLimit, 
 __all__ = ["CircuitBreaker", "Result"]
 
 Result = Literal["good", "bad", "throttled", "none"]
-"""``good``: the server answered, be it with a no. ``bad``: trouble that a repeat may overcome. ``throttled``: too many
-requests. ``none``: no request was made."""
+"""``good``: the server answered, even if it refused. ``bad``: trouble that a repeat may overcome. ``throttled``: too
+many requests. ``none``: no request was made."""
 
 _PROBE_BOUNDS_S = (0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.8, 1.6, 3.2, 5.0)
 """From one probe to the next, at most. A server that was away for up to 3 s, as for a restart, is seen 0.4 s later at
@@ -38,12 +38,12 @@ class CircuitBreaker:
     """Stands before every try of a row.
 
     1. Passing: as many tries at once as the adaptive concurrency allows.
-    2. Paused, in a total outage, that is, after failures in a row that are no chance, five rows at least, or a second
-       (20 results at least) in which 19 of 20 were bad. Nobody passes but rows that probe, the first within 0.1 s,
-       later ones 5 s apart at most: one at a time, unless one has no answer for so long.
-    3. Ramping, after a probe came through, for a twelfth of the pause and 5 s at most.
+    2. Paused, in a total outage, that is, after failures of five or more rows in succession that cannot be chance, or
+       after a second (20 results at least) in which 19 of 20 were bad. Only rows that probe may pass, the first within
+       0.1 s, later ones at most 5 s apart: one at a time, unless one has had no answer for that long.
+    3. Ramping up, after a probe was answered, for a twelfth of the pause and 5 s at most.
 
-    A partial outage does not pause: what fails is tried again. Nor does anything after ``stop_pausing``.
+    A partial outage does not pause: what fails is tried again. After ``stop_pausing`` nothing does.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class CircuitBreaker:
             concurrency: tries at once, at most.
             on_overdue: called once for each outage.
             busy_s: for how many seconds rows have waited without a break: only such time counts.
-            on_change: told when it pauses (``closed``), and when that ends (``open``) after how many seconds.
-            on_probe: told when a probe is sent, and the next one may wait for its moment.
+            on_change: called when it pauses (``closed``) and when the pause ends (``open``), with its seconds so far.
+            on_probe: called when a probe is sent, and the next one may wait for its moment.
             trouble: names the server and what is wrong with it, for the log.
             dice: for the jitter.
         """
@@ -88,7 +88,7 @@ class CircuitBreaker:
         self.first_tries: FirstTries = self._signs.first_tries
         """How rows' first tries end while the run is not paused."""
         self.reports: int = 0
-        """How many results it was told of: as long as these are the same, so is what it knows."""
+        """How many results were reported: while this stays the same, so does everything it knows."""
         self.is_paused: bool = False
         """Whether only probes may pass: the server seems to be down."""
         self.never_pauses: bool = False
@@ -100,8 +100,8 @@ class CircuitBreaker:
         self._next_at_s = float("-inf")
         self._probing: set[Hashable] = set()
         self._probes = 0
-        # Rows that wait to be tried; nobody waits while a row could pass at once.
         self._waiters: WaiterQueue[Hashable] = WaiterQueue()
+        self._waiting = 0
         self._timer: TimerHandle | None = None
 
     @property
@@ -126,7 +126,7 @@ class CircuitBreaker:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether more than one row has failed since the last one that did not, or one very often."""
+        """Whether, since the last success, several rows have failed, or one row many times."""
         return self._signs.is_doubtful
 
     def lets(self, row: Hashable) -> bool:
@@ -148,7 +148,7 @@ class CircuitBreaker:
 
     def try_enter(self, row: Hashable) -> bool:
         """Enter where that takes no wait; else the caller waits by ``enter``."""
-        if not self.is_free:
+        if self._waiting or not self.is_free:
             return False
         self._inside.add(row)
         return True
@@ -160,8 +160,12 @@ class CircuitBreaker:
             False where a pause has begun meanwhile: the row has not entered, and another one may be a better probe.
         """
         waiter = self._waiters.add(row)
-        self._serve()
-        await self._waiters.wait(waiter, lambda: self._give_back(row))
+        self._waiting += 1
+        try:
+            self._serve()
+            await self._waiters.wait(waiter, lambda: self._give_back(row))
+        finally:
+            self._waiting -= 1
         return row in self._inside
 
     def report(
@@ -185,7 +189,7 @@ class CircuitBreaker:
             is_first: whether it was the row's first try.
             rests: whether it keeps its permit until ``leave``.
         """
-        was_free, was_paused, was_probe = self.is_free, self._paused_at_s is not None, row in self._probing
+        was_paused, was_probe = self.is_paused, row in self._probing
         self.reports += 1
         if not rests:
             self._inside.discard(row)
@@ -203,18 +207,17 @@ class CircuitBreaker:
             self._next_at_s = min(self._next_at_s, clock.now())  # it was not sent
         if result in {"good", "bad"} and self._paused_at_s is None and self._ramp_from_s is None:
             self._adapt(row, is_bad=result == "bad", began_s=began_s, now=clock.now() if ended_s is None else ended_s)
-        if not was_free:
+        if self._waiting:
             self._serve()
 
     def leave(self, row: Hashable) -> None:
         """Give up the permit of a row that has rested."""
-        was_free = self.is_free
         self._inside.discard(row)
-        if not was_free:
+        if self._waiting:
             self._serve()
 
     def has_served_since(self, moment_s: float) -> bool:
-        """Whether the server has answered a request that began later: it was not out of order all the time."""
+        """Whether the server has answered a request that began later: it has not been down all the time."""
         return self._last_good_s > moment_s
 
     def makes_likely(self, failures: int) -> bool:
@@ -222,24 +225,24 @@ class CircuitBreaker:
         return self._signs.makes_likely(failures)
 
     def pause_if_all_fail(self) -> bool:
-        """Pause where too many rows have failed in a row for it to be their fault, and there is no other row to ask."""
+        """Pause where so many rows have failed in a row that it is not their fault, and no other row is left to try."""
         if self._signs.has_enough_rows:
             self._pause()
         return self._paused_at_s is not None
 
     def allow_pauses(self) -> None:
-        """Pause again, should it be needed, after ``stop_pausing``."""
+        """Allow pauses again, after ``stop_pausing``."""
         self.never_pauses = False
 
     def stop_pausing(self) -> None:
-        """End the pause, and begin no other: what is left is tried as single calls are."""
+        """End the pause, and start no other: the remaining rows are tried as single calls are."""
         self.never_pauses = True
         if self._paused_at_s is not None:
             self._resume(is_back=False)
             self._serve()
 
     def release(self) -> None:
-        """Let everybody pass who waits: the run is over, and will not send."""
+        """Let all waiting rows pass: the run is over, and sends no more."""
         self._outage_limit.stop()
         self._throttled_too_long.stop()
         if self._timer is not None:
@@ -271,7 +274,7 @@ class CircuitBreaker:
             self._pause()
 
     def _adapt(self, row: Hashable, *, is_bad: bool, began_s: float, now: float) -> None:
-        """Let the concurrency follow; pause where next to nothing has gone through for a period."""
+        """Adapt the concurrency; pause where almost nothing has gone through for a period."""
         if is_bad:
             self._bad_rows.add(row)
         share = self._adaptive.note(is_bad=is_bad, began_s=began_s, sent=self._sent.values(), now=now)
@@ -300,7 +303,7 @@ class CircuitBreaker:
         self._plan_probe()
         while self._waiters:
             self._let_pass(may_enter=False)
-        self._tell("closed", 0.0)
+        self._announce("closed", 0.0)
 
     def _resume(self, *, is_back: bool = True) -> None:
         now = clock.now()
@@ -310,9 +313,9 @@ class CircuitBreaker:
         self._resumed_at_s = self._ramp_from_s = self._next_at_s = now
         self._ramp_s = min(_LONGEST_RAMP_S, paused_s * _RAMP_SHARE)
         self._outage_limit.stop()
-        self._tell("open", paused_s, is_back=is_back)
+        self._announce("open", paused_s, is_back=is_back)
 
-    def _tell(self, state: Literal["closed", "open"], after_s: float, *, is_back: bool = True) -> None:
+    def _announce(self, state: Literal["closed", "open"], after_s: float, *, is_back: bool = True) -> None:
         log_breaker(state, after_s=after_s, trouble=self._trouble(), is_back=is_back)
         if self._on_change is not None:
             self._on_change(state, after_s)
@@ -324,7 +327,7 @@ class CircuitBreaker:
         self._next_at_s = min(self._next_at_s, clock.now() + bound_s * self._dice.uniform(_LEAST_OF_BOUND, 1))
 
     def _serve(self) -> None:
-        """Let those pass who may, and come back when the next one may."""
+        """Let those rows pass that may, and come back when the next one may."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -341,7 +344,7 @@ class CircuitBreaker:
             self._pass_one()
 
     def _pass_one(self) -> None:
-        """Let the next one probe, or take its place in the ramp."""
+        """Let the next row probe, or go at its time in the ramp."""
         if self._paused_at_s is not None:
             row = self._let_pass()
             if row is not None:

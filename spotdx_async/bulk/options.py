@@ -33,9 +33,9 @@ _LEAST_WINDOW = 8
 """A total outage shows in five rows, which must be there to be tried."""
 
 Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
-"""Tries once to set the metadata of a key, the body given as bytes, and keeps the row's attempt state true. It is told
-whether the row was tried before, asks at the last moment whether it still may go, and tells observers, if there are
-any, what happens."""
+"""Tries once to set the metadata of a key, the body given as bytes, and keeps the row's attempt state true. It gets
+whether the row was tried before, asks at the last moment whether it still may go, and reports to observers, if there
+are any."""
 
 
 @frozen(kw_only=True)
@@ -89,7 +89,7 @@ class Job:
     """Whether ids may hold what could lead to another path."""
 
     def observe(self) -> CallObservation | None:
-        """Tell the observers, if there are any, that a run begins."""
+        """Report the start of a run to the observers, if there are any."""
         return None if self.dispatcher is None else self.dispatcher.observe(self.operation, "run")
 
 
@@ -105,10 +105,10 @@ class Inputs:
 
 
 def check_updates(updates: object) -> None:
-    """Refuse what can be iterated but holds no rows, before a run begins.
+    """Refuse input that cannot be iterated, or holds no rows, before a run begins.
 
     Raises:
-        InvalidInputError: a mapping, a text, or nothing that can be iterated.
+        InvalidInputError: it is a mapping, a text, or cannot be iterated.
     """
     if isinstance(updates, Mapping):
         raise InvalidInputError("updates is a mapping: give its .items()")

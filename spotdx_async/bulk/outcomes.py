@@ -81,7 +81,7 @@ class Row:
     last: Verdict | None = field(default=None, repr=False)
     """On the last try that failed."""
     observation: CallObservation | None = field(default=None, repr=False)
-    """What observers are told through, once it is taken up; None where there are none."""
+    """Reports it to the observers, once it is taken up; None where there are none."""
     following: "Row | None" = field(default=None, repr=False)
     """The next row of the same key, which waits for this one's outcome."""
 
@@ -127,11 +127,11 @@ class Row:
 
 
 def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
-    """Say how a row ended that was tried, or could not be.
+    """Return the outcome of a row that was tried, or could not be.
 
     1. A success, or a 2xx whose JSON has another shape: the update is done.
     2. An attempt may have been executed, or nobody knows what became of the last one: unknown, whatever came later.
-    3. The server's no, or surely not executed: failed.
+    3. Refused by the server, or surely not executed: failed.
     """
     if verdict.action is _ACCEPT:
         return _done(row, verdict.value, now_s)
@@ -145,9 +145,9 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
 
 
 def skipped(row: Row, now_s: float) -> Outcome[Any]:
-    """Say that the run stopped before the row was done; unknown where an attempt may have been executed.
+    """Return the outcome of a row that was not done when the run stopped; unknown where it may have been executed.
 
-    A row whose update was accepted is done, although the run stopped before anybody was told.
+    A row whose update was accepted is done, although the run stopped before that was reported.
     """
     if row.last is not None and (row.last.action is _ACCEPT or _is_done(row.last.error)):
         return ended(row, row.last, now_s)
@@ -165,7 +165,7 @@ def skipped(row: Row, now_s: float) -> Outcome[Any]:
 
 
 def superseded(row: Row, now_s: float) -> Outcome[Any]:
-    """Say that a newer value took the row's place."""
+    """Return the outcome of a row whose place a newer value has taken."""
     return _outcome(row, "superseded", None, now_s)
 
 
@@ -181,10 +181,10 @@ def _is_done(error: SpotError | None) -> bool:
 
 
 def _unknown(row: Row, error: SpotError) -> SpotError:
-    """Give the error that tells the truth about all attempts, not only about the last.
+    """Return the error that is true of all attempts, not only of the last.
 
-    A no of the server's keeps its class: it says what the next attempt would meet. Of a trouble that was surely not
-    executed nothing is left to say.
+    A refusal keeps its class, which says what the next attempt would meet. An error that says "surely not executed" is
+    replaced, since that is not true of the row.
     """
     if isinstance(error, (OutcomeUnknownError, DecodeError)):
         return error
@@ -205,7 +205,7 @@ def _unknown(row: Row, error: SpotError) -> SpotError:
 
 
 def _done(row: Row, value: Any, now_s: float) -> Outcome[Any]:
-    """Most rows end so: made as a draft, which costs 2 kI and not 13 (callgrind)."""
+    """Return the outcome of most rows: made as a draft, which costs 2 kI rather than 13 (callgrind)."""
     draft = _Draft()
     draft.index = row.index
     draft.key = row.key

@@ -1,4 +1,4 @@
-"""Reads the input a row at a time, numbers the rows, and knows what the journal says of them."""
+"""Reads the input row by row, checks and numbers the rows, and compares them with the journal."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
@@ -26,7 +26,7 @@ _MOST_TO_CLOSE_S = 10.0
 
 
 class Reader:
-    """Gives each row of the input either as a row to send or with its outcome."""
+    """Returns each row of the input, either as a row to send or with its outcome."""
 
     def __init__(
         self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update], *, allow_any_id: bool = False
@@ -38,7 +38,7 @@ class Reader:
         self.error: Exception | None = None
         """What the input raised, or why it is not the journal's."""
         self.was_cancelled: bool = False
-        """Whether it raised that when the run ended, perhaps as its own word for the cancellation."""
+        """Whether it raised that when the run ended, perhaps in response to the cancellation."""
         self.close_error: Exception | None = None
         """What the input raised when it was closed."""
         self.journal: JournalWriter | None = None
@@ -54,7 +54,7 @@ class Reader:
         self._is_closed = False
 
     async def next(self) -> Row | Outcome[Any] | None:
-        """Read on; None at the end, which ``is_read_up`` or ``error`` explains."""
+        """Read the next row; None at the end, which ``is_read_up`` or ``error`` explains."""
         cancelled_before = await clock.pending_cancellations()
         try:
             item = await self._next_item()
@@ -64,7 +64,7 @@ class Reader:
         except asyncio.CancelledError:
             if clock.cancellations() > cancelled_before:
                 raise
-            # Not aimed at us: a task that the input waited for was cancelled, say. It is no end of the input.
+            # Not aimed at us: a task that the input waited for was cancelled, say. That is not the end of the input.
             message = f"the input was cancelled after {self.read} rows, and nobody had cancelled the run"
             self.error = InvalidInputError(message)
         except StopAsyncIteration:  # raised again it would end the consumer's loop without a word
@@ -79,7 +79,7 @@ class Reader:
     async def close(self) -> None:
         """Close what was opened to read the input, and generators, as soon as nothing more is read.
 
-        A file or a cursor that the caller opened stays open: it is closed by whoever opened it.
+        A file or a cursor that the caller opened stays open.
         """
         if self._is_closed:
             return

@@ -92,10 +92,10 @@ class Outcome(Generic[T_co]):
     key: str | None
     """The kit's or order's id; None where a bad row has none."""
     state: State
-    """``ok``: done. ``rejected``: a bad row, nothing sent. ``failed``: the server's final no, or surely not executed.
-    ``unknown``: an attempt may have been executed, and no later one succeeded. ``superseded``: a newer value took its
-    place. ``skipped``: a journal shows it done (``error`` is None), or the run stopped before it was (``error`` says
-    why)."""
+    """``ok``: done. ``rejected``: a bad row, nothing sent. ``failed``: refused by the server for good, or surely not
+    executed. ``unknown``: an attempt may have been executed, and no later one succeeded. ``superseded``: a newer value
+    took its place. ``skipped``: a journal shows it done (``error`` is None), or the run stopped before it was
+    (``error`` says why)."""
     value: T_co | None = field(default=None, repr=False)
     """The decoded answer of an ``ok`` row; None without decoding, or where the answer had another shape (then ``error``
     is a DecodeError, and the update is done all the same)."""
@@ -153,4 +153,4 @@ class Journal:
     path: str | os.PathLike[str]
     """A file that does not exist yet, or one that an earlier session of the same run has left."""
     fingerprint: str | None = None
-    """What the input must be to go on, such as a digest of its files; None: only rows that were sent are compared."""
+    """What the input must be to resume, such as a digest of its files; None: only rows that were sent are compared."""

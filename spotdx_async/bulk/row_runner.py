@@ -23,8 +23,8 @@ _ACCEPT, _REPEAT = Action.ACCEPT, Action.REPEAT
 
 _THROTTLED_REST_S = 0.5
 """Between two requests of a row to a server that says that calls come too fast, whatever wait it asks for: with
-``Retry-After: 0`` the requests of a run would follow one another without end. Two a second of each row under way are
-few beside what the rate limit lets through, and a wait that short delays nobody noticeably."""
+``Retry-After: 0`` the requests of a run would follow one another without end. Each row under way then makes two a
+second at most."""
 
 _USUAL_WEIGHT = 1 / 50
 """Of one answer's time in the usual one: that of the last 50 or so, as the share of failures."""
@@ -33,7 +33,7 @@ _USUAL_WEIGHT = 1 / 50
 class RowRunner:
     """Runs rows, one at a time each.
 
-    A row fails by its own fault alone. Its failed tries count against it only while the run is not paused; they must be
+    A row fails only by its own fault. Its failed tries count against it only while the run is not paused; they must be
     as many as the policy allows, too many for chance where others fail too, some other row must have been served since
     the first of them, and so many tried that they tell what is chance. Until then it is set aside; it is tried again
     unless others were served meanwhile, and ends when there are no others any more.
@@ -73,14 +73,14 @@ class RowRunner:
         self._usual_s = 0.0
 
     async def run(self, row: Row) -> Verdict | None:
-        """Try the row; give how it ended, or None where it must be tried again later, or the run stops."""
+        """Try the row; return how it ended, or None where it must be tried again later, or the run stops."""
         if row.others_served and row.last is not None and self._is_final(row):
             return row.last  # it was set aside only until others had been tried
         verdict = await self._try(row)
         if verdict is None or verdict.action is not _REPEAT:
             return verdict
         while self._may_repeat(row) and self._is_by_chance(row, verdict):
-            _tell_retry(row, verdict, 0.0)
+            _log_retry(row, verdict, 0.0)
             again = await self._try(row)
             if again is None or again.action is not _REPEAT:
                 return again
@@ -108,7 +108,7 @@ class RowRunner:
             again,
             policy=self._policy,
             may_wait=lambda _last, _wait_s: self._may_repeat(row),
-            on_wait=lambda last, wait_s: _tell_retry(row, last, wait_s),
+            on_wait=lambda last, wait_s: _log_retry(row, last, wait_s),
             sleep=self._sleep,
         )
 
@@ -135,7 +135,7 @@ class RowRunner:
                 breaker.report(row.key, "none")
                 raise
             if tried.attempts or tried.verdict.error is not None:
-                if (rest_s := self._note(row, tried)) > 0:
+                if (rest_s := self._record(row, tried)) > 0:
                     await self._rest(row, rest_s)
                 return tried.verdict
             # The run paused while the row waited for the rate limit, or the run stopped.
@@ -143,22 +143,22 @@ class RowRunner:
         return None
 
     async def _rest(self, row: Row, rest_s: float) -> None:
-        """Keep the permit of a request that came back early: else others would be refused with it meanwhile."""
+        """Keep the permit of a request that came back early: otherwise it would only serve for further refusals."""
         try:
             if not self._breaker.is_paused:
                 await clock.sleep(rest_s, unless=self._stopping)
         finally:
             self._breaker.leave(row.key)
 
-    def _note(self, row: Row, tried: AttemptResult) -> float:
+    def _record(self, row: Row, tried: AttemptResult) -> float:
         """Note what came of a try; return the seconds for which its permit is to be kept."""
         verdict, began_s = tried.verdict, tried.sent_s
         row.tries += 1
         row.attempts += tried.attempts
         row.request_s = tried.ended_s - began_s
-        # Before anybody is told: whatever an observer raises, what became of the row stays known.
+        # Noted before anything is reported: whatever an observer raises, what became of the row stays known.
         row.last = verdict
-        self._note_execution(row, tried)
+        self._record_execution(row, tried)
         result = _result(tried)
         if result == "good":
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
@@ -181,7 +181,7 @@ class RowRunner:
             row.others_served = self._breaker.has_served_since(row.failing_since_s)
         return rest_s
 
-    def _note_execution(self, row: Row, tried: AttemptResult) -> None:
+    def _record_execution(self, row: Row, tried: AttemptResult) -> None:
         """Note whether the try may have been executed, and until when it may still be."""
         verdict, error = tried.verdict, tried.verdict.error
         if not verdict.may_be_executed and (error is None or not error.may_be_executed):
@@ -239,7 +239,7 @@ class RowRunner:
         )
 
 
-def _tell_retry(row: Row, last: Verdict, wait_s: float) -> None:
+def _log_retry(row: Row, last: Verdict, wait_s: float) -> None:
     operation = (last.error and last.error.operation) or ""
     log_retry(last.error, operation=operation, attempt=row.attempts, wait_s=wait_s)
     if row.observation is not None:

@@ -84,7 +84,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         self._consumer: asyncio.Task[Any] | None = None
 
     def __aiter__(self) -> "BulkRun[T]":
-        """Give the run itself.
+        """Return the run itself.
 
         Raises:
             InvalidInputError: another task iterates it already.
@@ -96,7 +96,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         return self
 
     async def __anext__(self) -> Outcome[T]:
-        """Give the next outcome."""
+        """Return the next outcome."""
         session = self._session
         if session is None:
             session = self._begin()
@@ -113,7 +113,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         except GeneratorExit:  # the consumer itself was thrown away, and may not wait any more
             session.drop()
             raise
-        except BaseException as error:  # noqa: BLE001 - it goes on, whatever it is
+        except BaseException as error:  # noqa: BLE001 - raised again, whatever it is
             await session.leave(error)
             raise error.with_traceback(None)  # noqa: B904 - the same error, without frames that hold rows
         finally:
@@ -127,7 +127,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
-        """Give the run itself; it ends with the block."""
+        """Return the run itself; it ends with the block."""
         return self
 
     async def __aexit__(
@@ -152,8 +152,8 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
     def stop(self) -> None:
         """Read and send no more: requests under way are finished, other rows that were read come out as skipped.
 
-        Rows that wait, be it for a slot, a token, a pause or a connection, are woken. The loop goes on until all
-        outcomes have come, and then ends without an error. May be called at any time, in the run's event loop.
+        Rows that wait for a slot, a token, a pause or a connection are woken. The loop continues until all outcomes
+        have come, and then ends without an error. May be called at any time, in the run's event loop.
         """
         self._is_stopped = True
         if self._session is not None:
@@ -166,7 +166,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
 
         Raises:
             ConfigError: the run was begun in another event loop.
-            BaseException: what the input raised when it was closed, say, where nothing has told it before.
+            BaseException: what the input raised when it was closed, say, where that was not raised before.
         """
         self._is_over = True
         session = self._session

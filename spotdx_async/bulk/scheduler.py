@@ -23,7 +23,7 @@ _MOST_AHEAD_BYTES = 16 * 2**20
 
 
 class KeyQueues:
-    """Who may go now, and who waits for whom; and which keys rest, since an earlier value may still land."""
+    """Which row of each key may go, and which wait behind it; which keys rest, as an earlier value may still land."""
 
     def __init__(self) -> None:
         self._last: dict[str, Row] = {}
@@ -35,7 +35,7 @@ class KeyQueues:
         return self._last.get(key)
 
     def enter(self, row: Row) -> bool:
-        """Take a row in; whether it is its turn, which may be to rest, else it follows the row of its key before it."""
+        """Add a row; return whether it is its turn, if only to rest. Else it waits for the row of its key before it."""
         key = row.key
         before = self._last.get(key)
         self._last[key] = row
@@ -49,7 +49,7 @@ class KeyQueues:
         return False
 
     def leave(self, row: Row, now_s: float) -> Row | None:
-        """Tell that a row has its outcome; give the next one of its key, which rests while this one may land.
+        """Remove a row that has its outcome; return the next one of its key, which rests while this one may land.
 
         Args:
             row: which has ended.
@@ -65,7 +65,7 @@ class KeyQueues:
         return following
 
     def hold(self, row: Row) -> tuple[int, int]:
-        """Mark a row and those behind it as held; give how many more are so now, and the bytes that they take."""
+        """Mark a row and those behind it as held; return how many more are held now, and the bytes that they take."""
         count = size = 0
         each: Row | None = row
         while each is not None and not each.is_held:  # behind one that is held all are
@@ -84,10 +84,10 @@ class KeyQueues:
 
 
 class ReadyRows:
-    """Gives the rows that were not tried yet in their turn."""
+    """The rows that were not tried yet, in order; and those of them that rest."""
 
     def __init__(self, on_ready: Callable[[], object], window: Window) -> None:
-        """Begin.
+        """Start with no rows.
 
         Args:
             on_ready: called when a row may go, or a key is free.
@@ -127,7 +127,7 @@ class ReadyRows:
             self._window.put_beside(0, older.size - size_before)
 
     def leave(self, row: Row, now_s: float) -> None:
-        """Let the next row of the key go, when this one, which has its outcome, cannot land any more."""
+        """Remove a row that has its outcome: the next one of its key may go, once this one cannot land any more."""
         following = self._key_queues.leave(row, now_s)
         if following is None:
             self._on_ready()
@@ -135,25 +135,25 @@ class ReadyRows:
             self._line_up(following)
 
     def next(self) -> Row | None:
-        """Give the row that has waited longest of those that may go."""
+        """Return the row that has waited longest of those that may go."""
         return self._next(self._ready.popleft)
 
     def next_furthest(self) -> Row | None:
-        """Give the row that was read last of those that may go."""
+        """Return the row that was read last of those that may go."""
         return self._next(self._ready.pop)
 
     def hold(self, row: Row) -> None:
-        """Let others be read past a row that waits, and past those behind it."""
+        """Allow others to be read past a row that waits, and past those behind it."""
         self._window.put_beside(*self._key_queues.hold(row))
 
     def end_hold(self, row: Row) -> None:
-        """Count it as any other again: its turn has come."""
+        """Count it like any other again: its turn has come."""
         if row.is_held:
             row.is_held = False
             self._window.take_back(1, row.size)
 
     def close(self) -> None:
-        """Let nobody go any more."""
+        """Stop the timers: no row goes any more."""
         for timer in self._resting.values():
             timer.cancel()
 
@@ -220,7 +220,7 @@ class Scheduler:
     def __init__(
         self, breaker: CircuitBreaker, ready_rows: ReadyRows, window: Window, *, may_go_on: Callable[[Row], bool]
     ) -> None:
-        """Begin with nothing set aside.
+        """Start with nothing set aside.
 
         Args:
             breaker: tells whether the run is paused, and the server in doubt.
@@ -231,7 +231,7 @@ class Scheduler:
         self._breaker, self._ready_rows, self._window, self._may_go_on = breaker, ready_rows, window, may_go_on
         self._aside: deque[Row] = deque()
         self._was_from_aside = False
-        # What the breaker had been told when none of them might go.
+        # How many results the breaker had when none of them was allowed to go.
         self._reports: int | None = None
         # Which waits for its moment to probe.
         self._probe: Row | None = None
@@ -286,14 +286,14 @@ class Scheduler:
         self._ready_rows.enter(row)
 
     def note_probe(self) -> None:
-        """Take note that the row that waited to probe has gone: another one may wait for its moment."""
+        """Note that the row that waited to probe was sent: another one may wait for its moment."""
         self._probe = None
 
     def end_probing(self, under_way: Iterable[Row | None]) -> None:
-        """Take note that the pause is over: rows that were to probe, or do, are rows as any other.
+        """Note that the pause is over: rows that were to probe, or do, are like any other.
 
         Args:
-            under_way: rows that were given and have not come back.
+            under_way: rows that were handed out and have not come back.
         """
         self._probe = self._reports = None
         for row in under_way:
@@ -301,13 +301,13 @@ class Scheduler:
                 row.is_probe = False
 
     def end(self, row: Row) -> None:
-        """Tell that a row that was given comes back or has its outcome; in a pause the next one may probe."""
+        """Note that a row that was handed out has come back or has its outcome; in a pause the next one may probe."""
         row.is_probe = False
         if self._probe is row:
             self._probe = None
 
     def take_from_aside(self) -> Row:
-        """Give the row that was set aside first."""
+        """Return the row that was set aside first."""
         row = self._aside.popleft()
         self._ready_rows.end_hold(row)
         return row
@@ -321,7 +321,7 @@ class Scheduler:
         return row
 
     def _next_from_aside(self, most: int) -> Row | None:
-        """Look at so many of them, at the next ones each time; give one that may go."""
+        """Look at up to ``most`` of them, continuing where the last look ended; return one that may go."""
         if self._reports == self._breaker.reports:
             return None
         for _ in range(min(most, len(self._aside))):
@@ -333,7 +333,7 @@ class Scheduler:
         return None
 
     def _allow_ahead(self, rows: int) -> None:
-        """Let so many rows more be read than usual, and no others."""
+        """Allow this many more rows than usual to be read ahead."""
         if rows != self._ahead:
             self._window.take_back(self._ahead, 0)
             self._window.put_beside(rows, 0)

@@ -33,8 +33,8 @@ _MOST_IN_A_ROW = 3
 _UNREACHED_S = 30.0
 """A server that restarts is back by then; a base URL that is wrong never will be."""
 _COMPANY_WITHIN_S = 15.0
-"""For which a row waits for another one to be read. An input that only goes on once it has the outcome is held up so
-long by each row that fails for good; a longer wait would see an outage in yet slower inputs."""
+"""How long a row waits for another one to be read. An input that waits for each outcome before its next row is held up
+this long by each row that fails for good; a longer wait would only show an outage to even slower inputs."""
 _LAST_ROWS_WAIT_S = 120.0
 """Of a pause: an outage may have begun just then. Most restarts take less."""
 _INTERNAL_ERROR = 500
@@ -56,7 +56,7 @@ _WORDS = MappingProxyType(
 
 
 class StopRules:
-    """Watches the tries and the outcomes of a run, and says when and why it must stop."""
+    """Watches the tries and the outcomes of a run, and decides when and why it must stop."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class StopRules:
         busy_s: Callable[[], float],
         has_arrived: Callable[[], bool],
     ) -> None:
-        """Begin.
+        """Start watching.
 
         Args:
             options: of the run.
@@ -91,7 +91,7 @@ class StopRules:
         return host if self._last is None else f"{host}: {_reason(self._last)}"
 
     def note_try(self, tried: AttemptResult) -> None:
-        """Take note of a try, before anything is concluded from it."""
+        """Note a try, before the circuit breaker judges it."""
         error = tried.verdict.error
         if error is not None:
             self._last = error
@@ -104,7 +104,7 @@ class StopRules:
             self._unreached.start()
 
     def note_outcome(self, outcome: Outcome[Any], error: SpotError | None) -> None:
-        """Take note of an outcome; stop where every further row would meet the same, or the caller has seen enough.
+        """Note an outcome; stop where every further row would meet the same, or ``stop_after`` is reached.
 
         Args:
             outcome: of a row.
@@ -130,15 +130,15 @@ class StopRules:
         self._stop(NotSentError(message, reason="outage"))
 
     def close(self) -> None:
-        """Watch no more: the run is over."""
+        """Stop watching: the run is over."""
         self._was_reached = True
         self._unreached.stop()
 
     def stopped(self, cause: SpotError, *, read: int, unsent: int, has_journal: bool) -> BulkStopped:
-        """Make the error that ends the run's loop."""
+        """Build the error that ends the caller's loop."""
         # A journal that was moved or deleted, or cannot be opened any more, says by itself what to do.
         goes_on = has_journal and not (isinstance(cause, JournalError) and cause.reason == "path")
-        resume = "; the same run with the same journal goes on where it stopped" if goes_on else ""
+        resume = "; the same run with the same journal continues where it stopped" if goes_on else ""
         said = cause.args[0] if cause.args else ""
         why = said if self._options.host in said else f"{said} ({self._options.host})"
         return BulkStopped(
@@ -212,11 +212,10 @@ class LastRows:
         return clock.now() < until_s
 
     def are_at_fault(self) -> bool:
-        """Whether the rest of a paused run is likely to fail for good: the pause had better end.
+        """Whether the rest of a paused run is likely to fail for good, so that the pause should end.
 
-        So it is when only rows are left that have failed, and those behind them; when none was read for so long, or the
-        input is at its end; when the server was seen to be there; and when the pause has lasted for so long that it is
-        no mere restart.
+        That is so when only rows that have failed, and those behind them, are left; no row was read for a long time, or
+        the input has ended; the server was seen to be there; and the pause has lasted longer than a restart does.
         """
         breaker, unfinished = self._breaker, self._unfinished
         if breaker.paused_s < _LAST_ROWS_WAIT_S or breaker.first_tries.failing > _MOST_FAILING:
@@ -229,7 +228,7 @@ class LastRows:
         return was_there and not self._ready_rows.resting and all(row.tries for row in first)
 
     def close(self) -> None:
-        """Call nobody any more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -243,7 +242,7 @@ def _how_far(read: int, unsent: int) -> str:
 
 
 def _kind_of(error: SpotError | None) -> str | None:
-    """Say what every row is likely to meet where several do: a refusal, or an answer with another object."""
+    """Return the kind of trouble that every row is likely to meet once several have; None for any other."""
     if isinstance(error, WrongAnswerError):
         return "wrong answer"
     if isinstance(error, OutcomeUnknownError):
@@ -253,7 +252,7 @@ def _kind_of(error: SpotError | None) -> str | None:
 
 
 def _reason(error: SpotError) -> str:
-    """Say in words why a try failed."""
+    """Return in words why a try failed."""
     status: int | None = getattr(error, "status", None)
     if status:
         return f"status {status}"
@@ -278,5 +277,5 @@ def _fault_of_answer(error: DecodeError) -> str:
 
 
 def _is_internal_error(row: Row) -> bool:
-    """Whether the server was there, and could not do with this row. A 503 or a lost connection shows neither."""
+    """Whether the server was there and failed on this row. A 503 or a lost connection shows neither."""
     return row.last is not None and isinstance(row.last.error, ServerError) and row.last.error.status == _INTERNAL_ERROR

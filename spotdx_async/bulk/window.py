@@ -24,12 +24,12 @@ class Window:
     """Keeps the reader from reading too far ahead of the consumer.
 
     What can do nothing but wait for another row is read past, so that it slows only those who wait for the same: it
-    stands beside the window while all that does takes few bytes. What is beyond them counts as any other row. So what a
-    run keeps is bounded by bytes, and a slow consumer slows it as long as he has outcomes to take.
+    stands beside the window, as long as all such rows together take few bytes. Rows beyond that count like any other.
+    So what a run keeps is bounded in bytes, and a slow consumer slows it as long as there are outcomes to take.
     """
 
     def __init__(self, size: int) -> None:
-        """Begin, with nothing read.
+        """Start with nothing read.
 
         Args:
             size: rows that may be read and not taken, beside those that can only wait.
@@ -53,7 +53,7 @@ class Window:
         return self._without_pause < self._size and self._inside() < self._size
 
     async def room(self) -> None:
-        """Wait until another row may be read; others get a turn, however many rows there is room for."""
+        """Wait until another row may be read; other tasks get a turn, however much room there is."""
         self._without_pause = 0
         if self._inside() < self._size:
             await clock.turn()
@@ -72,7 +72,7 @@ class Window:
         self._call_reader()
 
     def put_beside(self, rows: int, size: int) -> None:
-        """Count rows as such that can only wait.
+        """Count rows as ones that can only wait.
 
         Args:
             rows: how many; 0 where one that stands there already has grown.
@@ -83,7 +83,7 @@ class Window:
         self._call_reader()
 
     def take_back(self, rows: int, size: int) -> None:
-        """Count rows as any others again, by what they were put beside with."""
+        """Count rows like any others again, with the numbers that ``put_beside`` got."""
         self._beside -= rows
         self._bytes_beside -= size
 
@@ -102,7 +102,7 @@ class AsTheyCome(Generic[T]):
     """Outcomes in the order in which they come."""
 
     def __init__(self, window: Window) -> None:
-        """Begin with none; taking an outcome makes room in the window."""
+        """Start with none; taking an outcome makes room in the window."""
         self._window = window
         self._ready: deque[Outcome[T]] = deque()
 
@@ -122,7 +122,7 @@ class InOrder(AsTheyCome[T]):
     """Outcomes in the order of the rows: those that come early wait beside the window."""
 
     def __init__(self, window: Window) -> None:
-        """Begin with row 0."""
+        """Start with row 0."""
         super().__init__(window)
         self._early: dict[int, tuple[Outcome[T], int]] = {}
         self._next = 0

@@ -75,7 +75,7 @@ class JournalState:
     """What a journal tells of its run."""
 
     path: str
-    """Where it lies."""
+    """Its path."""
     version: int
     """Of its form."""
     operation: str
@@ -93,6 +93,6 @@ class JournalState:
     sessions: int
     """How often the run was begun or resumed."""
     ending: str | None
-    """How the last session ended, such as ``complete``; None while it goes on, and after it was killed."""
+    """How the last session ended, such as ``complete``; None while it is under way, and after it was killed."""
     in_use: bool
     """Whether a run has it at this moment."""

@@ -1,4 +1,4 @@
-"""Lanes: who goes first, and who waits."""
+"""Key queues: which row goes first, and which wait."""
 
 import gc
 import tracemalloc

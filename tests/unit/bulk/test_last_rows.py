@@ -21,7 +21,7 @@ def now() -> float:
 
 
 class Bench:
-    """The rows that are left of a run, and the gate and the line-up that are asked about them."""
+    """The rows that are left of a run, and the circuit breaker and ready rows that are asked about them."""
 
     def __init__(self, *, is_read: bool = False) -> None:
         self.breaker = CircuitBreaker(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))

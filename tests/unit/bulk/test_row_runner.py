@@ -1,4 +1,4 @@
-"""The course of one row: how often it is tried, what it waits for, and what is known of it afterwards."""
+"""One row: how often it is tried, what it waits for, and what is known of it afterwards."""
 
 import asyncio
 import logging
@@ -81,7 +81,7 @@ class Waiting:
 
 
 class Bench:
-    """A course over a real circuit breaker, one row, and a server that answers as it is told, at last always well."""
+    """A row runner over a real circuit breaker, one row, and a server that answers as scripted, then always well."""
 
     def __init__(self, *answers: Answer, policy: RetryPolicy | None = None, concurrency: int = 64) -> None:
         self.answers = list(answers)

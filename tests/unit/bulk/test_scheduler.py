@@ -14,7 +14,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 class Bench:
-    """A scheduler with fresh rows 0 to 9, and the gate that it asks."""
+    """A scheduler with fresh rows 0 to 9, and the circuit breaker that it asks."""
 
     def __init__(self) -> None:
         self.breaker = CircuitBreaker(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))
