@@ -4,7 +4,6 @@ from typing import Any
 
 from attrs import define, field
 
-from spotdx_async._codec.drafts import draft_of
 from spotdx_async._http.clock import NEVER_S
 from spotdx_async._http.messages import Action, AttemptState, Verdict
 from spotdx_async._observe.dispatch import CallObservation
@@ -26,7 +25,6 @@ from spotdx_async.errors import (
 __all__ = ["Row", "ended", "is_run_wide", "skipped", "superseded"]
 
 _ACCEPT = Action.ACCEPT
-_Draft = draft_of(Outcome)
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
 _EARLIER = "an earlier attempt may have been executed"
 _SERVER_FAILED = 500
@@ -134,7 +132,7 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
     3. Refused by the server, or surely not executed: failed.
     """
     if verdict.action is _ACCEPT:
-        return _done(row, verdict.value, now_s)
+        return _outcome(row, "ok", None, now_s, verdict.value)
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
     if _is_done(error):
@@ -202,22 +200,6 @@ def _unknown(row: Row, error: SpotError) -> SpotError:
         request_id=error.request_id if isinstance(error, StatusError) else None,
         operation=error.operation,
     )
-
-
-def _done(row: Row, value: Any, now_s: float) -> Outcome[Any]:
-    """Return the outcome of most rows: made as a draft, which costs 2 kI rather than 13 (callgrind)."""
-    draft = _Draft()
-    draft.index = row.index
-    draft.key = row.key
-    draft.state = "ok"
-    draft.value = value
-    draft.error = None
-    draft.attempts = row.attempts
-    draft.elapsed_s = 0.0 if row.began_s is None else now_s - row.began_s
-    draft.request_s = row.request_s
-    draft.__class__ = Outcome
-    outcome: Outcome[Any] = draft
-    return outcome
 
 
 def _outcome(row: Row, state: State, error: SpotError | None, now_s: float, value: Any = None) -> Outcome[Any]:

@@ -83,7 +83,7 @@ OrderRow: TypeAlias = OrderMetadataUpdate | _Pair | InvalidInputError
 """The same of orders."""
 
 
-@frozen(kw_only=True, weakref_slot=False)  # without that slot, since a draft cannot turn into a class that adds one
+@frozen(kw_only=True)
 class Outcome(Generic[T_co]):
     """What became of one row."""
 

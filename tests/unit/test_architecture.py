@@ -111,7 +111,7 @@ NARROWER = {
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
-        *("_codec.drafts", "_http.waiters", "private_files"),
+        *("_http.waiters", "private_files"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
     "limits.*": ("errors", "config", "_http.clock", "limits.block_limiter"),
