@@ -105,6 +105,16 @@ class Operation:
             an_id,
         )
 
+    def checked_request(self, an_id: str, body: bytes) -> Request:
+        """Fill the row in with what was checked and written before.
+
+        Args:
+            an_id: what takes the placeholder's place, as ``check_id`` has returned it.
+            body: JSON, such as ``metadata_json`` writes.
+        """
+        path = self._before + _quoted(an_id) + self._after
+        return Request(self.name, self.method, path, "", body, self.is_replay_safe, None, self.identity, an_id)
+
 
 def check_id(name: str, value: object, operation: str | None = None, *, allow_any_id: bool = False) -> str:
     """Give the id back, where it can stand as one path segment.
@@ -226,8 +236,11 @@ def unlisted_request(
 
 
 def _segment(name: str, value: object, operation: str, *, allow_any_id: bool) -> str:
-    checked = check_id(name, value, operation, allow_any_id=allow_any_id)
-    return checked if checked.isascii() and checked.isalnum() else quote(checked, safe="")
+    return _quoted(check_id(name, value, operation, allow_any_id=allow_any_id))
+
+
+def _quoted(an_id: str) -> str:
+    return an_id if an_id.isascii() and an_id.isalnum() else quote(an_id, safe="")
 
 
 def _body(json: Any, operation: str | None) -> bytes:

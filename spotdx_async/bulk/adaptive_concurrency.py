@@ -85,7 +85,7 @@ class AdaptiveConcurrency:
     """
 
     def __init__(self, most: int) -> None:
-        """Begin with the most that may be on their way at once."""
+        """Start with the most that may be under way at once."""
         self.limit: int = most
         self._most = most
         self._began_s = float("-inf")
@@ -101,7 +101,7 @@ class AdaptiveConcurrency:
         self._rests_for = 0
 
     def note(self, *, is_bad: bool, began_s: float, sent: Collection[float], now: float) -> float | None:
-        """Take note of a result; give the share of bad ones where a period has ended.
+        """Note a result; return the share of bad ones where a period has ended.
 
         A period is made of the requests that begin in it, and judged when they are answered.
 
@@ -150,7 +150,7 @@ class AdaptiveConcurrency:
         return count >= _LEAST_FOR_CUT and self._is_surely_much()
 
     def restart(self, now: float) -> None:
-        """Begin anew after an outage; a trial that it has cut off is taken back."""
+        """Start again after an outage; a cut that was still on trial is taken back."""
         if self._trial is not None:
             self.limit, self._trial = self._trial.limit, None
         self._begin(now)
@@ -223,7 +223,7 @@ class AdaptiveConcurrency:
 
 
 def _refused(share: float, served: float, before: float, after: float) -> float:
-    """Give the share that a server refuses which serves so many at once, after a cut, by the share from before it."""
+    """Return the share of requests that a server of this capacity refuses after a cut, from the share before it."""
     if after <= served:
         return 0.0
     odds = share / (1 - share) * (after - served) / (before - served) if share < 1 else float("inf")

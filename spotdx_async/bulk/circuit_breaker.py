@@ -1,26 +1,24 @@
 """The circuit breaker of a bulk run: in a total outage it pauses the run, and one row at a time probes.
 
-It judges results that it is told of, and knows neither rows nor requests.
+It judges the results that are reported to it, and knows neither rows nor requests.
 """
 
 import random
-from asyncio import CancelledError, Future, TimerHandle, get_running_loop
-from collections import deque
+from asyncio import TimerHandle
 from collections.abc import Callable, Hashable
 from typing import Literal
 
 from spotdx_async._http import clock
 from spotdx_async._http.logs import log_breaker
+from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.bulk.adaptive_concurrency import TOTAL, AdaptiveConcurrency
-from spotdx_async.bulk.first_tries import FirstTries
-from spotdx_async.bulk.outage_limit import OutageLimit
-from spotdx_async.bulk.outage_signs import LEAST_ROWS, OutageSigns
+from spotdx_async.bulk.outage_signs import LEAST_ROWS, FirstTries, OutageLimit, OutageSigns
 
 __all__ = ["CircuitBreaker", "Result"]
 
 Result = Literal["good", "bad", "throttled", "none"]
-"""``good``: the server answered, be it with a no. ``bad``: trouble that a repeat may overcome. ``throttled``: too many
-requests. ``none``: no request was made."""
+"""``good``: the server answered, even if it refused. ``bad``: trouble that a repeat may overcome. ``throttled``: too
+many requests. ``none``: no request was made."""
 
 _PROBE_BOUNDS_S = (0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.8, 1.6, 3.2, 5.0)
 """From one probe to the next, at most. A server that was away for up to 3 s, as for a restart, is seen 0.4 s later at
@@ -40,12 +38,12 @@ class CircuitBreaker:
     """Stands before every try of a row.
 
     1. Passing: as many tries at once as the adaptive concurrency allows.
-    2. Paused, in a total outage, that is, after failures in a row that are no chance, five rows at least, or a second
-       (20 results at least) in which 19 of 20 were bad. Nobody passes but rows that probe, the first within 0.1 s,
-       later ones 5 s apart at most: one at a time, unless one has no answer for so long.
-    3. Ramping, after a probe came through, for a twelfth of the pause and 5 s at most.
+    2. Paused, in a total outage, that is, after failures of five or more rows in succession that cannot be chance, or
+       after a second (20 results at least) in which 19 of 20 were bad. Only rows that probe may pass, the first within
+       0.1 s, later ones at most 5 s apart: one at a time, unless one has had no answer for that long.
+    3. Ramping up, after a probe was answered, for a twelfth of the pause and 5 s at most.
 
-    A partial outage does not pause: what fails is tried again. Nor does anything after ``stop_pausing``.
+    A partial outage does not pause: what fails is tried again. After ``stop_pausing`` nothing does.
     """
 
     def __init__(
@@ -68,8 +66,8 @@ class CircuitBreaker:
             concurrency: tries at once, at most.
             on_overdue: called once for each outage.
             busy_s: for how many seconds rows have waited without a break: only such time counts.
-            on_change: told when it pauses (``closed``), and when that ends (``open``) after how many seconds.
-            on_probe: told when a probe is sent, and the next one may wait for its moment.
+            on_change: called when it pauses (``closed``) and when the pause ends (``open``), with its seconds so far.
+            on_probe: called when a probe is sent, and the next one may wait for its moment.
             trouble: names the server and what is wrong with it, for the log.
             dice: for the jitter.
         """
@@ -87,30 +85,24 @@ class CircuitBreaker:
         self._bad_rows: set[Hashable] = set()
         # Of the requests that were answered, when the last one to begin began.
         self._last_good_s = float("-inf")
-        self.first_tries: FirstTries = FirstTries()
+        self.first_tries: FirstTries = self._signs.first_tries
         """How rows' first tries end while the run is not paused."""
         self.reports: int = 0
-        """How many results it was told of: as long as these are the same, so is what it knows."""
+        """How many results were reported: while this stays the same, so does everything it knows."""
+        self.is_paused: bool = False
+        """Whether only probes may pass: the server seems to be down."""
+        self.never_pauses: bool = False
+        """Whether it pauses no more, whatever fails."""
         self._paused_at_s: float | None = None
         self._resumed_at_s = float("-inf")
-        self._never_pauses = False
         self._ramp_from_s: float | None = None
         self._ramp_s = _LONGEST_RAMP_S
         self._next_at_s = float("-inf")
         self._probing: set[Hashable] = set()
         self._probes = 0
-        self._waiters: deque[tuple[Hashable, Future[bool]]] = deque()
+        self._waiters: WaiterQueue[Hashable] = WaiterQueue()
+        self._waiting = 0
         self._timer: TimerHandle | None = None
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether only probes may pass: the server seems to be down."""
-        return self._paused_at_s is not None
-
-    @property
-    def never_pauses(self) -> bool:
-        """Whether it pauses no more, whatever fails."""
-        return self._never_pauses
 
     @property
     def paused_s(self) -> float:
@@ -134,7 +126,7 @@ class CircuitBreaker:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether more than one row has failed since the last one that did not, or one very often."""
+        """Whether, since the last success, several rows have failed, or one row many times."""
         return self._signs.is_doubtful
 
     def lets(self, row: Hashable) -> bool:
@@ -156,7 +148,7 @@ class CircuitBreaker:
 
     def try_enter(self, row: Hashable) -> bool:
         """Enter where that takes no wait; else the caller waits by ``enter``."""
-        if self._waiters or not self.is_free:
+        if self._waiting or not self.is_free:
             return False
         self._inside.add(row)
         return True
@@ -167,58 +159,65 @@ class CircuitBreaker:
         Returns:
             False where a pause has begun meanwhile: the row has not entered, and another one may be a better probe.
         """
-        waiter: Future[bool] = get_running_loop().create_future()
-        self._waiters.append((row, waiter))
-        self._serve()
+        waiter = self._waiters.add(row)
+        self._waiting += 1
         try:
-            return await waiter
-        except CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.result():
-                self.report(row, "none")
-            raise
+            self._serve()
+            await self._waiters.wait(waiter, lambda: self._give_back(row))
+        finally:
+            self._waiting -= 1
+        return row in self._inside
 
     def report(
-        self, row: Hashable, result: Result, *, began_s: float = 0.0, is_first: bool = False, rests: bool = False
+        self,
+        row: Hashable,
+        result: Result,
+        *,
+        began_s: float = 0.0,
+        ended_s: float | None = None,
+        is_first: bool = False,
+        rests: bool = False,
     ) -> None:
-        """Take note of a result.
+        """Note the result of a try.
 
         Args:
             row: which row: its key, since of a key one row is under way at a time, and those behind it are as likely
                 at fault.
             result: what became of the try.
             began_s: when its request began: one from before the outage says nothing about its end.
+            ended_s: when it ended; None: now.
             is_first: whether it was the row's first try.
             rests: whether it keeps its permit until ``leave``.
         """
+        was_paused, was_probe = self.is_paused, row in self._probing
         self.reports += 1
         if not rests:
             self._inside.discard(row)
         self._sent.pop(row, None)
-        was_probe = row in self._probing
         self._probing.discard(row)
-        if is_first and result in {"good", "bad"} and self._paused_at_s is None:
-            self.first_tries.note(is_bad=result == "bad")
         if result == "good":
-            self._note_good(began_s)
+            self._note_good(began_s, is_first=is_first and not was_paused)
         elif result == "bad":
+            if is_first and not was_paused:
+                self.first_tries.note(is_bad=True)
             self._note_bad(row, began_s, was_probe=was_probe)
         elif result == "throttled":
             self._note_throttled(began_s)
-        elif was_probe and self._paused_at_s is not None:
+        elif was_probe and was_paused:
             self._next_at_s = min(self._next_at_s, clock.now())  # it was not sent
         if result in {"good", "bad"} and self._paused_at_s is None and self._ramp_from_s is None:
-            self._adapt(row, is_bad=result == "bad", began_s=began_s)
-        if self._waiters:
+            self._adapt(row, is_bad=result == "bad", began_s=began_s, now=clock.now() if ended_s is None else ended_s)
+        if self._waiting:
             self._serve()
 
     def leave(self, row: Hashable) -> None:
         """Give up the permit of a row that has rested."""
         self._inside.discard(row)
-        if self._waiters:
+        if self._waiting:
             self._serve()
 
     def has_served_since(self, moment_s: float) -> bool:
-        """Whether the server has answered a request that began later: it was not out of order all the time."""
+        """Whether the server has answered a request that began later: it has not been down all the time."""
         return self._last_good_s > moment_s
 
     def makes_likely(self, failures: int) -> bool:
@@ -226,24 +225,24 @@ class CircuitBreaker:
         return self._signs.makes_likely(failures)
 
     def pause_if_all_fail(self) -> bool:
-        """Pause where too many rows have failed in a row for it to be their fault, and there is no other row to ask."""
+        """Pause where so many rows have failed in a row that it is not their fault, and no other row is left to try."""
         if self._signs.has_enough_rows:
             self._pause()
         return self._paused_at_s is not None
 
     def allow_pauses(self) -> None:
-        """Pause again, should it be needed, after ``stop_pausing``."""
-        self._never_pauses = False
+        """Allow pauses again, after ``stop_pausing``."""
+        self.never_pauses = False
 
     def stop_pausing(self) -> None:
-        """End the pause, and begin no other: what is left is tried as single calls are."""
-        self._never_pauses = True
+        """End the pause, and start no other: the remaining rows are tried as single calls are."""
+        self.never_pauses = True
         if self._paused_at_s is not None:
             self._resume(is_back=False)
             self._serve()
 
     def release(self) -> None:
-        """Let everybody pass who waits: the run is over, and will not send."""
+        """Let all waiting rows pass: the run is over, and sends no more."""
         self._outage_limit.stop()
         self._throttled_too_long.stop()
         if self._timer is not None:
@@ -252,12 +251,13 @@ class CircuitBreaker:
         while self._waiters:
             self._let_pass()
 
-    def _note_good(self, began_s: float) -> None:
+    def _note_good(self, began_s: float, *, is_first: bool) -> None:
         self._last_good_s = max(self._last_good_s, began_s)
-        self._throttled_too_long.stop()
+        if self._throttled_too_long.is_running:
+            self._throttled_too_long.stop()
         if self._paused_at_s is not None and began_s >= self._paused_at_s:
             self._resume()
-        self._signs.note_good()
+        self._signs.note_good(is_first=is_first)
 
     def _note_bad(self, row: Hashable, began_s: float, *, was_probe: bool) -> None:
         signs = self._signs
@@ -273,12 +273,11 @@ class CircuitBreaker:
         if signs.has_enough_rows and signs.is_outage(sum(other_s <= began_s for other_s in self._sent.values())):
             self._pause()
 
-    def _adapt(self, row: Hashable, *, is_bad: bool, began_s: float) -> None:
-        """Let the concurrency follow; pause where next to nothing has gone through for a period."""
+    def _adapt(self, row: Hashable, *, is_bad: bool, began_s: float, now: float) -> None:
+        """Adapt the concurrency; pause where almost nothing has gone through for a period."""
         if is_bad:
             self._bad_rows.add(row)
-        adaptive, sent = self._adaptive, self._sent.values()
-        share = adaptive.note(is_bad=is_bad, began_s=began_s, sent=sent, now=clock.now())
+        share = self._adaptive.note(is_bad=is_bad, began_s=began_s, sent=self._sent.values(), now=now)
         if share is None:
             return
         are_many = len(self._bad_rows) >= LEAST_ROWS
@@ -293,10 +292,10 @@ class CircuitBreaker:
         self._throttled_too_long.start()
 
     def _pause(self) -> None:
-        if self._never_pauses or self._paused_at_s is not None:
+        if self.never_pauses or self._paused_at_s is not None:
             return
         self.first_tries.leave_out_failures()
-        self._paused_at_s = clock.now()
+        self._paused_at_s, self.is_paused = clock.now(), True
         self._ramp_from_s = None
         self._probes = 0
         self._next_at_s = float("inf")
@@ -304,19 +303,19 @@ class CircuitBreaker:
         self._plan_probe()
         while self._waiters:
             self._let_pass(may_enter=False)
-        self._tell("closed", 0.0)
+        self._announce("closed", 0.0)
 
     def _resume(self, *, is_back: bool = True) -> None:
         now = clock.now()
         paused_s = now - (self._paused_at_s or 0.0)
-        self._paused_at_s = None
+        self._paused_at_s, self.is_paused = None, False
         self._signs.forget()
         self._resumed_at_s = self._ramp_from_s = self._next_at_s = now
         self._ramp_s = min(_LONGEST_RAMP_S, paused_s * _RAMP_SHARE)
         self._outage_limit.stop()
-        self._tell("open", paused_s, is_back=is_back)
+        self._announce("open", paused_s, is_back=is_back)
 
-    def _tell(self, state: Literal["closed", "open"], after_s: float, *, is_back: bool = True) -> None:
+    def _announce(self, state: Literal["closed", "open"], after_s: float, *, is_back: bool = True) -> None:
         log_breaker(state, after_s=after_s, trouble=self._trouble(), is_back=is_back)
         if self._on_change is not None:
             self._on_change(state, after_s)
@@ -328,7 +327,7 @@ class CircuitBreaker:
         self._next_at_s = min(self._next_at_s, clock.now() + bound_s * self._dice.uniform(_LEAST_OF_BOUND, 1))
 
     def _serve(self) -> None:
-        """Let those pass who may, and come back when the next one may."""
+        """Let those rows pass that may, and come back when the next one may."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -345,7 +344,7 @@ class CircuitBreaker:
             self._pass_one()
 
     def _pass_one(self) -> None:
-        """Let the next one probe, or take its place in the ramp."""
+        """Let the next row probe, or go at its time in the ramp."""
         if self._paused_at_s is not None:
             row = self._let_pass()
             if row is not None:
@@ -364,12 +363,16 @@ class CircuitBreaker:
         self._let_pass()
 
     def _let_pass(self, *, may_enter: bool = True) -> Hashable | None:
-        """Let the first one enter who still waits, or tell it that it may not; give its row."""
-        while self._waiters:
-            row, waiter = self._waiters.popleft()
-            if not waiter.done():
-                if may_enter:
-                    self._inside.add(row)
-                waiter.set_result(may_enter)
-                return row
-        return None
+        """Let the first waiting row enter, or tell it that it may not; return the row."""
+        waiter = self._waiters.pop()
+        if waiter is None:
+            return None
+        if may_enter:
+            self._inside.add(waiter.data)
+        waiter.grant()
+        return waiter.data
+
+    def _give_back(self, row: Hashable) -> None:
+        """Free the permit of a row that was let pass, and whose wait was cancelled before it noticed."""
+        if row in self._inside:
+            self.report(row, "none")

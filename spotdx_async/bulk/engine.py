@@ -10,20 +10,15 @@ from spotdx_async._http import clock
 from spotdx_async._http.messages import Verdict
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.idle_workers import IdleWorkers
-from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.last_rows import LastRows
-from spotdx_async.bulk.options import RunOptions
-from spotdx_async.bulk.outcomes import ended, skipped, superseded
+from spotdx_async.bulk.options import RunOptions, Send
+from spotdx_async.bulk.outcomes import Row, ended, skipped, superseded
 from spotdx_async.bulk.reader import Reader
-from spotdx_async.bulk.ready_rows import ReadyRows
 from spotdx_async.bulk.records import Outcome, Progress, State
-from spotdx_async.bulk.reorder_buffer import AsTheyCome, InOrder
-from spotdx_async.bulk.row_runner import RowRunner, Send
-from spotdx_async.bulk.scheduler import Scheduler
+from spotdx_async.bulk.row_runner import RowRunner
+from spotdx_async.bulk.scheduler import IdleWorkers, ReadyRows, Scheduler
 from spotdx_async.bulk.stats import RunCounts
-from spotdx_async.bulk.stop_rules import StopRules
-from spotdx_async.bulk.window import Window
+from spotdx_async.bulk.stop_rules import LastRows, StopRules
+from spotdx_async.bulk.window import AsTheyCome, InOrder, Window
 from spotdx_async.errors import JournalError, NotSentError, SpotError, name_server
 
 __all__ = ["Engine"]
@@ -36,10 +31,10 @@ _WAKE_EVERY_S = 0.1
 
 @define(eq=False)
 class _Worker:
-    """A task of the run: the reader, or one that runs rows."""
+    """A task of the run: the one that reads, or one that runs rows."""
 
     row: Row | None = None
-    """What it is at."""
+    """The row it is running."""
     task: asyncio.Task[None] | None = None
     is_recalled: bool = False
     """Whether the engine has cancelled it."""
@@ -60,10 +55,10 @@ class _Worker:
 
 
 class Engine(Generic[T]):
-    """Sends updates with a bounded window, and gives one outcome for every row that it has read.
+    """Sends updates with a bounded window, and produces one outcome for every row that it has read.
 
     Memory is the window's, whatever the input's length. A slow consumer slows the reading, and with it the sending.
-    However a task of it ends, when the last one has ended every row that was read has its outcome.
+    However its tasks end: once the last one has, every row that was read has its outcome.
     """
 
     def __init__(
@@ -84,28 +79,31 @@ class Engine(Generic[T]):
         self._rules = StopRules(options, self.stop, busy_s=self._busy_s, has_arrived=self._has_arrived)
         self._breaker = self._new_breaker()
         self._window = Window(options.window)
-        self._ready_rows = ReadyRows(self._call, self._window)
+        self._idle = IdleWorkers()
+        self._ready_rows = ReadyRows(self._idle.call, self._window)
+        self._scheduler = Scheduler(
+            self._breaker,
+            self._ready_rows,
+            self._window,
+            may_go_on=lambda row: self._row_runner.may_go_on(row),  # noqa: PLW0108 - made right after, with this
+        )
         self._row_runner = RowRunner(
             send,
+            options,
             self._breaker,
-            self._run_counts,
-            self._stopping,
-            policy=options.policy,
-            lands_within_s=options.lands_within_s,
-            has_others=lambda: bool(self._ready_rows),
-            is_awaited=lambda: bool(self._ready_rows) or len(self._scheduler) > 0,
+            self._scheduler,
+            counts=self._run_counts,
+            stopping=self._stopping,
             on_try=self._rules.note_try,
-            sleep=options.sleep,
         )
-        self._scheduler = Scheduler(self._breaker, self._ready_rows, self._window, may_go_on=self._row_runner.may_go_on)
         # Rows that were read and have no outcome yet.
         self._open: dict[Row, None] = {}
         self._open_since_s = clock.now()
         self._last_rows = LastRows(
-            self._breaker, self._ready_rows, self._open, is_read=self._is_read, on_wait_over=self._call
+            self._breaker, self._ready_rows, self._open, is_read=self._is_read, on_wait_over=self._idle.call
         )
-        self._idle = IdleWorkers()
-        self._buffer: InOrder[T] | AsTheyCome[T] = InOrder(self._window) if options.ordered else AsTheyCome()
+        self.outcomes: InOrder[T] | AsTheyCome[T] = (InOrder if options.ordered else AsTheyCome)(self._window)
+        """The outcomes that wait to be taken; taking one lets the reader continue where there is room."""
         self._reading = _Worker()
         self._workers = [_Worker() for _ in range(options.concurrency)]
         self._tasks_left, self._unsent, self._is_left = 0, 0, False
@@ -121,7 +119,7 @@ class Engine(Generic[T]):
             concurrency=self._options.concurrency,
             on_overdue=self._rules.give_up,
             busy_s=self._busy_s,
-            on_change=self._tell_pause,
+            on_change=self._on_pause_change,
             on_probe=self._note_probe,
             trouble=self._rules.trouble,
         )
@@ -132,11 +130,11 @@ class Engine(Generic[T]):
         return self._reader.is_read_up and not self._stopping.is_set()
 
     def progress(self) -> Progress:
-        """Tell how far the run is."""
+        """Return how far the run is."""
         return self._run_counts.progress(clock.now(), is_paused=self._breaker.is_paused)
 
     def start(self) -> None:
-        """Begin to read and to send."""
+        """Start reading and sending."""
         self._begin(self._reading, self._read())
         for worker in self._workers:
             self._begin(worker, self._work(worker))
@@ -144,7 +142,7 @@ class Engine(Generic[T]):
     def stop(self, cause: SpotError | None = None) -> None:
         """Read and send no more: requests that were handed to a connection are finished, the rest comes out as skipped.
 
-        Whoever waits for anything else, be it a place, a slot, a token, a pause or a connection, is woken.
+        Whatever waits for something else (a permit, a slot, a token, a pause, a connection) is woken.
         """
         self._cause = self._cause or cause
         self._stopping.set()
@@ -155,7 +153,7 @@ class Engine(Generic[T]):
     def end(self, cause: SpotError | None = None) -> None:
         """Stop, and do not wait for the answers to what was sent: those rows come out as unknown.
 
-        Without a cause it is the consumer who has left: no outcome is taken any more.
+        Without a cause the consumer has left, and takes no more outcomes.
         """
         self._is_left = cause is None
         self.stop(cause)
@@ -167,7 +165,7 @@ class Engine(Generic[T]):
         self.stop()
 
     def error_at_end(self) -> BaseException | None:
-        """Say why the run ended early, where it did.
+        """Return why the run ended early; None where it did not.
 
         What came from outside comes first, then what the input raised, then a trouble that every further row would
         meet, and last what the input raised when it was closed.
@@ -181,20 +179,10 @@ class Engine(Generic[T]):
         read, has_journal = self._reader.read, self._journal is not None
         return self._rules.stopped(self._cause, read=read, unsent=self._unsent, has_journal=has_journal)
 
-    def take(self) -> Outcome[T] | None:
-        """Give the next outcome where there is one, and let the reader go on where there is room."""
-        outcome = self._buffer.take()
-        if outcome is not None:
-            self._window.leave()
-        return outcome
-
-    def _call(self) -> None:
-        self._idle.call()
-
     def _wake(self) -> None:
-        """Cancel those who wait, now and until all have ended.
+        """Cancel the tasks that wait, now and until all have ended.
 
-        What was under way when the run stopped may come to wait once more, for a new token after a 401, say.
+        A task may have to wait once more after the stop, for a new token after a 401 say.
         """
         self._recall(lambda worker: worker is self._reading or worker.is_waiting())
         if self._waking is not None:
@@ -202,9 +190,9 @@ class Engine(Generic[T]):
         self._waking = clock.call_at(clock.now() + _WAKE_EVERY_S, self._wake) if self._tasks_left else None
 
     def _recall(self, which: Callable[[_Worker], bool]) -> None:
-        """Cancel those of the tasks that are to be woken.
+        """Cancel the chosen tasks, but not the one that runs this.
 
-        Not the one that runs this: it sees for itself that the run stops, unless it comes to wait after all.
+        That one notices by itself that the run stops; should it wait after all, it is cancelled in the next turn.
         """
         own = clock.current_task()
         for worker in (self._reading, *self._workers):
@@ -220,7 +208,7 @@ class Engine(Generic[T]):
         task.add_done_callback(lambda task: self._on_task_end(worker, task))
 
     def _on_task_end(self, worker: _Worker, task: asyncio.Task[None]) -> None:
-        """Stop the run where a task ended unasked; see to the rows when the last one has ended."""
+        """Stop the run where a task ended unexpectedly; give the rows left their outcomes after the last task."""
         self._tasks_left -= 1
         if task.cancelled():
             if not worker.is_recalled:
@@ -274,19 +262,19 @@ class Engine(Generic[T]):
             self.stop()
 
     def _admit(self, row: Row) -> None:
-        """Take in a row that was read: it goes, follows an earlier row of its key, or takes that one's place."""
-        self._last_rows.note_read()
-        last = self._ready_rows.last(row.key)
-        if self._options.coalesce and last is not None and last.can_be_overtaken:
-            outcome = superseded(last, clock.now())
+        """Take in a row that was read: it may go, waits for the row of its key before it, or takes that one's place."""
+        now = clock.now()
+        self._last_rows.note_read(now)
+        last = self._ready_rows.last(row.key) if self._options.coalesce else None
+        if last is not None and last.can_be_overtaken:
+            outcome = superseded(last, now)
             self._ready_rows.overtake(last, row)
             self._give(outcome)
             return
-        self._scheduler.note_read(row)
         if not self._open:
-            self._open_since_s = clock.now()
+            self._open_since_s = now
         self._open[row] = None
-        self._ready_rows.enter(row)
+        self._scheduler.enter(row)
 
     async def _work(self, worker: _Worker) -> None:
         while (row := await self._next_row()) is not None:
@@ -295,7 +283,7 @@ class Engine(Generic[T]):
             worker.row = None
 
     async def _next_row(self) -> Row | None:
-        """Give a row that may go now; None when the run is over."""
+        """Wait for a row that may go now; None when the run is over."""
         while not self._stopping.is_set():
             if (row := self._scheduler.next()) is not None:
                 return row
@@ -336,24 +324,24 @@ class Engine(Generic[T]):
             self._settle(row, verdict)
 
     def _set_aside(self, row: Row) -> None:
-        """Have the row tried again later, and more rows read meanwhile."""
+        """Try the row again later, and read more rows meanwhile."""
         self._scheduler.set_aside(row)
         self._scheduler.end(row)
-        self._last_rows.note_set_aside()
+        self._last_rows.note_set_aside(clock.now())
         if self._breaker.is_paused and self._last_rows.are_at_fault():
             self._breaker.stop_pausing()
         self._idle.call()
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
-        """Give a row its outcome, and let the next one of its key follow."""
+        """Record and hand out a row's outcome, and let the next row of its key follow."""
         now = clock.now()
         outcome = ended(row, verdict, now)
         self._conclude(row, outcome, outcome.error)
         self._rules.note_outcome(outcome, verdict.error)
-        self._ready_rows.leave(row)
+        self._ready_rows.leave(row, now)
 
-    def _conclude(self, row: Row, outcome: Outcome[Any], told: BaseException | None) -> None:
-        """Record and give an outcome; observers are told of ``told``."""
+    def _conclude(self, row: Row, outcome: Outcome[Any], reported: BaseException | None) -> None:
+        """Record and hand out an outcome; ``reported`` is the error that observers get."""
         del self._open[row]
         if self._journal is not None and row.digests is not None and outcome.state != "skipped":
             for index, digests, was_sent in row.overtaken:
@@ -362,7 +350,7 @@ class Engine(Generic[T]):
                 self._journal.record(index, "superseded" if outcome.state == "ok" else not_done, digests)
             self._journal.record(row.index, outcome.state, row.digests, lands_until_s=row.lands_until_s)
         if row.observation is not None:
-            row.observation.end(told)
+            row.observation.end(reported)
         self._give(outcome, len(row.body))
 
     def _give(self, outcome: Outcome[Any], sent_size: int = 0) -> None:
@@ -370,7 +358,7 @@ class Engine(Generic[T]):
             error.operation = error.operation or self._options.operation
             name_server(error, self._options.host)
         self._run_counts.add(outcome.state)
-        self._buffer.put(outcome, sent_size)
+        self.outcomes.put(outcome, sent_size)
         self._on_news()
 
     def _busy_s(self) -> float:
@@ -384,7 +372,7 @@ class Engine(Generic[T]):
         self._scheduler.note_probe()
         self._idle.call()
 
-    def _tell_pause(self, state: Literal["closed", "open"], after_s: float) -> None:
+    def _on_pause_change(self, state: Literal["closed", "open"], after_s: float) -> None:
         if state == "open":
             self._scheduler.end_probing(worker.row for worker in self._workers)
         self._idle.call_all()

@@ -1,16 +1,41 @@
-"""How a bulk run is to go: its options, as the parts of the engine read them."""
+"""How a bulk run is to go: its options, checked before it begins, and what it does with its rows."""
 
-from collections.abc import Awaitable, Callable
+import inspect
+import os
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from attrs import frozen
 
+from spotdx_async._http.messages import AttemptResult, AttemptState, ClosableRun
+from spotdx_async._observe.dispatch import CallObservation, Dispatcher
+from spotdx_async.bulk.records import Journal, Progress, Update
 from spotdx_async.config import RetryPolicy
+from spotdx_async.errors import InvalidInputError
 
-__all__ = ["RunOptions"]
+__all__ = [
+    "Inputs",
+    "Job",
+    "RunOptions",
+    "Send",
+    "as_journal",
+    "as_seconds",
+    "check_progress",
+    "check_updates",
+    "host_of",
+]
 
 _READ_AHEAD_TO_COALESCE = 64
+"""More rows than could be sent soon: only among rows that still wait can a newer value overtake an older one."""
 _LEAST_WINDOW = 8
 """A total outage shows in five rows, which must be there to be tried."""
+
+Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
+"""Tries once to set the metadata of a key, the body given as bytes, and keeps the row's attempt state true. It gets
+whether the row was tried before, asks at the last moment whether it still may go, and reports to observers, if there
+are any."""
 
 
 @frozen(kw_only=True)
@@ -39,3 +64,97 @@ class RunOptions:
     def window(self) -> int:
         """Rows that are read and whose outcome the consumer has not taken, at most."""
         return max(_LEAST_WINDOW, 2 * self.concurrency) + (_READ_AHEAD_TO_COALESCE if self.coalesce else 0)
+
+
+@frozen(kw_only=True)
+class Job:
+    """What a run does with its rows, whatever the noun."""
+
+    kind: type[Update]
+    """What a row is."""
+    send: Send
+    operation: str
+    """The operation's name; with ``server`` it tells whose a journal is."""
+    server: str
+    policy: RetryPolicy
+    lands_within_s: float
+    """Seconds after which a request that was sent has been carried out, or never will be."""
+    open_runs: WeakSet[ClosableRun]
+    """The client's runs: a session adds itself when it begins, and the client that closes ends those that are left."""
+    sleep: Callable[[float], Awaitable[None]]
+    """Waits before a repeat; it ends early where the client lifts a pause."""
+    dispatcher: Dispatcher | None = None
+    """Of the run and its rows."""
+    allow_any_id: bool = False
+    """Whether ids may hold what could lead to another path."""
+
+    def observe(self) -> CallObservation | None:
+        """Report the start of a run to the observers, if there are any."""
+        return None if self.dispatcher is None else self.dispatcher.observe(self.operation, "run")
+
+
+@frozen
+class Inputs:
+    """What a run is begun with."""
+
+    updates: Iterable[Any] | AsyncIterable[Any]
+    job: Job
+    options: RunOptions
+    journal: Journal | None
+    progress: Callable[[Progress], object] | None
+
+
+def check_updates(updates: object) -> None:
+    """Refuse input that cannot be iterated, or holds no rows, before a run begins.
+
+    Raises:
+        InvalidInputError: it is a mapping, a text, or cannot be iterated.
+    """
+    if isinstance(updates, Mapping):
+        raise InvalidInputError("updates is a mapping: give its .items()")
+    if isinstance(updates, (str, bytes)) or not isinstance(updates, (Iterable, AsyncIterable)):
+        raise InvalidInputError(f"updates must be an iterable or async iterable of rows, not {type(updates).__name__}")
+
+
+def host_of(server: str) -> str:
+    """Return what may be shown of an address: no user name, no password, no path."""
+    parts = urlsplit(server)
+    return parts.hostname or "" if parts.port is None else f"{parts.hostname}:{parts.port}"
+
+
+def check_progress(progress: object) -> None:
+    """Refuse what cannot be called with a Progress, or would have to be awaited.
+
+    Raises:
+        InvalidInputError: it is no plain function.
+    """
+    if progress is None:
+        return
+    if not callable(progress):
+        raise InvalidInputError("progress must be a function that takes a Progress")
+    if inspect.iscoroutinefunction(progress) or inspect.iscoroutinefunction(getattr(progress, "__call__", None)):  # noqa: B004 - its kind is asked
+        raise InvalidInputError("progress must be a plain function, not an async one: nobody would await it")
+
+
+def as_journal(journal: object) -> Journal | None:
+    """Return the journal that a path stands for.
+
+    Raises:
+        InvalidInputError: it is neither a path nor a Journal.
+    """
+    if journal is None or isinstance(journal, Journal):
+        return journal
+    if isinstance(journal, (str, os.PathLike)) and os.fspath(journal):
+        return Journal(journal)
+    raise InvalidInputError(f"journal must be a path or a Journal, not {type(journal).__name__}")
+
+
+def as_seconds(name: str, value: object) -> float:
+    """Return a number of seconds.
+
+    Raises:
+        InvalidInputError: it is no number above 0.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    raise InvalidInputError(f"{name} must be a number of seconds above 0")

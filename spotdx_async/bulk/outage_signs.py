@@ -1,26 +1,43 @@
-"""What tells an outage from failures by chance: how many came in a row, and which share failed before. Pure."""
+"""What failures mean: an outage, chance, or a row's own fault; and how long an outage may last."""
 
-from collections.abc import Hashable
-from math import log
+from asyncio import TimerHandle
+from collections.abc import Callable, Hashable, Iterable
+from math import log, prod
 
-__all__ = ["LEAST_ROWS", "OutageSigns", "divergence"]
+from attrs import frozen
+
+from spotdx_async._http import clock
+
+__all__ = ["LEAST_ROWS", "FirstTries", "OutageLimit", "OutageSigns", "Seen", "divergence"]
 
 LEAST_ROWS = 5
 """Rows that must fail for an outage, however often each was tried: fewer may be at fault themselves. The window of a
 run holds 8 rows at least, so that even a run of one worker at 2 rows a second sees these within seconds."""
-_LEAST_SHARE = 0.015
+_LEAST_SHARE_OF_RESULTS = 0.015
 """Share that is assumed to fail where nothing did: the largest with which five failures in a row are no chance."""
 _SURPRISE = log(1e9)
 """No chance: odds of one in 10^9. At 4,000 results a second, chance comes to that once in three days; and a pause that
 was none costs a tenth of a second."""
-_WEIGHT = 1 / 50
+_RESULT_WEIGHT = 1 / 50
 """Of one result in the share: at 40 % failures it is learned within about 100 results, and known to within 5 %."""
 _LIKELY = 1e-6
 """From these odds on, failures of one row count as chance. Of a million rows one comes to waits, whatever share fails:
 those double, and one row that came to them among the last held up the whole run."""
 
 _MOST_WITHOUT_WAIT = 0.5
-"""Where more than half fails, a server is rather overloaded than partly out of order: repeats then wait."""
+"""Where more than half fails, a server is rather overloaded than partly down: repeats then wait."""
+
+_TRY_WEIGHT = 1 / 200
+"""Of one row's first try in the share of those that fail: some windows of rows."""
+_LEAST_SHARE_OF_TRIES = 0.001
+"""Of others that fail where any does: with it four failures, a policy's usual tries, are the row's own fault."""
+_BY_CHANCE = 1e-9
+"""From these odds on a row's failures may be chance: of 10^9 rows one is wrongly said to be at fault."""
+_MOST_SHARE = 0.6
+"""Share that is taken to fail at most: where nearly all do, a row at fault would be tried without end."""
+_ENOUGH_TRIES = 40
+"""Other rows that tell how many fail: that none of them does, and one row four times, has odds of 10^-6 at most,
+whatever the share."""
 
 
 def divergence(share: float, usual: float) -> float:
@@ -35,16 +52,18 @@ def divergence(share: float, usual: float) -> float:
 
 
 class OutageSigns:
-    """Judges results as they come. A result of before shows in the share, and in no row of failures."""
+    """Judges results as they come: by the failures in a row, and by the share that failed before them."""
 
     def __init__(self) -> None:
+        self.first_tries: FirstTries = FirstTries()
+        """How rows' first tries end."""
         self._rows: set[Hashable] = set()
         self._failures = 0
         self._share = 0.0
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether another row had better be tried than one that has failed: no row is to bear an outage alone."""
+        """Whether to try another row rather than one that has failed: no row is to bear an outage alone."""
         return len(self._rows) > 1 or self._failures > LEAST_ROWS
 
     @property
@@ -52,20 +71,26 @@ class OutageSigns:
         """Whether so many rows have failed in a row that it cannot be their own fault."""
         return len(self._rows) >= LEAST_ROWS
 
-    def note_good(self) -> None:
-        """Take note that the server has answered; failures before it were a part of many, and enter the share."""
+    def note_good(self, *, is_first: bool = False) -> None:
+        """Note that the server has answered: failures before it were no outage, and enter the share.
+
+        Args:
+            is_first: whether that was a row's first try, outside of a pause.
+        """
+        if is_first:
+            self.first_tries.note(is_bad=False)
         if self._failures:
-            self._share = 1 - (1 - self._share) * (1 - _WEIGHT) ** self._failures
+            self._share = 1 - (1 - self._share) * (1 - _RESULT_WEIGHT) ** self._failures
             self.forget()
-        self._share *= 1 - _WEIGHT
+        self._share *= 1 - _RESULT_WEIGHT
 
     def note_bad(self, row: Hashable) -> None:
-        """Take note of a failure."""
+        """Note a failure."""
         self._rows.add(row)
         self._failures += 1
 
     def forget(self) -> None:
-        """Begin a new row of failures."""
+        """Count failures in a row from zero."""
         self._rows.clear()
         self._failures = 0
 
@@ -81,7 +106,7 @@ class OutageSigns:
         """
         if not self.has_enough_rows:
             return False
-        usual, count = max(_LEAST_SHARE, self._share), self._failures + older
+        usual, count = max(_LEAST_SHARE_OF_RESULTS, self._share), self._failures + older
         failed = self._failures / count
         if failed <= usual:
             return False
@@ -90,3 +115,111 @@ class OutageSigns:
     def makes_likely(self, failures: int) -> bool:
         """Whether so many failures of one row are what is to be expected at present, so that waiting is of no use."""
         return bool(min(self._share, _MOST_WITHOUT_WAIT) ** failures >= _LIKELY)
+
+
+@frozen
+class Seen:
+    """What was known when a row had first failed: how many rows had been tried, and failed at first."""
+
+    count: int = 0
+    bad: int = 0
+
+
+class FirstTries:
+    """How rows' first tries end. First tries alone, since rows at fault are tried most."""
+
+    def __init__(self) -> None:
+        self._count = self._bad = 0
+        self._share = 0.0
+        # Failures since the last row that was served, and the share before them.
+        self._in_a_row = 0
+        self._share_before = 0.0
+
+    def note(self, *, is_bad: bool) -> None:
+        """Note a row's first try."""
+        self._count += 1
+        self._bad += is_bad
+        if not is_bad:
+            self._in_a_row = 0
+        elif not self._in_a_row:
+            self._share_before = self._share
+        self._in_a_row += is_bad
+        self._share += (is_bad - self._share) * _TRY_WEIGHT
+
+    def leave_out_failures(self) -> None:
+        """Leave out those since the last row that was served: a pause has begun, and they were a part of the outage."""
+        if self._in_a_row:
+            self._count -= self._in_a_row
+            self._bad -= self._in_a_row
+            self._share, self._in_a_row = self._share_before, 0
+
+    @property
+    def seen(self) -> Seen:
+        """What is known now."""
+        return Seen(self._count, self._bad)
+
+    @property
+    def failing(self) -> float:
+        """Share of others that fails at present; 0: no other row does."""
+        others = self._share - _TRY_WEIGHT
+        return max(others, _LEAST_SHARE_OF_TRIES) if others > 0 else 0.0
+
+    def is_enough(self, since: Seen) -> bool:
+        """Whether so many rows have been tried since then that they tell what is chance."""
+        return self._count - since.count >= _ENOUGH_TRIES
+
+    def explain(self, odds: Iterable[float], since: Seen) -> bool:
+        """Whether the failures of one row may well be chance.
+
+        Each is judged by how many others failed at the time, or fail now, or have failed since the row first did,
+        whichever are more: at the beginning of a run, or of a partial outage, the first are known too late.
+
+        Args:
+            odds: how likely each was at the time if it was not the row's own fault.
+            since: what was known when the row had first failed.
+        """
+        # One of the others may be at fault itself.
+        others = max(0, self._bad - since.bad - 1) / max(_ENOUGH_TRIES, self._count - since.count)
+        now = max(self.failing, others)
+        return prod(min(_MOST_SHARE, max(each, now)) for each in odds) >= _BY_CHANCE
+
+
+class OutageLimit:
+    """A timer that fires when a trouble has lasted too long, and rows have waited all that time."""
+
+    def __init__(self, limit_s: float, on_overdue: Callable[[], object], busy_s: Callable[[], float]) -> None:
+        """Take the limit; nothing is timed before ``start``.
+
+        Args:
+            limit_s: how long the trouble may last.
+            on_overdue: called once, when it has lasted longer.
+            busy_s: for how many seconds rows have been open without a break.
+        """
+        self._limit_s = limit_s
+        self._on_overdue = on_overdue
+        self._busy_s = busy_s
+        self._timer: TimerHandle | None = None
+        self.is_running: bool = False
+        """Whether it was started, and has neither been stopped nor fired."""
+
+    def start(self) -> None:
+        """Start the timer, unless it runs already."""
+        if not self.is_running:
+            self._arm(self._limit_s)
+
+    def stop(self) -> None:
+        """Stop the timer; the next start begins from zero."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self.is_running = None, False
+
+    def _arm(self, seconds: float) -> None:
+        self._timer, self.is_running = clock.call_at(clock.now() + seconds, self._fire), True
+
+    def _fire(self) -> None:
+        self._timer, self.is_running = None, False
+        left_s = self._limit_s - self._busy_s()
+        if left_s > 0:
+            self._arm(left_s)
+        else:
+            self._on_overdue()

@@ -1,20 +1,18 @@
-"""Reads the input a row at a time, numbers the rows, and knows what the journal says of them."""
+"""Reads the input row by row, checks and numbers the rows, and compares them with the journal."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
 from typing import Any, Final
-
-from attrs import frozen
 
 from spotdx_async._http import clock
 from spotdx_async._requests.operation import check_id, metadata_json
-from spotdx_async.bulk.journal.file import RowDigests
+from spotdx_async.bulk.journal.records import Known, RowDigests
 from spotdx_async.bulk.journal.writer import JournalWriter
-from spotdx_async.bulk.key_queues import Row
+from spotdx_async.bulk.outcomes import Row
 from spotdx_async.bulk.records import Outcome, Update
 from spotdx_async.errors import InvalidInputError, JournalError
 
-__all__ = ["Reader", "check_updates"]
+__all__ = ["Reader"]
 
 _END: Final = object()
 """Stands for the end of the input, which no exception that comes out of it can pretend to be."""
@@ -28,7 +26,7 @@ _MOST_TO_CLOSE_S = 10.0
 
 
 class Reader:
-    """Gives each row of the input either as a row to send or with its outcome."""
+    """Returns each row of the input, either as a row to send or with its outcome."""
 
     def __init__(
         self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update], *, allow_any_id: bool = False
@@ -40,7 +38,7 @@ class Reader:
         self.error: Exception | None = None
         """What the input raised, or why it is not the journal's."""
         self.was_cancelled: bool = False
-        """Whether it raised that when the run ended, perhaps as its own word for the cancellation."""
+        """Whether it raised that when the run ended, perhaps in response to the cancellation."""
         self.close_error: Exception | None = None
         """What the input raised when it was closed."""
         self.journal: JournalWriter | None = None
@@ -56,7 +54,7 @@ class Reader:
         self._is_closed = False
 
     async def next(self) -> Row | Outcome[Any] | None:
-        """Read on; None at the end, which ``is_read_up`` or ``error`` explains."""
+        """Read the next row; None at the end, which ``is_read_up`` or ``error`` explains."""
         cancelled_before = await clock.pending_cancellations()
         try:
             item = await self._next_item()
@@ -66,7 +64,7 @@ class Reader:
         except asyncio.CancelledError:
             if clock.cancellations() > cancelled_before:
                 raise
-            # Not aimed at us: a task that the input waited for was cancelled, say. It is no end of the input.
+            # Not aimed at us: a task that the input waited for was cancelled, say. That is not the end of the input.
             message = f"the input was cancelled after {self.read} rows, and nobody had cancelled the run"
             self.error = InvalidInputError(message)
         except StopAsyncIteration:  # raised again it would end the consumer's loop without a word
@@ -81,7 +79,7 @@ class Reader:
     async def close(self) -> None:
         """Close what was opened to read the input, and generators, as soon as nothing more is read.
 
-        A file or a cursor that the caller opened stays open: it is closed by whoever opened it.
+        A file or a cursor that the caller opened stays open.
         """
         if self._is_closed:
             return
@@ -117,42 +115,46 @@ class Reader:
             return _END
 
     async def _taken(self, item: object) -> Row | Outcome[Any] | None:
-        """Make a row of an item; what stands in it now is what is sent."""
-        row = _as_row(self.read, item, self._kind, allow_any_id=self._allow_any_id)
-        if self.journal is not None:
-            return await self._compared(row, self.journal)
+        """Make a row of an item: checked once, and written once as the bytes that are digested and sent."""
+        index, journal = self.read, self.journal
+        key, body = _checked(item, self._kind, allow_any_id=self._allow_any_id)
+        known: Known | None = None
+        digests: RowDigests | None = None
+        if journal is not None:
+            known = await journal.known(index)
+            digests = journal.digests(key, body[_BEFORE_METADATA:-1] if isinstance(body, bytes) else _UNREADABLE)
+            if known is not None and known.content != digests.content:
+                self.error = JournalError(
+                    f"row {index} of the input is not the one that the journal knows, so nothing more was sent: "
+                    f"{_RESUME}",
+                    reason="changed input",
+                )
+                return None
         self.read += 1
-        return row if isinstance(row, Row) else row.outcome
-
-    async def _compared(self, row: "Row | _BadRow", journal: JournalWriter) -> Row | Outcome[Any] | None:
-        """Compare a row with what an earlier session has recorded of it."""
-        index = self.read
-        known = await journal.known(index)
-        digests = _digests(row, journal)
-        if known is not None and known.content != digests.content:
-            self.error = JournalError(
-                f"row {index} of the input is not the one that the journal knows, so nothing more was sent: {_RESUME}",
-                reason="changed input",
-            )
-            return None
-        self.read += 1
-        if not isinstance(row, Row):
-            journal.record(index, "rejected", digests)
-            return row.outcome
+        if isinstance(body, InvalidInputError):
+            if journal is not None and digests is not None:
+                journal.record(index, "rejected", digests)
+            shown = key or getattr(item, "key", None)
+            return Outcome(index=index, key=shown if isinstance(shown, str) else None, state="rejected", error=body)
         if known is not None and known.state == "ok":
-            return Outcome(index=index, key=row.key, state="skipped")
+            return Outcome(index=index, key=key, state="skipped")
         if known is not None and known.state == "superseded":
-            return Outcome(index=index, key=row.key, state="superseded")
-        row.digests = digests
+            return Outcome(index=index, key=key, state="superseded")
+        row = Row(index, key, body, digests)
+        if journal is not None:
+            self._note_earlier_sessions(row, known, journal)
+        return row
+
+    def _note_earlier_sessions(self, row: Row, known: Known | None, journal: JournalWriter) -> None:
+        """Mark a row that an earlier session may have sent, or whose key's earlier value may still land."""
         # Once it may have been executed, no later trouble makes it surely not executed, in a later session either.
         row.attempt_state.may_be_executed = (
-            index < journal.doubtful_below if known is None else known.state == "unknown"
+            row.index < journal.doubtful_below if known is None else known.state == "unknown"
         )
         if row.attempt_state.may_be_executed:  # it may still be carried out: the next value of the key waits
             row.lands_until_s = self.lands_until_s
-        if digests.key in journal.may_land:
+        if row.digests is not None and row.digests.key in journal.may_land:
             row.rests_until_s = self.lands_until_s
-        return row
 
     def _end(self) -> None:
         last = self.journal.last_index if self.journal is not None else None
@@ -165,46 +167,27 @@ class Reader:
         )
 
 
-@frozen
-class _BadRow:
-    """A row that cannot be sent."""
+def _checked(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str, bytes | InvalidInputError]:
+    """Return an item's key and the body to send; what is wrong with it in place of the body, and of a bad key "".
 
-    outcome: Outcome[Any]
-    key: str = ""
-    """Whose it is, as the journal's digests have it: empty where the id itself is bad."""
-
-
-def _as_row(index: int, item: object, kind: type[Update], *, allow_any_id: bool) -> Row | _BadRow:
-    """The item as a row that can be sent, or with what is wrong with it."""
-    update = _as_update(item, kind)
-    if isinstance(update, InvalidInputError):
-        return _BadRow(_rejected(index, getattr(item, "key", None), update))
+    What is done to the item afterwards changes nothing.
+    """
     key = ""
     try:
-        key = check_id(kind.ID_NAME, update.key, allow_any_id=allow_any_id)
-        return Row(index, key, metadata_json(update.metadata))
+        if isinstance(item, kind):
+            an_id, metadata = item.key, item.metadata
+        elif isinstance(item, InvalidInputError):
+            return key, item
+        elif isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - a pair
+            an_id, metadata = item
+        else:
+            row = f"{kind.__name__}({kind.ID_NAME}, metadata)"
+            return key, InvalidInputError(f"a row must be {row} or a pair of both, not {type(item).__name__}")
+        key = check_id(kind.ID_NAME, an_id, allow_any_id=allow_any_id)
+        return key, metadata_json(metadata)
     except InvalidInputError as raised:
         fault = raised.with_traceback(None)  # its frames hold the row
-    return _BadRow(_rejected(index, key or getattr(item, "key", None), fault), key)
-
-
-def _as_update(item: Any, kind: type[Update]) -> Update | InvalidInputError:
-    if isinstance(item, (InvalidInputError, kind)):
-        return item
-    if isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - a pair
-        return kind(*item)
-    row = f"{kind.__name__}({kind.ID_NAME}, metadata)"
-    return InvalidInputError(f"a row must be {row} or a pair of both, not {type(item).__name__}")
-
-
-def _rejected(index: int, key: object, error: InvalidInputError) -> Outcome[Any]:
-    return Outcome(index=index, key=key if isinstance(key, str) else None, state="rejected", error=error)
-
-
-def _digests(row: Row | _BadRow, journal: JournalWriter) -> RowDigests:
-    # Of the bytes that are sent, so that the journal cannot know another value than the server.
-    content = row.body[_BEFORE_METADATA:-1] if isinstance(row, Row) else _UNREADABLE
-    return journal.digests(row.key, content)
+    return key, fault
 
 
 def _too_long() -> TimeoutError:
@@ -212,15 +195,3 @@ def _too_long() -> TimeoutError:
         f"the bulk run could not close its input: aclose took longer than {_MOST_TO_CLOSE_S:g} s and was cut off; "
         "every row that was read has its outcome, so look at what the input held open"
     )
-
-
-def check_updates(updates: object) -> None:
-    """Refuse what can be iterated but holds no rows, before a run begins.
-
-    Raises:
-        InvalidInputError: a mapping, a text, or nothing that can be iterated.
-    """
-    if isinstance(updates, Mapping):
-        raise InvalidInputError("updates is a mapping: give its .items()")
-    if isinstance(updates, (str, bytes)) or not isinstance(updates, (Iterable, AsyncIterable)):
-        raise InvalidInputError(f"updates must be an iterable or async iterable of rows, not {type(updates).__name__}")

@@ -26,8 +26,33 @@ T_co = TypeVar("T_co", covariant=True)
 State = Literal["ok", "rejected", "failed", "unknown", "superseded", "skipped"]
 
 
+class _Update:
+    """What updates of kits and orders have in common."""
+
+    __slots__ = ()
+    ID_NAME: ClassVar[str]
+    metadata: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The id: updates of one key keep their order."""
+        return getattr(self, self.ID_NAME)  # type: ignore[no-any-return]
+
+    def check(self, *, allow_any_id: bool = False) -> None:
+        """Check the row as sending would, without sending.
+
+        Args:
+            allow_any_id: as the client has it.
+
+        Raises:
+            InvalidInputError: saying what is wrong and where; it shows no value.
+        """
+        check_id(self.ID_NAME, self.key, allow_any_id=allow_any_id)
+        check_metadata(self.metadata)
+
+
 @frozen
-class MetadataUpdate:
+class MetadataUpdate(_Update):
     """One row of a bulk update of kits."""
 
     ID_NAME: ClassVar[str] = "kit_id"
@@ -37,26 +62,9 @@ class MetadataUpdate:
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
 
-    @property
-    def key(self) -> str:
-        """The kit id: updates of one key keep their order."""
-        return self.kit_id
-
-    def check(self, *, allow_any_id: bool = False) -> None:
-        """Check the row as sending would, without sending.
-
-        Args:
-            allow_any_id: as the client has it.
-
-        Raises:
-            InvalidInputError: saying what is wrong and where; it shows no value.
-        """
-        check_id("kit_id", self.kit_id, allow_any_id=allow_any_id)
-        check_metadata(self.metadata)
-
 
 @frozen
-class OrderMetadataUpdate:
+class OrderMetadataUpdate(_Update):
     """One row of a bulk update of orders."""
 
     ID_NAME: ClassVar[str] = "order_id"
@@ -65,23 +73,6 @@ class OrderMetadataUpdate:
     """Whose metadata to replace."""
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
-
-    @property
-    def key(self) -> str:
-        """The order id: updates of one key keep their order."""
-        return self.order_id
-
-    def check(self, *, allow_any_id: bool = False) -> None:
-        """Check the row as sending would, without sending.
-
-        Args:
-            allow_any_id: as the client has it.
-
-        Raises:
-            InvalidInputError: saying what is wrong and where; it shows no value.
-        """
-        check_id("order_id", self.order_id, allow_any_id=allow_any_id)
-        check_metadata(self.metadata)
 
 
 Update: TypeAlias = MetadataUpdate | OrderMetadataUpdate
@@ -92,7 +83,7 @@ OrderRow: TypeAlias = OrderMetadataUpdate | _Pair | InvalidInputError
 """The same of orders."""
 
 
-@frozen(kw_only=True, weakref_slot=False)  # without that slot, since a draft cannot turn into a class that adds one
+@frozen(kw_only=True)
 class Outcome(Generic[T_co]):
     """What became of one row."""
 
@@ -101,10 +92,10 @@ class Outcome(Generic[T_co]):
     key: str | None
     """The kit's or order's id; None where a bad row has none."""
     state: State
-    """``ok``: done. ``rejected``: a bad row, nothing sent. ``failed``: the server's final no, or surely not executed.
-    ``unknown``: an attempt may have been executed, and no later one succeeded. ``superseded``: a newer value took its
-    place. ``skipped``: a journal shows it done (``error`` is None), or the run stopped before it was (``error`` says
-    why)."""
+    """``ok``: done. ``rejected``: a bad row, nothing sent. ``failed``: refused by the server for good, or surely not
+    executed. ``unknown``: an attempt may have been executed, and no later one succeeded. ``superseded``: a newer value
+    took its place. ``skipped``: a journal shows it done (``error`` is None), or the run stopped before it was
+    (``error`` says why)."""
     value: T_co | None = field(default=None, repr=False)
     """The decoded answer of an ``ok`` row; None without decoding, or where the answer had another shape (then ``error``
     is a DecodeError, and the update is done all the same)."""
@@ -162,4 +153,4 @@ class Journal:
     path: str | os.PathLike[str]
     """A file that does not exist yet, or one that an earlier session of the same run has left."""
     fingerprint: str | None = None
-    """What the input must be to go on, such as a digest of its files; None: only rows that were sent are compared."""
+    """What the input must be to resume, such as a digest of its files; None: only rows that were sent are compared."""

@@ -2,42 +2,38 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from attrs import evolve
 
 from spotdx_async._http import clock
 from spotdx_async._http.logs import log_retry
-from spotdx_async._http.messages import Action, AttemptResult, AttemptState, Verdict
+from spotdx_async._http.messages import Action, AttemptResult, Verdict
 from spotdx_async._http.retry import repeat
-from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker, Result
-from spotdx_async.bulk.key_queues import Row
+from spotdx_async.bulk.options import RunOptions, Send
+from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.scheduler import Scheduler
 from spotdx_async.bulk.stats import RunCounts
-from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import DecodeError, SpotError, WrongAnswerError
 
-__all__ = ["RowRunner", "Send"]
+__all__ = ["RowRunner"]
 
 _ACCEPT, _REPEAT = Action.ACCEPT, Action.REPEAT
 
 _THROTTLED_REST_S = 0.5
 """Between two requests of a row to a server that says that calls come too fast, whatever wait it asks for: with
-``Retry-After: 0`` the requests of a run would follow one another without end."""
+``Retry-After: 0`` the requests of a run would follow one another without end. Each row under way then makes two a
+second at most."""
 
 _USUAL_WEIGHT = 1 / 50
 """Of one answer's time in the usual one: that of the last 50 or so, as the share of failures."""
-
-Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
-"""Tries once to set the metadata of a key, the body given as bytes, and keeps the row's attempt state true. It is told
-whether the row was tried before, asks at the last moment whether it still may go, and tells observers, if there are
-any, what happens."""
 
 
 class RowRunner:
     """Runs rows, one at a time each.
 
-    A row fails by its own fault alone. Its failed tries count against it only while the run is not paused; they must be
+    A row fails only by its own fault. Its failed tries count against it only while the run is not paused; they must be
     as many as the policy allows, too many for chance where others fail too, some other row must have been served since
     the first of them, and so many tried that they tell what is chance. Until then it is set aside; it is tried again
     unless others were served meanwhile, and ends when there are no others any more.
@@ -49,53 +45,42 @@ class RowRunner:
     def __init__(
         self,
         send: Send,
+        options: RunOptions,
         breaker: CircuitBreaker,
-        run_counts: RunCounts,
-        stopping: asyncio.Event,
+        scheduler: Scheduler,
         *,
-        policy: RetryPolicy,
-        lands_within_s: float,
-        has_others: Callable[[], bool],
-        is_awaited: Callable[[], bool],
+        counts: RunCounts,
+        stopping: asyncio.Event,
         on_try: Callable[[AttemptResult], object],
-        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """Take what a run is made of.
 
         Args:
             send: tries an update once.
+            options: how often to try, how long to wait in between, and how long a request may still be carried out.
             breaker: stands before every try.
-            run_counts: counts throttled answers.
+            scheduler: tells whether other rows wait.
+            counts: counts throttled answers.
             stopping: set when the run is to end.
-            policy: how often to try, and how long to wait in between.
-            lands_within_s: seconds after which a request that was sent has been carried out, or never will be.
-            has_others: whether other rows could be tried now, that were not yet.
-            is_awaited: whether any other row waits to be tried.
-            on_try: told of every try, before the breaker is.
-            sleep: waits before a repeat; it ends early where a pause is lifted.
+            on_try: called with every try, before the breaker knows of it.
         """
-        self._send = send
-        self._breaker = breaker
-        self._run_counts = run_counts
-        self._stopping = stopping
-        self._most_tries = policy.max_attempts
+        self._send, self._breaker, self._scheduler = send, breaker, scheduler
+        self._counts, self._stopping, self._on_try = counts, stopping, on_try
+        self._most_tries = options.policy.max_attempts
         # How often is decided here; how long to wait in between is the policy's.
-        self._policy = evolve(policy, max_attempts=sys.maxsize)
-        self._lands_within_s = lands_within_s
-        self._has_others, self._is_awaited = has_others, is_awaited
-        self._on_try = on_try
-        self._sleep = sleep
+        self._policy = evolve(options.policy, max_attempts=sys.maxsize)
+        self._lands_within_s, self._sleep = options.lands_within_s, options.sleep
         self._usual_s = 0.0
 
     async def run(self, row: Row) -> Verdict | None:
-        """Try the row; give how it ended, or None where it must be tried again later, or the run stops."""
+        """Try the row; return how it ended, or None where it must be tried again later, or the run stops."""
         if row.others_served and row.last is not None and self._is_final(row):
             return row.last  # it was set aside only until others had been tried
         verdict = await self._try(row)
         if verdict is None or verdict.action is not _REPEAT:
             return verdict
         while self._may_repeat(row) and self._is_by_chance(row, verdict):
-            _tell_retry(row, verdict, 0.0)
+            _log_retry(row, verdict, 0.0)
             again = await self._try(row)
             if again is None or again.action is not _REPEAT:
                 return again
@@ -123,7 +108,7 @@ class RowRunner:
             again,
             policy=self._policy,
             may_wait=lambda _last, _wait_s: self._may_repeat(row),
-            on_wait=lambda last, wait_s: _tell_retry(row, last, wait_s),
+            on_wait=lambda last, wait_s: _log_retry(row, last, wait_s),
             sleep=self._sleep,
         )
 
@@ -135,7 +120,7 @@ class RowRunner:
             return not stopping.is_set() and breaker.sends(row.key)
 
         while not stopping.is_set():
-            if row.rests_until_s > (now := clock.now()):
+            if row.rests_until_s > clock.NEVER_S and row.rests_until_s > (now := clock.now()):
                 await clock.sleep(row.rests_until_s - now, unless=stopping)
             if not breaker.try_enter(row.key):
                 may_wait = not breaker.is_paused or row.is_probe
@@ -150,7 +135,7 @@ class RowRunner:
                 breaker.report(row.key, "none")
                 raise
             if tried.attempts or tried.verdict.error is not None:
-                if (rest_s := self._note(row, tried)) > 0:
+                if (rest_s := self._record(row, tried)) > 0:
                     await self._rest(row, rest_s)
                 return tried.verdict
             # The run paused while the row waited for the rate limit, or the run stopped.
@@ -158,35 +143,37 @@ class RowRunner:
         return None
 
     async def _rest(self, row: Row, rest_s: float) -> None:
-        """Keep the permit of a request that came back early: else others would be refused with it meanwhile."""
+        """Keep the permit of a request that came back early: otherwise it would only serve for further refusals."""
         try:
             if not self._breaker.is_paused:
                 await clock.sleep(rest_s, unless=self._stopping)
         finally:
             self._breaker.leave(row.key)
 
-    def _note(self, row: Row, tried: AttemptResult) -> float:
+    def _record(self, row: Row, tried: AttemptResult) -> float:
         """Note what came of a try; return the seconds for which its permit is to be kept."""
         verdict, began_s = tried.verdict, tried.sent_s
         row.tries += 1
         row.attempts += tried.attempts
         row.request_s = tried.ended_s - began_s
-        # Before anybody is told: whatever an observer raises, what became of the row stays known.
+        # Noted before anything is reported: whatever an observer raises, what became of the row stays known.
         row.last = verdict
-        self._note_execution(row, tried)
+        self._record_execution(row, tried)
         result = _result(tried)
         if result == "good":
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
         self._on_try(tried)
         rest_s = max(0.0, self._usual_s - row.request_s) if result == "bad" and not self._breaker.is_paused else 0.0
-        self._breaker.report(row.key, result, began_s=began_s, is_first=row.tries == 1, rests=rest_s > 0)
+        self._breaker.report(
+            row.key, result, began_s=began_s, ended_s=tried.ended_s, is_first=row.tries == 1, rests=rest_s > 0
+        )
         if verdict.action is _ACCEPT:
             return rest_s
         if row.tries == 1:
             row.failing_since_s = began_s
             row.seen = self._breaker.first_tries.seen
         if result == "throttled":
-            self._run_counts.throttled += 1
+            self._counts.throttled += 1
             row.rests_until_s = began_s + _THROTTLED_REST_S
         if result == "bad" and not self._breaker.is_paused:
             row.charged += 1
@@ -194,7 +181,7 @@ class RowRunner:
             row.others_served = self._breaker.has_served_since(row.failing_since_s)
         return rest_s
 
-    def _note_execution(self, row: Row, tried: AttemptResult) -> None:
+    def _record_execution(self, row: Row, tried: AttemptResult) -> None:
         """Note whether the try may have been executed, and until when it may still be."""
         verdict, error = tried.verdict, tried.verdict.error
         if not verdict.may_be_executed and (error is None or not error.may_be_executed):
@@ -215,9 +202,9 @@ class RowRunner:
         """
         if self._stopping.is_set() or self._breaker.is_paused or self._is_out(row):
             return False
-        if row.charged >= self._most_tries and self._is_awaited():
+        if row.charged >= self._most_tries and self._scheduler.has_waiting:
             return False
-        return not (self._breaker.is_doubtful and self._has_others())
+        return not (self._breaker.is_doubtful and self._scheduler.has_fresh)
 
     def _is_by_chance(self, row: Row, verdict: Verdict) -> bool:
         """Whether the row is repeated at once, since as many others fail now, and the next ones are served.
@@ -252,7 +239,7 @@ class RowRunner:
         )
 
 
-def _tell_retry(row: Row, last: Verdict, wait_s: float) -> None:
+def _log_retry(row: Row, last: Verdict, wait_s: float) -> None:
     operation = (last.error and last.error.operation) or ""
     log_retry(last.error, operation=operation, attempt=row.attempts, wait_s=wait_s)
     if row.observation is not None:

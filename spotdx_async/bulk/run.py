@@ -1,20 +1,26 @@
 """A bulk run as its user sees it: the outcomes one by one, and a handle to stop it."""
 
 import asyncio
-import inspect
 import os
 import sys
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sized
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
-from urllib.parse import urlsplit
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.options import RunOptions
-from spotdx_async.bulk.reader import check_updates
+from spotdx_async.bulk.options import (
+    Inputs,
+    Job,
+    RunOptions,
+    as_journal,
+    as_seconds,
+    check_progress,
+    check_updates,
+    host_of,
+)
 from spotdx_async.bulk.records import Journal, Outcome, Progress
-from spotdx_async.bulk.session import Inputs, Job, Session
+from spotdx_async.bulk.session import Session
 from spotdx_async.config import check_count
 from spotdx_async.errors import InvalidInputError, SpotError
 
@@ -62,23 +68,23 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             ordered=ordered,
             coalesce=coalesce,
             stop_after=None if stop_after is None else check_count("stop_after", stop_after, error=InvalidInputError),
-            outage_limit_s=_seconds("outage_limit", outage_limit),
+            outage_limit_s=as_seconds("outage_limit", outage_limit),
             wait_for_server=wait_for_server,
             policy=job.policy,
             operation=job.operation,
-            host=_host(job.server),
+            host=host_of(job.server),
             lands_within_s=job.lands_within_s,
             sleep=job.sleep,
             total=len(updates) if isinstance(updates, Sized) else None,
         )
-        _check_progress(progress)
-        self._inputs = Inputs(updates, job, options, _journal(journal), progress)
+        check_progress(progress)
+        self._inputs = Inputs(updates, job, options, as_journal(journal), progress)
         self._operation = job.operation
         self._is_stopped = self._is_over = self._is_awaited = False
         self._consumer: asyncio.Task[Any] | None = None
 
     def __aiter__(self) -> "BulkRun[T]":
-        """Give the run itself.
+        """Return the run itself.
 
         Raises:
             InvalidInputError: another task iterates it already.
@@ -90,22 +96,24 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         return self
 
     async def __anext__(self) -> Outcome[T]:
-        """Give the next outcome."""
+        """Return the next outcome."""
         session = self._session
         if session is None:
             session = self._begin()
-        session.check_loop()
         if self._is_awaited:
+            session.check_loop()
             raise InvalidInputError("another task waits for this run's next outcome: a run has one consumer")
         if (outcome := session.take()) is not None:
             return outcome
         self._is_awaited = True
         try:
-            outcome = await session.next()
+            while outcome is None and not session.is_over:
+                await session.news()
+                outcome = session.take()
         except GeneratorExit:  # the consumer itself was thrown away, and may not wait any more
             session.drop()
             raise
-        except BaseException as error:  # noqa: BLE001 - it goes on, whatever it is
+        except BaseException as error:  # noqa: BLE001 - raised again, whatever it is
             await session.leave(error)
             raise error.with_traceback(None)  # noqa: B904 - the same error, without frames that hold rows
         finally:
@@ -119,7 +127,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
-        """Give the run itself; it ends with the block."""
+        """Return the run itself; it ends with the block."""
         return self
 
     async def __aexit__(
@@ -144,8 +152,8 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
     def stop(self) -> None:
         """Read and send no more: requests under way are finished, other rows that were read come out as skipped.
 
-        Rows that wait, be it for a slot, a token, a pause or a connection, are woken. The loop goes on until all
-        outcomes have come, and then ends without an error. May be called at any time, in the run's event loop.
+        Rows that wait for a slot, a token, a pause or a connection are woken. The loop continues until all outcomes
+        have come, and then ends without an error. May be called at any time, in the run's event loop.
         """
         self._is_stopped = True
         if self._session is not None:
@@ -158,7 +166,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
 
         Raises:
             ConfigError: the run was begun in another event loop.
-            BaseException: what the input raised when it was closed, say, where nothing has told it before.
+            BaseException: what the input raised when it was closed, say, where that was not raised before.
         """
         self._is_over = True
         session = self._session
@@ -174,32 +182,3 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             raise StopAsyncIteration
         self._session = Session(self._inputs, is_stopped=self._is_stopped)
         return self._session
-
-
-def _host(server: str) -> str:
-    """What may be shown of an address: neither names and passwords in it, nor its path."""
-    parts = urlsplit(server)
-    return parts.hostname or "" if parts.port is None else f"{parts.hostname}:{parts.port}"
-
-
-def _check_progress(progress: object) -> None:
-    if progress is None:
-        return
-    if not callable(progress):
-        raise InvalidInputError("progress must be a function that takes a Progress")
-    if inspect.iscoroutinefunction(progress) or inspect.iscoroutinefunction(getattr(progress, "__call__", None)):  # noqa: B004 - its kind is asked
-        raise InvalidInputError("progress must be a plain function, not an async one: nobody would await it")
-
-
-def _journal(journal: object) -> Journal | None:
-    if journal is None or isinstance(journal, Journal):
-        return journal
-    if isinstance(journal, (str, os.PathLike)) and os.fspath(journal):
-        return Journal(journal)
-    raise InvalidInputError(f"journal must be a path or a Journal, not {type(journal).__name__}")
-
-
-def _seconds(name: str, value: object) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    raise InvalidInputError(f"{name} must be a number of seconds above 0")

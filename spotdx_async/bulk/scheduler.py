@@ -1,21 +1,211 @@
-"""Which row goes next: one that was not tried yet, or one that has failed; and in a pause, which one probes."""
+"""Which row goes next: rows of one key follow one another, some rest, some have failed; in a pause one probes."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from spotdx_async._http import clock
+from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.ready_rows import ReadyRows
+from spotdx_async.bulk.outcomes import Row
 from spotdx_async.bulk.window import Window
 
-__all__ = ["Scheduler"]
+__all__ = ["IdleWorkers", "KeyQueues", "ReadyRows", "Scheduler"]
 
+_LEAST_TO_SWEEP = 1024
+"""Keys that rest, below which none is looked for that rests no more: some 100 KB."""
 _MOST_LOOKED_AT = 16
 """Rows of those set aside, where a fresh one is there: thousands may wait until others were tried."""
 _MOST_AHEAD = 2000
 """Rows that are read to find a probe in."""
 _MOST_AHEAD_BYTES = 16 * 2**20
 """The same in bytes, and the last of them."""
+
+
+class KeyQueues:
+    """Which row of each key may go, and which wait behind it; which keys rest, as an earlier value may still land."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Row] = {}
+        self._rests_until_s: dict[str, float] = {}
+        self._sweep_at = _LEAST_TO_SWEEP
+
+    def last(self, key: str) -> Row | None:
+        """The row of the key that came last, while its queue is in use."""
+        return self._last.get(key)
+
+    def enter(self, row: Row) -> bool:
+        """Add a row; return whether it is its turn, if only to rest. Else it waits for the row of its key before it."""
+        key = row.key
+        before = self._last.get(key)
+        self._last[key] = row
+        if before is None:
+            if self._rests_until_s and (until_s := self._rests_until_s.pop(key, clock.NEVER_S)) > row.rests_until_s:
+                row.rests_until_s = until_s
+            return True
+        before.following = row
+        if before.is_held:
+            row.hold()
+        return False
+
+    def leave(self, row: Row, now_s: float) -> Row | None:
+        """Remove a row that has its outcome; return the next one of its key, which rests while this one may land.
+
+        Args:
+            row: which has ended.
+            now_s: on the loop's clock.
+        """
+        following, until_s = row.following, row.lands_until_s
+        if following is None:
+            del self._last[row.key]
+            if until_s > now_s:
+                self._rest(row.key, until_s, now_s)
+        elif until_s > following.rests_until_s:
+            following.rests_until_s = until_s
+        return following
+
+    def hold(self, row: Row) -> tuple[int, int]:
+        """Mark a row and those behind it as held; return how many more are held now, and the bytes that they take."""
+        count = size = 0
+        each: Row | None = row
+        while each is not None and not each.is_held:  # behind one that is held all are
+            each.hold()
+            count, size = count + 1, size + each.size
+            each = each.following
+        return count, size
+
+    def _rest(self, key: str, until_s: float, now_s: float) -> None:
+        """Remember that a key rests, should another row of it come; forget those that rest no more."""
+        resting = self._rests_until_s
+        resting[key] = until_s
+        if len(resting) >= self._sweep_at:
+            self._rests_until_s = {key: until_s for key, until_s in resting.items() if until_s > now_s}
+            self._sweep_at = max(_LEAST_TO_SWEEP, 2 * len(self._rests_until_s))
+
+
+class ReadyRows:
+    """The rows that were not tried yet, in order; and those of them that rest."""
+
+    def __init__(self, on_ready: Callable[[], object], window: Window) -> None:
+        """Start with no rows.
+
+        Args:
+            on_ready: called when a row may go, or a key is free.
+            window: beside which rows stand that rest, and those behind them: others are read past them, so that they
+                slow only their key.
+        """
+        self._on_ready, self._window = on_ready, window
+        self._key_queues = KeyQueues()
+        self._ready: deque[Row] = deque()
+        self._resting: dict[Row, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        """Rows that may go now."""
+        return len(self._ready)
+
+    @property
+    def resting(self) -> int:
+        """Rows that rest, and may go later."""
+        return len(self._resting)
+
+    def last(self, key: str) -> Row | None:
+        """The row of the key that came last, while one of the key has no outcome."""
+        return self._key_queues.last(key)
+
+    def enter(self, row: Row) -> None:
+        """Take in a row that was read."""
+        if self._key_queues.enter(row):
+            self._line_up(row)
+        elif row.is_held:
+            self._window.put_beside(1, row.size)
+
+    def overtake(self, older: Row, newer: Row) -> None:
+        """Put a newer row in the place of one of its key that was not taken up yet."""
+        size_before = older.size
+        older.become(newer)
+        if older.is_held:
+            self._window.put_beside(0, older.size - size_before)
+
+    def leave(self, row: Row, now_s: float) -> None:
+        """Remove a row that has its outcome: the next one of its key may go, once this one cannot land any more."""
+        following = self._key_queues.leave(row, now_s)
+        if following is None:
+            self._on_ready()
+        else:
+            self._line_up(following)
+
+    def next(self) -> Row | None:
+        """Return the row that has waited longest of those that may go."""
+        return self._next(self._ready.popleft)
+
+    def next_furthest(self) -> Row | None:
+        """Return the row that was read last of those that may go."""
+        return self._next(self._ready.pop)
+
+    def hold(self, row: Row) -> None:
+        """Allow others to be read past a row that waits, and past those behind it."""
+        self._window.put_beside(*self._key_queues.hold(row))
+
+    def end_hold(self, row: Row) -> None:
+        """Count it like any other again: its turn has come."""
+        if row.is_held:
+            row.is_held = False
+            self._window.take_back(1, row.size)
+
+    def close(self) -> None:
+        """Stop the timers: no row goes any more."""
+        for timer in self._resting.values():
+            timer.cancel()
+
+    def _next(self, take: Callable[[], Row]) -> Row | None:
+        while self._ready:
+            row = take()
+            if not _rests(row):
+                return row
+            self._rest(row)  # it has taken the place of one that an earlier session may have sent
+        return None
+
+    def _line_up(self, row: Row) -> None:
+        if _rests(row):
+            self._rest(row)
+        else:
+            self.end_hold(row)
+            self._ready.append(row)
+            self._on_ready()
+
+    def _rest(self, row: Row) -> None:
+        self.hold(row)
+        self._resting[row] = clock.call_at(row.rests_until_s, lambda: self._end_rest(row))
+
+    def _end_rest(self, row: Row) -> None:
+        del self._resting[row]
+        self._line_up(row)
+
+
+class IdleWorkers:
+    """Workers that have found no row to send. A call that nobody waits for is lost: look for a row before waiting."""
+
+    def __init__(self) -> None:
+        self._queue: WaiterQueue[None] = WaiterQueue()
+        self._count = 0
+
+    async def wait(self) -> None:
+        """Wait for a call."""
+        self._count += 1
+        try:
+            await self._queue.wait(self._queue.add(None), self.call)
+        finally:
+            self._count -= 1
+
+    def call(self) -> None:
+        """Wake the one that has waited longest."""
+        if self._count and (waiter := self._queue.pop()) is not None:
+            waiter.grant()
+
+    def call_all(self) -> None:
+        """Wake all."""
+        while (waiter := self._queue.pop()) is not None:
+            waiter.grant()
 
 
 class Scheduler:
@@ -30,7 +220,7 @@ class Scheduler:
     def __init__(
         self, breaker: CircuitBreaker, ready_rows: ReadyRows, window: Window, *, may_go_on: Callable[[Row], bool]
     ) -> None:
-        """Begin with nothing set aside.
+        """Start with nothing set aside.
 
         Args:
             breaker: tells whether the run is paused, and the server in doubt.
@@ -41,7 +231,7 @@ class Scheduler:
         self._breaker, self._ready_rows, self._window, self._may_go_on = breaker, ready_rows, window, may_go_on
         self._aside: deque[Row] = deque()
         self._was_from_aside = False
-        # What the breaker had been told when none of them might go.
+        # How many results the breaker had when none of them was allowed to go.
         self._reports: int | None = None
         # Which waits for its moment to probe.
         self._probe: Row | None = None
@@ -52,8 +242,18 @@ class Scheduler:
         """Rows that are set aside."""
         return len(self._aside)
 
+    @property
+    def has_fresh(self) -> bool:
+        """Whether a row may go that was not tried yet."""
+        return bool(self._ready_rows)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any row waits to be tried, for the first time or again."""
+        return bool(self._ready_rows or self._aside)
+
     def next(self) -> Row | None:
-        """Give the row that goes next; None where none may."""
+        """Return the row that goes next; None where none may."""
         if self._breaker.is_paused:
             return self._next_probe()
         if not self._aside and not self._ahead:
@@ -76,24 +276,24 @@ class Scheduler:
         if row.is_probe and self._breaker.is_paused and self._bytes_ahead < _MOST_AHEAD_BYTES:
             self._allow_ahead(min(_MOST_AHEAD, max(self._window.size, 2 * self._ahead)))
 
-    def note_read(self, row: Row) -> None:
-        """Take note that a row was read."""
-        if not self._ahead:
-            return
-        self._read_ahead += 1
-        self._bytes_ahead += row.size
-        if self._bytes_ahead >= _MOST_AHEAD_BYTES:
-            self._allow_ahead(min(self._ahead, self._read_ahead))
+    def enter(self, row: Row) -> None:
+        """Take in a row that was read."""
+        if self._ahead:
+            self._read_ahead += 1
+            self._bytes_ahead += row.size
+            if self._bytes_ahead >= _MOST_AHEAD_BYTES:
+                self._allow_ahead(min(self._ahead, self._read_ahead))
+        self._ready_rows.enter(row)
 
     def note_probe(self) -> None:
-        """Take note that the row that waited to probe has gone: another one may wait for its moment."""
+        """Note that the row that waited to probe was sent: another one may wait for its moment."""
         self._probe = None
 
     def end_probing(self, under_way: Iterable[Row | None]) -> None:
-        """Take note that the pause is over: rows that were to probe, or do, are rows as any other.
+        """Note that the pause is over: rows that were to probe, or do, are like any other.
 
         Args:
-            under_way: rows that were given and have not come back.
+            under_way: rows that were handed out and have not come back.
         """
         self._probe = self._reports = None
         for row in under_way:
@@ -101,13 +301,13 @@ class Scheduler:
                 row.is_probe = False
 
     def end(self, row: Row) -> None:
-        """Tell that a row that was given comes back or has its outcome; in a pause the next one may probe."""
+        """Note that a row that was handed out has come back or has its outcome; in a pause the next one may probe."""
         row.is_probe = False
         if self._probe is row:
             self._probe = None
 
     def take_from_aside(self) -> Row:
-        """Give the row that was set aside first."""
+        """Return the row that was set aside first."""
         row = self._aside.popleft()
         self._ready_rows.end_hold(row)
         return row
@@ -121,7 +321,7 @@ class Scheduler:
         return row
 
     def _next_from_aside(self, most: int) -> Row | None:
-        """Look at so many of them, at the next ones each time; give one that may go."""
+        """Look at up to ``most`` of them, continuing where the last look ended; return one that may go."""
         if self._reports == self._breaker.reports:
             return None
         for _ in range(min(most, len(self._aside))):
@@ -133,10 +333,14 @@ class Scheduler:
         return None
 
     def _allow_ahead(self, rows: int) -> None:
-        """Let so many rows more be read than usual, and no others."""
+        """Allow this many more rows than usual to be read ahead."""
         if rows != self._ahead:
             self._window.take_back(self._ahead, 0)
             self._window.put_beside(rows, 0)
             self._ahead = rows
         if not rows:
             self._read_ahead = self._bytes_ahead = 0
+
+
+def _rests(row: Row) -> bool:
+    return row.rests_until_s > clock.NEVER_S and row.rests_until_s > clock.now()

@@ -1,85 +1,40 @@
 """A bulk run from its first row to its closed journal.
 
-One task keeps it, so that no cancellation of whoever uses it leaves a part open.
+One task owns it, so that no cancellation of its user leaves a part of it open.
 """
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import Awaitable
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
-from weakref import WeakSet
-
-from attrs import frozen
+from typing import Generic, TypeVar
 
 from spotdx_async._http import clock
-from spotdx_async._http.messages import ClosableRun
-from spotdx_async._observe.dispatch import CallObservation, Dispatcher
+from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.journal.writer import JournalWriter
-from spotdx_async.bulk.options import RunOptions
+from spotdx_async.bulk.options import Inputs
 from spotdx_async.bulk.reader import Reader
-from spotdx_async.bulk.records import Journal, Outcome, Progress, Update
-from spotdx_async.bulk.row_runner import Send
+from spotdx_async.bulk.records import Outcome
 from spotdx_async.bulk.shielding import seen_through
-from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
 
-__all__ = ["Inputs", "Job", "Session"]
+__all__ = ["Session"]
 
 T = TypeVar("T")
 
-_AROUND: ContextVar[tuple[object, ...]] = ContextVar("spotdx_runs", default=())
+_RUNS_OF_TASK: ContextVar[tuple[object, ...]] = ContextVar("spotdx_runs", default=())
 """Marks of the runs that a task belongs to. A task that the input begins has them too, since its context is a copy.
 
 Marks and not the runs themselves: contexts live as long as the connections that were made in them.
 """
-_TELL_EVERY_S = 0.5
+_REPORT_EVERY_S = 0.5
+"""As documented for ``progress``."""
 _MOST_IN_A_ROW = 128
-"""Outcomes that are given without a turn for the loop's other tasks: thousands may be ready once a held row is done."""
+"""Outcomes that are handed out without a turn for the loop's other tasks: thousands may be ready after a held row."""
 _MOST_TO_CLOSE_S = 5.0
 """For a client's close: longer than the journal's longest wait (2 s, for another program)."""
-
-
-@frozen(kw_only=True)
-class Job:
-    """What a run does with its rows, whatever the noun."""
-
-    kind: type[Update]
-    """What a row is."""
-    send: Send
-    operation: str
-    """The operation's name; with ``server`` it tells whose a journal is."""
-    server: str
-    policy: RetryPolicy
-    timeout_s: float
-    """Of one attempt."""
-    lands_within_s: float
-    """Seconds after which a request that was sent has been carried out, or never will be."""
-    open_runs: WeakSet[ClosableRun]
-    """The client's runs: a session adds itself when it begins, and the client that closes ends those that are left."""
-    sleep: Callable[[float], Awaitable[None]]
-    """Waits before a repeat; it ends early where the client lifts a pause."""
-    dispatcher: Dispatcher | None = None
-    """Of the run and its rows."""
-    allow_any_id: bool = False
-    """Whether ids may hold what could lead to another path."""
-
-    def observe(self) -> CallObservation | None:
-        """Tell the observers, if there are any, that a run begins."""
-        return None if self.dispatcher is None else self.dispatcher.observe(self.operation, "run")
-
-
-@frozen
-class Inputs:
-    """What a run is begun with."""
-
-    updates: Iterable[Any] | AsyncIterable[Any]
-    job: Job
-    options: RunOptions
-    journal: Journal | None
-    progress: Callable[[Progress], object] | None
 
 
 class Session(Generic[T]):
@@ -90,7 +45,7 @@ class Session(Generic[T]):
     """
 
     def __init__(self, inputs: Inputs, *, is_stopped: bool) -> None:
-        """Begin; must be called in the running loop that the run is to live in."""
+        """Start the run, in the event loop that is running."""
         self._inputs = inputs
         self._mark = object()
         self._is_stopped = is_stopped
@@ -102,7 +57,7 @@ class Session(Generic[T]):
         self._in_a_row = 0
         self._left: BaseException | None = None
         self._error: BaseException | None = None
-        self._is_told = False
+        self._is_end_raised = False
         self._kept: asyncio.Future[None] = self._loop.create_future()
         self._keeper = asyncio.create_task(self._keep(), name="spotdx bulk")
         self._keeper.add_done_callback(self._on_kept)
@@ -112,6 +67,11 @@ class Session(Generic[T]):
     def is_under_way(self) -> bool:
         """Whether something of it is still open."""
         return not self._keeper.done()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more outcomes will come, where ``take`` has just returned none; ``raise_for_end`` says why."""
+        return self._keeper.done() and self._in_a_row < _MOST_IN_A_ROW
 
     def check_loop(self) -> None:
         """Refuse to be used in another loop.
@@ -123,37 +83,38 @@ class Session(Generic[T]):
             raise ConfigError("this run was begun in another event loop: iterate it, and close it, in that one")
 
     def take(self) -> Outcome[T] | None:
-        """Give the next outcome where there is one that needs no wait."""
+        """Return the next outcome; None where it takes a wait, by ``news``.
+
+        Raises:
+            ConfigError: the run lives in another event loop.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            self.check_loop()
         if self._engine is None or self._left is not None or self._in_a_row >= _MOST_IN_A_ROW:
             return None
         self._in_a_row += 1
-        return self._engine.take()
+        return self._engine.outcomes.take()
 
-    async def next(self) -> Outcome[T] | None:
-        """Give the next outcome; None when there will be no more, which ``raise_for_end`` explains."""
-        if self._in_a_row >= _MOST_IN_A_ROW:
-            await clock.turn()
-        while True:
-            self._in_a_row = 0
-            self._news.clear()
-            if (outcome := self.take()) is not None:
-                return outcome
-            if self._keeper.done():
-                return None
-            await self._news.wait()
+    def news(self) -> Awaitable[object]:
+        """Wait until there may be an outcome to take, or the run is over."""
+        is_turn_due, self._in_a_row = self._in_a_row >= _MOST_IN_A_ROW, 0
+        if is_turn_due:
+            return clock.turn()
+        self._news.clear()
+        return self._news.wait()
 
     def raise_for_end(self) -> None:
-        """Tell the last progress, and say once why the run ended early, where it did.
+        """Report the last progress, and raise, once, why the run ended early, where it did.
 
         Raises:
             BulkStopped: it was stopped by a trouble that every further row would meet.
             BaseException: what came from outside the SDK: what the input raised, say, or why it is not the journal's.
         """
-        if self._is_told or self._left is not None:
+        if self._is_end_raised or self._left is not None:
             return
-        self._is_told = True
+        self._is_end_raised = True
         if self._engine is not None and self._error is None:
-            self._tell(self._engine)
+            self._report(self._engine)
         if (error := self._error_at_end()) is not None:
             raise _raisable(error)
 
@@ -167,7 +128,7 @@ class Session(Generic[T]):
         """End it at once, since nobody takes its outcomes any more; come back when everything is closed.
 
         Args:
-            why: what observers are told.
+            why: what observers get.
         """
         if self._left is None:
             self._left = why
@@ -175,15 +136,15 @@ class Session(Generic[T]):
         await seen_through(self._kept)
 
     def drop(self) -> None:
-        """Do the same from a finaliser, which may run in any thread, and after the loop's end."""
+        """End it from a finalizer, which may run in any thread, and after the loop was closed."""
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._end, None)
 
     def foreign_error(self) -> BaseException | None:
-        """Give what came from outside the SDK and nobody was told, for whoever left the run before its end."""
-        if self._is_told or self._engine is None:
+        """Return what came from outside the SDK and was not raised yet, for a consumer that left before the end."""
+        if self._is_end_raised or self._engine is None:
             return None
-        self._is_told = True
+        self._is_end_raised = True
         reader = self._reader
         errors = (self._engine.foreign_error, None if reader.was_cancelled else reader.error, reader.close_error)
         return next((error for error in errors if error is not None), None)
@@ -198,12 +159,12 @@ class Session(Generic[T]):
                 self._loop.call_soon_threadsafe(self._end, cause)
 
     async def closed(self) -> None:
-        """Wait until its input and its journal are closed: whoever has closed the client may begin the run anew.
+        """Wait until its input and its journal are closed, so that the same run can be started again.
 
         Not in another loop, nor in a task of the run's own or one that such a task began, as where the input closes
         the client: the run would wait for it. And 5 s at most: the input may wait for a task that was begun elsewhere.
         """
-        if _running_loop() is self._loop and self._mark not in _AROUND.get():
+        if _running_loop() is self._loop and self._mark not in _RUNS_OF_TASK.get():
             await asyncio.wait([self._kept], timeout=_MOST_TO_CLOSE_S)
 
     def _error_at_end(self) -> BaseException | None:
@@ -225,7 +186,7 @@ class Session(Generic[T]):
         self._news.set()
 
     async def _keep(self) -> None:
-        _AROUND.set((*_AROUND.get(), self._mark))  # before its other tasks are begun
+        _RUNS_OF_TASK.set((*_RUNS_OF_TASK.get(), self._mark))  # before its other tasks are begun
         observation = self._inputs.job.observe()
         try:
             await self._run(observation)
@@ -248,20 +209,20 @@ class Session(Generic[T]):
             if reader.journal.had_sessions:
                 reader.lands_until_s = clock.now() + job.lands_within_s
                 reader.journal.forget_landed_at(reader.lands_until_s)
-        teller: asyncio.Task[None] | None = None
+        reporter: asyncio.Task[None] | None = None
         try:
             engine = self._engine = Engine(reader, job.send, inputs.options, observation, self._news.set)
             engine.start()
             if self._is_stopped:
                 engine.stop(self._end_cause)
             if inputs.progress is not None:
-                teller = asyncio.create_task(self._keep_telling(engine), name="spotdx bulk")
+                reporter = asyncio.create_task(self._keep_reporting(engine), name="spotdx bulk")
             await self._see_to_end(engine)
         finally:
             try:
-                if teller is not None:
-                    teller.cancel()
-                    await seen_through(asyncio.ensure_future(asyncio.wait([teller])))
+                if reporter is not None:
+                    reporter.cancel()
+                    await seen_through(asyncio.ensure_future(asyncio.wait([reporter])))
             finally:
                 if reader.journal is not None:
                     is_complete = self._engine is not None and self._engine.is_complete
@@ -275,20 +236,20 @@ class Session(Generic[T]):
             except asyncio.CancelledError:
                 engine.end(_cut_off())
 
-    async def _keep_telling(self, engine: Engine[T]) -> None:
+    async def _keep_reporting(self, engine: Engine[T]) -> None:
         never = asyncio.Event()
         while engine.foreign_error is None:
-            await clock.sleep(_TELL_EVERY_S, unless=never)
-            self._tell(engine)
+            await clock.sleep(_REPORT_EVERY_S, unless=never)
+            self._report(engine)
 
-    def _tell(self, engine: Engine[T]) -> None:
+    def _report(self, engine: Engine[T]) -> None:
         progress = self._inputs.progress
         if progress is None:
             return
         try:
-            told = progress(engine.progress())
-            if inspect.iscoroutine(told):
-                told.close()
+            returned = progress(engine.progress())
+            if inspect.iscoroutine(returned):
+                returned.close()
                 raise InvalidInputError("progress must be a plain function, not an async one")  # noqa: TRY301
         except BaseException as error:  # noqa: BLE001 - the caller's own; raised again at the end
             engine.fail(error)
@@ -299,7 +260,7 @@ def _cut_off() -> SpotError:
 
 
 def _raisable(error: BaseException) -> BaseException:
-    """Give an error as it can come out of an iterator: there, these would read as its regular end."""
+    """Return an error as an iterator may raise it: these two would read as its regular end."""
     if isinstance(error, (StopIteration, StopAsyncIteration)):
         return RuntimeError(f"something outside the SDK raised {type(error).__name__} during the run")
     return error

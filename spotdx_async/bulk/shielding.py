@@ -1,4 +1,4 @@
-"""Waits that see something through: what was begun is ended, whoever is cancelled meanwhile, and however often."""
+"""Waits that see a job through to its end, even if the waiting task is cancelled, and however often."""
 
 import asyncio
 from typing import TypeVar
@@ -10,11 +10,11 @@ __all__ = ["seen_through"]
 T = TypeVar("T")
 
 _PATIENCE_S = 5.0
-"""How long somebody who was cancelled waits on: longer than the journal's longest wait (2 s, for another program)."""
+"""For a cancelled task: longer than the journal's longest wait (2 s, for another program)."""
 
 
 async def seen_through(job: asyncio.Future[T]) -> T:
-    """Wait for a job; a cancellation waits with it, 5 s at most, and the job goes on even then.
+    """Wait for a job; a cancellation is raised once it is done, or after 5 s, and the job continues even then.
 
     Some cancel again and again until they are obeyed, as anyio's scopes do: a second cancellation changes nothing.
 

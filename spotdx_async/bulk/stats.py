@@ -1,4 +1,4 @@
-"""Counts of a bulk run, and the pace of its last seconds."""
+"""Counts of a bulk run, and its throughput over the last seconds."""
 
 from collections import deque
 from types import MappingProxyType
@@ -6,10 +6,29 @@ from typing import get_args
 
 from spotdx_async.bulk.records import Progress, State
 
-__all__ = ["RunCounts"]
+__all__ = ["RunCounts", "Throughput"]
 
 _LOOK_BACK_S = 10.0
+"""What ``Progress.rate`` promises."""
 _LEAST_STEP_S = 0.1
+"""Between two moments that are kept: at most 100 of them."""
+
+
+class Throughput:
+    """Rows a second over the last ten seconds."""
+
+    def __init__(self, now_s: float) -> None:
+        self._past: deque[tuple[float, int]] = deque([(now_s, 0)])
+
+    def note(self, now_s: float, done: int) -> float:
+        """Note how many rows are done by now; return how many were a second."""
+        past = self._past
+        if now_s - past[-1][0] >= _LEAST_STEP_S:
+            past.append((now_s, done))
+        while len(past) > 1 and now_s - past[1][0] >= _LOOK_BACK_S:
+            past.popleft()
+        past_s, past_done = past[0]
+        return (done - past_done) / (now_s - past_s) if now_s > past_s else 0.0
 
 
 class RunCounts:
@@ -19,7 +38,7 @@ class RunCounts:
         self._began_s = now_s
         self._total = total
         self._counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
-        self._past: deque[tuple[float, int]] = deque([(now_s, 0)])
+        self._throughput = Throughput(now_s)
         self.done: int = 0
         self.throttled = 0
 
@@ -28,19 +47,9 @@ class RunCounts:
         self._counts[state] += 1
         self.done += 1
 
-    def __getitem__(self, state: State) -> int:
-        """How many rows ended so."""
-        return self._counts[state]
-
     def progress(self, now_s: float, *, is_paused: bool) -> Progress:
-        """Tell how things stand, and remember the moment for the pace."""
-        if now_s - self._past[-1][0] >= _LEAST_STEP_S:
-            self._past.append((now_s, self.done))
-        while len(self._past) > 1 and now_s - self._past[1][0] >= _LOOK_BACK_S:
-            self._past.popleft()
-        past_s, past_done = self._past[0]
-        passed_s = now_s - past_s
-        rate = (self.done - past_done) / passed_s if passed_s > 0 else 0.0
+        """Return how far the run is, and remember this moment for the throughput."""
+        rate = self._throughput.note(now_s, self.done)
         left = None if self._total is None else max(0, self._total - self.done)
         return Progress(
             done=self.done,

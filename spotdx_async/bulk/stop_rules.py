@@ -1,14 +1,18 @@
-"""When a run stops by itself: a trouble that every further row would meet, enough failures, no server in sight."""
+"""When a run gives up: on all further rows, on a server that is not there, or on the last rows that keep failing."""
 
-from collections.abc import Callable
+from asyncio import TimerHandle
+from collections.abc import Callable, Collection
 from types import MappingProxyType
 from typing import Any
 
+from spotdx_async._http import clock
 from spotdx_async._http.messages import AttemptResult
+from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.options import RunOptions
-from spotdx_async.bulk.outage_limit import OutageLimit
-from spotdx_async.bulk.outcomes import is_run_wide
+from spotdx_async.bulk.outage_signs import OutageLimit
+from spotdx_async.bulk.outcomes import Row, is_run_wide
 from spotdx_async.bulk.records import Outcome
+from spotdx_async.bulk.scheduler import ReadyRows
 from spotdx_async.errors import (
     BulkStopped,
     DecodeError,
@@ -17,16 +21,25 @@ from spotdx_async.errors import (
     NotSentError,
     OutcomeUnknownError,
     PermissionDeniedError,
+    ServerError,
     SpotError,
     WrongAnswerError,
 )
 
-__all__ = ["StopRules"]
+__all__ = ["LastRows", "StopRules"]
 
 _MOST_IN_A_ROW = 3
 """Rows one after another that are refused alike, or answered with another object: the next ones would be too."""
 _UNREACHED_S = 30.0
 """A server that restarts is back by then; a base URL that is wrong never will be."""
+_COMPANY_WITHIN_S = 15.0
+"""How long a row waits for another one to be read. An input that waits for each outcome before its next row is held up
+this long by each row that fails for good; a longer wait would only show an outage to even slower inputs."""
+_LAST_ROWS_WAIT_S = 120.0
+"""Of a pause: an outage may have begun just then. Most restarts take less."""
+_INTERNAL_ERROR = 500
+_MOST_FAILING = 0.5
+"""Of first tries, pauses left out: where more fail, nothing can be concluded from a row that does."""
 _UNREACHABLE = frozenset({"dns", "refused", "tls"})
 _WORDS = MappingProxyType(
     {
@@ -43,7 +56,7 @@ _WORDS = MappingProxyType(
 
 
 class StopRules:
-    """Watches the tries and the outcomes of a run, and says when and why it must stop."""
+    """Watches the tries and the outcomes of a run, and decides when and why it must stop."""
 
     def __init__(
         self,
@@ -53,7 +66,7 @@ class StopRules:
         busy_s: Callable[[], float],
         has_arrived: Callable[[], bool],
     ) -> None:
-        """Begin.
+        """Start watching.
 
         Args:
             options: of the run.
@@ -78,7 +91,7 @@ class StopRules:
         return host if self._last is None else f"{host}: {_reason(self._last)}"
 
     def note_try(self, tried: AttemptResult) -> None:
-        """Take note of a try, before anything is concluded from it."""
+        """Note a try, before the circuit breaker judges it."""
         error = tried.verdict.error
         if error is not None:
             self._last = error
@@ -91,7 +104,7 @@ class StopRules:
             self._unreached.start()
 
     def note_outcome(self, outcome: Outcome[Any], error: SpotError | None) -> None:
-        """Take note of an outcome; stop where every further row would meet the same, or the caller has seen enough.
+        """Note an outcome; stop where every further row would meet the same, or ``stop_after`` is reached.
 
         Args:
             outcome: of a row.
@@ -117,15 +130,15 @@ class StopRules:
         self._stop(NotSentError(message, reason="outage"))
 
     def close(self) -> None:
-        """Watch no more: the run is over."""
+        """Stop watching: the run is over."""
         self._was_reached = True
         self._unreached.stop()
 
     def stopped(self, cause: SpotError, *, read: int, unsent: int, has_journal: bool) -> BulkStopped:
-        """Make the error that ends the run's loop."""
+        """Build the error that ends the caller's loop."""
         # A journal that was moved or deleted, or cannot be opened any more, says by itself what to do.
         goes_on = has_journal and not (isinstance(cause, JournalError) and cause.reason == "path")
-        resume = "; the same run with the same journal goes on where it stopped" if goes_on else ""
+        resume = "; the same run with the same journal continues where it stopped" if goes_on else ""
         said = cause.args[0] if cause.args else ""
         why = said if self._options.host in said else f"{said} ({self._options.host})"
         return BulkStopped(
@@ -151,6 +164,75 @@ class StopRules:
         self._stop(NotSentError(message, reason=last.reason, cause=cause))
 
 
+class LastRows:
+    """Tells when to end rows that have failed as often as they may, where no other row shows whose fault it was."""
+
+    def __init__(
+        self,
+        breaker: CircuitBreaker,
+        ready_rows: ReadyRows,
+        unfinished: Collection[Row],
+        *,
+        is_read: Callable[[], bool],
+        on_wait_over: Callable[[], object],
+    ) -> None:
+        """Take what a run is made of.
+
+        Args:
+            breaker: tells for how long the run has been paused, and whom the server has served.
+            ready_rows: the rows that were not tried yet, and those that rest.
+            unfinished: all rows that were read and have no outcome.
+            is_read: whether the input has come to its end.
+            on_wait_over: called when nobody has come for long enough.
+        """
+        self._breaker, self._ready_rows = breaker, ready_rows
+        self._unfinished, self._is_read, self._on_wait_over = unfinished, is_read, on_wait_over
+        self._last_read_s = self._last_came_s = clock.now()
+        self._timer: TimerHandle | None = None
+
+    def note_read(self, now_s: float) -> None:
+        """Note that a row was read: from now on the run may pause again."""
+        self._last_read_s = self._last_came_s = now_s
+        if self._breaker.never_pauses:
+            self._breaker.allow_pauses()
+
+    def note_set_aside(self, now_s: float) -> None:
+        """Note that a row was set aside."""
+        self._last_came_s = now_s
+
+    def may_have_company(self) -> bool:
+        """Whether to wait for another row, and to be called when that has lasted too long."""
+        if self._ready_rows.resting:
+            return True
+        if self._is_read():
+            return False
+        self.close()
+        until_s = self._last_came_s + _COMPANY_WITHIN_S
+        self._timer = clock.call_at(until_s, self._on_wait_over)
+        return clock.now() < until_s
+
+    def are_at_fault(self) -> bool:
+        """Whether the rest of a paused run is likely to fail for good, so that the pause should end.
+
+        That is so when only rows that have failed, and those behind them, are left; no row was read for a long time, or
+        the input has ended; the server was seen to be there; and the pause has lasted longer than a restart does.
+        """
+        breaker, unfinished = self._breaker, self._unfinished
+        if breaker.paused_s < _LAST_ROWS_WAIT_S or breaker.first_tries.failing > _MOST_FAILING:
+            return False
+        if not self._is_read() and clock.now() < self._last_read_s + _LAST_ROWS_WAIT_S:
+            return False
+        behind = {row.following for row in unfinished}
+        first = [row for row in unfinished if row not in behind]
+        was_there = breaker.has_served_since(float("-inf")) or all(_is_internal_error(row) for row in first)
+        return was_there and not self._ready_rows.resting and all(row.tries for row in first)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 def _how_far(read: int, unsent: int) -> str:
     if not read:
         return "before any row was read"
@@ -160,7 +242,7 @@ def _how_far(read: int, unsent: int) -> str:
 
 
 def _kind_of(error: SpotError | None) -> str | None:
-    """Say what every row is likely to meet where several do: a refusal, or an answer with another object."""
+    """Return the kind of trouble that every row is likely to meet once several have; None for any other."""
     if isinstance(error, WrongAnswerError):
         return "wrong answer"
     if isinstance(error, OutcomeUnknownError):
@@ -170,7 +252,7 @@ def _kind_of(error: SpotError | None) -> str | None:
 
 
 def _reason(error: SpotError) -> str:
-    """Say in words why a try failed."""
+    """Return in words why a try failed."""
     status: int | None = getattr(error, "status", None)
     if status:
         return f"status {status}"
@@ -192,3 +274,8 @@ def _fault_of_answer(error: DecodeError) -> str:
         return "the answer has another shape"
     said = error.args[0] if error.args else "no reason is known"
     return f"unusable answer: {said.rpartition(': ')[2]}"
+
+
+def _is_internal_error(row: Row) -> bool:
+    """Whether the server was there and failed on this row. A 503 or a lost connection shows neither."""
+    return row.last is not None and isinstance(row.last.error, ServerError) and row.last.error.status == _INTERNAL_ERROR

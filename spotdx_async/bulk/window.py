@@ -1,25 +1,35 @@
-"""The window: how many rows may be read whose outcomes nobody has taken, and how much may wait beside them."""
+"""The window: rows that were read and whose outcomes nobody has taken; those come out as they come, or in order."""
 
 import asyncio
+from collections import deque
+from typing import Generic, TypeVar
 
 from spotdx_async._http import clock
+from spotdx_async.bulk.records import Outcome
 
-__all__ = ["Window"]
+__all__ = ["AsTheyCome", "InOrder", "Window"]
+
+T = TypeVar("T")
 
 _MOST_BESIDE = 16 * 2**20
 """Bytes. Some 15,000 small rows: where one row in twenty holds the next for a minute, a run keeps 5,000 a second."""
+_BARE_SIZE = 512
+_FULL_SIZE = 8 * 2**10
+"""With a decoded answer, or an error: the documented Kit takes 7.3 KB as objects (tracemalloc)."""
+_SIZE_AS_OBJECTS = 4
+"""How much metadata take that come back with an answer, over the bytes of their JSON."""
 
 
 class Window:
     """Keeps the reader from reading too far ahead of the consumer.
 
     What can do nothing but wait for another row is read past, so that it slows only those who wait for the same: it
-    stands beside the window while all that does takes few bytes. What is beyond them counts as any other row. So what a
-    run keeps is bounded by bytes, and a slow consumer slows it as long as he has outcomes to take.
+    stands beside the window, as long as all such rows together take few bytes. Rows beyond that count like any other.
+    So what a run keeps is bounded in bytes, and a slow consumer slows it as long as there are outcomes to take.
     """
 
     def __init__(self, size: int) -> None:
-        """Begin, with nothing read.
+        """Start with nothing read.
 
         Args:
             size: rows that may be read and not taken, beside those that can only wait.
@@ -43,7 +53,7 @@ class Window:
         return self._without_pause < self._size and self._inside() < self._size
 
     async def room(self) -> None:
-        """Wait until another row may be read; others get a turn, however many rows there is room for."""
+        """Wait until another row may be read; other tasks get a turn, however much room there is."""
         self._without_pause = 0
         if self._inside() < self._size:
             await clock.turn()
@@ -62,7 +72,7 @@ class Window:
         self._call_reader()
 
     def put_beside(self, rows: int, size: int) -> None:
-        """Count rows as such that can only wait.
+        """Count rows as ones that can only wait.
 
         Args:
             rows: how many; 0 where one that stands there already has grown.
@@ -73,7 +83,7 @@ class Window:
         self._call_reader()
 
     def take_back(self, rows: int, size: int) -> None:
-        """Count rows as any others again, by what they were put beside with."""
+        """Count rows like any others again, with the numbers that ``put_beside`` got."""
         self._beside -= rows
         self._bytes_beside -= size
 
@@ -86,3 +96,57 @@ class Window:
     def _call_reader(self) -> None:
         if self._inside() <= self._low:
             self._room.set()
+
+
+class AsTheyCome(Generic[T]):
+    """Outcomes in the order in which they come."""
+
+    def __init__(self, window: Window) -> None:
+        """Start with none; taking an outcome makes room in the window."""
+        self._window = window
+        self._ready: deque[Outcome[T]] = deque()
+
+    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:  # noqa: ARG002 - nothing waits for another here
+        """Add an outcome."""
+        self._ready.append(outcome)
+
+    def take(self) -> Outcome[T] | None:
+        """Return the next outcome, and make room for another row; None where there is none."""
+        if not self._ready:
+            return None
+        self._window.leave()
+        return self._ready.popleft()
+
+
+class InOrder(AsTheyCome[T]):
+    """Outcomes in the order of the rows: those that come early wait beside the window."""
+
+    def __init__(self, window: Window) -> None:
+        """Start with row 0."""
+        super().__init__(window)
+        self._early: dict[int, tuple[Outcome[T], int]] = {}
+        self._next = 0
+
+    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:
+        """Add an outcome.
+
+        Args:
+            outcome: of a row, in any order.
+            sent_size: bytes of metadata that were sent for it.
+        """
+        if outcome.index != self._next:
+            size = _BARE_SIZE
+            if outcome.value is not None or outcome.error is not None:
+                size = _FULL_SIZE + _SIZE_AS_OBJECTS * sent_size
+            self._early[outcome.index] = outcome, size
+            self._window.put_beside(1, size)
+            return
+        self._add(outcome)
+        while (early := self._early.pop(self._next, None)) is not None:
+            outcome, size = early
+            self._window.take_back(1, size)
+            self._add(outcome)
+
+    def _add(self, outcome: Outcome[T]) -> None:
+        self._ready.append(outcome)
+        self._next += 1

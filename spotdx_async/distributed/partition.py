@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from spotdx_async import private_files
-from spotdx_async.bulk.reader import check_updates
+from spotdx_async.bulk.options import check_updates
 from spotdx_async.bulk.records import State
 from spotdx_async.distributed.shard import (
     KINDS,

@@ -22,9 +22,9 @@ from spotdx_async._requests.operation import Operation, check_id, metadata_body
 from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
 from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
+from spotdx_async.bulk.updates import metadata_run, no_value
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.listing import Listing
-from spotdx_async.metadata_run import metadata_run, no_value
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Pages
 from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile

@@ -52,7 +52,7 @@ ROWS = (
     ("_http.answer_check", "_requests.activations", "shared.*"),
     ("_http.client_state", "_http.call"),  # holds the stages that the runner walks
     ("_http.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
-    ("report.*", "metadata_run", "listing", "otel.*"),
+    ("report.*", "bulk.updates", "listing", "otel.*"),
     ("resources.*",),
     ("client",),
     ("distributed.*",),
@@ -111,7 +111,7 @@ NARROWER = {
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
-        *("_codec.drafts", "private_files"),
+        *("_http.waiters", "private_files"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
     "limits.*": ("errors", "config", "_http.clock", "_http.rate_control", "limits.block_limiter"),
@@ -466,7 +466,7 @@ def test_an_import_that_goes_the_wrong_way_is_found(name: str, text: str, fault:
     ("name", "text"),
     [
         ("models", "from .kits import Kit"),
-        ("bulk.engine", "from spotdx_async.bulk.key_queues import Row\nfrom spotdx_async._http import clock"),
+        ("bulk.engine", "from spotdx_async.bulk.outcomes import Row\nfrom spotdx_async._http import clock"),
         ("report.page", "from spotdx_async.bulk.records import Outcome\nfrom .charts import bars"),
         ("cli.kits", "import spotdx_async\nfrom spotdx_async.testing import FakeSpot\nx = spotdx_async.dumps(1)"),
         ("testing.server", "from spotdx_async.testing import listing"),

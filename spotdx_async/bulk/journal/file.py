@@ -1,9 +1,8 @@
 """The journal of a bulk run: an SQLite file that tells which rows are done; written by one run at a time.
 
-It holds row numbers, states and keyed digests, never an id or a value. Synchronous: whoever uses it is in a thread.
+It holds row numbers, states and keyed digests, never an id or a value. Synchronous: use it from one thread.
 """
 
-import os
 import secrets
 import sqlite3
 from collections.abc import Sequence
@@ -12,13 +11,13 @@ from pathlib import Path
 
 from spotdx_async import private_files
 from spotdx_async._http import clock
-from spotdx_async.bulk.journal.digests import SECRET_BYTES, Digester
 from spotdx_async.bulk.journal.lock import JournalLock
 from spotdx_async.bulk.journal.paths import (
     Companions,
     absolute,
     beside,
     check_companions,
+    is_at,
     look,
     make_private,
     private_folder,
@@ -37,9 +36,9 @@ from spotdx_async.bulk.journal.reading import (
     read_doubtful,
     read_journal,
     read_landing,
-    told,
+    translating_errors,
 )
-from spotdx_async.bulk.journal.records import JournalState, Known, Recorded, RowDigests
+from spotdx_async.bulk.journal.records import SECRET_BYTES, Digester, JournalState, Known, Recorded, RowDigests
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.errors import JournalError
 
@@ -69,7 +68,7 @@ MOST_BEYOND_LAST = 10_000
 # such a session begins.
 _RESENT = "CREATE TABLE IF NOT EXISTS resent(row INTEGER PRIMARY KEY)"
 # Rows that are done, and of which a try may still be carried out: made when the first such row is recorded. Earlier
-# versions do not know it, and go on.
+# versions do not know it, and ignore it.
 _LANDING = "CREATE TABLE IF NOT EXISTS landing(row INTEGER PRIMARY KEY, key BLOB NOT NULL)"
 
 
@@ -103,14 +102,14 @@ class JournalFile:
         """Make the journal, or open the one that an earlier session of the same run has left.
 
         Raises:
-            JournalError: as its reasons say; what lies there is as it was.
+            JournalError: as its reasons say; an existing file is left as it was.
         """
         path = absolute(settings.path)
         look(path)
         private_files.warn_of_folder(path)
-        lock = told(path, lambda: JournalLock.take(path))
+        lock = translating_errors(path, lambda: JournalLock.take(path))
         try:
-            return told(path, lambda: cls._open(path, lock, operation, server, settings.fingerprint))
+            return translating_errors(path, lambda: cls._open(path, lock, operation, server, settings.fingerprint))
         except BaseException:
             lock.release()
             raise
@@ -149,13 +148,13 @@ class JournalFile:
             raise
 
     def known(self, first: int) -> dict[int, Known]:
-        """Give what is recorded of ``first`` and the rows after it, ``CHUNK`` numbers in all.
+        """Return what is recorded of ``first`` and the rows after it, ``CHUNK`` numbers in all.
 
         Raises:
             JournalError: the file cannot be read.
         """
         query = "SELECT row, state, digest FROM rows WHERE row >= ? AND row < ?"
-        found = told(self._path, lambda: self._database.execute(query, (first, first + CHUNK)).fetchall())
+        found = translating_errors(self._path, lambda: self._database.execute(query, (first, first + CHUNK)).fetchall())
         return {row: Known(WORDS[code], content) for row, code, content in found}
 
     def write(self, rows: Sequence[Recorded], ending: str | None = None, landed: Sequence[int] = ()) -> None:
@@ -163,7 +162,7 @@ class JournalFile:
 
         Args:
             rows: to be recorded.
-            ending: how the run ended; None while it goes on.
+            ending: how the run ended; None while it is under way.
             landed: rows of which no try can be carried out any more.
 
         Raises:
@@ -171,7 +170,7 @@ class JournalFile:
                 recorded if at all possible; closing tries again what is not.
         """
         try:
-            told(self._path, lambda: self._commit(rows, ending, landed))
+            translating_errors(self._path, lambda: self._commit(rows, ending, landed))
         except JournalError as error:
             trouble = error
         else:
@@ -183,7 +182,7 @@ class JournalFile:
         raise trouble
 
     def close(self, rows: Sequence[Recorded], ending: str, landed: Sequence[int] = ()) -> None:
-        """Record the last rows and how the run ended, as ``write`` does, leave one file, and let others have it.
+        """Record the last rows and how the run ended, as ``write`` does, leave one file, and release it.
 
         Raises:
             JournalError: the last rows cannot be recorded; it is closed all the same.
@@ -203,7 +202,7 @@ class JournalFile:
             self._lock.release()
 
     def _commit(self, rows: Sequence[Recorded], ending: str | None, landed: Sequence[int] = ()) -> None:
-        if not _is_at(self._path, self._place):
+        if not is_at(self._path, self._place):
             # SQLite would write on into a file that nobody finds again.
             raise refusal(self._path, "was moved or deleted during the run", reason="path")
         run = self._database
@@ -237,13 +236,6 @@ class JournalFile:
         return True
 
 
-def _is_at(path: Path, place: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), place)
-    except FileNotFoundError:
-        return False
-
-
 def _now() -> str:
     return clock.wall().isoformat(timespec="milliseconds")
 
@@ -258,7 +250,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise
     if mode != "wal":
         database.close()
-        raise refusal(path, "lies on a file system that SQLite's WAL cannot be on, such as a network's", reason="path")
+        raise refusal(path, "is on a file system that SQLite's WAL cannot use, such as a network's", reason="path")
     return database
 
 
@@ -271,7 +263,11 @@ def _make_way(path: Path) -> None:
     leftovers = beside(path, "-wal"), beside(path, "-shm")
     found = private_files.look(leftovers[0])
     if found is not None and found.st_size:
-        raise refusal(path, "is missing or empty, and its last rows still lie there with -wal", reason="path")
+        raise refusal(
+            path,
+            "is missing or empty, but its last rows are still there with -wal",
+            reason="path",
+        )
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
 

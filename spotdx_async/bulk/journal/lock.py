@@ -16,7 +16,7 @@ from threading import RLock
 from weakref import WeakSet
 
 from spotdx_async import private_files
-from spotdx_async.bulk.journal.paths import beside, refusal, system_refusal
+from spotdx_async.bulk.journal.paths import beside, is_at, refusal, system_refusal
 
 try:
     import fcntl
@@ -27,6 +27,7 @@ __all__ = ["JournalLock", "is_locked"]
 
 _MARK = b"the lock of a spotdx-async journal\n"
 _BALLAST_BYTES = 256 * 1024
+"""Room on a full disk for the last group of rows, and for the WAL to be moved into the one file."""
 _MOST_TRIES = 100
 
 
@@ -51,7 +52,7 @@ class JournalLock:
             file = _open(journal)
             is_mine = _try_lock(file)
             # The run before may have removed the file between our opening and locking it: there is another one then.
-            if is_mine and _is_at(beside(journal, "-lock"), file):
+            if is_mine and is_at(beside(journal, "-lock"), os.fstat(file.fileno())):
                 return cls(journal, file)
             # Where a shared lock can be had, somebody has only looked whether the journal is in use.
             is_busy = not is_mine and not _try_lock(file, shared=True)
@@ -86,7 +87,7 @@ class JournalLock:
         raise trouble
 
     def free(self) -> None:
-        """Give the reserve back to the disk, for the journal to use."""
+        """Return the reserve to the disk, for the journal to use."""
         if self._file.closed:
             return  # in a forked child: the lock is its parent's
         with suppress(OSError):
@@ -94,12 +95,12 @@ class JournalLock:
             os.fsync(self._file.fileno())
 
     def release(self) -> None:
-        """Let others have the journal; the file goes."""
+        """Release the journal and remove the lock file."""
         if self._file.closed:
             return
         with suppress(OSError):
             place = beside(self._journal, "-lock")
-            if _is_at(place, self._file):
+            if is_at(place, os.fstat(self._file.fileno())):
                 place.unlink()
         self._file.close()
 
@@ -156,7 +157,7 @@ def _open(journal: Path) -> FileIO:
     try:
         file = _open_files().open(beside(journal, "-lock"), "r+", _open_private)
     except private_files.UnfitFileError as error:
-        what = f"cannot be locked, since what lies at the same path with -lock {error.strerror}"
+        what = f"cannot be locked, since the file of the same name with -lock {error.strerror}"
         trouble = refusal(journal, what, reason="path")
     except OSError as error:
         trouble = system_refusal(journal, error)
@@ -164,9 +165,7 @@ def _open(journal: Path) -> FileIO:
         if _is_ours(file):
             return file
         file.close()
-        trouble = refusal(
-            journal, "cannot be locked, since another file lies at the same path with -lock", reason="path"
-        )
+        trouble = refusal(journal, "cannot be locked, since another file has the same name with -lock", reason="path")
     raise trouble
 
 
@@ -193,10 +192,3 @@ def _try_lock(file: FileIO, *, shared: bool = False) -> bool:
             raise
         return False
     return True
-
-
-def _is_at(path: Path, file: FileIO) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False

@@ -1,4 +1,4 @@
-"""Where a journal lies: what may be in its place, who may read it, and how a refusal reads. Knows nothing of SQLite."""
+"""A journal's paths: what may be there, who may read it, and how a refusal reads. Knows nothing of SQLite."""
 
 import errno
 import os
@@ -16,6 +16,7 @@ __all__ = [
     "absolute",
     "beside",
     "check_companions",
+    "is_at",
     "look",
     "make_private",
     "private_folder",
@@ -26,16 +27,16 @@ __all__ = [
 ]
 
 _PLAYED_BACK = "-journal"
-"""SQLite's rollback journal, which runs in WAL mode never write. What it says is written into the database by whoever
-opens that, whoever has written it; and it may name any file as its super-journal, which is deleted then. Files called
-``-mj`` and digits are read only where it names them."""
+"""SQLite's rollback journal, which runs in WAL mode never write. Any program that opens the database writes its
+content into it, no matter who wrote that; and it may name any file as its super-journal, which is deleted then. Files
+called ``-mj`` and digits are read only where it names them."""
 _COMPANIONS = ("-wal", "-shm", _PLAYED_BACK)
 """What SQLite looks for beside a journal."""
 
 _ADVICE = {
     "path": "name another file, or mend that",
     "not a journal": "name another file",
-    "newer": "upgrade spotdx-async to go on with it",
+    "newer": "upgrade spotdx-async to resume it",
     "another run": "name another file",
     "changed input": "resume with the input that the run began with, or begin a new run with a new journal",
     "in use": "wait until that has ended, or name another file",
@@ -51,7 +52,7 @@ T = TypeVar("T")
 
 
 def refusal(path: Path, what: str, *, reason: str) -> JournalError:
-    """Give the error that says what is wrong with the journal and what to do next.
+    """Return the error that says what is wrong with the journal and what to do next.
 
     Args:
         path: the journal's.
@@ -62,7 +63,7 @@ def refusal(path: Path, what: str, *, reason: str) -> JournalError:
 
 
 def system_refusal(path: Path, error: OSError) -> JournalError:
-    """Give the error that stands for one of the operating system's."""
+    """Return the error that stands for one of the operating system's."""
     why = error.strerror or type(error).__name__
     if isinstance(error, private_files.UnfitFileError):
         return refusal(path, why, reason="path")
@@ -72,7 +73,7 @@ def system_refusal(path: Path, error: OSError) -> JournalError:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Give the path as SQLite must get it: ``:memory:`` and ``file:`` would have a meaning of their own.
+    """Return the path as SQLite must get it: ``:memory:`` and ``file:`` would have a meaning of their own.
 
     Raises:
         JournalError: it cannot be a path.
@@ -83,16 +84,24 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return Path(name).absolute()
 
 
+def is_at(path: Path, file: os.stat_result) -> bool:
+    """Return whether it is this file that is at the path."""
+    try:
+        return os.path.samestat(path.lstat(), file)
+    except FileNotFoundError:
+        return False
+
+
 def beside(path: Path, suffix: str) -> Path:
-    """Give the path of what belongs to the journal and lies beside it."""
+    """Return the path of a file that belongs to the journal and is beside it."""
     return path.with_name(f"{path.name}{suffix}")
 
 
 def look(path: Path) -> os.stat_result | None:
-    """Look at what lies there; None where nothing does.
+    """Return what is known of the file at a path; None where there is none.
 
     Raises:
-        JournalError: something lies there, or is missing on the way, so that no journal can.
+        JournalError: there is something else, or a folder is missing, so that no journal can be there.
     """
     try:
         found = private_files.look(path)
@@ -101,7 +110,7 @@ def look(path: Path) -> os.stat_result | None:
     else:
         if found is not None or path.parent.is_dir():
             return found
-        trouble = refusal(path, "lies in a folder that does not exist", reason="path")
+        trouble = refusal(path, "is in a folder that does not exist", reason="path")
     raise trouble
 
 
@@ -109,12 +118,12 @@ def check_companions(path: Path) -> None:
     """Make sure that what SQLite looks for beside the journal is its owner's; nothing is changed.
 
     Raises:
-        JournalError: another file lies in such a place.
+        JournalError: another file is in such a place.
     """
     for suffix in _COMPANIONS:
         found = _for_companion(path, suffix, private_files.look)
         if suffix == _PLAYED_BACK and found is not None and found.st_size:
-            what = f"a file that is not empty lies at the same path with {suffix}"
+            what = f"a file that is not empty has the same name with {suffix}"
             raise _refusal_of_rollback(path, what, "move it away")
 
 
@@ -122,7 +131,7 @@ class Companions:
     """Files of ours at every name that SQLite opens beside the journal, held for the life of a run.
 
     SQLite opens them by path, and by then another user may have put theirs there who can make files in the folder, as
-    in /tmp. Where ours lie there already nobody can: they are made only where nothing lies, and cannot be replaced.
+    in /tmp. Where ours are there already nobody can: they are made only where there is nothing, and cannot be replaced.
     SQLite takes an empty WAL for a new one, and an empty rollback journal for none.
     """
 
@@ -135,7 +144,7 @@ class Companions:
         """Make those that are missing.
 
         Raises:
-            JournalError: another file lies in such a place; it is as it was.
+            JournalError: another file is in such a place; it is left as it was.
             OSError: one cannot be made.
         """
         companions = cls(path)
@@ -175,7 +184,7 @@ def tighten(path: Path) -> None:
     """Take the journal and what SQLite keeps beside it from everybody but the owner.
 
     Raises:
-        JournalError: another file lies in such a place; it is as it was.
+        JournalError: another file is in such a place; it is left as it was.
         OSError: the journal's mode cannot be set.
     """
     private_files.tighten(path)
@@ -185,10 +194,10 @@ def tighten(path: Path) -> None:
 
 @contextmanager
 def private_folder(path: Path) -> Iterator[Path]:
-    """Give the place of a new file, in a folder beside the journal into which nobody else can put any.
+    """Yield the path of a new file, in a folder beside the journal into which nobody else can put any.
 
     Raises:
-        JournalError: something lies in the folder's place that no run has left there; it is as it was.
+        JournalError: there is something in the folder's place that no run has left there; it is left as it was.
         OSError: it cannot be made.
     """
     folder = beside(path, "-being-made")
@@ -221,7 +230,7 @@ def _for_companion(path: Path, suffix: str, act: Callable[[Path], T]) -> T:
     try:
         return act(place)
     except OSError as error:
-        found = f"what lies at the same path with {suffix} {_fault_of(error)}{_owner_of(place)}"
+        found = f"the file of the same name with {suffix} {_fault_of(error)}{_owner_of(place)}"
         if error.errno in _OF_THE_DISK:
             trouble = system_refusal(path, error)
         elif suffix == _PLAYED_BACK:

@@ -1,4 +1,4 @@
-"""What a journal's file tells, and whether it is one: nothing here changes it."""
+"""Reads a journal's file, and checks that it is one; nothing here changes it."""
 
 import os
 import sqlite3
@@ -12,10 +12,9 @@ from typing import TypeVar, get_args
 from attrs import frozen
 
 from spotdx_async import private_files
-from spotdx_async.bulk.journal.digests import SECRET_BYTES, Digester
 from spotdx_async.bulk.journal.lock import is_locked
 from spotdx_async.bulk.journal.paths import absolute, beside, check_companions, look, refusal, system_refusal
-from spotdx_async.bulk.journal.records import JournalState
+from spotdx_async.bulk.journal.records import SECRET_BYTES, Digester, JournalState
 from spotdx_async.bulk.records import State
 
 __all__ = [
@@ -29,14 +28,14 @@ __all__ = [
     "read_doubtful",
     "read_journal",
     "read_landing",
-    "told",
+    "translating_errors",
 ]
 
 T = TypeVar("T")
 
 VERSION = 1
 BUSY_S = 2.0
-"""How long to wait for somebody else who has the file."""
+"""How long to wait for another program that has the file."""
 APPLICATION_ID = int.from_bytes(b"SpoJ")
 CODES: Mapping[State, int] = MappingProxyType({"ok": 1, "rejected": 2, "failed": 3, "unknown": 4, "superseded": 5})
 WORDS = MappingProxyType({code: word for word, code in CODES.items()})
@@ -50,7 +49,7 @@ _REASONS = MappingProxyType(
 )
 _WHAT = MappingProxyType(
     {
-        "not a journal": "is no journal of a bulk run",
+        "not a journal": "is not the journal of a bulk run",
         "disk": "cannot be written",
         "in use": "is in use by another program",
         "path": "cannot be opened",
@@ -72,7 +71,7 @@ class _Meta:
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalState:
-    """Tell what a journal says, also of a run that is under way or was killed; nothing is changed.
+    """Return what a journal says, also of a run that is under way or was killed; nothing is changed.
 
     Args:
         path: the journal's file.
@@ -83,7 +82,7 @@ def read_journal(path: str | os.PathLike[str]) -> JournalState:
     place = absolute(path)
     if look(place) is None:
         raise refusal(place, "does not exist", reason="path")
-    return told(place, lambda: _read_state(place))
+    return translating_errors(place, lambda: _read_state(place))
 
 
 def checked(path: Path, operation: str, server: str, fingerprint: str | None) -> _Meta:
@@ -169,14 +168,14 @@ def has_table(database: sqlite3.Connection, name: str) -> bool:
 
 
 def read_landing(database: sqlite3.Connection) -> dict[int, bytes]:
-    """Give the rows that are done and may still land, with the digests of their keys."""
+    """Return the rows that are done and may still land, with the digests of their keys."""
     if not has_table(database, "landing"):
         return {}
     return dict(database.execute("SELECT row, key FROM landing").fetchall())
 
 
-def told(path: Path, act: Callable[[], T]) -> T:
-    """Act; what SQLite or the system has against it becomes a JournalError that does not hold theirs."""
+def translating_errors(path: Path, act: Callable[[], T]) -> T:
+    """Call ``act``; an error of SQLite's or the system's becomes a JournalError that does not hold it."""
     try:
         return act()
     except sqlite3.Error as error:
@@ -190,7 +189,7 @@ def told(path: Path, act: Callable[[], T]) -> T:
 
 
 def read_doubtful(database: sqlite3.Connection) -> int:
-    """Give the number below which rows that are not recorded may have been sent by a session that was killed."""
+    """Return the number below which unrecorded rows may have been sent by a session that was killed."""
     if not has_table(database, "doubtful"):
         return 0
     return database.execute("SELECT coalesce(max(below), 0) FROM doubtful").fetchone()[0]  # type: ignore[no-any-return]

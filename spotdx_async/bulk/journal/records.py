@@ -1,5 +1,6 @@
-"""What goes into a journal and what comes out of it."""
+"""What goes into a journal and what comes out of it: never an id or a value, only keyed digests of them."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeAlias
@@ -8,7 +9,10 @@ from attrs import frozen
 
 from spotdx_async.bulk.records import State
 
-__all__ = ["JournalState", "Known", "Recorded", "RowDigests"]
+__all__ = ["SECRET_BYTES", "Digester", "JournalState", "Known", "Recorded", "RowDigests"]
+
+SECRET_BYTES = 16
+_DIGEST_BYTES = 8
 
 
 @frozen
@@ -28,6 +32,34 @@ Recorded: TypeAlias = tuple[int, State, RowDigests]
 """A row's number, how it ended, and its digests."""
 
 
+class Digester:
+    """Makes keyed digests: those of two journals cannot be compared, and none can be looked up in a table made before.
+
+    Who can read a journal has its secret too and can try out guesses; against that there is only the file's mode.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._content = hashlib.blake2b(key=secret, digest_size=_DIGEST_BYTES, person=b"content")
+        self._key = hashlib.blake2b(key=secret, digest_size=_DIGEST_BYTES, person=b"key")
+        self._text = hashlib.blake2b(key=secret, digest_size=SECRET_BYTES, person=b"text")
+
+    def row(self, key: str, content: bytes) -> RowDigests:
+        """Digest a row."""
+        name = key.encode("utf-8", "surrogatepass")
+        of_content, of_key = self._content.copy(), self._key.copy()
+        # With the length in front, no other pair of key and content reads the same.
+        of_content.update(b"%d:%b" % (len(name), name))
+        of_content.update(content)
+        of_key.update(name)
+        return RowDigests(of_content.digest(), of_key.digest())
+
+    def text(self, text: str) -> bytes:
+        """Digest a text that is only compared, such as the server's address."""
+        digest = self._text.copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+
 @frozen
 class Known:
     """What an earlier session has recorded of a row."""
@@ -43,7 +75,7 @@ class JournalState:
     """What a journal tells of its run."""
 
     path: str
-    """Where it lies."""
+    """Its path."""
     version: int
     """Of its form."""
     operation: str
@@ -61,6 +93,6 @@ class JournalState:
     sessions: int
     """How often the run was begun or resumed."""
     ending: str | None
-    """How the last session ended, such as ``complete``; None while it goes on, and after it was killed."""
+    """How the last session ended, such as ``complete``; None while it is under way, and after it was killed."""
     in_use: bool
     """Whether a run has it at this moment."""

@@ -28,7 +28,7 @@ _MOST_KEPT = 1000
 class JournalWriter:
     """Records rows in groups: 500 rows, or what has come within 100 ms; one group is written at a time.
 
-    Whoever opens it closes it. Where the loop ends before that, the thread ends with the interpreter, and the journal
+    Close what you have opened. Where the loop ends before that, the thread ends with the interpreter, and the journal
     is as a killed run leaves it.
     """
 
@@ -45,10 +45,11 @@ class JournalWriter:
         """Why nothing more can be written; the run must stop."""
         self.on_failure: Callable[[JournalError], object] = lambda _: None
         """Called once, in the loop, when that happens."""
+        self.digests: Callable[[str, bytes], RowDigests] = file.digester.row
+        """Makes what the journal keeps of a row, from its key and its content."""
         self._file = file
         self._thread = thread
         self._loop = asyncio.get_running_loop()
-        self._digest = file.digester.row
         self._waiting: list[Recorded] = []
         # Rows of which the file says that they may land, and until when that is so.
         self._landing: deque[tuple[float, int]] = deque()
@@ -70,7 +71,7 @@ class JournalWriter:
         """Make the journal, or open the one that an earlier session of the same run has left.
 
         Raises:
-            JournalError: as its reasons say; what lies there is as it was.
+            JournalError: as its reasons say; an existing file is left as it was.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spotdx journal")
         loop = asyncio.get_running_loop()
@@ -91,7 +92,7 @@ class JournalWriter:
         return cls(opened[0], thread)
 
     async def known(self, index: int) -> Known | None:
-        """Give what earlier sessions have recorded of a row; ask with rising numbers.
+        """Return what earlier sessions have recorded of a row; ask in rising order.
 
         Raises:
             JournalError: the journal cannot be read any more.
@@ -106,10 +107,6 @@ class JournalWriter:
                 raise
             self._looked_up = range(index, index + CHUNK)
         return self._known.get(index)
-
-    def digests(self, key: str, content: bytes) -> RowDigests:
-        """Give what the journal keeps of a row."""
-        return self._digest(key, content)
 
     @property
     def has_room(self) -> bool:
@@ -131,7 +128,7 @@ class JournalWriter:
             await self._progress.wait()
 
     def forget_landed_at(self, until_s: float) -> None:
-        """Tell until when what earlier sessions have sent may be carried out, on the loop's clock."""
+        """Set until when, on the loop's clock, what earlier sessions have sent may still be carried out."""
         self._landing.extend((until_s, row) for row in self._file.may_land)
 
     def record(self, index: int, state: State, digests: RowDigests, *, lands_until_s: float = clock.NEVER_S) -> None:
@@ -161,7 +158,7 @@ class JournalWriter:
             self._room.clear()
 
     async def close(self, ending: str) -> None:
-        """Write what is left and how the run ended, and let others have the journal; ``failure`` tells what failed.
+        """Write what is left and how the run ended, and release the journal; ``failure`` says what failed.
 
         A cancellation waits until it is done. Closing twice does nothing more.
         """
@@ -189,7 +186,7 @@ class JournalWriter:
         writing.add_done_callback(self._on_written)
 
     def _landed(self) -> list[int]:
-        """Give the rows that cannot land any more; the loop's clock alone says so, since no other's can be trusted."""
+        """Return the rows that cannot land any more, by the loop's clock: no other can be trusted."""
         landed, now_s = [], clock.now()
         while self._landing and self._landing[0][0] <= now_s:
             landed.append(self._landing.popleft()[1])

@@ -77,7 +77,7 @@ class Bench:
         play: Play | Verdict | None = None,
         *,
         journal: "JournalDouble | None" = None,
-        watch: "WatchDouble | None" = None,
+        watch: "ObservationDouble | None" = None,
         before: Play | None = None,
         **options: Any,
     ) -> None:
@@ -165,7 +165,7 @@ class Bench:
         """Take the outcomes that are there."""
         for _ in range(most):
             self.most_ahead = max(self.most_ahead, self.reader.read - len(self.outcomes))
-            if (outcome := self.engine.take()) is None:
+            if (outcome := self.engine.outcomes.take()) is None:
                 return
             self.outcomes.append(outcome)
             self._ended.add(outcome.index)
@@ -298,16 +298,16 @@ class JournalDouble:
         self.recorded.append((index, state, lands_until_s))
 
 
-class WatchDouble:
+class ObservationDouble:
     """What observers would be told of the run, and of each row in the order of their being taken up."""
 
     def __init__(self) -> None:
-        self.rows: list[WatchDouble] = []
+        self.rows: list[ObservationDouble] = []
         self.ended: list[BaseException | None] = []
         self.gates: list[str] = []
 
-    def row(self) -> "WatchDouble":
-        self.rows.append(WatchDouble())
+    def row(self) -> "ObservationDouble":
+        self.rows.append(ObservationDouble())
         return self.rows[-1]
 
     def end(self, error: BaseException | None) -> None:
@@ -776,7 +776,7 @@ async def test_an_outage_pauses_the_run_and_probes_until_it_is_over() -> None:
         await asyncio.sleep(0.1)
         return unavailable() if 10 < sent.began_s < 200 else OK
 
-    watch = WatchDouble()
+    watch = ObservationDouble()
     bench = Bench(rows(600), play, watch=watch)
     is_paused: list[bool] = []
     asyncio.get_running_loop().call_at(100, lambda: is_paused.append(bench.engine.progress().is_paused))
@@ -795,7 +795,7 @@ async def test_what_an_observer_raises_when_the_run_pauses_leaves_known_what_bec
     class Interrupt(BaseException):
         pass
 
-    class Interrupting(WatchDouble):
+    class Interrupting(ObservationDouble):
         def gate(self, now: str, _after_s: float) -> None:
             if now == state:
                 raise Interrupt
@@ -828,7 +828,7 @@ async def test_rows_that_all_fail_at_the_end_are_probed_before_they_are_given_up
     """So many that failures in a row may be chance, and show no outage while other rows are there."""
     mixed: list[Tries] = [[unavailable, OK], [OK]]
     scripts: list[Tries] = [*mixed * 100, *[[unavailable]] * 6]
-    watch = WatchDouble()
+    watch = ObservationDouble()
     bench = Bench(rows(206), by_row(*scripts), watch=watch)
 
     await bench.run()
@@ -888,7 +888,7 @@ async def test_a_row_that_was_to_probe_when_a_pause_ended_holds_up_no_later_paus
             await asyncio.sleep(1000)
         return OK
 
-    watch = WatchDouble()
+    watch = ObservationDouble()
     bench = Bench(rows(600), play, watch=watch)
 
     await bench.run()
@@ -1122,7 +1122,7 @@ async def test_a_stop_before_the_start_reads_and_sends_nothing() -> None:
 
 @pytest.mark.parametrize("cause", [None, NotSentError("the client was closed", reason="closed")])
 async def test_an_end_waits_for_no_answer_and_says_that_nobody_knows(cause: NotSentError | None) -> None:
-    watch = WatchDouble()
+    watch = ObservationDouble()
     bench = Bench(rows(1000), hang, watch=watch)
     asyncio.get_running_loop().call_later(7, bench.engine.end, cause)
 
@@ -1642,7 +1642,7 @@ async def test_another_input_than_the_journal_s_stops_the_run_before_more_is_sen
 
 
 async def test_observers_are_told_once_how_each_row_that_was_taken_up_has_ended() -> None:
-    watch = WatchDouble()
+    watch = ObservationDouble()
     bench = Bench(rows(10), by_row([OK], [bad_request], [unauthorized]), watch=watch, concurrency=1)
 
     await bench.run()

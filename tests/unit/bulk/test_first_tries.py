@@ -2,7 +2,7 @@
 
 import pytest
 
-from spotdx_async.bulk.first_tries import FirstTries, Seen
+from spotdx_async.bulk.outage_signs import FirstTries, Seen
 
 
 def noted(count: int, one_in: int, *, tries: FirstTries | None = None) -> FirstTries:

@@ -1,4 +1,4 @@
-"""Lanes: who goes first, and who waits."""
+"""Key queues: which row goes first, and which wait."""
 
 import gc
 import tracemalloc
@@ -6,7 +6,8 @@ import tracemalloc
 from spotdx_async._http.messages import AttemptState
 from spotdx_async._requests.operation import metadata_json
 from spotdx_async.bulk.journal.file import RowDigests
-from spotdx_async.bulk.key_queues import KeyQueues, Row
+from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.scheduler import KeyQueues
 
 
 def row(index: int, key: str = "A") -> Row:

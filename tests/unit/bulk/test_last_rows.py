@@ -8,9 +8,9 @@ import pytest
 from spotdx_async import NotSentError, ServerError, SpotError
 from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.last_rows import LastRows
-from spotdx_async.bulk.ready_rows import ReadyRows
+from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.scheduler import ReadyRows
+from spotdx_async.bulk.stop_rules import LastRows
 from spotdx_async.bulk.window import Window
 
 pytestmark = pytest.mark.virtual_time
@@ -21,7 +21,7 @@ def now() -> float:
 
 
 class Bench:
-    """The rows that are left of a run, and the gate and the line-up that are asked about them."""
+    """The rows that are left of a run, and the circuit breaker and ready rows that are asked about them."""
 
     def __init__(self, *, is_read: bool = False) -> None:
         self.breaker = CircuitBreaker(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))
@@ -77,7 +77,7 @@ async def test_another_row_is_waited_for_for_fifteen_seconds() -> None:
 async def test_a_row_that_was_read_or_set_aside_begins_the_wait_anew(note: str) -> None:
     bench = Bench()
     await asyncio.sleep(14)
-    getattr(bench.last_rows, note)()
+    getattr(bench.last_rows, note)(now())
     await asyncio.sleep(14)
 
     assert bench.last_rows.may_have_company()
@@ -109,7 +109,7 @@ async def test_a_row_that_is_read_lets_the_run_pause_again() -> None:
     bench = Bench()
     bench.breaker.stop_pausing()
 
-    bench.last_rows.note_read()
+    bench.last_rows.note_read(now())
 
     assert not bench.breaker.never_pauses
 
@@ -180,7 +180,7 @@ async def test_an_input_that_has_just_given_a_row_may_give_another() -> None:
     bench = Bench()
     bench.leave(BAD_ROW)
     await bench.pause(200)
-    bench.last_rows.note_read()
+    bench.last_rows.note_read(now())
     await asyncio.sleep(119)
     assert not bench.last_rows.are_at_fault()
     await asyncio.sleep(2)

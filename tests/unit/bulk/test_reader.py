@@ -1,4 +1,4 @@
-"""The intake: one row at a time out of whatever can be iterated, as it stood when it was read, and how it all ends."""
+"""The reader: one row at a time out of whatever can be iterated, as it stood when it was read, and how it all ends."""
 
 import asyncio
 import gc
@@ -11,8 +11,9 @@ import pytest
 
 from spotdx_async import InvalidInputError, JournalError, MetadataUpdate, OrderMetadataUpdate, Outcome
 from spotdx_async.bulk.journal.records import Known, RowDigests
-from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.reader import Reader, check_updates
+from spotdx_async.bulk.options import check_updates
+from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.reader import Reader
 
 pytestmark = pytest.mark.virtual_time
 
@@ -45,7 +46,7 @@ class ScriptedJournal:
         self.recorded.append((index, state, digests))
 
 
-def intake_of(
+def reader_of(
     updates: Any, *, kind: Any = MetadataUpdate, journal: ScriptedJournal | None = None, **options: Any
 ) -> Reader:
     """Build what is tested here: the only place that knows how."""
@@ -202,7 +203,7 @@ WAYS = (*OPENED_HERE, *GENERATORS, *CALLERS_OWN)
     ],
 )
 async def test_each_row_comes_out_once_in_the_order_of_the_input_with_its_number(updates: Any) -> None:
-    reader = intake_of(updates)
+    reader = reader_of(updates)
     check_updates(updates)
 
     items = await all_of(reader)
@@ -216,7 +217,7 @@ async def test_each_row_comes_out_once_in_the_order_of_the_input_with_its_number
 @pytest.mark.parametrize("way", WAYS)
 async def test_whatever_can_be_iterated_is_read_to_its_end(way: str) -> None:
     source = Source(3)
-    reader = intake_of(source.by(way))
+    reader = reader_of(source.by(way))
 
     assert keys(await all_of(reader)) == ["K0", "K1", "K2"]
     assert how_it_ended(reader) == (3, True, None)
@@ -225,7 +226,7 @@ async def test_whatever_can_be_iterated_is_read_to_its_end(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_empty_input_is_read_up_without_an_error(way: str) -> None:
-    reader = intake_of(Source(0).by(way))
+    reader = reader_of(Source(0).by(way))
 
     assert await all_of(reader) == []
     assert how_it_ended(reader) == (0, True, None)
@@ -239,13 +240,13 @@ async def test_what_can_be_iterated_both_ways_is_read_the_asynchronous_way() -> 
         def __aiter__(self) -> AsyncIterator[Any]:
             return Source(2).async_generator()
 
-    assert keys(await all_of(intake_of(Both()))) == ["K0", "K1"]
+    assert keys(await all_of(reader_of(Both()))) == ["K0", "K1"]
 
 
 async def test_orders_are_read_as_kits_are() -> None:
     updates = [OrderMetadataUpdate("O1", {}), ("O2", {}), MetadataUpdate("K3", {})]
 
-    items = await all_of(intake_of(updates, kind=OrderMetadataUpdate))
+    items = await all_of(reader_of(updates, kind=OrderMetadataUpdate))
 
     assert keys(items) == ["O1", "O2", "K3"]
     assert [type(item) for item in items] == [Row, Row, Outcome]  # a kit's row is none of an order's
@@ -254,7 +255,7 @@ async def test_orders_are_read_as_kits_are() -> None:
 @pytest.mark.parametrize("way", WAYS)
 async def test_nothing_is_read_or_opened_before_it_is_asked_for(way: str) -> None:
     source = Source(10**9)  # as good as one that never ends
-    reader = intake_of(source.by(way))
+    reader = reader_of(source.by(way))
     assert (source.taken, source.iterators) == (0, 0)
 
     for asked in range(1, 50):
@@ -267,9 +268,9 @@ async def test_of_the_rows_that_were_given_out_nothing_is_kept() -> None:
     class Marked(dict[str, int]):
         pass
 
-    reader = intake_of(Marked(n=n) for n in range(100))
-    bad = intake_of((Marked(n=n), {}) for n in range(100))
-    paired = intake_of((f"K{n}", Marked(n=n)) for n in range(100))
+    reader = reader_of(Marked(n=n) for n in range(100))
+    bad = reader_of((Marked(n=n), {}) for n in range(100))
+    paired = reader_of((f"K{n}", Marked(n=n)) for n in range(100))
     for _ in range(50):
         for each in (reader, bad, paired):
             await each.next()
@@ -290,7 +291,7 @@ async def test_a_row_is_what_it_was_when_it_was_read_whatever_is_done_to_it_late
             yield "K", inner
         inner.clear()
 
-    items = await all_of(intake_of(reused()))
+    items = await all_of(reader_of(reused()))
 
     assert [item.body for item in items if isinstance(item, Row)] == [
         b'{"metadata":{"list":[0],"n":0}}',
@@ -318,7 +319,7 @@ BAD: list[tuple[Any, str | None, str]] = [
 
 @pytest.mark.parametrize(("bad", "key", "why"), BAD)
 async def test_a_bad_row_among_good_ones_comes_out_rejected_in_its_place(bad: Any, key: str | None, why: str) -> None:
-    reader = intake_of([("K0", {}), bad, ("K2", {})])
+    reader = reader_of([("K0", {}), bad, ("K2", {})])
 
     before, rejected, after = await all_of(reader)
 
@@ -336,7 +337,7 @@ async def test_a_bad_row_among_good_ones_comes_out_rejected_in_its_place(bad: An
 
 @pytest.mark.parametrize(("bad", "key"), [(("a/b", {}), None), (MetadataUpdate("a/b", {}), "a/b"), ((5, {}), None)])
 async def test_of_a_bad_id_a_text_is_told_where_the_row_names_it(bad: Any, key: str | None) -> None:
-    (rejected,) = await all_of(intake_of([bad]))
+    (rejected,) = await all_of(reader_of([bad]))
 
     assert rejected.key == key
 
@@ -344,7 +345,7 @@ async def test_of_a_bad_id_a_text_is_told_where_the_row_names_it(bad: Any, key: 
 async def test_an_error_in_a_row_s_place_is_that_row_s_outcome() -> None:
     known_bad = InvalidInputError("line 7 has no kit")
 
-    (rejected,) = await all_of(intake_of([known_bad]))
+    (rejected,) = await all_of(reader_of([known_bad]))
 
     assert isinstance(rejected, Outcome)
     assert (rejected.state, rejected.key) == ("rejected", None)
@@ -352,7 +353,7 @@ async def test_an_error_in_a_row_s_place_is_that_row_s_outcome() -> None:
 
 
 async def test_any_id_passes_where_that_is_allowed() -> None:
-    (row,) = await all_of(intake_of([("a/b", {})], allow_any_id=True))
+    (row,) = await all_of(reader_of([("a/b", {})], allow_any_id=True))
 
     assert isinstance(row, Row)
     assert row.key == "a/b"
@@ -385,7 +386,7 @@ class Failing(Mapping[str, Any]):
 async def test_a_row_whose_own_code_raises_ends_the_reading_with_that(
     raised: BaseException, told: type[BaseException]
 ) -> None:
-    reader = intake_of([("K0", {}), ("K1", Failing(raised)), ("K2", {})])
+    reader = reader_of([("K0", {}), ("K1", Failing(raised)), ("K2", {})])
 
     assert keys(await all_of(reader)) == ["K0"]
     assert how_it_ended(reader) == (1, False, told)
@@ -398,7 +399,7 @@ async def test_a_row_whose_own_code_raises_ends_the_reading_with_that(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("error", [ValueError("line 4"), OSError(5, "gone"), TimeoutError(), LookupError()])
 async def test_what_an_input_raises_is_kept_and_is_no_end_of_it(error: Exception, way: str, at: int) -> None:
-    reader = intake_of(Source(at, error=error).by(way))
+    reader = reader_of(Source(at, error=error).by(way))
 
     assert len(await all_of(reader)) == at
     assert reader.error is error
@@ -410,7 +411,7 @@ async def test_what_an_input_raises_is_kept_and_is_no_end_of_it(error: Exception
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), GeneratorExit()])
 async def test_what_is_no_mere_error_gets_out_at_once(error: BaseException, way: str) -> None:
-    reader = intake_of(Source(2, error=error).by(way))
+    reader = reader_of(Source(2, error=error).by(way))
     assert len(await all_of(reader, 2)) == 2
 
     with pytest.raises(type(error)):
@@ -501,7 +502,7 @@ MISUSE: list[tuple[Callable[[BaseException], Any], type[BaseException], type[Bas
 async def test_only_the_end_of_an_iteration_s_own_kind_ends_the_input(
     source: Callable[[BaseException], Any], raised: type[BaseException], told: type[BaseException] | None
 ) -> None:
-    reader = intake_of(source(raised()))
+    reader = reader_of(source(raised()))
 
     assert await reader.next() is None
     assert how_it_ended(reader) == (0, told is IS_END, told)
@@ -509,7 +510,7 @@ async def test_only_the_end_of_an_iteration_s_own_kind_ends_the_input(
 
 @pytest.mark.parametrize("updates", [7, object(), [1].__len__])
 async def test_what_cannot_be_iterated_after_all_is_an_error_of_the_input(updates: Any) -> None:
-    reader = intake_of(updates)
+    reader = reader_of(updates)
 
     assert await reader.next() is None
     assert how_it_ended(reader) == (0, False, TypeError)
@@ -517,7 +518,7 @@ async def test_what_cannot_be_iterated_after_all_is_an_error_of_the_input(update
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_cancellation_that_nobody_aimed_at_the_reader_is_an_error_of_the_input(way: str) -> None:
-    reader = intake_of(Source(2, error=asyncio.CancelledError()).by(way))
+    reader = reader_of(Source(2, error=asyncio.CancelledError()).by(way))
 
     assert len(await all_of(reader)) == 2
     assert how_it_ended(reader) == (2, False, InvalidInputError)
@@ -544,7 +545,7 @@ async def cancelled_while_it_reads(reader: Reader) -> "asyncio.Task[Any]":
 
 
 async def test_an_input_that_waits_for_ever_is_given_up_with_the_reader_s_cancellation() -> None:
-    reader = intake_of(waiting_for_ever())
+    reader = reader_of(waiting_for_ever())
 
     reading = await cancelled_while_it_reads(reader)
 
@@ -553,7 +554,7 @@ async def test_an_input_that_waits_for_ever_is_given_up_with_the_reader_s_cancel
 
 
 async def test_an_input_s_own_word_for_the_cancellation_is_known_as_such() -> None:
-    reader = intake_of(waiting_for_ever(turned_into=ConnectionError))
+    reader = reader_of(waiting_for_ever(turned_into=ConnectionError))
 
     reading = await cancelled_while_it_reads(reader)
 
@@ -568,7 +569,7 @@ async def test_a_cancellation_of_the_reader_that_comes_between_two_rows_is_no_fa
             yield row
             reading.cancel()  # as a signal's handler may, while the input's own code runs
 
-    reader = intake_of(cancelling())
+    reader = reader_of(cancelling())
     reading = asyncio.ensure_future(all_of(reader))
     await asyncio.wait([reading])
 
@@ -586,7 +587,7 @@ async def test_what_was_opened_here_and_generators_are_closed_and_nothing_of_the
     way: str, is_closed: bool, read: int
 ) -> None:
     source = Source(10)
-    reader = intake_of(source.by(way))
+    reader = reader_of(source.by(way))
     await all_of(reader, read)
 
     await reader.close()
@@ -601,14 +602,14 @@ async def test_what_was_opened_here_and_generators_are_closed_and_nothing_of_the
 async def test_an_input_that_was_never_read_is_closed_without_being_opened(way: str) -> None:
     source = Source(3)
     updates = source.by(way)
-    reader = intake_of(updates)
+    reader = reader_of(updates)
 
     await reader.close()
 
     assert (source.taken, source.iterators, source.closes) == (0, 0, [])
     assert reader.close_error is None
     if way in GENERATORS:
-        assert keys(await all_of(intake_of(updates))) == []
+        assert keys(await all_of(reader_of(updates))) == []
 
 
 @pytest.mark.parametrize("way", ["async_generator", "async_iterable"])
@@ -616,7 +617,7 @@ async def test_what_an_input_raises_when_it_is_closed_is_kept(way: str) -> None:
     async def fail() -> None:
         raise OSError("the cursor is gone")
 
-    reader = intake_of(Source(3, at_close=fail).by(way))
+    reader = reader_of(Source(3, at_close=fail).by(way))
     await reader.next()
 
     await reader.close()
@@ -633,7 +634,7 @@ def stubborn() -> Iterator[Any]:
 
 async def test_a_generator_that_does_not_let_itself_be_closed_is_told() -> None:
     updates = stubborn()
-    reader = intake_of(updates)
+    reader = reader_of(updates)
     await reader.next()
 
     await reader.close()
@@ -643,7 +644,7 @@ async def test_a_generator_that_does_not_let_itself_be_closed_is_told() -> None:
 
 @pytest.mark.parametrize("way", ["async_generator", "async_iterable"])
 async def test_an_aclose_that_hangs_is_given_up_after_ten_seconds_and_told(way: str) -> None:
-    reader = intake_of(Source(3, at_close=asyncio.Event().wait).by(way))
+    reader = reader_of(Source(3, at_close=asyncio.Event().wait).by(way))
     await reader.next()
     began_s = now()
 
@@ -663,7 +664,7 @@ async def test_what_an_input_says_of_its_own_when_it_is_closed_stays_what_it_is(
                 await asyncio.Event().wait()
         raise own
 
-    reader = intake_of(Source(3, at_close=fail).async_iterable())
+    reader = reader_of(Source(3, at_close=fail).async_iterable())
     await reader.next()
 
     await reader.close()
@@ -672,7 +673,7 @@ async def test_what_an_input_says_of_its_own_when_it_is_closed_stays_what_it_is(
 
 
 async def test_a_cancellation_while_it_is_closed_gets_out() -> None:
-    reader = intake_of(Source(3, at_close=asyncio.Event().wait).async_generator())
+    reader = reader_of(Source(3, at_close=asyncio.Event().wait).async_generator())
     await reader.next()
     closing = asyncio.ensure_future(reader.close())
     await asyncio.sleep(1)
@@ -717,7 +718,7 @@ async def test_what_was_opened_here_is_closed_once_though_it_counts_as_false(is_
         def __aiter__(self) -> Remaining:
             return Remaining()
 
-    reader = intake_of(AsyncTable() if is_async else Table())
+    reader = reader_of(AsyncTable() if is_async else Table())
     assert await all_of(reader) == []
 
     await reader.close()
@@ -731,7 +732,7 @@ async def test_an_iterator_with_nothing_to_close_is_left_alone() -> None:
         def __iter__(self) -> Iterator[Any]:
             return iter(rows(3))
 
-    reader = intake_of(Opened())
+    reader = reader_of(Opened())
     await reader.next()
 
     await reader.close()
@@ -747,7 +748,7 @@ CONTENT = b'K0{"n":0}'
 async def test_without_anything_known_rows_are_read_with_their_marks() -> None:
     journal = ScriptedJournal({})
 
-    items = await all_of(intake_of(rows(2), journal=journal))
+    items = await all_of(reader_of(rows(2), journal=journal))
 
     assert [item.digests for item in items if isinstance(item, Row)] == [
         RowDigests(b'K0{"n":0}', b"K0"),
@@ -759,7 +760,7 @@ async def test_without_anything_known_rows_are_read_with_their_marks() -> None:
 
 @pytest.mark.parametrize("state", ["ok", "superseded", "failed", "unknown", "rejected"])
 async def test_a_row_that_an_earlier_session_has_ended_is_sent_again_unless_it_is_done(state: str) -> None:
-    (item,) = await all_of(intake_of(rows(1), journal=ScriptedJournal({0: (state, CONTENT)}), lands_until_s=60.0))
+    (item,) = await all_of(reader_of(rows(1), journal=ScriptedJournal({0: (state, CONTENT)}), lands_until_s=60.0))
 
     if state in {"ok", "superseded"}:
         assert isinstance(item, Outcome)
@@ -777,7 +778,7 @@ async def test_a_row_that_a_killed_session_may_have_sent_may_be_executed(
 ) -> None:
     journal = ScriptedJournal({}, doubtful_below=doubtful_below)
 
-    items = await all_of(intake_of(rows(2), journal=journal, lands_until_s=60.0))
+    items = await all_of(reader_of(rows(2), journal=journal, lands_until_s=60.0))
 
     assert [item.may_be_executed for item in items if isinstance(item, Row)] == is_doubtful
     assert [item.lands_until_s == 60.0 for item in items if isinstance(item, Row)] == is_doubtful
@@ -786,7 +787,7 @@ async def test_a_row_that_a_killed_session_may_have_sent_may_be_executed(
 async def test_a_recorded_row_below_a_killed_session_s_mark_is_what_the_record_says() -> None:
     journal = ScriptedJournal({0: ("failed", CONTENT)}, doubtful_below=2)
 
-    first, second = await all_of(intake_of(rows(2), journal=journal))
+    first, second = await all_of(reader_of(rows(2), journal=journal))
 
     assert isinstance(first, Row)
     assert isinstance(second, Row)
@@ -796,7 +797,7 @@ async def test_a_recorded_row_below_a_killed_session_s_mark_is_what_the_record_s
 async def test_a_row_waits_until_an_earlier_session_s_value_of_its_key_has_landed() -> None:
     journal = ScriptedJournal({}, may_land=[b"K1"])
 
-    first, second = await all_of(intake_of(rows(2), journal=journal, lands_until_s=60.0))
+    first, second = await all_of(reader_of(rows(2), journal=journal, lands_until_s=60.0))
 
     assert isinstance(first, Row)
     assert isinstance(second, Row)
@@ -806,7 +807,7 @@ async def test_a_row_waits_until_an_earlier_session_s_value_of_its_key_has_lande
 
 @pytest.mark.parametrize("state", ["ok", "failed", "unknown", "superseded"])
 async def test_another_row_than_the_journal_knows_ends_the_reading_before_it_counts(state: str) -> None:
-    reader = intake_of(rows(3), journal=ScriptedJournal({1: (state, b"another"), 2: ("ok", b"another")}))
+    reader = reader_of(rows(3), journal=ScriptedJournal({1: (state, b"another"), 2: ("ok", b"another")}))
 
     assert keys(await all_of(reader)) == ["K0"]
     assert how_it_ended(reader) == (1, False, JournalError)
@@ -817,7 +818,7 @@ async def test_another_row_than_the_journal_knows_ends_the_reading_before_it_cou
 
 @pytest.mark.parametrize(("count", "is_whole"), [(0, False), (2, False), (3, True), (4, True)])
 async def test_an_input_shorter_than_the_journal_is_a_changed_one(count: int, is_whole: bool) -> None:
-    reader = intake_of(rows(count), journal=ScriptedJournal({}, last_index=2))
+    reader = reader_of(rows(count), journal=ScriptedJournal({}, last_index=2))
 
     assert len(await all_of(reader)) == count
     assert how_it_ended(reader) == (count, is_whole, None if is_whole else JournalError)
@@ -827,23 +828,23 @@ async def test_an_input_shorter_than_the_journal_is_a_changed_one(count: int, is
 async def test_a_bad_row_is_recorded_when_it_is_read_and_known_again() -> None:
     journal = ScriptedJournal({})
     bad = [("K0", {"x": object()}), ("", {})]
-    await all_of(intake_of(bad, journal=journal))
+    await all_of(reader_of(bad, journal=journal))
 
     assert [(index, state) for index, state, _ in journal.recorded] == [(0, "rejected"), (1, "rejected")]
     assert [digests.key for _, _, digests in journal.recorded] == [b"K0", b""]
 
     again = ScriptedJournal({index: (state, digests.content) for index, state, digests in journal.recorded})
-    assert [item.state for item in await all_of(intake_of(bad, journal=again)) if isinstance(item, Outcome)] == [
+    assert [item.state for item in await all_of(reader_of(bad, journal=again)) if isinstance(item, Outcome)] == [
         "rejected",
         "rejected",
     ]
-    mended = intake_of(rows(2), journal=again)
+    mended = reader_of(rows(2), journal=again)
     assert await all_of(mended) == []
     assert how_it_ended(mended) == (0, False, JournalError)
 
 
 async def test_a_journal_that_cannot_be_read_ends_the_reading() -> None:
-    reader = intake_of(rows(3), journal=ScriptedJournal({1: ("unreadable", b"")}))
+    reader = reader_of(rows(3), journal=ScriptedJournal({1: ("unreadable", b"")}))
 
     assert keys(await all_of(reader)) == ["K0"]
     assert how_it_ended(reader) == (1, False, JournalError)

@@ -3,8 +3,7 @@
 from typing import Any
 
 from spotdx_async import NotFoundError, Outcome
-from spotdx_async.bulk.reorder_buffer import AsTheyCome, InOrder
-from spotdx_async.bulk.window import Window
+from spotdx_async.bulk.window import AsTheyCome, InOrder, Window
 
 
 class BesideWindow(Window):
@@ -25,45 +24,45 @@ def outcome(index: int, **more: Any) -> Outcome[Any]:
     return Outcome(index=index, key="SPOTX", state="ok", **more)
 
 
-def taken(outbox: InOrder[Any] | AsTheyCome[Any]) -> list[int]:
+def taken(buffer: InOrder[Any] | AsTheyCome[Any]) -> list[int]:
     found = []
-    while (each := outbox.take()) is not None:
+    while (each := buffer.take()) is not None:
         found.append(each.index)
     return found
 
 
 def test_outcomes_come_in_the_order_of_their_rows() -> None:
-    outbox: InOrder[Any] = InOrder(BesideWindow())
+    buffer: InOrder[Any] = InOrder(BesideWindow())
     for index in (2, 1, 4):
-        outbox.put(outcome(index))
-    assert taken(outbox) == []
+        buffer.put(outcome(index))
+    assert taken(buffer) == []
 
-    outbox.put(outcome(0))
-    assert taken(outbox) == [0, 1, 2]
+    buffer.put(outcome(0))
+    assert taken(buffer) == [0, 1, 2]
 
-    outbox.put(outcome(3))
-    assert taken(outbox) == [3, 4]
+    buffer.put(outcome(3))
+    assert taken(buffer) == [3, 4]
 
 
 def test_outcomes_come_as_they_come() -> None:
-    outbox: AsTheyCome[Any] = AsTheyCome()
+    buffer: AsTheyCome[Any] = AsTheyCome(Window(8))
     for index in (2, 0, 1):
-        outbox.put(outcome(index))
+        buffer.put(outcome(index))
 
-    assert taken(outbox) == [2, 0, 1]
+    assert taken(buffer) == [2, 0, 1]
 
 
 def test_those_that_are_early_stand_beside_the_window_until_their_turn() -> None:
     window = BesideWindow()
-    outbox: InOrder[Any] = InOrder(window)
+    buffer: InOrder[Any] = InOrder(window)
     for index in (1, 2, 4):
-        outbox.put(outcome(index))
+        buffer.put(outcome(index))
     assert window.rows == 3
 
-    outbox.put(outcome(0))
+    buffer.put(outcome(0))
 
     assert window.rows == 1
-    outbox.put(outcome(3))
+    buffer.put(outcome(3))
     assert (window.rows, window.bytes) == (0, 0)
 
 

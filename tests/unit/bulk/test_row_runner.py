@@ -1,4 +1,4 @@
-"""The course of one row: how often it is tried, what it waits for, and what is known of it afterwards."""
+"""One row: how often it is tried, what it waits for, and what is known of it afterwards."""
 
 import asyncio
 import logging
@@ -14,7 +14,8 @@ from spotdx_async._http.clock import NEVER_S
 from spotdx_async._http.messages import Action, AttemptResult, AttemptState, Verdict
 from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker, Result
-from spotdx_async.bulk.key_queues import Row
+from spotdx_async.bulk.options import RunOptions
+from spotdx_async.bulk.outcomes import Row
 from spotdx_async.bulk.row_runner import RowRunner
 from spotdx_async.bulk.stats import RunCounts
 from spotdx_async.errors import (
@@ -71,8 +72,16 @@ def ended(error: SpotError, **about: Any) -> Answer:
     return Answer(Verdict(Action.RAISE, error=error), **about)
 
 
+@attrs.define
+class Waiting:
+    """Which other rows wait to be tried, as the scheduler tells it."""
+
+    has_fresh: bool = False
+    has_waiting: bool = False
+
+
 class Bench:
-    """A course over a real circuit breaker, one row, and a server that answers as it is told, at last always well."""
+    """A row runner over a real circuit breaker, one row, and a server that answers as scripted, then always well."""
 
     def __init__(self, *answers: Answer, policy: RetryPolicy | None = None, concurrency: int = 64) -> None:
         self.answers = list(answers)
@@ -81,7 +90,7 @@ class Bench:
         self.waits_s: list[float] = []
         self.told: list[tuple[AttemptResult, int]] = []
         """The tries that it has told of, and how many results the circuit breaker knew of then."""
-        self.has_others = self.is_awaited = False
+        self.waiting = Waiting()
         self.while_waiting: Callable[[], object] = lambda: None
         self.stopping = asyncio.Event()
         self.run_counts = RunCounts(now(), None)
@@ -91,15 +100,24 @@ class Bench:
         self.row = Row(0, "SPOT1", b"{}")
         self.row_runner = RowRunner(
             self._send,
+            RunOptions(
+                concurrency=concurrency,
+                ordered=False,
+                coalesce=False,
+                stop_after=None,
+                outage_limit_s=1800,
+                wait_for_server=False,
+                policy=policy or RetryPolicy(),
+                operation=OPERATION,
+                host="spot.example",
+                lands_within_s=LANDS_WITHIN_S,
+                sleep=self._sleep,
+            ),
             self.breaker,
-            self.run_counts,
-            self.stopping,
-            policy=policy or RetryPolicy(),
-            lands_within_s=LANDS_WITHIN_S,
-            has_others=lambda: self.has_others,
-            is_awaited=lambda: self.is_awaited,
+            self.waiting,  # type: ignore[arg-type]
+            counts=self.run_counts,
+            stopping=self.stopping,
             on_try=lambda tried: self.told.append((tried, self.breaker.reports)),
-            sleep=self._sleep,
         )
 
     async def _send(
@@ -287,7 +305,7 @@ async def test_a_row_that_waits_is_set_aside_when_the_server_is_not_well(
     happens: Callable[[Bench], object], *, is_set_aside: bool
 ) -> None:
     bench = Bench(bad(retry_after_s=1), ok())
-    bench.has_others = True
+    bench.waiting.has_fresh = True
     bench.while_waiting = lambda: happens(bench)
 
     verdict = await bench.run()
@@ -299,7 +317,7 @@ async def test_a_row_that_waits_is_set_aside_when_the_server_is_not_well(
 @pytest.mark.parametrize("has_others", [False, True])
 async def test_in_doubt_rows_that_were_not_tried_yet_go_first(*, has_others: bool) -> None:
     bench = Bench(bad(retry_after_s=1), ok())
-    bench.has_others = has_others
+    bench.waiting.has_fresh = has_others
     bench.others("b")
 
     assert act(await bench.run()) is (None if has_others else Action.ACCEPT)
@@ -334,7 +352,7 @@ async def test_after_the_policy_s_tries_a_row_holds_up_nobody_who_waits(
 ) -> None:
     bench = Bench(*[failure] * 7, ok())
     bench.others(HALF)
-    bench.is_awaited = is_awaited
+    bench.waiting.has_waiting = is_awaited
 
     verdict = await bench.run()
 

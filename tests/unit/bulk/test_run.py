@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from spotdx_async import (
     read_journal,
 )
 from spotdx_async._http.messages import Action, AttemptResult, AttemptState, ClosableRun, Verdict
-from spotdx_async.bulk.run import Job
+from spotdx_async.bulk.journal.records import Digester
+from spotdx_async.bulk.options import Job
 from spotdx_async.testing import VirtualTimeLoop, run_virtual
 
 pytestmark = pytest.mark.virtual_time
@@ -42,7 +45,7 @@ def now() -> float:
 
 
 class Sender:
-    """Plays the road: keeps the flight true, asks at the last moment, and hands over to what the test plays."""
+    """Plays the client: keeps the attempt state true, asks at the last moment, then hands over to the test."""
 
     def __init__(self, play: Play, before: Callable[[], Awaitable[object]] | None = None) -> None:
         self.play = play
@@ -78,7 +81,6 @@ def run_of(send: Any, rows: Any, **options: Any) -> BulkRun[Any]:
         operation="POST /api/v2/kits/{kit_id}/",
         server="https://name:secret@spot.example:8443/base",
         policy=options.pop("policy", RetryPolicy()),
-        timeout_s=30,
         lands_within_s=60,
         open_runs=open_runs,
         sleep=asyncio.sleep,
@@ -116,7 +118,7 @@ def playing(*verdicts: Verdict) -> Sender:
     """Play the verdicts one after the other, the last one for ever."""
     left = list(verdicts)
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         return left.pop(0) if len(left) > 1 else left[0]
 
     return Sender(play)
@@ -124,6 +126,63 @@ def playing(*verdicts: Verdict) -> Sender:
 
 def failing(error: Any, act: Action = Action.REPEAT, **about: Any) -> Verdict:
     return Verdict(act, error=error, **about)
+
+
+# What is checked and written once
+
+
+class CountedId(str):
+    """An id that counts how often it is checked: nothing but the check asks whether it can be printed."""
+
+    __slots__ = ("checks",)
+
+    def isprintable(self) -> bool:
+        self.checks = getattr(self, "checks", 0) + 1
+        return super().isprintable()
+
+
+class CountedMetadata(Mapping[str, Any]):
+    """Metadata that count how often they are read."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values_now = values
+        self.reads = 0
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values_now[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.reads += 1
+        return iter(self.values_now)
+
+    def __len__(self) -> int:
+        return len(self.values_now)
+
+
+async def test_a_row_is_read_once_whatever_is_done_to_it_and_the_bytes_that_are_digested_are_sent(
+    tmp_path: Path,
+) -> None:
+    kit_id, metadata = CountedId("K1"), CountedMetadata({"n": 1})
+
+    async def play(_key: str, _state: AttemptState) -> Verdict:
+        metadata.values_now["n"] += 1
+        if len(sender.sent) < 3:
+            return failing(ServerError("503", status=503))
+        return OK
+
+    sender = Sender(play)
+    path = tmp_path / "run.journal"
+
+    states = await states_of(run_of(sender, [(kit_id, metadata)], journal=path))
+
+    assert states == ["ok"]
+    assert (kit_id.checks, metadata.reads) == (1, 1)
+    assert [body for _, _, body in sender.sent] == [b'{"metadata":{"n":1}}'] * 3
+    with closing(sqlite3.connect(path)) as database:
+        secret = database.execute("SELECT secret FROM meta").fetchone()[0]
+        assert database.execute("SELECT digest FROM rows").fetchall() == [
+            (Digester(secret).row("K1", b'{"n":1}').content,)
+        ]
 
 
 # What was sent
@@ -194,7 +253,7 @@ async def test_a_resumed_row_that_was_unknown_does_not_become_failed(tmp_path: P
 async def test_what_is_cut_off_after_it_was_sent_is_recorded_as_unknown(tmp_path: Path) -> None:
     journal = tmp_path / "run.journal"
 
-    async def play(key: str, _flight: AttemptState) -> Verdict:
+    async def play(key: str, _state: AttemptState) -> Verdict:
         if key == "K1":
             await asyncio.sleep(1000)
         return OK
@@ -207,7 +266,7 @@ async def test_what_is_cut_off_after_it_was_sent_is_recorded_as_unknown(tmp_path
 
 
 async def test_an_attempt_that_was_cut_off_counts() -> None:
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(1000)
         return OK
 
@@ -228,7 +287,7 @@ async def test_a_session_that_follows_at_once_lets_no_earlier_request_land_over_
     journal = tmp_path / "run.journal"
     same_kit = [("K0", {"n": 1}), ("K1", {"n": 1}), ("K0", {"n": 2}), ("K1", {"n": 2})]
 
-    async def play(key: str, _flight: AttemptState) -> Verdict:
+    async def play(key: str, _state: AttemptState) -> Verdict:
         if key == "K0":
             await asyncio.sleep(1000)
         return OK
@@ -308,7 +367,7 @@ async def test_a_foreign_exception_gets_out_and_the_row_ends_by_what_was_sent(is
     async def raise_it(*_: object) -> Any:
         raise TimeLimit
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         return await raise_it() if is_sent else OK
 
     send = Sender(play, before=None if is_sent else raise_it)
@@ -325,7 +384,7 @@ async def test_a_cancellation_that_nobody_aimed_at_the_run_stops_it_with_an_erro
     async def cancelled(*_: object) -> Any:
         raise asyncio.CancelledError
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         return await cancelled() if is_sent else OK
 
     send = Sender(play, before=None if is_sent else cancelled)
@@ -340,7 +399,7 @@ async def test_a_cancellation_that_nobody_aimed_at_the_run_stops_it_with_an_erro
 
 
 async def test_a_run_whose_tasks_are_cancelled_from_outside_ends_with_an_error() -> None:
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(1000)
         return OK
 
@@ -413,7 +472,7 @@ async def test_an_exception_that_counts_as_false_is_told_as_any_other(who: str, 
             if who == "close":
                 raise Empty
 
-    async def play(key: str, _flight: AttemptState) -> Verdict:
+    async def play(key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(1)
         if who == "send" and key == "K1":
             raise Empty
@@ -448,7 +507,7 @@ class Storm:
         if self.dice.random() < 0.003:
             raise self.dice.choice(self.foreign)
 
-    async def play(self, key: str, _flight: AttemptState) -> Verdict:
+    async def play(self, key: str, _state: AttemptState) -> Verdict:
         dice = self.dice
         if dice.random() < 0.5:
             self.executed.add(key)
@@ -547,7 +606,7 @@ async def test_a_stop_sends_nothing_that_was_not_handed_to_a_connection() -> Non
     async def slots() -> None:
         await asyncio.sleep(random.Random(len(send.sent)).random() * 2 + 0.1)
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(1)
         return OK
 
@@ -580,7 +639,7 @@ async def test_a_wrong_token_is_asked_for_no_more_than_was_under_way() -> None:
         async with slot:
             await asyncio.sleep(0.1)
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(0.15)
         return failing(AuthenticationError("401", status=401), Action.RAISE)
 
@@ -684,7 +743,7 @@ async def test_an_input_is_closed_as_soon_as_the_run_ends(how: str, ending: str)
         def __iter__(self) -> Iterator[Any]:
             return sync()
 
-    async def play(key: str, _flight: AttemptState) -> Verdict:
+    async def play(key: str, _state: AttemptState) -> Verdict:
         if ending == "error" and key == "K5":
             raise LookupError
         await asyncio.sleep(0.1)
@@ -746,7 +805,7 @@ async def test_an_input_that_fails_to_close_is_told_at_the_end() -> None:
 async def test_three_cancellations_at_any_await_leave_nothing_behind(steps: int, tmp_path: Path) -> None:
     journal = tmp_path / "run.journal"
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(0)
         return OK
 
@@ -786,7 +845,7 @@ async def test_a_pause_counts_towards_the_outage_limit() -> None:
     async def limiter() -> None:
         await asyncio.sleep(max(0.0, paused_until - now()))
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         nonlocal paused_until
         paused_until = now() + 300
         return failing(RateLimitError("429", status=429), is_throttle=True, retry_after_s=300.0)
@@ -831,14 +890,14 @@ async def test_a_server_that_was_never_reached_stops_the_run_after_30_s(
 
 
 async def test_with_wait_for_server_it_is_waited_for() -> None:
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         return failing(NotSentError("refused", reason="refused")) if now() < 100 else OK
 
     assert set(await states_of(run_of(Sender(play), rows(10), wait_for_server=True))) == {"ok"}
 
 
 async def test_a_server_that_was_reached_once_is_waited_for_as_in_any_outage() -> None:
-    async def play(key: str, _flight: AttemptState) -> Verdict:
+    async def play(key: str, _state: AttemptState) -> Verdict:
         return failing(NotSentError("refused", reason="refused")) if key != "K0" and now() < 100 else OK
 
     assert set(await states_of(run_of(Sender(play), rows(10)))) == {"ok"}
@@ -854,7 +913,7 @@ async def test_the_end_of_an_outage_that_was_too_long_names_host_and_reason() ->
 
 
 async def test_a_second_consumer_is_refused_at_once() -> None:
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(1)
         return OK
 
@@ -923,7 +982,7 @@ async def test_an_older_row_is_superseded_in_the_journal_only_with_the_newer_one
             yield "K", {"n": number}
             await asyncio.sleep(0 if number else 0.5)
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(1)
         return OK if len(send.sent) == 1 else failing(BadRequestError("400", status=400), Action.RAISE)
 
@@ -945,7 +1004,7 @@ async def test_a_kill_between_the_newer_value_and_its_record_sends_the_newer_one
     journal = tmp_path / "run.journal"
     same = [("K", {"n": n}) for n in range(3000)]
 
-    async def play(_key: str, _flight: AttemptState) -> Verdict:
+    async def play(_key: str, _state: AttemptState) -> Verdict:
         await asyncio.sleep(0.01)
         return OK
 

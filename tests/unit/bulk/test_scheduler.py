@@ -6,16 +6,15 @@ import random
 import pytest
 
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.key_queues import Row
-from spotdx_async.bulk.ready_rows import ReadyRows
-from spotdx_async.bulk.scheduler import Scheduler
+from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.scheduler import ReadyRows, Scheduler
 from spotdx_async.bulk.window import Window
 
 pytestmark = pytest.mark.virtual_time
 
 
 class Bench:
-    """A scheduler with fresh rows 0 to 9, and the gate that it asks."""
+    """A scheduler with fresh rows 0 to 9, and the circuit breaker that it asks."""
 
     def __init__(self) -> None:
         self.breaker = CircuitBreaker(limit_s=1800, concurrency=4, on_overdue=lambda: None, dice=random.Random(1))
@@ -37,8 +36,7 @@ class Bench:
 
     def read_on_by(self, row: Row) -> None:
         self.window.enter()
-        self.ready_rows.enter(row)
-        self.scheduler.note_read(row)
+        self.scheduler.enter(row)
         self.read += 1
 
     def may_be_read(self) -> int:

@@ -419,3 +419,10 @@ def test_metadata_that_is_written_beforehand_is_the_same_body() -> None:
 def test_metadata_that_has_no_json_form_is_refused_where_it_is_written(metadata: Any) -> None:
     with pytest.raises(InvalidInputError, match="metadata"):
         metadata_json(metadata)
+
+
+@pytest.mark.parametrize("an_id", ["SPOT123456", "a b", "é", "x;y", "%2F"])
+def test_what_was_checked_before_makes_the_same_request(an_id: str) -> None:
+    body = metadata_json({"cohort": "A"})
+
+    assert UPDATE.checked_request(an_id, body) == UPDATE.request(an_id, body=body, allow_any_id=True)

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from spotdx_async.bulk.journal.digests import Digester
 from spotdx_async.bulk.journal.file import JournalFile, read_journal
-from spotdx_async.bulk.journal.records import Known, RowDigests
+from spotdx_async.bulk.journal.records import Digester, Known, RowDigests
 from spotdx_async.bulk.records import Journal, State
 
 OPERATION, SERVER = "PATCH /api/v2/kits/{kit_id}/", "https://spot.test"

@@ -109,7 +109,7 @@ def test_a_planted_rollback_journal_is_refused_and_nothing_changes(
 
     assert caught.value.reason == "path"
     if (use, state) != (read_journal, "new"):
-        whose = "not empty lies" if owner == "ours" else f"belongs to another user (number {SOMEBODY})"
+        whose = "not empty has the same name" if owner == "ours" else f"belongs to another user (number {SOMEBODY})"
         text = str(caught.value)
         assert whose in text
         assert "-journal" in text

@@ -1,4 +1,4 @@
-"""A bulk run that sets metadata, whatever the noun: it has the engine make the client's single attempts."""
+"""Bulk runs that set metadata, of kits or orders: the engine over single attempts of the client's."""
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from functools import partial
@@ -8,8 +8,9 @@ from spotdx_async._http.messages import AttemptResult, AttemptState, Reply
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async._requests.operation import Operation
+from spotdx_async.bulk.options import Job
 from spotdx_async.bulk.records import Update
-from spotdx_async.bulk.run import BulkRun, Job
+from spotdx_async.bulk.run import BulkRun
 
 __all__ = ["metadata_run", "no_value"]
 
@@ -25,21 +26,20 @@ def metadata_run(
     runner: Runner,
     **options: Any,
 ) -> BulkRun[T]:
-    """Make the run; nothing is sent before it is iterated.
+    """Build the run; nothing is sent before it is iterated.
 
     Args:
         updates: the rows.
         kind: what a row is.
         operation: sets the metadata of one.
-        decode: from an answer to the outcome's value.
-        runner: its repeats and its bounds on the whole call do not hold here: the run has its own.
+        decode: makes an outcome's value of an answer.
+        runner: makes the attempts; its repeats and its bounds on a whole call do not apply, since a run has its own.
         options: those of ``BulkRun``.
 
     Raises:
         InvalidInputError: ``updates`` or an option is unusable.
     """
     unbounded = runner.without_bounds()
-    allow_any_id = runner.allow_any_id
 
     def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
         key: str,
@@ -49,7 +49,7 @@ def metadata_run(
         may_go: Callable[[], bool],
         observation: CallObservation | None,
     ) -> Coroutine[Any, Any, AttemptResult]:
-        request = operation.request(key, body=body, allow_any_id=allow_any_id)
+        request = operation.checked_request(key, body)
         return unbounded.attempt(
             request, decode, attempt_state=state, is_repeat=is_repeat, may_go=may_go, observation=observation
         )
@@ -60,15 +60,14 @@ def metadata_run(
         operation=operation.name,
         server=unbounded.state.transport.base_url,
         policy=unbounded.options.retry,
-        timeout_s=unbounded.options.timeout_s,
         lands_within_s=unbounded.lands_within_s,
         open_runs=unbounded.state.open_runs,
         sleep=partial(unbounded.state.sleep, for_pause=True),
         dispatcher=unbounded.state.dispatcher,
-        allow_any_id=allow_any_id,
+        allow_any_id=runner.allow_any_id,
     )
     return BulkRun(updates, job, **options)
 
 
 def no_value(_reply: Reply) -> None:
-    """Make nothing of an answer, which is checked to be the one asked for all the same."""
+    """Return None: the answer is not decoded, though it was checked to be the one that was asked for."""
