@@ -2,7 +2,7 @@
 
 from spotdx_async import RetryPolicy
 from spotdx_async.cli.demo import plan_faults
-from spotdx_async.testing.fake_spot import SpotState
+from spotdx_async.testing.state import SpotState
 
 KIT_IDS = [f"SPOT{number}" for number in range(2000)]
 
