@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from spotdx_async._http.messages import TransportFailure
-from spotdx_async._http.sending import SecondSendingError
+from spotdx_async._http.sessions import SecondSendingError
 from spotdx_async.errors import FailureCause
 
 __all__ = ["ClosedError", "TooLargeError", "closed_failure", "failure_of", "foreign_in"]

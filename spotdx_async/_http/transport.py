@@ -17,10 +17,10 @@ import aiohttp
 from yarl import URL
 
 from spotdx_async._http import clock
-from spotdx_async._http.connections import pooled_session, single_use_session
 from spotdx_async._http.failures import ClosedError, TooLargeError, closed_failure, failure_of, foreign_in
+from spotdx_async._http.fast_request import pooled_session, single_use_session
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure, is_success
-from spotdx_async._http.sending import CURRENT, Sending, has_middlewares, untraced_request, watch
+from spotdx_async._http.sessions import CURRENT, Sending, has_middlewares, untraced_request, watch
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
 

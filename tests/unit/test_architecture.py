@@ -31,10 +31,10 @@ ROWS = (
         *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub", "_http.permits"),
         "_requests.identity",
     ),
-    ("_http.sending",),
+    ("_http.sessions",),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
-        *("_http.connections", "observers", "_codec.list_pages"),
+        *("_http.fast_request", "observers", "_codec.list_pages"),
     ),
     (
         *("_requests.operation", "_codec.compiled", "_requests.validation", "_observe.dispatch"),
@@ -74,9 +74,9 @@ NARROWER = {
     "_http.clock": ("errors",),
     "_http.permits": ("_http.waiters",),
     "_http.waiters": (),
-    "_http.sending": ("_http.clock",),
-    "_http.connections": ("_http.sending",),
-    "_http.failures": ("errors", "_http.sending", "_http.messages"),
+    "_http.sessions": ("_http.clock",),
+    "_http.fast_request": ("_http.sessions",),
+    "_http.failures": ("errors", "_http.sessions", "_http.messages"),
     "_http.rate_control": ("config",),
     "_codec.structuring": ("_codec.scalars", "models.*"),
     "_codec.compiled": (
@@ -139,8 +139,8 @@ DOORMEN = {
     "attr": (),  # the old name of attrs
     "attrs": ("*",),
     "aiohttp": (
-        "_http.sending",
-        "_http.connections",
+        "_http.sessions",
+        "_http.fast_request",
         "_http.failures",
         "_http.transport",
         "testing.server",

@@ -10,7 +10,7 @@ from aiohttp import http_writer
 from aiohttp.tracing import Trace
 from attrs import define
 
-from spotdx_async._http.sending import CURRENT, TRACING, Sending
+from spotdx_async._http.sessions import CURRENT, TRACING, Sending
 
 __all__ = ["WriteQueue", "pooled_session", "request_class", "single_use_session"]
 

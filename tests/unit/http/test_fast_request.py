@@ -8,10 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from spotdx_async._http import connections
-from spotdx_async._http.connections import WriteQueue, pooled_session, request_class, single_use_session
+from spotdx_async._http import fast_request
+from spotdx_async._http.fast_request import WriteQueue, pooled_session, request_class, single_use_session
 from spotdx_async._http.messages import AttemptState
-from spotdx_async._http.sending import CURRENT, SecondSendingError, Sending
+from spotdx_async._http.sessions import CURRENT, SecondSendingError, Sending
 
 HEADERS = {"Host": "spot.example", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "x"}
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -59,7 +59,7 @@ async def test_a_request_is_the_same_that_aiohttp_would_write(
     await told(url, method, body)
     ours = b"".join(chunks)
     chunks.clear()
-    monkeypatch.setattr(connections, "_KNOWN", "another release")
+    monkeypatch.setattr(fast_request, "_KNOWN", "another release")
 
     await told(url, method, body)
 
@@ -132,7 +132,7 @@ async def test_requests_wait_for_others_only_where_there_are_others(
         async def ask(method: str) -> None:
             await asked(session, method, url, b"{}" if method == "POST" else None)
 
-        await asyncio.gather(ask("POST"), ask("GET"))  # leaves two connections, so that the next are ready at once
+        await asyncio.gather(ask("POST"), ask("GET"))  # leaves two fast_request, so that the next are ready at once
         queued.clear()
         await ask("POST")
         alone = queued.copy()
@@ -285,8 +285,8 @@ async def test_our_sessions_send_what_we_send_whatever_product_traces(
 ) -> None:
     url, chunks = heard
     body, ours = b"{%b}" % (b" " * (size - 2)), {"Authorization": "Token t", "Content-Type": "application/json"}
-    monkeypatch.setattr(connections, "_KNOWN", known)
-    monkeypatch.setattr(connections, "_LARGE_BODY", 1000)
+    monkeypatch.setattr(fast_request, "_KNOWN", known)
+    monkeypatch.setattr(fast_request, "_LARGE_BODY", 1000)
     async with make(HEADERS) as session:
         await asked(session, "POST", f"{url}/x", body, ours)
     untraced = b"".join(chunks)
@@ -314,7 +314,7 @@ async def test_what_wraps_aiohttp_and_repeats_is_kept_from_it(
         (await request(self, *args, **options)).release()
         return await request(self, *args, **options)
 
-    monkeypatch.setattr(connections, "_KNOWN", known)
+    monkeypatch.setattr(fast_request, "_KNOWN", known)
     monkeypatch.setattr(aiohttp.ClientSession, "_request", twice)
     async with single_use_session(HEADERS) as session:
         with pytest.raises(SecondSendingError):
