@@ -1,56 +1,67 @@
-"""Sessions of the SDK's own: their connections, and the writing of their requests."""
+"""Everything that touches aiohttp's insides; without it the SDK works by aiohttp's public API alone, a little slower.
+
+Two kinds of thing, with different rules:
+
+1. Requests written in aiohttp's place, with the exact releases in ``RELEASES`` only: all tests have run with each of
+   them. With any other release aiohttp writes its requests itself, and its public hooks note what was sent.
+2. Questions that aiohttp answers in no public way. They only read, with any release; where the name that they look for
+   is missing, the answer is the careful one.
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from inspect import getattr_static
 from typing import Any, Final
 
 import aiohttp
 from aiohttp import http_writer
 from aiohttp.tracing import Trace
 from attrs import define
+from yarl import URL
 
-from spotdx_async._http.sessions import CURRENT, TRACING, Sending
+from spotdx_async._http.sessions import CURRENT, TRACING, Connector, Sending, new_session
 
-__all__ = ["WriteQueue", "pooled_session", "request_class", "single_use_session"]
+__all__ = ["RELEASES", "has_middlewares", "is_of_another_loop", "is_watched", "own_session", "untraced_request"]
 
-_KNOWN: Final = "3.14."
-"""The releases of aiohttp whose requests are written here; with another one aiohttp writes them itself."""
+RELEASES: frozenset[str] = frozenset({"3.14.4", "3.14.5"})
+"""The releases of aiohttp in whose place requests are written."""
+_WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LARGE_BODY: Final = 64 * 1024
 """From here on a body is left to aiohttp's writer, which waits while the connection takes no more."""
 
 
-def pooled_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
-    """Make a session that keeps connections for the next request.
+def own_session(headers: Mapping[str, str], *, is_single_use: bool) -> aiohttp.ClientSession:
+    """Make a session of the SDK's own, which writes its requests itself where aiohttp's release is known.
 
     Args:
         headers: of every request, ``Host`` among them; what is sent besides comes with the request.
+        is_single_use: whether each request gets a connection of its own, closed afterwards. A kept one can be closed by
+            the server just as a request goes out, and nobody knows whether that was carried out: what must not be done
+            twice gets a fresh one.
     """
-    return _session(_Connector(), headers)
-
-
-def single_use_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
-    """Make a session that opens a connection for each request and closes it after.
-
-    A kept connection can be closed by the server just as a request goes out, and nobody knows whether it was carried
-    out. What must not be done twice gets a fresh one.
-    """
-    return _session(_Connector(force_close=True), {**headers, "Connection": "close"})
+    if aiohttp.__version__ not in RELEASES:
+        return new_session(Connector(force_close=is_single_use), headers)
+    connector = _WritingConnector(force_close=is_single_use)
+    session = new_session(connector, headers, request_class=_OneWrite, has_hooks=False)
+    # Else aiohttp opens another connection for a GET whose kept one broke, only to find that it may not send it again.
+    session._retry_connection = False  # noqa: SLF001 - of a known release
+    return session
 
 
 class WriteQueue:
     """Writes the requests that one turn of the loop makes together, in the next turn.
 
     One by one, each would wake the server and go through the kernel between the decoding of two answers. Together they
-    save 11 % of a typed call's CPU time at 10 at once, 15 % at 100, and a fifth on uvloop (in turn, round by
-    round).
+    save 11 % of a typed call's CPU time at 10 at once, 15 % at 100, and a fifth on uvloop (interleaved rounds).
     """
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Any, bytes, Sending]] = deque()
 
     def put(self, protocol: Any, request: bytes, sending: Sending) -> None:
-        """Take in a request, to be written by the connection that the protocol of aiohttp's has then, if any."""
+        """Take in a request, to be written by the connection that aiohttp's protocol has by then, if any."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write)
         self._waiting.append((protocol, request, sending))
@@ -65,7 +76,7 @@ class WriteQueue:
                 except (KeyboardInterrupt, SystemExit):  # these are the loop's, which ends with them
                     protocol.abort()
                     raise
-                except BaseException as error:  # noqa: BLE001 - it is told to the call
+                except BaseException as error:  # noqa: BLE001 - the call gets it
                     _fail(protocol, error)
         finally:
             for left in waiting:  # a signal's exception may come anywhere
@@ -74,29 +85,24 @@ class WriteQueue:
 
 def _write(protocol: Any, request: bytes, sending: Sending) -> None:
     transport = protocol.transport
-    # A connection that was lost meanwhile has told its call so; of a call that is over nothing goes out any more.
-    if transport is not None and not transport.is_closing() and sending.may_go:
-        sending.note_written()
+    # A connection that was lost meanwhile has failed its call already; of a call that is over nothing more goes out.
+    if transport is not None and not transport.is_closing() and sending.start_writing():
         transport.write(request)
 
 
 def _fail(protocol: Any, error: BaseException) -> None:
-    """Tell the call whose request could not be written why; its connection is not used again."""
+    """Fail the call whose request could not be written; its connection is not used again."""
     transport = protocol.transport
     protocol.set_exception(error)
     if transport is not None:
         transport.abort()
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Gives no kept connection on which something came that nobody asked for: it would pass for the next answer.
+class _WritingConnector(Connector):
+    """Writes the requests, since it knows how many are under way."""
 
-    It also writes the requests, since it knows how many are under way.
-    """
-
-    def __init__(self, *, force_close: bool = False) -> None:
-        # No limit here: the client's own permits stand before it, and wait without eating the timeout.
-        super().__init__(limit=0, force_close=force_close)
+    def __init__(self, *, force_close: bool) -> None:
+        super().__init__(force_close=force_close)
         self._writes = WriteQueue()
 
     def write(self, protocol: Any, request: bytes, sending: Sending) -> None:
@@ -105,20 +111,6 @@ class _Connector(aiohttp.TCPConnector):
             self._writes.put(protocol, request, sending)
         else:
             _write(protocol, request, sending)
-
-    async def _get(self, key: Any, traces: Any) -> Any:
-        while (kept := await super()._get(key, traces)) is not None:
-            if kept.protocol is not None and not kept.protocol.should_close:
-                break
-            kept.close()
-        return kept
-
-    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
-        """Close a connection whose answer came before its request was sent whole: the rest would go before the next."""
-        transport = protocol.transport
-        if transport is not None and transport.get_write_buffer_size():
-            should_close = True
-        super()._release(key, protocol, should_close=should_close)
 
 
 @define
@@ -129,39 +121,40 @@ class _Written:
 
 
 class _OneWrite(aiohttp.ClientRequest):
-    """Takes headers and body as they are, and writes them at once, with others of its turn.
+    """Takes headers and body as they are, and writes them in one piece, together with others of its turn.
 
     What aiohttp does besides, merging headers and making a payload, a writer and before Python 3.12 a task for each
-    body, takes 114 kI of a request's 460 (callgrind).
+    body, takes 114 kI of a request's 460 (callgrind). A large body, and what is rare, is left to it.
     """
 
-    _sending: Sending
     _given: bytes | None = None
-    """The body, empty for a GET; None: aiohttp writes it."""
+    """The body, empty for a GET; None: aiohttp writes the request."""
 
-    def update_headers(self, headers: Any) -> None:  # noqa: ARG002 - what tracers have put in besides
-        """Take the session's headers, with ``Host`` in its place, and those of the request: no others are sent."""
+    def __init__(self, method: str, url: URL, *, data: Any = None, **options: Any) -> None:
         sending = CURRENT.get()
         assert sending is not None and sending.headers is not None  # noqa: S101, PT018 - for the type checker
         self._sending = sending
-        self.headers = self._session.headers.copy()
-        self.headers.update(sending.headers)
         sending.is_reached = True
-
-    def update_auto_headers(self, skip_auto_headers: Any) -> None:
-        """Add none."""
-
-    def update_body_from_data(self, body: Any, _stacklevel: int = 3) -> None:
-        """Keep a body of bytes as it is."""
-        if type(body) is bytes and len(body) < _LARGE_BODY:
-            self._given = body
-            self.headers["Content-Length"] = str(len(body))
+        if data is None and method == "GET":
+            self._given = b""
+        elif type(data) is bytes and len(data) < _LARGE_BODY and method in _WITH_A_BODY:
+            self._given = data
         else:
-            super().update_body_from_data(body, _stacklevel)
-            self._given = b"" if body is None and self.method == "GET" else None
+            super().__init__(method, url, data=data, **options)
+            return
+        self.method, self.url, self.original_url = method, url, url
+        session = self._session = options["session"]
+        self.loop, self._timer, self._traces = options["loop"], options["timer"], options["traces"]
+        self._ssl, self.response_class = options["ssl"], options["response_class"] or aiohttp.ClientResponse
+        self.server_hostname = self.proxy = self.proxy_auth = self.proxy_headers = None
+        # With ``Host`` in its place. What tracers have put in besides, among the options, is not sent.
+        self.headers = session.headers.copy()
+        self.headers.update(sending.headers)
+        if data is not None:
+            self.headers["Content-Length"] = str(len(data))
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        """Give the request to the connector; a body that is large or no bytes is left to aiohttp."""
+        """Hand the request to the connector, or to aiohttp's writer, which our hooks watch."""
         body, sending = self._given, self._sending
         session: Any = self._session
         if body is None:
@@ -187,24 +180,36 @@ class _OneWrite(aiohttp.ClientRequest):
         )
 
 
-def request_class(aiohttp_version: str) -> type[aiohttp.ClientRequest]:
-    """Choose what writes requests: nothing of ours where the release may have changed what stands around it."""
-    return _OneWrite if aiohttp_version.startswith(_KNOWN) else aiohttp.ClientRequest
+def is_watched(session: aiohttp.ClientSession) -> bool:
+    """Return whether aiohttp's hooks see all that a caller's session sends.
 
-
-def _session(connector: aiohttp.TCPConnector, headers: Mapping[str, str]) -> aiohttp.ClientSession:
-    requests = request_class(aiohttp.__version__)
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        request_class=requests,
-        trust_env=False,
+    They do not where it has a request class, or a subclass's ``_request``, of its own. A product's patch of aiohttp's
+    ``_request`` is the same for both, though a new object each time it is looked up as an attribute; one that does not
+    hand our marker on leaves the request unseen.
+    """
+    is_usual = getattr(session, "_request_class", None) is aiohttp.ClientRequest
+    return is_usual and getattr_static(session, "_request", None) is getattr_static(
+        aiohttp.ClientSession, "_request", 0
     )
-    # Products that trace put hooks and headers into every session that is made; ours send the token.
-    session.headers.clear()
-    session.headers.update(headers)
-    session.trace_configs[:] = [] if requests is _OneWrite else [TRACING]
-    # Else aiohttp sends a GET a second time by itself when a kept connection breaks, unseen by the retry budget. There
-    # is no public way to say so.
-    session._retry_connection = False  # noqa: SLF001 - a test holds its effect
-    return session
+
+
+def has_middlewares(session: aiohttp.ClientSession) -> bool:
+    """Return whether something stands before aiohttp that may send a request its own way after aiohttp could not."""
+    return bool(getattr(session, "_middlewares", True))
+
+
+def is_of_another_loop(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether a session was made in another event loop than this one."""
+    return getattr(session, "_loop", loop) is not loop
+
+
+def untraced_request(session: aiohttp.ClientSession) -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
+    """Return what makes a session's requests, without what Datadog, Elastic and others have put around it.
+
+    They write down each URL, which can hold a patient's name, and add headers. What stands in its place altogether, as
+    the mocks of tests do, is used.
+    """
+    request: Any = getattr(aiohttp.ClientSession, "_request", None)  # what aiohttp's own request() calls
+    while hasattr(type(request), "_self_wrapper"):  # a FunctionWrapper of wrapt's, which they all use
+        request = request.__wrapped__
+    return session.request if request is None else partial(request, session)

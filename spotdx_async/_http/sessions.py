@@ -1,27 +1,22 @@
-"""How it is known what was sent, by the SDK's own sessions and by a caller's.
+"""The sessions that requests go through, the SDK's own and a caller's, and what is known of what was sent.
 
 Whether a request was sent is noted where its bytes are handed to a connection, never concluded from what came after.
+Only aiohttp's public API is used here: ``fast_request`` has the rest.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
-from inspect import getattr_static
 from types import SimpleNamespace
-from typing import Any, Final, Protocol
+from typing import Any, Final
+from weakref import WeakSet
 
 import aiohttp
+from attrs import define
 
 from spotdx_async._http import clock
+from spotdx_async._http.messages import AttemptState
 
-__all__ = [
-    "CURRENT",
-    "TRACING",
-    "SecondSendingError",
-    "Sending",
-    "has_middlewares",
-    "untraced_request",
-    "watch",
-]
+__all__ = ["CURRENT", "TRACING", "Connector", "SecondSendingError", "Sending", "new_session"]
 
 _OF_THE_WRITER: Final = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 """Headers that aiohttp adds to a request by itself."""
@@ -31,69 +26,41 @@ class SecondSendingError(Exception):
     """A request was about to be sent again, by aiohttp or by a middleware, where only the SDK may repeat."""
 
 
-class _AttemptState(Protocol):
-    may_have_arrived: bool
-    last_byte_s: float
-    is_called_off: bool
-
-
+@define(eq=False, repr=False)
 class Sending:
     """What is known of one attempt, from before it is given to aiohttp until it has ended.
 
-    It goes to our own requests by ``CURRENT``, and to trace hooks as their ``trace_request_ctx``: requests of other
-    hooks or middlewares have another one, and do not count.
+    Our own requests find it in ``CURRENT``, trace hooks in their ``trace_request_ctx``: requests that other hooks or
+    middlewares make carry another one, and do not count.
     """
 
-    __slots__ = (
-        *("_first_head", "attempt_state", "headers", "is_over", "is_own", "is_reached", "is_repeated"),
-        *("is_seen", "is_written", "may_repeat"),
-    )
-
-    def __init__(
-        self,
-        attempt_state: _AttemptState,
-        headers: Mapping[str, str],
-        *,
-        is_own: bool = True,
-        may_repeat: bool = False,
-        is_seen: bool = True,
-    ) -> None:
-        """Note nothing so far.
-
-        Args:
-            attempt_state: what the call knows of its attempts.
-            headers: what is sent besides the session's headers.
-            is_own: whether the session is ours: nothing else is sent then.
-            may_repeat: whether a middleware may send the request again by itself.
-            is_seen: whether all that the session sends is noted.
-        """
-        self.attempt_state: _AttemptState | None = attempt_state
-        self.headers: Mapping[str, str] | None = headers
-        self.is_own = is_own
-        self.may_repeat = may_repeat
-        self.is_seen = is_seen
-        self.is_reached = False
-        """Whether the request has come to where every byte that is sent is noted."""
-        self.is_written = False
-        """Whether bytes of it were handed to a connection."""
-        self.is_repeated = False
-        """Whether it was kept from being sent a second time."""
-        self.is_over = False
-        self._first_head: Any = None
+    attempt_state: AttemptState | None
+    """What the call knows of its attempts; None when this one has ended."""
+    headers: Mapping[str, str] | None
+    """What is sent besides the session's headers; None when the attempt has ended."""
+    is_own: bool = True
+    """Whether the session is ours: nothing else is sent then."""
+    may_repeat: bool = False
+    """Whether a middleware may send the request again by itself."""
+    is_seen: bool = True
+    """Whether everything that the session sends is noted."""
+    is_reached: bool = False
+    """Whether the request has reached the point from which every byte that is sent is noted."""
+    is_written: bool = False
+    """Whether bytes of it were handed to a connection."""
+    is_repeated: bool = False
+    """Whether it was kept from being sent a second time."""
+    is_over: bool = False
+    _first_head: object = None
 
     def __bool__(self) -> bool:
-        """Be false, as the None is that hooks have found there so far."""
+        """Return False, like the None that other hooks have found in its place so far."""
         return False
 
     @property
     def may_have_arrived(self) -> bool:
         """Whether bytes were sent, or nobody can know: a mock or a middleware answered in aiohttp's place."""
         return self.is_written or not (self.is_reached and self.is_seen)
-
-    @property
-    def may_go(self) -> bool:
-        """Whether bytes of it may still be handed to a connection."""
-        return not self.is_over and not (self.attempt_state is not None and self.attempt_state.is_called_off)
 
     def check_first(self, head: object = None) -> None:
         """Let the request be sent once.
@@ -105,10 +72,17 @@ class Sending:
         Raises:
             SecondSendingError: it was sent before, its attempt has ended, or it was called off.
         """
-        if not self.may_go or (self.is_written and not (self.may_repeat and head is self._first_head)):
+        if not self._may_go() or (self.is_written and not (self.may_repeat and head is self._first_head)):
             self.is_repeated = True
             raise SecondSendingError
         self._first_head = head
+
+    def start_writing(self) -> bool:
+        """Note that the next step hands bytes to a connection; False where none may go out any more."""
+        if not self._may_go():
+            return False
+        self.note_written()
+        return True
 
     def note_written(self) -> None:
         """Note that the next step hands bytes to a connection."""
@@ -118,15 +92,18 @@ class Sending:
             self.attempt_state.last_byte_s = clock.now()
 
     def end(self) -> None:
-        """Keep nothing of the request: contexts that were copied meanwhile live as long as the connection."""
+        """Let go of the request: contexts that were copied meanwhile live as long as the connection."""
         self.is_over = True
         self.headers = self._first_head = self.attempt_state = None
         if CURRENT.get(None) is self:
             CURRENT.set(None)
 
+    def _may_go(self) -> bool:
+        return not (self.is_over or (self.attempt_state is not None and self.attempt_state.is_called_off))
+
 
 CURRENT: ContextVar[Sending | None] = ContextVar("spotdx_sending")
-"""What is being sent by this task, through a session of our own."""
+"""What this task is sending through a session of our own."""
 
 
 class _Tracing(aiohttp.TraceConfig):
@@ -150,7 +127,7 @@ async def _note_reached(_session: object, context: SimpleNamespace, _params: obj
 async def _note_head(
     session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
-    """Note the request right before aiohttp writes it; of our own sessions send what we send alone."""
+    """Note the request right before aiohttp writes it; through our own sessions only our headers go out."""
     if type(sending := context.trace_request_ctx) is Sending:
         sending.check_first(params.headers)
         if sending.is_own and sending.headers is not None:
@@ -159,7 +136,7 @@ async def _note_head(
 
 
 async def _note_chunk(_session: object, context: SimpleNamespace, _params: object) -> None:
-    """Note a part of a body that aiohttp writes: the request can land for so long after its last byte."""
+    """Note a part of a body that aiohttp writes: until when the request can land counts from its last byte."""
     if type(sending := context.trace_request_ctx) is Sending:
         sending.note_written()
 
@@ -173,35 +150,58 @@ def _keep_ours(headers: Any, ours: Mapping[str, str]) -> None:
 
 
 TRACING: Final = _Tracing()
-"""The hooks that note it; one for all sessions."""
+"""The hooks that note it; one set for all sessions."""
 
 
-def watch(session: aiohttp.ClientSession) -> bool:
-    """Note what a caller's session sends from here on; False where it may send what aiohttp's hooks do not see.
+class Connector(aiohttp.TCPConnector):
+    """Reuses no connection that is not clean.
 
-    Other hooks of the session stay, and run before ours.
+    On one where something came that nobody asked for, that would pass for the next answer; on one whose answer came
+    before its request was written whole, the next request would queue behind the rest.
     """
-    if TRACING not in session.trace_configs:
-        session.trace_configs.append(TRACING)
-    # There is no public way to ask; tests hold what is meant. A product's patch of aiohttp's `_request` is the same for
-    # both, though a new object each time it is looked up as an attribute; one that does not hand our marker on leaves
-    # the request unseen.
-    is_usual = getattr(session, "_request_class", aiohttp.ClientRequest) is aiohttp.ClientRequest
-    return is_usual and getattr_static(session, "_request") is getattr_static(aiohttp.ClientSession, "_request")
+
+    def __init__(self, *, force_close: bool = False) -> None:
+        # No limit here: the client's own permits stand in front of it, and waiting there eats no timeout.
+        super().__init__(limit=0, force_close=force_close)
+        self._used: WeakSet[Any] = WeakSet()
+
+    async def connect(self, *args: Any, **options: Any) -> Any:
+        """Return a connection that is new, or clean."""
+        while True:
+            connection = await super().connect(*args, **options)
+            protocol: Any = connection.protocol
+            transport = protocol.transport
+            if protocol not in self._used:
+                self._used.add(protocol)
+                return connection
+            if not protocol.should_close and (transport is None or not transport.get_write_buffer_size()):
+                return connection
+            connection.close()
 
 
-def untraced_request() -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
-    """Give what makes a session's requests, without what Datadog, Elastic and others have put around it.
+def new_session(
+    connector: Connector,
+    headers: Mapping[str, str],
+    *,
+    request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
+    has_hooks: bool = True,
+) -> aiohttp.ClientSession:
+    """Make a session of the SDK's own.
 
-    They write down each URL, which can hold a patient's name, and add headers. What stands in its place altogether, as
-    the mocks of tests do, is used.
+    Args:
+        connector: keeps connections for the next request, or closes each.
+        headers: of every request, ``Host`` among them; what is sent besides comes with the request.
+        request_class: writes the requests.
+        has_hooks: whether trace hooks note what is sent; else the request class does.
     """
-    request: Any = aiohttp.ClientSession._request  # noqa: SLF001 - what aiohttp's own request() calls
-    while hasattr(type(request), "_self_wrapper"):  # a FunctionWrapper of wrapt's, which they all use
-        request = request.__wrapped__
-    return request  # type: ignore[no-any-return]
-
-
-def has_middlewares(session: aiohttp.ClientSession) -> bool:
-    """Whether something stands before aiohttp that may send a request its own way after aiohttp could not."""
-    return bool(getattr(session, "_middlewares", ()))
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        request_class=request_class,
+        trust_env=False,
+    )
+    # Products that trace add hooks and headers to every session that is made; ours send the token.
+    session.headers.clear()
+    session.headers.update({**headers, "Connection": "close"} if connector.force_close else headers)
+    session.trace_configs[:] = [TRACING] if has_hooks else []
+    return session

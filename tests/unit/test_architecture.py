@@ -5,6 +5,7 @@ Imports count wherever they stand: at the top, in a function, and under TYPE_CHE
 
 import ast
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,19 +32,18 @@ ROWS = (
         *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub", "_http.permits"),
         "_requests.identity",
     ),
-    ("_http.sessions",),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
-        *("_http.fast_request", "observers", "_codec.list_pages"),
+        *("observers", "_codec.list_pages"),
     ),
     (
         *("_requests.operation", "_codec.compiled", "_requests.validation", "_observe.dispatch"),
-        "_http.failures",
+        "_http.sessions",
         "_http.error_answers",
     ),
     (
         *("_requests.filters", "_requests.client_reference", "_observe.hooks", "_requests.list_scan"),
-        *("limits.block_limiter", "_codec.shown_metadata"),
+        *("limits.block_limiter", "_codec.shown_metadata", "_http.fast_request", "_http.failures"),
     ),
     (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
@@ -74,7 +74,7 @@ NARROWER = {
     "_http.clock": ("errors",),
     "_http.permits": ("_http.waiters",),
     "_http.waiters": (),
-    "_http.sessions": ("_http.clock",),
+    "_http.sessions": ("_http.clock", "_http.messages"),
     "_http.fast_request": ("_http.sessions",),
     "_http.failures": ("errors", "_http.sessions", "_http.messages"),
     "_http.rate_control": ("config",),
@@ -145,7 +145,7 @@ DOORMEN = {
         "_http.transport",
         "testing.server",
     ),
-    "yarl": ("_http.transport",),
+    "yarl": ("_http.transport", "_http.fast_request"),
     "tenacity": ("_http.retry",),
     "cattrs": ("_codec.codec",),
     "orjson": ("_codec.json",),
@@ -394,6 +394,16 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
+
+
+def test_the_insides_of_aiohttp_are_touched_in_one_file() -> None:
+    touching = re.compile(r"noqa: SLF001|getattr(_static)?\([^)]*\"_")
+
+    assert [
+        module.name
+        for module in house().values()
+        if any(is_in("aiohttp.*", one.target) for one in uses_of(module)) and touching.search(module.text)
+    ] == ["_http.fast_request"]
 
 
 @pytest.mark.parametrize("name", LAZY)
