@@ -29,7 +29,7 @@ ROWS = (
         "private_files",
     ),
     (
-        *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub", "_http.permits"),
+        *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),
         "_requests.identity",
     ),
     (
@@ -39,10 +39,9 @@ ROWS = (
     (
         *("_requests.operation", "_codec.compiled", "_requests.validation", "_observe.dispatch"),
         "_http.sessions",
-        "_http.error_answers",
     ),
     (
-        *("_requests.filters", "_requests.client_reference", "_observe.hooks", "_requests.list_scan"),
+        *("_requests.filters", "_requests.client_reference", "_requests.list_scan"),
         *("limits.block_limiter", "_codec.shown_metadata", "_http.fast_request", "_http.failures"),
     ),
     (
@@ -50,7 +49,7 @@ ROWS = (
         *("_http.retry", "_codec.codec", "_requests.object_search", "limits.*"),
     ),
     ("_http.answer_check", "_requests.activations", "shared.*"),
-    ("_http.client_state", "_http.call"),  # holds the stages that the runner walks
+    ("_http.client_state",),  # holds the stages that the runner walks
     ("_http.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
     ("report.*", "metadata_run", "listing", "otel.*"),
     ("resources.*",),
@@ -72,7 +71,6 @@ NARROWER = {
     "_requests.identity": (),
     "_codec.shown_metadata": ("_codec.json",),
     "_http.clock": ("errors",),
-    "_http.permits": ("_http.waiters",),
     "_http.waiters": (),
     "_http.sessions": ("_http.clock", "_http.messages"),
     "_http.fast_request": ("_http.sessions",),
@@ -87,18 +85,16 @@ NARROWER = {
         "models.*",
     ),
     "_http.logs": ("errors",),
-    "_http.error_answers": ("_codec.json", "_http.logs"),
     "observers": (),
     "limits.block_limiter": ("errors", "_http.clock", "_http.waiters"),
     "_observe.dispatch": ("errors", "_http.clock", "_http.messages", "observers"),
-    "_observe.hooks": ("errors", "observers", "_observe.dispatch"),
     "otel.*": ("observers", "_version"),
     "_requests.validation": ("errors", "models.*", "_http.clock", "_codec.json", "_observe.scrub"),
     "_observe.scrub": ("errors",),
     "_requests.client_reference": ("_requests.validation", "_requests.identity"),
     "_http.answer_check": (
         *("errors", "models.*", "_codec.json", "_codec.codec", "_requests.identity"),
-        *("_codec.list_pages", "_http.messages", "_codec.shown_metadata"),
+        *("_codec.list_pages", "_http.messages", "_http.verdict", "_codec.shown_metadata"),
     ),
     "_codec.list_pages": ("errors", "_http.clock"),
     "_requests.list_scan": ("errors", "_codec.list_pages"),
