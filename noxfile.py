@@ -1,4 +1,4 @@
-"""What needs virtual environments of its own, and so a package index: the wheel under each Python, and with each extra.
+"""What needs virtual environments of its own, and so a package index: each Python, each extra, other aiohttp releases.
 
 `nox` of the development environment runs it, as `make release-check` does. A Python that is not there is skipped.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import nox
 
@@ -34,6 +35,25 @@ def tests(session: nox.Session) -> None:
         with session.chdir(_without_the_package(sdist)):
             _check_that_it_is_the_wheel(session)
             session.run("python", "-m", "pytest", "--ignore=tests/release", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("release", ["lowest", "newest"])
+def aiohttp(session: nox.Session, release: str) -> None:
+    """Run what depends on aiohttp with the lowest release that is allowed, or the newest, pre-releases included.
+
+    With the newest, first as users would have it, which must pass, then with its insides taken for known ones: that
+    fails where they have changed, and such a release cannot be listed in ``RELEASES`` as it is.
+    """
+    (need,) = (need for need in _project()["project"]["dependencies"] if need.startswith("aiohttp"))
+    with _built(session) as (wheel, sdist):
+        session.install(str(wheel), *nox.project.dependency_groups(_project(), "dev"))
+        lowest = need.partition(",")[0].replace(">=", "==")
+        session.install(*([lowest] if release == "lowest" else ["--upgrade", "--pre", need]))
+        with session.chdir(_without_the_package(sdist)):
+            _check_that_it_is_the_wheel(session)
+            for way in ["public", "fast"]:
+                session.run("python", "-m", "pytest", "-q", "@tests/on_aiohttp.txt", env={"SPOTDX_AIOHTTP": way})
 
 
 @nox.session
@@ -70,7 +90,7 @@ def papers(session: nox.Session) -> None:
         session.run("python", "-m", "twine", "check", "--strict", *map(str, built))
 
 
-def _project() -> dict[str, object]:
+def _project() -> dict[str, Any]:
     return dict(nox.project.load_toml(ROOT / "pyproject.toml"))
 
 

@@ -13,7 +13,7 @@ from spotdx_async._http.messages import Response
 from spotdx_async._http.rate_limiter import GcraLimiter, RateLimiter, slots_of
 from spotdx_async._http.runner import Runner
 from spotdx_async._http.transport import Transport
-from spotdx_async._observe.hooks import dispatcher_of
+from spotdx_async._observe.dispatch import dispatcher_of
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.operation import unlisted_request
 from spotdx_async._version import __version__

@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
+import aiohttp
 import attrs
 import pytest
 from aiohttp import ClientResponse
 from aioresponses import aioresponses
 from hypothesis import settings
 
+from spotdx_async._http import fast_request
 from spotdx_async.testing import VirtualTimeLoop
 
 pytest_plugins = ["spotdx_async.testing.plugin", "pytester"]
@@ -27,7 +29,15 @@ settings.load_profile("spotdx")
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["SPOTDX_CONFIG"] = os.devnull  # the settings file of whoever runs the tests stays out of them
     os.environ.pop("SPOTDX_PROFILE", None)
+    if (way := os.environ.get("SPOTDX_AIOHTTP")) is not None:
+        fast_request.RELEASES = frozenset({"fast": {aiohttp.__version__}, "public": ()}[way])
     config.addinivalue_line("markers", "virtual_time: run the test on a loop that jumps from timer to timer")
+
+
+def pytest_report_header() -> str:
+    """Say who writes the requests. SPOTDX_AIOHTTP decides: ``fast`` for the SDK, ``public`` for aiohttp itself."""
+    writer = "the SDK" if aiohttp.__version__ in fast_request.RELEASES else "aiohttp"
+    return f"aiohttp {aiohttp.__version__}: requests are written by {writer}"
 
 
 LONG = (

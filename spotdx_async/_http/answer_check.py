@@ -1,7 +1,7 @@
 """Whether a 2xx is the answer to its request, by what the operation says of its identity. Pure; shows nothing of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 from unicodedata import combining, normalize
@@ -10,20 +10,32 @@ from spotdx_async._codec import codec
 from spotdx_async._codec.json import NotJsonError, is_surely_whole, parse_exact
 from spotdx_async._codec.list_pages import BadItem, ListPage
 from spotdx_async._codec.shown_metadata import is_what_was_sent, may_show_another
-from spotdx_async._http.messages import Request
+from spotdx_async._http.messages import Action, Reply, Request, Verdict
+from spotdx_async._http.verdict import judge_decode_error
 from spotdx_async._requests.identity import Form, Identity, Keys
 from spotdx_async.errors import DecodeError, WrongAnswerError
 from spotdx_async.models.model import Model
 
-__all__ = ["fault_of", "fault_of_other_shape", "fault_unread"]
+__all__ = ["decoded", "fault_of"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_OBJECT = Form.OBJECT
+_OBJECT, _ACCEPT = Form.OBJECT, Action.ACCEPT
 
 
-def fault_unread(identity: Identity) -> DecodeError:
-    """Say what is wrong with an answer that begins as none of its kind."""
-    return _unidentified(identity, "it is no object")
+def decoded(request: Request, reply: Reply, decode: Callable[[Reply], Any]) -> Verdict:
+    """Judge a 2xx by what it holds: the answer to this very request, and one that can be read."""
+    identity = request.identity
+    if identity is not None and reply.body.startswith(identity.unfit):
+        return judge_decode_error(request, reply, _unidentified(identity, "it is no object"))
+    try:
+        value = decode(reply)
+    except DecodeError as raised:
+        error = raised.with_traceback(None)  # its frames hold the whole answer
+        if identity is not None and error.outcome == "done":
+            error = _fault_of_other_shape(request, identity, error.raw) or error
+        return judge_decode_error(request, reply, error)
+    fault = None if identity is None else fault_of(request, identity, reply.body, value)
+    return Verdict(_ACCEPT, value) if fault is None else judge_decode_error(request, reply, fault)
 
 
 def fault_of(request: Request, identity: Identity, body: bytes, value: Any) -> DecodeError | None:
@@ -55,7 +67,7 @@ def fault_of(request: Request, identity: Identity, body: bytes, value: Any) -> D
     return _fault_of_object(request, identity, raw)
 
 
-def fault_of_other_shape(request: Request, identity: Identity, raw: Any) -> DecodeError | None:
+def _fault_of_other_shape(request: Request, identity: Identity, raw: Any) -> DecodeError | None:
     """Say what is wrong with JSON that does not fit its model; None where it is the answer all the same.
 
     Args:
@@ -141,7 +153,7 @@ def _has_key(item: Any, key: str) -> bool:
 
 
 def _at(value: Any, keys: Keys) -> Any:
-    """What stands in a model or in JSON at this place; None where there is nothing."""
+    """Return what a model or JSON holds under these keys; None where there is nothing."""
     for key in keys:
         if isinstance(value, Model):
             value = getattr(value, key, None)
@@ -153,7 +165,7 @@ def _at(value: Any, keys: Keys) -> Any:
 
 
 def _text_at(value: Any, keys: Keys) -> str | None:
-    """The text of what stands there; None for nothing, an empty text, and what is no plain value."""
+    """Return the text held there; None for nothing, for an empty text, and for anything but a plain value."""
     found = _at(value, keys)
     if found is None or isinstance(found, bool) or not isinstance(found, (str, int, date)):
         return None
@@ -174,7 +186,7 @@ def _begins(whole: str, cut: str) -> bool:
 
 
 def _tidied(text: str) -> str:
-    """Give what is left of a text in all its spellings: letters without case and accents, with single spaces."""
+    """Reduce a text to what all its spellings share: letters without case and accents, and single spaces."""
     # Capitals first: a letter such as the dotless i has one that leads to another small letter. Decomposed again last,
     # and without marks, since a text that was cut may lack some of a letter's, which stand in an order of their own.
     folded = normalize("NFKD", normalize("NFKD", text).upper().casefold())

@@ -54,11 +54,6 @@ class Auth:
         self._question = _Question()
         self._is_closed = False
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether a token is at hand without asking."""
-        return self.current is not None
-
     async def token(self) -> Token:
         """The current token, asked for where there is none.
 
@@ -89,7 +84,7 @@ class Auth:
         self._is_closed = False
 
     def check_not_asked_here(self) -> None:
-        """Refuse to wait where the source is giving its answer: it would never come.
+        """Refuse to wait inside the source that is being asked: its answer would never come.
 
         Raises:
             ConfigError: it is.
@@ -101,7 +96,7 @@ class Auth:
             raise _tangled()
 
     async def close(self) -> None:
-        """End a question that is under way; whoever waits for it sees the cancellation as a failed source."""
+        """Cancel a question that is under way; its waiters see the cancellation as a failed source."""
         self._is_closed = True
         asking, self._asking = self._asking, None
         if asking is not None:

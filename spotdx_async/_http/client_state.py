@@ -1,8 +1,6 @@
-"""What every call of a client passes and all its views share; belongs to one running loop at a time."""
+"""What all calls and views of a client share; it belongs to one running loop at a time."""
 
 import asyncio
-import os
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -13,13 +11,13 @@ from attrs import define, evolve
 from spotdx_async._http import clock
 from spotdx_async._http.auth import Auth
 from spotdx_async._http.messages import ClosableRun, Token
-from spotdx_async._http.permits import Permits
-from spotdx_async._http.rate_limiter import GcraLimiter, SharedGcraLimiter
+from spotdx_async._http.rate_limiter import GcraLimiter, SharedGcraLimiter, SlotTooFarError
 from spotdx_async._http.retry import RetryBudget
 from spotdx_async._http.transport import Transport
-from spotdx_async._observe.dispatch import Dispatcher
+from spotdx_async._http.waiters import Permits
+from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 from spotdx_async.config import Limiter, Stats
-from spotdx_async.errors import ConfigError, NotSentError
+from spotdx_async.errors import NotSentError
 
 __all__ = ["ClientState", "WaitTooLongError"]
 
@@ -32,7 +30,7 @@ class WaitTooLongError(Exception):
 
 @define
 class Counters:
-    """What has been counted so far; the names are those of ``Stats``."""
+    """Counts so far, under the names of ``Stats``."""
 
     calls: int = 0
     attempts: int = 0
@@ -70,8 +68,8 @@ class ClientState:
         # Beyond the protocol: what a limiter of our own, local or shared, can be told as well.
         self.tell_throttled: Callable[[float], None] | None = _method_of(limiter, "throttled")
         self._try_acquire: Callable[[], bool] = limiter.try_acquire if isinstance(limiter, GcraLimiter) else _never
-        self.give_slot_back: Callable[[], None] | None = _method_of(limiter, "give_back")
-        self.acquire_bulk: Callable[[], Awaitable[None]] | None = _method_of(limiter, "acquire_bulk")
+        self.give_slot_back: Callable[[], object] = _method_of(limiter, "give_back") or _never
+        self._acquire_bulk: Callable[[], Awaitable[None]] | None = _method_of(limiter, "acquire_bulk")
         self._resume_limiter: Callable[[], None] | None = _method_of(limiter, "resume")
         # Its waiters are all this client's.
         self._own_limiter = (
@@ -81,10 +79,7 @@ class ClientState:
         self.counters: Counters = Counters()
         self._concurrency = min(concurrency, transport.most_connections or concurrency)
         self.permits: Permits = Permits(self._concurrency)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = os.getpid()
-        # Threads with loops of their own may come at the same moment: one of them gets the client.
-        self._moving = threading.Lock()
+        self._home = clock.OneLoop("client")
         self._closing = asyncio.Event()
         # Set by whatever ends the sleeps before repeats: the closing, and the lifting of a pause.
         self._waking = asyncio.Event()
@@ -98,15 +93,54 @@ class ClientState:
 
     def is_clear(self) -> bool:
         """Whether a call may start in the running loop as it is; else ``enter`` says more."""
-        return asyncio.get_running_loop() is self._loop and not self._closing.is_set()
+        return asyncio.get_running_loop() is self._home.loop and not self._closing.is_set()
 
     def admit_now(self) -> Token | None:
-        """Give the token with a slot taken, where there is nothing to wait for; else take nothing, and give None.
+        """Return the token with a slot taken, where there is nothing to wait for; else take nothing, and return None.
 
         The usual case, without a coroutine: 2.1 kI, and asking each in turn takes 8.5 (callgrind).
         """
         token = self.auth.current
-        return token if token is not None and not self._closing.is_set() and self._try_acquire() else None
+        return token if token is not None and self.is_clear() and self._try_acquire() else None
+
+    async def admit(
+        self, latest_s: float | None, *, is_bulk: bool, observation: CallObservation | None
+    ) -> Token | None:
+        """Wait for a slot and the token to go with it; None where that takes longer than until ``latest_s``.
+
+        The token comes first, and is there when the slot is: while a slow source is asked, slots would be handed out
+        and then used all at once. Where it was refused meanwhile the slot goes back, and another is taken.
+        """
+        try:
+            while True:
+                if not self.is_clear():
+                    await self.enter()
+                if self.auth.current is None:
+                    await self.bounded(self.auth.token, latest_s, what="the token", reason="token")
+                slot = self._take_slot(latest_s, is_bulk=is_bulk)
+                await (slot if observation is None else observation.wait_for_slot(slot))
+                if self.is_clear() and (token := self.auth.current) is not None:
+                    return token
+                self.give_slot_back()
+        except (WaitTooLongError, SlotTooFarError):
+            self.check_open()
+            return None
+
+    async def _take_slot(self, latest_s: float | None, *, is_bulk: bool) -> None:
+        """Wait for the limiter.
+
+        Raises:
+            SlotTooFarError: that takes longer than the options allow, as can be told at once.
+            WaitTooLongError: the same, of a limiter of the caller's that cannot tell.
+        """
+        limiter = self.limiter
+        if not isinstance(limiter, GcraLimiter):
+            acquire = self._acquire_bulk if is_bulk and self._acquire_bulk else limiter.acquire
+            await self.bounded(acquire, latest_s, what="the rate limit", reason="limit")
+            return
+        within_s = None if latest_s is None else max(0.0, latest_s - clock.now())
+        # It keeps the bound itself, and may hand out a slot at the very last moment.
+        await self.bounded(lambda: limiter.acquire(within_s, is_bulk=is_bulk), None, what="the rate limit")
 
     async def enter(self) -> None:
         """Make sure that a call may start in the running loop.
@@ -116,8 +150,11 @@ class ClientState:
             ConfigError: another loop uses the client at the same time.
         """
         self.check_open()
-        if clock.running_loop() is not self._loop:
-            await self._move()
+        loop = clock.running_loop()
+        if loop is not self._home.loop:
+            self.transport.check_loop(loop)
+            self._take_over(loop)
+            await self.transport.close_orphans()
 
     async def close(self) -> None:
         """Close the connections and end the waits.
@@ -127,7 +164,7 @@ class ClientState:
         if self._is_closed:
             return
         loop = clock.running_loop()
-        if self._pid == os.getpid() and self._loop is not None and self._loop is not loop:
+        if not self._home.is_forked and self._home.loop is not None and self._home.loop is not loop:
             self._take_over(loop)
         runs = list(self.open_runs)
         # Every part may be closed again: a close that was cancelled is made good by the next.
@@ -144,7 +181,7 @@ class ClientState:
             await run.closed()
 
     async def _close_parts(self) -> None:
-        if self._pid == os.getpid():
+        if not self._home.is_forked:
             if self._own_limiter is not None:
                 self._own_limiter.close()
             try:
@@ -159,7 +196,7 @@ class ClientState:
         return not self._closing.is_set()
 
     def check_open(self) -> None:
-        """Say no to a call, or to its next attempt, once the client is closed.
+        """Refuse a call, or its next attempt, once the client is closed.
 
         Raises:
             NotSentError: it is closed.
@@ -172,7 +209,7 @@ class ClientState:
         await clock.sleep(seconds, unless=self._waking if for_pause else self._closing)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for so long; waits whose bound that breaks end at once."""
+        """Hold all calls for that long; waits that this takes beyond their bound end at once."""
         until_s = clock.now() + seconds
         if until_s > self.paused_until_s:
             self.paused_until_s = until_s
@@ -185,10 +222,10 @@ class ClientState:
         Raises:
             ConfigError: another running loop has the client, or none runs here.
         """
-        if self._loop is None and self._own_limiter is not None:
-            return  # not used yet, and nobody else can have been told of a pause
+        if self._home.loop is None and self._own_limiter is not None:
+            return  # not used yet, so no pause can be known elsewhere
         loop = clock.running_loop()
-        if self._loop is not None and self.is_open:  # a loop that takes a closed client over would open it again
+        if self._home.loop is not None and self.is_open:  # a loop that takes a closed client over would open it again
             self._take_over(loop)
         self.paused_until_s = float("-inf")
         if self._resume_limiter is not None:
@@ -200,7 +237,7 @@ class ClientState:
     async def bounded(
         self, start: Callable[[], Awaitable[T]], until_s: float | None, *, what: str, reason: str = "wait"
     ) -> T:
-        """Wait for something before an attempt; the client's closing ends that too, whoever's it is.
+        """Wait for something before an attempt; closing the client ends any such wait.
 
         Args:
             start: begins what to wait for, which is cancelled where it takes too long.
@@ -250,7 +287,7 @@ class ClientState:
         )
 
     def _end_waits(self, *, bounded_before_s: float | None = None) -> None:
-        """Let the waits that are under way expire: all of them, or only those whose bound lies before then."""
+        """Expire the waits that are under way: all of them, or those bounded before that moment."""
         now = clock.now()
         for bound in self._bounds:
             until_s = bound.when()
@@ -258,26 +295,17 @@ class ClientState:
             if is_meant and not bound.expired():
                 bound.reschedule(now)
 
-    async def _move(self) -> None:
-        self.transport.check_loop(asyncio.get_running_loop())
-        self._take_over(asyncio.get_running_loop())
-        await self.transport.close_orphans()
-
     def _take_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let this loop have the client, all at once: calls that start meanwhile find the new loop's things.
+        """Hand the client to this loop, all at once: calls that start meanwhile find the new loop's things.
 
         Raises:
             ConfigError: another running loop has it.
         """
-        with self._moving:
-            earlier, is_forked = self._loop, self._pid != os.getpid()
-            if earlier is loop and not is_forked:
-                return
-            if earlier is not None and not is_forked and earlier.is_running():
-                raise ConfigError("the client is in use in another running event loop: make one client for each loop")
-            self._loop, self._pid = loop, os.getpid()
-        if earlier is None:
+        is_forked = self._home.is_forked
+        moved = self._home.enter()
+        if moved is None:
             return
+        earlier, is_gone = moved
         self.permits = Permits(self._concurrency)
         self._closing, self._waking, self._bounds = asyncio.Event(), asyncio.Event(), set()
         self._is_closed = False
@@ -286,7 +314,7 @@ class ClientState:
         self.paused_until_s = float("-inf")
         self.auth.forget_loop()
         if self._own_limiter is not None:
-            if not earlier.is_closed() and not is_forked:
+            if not is_gone:
                 self._own_limiter.refuse_waiters()
             self._own_limiter.move_to_loop(loop.time() - earlier.time())
         if is_forked:

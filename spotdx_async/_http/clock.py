@@ -37,7 +37,7 @@ NEVER_S = float("-inf")
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """Give the loop that runs here.
+    """Return the running loop.
 
     Raises:
         ConfigError: none of asyncio's does, under trio say.
@@ -57,9 +57,16 @@ class OneLoop:
             name: what belongs to it, in an error.
         """
         self._name = name
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop that it belongs to, if any."""
         self._pid = os.getpid()
+        # Threads with loops of their own may come at the same moment: one of them gets it.
         self._moving = threading.Lock()
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process is a forked child of the one that entered the loop."""
+        return self._pid != os.getpid()
 
     def enter(self) -> "tuple[asyncio.AbstractEventLoop, bool] | None":
         """Come to the loop that runs here.
@@ -72,19 +79,21 @@ class OneLoop:
             ConfigError: the loop before runs, in another thread.
         """
         loop = running_loop()
-        if loop is self._loop:
+        if loop is self.loop:
             return None
         with self._moving:
-            earlier, is_forked = self._loop, self._pid != os.getpid()
+            earlier, is_forked = self.loop, self.is_forked
             if earlier is not None and not is_forked and earlier.is_running():
-                message = f"the {self._name} is in use in another running event loop: make one for each loop"
+                message = (
+                    f"the {self._name} is in use in another running event loop: make one {self._name} for each loop"
+                )
                 raise ConfigError(message)
-            self._loop, self._pid = loop, os.getpid()
+            self.loop, self._pid = loop, os.getpid()
         return None if earlier is None else (earlier, is_forked or earlier.is_closed())
 
 
 def current_task() -> "asyncio.Task[Any] | None":
-    """Give the task that runs; None outside of one, as in a signal's handler that came between two runs of the loop."""
+    """Return the running task; None outside of one, as in a signal handler that runs between two turns of the loop."""
     try:
         return asyncio.current_task()
     except RuntimeError:
@@ -92,7 +101,7 @@ def current_task() -> "asyncio.Task[Any] | None":
 
 
 def taken_elsewhere() -> ConfigError:
-    """Make the error of one who waits in a loop that is idle, where another one takes over: nobody would wake it."""
+    """Build the error for a waiter whose idle loop loses the client to another: nothing would ever wake it."""
     return ConfigError("another event loop took the client, or its limiter, while this one was idle and a call waited")
 
 
@@ -139,15 +148,15 @@ class _Turn:
 
 
 async def turn() -> None:
-    """Let the loop's other tasks go on, once."""
+    """Let the loop run its other tasks for one turn."""
     await _Turn()
 
 
 async def pending_cancellations() -> int:
-    """Count the cancellations of this task that it has been told of; one that was not delivered yet is, here.
+    """Count the cancellations of this task; one that was requested but not yet delivered is delivered here.
 
-    Who compares the count later knows whether a CancelledError was aimed at the task. A signal's handler may have
-    cancelled it while its own code ran, say: then it is in the count, and was not raised.
+    Comparing the count later shows whether a CancelledError was aimed at the task. A signal handler may have cancelled
+    it while its own code ran, say: that is in the count, but was never raised.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -156,7 +165,7 @@ async def pending_cancellations() -> int:
 
 
 def cancellations() -> int:
-    """Count the cancellations that were asked of this task."""
+    """Count the cancellations requested of this task."""
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
 

@@ -1,6 +1,6 @@
-"""Names of what went wrong with an attempt: aiohttp's exceptions in, troubles out, and what is not ours told apart.
+"""What went wrong with an attempt: aiohttp's exceptions in, ``TransportFailure`` out, foreign exceptions told apart.
 
-Whether the request may have arrived is told to it: no exception says that.
+It is given whether the request may have arrived: no exception says that.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from spotdx_async._http.messages import TransportFailure
-from spotdx_async._http.sending import SecondSendingError
+from spotdx_async._http.sessions import SecondSendingError
 from spotdx_async.errors import FailureCause
 
 __all__ = ["ClosedError", "TooLargeError", "closed_failure", "failure_of", "foreign_in"]
@@ -62,7 +62,7 @@ def foreign_in(error: BaseException, *, is_own: bool) -> BaseException | None:
 
     Args:
         error: what came out of aiohttp.
-        is_own: whether the session is ours: a ValueError is then aiohttp's own check, since nobody's hooks are there.
+        is_own: whether the session is ours: a ValueError is then a check of aiohttp's, since no hooks run there.
     """
     named = (*_NAMED, ValueError) if is_own else _NAMED
     found: BaseException | None = error
@@ -74,7 +74,7 @@ def foreign_in(error: BaseException, *, is_own: bool) -> BaseException | None:
 
 
 def closed_failure(status: int | None, *, may_have_arrived: bool) -> TransportFailure:
-    """Name the end of something that the attempt waited for, which nobody aimed at the attempt itself."""
+    """Describe an attempt that ended because its connections were closed, not because it was cancelled."""
     message = "the connections were closed while the request was under way"
     if not may_have_arrived:
         message = f"the connections were closed before the request was written{_NOTHING_SENT}"
@@ -84,7 +84,7 @@ def closed_failure(status: int | None, *, may_have_arrived: bool) -> TransportFa
 def failure_of(
     error: BaseException, status: int | None, *, may_have_arrived: bool, was_repeated: bool = False
 ) -> TransportFailure:
-    """Name the trouble.
+    """Describe a failure of the network or of aiohttp.
 
     Args:
         error: what came out of aiohttp, nothing foreign in it.
@@ -129,7 +129,7 @@ def _not_sent(error: BaseException) -> TransportFailure:
 
 
 def _connection_words(error: BaseException, inner: BaseException) -> tuple[str, str, bool]:
-    """The reason, the message, and whether the next attempt would meet the same."""
+    """Return the reason, the message, and whether the next attempt would fail in the same way."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         message = _PROXY_TEXTS.get(error.status, f"the proxy answered {error.status}")
         return "connect", message, error.status in _PROXY_TEXTS
@@ -162,7 +162,7 @@ def _tls_words(inner: BaseException) -> tuple[str, bool]:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What aiohttp's error was made from."""
+    """Return the innermost error that aiohttp's was made from."""
     while True:
         deeper = error.__cause__
         if deeper is None and isinstance(error, aiohttp.ClientConnectorError):

@@ -1,4 +1,4 @@
-"""What the SDK tells its log, line by line and field by field: an allow-list, so that nothing else can get there.
+"""Everything the SDK logs, line by line and field by field: an allow-list, so that nothing else can get there.
 
 Lines go to the logger ``spotdx_async``. Beside the text each record has fields, as attributes that begin with
 ``spotdx_``: ``event`` (``retry``, ``pause`` or ``gate``), ``operation``, ``attempt``, ``error``, ``status``,
@@ -20,7 +20,7 @@ _STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def log_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s: float) -> None:
-    """Tell that an attempt failed and another follows, at INFO."""
+    """Log at INFO that an attempt failed and another follows."""
     if not _log.isEnabledFor(logging.INFO):
         return
     kind = type(error).__name__
@@ -39,7 +39,7 @@ def log_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s: 
 
 
 def log_pause(seconds: float, *, asked_s: float | None = None) -> None:
-    """Tell that the server asked everybody to wait, at WARNING; also where it asked for longer than is granted."""
+    """Log at WARNING that the server asked for a pause, and whether for a longer one than is granted."""
     if asked_s is None or asked_s <= seconds:
         text = "the server asked for a pause of %.1f s: no request goes out until then"
         _log.warning(text, seconds, extra=_fields("pause", wait_s=seconds))
@@ -54,13 +54,13 @@ def log_pause(seconds: float, *, asked_s: float | None = None) -> None:
 def log_breaker(
     state: Literal["closed", "open"], *, after_s: float = 0.0, trouble: str = "", is_back: bool = True
 ) -> None:
-    """Tell that a bulk run holds its rows back, or sends them again after so many seconds, at WARNING.
+    """Log at WARNING that a bulk run holds its rows back, or sends them again.
 
     Args:
-        state: what the run's gate is now.
-        after_s: how long it was closed.
+        state: the circuit breaker: ``closed`` while rows are held back.
+        after_s: how long rows were held back.
         trouble: the host and the last failure, such as ``spot.example: connection refused``.
-        is_back: False where it ends since only rows are left that have failed already.
+        is_back: False where that ends because all rows that are left have failed before.
     """
     if state == "closed":
         text = "the server is out of order%s: rows wait, and one at a time looks whether it is back"
@@ -75,9 +75,9 @@ def log_breaker(
 
 
 def quoted(text: str) -> str:
-    r"""Make text of the server's fit for a line: steering characters as ``\x1b``, 200 characters at most.
+    r"""Make the server's text safe for one line: steering characters as ``\x1b``, 200 characters at most.
 
-    Whoever logs it cannot be fooled by line breaks, or by what a terminal obeys.
+    A log cannot be forged by line breaks in it, nor a terminal steered.
     """
     cut = text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
     if cut.isascii() and cut.isprintable():

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from spotdx_async._http import clock
-from spotdx_async._http.call import Call, decoded, final_error, note
+from spotdx_async._http.answer_check import decoded
 from spotdx_async._http.client_state import ClientState, WaitTooLongError
 from spotdx_async._http.logs import log_pause, log_retry
 from spotdx_async._http.messages import (
@@ -25,25 +25,79 @@ from spotdx_async._http.messages import (
     Verdict,
     is_success,
 )
-from spotdx_async._http.rate_limiter import GcraLimiter, SlotTooFarError
 from spotdx_async._http.retry import repeat
-from spotdx_async._http.verdict import judge_failure, judge_reply
+from spotdx_async._http.verdict import error_of_all, judge_deadline, judge_failure, judge_long_wait, judge_reply
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.config import CallOptions
 from spotdx_async.errors import (
     Clue,
     DecodeError,
-    NotSentError,
     OutcomeUnknownError,
     SpotError,
 )
 
-__all__ = ["Runner"]
+__all__ = ["Call", "Runner"]
 
 T = TypeVar("T")
 _LONGEST_LIFE_S = 366 * 86400.0
-"""Of a request, so that an instant can be told whatever the settings say: they may stand for "no bound"."""
+"""Of a request, so that ``may_land_until`` is a valid date even where the settings amount to "no bound"."""
 _ACCEPT, _REPEAT, _RAISE = Action.ACCEPT, Action.REPEAT, Action.RAISE
+
+
+@define(eq=False, repr=False)
+class Call:
+    """One call's memory over its attempts."""
+
+    request: Request
+    decode: Callable[[Reply], Any]
+    started_s: float = 0.0
+    ends_at_s: float | None = None
+    may_go: Callable[[], bool] | None = None
+    """Asked once more when the slot has come: the wait for it may have been long."""
+    attempt_state: AttemptState = field(factory=AttemptState)
+    observation: CallObservation | None = None
+    """Reports to the observers; None where there are none."""
+    admit_by_s: float | None = None
+    """Until when the waits before the current attempt may take, all together; None: as long as it takes."""
+    asked_s: float = 0.0
+    """What the server asked to wait after the last attempt, whether granted or not."""
+    is_paused: bool = False
+    """Whether it waits before a repeat because the server asked for it."""
+    attempts: int = 0
+    error: SpotError | None = None
+    """Of the last attempt that failed."""
+    earlier_may_be_executed: bool = False
+    """Whether an attempt before the last one that was judged may have been carried out."""
+    has_renewed: bool = False
+    sent_s: float = 0.0
+    """When the last request was sent."""
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether it is a row of a bulk run, whose caller repeats by itself."""
+        return self.may_go is not None
+
+    @property
+    def latest_s(self) -> float | None:
+        """Until when the next attempt must be on its way; None: no bound."""
+        if self.admit_by_s is None or self.ends_at_s is None:
+            return self.ends_at_s if self.admit_by_s is None else self.admit_by_s
+        return min(self.admit_by_s, self.ends_at_s)
+
+    def note(self, verdict: Verdict) -> None:
+        """Keep what a judged attempt says of the call; from here on no attempt is under way."""
+        attempt_state = self.attempt_state
+        if verdict.error is not None:
+            self.error = verdict.error
+            self.earlier_may_be_executed = attempt_state.may_be_executed
+            if verdict.may_be_executed:
+                attempt_state.may_be_executed = True
+        attempt_state.may_have_arrived = False
+
+    def final_error(self, error: SpotError) -> SpotError:
+        """Return the error that tells the truth about all attempts, given what the last one ended in."""
+        is_of_an_earlier = self.earlier_may_be_executed or error is not self.error
+        return error_of_all(error, self.request, self.attempt_state, is_of_an_earlier=is_of_an_earlier)
 
 
 class Runner:
@@ -58,8 +112,8 @@ class Runner:
     def lands_within_s(self) -> float:
         """Seconds after which a request that was sent has been carried out, or never will be.
 
-        Assumed, with ``lands_within_s`` of the client: servers and what stands before them give up on a request within
-        a minute. A caller may give up sooner, and that says nothing of the server.
+        Assumed, with ``lands_within_s`` of the client: servers and their proxies give up on a request within a minute.
+        A caller may give up sooner, and that says nothing of the server.
         """
         return max(self.state.lands_within_s, self.options.timeout_s)
 
@@ -68,7 +122,7 @@ class Runner:
         return Runner(self.state, evolve(self.options, deadline_s=None, max_wait_s=None))
 
     def call(self, request: Request, decode: Callable[[Reply], T]) -> Coroutine[Any, Any, T]:
-        """Send the request as often as its kind and the options allow; the decoded answer comes back.
+        """Send the request as often as its kind and the options allow, and return the decoded answer.
 
         Raises:
             SpotError: as the error tree says; nothing foreign is its cause or context.
@@ -76,7 +130,7 @@ class Runner:
         return self._settle(self._new_call(request, decode))
 
     async def fetch(self, request: Request) -> Response:
-        """The same without decoding: the whole answer, always a 2xx."""
+        """Do the same without decoding; return the whole answer, always a 2xx."""
         call = self._new_call(request, lambda reply: reply)
         reply: Reply = await self._settle(call)
         return Response(
@@ -98,21 +152,19 @@ class Runner:
         may_go: Callable[[], bool],
         observation: CallObservation | None = None,
     ) -> AttemptResult:
-        """Try once, for a caller who repeats by itself; every trouble of the SDK's is in the verdict.
+        """Try once, for a caller that repeats by itself; every error of the SDK's is in the verdict.
 
         Args:
             request: what to send.
             decode: from a 2xx to the verdict's value.
-            attempt_state: the caller's, who can see in it at every moment, and after anything that is raised, what was
-                sent.
+            attempt_state: the caller's; it shows at every moment, and after anything that is raised, what was sent.
             is_repeat: whether the same request was tried before.
-            may_go: asked when everything is ready to be sent; where it says no, the try makes no request, and its
+            may_go: asked when everything is ready to be sent; if it returns False, no request is made, and the
                 verdict has no error.
-            observation: what the observers are told through.
+            observation: reports to the observers.
         """
         state = self.state
-        call = Call(request, decode, may_go=may_go, attempt_state=attempt_state)
-        call.observation = observation
+        call = Call(request, decode, may_go=may_go, attempt_state=attempt_state, observation=observation)
         if is_repeat:
             state.counters.retries += 1
         else:
@@ -136,7 +188,7 @@ class Runner:
         return Call(request, decode, started_s=started_s, ends_at_s=ends_at_s)
 
     async def _settle(self, call: Call) -> Any:
-        """Give the decoded answer, or raise what tells the truth about all attempts."""
+        """Return the decoded answer, or raise what is true of all attempts."""
         dispatcher = self.state.dispatcher
         if dispatcher is not None and call.observation is None:
             with dispatcher.observe(call.request.operation) as call.observation:
@@ -144,7 +196,8 @@ class Runner:
         verdict = await self._walk(call, self._drive if call.ends_at_s is None else self._drive_until)
         if verdict.action is _ACCEPT:
             return verdict.value
-        request, error = call.request, final_error(call, verdict)
+        assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
+        request, error = call.request, call.final_error(verdict.error)
         error.operation = request.operation
         error.attempts = call.attempts
         error.elapsed_s = clock.now() - call.started_s
@@ -168,9 +221,9 @@ class Runner:
             return Verdict(_RAISE, error=raised.with_traceback(None))
 
     def _dated(self, clue: Clue, call: Call) -> Clue:
-        """Add until when the last request may be carried out: a connection that broke says nothing of the server."""
+        """Add until when the last request may still be carried out: a broken connection says nothing of the server."""
         now_s, last_byte_s = clock.now(), call.attempt_state.last_byte_s
-        # Unseen, as through a session whose requests nobody can watch, the last byte may have gone out just now.
+        # Through a session that cannot be watched, the last byte may have gone out just now.
         left_s = self.lands_within_s - (now_s - last_byte_s if last_byte_s >= call.sent_s else 0.0)
         left_s = min(max(0.0, left_s), _LONGEST_LIFE_S)
         return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
@@ -183,9 +236,11 @@ class Runner:
         if not permits.try_take():
             try:
                 self.state.auth.check_not_asked_here()  # it would hold the permit that this call waits for
-                await self._wait(call, lambda: permits.take(is_bulk=call.is_bulk), "a free connection")
+                await self.state.bounded(
+                    lambda: permits.take(is_bulk=call.is_bulk), call.latest_s, what="a free connection"
+                )
             except WaitTooLongError:
-                return self._waited_too_long(call)
+                return judge_long_wait(call.error, self.options)
         try:
             verdict = await self._attempt(call)
             if call.is_bulk:
@@ -219,15 +274,15 @@ class Runner:
         except TimeoutError:
             if not bound.expired():
                 raise  # a timeout of a limiter that the caller gave us is the caller's own
-        return self._out_of_time(call)
+        return judge_deadline(call.error, call.attempt_state)
 
     async def _attempt(self, call: Call) -> Verdict:
         state, counters = self.state, self.state.counters
-        if not state.is_clear():  # another loop has had the client meanwhile
-            await state.enter()
-        token = state.admit_now() or await self._admit(call)
+        token = state.admit_now() or await state.admit(
+            call.latest_s, is_bulk=call.is_bulk, observation=call.observation
+        )
         if token is None:
-            return self._waited_too_long(call)
+            return judge_long_wait(call.error, self.options)
         if (call.may_go is not None or call.observation is not None) and not self._goes_out(call):
             # With a renewed token it was not refused again: the row may go on when its caller lets it.
             return Verdict(_RAISE if call.error is None else _REPEAT, error=call.error)
@@ -241,36 +296,36 @@ class Runner:
         finally:
             counters.in_flight -= 1
         if type(result) is Reply and is_success(result.status):
-            verdict = decoded(call, result)
+            verdict = decoded(call.request, result, call.decode)
             if call.observation is not None:
                 # Before it is noted: should an observer end the call here, the request still may have arrived.
                 call.observation.attempted(verdict.error, result.status)
-            note(call, verdict)
+            call.note(verdict)
             return verdict
         return await self._failed(call, token, result)
 
     def _goes_out(self, call: Call) -> bool:
-        """Ask whether the request may still go, and tell that it does; else its slot is free for another."""
+        """Ask whether the request may still go, and report that it does; otherwise give its slot back."""
         goes = False
         try:
             goes = call.may_go is None or call.may_go()
             if goes and call.observation is not None:
                 call.observation.going_out(call.attempt_state)
         except BaseException:
-            self._give_slot_back()
+            self.state.give_slot_back()
             raise
         if not goes:
-            self._give_slot_back()
+            self.state.give_slot_back()
         return goes
 
     async def _failed(self, call: Call, token: Token, result: Reply | TransportFailure) -> Verdict:
-        """Judge an attempt that brought no 2xx, and do what it asks for at once: a pause, another token."""
+        """Judge an attempt without a 2xx, and do at once what it calls for: a pause, another token."""
         state = self.state
         if isinstance(result, TransportFailure):
             verdict = judge_failure(call.request, result)
         else:
             verdict = judge_reply(call.request, result)
-        note(call, verdict)
+        call.note(verdict)
         if call.observation is not None:
             call.observation.attempted(verdict.error, result.status)
         if verdict.is_throttle:
@@ -291,57 +346,13 @@ class Runner:
     async def _renew(self, call: Call, refused: Token) -> bool:
         """Ask for another token; False where there is none, or it takes longer than the options allow."""
         with suppress(WaitTooLongError):
-            return await self._wait(call, lambda: self.state.auth.renew(refused), "the token", reason="token")
+            return await self.state.bounded(
+                lambda: self.state.auth.renew(refused), call.latest_s, what="the token", reason="token"
+            )
         return False
 
-    async def _admit(self, call: Call) -> Token | None:
-        """Wait for a slot and the token to go with it; None where that takes longer than the options allow.
-
-        The token comes first, and is there when the slot is: while a slow source is asked, slots would be handed out
-        and then used all at once. Where it was refused meanwhile the slot goes back, and another is taken.
-        """
-        state = self.state
-        try:
-            while True:
-                if not state.is_clear():
-                    await state.enter()
-                if not state.auth.is_ready:
-                    await self._wait(call, state.auth.token, "the token", reason="token")
-                slot = self._take_slot(call)
-                await (slot if call.observation is None else call.observation.wait_for_slot(slot))
-                if state.is_clear() and (token := state.auth.current) is not None:
-                    return token
-                self._give_slot_back()
-        except (WaitTooLongError, SlotTooFarError):
-            state.check_open()
-            return None
-
-    async def _take_slot(self, call: Call) -> None:
-        """Wait for the limiter.
-
-        Raises:
-            SlotTooFarError: that takes longer than the options allow, as can be told at once.
-            WaitTooLongError: the same, of a limiter of the caller's that cannot tell.
-        """
-        limiter = self.state.limiter
-        if not isinstance(limiter, GcraLimiter):
-            acquire = self.state.acquire_bulk if call.is_bulk and self.state.acquire_bulk else limiter.acquire
-            await self._wait(call, acquire, "the rate limit", reason="limit")
-            return
-        latest_s = call.latest_s
-        within_s = None if latest_s is None else max(0.0, latest_s - clock.now())
-        # It keeps the bound itself, and may hand out a slot at the very last moment.
-        await self.state.bounded(lambda: limiter.acquire(within_s, is_bulk=call.is_bulk), None, what="the rate limit")
-
-    def _wait(self, call: Call, start: Callable[[], Awaitable[T]], what: str, *, reason: str = "wait") -> Awaitable[T]:
-        return self.state.bounded(start, call.latest_s, what=what, reason=reason)
-
-    def _give_slot_back(self) -> None:
-        if self.state.give_slot_back is not None:
-            self.state.give_slot_back()
-
     def _may_wait(self, call: Call, last: Verdict, wait_s: float) -> bool:
-        """Whether to repeat after so long; says yes only when the budget has paid for it."""
+        """Return whether to repeat after that wait; if so, the budget has paid for it."""
         # What the server asks for counts, not what is granted: after less it would only refuse again.
         max_wait_s = self.options.max_wait_s
         if max_wait_s is not None and call.asked_s > max_wait_s:
@@ -353,10 +364,10 @@ class Runner:
         return is_invited or not self.options.retry.budget or self.state.budget.spend()
 
     def _pause(self, call: Call, asked_s: float) -> float:
-        """Let the whole client pause as the server asks, within ``max_pause_s``; give the seconds."""
+        """Pause the whole client as the server asks, within ``max_pause_s``; return the seconds."""
         seconds = min(asked_s, self.state.max_pause_s)
         until_s = clock.now() + seconds
-        if until_s >= self.state.paused_until_s + 1:  # one line a pause: many calls may be told of it at once
+        if until_s >= self.state.paused_until_s + 1:  # one line a pause: many calls may learn of it at once
             log_pause(seconds, asked_s=asked_s)
             if call.observation is not None:
                 call.observation.paused(seconds)
@@ -373,28 +384,3 @@ class Runner:
         log_retry(last.error, operation=call.request.operation, attempt=call.attempts, wait_s=wait_s)
         if call.observation is not None:
             call.observation.repeated(last, wait_s)
-
-    def _waited_too_long(self, call: Call) -> Verdict:
-        if call.error is not None:
-            return Verdict(_RAISE, error=call.error)
-        max_wait_s, deadline_s = self.options.max_wait_s, self.options.deadline_s
-        is_deadline = max_wait_s is None or (deadline_s is not None and deadline_s < max_wait_s)
-        name, reason = ("deadline_s", "deadline") if is_deadline else ("max_wait_s", "wait")
-        message = f"the wait before the request would be longer than {name} allows, so nothing was sent"
-        return Verdict(_RAISE, error=NotSentError(message, reason=reason))
-
-    def _out_of_time(self, call: Call) -> Verdict:
-        """Judge a call that its deadline ended.
-
-        1. A request was under way and may have arrived: unknown.
-        2. An earlier attempt failed: that failure.
-        3. Nothing had been sent.
-        """
-        error: SpotError
-        if call.attempt_state.may_have_arrived:
-            error = OutcomeUnknownError("deadline_s passed before the answer came", reason="deadline")
-        elif call.error is not None:
-            error = call.error
-        else:
-            error = NotSentError("deadline_s passed before anything was sent", reason="deadline")
-        return Verdict(_RAISE, error=error)

@@ -1,4 +1,4 @@
-"""Requests over HTTP, one attempt at a time; the only importer of aiohttp, none of whose exceptions gets out.
+"""Requests over HTTP, one attempt at a time; none of aiohttp's exceptions gets out.
 
 A ``TransportFailure`` says whether the request may have arrived. It knows no model and no retry.
 """
@@ -8,19 +8,17 @@ import io
 import platform
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from spotdx_async._http import clock
-from spotdx_async._http.connections import pooled_session, single_use_session
+from spotdx_async._http import clock, fast_request
 from spotdx_async._http.failures import ClosedError, TooLargeError, closed_failure, failure_of, foreign_in
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure, is_success
-from spotdx_async._http.sending import CURRENT, Sending, has_middlewares, untraced_request, watch
+from spotdx_async._http.sessions import CURRENT, TRACING, Sending
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
 
@@ -30,7 +28,7 @@ _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
 _SMALL_BODY: Final = 64 * 1024
-"""Whatever it holds takes 5 MB at the most, and counting is not worth while."""
+"""Whatever it holds takes at most 5 MB as values: not worth counting."""
 _BYTES_OF_A_VALUE: Final = 20
 _TOO_LONG: Final = "is larger than max_body_bytes"
 _TOO_MANY: Final = f"holds more values than one for every {_BYTES_OF_A_VALUE} bytes of max_body_bytes"
@@ -69,7 +67,7 @@ class Transport:
         self._closing: set[asyncio.Task[None]] = set()
 
     def __del__(self, _is_at_exit: Callable[[], bool] = sys.is_finalizing) -> None:
-        """Name the client that was forgotten: aiohttp, which complains as well, knows only its session."""
+        """Name the client that was not closed: aiohttp, which warns as well, knows only its session."""
         try:
             if self._pooled is not None or self._single_use is not None:
                 message = f"a SpotClient of {self._base} was not closed: use async with, or await its close()"
@@ -117,7 +115,7 @@ class Transport:
                 if len(body) > _SMALL_BODY and request.identity is not None:
                     self._check_values(body)
                 return Reply(status, headers, body)
-        except BaseException as error:  # noqa: BLE001 - all that is not named goes on below
+        except BaseException as error:  # noqa: BLE001 - what is not named is raised again below
             is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
             trouble = error if is_aimed else self._judged(error, session, sending, status)
             attempt_state.may_have_arrived |= sending.may_have_arrived
@@ -133,7 +131,7 @@ class Transport:
     def _judged(
         self, error: BaseException, session: aiohttp.ClientSession, sending: Sending, status: int | None
     ) -> TransportFailure | BaseException:
-        """The trouble, or what is none of ours and goes to the caller as it is."""
+        """Return the failure, or the foreign exception that goes to the caller as it is."""
         may_have_arrived = sending.may_have_arrived
         if not isinstance(error, asyncio.CancelledError):
             # aiohttp's own assertion, where its session was closed while a hook or a middleware ran.
@@ -154,13 +152,15 @@ class Transport:
         headers = self._headers_of(request, token, attempt_state)
         if self._callers_session is None:
             return Sending(attempt_state, headers)
-        is_seen = watch(session)
+        if TRACING not in session.trace_configs:  # other hooks of the session stay, and run before ours
+            session.trace_configs.append(TRACING)
+        is_seen = fast_request.is_watched(session)
         if not is_seen and not request.is_replay_safe:
             raise ConfigError(
                 "session sends requests in a way of its own (a request class, or a subclass of ClientSession), so that "
                 "nobody can tell whether one was sent twice: send what must not be repeated through another client"
             )
-        is_seen = is_seen and not has_middlewares(session)
+        is_seen = is_seen and not fast_request.has_middlewares(session)
         return Sending(attempt_state, headers, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen)
 
     async def _request(
@@ -168,7 +168,7 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         CURRENT.set(sending)
         try:
-            ask = partial(untraced_request(), session) if self._callers_session is None else session.request
+            ask = fast_request.untraced_request(session) if self._callers_session is None else session.request
             return await ask(
                 request.method,
                 self._url(request),
@@ -189,9 +189,7 @@ class Transport:
         Raises:
             ConfigError: it was made in another one, where its connections and timers are.
         """
-        session = self._callers_session
-        # There is no public way to ask; a test holds what is meant.
-        if session is not None and getattr(session, "_loop", loop) is not loop:
+        if self._callers_session is not None and fast_request.is_of_another_loop(self._callers_session, loop):
             raise ConfigError("session was made in another event loop: make one, and the client, in each loop")
 
     async def close(self) -> None:
@@ -211,7 +209,7 @@ class Transport:
             await self.close_orphans()
 
     async def close_orphans(self) -> None:
-        """Close the connections whose loop is closed: nobody will come back for them."""
+        """Close the connections whose loop is closed: it will not come back for them."""
         for loop in [loop for loop in self._left if loop.is_closed()]:
             await _close(self._left.pop(loop))
 
@@ -235,7 +233,7 @@ class Transport:
         self._pooled = self._single_use = None
         self._left = {}
 
-    def _close_later(self, sessions: Sequence[aiohttp.ClientSession | None]) -> None:
+    def _close_later(self, sessions: Iterable[aiohttp.ClientSession | None]) -> None:
         """Close sessions in their own loop, which runs again, without anybody waiting for it."""
         closing = asyncio.get_running_loop().create_task(_close(sessions), name="spotdx close")
         self._closing.add(closing)
@@ -246,10 +244,10 @@ class Transport:
             return self._callers_session
         if request.is_replay_safe:
             if self._pooled is None:
-                self._pooled = pooled_session(self._own_headers)
+                self._pooled = fast_request.own_session(self._own_headers, is_single_use=False)
             return self._pooled
         if self._single_use is None:
-            self._single_use = single_use_session(self._own_headers)
+            self._single_use = fast_request.own_session(self._own_headers, is_single_use=True)
         return self._single_use
 
     def _url(self, request: Request) -> URL:
@@ -258,7 +256,7 @@ class Transport:
         return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
 
     def _headers_of(self, request: Request, token: Token, attempt_state: AttemptState) -> dict[str, str]:
-        """What the session does not send by itself."""
+        """Return the headers that the session does not send by itself."""
         headers = {"Authorization": f"Token {token.text}"}
         if attempt_state.headers is not None:
             headers = {**attempt_state.headers, **headers}
@@ -274,7 +272,7 @@ class Transport:
         return headers
 
     async def _read(self, response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> bytes:
-        """The decoded body under the cap; of an error's body only its beginning."""
+        """Return the decoded body, at most the cap; of an error's body only its beginning."""
         is_whole = is_success(response.status)
         if response.method == "HEAD":  # its length is that of a body that does not come
             return b""
@@ -298,9 +296,9 @@ class Transport:
                 response.close()
 
     def _check_values(self, body: bytes) -> None:
-        """Refuse an answer that would become far more memory as values than it takes as text.
+        """Refuse an answer that would take far more memory as values than as text.
 
-        Every value but the first of its list or object stands behind a comma; those in texts are counted as well.
+        Every value but the first of its list or object follows a comma; commas within texts count too.
         """
         values = body.count(b",") + body.count(b"{") + body.count(b"[")
         if values * _BYTES_OF_A_VALUE > self._max_body_bytes:
@@ -322,14 +320,14 @@ async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: b
 
 
 def _end_of(response: aiohttp.ClientResponse) -> BaseException | None:
-    """What the connection ended with: of the body that it broke off aiohttp tells only that it is not whole."""
+    """Return what the connection ended with: of a body that broke off aiohttp says only that it is not whole."""
     connection = response.connection
     return connection.protocol.exception() if connection is not None and connection.protocol is not None else None
 
 
 @contextmanager
 def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> Iterator[None]:
-    """See to it that whoever reads the body hears of the end of its connection.
+    """Make sure that reading the body ends when its connection does.
 
     aiohttp 3.14 lets the reader wait for the rest where the session was closed, or a chunk cannot be read; and raises a
     RuntimeError where it was closed before the reader began to wait.
@@ -361,19 +359,17 @@ def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohtt
 
 
 def _look_at(closed: asyncio.Future[None]) -> None:
-    """Take note of how a connection has ended, whenever it does: a future that nobody looks at is complained of."""
+    """Retrieve how a connection ended: asyncio complains about an exception that nothing retrieves."""
     if not closed.cancelled():
         closed.exception()
 
 
-async def _close(sessions: Sequence[aiohttp.ClientSession | None]) -> None:
-    """Close all of them, also where the closing of one fails or is cancelled."""
-    if sessions:
-        try:
-            if sessions[0] is not None:
-                await sessions[0].close()
-        finally:
-            await _close(sessions[1:])
+async def _close(sessions: Iterable[aiohttp.ClientSession | None]) -> None:
+    """Close all of them, also where closing one fails or is cancelled."""
+    async with AsyncExitStack() as closing:
+        for session in sessions:
+            if session is not None:
+                closing.push_async_callback(session.close)
 
 
 def _checked(session: object) -> aiohttp.ClientSession | None:

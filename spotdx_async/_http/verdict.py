@@ -1,26 +1,31 @@
 """What an attempt's result means; pure. It decides by what is known, never by the HTTP method."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from spotdx_async._codec.json import NotJsonError, parse_exact
 from spotdx_async._http import clock
-from spotdx_async._http.error_answers import request_id_of, safe_headers, server_words
-from spotdx_async._http.messages import Action, Reply, Request, TransportFailure, Verdict, is_success
+from spotdx_async._http.logs import quoted
+from spotdx_async._http.messages import Action, AttemptState, Reply, Request, TransportFailure, Verdict, is_success
+from spotdx_async.config import CallOptions
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
     DecodeError,
+    FailureCause,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
     PermissionDeniedError,
     RateLimitError,
     ServerError,
+    SpotError,
     StatusError,
     WrongAnswerError,
 )
 
-__all__ = ["judge_decode_error", "judge_failure", "judge_reply", "retry_after_s"]
+__all__ = ["error_of_all", "judge_decode_error", "judge_failure", "judge_reply", "retry_after_s"]
 
 _ACCEPTED = Verdict(Action.ACCEPT)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -29,6 +34,38 @@ _LONGEST_DIGITS = 9
 _LONGEST_S = 999_999_999.0  # 30 years: whatever is longer is no sensible wait but a broken header
 
 _LARGEST_KEPT_BODY = 64 * 1024
+
+_MOST_REASONS = 20
+_DEEPEST = 8
+_LARGEST_BODY = 2**20  # more is no error that somebody wrote, and reading it would hold up the event loop
+_LONGEST_VALUE = 200
+_LONGEST_PATH = 100
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
+_SHORT_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
+
+# The first that an answer has names the request: first those that servers make for this very purpose.
+_REQUEST_IDS = (
+    *("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid"),
+    *("cf-ray", "x-cloud-trace-context", "traceparent"),
+)
+_SAFE_HEADERS = frozenset(
+    {
+        *_REQUEST_IDS,
+        *("age", "allow", "connection", "content-encoding", "content-length", "content-type", "date"),
+        *("retry-after", "server", "via", "x-cache"),
+    }
+)
+# By the words of their names: under another name, such as x-ratelimit-key, some servers repeat the token.
+_RATE_LIMIT = re.compile(
+    r"(?:x-)?rate-?limit(?:-(?:limit|remaining|reset|used|policy|after|requests|second|minute|hour|day|month))+"
+)
+
+# Members that hold reasons, in the order in which they are told: of the API's own two forms, RFC 9457 and its
+# forerunner, JSON:API, Django REST framework, FastAPI, OAuth, and the gateways.
+_TEXTS = ("title", "message", "Message", "msg", "description", "error_description", "reason")
+_GROUPS = ("detail", "error", "details", "errors", "invalid-params", "invalid_params", "non_field_errors")
+# Members that say which field a reason is about.
+_NAMES = ("pointer", "field", "name", "parameter", "loc", "source")
 
 _ERRORS: dict[int, tuple[type[StatusError], str]] = {
     400: (BadRequestError, "found the request wrong"),
@@ -48,8 +85,7 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     2. 401: the token may be stale.
     3. 3xx (and what HTTP has no final meaning for): never followed, so the outcome is unknown.
     4. 429: surely not executed: repeated, whatever the operation.
-    5. 5xx, or 408, to what must not be done twice: it may have been executed before the server, or what stands before
-       it, gave up.
+    5. 5xx, or 408, to what must not be done twice: it may have been executed before the server, or a proxy, gave up.
     6. 408, 425, 500, 502, 503, 504: repeated.
     7. All else: the server's final no.
     """
@@ -58,13 +94,13 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
         return _ACCEPTED
     if status < 400:  # noqa: PLR2004 - HTTP's own classes
         message = f"the server answered {status}, a redirect, which is never followed: check base_url"
-        error = OutcomeUnknownError(message, reason="redirect", status=status, request_id=request_id_of(reply.headers))
+        error = OutcomeUnknownError(message, reason="redirect", status=status, request_id=_request_id_of(reply.headers))
         return Verdict(Action.RAISE, error=error, may_be_executed=True)
     wait_s = retry_after_s(reply.headers) if status in _PASSING else None
     may_be_executed = status >= 500 or status == 408  # noqa: PLR2004 - HTTP's own codes
     if may_be_executed and not request.is_replay_safe:
         message = f"the server answered {status} and may have carried it out: look before repeating"
-        error = OutcomeUnknownError(message, reason="status", status=status, request_id=request_id_of(reply.headers))
+        error = OutcomeUnknownError(message, reason="status", status=status, request_id=_request_id_of(reply.headers))
         return Verdict(Action.RAISE, error=error, retry_after_s=wait_s, may_be_executed=True)
     refusal = _status_error(reply, wait_s)
     if status == 401:  # noqa: PLR2004 - HTTP's own code
@@ -108,13 +144,70 @@ def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Ve
         return Verdict(Action.REPEAT, error=error, may_be_executed=True)
     why = f", and {error.args[0]}" if error.path else " with text that is not JSON"
     message = f"the server answered {reply.status}{why}: look before repeating"
-    named = request_id_of(reply.headers)
+    named = _request_id_of(reply.headers)
     unknown = OutcomeUnknownError(message, reason="unreadable", status=reply.status, request_id=named)
     return Verdict(Action.RAISE, error=unknown, may_be_executed=True)
 
 
+def judge_long_wait(earlier: SpotError | None, options: CallOptions) -> Verdict:
+    """Judge a wait before an attempt that would be longer than the options allow, after what failed before."""
+    if earlier is not None:
+        return Verdict(Action.RAISE, error=earlier)
+    max_wait_s, deadline_s = options.max_wait_s, options.deadline_s
+    is_deadline = max_wait_s is None or (deadline_s is not None and deadline_s < max_wait_s)
+    name, reason = ("deadline_s", "deadline") if is_deadline else ("max_wait_s", "wait")
+    message = f"the wait before the request would be longer than {name} allows, so nothing was sent"
+    return Verdict(Action.RAISE, error=NotSentError(message, reason=reason))
+
+
+def judge_deadline(earlier: SpotError | None, attempt_state: AttemptState) -> Verdict:
+    """Judge a call that its deadline ended.
+
+    1. A request was under way and may have arrived: unknown.
+    2. An earlier attempt failed: that failure.
+    3. Nothing had been sent.
+    """
+    error: SpotError
+    if attempt_state.may_have_arrived:
+        error = OutcomeUnknownError("deadline_s passed before the answer came", reason="deadline")
+    else:
+        error = (
+            earlier
+            if earlier is not None
+            else NotSentError("deadline_s passed before anything was sent", reason="deadline")
+        )
+    return Verdict(Action.RAISE, error=error)
+
+
+def error_of_all(
+    error: SpotError, request: Request, attempt_state: AttemptState, *, is_of_an_earlier: bool
+) -> SpotError:
+    """Return the error that tells the truth about all attempts of a call, not only about the last.
+
+    Args:
+        error: what the last attempt ended in.
+        request: what was sent.
+        attempt_state: what is known of all attempts.
+        is_of_an_earlier: whether it was an attempt before the error's that may have been carried out.
+    """
+    # One that is still under way was not judged: the error came out of a hook that runs while it is sent.
+    if not (attempt_state.may_be_executed or attempt_state.may_have_arrived):
+        return error
+    message = "an earlier attempt may have been executed, and no later one got through"
+    if isinstance(error, NotSentError):
+        return OutcomeUnknownError(message, reason="dropped", cause=FailureCause.of(error))
+    if request.method == "GET":
+        return error  # a read changes nothing, whenever it is carried out
+    if isinstance(error, RateLimitError):
+        return OutcomeUnknownError(message, reason="dropped", status=error.status, request_id=error.request_id)
+    error.may_be_executed = True
+    if is_of_an_earlier and not isinstance(error, (OutcomeUnknownError, DecodeError)):
+        error.args = (f"{error.args[0]}; an earlier attempt may have been executed",)
+    return error
+
+
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that ``Retry-After`` asks to wait, from a number or an HTTP date; None where it says nothing usable.
+    """Return the seconds that ``Retry-After`` asks to wait, from a number or an HTTP date; None if it is unusable.
 
     HTTP knows whole seconds alone; servers that send a fraction get what they ask for, rounded up.
 
@@ -142,7 +235,7 @@ def _status_error(reply: Reply, wait_s: float | None) -> StatusError:
         status,
         (ServerError, "failed") if status >= 500 else (StatusError, "refused"),  # noqa: PLR2004 - HTTP's classes
     )
-    server_type, details = server_words(reply.body)
+    server_type, details = _server_words(reply.body)
     where_to_look = _WHERE_TO_LOOK.get(kind, "") if details else ""
     return kind(
         f"the server answered {status}: it {says}{where_to_look}",
@@ -150,7 +243,132 @@ def _status_error(reply: Reply, wait_s: float | None) -> StatusError:
         type=server_type,
         details=details,
         retry_after_s=wait_s,
-        request_id=request_id_of(reply.headers),
-        headers=safe_headers(reply.headers),
+        request_id=_request_id_of(reply.headers),
+        headers=_safe_headers(reply.headers),
         body=reply.body[:_LARGEST_KEPT_BODY],
     )
+
+
+def _request_id_of(headers: Mapping[str, str]) -> str | None:
+    """The server's name of the request: of the first such header that is visible ASCII, cut at 200 characters."""
+    named = _first_of_each(headers)
+    for name in _REQUEST_IDS:
+        value = named.get(name, "")
+        if _PRINTABLE.fullmatch(value) and " " not in value:
+            return value[:_LONGEST_VALUE]
+    return None
+
+
+def _safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers that can hold no secret, with names in lower case; what is not printable ASCII is left out."""
+    return {
+        name: value[:_LONGEST_VALUE]
+        for name, value in _first_of_each(headers).items()
+        if (name in _SAFE_HEADERS or _RATE_LIMIT.fullmatch(name)) and _PRINTABLE.fullmatch(value)
+    }
+
+
+def _first_of_each(headers: Mapping[str, str]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for name, value in headers.items():
+        named.setdefault(name.lower(), value.strip())
+    return named
+
+
+def _server_words(body: bytes) -> tuple[str | None, tuple[str, ...]]:
+    """The server's word for the kind of error, and its reasons, each fit for a line; nothing where it gave none."""
+    if len(body) > _LARGEST_BODY:
+        return None, ()
+    try:
+        answer = parse_exact(body)
+    except NotJsonError:
+        return None, ()
+    return _type_of(answer), _reasons_of(answer)
+
+
+def _type_of(answer: Any) -> str | None:
+    if not isinstance(answer, dict):
+        return None
+    error = answer.get("error")
+    if isinstance(error, dict):
+        kind = error.get("type")
+        return quoted(kind) if isinstance(kind, str) else None
+    kind = answer.get("type")  # a URI in RFC 9457, which is nothing to compare with
+    return kind if isinstance(kind, str) and _SHORT_WORD.fullmatch(kind) else None
+
+
+def _reasons_of(answer: Any) -> tuple[str, ...]:
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(error, dict):  # the API's own form: what is beside it is no reason
+        reasons = _in_known_members(error, "", 1)
+    else:
+        reasons = _in_value(answer, "", 0, is_text_a_reason=not isinstance(answer, dict))
+    return tuple(reason for reason, _ in zip(reasons, range(_MOST_REASONS), strict=False))
+
+
+def _in_value(value: Any, path: str, depth: int, *, is_text_a_reason: bool) -> Iterator[str]:
+    if isinstance(value, str):
+        if is_text_a_reason and value.strip():
+            yield quoted(f"{path}: {value}" if path else value)
+    elif depth >= _DEEPEST:
+        return
+    elif isinstance(value, dict):
+        yield from _in_object(value, path, depth, is_text_a_reason=is_text_a_reason)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            has_own_name = not isinstance(item, dict) or _says_a_text(item)
+            place = path if has_own_name else f"{path}[{index}]"
+            yield from _in_value(item, place, depth + 1, is_text_a_reason=True)
+
+
+def _in_object(value: dict[str, Any], path: str, depth: int, *, is_text_a_reason: bool) -> Iterator[str]:
+    """Read one object, by whether it says a reason in words.
+
+    1. It does: it is a message, and its other members are about it, or repeat what was sent.
+    2. It does not: its members are fields with what is wrong with each, but for the groups, which name no field.
+    """
+    if _says_a_text(value):
+        # The whole answer's name is that of the error, of one reason among several it is the field's.
+        place = _joined(path, _field_of(value)) if is_text_a_reason else path
+        yield from _in_known_members(value, place, depth)
+        return
+    for name, item in value.items():
+        place = path if name in _GROUPS else _joined(path, name)
+        is_reason = is_text_a_reason or name in _GROUPS
+        yield from _in_value(item, place, depth + 1, is_text_a_reason=is_reason)
+
+
+def _says_a_text(value: dict[str, Any]) -> bool:
+    return any(isinstance(value.get(name), str) for name in (*_TEXTS, *_GROUPS))
+
+
+def _in_known_members(value: dict[str, Any], path: str, depth: int) -> Iterator[str]:
+    for name in (*_TEXTS, *_GROUPS):
+        if name in value:
+            yield from _in_value(value[name], path, depth + 1, is_text_a_reason=True)
+
+
+def _field_of(value: dict[str, Any]) -> str:
+    """The field that a reason is about, as a path with dots; empty where none is named."""
+    for name in _NAMES:
+        named = value.get(name)
+        if name == "source" and isinstance(named, dict):
+            named = named.get("pointer") or named.get("parameter")
+        if isinstance(named, str) and named:
+            return _dotted(named)
+        if isinstance(named, list) and named:
+            return ".".join(str(part)[:_LONGEST_PATH] for part in named[:_DEEPEST] if isinstance(part, (str, int)))
+    return ""
+
+
+def _dotted(named: str) -> str:
+    """Write a JSON pointer, also one in a URI's fragment, as the paths of this SDK are written."""
+    pointer = named.removeprefix("#")
+    if not pointer.startswith("/"):
+        return named
+    return ".".join(part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
+
+
+def _joined(path: str, name: str) -> str:
+    joined = f"{path}.{name}" if path and name else path or name
+    return joined if len(joined) <= _LONGEST_PATH else f"{joined[: _LONGEST_PATH - 1]}…"

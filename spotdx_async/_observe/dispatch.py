@@ -1,8 +1,10 @@
-"""Where calls and bulk runs tell their observers what happens; a client without any has no dispatcher."""
+"""Reports to observers what happens in calls and bulk runs; a client without observers has no dispatcher."""
 
 import asyncio
+import inspect
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -29,7 +31,7 @@ from spotdx_async.observers import (
     SubjectRecord,
 )
 
-__all__ = ["CallObservation", "Dispatcher"]
+__all__ = ["CallObservation", "Dispatcher", "dispatcher_of"]
 
 T = TypeVar("T")
 _PASSING = frozenset({408, 425})
@@ -47,7 +49,7 @@ class Dispatcher:
     def observe(
         self, operation: str, kind: Literal["call", "run", "row"] = "call", parent: "CallObservation | None" = None
     ) -> "CallObservation":
-        """Tell that it begins, and give what tells the rest."""
+        """Report that it begins; the result reports the rest."""
         path = operation.partition(" ")[2]
         subject = SubjectRecord(
             kind=kind,
@@ -63,6 +65,36 @@ class Dispatcher:
             for place, observer in enumerate(self._observers)
         ]
         return CallObservation(self, operation, marks, parent)
+
+
+def dispatcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> Dispatcher | None:
+    """Make the dispatcher of a client; None where it has no observer.
+
+    Raises:
+        ConfigError: the observer is not one, or a hook is not a function, or is async: it would never be awaited.
+    """
+    if observer is not None and not isinstance(observer, Observer):
+        raise ConfigError(f"observer must be an Observer, such as otel.OpenTelemetry(), not {type(observer).__name__}")
+    for name, hook in hooks.items():
+        if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
+            raise ConfigError(f"{name} must be a plain function that takes one record, or None")
+    observers = [observer] if observer is not None else []
+    if any(hook is not None for hook in hooks.values()):
+        observers.append(_Callbacks(hooks))
+    return Dispatcher(observers, base_url) if observers else None
+
+
+class _Callbacks(Observer):
+    """Hands records to plain functions: attempts to ``on_attempt``, and so on."""
+
+    def __init__(self, hooks: Mapping[str, Any]) -> None:
+        for name, hook in hooks.items():
+            if hook is not None:
+                setattr(self, name.removeprefix("on_"), partial(_call, hook))
+
+
+def _call(hook: Callable[[object], object], _mark: object, record: object) -> None:
+    hook(record)
 
 
 class CallObservation:
@@ -101,13 +133,13 @@ class CallObservation:
         self.end(error)
 
     def row(self) -> "CallObservation":
-        """Tell that a row of this run begins; it ends with the run at the latest."""
+        """Report that a row of this run begins; it ends with the run at the latest."""
         row = self._dispatcher.observe(self._operation, "row", self)
         self._rows.add(row)
         return row
 
     async def wait_for_slot(self, waiting: Awaitable[T]) -> T:
-        """Take the time of a wait for the rate limit."""
+        """Measure a wait for the rate limit."""
         began_s = self._loop.time()
         try:
             return await waiting
@@ -115,7 +147,7 @@ class CallObservation:
             self._limiter_s += self._loop.time() - began_s
 
     def going_out(self, attempt_state: AttemptState) -> None:
-        """Tell that a request is about to go out, and take the headers that it is to carry."""
+        """Report that a request is about to go out, and collect the headers that it should carry."""
         headers: dict[str, str] = {}
         self._sent_s = self._loop.time()
         try:
@@ -129,7 +161,7 @@ class CallObservation:
         attempt_state.headers = headers
 
     async def send(self, sending: Awaitable[T]) -> T:
-        """Follow a request that goes out; where it is cancelled, tell that."""
+        """Follow a request that goes out; report it if it is cancelled."""
         try:
             return await sending
         except asyncio.CancelledError as error:
@@ -149,7 +181,7 @@ class CallObservation:
                 raise
 
     def attempted(self, error: BaseException | None, status: int | None = None) -> None:
-        """Tell what became of the attempt that was sent."""
+        """Report what became of the attempt that was sent."""
         now_s = self._loop.time()
         self._attempts += 1
         self._status = status
@@ -169,7 +201,7 @@ class CallObservation:
         self._tell("attempt", record)
 
     def repeated(self, last: Verdict, wait_s: float) -> None:
-        """Tell that another attempt follows after a wait."""
+        """Report that another attempt follows after a wait."""
         record = RetryRecord(
             operation=self._operation,
             attempt=self._attempts,
@@ -182,15 +214,15 @@ class CallObservation:
         self._tell("retry", record)
 
     def paused(self, wait_s: float) -> None:
-        """Tell that the server asked everybody to wait."""
+        """Report that the server asked for a pause."""
         self._tell("pause", PauseRecord(operation=self._operation, wait_s=wait_s))
 
     def gate(self, state: Literal["closed", "open"], after_s: float) -> None:
-        """Tell that the run paused (``closed``), or that its pause ended (``open``)."""
+        """Report that the run paused (``closed``), or that its pause ended (``open``)."""
         self._tell("gate", GateRecord(operation=self._operation, state=state, after_s=after_s))
 
     def end(self, error: BaseException | None) -> None:
-        """Tell how it ended; a run's rows that have no end yet end first, as cancelled."""
+        """Report how it ended; rows of a run that have not ended yet end first, as cancelled."""
         for row in [*self._rows]:
             row.end(asyncio.CancelledError())
         if self._parent is not None:
@@ -212,7 +244,7 @@ class CallObservation:
 
 
 def _told(loop: asyncio.AbstractEventLoop, listener: object, what: str, *about: Any) -> Any:
-    """Tell an observer; an exception of its own goes to the loop's exception handler, and no further.
+    """Call an observer; an exception of its own goes to the loop's exception handler, and no further.
 
     A CancelledError is one too, of a future that it looked at: a task's own comes where the task waits, never here.
     """
@@ -253,7 +285,7 @@ def _outcome(error: BaseException | None) -> ObservedOutcome:
 def _ending(operation: str, error: BaseException | None) -> ObservedOutcome:
     """Name how a call or a row ended: a write that may have been carried out is unknown, whatever came last.
 
-    A no to the last attempt says nothing of an earlier one, of which no answer came.
+    A refusal of the last attempt says nothing of an earlier one that got no answer.
     """
     last = _outcome(error)
     is_open = isinstance(error, SpotError) and error.may_be_executed and _method(operation) != "GET"

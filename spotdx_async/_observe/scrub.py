@@ -58,7 +58,7 @@ def scrubs_traceback_of_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, C
         except (SpotError, asyncio.CancelledError) as error:
             del prepared
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
-        except BaseException as error:  # noqa: BLE001 - of a hook, a limiter, a signal's handler: it goes on
+        except BaseException as error:  # noqa: BLE001 - of a hook, a limiter, a signal handler: raised again
             del prepared
             raise without_ours(error)  # noqa: B904 - it is the same error
 

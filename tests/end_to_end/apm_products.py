@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from spotdx_async import RetryPolicy, SpotClient, SpotError
-from spotdx_async._http import connections
+from spotdx_async._http import fast_request
 from spotdx_async.testing import FakeSpot
 
 NOWHERE = "http://127.0.0.1:9"
@@ -100,7 +100,7 @@ async def ends_of_what_is_sent_once(fake: FakeSpot) -> dict[str, Any]:
 
 async def main(product: str, aiohttp_release: str) -> None:
     if aiohttp_release == "unknown":  # requests are then written by aiohttp itself
-        connections.request_class = lambda aiohttp_version: aiohttp.ClientRequest  # noqa: ARG005
+        fast_request.RELEASES = frozenset()
     job = PRODUCTS[product]()
     async with FakeSpot(kits=["SPOT123456"]) as fake:
         own = await seen_of(fake, is_own=True, job=job)

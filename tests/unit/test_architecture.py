@@ -5,6 +5,7 @@ Imports count wherever they stand: at the top, in a function, and under TYPE_CHE
 
 import ast
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,29 +29,27 @@ ROWS = (
         "private_files",
     ),
     (
-        *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub", "_http.permits"),
+        *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),
         "_requests.identity",
     ),
-    ("_http.sending",),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
-        *("_http.connections", "observers", "_codec.list_pages"),
+        *("observers", "_codec.list_pages"),
     ),
     (
         *("_requests.operation", "_codec.compiled", "_requests.validation", "_observe.dispatch"),
-        "_http.failures",
-        "_http.error_answers",
+        "_http.sessions",
     ),
     (
-        *("_requests.filters", "_requests.client_reference", "_observe.hooks", "_requests.list_scan"),
-        *("limits.block_limiter", "_codec.shown_metadata"),
+        *("_requests.filters", "_requests.client_reference", "_requests.list_scan"),
+        *("limits.block_limiter", "_codec.shown_metadata", "_http.fast_request", "_http.failures"),
     ),
     (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
         *("_http.retry", "_codec.codec", "_requests.object_search", "limits.*"),
     ),
     ("_http.answer_check", "_requests.activations", "shared.*"),
-    ("_http.client_state", "_http.call"),  # holds the stages that the runner walks
+    ("_http.client_state",),  # holds the stages that the runner walks
     ("_http.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
     ("report.*", "bulk.updates", "listing", "otel.*"),
     ("resources.*",),
@@ -72,11 +71,10 @@ NARROWER = {
     "_requests.identity": (),
     "_codec.shown_metadata": ("_codec.json",),
     "_http.clock": ("errors",),
-    "_http.permits": ("_http.waiters",),
     "_http.waiters": (),
-    "_http.sending": ("_http.clock",),
-    "_http.connections": ("_http.sending",),
-    "_http.failures": ("errors", "_http.sending", "_http.messages"),
+    "_http.sessions": ("_http.clock", "_http.messages"),
+    "_http.fast_request": ("_http.sessions",),
+    "_http.failures": ("errors", "_http.sessions", "_http.messages"),
     "_http.rate_control": ("config",),
     "_codec.structuring": ("_codec.scalars", "models.*"),
     "_codec.compiled": (
@@ -87,18 +85,16 @@ NARROWER = {
         "models.*",
     ),
     "_http.logs": ("errors",),
-    "_http.error_answers": ("_codec.json", "_http.logs"),
     "observers": (),
     "limits.block_limiter": ("errors", "_http.clock", "_http.waiters"),
     "_observe.dispatch": ("errors", "_http.clock", "_http.messages", "observers"),
-    "_observe.hooks": ("errors", "observers", "_observe.dispatch"),
     "otel.*": ("observers", "_version"),
     "_requests.validation": ("errors", "models.*", "_http.clock", "_codec.json", "_observe.scrub"),
     "_observe.scrub": ("errors",),
     "_requests.client_reference": ("_requests.validation", "_requests.identity"),
     "_http.answer_check": (
         *("errors", "models.*", "_codec.json", "_codec.codec", "_requests.identity"),
-        *("_codec.list_pages", "_http.messages", "_codec.shown_metadata"),
+        *("_codec.list_pages", "_http.messages", "_http.verdict", "_codec.shown_metadata"),
     ),
     "_codec.list_pages": ("errors", "_http.clock"),
     "_requests.list_scan": ("errors", "_codec.list_pages"),
@@ -139,13 +135,13 @@ DOORMEN = {
     "attr": (),  # the old name of attrs
     "attrs": ("*",),
     "aiohttp": (
-        "_http.sending",
-        "_http.connections",
+        "_http.sessions",
+        "_http.fast_request",
         "_http.failures",
         "_http.transport",
         "testing.server",
     ),
-    "yarl": ("_http.transport",),
+    "yarl": ("_http.transport", "_http.fast_request"),
     "tenacity": ("_http.retry",),
     "cattrs": ("_codec.codec",),
     "orjson": ("_codec.json",),
@@ -394,6 +390,16 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
+
+
+def test_the_insides_of_aiohttp_are_touched_in_one_file() -> None:
+    touching = re.compile(r"noqa: SLF001|getattr(_static)?\([^)]*\"_")
+
+    assert [
+        module.name
+        for module in house().values()
+        if any(is_in("aiohttp.*", one.target) for one in uses_of(module)) and touching.search(module.text)
+    ] == ["_http.fast_request"]
 
 
 @pytest.mark.parametrize("name", LAZY)

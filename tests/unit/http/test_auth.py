@@ -58,7 +58,7 @@ def assert_shows_nothing(error: SpotError) -> None:
 async def test_a_fixed_token_is_there_at_once_and_stays_the_same() -> None:
     auth = Auth(SECRET)
 
-    assert auth.is_ready
+    assert auth.current is not None
     token = await auth.token()
     assert token.text == SECRET
     assert await auth.token() is token
@@ -115,11 +115,11 @@ async def test_a_source_may_give_any_awaitable() -> None:
 async def test_a_source_is_asked_when_it_is_needed_and_only_once() -> None:
     source = Source(SECRET)
     auth = Auth(source)
-    assert (auth.is_ready, source.asked) == (False, 0)
+    assert (auth.current, source.asked) == (None, 0)
 
     first = await auth.token()
 
-    assert auth.is_ready
+    assert auth.current is not None
     assert await auth.token() is first
     assert source.asked == 1
 
@@ -183,7 +183,7 @@ async def test_where_all_are_cancelled_a_failure_is_no_loose_end() -> None:
 
     await asyncio.sleep(5)  # the fixture looks for what nobody retrieved
 
-    assert not auth.is_ready
+    assert auth.current is None
 
 
 # A source that fails
@@ -271,7 +271,7 @@ async def test_an_unusable_answer_is_the_caller_s_error_and_unseen(bad: Any) -> 
         with pytest.raises(ConfigError, match="token") as caught:
             await auth.token()
         assert_shows_nothing(caught.value)
-    assert not auth.is_ready
+    assert auth.current is None
 
 
 # Renewing
@@ -305,7 +305,7 @@ async def test_while_it_is_renewed_new_calls_wait_for_the_new_token() -> None:
     renewing = asyncio.create_task(auth.renew(refused))
     await asyncio.sleep(0.5)
 
-    assert not auth.is_ready
+    assert auth.current is None
     assert (await auth.token()).text == "new"
     assert await renewing is True
 
@@ -421,7 +421,7 @@ async def test_closing_twice_or_without_a_question_does_nothing() -> None:
     await auth.close()
     await auth.close()
 
-    assert not auth.is_ready
+    assert auth.current is None
 
 
 async def test_a_question_of_a_loop_that_is_gone_is_forgotten() -> None:

@@ -162,6 +162,7 @@ async def test_a_token_and_a_slot_come_at_once_where_nothing_has_to_be_waited_fo
 
 async def test_without_a_free_slot_nothing_comes_at_once() -> None:
     client = Client(limiter=GcraLimiter(RateLimit(1, burst=1)))
+    await client.state.enter()
 
     assert [client.state.admit_now() is not None for _ in range(2)] == [True, False]
 

@@ -24,6 +24,7 @@ import attrs
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
+from spotdx_async._http import fast_request
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure
 from spotdx_async._http.transport import Transport
 from spotdx_async.errors import ConfigError, FailureCause
@@ -479,7 +480,9 @@ async def test_one_attempt_is_one_request_over_a_kept_connection_too(
     trouble = await failure_of(transport, request)
 
     assert trouble.reason == "dropped"
-    assert (len(server.requests), server.connections) == (2, 1)
+    assert len(server.requests) == 2
+    # Where aiohttp writes the requests, it opens another connection, over which it may send nothing.
+    assert server.connections == (1 if aiohttp.__version__ in fast_request.RELEASES or method == "POST" else 2)
 
 
 @EACH_KIND

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async._http.waiters import Waiter, WaiterQueue
+from spotdx_async._http.waiters import Permits, Waiter, WaiterQueue
 from spotdx_async.testing import run_virtual
 
 
@@ -234,3 +234,73 @@ async def test_removing_from_the_middle_of_many_costs_the_same_as_from_few() -> 
 
     assert len(queue) == 0
     assert time.process_time() - began < 5  # a tenth of a second; quadratic it is minutes
+
+
+# Permits
+
+
+async def test_a_free_permit_is_taken_without_waiting() -> None:
+    permits = Permits(1)
+
+    assert permits.try_take()
+    assert not permits.try_take()
+
+
+async def test_permits_are_handed_on_in_the_order_of_coming() -> None:
+    permits, order = Permits(1), list[int]()
+
+    async def visit(number: int) -> None:
+        await permits.take()
+        order.append(number)
+        await asyncio.sleep(0)
+        permits.leave()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(visit(number))
+
+    assert order == [0, 1, 2, 3, 4]
+    assert permits.free == 1
+
+
+async def test_nobody_overtakes_those_who_wait() -> None:
+    permits = Permits(1)
+    permits.try_take()
+    waiting = asyncio.create_task(permits.take())
+    await asyncio.sleep(0)
+
+    permits.leave()  # hands the permit on: it is never free in between
+
+    assert not permits.try_take()
+    await waiting
+
+
+async def test_a_cancelled_wait_leaves_the_line() -> None:
+    permits = Permits(1)
+    permits.try_take()
+    first, second = asyncio.create_task(permits.take()), asyncio.create_task(permits.take())
+    await asyncio.sleep(0)
+
+    first.cancel()
+    permits.leave()
+    await second
+
+    assert first.cancelled() or first.cancelling()
+    permits.leave()
+    assert permits.free == 1
+
+
+async def test_a_permit_that_was_just_handed_to_a_cancelled_wait_goes_to_the_next() -> None:
+    permits = Permits(1)
+    permits.try_take()
+    first, second = asyncio.create_task(permits.take()), asyncio.create_task(permits.take())
+    await asyncio.sleep(0)
+
+    permits.leave()
+    first.cancel()  # in the same step: the permit is the first one's already
+    await asyncio.wait([first, second])
+
+    assert first.cancelled()
+    assert second.result() is None
+    permits.leave()
+    assert permits.free == 1

@@ -40,8 +40,7 @@ from spotdx_async._http.client_state import ClientState
 from spotdx_async._http.messages import Action, AttemptResult, AttemptState, Reply, Request, TransportFailure, Verdict
 from spotdx_async._http.rate_limiter import GcraLimiter
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.dispatch import CallObservation, Dispatcher
-from spotdx_async._observe.hooks import dispatcher_of
+from spotdx_async._observe.dispatch import CallObservation, Dispatcher, dispatcher_of
 from spotdx_async.config import CallOptions
 from spotdx_async.testing import VirtualTimeLoop
 from tests.scripted_transport import CANARY, UNANSWERED, ScriptedTransport, Sent, Step, reply

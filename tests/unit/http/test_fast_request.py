@@ -1,21 +1,28 @@
-"""Sessions of the SDK's own: what goes over the wire is the same whoever writes it."""
+"""Requests of the SDK's own sessions: what goes over the wire is the same whoever writes it."""
 
 import asyncio
+import runpy
 from collections.abc import AsyncIterator, Callable, Mapping
+from importlib.metadata import requires
 from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 import pytest
 
-from spotdx_async._http import connections
-from spotdx_async._http.connections import WriteQueue, pooled_session, request_class, single_use_session
+from spotdx_async._http import fast_request
+from spotdx_async._http.fast_request import WriteQueue, has_middlewares, is_watched, own_session, untraced_request
 from spotdx_async._http.messages import AttemptState
-from spotdx_async._http.sending import CURRENT, SecondSendingError, Sending
+from spotdx_async._http.sessions import CURRENT, SecondSendingError, Sending
 
 HEADERS = {"Host": "spot.example", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "x"}
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture(autouse=True)
+def known_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_request, "RELEASES", frozenset({aiohttp.__version__}))
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ async def heard() -> AsyncIterator[tuple[str, list[bytes]]]:
 
 async def told(url: str, method: str, body: bytes | None) -> None:
     extra = {"Authorization": "Token t"} | ({"Content-Type": "application/json"} if body else {})
-    async with pooled_session(HEADERS) as session:
+    async with own_session(HEADERS, is_single_use=False) as session:
         await asked(session, method, f"{url}/api/v2/kits/", body, extra)
 
 
@@ -59,7 +66,7 @@ async def test_a_request_is_the_same_that_aiohttp_would_write(
     await told(url, method, body)
     ours = b"".join(chunks)
     chunks.clear()
-    monkeypatch.setattr(connections, "_KNOWN", "another release")
+    monkeypatch.setattr(fast_request, "RELEASES", frozenset())
 
     await told(url, method, body)
 
@@ -75,9 +82,27 @@ async def test_head_and_body_go_out_at_once(heard: tuple[str, list[bytes]]) -> N
     assert len(chunks) == 1
 
 
-def test_requests_are_left_to_an_aiohttp_that_is_not_known() -> None:
-    assert request_class("3.15.0") is aiohttp.ClientRequest
-    assert request_class(aiohttp.__version__) is not aiohttp.ClientRequest
+async def test_requests_are_left_to_an_aiohttp_that_is_not_known(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, chunks = heard
+
+    async def refuse(_request: object, _connection: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(fast_request, "RELEASES", frozenset({"3.14.999"}))
+    monkeypatch.setattr(fast_request._OneWrite, "send", refuse)
+
+    await told(url, "POST", b"{}")
+
+    assert chunks
+
+
+def test_the_lowest_release_that_may_be_installed_is_known() -> None:
+    lowest = next(need for need in requires("spotdx-async") or () if need.startswith("aiohttp")).partition(">=")[2]
+
+    # Read anew: the tests are also run with other releases known, or none.
+    assert lowest in runpy.run_path(str(fast_request.__file__))["RELEASES"]
 
 
 class Wire:
@@ -127,7 +152,7 @@ async def test_requests_wait_for_others_only_where_there_are_others(
         put(writes, protocol, request, sending)
 
     monkeypatch.setattr(WriteQueue, "put", noted)
-    async with pooled_session(HEADERS) as session:
+    async with own_session(HEADERS, is_single_use=False) as session:
 
         async def ask(method: str) -> None:
             await asked(session, method, url, b"{}" if method == "POST" else None)
@@ -199,34 +224,40 @@ def failing_in_the_middle(
 
 async def test_headers_with_control_characters_are_refused(heard: tuple[str, list[bytes]]) -> None:
     url, chunks = heard
-    async with pooled_session(HEADERS) as session:
+    async with own_session(HEADERS, is_single_use=False) as session:
         with pytest.raises(ValueError, match="control character"):
             await asked(session, "POST", url, b"{}", {"X-Note": "a\r\nX-Other: b"})
 
     assert chunks == []
 
 
-async def test_a_connection_with_bytes_still_to_be_written_is_not_kept(
-    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_connection_with_bytes_still_to_be_written_is_not_used_again(
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, *, is_known: bool
 ) -> None:
     url, _ = heard
     used: list[object] = []
-    async with pooled_session(HEADERS) as session:
-        connector: Any = session.connector
-        write = connector.write
+    left = 0
+    connect = aiohttp.TCPConnector.connect
 
-        def noted(protocol: Any, request: bytes, sending: Sending) -> None:
-            used.append(protocol)
-            monkeypatch.setattr(type(protocol.transport), "get_write_buffer_size", lambda _transport: next(left))
-            write(protocol, request, sending)
+    async def noted(*args: Any, **options: Any) -> Any:
+        connection = await connect(*args, **options)
+        monkeypatch.setattr(type(connection.transport), "get_write_buffer_size", lambda _transport: left)
+        used.append(connection.protocol)
+        return connection
 
-        monkeypatch.setattr(connector, "write", noted)
-        left = iter((0, 1, 0))
-        for _ in range(3):
-            await asked(session, "POST", url, b"{}")
+    if not is_known:
+        monkeypatch.setattr(fast_request, "RELEASES", frozenset())
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", noted)
+    async with own_session(HEADERS, is_single_use=False) as session:
+        await asked(session, "POST", url, b"{}")
+        await asked(session, "POST", url, b"{}")
+        left = 1
+        await asked(session, "POST", url, b"{}")
 
-    assert used[0] is used[1]
-    assert used[1] is not used[2]
+    first, second, kept, new = used
+    assert first is second is kept
+    assert new is not kept
 
 
 # What products that trace put in
@@ -277,24 +308,24 @@ def wrapped_send(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aiohttp.ClientRequest, "send", traced)
 
 
-@pytest.mark.parametrize("known", ["3.14.", "another release"])
+@pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("size", [20, 100_000])
-@pytest.mark.parametrize("make", [pooled_session, single_use_session])
+@pytest.mark.parametrize("is_single_use", [False, True])
 async def test_our_sessions_send_what_we_send_whatever_product_traces(
-    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, known: str, size: int, make: Any
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, size: int, *, is_known: bool, is_single_use: bool
 ) -> None:
     url, chunks = heard
     body, ours = b"{%b}" % (b" " * (size - 2)), {"Authorization": "Token t", "Content-Type": "application/json"}
-    monkeypatch.setattr(connections, "_KNOWN", known)
-    monkeypatch.setattr(connections, "_LARGE_BODY", 1000)
-    async with make(HEADERS) as session:
+    monkeypatch.setattr(fast_request, "RELEASES", {aiohttp.__version__} if is_known else frozenset())
+    monkeypatch.setattr(fast_request, "_LARGE_BODY", 1000)
+    async with own_session(HEADERS, is_single_use=is_single_use) as session:
         await asked(session, "POST", f"{url}/x", body, ours)
     untraced = b"".join(chunks)
     chunks.clear()
     for patch in (wrapped_request, added_hooks, wrapped_send):
         patch(monkeypatch)
 
-    async with make(HEADERS) as session:
+    async with own_session(HEADERS, is_single_use=is_single_use) as session:
         sending = await asked(session, "POST", f"{url}/x", body, ours)
 
     assert sorted(b"".join(chunks).split(b"\r\n")) == sorted(untraced.split(b"\r\n"))
@@ -303,9 +334,9 @@ async def test_our_sessions_send_what_we_send_whatever_product_traces(
     assert sending.is_written
 
 
-@pytest.mark.parametrize("known", ["3.14.", "another release"])
+@pytest.mark.parametrize("is_known", [True, False])
 async def test_what_wraps_aiohttp_and_repeats_is_kept_from_it(
-    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, known: str
+    heard: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, *, is_known: bool
 ) -> None:
     url, chunks = heard
     request = aiohttp.ClientSession._request
@@ -314,9 +345,9 @@ async def test_what_wraps_aiohttp_and_repeats_is_kept_from_it(
         (await request(self, *args, **options)).release()
         return await request(self, *args, **options)
 
-    monkeypatch.setattr(connections, "_KNOWN", known)
+    monkeypatch.setattr(fast_request, "RELEASES", {aiohttp.__version__} if is_known else frozenset())
     monkeypatch.setattr(aiohttp.ClientSession, "_request", twice)
-    async with single_use_session(HEADERS) as session:
+    async with own_session(HEADERS, is_single_use=True) as session:
         with pytest.raises(SecondSendingError):
             await asked(session, "POST", url, b"{}")
 
@@ -332,3 +363,34 @@ def test_nothing_is_written_for_an_attempt_that_has_ended() -> None:
     with pytest.raises(SecondSendingError):
         sending.check_first()
     assert (sending.headers, CURRENT.get()) == (None, None)
+
+
+# Questions that aiohttp answers in no public way
+
+
+@pytest.mark.parametrize("name", ["_request_class", "_request"])
+async def test_a_session_that_cannot_be_asked_is_not_watched(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        assert is_watched(session)
+
+        monkeypatch.delattr(session if name == "_request_class" else aiohttp.ClientSession, name)
+
+        assert not is_watched(session)
+
+
+async def test_a_session_that_cannot_be_asked_may_have_middlewares(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with aiohttp.ClientSession() as session:
+        assert not has_middlewares(session)
+
+        monkeypatch.delattr(session, "_middlewares")
+
+        assert has_middlewares(session)
+
+
+async def test_where_aiohttp_has_its_own_request_elsewhere_the_public_one_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        monkeypatch.delattr(aiohttp.ClientSession, "_request")
+
+        assert untraced_request(session) == session.request

@@ -1,0 +1,207 @@
+"""The sessions that requests go through, the SDK's own and a caller's, and what is known of what was sent.
+
+Whether a request was sent is noted where its bytes are handed to a connection, never concluded from what came after.
+Only aiohttp's public API is used here: ``fast_request`` has the rest.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any, Final
+from weakref import WeakSet
+
+import aiohttp
+from attrs import define
+
+from spotdx_async._http import clock
+from spotdx_async._http.messages import AttemptState
+
+__all__ = ["CURRENT", "TRACING", "Connector", "SecondSendingError", "Sending", "new_session"]
+
+_OF_THE_WRITER: Final = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
+"""Headers that aiohttp adds to a request by itself."""
+
+
+class SecondSendingError(Exception):
+    """A request was about to be sent again, by aiohttp or by a middleware, where only the SDK may repeat."""
+
+
+@define(eq=False, repr=False)
+class Sending:
+    """What is known of one attempt, from before it is given to aiohttp until it has ended.
+
+    Our own requests find it in ``CURRENT``, trace hooks in their ``trace_request_ctx``: requests that other hooks or
+    middlewares make carry another one, and do not count.
+    """
+
+    attempt_state: AttemptState | None
+    """What the call knows of its attempts; None when this one has ended."""
+    headers: Mapping[str, str] | None
+    """What is sent besides the session's headers; None when the attempt has ended."""
+    is_own: bool = True
+    """Whether the session is ours: nothing else is sent then."""
+    may_repeat: bool = False
+    """Whether a middleware may send the request again by itself."""
+    is_seen: bool = True
+    """Whether everything that the session sends is noted."""
+    is_reached: bool = False
+    """Whether the request has reached the point from which every byte that is sent is noted."""
+    is_written: bool = False
+    """Whether bytes of it were handed to a connection."""
+    is_repeated: bool = False
+    """Whether it was kept from being sent a second time."""
+    is_over: bool = False
+    _first_head: object = None
+
+    def __bool__(self) -> bool:
+        """Return False, like the None that other hooks have found in its place so far."""
+        return False
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether bytes were sent, or nobody can know: a mock or a middleware answered in aiohttp's place."""
+        return self.is_written or not (self.is_reached and self.is_seen)
+
+    def check_first(self, head: object = None) -> None:
+        """Let the request be sent once.
+
+        Args:
+            head: the headers as aiohttp holds them. It makes them anew for a repeat of its own on a broken connection,
+                which the retry budget must see; a middleware that repeats, to renew a credential say, has them still.
+
+        Raises:
+            SecondSendingError: it was sent before, its attempt has ended, or it was called off.
+        """
+        if not self._may_go() or (self.is_written and not (self.may_repeat and head is self._first_head)):
+            self.is_repeated = True
+            raise SecondSendingError
+        self._first_head = head
+
+    def start_writing(self) -> bool:
+        """Note that the next step hands bytes to a connection; False where none may go out any more."""
+        if not self._may_go():
+            return False
+        self.note_written()
+        return True
+
+    def note_written(self) -> None:
+        """Note that the next step hands bytes to a connection."""
+        self.is_written = True
+        if self.attempt_state is not None:
+            self.attempt_state.may_have_arrived = True
+            self.attempt_state.last_byte_s = clock.now()
+
+    def end(self) -> None:
+        """Let go of the request: contexts that were copied meanwhile live as long as the connection."""
+        self.is_over = True
+        self.headers = self._first_head = self.attempt_state = None
+        if CURRENT.get(None) is self:
+            CURRENT.set(None)
+
+    def _may_go(self) -> bool:
+        return not (self.is_over or (self.attempt_state is not None and self.attempt_state.is_called_off))
+
+
+CURRENT: ContextVar[Sending | None] = ContextVar("spotdx_sending")
+"""What this task is sending through a session of our own."""
+
+
+class _Tracing(aiohttp.TraceConfig):
+    """Notes by aiohttp's public hooks what is sent: all of a caller's session, and what aiohttp writes for ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_connection_queued_start.append(_note_reached)
+        self.on_connection_create_start.append(_note_reached)
+        self.on_connection_reuseconn.append(_note_reached)
+        self.on_request_headers_sent.append(_note_head)
+        self.on_request_chunk_sent.append(_note_chunk)
+        self.freeze()
+
+
+async def _note_reached(_session: object, context: SimpleNamespace, _params: object) -> None:
+    if type(sending := context.trace_request_ctx) is Sending:
+        sending.is_reached = True
+
+
+async def _note_head(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    """Note the request right before aiohttp writes it; through our own sessions only our headers go out."""
+    if type(sending := context.trace_request_ctx) is Sending:
+        sending.check_first(params.headers)
+        if sending.is_own and sending.headers is not None:
+            _keep_ours(params.headers, {**session.headers, **sending.headers})
+        sending.note_written()
+
+
+async def _note_chunk(_session: object, context: SimpleNamespace, _params: object) -> None:
+    """Note a part of a body that aiohttp writes: until when the request can land counts from its last byte."""
+    if type(sending := context.trace_request_ctx) is Sending:
+        sending.note_written()
+
+
+def _keep_ours(headers: Any, ours: Mapping[str, str]) -> None:
+    kept = {name.lower() for name in ours} | _OF_THE_WRITER
+    for name in [*headers]:
+        if name.lower() not in kept:
+            headers.popall(name, None)
+    headers.update(ours)
+
+
+TRACING: Final = _Tracing()
+"""The hooks that note it; one set for all sessions."""
+
+
+class Connector(aiohttp.TCPConnector):
+    """Reuses no connection that is not clean.
+
+    On one where something came that nobody asked for, that would pass for the next answer; on one whose answer came
+    before its request was written whole, the next request would queue behind the rest.
+    """
+
+    def __init__(self, *, force_close: bool = False) -> None:
+        # No limit here: the client's own permits stand in front of it, and waiting there eats no timeout.
+        super().__init__(limit=0, force_close=force_close)
+        self._used: WeakSet[Any] = WeakSet()
+
+    async def connect(self, *args: Any, **options: Any) -> Any:
+        """Return a connection that is new, or clean."""
+        while True:
+            connection = await super().connect(*args, **options)
+            protocol: Any = connection.protocol
+            transport = protocol.transport
+            if protocol not in self._used:
+                self._used.add(protocol)
+                return connection
+            if not protocol.should_close and (transport is None or not transport.get_write_buffer_size()):
+                return connection
+            connection.close()
+
+
+def new_session(
+    connector: Connector,
+    headers: Mapping[str, str],
+    *,
+    request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
+    has_hooks: bool = True,
+) -> aiohttp.ClientSession:
+    """Make a session of the SDK's own.
+
+    Args:
+        connector: keeps connections for the next request, or closes each.
+        headers: of every request, ``Host`` among them; what is sent besides comes with the request.
+        request_class: writes the requests.
+        has_hooks: whether trace hooks note what is sent; else the request class does.
+    """
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        request_class=request_class,
+        trust_env=False,
+    )
+    # Products that trace add hooks and headers to every session that is made; ours send the token.
+    session.headers.clear()
+    session.headers.update({**headers, "Connection": "close"} if connector.force_close else headers)
+    session.trace_configs[:] = [TRACING] if has_hooks else []
+    return session
