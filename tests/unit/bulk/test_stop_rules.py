@@ -166,7 +166,7 @@ async def test_the_error_at_the_end_says_how_far_the_run_came(
 
     assert text in str(error)
     assert HOST in str(error)
-    assert ("the same journal goes on" in str(error)) == has_journal
+    assert ("the same journal continues" in str(error)) == has_journal
     assert (error.cause, error.next_index, error.unsent) == (cause, read, unsent)
 
 
@@ -174,7 +174,7 @@ async def test_the_error_at_the_end_says_how_far_the_run_came(
 async def test_a_journal_that_is_gone_is_not_said_to_go_on(reason: str, goes_on: bool) -> None:
     error = rules_of([]).stopped(JournalError("no", reason=reason), read=1, unsent=0, has_journal=True)
 
-    assert ("the same journal goes on" in str(error)) == goes_on
+    assert ("the same journal continues" in str(error)) == goes_on
 
 
 async def test_a_cause_without_a_text_is_told_by_its_class() -> None:
