@@ -367,7 +367,7 @@ def _look_at(closed: asyncio.Future[None]) -> None:
 async def _close(sessions: Iterable[aiohttp.ClientSession | None]) -> None:
     """Close all of them, also where closing one fails or is cancelled."""
     async with AsyncExitStack() as closing:
-        for session in sessions:
+        for session in reversed([*sessions]):
             if session is not None:
                 closing.push_async_callback(session.close)
 
