@@ -6,7 +6,7 @@ A colour such as ``--ok`` is a variable of the page's style, which the page's sc
 from typing import Any, TypeAlias
 
 from spotdx_async.report.run_stats import STATES, RunStory
-from spotdx_async.report.timeline import Span
+from spotdx_async.report.series import Span
 
 __all__ = ["Figure", "latency_figure", "outcome_figure", "throughput_figure"]
 

@@ -9,10 +9,9 @@ from spotdx_async.bulk.records import State
 from spotdx_async.report.charts import library_version
 from spotdx_async.report.figures import Figure, latency_figure, outcome_figure, throughput_figure
 from spotdx_async.report.formatting import counted, duration, latency, rate
-from spotdx_async.report.histogram import Histogram
 from spotdx_async.report.markup import Column, Html, chart, details, element, escaped, table
-from spotdx_async.report.reasons import Reason
-from spotdx_async.report.run_stats import STATES, RunStory, Setting
+from spotdx_async.report.run_stats import STATES, Reason, RunStory, Setting
+from spotdx_async.report.series import Histogram
 
 __all__ = ["all_sections", "figures_of", "summary_of"]
 
