@@ -70,7 +70,6 @@ def check_report(task: UpdateRequest) -> None:
     """
     options = task.options
     if options.report is not None:
-        report.check_available()
         named = (*task.files, options.failed, options.journal)
         report.check_path(options.report, others=[path for path in named if path is not None and path != "-"])
 

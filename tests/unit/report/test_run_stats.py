@@ -1,7 +1,5 @@
 """What the statistics of a run keep, and what they must not."""
 
-import subprocess
-import sys
 import tracemalloc
 from typing import Any
 
@@ -179,10 +177,3 @@ def test_memory_does_not_grow_with_the_rows(rows: int) -> None:
         tracemalloc.stop()
 
     assert held < 4_000_000
-
-
-def test_the_chart_library_is_not_loaded_before_it_is_needed() -> None:
-    code = "import sys, spotdx_async, spotdx_async.report; sys.exit('plotly' in sys.modules)"
-
-    ended = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own words
-    assert ended.returncode == 0
