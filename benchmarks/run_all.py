@@ -56,6 +56,7 @@ BENCHES = (
     Bench("bench_adaptive", (), leaves_figures=False),
     Bench("bench_outages", ("--rounds", "1", "--rows", "2000"), leaves_figures=False),
     Bench("bench_holds", ("--rows", "5000"), leaves_figures=False),
+    Bench("bench_report", ("--rounds", "3"), leaves_figures=False),
     Bench("bench_scale", ("--rounds", "1", "--rows", "5000")),
 )
 

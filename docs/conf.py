@@ -46,7 +46,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!spotdx_async).*"),
     (r"py:class", r"spotdx_async\..*\.(T|T_co|_T|_Ts|Annotated)"),  # variables of types, and a word of typing's
-    (r"py:class", r"spotdx_async\.report\.(histogram|outages|reasons|timeline)\..*"),  # a story's parts, for the page
+    (r"py:class", r"spotdx_async\.report\.(run_stats\.(Outages|Reasons)|series\..*)"),  # parts of a RunStory
     (r"py:class", r"spotdx_async\.testing\.routes\.Call"),  # what the fake's own server gives its plan of faults
 ]
 

@@ -67,7 +67,6 @@ class LocalRun(UpdateRun):
             "none" if self._options.is_dry_run else None, lands_within_s=self._options.lands_within_s
         )
         if self._options.report is not None:
-            report.check_available()
             named = (*self._request.files, self._options.failed, self._options.journal)
             others = [path for path in named if path is not None and path != "-"]
             report.check_path(self._options.report, others=others)

@@ -1,28 +1,40 @@
-"""What a run's report tells, gathered while it runs, in memory that does not grow with the rows."""
+"""What a run's report says, gathered while the run goes on, in memory that does not grow with the rows.
 
+Of a row only its state, its durations and the message of its error are kept: never its key, its data or its place.
+"""
+
+import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeAlias, get_args
 
-from spotdx_async.bulk.records import Outcome, Progress, State
-from spotdx_async.report.histogram import Histogram
-from spotdx_async.report.outages import Outages
-from spotdx_async.report.reasons import Reasons
-from spotdx_async.report.timeline import Timeline
+from attrs import frozen
 
-__all__ = ["STATES", "RunStory", "Setting"]
+from spotdx_async.bulk.records import Outcome, Progress, State
+from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError, SpotError, StatusError
+from spotdx_async.report.series import Histogram, Timeline
+
+__all__ = ["MOST_PERIODS", "MOST_SHOWN", "STATES", "Outages", "Period", "Reason", "Reasons", "RunStory", "Setting"]
 
 STATES: tuple[State, ...] = get_args(State)
 Setting: TypeAlias = str | int | float | bool | None
 
+MOST_PERIODS = 200
+MOST_SHOWN = 50
+_MOST_KEPT = 500
+_LONGEST_TEXT = 300
+_DIGITS = re.compile(r"\d+")
+_METADATA_PATH = re.compile(r"\bmetadata(?:\.\w+|\[[^\]]*\])+…?")
+
 
 class RunStory:
-    """Hears of every outcome and every progress record of one run.
+    """Records every outcome and every progress record of one run.
 
     It keeps counts, durations and messages; never a row, its place, its key, or what the server wrote.
     """
 
     def __init__(self, settings: Mapping[str, Setting], now_s: float) -> None:
-        """Begin.
+        """Begin a record.
 
         Args:
             settings: what the page shows of the run's settings, in this order; nothing secret, no data of a row.
@@ -46,7 +58,7 @@ class RunStory:
         self.throttled: int = 0
         """429s so far."""
         self.stopped: str | None = None
-        """Why the run stopped early; None where it did not."""
+        """Why the run stopped early; None if it did not."""
         self.timeline: Timeline = Timeline(now_s)
         """What happened when."""
         self._start_s = now_s
@@ -59,14 +71,16 @@ class RunStory:
 
     @property
     def elapsed_s(self) -> float:
-        """How long the run took; before ``finish``, about as long as something was heard of it."""
+        """How long the run took; before ``finish``, about the time up to the last record."""
         return self.timeline.length_s if self._end_s is None else self._end_s - self._start_s
 
     def add(self, outcome: Outcome[Any], now_s: float) -> None:
-        """Hear of a row's outcome."""
+        """Record a row's outcome."""
         state = outcome.state
         self.counts[state] += 1
         self.attempts += outcome.attempts
+        if outcome.attempts > 1:
+            self.timeline.add_retries(now_s, outcome.attempts - 1)
         if state == "ok":
             self.row_times.add(outcome.elapsed_s)
             self.timeline.add(now_s, is_ok=True, cell=self.server_times.add(outcome.request_s))
@@ -76,19 +90,114 @@ class RunStory:
             self.reasons.add(state, outcome.error)
 
     def note(self, progress: Progress, now_s: float) -> None:
-        """Hear how the run stands: 429s and outages are told by this alone, to the time between two such records."""
+        """Record progress: 429s and outages are known from it alone, as exactly as such records are frequent."""
         if progress.throttled > self.throttled:
             self.timeline.add_throttled(now_s, progress.throttled - self.throttled)
             self.throttled = progress.throttled
-        self.outages.hear(max(0.0, now_s - self._start_s), is_paused=progress.is_paused)
+        self.outages.note(max(0.0, now_s - self._start_s), is_paused=progress.is_paused)
 
     def finish(self, now_s: float, stopped: str | None = None) -> None:
-        """Hear that the run has ended.
+        """Record that the run has ended.
 
         Args:
             now_s: the moment.
-            stopped: why it stopped early, in words that show no data of a row; None where it did not.
+            stopped: why it stopped early, in words that show no data of a row; None if it did not.
         """
         self._end_s = max(now_s, self._start_s)
         self.stopped = stopped
-        self.outages.hear(self.elapsed_s, is_paused=False)
+        self.outages.note(self.elapsed_s, is_paused=False)
+
+
+@frozen
+class Period:
+    """From one moment to another, in seconds from the start of the run."""
+
+    start_s: float
+    end_s: float
+
+
+class Outages:
+    """When rows waited for the server: a bounded list of periods, with an exact count and an exact sum."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+        """How many there were, including one under way."""
+        self.total_s: float = 0.0
+        """How long those that have ended took together."""
+        self.periods: list[Period] = []
+        """Those that have ended, in order; of more than 200, those closest to each other are joined."""
+        self._since_s: float | None = None
+
+    def note(self, at_s: float, *, is_paused: bool) -> None:
+        """Record whether the run was paused at a moment."""
+        if not is_paused and self._since_s is not None:
+            self._end(Period(self._since_s, max(at_s, self._since_s)))
+        elif is_paused and self._since_s is None:
+            self.count += 1
+            self._since_s = at_s
+
+    def _end(self, period: Period) -> None:
+        self._since_s = None
+        self.total_s += period.end_s - period.start_s
+        self.periods.append(period)
+        if len(self.periods) > MOST_PERIODS:
+            self._join_closest()
+
+    def _join_closest(self) -> None:
+        ends = self.periods
+        at = min(range(len(ends) - 1), key=lambda at: ends[at + 1].start_s - ends[at].end_s)
+        ends[at : at + 2] = [Period(ends[at].start_s, ends[at + 1].end_s)]
+
+
+@frozen
+class Reason:
+    """What the rows of one group have in common."""
+
+    state: State
+    """What became of them."""
+    error: str | None = None
+    """The class of their error; None for the group of all that fits in no other."""
+    status: int | None = None
+    """The HTTP status, where there was an answer."""
+    word: str | None = None
+    """The error's ``reason``, where it has one."""
+    text: str = "other reasons"
+    """The error's message, without numbers and metadata paths where these differ from row to row."""
+
+
+class Reasons:
+    """Counts of rows by reason: the first 500 groups, and the rest by state."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Reason] = Counter()
+
+    def add(self, state: State, error: SpotError) -> None:
+        """Count a row."""
+        reason = _reason(state, error)
+        if reason not in self._counts and len(self._counts) >= _MOST_KEPT:
+            reason = Reason(state)
+        self._counts[reason] += 1
+
+    def groups(self) -> list[tuple[Reason, int]]:
+        """Return the groups, the largest first: at most 50, and one for each state with the rest."""
+        named = [(reason, count) for reason, count in self._counts.most_common() if reason.error is not None]
+        rest: Counter[State] = Counter()
+        for reason, count in self._counts.items():
+            rest[reason.state] += count
+        for reason, count in named[:MOST_SHOWN]:
+            rest[reason.state] -= count
+        return named[:MOST_SHOWN] + [(Reason(state), count) for state, count in rest.most_common() if count > 0]
+
+
+def _reason(state: State, error: SpotError) -> Reason:
+    word = getattr(error, "reason", None)
+    status = error.status if isinstance(error, (StatusError, OutcomeUnknownError)) else None
+    return Reason(state, type(error).__name__, status, word if isinstance(word, str) else None, _text(error))
+
+
+def _text(error: SpotError) -> str:
+    # Only the error's message is used: details and raw can name patients, and str() has times that differ.
+    text = str(error.args[0]) if error.args else ""
+    if isinstance(error, (InvalidInputError, DecodeError)):
+        text = _DIGITS.sub("N", _METADATA_PATH.sub("metadata.…", text))  # a key of the metadata may be a name too
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -1,40 +1,51 @@
-"""What stands on the page, part by part: each a heading, what the figures say, and a table that tells them alone."""
+"""What the page shows, part by part: each a heading, a chart, and a table that says the same without it."""
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
+from itertools import pairwise
 
 from spotdx_async._version import __version__
 from spotdx_async.bulk.records import State
-from spotdx_async.report.charts import library_version
-from spotdx_async.report.figures import Figure, latency_figure, outcome_figure, throughput_figure
-from spotdx_async.report.formatting import counted, duration, latency, rate
-from spotdx_async.report.histogram import Histogram
-from spotdx_async.report.markup import Column, Html, chart, details, element, escaped, table
-from spotdx_async.report.reasons import Reason
-from spotdx_async.report.run_stats import STATES, RunStory, Setting
+from spotdx_async.report.charts import (
+    latency_bins,
+    latency_chart,
+    latency_histogram,
+    outcome_chart,
+    throughput_chart,
+)
+from spotdx_async.report.markup import (
+    Column,
+    Html,
+    counted,
+    details,
+    duration,
+    element,
+    escaped,
+    figure,
+    latency,
+    rate,
+    table,
+)
+from spotdx_async.report.run_stats import STATES, Reason, RunStory, Setting
+from spotdx_async.report.series import Histogram
 
-__all__ = ["all_sections", "figures_of", "summary_of"]
+__all__ = ["all_sections", "summary_of"]
 
 _MEANINGS: dict[State, str] = {
     "ok": "done",
-    "rejected": "a bad row, not sent",
-    "failed": "the server's no, or surely not executed",
-    "unknown": "perhaps carried out: no usable answer, or an error of the server (5xx)",
-    "superseded": "a newer value took its place",
-    "skipped": "done before, or not sent since the run stopped",
-}
-_FIGURES: dict[str, Callable[[RunStory], Figure | None]] = {
-    "outcomes": outcome_figure,
-    "throughput": throughput_figure,
-    "latency": latency_figure,
+    "rejected": "a bad row, never sent",
+    "failed": "refused by the server, or certainly not executed",
+    "unknown": "may have been executed: no usable answer, or a server error (5xx)",
+    "superseded": "replaced by a newer value",
+    "skipped": "already done, or not sent because the run stopped",
 }
 _PERCENTS = (50, 90, 95, 99, 99.9)
 _MOST_STRETCHES = 40
 
 
 def summary_of(run_stats: RunStory) -> str:
-    """Sum the run up in two or three sentences."""
+    """Return the run in two or three sentences."""
     counts, elapsed_s = run_stats.counts, run_stats.elapsed_s
     failures = counts["rejected"] + counts["failed"] + counts["unknown"]
     pace = f" ({rate(run_stats.rows, elapsed_s)} rows/s)" if run_stats.rows else ""
@@ -47,18 +58,12 @@ def summary_of(run_stats: RunStory) -> str:
         why = "" if run_stats.trouble is None else f"; in the last, {run_stats.trouble}"
         sentences.append(f"Rows waited for the server during {periods}, {total} in all{why}.")
     if run_stats.throttled:
-        sentences.append(f"The server said {counted(run_stats.throttled, 'time')} that requests come too fast (429).")
+        sentences.append(f"The server answered 429 (too many requests) {counted(run_stats.throttled, 'time')}.")
     return " ".join(sentences)
 
 
-def figures_of(run_stats: RunStory) -> dict[str, Figure]:
-    """Give the charts that there is something to show in, by name."""
-    drawn = ((name, figure(run_stats)) for name, figure in _FIGURES.items())
-    return {name: figure for name, figure in drawn if figure is not None}
-
-
 def all_sections(run_stats: RunStory) -> list[Html]:
-    """Give the sections in their order."""
+    """Return the sections in their order."""
     return [_outcomes(run_stats), _throughput(run_stats), _latency(run_stats), _reasons(run_stats), _setup(run_stats)]
 
 
@@ -78,17 +83,18 @@ def _outcomes(run_stats: RunStory) -> Html:
         for state in STATES
     ]
     shown = [table("Rows by outcome", columns, cells)]
-    if run_stats.rows:
-        says = ", ".join(f"{state} {count:,}" for state, count in run_stats.counts.items() if count)
-        shown.append(chart("outcomes", "Rows by outcome", f"Rows by outcome: {says}."))
+    if (chart := outcome_chart(run_stats)) is not None:
+        shown.insert(0, figure("All rows, divided by outcome", chart))
     return _section("Outcomes", element("div", *shown, class_="pair"))
 
 
 def _throughput(run_stats: RunStory) -> Html:
-    if not run_stats.rows:
+    chart = throughput_chart(run_stats)
+    if chart is None:
         return _section("Throughput", _quiet("No row had an outcome."))
-    caption = "Rows that had their outcome, per second; shaded: rows waited for the server"
-    shown = [chart("throughput", caption, f"{caption}. {summary_of(run_stats)}")]
+    caption = "Rows with an outcome, over time"
+    hatched = "; hatched: the run was paused, waiting for the server" if run_stats.outages.periods else ""
+    shown = [figure(caption + hatched, chart)]
     if not run_stats.throttled and not run_stats.outages.count:
         shown.append(_quiet("No 429 and no outage was reported."))
     shown.append(details("The run in figures", _stretches(run_stats)))
@@ -98,13 +104,13 @@ def _throughput(run_stats: RunStory) -> Html:
 
 
 def _stretches(run_stats: RunStory) -> Html:
-    titles = ("ok", "other", "429s", "50 % within", "95 % within")
+    titles = ("ok", "other", "retries", "429s", "50 % within", "95 % within")
     columns = (Column("from"), *(Column(title, is_number=True) for title in titles))
     spans = run_stats.timeline.spans(run_stats.elapsed_s, _MOST_STRETCHES)
     cells = [
         (
             duration(span.start_s),
-            *(f"{count:,}" for count in (span.ok, span.other, span.throttled)),
+            *(f"{count:,}" for count in (span.ok, span.other, span.retries, span.throttled)),
             *(latency(time_s) for time_s in (span.p50_s, span.p95_s)),
         )
         for span in spans
@@ -134,11 +140,33 @@ def _latency(run_stats: RunStory) -> Html:
         (f"{percent:g} % within", *(latency(times.percentile(percent)) for times in both)) for percent in _PERCENTS
     ]
     cells.append(("longest", *(latency(_longest(times)) for times in both)))
-    shown = [table("Latency percentiles, to 1 %", columns, cells)]
-    if run_stats.server_times.count:
-        caption = "The server's time of ok rows, from connection to last byte"
-        shown.insert(0, chart("latency", caption, f"{caption}: 50 % and 95 % over time."))
-    return _section("Latency", *shown)
+    percentiles = table("Latency percentiles, to 1 %", columns, cells)
+    chart, histogram = latency_chart(run_stats), latency_histogram(run_stats)
+    if chart is None or histogram is None:
+        return _section("Latency", percentiles)
+    return _section(
+        "Latency",
+        figure(
+            "The server's time for ok rows, from connection to last byte: 50 % and 95 % of rows took no longer", chart
+        ),
+        element(
+            "div",
+            figure("The ok rows by the server's time; dashed: percentiles", histogram),
+            percentiles,
+            class_="pair",
+        ),
+        details("The histogram in figures", _bins(run_stats.server_times)),
+    )
+
+
+def _bins(times: Histogram) -> Html:
+    edges, counts = latency_bins(times)
+    columns = (Column("from"), Column("to"), Column("rows", is_number=True), Column("share", is_number=True))
+    cells = [
+        (latency(from_s), latency(to_s), f"{count:,}", f"{count / times.count:.2%}")
+        for (from_s, to_s), count in zip(pairwise(edges.ticks), counts, strict=True)
+    ]
+    return table("The ok rows by the server's time, to 1 %", columns, cells)
 
 
 def _longest(times: Histogram) -> float | None:
@@ -178,5 +206,4 @@ def _versions() -> Iterator[tuple[str, str]]:
     yield "spotdx_async", __version__
     yield platform.python_implementation(), platform.python_version()
     yield "aiohttp", metadata.version("aiohttp")
-    yield "plotly.js", library_version()
     yield "platform", platform.platform()

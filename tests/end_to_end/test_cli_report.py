@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import stat
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,8 @@ async def test_a_run_leaves_its_page(fake: FakeSpot, folder: Path, capsys: pytes
     assert "41 rows" in text
     assert "NotFoundError" in text
     assert "concurrency" in text
+    assert text.count("<svg") > 4
+    assert len(text) < 100_000
     for secret in ("canary", "SPOT1<", "SPOT40", fake.token, "kits.csv"):
         assert secret not in text
 
@@ -78,14 +79,3 @@ async def test_a_page_that_cannot_be_written_takes_nothing_else_away(
     assert "41 rows read" in told.out
     assert "cannot be written: No space left on device" in told.err
     assert fake.counts["executed"] == 40
-
-
-async def test_without_the_library_the_extra_is_named(
-    fake: FakeSpot, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "plotly.offline", None)
-
-    assert await spotdx("kits", "update", folder / "kits.csv", "--report", folder / "run.html") == 2
-
-    assert "spotdx-async[report]" in capsys.readouterr().err
-    assert fake.counts["requests"] == 0

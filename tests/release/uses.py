@@ -3,13 +3,18 @@
 CORE = """
 import asyncio
 from spotdx_async import SpotClient, dumps
+from spotdx_async.report import RunStory, render
 from spotdx_async.testing import FakeSpot
 
 async def main():
+    run_stats = RunStory({}, now_s=0.0)
     async with FakeSpot() as fake, fake.client() as spot:
         kit = await spot.kits.update_metadata("SPOT123456", {"cohort": "A"})
-        states = [outcome.state async for outcome in spot.kits.update_metadata_many([("SPOT123456", {"cohort": "B"})])]
-        print(len(dumps(kit)) > 100, states, fake.kits["SPOT123456"].metadata)
+        outcomes = [outcome async for outcome in spot.kits.update_metadata_many([("SPOT123456", {"cohort": "B"})])]
+        run_stats.add(outcomes[0], now_s=1.0)
+        run_stats.finish(now_s=2.0)
+        states = [outcome.state for outcome in outcomes]
+        print(len(dumps(kit)) > 100, states, fake.kits["SPOT123456"].metadata, "<svg" in render(run_stats))
 
 asyncio.run(main())
 """
@@ -28,17 +33,6 @@ from spotdx_async.files import open_rows
 
 Path("kits.parquet").write_bytes(b"PAR1")
 open_rows("kits.parquet")
-"""
-REPORT = """
-from pathlib import Path
-from spotdx_async import Outcome
-from spotdx_async.report import RunStory, write_report
-
-story = RunStory({"rate": "50"}, now_s=0.0)
-story.add(Outcome(index=0, key="SPOT123456", state="ok", attempts=1), now_s=1.0)
-story.finish(now_s=2.0)
-write_report("night.html", story)
-print("plotly" in Path("night.html").read_text().lower())
 """
 REDIS = """
 import asyncio
@@ -80,10 +74,9 @@ print(run_in_own_loop(main()))
 """
 
 USES = {
-    "core": (CORE, "True ['ok'] {'cohort': 'B'}"),
+    "core": (CORE, "True ['ok'] {'cohort': 'B'} True"),
     "cli": ("spotdx demo --kits 20", "20 kits"),
     "parquet": (PARQUET, "[('SPOT123456', {'cohort': 'A'})]"),
-    "report": (REPORT, "True"),
     "redis": (REDIS, "a slot"),
     "dask": (DASK, "1 True"),
     "otel": (OTEL, "SPOT123456"),
@@ -93,7 +86,6 @@ USES = {
 
 WITHOUT = {
     "parquet": PARQUET_FILE_ALONE,
-    "report": REPORT,
     "redis": "from spotdx_async.shared import SharedLimiter",
     "dask": "from spotdx_async.distributed import update_metadata_distributed",
     "otel": "from spotdx_async.otel import OpenTelemetry",

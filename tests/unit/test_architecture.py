@@ -146,7 +146,6 @@ DOORMEN = {
     "cattrs": ("_codec.codec",),
     "orjson": ("_codec.json",),
     "pyarrow": ("files.parquet_rows",),
-    "plotly": ("report.charts",),
     "redis": ("limits.redis_source",),
     "uvloop": ("own_loop",),
     "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_plugins"),

@@ -15,7 +15,6 @@ HEAVY = (
     "cattrs",
     "distributed",
     "orjson",
-    "plotly",
     "pyarrow",
     "redis",
     "rich.progress",

@@ -3,22 +3,19 @@
 import os
 import re
 import stat
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spotdx_async.bulk.records import Outcome, Progress
-from spotdx_async.errors import BadRequestError, ConfigError, InvalidInputError, NotFoundError, OutcomeUnknownError
-from spotdx_async.report import RunStory, check_available, check_path, page, render, write_report
-from spotdx_async.report.formatting import duration, latency, rate
-from spotdx_async.report.markup import Html, element, escaped
-from spotdx_async.report.sections import figures_of, summary_of
+from spotdx_async.errors import BadRequestError, InvalidInputError, NotFoundError, OutcomeUnknownError
+from spotdx_async.report import RunStory, check_path, page, render, write_report
+from spotdx_async.report.markup import Html, amount, duration, element, escaped, latency, rate
+from spotdx_async.report.sections import summary_of
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=\"alert(1)\"> & 'x' \ud800"
 
@@ -68,43 +65,34 @@ def story_of_a_run(**settings_: Any) -> RunStory:
     return run_stats
 
 
-@pytest.fixture
-def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make pages small and quick: without the chart library."""
-    monkeypatch.setattr(page, "library_script", lambda: "/* the library */")
-
-
 def test_the_page_says_what_the_run_was() -> None:
     words = Reader(render(story_of_a_run(rate=25.0, journal=None, coalesce=True))).words
 
     for fact in (
         "401 rows in 100 s (4.01 rows/s): 400 done, 1 did not go through.",
         "Rows waited for the server during 1 outage, 10 s in all.",
-        "The server said 5 times that requests come too fast (429).",
+        "The server answered 429 (too many requests) 5 times.",
         *("99.75%", "99.9 % within", "100 ms", "400 ms", "failed: NotFoundError (404)"),
-        *("coalesce", "yes", "journal", "not set", "plotly.js", "aiohttp", "CPython"),
+        *("coalesce", "yes", "journal", "not set", "aiohttp", "CPython"),
     ):
         assert fact in words
 
 
-@pytest.mark.usefixtures("no_library")
 def test_the_page_names_the_server_and_what_was_wrong_in_the_last_outage() -> None:
     run_stats = story_of_a_run()
-    run_stats.trouble = "the server is out of order (spot.example: connection refused)"
+    run_stats.trouble = "server unavailable (spot.example: connection refused)"
 
     words = Reader(render(run_stats)).words
 
-    assert "10 s in all; in the last, the server is out of order (spot.example: connection refused)." in words
+    assert "10 s in all; in the last, server unavailable (spot.example: connection refused)." in words
 
 
-@pytest.mark.usefixtures("no_library")
 def test_no_row_key_or_word_of_the_server_is_on_the_page() -> None:
     text = render(story_of_a_run())
 
     assert not [word for word in ("SPOT3", "SPOT9", "777111", "777,111", "Quisling") if word in text]
 
 
-@pytest.mark.usefixtures("no_library")
 @pytest.mark.parametrize("where", ["reason", "setting", "name", "stopped"])
 def test_hostile_words_stay_words(where: str) -> None:
     run_stats = RunStory({"a": HOSTILE} if where == "setting" else {HOSTILE: 1} if where == "name" else {}, 0.0)
@@ -116,7 +104,7 @@ def test_hostile_words_stay_words(where: str) -> None:
     text = render(run_stats)
     reader = Reader(text)
 
-    assert [tag for tag, _ in reader.tags].count("script") == 3
+    assert [tag for tag, _ in reader.tags].count("script") == 0
     assert "img" not in [tag for tag, _ in reader.tags]
     assert HOSTILE.replace("\ud800", "?") in reader.words
     text.encode()
@@ -131,8 +119,10 @@ def test_nothing_on_the_page_loads_anything() -> None:
     policy = next(a["content"] for _, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     assert "default-src 'none'" in policy
-    assert "unsafe-eval" not in policy
-    assert not re.search(r"script-src[^;]*(unsafe|http|\*)", policy)
+    assert "script-src" not in policy
+    assert not re.search(r"unsafe|http|\*", policy)
+    assert "script" not in [tag for tag, _ in reader.tags]
+    assert not [about for _, about in reader.tags if "style" in about or any(name.startswith("on") for name in about)]
     css = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8")
     assert not re.search(r"url\(|@import|https?:", css)
 
@@ -144,58 +134,14 @@ def test_the_page_is_built_for_those_who_do_not_see_it() -> None:
     names = [tag for tag, _ in tags]
     assert names.count("h1") == 1
     assert names.count("table") == names.count("caption")
-    assert names.count("figure") == names.count("figcaption") == 3
+    assert names.count("figure") == names.count("figcaption") == names.count("desc") == 4
     assert all(about.get("scope") for tag, about in tags if tag == "th")
-    assert all(about.get("aria-label") for _, about in tags if about.get("role") in {"img", "region"})
-
-
-def test_a_script_can_not_end_its_element_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "library_script", lambda: "a = '</script><!--';\r\nb = 1;\r")
-
-    text = render(story_of_a_run())
-
-    assert "a = '<\\/script><\\!--';\nb = 1;\n</script>" in text
-
-
-@pytest.mark.parametrize("rows", [0, 1, 5000])
-def test_the_figures_are_what_the_library_takes(rows: int) -> None:
-    run_stats = RunStory({}, 0.0)
-    for n in range(rows):
-        run_stats.add(Outcome(index=n, key=None, state="ok", request_s=0.01 * (1 + n % 90), elapsed_s=0.1), n * 5.0)
-    run_stats.finish(rows * 5.0)
-
-    figures = figures_of(run_stats)
-
-    assert set(figures) == ({"outcomes", "throughput", "latency"} if rows else set())
-    for figure in figures.values():
-        plotly.graph_objects.Figure(with_a_colour(figure))
-
-
-def test_the_figures_of_a_run_with_outages_are_what_the_library_takes() -> None:
-    figures = figures_of(story_of_a_run())
-
-    for figure in figures.values():
-        plotly.graph_objects.Figure(with_a_colour(figure))
-    assert [shape["x0"] for shape in figures["throughput"]["layout"]["shapes"]] == [30.0]
-    assert sum(figures["throughput"]["data"][2]["y"]) == 5
-
-
-def with_a_colour(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: with_a_colour(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [with_a_colour(item) for item in value]
-    return "#123456" if isinstance(value, str) and value.startswith("--") else value
-
-
-@pytest.mark.parametrize(("elapsed_s", "unit"), [(100, "seconds"), (1000, "minutes"), (100_000, "hours")])
-def test_the_time_has_a_unit_that_suits_the_run(elapsed_s: float, unit: str) -> None:
-    run_stats = RunStory({}, 0.0)
-    run_stats.add(Outcome(index=0, key=None, state="ok", request_s=0.1), 1.0)
-    run_stats.finish(elapsed_s)
-
-    for name in ("throughput", "latency"):
-        assert unit in figures_of(run_stats)[name]["layout"]["xaxis"]["title"]["text"]
+    assert all(about.get("aria-label") for _, about in tags if about.get("role") == "region")
+    ids = [about["id"] for _, about in tags if "id" in about]
+    assert len(ids) == len({*ids})
+    pictures = [about for _, about in tags if about.get("role") == "img"]
+    assert len(pictures) == 4
+    assert all({about["aria-labelledby"], about["aria-describedby"]} < {*ids} for about in pictures)
 
 
 def test_a_run_without_requests_says_so() -> None:
@@ -204,7 +150,7 @@ def test_a_run_without_requests_says_so() -> None:
     run_stats.add(Outcome(index=1, key=None, state="superseded"), 0.0)
     run_stats.finish(0.0)
 
-    assert "latency" not in figures_of(run_stats)
+    assert 'id="chart-latency"' not in render(run_stats)
     assert "No request was timed." in Reader(render(run_stats)).words
     assert summary_of(run_stats) == "2 rows in 0 s (0 rows/s): 1 done, 1 superseded, none failed."
 
@@ -220,8 +166,8 @@ def test_any_text_comes_back_as_it_was(text: str) -> None:
 
 def test_an_element_is_written_with_its_attributes() -> None:
     assert (
-        element("div", Html("<b>x</b>"), class_="a", aria_label='"')
-        == '<div class="a" aria-label="&quot;"><b>x</b></div>'
+        element("div", Html("<b>x</b>"), class_="a", aria_label='"', width=1 / 3, height=20)
+        == '<div class="a" aria-label="&quot;" width="0.33" height="20"><b>x</b></div>'
     )
 
 
@@ -230,6 +176,12 @@ def test_an_element_is_written_with_its_attributes() -> None:
 )
 def test_a_duration_is_said_as_a_person_would(seconds: float, says: str) -> None:
     assert duration(seconds) == says
+
+
+def test_an_axis_has_short_numbers() -> None:
+    values = [0, 0.1 + 0.2, 0.5, 2000, 999_999, 1e6, 2.5e6, 3e13]
+
+    assert [amount(value) for value in values] == ["0", "0.3", "0.5", "2,000", "999,999", "1 M", "2.5 M", "3e+13"]
 
 
 def test_rates_and_latencies_have_three_digits() -> None:
@@ -258,8 +210,9 @@ def test_texts_and_lines_stand_out(scheme: int) -> None:
 
     for text in ("ink", "quiet", "accent"):
         assert min(contrast(text, "card"), contrast(text, "paper")) >= 4.5
-    for line in ("ok", "rejected", "failed", "unknown", "superseded", "skipped", "half", "slow"):
+    for line in ("ok", "rejected", "failed", "unknown", "superseded", "skipped", "half", "slow", "pause"):
         assert contrast(line, "card") >= 3
+    assert contrast("pause", "paused") >= 3
 
 
 # --- The file ---------------------------------------------------------------------------------------------------------
@@ -273,10 +226,9 @@ def test_the_file_is_the_owners_alone_and_replaces_an_earlier_report(tmp_path: P
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "second" in path.read_text(encoding="utf-8")
     assert [*tmp_path.iterdir()] == [path]
-    assert path.stat().st_size < 6_000_000
+    assert path.stat().st_size < 100_000
 
 
-@pytest.mark.usefixtures("no_library")
 def test_a_page_that_can_not_be_written_whole_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,15 +285,6 @@ def test_the_report_is_not_another_file_of_the_run(tmp_path: Path, monkeypatch: 
         check_path("failed.csv", others=[tmp_path / "failed.csv"])
 
 
-def test_a_missing_library_is_told_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_available()
-    monkeypatch.setitem(sys.modules, "plotly.offline", None)
-
-    for act in (check_available, lambda: render(story_of_a_run())):
-        with pytest.raises(ConfigError, match=r"install spotdx-async\[report\]"):
-            act()
-
-
 def test_only_the_message_of_an_error_is_shown() -> None:
     run_stats = RunStory({}, 0.0)
     error = BadRequestError("no", status=400, type="quisling", details=("Quisling",), operation="POST /quisling/")
@@ -351,20 +294,10 @@ def test_only_the_message_of_an_error_is_shown() -> None:
     assert "quisling" not in render(run_stats).lower()
 
 
-def test_a_wide_range_of_latencies_has_a_log_scale() -> None:
-    run_stats = RunStory({}, 0.0)
-    for n, request_s in enumerate((0.01, 9.0)):
-        run_stats.add(Outcome(index=n, key=None, state="ok", request_s=request_s), n * 10.0)
-    run_stats.finish(20.0)
-
-    axis = figures_of(run_stats)["latency"]["layout"]["yaxis"]
-    assert (axis["type"], axis["title"]["text"]) == ("log", "milliseconds (log scale)")
-
-
 def test_rows_timed_without_their_requests_have_percentiles_and_no_chart() -> None:
     run_stats = RunStory({}, 0.0)
     run_stats.add(Outcome(index=0, key=None, state="ok", elapsed_s=0.5), 1.0)
     run_stats.finish(1.0)
 
-    assert "latency" not in figures_of(run_stats)
+    assert 'id="chart-latency"' not in render(run_stats)
     assert "longestn/a500 ms" in Reader(render(run_stats)).words

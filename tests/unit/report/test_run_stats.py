@@ -1,7 +1,5 @@
-"""What a story remembers of a run, and what it must not."""
+"""What the statistics of a run keep, and what they must not."""
 
-import subprocess
-import sys
 import tracemalloc
 from typing import Any
 
@@ -19,9 +17,7 @@ from spotdx_async.errors import (
     SpotError,
 )
 from spotdx_async.report import RunStory
-from spotdx_async.report.outages import MOST_PERIODS, Period
-from spotdx_async.report.reasons import MOST_SHOWN, Reason
-from spotdx_async.report.run_stats import STATES
+from spotdx_async.report.run_stats import MOST_PERIODS, MOST_SHOWN, STATES, Period, Reason
 
 
 def ok_row(**about: Any) -> Outcome[None]:
@@ -73,7 +69,7 @@ def test_only_ok_rows_that_were_measured_are_timed() -> None:
     assert (run_stats.row_times.count, run_stats.row_times.max_s) == (1, 0.5)
 
 
-def test_429s_are_placed_where_they_were_told() -> None:
+def test_429s_are_counted_when_they_are_reported() -> None:
     run_stats = RunStory({}, 100.0)
     note(run_stats, 101.0, throttled=3)
     note(run_stats, 102.0, throttled=3)
@@ -85,7 +81,17 @@ def test_429s_are_placed_where_they_were_told() -> None:
     assert run_stats.throttled == 10
 
 
-def test_an_outage_lasts_from_the_closed_gate_to_the_open_one_or_the_end() -> None:
+def test_retries_are_counted_when_their_row_has_its_outcome() -> None:
+    run_stats = RunStory({}, 0.0)
+    run_stats.add(ok_row(attempts=1), 1.0)
+    run_stats.add(ok_row(attempts=3), 2.0)
+    run_stats.add(Outcome(index=0, key=None, state="rejected"), 3.0)
+    run_stats.finish(4.0)
+
+    assert {span.start_s: span.retries for span in run_stats.timeline.spans(4.0) if span.retries} == {2.0: 2}
+
+
+def test_an_outage_lasts_from_the_pause_to_its_end_or_the_runs() -> None:
     run_stats = RunStory({}, 100.0)
     for now_s, is_paused in ((101, False), (102, True), (103, True), (105, False), (120, True)):
         note(run_stats, now_s, is_paused=is_paused)
@@ -96,7 +102,7 @@ def test_an_outage_lasts_from_the_closed_gate_to_the_open_one_or_the_end() -> No
     assert (run_stats.elapsed_s, run_stats.stopped) == (30.0, "a reason")
 
 
-def test_of_very_many_outages_the_closest_are_told_as_one() -> None:
+def test_of_very_many_outages_the_closest_are_joined() -> None:
     run_stats = RunStory({}, 0.0)
     for n in range(3 * MOST_PERIODS):
         note(run_stats, 10.0 * n, is_paused=True)
@@ -107,7 +113,7 @@ def test_of_very_many_outages_the_closest_are_told_as_one() -> None:
     assert (run_stats.outages.count, run_stats.outages.total_s) == (3 * MOST_PERIODS, 6.0 * MOST_PERIODS)
 
 
-def test_an_unfinished_story_is_about_as_long_as_it_was_heard_of() -> None:
+def test_an_unfinished_run_is_about_as_long_as_its_last_record() -> None:
     run_stats = RunStory({}, 0.0)
     run_stats.add(ok_row(), 59.0)
 
@@ -148,7 +154,7 @@ def test_a_message_is_shown_without_what_differs_or_may_name_someone(error: Spot
     assert reason.text == text
 
 
-def test_rare_reasons_beyond_fifty_are_told_as_other_and_none_is_lost() -> None:
+def test_rare_reasons_beyond_fifty_are_counted_together_and_none_is_lost() -> None:
     errors = [NotSentError(f"reason {n}") for n in range(2000) for _ in range(1 + (n == 400))]
 
     groups = reasons_of(*errors)
@@ -171,10 +177,3 @@ def test_memory_does_not_grow_with_the_rows(rows: int) -> None:
         tracemalloc.stop()
 
     assert held < 4_000_000
-
-
-def test_the_chart_library_is_not_loaded_before_it_is_needed() -> None:
-    code = "import sys, spotdx_async, spotdx_async.report; sys.exit('plotly' in sys.modules)"
-
-    ended = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own words
-    assert ended.returncode == 0

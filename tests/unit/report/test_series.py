@@ -1,13 +1,13 @@
 """Counts that never change and percentiles that are right, however durations and moments lie."""
 
 import math
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async.report.histogram import NO_CELL, Histogram, coarse_percentile
-from spotdx_async.report.timeline import MOST_SPANS, Timeline
+from spotdx_async.report.series import MOST_SPANS, NO_CELL, Histogram, Timeline
 
 durations = st.floats(min_value=1e-5, max_value=3e5)
 moments = st.lists(st.floats(min_value=0, max_value=1e7), min_size=1, max_size=60)
@@ -40,7 +40,41 @@ def test_a_duration_out_of_all_bounds_is_counted_at_the_edge() -> None:
 
 def test_without_durations_there_is_no_percentile() -> None:
     assert Histogram().percentile(50) is None
-    assert coarse_percentile((), 50) is None
+    timeline = Timeline(0.0)
+    timeline.add(0.0, is_ok=False)
+    assert timeline.spans(0.1)[0].p50_s is None
+
+
+@given(st.lists(durations, min_size=1), st.lists(durations, min_size=2, max_size=40, unique=True).map(sorted))
+def test_each_duration_is_in_one_bin(values: list[float], edges: list[float]) -> None:
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+
+    counts = histogram.bins(edges)
+
+    assert sum(counts) == len(values)
+    assert min(counts) >= 0
+    assert histogram.min_s == pytest.approx(min(values), rel=0.021)
+    # An edge is right to one cell, 2 %.
+    for edge, up_to in zip(edges[1:-1], accumulate(counts), strict=False):
+        assert sum(value < edge / 1.021 for value in values) <= up_to <= sum(value < edge * 1.021 for value in values)
+
+
+def test_a_cell_that_an_edge_divides_is_shared_out() -> None:
+    histogram = Histogram()
+    for n in range(1000):
+        histogram.add(0.1 + n / 10_000)
+
+    counts = histogram.bins([0.1 + n / 200 for n in range(21)])
+
+    assert sum(counts) == 1000
+    assert max(counts) - min(counts) <= 12
+
+
+def test_without_durations_bins_are_empty() -> None:
+    assert Histogram().min_s == 0.0
+    assert Histogram().bins([0.0, 1.0, 2.0]) == [0, 0]
 
 
 @given(moments, st.integers(min_value=1, max_value=MOST_SPANS))
@@ -49,6 +83,7 @@ def test_totals_never_change_when_spans_are_joined(at: list[float], most: int) -
     for place, now_s in enumerate(at):
         timeline.add(1000.0 + now_s, is_ok=place % 3 > 0, cell=histogram.add(0.1))
         timeline.add_throttled(1000.0 + now_s, place)
+        timeline.add_retries(1000.0 + now_s, 2 * place)
 
     spans = timeline.spans(max(at), most)
 
@@ -56,10 +91,24 @@ def test_totals_never_change_when_spans_are_joined(at: list[float], most: int) -
     assert sum(span.other for span in spans) == len(range(0, len(at), 3))
     assert sum(span.ok + span.other for span in spans) == len(at)
     assert sum(span.throttled for span in spans) == sum(range(len(at)))
+    assert sum(span.retries for span in spans) == 2 * sum(range(len(at)))
     assert all((span.p50_s is not None) == (span.ok > 0) for span in spans)
     assert [span.p95_s for span in spans if span.ok] == pytest.approx(
         [0.1] * sum(span.ok > 0 for span in spans), rel=0.04
     )
+
+
+def test_429s_and_retries_that_make_the_spans_wider_are_kept() -> None:
+    timeline = Timeline(0.0)
+    timeline.add(74.9, is_ok=True)
+    timeline.add_throttled(75.0, 3)
+    timeline.add_retries(150.0, 5)
+
+    spans = timeline.spans(150.0)
+
+    assert timeline.width_s == 0.5
+    assert {span.start_s: span.throttled for span in spans if span.throttled} == {75.0: 3}
+    assert {span.start_s: span.retries for span in spans if span.retries} == {150.0: 5}
 
 
 @given(moments)
