@@ -11,7 +11,7 @@ from spotdx_async._requests.operation import Operation
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun, Job
 
-__all__ = ["metadata_run", "no_value"]
+__all__ = ["metadata_run"]
 
 T = TypeVar("T")
 
@@ -20,9 +20,9 @@ def metadata_run(
     updates: Iterable[Any] | AsyncIterable[Any],
     *,
     kind: type[Update],
-    operation: Operation,
-    decode: Callable[[Reply], T | None],
+    operation: Operation[T],
     runner: Runner,
+    decode: bool,
     **options: Any,
 ) -> BulkRun[T]:
     """Make the run; nothing is sent before it is iterated.
@@ -31,8 +31,8 @@ def metadata_run(
         updates: the rows.
         kind: what a row is.
         operation: sets the metadata of one.
-        decode: from an answer to the outcome's value.
         runner: its repeats and its bounds on the whole call do not hold here: the run has its own.
+        decode: whether an outcome gets what the operation's answer is read into.
         options: those of ``BulkRun``.
 
     Raises:
@@ -40,6 +40,7 @@ def metadata_run(
     """
     unbounded = runner.without_bounds()
     allow_any_id = runner.allow_any_id
+    read: Callable[[Reply], T | None] = operation.decode if decode else _no_value
 
     def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
         key: str,
@@ -51,7 +52,7 @@ def metadata_run(
     ) -> Coroutine[Any, Any, AttemptResult]:
         request = operation.request(key, body=body, allow_any_id=allow_any_id)
         return unbounded.attempt(
-            request, decode, attempt_state=state, is_repeat=is_repeat, may_go=may_go, observation=observation
+            request, read, attempt_state=state, is_repeat=is_repeat, may_go=may_go, observation=observation
         )
 
     job = Job(
@@ -70,5 +71,5 @@ def metadata_run(
     return BulkRun(updates, job, **options)
 
 
-def no_value(_reply: Reply) -> None:
+def _no_value(_reply: Reply) -> None:
     """Make nothing of an answer, which is checked to be the one asked for all the same."""

@@ -1,21 +1,36 @@
-"""Offset pages as one iterator that reads one page ahead; knows no HTTP."""
+"""The lists: offset pages as one iterator that reads one page ahead, or a whole list read while it changes."""
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Sequence
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from datetime import date
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from spotdx_async._codec.list_pages import BadItem, OnBadItem
+from attrs import field, frozen
+
+from spotdx_async._codec.codec import BadItem
 from spotdx_async._http import clock
+from spotdx_async._http.runner import Runner
+from spotdx_async._requests.answers import ListPage, ServerClock
+from spotdx_async._requests.filters import fresh_page_of, list_request, page_of
+from spotdx_async._requests.list_scan import Row, Scan, scan
+from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import DecodeError, InvalidInputError
 
-__all__ = ["PAGE_SIZE", "Pages"]
+__all__ = ["PAGE_SIZE", "Listing", "OnBadItem", "Pages"]
 
+S = TypeVar("S", bound=Row)
 T = TypeVar("T")
+
+OnBadItem: TypeAlias = Literal["raise", "skip"] | Callable[[int, int, DecodeError], object]
+"""What is done with an item that cannot be read; a function gets the page's offset, the item's number, the error."""
+
 PAGE_SIZE = 100
 """The most that the server gives at once."""
 _MOST_STALE_PAGES = 1
+_SMALLEST_PAGE_OF_A_SCAN = 75  # a page more for every three
 
 
 class Pages(Generic[T]):
@@ -161,3 +176,44 @@ class Pages(Generic[T]):
             return False
         seen.add(key)
         return True
+
+
+@frozen
+class Listing(Generic[S]):
+    """A list operation, and what its rows are known by."""
+
+    operation: Operation[ListPage[S]]
+    id_of: Callable[[S], str | None] = field(repr=False)
+    """Returns a row's identifier."""
+    is_newest_change_first: bool = False
+    """Whether the server puts the recently updated first."""
+
+    def pages(
+        self, runner: Runner, filters: Mapping[str, Any], *, on_bad_item: OnBadItem, start_offset: int
+    ) -> Pages[S]:
+        """Return the list for a caller, fetched as it is read.
+
+        Raises:
+            InvalidInputError: a filter or an option is wrong.
+        """
+        request = list_request(self.operation, filters)
+
+        async def fetch(offset: int, size: int) -> tuple[S | BadItem, ...]:
+            return (await runner.call(page_of(request, offset, size), self.operation.decode)).items
+
+        return Pages(fetch, self.id_of, self.operation.name, on_bad_item=on_bad_item, start_offset=start_offset)
+
+    async def scan(self, runner: Runner, first_day: Callable[[ServerClock | None], date | None]) -> Scan[S]:
+        """Read all that was created since a day, by requests that no cache has an answer to.
+
+        Raises:
+            SpotError: the list cannot be read.
+        """
+        size = PAGE_SIZE - secrets.randbelow(PAGE_SIZE - _SMALLEST_PAGE_OF_A_SCAN + 1)
+
+        async def fetch(day: date | None, offset: int) -> ListPage[S]:
+            return await runner.call(fresh_page_of(self.operation, day, offset, size), self.operation.decode)
+
+        return await scan(
+            fetch, self.id_of, first_day=first_day, page_size=size, is_newest_change_first=self.is_newest_change_first
+        )

@@ -6,8 +6,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import frozen
 
-from spotdx_async._codec.list_pages import ServerClock
 from spotdx_async._http import clock
+from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.object_search import A_DAY, Look, Times
 from spotdx_async._requests.validation import day_of, refuse
 from spotdx_async.errors import (

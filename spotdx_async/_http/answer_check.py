@@ -8,7 +8,6 @@ from unicodedata import combining, normalize
 
 from spotdx_async._codec import codec
 from spotdx_async._codec.json import NotJsonError, is_surely_whole, parse_exact
-from spotdx_async._codec.list_pages import BadItem, ListPage
 from spotdx_async._codec.shown_metadata import is_what_was_sent, may_show_another
 from spotdx_async._http.messages import Request
 from spotdx_async._requests.identity import Form, Identity, Keys
@@ -125,7 +124,7 @@ def _fault_of_metadata(request: Request, identity: Identity, value: Any) -> Deco
 
 def _fault_of_rows(identity: Identity, value: Any) -> DecodeError | None:
     """Say what is wrong with a list: rows, and none of them with the list's key. Single odd ones are the caller's."""
-    if not isinstance(value, ListPage) or not value.items:
+    if identity.form is not Form.ROWS or not value.items:
         return None
     (key,) = identity.id_keys
     if any(_has_key(item, key) for item in value.items):
@@ -134,7 +133,7 @@ def _fault_of_rows(identity: Identity, value: Any) -> DecodeError | None:
 
 
 def _has_key(item: Any, key: str) -> bool:
-    if isinstance(item, BadItem):
+    if isinstance(item, codec.BadItem):
         raw = item.error.raw
         return isinstance(raw, dict) and key in raw
     return getattr(item, key) is not None or codec.has_come_as_null(item, key)

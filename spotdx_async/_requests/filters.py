@@ -20,7 +20,7 @@ _FAR_AHEAD: Final = date(2100, 1, 1)
 _DAYS_AHEAD: Final = 36_524
 
 
-def list_request(operation: Operation, filters: Mapping[str, Any]) -> Request:
+def list_request(operation: Operation[Any], filters: Mapping[str, Any]) -> Request:
     """Make the request that every page is made of; a filter that is None is left out.
 
     Raises:
@@ -39,7 +39,7 @@ def page_of(request: Request, offset: int, size: int) -> Request:
     return evolve(request, query=f"{request.query}&{page}" if request.query else page)
 
 
-def fresh_page_of(operation: Operation, day: date | None, offset: int, size: int) -> Request:
+def fresh_page_of(operation: Operation[Any], day: date | None, offset: int, size: int) -> Request:
     """Ask for one page of all that was created since a day, by a URL that no cache has an answer to.
 
     A cache may give an old answer in spite of ``Cache-Control``: nginx does so in its usual settings. So a filter that

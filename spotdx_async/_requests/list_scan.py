@@ -6,7 +6,8 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import field, frozen
 
-from spotdx_async._codec.list_pages import BadItem, ListPage, ServerClock, stored
+from spotdx_async._codec.codec import BadItem
+from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error
 from spotdx_async.errors import DecodeError, SpotError
 
 __all__ = ["Row", "Scan", "scan"]
@@ -63,8 +64,8 @@ class _Seen(Generic[S]):
     def take(self, page: ListPage[S]) -> bool:
         """Keep the rows of a page; True where one of them is new, or was changed since."""
         has_news = False
-        if page.is_stored:
-            self.trouble = self.trouble or stored()
+        if page.is_from_cache:
+            self.trouble = self.trouble or from_cache_error()
         for row in page.items:
             if isinstance(row, BadItem):
                 self.trouble = self.trouble or row.error

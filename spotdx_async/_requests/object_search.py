@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
-from spotdx_async._codec.list_pages import ServerClock
+from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.list_scan import Row, Scan
 from spotdx_async.errors import (
     BadRequestError,

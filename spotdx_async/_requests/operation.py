@@ -1,16 +1,17 @@
 """The operations as rows of a table, and how a row with arguments becomes a request; pure, knows no network."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
 from attrs import field, frozen
 
 from spotdx_async._codec.json import NotSerializableError, check_serializable, serialize
-from spotdx_async._http.messages import Request
+from spotdx_async._http.messages import Reply, Request
+from spotdx_async._requests.answers import decoder_of
 from spotdx_async._requests.identity import Identity
 from spotdx_async.errors import InvalidInputError
 
@@ -25,6 +26,8 @@ __all__ = [
     "unlisted_request",
 ]
 
+T = TypeVar("T")
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 _MOST_DECODINGS = 8
@@ -33,20 +36,24 @@ _FIRST_PRINTABLE, _DELETE, _LAST_C1 = 0x20, 0x7F, 0x9F
 
 
 @frozen
-class Operation:
-    """One row of the contract's table of operations."""
+class Operation(Generic[T]):
+    """One row of the contract's table of operations; ``T`` is what its answer is read into."""
 
     method: str
     path: str
     """The path template, slashes exactly as the contract has them, with at most one ``{placeholder}``."""
     is_replay_safe: bool
     """Whether executing it twice leaves the same state as executing it once."""
+    answer: type[T] = field(repr=False)
+    """What its answer is: a model, ``list[str]``, or ``ListPage[model]``."""
     query: tuple[str, ...] = ()
     """The query parameters that the contract names."""
     identity: Identity | None = field(default=None, repr=False)
     """What tells its answer from any other."""
     name: str = field(init=False)
     """The method and the path template, as errors show it."""
+    decode: Callable[[Reply], T] = field(init=False, repr=False, eq=False)
+    """Reads an answer; DecodeError where it is no such."""
     _before: str = field(init=False, repr=False)
     _id_name: str = field(init=False, repr=False)
     _after: str = field(init=False, repr=False)
@@ -54,6 +61,10 @@ class Operation:
     @name.default
     def _make_name(self) -> str:
         return f"{self.method} {self.path}"
+
+    @decode.default
+    def _make_decode(self) -> Callable[[Reply], T]:
+        return decoder_of(self.answer)
 
     @_before.default
     def _make_before(self) -> str:

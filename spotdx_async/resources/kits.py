@@ -10,12 +10,12 @@ from typing import Any
 from attrs import evolve
 
 from spotdx_async._codec import codec
-from spotdx_async._codec.list_pages import OnBadItem, ServerClock, server_clock, stored, was_stored
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.activations import TELLING, is_registered
+from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error, is_from_cache, server_clock
 from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with
 from spotdx_async._requests.object_search import Look
 from spotdx_async._requests.operation import Operation, check_id, metadata_body
@@ -23,22 +23,26 @@ from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
 from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
-from spotdx_async.listing import Listing
-from spotdx_async.metadata_run import metadata_run, no_value
+from spotdx_async.metadata_run import metadata_run
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
-from spotdx_async.pagination import Pages
+from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
 __all__ = ["OPERATIONS", "Kits"]
 
 UPDATE_METADATA = Operation(
-    "POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=id_asked_for("kit_id", sets_metadata=True)
+    "POST",
+    "/api/v2/kits/{kit_id}/",
+    is_replay_safe=True,
+    answer=Kit,
+    identity=id_asked_for("kit_id", sets_metadata=True),
 )
-GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=id_asked_for("kit_id"))
+GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, answer=Kit, identity=id_asked_for("kit_id"))
 LIST = Operation(
     "GET",
     "/api/v2/kits/",
     is_replay_safe=True,
+    answer=ListPage[KitSummary],
     query=(
         "results",
         "offset",
@@ -57,10 +61,15 @@ LIST = Operation(
     ),
     identity=rows_with("kit_id"),
 )
-TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, identity=TEXTS)
+TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, answer=list[str], identity=TEXTS)
 _A_RESULT = any_id("data", "result")  # the answer names neither the kit nor the patient
 ACTIVATE = Operation(
-    "POST", "/api/v3/kits/{kit_id}/activate/", is_replay_safe=False, query=("public_id",), identity=_A_RESULT
+    "POST",
+    "/api/v3/kits/{kit_id}/activate/",
+    is_replay_safe=False,
+    answer=Activation,
+    query=("public_id",),
+    identity=_A_RESULT,
 )
 OPERATIONS = (UPDATE_METADATA, GET, LIST, TYPES, ACTIVATE)
 """Source: the kit endpoints of the vendor's API reference, version 2."""
@@ -96,7 +105,7 @@ class Kits:
         request = UPDATE_METADATA.request(
             kit_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
         )
-        return partial(self._runner.call, request, _decode_kit)
+        return partial(self._runner.call, request, UPDATE_METADATA.decode)
 
     @scrubs_traceback
     def update_metadata_many(
@@ -176,7 +185,7 @@ class Kits:
             updates,
             kind=MetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=_decode_kit if decode else no_value,
+            decode=decode,
             runner=self._runner,
             concurrency=concurrency,
             ordered=ordered,
@@ -198,7 +207,7 @@ class Kits:
             SpotError: any other, as its tree says. Repeating is always safe.
         """
         request = GET.request(kit_id, allow_any_id=self._runner.allow_any_id)
-        return partial(self._runner.call, request, _decode_kit)
+        return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
     def list(
@@ -267,7 +276,7 @@ class Kits:
         Raises:
             SpotError: as its tree says. Repeating is always safe.
         """
-        return partial(self._runner.call, TYPES.request(), _decode_types)
+        return partial(self._runner.call, TYPES.request(), TYPES.decode)
 
     @scrubs_traceback_of_call
     def activate(
@@ -296,7 +305,7 @@ class Kits:
             SpotError: any other, as its tree says.
         """
         request = _activation(kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.allow_any_id)
-        return partial(self._runner.call, request, _decode_activation)
+        return partial(self._runner.call, request, ACTIVATE.decode)
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -329,14 +338,14 @@ class Kits:
         request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.allow_any_id)
 
         async def look() -> Look[Kit]:
-            kit, server, is_stored = await runner.call(request, _decode_kit_as_of)
+            kit, server, is_cached = await runner.call(request, _decode_dated)
             verdict = is_registered(kit, clue.subject)
             if verdict:
                 return Look(found=kit, clock=server)
             if verdict is None:
                 message = "the kit says both that it is registered and that it is not"
                 return Look(trouble=DecodeError(message, outcome="done"), clock=server)
-            return Look(trouble=stored() if is_stored else None, clock=server)
+            return Look(trouble=from_cache_error() if is_cached else None, clock=server)
 
         return partial(
             reconcile,
@@ -348,23 +357,11 @@ class Kits:
         )
 
 
-_KITS = Listing(LIST, KitSummary, lambda kit: kit.kit_id)
+_KITS = Listing(LIST, lambda kit: kit.kit_id)
 
 
-def _decode_kit(reply: Reply) -> Kit:
-    return codec.decode(reply.body, Kit)
-
-
-def _decode_kit_as_of(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
-    return _decode_kit(reply), server_clock(reply.headers, clock.wall()), was_stored(reply.headers)
-
-
-def _decode_types(reply: Reply) -> list[str]:
-    return [*codec.decode(reply.body, tuple[str, ...])]
-
-
-def _decode_activation(reply: Reply) -> Activation:
-    return codec.decode(reply.body, Activation)
+def _decode_dated(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
+    return GET.decode(reply), server_clock(reply.headers, clock.wall()), is_from_cache(reply.headers)
 
 
 def _activation(

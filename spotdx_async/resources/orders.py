@@ -9,11 +9,11 @@ from typing import Any
 from attrs import evolve
 
 from spotdx_async._codec import codec
-from spotdx_async._codec.list_pages import OnBadItem
 from spotdx_async._http import clock
-from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
+from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.identity import any_id, id_asked_for, rows_with
 from spotdx_async._requests.object_search import Search
@@ -22,26 +22,29 @@ from spotdx_async._requests.validation import ORDER, check, refuse
 from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, OrderRow, Progress
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
-from spotdx_async.listing import Listing
-from spotdx_async.metadata_run import metadata_run, no_value
+from spotdx_async.metadata_run import metadata_run
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
-from spotdx_async.pagination import Pages
+from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
 __all__ = ["OPERATIONS", "Orders"]
 
-CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, identity=any_id("order_id"))
+CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, answer=Order, identity=any_id("order_id"))
 UPDATE_METADATA = Operation(
     "POST",
     "/api/v2/orders/{order_id}/",
     is_replay_safe=True,
+    answer=Order,
     identity=id_asked_for("order_id", sets_metadata=True, shows_metadata=True),
 )
-GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=id_asked_for("order_id"))
+GET = Operation(
+    "GET", "/api/v2/orders/{order_id}/", is_replay_safe=True, answer=Order, identity=id_asked_for("order_id")
+)
 LIST = Operation(
     "GET",
     "/api/v2/orders/",
     is_replay_safe=True,
+    answer=ListPage[OrderSummary],
     query=(
         "results",
         "offset",
@@ -87,7 +90,7 @@ class Orders:
             OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before placing it again.
             SpotError: any other, as its tree says.
         """
-        return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), _decode_order)
+        return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), CREATE.decode)
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -186,7 +189,7 @@ class Orders:
         request = UPDATE_METADATA.request(
             order_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
         )
-        return partial(self._runner.call, request, _decode_order)
+        return partial(self._runner.call, request, UPDATE_METADATA.decode)
 
     @scrubs_traceback
     def update_metadata_many(
@@ -229,7 +232,7 @@ class Orders:
             updates,
             kind=OrderMetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=_decode_order if decode else no_value,
+            decode=decode,
             runner=self._runner,
             concurrency=concurrency,
             ordered=ordered,
@@ -251,7 +254,7 @@ class Orders:
             SpotError: any other, as its tree says. Repeating is always safe.
         """
         request = GET.request(order_id, allow_any_id=self._runner.allow_any_id)
-        return partial(self._runner.call, request, _decode_order)
+        return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
     def list(
@@ -308,7 +311,7 @@ class Orders:
         )
 
 
-_ORDERS = Listing(LIST, OrderSummary, lambda order: order.order_id, is_newest_change_first=True)
+_ORDERS = Listing(LIST, lambda order: order.order_id, is_newest_change_first=True)
 
 
 def _creation(order: NewOrder, key: str | None, reference: str | None) -> Request:
@@ -317,7 +320,3 @@ def _creation(order: NewOrder, key: str | None, reference: str | None) -> Reques
     metadata, reference = with_reference(order.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(order, metadata=metadata)))
     return evolve(request, clue=Clue(reference, key, clock.wall()), echoes=echoes_of(key, reference))
-
-
-def _decode_order(reply: Reply) -> Order:
-    return codec.decode(reply.body, Order)

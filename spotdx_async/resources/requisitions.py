@@ -6,11 +6,11 @@ from functools import partial
 from attrs import evolve
 
 from spotdx_async._codec import codec
-from spotdx_async._codec.list_pages import OnBadItem
 from spotdx_async._http import clock
-from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
+from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_with
 from spotdx_async._requests.list_scan import Scan
@@ -18,24 +18,27 @@ from spotdx_async._requests.object_search import Search
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import REQUISITION, check, refuse
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
-from spotdx_async.listing import Listing
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary
-from spotdx_async.pagination import Pages
+from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
 __all__ = ["OPERATIONS", "Requisitions"]
 
-CREATE = Operation("POST", "/api/v2/requisitions/", is_replay_safe=False, identity=any_id("requisition_id"))
+CREATE = Operation(
+    "POST", "/api/v2/requisitions/", is_replay_safe=False, answer=Requisition, identity=any_id("requisition_id")
+)
 GET = Operation(
     "GET",
     "/api/v2/requisitions/{requisition_id}",
     is_replay_safe=True,
+    answer=Requisition,
     identity=id_asked_for("requisition_id", ignores_case=True),  # a UUID
 )
 LIST = Operation(
     "GET",
     "/api/v2/requisitions/",
     is_replay_safe=True,
+    answer=ListPage[RequisitionSummary],
     query=(
         "results",
         "offset",
@@ -82,7 +85,7 @@ class Requisitions:
             SpotError: any other, as its tree says.
         """
         request = _creation(requisition, self._client_ref_key, client_ref)
-        return partial(self._runner.call, request, _decode_requisition)
+        return partial(self._runner.call, request, CREATE.decode)
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -169,7 +172,7 @@ class Requisitions:
             SpotError: any other, as its tree says. Repeating is always safe.
         """
         request = GET.request(requisition_id, allow_any_id=self._runner.allow_any_id)
-        return partial(self._runner.call, request, _decode_requisition)
+        return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
     def list(
@@ -226,7 +229,7 @@ class Requisitions:
         )
 
 
-_REQUISITIONS = Listing(LIST, RequisitionSummary, lambda requisition: requisition.requisition_id)
+_REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)
 
 
 def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:
@@ -247,7 +250,3 @@ def _creation(requisition: NewRequisition, key: str | None, reference: str | Non
     barcode = Echo(("barcode",), str(requisition.barcode))
     clue = Clue(reference, key, clock.wall(), subject={"barcode": requisition.barcode})
     return evolve(request, clue=clue, echoes=(*echoes_of(key, reference), barcode))
-
-
-def _decode_requisition(reply: Reply) -> Requisition:
-    return codec.decode(reply.body, Requisition)

@@ -34,25 +34,25 @@ ROWS = (
     ("_http.sending",),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
-        *("_http.connections", "observers", "_codec.list_pages"),
+        *("_http.connections", "observers"),
     ),
     (
-        *("_requests.operation", "_codec.compiled", "_requests.validation", "_observe.dispatch"),
+        *("_codec.compiled", "_requests.validation", "_observe.dispatch"),
         "_http.failures",
         "_http.error_answers",
     ),
     (
-        *("_requests.filters", "_requests.client_reference", "_observe.hooks", "_requests.list_scan"),
+        *("_requests.client_reference", "_observe.hooks"),
         *("limits.block_limiter", "_codec.shown_metadata"),
     ),
     (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
-        *("_http.retry", "_codec.codec", "_requests.object_search", "limits.*"),
+        *("_http.retry", "_codec.codec", "limits.*"),
     ),
-    ("_http.answer_check", "_requests.activations", "shared.*"),
-    ("_http.client_state", "_http.call"),  # holds the stages that the runner walks
-    ("_http.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
-    ("report.*", "metadata_run", "listing", "otel.*"),
+    ("_http.answer_check", "_requests.activations", "_requests.answers", "shared.*"),
+    ("_http.client_state", "_http.call", "_requests.operation", "_requests.list_scan"),
+    ("_http.runner", "bulk.*", "files.*", "_requests.filters", "_requests.object_search"),
+    ("report.*", "metadata_run", "pagination", "reconciliation", "otel.*"),
     ("resources.*",),
     ("client",),
     ("distributed.*",),
@@ -98,14 +98,14 @@ NARROWER = {
     "_requests.client_reference": ("_requests.validation", "_requests.identity"),
     "_http.answer_check": (
         *("errors", "models.*", "_codec.json", "_codec.codec", "_requests.identity"),
-        *("_codec.list_pages", "_http.messages", "_codec.shown_metadata"),
+        *("_http.messages", "_codec.shown_metadata"),
     ),
-    "_codec.list_pages": ("errors", "_http.clock"),
-    "_requests.list_scan": ("errors", "_codec.list_pages"),
-    "_requests.object_search": ("errors", "_codec.list_pages", "_requests.list_scan"),
-    "pagination": ("errors", "_http.clock", "_codec.list_pages"),
+    "_requests.answers": ("errors", "_codec.codec", "_http.clock", "_http.messages"),
+    "_requests.list_scan": ("errors", "_codec.codec", "_requests.answers"),
+    "_requests.object_search": ("errors", "_requests.answers", "_requests.list_scan"),
+    "pagination": ("errors", "_codec.codec", "_http.clock", "_http.runner", "_requests.*"),
     "reconciliation": (
-        *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_codec.list_pages"),
+        *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_requests.answers"),
     ),
     "files.*": ("errors", "_codec.json", "private_files"),
     "bulk.*": (
@@ -440,7 +440,7 @@ PROXY = "from spotdx_async._http.runner import Runner"
             "from spotdx_async.errors import SpotError",
             "otel.* may import observers, _version",
         ),
-        ("pagination", "import spotdx_async._codec.codec", "pagination:1 imports _codec.codec"),
+        ("pagination", "import spotdx_async._http.transport", "pagination:1 imports _http.transport"),
         ("resources.orders", "from spotdx_async.resources.kits import Kits", "resources.kits: imports go downwards"),
         ("resources.kits", "from spotdx_async.client import SpotClient", "imports client: imports go downwards"),
         (

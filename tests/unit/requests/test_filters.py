@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 
 from spotdx_async._http.messages import Request
+from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.filters import list_request, page_of
 from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.models import KitStatus
+from spotdx_async.models import KitStatus, KitSummary
 
 CANARY = "canary-7f3a"
 DATES = ("created_before", "created_after", "updated_before", "updated_after")
 TEXTS = ("email", "first_name", "last_name", "phone", "kit_status")
 LIST = Operation(
-    "GET", "/api/v2/kits/", is_replay_safe=True, query=("results", "offset", *TEXTS, "lab", "has_order", *DATES)
+    "GET",
+    "/api/v2/kits/",
+    is_replay_safe=True,
+    answer=ListPage[KitSummary],
+    query=("results", "offset", *TEXTS, "lab", "has_order", *DATES),
 )
 
 
