@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from spotdx_async._http.messages import AttemptResult, AttemptState, Reply
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async._requests.operation import Operation
+from spotdx_async._requests.validation import check_keywords
+from spotdx_async.bulk.options import UpdateOptions
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun, Job
 
@@ -23,7 +25,7 @@ def metadata_run(
     operation: Operation[T],
     runner: Runner,
     decode: bool,
-    **options: Any,
+    **options: Unpack[UpdateOptions],
 ) -> BulkRun[T]:
     """Make the run; nothing is sent before it is iterated.
 
@@ -33,11 +35,13 @@ def metadata_run(
         operation: sets the metadata of one.
         runner: its repeats and its bounds on the whole call do not hold here: the run has its own.
         decode: whether an outcome gets what the operation's answer is read into.
-        options: those of ``BulkRun``.
+        **options: as the caller of ``update_metadata_many`` gave them.
 
     Raises:
         InvalidInputError: ``updates`` or an option is unusable.
+        TypeError: there is no such option.
     """
+    check_keywords("update_metadata_many", options, UpdateOptions.__annotations__)
     unbounded = runner.without_bounds()
     allow_any_id = runner.allow_any_id
     read: Callable[[Reply], T | None] = operation.decode if decode else _no_value

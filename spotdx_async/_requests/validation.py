@@ -1,7 +1,7 @@
 """What is to be created, checked before it is sent: every fault with its path, never a value. Pure; knows no wire."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn, TypeAlias
@@ -34,6 +34,7 @@ __all__ = [
     "Fault",
     "Shape",
     "check",
+    "check_keywords",
     "check_new",
     "day_of",
     "refuse",
@@ -90,6 +91,17 @@ def check_new(new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool 
     else:
         shape = ORDER
     check(new, shape)
+
+
+def check_keywords(call: str, given: Iterable[str], known: Container[str]) -> None:
+    """Refuse a keyword of a call as Python does, for a call whose keywords are those of a TypedDict.
+
+    Raises:
+        TypeError: one is unknown.
+    """
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
 
 
 def refuse(faults: tuple[Fault, ...], operation: str | None) -> NoReturn:

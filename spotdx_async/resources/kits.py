@@ -1,11 +1,9 @@
 """Kits: their metadata, their state, their list, their types, and their activation."""
 
 import builtins
-import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from datetime import date
+from collections.abc import AsyncIterable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from attrs import evolve
 
@@ -16,11 +14,13 @@ from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.activations import TELLING, is_registered
 from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error, is_from_cache, server_clock
+from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with
 from spotdx_async._requests.object_search import Look
 from spotdx_async._requests.operation import Operation, check_id, metadata_body
 from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
-from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
+from spotdx_async.bulk.options import UpdateOptions
+from spotdx_async.bulk.records import KitRow, MetadataUpdate
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.metadata_run import metadata_run
@@ -28,7 +28,21 @@ from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatie
 from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
-__all__ = ["OPERATIONS", "Kits"]
+__all__ = ["OPERATIONS", "KitFilters", "Kits"]
+
+
+class KitFilters(ListFilters, total=False):
+    """The filters of ``kits.list``: those of ListFilters, and these."""
+
+    kit_type: str | None
+    """One of ``types()``."""
+    has_order: bool | None
+    """Whether the kit belongs to an order."""
+    kit_status: KitStatus | str | None
+    """One of KitStatus, or another word that the server knows."""
+    sample_status: SampleStatus | str | None
+    """One of SampleStatus, or another word that the server knows."""
+
 
 UPDATE_METADATA = Operation(
     "POST",
@@ -43,22 +57,7 @@ LIST = Operation(
     "/api/v2/kits/",
     is_replay_safe=True,
     answer=ListPage[KitSummary],
-    query=(
-        "results",
-        "offset",
-        "email",
-        "first_name",
-        "last_name",
-        "phone",
-        "kit_type",
-        "has_order",
-        "kit_status",
-        "sample_status",
-        "created_before",
-        "created_after",
-        "updated_before",
-        "updated_after",
-    ),
+    query=(*PAGING, *KitFilters.__annotations__),
     identity=rows_with("kit_id"),
 )
 TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, answer=list[str], identity=TEXTS)
@@ -112,15 +111,8 @@ class Kits:
         self,
         updates: Iterable[KitRow] | AsyncIterable[KitRow],
         *,
-        concurrency: int = 64,
-        ordered: bool = False,
         decode: bool = True,
-        journal: str | os.PathLike[str] | Journal | None = None,
-        coalesce: bool = False,
-        progress: Callable[[Progress], object] | None = None,
-        stop_after: int | None = None,
-        outage_limit: float = 1800.0,
-        wait_for_server: bool = False,
+        **options: Unpack[UpdateOptions],
     ) -> BulkRun[Kit]:
         """Set the metadata of very many kits; gives one Outcome for every row, in flat memory.
 
@@ -154,21 +146,9 @@ class Kits:
                 ``InvalidInputError`` in place of a row is a row already known to be bad: it comes back ``rejected``.
                 A plain iterable that waits, on a database say, holds up the event loop meanwhile. A generator is
                 closed as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
-            concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
-            ordered: give outcomes in the order of the rows, not as they come.
-            decode: False gives no Kit (``value`` is None), which saves a third of the CPU time. The answer must be an
-                object with the kit's id here too; of metadata, should it show any, nothing is compared.
-            journal: a file in which the run writes down which rows are done. The same call with the same input resumes
-                a run that was stopped or killed: rows done come out as ``skipped``, and at most what was in flight and
-                the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
-            coalesce: a newer update of a kit takes the place of an older one that has not been sent yet, which comes
-                out as ``superseded``.
-            progress: a plain function, called with a Progress every half second, and at the end.
-            stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never. Of the
-                rows under way only those are finished whose request was handed to a connection.
-            outage_limit: stop the run after an outage of so many seconds; pauses that the server asked for count.
-            wait_for_server: False stops the run after 30 s where no request has ever reached the server, since its
-                name is not found, it refuses connections or TLS fails: a wrong ``base_url`` is no outage.
+            decode: False makes no Kit of an answer (``value`` is None), which saves a third of the CPU time. The answer
+                must be an object with the kit's id all the same; metadata, should it show any, is not compared.
+            **options: any of UpdateOptions.
 
         Raises:
             InvalidInputError: at once, where ``updates`` or an option is unusable, or where another task reads the run
@@ -185,16 +165,9 @@ class Kits:
             updates,
             kind=MetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=decode,
             runner=self._runner,
-            concurrency=concurrency,
-            ordered=ordered,
-            coalesce=coalesce,
-            journal=journal,
-            progress=progress,
-            stop_after=stop_after,
-            outage_limit=outage_limit,
-            wait_for_server=wait_for_server,
+            decode=decode,
+            **options,
         )
 
     @scrubs_traceback_of_call
@@ -211,63 +184,19 @@ class Kits:
 
     @scrubs_traceback
     def list(
-        self,
-        *,
-        email: str | None = None,
-        first_name: str | None = None,
-        last_name: str | None = None,
-        phone: str | None = None,
-        kit_type: str | None = None,
-        has_order: bool | None = None,
-        kit_status: KitStatus | str | None = None,
-        sample_status: SampleStatus | str | None = None,
-        created_before: date | str | None = None,
-        created_after: date | str | None = None,
-        updated_before: date | str | None = None,
-        updated_after: date | str | None = None,
-        on_bad_item: OnBadItem = "raise",
-        start_offset: int = 0,
+        self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[KitFilters]
     ) -> Pages[KitSummary]:
         """List kits by their creation date; fetched page by page as it is read, may be empty.
 
         Args:
-            email: of the person the kit is registered to, as the other three are.
-            first_name: see ``email``.
-            last_name: see ``email``.
-            phone: see ``email``.
-            kit_type: one of ``types()``.
-            has_order: whether the kit belongs to an order.
-            kit_status: one of KitStatus, or another word that the server knows.
-            sample_status: one of SampleStatus, or another word that the server knows.
-            created_before: a date, or text as ``YYYY-MM-DD``; inclusive, as the other three are.
-            created_after: see ``created_before``.
-            updated_before: see ``created_before``.
-            updated_after: see ``created_before``.
             on_bad_item: what is done with a kit that cannot be read: see Pages.
             start_offset: how many kits to leave out at the front of the list.
+            **filters: any of KitFilters.
 
         Raises:
             InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        return _KITS.pages(
-            self._runner,
-            {
-                "email": email,
-                "first_name": first_name,
-                "last_name": last_name,
-                "phone": phone,
-                "kit_type": kit_type,
-                "has_order": has_order,
-                "kit_status": kit_status,
-                "sample_status": sample_status,
-                "created_before": created_before,
-                "created_after": created_after,
-                "updated_before": updated_before,
-                "updated_after": updated_after,
-            },
-            on_bad_item=on_bad_item,
-            start_offset=start_offset,
-        )
+        return _KITS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
     @scrubs_traceback_of_call
     def types(self) -> Prepared[builtins.list[str]]:

@@ -1,10 +1,9 @@
 """Orders: placing them, finding out whether one was placed, their state, their list and their metadata."""
 
-import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from attrs import evolve
 
@@ -15,11 +14,13 @@ from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
+from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import any_id, id_asked_for, rows_with
 from spotdx_async._requests.object_search import Search
 from spotdx_async._requests.operation import Operation, metadata_body
 from spotdx_async._requests.validation import ORDER, check, refuse
-from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, OrderRow, Progress
+from spotdx_async.bulk.options import UpdateOptions
+from spotdx_async.bulk.records import OrderMetadataUpdate, OrderRow
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.metadata_run import metadata_run
@@ -27,7 +28,15 @@ from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
 from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
-__all__ = ["OPERATIONS", "Orders"]
+__all__ = ["OPERATIONS", "OrderFilters", "Orders"]
+
+
+class OrderFilters(ListFilters, total=False):
+    """The filters of ``orders.list``: those of ListFilters, and this one."""
+
+    status: OrderStatus | str | None
+    """One of OrderStatus, or another word that the server knows."""
+
 
 CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, answer=Order, identity=any_id("order_id"))
 UPDATE_METADATA = Operation(
@@ -45,19 +54,7 @@ LIST = Operation(
     "/api/v2/orders/",
     is_replay_safe=True,
     answer=ListPage[OrderSummary],
-    query=(
-        "results",
-        "offset",
-        "email",
-        "first_name",
-        "last_name",
-        "phone",
-        "status",
-        "created_before",
-        "created_after",
-        "updated_before",
-        "updated_after",
-    ),
+    query=(*PAGING, *OrderFilters.__annotations__),
     identity=rows_with("order_id"),
 )
 OPERATIONS = (CREATE, UPDATE_METADATA, GET, LIST)
@@ -196,15 +193,8 @@ class Orders:
         self,
         updates: Iterable[OrderRow] | AsyncIterable[OrderRow],
         *,
-        concurrency: int = 64,
-        ordered: bool = False,
         decode: bool = True,
-        journal: str | os.PathLike[str] | Journal | None = None,
-        coalesce: bool = False,
-        progress: Callable[[Progress], object] | None = None,
-        stop_after: int | None = None,
-        outage_limit: float = 1800.0,
-        wait_for_server: bool = False,
+        **options: Unpack[UpdateOptions],
     ) -> BulkRun[Order]:
         """Replace the metadata of very many orders; gives one Outcome for every row, in flat memory.
 
@@ -212,15 +202,9 @@ class Orders:
 
         Args:
             updates: ``OrderMetadataUpdate`` or ``(order_id, metadata)``, from an iterable or an async one.
-            concurrency: rows under way at once.
-            ordered: give outcomes in the order of the rows, not as they come.
-            decode: False gives no Order (``value`` is None), which saves time; metadata that is shown is compared too.
-            journal: a file in which the run writes down which rows are done, so that the same call resumes it.
-            coalesce: a newer update of an order takes the place of an older one that has not been sent yet.
-            progress: a plain function, called with a Progress every half second, and at the end.
-            stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never.
-            outage_limit: stop the run after an outage of so many seconds; pauses that the server asked for count.
-            wait_for_server: False stops the run after 30 s where no request has ever reached the server.
+            decode: False makes no Order of an answer (``value`` is None), which saves time; metadata that it shows is
+                compared all the same.
+            **options: any of UpdateOptions.
 
         Raises:
             InvalidInputError: at once, where ``updates`` or an option is unusable; a bad row is an outcome.
@@ -232,16 +216,9 @@ class Orders:
             updates,
             kind=OrderMetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=decode,
             runner=self._runner,
-            concurrency=concurrency,
-            ordered=ordered,
-            coalesce=coalesce,
-            journal=journal,
-            progress=progress,
-            stop_after=stop_after,
-            outage_limit=outage_limit,
-            wait_for_server=wait_for_server,
+            decode=decode,
+            **options,
         )
 
     @scrubs_traceback_of_call
@@ -258,19 +235,7 @@ class Orders:
 
     @scrubs_traceback
     def list(
-        self,
-        *,
-        email: str | None = None,
-        first_name: str | None = None,
-        last_name: str | None = None,
-        phone: str | None = None,
-        status: OrderStatus | str | None = None,
-        created_before: date | str | None = None,
-        created_after: date | str | None = None,
-        updated_before: date | str | None = None,
-        updated_after: date | str | None = None,
-        on_bad_item: OnBadItem = "raise",
-        start_offset: int = 0,
+        self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[OrderFilters]
     ) -> Pages[OrderSummary]:
         """List orders, the recently updated first; fetched page by page as it is read, may be empty.
 
@@ -278,37 +243,14 @@ class Orders:
         follow changes, list again with ``updated_after``.
 
         Args:
-            email: of the recipient, as the other three are.
-            first_name: see ``email``.
-            last_name: see ``email``.
-            phone: see ``email``.
-            status: one of OrderStatus, or another word that the server knows.
-            created_before: a date, or text as ``YYYY-MM-DD``; inclusive, as the other three are.
-            created_after: see ``created_before``.
-            updated_before: see ``created_before``.
-            updated_after: see ``created_before``.
             on_bad_item: what is done with an order that cannot be read: see Pages.
             start_offset: how many orders to leave out at the front of the list.
+            **filters: any of OrderFilters.
 
         Raises:
             InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        return _ORDERS.pages(
-            self._runner,
-            {
-                "email": email,
-                "first_name": first_name,
-                "last_name": last_name,
-                "phone": phone,
-                "status": status,
-                "created_before": created_before,
-                "created_after": created_after,
-                "updated_before": updated_before,
-                "updated_after": updated_after,
-            },
-            on_bad_item=on_bad_item,
-            start_offset=start_offset,
-        )
+        return _ORDERS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
 
 _ORDERS = Listing(LIST, lambda order: order.order_id, is_newest_change_first=True)

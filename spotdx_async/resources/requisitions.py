@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from functools import partial
+from typing import Unpack
 
 from attrs import evolve
 
@@ -12,6 +13,7 @@ from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
+from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_with
 from spotdx_async._requests.list_scan import Scan
 from spotdx_async._requests.object_search import Search
@@ -22,7 +24,17 @@ from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, 
 from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
-__all__ = ["OPERATIONS", "Requisitions"]
+__all__ = ["OPERATIONS", "RequisitionFilters", "Requisitions"]
+
+
+class RequisitionFilters(ListFilters, total=False):
+    """The filters of ``requisitions.list``: those of ListFilters, and these."""
+
+    lab: str | None
+    """The laboratory's name, with its case."""
+    status: RequisitionStatus | str | None
+    """One of RequisitionStatus, or another word that the server knows."""
+
 
 CREATE = Operation(
     "POST", "/api/v2/requisitions/", is_replay_safe=False, answer=Requisition, identity=any_id("requisition_id")
@@ -39,20 +51,7 @@ LIST = Operation(
     "/api/v2/requisitions/",
     is_replay_safe=True,
     answer=ListPage[RequisitionSummary],
-    query=(
-        "results",
-        "offset",
-        "email",
-        "first_name",
-        "last_name",
-        "phone",
-        "lab",
-        "status",
-        "created_before",
-        "created_after",
-        "updated_before",
-        "updated_after",
-    ),
+    query=(*PAGING, *RequisitionFilters.__annotations__),
     identity=rows_with("requisition_id"),
 )
 OPERATIONS = (CREATE, GET, LIST)
@@ -176,57 +175,19 @@ class Requisitions:
 
     @scrubs_traceback
     def list(
-        self,
-        *,
-        email: str | None = None,
-        first_name: str | None = None,
-        last_name: str | None = None,
-        phone: str | None = None,
-        lab: str | None = None,
-        status: RequisitionStatus | str | None = None,
-        created_before: date | str | None = None,
-        created_after: date | str | None = None,
-        updated_before: date | str | None = None,
-        updated_after: date | str | None = None,
-        on_bad_item: OnBadItem = "raise",
-        start_offset: int = 0,
+        self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[RequisitionFilters]
     ) -> Pages[RequisitionSummary]:
         """List requisitions in the server's order; fetched page by page as it is read, may be empty.
 
         Args:
-            email: of the patient, as the other three are.
-            first_name: see ``email``.
-            last_name: see ``email``.
-            phone: see ``email``.
-            lab: the laboratory's name, with its case.
-            status: one of RequisitionStatus, or another word that the server knows.
-            created_before: a date, or text as ``YYYY-MM-DD``; inclusive, as the other three are.
-            created_after: see ``created_before``.
-            updated_before: see ``created_before``.
-            updated_after: see ``created_before``.
             on_bad_item: what is done with a requisition that cannot be read: see Pages.
             start_offset: how many requisitions to leave out at the front of the list.
+            **filters: any of RequisitionFilters.
 
         Raises:
             InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        return _REQUISITIONS.pages(
-            self._runner,
-            {
-                "email": email,
-                "first_name": first_name,
-                "last_name": last_name,
-                "phone": phone,
-                "lab": lab,
-                "status": status,
-                "created_before": created_before,
-                "created_after": created_after,
-                "updated_before": updated_before,
-                "updated_after": updated_after,
-            },
-            on_bad_item=on_bad_item,
-            start_offset=start_offset,
-        )
+        return _REQUISITIONS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
 
 _REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qsl, quote
 
 import pytest
@@ -514,9 +514,10 @@ READERS: dict[str, Callable[[str], Any]] = {"integer": int, "boolean": {"true": 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_takes_every_filter_of_the_document_and_no_other(name: str) -> None:
-    ours = inspect.signature(LISTS[name](StubRunner([])).list).parameters
+    filters = inspect.signature(LISTS[name](StubRunner([])).list).parameters["filters"].annotation
+    (ours,) = get_args(filters)  # of Unpack
 
-    assert set(ours) - {"on_bad_item", "start_offset"} == query_schemas(name).keys() - {"results", "offset"}
+    assert ours.__annotations__.keys() == query_schemas(name).keys() - {"results", "offset"}
 
 
 @pytest.mark.parametrize("name", LISTS)

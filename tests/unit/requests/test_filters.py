@@ -175,7 +175,7 @@ def test_a_text_that_no_query_holds_is_refused_unseen(bad: str) -> None:
 def test_a_range_that_ends_before_it_begins_is_refused(what: str, after: Any, before: Any) -> None:
     error = error_of(**{f"{what}_after": after, f"{what}_before": before})
 
-    assert error.faults == ((f"{what}_after", f"lies behind {what}_before, so that nothing can be found"),)
+    assert error.faults == ((f"{what}_after", f"must not be later than {what}_before"),)
 
 
 @pytest.mark.parametrize("what", ["created", "updated"])
@@ -214,7 +214,7 @@ def test_all_faults_stand_in_one_error() -> None:
         ("phone", "must be text, not int"),
         ("has_order", "must be True or False"),
         ("updated_before", "must be a date, or text as YYYY-MM-DD"),
-        ("created_after", "lies behind created_before, so that nothing can be found"),
+        ("created_after", "must not be later than created_before"),
     )
     assert str(error).startswith("GET /api/v2/kits/: 5 faults: email must not be empty: leave it out instead; phone ")
 
