@@ -8,14 +8,14 @@ from contextlib import aclosing
 from datetime import date
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from spotdx_async._codec.codec import BadItem
 from spotdx_async._http import clock
 from spotdx_async._http.runner import Runner
 from spotdx_async._requests.answers import ListPage, ServerClock
 from spotdx_async._requests.filters import fresh_page_of, list_request, page_of
-from spotdx_async._requests.list_scan import Row, Scan, scan
+from spotdx_async._requests.object_search import Row, Scan, Search, Times, scan
 from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import DecodeError, InvalidInputError
 
@@ -202,6 +202,33 @@ class Listing(Generic[S]):
             return (await runner.call(page_of(request, offset, size), self.operation.decode)).items
 
         return Pages(fetch, self.id_of, self.operation.name, on_bad_item=on_bad_item, start_offset=start_offset)
+
+    def search(
+        self,
+        runner: Runner,
+        times: Times,
+        *,
+        get: Callable[[str], Awaitable[T]],
+        judge: Callable[[T], bool | None],
+        are_twins: Callable[[S, S], bool],
+        may_be: Callable[[S], bool] = lambda _row: True,
+    ) -> Search[S, T]:
+        """Return a search for one object behind the rows of the list.
+
+        Args:
+            runner: fetches the list.
+            times: when the call was made.
+            get: fetches an object.
+            judge: as ``Search.judge``.
+            are_twins: as ``Search.are_twins``.
+            may_be: whether a row could be of the object; the others are left out.
+        """
+
+        async def read() -> Scan[S]:
+            found = await self.scan(runner, times.first_day)
+            return evolve(found, rows=tuple(filter(may_be, found.rows)))
+
+        return Search(read=read, id_of=self.id_of, get=get, judge=judge, times=times, are_twins=are_twins)
 
     async def scan(self, runner: Runner, first_day: Callable[[ServerClock | None], date | None]) -> Scan[S]:
         """Read all that was created since a day, by requests that no cache has an answer to.

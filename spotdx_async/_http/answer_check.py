@@ -4,13 +4,11 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
-from unicodedata import combining, normalize
 
 from spotdx_async._codec import codec
 from spotdx_async._codec.json import NotJsonError, is_surely_whole, parse_exact
-from spotdx_async._codec.shown_metadata import is_what_was_sent, may_show_another
 from spotdx_async._http.messages import Request
-from spotdx_async._requests.identity import Form, Identity, Keys
+from spotdx_async._requests.identity import Form, Identity, Keys, is_what_was_sent, may_show_another, tidied
 from spotdx_async.errors import DecodeError, WrongAnswerError
 from spotdx_async.models.model import Model
 
@@ -163,21 +161,13 @@ def _text_at(value: Any, keys: Keys) -> str | None:
 def _same(one: str, other: str | None, *, ignores_case: bool) -> bool:
     if one == other or not ignores_case or other is None:
         return one == other
-    one, other = _tidied(one), _tidied(other)
+    one, other = tidied(one), tidied(other)
     return one == other or (_DAY.fullmatch(other) is not None and one.startswith(f"{other}t"))  # with a time of day
 
 
 def _begins(whole: str, cut: str) -> bool:
-    start = _tidied(cut)
-    return bool(start) and _tidied(whole).startswith(start)
-
-
-def _tidied(text: str) -> str:
-    """Give what is left of a text in all its spellings: letters without case and accents, with single spaces."""
-    # Capitals first: a letter such as the dotless i has one that leads to another small letter. Decomposed again last,
-    # and without marks, since a text that was cut may lack some of a letter's, which stand in an order of their own.
-    folded = normalize("NFKD", normalize("NFKD", text).upper().casefold())
-    return " ".join("".join(char for char in folded if not combining(char)).split()) or text
+    start = tidied(cut)
+    return bool(start) and tidied(whole).startswith(start)
 
 
 def _unidentified(identity: Identity, why: str) -> DecodeError:

@@ -7,8 +7,9 @@ from typing import Any, Final, TypedDict
 
 from attrs import evolve
 
+from spotdx_async._codec.json import is_unicode
 from spotdx_async._http.messages import Request
-from spotdx_async._requests.operation import Operation, has_control, has_surrogate
+from spotdx_async._requests.operation import Operation, has_control
 from spotdx_async._requests.validation import Fault, check_keywords, day_of, refuse
 
 __all__ = ["PAGING", "ListFilters", "fresh_page_of", "list_request", "page_of"]
@@ -95,7 +96,7 @@ def _faults(asked: Mapping[str, Any]) -> Iterator[Fault]:
             yield name, f"must be text, not {type(value).__name__}"
         elif not value.strip():
             yield name, "must not be empty: leave it out instead"
-        elif has_control(value) or has_surrogate(value):
+        elif has_control(value) or not is_unicode(value):
             yield name, "must be valid Unicode without control characters"
 
 

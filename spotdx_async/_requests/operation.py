@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from attrs import field, frozen
 
-from spotdx_async._codec.json import NotSerializableError, check_serializable, serialize
+from spotdx_async._codec.json import NotSerializableError, check_serializable, is_unicode, serialize
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._requests.answers import decoder_of
 from spotdx_async._requests.identity import Identity
@@ -20,7 +20,6 @@ __all__ = [
     "check_id",
     "check_metadata",
     "has_control",
-    "has_surrogate",
     "metadata_body",
     "metadata_json",
     "unlisted_request",
@@ -136,7 +135,7 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
         fault = "must not be empty, '.' or '..'"
     elif not value.isprintable() and has_control(value):
         fault = "must not hold control characters"
-    elif not value.isascii() and has_surrogate(value):
+    elif not value.isascii() and not is_unicode(value):
         fault = "must be valid Unicode"
     elif not allow_any_id and not value.isalnum() and _leads_elsewhere(value):
         fault = (
@@ -219,7 +218,7 @@ def unlisted_request(
     name = f"{method} (a path given to request)"
     if not isinstance(path, str) or not path.startswith("/"):
         raise InvalidInputError("path must be a string that starts with '/'; nothing was sent", operation=name)
-    if "?" in path or "#" in path or has_control(path) or has_surrogate(path):
+    if "?" in path or "#" in path or has_control(path) or not is_unicode(path):
         raise InvalidInputError(
             "path must hold no '?', '#' or control character: give parameters as query=; nothing was sent",
             operation=name,
@@ -260,7 +259,7 @@ def _query(query: object, names: tuple[str, ...] | None, operation: str) -> str:
         raise InvalidInputError(f"query must be a mapping, not {found}; nothing was sent", operation=operation)
     pairs = []
     for name, value in query.items():
-        if not isinstance(name, str) or has_surrogate(name):
+        if not isinstance(name, str) or not is_unicode(name):
             raise InvalidInputError("query must have valid texts for names; nothing was sent", operation=operation)
         if names is not None and name not in names:
             raise InvalidInputError(f"{name} is no parameter of this operation; nothing was sent", operation=operation)
@@ -276,7 +275,7 @@ def _query_text(name: str, value: object, operation: str) -> str:
         return value.isoformat()
     if isinstance(value, Enum):
         value = value.value
-    if isinstance(value, str) and not has_control(value) and not has_surrogate(value):
+    if isinstance(value, str) and not has_control(value) and is_unicode(value):
         return value
     if isinstance(value, (int, float)) and -sys.float_info.max <= value <= sys.float_info.max:
         return str(value)
@@ -289,12 +288,3 @@ def _query_text(name: str, value: object, operation: str) -> str:
 def has_control(text: str) -> bool:
     """Whether a text holds a control character."""
     return any(ord(char) < _FIRST_PRINTABLE or _DELETE <= ord(char) <= _LAST_C1 for char in text)
-
-
-def has_surrogate(text: str) -> bool:
-    """Whether a text is no valid Unicode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False

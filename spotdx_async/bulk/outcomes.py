@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spotdx_async._codec.drafts import draft_of
+from spotdx_async._codec.compiled import draft_of
 from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.bulk.key_queues import Row
 from spotdx_async.bulk.records import Outcome, State

@@ -12,10 +12,9 @@ from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
-from spotdx_async._requests.activations import TELLING, is_registered
 from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error, is_from_cache, server_clock
 from spotdx_async._requests.filters import PAGING, ListFilters
-from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with
+from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with, tidied
 from spotdx_async._requests.object_search import Look
 from spotdx_async._requests.operation import Operation, check_id, metadata_body
 from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
@@ -268,7 +267,7 @@ class Kits:
 
         async def look() -> Look[Kit]:
             kit, server, is_cached = await runner.call(request, _decode_dated)
-            verdict = is_registered(kit, clue.subject)
+            verdict = _is_registered(kit, clue.subject)
             if verdict:
                 return Look(found=kit, clock=server)
             if verdict is None:
@@ -289,6 +288,27 @@ class Kits:
 _KITS = Listing(LIST, lambda kit: kit.kit_id)
 
 
+_REGISTRANT = ("patient_id", "last_name", "date_of_birth")
+"""What a kit's registrant is compared by."""
+
+
+def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
+    """Return whether the kit is registered to the patient of the activation; None where it contradicts itself."""
+    is_registered = kit.status == KitStatus.REGISTERED
+    has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
+    if kit.registered_to is None:  # an event alone may be of an earlier registration that was taken back
+        is_surely_nobody = codec.has_come_as_null(kit, "registered_to") or not has_event
+        return False if is_surely_nobody and not is_registered else None
+    registrant = codec.tree(kit.registered_to)
+    known = [
+        (str(subject[name]), str(registrant[name]))
+        for name in _REGISTRANT
+        if subject.get(name) and registrant.get(name)
+    ]
+    is_ours = all(tidied(ours) == tidied(theirs) for ours, theirs in known)
+    return None if is_ours and not (is_registered or has_event) else is_ours
+
+
 def _decode_dated(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
     return GET.decode(reply), server_clock(reply.headers, clock.wall()), is_from_cache(reply.headers)
 
@@ -304,7 +324,7 @@ def _activation(
     # Apart from the frames that an error comes through: patient data does not stay in a traceback.
     body = _activation_body(patient_id, patient, research_consent, allow_any_id=allow_any_id)
     request = ACTIVATE.request(kit_id, query={"public_id": kit_id}, json=body, allow_any_id=allow_any_id)
-    subject = {"kit_id": kit_id, **{name: body[name] for name in TELLING if name in body}}
+    subject = {"kit_id": kit_id, **{name: body[name] for name in _REGISTRANT if name in body}}
     return evolve(request, clue=Clue(began_at=clock.wall(), subject=subject))
 
 

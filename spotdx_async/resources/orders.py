@@ -16,7 +16,6 @@ from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import any_id, id_asked_for, rows_with
-from spotdx_async._requests.object_search import Search
 from spotdx_async._requests.operation import Operation, metadata_body
 from spotdx_async._requests.validation import ORDER, check, refuse
 from spotdx_async.bulk.options import UpdateOptions
@@ -147,13 +146,8 @@ class Orders:
             is_surely_none = not times.are_bounded and codec.has_come_as_null(order, "metadata")
             return carries(order.metadata, clue.client_ref_key, clue.client_ref, is_surely_none=is_surely_none)
 
-        search = Search(
-            read=partial(_ORDERS.scan, runner, times.first_day),
-            id_of=_ORDERS.id_of,
-            get=self.get,
-            judge=is_it,
-            times=times,
-            are_twins=lambda one, other: one.recipient == other.recipient,
+        search = _ORDERS.search(
+            runner, times, get=self.get, judge=is_it, are_twins=lambda one, other: one.recipient == other.recipient
         )
         return partial(
             reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep

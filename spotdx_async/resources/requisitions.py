@@ -15,8 +15,6 @@ from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_with
-from spotdx_async._requests.list_scan import Scan
-from spotdx_async._requests.object_search import Search
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import REQUISITION, check, refuse
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
@@ -144,18 +142,13 @@ class Requisitions:
         if wanted is None and (clue.client_ref is None or clue.client_ref_key is None):
             return nothing_known
 
-        async def read() -> Scan[RequisitionSummary]:
-            scan = await _REQUISITIONS.scan(runner, times.first_day)
-            rows = (row for row in scan.rows if wanted is None or row.barcode in (None, wanted))
-            return evolve(scan, rows=tuple(rows))
-
-        search = Search(
-            read=read,
-            id_of=_REQUISITIONS.id_of,
+        search = _REQUISITIONS.search(
+            runner,
+            times,
             get=self.get,
             judge=partial(_is_it, clue=clue, barcode=wanted, is_bounded=times.are_bounded),
-            times=times,
             are_twins=lambda one, other: one.patient == other.patient or one.barcode == other.barcode,
+            may_be=lambda row: wanted is None or row.barcode in (None, wanted),
         )
         return partial(
             reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep

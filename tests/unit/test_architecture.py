@@ -24,14 +24,11 @@ FOLDER = Path(spotdx_async.__file__).parent
 ROWS = (
     ("_http", "_codec", "_requests", "_observe", "resources"),  # the folders' own modules: a docstring each
     (
-        *("errors", "_version", "_codec.scalars", "_codec.drafts", "_http.waiters", "testing.*", "own_loop"),
+        *("errors", "_version", "_codec.scalars", "_http.waiters", "testing.*", "own_loop"),
         "private_files",
     ),
-    (
-        *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub", "_http.permits"),
-        "_requests.identity",
-    ),
-    ("_http.sending",),
+    (*("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub", "_http.permits"),),
+    ("_http.sending", "_requests.identity"),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
         *("_http.connections", "observers"),
@@ -43,15 +40,15 @@ ROWS = (
     ),
     (
         *("_requests.client_reference", "_observe.hooks"),
-        *("limits.block_limiter", "_codec.shown_metadata"),
+        "limits.block_limiter",
     ),
     (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
         *("_http.retry", "_codec.codec", "limits.*"),
     ),
-    ("_http.answer_check", "_requests.activations", "_requests.answers", "shared.*"),
-    ("_http.client_state", "_http.call", "_requests.operation", "_requests.list_scan"),
-    ("_http.runner", "bulk.*", "files.*", "_requests.filters", "_requests.object_search"),
+    ("_http.answer_check", "_requests.answers", "shared.*"),
+    ("_http.client_state", "_http.call", "_requests.operation", "_requests.object_search"),
+    ("_http.runner", "bulk.*", "files.*", "_requests.filters"),
     ("report.*", "metadata_run", "pagination", "reconciliation", "otel.*"),
     ("resources.*",),
     ("client",),
@@ -69,8 +66,7 @@ NARROWER = {
     "models.*": (),
     "config": ("errors",),
     "_codec.json": (),
-    "_requests.identity": (),
-    "_codec.shown_metadata": ("_codec.json",),
+    "_requests.identity": ("_codec.json",),
     "_http.clock": ("errors",),
     "_http.permits": ("_http.waiters",),
     "_http.waiters": (),
@@ -80,7 +76,6 @@ NARROWER = {
     "_http.rate_control": ("config",),
     "_codec.structuring": ("_codec.scalars", "models.*"),
     "_codec.compiled": (
-        "_codec.drafts",
         "_codec.json",
         "_codec.structuring",
         "_codec.scalars",
@@ -98,11 +93,10 @@ NARROWER = {
     "_requests.client_reference": ("_requests.validation", "_requests.identity"),
     "_http.answer_check": (
         *("errors", "models.*", "_codec.json", "_codec.codec", "_requests.identity"),
-        *("_http.messages", "_codec.shown_metadata"),
+        "_http.messages",
     ),
     "_requests.answers": ("errors", "_codec.codec", "_http.clock", "_http.messages"),
-    "_requests.list_scan": ("errors", "_codec.codec", "_requests.answers"),
-    "_requests.object_search": ("errors", "_requests.answers", "_requests.list_scan"),
+    "_requests.object_search": ("errors", "_codec.codec", "_requests.answers"),
     "pagination": ("errors", "_codec.codec", "_http.clock", "_http.runner", "_requests.*"),
     "reconciliation": (
         *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_requests.answers"),
@@ -111,7 +105,7 @@ NARROWER = {
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
-        *("_codec.drafts", "private_files"),
+        *("_codec.compiled", "private_files"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
     "limits.*": ("errors", "config", "_http.clock", "limits.block_limiter"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spotdx_async._codec.codec import BadItem
 from spotdx_async._requests.answers import ListPage, ServerClock
-from spotdx_async._requests.list_scan import Scan, scan
+from spotdx_async._requests.object_search import Scan, scan
 from spotdx_async.errors import DecodeError
 from spotdx_async.models import OrderSummary
 from spotdx_async.testing import run_virtual
