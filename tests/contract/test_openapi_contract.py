@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from spotdx_async.testing.fake_spot import SpotState
+from tests.facts import FACTS
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "spot-api"
 if not (FOLDER / "openapi.json").is_file():
@@ -19,7 +19,6 @@ if not (FOLDER / "openapi.json").is_file():
 
 DOCUMENT: dict[str, Any] = json.loads((FOLDER / "openapi.json").read_text(encoding="utf-8"))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
-FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("facts.toml").read_text(encoding="utf-8"))
 OPERATIONS = {row["name"]: row for row in FACTS["operations"]}
 
 # Where the contract follows the examples and guides, not the document.
