@@ -77,14 +77,14 @@ class Pages(Generic[T]):
         self._start_offset = start_offset
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Give the items one by one."""
+        """Yield the items one by one."""
         async with aclosing(self._read()) as pages:
             async for page in pages:
                 for item in page:
                     yield item
 
     async def by_page(self) -> AsyncIterator[tuple[T, ...]]:
-        """Give the items in pages of at most 100, without those that came before; never an empty page.
+        """Yield the items in pages of at most 100, without those that came before; never an empty page.
 
         Raises:
             DecodeError: the server gives the same page again and again.
@@ -111,7 +111,7 @@ class Pages(Generic[T]):
         return items[:n]
 
     async def _read(self, most: int | None = None) -> AsyncGenerator[tuple[T, ...], None]:
-        """Give the pages, up to the one with the item number ``most``."""
+        """Yield the pages, up to the one with the item number ``most``."""
         seen: set[Hashable] = set()
         previous: Sequence[T | BadItem] = ()
         offset = self._start_offset
@@ -149,7 +149,7 @@ class Pages(Generic[T]):
     def _readable(
         self, fresh: Sequence[tuple[int, T | BadItem]], offset: int
     ) -> tuple[tuple[T, ...], DecodeError | None]:
-        """Give the items that can be read, and what to raise after them."""
+        """Return the items that can be read, and what to raise after them."""
         items: list[T] = []
         for index, item in fresh:
             if not isinstance(item, BadItem):
@@ -161,7 +161,7 @@ class Pages(Generic[T]):
         return tuple(items), None
 
     def _told(self, error: DecodeError, offset: int, index: int) -> DecodeError:
-        """Say where the item is."""
+        """Add where the item is."""
         message = (
             f"item {index} of the page at offset {offset} cannot be read: {error}; "
             f"start_offset={offset + index + 1} goes on after it"

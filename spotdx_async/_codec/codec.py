@@ -156,7 +156,7 @@ def dumps(model: Any) -> bytes:
 
 
 def tree(model: Model) -> Any:
-    """Give a model as JSON values to be sent: of its fields those that hold something, whatever form they came in.
+    """Return a model as JSON values to be sent: of its fields those that hold something, whatever form they came in.
 
     The values are not checked to have a JSON form.
     """
@@ -192,7 +192,7 @@ def _item(rule: Hook, raw: Any, index: int, operation: str | None) -> Any:
 
 
 def has_come_as_null(model: Model, name: str) -> bool:
-    """Whether the JSON had null for a field; False where it had a value, or no such field."""
+    """Return whether the JSON had null for a field; False where it had a value, or no such field."""
     return (model._as_came or {}).get(name, ...) is None  # noqa: SLF001 - kept for the codec
 
 

@@ -130,7 +130,7 @@ def tidied(text: str) -> str:
 
 
 def may_show_another(body: bytes, answer: bytes) -> bool:
-    """Whether an answer, as text without a backslash, may show other metadata than was sent; True says: read it.
+    """Return whether an answer, as text without a backslash, may show other metadata than was sent; True says: read it.
 
     Unread, since most answers show none, and those that do mostly as it was sent. Where the one ``metadata`` is not the
     object's own but of something in it, the object shows none.
@@ -143,7 +143,7 @@ def may_show_another(body: bytes, answer: bytes) -> bool:
 
 
 def is_what_was_sent(body: bytes, shown: Mapping[str, Any]) -> bool:
-    """Whether the metadata of an answer is the one that a request has set.
+    """Return whether the metadata of an answer is the one that a request has set.
 
     What a server may do to it without changing what it says:
 
@@ -211,7 +211,7 @@ def _is_same_number(sent: Any, came: Any) -> bool:
 
 
 def _exact(value: Any) -> Decimal | None:
-    """Give a number, or a text that is one, with all its digits; None for all else."""
+    """Return a number, or a text that is one, with all its digits; None for all else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -175,7 +175,7 @@ def _newest(page: ListPage[S]) -> datetime | None:
 
 
 def _reaches(page: ListPage[S], top: datetime) -> bool:
-    """Whether the page goes down to what has not changed since ``top`` was on top."""
+    """Return whether the page goes down to what has not changed since ``top`` was on top."""
     last = page.items[-1]
     return not isinstance(last, BadItem) and last.updated is not None and last.updated < top
 
@@ -206,7 +206,7 @@ class Times:
 
     @property
     def are_bounded(self) -> bool:
-        """Whether anything is known of when the call was made."""
+        """Return whether anything is known of when the call was made."""
         return self._start is not None
 
     def first_day(self, server: ServerClock | None) -> date | None:
@@ -221,12 +221,12 @@ class Times:
         return (min(possible or [start if server is None else server.now]) - A_DAY).date()
 
     def are_sure(self, server: ServerClock | None) -> bool:
-        """Whether the first day is surely not too late: not where it lies in the future by each clock."""
+        """Return whether the first day is surely not too late: not where it lies in the future by each clock."""
         start = self._start
         return start is None or (server is not None and bool(self._possible(start, server)))
 
     def allow(self, created: datetime | None, server: ServerClock | None) -> bool:
-        """Whether what was created then can have come of the call."""
+        """Return whether what was created then can have come of the call."""
         began, until = self.clue.began_at, self.clue.may_land_until
         if created is None or began is None or until is None or server is None or not self.are_sure(server):
             return True
@@ -306,7 +306,7 @@ class Search(Generic[S, T]):
         return Look(trouble=trouble, clock=scan.clock)
 
     def _trouble_of(self, scan: Scan[S]) -> SpotError | None:
-        """Give why the one may not be among the rows that can be got."""
+        """Return why the object may be missing from the rows that can be fetched."""
         if scan.trouble is not None:
             return scan.trouble
         if not self.times.are_sure(scan.clock):
@@ -342,7 +342,7 @@ class Search(Generic[S, T]):
 
 
 def _graver(one: SpotError | None, other: SpotError | None) -> SpotError | None:
-    """Give the one that ends the looking, if any does; else the first."""
+    """Return the one that ends the search, if either does; else the first."""
     return other if one is None or (isinstance(one, _UNJUDGED) and other and not isinstance(other, _UNJUDGED)) else one
 
 

@@ -117,7 +117,7 @@ class Operation(Generic[T]):
 
 
 def check_id(name: str, value: object, operation: str | None = None, *, allow_any_id: bool = False) -> str:
-    """Give the id back, where it can stand as one path segment.
+    """Return the id back, where it can stand as one path segment.
 
     Args:
         name: of the argument, as an error names it.
@@ -149,7 +149,7 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
 
 
 def _leads_elsewhere(an_id: str) -> bool:
-    """Whether an id could be more or other than one path segment to whoever decodes it, perhaps again and again."""
+    """Return whether an id could be anything but one path segment to a server that decodes it, perhaps repeatedly."""
     for _ in range(_MOST_DECODINGS):
         # From a semicolon on Tomcat, Jetty and others read parameters of the segment, cut off before anything is looked
         # up: "..;" is the segment above, and "SPOT1;x" is SPOT1. The vendor's ids have none.
@@ -163,7 +163,7 @@ def _leads_elsewhere(an_id: str) -> bool:
 
 
 def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]:
-    """Give the body that sets the metadata, whose values are checked when it is written as JSON.
+    """Return the body that sets the metadata, whose values are checked when it is written as JSON.
 
     Raises:
         InvalidInputError: the metadata is no mapping.
@@ -286,5 +286,5 @@ def _query_text(name: str, value: object, operation: str) -> str:
 
 
 def has_control(text: str) -> bool:
-    """Whether a text holds a control character."""
+    """Return whether a text holds a control character."""
     return any(ord(char) < _FIRST_PRINTABLE or _DELETE <= ord(char) <= _LAST_C1 for char in text)

@@ -105,7 +105,7 @@ def check_keywords(call: str, given: Iterable[str], known: Container[str]) -> No
 
 
 def refuse(faults: tuple[Fault, ...], operation: str | None) -> NoReturn:
-    """Say all faults in one error.
+    """Raise one error that lists all faults.
 
     Raises:
         InvalidInputError: always.
@@ -191,7 +191,7 @@ def _past_day(value: Any) -> Iterator[Fault]:
 
 
 def day_of(value: Any) -> date | None:
-    """Give the day of a date or of text as YYYY-MM-DD; None for anything else, an instant too."""
+    """Return the day of a date or of text as YYYY-MM-DD; None for anything else, an instant too."""
     if isinstance(value, date) and not isinstance(value, datetime):  # an instant's day depends on its zone
         return value
     if isinstance(value, str) and _DAY.fullmatch(value):

@@ -122,7 +122,7 @@ class Kits:
                     ...
 
         Leaving the block, or closing the client, ends the run: what was sent last may or may not be executed.
-        Without the block, a run that is left before its end goes on until its read-ahead is used up.
+        Without the block, a run that is left before its end continues until its read-ahead is used up.
 
         Updates of one kit are sent in input order, one at a time, the next when the one before has its outcome; after
         an attempt without a usable answer (5xx, 408, none at all) only when ``lands_within_s`` of the client has passed
@@ -136,7 +136,7 @@ class Kits:
         again, a row of whose kit a later one is ``ok`` would set the older value over the newer one.
 
         Tries are repeated as the client's ``retry`` says, without its budget. In a total outage rows wait
-        instead of failing, one at a time probes, and then the rate ramps up. In a partial one it goes on with what is
+        instead of failing, one at a time probes, and then the rate ramps up. In a partial one it continues with what is
         left of its rate; while so many other rows fail that chance could explain it, a row is repeated at once, and
         beyond ``max_attempts``. ``deadline_s`` and ``max_wait_s`` are for single calls and do not hold here.
 

@@ -187,7 +187,7 @@ _REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)
 
 
 def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:
-    """Whether it is the requisition of the call; None where that cannot be told."""
+    """Return whether it is the requisition of the call; None where that cannot be told."""
     if barcode is not None and found.barcode not in (None, barcode):
         return False
     if clue.client_ref is None or clue.client_ref_key is None:
