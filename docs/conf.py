@@ -80,9 +80,11 @@ def make_signature(
 
     What only the SDK makes has no signature.
     """
+    if signature is None:
+        return None, returns
     if (name.startswith("spotdx_async.resources.") and what == "class") or name in _MADE_BY_THE_SDK:
         return "", None
-    if what != "class" or not attrs.has(made) or signature is None:
+    if what != "class" or not attrs.has(made):
         return signature, returns
     parameters = [
         inspect.Parameter(

@@ -93,7 +93,7 @@ class SpotClient:
             With middlewares a failure is never "not sent", since one of them may have sent the request its own way. A
             session with a request class of its own, or of a subclass with its own way of sending, is refused
             (ConfigError) for what must not be repeated.
-        observer: is told of all that this client and its views do; ``spotdx_async.otel.OpenTelemetry`` is one.
+        observer: is notified of all that this client and its views do; ``spotdx_async.otel.OpenTelemetry`` is one.
         on_attempt: a plain function, called with a record of each attempt when it ends: of single calls, of lists and
             of bulk rows alike. For this and the two below: an exception of the function's changes no call, and goes to
             the loop's exception handler.
@@ -159,7 +159,7 @@ class SpotClient:
         return f"<SpotClient of {self._base_url}>"
 
     async def __aenter__(self) -> "Self":
-        """Give the client itself; nothing is opened before the first call."""
+        """Return the client itself; nothing is opened before the first call."""
         return self
 
     async def __aexit__(
@@ -201,7 +201,7 @@ class SpotClient:
             await self._runner.state.close()
 
     def with_options(self, **options: Unpack[CallOptionChanges]) -> "SpotClient":
-        """Give a view on the same connections, limits and budget whose calls have other options.
+        """Return a view on the same connections, limits and budget whose calls have other options.
 
         Args:
             **options: any of ``timeout_s``, ``deadline_s``, ``retry`` and ``max_wait_s``.

@@ -1,21 +1,36 @@
-"""Offset pages as one iterator that reads one page ahead; knows no HTTP."""
+"""The lists: offset pages as one iterator that reads one page ahead, or a whole list read while it changes."""
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Sequence
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from datetime import date
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from spotdx_async._codec.list_pages import BadItem, OnBadItem
+from attrs import evolve, field, frozen
+
+from spotdx_async._codec.codec import BadItem
 from spotdx_async._http import clock
+from spotdx_async._http.runner import Runner
+from spotdx_async._requests.answers import ListPage, ServerClock
+from spotdx_async._requests.filters import fresh_page_of, list_request, page_of
+from spotdx_async._requests.object_search import Row, Scan, Search, Times, scan
+from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import DecodeError, InvalidInputError
 
-__all__ = ["PAGE_SIZE", "Pages"]
+__all__ = ["PAGE_SIZE", "Listing", "OnBadItem", "Pages"]
 
+S = TypeVar("S", bound=Row)
 T = TypeVar("T")
+
+OnBadItem: TypeAlias = Literal["raise", "skip"] | Callable[[int, int, DecodeError], object]
+"""What is done with an item that cannot be read; a function gets the page's offset, the item's number, the error."""
+
 PAGE_SIZE = 100
 """The most that the server gives at once."""
 _MOST_STALE_PAGES = 1
+_SMALLEST_PAGE_OF_A_SCAN = 75  # a page more for every three
 
 
 class Pages(Generic[T]):
@@ -62,14 +77,14 @@ class Pages(Generic[T]):
         self._start_offset = start_offset
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Give the items one by one."""
+        """Yield the items one by one."""
         async with aclosing(self._read()) as pages:
             async for page in pages:
                 for item in page:
                     yield item
 
     async def by_page(self) -> AsyncIterator[tuple[T, ...]]:
-        """Give the items in pages of at most 100, without those that came before; never an empty page.
+        """Yield the items in pages of at most 100, without those that came before; never an empty page.
 
         Raises:
             DecodeError: the server gives the same page again and again.
@@ -96,7 +111,7 @@ class Pages(Generic[T]):
         return items[:n]
 
     async def _read(self, most: int | None = None) -> AsyncGenerator[tuple[T, ...], None]:
-        """Give the pages, up to the one with the item number ``most``."""
+        """Yield the pages, up to the one with the item number ``most``."""
         seen: set[Hashable] = set()
         previous: Sequence[T | BadItem] = ()
         offset = self._start_offset
@@ -134,7 +149,7 @@ class Pages(Generic[T]):
     def _readable(
         self, fresh: Sequence[tuple[int, T | BadItem]], offset: int
     ) -> tuple[tuple[T, ...], DecodeError | None]:
-        """Give the items that can be read, and what to raise after them."""
+        """Return the items that can be read, and what to raise after them."""
         items: list[T] = []
         for index, item in fresh:
             if not isinstance(item, BadItem):
@@ -146,7 +161,7 @@ class Pages(Generic[T]):
         return tuple(items), None
 
     def _told(self, error: DecodeError, offset: int, index: int) -> DecodeError:
-        """Say where the item is."""
+        """Add where the item is."""
         message = (
             f"item {index} of the page at offset {offset} cannot be read: {error}; "
             f"start_offset={offset + index + 1} goes on after it"
@@ -161,3 +176,71 @@ class Pages(Generic[T]):
             return False
         seen.add(key)
         return True
+
+
+@frozen
+class Listing(Generic[S]):
+    """A list operation, and what its rows are known by."""
+
+    operation: Operation[ListPage[S]]
+    id_of: Callable[[S], str | None] = field(repr=False)
+    """Returns a row's identifier."""
+    is_newest_change_first: bool = False
+    """Whether the server puts the recently updated first."""
+
+    def pages(
+        self, runner: Runner, filters: Mapping[str, Any], *, on_bad_item: OnBadItem, start_offset: int
+    ) -> Pages[S]:
+        """Return the list for a caller, fetched as it is read.
+
+        Raises:
+            InvalidInputError: a filter or an option is wrong.
+        """
+        request = list_request(self.operation, filters)
+
+        async def fetch(offset: int, size: int) -> tuple[S | BadItem, ...]:
+            return (await runner.call(page_of(request, offset, size), self.operation.decode)).items
+
+        return Pages(fetch, self.id_of, self.operation.name, on_bad_item=on_bad_item, start_offset=start_offset)
+
+    def search(
+        self,
+        runner: Runner,
+        times: Times,
+        *,
+        get: Callable[[str], Awaitable[T]],
+        judge: Callable[[T], bool | None],
+        are_twins: Callable[[S, S], bool],
+        may_be: Callable[[S], bool] = lambda _row: True,
+    ) -> Search[S, T]:
+        """Return a search for one object behind the rows of the list.
+
+        Args:
+            runner: fetches the list.
+            times: when the call was made.
+            get: fetches an object.
+            judge: as ``Search.judge``.
+            are_twins: as ``Search.are_twins``.
+            may_be: whether a row could be of the object; the others are left out.
+        """
+
+        async def read() -> Scan[S]:
+            found = await self.scan(runner, times.first_day)
+            return evolve(found, rows=tuple(filter(may_be, found.rows)))
+
+        return Search(read=read, id_of=self.id_of, get=get, judge=judge, times=times, are_twins=are_twins)
+
+    async def scan(self, runner: Runner, first_day: Callable[[ServerClock | None], date | None]) -> Scan[S]:
+        """Read all that was created since a day, by requests that no cache has an answer to.
+
+        Raises:
+            SpotError: the list cannot be read.
+        """
+        size = PAGE_SIZE - secrets.randbelow(PAGE_SIZE - _SMALLEST_PAGE_OF_A_SCAN + 1)
+
+        async def fetch(day: date | None, offset: int) -> ListPage[S]:
+            return await runner.call(fresh_page_of(self.operation, day, offset, size), self.operation.decode)
+
+        return await scan(
+            fetch, self.id_of, first_day=first_day, page_size=size, is_newest_change_first=self.is_newest_change_first
+        )

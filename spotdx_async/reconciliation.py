@@ -6,8 +6,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import frozen
 
-from spotdx_async._codec.list_pages import ServerClock
 from spotdx_async._http import clock
+from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.object_search import A_DAY, Look, Times
 from spotdx_async._requests.validation import day_of, refuse
 from spotdx_async.errors import (
@@ -61,12 +61,12 @@ class Reconciliation(Generic[T]):
 
     @property
     def is_found(self) -> bool:
-        """Whether it was carried out."""
+        """Return whether it was carried out."""
         return self.state == "found"
 
 
 def clue_of(error: object, operation: str) -> Clue:
-    """Give what an error tells of the create that it ended.
+    """Return what an error tells of the create that it ended.
 
     Raises:
         InvalidInputError: it is no error of that operation whose outcome has to be looked up.
@@ -89,7 +89,7 @@ def clue_and_times(
     since: object,
     lands_within_s: float,
 ) -> tuple[Clue, Times]:
-    """Give what a caller knows of a create: an error of it, or what was written down before it.
+    """Return what a caller knows of a create: an error of it, or what was written down before it.
 
     Without an instant nobody knows until when it may be carried out, so that is said to be all of the time that a
     request may take, from now.
@@ -128,7 +128,7 @@ def _instant(value: object) -> datetime | None:
 
 
 async def nothing_known() -> Reconciliation[Any]:
-    """Say that nothing is known, of what carried nothing to know it by."""
+    """Report that nothing is known, of a create that carried nothing to recognize it by."""
     return Reconciliation(state="unknown")
 
 
@@ -142,7 +142,7 @@ async def reconcile(
 ) -> Reconciliation[T]:
     """Look, and look again, less and less often, until the request cannot be carried out any longer.
 
-    How long that is, is told by the local clock and by the server's; the later of the two is believed.
+    Both the local clock and the server's are asked how long that is; the later of the two is believed.
 
     Args:
         look: looks at the server once.
@@ -197,7 +197,7 @@ class _Dates:
         self._seen: list[tuple[float, ServerClock]] = []
 
     def trouble_with(self, server: ServerClock | None, began_s: float) -> DecodeError | None:
-        """Say what is wrong with the date of a look that began then; None where it is later than those before."""
+        """Return what is wrong with the date of a look that began then; None if it is later than all before."""
         if server is None:
             return None
         is_old = any(

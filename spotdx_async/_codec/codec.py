@@ -9,7 +9,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import cache, partial
 from operator import attrgetter
-from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, Literal, NoReturn, Protocol, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -25,18 +25,45 @@ from spotdx_async._codec.json import (
     serialize,
     serialize_scalar,
 )
-from spotdx_async._codec.list_pages import BadItem
 from spotdx_async._codec.scalars import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
 from spotdx_async.models.model import Model
 from spotdx_async.models.people import Address, PatientAddress
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
-__all__ = ["decode", "decode_items", "dumps", "has_come_as_null", "loads", "tree"]
+__all__ = ["BadItem", "decode", "decode_items", "decoder", "dumps", "has_come_as_null", "loads", "tree"]
 
 T = TypeVar("T")
 
 _DEEPEST = 1100  # the parser takes 1,024 levels: only a value that holds itself goes deeper
+
+
+class HasBody(Protocol):
+    """An answer, of which nothing but its text matters here."""
+
+    @property
+    def body(self) -> bytes:
+        """The JSON text."""
+        ...
+
+
+@attrs.frozen
+class BadItem:
+    """Stands in the place of an item of a list that does not fit its model."""
+
+    error: DecodeError = attrs.field(eq=False, repr=False)
+    """What is wrong; its texts show no value."""
+    key: int
+    """The same for the same JSON, so that an item that comes twice is reported once."""
+
+
+def decoder(type_: type[T]) -> Callable[[HasBody], T]:
+    """Return ``decode`` for the answers of one type."""
+
+    def decode_answer(answer: HasBody) -> T:
+        return decode(answer.body, type_)
+
+    return decode_answer
 
 
 def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
@@ -129,7 +156,7 @@ def dumps(model: Any) -> bytes:
 
 
 def tree(model: Model) -> Any:
-    """Give a model as JSON values to be sent: of its fields those that hold something, whatever form they came in.
+    """Return a model as JSON values to be sent: of its fields those that hold something, whatever form they came in.
 
     The values are not checked to have a JSON form.
     """
@@ -165,7 +192,7 @@ def _item(rule: Hook, raw: Any, index: int, operation: str | None) -> Any:
 
 
 def has_come_as_null(model: Model, name: str) -> bool:
-    """Whether the JSON had null for a field; False where it had a value, or no such field."""
+    """Return whether the JSON had null for a field; False where it had a value, or no such field."""
     return (model._as_came or {}).get(name, ...) is None  # noqa: SLF001 - kept for the codec
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Literal, get_args, get_origin
 
-from spotdx_async._codec.drafts import draft_of
 from spotdx_async._codec.json import parsed_key
 from spotdx_async._codec.scalars import ROUNDED_FROM, Hook, refuse_rounded
 from spotdx_async._codec.structuring import WireField, enum_members, is_empty, is_model, is_open_enum
 from spotdx_async.models.model import Model
 from spotdx_async.models.reports import RangeLimit
 
-__all__ = ["quick_reader"]
+__all__ = ["draft_of", "quick_reader"]
 
 # What is no object answers to a key with a TypeError.
 _HEAD = """
@@ -141,3 +140,15 @@ def _usual_form(kind: Any) -> tuple[tuple[str, str], ...]:
     if get_origin(kind) is Literal:
         return ((" or ".join(f"{{x}} == {tag!r}" for tag in get_args(kind)), _KEEP),)
     return (("False", _KEEP),)  # nothing usual about it: its form is always remembered
+
+
+def draft_of(cls: type[Any]) -> type[Any]:
+    """Make a class with the slots of a frozen one whose instances can be filled, and then become the frozen one's.
+
+    Set every slot, then ``draft.__class__ = cls``. Filling 8 slots so takes 0.16 µs; attrs' own ``__init__`` of a
+    frozen class takes 1.0, descriptors take 0.45.
+    """
+    # The deleter too, since Python sees the quick setter only where neither is the frozen one.
+    body = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
+    body |= {name: vars(cls)[name] for name in ("__slots__", "__orig_bases__") if name in vars(cls)}
+    return type(f"{cls.__name__}Draft", cls.__bases__, body)

@@ -85,7 +85,7 @@ class HugeNumber(float):
 
 
 def is_surely_whole(text: bytes) -> bool:
-    """Whether a text that begins as JSON does surely not end too soon; False only says that it must be read.
+    """Return whether a text that begins as JSON does surely not end too soon; False only says that it must be read.
 
     Without a backslash, a text's closing quote is followed by a space or one of ``,:}]`` and no more. A brace before
     any other quote, or after the last one, which closes a text, is structure. Where no ``}`` stands in a text, as
@@ -118,7 +118,7 @@ def parse(text: bytes) -> Any:
 
 
 def parsed_key(name: str) -> str:
-    """Give a key as the very object that the parser makes of it, while it remembers that.
+    """Return a key as the very object that the parser makes of it, while it remembers that.
 
     Looking that one up needs no comparing of characters: 3 % of the time that a Kit takes.
     """
@@ -224,7 +224,7 @@ def check_serializable(value: Any) -> None:
 
 
 def _is_plain(value: dict[Any, Any], levels: int) -> bool:
-    """Whether an object holds nothing but the usual: ASCII texts, integers, booleans, null, and such objects.
+    """Return whether an object holds nothing but the usual: ASCII texts, integers, booleans, null, and such objects.
 
     Asked first, since most metadata is so: 5 kI, the rules in turn take 10 (callgrind).
     """
@@ -274,7 +274,7 @@ def _fault_in_array(value: list[Any] | tuple[Any, ...], depth: int) -> tuple[str
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text is valid Unicode, so that JSON can hold it."""
+    """Return whether a text is valid Unicode, so that JSON can hold it."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -211,7 +211,7 @@ def refuse_rounded(value: Any) -> None:
 
 
 def holds_constant(value: Any) -> bool:
-    """Tell whether a value is, or holds at any depth, NaN or Infinity, which are no JSON."""
+    """Return whether a value is, or holds at any depth, NaN or Infinity, which are no JSON."""
     waiting = [value]
     while waiting:  # no recursion, as above
         item = waiting.pop()

@@ -59,17 +59,17 @@ def wire_fields(cls: type[Model], rule_of: Callable[[Any], Hook]) -> tuple[WireF
 
 
 def is_model(kind: Any) -> bool:
-    """Tell whether an annotation is a model."""
+    """Return whether an annotation is a model."""
     return isinstance(kind, type) and issubclass(kind, Model)
 
 
 def is_optional(kind: Any) -> bool:
-    """Tell whether an annotation is a union with None."""
+    """Return whether an annotation is a union with None."""
     return get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind)
 
 
 def is_open_enum(kind: Any) -> bool:
-    """Tell whether an annotation is an enumeration that text beyond its values may stand in for."""
+    """Return whether an annotation is an enumeration that text beyond its values may stand in for."""
     return get_origin(kind) in (Union, UnionType) and bool(enum_members(kind))
 
 
@@ -118,7 +118,7 @@ def _read_field(field: WireField, raw: Any, came: dict[str, Any]) -> Any:
 
 
 def _tells_its_form(kind: Any) -> bool:
-    """Tell whether a value of that kind, where there is one, comes in one form alone."""
+    """Return whether a value of that kind, where there is one, comes in one form alone."""
     return is_model(kind) or get_origin(kind) is tuple
 
 
@@ -144,7 +144,7 @@ def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
 
 
 def without_notes(value: Any) -> Any:
-    """Give a model, and the models in it, as if they were of one's own making: without the form that they came in."""
+    """Return a model, and the models in it, as if they were of one's own making: without the form that they came in."""
     if isinstance(value, tuple):
         return tuple(map(without_notes, value))
     if not isinstance(value, Model):
@@ -163,7 +163,7 @@ def _value_of(field: WireField, raw: Any) -> Any:
 
 
 def _is_same(value: Any, other: Any, write: Hook) -> bool:
-    """Tell whether a value is still the one that came: equal, and the same JSON (True equals 1, and is none)."""
+    """Return whether a value is still the one that came: equal, and the same JSON (True equals 1, and is none)."""
     if value is other or isinstance(value, (dict, list)):  # what these hold may be equal and other JSON
         return value is other
     if isinstance(value, Model) and isinstance(other, Model):
@@ -191,5 +191,5 @@ def _is_same_json(one: Any, other: Any) -> bool:
 
 
 def is_empty(value: Any) -> bool:
-    """Tell whether a value is what a field of a model of one's own making has where nothing was set."""
+    """Return whether a value is what a field of a model of one's own making has where nothing was set."""
     return value is None or value == ()

@@ -4,15 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
-from unicodedata import combining, normalize
 
 from spotdx_async._codec import codec
 from spotdx_async._codec.json import NotJsonError, is_surely_whole, parse_exact
-from spotdx_async._codec.list_pages import BadItem, ListPage
-from spotdx_async._codec.shown_metadata import is_what_was_sent, may_show_another
 from spotdx_async._http.messages import Action, Reply, Request, Verdict
 from spotdx_async._http.verdict import judge_decode_error
-from spotdx_async._requests.identity import Form, Identity, Keys
+from spotdx_async._requests.identity import Form, Identity, Keys, is_what_was_sent, may_show_another, tidied
 from spotdx_async.errors import DecodeError, WrongAnswerError
 from spotdx_async.models.model import Model
 
@@ -137,7 +134,7 @@ def _fault_of_metadata(request: Request, identity: Identity, value: Any) -> Deco
 
 def _fault_of_rows(identity: Identity, value: Any) -> DecodeError | None:
     """Say what is wrong with a list: rows, and none of them with the list's key. Single odd ones are the caller's."""
-    if not isinstance(value, ListPage) or not value.items:
+    if identity.form is not Form.ROWS or not value.items:
         return None
     (key,) = identity.id_keys
     if any(_has_key(item, key) for item in value.items):
@@ -146,7 +143,7 @@ def _fault_of_rows(identity: Identity, value: Any) -> DecodeError | None:
 
 
 def _has_key(item: Any, key: str) -> bool:
-    if isinstance(item, BadItem):
+    if isinstance(item, codec.BadItem):
         raw = item.error.raw
         return isinstance(raw, dict) and key in raw
     return getattr(item, key) is not None or codec.has_come_as_null(item, key)
@@ -176,21 +173,13 @@ def _text_at(value: Any, keys: Keys) -> str | None:
 def _same(one: str, other: str | None, *, ignores_case: bool) -> bool:
     if one == other or not ignores_case or other is None:
         return one == other
-    one, other = _tidied(one), _tidied(other)
+    one, other = tidied(one), tidied(other)
     return one == other or (_DAY.fullmatch(other) is not None and one.startswith(f"{other}t"))  # with a time of day
 
 
 def _begins(whole: str, cut: str) -> bool:
-    start = _tidied(cut)
-    return bool(start) and _tidied(whole).startswith(start)
-
-
-def _tidied(text: str) -> str:
-    """Reduce a text to what all its spellings share: letters without case and accents, and single spaces."""
-    # Capitals first: a letter such as the dotless i has one that leads to another small letter. Decomposed again last,
-    # and without marks, since a text that was cut may lack some of a letter's, which stand in an order of their own.
-    folded = normalize("NFKD", normalize("NFKD", text).upper().casefold())
-    return " ".join("".join(char for char in folded if not combining(char)).split()) or text
+    start = tidied(cut)
+    return bool(start) and tidied(whole).startswith(start)
 
 
 def _unidentified(identity: Identity, why: str) -> DecodeError:

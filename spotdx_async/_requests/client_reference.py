@@ -13,7 +13,7 @@ __all__ = ["carries", "echoes_of", "with_reference"]
 def with_reference(
     metadata: Mapping[str, Any] | None, *, key: str | None, reference: str | None, operation: str
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """Give the metadata with its reference, and the reference.
+    """Return the metadata with its reference, and the reference.
 
     1. Without a key there is none.
     2. A reference given by the caller is taken.
@@ -40,7 +40,7 @@ def with_reference(
 
 
 def echoes_of(key: str | None, reference: str | None) -> tuple[Echo, ...]:
-    """Say where the reference must come back: wherever the answer shows metadata at all."""
+    """Return where the reference must come back: wherever the answer shows metadata at all."""
     if key is None or reference is None:
         return ()
     return (Echo(("metadata", key), reference, is_due=True),)
@@ -49,7 +49,7 @@ def echoes_of(key: str | None, reference: str | None) -> tuple[Echo, ...]:
 def carries(
     metadata: Mapping[str, Any] | None, key: str | None, reference: str | None, *, is_surely_none: bool = False
 ) -> bool | None:
-    """Whether metadata that came back holds the reference.
+    """Return whether metadata that came back holds the reference.
 
     None, which is not no: there is no metadata. A server that has lost it or does not show it answers so, too.
 

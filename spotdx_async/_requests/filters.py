@@ -3,15 +3,19 @@
 import secrets
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from attrs import evolve
 
+from spotdx_async._codec.json import is_unicode
 from spotdx_async._http.messages import Request
-from spotdx_async._requests.operation import Operation, has_control, has_surrogate
-from spotdx_async._requests.validation import Fault, day_of, refuse
+from spotdx_async._requests.operation import Operation, has_control
+from spotdx_async._requests.validation import Fault, check_keywords, day_of, refuse
 
-__all__ = ["fresh_page_of", "list_request", "page_of"]
+__all__ = ["PAGING", "ListFilters", "fresh_page_of", "list_request", "page_of"]
+
+PAGING: Final = ("results", "offset")
+"""The parameters of every list that are not filters."""
 
 _FLAGS = frozenset({"has_order"})
 _DATES = frozenset({"created_before", "created_after", "updated_before", "updated_after"})
@@ -20,13 +24,39 @@ _FAR_AHEAD: Final = date(2100, 1, 1)
 _DAYS_AHEAD: Final = 36_524
 
 
-def list_request(operation: Operation, filters: Mapping[str, Any]) -> Request:
+class ListFilters(TypedDict, total=False):
+    """The filters of every list, each of which may be left out, or None.
+
+    All four dates are inclusive: a date, or text as ``YYYY-MM-DD``.
+    """
+
+    email: str | None
+    """Of the person: whom a kit is registered to, an order goes to, or a requisition is for."""
+    first_name: str | None
+    """Of the same person."""
+    last_name: str | None
+    """Of the same person."""
+    phone: str | None
+    """Of the same person."""
+    created_before: date | str | None
+    """The last day of creation."""
+    created_after: date | str | None
+    """The first day of creation."""
+    updated_before: date | str | None
+    """The last day of the last change."""
+    updated_after: date | str | None
+    """The first day of the last change."""
+
+
+def list_request(operation: Operation[Any], filters: Mapping[str, Any]) -> Request:
     """Make the request that every page is made of; a filter that is None is left out.
 
     Raises:
         InvalidInputError: a filter is of another type or empty, or a range of dates ends before it begins; the error
             lists every fault and shows no value, since filters name patients.
+        TypeError: there is no such filter.
     """
+    check_keywords("list", filters, set(operation.query).difference(PAGING))
     asked = {name: value for name, value in filters.items() if value is not None}
     if faults := (*_faults(asked), *_faults_of_ranges(asked)):
         refuse(faults, operation.name)
@@ -39,7 +69,7 @@ def page_of(request: Request, offset: int, size: int) -> Request:
     return evolve(request, query=f"{request.query}&{page}" if request.query else page)
 
 
-def fresh_page_of(operation: Operation, day: date | None, offset: int, size: int) -> Request:
+def fresh_page_of(operation: Operation[Any], day: date | None, offset: int, size: int) -> Request:
     """Ask for one page of all that was created since a day, by a URL that no cache has an answer to.
 
     A cache may give an old answer in spite of ``Cache-Control``: nginx does so in its usual settings. So a filter that
@@ -66,7 +96,7 @@ def _faults(asked: Mapping[str, Any]) -> Iterator[Fault]:
             yield name, f"must be text, not {type(value).__name__}"
         elif not value.strip():
             yield name, "must not be empty: leave it out instead"
-        elif has_control(value) or has_surrogate(value):
+        elif has_control(value) or not is_unicode(value):
             yield name, "must be valid Unicode without control characters"
 
 
@@ -74,4 +104,4 @@ def _faults_of_ranges(asked: Mapping[str, Any]) -> Iterator[Fault]:
     for what in ("created", "updated"):
         first, last = day_of(asked.get(f"{what}_after")), day_of(asked.get(f"{what}_before"))
         if first is not None and last is not None and first > last:
-            yield f"{what}_after", f"lies behind {what}_before, so that nothing can be found"
+            yield f"{what}_after", f"must not be later than {what}_before"

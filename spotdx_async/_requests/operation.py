@@ -1,16 +1,17 @@
 """The operations as rows of a table, and how a row with arguments becomes a request; pure, knows no network."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
 from attrs import field, frozen
 
-from spotdx_async._codec.json import NotSerializableError, check_serializable, serialize
-from spotdx_async._http.messages import Request
+from spotdx_async._codec.json import NotSerializableError, check_serializable, is_unicode, serialize
+from spotdx_async._http.messages import Reply, Request
+from spotdx_async._requests.answers import decoder_of
 from spotdx_async._requests.identity import Identity
 from spotdx_async.errors import InvalidInputError
 
@@ -19,11 +20,12 @@ __all__ = [
     "check_id",
     "check_metadata",
     "has_control",
-    "has_surrogate",
     "metadata_body",
     "metadata_json",
     "unlisted_request",
 ]
+
+T = TypeVar("T")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
@@ -33,20 +35,24 @@ _FIRST_PRINTABLE, _DELETE, _LAST_C1 = 0x20, 0x7F, 0x9F
 
 
 @frozen
-class Operation:
-    """One row of the contract's table of operations."""
+class Operation(Generic[T]):
+    """One row of the contract's table of operations; ``T`` is what its answer is read into."""
 
     method: str
     path: str
     """The path template, slashes exactly as the contract has them, with at most one ``{placeholder}``."""
     is_replay_safe: bool
     """Whether executing it twice leaves the same state as executing it once."""
+    answer: type[T] = field(repr=False)
+    """What its answer is: a model, ``list[str]``, or ``ListPage[model]``."""
     query: tuple[str, ...] = ()
     """The query parameters that the contract names."""
     identity: Identity | None = field(default=None, repr=False)
     """What tells its answer from any other."""
     name: str = field(init=False)
     """The method and the path template, as errors show it."""
+    decode: Callable[[Reply], T] = field(init=False, repr=False, eq=False)
+    """Reads an answer; DecodeError where it is no such."""
     _before: str = field(init=False, repr=False)
     _id_name: str = field(init=False, repr=False)
     _after: str = field(init=False, repr=False)
@@ -54,6 +60,10 @@ class Operation:
     @name.default
     def _make_name(self) -> str:
         return f"{self.method} {self.path}"
+
+    @decode.default
+    def _make_decode(self) -> Callable[[Reply], T]:
+        return decoder_of(self.answer)
 
     @_before.default
     def _make_before(self) -> str:
@@ -117,7 +127,7 @@ class Operation:
 
 
 def check_id(name: str, value: object, operation: str | None = None, *, allow_any_id: bool = False) -> str:
-    """Give the id back, where it can stand as one path segment.
+    """Return the id back, where it can stand as one path segment.
 
     Args:
         name: of the argument, as an error names it.
@@ -135,7 +145,7 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
         fault = "must not be empty, '.' or '..'"
     elif not value.isprintable() and has_control(value):
         fault = "must not hold control characters"
-    elif not value.isascii() and has_surrogate(value):
+    elif not value.isascii() and not is_unicode(value):
         fault = "must be valid Unicode"
     elif not allow_any_id and not value.isalnum() and _leads_elsewhere(value):
         fault = (
@@ -149,7 +159,7 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
 
 
 def _leads_elsewhere(an_id: str) -> bool:
-    """Whether an id could be more or other than one path segment to whoever decodes it, perhaps again and again."""
+    """Return whether an id could be anything but one path segment to a server that decodes it, perhaps repeatedly."""
     for _ in range(_MOST_DECODINGS):
         # From a semicolon on Tomcat, Jetty and others read parameters of the segment, cut off before anything is looked
         # up: "..;" is the segment above, and "SPOT1;x" is SPOT1. The vendor's ids have none.
@@ -163,7 +173,7 @@ def _leads_elsewhere(an_id: str) -> bool:
 
 
 def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]:
-    """Give the body that sets the metadata, whose values are checked when it is written as JSON.
+    """Return the body that sets the metadata, whose values are checked when it is written as JSON.
 
     Raises:
         InvalidInputError: the metadata is no mapping.
@@ -218,7 +228,7 @@ def unlisted_request(
     name = f"{method} (a path given to request)"
     if not isinstance(path, str) or not path.startswith("/"):
         raise InvalidInputError("path must be a string that starts with '/'; nothing was sent", operation=name)
-    if "?" in path or "#" in path or has_control(path) or has_surrogate(path):
+    if "?" in path or "#" in path or has_control(path) or not is_unicode(path):
         raise InvalidInputError(
             "path must hold no '?', '#' or control character: give parameters as query=; nothing was sent",
             operation=name,
@@ -262,7 +272,7 @@ def _query(query: object, names: tuple[str, ...] | None, operation: str) -> str:
         raise InvalidInputError(f"query must be a mapping, not {found}; nothing was sent", operation=operation)
     pairs = []
     for name, value in query.items():
-        if not isinstance(name, str) or has_surrogate(name):
+        if not isinstance(name, str) or not is_unicode(name):
             raise InvalidInputError("query must have valid texts for names; nothing was sent", operation=operation)
         if names is not None and name not in names:
             raise InvalidInputError(f"{name} is no parameter of this operation; nothing was sent", operation=operation)
@@ -278,7 +288,7 @@ def _query_text(name: str, value: object, operation: str) -> str:
         return value.isoformat()
     if isinstance(value, Enum):
         value = value.value
-    if isinstance(value, str) and not has_control(value) and not has_surrogate(value):
+    if isinstance(value, str) and not has_control(value) and is_unicode(value):
         return value
     if isinstance(value, (int, float)) and -sys.float_info.max <= value <= sys.float_info.max:
         return str(value)
@@ -289,14 +299,5 @@ def _query_text(name: str, value: object, operation: str) -> str:
 
 
 def has_control(text: str) -> bool:
-    """Whether a text holds a control character."""
+    """Return whether a text holds a control character."""
     return any(ord(char) < _FIRST_PRINTABLE or _DELETE <= ord(char) <= _LAST_C1 for char in text)
-
-
-def has_surrogate(text: str) -> bool:
-    """Whether a text is no valid Unicode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False

@@ -1,7 +1,7 @@
 """What is to be created, checked before it is sent: every fault with its path, never a value. Pure; knows no wire."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn, TypeAlias
@@ -34,6 +34,7 @@ __all__ = [
     "Fault",
     "Shape",
     "check",
+    "check_keywords",
     "check_new",
     "day_of",
     "refuse",
@@ -92,8 +93,19 @@ def check_new(new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool 
     check(new, shape)
 
 
+def check_keywords(call: str, given: Iterable[str], known: Container[str]) -> None:
+    """Refuse a keyword of a call as Python does, for a call whose keywords are those of a TypedDict.
+
+    Raises:
+        TypeError: one is unknown.
+    """
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
+
+
 def refuse(faults: tuple[Fault, ...], operation: str | None) -> NoReturn:
-    """Say all faults in one error.
+    """Raise one error that lists all faults.
 
     Raises:
         InvalidInputError: always.
@@ -179,7 +191,7 @@ def _past_day(value: Any) -> Iterator[Fault]:
 
 
 def day_of(value: Any) -> date | None:
-    """Give the day of a date or of text as YYYY-MM-DD; None for anything else, an instant too."""
+    """Return the day of a date or of text as YYYY-MM-DD; None for anything else, an instant too."""
     if isinstance(value, date) and not isinstance(value, datetime):  # an instant's day depends on its zone
         return value
     if isinstance(value, str) and _DAY.fullmatch(value):

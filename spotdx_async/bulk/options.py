@@ -1,9 +1,9 @@
-"""How a bulk run is to go: its options, checked before it begins, and what it does with its rows."""
+"""How a bulk run is to go: its options, as a caller gives them and as they are checked, and what it does with rows."""
 
 import inspect
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
@@ -20,6 +20,7 @@ __all__ = [
     "Job",
     "RunOptions",
     "Send",
+    "UpdateOptions",
     "as_journal",
     "as_seconds",
     "check_progress",
@@ -36,6 +37,32 @@ Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObserva
 """Tries once to set the metadata of a key, the body given as bytes, and keeps the row's attempt state true. It gets
 whether the row was tried before, asks at the last moment whether it still may go, and reports to observers, if there
 are any."""
+
+
+class UpdateOptions(TypedDict, total=False):
+    """What ``update_metadata_many`` takes beside its rows and ``decode``, each of which may be left out."""
+
+    concurrency: int
+    """Rows under way at once, 64 if left out; the client's own ``concurrency`` applies as well."""
+    ordered: bool
+    """Return outcomes in the order of the rows, not as they come; False if left out."""
+    journal: str | os.PathLike[str] | Journal | None
+    """A file in which the run records which rows are done. The same call with the same input resumes a run that was
+    stopped or killed: rows done come out as ``skipped``, and at most what was in flight and the last 1,000 rows or
+    200 ms are sent once more. It holds no id, metadata or patient data. None, or left out: no journal."""
+    coalesce: bool
+    """Whether a newer update of an object replaces an older one that has not been sent yet, which comes out as
+    ``superseded``; False if left out."""
+    progress: Callable[[Progress], object] | None
+    """A plain function, called with a Progress every half second, and at the end."""
+    stop_after: int | None
+    """Stop the run once this many rows were rejected, failed or ended unknown; None, or left out: never. Of the rows
+    under way only those are finished whose request was handed to a connection."""
+    outage_limit: float
+    """Stop the run after an outage of so many seconds, 1,800 if left out; pauses that the server asked for count."""
+    wait_for_server: bool
+    """False, or left out, stops the run after 30 s in which no request has ever reached the server because its name is
+    not found, it refuses connections or TLS fails: a wrong ``base_url`` is no outage."""
 
 
 @frozen(kw_only=True)

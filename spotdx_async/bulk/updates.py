@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from spotdx_async._http.messages import AttemptResult, AttemptState, Reply
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async._requests.operation import Operation
-from spotdx_async.bulk.options import Job
+from spotdx_async._requests.validation import check_keywords
+from spotdx_async.bulk.options import Job, UpdateOptions
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun
 
-__all__ = ["metadata_run", "no_value"]
+__all__ = ["metadata_run"]
 
 T = TypeVar("T")
 
@@ -21,10 +22,10 @@ def metadata_run(
     updates: Iterable[Any] | AsyncIterable[Any],
     *,
     kind: type[Update],
-    operation: Operation,
-    decode: Callable[[Reply], T | None],
+    operation: Operation[T],
     runner: Runner,
-    **options: Any,
+    decode: bool,
+    **options: Unpack[UpdateOptions],
 ) -> BulkRun[T]:
     """Build the run; nothing is sent before it is iterated.
 
@@ -32,14 +33,17 @@ def metadata_run(
         updates: the rows.
         kind: what a row is.
         operation: sets the metadata of one.
-        decode: makes an outcome's value of an answer.
         runner: makes the attempts; its repeats and its bounds on a whole call do not apply, since a run has its own.
-        options: those of ``BulkRun``.
+        decode: whether an outcome gets what the operation's answer is read into.
+        **options: as the caller of ``update_metadata_many`` gave them.
 
     Raises:
         InvalidInputError: ``updates`` or an option is unusable.
+        TypeError: there is no such option.
     """
+    check_keywords("update_metadata_many", options, UpdateOptions.__annotations__)
     unbounded = runner.without_bounds()
+    read: Callable[[Reply], T | None] = operation.decode if decode else _no_value
 
     def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
         key: str,
@@ -51,7 +55,7 @@ def metadata_run(
     ) -> Coroutine[Any, Any, AttemptResult]:
         request = operation.checked_request(key, body)
         return unbounded.attempt(
-            request, decode, attempt_state=state, is_repeat=is_repeat, may_go=may_go, observation=observation
+            request, read, attempt_state=state, is_repeat=is_repeat, may_go=may_go, observation=observation
         )
 
     job = Job(
@@ -69,5 +73,5 @@ def metadata_run(
     return BulkRun(updates, job, **options)
 
 
-def no_value(_reply: Reply) -> None:
+def _no_value(_reply: Reply) -> None:
     """Return None: the answer is not decoded, though it was checked to be the one that was asked for."""

@@ -1,66 +1,73 @@
 """Kits: their metadata, their state, their list, their types, and their activation."""
 
 import builtins
-import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from datetime import date
+from collections.abc import AsyncIterable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from attrs import evolve
 
 from spotdx_async._codec import codec
-from spotdx_async._codec.list_pages import OnBadItem, ServerClock, server_clock, stored, was_stored
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
-from spotdx_async._requests.activations import TELLING, is_registered
-from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with
+from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error, is_from_cache, server_clock
+from spotdx_async._requests.filters import PAGING, ListFilters
+from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with, tidied
 from spotdx_async._requests.object_search import Look
 from spotdx_async._requests.operation import Operation, check_id, metadata_body
 from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
-from spotdx_async.bulk.records import Journal, KitRow, MetadataUpdate, Progress
+from spotdx_async.bulk.options import UpdateOptions
+from spotdx_async.bulk.records import KitRow, MetadataUpdate
 from spotdx_async.bulk.run import BulkRun
-from spotdx_async.bulk.updates import metadata_run, no_value
+from spotdx_async.bulk.updates import metadata_run
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
-from spotdx_async.listing import Listing
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
-from spotdx_async.pagination import Pages
+from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
 
-__all__ = ["OPERATIONS", "Kits"]
+__all__ = ["OPERATIONS", "KitFilters", "Kits"]
+
+
+class KitFilters(ListFilters, total=False):
+    """The filters of ``kits.list``: those of ListFilters, and these."""
+
+    kit_type: str | None
+    """One of ``types()``."""
+    has_order: bool | None
+    """Whether the kit belongs to an order."""
+    kit_status: KitStatus | str | None
+    """One of KitStatus, or another word that the server knows."""
+    sample_status: SampleStatus | str | None
+    """One of SampleStatus, or another word that the server knows."""
+
 
 UPDATE_METADATA = Operation(
-    "POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=id_asked_for("kit_id", sets_metadata=True)
+    "POST",
+    "/api/v2/kits/{kit_id}/",
+    is_replay_safe=True,
+    answer=Kit,
+    identity=id_asked_for("kit_id", sets_metadata=True),
 )
-GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, identity=id_asked_for("kit_id"))
+GET = Operation("GET", "/api/v2/kits/{kit_id}/", is_replay_safe=True, answer=Kit, identity=id_asked_for("kit_id"))
 LIST = Operation(
     "GET",
     "/api/v2/kits/",
     is_replay_safe=True,
-    query=(
-        "results",
-        "offset",
-        "email",
-        "first_name",
-        "last_name",
-        "phone",
-        "kit_type",
-        "has_order",
-        "kit_status",
-        "sample_status",
-        "created_before",
-        "created_after",
-        "updated_before",
-        "updated_after",
-    ),
+    answer=ListPage[KitSummary],
+    query=(*PAGING, *KitFilters.__annotations__),
     identity=rows_with("kit_id"),
 )
-TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, identity=TEXTS)
+TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, answer=list[str], identity=TEXTS)
 _A_RESULT = any_id("data", "result")  # the answer names neither the kit nor the patient
 ACTIVATE = Operation(
-    "POST", "/api/v3/kits/{kit_id}/activate/", is_replay_safe=False, query=("public_id",), identity=_A_RESULT
+    "POST",
+    "/api/v3/kits/{kit_id}/activate/",
+    is_replay_safe=False,
+    answer=Activation,
+    query=("public_id",),
+    identity=_A_RESULT,
 )
 OPERATIONS = (UPDATE_METADATA, GET, LIST, TYPES, ACTIVATE)
 """Source: the kit endpoints of the vendor's API reference, version 2."""
@@ -96,22 +103,15 @@ class Kits:
         request = UPDATE_METADATA.request(
             kit_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
         )
-        return partial(self._runner.call, request, _decode_kit)
+        return partial(self._runner.call, request, UPDATE_METADATA.decode)
 
     @scrubs_traceback
     def update_metadata_many(
         self,
         updates: Iterable[KitRow] | AsyncIterable[KitRow],
         *,
-        concurrency: int = 64,
-        ordered: bool = False,
         decode: bool = True,
-        journal: str | os.PathLike[str] | Journal | None = None,
-        coalesce: bool = False,
-        progress: Callable[[Progress], object] | None = None,
-        stop_after: int | None = None,
-        outage_limit: float = 1800.0,
-        wait_for_server: bool = False,
+        **options: Unpack[UpdateOptions],
     ) -> BulkRun[Kit]:
         """Set the metadata of very many kits; gives one Outcome for every row, in flat memory.
 
@@ -122,7 +122,7 @@ class Kits:
                     ...
 
         Leaving the block, or closing the client, ends the run: what was sent last may or may not be executed.
-        Without the block, a run that is left before its end goes on until its read-ahead is used up.
+        Without the block, a run that is left before its end continues until its read-ahead is used up.
 
         Updates of one kit are sent in input order, one at a time, the next when the one before has its outcome; after
         an attempt without a usable answer (5xx, 408, none at all) only when ``lands_within_s`` of the client has passed
@@ -136,7 +136,7 @@ class Kits:
         again, a row of whose kit a later one is ``ok`` would set the older value over the newer one.
 
         Tries are repeated as the client's ``retry`` says, without its budget. In a total outage rows wait
-        instead of failing, one at a time probes, and then the rate ramps up. In a partial one it goes on with what is
+        instead of failing, one at a time probes, and then the rate ramps up. In a partial one it continues with what is
         left of its rate; while so many other rows fail that chance could explain it, a row is repeated at once, and
         beyond ``max_attempts``. ``deadline_s`` and ``max_wait_s`` are for single calls and do not hold here.
 
@@ -145,21 +145,9 @@ class Kits:
                 ``InvalidInputError`` in place of a row is a row already known to be bad: it comes back ``rejected``.
                 A plain iterable that waits, on a database say, holds up the event loop meanwhile. A generator is
                 closed as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
-            concurrency: rows under way at once; the client's own ``concurrency`` holds as well.
-            ordered: give outcomes in the order of the rows, not as they come.
-            decode: False gives no Kit (``value`` is None), which saves a third of the CPU time. The answer must be an
-                object with the kit's id here too; of metadata, should it show any, nothing is compared.
-            journal: a file in which the run writes down which rows are done. The same call with the same input resumes
-                a run that was stopped or killed: rows done come out as ``skipped``, and at most what was in flight and
-                the last 1,000 rows or 200 ms are sent once more. It holds no id, metadata or patient data.
-            coalesce: a newer update of a kit takes the place of an older one that has not been sent yet, which comes
-                out as ``superseded``.
-            progress: a plain function, called with a Progress every half second, and at the end.
-            stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never. Of the
-                rows under way only those are finished whose request was handed to a connection.
-            outage_limit: stop the run after an outage of so many seconds; pauses that the server asked for count.
-            wait_for_server: False stops the run after 30 s where no request has ever reached the server, since its
-                name is not found, it refuses connections or TLS fails: a wrong ``base_url`` is no outage.
+            decode: False makes no Kit of an answer (``value`` is None), which saves a third of the CPU time. The answer
+                must be an object with the kit's id all the same; metadata, should it show any, is not compared.
+            **options: any of UpdateOptions.
 
         Raises:
             InvalidInputError: at once, where ``updates`` or an option is unusable, or where another task reads the run
@@ -176,16 +164,9 @@ class Kits:
             updates,
             kind=MetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=_decode_kit if decode else no_value,
             runner=self._runner,
-            concurrency=concurrency,
-            ordered=ordered,
-            coalesce=coalesce,
-            journal=journal,
-            progress=progress,
-            stop_after=stop_after,
-            outage_limit=outage_limit,
-            wait_for_server=wait_for_server,
+            decode=decode,
+            **options,
         )
 
     @scrubs_traceback_of_call
@@ -198,67 +179,23 @@ class Kits:
             SpotError: any other, as its tree says. Repeating is always safe.
         """
         request = GET.request(kit_id, allow_any_id=self._runner.allow_any_id)
-        return partial(self._runner.call, request, _decode_kit)
+        return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
     def list(
-        self,
-        *,
-        email: str | None = None,
-        first_name: str | None = None,
-        last_name: str | None = None,
-        phone: str | None = None,
-        kit_type: str | None = None,
-        has_order: bool | None = None,
-        kit_status: KitStatus | str | None = None,
-        sample_status: SampleStatus | str | None = None,
-        created_before: date | str | None = None,
-        created_after: date | str | None = None,
-        updated_before: date | str | None = None,
-        updated_after: date | str | None = None,
-        on_bad_item: OnBadItem = "raise",
-        start_offset: int = 0,
+        self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[KitFilters]
     ) -> Pages[KitSummary]:
         """List kits by their creation date; fetched page by page as it is read, may be empty.
 
         Args:
-            email: of the person the kit is registered to, as the other three are.
-            first_name: see ``email``.
-            last_name: see ``email``.
-            phone: see ``email``.
-            kit_type: one of ``types()``.
-            has_order: whether the kit belongs to an order.
-            kit_status: one of KitStatus, or another word that the server knows.
-            sample_status: one of SampleStatus, or another word that the server knows.
-            created_before: a date, or text as ``YYYY-MM-DD``; inclusive, as the other three are.
-            created_after: see ``created_before``.
-            updated_before: see ``created_before``.
-            updated_after: see ``created_before``.
             on_bad_item: what is done with a kit that cannot be read: see Pages.
             start_offset: how many kits to leave out at the front of the list.
+            **filters: any of KitFilters.
 
         Raises:
             InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        return _KITS.pages(
-            self._runner,
-            {
-                "email": email,
-                "first_name": first_name,
-                "last_name": last_name,
-                "phone": phone,
-                "kit_type": kit_type,
-                "has_order": has_order,
-                "kit_status": kit_status,
-                "sample_status": sample_status,
-                "created_before": created_before,
-                "created_after": created_after,
-                "updated_before": updated_before,
-                "updated_after": updated_after,
-            },
-            on_bad_item=on_bad_item,
-            start_offset=start_offset,
-        )
+        return _KITS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
     @scrubs_traceback_of_call
     def types(self) -> Prepared[builtins.list[str]]:
@@ -267,7 +204,7 @@ class Kits:
         Raises:
             SpotError: as its tree says. Repeating is always safe.
         """
-        return partial(self._runner.call, TYPES.request(), _decode_types)
+        return partial(self._runner.call, TYPES.request(), TYPES.decode)
 
     @scrubs_traceback_of_call
     def activate(
@@ -296,7 +233,7 @@ class Kits:
             SpotError: any other, as its tree says.
         """
         request = _activation(kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.allow_any_id)
-        return partial(self._runner.call, request, _decode_activation)
+        return partial(self._runner.call, request, ACTIVATE.decode)
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -329,14 +266,14 @@ class Kits:
         request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.allow_any_id)
 
         async def look() -> Look[Kit]:
-            kit, server, is_stored = await runner.call(request, _decode_kit_as_of)
-            verdict = is_registered(kit, clue.subject)
+            kit, server, is_cached = await runner.call(request, _decode_dated)
+            verdict = _is_registered(kit, clue.subject)
             if verdict:
                 return Look(found=kit, clock=server)
             if verdict is None:
                 message = "the kit says both that it is registered and that it is not"
                 return Look(trouble=DecodeError(message, outcome="done"), clock=server)
-            return Look(trouble=stored() if is_stored else None, clock=server)
+            return Look(trouble=from_cache_error() if is_cached else None, clock=server)
 
         return partial(
             reconcile,
@@ -348,23 +285,32 @@ class Kits:
         )
 
 
-_KITS = Listing(LIST, KitSummary, lambda kit: kit.kit_id)
+_KITS = Listing(LIST, lambda kit: kit.kit_id)
 
 
-def _decode_kit(reply: Reply) -> Kit:
-    return codec.decode(reply.body, Kit)
+_REGISTRANT = ("patient_id", "last_name", "date_of_birth")
+"""What a kit's registrant is compared by."""
 
 
-def _decode_kit_as_of(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
-    return _decode_kit(reply), server_clock(reply.headers, clock.wall()), was_stored(reply.headers)
+def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
+    """Return whether the kit is registered to the patient of the activation; None where it contradicts itself."""
+    is_registered = kit.status == KitStatus.REGISTERED
+    has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
+    if kit.registered_to is None:  # an event alone may be of an earlier registration that was taken back
+        is_surely_nobody = codec.has_come_as_null(kit, "registered_to") or not has_event
+        return False if is_surely_nobody and not is_registered else None
+    registrant = codec.tree(kit.registered_to)
+    known = [
+        (str(subject[name]), str(registrant[name]))
+        for name in _REGISTRANT
+        if subject.get(name) and registrant.get(name)
+    ]
+    is_ours = all(tidied(ours) == tidied(theirs) for ours, theirs in known)
+    return None if is_ours and not (is_registered or has_event) else is_ours
 
 
-def _decode_types(reply: Reply) -> list[str]:
-    return [*codec.decode(reply.body, tuple[str, ...])]
-
-
-def _decode_activation(reply: Reply) -> Activation:
-    return codec.decode(reply.body, Activation)
+def _decode_dated(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
+    return GET.decode(reply), server_clock(reply.headers, clock.wall()), is_from_cache(reply.headers)
 
 
 def _activation(
@@ -378,7 +324,7 @@ def _activation(
     # Apart from the frames that an error comes through: patient data does not stay in a traceback.
     body = _activation_body(patient_id, patient, research_consent, allow_any_id=allow_any_id)
     request = ACTIVATE.request(kit_id, query={"public_id": kit_id}, json=body, allow_any_id=allow_any_id)
-    subject = {"kit_id": kit_id, **{name: body[name] for name in TELLING if name in body}}
+    subject = {"kit_id": kit_id, **{name: body[name] for name in _REGISTRANT if name in body}}
     return evolve(request, clue=Clue(began_at=clock.wall(), subject=subject))
 
 

@@ -1,60 +1,59 @@
 """Orders: placing them, finding out whether one was placed, their state, their list and their metadata."""
 
-import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from attrs import evolve
 
 from spotdx_async._codec import codec
-from spotdx_async._codec.list_pages import OnBadItem
 from spotdx_async._http import clock
-from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
+from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
+from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import any_id, id_asked_for, rows_with
-from spotdx_async._requests.object_search import Search
 from spotdx_async._requests.operation import Operation, metadata_body
 from spotdx_async._requests.validation import ORDER, check, refuse
-from spotdx_async.bulk.records import Journal, OrderMetadataUpdate, OrderRow, Progress
+from spotdx_async.bulk.options import UpdateOptions
+from spotdx_async.bulk.records import OrderMetadataUpdate, OrderRow
 from spotdx_async.bulk.run import BulkRun
-from spotdx_async.bulk.updates import metadata_run, no_value
+from spotdx_async.bulk.updates import metadata_run
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
-from spotdx_async.listing import Listing
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
-from spotdx_async.pagination import Pages
+from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
-__all__ = ["OPERATIONS", "Orders"]
+__all__ = ["OPERATIONS", "OrderFilters", "Orders"]
 
-CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, identity=any_id("order_id"))
+
+class OrderFilters(ListFilters, total=False):
+    """The filters of ``orders.list``: those of ListFilters, and this one."""
+
+    status: OrderStatus | str | None
+    """One of OrderStatus, or another word that the server knows."""
+
+
+CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, answer=Order, identity=any_id("order_id"))
 UPDATE_METADATA = Operation(
     "POST",
     "/api/v2/orders/{order_id}/",
     is_replay_safe=True,
+    answer=Order,
     identity=id_asked_for("order_id", sets_metadata=True, shows_metadata=True),
 )
-GET = Operation("GET", "/api/v2/orders/{order_id}/", is_replay_safe=True, identity=id_asked_for("order_id"))
+GET = Operation(
+    "GET", "/api/v2/orders/{order_id}/", is_replay_safe=True, answer=Order, identity=id_asked_for("order_id")
+)
 LIST = Operation(
     "GET",
     "/api/v2/orders/",
     is_replay_safe=True,
-    query=(
-        "results",
-        "offset",
-        "email",
-        "first_name",
-        "last_name",
-        "phone",
-        "status",
-        "created_before",
-        "created_after",
-        "updated_before",
-        "updated_after",
-    ),
+    answer=ListPage[OrderSummary],
+    query=(*PAGING, *OrderFilters.__annotations__),
     identity=rows_with("order_id"),
 )
 OPERATIONS = (CREATE, UPDATE_METADATA, GET, LIST)
@@ -87,7 +86,7 @@ class Orders:
             OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before placing it again.
             SpotError: any other, as its tree says.
         """
-        return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), _decode_order)
+        return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), CREATE.decode)
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -147,13 +146,8 @@ class Orders:
             is_surely_none = not times.are_bounded and codec.has_come_as_null(order, "metadata")
             return carries(order.metadata, clue.client_ref_key, clue.client_ref, is_surely_none=is_surely_none)
 
-        search = Search(
-            read=partial(_ORDERS.scan, runner, times.first_day),
-            id_of=_ORDERS.id_of,
-            get=self.get,
-            judge=is_it,
-            times=times,
-            are_twins=lambda one, other: one.recipient == other.recipient,
+        search = _ORDERS.search(
+            runner, times, get=self.get, judge=is_it, are_twins=lambda one, other: one.recipient == other.recipient
         )
         return partial(
             reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
@@ -186,22 +180,15 @@ class Orders:
         request = UPDATE_METADATA.request(
             order_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
         )
-        return partial(self._runner.call, request, _decode_order)
+        return partial(self._runner.call, request, UPDATE_METADATA.decode)
 
     @scrubs_traceback
     def update_metadata_many(
         self,
         updates: Iterable[OrderRow] | AsyncIterable[OrderRow],
         *,
-        concurrency: int = 64,
-        ordered: bool = False,
         decode: bool = True,
-        journal: str | os.PathLike[str] | Journal | None = None,
-        coalesce: bool = False,
-        progress: Callable[[Progress], object] | None = None,
-        stop_after: int | None = None,
-        outage_limit: float = 1800.0,
-        wait_for_server: bool = False,
+        **options: Unpack[UpdateOptions],
     ) -> BulkRun[Order]:
         """Replace the metadata of very many orders; gives one Outcome for every row, in flat memory.
 
@@ -209,15 +196,9 @@ class Orders:
 
         Args:
             updates: ``OrderMetadataUpdate`` or ``(order_id, metadata)``, from an iterable or an async one.
-            concurrency: rows under way at once.
-            ordered: give outcomes in the order of the rows, not as they come.
-            decode: False gives no Order (``value`` is None), which saves time; metadata that is shown is compared too.
-            journal: a file in which the run writes down which rows are done, so that the same call resumes it.
-            coalesce: a newer update of an order takes the place of an older one that has not been sent yet.
-            progress: a plain function, called with a Progress every half second, and at the end.
-            stop_after: stop the run once this many rows were rejected, failed or ended unknown; None: never.
-            outage_limit: stop the run after an outage of so many seconds; pauses that the server asked for count.
-            wait_for_server: False stops the run after 30 s where no request has ever reached the server.
+            decode: False makes no Order of an answer (``value`` is None), which saves time; metadata that it shows is
+                compared all the same.
+            **options: any of UpdateOptions.
 
         Raises:
             InvalidInputError: at once, where ``updates`` or an option is unusable; a bad row is an outcome.
@@ -229,16 +210,9 @@ class Orders:
             updates,
             kind=OrderMetadataUpdate,
             operation=UPDATE_METADATA,
-            decode=_decode_order if decode else no_value,
             runner=self._runner,
-            concurrency=concurrency,
-            ordered=ordered,
-            coalesce=coalesce,
-            journal=journal,
-            progress=progress,
-            stop_after=stop_after,
-            outage_limit=outage_limit,
-            wait_for_server=wait_for_server,
+            decode=decode,
+            **options,
         )
 
     @scrubs_traceback_of_call
@@ -251,23 +225,11 @@ class Orders:
             SpotError: any other, as its tree says. Repeating is always safe.
         """
         request = GET.request(order_id, allow_any_id=self._runner.allow_any_id)
-        return partial(self._runner.call, request, _decode_order)
+        return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
     def list(
-        self,
-        *,
-        email: str | None = None,
-        first_name: str | None = None,
-        last_name: str | None = None,
-        phone: str | None = None,
-        status: OrderStatus | str | None = None,
-        created_before: date | str | None = None,
-        created_after: date | str | None = None,
-        updated_before: date | str | None = None,
-        updated_after: date | str | None = None,
-        on_bad_item: OnBadItem = "raise",
-        start_offset: int = 0,
+        self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[OrderFilters]
     ) -> Pages[OrderSummary]:
         """List orders, the recently updated first; fetched page by page as it is read, may be empty.
 
@@ -275,40 +237,17 @@ class Orders:
         follow changes, list again with ``updated_after``.
 
         Args:
-            email: of the recipient, as the other three are.
-            first_name: see ``email``.
-            last_name: see ``email``.
-            phone: see ``email``.
-            status: one of OrderStatus, or another word that the server knows.
-            created_before: a date, or text as ``YYYY-MM-DD``; inclusive, as the other three are.
-            created_after: see ``created_before``.
-            updated_before: see ``created_before``.
-            updated_after: see ``created_before``.
             on_bad_item: what is done with an order that cannot be read: see Pages.
             start_offset: how many orders to leave out at the front of the list.
+            **filters: any of OrderFilters.
 
         Raises:
             InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        return _ORDERS.pages(
-            self._runner,
-            {
-                "email": email,
-                "first_name": first_name,
-                "last_name": last_name,
-                "phone": phone,
-                "status": status,
-                "created_before": created_before,
-                "created_after": created_after,
-                "updated_before": updated_before,
-                "updated_after": updated_after,
-            },
-            on_bad_item=on_bad_item,
-            start_offset=start_offset,
-        )
+        return _ORDERS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
 
-_ORDERS = Listing(LIST, OrderSummary, lambda order: order.order_id, is_newest_change_first=True)
+_ORDERS = Listing(LIST, lambda order: order.order_id, is_newest_change_first=True)
 
 
 def _creation(order: NewOrder, key: str | None, reference: str | None) -> Request:
@@ -317,7 +256,3 @@ def _creation(order: NewOrder, key: str | None, reference: str | None) -> Reques
     metadata, reference = with_reference(order.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(order, metadata=metadata)))
     return evolve(request, clue=Clue(reference, key, clock.wall()), echoes=echoes_of(key, reference))
-
-
-def _decode_order(reply: Reply) -> Order:
-    return codec.decode(reply.body, Order)

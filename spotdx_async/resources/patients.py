@@ -6,7 +6,7 @@ from attrs import evolve
 
 from spotdx_async._codec import codec
 from spotdx_async._http import clock
-from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback_of_call
 from spotdx_async._requests.identity import Echo, any_id
@@ -17,7 +17,7 @@ from spotdx_async.models import NewPatient, Patient
 
 __all__ = ["OPERATIONS", "Patients"]
 
-CREATE = Operation("POST", "/api/v2/patients/", is_replay_safe=False, identity=any_id("patient_id"))
+CREATE = Operation("POST", "/api/v2/patients/", is_replay_safe=False, answer=Patient, identity=any_id("patient_id"))
 OPERATIONS = (CREATE,)
 """Source: the patient endpoint of the vendor's API reference, version 2. The list in its OpenAPI document is a slip."""
 
@@ -45,7 +45,7 @@ class Patients:
             SpotError: any other, as its tree says.
         """
         check(patient, PATIENT, CREATE.name)
-        return partial(self._runner.call, _creation(patient), _decode_patient)
+        return partial(self._runner.call, _creation(patient), CREATE.decode)
 
 
 _TELLING = {"email": False, "last_name": True, "date_of_birth": False}
@@ -59,7 +59,3 @@ def _creation(patient: NewPatient) -> Request:
         for name, may_be_cut in _TELLING.items()
     )
     return evolve(CREATE.request(json=body), clue=Clue(began_at=clock.wall()), echoes=echoes)
-
-
-def _decode_patient(reply: Reply) -> Patient:
-    return codec.decode(reply.body, Patient)

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from spotdx_async._codec import codec
-from spotdx_async._http.messages import Reply
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback_of_call
 from spotdx_async._requests.identity import any_id
@@ -12,7 +10,13 @@ from spotdx_async.models import RegistrationToken
 
 __all__ = ["OPERATIONS", "RegistrationTokens"]
 
-CREATE = Operation("POST", "/api/v2/tokens/patient_registration/", is_replay_safe=True, identity=any_id("token"))
+CREATE = Operation(
+    "POST",
+    "/api/v2/tokens/patient_registration/",
+    is_replay_safe=True,
+    answer=RegistrationToken,
+    identity=any_id("token"),
+)
 OPERATIONS = (CREATE,)
 """Source: the token endpoint of the vendor's API reference, version 2."""
 
@@ -41,8 +45,4 @@ class RegistrationTokens:
         body = {"patient_id": check_id("patient_id", patient_id, CREATE.name, allow_any_id=self._runner.allow_any_id)}
         if kit_type is not None:
             body["kit_type"] = check_id("kit_type", kit_type, CREATE.name, allow_any_id=True)
-        return partial(self._runner.call, CREATE.request(json=body), _decode_token)
-
-
-def _decode_token(reply: Reply) -> RegistrationToken:
-    return codec.decode(reply.body, RegistrationToken)
+        return partial(self._runner.call, CREATE.request(json=body), CREATE.decode)

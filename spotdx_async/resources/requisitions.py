@@ -2,54 +2,54 @@
 
 from datetime import date, datetime
 from functools import partial
+from typing import Unpack
 
 from attrs import evolve
 
 from spotdx_async._codec import codec
-from spotdx_async._codec.list_pages import OnBadItem
 from spotdx_async._http import clock
-from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
+from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
+from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_with
-from spotdx_async._requests.list_scan import Scan
-from spotdx_async._requests.object_search import Search
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import REQUISITION, check, refuse
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
-from spotdx_async.listing import Listing
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary
-from spotdx_async.pagination import Pages
+from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
-__all__ = ["OPERATIONS", "Requisitions"]
+__all__ = ["OPERATIONS", "RequisitionFilters", "Requisitions"]
 
-CREATE = Operation("POST", "/api/v2/requisitions/", is_replay_safe=False, identity=any_id("requisition_id"))
+
+class RequisitionFilters(ListFilters, total=False):
+    """The filters of ``requisitions.list``: those of ListFilters, and these."""
+
+    lab: str | None
+    """The laboratory's name, with its case."""
+    status: RequisitionStatus | str | None
+    """One of RequisitionStatus, or another word that the server knows."""
+
+
+CREATE = Operation(
+    "POST", "/api/v2/requisitions/", is_replay_safe=False, answer=Requisition, identity=any_id("requisition_id")
+)
 GET = Operation(
     "GET",
     "/api/v2/requisitions/{requisition_id}",
     is_replay_safe=True,
+    answer=Requisition,
     identity=id_asked_for("requisition_id", ignores_case=True),  # a UUID
 )
 LIST = Operation(
     "GET",
     "/api/v2/requisitions/",
     is_replay_safe=True,
-    query=(
-        "results",
-        "offset",
-        "email",
-        "first_name",
-        "last_name",
-        "phone",
-        "lab",
-        "status",
-        "created_before",
-        "created_after",
-        "updated_before",
-        "updated_after",
-    ),
+    answer=ListPage[RequisitionSummary],
+    query=(*PAGING, *RequisitionFilters.__annotations__),
     identity=rows_with("requisition_id"),
 )
 OPERATIONS = (CREATE, GET, LIST)
@@ -82,7 +82,7 @@ class Requisitions:
             SpotError: any other, as its tree says.
         """
         request = _creation(requisition, self._client_ref_key, client_ref)
-        return partial(self._runner.call, request, _decode_requisition)
+        return partial(self._runner.call, request, CREATE.decode)
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -142,18 +142,13 @@ class Requisitions:
         if wanted is None and (clue.client_ref is None or clue.client_ref_key is None):
             return nothing_known
 
-        async def read() -> Scan[RequisitionSummary]:
-            scan = await _REQUISITIONS.scan(runner, times.first_day)
-            rows = (row for row in scan.rows if wanted is None or row.barcode in (None, wanted))
-            return evolve(scan, rows=tuple(rows))
-
-        search = Search(
-            read=read,
-            id_of=_REQUISITIONS.id_of,
+        search = _REQUISITIONS.search(
+            runner,
+            times,
             get=self.get,
             judge=partial(_is_it, clue=clue, barcode=wanted, is_bounded=times.are_bounded),
-            times=times,
             are_twins=lambda one, other: one.patient == other.patient or one.barcode == other.barcode,
+            may_be=lambda row: wanted is None or row.barcode in (None, wanted),
         )
         return partial(
             reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
@@ -169,68 +164,30 @@ class Requisitions:
             SpotError: any other, as its tree says. Repeating is always safe.
         """
         request = GET.request(requisition_id, allow_any_id=self._runner.allow_any_id)
-        return partial(self._runner.call, request, _decode_requisition)
+        return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
     def list(
-        self,
-        *,
-        email: str | None = None,
-        first_name: str | None = None,
-        last_name: str | None = None,
-        phone: str | None = None,
-        lab: str | None = None,
-        status: RequisitionStatus | str | None = None,
-        created_before: date | str | None = None,
-        created_after: date | str | None = None,
-        updated_before: date | str | None = None,
-        updated_after: date | str | None = None,
-        on_bad_item: OnBadItem = "raise",
-        start_offset: int = 0,
+        self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[RequisitionFilters]
     ) -> Pages[RequisitionSummary]:
         """List requisitions in the server's order; fetched page by page as it is read, may be empty.
 
         Args:
-            email: of the patient, as the other three are.
-            first_name: see ``email``.
-            last_name: see ``email``.
-            phone: see ``email``.
-            lab: the laboratory's name, with its case.
-            status: one of RequisitionStatus, or another word that the server knows.
-            created_before: a date, or text as ``YYYY-MM-DD``; inclusive, as the other three are.
-            created_after: see ``created_before``.
-            updated_before: see ``created_before``.
-            updated_after: see ``created_before``.
             on_bad_item: what is done with a requisition that cannot be read: see Pages.
             start_offset: how many requisitions to leave out at the front of the list.
+            **filters: any of RequisitionFilters.
 
         Raises:
             InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
         """
-        return _REQUISITIONS.pages(
-            self._runner,
-            {
-                "email": email,
-                "first_name": first_name,
-                "last_name": last_name,
-                "phone": phone,
-                "lab": lab,
-                "status": status,
-                "created_before": created_before,
-                "created_after": created_after,
-                "updated_before": updated_before,
-                "updated_after": updated_after,
-            },
-            on_bad_item=on_bad_item,
-            start_offset=start_offset,
-        )
+        return _REQUISITIONS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
 
-_REQUISITIONS = Listing(LIST, RequisitionSummary, lambda requisition: requisition.requisition_id)
+_REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)
 
 
 def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:
-    """Whether it is the requisition of the call; None where that cannot be told."""
+    """Return whether it is the requisition of the call; None where that cannot be told."""
     if barcode is not None and found.barcode not in (None, barcode):
         return False
     if clue.client_ref is None or clue.client_ref_key is None:
@@ -247,7 +204,3 @@ def _creation(requisition: NewRequisition, key: str | None, reference: str | Non
     barcode = Echo(("barcode",), str(requisition.barcode))
     clue = Clue(reference, key, clock.wall(), subject={"barcode": requisition.barcode})
     return evolve(request, clue=clue, echoes=(*echoes_of(key, reference), barcode))
-
-
-def _decode_requisition(reply: Reply) -> Requisition:
-    return codec.decode(reply.body, Requisition)

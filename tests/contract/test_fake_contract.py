@@ -2,10 +2,8 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,22 +14,17 @@ from spotdx_async.testing.kits import KIT_STATUSES, SAMPLE_STATUSES
 from spotdx_async.testing.orders import ORDER_STATUSES
 from spotdx_async.testing.requisitions import REQUISITION_STATUSES
 from spotdx_async.testing.state import ROUTES, SpotState
+from tests.facts import FACTS
 
-FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("facts.toml").read_text(encoding="utf-8"))
 OPERATIONS: dict[str, dict[str, Any]] = {row["name"]: row for row in FACTS["operations"]}
 PATIENT_ID = "7563e8e2-7fbd-480c-9b8b-2070eda884bf"
 ADDRESS = {"street1": "1 Example Street", "city": "Springfield", "state": "CA", "country": "US", "zip": "00000"}
 CONTACT = {"first_name": "Robin", "last_name": "Sample", "email": "robin@example.com", "phone": "2025550147"}
 PATIENT = {**CONTACT, "sex": "F", "date_of_birth": "1990-01-01"}
-# What each operation is played with: every one of the contract.
-PLAYED: dict[str, Any] = {
+# What each operation that takes a body is played with.
+BODIES: dict[str, Any] = {
     "update kit metadata": {"metadata": {"cohort": "A"}},
-    "get kit": None,
-    "list kits": None,
-    "list kit types": None,
     "create order": {"kit_types": ["health_kit_1"], "recipient": {**CONTACT, "address": ADDRESS}},
-    "get order": None,
-    "list orders": None,
     "update order metadata": {"metadata": {"cohort": "A"}},
     "create requisition": {
         "barcode": "1",
@@ -44,12 +37,11 @@ PLAYED: dict[str, Any] = {
         "attributes": {"crl_slip_id": "1", "crl_tier3_account_number": "12345678"},
         "metadata": {"cohort": "A"},
     },
-    "get requisition": None,
-    "list requisitions": None,
     "create patient": PATIENT,
     "create registration token": {"patient_id": PATIENT_ID},
     "activate kit": {"patient_id": PATIENT_ID},
 }
+PLAYED = {name: BODIES.get(name) for name in OPERATIONS}
 SHELVES = {"{kit_id}": "kits", "{order_id}": "orders", "{requisition_id}": "requisitions"}
 
 

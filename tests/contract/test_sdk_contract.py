@@ -1,60 +1,24 @@
 """The SDK's own rows, enumerations and models against the table of facts."""
 
-import tomllib
+from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, get_args, get_origin
 
 import attrs
 import pytest
 
-from spotdx_async import models
+from spotdx_async import models, resources
+from spotdx_async._requests.answers import ListPage
+from spotdx_async._requests.operation import Operation
 from spotdx_async.models import enums
-from spotdx_async.resources import kits, orders, patients, registration_tokens, requisitions
+from tests.facts import FACTS, MODELS, SHAPES
 
-FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("facts.toml").read_text(encoding="utf-8"))
-# All operations of the contract, by the module that holds their rows.
-COVERED = {
-    kits: ("update kit metadata", "get kit", "list kits", "list kit types", "activate kit"),
-    orders: ("create order", "update order metadata", "get order", "list orders"),
-    requisitions: ("create requisition", "get requisition", "list requisitions"),
-    patients: ("create patient",),
-    registration_tokens: ("create registration token",),
-}
+NOUNS = [import_module(f"{resources.__name__}.{one.name}") for one in iter_modules(resources.__path__)]
 ENUMS = [getattr(enums, name) for name in enums.__all__]
 # The facts' words that are literals or plain text in the SDK: the laboratory's values, and the tags of results.
 NO_ENUMS = {"Reactivity", "Genotype", "IsQuantity", "IsReactivity", "IsGenotype"}
-# The facts' name of a shape and the SDK's.
-SHAPES: dict[str, type[models.Model]] = {
-    "Kit": models.Kit,
-    "KitEvent": models.KitEvent,
-    "SampleEvent": models.SampleEvent,
-    "Shipment": models.Shipment,
-    "Registrant": models.Registrant,
-    "Sample": models.Sample,
-    "Report": models.Report,
-    "Quantity": models.QuantityResult,
-    "ReactivityResult": models.ReactivityResult,
-    "GenotypeResult": models.GenotypeResult,
-    "KitSummary": models.KitSummary,
-    "CreatedOrder": models.Order,
-    "Order": models.Order,
-    "OrderSummary": models.OrderSummary,
-    "CreateOrder": models.NewOrder,
-    "Recipient": models.Recipient,
-    "Address": models.Address,
-    "Patient": models.Patient,
-    "RequisitionPatient": models.Patient,
-    "CreateRequisition": models.NewRequisition,
-    "Requisition": models.Requisition,
-    "RequisitionEvent": models.RequisitionEvent,
-    "Tracking": models.Tracking,
-    "Attributes": models.RequisitionAttributes,
-    "RequisitionSummary": models.RequisitionSummary,
-    "RegistrationToken": models.RegistrationToken,
-    "Activation": models.Activation,
-    "ActivationResult": models.ActivationResult,
-}
 # One class stands for two shapes, or carries what other answers are known to carry.
 BESIDE = {
     "CreatedOrder": {"updated"},
@@ -67,24 +31,35 @@ def fields_of(model: type[models.Model]) -> set[str]:
     return {field.name for field in attrs.fields(model)} - {"extra", "_as_came"}
 
 
-def test_the_modules_cover_every_operation_of_the_contract_once() -> None:
-    covered = [name for names in COVERED.values() for name in names]
+def test_the_nouns_rows_are_those_of_the_contract_each_once() -> None:
+    ours = [as_row(row.method, row.path, row.query, is_replay_safe=row.is_replay_safe) for row in rows()]
 
-    assert sorted(covered) == sorted(row["name"] for row in FACTS["operations"])
-
-
-@pytest.mark.parametrize(("module", "names"), COVERED.items())
-def test_a_nouns_rows_are_those_of_the_contract(module: Any, names: tuple[str, ...]) -> None:
-    documented = {
-        (row["method"], row["path"], frozenset(row.get("query", ())), row["is_replay_safe"])
+    documented = [
+        as_row(row["method"], row["path"], row.get("query", ()), is_replay_safe=row["is_replay_safe"])
         for row in FACTS["operations"]
-        if row["name"] in names
-    }
+    ]
+    assert sorted(ours) == sorted(documented)
 
-    ours = {(row.method, row.path, frozenset(row.query), row.is_replay_safe) for row in module.OPERATIONS}
 
-    assert ours == documented
-    assert len(module.OPERATIONS) == len(names)
+@pytest.mark.parametrize("documented", FACTS["operations"], ids=lambda row: row["name"])
+def test_an_operation_is_read_into_what_the_contract_answers(documented: dict[str, Any]) -> None:
+    (row,) = [row for row in rows() if (row.method, row.path) == (documented["method"], documented["path"])]
+    kind = documented["answer"]
+
+    if kind == ["string"]:
+        assert row.answer == list[str]
+    elif isinstance(kind, list):
+        assert (get_origin(row.answer), get_args(row.answer)) == (ListPage, (SHAPES[kind[0]],))
+    else:
+        assert row.answer is SHAPES[kind]
+
+
+def rows() -> list[Operation[Any]]:
+    return [row for noun in NOUNS for row in noun.OPERATIONS]
+
+
+def as_row(method: str, path: str, query: Iterable[str], *, is_replay_safe: bool) -> tuple[Any, ...]:
+    return method, path, sorted(query), is_replay_safe
 
 
 def test_every_enumeration_of_the_contract_is_there() -> None:
@@ -110,9 +85,11 @@ def test_a_new_patient_has_what_the_contract_takes_and_an_address(shape: str) ->
     assert fields_of(models.NewPatient) == FACTS["shapes"][shape].keys() | {"address"}
 
 
-def test_every_model_stands_for_a_shape_of_the_contract() -> None:
-    exported = {getattr(models, name) for name in models.__all__}
-    ours = {model for model in exported if isinstance(model, type) and issubclass(model, models.Model)}
+def test_a_result_of_an_unknown_kind_has_what_all_kinds_have() -> None:
+    assert fields_of(models.UnknownResult) == FACTS["shapes"]["Quantity"].keys()
 
-    # The root, the input of two shapes, and what stands for kinds of result that may come.
-    assert ours - set(SHAPES.values()) == {models.Model, models.NewPatient, models.UnknownResult}
+
+def test_every_model_stands_for_a_shape_of_the_contract() -> None:
+    # But for the input of two shapes, and what stands for kinds of result that may come.
+    assert set(MODELS) - set(SHAPES.values()) == {models.NewPatient, models.UnknownResult}
+    assert {getattr(models, name) for name in models.__all__} >= set(MODELS)

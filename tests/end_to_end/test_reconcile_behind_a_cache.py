@@ -165,7 +165,7 @@ async def test_what_changes_something_says_nothing_to_caches() -> None:
 @virtual_time
 @pytest.mark.parametrize("noun", CREATES)
 async def test_no_two_looks_have_the_same_url_and_all_keep_to_the_contract(noun: str) -> None:
-    documented = {"orders": orders.LIST, "requisitions": requisitions.LIST, "kits": kits.LIST}[noun].query
+    documented = {"orders": orders.LIST.query, "requisitions": requisitions.LIST.query, "kits": kits.LIST.query}[noun]
     async with FakeSpot() as fake:
         spot = fake.client()
         for number in range(2):

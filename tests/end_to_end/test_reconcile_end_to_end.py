@@ -18,7 +18,7 @@ from spotdx_async import (
 )
 from spotdx_async._http import clock
 from spotdx_async.testing import FakeSpot, Fault, faults
-from tests.new_objects import ORDER, REQUISITION
+from tests.new_objects import ORDER, PATIENT, REQUISITION
 
 pytestmark = pytest.mark.virtual_time
 
@@ -235,6 +235,22 @@ async def test_a_kit_that_contradicts_itself_is_not_judged(about: dict[str, Any]
         with pytest.raises(OutcomeUnknownError) as caught:
             await spot.kits.activate("SPOT900001", patient_id="3c90c3cc-0d44-4b50-8888-8dd25736052a")
         fake.kits["SPOT900001"].document.update(about)
+
+        assert (await spot.kits.reconcile(caught.value)).state == state
+
+
+@pytest.mark.parametrize(("last_name", "state"), [("MULLER ", "found"), ("Miller", "not found")])
+async def test_a_registrant_is_the_patient_however_the_server_has_tidied_up_the_name(
+    last_name: str, state: str
+) -> None:
+    async with FakeSpot() as fake:
+        spot = fake.client()
+        fake.kits.add("SPOT900001", status="delivered", events=[], registered_to=None)
+        fake.faults.add("drop_before", method="POST")
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await spot.kits.activate("SPOT900001", patient=attrs.evolve(PATIENT, last_name="Müller"))
+        registrant = {"last_name": last_name, "date_of_birth": str(PATIENT.date_of_birth)}
+        fake.kits["SPOT900001"].document.update({"status": "registered", "registered_to": registrant})
 
         assert (await spot.kits.reconcile(caught.value)).state == state
 

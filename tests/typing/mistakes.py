@@ -68,6 +68,7 @@ async def wrong_calls(spot: SpotClient) -> None:
     await spot.kits.activate("SPOT123456", patient={"first_name": "A"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     spot.kits.list(status="delivered")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     spot.kits.list(has_order="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    spot.orders.list(statuses="held")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     spot.kits.list(on_bad_item="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await spot.kits.list()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     await spot.orders.create(NewPatient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -82,6 +83,8 @@ async def wrong_rows(spot: SpotClient) -> None:
     spot.orders.update_metadata_many([MetadataUpdate("SPOT123456", {})])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     spot.kits.update_metadata_many([("SPOT123456", "A")])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     spot.kits.update_metadata_many({"SPOT123456": {"cohort": "A"}})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    spot.kits.update_metadata_many([], concurency=8)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    spot.orders.update_metadata_many([], concurrency="8")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     for outcome in spot.kits.update_metadata_many([]):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         use(outcome)
     async for outcome in spot.kits.update_metadata_many([]):

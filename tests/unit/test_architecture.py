@@ -25,33 +25,31 @@ FOLDER = Path(spotdx_async.__file__).parent
 ROWS = (
     ("_http", "_codec", "_requests", "_observe", "resources"),  # the folders' own modules: a docstring each
     (
-        *("errors", "_version", "_codec.scalars", "_codec.drafts", "_http.waiters", "testing.*", "own_loop"),
+        *("errors", "_version", "_codec.scalars", "_http.waiters", "testing.*", "own_loop"),
         "private_files",
     ),
-    (
-        *("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),
-        "_requests.identity",
-    ),
+    (*("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),),
+    ("_requests.identity",),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
-        *("observers", "_codec.list_pages"),
+        "observers",
     ),
     (
-        *("_requests.operation", "_codec.compiled", "_requests.validation", "_observe.dispatch"),
+        *("_codec.compiled", "_requests.validation", "_observe.dispatch"),
         "_http.sessions",
     ),
     (
-        *("_requests.filters", "_requests.client_reference", "_requests.list_scan"),
-        *("limits.block_limiter", "_codec.shown_metadata", "_http.fast_request", "_http.failures"),
+        *("_requests.client_reference", "limits.block_limiter"),
+        *("_http.fast_request", "_http.failures"),
     ),
     (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
-        *("_http.retry", "_codec.codec", "_requests.object_search", "limits.*"),
+        *("_http.retry", "_codec.codec", "limits.*"),
     ),
-    ("_http.answer_check", "_requests.activations", "shared.*"),
-    ("_http.client_state",),  # holds the stages that the runner walks
-    ("_http.runner", "bulk.*", "files.*", "pagination", "reconciliation"),
-    ("report.*", "bulk.updates", "listing", "otel.*"),
+    ("_http.answer_check", "_requests.answers", "shared.*"),
+    ("_http.client_state", "_requests.operation", "_requests.object_search"),  # the first holds the runner's stages
+    ("_http.runner", "bulk.*", "files.*", "_requests.filters"),
+    ("report.*", "bulk.updates", "pagination", "reconciliation", "otel.*"),
     ("resources.*",),
     ("client",),
     ("distributed.*",),
@@ -68,8 +66,7 @@ NARROWER = {
     "models.*": (),
     "config": ("errors",),
     "_codec.json": (),
-    "_requests.identity": (),
-    "_codec.shown_metadata": ("_codec.json",),
+    "_requests.identity": ("_codec.json",),
     "_http.clock": ("errors",),
     "_http.waiters": (),
     "_http.sessions": ("_http.clock", "_http.messages"),
@@ -78,7 +75,6 @@ NARROWER = {
     "_http.rate_control": ("config",),
     "_codec.structuring": ("_codec.scalars", "models.*"),
     "_codec.compiled": (
-        "_codec.drafts",
         "_codec.json",
         "_codec.structuring",
         "_codec.scalars",
@@ -94,14 +90,13 @@ NARROWER = {
     "_requests.client_reference": ("_requests.validation", "_requests.identity"),
     "_http.answer_check": (
         *("errors", "models.*", "_codec.json", "_codec.codec", "_requests.identity"),
-        *("_codec.list_pages", "_http.messages", "_http.verdict", "_codec.shown_metadata"),
+        *("_http.messages", "_http.verdict"),
     ),
-    "_codec.list_pages": ("errors", "_http.clock"),
-    "_requests.list_scan": ("errors", "_codec.list_pages"),
-    "_requests.object_search": ("errors", "_codec.list_pages", "_requests.list_scan"),
-    "pagination": ("errors", "_http.clock", "_codec.list_pages"),
+    "_requests.answers": ("errors", "_codec.codec", "_http.clock", "_http.messages"),
+    "_requests.object_search": ("errors", "_codec.codec", "_requests.answers"),
+    "pagination": ("errors", "_codec.codec", "_http.clock", "_http.runner", "_requests.*"),
     "reconciliation": (
-        *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_codec.list_pages"),
+        *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_requests.answers"),
     ),
     "files.*": ("errors", "_codec.json", "private_files"),
     "bulk.*": (
@@ -445,7 +440,7 @@ PROXY = "from spotdx_async._http.runner import Runner"
             "from spotdx_async.errors import SpotError",
             "otel.* may import observers, _version",
         ),
-        ("pagination", "import spotdx_async._codec.codec", "pagination:1 imports _codec.codec"),
+        ("pagination", "import spotdx_async._http.transport", "pagination:1 imports _http.transport"),
         ("resources.orders", "from spotdx_async.resources.kits import Kits", "resources.kits: imports go downwards"),
         ("resources.kits", "from spotdx_async.client import SpotClient", "imports client: imports go downwards"),
         (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spotdx_async._codec.list_pages import BadItem
+from spotdx_async._codec.codec import BadItem
 from spotdx_async.errors import DecodeError, InvalidInputError, NotSentError
 from spotdx_async.pagination import PAGE_SIZE, Pages
 from spotdx_async.testing import run_virtual

@@ -9,8 +9,7 @@ import attrs
 import pytest
 
 from spotdx_async import DecodeError, InvalidInputError, dumps, loads
-from spotdx_async._codec.codec import decode, decode_items, has_come_as_null
-from spotdx_async._codec.list_pages import BadItem
+from spotdx_async._codec.codec import BadItem, decode, decode_items, has_come_as_null
 from spotdx_async.models import (
     GenotypeResult,
     Kit,

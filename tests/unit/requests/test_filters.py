@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 
 from spotdx_async._http.messages import Request
+from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.filters import list_request, page_of
 from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.models import KitStatus
+from spotdx_async.models import KitStatus, KitSummary
 
 CANARY = "canary-7f3a"
 DATES = ("created_before", "created_after", "updated_before", "updated_after")
 TEXTS = ("email", "first_name", "last_name", "phone", "kit_status")
 LIST = Operation(
-    "GET", "/api/v2/kits/", is_replay_safe=True, query=("results", "offset", *TEXTS, "lab", "has_order", *DATES)
+    "GET",
+    "/api/v2/kits/",
+    is_replay_safe=True,
+    answer=ListPage[KitSummary],
+    query=("results", "offset", *TEXTS, "lab", "has_order", *DATES),
 )
 
 
@@ -170,7 +175,7 @@ def test_a_text_that_no_query_holds_is_refused_unseen(bad: str) -> None:
 def test_a_range_that_ends_before_it_begins_is_refused(what: str, after: Any, before: Any) -> None:
     error = error_of(**{f"{what}_after": after, f"{what}_before": before})
 
-    assert error.faults == ((f"{what}_after", f"lies behind {what}_before, so that nothing can be found"),)
+    assert error.faults == ((f"{what}_after", f"must not be later than {what}_before"),)
 
 
 @pytest.mark.parametrize("what", ["created", "updated"])
@@ -209,7 +214,7 @@ def test_all_faults_stand_in_one_error() -> None:
         ("phone", "must be text, not int"),
         ("has_order", "must be True or False"),
         ("updated_before", "must be a date, or text as YYYY-MM-DD"),
-        ("created_after", "lies behind created_before, so that nothing can be found"),
+        ("created_after", "must not be later than created_before"),
     )
     assert str(error).startswith("GET /api/v2/kits/: 5 faults: email must not be empty: leave it out instead; phone ")
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async._http.messages import Request
+from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.operation import (
     Operation,
     check_id,
@@ -23,12 +24,19 @@ from spotdx_async._requests.operation import (
     unlisted_request,
 )
 from spotdx_async.errors import InvalidInputError
+from spotdx_async.models import Kit, KitSummary, Order, Requisition
 
-UPDATE = Operation("POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True)
-GET_REQUISITION = Operation("GET", "/api/v2/requisitions/{uuid}", is_replay_safe=True)
-TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True)
-CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False)
-LIST = Operation("GET", "/api/v2/kits/", is_replay_safe=True, query=("results", "has_order", "email", "created_after"))
+UPDATE = Operation("POST", "/api/v2/kits/{kit_id}/", is_replay_safe=True, answer=Kit)
+GET_REQUISITION = Operation("GET", "/api/v2/requisitions/{uuid}", is_replay_safe=True, answer=Requisition)
+TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, answer=list[str])
+CREATE = Operation("POST", "/api/v2/orders/", is_replay_safe=False, answer=Order)
+LIST = Operation(
+    "GET",
+    "/api/v2/kits/",
+    is_replay_safe=True,
+    answer=ListPage[KitSummary],
+    query=("results", "has_order", "email", "created_after"),
+)
 CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
 PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1)
 
@@ -53,7 +61,7 @@ def unlisted(method: Any = "GET", path: Any = "/api/v9/x", **arguments: Any) -> 
         (CREATE, None, "/api/v2/orders/"),
     ],
 )
-def test_a_row_keeps_the_slashes_of_the_contract(row: Operation, an_id: str | None, path: str) -> None:
+def test_a_row_keeps_the_slashes_of_the_contract(row: Operation[Any], an_id: str | None, path: str) -> None:
     assert row.request(an_id).path == path
 
 

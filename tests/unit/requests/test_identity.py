@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from spotdx_async._codec.json import parse_exact
-from spotdx_async._codec.shown_metadata import is_what_was_sent
+from spotdx_async._requests.identity import is_what_was_sent
 
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(max_size=8)

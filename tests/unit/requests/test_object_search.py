@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
-from spotdx_async._codec.list_pages import BadItem, ListPage, ServerClock, server_clock, was_stored
-from spotdx_async._requests.list_scan import Scan, scan
+from spotdx_async._codec.codec import BadItem
+from spotdx_async._requests.answers import ListPage, ServerClock
+from spotdx_async._requests.object_search import Scan, scan
 from spotdx_async.errors import DecodeError
 from spotdx_async.models import OrderSummary
 from spotdx_async.testing import run_virtual
@@ -183,54 +183,13 @@ async def test_the_servers_clock_corrects_the_first_day() -> None:
     assert len(found.rows) == 3
 
 
-@pytest.mark.parametrize(
-    ("text", "now"),
-    [
-        ("Fri, 09 Feb 2024 12:00:00 GMT", NOON),
-        ("Fri, 09 Feb 2024 12:00:00 +0000", None),
-        ("Fri, 31 Feb 2024 12:00:00 GMT", None),
-        ("2024-02-09T12:00:00Z", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_the_time_of_an_answer_is_its_date(text: str | None, now: datetime | None) -> None:
-    clock = server_clock({"Date": text}, NOON + timedelta(hours=49))
-
-    assert (clock and clock.now) == now
-    assert clock is None or clock.ahead == timedelta(hours=-49)
-
-
-def test_an_answer_without_a_date_tells_no_time() -> None:
-    assert server_clock({}, NOON) is None
-
-
-@pytest.mark.parametrize(
-    ("headers", "is_stored"),
-    [
-        ({}, False),
-        ({"Age": "0"}, False),
-        ({"Age": " 000 "}, False),
-        ({"X-Cache": "HIT"}, False),
-        ({"Age": "1"}, True),
-        ({"age": "600"}, True),
-        ({"AGE": "0, 17"}, True),
-        ({"Age": "-1"}, True),
-        ({"Age": "canary"}, True),
-        ([("Age", "0"), ("Age", "5")], True),
-    ],
-)
-def test_an_answer_out_of_a_cache_is_known_by_its_age(headers: Any, *, is_stored: bool) -> None:
-    assert was_stored(CIMultiDict(headers)) is is_stored
-
-
 @pytest.mark.parametrize("stored_page", [0, 1, 2])
 async def test_a_page_out_of_a_cache_leaves_open_what_is_missing(stored_page: int) -> None:
     server = Server(25)
 
     async def fetch(day: date | None, offset: int) -> ListPage[OrderSummary]:
         page = await server.fetch(day, offset)
-        return ListPage(page.items, page.clock, is_stored=len(server.asked) - 1 == stored_page)
+        return ListPage(page.items, page.clock, is_from_cache=len(server.asked) - 1 == stored_page)
 
     found = await scan(
         fetch, lambda row: row.order_id, first_day=lambda _: DAY, page_size=SIZE, is_newest_change_first=True

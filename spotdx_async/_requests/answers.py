@@ -1,0 +1,77 @@
+"""What the answer to an operation is read into: a model, a list, or a page of a list with the server's time."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Generic, TypeVar, get_args, get_origin
+
+from attrs import field, frozen
+
+from spotdx_async._codec import codec
+from spotdx_async._codec.codec import BadItem
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Reply
+from spotdx_async.errors import DecodeError
+
+__all__ = ["ListPage", "ServerClock", "decoder_of", "from_cache_error", "is_from_cache", "server_clock"]
+
+T = TypeVar("T")
+
+
+@frozen
+class ServerClock:
+    """What an answer tells of the server's clock."""
+
+    now: datetime
+    """Its time when it answered, cut to whole seconds; aware, UTC."""
+    ahead: timedelta
+    """How far it is ahead of the local clock, within a second and the time that the answer took."""
+
+
+@frozen
+class ListPage(Generic[T]):
+    """One page of a list."""
+
+    items: tuple[T | BadItem, ...] = field(repr=False)
+    clock: ServerClock | None
+    """The server's; None where it does not say."""
+    is_from_cache: bool = False
+    """Whether it came from a cache, so that it may be older than what has happened since."""
+
+
+def decoder_of(answer: type[T]) -> Callable[[Reply], T]:
+    """Return the function that reads an answer of this type: a model, ``list[str]`` or ``ListPage[model]``."""
+    decode: Any
+    if get_origin(answer) is ListPage:
+        decode = partial(_decode_page, *get_args(answer))
+    elif get_origin(answer) is list:
+        decode = partial(_decode_list, *get_args(answer))
+    else:
+        return codec.decoder(answer)
+    return decode  # type: ignore[no-any-return]  # of the type that the two above are for
+
+
+def _decode_page(item_type: type[T], reply: Reply) -> ListPage[T]:
+    items = codec.decode_items(reply.body, item_type)
+    return ListPage(items, server_clock(reply.headers, clock.wall()), is_from_cache(reply.headers))
+
+
+def _decode_list(item_type: type[T], reply: Reply) -> list[T]:
+    return [*codec.decode(reply.body, tuple[item_type, ...])]  # type: ignore[valid-type]  # a type at run time
+
+
+def server_clock(headers: Mapping[str, Any], local_now: datetime) -> ServerClock | None:
+    """Read the ``Date`` of an answer that has just come; None where there is none."""
+    now = clock.http_date(headers.get("Date"))
+    return None if now is None else ServerClock(now, now - local_now)
+
+
+def is_from_cache(headers: Mapping[str, Any]) -> bool:
+    """Return whether an answer came from a cache that says so by an ``Age`` other than 0 (RFC 9111, section 5.1)."""
+    return any(name.lower() == "age" and value.strip().strip("0") != "" for name, value in headers.items())
+
+
+def from_cache_error() -> DecodeError:
+    """Build the error of an answer that cannot prove the absence of anything, since it came from a cache."""
+    message = "the answer came from a cache, as its Age says, so it does not show what was carried out since"
+    return DecodeError(message, outcome="done")
