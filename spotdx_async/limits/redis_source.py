@@ -144,7 +144,7 @@ class RedisSource:
         self._home: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._abandoned: list[Any] = []
-        self.has_joined = False
+        self.has_joined: bool = False
         """Whether the server knows of this process."""
         self._is_warm = False
         self._make()

@@ -76,7 +76,7 @@ def test_a_place_where_no_journal_can_be_is_refused(tmp_path: Path, use: Callabl
         "": "is a folder",
         "link": "symbolic link",
         "dangling": "symbolic link",
-        "pipe": "no regular file",
+        "pipe": "not a regular file",
         "file/run.journal": "Not a directory",
         "n" * 300: "File name too long",
         "a\0b": "NUL",
