@@ -10,7 +10,7 @@ import pytest
 from spotdx_async import SpotClient, SpotError
 from spotdx_async.testing import FakeSpot, Fault, faults
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
 OUTAGES: dict[str, Fault | str | None] = {
     "500": "500",

@@ -26,7 +26,7 @@ from spotdx_async._http.messages import AttemptState, Reply, Request
 from spotdx_async._http.runner import Call
 from spotdx_async.testing import FakeSpot, Fault, faults
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
 CONCURRENCY = 8
 RATE = 100.0

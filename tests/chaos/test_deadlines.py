@@ -15,6 +15,8 @@ import pytest
 from spotdx_async import NewPatient, NotSentError, RateLimit, SpotClient, SpotError
 from spotdx_async.testing import FakeSpot, Fault, faults
 
+pytestmark = pytest.mark.no_cover
+
 LATE_S = 0.05
 KITS = [f"SPOT{n}" for n in range(250)]
 TROUBLES: tuple[Fault | str, ...] = (

@@ -22,6 +22,8 @@ import pytest
 
 from spotdx_async import OutcomeUnknownError, RetryPolicy, SpotClient, SpotError
 
+pytestmark = pytest.mark.no_cover
+
 MIB = 1024 * 1024
 MOST_MEMORY_MB = 32
 MOST_CPU_S = 1.0

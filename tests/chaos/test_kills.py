@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 
 from spotdx_async import read_journal
 from spotdx_async.testing import FakeSpot
+
+pytestmark = pytest.mark.no_cover
 
 CONCURRENCY = 32
 ONE_GROUP = 1000

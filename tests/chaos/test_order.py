@@ -8,6 +8,8 @@ import pytest
 
 from spotdx_async.testing import FakeSpot
 
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.mark.virtual_time
 async def test_no_inversion_in_the_ledger(chaos: Any) -> None:

@@ -18,6 +18,8 @@ import pytest_asyncio
 import spotdx_async
 from spotdx_async.testing import FakeSpot, faults
 
+pytestmark = pytest.mark.no_cover
+
 ROWS = 3000
 PATIENCE_S = 60
 BAR = re.compile(r"^Updating ━*[╸╺]?━* +(\d+)% ([\d,]+) rows [\d,]+ rows/s (\d+) failures")

@@ -14,7 +14,7 @@ import pytest
 
 from spotdx_async.testing import FakeSpot, faults, run_virtual
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
 IS_FULL = os.environ.get("SPOTDX_CHAOS") == "full"
 AT_ONCE = [1, 2, 3, 4, 5, 6, 8, 12, 16, 32, 64, 128] if IS_FULL else [2, 3, 5, 6, 32]

@@ -13,7 +13,7 @@ import pytest
 from spotdx_async import Kit, Outcome, RetryPolicy, SpotClient
 from spotdx_async.testing import FakeSpot, faults
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
 
 def now() -> float:

@@ -9,7 +9,7 @@ import pytest
 from spotdx_async import BulkStopped, GateRecord, Kit, Observer, Outcome, Progress, RateLimit, RetryPolicy, ServerError
 from spotdx_async.testing import FakeSpot, faults
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
 
 def now() -> float:

@@ -10,7 +10,7 @@ import pytest
 from spotdx_async import RateLimit
 from spotdx_async.testing import FakeSpot, faults, run_virtual
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
 LATENCY_S = 0.02
 

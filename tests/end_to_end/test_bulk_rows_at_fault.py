@@ -13,7 +13,7 @@ import pytest
 from spotdx_async import BulkStopped, RateLimit, RetryPolicy
 from spotdx_async.testing import FakeSpot, faults
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
 LATENCY_S = 0.05
 COUNT = 1000

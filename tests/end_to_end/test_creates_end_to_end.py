@@ -29,6 +29,8 @@ from spotdx_async.testing import FakeSpot, Fault, faults
 from tests.new_objects import ADDRESS, PATIENT, REQUISITION
 from tests.new_objects import ORDER as PLAIN_ORDER
 
+pytestmark = pytest.mark.no_cover
+
 ORDER = attrs.evolve(PLAIN_ORDER, metadata={"cohort": "A"})
 KIT = "SPOT234567"
 

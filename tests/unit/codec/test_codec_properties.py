@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import attrs
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,8 @@ from spotdx_async.models import (
     Tracking,
     UnknownResult,
 )
+
+pytestmark = pytest.mark.no_cover
 
 M = TypeVar("M", bound=Model)
 Json = st.SearchStrategy[Any]
