@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import spotdx_async
 from spotdx_async import report
-from spotdx_async.cli.cluster_run import ClusterRun
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
 from spotdx_async.cli.output import Streams
@@ -48,7 +47,7 @@ def update_many(
             options=options,
             settings=server.settings(rate=options.rate, concurrency=options.concurrency),
         )
-        with ClusterRun(request, streams) if request.is_for_cluster else LocalRun(request, streams) as run:
+        with _run_class(request)(request, streams) as run:
             run_result = run_in_own_loop(run.run())
         show_summary(run_result, streams, as_json=as_json)
     except KeyboardInterrupt:
@@ -56,6 +55,14 @@ def update_many(
         streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
         return Exit.STOPPED
     return run_result.exit
+
+
+def _run_class(request: UpdateRequest) -> type[UpdateRun]:
+    if not request.is_for_cluster:
+        return LocalRun
+    from spotdx_async.cli.cluster_run import ClusterRun  # an extra, which a local run does not need
+
+    return ClusterRun
 
 
 class LocalRun(UpdateRun):

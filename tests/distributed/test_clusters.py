@@ -333,7 +333,7 @@ def test_a_cluster_in_the_clear_on_another_host_gets_a_warning(
             ["--dask", "tcp://127.0.0.1:9", "--dask-tls-ca", "a", "--dask-tls-cert", "c", "--dask-tls-key", "k"],
             "tls://",
         ),
-        (["--workers", "1", "--dask-tls-ca", "a", "--dask-tls-cert", "c", "--dask-tls-key", "k"], "are for --dask"),
+        (["--workers", "1", "--dask-tls-ca", "a", "--dask-tls-cert", "c", "--dask-tls-key", "k"], "need --dask"),
         (["--dask", "tls://127.0.0.1:9", "--dask-tls-ca", "a", "--dask-tls-cert", "c", "--dask-tls-key", "k"], "read"),
     ],
 )

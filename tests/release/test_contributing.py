@@ -44,7 +44,7 @@ def defines(path: Path, name: str) -> bool:
 def test_every_name_is_in_the_file_that_it_is_said_to_be_in() -> None:
     pairs = [(name, path) for names, path in NAMES_IN_FILES for name in re.findall(r"\w+", names) if name != "and"]
 
-    assert len(pairs) > 10
+    assert len(pairs) > 5
     missing = [(name, path) for name, path in pairs if not defines(ROOT / path, name)]
     assert missing == []
 
@@ -59,8 +59,8 @@ def test_every_target_and_session_is_there() -> None:
 
     assert targets >= {"test", "check", "release-check"}
     assert [target for target in sorted(targets) if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
-    assert sessions == {"tests"}
-    assert [name for name in sessions if f"def {name}(session: nox.Session)" not in noxfile] == []
+    assert sessions == {"tests", "aiohttp"}
+    assert [name for name in sessions if f"def {name}(session: nox.Session" not in noxfile] == []
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "tests").iterdir() if path.is_dir()))
