@@ -98,6 +98,7 @@ def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Calla
         "day": date.fromisoformat,
         "instant": datetime.fromisoformat,
         "unknown": unknown,
+        "TEXTS": {str},
     }
     numbered = tuple(enumerate(fields))
     head = _HEAD.format(
@@ -133,6 +134,8 @@ def _field_source(index: int, field: WireField) -> str:
 def _usual_form(kind: Any) -> tuple[tuple[str, str], ...]:
     if is_model(kind):
         return (("{x}.__class__ is dict", "draft.{name} = rule{index}({x})"),)
+    if kind == tuple[str, ...]:
+        return (("{x}.__class__ is list and set(map(type, {x})) == TEXTS", "draft.{name} = tuple({x})"),)
     if get_origin(kind) is tuple:
         return (("{x}.__class__ is list and {x}", _LIST),)
     if is_open_enum(kind):

@@ -12,16 +12,19 @@ from spotdx_async._http import clock
 from spotdx_async._http.auth import Auth
 from spotdx_async._http.messages import ClosableRun, Token
 from spotdx_async._http.rate_limiter import GcraLimiter, SharedGcraLimiter, SlotTooFarError
-from spotdx_async._http.retry import RetryBudget
 from spotdx_async._http.transport import Transport
 from spotdx_async._http.waiters import Permits
 from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 from spotdx_async.config import Limiter, Stats
 from spotdx_async.errors import NotSentError
 
-__all__ = ["ClientState", "WaitTooLongError"]
+__all__ = ["ClientState", "RetryBudget", "WaitTooLongError"]
 
 T = TypeVar("T")
+
+_CAPACITY = 100.0
+_START = 20.0
+_EARNED = 0.2
 
 
 class WaitTooLongError(Exception):
@@ -38,6 +41,28 @@ class Counters:
     throttled: int = 0
     in_flight: int = 0
     open_calls: int = 0
+
+
+class RetryBudget:
+    """Repeats that the client may still make: each costs 1, each call that succeeds at once earns a fifth.
+
+    A total outage of 1,000 calls so gets 20 repeats on top, not 3,000.
+    """
+
+    def __init__(self) -> None:
+        self.left: float = _START
+
+    def earn(self) -> None:
+        """Note a call whose first attempt succeeded."""
+        if self.left < _CAPACITY:
+            self.left = min(_CAPACITY, self.left + _EARNED)
+
+    def spend(self) -> bool:
+        """Pay for a repeat; False where nothing is left."""
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
 
 
 class ClientState:
@@ -75,6 +100,8 @@ class ClientState:
         self._own_limiter = (
             limiter if isinstance(limiter, GcraLimiter) and not isinstance(limiter, SharedGcraLimiter) else None
         )
+        self.now: Callable[[], float] = clock.now
+        """The clock of the loop that the client belongs to."""
         self.budget: RetryBudget = RetryBudget()
         self.counters: Counters = Counters()
         self._concurrency = min(concurrency, transport.most_connections or concurrency)
@@ -303,6 +330,7 @@ class ClientState:
         """
         is_forked = self._home.is_forked
         moved = self._home.enter()
+        self.now = self.transport.now = clock.of_loop()
         if moved is None:
             return
         earlier, is_gone = moved

@@ -23,6 +23,7 @@ __all__ = [
     "current_task",
     "http_date",
     "now",
+    "of_loop",
     "pending_cancellations",
     "running_loop",
     "sleep",
@@ -108,6 +109,11 @@ def taken_elsewhere() -> ConfigError:
 def now() -> float:
     """Seconds on the running loop's monotonic clock."""
     return asyncio.get_running_loop().time()
+
+
+def of_loop() -> Callable[[], float]:
+    """Return the running loop's clock, for what belongs to that loop: one call, where ``now`` looks the loop up."""
+    return asyncio.get_running_loop().time
 
 
 def wall() -> datetime:

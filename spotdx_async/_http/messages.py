@@ -6,7 +6,7 @@ Reprs show no path with ids, no query, no header and no body. What every call ma
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from attrs import define, field, frozen
 
@@ -15,6 +15,7 @@ from spotdx_async._requests.identity import Echo, Identity
 from spotdx_async.errors import Clue, DecodeError, FailureCause, SpotError
 
 __all__ = [
+    "SUCCESS",
     "Action",
     "AttemptResult",
     "AttemptState",
@@ -25,8 +26,11 @@ __all__ = [
     "Token",
     "TransportFailure",
     "Verdict",
-    "is_success",
 ]
+
+
+SUCCESS: Final = range(200, 300)
+"""Statuses that say that the request was carried out."""
 
 
 @define
@@ -51,11 +55,6 @@ class Request:
     """The id in its path, where it has one."""
     echoes: tuple[Echo, ...] = field(default=(), repr=False)
     """What of it must come back in the answer."""
-
-
-def is_success(status: int) -> bool:
-    """Whether a status says that the request was carried out."""
-    return 200 <= status < 300  # noqa: PLR2004 - HTTP's own classes
 
 
 class Token:

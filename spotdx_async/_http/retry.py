@@ -1,4 +1,4 @@
-"""Repeats after a failed first attempt, and the budget that pays for them; the only importer of tenacity.
+"""Repeats after a failed first attempt; the only importer of tenacity.
 
 The first attempt runs outside: entering tenacity on every call would cost half as much again as the call itself.
 """
@@ -10,33 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random
 from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.config import RetryPolicy
 
-__all__ = ["RetryBudget", "repeat"]
-
-_CAPACITY = 100.0
-_START = 20.0
-_EARNED = 0.2
-
-
-class RetryBudget:
-    """Repeats that the client may still make: each costs 1, each call that succeeds at once earns a fifth.
-
-    A total outage of 1,000 calls so gets 20 repeats on top, not 3,000.
-    """
-
-    def __init__(self) -> None:
-        self.left: float = _START
-
-    def earn(self) -> None:
-        """Note a call whose first attempt succeeded."""
-        if self.left < _CAPACITY:
-            self.left = min(_CAPACITY, self.left + _EARNED)
-
-    def spend(self) -> bool:
-        """Pay for a repeat; False where nothing is left."""
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
+__all__ = ["repeat"]
 
 
 async def repeat(

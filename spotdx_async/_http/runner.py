@@ -14,6 +14,7 @@ from spotdx_async._http.answer_check import decoded
 from spotdx_async._http.client_state import ClientState, WaitTooLongError
 from spotdx_async._http.logs import log_pause, log_retry
 from spotdx_async._http.messages import (
+    SUCCESS,
     Action,
     AttemptResult,
     AttemptState,
@@ -23,18 +24,12 @@ from spotdx_async._http.messages import (
     Token,
     TransportFailure,
     Verdict,
-    is_success,
 )
 from spotdx_async._http.retry import repeat
 from spotdx_async._http.verdict import error_of_all, judge_deadline, judge_failure, judge_long_wait, judge_reply
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.config import CallOptions
-from spotdx_async.errors import (
-    Clue,
-    DecodeError,
-    OutcomeUnknownError,
-    SpotError,
-)
+from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError, SpotError
 
 __all__ = ["Call", "Runner"]
 
@@ -174,8 +169,29 @@ class Runner:
             verdict.error.operation = request.operation
         elif verdict.action is _ACCEPT and not is_repeat:
             state.budget.earn()
-        ended_s = clock.now()
+        ended_s = state.now()
         return AttemptResult(verdict, call.attempts, call.sent_s if call.attempts else ended_s, ended_s)
+
+    def attempt_row(  # noqa: PLR0917 - once for each request of a run: by position, as that is quickest
+        self,
+        request_of: Callable[[str, bytes], Request],
+        decode: Callable[[Reply], Any],
+        key: str,
+        body: bytes,
+        attempt_state: AttemptState,
+        is_repeat: bool,
+        may_go: Callable[[], bool],
+        observation: CallObservation | None,
+    ) -> Coroutine[Any, Any, AttemptResult]:
+        """Do as ``attempt`` does, with the request that ``request_of`` makes of a row's key and body."""
+        return self.attempt(
+            request_of(key, body),
+            decode,
+            attempt_state=attempt_state,
+            is_repeat=is_repeat,
+            may_go=may_go,
+            observation=observation,
+        )
 
     def _new_call(self, request: Request, decode: Callable[[Reply], Any]) -> Call:
         try:
@@ -254,12 +270,9 @@ class Runner:
             permits.leave()
 
     async def _repeat(self, call: Call, first: Verdict) -> Verdict:
-        def attempt() -> Awaitable[Verdict]:
-            return self._attempt(call)
-
         return await repeat(
             first,
-            attempt,
+            lambda: self._attempt(call),
             policy=self.options.retry,
             may_wait=lambda last, wait_s: self._may_wait(call, last, wait_s),
             on_wait=lambda last, wait_s: self._on_wait(call, last, wait_s),
@@ -289,13 +302,13 @@ class Runner:
         call.attempts += 1
         counters.attempts += 1
         counters.in_flight += 1
-        call.sent_s = clock.now()
+        call.sent_s = state.now()
         try:
             sending = state.transport.send(call.request, token, self.options.timeout_s, call.attempt_state)
             result = await (sending if call.observation is None else call.observation.send(sending))
         finally:
             counters.in_flight -= 1
-        if type(result) is Reply and is_success(result.status):
+        if type(result) is Reply and result.status in SUCCESS:
             verdict = decoded(call.request, result, call.decode)
             if call.observation is not None:
                 # Before it is noted: should an observer end the call here, the request still may have arrived.

@@ -4,7 +4,7 @@ Whether a request was sent is noted where its bytes are handed to a connection, 
 Only aiohttp's public API is used here: ``fast_request`` has the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, Final
@@ -13,7 +13,6 @@ from weakref import WeakSet
 import aiohttp
 from attrs import define
 
-from spotdx_async._http import clock
 from spotdx_async._http.messages import AttemptState
 
 __all__ = ["CURRENT", "TRACING", "Connector", "SecondSendingError", "Sending", "new_session"]
@@ -38,6 +37,8 @@ class Sending:
     """What the call knows of its attempts; None when this one has ended."""
     headers: Mapping[str, str] | None
     """What is sent besides the session's headers; None when the attempt has ended."""
+    now: Callable[[], float]
+    """The clock of the loop that sends it."""
     is_own: bool = True
     """Whether the session is ours: nothing else is sent then."""
     may_repeat: bool = False
@@ -89,7 +90,7 @@ class Sending:
         self.is_written = True
         if self.attempt_state is not None:
             self.attempt_state.may_have_arrived = True
-            self.attempt_state.last_byte_s = clock.now()
+            self.attempt_state.last_byte_s = self.now()
 
     def end(self) -> None:
         """Let go of the request: contexts that were copied meanwhile live as long as the connection."""

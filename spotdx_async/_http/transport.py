@@ -17,7 +17,7 @@ from yarl import URL
 
 from spotdx_async._http import clock, fast_request
 from spotdx_async._http.failures import ClosedError, TooLargeError, closed_failure, failure_of, foreign_in
-from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure, is_success
+from spotdx_async._http.messages import SUCCESS, AttemptState, Reply, Request, Token, TransportFailure
 from spotdx_async._http.sessions import CURRENT, TRACING, Sending
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
@@ -51,6 +51,8 @@ class Transport:
     ) -> None:
         self._pooled: aiohttp.ClientSession | None = None
         self._single_use: aiohttp.ClientSession | None = None
+        self.now: Callable[[], float] = clock.now
+        """The clock of the loop whose requests it sends."""
         self._base = URL(base_url)
         self._prefix = self._base.raw_path.rstrip("/")
         self._max_body_bytes = max_body_bytes
@@ -126,7 +128,7 @@ class Transport:
             finally:
                 del trouble  # else frame and exception hold each other
         # An answer that broke off after a status which is a no is still that no.
-        return trouble if status is None or is_success(status) else Reply(status, headers, b"")
+        return trouble if status is None or status in SUCCESS else Reply(status, headers, b"")
 
     def _judged(
         self, error: BaseException, session: aiohttp.ClientSession, sending: Sending, status: int | None
@@ -151,7 +153,7 @@ class Transport:
     ) -> Sending:
         headers = self._headers_of(request, token, attempt_state)
         if self._callers_session is None:
-            return Sending(attempt_state, headers)
+            return Sending(attempt_state, headers, self.now)
         if TRACING not in session.trace_configs:  # other hooks of the session stay, and run before ours
             session.trace_configs.append(TRACING)
         is_seen = fast_request.is_watched(session)
@@ -161,7 +163,9 @@ class Transport:
                 "nobody can tell whether one was sent twice: send what must not be repeated through another client"
             )
         is_seen = is_seen and not fast_request.has_middlewares(session)
-        return Sending(attempt_state, headers, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen)
+        return Sending(
+            attempt_state, headers, self.now, is_own=False, may_repeat=request.is_replay_safe, is_seen=is_seen
+        )
 
     async def _request(
         self, session: aiohttp.ClientSession, request: Request, sending: Sending
@@ -273,7 +277,7 @@ class Transport:
 
     async def _read(self, response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> bytes:
         """Return the decoded body, at most the cap; of an error's body only its beginning."""
-        is_whole = is_success(response.status)
+        is_whole = response.status in SUCCESS
         if response.method == "HEAD":  # its length is that of a body that does not come
             return b""
         cap = self._max_body_bytes if is_whole else min(self._max_body_bytes, _MOST_OF_AN_ERROR_BODY)

@@ -7,7 +7,7 @@ from typing import Any
 from spotdx_async._codec.json import NotJsonError, parse_exact
 from spotdx_async._http import clock
 from spotdx_async._http.logs import quoted
-from spotdx_async._http.messages import Action, AttemptState, Reply, Request, TransportFailure, Verdict, is_success
+from spotdx_async._http.messages import SUCCESS, Action, AttemptState, Reply, Request, TransportFailure, Verdict
 from spotdx_async.config import CallOptions
 from spotdx_async.errors import (
     AuthenticationError,
@@ -90,7 +90,7 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     7. All else: the server's final no.
     """
     status = reply.status
-    if is_success(status):
+    if status in SUCCESS:
         return _ACCEPTED
     if status < 400:  # noqa: PLR2004 - HTTP's own classes
         message = f"the server answered {status}, a redirect, which is never followed: check base_url"

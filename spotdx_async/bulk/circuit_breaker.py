@@ -103,11 +103,13 @@ class CircuitBreaker:
         self._waiters: WaiterQueue[Hashable] = WaiterQueue()
         self._waiting = 0
         self._timer: TimerHandle | None = None
+        self._now = clock.of_loop()
+        self._is_over = False
 
     @property
     def paused_s(self) -> float:
         """For how many seconds it has been paused; 0 where it is not."""
-        return 0.0 if self._paused_at_s is None else clock.now() - self._paused_at_s
+        return 0.0 if self._paused_at_s is None else self._now() - self._paused_at_s
 
     @property
     def is_free(self) -> bool:
@@ -135,9 +137,9 @@ class CircuitBreaker:
 
     def sends(self, row: Hashable) -> bool:
         """The same at the last moment before the request, which then counts as on its way."""
-        if not self.lets(row):
+        if self._is_over or not self.lets(row):
             return False
-        now = self._sent[row] = clock.now()
+        now = self._sent[row] = self._now()
         if self._paused_at_s is not None:
             # Should it hang as long, another one goes: the server may answer that.
             self._next_at_s = now + _PROBE_BOUNDS_S[-1] * self._dice.uniform(_LEAST_OF_BOUND, 1)
@@ -204,9 +206,9 @@ class CircuitBreaker:
         elif result == "throttled":
             self._note_throttled(began_s)
         elif was_probe and was_paused:
-            self._next_at_s = min(self._next_at_s, clock.now())  # it was not sent
+            self._next_at_s = min(self._next_at_s, self._now())  # it was not sent
         if result in {"good", "bad"} and self._paused_at_s is None and self._ramp_from_s is None:
-            self._adapt(row, is_bad=result == "bad", began_s=began_s, now=clock.now() if ended_s is None else ended_s)
+            self._adapt(row, is_bad=result == "bad", began_s=began_s, now=self._now() if ended_s is None else ended_s)
         if self._waiting:
             self._serve()
 
@@ -242,7 +244,8 @@ class CircuitBreaker:
             self._serve()
 
     def release(self) -> None:
-        """Let all waiting rows pass: the run is over, and sends no more."""
+        """Let all waiting rows pass, and none be sent any more: the run is over."""
+        self._is_over = True
         self._outage_limit.stop()
         self._throttled_too_long.stop()
         if self._timer is not None:
@@ -295,7 +298,7 @@ class CircuitBreaker:
         if self.never_pauses or self._paused_at_s is not None:
             return
         self.first_tries.leave_out_failures()
-        self._paused_at_s, self.is_paused = clock.now(), True
+        self._paused_at_s, self.is_paused = self._now(), True
         self._ramp_from_s = None
         self._probes = 0
         self._next_at_s = float("inf")
@@ -306,7 +309,7 @@ class CircuitBreaker:
         self._announce("closed", 0.0)
 
     def _resume(self, *, is_back: bool = True) -> None:
-        now = clock.now()
+        now = self._now()
         paused_s = now - (self._paused_at_s or 0.0)
         self._paused_at_s, self.is_paused = None, False
         self._signs.forget()
@@ -324,7 +327,7 @@ class CircuitBreaker:
         """Choose the moment of the next probe, in the last fifth of the bound."""
         bound_s = _PROBE_BOUNDS_S[min(self._probes, len(_PROBE_BOUNDS_S) - 1)]
         self._probes += 1
-        self._next_at_s = min(self._next_at_s, clock.now() + bound_s * self._dice.uniform(_LEAST_OF_BOUND, 1))
+        self._next_at_s = min(self._next_at_s, self._now() + bound_s * self._dice.uniform(_LEAST_OF_BOUND, 1))
 
     def _serve(self) -> None:
         """Let those rows pass that may, and come back when the next one may."""
@@ -337,7 +340,7 @@ class CircuitBreaker:
                 continue
             if self._paused_at_s is None and not self._has_room:
                 return  # until somebody reports
-            if self._next_at_s > clock.now():
+            if self._next_at_s > self._now():
                 if self._next_at_s < float("inf"):
                     self._timer = clock.call_at(self._next_at_s, self._serve)
                 return
@@ -352,7 +355,7 @@ class CircuitBreaker:
                 self._next_at_s = float("inf")  # until it is sent, or comes back
             return
         assert self._ramp_from_s is not None  # noqa: S101 - else it would be free, or have no room; for the type checker
-        now, end_s = clock.now(), self._ramp_from_s + self._ramp_s
+        now, end_s = self._now(), self._ramp_from_s + self._ramp_s
         if now >= end_s:
             self._ramp_from_s = None
             self._bad_rows.clear()

@@ -11,14 +11,13 @@ from spotdx_async._http.messages import Verdict
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.options import RunOptions, Send
-from spotdx_async.bulk.outcomes import Row, ended, skipped, superseded
+from spotdx_async.bulk.outcomes import AsTheyCome, InOrder, Row, Window, ended, skipped, superseded
 from spotdx_async.bulk.reader import Reader
 from spotdx_async.bulk.records import Outcome, Progress, State
 from spotdx_async.bulk.row_runner import RowRunner
 from spotdx_async.bulk.scheduler import IdleWorkers, ReadyRows, Scheduler
 from spotdx_async.bulk.stats import RunCounts
 from spotdx_async.bulk.stop_rules import LastRows, StopRules
-from spotdx_async.bulk.window import AsTheyCome, InOrder, Window
 from spotdx_async.errors import JournalError, NotSentError, SpotError, name_server
 
 __all__ = ["Engine"]
@@ -75,7 +74,8 @@ class Engine(Generic[T]):
         if self._journal is not None:
             self._journal.on_failure = self.stop
         self._stopping = asyncio.Event()
-        self._run_counts = RunCounts(clock.now(), options.total)
+        self._now = clock.of_loop()
+        self._run_counts = RunCounts(self._now(), options.total)
         self._rules = StopRules(options, self.stop, busy_s=self._busy_s, has_arrived=self._has_arrived)
         self._breaker = self._new_breaker()
         self._window = Window(options.window)
@@ -98,10 +98,8 @@ class Engine(Generic[T]):
         )
         # Rows that were read and have no outcome yet.
         self._open: dict[Row, None] = {}
-        self._open_since_s = clock.now()
-        self._last_rows = LastRows(
-            self._breaker, self._ready_rows, self._open, is_read=self._is_read, on_wait_over=self._idle.call
-        )
+        self._open_since_s = self._last_read_s = self._now()
+        self._last_rows = self._new_last_rows()
         self.outcomes: InOrder[T] | AsTheyCome[T] = (InOrder if options.ordered else AsTheyCome)(self._window)
         """The outcomes that wait to be taken; taking one lets the reader continue where there is room."""
         self._reading = _Worker()
@@ -124,6 +122,16 @@ class Engine(Generic[T]):
             trouble=self._rules.trouble,
         )
 
+    def _new_last_rows(self) -> LastRows:
+        return LastRows(
+            self._breaker,
+            self._ready_rows,
+            self._open,
+            is_read=self._is_read,
+            last_read_s=lambda: self._last_read_s,
+            on_wait_over=self._idle.call,
+        )
+
     @property
     def is_complete(self) -> bool:
         """Whether the whole input was read and nothing stopped the run."""
@@ -131,7 +139,7 @@ class Engine(Generic[T]):
 
     def progress(self) -> Progress:
         """Return how far the run is."""
-        return self._run_counts.progress(clock.now(), is_paused=self._breaker.is_paused)
+        return self._run_counts.progress(self._now(), is_paused=self._breaker.is_paused)
 
     def start(self) -> None:
         """Start reading and sending."""
@@ -187,7 +195,7 @@ class Engine(Generic[T]):
         self._recall(lambda worker: worker is self._reading or worker.is_waiting())
         if self._waking is not None:
             self._waking.cancel()
-        self._waking = clock.call_at(clock.now() + _WAKE_EVERY_S, self._wake) if self._tasks_left else None
+        self._waking = clock.call_at(self._now() + _WAKE_EVERY_S, self._wake) if self._tasks_left else None
 
     def _recall(self, which: Callable[[_Worker], bool]) -> None:
         """Cancel the chosen tasks, but not the one that runs this.
@@ -243,16 +251,16 @@ class Engine(Generic[T]):
     async def _read_rows(self) -> None:
         reader, window = self._reader, self._window
         while not self._stopping.is_set():
-            if not window.has_room:
-                await window.room()
+            if not window.try_enter():
+                await window.enter()
             if self._journal is not None and not self._journal.has_room:
                 await self._journal.room()  # bad and superseded rows are recorded too
             if self._journal is not None and not self._journal.may_read(reader.read):
                 await self._journal.wait_to_read(reader.read)  # rows that overtake others are recorded late
             item = await reader.next()
             if item is None:
+                window.leave()
                 break
-            window.enter()
             if isinstance(item, Row):
                 self._admit(item)
             else:
@@ -263,8 +271,9 @@ class Engine(Generic[T]):
 
     def _admit(self, row: Row) -> None:
         """Take in a row that was read: it may go, waits for the row of its key before it, or takes that one's place."""
-        now = clock.now()
-        self._last_rows.note_read(now)
+        now = self._last_read_s = self._now()
+        if self._breaker.never_pauses:
+            self._breaker.allow_pauses()  # another row may tell whose fault it is
         last = self._ready_rows.last(row.key) if self._options.coalesce else None
         if last is not None and last.can_be_overtaken:
             outcome = superseded(last, now)
@@ -310,7 +319,7 @@ class Engine(Generic[T]):
     async def _carry(self, row: Row) -> None:
         """Run a row. Whatever is raised here ends the task, and the run with it."""
         if row.began_s is None:
-            row.began_s = clock.now()
+            row.began_s = self._now()
             if self._run_observation is not None:
                 row.observation = self._run_observation.row()
         if self._journal is not None and not self._journal.has_room:
@@ -327,17 +336,18 @@ class Engine(Generic[T]):
         """Try the row again later, and read more rows meanwhile."""
         self._scheduler.set_aside(row)
         self._scheduler.end(row)
-        self._last_rows.note_set_aside(clock.now())
+        self._last_rows.note_set_aside(self._now())
         if self._breaker.is_paused and self._last_rows.are_at_fault():
             self._breaker.stop_pausing()
         self._idle.call()
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
         """Record and hand out a row's outcome, and let the next row of its key follow."""
-        now = clock.now()
+        now = self._now()
         outcome = ended(row, verdict, now)
         self._conclude(row, outcome, outcome.error)
-        self._rules.note_outcome(outcome, verdict.error)
+        if verdict.error is not None or self._rules.run_kind is not None:
+            self._rules.note_outcome(outcome, verdict.error)
         self._ready_rows.leave(row, now)
 
     def _conclude(self, row: Row, outcome: Outcome[Any], reported: BaseException | None) -> None:
@@ -357,13 +367,13 @@ class Engine(Generic[T]):
         if (error := outcome.error) is not None:
             error.operation = error.operation or self._options.operation
             name_server(error, self._options.host)
-        self._run_counts.add(outcome.state)
+        self._run_counts.by_state[outcome.state] += 1
         self.outcomes.put(outcome, sent_size)
         self._on_news()
 
     def _busy_s(self) -> float:
         """For how many seconds rows have been open without a break."""
-        return clock.now() - self._open_since_s if self._open else 0.0
+        return self._now() - self._open_since_s if self._open else 0.0
 
     def _has_arrived(self) -> bool:
         return any(row.attempt_state.may_have_arrived for row in self._open)
@@ -381,7 +391,7 @@ class Engine(Generic[T]):
 
     def _skip_rest(self) -> None:
         """Give every row that was read and has no outcome one that says what is known of it."""
-        now = clock.now()
+        now = self._now()
         for row in sorted(self._open, key=lambda row: row.index):
             outcome = skipped(row, now)
             self._unsent += outcome.state == "skipped"

@@ -1,9 +1,12 @@
-"""A row on its way: what its tries have shown, and the outcome that follows from them."""
+"""Rows on their way, the outcomes that follow from their tries, and the window in which both are kept."""
 
-from typing import Any
+import asyncio
+from collections import deque
+from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 
+from spotdx_async._http import clock
 from spotdx_async._http.clock import NEVER_S
 from spotdx_async._http.messages import Action, AttemptState, Verdict
 from spotdx_async._observe.dispatch import CallObservation
@@ -22,7 +25,9 @@ from spotdx_async.errors import (
     StatusError,
 )
 
-__all__ = ["Row", "ended", "is_run_wide", "skipped", "superseded"]
+__all__ = ["AsTheyCome", "InOrder", "Row", "Window", "ended", "is_run_wide", "skipped", "superseded"]
+
+T = TypeVar("T")
 
 _ACCEPT = Action.ACCEPT
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
@@ -34,6 +39,16 @@ _ROW_SIZE = 1024
 """Bytes that a row takes beside its body, with its timer while it rests (tracemalloc)."""
 _OVERTAKEN_SIZE = 256
 """The same for each row that it has overtaken: a tuple and its digests."""
+
+_MOST_BESIDE = 16 * 2**20
+"""Bytes. Some 15,000 small rows: where one row in twenty holds the next for a minute, a run keeps 5,000 a second."""
+_BARE_SIZE = 512
+_FULL_SIZE = 8 * 2**10
+"""With a decoded answer, or an error: the documented Kit takes 7.3 KB as objects (tracemalloc)."""
+_SIZE_AS_OBJECTS = 4
+"""How much metadata take that come back with an answer, over the bytes of their JSON."""
+_MOST_IN_A_ROW = 128
+"""Outcomes that are taken without a turn for the loop's other tasks: thousands may be ready after a held row."""
 
 
 @define(eq=False)
@@ -216,3 +231,146 @@ def _outcome(row: Row, state: State, error: SpotError | None, now_s: float, valu
         elapsed_s=elapsed_s,
         request_s=row.request_s,
     )
+
+
+class Window:
+    """Keeps the reader from reading too far ahead of the consumer.
+
+    What can do nothing but wait for another row is read past, so that it slows only those who wait for the same: it
+    stands beside the window, as long as all such rows together take few bytes. Rows beyond that count like any other.
+    So what a run keeps is bounded in bytes, and a slow consumer slows it as long as there are outcomes to take.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Start with nothing read.
+
+        Args:
+            size: rows that may be read and not taken, beside those that can only wait.
+        """
+        self._size = size
+        self._low = max(1, size * 3 // 4)
+        self._rows = 0
+        self._beside = 0
+        self._bytes_beside = 0
+        self._without_pause = 0
+        self._room = asyncio.Event()
+
+    @property
+    def size(self) -> int:
+        """Rows that may be read and not taken, beside those that can only wait."""
+        return self._size
+
+    def try_enter(self) -> bool:
+        """Count a row that is read next, where there is room for it; else the reader waits by ``enter``."""
+        if self._without_pause >= self._size or self._inside() >= self._size:
+            return False
+        self._rows += 1
+        self._without_pause += 1
+        return True
+
+    async def enter(self) -> None:
+        """Wait until there is room, and count the row that is read next; other tasks get a turn, whatever the room."""
+        self._without_pause = 0
+        if self._inside() < self._size:
+            await clock.turn()
+        while self._inside() >= self._size:
+            self._room.clear()
+            await self._room.wait()
+        self._rows += 1
+        self._without_pause += 1
+
+    def leave(self) -> None:
+        """Count a row whose outcome was taken, or that was not there."""
+        self._rows -= 1
+        self._call_reader()
+
+    def put_beside(self, rows: int, size: int) -> None:
+        """Count rows as ones that can only wait.
+
+        Args:
+            rows: how many; 0 where one that stands there already has grown.
+            size: bytes that they take in all.
+        """
+        self._beside += rows
+        self._bytes_beside += size
+        self._call_reader()
+
+    def take_back(self, rows: int, size: int) -> None:
+        """Count rows like any others again, with the numbers that ``put_beside`` got."""
+        self._beside -= rows
+        self._bytes_beside -= size
+
+    def _inside(self) -> int:
+        beside, size = self._beside, self._bytes_beside
+        if size > _MOST_BESIDE:
+            beside = beside * _MOST_BESIDE // size  # as many as fit there, taken as equally large
+        return self._rows - beside
+
+    def _call_reader(self) -> None:
+        if self._inside() <= self._low:
+            self._room.set()
+
+
+class AsTheyCome(Generic[T]):
+    """Outcomes in the order in which they come."""
+
+    def __init__(self, window: Window) -> None:
+        """Start with none; taking an outcome makes room in the window."""
+        self._window = window
+        self._ready: deque[Outcome[T]] = deque()
+        self._in_a_row = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether none is there to be taken."""
+        return not self._ready
+
+    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:  # noqa: ARG002 - nothing waits for another here
+        """Add an outcome."""
+        self._ready.append(outcome)
+
+    def take(self) -> Outcome[T] | None:
+        """Return the next outcome, and make room for another row; None where the consumer must wait first."""
+        if not self._ready or self._in_a_row >= _MOST_IN_A_ROW:
+            return None
+        self._in_a_row += 1
+        self._window.leave()
+        return self._ready.popleft()
+
+    def note_wait(self) -> None:
+        """Note that the consumer waits, so that other tasks get their turn."""
+        self._in_a_row = 0
+
+
+class InOrder(AsTheyCome[T]):
+    """Outcomes in the order of the rows: those that come early wait beside the window."""
+
+    def __init__(self, window: Window) -> None:
+        """Start with row 0."""
+        super().__init__(window)
+        self._early: dict[int, tuple[Outcome[T], int]] = {}
+        self._next = 0
+
+    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:
+        """Add an outcome.
+
+        Args:
+            outcome: of a row, in any order.
+            sent_size: bytes of metadata that were sent for it.
+        """
+        if outcome.index != self._next:
+            size = _BARE_SIZE
+            if outcome.value is not None or outcome.error is not None:
+                size = _FULL_SIZE + _SIZE_AS_OBJECTS * sent_size
+            self._early[outcome.index] = outcome, size
+            self._window.put_beside(1, size)
+            return
+        self._add(outcome)
+        while (early := self._early.pop(self._next, None)) is not None:
+            outcome, size = early
+            self._window.take_back(1, size)
+            self._add(outcome)
+
+    def _add(self, outcome: Outcome[T]) -> None:
+        self._ready.append(outcome)
+        self._next += 1

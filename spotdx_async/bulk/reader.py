@@ -55,7 +55,8 @@ class Reader:
 
     async def next(self) -> Row | Outcome[Any] | None:
         """Read the next row; None at the end, which ``is_read_up`` or ``error`` explains."""
-        cancelled_before = await clock.pending_cancellations()
+        task = asyncio.current_task()
+        cancelled_before = await clock.pending_cancellations() if task is not None and task.cancelling() else 0
         try:
             item = await self._next_item()
             if item is not _END:

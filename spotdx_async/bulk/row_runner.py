@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from attrs import evolve
 
@@ -62,7 +63,7 @@ class RowRunner:
             scheduler: tells whether other rows wait.
             counts: counts throttled answers.
             stopping: set when the run is to end.
-            on_try: called with every try, before the breaker knows of it.
+            on_try: called before the breaker knows of a try: with the first that was served, and all that were not.
         """
         self._send, self._breaker, self._scheduler = send, breaker, scheduler
         self._counts, self._stopping, self._on_try = counts, stopping, on_try
@@ -71,6 +72,7 @@ class RowRunner:
         self._policy = evolve(options.policy, max_attempts=sys.maxsize)
         self._lands_within_s, self._sleep = options.lands_within_s, options.sleep
         self._usual_s = 0.0
+        self._has_served = False
 
     async def run(self, row: Row) -> Verdict | None:
         """Try the row; return how it ended, or None where it must be tried again later, or the run stops."""
@@ -115,10 +117,7 @@ class RowRunner:
     async def _try(self, row: Row) -> Verdict | None:
         """Try once, when the breaker lets it; None where the run stops before, or pauses and this is not its probe."""
         breaker, stopping = self._breaker, self._stopping
-
-        def may_go() -> bool:
-            return not stopping.is_set() and breaker.sends(row.key)
-
+        may_go = partial(breaker.sends, row.key)
         while not stopping.is_set():
             if row.rests_until_s > clock.NEVER_S and row.rests_until_s > (now := clock.now()):
                 await clock.sleep(row.rests_until_s - now, unless=stopping)
@@ -162,7 +161,9 @@ class RowRunner:
         result = _result(tried)
         if result == "good":
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
-        self._on_try(tried)
+        if verdict.error is not None or not self._has_served:
+            self._has_served |= verdict.error is None
+            self._on_try(tried)
         rest_s = max(0.0, self._usual_s - row.request_s) if result == "bad" and not self._breaker.is_paused else 0.0
         self._breaker.report(
             row.key, result, began_s=began_s, ended_s=tried.ended_s, is_first=row.tries == 1, rests=rest_s > 0

@@ -100,16 +100,17 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         session = self._session
         if session is None:
             session = self._begin()
-        if self._is_awaited:
+        if asyncio.get_running_loop() is not session.loop:
             session.check_loop()
+        if self._is_awaited:
             raise InvalidInputError("another task waits for this run's next outcome: a run has one consumer")
-        if (outcome := session.take()) is not None:
+        if (outcome := session.outcomes.take()) is not None:
             return outcome
         self._is_awaited = True
         try:
-            while outcome is None and not session.is_over:
-                await session.news()
-                outcome = session.take()
+            while outcome is None and (news := session.news()) is not None:
+                await news
+                outcome = session.outcomes.take()
         except GeneratorExit:  # the consumer itself was thrown away, and may not wait any more
             session.drop()
             raise

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from spotdx_async._http import clock
 from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.outcomes import Row
-from spotdx_async.bulk.window import Window
+from spotdx_async.bulk.outcomes import Row, Window
 
 __all__ = ["IdleWorkers", "KeyQueues", "ReadyRows", "Scheduler"]
 

@@ -8,15 +8,15 @@ import inspect
 from collections.abc import Awaitable
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from spotdx_async._http import clock
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.options import Inputs
+from spotdx_async.bulk.outcomes import AsTheyCome, Window
 from spotdx_async.bulk.reader import Reader
-from spotdx_async.bulk.records import Outcome
 from spotdx_async.bulk.shielding import seen_through
 from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
 
@@ -31,8 +31,6 @@ Marks and not the runs themselves: contexts live as long as the connections that
 """
 _REPORT_EVERY_S = 0.5
 """As documented for ``progress``."""
-_MOST_IN_A_ROW = 128
-"""Outcomes that are handed out without a turn for the loop's other tasks: thousands may be ready after a held row."""
 _MOST_TO_CLOSE_S = 5.0
 """For a client's close: longer than the journal's longest wait (2 s, for another program)."""
 
@@ -52,13 +50,14 @@ class Session(Generic[T]):
         self._end_cause: SpotError | None = None
         self._reader = Reader(inputs.updates, inputs.job.kind, allow_any_id=inputs.job.allow_any_id)
         self._engine: Engine[T] | None = None
-        self._loop = clock.running_loop()
+        self.loop: asyncio.AbstractEventLoop = clock.running_loop()
         self._news = asyncio.Event()
-        self._in_a_row = 0
+        self.outcomes: AsTheyCome[T] = _no_outcomes()
+        """Those that may be taken: none before the engine starts, nor when the consumer has left."""
         self._left: BaseException | None = None
         self._error: BaseException | None = None
         self._is_end_raised = False
-        self._kept: asyncio.Future[None] = self._loop.create_future()
+        self._kept: asyncio.Future[None] = self.loop.create_future()
         self._keeper = asyncio.create_task(self._keep(), name="spotdx bulk")
         self._keeper.add_done_callback(self._on_kept)
         inputs.job.open_runs.add(self)
@@ -68,38 +67,22 @@ class Session(Generic[T]):
         """Whether something of it is still open."""
         return not self._keeper.done()
 
-    @property
-    def is_over(self) -> bool:
-        """Whether no more outcomes will come, where ``take`` has just returned none; ``raise_for_end`` says why."""
-        return self._keeper.done() and self._in_a_row < _MOST_IN_A_ROW
-
     def check_loop(self) -> None:
         """Refuse to be used in another loop.
 
         Raises:
             ConfigError: it lives in another one.
         """
-        if asyncio.get_running_loop() is not self._loop:
+        if asyncio.get_running_loop() is not self.loop:
             raise ConfigError("this run was begun in another event loop: iterate it, and close it, in that one")
 
-    def take(self) -> Outcome[T] | None:
-        """Return the next outcome; None where it takes a wait, by ``news``.
-
-        Raises:
-            ConfigError: the run lives in another event loop.
-        """
-        if asyncio.get_running_loop() is not self._loop:
-            self.check_loop()
-        if self._engine is None or self._left is not None or self._in_a_row >= _MOST_IN_A_ROW:
-            return None
-        self._in_a_row += 1
-        return self._engine.outcomes.take()
-
-    def news(self) -> Awaitable[object]:
-        """Wait until there may be an outcome to take, or the run is over."""
-        is_turn_due, self._in_a_row = self._in_a_row >= _MOST_IN_A_ROW, 0
-        if is_turn_due:
+    def news(self) -> Awaitable[object] | None:
+        """Return what waits until there may be an outcome to take; None where none will come: ``raise_for_end``."""
+        self.outcomes.note_wait()
+        if not self.outcomes.is_empty:
             return clock.turn()
+        if self._keeper.done():
+            return None
         self._news.clear()
         return self._news.wait()
 
@@ -131,14 +114,14 @@ class Session(Generic[T]):
             why: what observers get.
         """
         if self._left is None:
-            self._left = why
+            self._left, self.outcomes = why, _no_outcomes()
         self._end(None)
         await seen_through(self._kept)
 
     def drop(self) -> None:
         """End it from a finalizer, which may run in any thread, and after the loop was closed."""
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._end, None)
+            self.loop.call_soon_threadsafe(self._end, None)
 
     def foreign_error(self) -> BaseException | None:
         """Return what came from outside the SDK and was not raised yet, for a consumer that left before the end."""
@@ -153,10 +136,10 @@ class Session(Generic[T]):
         """Send nothing more: the client is closed. Rows that wait come out as skipped."""
         cause = NotSentError("the client was closed during the run: nothing more was sent", reason="closed")
         with suppress(RuntimeError):  # its loop is closed, and its tasks are gone
-            if _running_loop() is self._loop:
+            if _running_loop() is self.loop:
                 self._end(cause)
             else:
-                self._loop.call_soon_threadsafe(self._end, cause)
+                self.loop.call_soon_threadsafe(self._end, cause)
 
     async def closed(self) -> None:
         """Wait until its input and its journal are closed, so that the same run can be started again.
@@ -164,7 +147,7 @@ class Session(Generic[T]):
         Not in another loop, nor in a task of the run's own or one that such a task began, as where the input closes
         the client: the run would wait for it. And 5 s at most: the input may wait for a task that was begun elsewhere.
         """
-        if _running_loop() is self._loop and self._mark not in _RUNS_OF_TASK.get():
+        if _running_loop() is self.loop and self._mark not in _RUNS_OF_TASK.get():
             await asyncio.wait([self._kept], timeout=_MOST_TO_CLOSE_S)
 
     def _error_at_end(self) -> BaseException | None:
@@ -212,6 +195,8 @@ class Session(Generic[T]):
         reporter: asyncio.Task[None] | None = None
         try:
             engine = self._engine = Engine(reader, job.send, inputs.options, observation, self._news.set)
+            if self._left is None:
+                self.outcomes = engine.outcomes
             engine.start()
             if self._is_stopped:
                 engine.stop(self._end_cause)
@@ -253,6 +238,10 @@ class Session(Generic[T]):
                 raise InvalidInputError("progress must be a plain function, not an async one")  # noqa: TRY301
         except BaseException as error:  # noqa: BLE001 - the caller's own; raised again at the end
             engine.fail(error)
+
+
+def _no_outcomes() -> AsTheyCome[Any]:
+    return AsTheyCome(Window(0))
 
 
 def _cut_off() -> SpotError:

@@ -37,23 +37,24 @@ class RunCounts:
     def __init__(self, now_s: float, total: int | None) -> None:
         self._began_s = now_s
         self._total = total
-        self._counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
+        self.by_state: dict[State, int] = dict.fromkeys(get_args(State), 0)
+        """Outcomes so far: each is counted here as it comes."""
         self._throughput = Throughput(now_s)
-        self.done: int = 0
         self.throttled = 0
 
-    def add(self, state: State) -> None:
-        """Count a row's outcome."""
-        self._counts[state] += 1
-        self.done += 1
+    @property
+    def done(self) -> int:
+        """Outcomes so far."""
+        return sum(self.by_state.values())
 
     def progress(self, now_s: float, *, is_paused: bool) -> Progress:
         """Return how far the run is, and remember this moment for the throughput."""
-        rate = self._throughput.note(now_s, self.done)
-        left = None if self._total is None else max(0, self._total - self.done)
+        done = self.done
+        rate = self._throughput.note(now_s, done)
+        left = None if self._total is None else max(0, self._total - done)
         return Progress(
-            done=self.done,
-            by_state=MappingProxyType(dict(self._counts)),
+            done=done,
+            by_state=MappingProxyType(dict(self.by_state)),
             rate=rate,
             eta_s=left / rate if left is not None and rate > 0 else None,
             throttled=self.throttled,

@@ -76,8 +76,9 @@ class StopRules:
         """
         self._options = options
         self._stop = stop
-        # Of which kind the last outcomes were, one after another, where that ends a run; and how many.
-        self._run_kind: str | None = None
+        self.run_kind: str | None = None
+        """Of which kind the last outcomes were, one after another, where that ends a run. While it is None there is
+        nothing to note of a row that met no error."""
         self._run_length = 0
         self._failures = 0
         self._last: SpotError | None = None
@@ -112,14 +113,14 @@ class StopRules:
         """
         if outcome.attempts:
             kind = _kind_of(error)
-            self._run_length = self._run_length + 1 if kind == self._run_kind else 1
-            self._run_kind = kind
+            self._run_length = self._run_length + 1 if kind == self.run_kind else 1
+            self.run_kind = kind
         if error is None or outcome.state == "ok":
             return
         self._failures += 1
         limit = self._options.stop_after
         is_enough = limit is not None and self._failures >= limit
-        are_too_many = self._run_kind is not None and self._run_length >= _MOST_IN_A_ROW
+        are_too_many = self.run_kind is not None and self._run_length >= _MOST_IN_A_ROW
         if is_run_wide(error) or are_too_many or is_enough:
             self._stop(error)
 
@@ -174,6 +175,7 @@ class LastRows:
         unfinished: Collection[Row],
         *,
         is_read: Callable[[], bool],
+        last_read_s: Callable[[], float],
         on_wait_over: Callable[[], object],
     ) -> None:
         """Take what a run is made of.
@@ -183,22 +185,18 @@ class LastRows:
             ready_rows: the rows that were not tried yet, and those that rest.
             unfinished: all rows that were read and have no outcome.
             is_read: whether the input has come to its end.
+            last_read_s: when a row was last read; before the first, when the run began.
             on_wait_over: called when nobody has come for long enough.
         """
         self._breaker, self._ready_rows = breaker, ready_rows
         self._unfinished, self._is_read, self._on_wait_over = unfinished, is_read, on_wait_over
-        self._last_read_s = self._last_came_s = clock.now()
+        self._last_read_s = last_read_s
+        self._last_aside_s = float("-inf")
         self._timer: TimerHandle | None = None
-
-    def note_read(self, now_s: float) -> None:
-        """Note that a row was read: from now on the run may pause again."""
-        self._last_read_s = self._last_came_s = now_s
-        if self._breaker.never_pauses:
-            self._breaker.allow_pauses()
 
     def note_set_aside(self, now_s: float) -> None:
         """Note that a row was set aside."""
-        self._last_came_s = now_s
+        self._last_aside_s = now_s
 
     def may_have_company(self) -> bool:
         """Whether to wait for another row, and to be called when that has lasted too long."""
@@ -207,7 +205,7 @@ class LastRows:
         if self._is_read():
             return False
         self.close()
-        until_s = self._last_came_s + _COMPANY_WITHIN_S
+        until_s = max(self._last_read_s(), self._last_aside_s) + _COMPANY_WITHIN_S
         self._timer = clock.call_at(until_s, self._on_wait_over)
         return clock.now() < until_s
 
@@ -220,7 +218,7 @@ class LastRows:
         breaker, unfinished = self._breaker, self._unfinished
         if breaker.paused_s < _LAST_ROWS_WAIT_S or breaker.first_tries.failing > _MOST_FAILING:
             return False
-        if not self._is_read() and clock.now() < self._last_read_s + _LAST_ROWS_WAIT_S:
+        if not self._is_read() and clock.now() < self._last_read_s() + _LAST_ROWS_WAIT_S:
             return False
         behind = {row.following for row in unfinished}
         first = [row for row in unfinished if row not in behind]

@@ -1,12 +1,11 @@
 """Bulk runs that set metadata, of kits or orders: the engine over single attempts of the client's."""
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar, Unpack
 
-from spotdx_async._http.messages import AttemptResult, AttemptState, Reply
+from spotdx_async._http.messages import Reply
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import check_keywords
 from spotdx_async.bulk.options import Job, UpdateOptions
@@ -45,22 +44,9 @@ def metadata_run(
     unbounded = runner.without_bounds()
     read: Callable[[Reply], T | None] = operation.decode if decode else _no_value
 
-    def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
-        key: str,
-        body: bytes,
-        state: AttemptState,
-        is_repeat: bool,
-        may_go: Callable[[], bool],
-        observation: CallObservation | None,
-    ) -> Coroutine[Any, Any, AttemptResult]:
-        request = operation.checked_request(key, body)
-        return unbounded.attempt(
-            request, read, attempt_state=state, is_repeat=is_repeat, may_go=may_go, observation=observation
-        )
-
     job = Job(
         kind=kind,
-        send=send,
+        send=partial(unbounded.attempt_row, operation.checked_request, read),
         operation=operation.name,
         server=unbounded.state.transport.base_url,
         policy=unbounded.options.retry,

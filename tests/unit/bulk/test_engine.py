@@ -166,7 +166,9 @@ class Bench:
         for _ in range(most):
             self.most_ahead = max(self.most_ahead, self.reader.read - len(self.outcomes))
             if (outcome := self.engine.outcomes.take()) is None:
-                return
+                self.engine.outcomes.note_wait()
+                if (outcome := self.engine.outcomes.take()) is None:
+                    return
             self.outcomes.append(outcome)
             self._ended.add(outcome.index)
 

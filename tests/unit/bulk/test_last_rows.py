@@ -8,10 +8,9 @@ import pytest
 from spotdx_async import NotSentError, ServerError, SpotError
 from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.outcomes import Row, Window
 from spotdx_async.bulk.scheduler import ReadyRows
 from spotdx_async.bulk.stop_rules import LastRows
-from spotdx_async.bulk.window import Window
 
 pytestmark = pytest.mark.virtual_time
 
@@ -29,11 +28,13 @@ class Bench:
         self.left: list[Row] = []
         self.is_read = is_read
         self.called: list[float] = []
+        self.last_read_s = now()
         self.last_rows = LastRows(
             self.breaker,
             self.ready_rows,
             self.left,
             is_read=lambda: self.is_read,
+            last_read_s=lambda: self.last_read_s,
             on_wait_over=lambda: self.called.append(now()),
         )
 
@@ -73,11 +74,14 @@ async def test_another_row_is_waited_for_for_fifteen_seconds() -> None:
     assert not bench.last_rows.may_have_company()
 
 
-@pytest.mark.parametrize("note", ["note_read", "note_set_aside"])
-async def test_a_row_that_was_read_or_set_aside_begins_the_wait_anew(note: str) -> None:
+@pytest.mark.parametrize("was_read", [True, False])
+async def test_a_row_that_was_read_or_set_aside_begins_the_wait_anew(was_read: bool) -> None:
     bench = Bench()
     await asyncio.sleep(14)
-    getattr(bench.last_rows, note)(now())
+    if was_read:
+        bench.last_read_s = now()
+    else:
+        bench.last_rows.note_set_aside(now())
     await asyncio.sleep(14)
 
     assert bench.last_rows.may_have_company()
@@ -103,15 +107,6 @@ async def test_when_it_is_closed_nobody_is_called() -> None:
     await asyncio.sleep(100)
 
     assert bench.called == []
-
-
-async def test_a_row_that_is_read_lets_the_run_pause_again() -> None:
-    bench = Bench()
-    bench.breaker.stop_pausing()
-
-    bench.last_rows.note_read(now())
-
-    assert not bench.breaker.never_pauses
 
 
 # When the rest of a paused run is at fault
@@ -180,7 +175,7 @@ async def test_an_input_that_has_just_given_a_row_may_give_another() -> None:
     bench = Bench()
     bench.leave(BAD_ROW)
     await bench.pause(200)
-    bench.last_rows.note_read(now())
+    bench.last_read_s = now()
     await asyncio.sleep(119)
     assert not bench.last_rows.are_at_fault()
     await asyncio.sleep(2)

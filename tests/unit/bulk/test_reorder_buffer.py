@@ -3,7 +3,7 @@
 from typing import Any
 
 from spotdx_async import NotFoundError, Outcome
-from spotdx_async.bulk.window import AsTheyCome, InOrder, Window
+from spotdx_async.bulk.outcomes import AsTheyCome, InOrder, Window
 
 
 class BesideWindow(Window):

@@ -16,7 +16,7 @@ def test_nothing_is_known_at_the_start() -> None:
 def test_rows_are_counted_by_state() -> None:
     run_counts = RunCounts(0.0, 10)
     for state in ("ok", "ok", "failed", "skipped"):
-        run_counts.add(state)
+        run_counts.by_state[state] += 1
 
     progress = run_counts.progress(2.0, is_paused=True)
 
@@ -31,7 +31,7 @@ def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
     run_counts = RunCounts(0.0, 10_000)
     for second in range(1, 101):
         for _ in range(10 if second > 80 else 1):
-            run_counts.add("ok")
+            run_counts.by_state["ok"] += 1
         run_counts.progress(float(second), is_paused=False)
 
     progress = run_counts.progress(100.0, is_paused=False)

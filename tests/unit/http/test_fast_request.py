@@ -20,6 +20,10 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 @pytest.fixture(autouse=True)
 def known_release(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_request, "RELEASES", frozenset({aiohttp.__version__}))
@@ -51,7 +55,7 @@ async def told(url: str, method: str, body: bytes | None) -> None:
 async def asked(
     session: aiohttp.ClientSession, method: str, url: str, body: bytes | None = None, extra: Mapping[str, str] = NOTHING
 ) -> Sending:
-    sending = Sending(AttemptState(), extra)
+    sending = Sending(AttemptState(), extra, now)
     CURRENT.set(sending)
     async with session.request(method, url, data=body, headers=extra, trace_request_ctx=sending) as response:
         assert await response.read() == b"{}"
@@ -129,13 +133,13 @@ async def test_requests_of_one_turn_are_written_together_in_the_next_in_their_or
     writes, wires = WriteQueue(), [Wire(written) for _ in range(3)]
 
     for number, wire in enumerate(wires):
-        writes.put(wire, b"%d" % number, Sending(AttemptState(), NOTHING))
+        writes.put(wire, b"%d" % number, Sending(AttemptState(), NOTHING, now))
     at_once = written.copy()
     await asyncio.sleep(0)
 
     assert (at_once, written) == ([], [b"0", b"1", b"2"])
 
-    writes.put(wires[0], b"later", Sending(AttemptState(), NOTHING))
+    writes.put(wires[0], b"later", Sending(AttemptState(), NOTHING, now))
     await asyncio.sleep(0)
     assert written[3:] == [b"later"]
 
@@ -172,7 +176,7 @@ async def test_nothing_is_written_to_a_connection_that_was_closed_meanwhile() ->
     writes, wires, flights = WriteQueue(), [Wire(written) for _ in range(3)], [AttemptState() for _ in range(3)]
 
     for wire, attempt_state in zip(wires, flights, strict=True):
-        writes.put(wire, b"request", Sending(attempt_state, NOTHING))
+        writes.put(wire, b"request", Sending(attempt_state, NOTHING, now))
     lost, closing, _ = wires
     lost.transport, closing.closing = None, True
     before = [attempt_state.may_have_arrived for attempt_state in flights]
@@ -218,7 +222,7 @@ def failing_in_the_middle(
     writes, wires, flights = WriteQueue(), [Wire(written) for _ in range(3)], [AttemptState() for _ in range(3)]
     wires[1].write = fail
     for number, (wire, attempt_state) in enumerate(zip(wires, flights, strict=True)):
-        writes.put(wire, b"%d" % number, Sending(attempt_state, NOTHING))
+        writes.put(wire, b"%d" % number, Sending(attempt_state, NOTHING, now))
     return writes, wires, flights
 
 
@@ -355,7 +359,7 @@ async def test_what_wraps_aiohttp_and_repeats_is_kept_from_it(
 
 
 def test_nothing_is_written_for_an_attempt_that_has_ended() -> None:
-    sending = Sending(AttemptState(), {"Authorization": "Token t"})
+    sending = Sending(AttemptState(), {"Authorization": "Token t"}, lambda: 0.0)
     CURRENT.set(sending)
 
     sending.end()

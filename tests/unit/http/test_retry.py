@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async._http import clock
+from spotdx_async._http.client_state import RetryBudget
 from spotdx_async._http.messages import Action, Verdict
-from spotdx_async._http.retry import RetryBudget, repeat
+from spotdx_async._http.retry import repeat
 from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import NotSentError, OutcomeUnknownError, RateLimitError, ServerError
 from spotdx_async.testing import run_virtual
