@@ -15,22 +15,6 @@ from typing import Any
 
 from spotdx_async.errors import ConfigError
 
-__all__ = [
-    "NEVER_S",
-    "OneLoop",
-    "call_at",
-    "cancellations",
-    "current_task",
-    "http_date",
-    "now",
-    "pending_cancellations",
-    "running_loop",
-    "sleep",
-    "taken_elsewhere",
-    "turn",
-    "wall",
-]
-
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 NEVER_S = float("-inf")
 """A moment before every other, on any clock."""

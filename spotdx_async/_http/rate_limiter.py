@@ -11,8 +11,6 @@ from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
 
-__all__ = ["Gcra", "GcraLimiter", "RateLimiter", "SharedGcraLimiter", "SlotTooFarError", "slots_of"]
-
 _NEVER = float("-inf")
 
 

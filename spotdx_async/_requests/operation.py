@@ -15,16 +15,6 @@ from spotdx_async._requests.answers import decoder_of
 from spotdx_async._requests.identity import Identity
 from spotdx_async.errors import InvalidInputError
 
-__all__ = [
-    "Operation",
-    "check_id",
-    "check_metadata",
-    "has_control",
-    "metadata_body",
-    "metadata_json",
-    "unlisted_request",
-]
-
 T = TypeVar("T")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -22,8 +22,6 @@ from spotdx_async.errors import (
     StatusError,
 )
 
-__all__ = ["Row", "ended", "is_run_wide", "skipped", "superseded"]
-
 _ACCEPT = Action.ACCEPT
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
 _EARLIER = "an earlier attempt may have been executed"

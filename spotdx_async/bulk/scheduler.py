@@ -10,8 +10,6 @@ from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.outcomes import Row
 from spotdx_async.bulk.window import Window
 
-__all__ = ["IdleWorkers", "KeyQueues", "ReadyRows", "Scheduler"]
-
 _LEAST_TO_SWEEP = 1024
 """Keys that rest, below which none is looked for that rests no more: some 100 KB."""
 _MOST_LOOKED_AT = 16

@@ -20,8 +20,6 @@ from spotdx_async.bulk.records import Outcome
 from spotdx_async.bulk.shielding import seen_through
 from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
 
-__all__ = ["Session"]
-
 T = TypeVar("T")
 
 _RUNS_OF_TASK: ContextVar[tuple[object, ...]] = ContextVar("spotdx_runs", default=())

@@ -5,8 +5,6 @@ from typing import TypeVar
 
 from spotdx_async._http import clock
 
-__all__ = ["seen_through"]
-
 T = TypeVar("T")
 
 _PATIENCE_S = 5.0

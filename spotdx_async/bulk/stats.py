@@ -6,8 +6,6 @@ from typing import get_args
 
 from spotdx_async.bulk.records import Progress, State
 
-__all__ = ["RunCounts", "Throughput"]
-
 _LOOK_BACK_S = 10.0
 """What ``Progress.rate`` promises."""
 _LEAST_STEP_S = 0.1

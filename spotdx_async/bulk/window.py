@@ -7,8 +7,6 @@ from typing import Generic, TypeVar
 from spotdx_async._http import clock
 from spotdx_async.bulk.records import Outcome
 
-__all__ = ["AsTheyCome", "InOrder", "Window"]
-
 T = TypeVar("T")
 
 _MOST_BESIDE = 16 * 2**20

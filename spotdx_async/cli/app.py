@@ -11,8 +11,6 @@ from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, HelpPages, show_f
 from spotdx_async.cli.output import Streams
 from spotdx_async.errors import SpotError
 
-__all__ = ["make_app", "run"]
-
 _REPEAT_AFTER_S = 10.0
 
 

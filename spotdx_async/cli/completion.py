@@ -7,8 +7,6 @@ from cyclopts import Parameter
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import OurScreen
 
-__all__ = ["Shell", "completion"]
-
 Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
 
 # Sourced as a command it registers the function with zsh; as a file of any name on fpath it is the function.

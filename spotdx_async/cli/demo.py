@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from spotdx_async.cli.summary import RunResult
     from spotdx_async.testing import FakeSpot
 
-__all__ = ["demo", "plan_faults"]
-
 _COHORTS = ("A", "B", "control")
 _SITES = ("Oslo", "Łódź", "São Paulo", "北京")
 _NOTED_SHARE = 0.1

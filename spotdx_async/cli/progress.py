@@ -12,8 +12,6 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from spotdx_async.cli.output import Streams, counted, duration
 
-__all__ = ["Display", "Standing", "StopSignals", "Throughput", "display_for", "keep_showing"]
-
 _LOOK_BACK_S = 10.0
 _BAR_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0

@@ -11,8 +11,6 @@ from spotdx_async.own_loop import run_in_own_loop
 if TYPE_CHECKING:
     from spotdx_async.testing import FakeSpot
 
-__all__ = ["sandbox"]
-
 _LAST_PORT = 65535
 _TOKEN = "sandbox-token"  # noqa: S105 - made up, and shown on purpose
 

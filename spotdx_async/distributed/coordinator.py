@@ -18,8 +18,6 @@ from spotdx_async.config import RateLimit
 from spotdx_async.errors import NotSentError
 from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, BlockLimiter
 
-__all__ = ["HORIZON_S", "Coordinator", "DistributedProgress", "LedgerLimiter", "SlotBlock", "SlotLedger", "Start"]
-
 HORIZON_S = 0.5
 """How far ahead slots are given out: as long as a pause takes to reach every worker."""
 _MOST_SLOTS = 256

@@ -19,8 +19,6 @@ reserved. So those who are near cannot take what those far away are about to ask
 
 from spotdx_async._http import rate_control
 
-__all__ = ["HORIZON_S", "SCRIPT"]
-
 HORIZON_S = 0.5
 """How far ahead slots are handed out, counted from when they can be used by the one that asks."""
 

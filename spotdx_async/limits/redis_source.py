@@ -20,8 +20,6 @@ from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
 from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
 
-__all__ = ["Grant", "RedisFailure", "RedisSource", "SourceAwayError", "failure_of", "log_failure", "log_recovery"]
-
 _log = logging.getLogger("spotdx_async")
 
 Act = Literal["join", "take", "look", "back", "leave", "pause", "resume", "cut", "rate"]

@@ -21,8 +21,6 @@ from spotdx_async.limits.redis_source import (
     log_recovery,
 )
 
-__all__ = ["OnOutage", "SharedLimiter"]
-
 OnOutage = Literal["wait", "local_share", "fail"]
 """What to do while the server cannot be asked."""
 

@@ -13,8 +13,6 @@ from spotdx_async.report.markup import Html, element, escaped
 from spotdx_async.report.run_stats import RunStory
 from spotdx_async.report.sections import all_sections, summary_of
 
-__all__ = ["check_path", "render", "write_report"]
-
 _PAGE_START = (
     '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="generator" content="spotdx_async">\n'
 )

@@ -30,8 +30,6 @@ from spotdx_async.report.markup import (
 from spotdx_async.report.run_stats import STATES, Reason, RunStory, Setting
 from spotdx_async.report.series import Histogram
 
-__all__ = ["all_sections", "summary_of"]
-
 _MEANINGS: dict[State, str] = {
     "ok": "done",
     "rejected": "a bad row, never sent",

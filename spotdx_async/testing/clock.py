@@ -13,8 +13,6 @@ from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-__all__ = ["VirtualClock", "VirtualTimeLoop", "run_virtual"]
-
 _RESOLUTION_S = time.get_clock_info("monotonic").resolution
 
 _T = TypeVar("_T")

@@ -18,8 +18,6 @@ from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
 from spotdx_async.testing.state import Some, SpotState, StateView
 
-__all__ = ["Bucket", "SpotServer"]
-
 _BACKLOG = 4096
 _SHUTDOWN_TIMEOUT_S = 0.5
 

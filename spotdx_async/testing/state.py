@@ -22,8 +22,6 @@ from spotdx_async.testing.requisitions import REQUISITION_ROUTES, AddressForm, R
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
 from spotdx_async.testing.store import NotFoundError, Store, stamp
 
-__all__ = ["OPERATIONS", "ROUTES", "Some", "SpotState", "StateView"]
-
 ROUTES = (*KIT_ROUTES, *ORDER_ROUTES, *REQUISITION_ROUTES, *PATIENT_ROUTES)
 """The operations that the fake plays: the contract's rows."""
 OPERATIONS: Mapping[str, tuple[str, str]] = {route.operation: (route.method, route.template) for route in ROUTES}

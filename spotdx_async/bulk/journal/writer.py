@@ -16,8 +16,6 @@ from spotdx_async.bulk.records import Journal, State
 from spotdx_async.bulk.shielding import seen_through
 from spotdx_async.errors import JournalError
 
-__all__ = ["JournalWriter"]
-
 _GROUP_ROWS = 500
 _GROUP_S = 0.1
 _MOST_UNRECORDED = 750

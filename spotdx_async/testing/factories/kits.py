@@ -28,28 +28,6 @@ from spotdx_async.models import (
 from spotdx_async.testing.factories.making import KIT_TYPE, at, checked, kit_id, made, order_id, tracking_number
 from spotdx_async.testing.factories.people import make_recipient, make_registrant
 
-__all__ = [
-    "COLLECTED_ON",
-    "RECEIVED_ON",
-    "RESULTED_ON",
-    "make_activation",
-    "make_activation_result",
-    "make_genotype_result",
-    "make_kit",
-    "make_kit_event",
-    "make_kit_summary",
-    "make_new_order",
-    "make_order",
-    "make_order_summary",
-    "make_quantity_result",
-    "make_reactivity_result",
-    "make_report",
-    "make_sample",
-    "make_sample_event",
-    "make_shipment",
-    "make_unknown_result",
-]
-
 _PLACED_ON, _COMPLETED_ON = 0, 1
 COLLECTED_ON, RECEIVED_ON, RESULTED_ON = 7, 9, 11
 """The days of a sample's life, those of requisitions too."""

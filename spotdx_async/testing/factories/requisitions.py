@@ -16,15 +16,6 @@ from spotdx_async.testing.factories.kits import COLLECTED_ON, RECEIVED_ON, RESUL
 from spotdx_async.testing.factories.making import at, checked, made, made_up_uuid, tracking_number
 from spotdx_async.testing.factories.people import make_address, make_new_patient, make_patient
 
-__all__ = [
-    "make_new_requisition",
-    "make_requisition",
-    "make_requisition_attributes",
-    "make_requisition_event",
-    "make_requisition_summary",
-    "make_tracking",
-]
-
 _REQUISITION = 2
 _TO_LABORATORY = 13  # the first digits of its tracking numbers
 _LIFE = (
