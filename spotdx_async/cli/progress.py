@@ -4,7 +4,6 @@ import asyncio
 import signal
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from attrs import frozen
@@ -156,9 +155,7 @@ class StopSignals:
             self._held.append(number)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number in self._held:
             asyncio.get_running_loop().remove_signal_handler(number)
 

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
 from spotdx_async._http import clock
@@ -191,9 +190,7 @@ class SharedLimiter(BlockLimiter):
         """Return itself; nothing is opened before the first slot is asked for."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close it."""
         await self.close()
 
