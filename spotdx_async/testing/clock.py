@@ -8,7 +8,7 @@ import contextlib
 import math
 import selectors
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
@@ -110,25 +110,25 @@ class VirtualClock:
         return f"<VirtualClock: {self.elapsed_s:g} virtual seconds>"
 
 
-class _JumpingSelector(selectors.BaseSelector):
+class _JumpingSelector(selectors.DefaultSelector):
     """A selector that answers "nothing came in that time" without letting the time pass."""
 
     def __init__(self, grace_s: float, patience_s: float) -> None:
+        super().__init__()
         self.now_s = 0.0
         self.holds = 0
         self._grace_s = grace_s
         self._patience_s = patience_s
-        self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         # 1. something is ready to run: poll, do not wait
         if timeout is not None and timeout <= 0:
-            return self._real.select(0)
+            return super().select(0)
         # 2. only a socket or a thread can wake the loop, or time stands still for a thread
         if timeout is None or self.holds:
             return self._wait()
         # 3. a timer is next: traffic on its way comes first
-        found = self._real.select(self._grace_s if self._has_sockets() else 0)
+        found = super().select(self._grace_s if self._has_sockets() else 0)
         if not found:
             self._jump(timeout)
         return found
@@ -141,7 +141,7 @@ class _JumpingSelector(selectors.BaseSelector):
             self.now_s = math.nextafter(self.now_s, math.inf)
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
-        found = self._real.select(self._patience_s)
+        found = super().select(self._patience_s)
         if not found:
             raise RuntimeError(
                 f"nothing happened for {self._patience_s:g} real seconds on a loop with virtual time: "
@@ -150,19 +150,4 @@ class _JumpingSelector(selectors.BaseSelector):
         return found
 
     def _has_sockets(self) -> bool:
-        return len(self._real.get_map()) > 1  # the first is the loop's own pipe
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.modify(fileobj, events, data)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()
-
-    def close(self) -> None:
-        self._real.close()
+        return len(self.get_map()) > 1  # the first is the loop's own pipe
