@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
-from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
+from spotdx_async.limits.redis_script import HORIZON_S, script
 
 _log = logging.getLogger("spotdx_async")
 
@@ -201,7 +201,7 @@ class RedisSource:
         raise SourceAwayError(failure)
 
     async def _eval(self, *, keys: list[str], args: list[Any]) -> Any:
-        return await self._server.eval(SCRIPT, len(keys), *keys, *args)
+        return await self._server.eval(script(), len(keys), *keys, *args)
 
     def _arguments(self) -> list[float]:
         ahead_s = max(0.0, self.trip_s - _SOON_ENOUGH_S)
@@ -245,7 +245,7 @@ class RedisSource:
         if server is None:
             raise ConfigError("the limiter's url must look like redis://host:6379/0, rediss:// or unix://")
         self._server = server
-        self._script = server.register_script(SCRIPT)
+        self._script = server.register_script(script())
 
 
 def _settings(limit: RateLimit | AdaptiveRateLimit) -> list[float]:
