@@ -1,15 +1,17 @@
-"""Virtual time: a loop that jumps to its next timer instead of waiting for it, and its clock; real sockets still work.
+"""Event loops for tests: one whose time jumps to its next timer, and one in a thread of its own.
 
-An hour of back-off takes a test no time, and its length can be asserted exactly. Knows nothing but asyncio.
+On virtual time an hour of back-off takes a test no time, and its length can be asserted exactly; real sockets still
+work. In a thread a server answers while the caller's thread waits or blocks. Knows nothing but asyncio.
 """
 
 import asyncio
 import contextlib
 import math
 import selectors
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -151,3 +153,45 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def _has_sockets(self) -> bool:
         return len(self.get_map()) > 1  # the first is the loop's own pipe
+
+
+class LoopThread:
+    """A daemon thread whose loop runs until ``close``."""
+
+    def __init__(self, name: str) -> None:
+        """Start the thread; return once its loop runs."""
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=self._work, args=(started,), name=name, daemon=True)
+        self._thread.start()
+        self._loop = started.result()
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine on the thread's loop and block until it is done."""
+        return self._submit(coroutine).result()
+
+    async def wait_for(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine on the thread's loop and await it in the running loop."""
+        return await asyncio.wrap_future(self._submit(coroutine))
+
+    def close(self) -> None:
+        """Cancel what is left on the loop, close it, and join the thread."""
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join()
+
+    def _submit(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _work(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
+        # asyncio's own loop: a policy or a test's loop factory may make loops that cannot run in a second thread.
+        try:
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._until_ended(started))
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)  # without a free file descriptor, say, there is no loop
+
+    async def _until_ended(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
+        self._ended = asyncio.Event()
+        started.set_result(asyncio.get_running_loop())
+        await self._ended.wait()
