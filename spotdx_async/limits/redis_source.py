@@ -6,6 +6,8 @@ import os
 import socket
 import ssl
 from contextlib import suppress
+from functools import cache
+from importlib.resources import files
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -15,12 +17,14 @@ from redis import exceptions as errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from spotdx_async._http import clock
+from spotdx_async._http import clock, rate_control
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
-from spotdx_async.limits.redis_script import HORIZON_S, script
 
 _log = logging.getLogger("spotdx_async")
+
+HORIZON_S = 0.5
+"""How far ahead slots are handed out, counted from when they can be used by the one that asks."""
 
 Act = Literal["join", "take", "look", "back", "leave", "pause", "resume", "cut", "rate"]
 """What the script can be asked to do."""
@@ -99,6 +103,17 @@ _BY_TYPE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Red
     (OSError, RedisFailure("cannot connect")),
     (errors.ConnectionError, _LOST),
 )
+
+
+@cache
+def script() -> str:
+    """Return the script: ``redis_script.lua``, after the constants of the adaptive law, which Lua and Python share."""
+    constants = "".join(
+        f"local {name} = {value!r}\n"
+        for name, value in vars(rate_control).items()
+        if name.isupper() and isinstance(value, (int, float))
+    )
+    return constants + (files("spotdx_async.limits") / "redis_script.lua").read_text(encoding="utf-8")
 
 
 class SourceAwayError(Exception):

@@ -10,8 +10,8 @@ from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError, NotSentError
 from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, LOOK_AGAIN_S, BlockLimiter
-from spotdx_async.limits.redis_script import HORIZON_S
 from spotdx_async.limits.redis_source import (
+    HORIZON_S,
     Grant,
     RedisFailure,
     RedisSource,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spotdx_async.limits.redis_script import HORIZON_S, script
+from spotdx_async.limits.redis_source import HORIZON_S, script
 
 CLOCK = "local clock = redis.call('TIME')"
 RATE, OPENS, MARK, PAUSED, SLOTS = 0, 1, 2, 3, 5

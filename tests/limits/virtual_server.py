@@ -7,8 +7,7 @@ from typing import Any
 
 import redis
 
-from spotdx_async.limits.redis_script import script
-from spotdx_async.limits.redis_source import RedisSource
+from spotdx_async.limits.redis_source import RedisSource, script
 from spotdx_async.shared import SharedLimiter
 from tests.limits.timed_script import CLOCK
 
