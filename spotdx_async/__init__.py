@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from spotdx_async._http.rate_limiter import RateLimiter
     from spotdx_async._requests.validation import check_new
     from spotdx_async._version import __version__
-    from spotdx_async.bulk.journal.file import JournalState, read_journal
+    from spotdx_async.bulk.journal.reading import read_journal
+    from spotdx_async.bulk.journal.records import JournalState
     from spotdx_async.bulk.records import Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
     from spotdx_async.bulk.run import BulkRun
     from spotdx_async.client import SpotClient
@@ -98,7 +99,8 @@ _HOMES = {
     "_http.messages": "Response",
     "observers": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
     "_version": "__version__",
-    "bulk.journal.file": "JournalState read_journal",
+    "bulk.journal.reading": "read_journal",
+    "bulk.journal.records": "JournalState",
     "bulk.records": "Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
     "bulk.run": "BulkRun",
     "client": "SpotClient",

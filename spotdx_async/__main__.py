@@ -6,8 +6,6 @@ The front page is written before anything else is imported, so that it appears a
 import sys
 from importlib.util import find_spec
 
-__all__ = ["main"]
-
 _OF_THE_EXTRA = {"cyclopts", "rich"}
 _INTERRUPTED = 130
 """What shells report for a command that Ctrl-C ended."""

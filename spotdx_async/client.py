@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from attrs import evolve
@@ -162,9 +161,7 @@ class SpotClient:
         """Return the client itself; nothing is opened before the first call."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close it."""
         await self.close()
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-__all__ = ["run_in_own_loop"]
-
 T = TypeVar("T")
 
 _new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None

@@ -15,20 +15,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = [
-    "PRIVATE",
-    "UnfitFileError",
-    "create",
-    "fault_of",
-    "look",
-    "make_folder",
-    "open_own",
-    "read",
-    "replace",
-    "tighten",
-    "warn_of_folder",
-]
-
 _log = logging.getLogger("spotdx_async")
 
 PRIVATE = 0o600

@@ -31,8 +31,6 @@ from spotdx_async.models.model import Model
 from spotdx_async.models.people import Address, PatientAddress
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
-__all__ = ["BadItem", "decode", "decode_items", "decoder", "dumps", "has_come_as_null", "loads", "tree"]
-
 T = TypeVar("T")
 
 _DEEPEST = 1100  # the parser takes 1,024 levels: only a value that holds itself goes deeper

@@ -13,8 +13,6 @@ from spotdx_async._codec.structuring import WireField, enum_members, is_empty, i
 from spotdx_async.models.model import Model
 from spotdx_async.models.reports import RangeLimit
 
-__all__ = ["draft_of", "quick_reader"]
-
 # What is no object answers to a key with a TypeError.
 _HEAD = """
 def read(raw, _=None):

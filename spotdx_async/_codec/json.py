@@ -13,22 +13,6 @@ from typing import Any, Self
 
 import orjson
 
-__all__ = [
-    "HugeNumber",
-    "NotJsonError",
-    "NotSerializableError",
-    "check_serializable",
-    "is_surely_whole",
-    "is_unicode",
-    "parse",
-    "parse_exact",
-    "parse_unguarded",
-    "parse_with_constants",
-    "parsed_key",
-    "serialize",
-    "serialize_scalar",
-]
-
 _DEEPEST = 200
 _PLAIN = frozenset({int, bool, NoneType})
 _PLAIN_LEVELS = 4

@@ -11,28 +11,6 @@ from math import isfinite
 from types import NoneType
 from typing import Any, TypeAlias
 
-__all__ = [
-    "ROUNDED_FROM",
-    "Hook",
-    "MismatchError",
-    "amount",
-    "anything",
-    "day",
-    "flag",
-    "holds_constant",
-    "instant",
-    "json_object",
-    "loose_instant",
-    "open_enum",
-    "range_limit",
-    "refuse_rounded",
-    "tag",
-    "text",
-    "unless_rounded",
-    "unwrapped",
-    "write_instant",
-]
-
 Hook: TypeAlias = Callable[..., Any]
 
 ROUNDED_FROM = 2.0**63

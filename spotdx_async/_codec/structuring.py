@@ -13,20 +13,6 @@ import attrs
 from spotdx_async._codec.scalars import Hook, MismatchError
 from spotdx_async.models.model import Model
 
-__all__ = [
-    "WireField",
-    "careful_reader",
-    "enum_members",
-    "is_empty",
-    "is_model",
-    "is_open_enum",
-    "is_optional",
-    "wire_fields",
-    "without_none",
-    "without_notes",
-    "writer",
-]
-
 M = TypeVar("M", bound=Model)
 
 

@@ -13,8 +13,6 @@ from spotdx_async._requests.identity import Form, Identity, Keys, is_what_was_se
 from spotdx_async.errors import DecodeError, WrongAnswerError
 from spotdx_async.models.model import Model
 
-__all__ = ["decoded", "fault_of"]
-
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _OBJECT, _ACCEPT = Form.OBJECT, Action.ACCEPT
 

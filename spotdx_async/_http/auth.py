@@ -12,8 +12,6 @@ from spotdx_async._http.messages import Token
 from spotdx_async.config import check_token
 from spotdx_async.errors import ConfigError, NotSentError
 
-__all__ = ["Auth", "Token", "TokenSource"]
-
 TokenSource = Callable[[], Awaitable[str] | str]
 
 _PATIENCE_S = 1.0  # for a source that is slow to end when cancelled

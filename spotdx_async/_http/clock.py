@@ -11,30 +11,17 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from spotdx_async.errors import ConfigError
-
-__all__ = [
-    "NEVER_S",
-    "OneLoop",
-    "call_at",
-    "cancellations",
-    "current_task",
-    "http_date",
-    "now",
-    "of_loop",
-    "pending_cancellations",
-    "running_loop",
-    "sleep",
-    "taken_elsewhere",
-    "turn",
-    "wall",
-]
 
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 NEVER_S = float("-inf")
 """A moment before every other, on any clock."""
+_PATIENCE_S = 5.0
+"""For a cancelled task: longer than the journal's longest wait (2 s, for another program)."""
+
+T = TypeVar("T")
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
@@ -179,3 +166,27 @@ def cancellations() -> int:
 def call_at(when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
     """Call ``callback`` when the loop's clock reaches ``when``."""
     return asyncio.get_running_loop().call_at(when, callback)
+
+
+async def seen_through(job: asyncio.Future[T]) -> T:
+    """Wait for a job; a cancellation is raised once it is done, or after 5 s, and the job continues even then.
+
+    Some cancel again and again until they are obeyed, as anyio's scopes do: a second cancellation changes nothing.
+
+    Raises:
+        asyncio.CancelledError: the wait was cancelled.
+        Exception: what the job raised.
+    """
+    cancellation: asyncio.CancelledError | None = None
+    until_s = float("inf")
+    while not job.done() and now() < until_s:
+        try:
+            await asyncio.wait([job], timeout=None if cancellation is None else until_s - now())
+        except asyncio.CancelledError as error:
+            if cancellation is None:
+                cancellation, until_s = error, now() + _PATIENCE_S
+    if cancellation is not None:
+        if job.done() and not job.cancelled():
+            job.exception()  # or it would be reported as never retrieved
+        raise cancellation
+    return job.result()

@@ -17,8 +17,6 @@ from spotdx_async._http.messages import TransportFailure
 from spotdx_async._http.sessions import SecondSendingError
 from spotdx_async.errors import FailureCause
 
-__all__ = ["ClosedError", "TooLargeError", "closed_failure", "failure_of", "foreign_in"]
-
 _NOTHING_SENT: Final = ", so nothing was sent"
 # OpenSSL's X509_V_ERR_... numbers, which the ssl module does not name.
 _VERIFY_TEXTS: Final = MappingProxyType(

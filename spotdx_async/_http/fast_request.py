@@ -23,8 +23,6 @@ from yarl import URL
 
 from spotdx_async._http.sessions import CURRENT, TRACING, Connector, Sending, new_session
 
-__all__ = ["RELEASES", "has_middlewares", "is_of_another_loop", "is_watched", "own_session", "untraced_request"]
-
 RELEASES: frozenset[str] = frozenset({"3.14.4", "3.14.5"})
 """The releases of aiohttp in whose place requests are written."""
 _WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})

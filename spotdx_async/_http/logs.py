@@ -11,8 +11,6 @@ from typing import Any, Literal
 
 from spotdx_async.errors import SpotError
 
-__all__ = ["log_breaker", "log_pause", "log_retry", "quoted"]
-
 _log = logging.getLogger("spotdx_async")
 _LONGEST_QUOTE = 200
 # Control, format (which turn text around or hide it), lone surrogates, line and paragraph separators.

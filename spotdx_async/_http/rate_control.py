@@ -9,10 +9,8 @@ from typing import Final
 
 from spotdx_async.config import AdaptiveRateLimit
 
-__all__ = ["LearnedPace"]
-
 # The law's constants. Each was chosen with benchmarks/bench_adaptive.py, against the bars that it prints: 95 % of the
-# server's rate used and at most 1 % of the answers 429s. The script of limits/redis_script.py takes them from here.
+# server's rate used and at most 1 % of the answers 429s. The script of limits/redis_script.lua takes them from here.
 
 CUT: Final = 0.9
 """A gentle multiplicative decrease: a cut in half, as TCP has it, leaves a quarter of the rate unused."""

@@ -11,8 +11,6 @@ from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
 
-__all__ = ["Gcra", "GcraLimiter", "RateLimiter", "SharedGcraLimiter", "SlotTooFarError", "slots_of"]
-
 _NEVER = float("-inf")
 
 
@@ -22,8 +20,8 @@ class Gcra:
     It keeps the theoretical arrival time (``tat``): the earliest at which the next slot follows the last one at full
     rate. A slot may be taken ``burst - 1`` intervals before it. A leaky bucket of capacity R would let 2 R through.
 
-    Pure: the caller says what time it is. The script in ``limits/redis_script.py`` is the same arithmetic with the same
-    names, and ``tests/limits/gcra_vectors.py`` holds both to it.
+    Pure: the caller says what time it is. The script in ``limits/redis_script.lua`` is the same arithmetic with the
+    same names, and ``tests/limits/gcra_vectors.py`` holds both to it.
     """
 
     __slots__ = ("interval_s", "paused_until_s", "slack_s", "tat_s")

@@ -10,8 +10,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random
 from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.config import RetryPolicy
 
-__all__ = ["repeat"]
-
 
 async def repeat(
     first: Verdict,

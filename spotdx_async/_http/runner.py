@@ -31,8 +31,6 @@ from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.config import CallOptions
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError, SpotError
 
-__all__ = ["Call", "Runner"]
-
 T = TypeVar("T")
 _LONGEST_LIFE_S = 366 * 86400.0
 """Of a request, so that ``may_land_until`` is a valid date even where the settings amount to "no bound"."""

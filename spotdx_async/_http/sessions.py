@@ -15,8 +15,6 @@ from attrs import define
 
 from spotdx_async._http.messages import AttemptState
 
-__all__ = ["CURRENT", "TRACING", "Connector", "SecondSendingError", "Sending", "new_session"]
-
 _OF_THE_WRITER: Final = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 """Headers that aiohttp adds to a request by itself."""
 

@@ -22,8 +22,6 @@ from spotdx_async._http.sessions import CURRENT, TRACING, Sending
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
 
-__all__ = ["Transport"]
-
 _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024

@@ -25,8 +25,6 @@ from spotdx_async.errors import (
     WrongAnswerError,
 )
 
-__all__ = ["error_of_all", "judge_decode_error", "judge_failure", "judge_reply", "retry_after_s"]
-
 _ACCEPTED = Verdict(Action.ACCEPT)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SECONDS = re.compile(r"(\d+)(?:\.(\d+))?", re.ASCII)

@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
-__all__ = ["Permits", "Waiter", "WaiterQueue"]
-
 D = TypeVar("D")
 
 _SINGLES_IN_A_ROW: Final = 9

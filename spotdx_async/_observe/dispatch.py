@@ -31,8 +31,6 @@ from spotdx_async.observers import (
     SubjectRecord,
 )
 
-__all__ = ["CallObservation", "Dispatcher", "dispatcher_of"]
-
 T = TypeVar("T")
 _PASSING = frozenset({408, 425})
 

@@ -13,8 +13,6 @@ from typing import Any, Final, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from spotdx_async.errors import SpotError
 
-__all__ = ["Prepared", "scrubs_traceback", "scrubs_traceback_of_call", "without_ours"]
-
 _OURS: Final = frozenset({"aiohttp", "aiosignal", "spotdx_async"})
 
 P = ParamSpec("P")

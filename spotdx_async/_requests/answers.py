@@ -13,8 +13,6 @@ from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply
 from spotdx_async.errors import DecodeError
 
-__all__ = ["ListPage", "ServerClock", "decoder_of", "from_cache_error", "is_from_cache", "server_clock"]
-
 T = TypeVar("T")
 
 

@@ -7,8 +7,6 @@ from uuid import uuid4
 from spotdx_async._requests.identity import Echo
 from spotdx_async._requests.validation import refuse
 
-__all__ = ["carries", "echoes_of", "with_reference"]
-
 
 def with_reference(
     metadata: Mapping[str, Any] | None, *, key: str | None, reference: str | None, operation: str

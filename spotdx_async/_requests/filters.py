@@ -12,8 +12,6 @@ from spotdx_async._http.messages import Request
 from spotdx_async._requests.operation import Operation, has_control
 from spotdx_async._requests.validation import Fault, check_keywords, day_of, refuse
 
-__all__ = ["PAGING", "ListFilters", "fresh_page_of", "list_request", "page_of"]
-
 PAGING: Final = ("results", "offset")
 """The parameters of every list that are not filters."""
 

@@ -11,19 +11,6 @@ from attrs import field, frozen
 
 from spotdx_async._codec.json import HugeNumber, parse_exact, serialize_scalar
 
-__all__ = [
-    "TEXTS",
-    "Echo",
-    "Form",
-    "Identity",
-    "any_id",
-    "id_asked_for",
-    "is_what_was_sent",
-    "may_show_another",
-    "rows_with",
-    "tidied",
-]
-
 _METADATA: Final = b'"metadata"'
 _NUMBER: Final = re.compile(r"[+-]?\d{1,5000}(?:\.\d{0,5000})?(?:[eE][+-]?\d{1,18})?", re.ASCII)
 _NOTHING: Final = object()

@@ -19,8 +19,6 @@ from spotdx_async.errors import (
     SpotError,
 )
 
-__all__ = ["A_DAY", "Look", "Row", "Scan", "Search", "Times", "scan"]
-
 A_DAY = timedelta(days=1)
 _SIDE_BY_SIDE = 8
 _NEVER = datetime.max.replace(tzinfo=UTC)

@@ -15,16 +15,6 @@ from spotdx_async._requests.answers import decoder_of
 from spotdx_async._requests.identity import Identity
 from spotdx_async.errors import InvalidInputError
 
-__all__ = [
-    "Operation",
-    "check_id",
-    "check_metadata",
-    "has_control",
-    "metadata_body",
-    "metadata_json",
-    "unlisted_request",
-]
-
 T = TypeVar("T")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -53,9 +43,8 @@ class Operation(Generic[T]):
     """The method and the path template, as errors show it."""
     decode: Callable[[Reply], T] = field(init=False, repr=False, eq=False)
     """Reads an answer; DecodeError where it is no such."""
-    _before: str = field(init=False, repr=False)
-    _id_name: str = field(init=False, repr=False)
-    _after: str = field(init=False, repr=False)
+    _parts: tuple[str, str, str] = field(init=False, repr=False)
+    """The path before its placeholder, the placeholder's name, and the path after it."""
 
     @name.default
     def _make_name(self) -> str:
@@ -65,17 +54,11 @@ class Operation(Generic[T]):
     def _make_decode(self) -> Callable[[Reply], T]:
         return decoder_of(self.answer)
 
-    @_before.default
-    def _make_before(self) -> str:
-        return self.path.partition("{")[0]
-
-    @_id_name.default
-    def _make_id_name(self) -> str:
-        return self.path.partition("{")[2].partition("}")[0]
-
-    @_after.default
-    def _make_after(self) -> str:
-        return self.path.partition("}")[2]
+    @_parts.default
+    def _make_parts(self) -> tuple[str, str, str]:
+        before, _, rest = self.path.partition("{")
+        id_name, _, after = rest.partition("}")
+        return before, id_name, after
 
     def request(
         self,
@@ -100,13 +83,11 @@ class Operation(Generic[T]):
             InvalidInputError: the id is no usable path segment, a parameter is not of this row, or a value has no JSON
                 form.
         """
-        name = self.name
+        name, (before, id_name, after) = self.name, self._parts
         return Request(
             name,
             self.method,
-            self._before + _segment(self._id_name, an_id, name, allow_any_id=allow_any_id) + self._after
-            if self._id_name
-            else self.path,
+            before + _segment(id_name, an_id, name, allow_any_id=allow_any_id) + after if id_name else self.path,
             _query(query, self.query, name) if query else "",
             body if json is None else _body(json, name),
             self.is_replay_safe,
@@ -122,7 +103,8 @@ class Operation(Generic[T]):
             an_id: what takes the placeholder's place, as ``check_id`` has returned it.
             body: JSON, such as ``metadata_json`` writes.
         """
-        path = self._before + _quoted(an_id) + self._after
+        before, _, after = self._parts
+        path = before + _quoted(an_id) + after
         return Request(self.name, self.method, path, "", body, self.is_replay_safe, None, self.identity, an_id)
 
 

@@ -26,20 +26,6 @@ from spotdx_async.models import (
     Tracking,
 )
 
-__all__ = [
-    "ACTIVATION_PATIENT",
-    "ORDER",
-    "PATIENT",
-    "REQUISITION",
-    "Fault",
-    "Shape",
-    "check",
-    "check_keywords",
-    "check_new",
-    "day_of",
-    "refuse",
-]
-
 Fault: TypeAlias = tuple[str, str]
 """A path, and what is wrong there."""
 

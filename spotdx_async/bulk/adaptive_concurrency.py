@@ -7,8 +7,6 @@ from attrs import frozen
 
 from spotdx_async.bulk.outage_signs import divergence
 
-__all__ = ["TOTAL", "AdaptiveConcurrency"]
-
 _PERIOD_S = 1.0
 """Over which results are counted: some round trips, and little beside a run."""
 _SHORT_PERIOD_S = 0.25

@@ -8,8 +8,6 @@ from attrs import frozen
 
 from spotdx_async._http import clock
 
-__all__ = ["LEAST_ROWS", "FirstTries", "OutageLimit", "OutageSigns", "Seen", "divergence"]
-
 LEAST_ROWS = 5
 """Rows that must fail for an outage, however often each was tried: fewer may be at fault themselves. The window of a
 run holds 8 rows at least, so that even a run of one worker at 2 rows a second sees these within seconds."""

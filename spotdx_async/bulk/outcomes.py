@@ -25,8 +25,6 @@ from spotdx_async.errors import (
     StatusError,
 )
 
-__all__ = ["AsTheyCome", "InOrder", "Row", "Window", "ended", "is_run_wide", "skipped", "superseded"]
-
 T = TypeVar("T")
 
 _ACCEPT = Action.ACCEPT

@@ -12,8 +12,6 @@ from spotdx_async.bulk.outcomes import Row
 from spotdx_async.bulk.records import Outcome, Update
 from spotdx_async.errors import InvalidInputError, JournalError
 
-__all__ = ["Reader"]
-
 _END: Final = object()
 """Stands for the end of the input, which no exception that comes out of it can pretend to be."""
 _UNREADABLE = b"\0"

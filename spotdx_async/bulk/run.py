@@ -24,8 +24,6 @@ from spotdx_async.bulk.session import Session
 from spotdx_async.config import check_count
 from spotdx_async.errors import InvalidInputError, SpotError
 
-__all__ = ["BulkRun", "Job"]
-
 T = TypeVar("T")
 
 

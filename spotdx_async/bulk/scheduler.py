@@ -9,8 +9,6 @@ from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.outcomes import Row, Window
 
-__all__ = ["IdleWorkers", "KeyQueues", "ReadyRows", "Scheduler"]
-
 _LEAST_TO_SWEEP = 1024
 """Keys that rest, below which none is looked for that rests no more: some 100 KB."""
 _MOST_LOOKED_AT = 16

@@ -17,10 +17,7 @@ from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.options import Inputs
 from spotdx_async.bulk.outcomes import AsTheyCome, Window
 from spotdx_async.bulk.reader import Reader
-from spotdx_async.bulk.shielding import seen_through
 from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
-
-__all__ = ["Session"]
 
 T = TypeVar("T")
 
@@ -116,7 +113,7 @@ class Session(Generic[T]):
         if self._left is None:
             self._left, self.outcomes = why, _no_outcomes()
         self._end(None)
-        await seen_through(self._kept)
+        await clock.seen_through(self._kept)
 
     def drop(self) -> None:
         """End it from a finalizer, which may run in any thread, and after the loop was closed."""
@@ -207,7 +204,7 @@ class Session(Generic[T]):
             try:
                 if reporter is not None:
                     reporter.cancel()
-                    await seen_through(asyncio.ensure_future(asyncio.wait([reporter])))
+                    await clock.seen_through(asyncio.ensure_future(asyncio.wait([reporter])))
             finally:
                 if reader.journal is not None:
                     is_complete = self._engine is not None and self._engine.is_complete

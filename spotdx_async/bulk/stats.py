@@ -1,15 +1,14 @@
 """Counts of a bulk run, and its throughput over the last seconds."""
 
 from collections import deque
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import get_args
 
 from spotdx_async.bulk.records import Progress, State
 
-__all__ = ["RunCounts", "Throughput"]
-
 _LOOK_BACK_S = 10.0
-"""What ``Progress.rate`` promises."""
+"""What ``Progress.rate`` promises: long enough to be calm, short enough to show an outage."""
 _LEAST_STEP_S = 0.1
 """Between two moments that are kept: at most 100 of them."""
 
@@ -49,16 +48,34 @@ class RunCounts:
 
     def progress(self, now_s: float, *, is_paused: bool) -> Progress:
         """Return how far the run is, and remember this moment for the throughput."""
-        done = self.done
-        rate = self._throughput.note(now_s, done)
-        left = None if self._total is None else max(0, self._total - done)
-        return Progress(
-            done=done,
-            by_state=MappingProxyType(dict(self.by_state)),
-            rate=rate,
-            eta_s=left / rate if left is not None and rate > 0 else None,
-            throttled=self.throttled,
-            is_paused=is_paused,
+        return progress_of(
+            dict(self.by_state),
+            rate=self._throughput.note(now_s, self.done),
             elapsed_s=now_s - self._began_s,
             total=self._total,
+            throttled=self.throttled,
+            is_paused=is_paused,
         )
+
+
+def progress_of(
+    counts: Mapping[State, int],
+    *,
+    rate: float,
+    elapsed_s: float,
+    total: int | None,
+    throttled: int = 0,
+    is_paused: bool = False,
+) -> Progress:
+    """Return the progress of a run with these rows by state, and what the rest of its rows takes at this rate."""
+    done = sum(counts.values())
+    return Progress(
+        done=done,
+        by_state=MappingProxyType(counts),
+        rate=rate,
+        eta_s=max(0, total - done) / rate if total is not None and rate > 0 else None,
+        throttled=throttled,
+        is_paused=is_paused,
+        elapsed_s=elapsed_s,
+        total=total,
+    )

@@ -26,8 +26,6 @@ from spotdx_async.errors import (
     WrongAnswerError,
 )
 
-__all__ = ["LastRows", "StopRules"]
-
 _MOST_IN_A_ROW = 3
 """Rows one after another that are refused alike, or answered with another object: the next ones would be too."""
 _UNREACHED_S = 30.0

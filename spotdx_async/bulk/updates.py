@@ -12,8 +12,6 @@ from spotdx_async.bulk.options import Job, UpdateOptions
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun
 
-__all__ = ["metadata_run"]
-
 T = TypeVar("T")
 
 

@@ -1,18 +1,27 @@
-"""The command ``spotdx`` with all its subcommands; the only place that turns errors into exit codes."""
+"""The command ``spotdx`` with all its subcommands, and how shells complete them; turns errors into exit codes."""
 
 import logging
 import math
 from collections.abc import Sequence
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter
 
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
 from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, HelpPages, show_front_page, without_no_color
-from spotdx_async.cli.output import Streams
+from spotdx_async.cli.output import OurScreen, Streams
 from spotdx_async.errors import SpotError
 
-__all__ = ["make_app", "run"]
+Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
 
+# Sourced as a command it registers the function with zsh; as a file of any name on fpath it is the function.
+_FOR_ZSH = """
+case "${zsh_eval_context[-1]}" in
+  file|eval|cmdarg|toplevel) compdef _cyclopts_spotdx spotdx ;;
+  *) _cyclopts_spotdx "$@" ;;
+esac
+"""
+_MODULES = {"completion": "app", "config": "settings", "sandbox": "demo", "tokens": "patients"}  # others: their own
 _REPEAT_AFTER_S = 10.0
 
 
@@ -49,9 +58,28 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
-        module = {"tokens": "patients", "config": "settings"}.get(name, name)
+        module = _MODULES.get(name, name)
         app.command(f"spotdx_async.cli.{module}:{name}", name=name)
     return app
+
+
+def completion(shell: Shell, /, *, streams: OurScreen) -> int:
+    """Print a script that makes the shell complete commands, options and their values.
+
+    Put it where the shell looks for such scripts, then start a new shell.
+
+    Example: spotdx completion bash > ~/.local/share/bash-completion/completions/spotdx
+    Example: spotdx completion zsh > ~/.zfunc/_spotdx    # with fpath+=~/.zfunc before compinit in ~/.zshrc
+    Example: spotdx completion fish > ~/.config/fish/completions/spotdx.fish
+
+    Args:
+        shell: The shell.
+        streams: Where to write; no argument of the command line.
+    """
+    streams.out.write_raw(make_app().generate_completion(prog_name="spotdx", shell=shell))
+    if shell == "zsh":
+        streams.out.write_raw(_FOR_ZSH)
+    return Exit.OK
 
 
 def _run(argv: Sequence[str], streams: Streams) -> int | None:

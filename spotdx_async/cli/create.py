@@ -29,18 +29,6 @@ from spotdx_async.files import name_of, read_object
 from spotdx_async.models import Model
 from spotdx_async.own_loop import run_in_own_loop
 
-__all__ = [
-    "ConfirmedAction",
-    "carry_out",
-    "date_of",
-    "how_to_look",
-    "instant_of",
-    "is_confirmed",
-    "look_up",
-    "read_to_send",
-    "reference_of",
-]
-
 M = TypeVar("M", NewOrder, NewPatient, NewRequisition)
 
 _REFERENCE_KEY = "client_ref"  # the client's own, which no setting changes

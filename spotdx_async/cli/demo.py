@@ -1,5 +1,6 @@
-"""``spotdx demo``: the main job on a fake server that misbehaves; then its ledger is compared with the input."""
+"""``spotdx demo`` and ``spotdx sandbox``: the fake server, to watch the main job on or to try things on."""
 
+import asyncio
 import csv
 import random
 import tempfile
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from spotdx_async.cli.summary import RunResult
     from spotdx_async.testing import FakeSpot
 
-__all__ = ["demo", "plan_faults"]
-
 _COHORTS = ("A", "B", "control")
 _SITES = ("Oslo", "Łódź", "São Paulo", "北京")
 _NOTED_SHARE = 0.1
@@ -31,6 +30,9 @@ _FAULT_SHARES = (0.92, 0.06, 0.02)
 _SLOW_S = 0.2
 _THROTTLES = 3
 _THROTTLE_S = 1
+
+_LAST_PORT = 65535
+_TOKEN = "sandbox-token"  # noqa: S105 - made up, and shown on purpose
 
 
 def demo(*, kits: int = 5000, seed: int | None = None, rate: float | None = None, streams: OurScreen) -> int:
@@ -179,3 +181,68 @@ def _show_comparison(fake: "FakeSpot", comparison: _Comparison, run_result: "Run
     }
     streams.show(fields_table(figures))
     streams.tell("Every kit holds its value." if comparison.is_equal else "NOT every kit holds its value.")
+
+
+def sandbox(
+    *,
+    port: int = 0,
+    kits: int | None = None,
+    latency: float = 0.0,
+    rate_limit: float | None = None,
+    faults: float = 0.0,
+    seed: int = 1,
+    streams: OurScreen,
+) -> int:
+    """Run the bundled fake server on this machine until Ctrl-C, to try things on; it keeps nothing afterwards.
+
+    Example: spotdx sandbox --port 8123 --kits 1000 --faults 0.05
+
+    Args:
+        port: The port on 127.0.0.1. Default: any free one.
+        kits: How many kits, named SPOT000001 and so on. Default: the documented example, SPOT123456, and two others.
+        latency: Seconds of delay for every request.
+        rate_limit: Requests a second; those above it get a 429.
+        faults: The share of requests that meet a fault, 0 to 1.
+        seed: Which faults.
+        streams: Where to write; no argument of the command line.
+    """
+    from spotdx_async.own_loop import run_in_own_loop
+    from spotdx_async.testing import FakeSpot
+
+    try:
+        fake = FakeSpot(
+            token=_TOKEN, kits=kits, latency_s=latency, rate_limit=rate_limit, port=port, keep_requests=False
+        )
+        fake.faults.random(faults, seed=seed)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return run_in_own_loop(_serve(fake, port, streams))
+    raise InvalidInputError(reason)
+
+
+def _unusable(why: str) -> InvalidInputError:
+    return InvalidInputError(f"the port cannot be used ({why}): pass another --port, or none for any free one")
+
+
+async def _serve(fake: "FakeSpot", port: int, streams: Streams) -> Exit:
+    from spotdx_async.cli.progress import StopSignals
+
+    if not 0 <= port <= _LAST_PORT:  # uvloop takes it modulo 65536
+        raise _unusable(f"ports are 0 to {_LAST_PORT}")
+    stop = asyncio.Event()
+    with StopSignals(first=stop.set, second=stop.set):
+        try:
+            await fake.start()
+        except OSError as error:
+            raise _unusable(str(error)) from None
+        try:
+            streams.say(f"the fake server with {counted(len(fake.kits), 'kit')} is on {fake.url}; Ctrl-C stops it")
+            streams.tell(f"export SPOTDX_BASE_URL={fake.url}")
+            streams.tell(f"export SPOTDX_TOKEN={fake.token}")
+            await stop.wait()
+        finally:
+            await fake.close()
+    played = sum(fake.faults.played.values())
+    streams.say(f"received {counted(fake.counts['requests'], 'request')}; {played:,} met a fault")
+    return Exit.OK

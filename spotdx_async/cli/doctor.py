@@ -18,17 +18,6 @@ from spotdx_async.cli.settings import USUAL_SERVER, OnServer, Server, Settings
 from spotdx_async.cli.token_source import TokenVariable
 from spotdx_async.errors import AuthenticationError, ConfigError, DecodeError, PermissionDeniedError, SpotError
 
-__all__ = [
-    "Finding",
-    "check_certificate",
-    "check_clock",
-    "check_settings",
-    "check_token",
-    "check_versions",
-    "check_way",
-    "doctor",
-]
-
 State: TypeAlias = Literal["ok", "warn", "FAIL"]
 
 _PATIENCE_S = 10.0

@@ -23,8 +23,6 @@ from spotdx_async.errors import (
     name_server,
 )
 
-__all__ = ["Exit", "exit_of", "hinted", "host_of", "line_of", "naming_server", "next_step", "stop_line"]
-
 
 class Exit(IntEnum):
     """The exit codes of all commands."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions
 
-__all__ = ["COMMANDS", "NO_COLOR", "VERSION", "HelpPages", "send_nowhere", "show_front_page", "without_no_color"]
-
 NO_COLOR = "--no-color"
 """Understood anywhere on the line, by every command."""
 VERSION = f"spotdx-async {__version__}"

@@ -21,8 +21,6 @@ from spotdx_async.cli.output import OurScreen, plain_table, show_list, show_obje
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 from spotdx_async.errors import InvalidInputError
 
-__all__ = ["kits"]
-
 _COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "created", "updated")
 
 kits: App = App(

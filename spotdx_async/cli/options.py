@@ -10,26 +10,6 @@ from cyclopts import Parameter
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import Format
 
-__all__ = [
-    "ALL",
-    "HIDING",
-    "USUAL_UPDATE",
-    "FilePath",
-    "Filtered",
-    "Filters",
-    "Flag",
-    "Json",
-    "JsonFile",
-    "RowFiles",
-    "Shown",
-    "UpdateOptions",
-    "UpdateWith",
-    "View",
-    "Word",
-    "Yes",
-    "check_path",
-]
-
 Flag: TypeAlias = Annotated[bool, Parameter(show_default=False)]
 Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
 Yes: TypeAlias = Annotated[bool, Parameter(name="--yes", show_default=False)]

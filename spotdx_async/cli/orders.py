@@ -23,8 +23,6 @@ from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 if TYPE_CHECKING:
     from spotdx_async import NewOrder
 
-__all__ = ["orders"]
-
 _COLUMNS = ("order_id", "status", "created", "updated")
 _NAMES = ("recipient.first_name", "recipient.last_name")
 _NAMED_KINDS = 5

@@ -29,21 +29,6 @@ if TYPE_CHECKING:
     from spotdx_async import Pages, SpotClient
     from spotdx_async.models import Model
 
-__all__ = [
-    "HIDDEN",
-    "OurScreen",
-    "Streams",
-    "counted",
-    "duration",
-    "fields_table",
-    "plain",
-    "plain_table",
-    "rows_table",
-    "show_list",
-    "show_object",
-    "visible",
-]
-
 HIDDEN = "<hidden>"
 """What stands in place of patient data."""
 _EMPTY: tuple[Any, ...] = (None, (), {})

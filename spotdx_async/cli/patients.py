@@ -7,8 +7,6 @@ from spotdx_async.cli.options import HIDING, Json, JsonFile, Shown, Yes
 from spotdx_async.cli.output import OurScreen
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
-__all__ = ["patients", "tokens"]
-
 patients: App = App(name="patients", help="Patients: create one.\n\nExample: spotdx patients create patient.json")
 tokens: App = App(
     name="tokens",

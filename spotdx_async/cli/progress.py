@@ -4,15 +4,12 @@ import asyncio
 import signal
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from attrs import frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from spotdx_async.cli.output import Streams, counted, duration
-
-__all__ = ["Display", "Standing", "StopSignals", "Throughput", "display_for", "keep_showing"]
 
 _LOOK_BACK_S = 10.0
 _BAR_EVERY_S = 0.1
@@ -158,9 +155,7 @@ class StopSignals:
             self._held.append(number)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number in self._held:
             asyncio.get_running_loop().remove_signal_handler(number)
 

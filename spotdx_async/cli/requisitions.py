@@ -6,8 +6,6 @@ from spotdx_async.cli.options import ALL, HIDING, Filtered, JsonFile, Shown, Yes
 from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
-__all__ = ["requisitions"]
-
 _COLUMNS = ("requisition_id", "barcode", "lab", "status", "created", "updated")
 _NAMES = ("patient.first_name", "patient.last_name")
 

@@ -11,8 +11,6 @@ from spotdx_async.cli.output import OurScreen, fields_table
 if TYPE_CHECKING:
     from spotdx_async import JournalState
 
-__all__ = ["runs"]
-
 runs: App = App(name="runs", help="Runs: their state, from their journals.\n\nExample: spotdx runs show night.journal")
 
 

@@ -18,8 +18,6 @@ from spotdx_async.own_loop import run_in_own_loop
 if TYPE_CHECKING:
     from spotdx_async import SpotClient
 
-__all__ = ["USUAL_SERVER", "OnServer", "Server", "Setting", "Settings", "config"]
-
 T = TypeVar("T")
 
 _TIMEOUT_S, _CONCURRENCY = 30.0, 64

@@ -14,8 +14,6 @@ from attrs import field, frozen
 from spotdx_async.config import check_base_url
 from spotdx_async.errors import ConfigError
 
-__all__ = ["EXAMPLE", "Profile", "SettingsFile", "find_file", "read_settings"]
-
 EXAMPLE = """\
 # Settings of spotdx: ~/.config/spotdx/config.toml, or the file that SPOTDX_CONFIG names.
 # An option on the command line overrides the environment, which overrides a profile. No token belongs in here.

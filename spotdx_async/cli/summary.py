@@ -12,8 +12,6 @@ from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.row_results import STATES, FailureGroup, RowResults, RowSet, Span
 
-__all__ = ["RunResult", "show_summary"]
-
 _MEANING = {
     "ok": "done",
     "rejected": "a bad row, not sent",

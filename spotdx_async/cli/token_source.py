@@ -13,8 +13,6 @@ from attrs import field, frozen
 from spotdx_async.config import check_token
 from spotdx_async.errors import ConfigError
 
-__all__ = ["TokenCommand", "TokenSource", "TokenVariable"]
-
 _PATIENCE_S = 30.0
 
 

@@ -18,8 +18,6 @@ from distributed.security import Security
 
 from spotdx_async.errors import ConfigError, InvalidInputError
 
-__all__ = ["TlsFiles", "connected", "is_open_to_network"]
-
 _CONNECT_S = 30.0
 _ENCRYPTED = frozenset({"tls", "wss"})
 _IN_PROCESS = "inproc"

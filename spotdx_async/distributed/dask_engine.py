@@ -21,8 +21,6 @@ from spotdx_async.distributed.shard_run import ShardOptions
 from spotdx_async.distributed.worker_client import ClientSettings
 from spotdx_async.errors import ConfigError, InvalidInputError
 
-__all__ = ["update_metadata_distributed", "update_metadata_distributed_blocking"]
-
 _LOOK_EVERY_S = 0.5
 _SHARDS_AHEAD = 2
 _ANSWER_S = 30.0

@@ -16,8 +16,6 @@ from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.distributed.worker_client import ClientSettings
 from spotdx_async.errors import ConfigError
 
-__all__ = ["CoordinatorPlugin", "WorkerSide", "name_of", "run_in_worker"]
-
 _BEAT_S = 1.0
 _ANSWER_S = 5.0
 

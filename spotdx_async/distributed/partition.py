@@ -33,8 +33,6 @@ from spotdx_async.distributed.shard import (
 )
 from spotdx_async.errors import InvalidInputError
 
-__all__ = ["Split"]
-
 _MOST_ROWS = 8000
 _USUAL_LEAST, _USUAL_MOST, _USUAL_SHARDS = 1250, 4000, 32
 _ROWS_A_TURN = 200

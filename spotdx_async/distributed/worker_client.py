@@ -11,8 +11,6 @@ from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.errors import ConfigError
 from spotdx_async.own_loop import run_in_own_loop
 
-__all__ = ["ClientSettings", "run_shard_blocking"]
-
 
 @frozen(kw_only=True)
 class ClientSettings:

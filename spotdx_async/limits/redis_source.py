@@ -6,6 +6,8 @@ import os
 import socket
 import ssl
 from contextlib import suppress
+from functools import cache
+from importlib.resources import files
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -15,14 +17,14 @@ from redis import exceptions as errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from spotdx_async._http import clock
+from spotdx_async._http import clock, rate_control
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
-from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
-
-__all__ = ["Grant", "RedisFailure", "RedisSource", "SourceAwayError", "failure_of", "log_failure", "log_recovery"]
 
 _log = logging.getLogger("spotdx_async")
+
+HORIZON_S = 0.5
+"""How far ahead slots are handed out, counted from when they can be used by the one that asks."""
 
 Act = Literal["join", "take", "look", "back", "leave", "pause", "resume", "cut", "rate"]
 """What the script can be asked to do."""
@@ -101,6 +103,17 @@ _BY_TYPE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Red
     (OSError, RedisFailure("cannot connect")),
     (errors.ConnectionError, _LOST),
 )
+
+
+@cache
+def script() -> str:
+    """Return the script: ``redis_script.lua``, after the constants of the adaptive law, which Lua and Python share."""
+    constants = "".join(
+        f"local {name} = {value!r}\n"
+        for name, value in vars(rate_control).items()
+        if name.isupper() and isinstance(value, (int, float))
+    )
+    return constants + (files("spotdx_async.limits") / "redis_script.lua").read_text(encoding="utf-8")
 
 
 class SourceAwayError(Exception):
@@ -203,7 +216,7 @@ class RedisSource:
         raise SourceAwayError(failure)
 
     async def _eval(self, *, keys: list[str], args: list[Any]) -> Any:
-        return await self._server.eval(SCRIPT, len(keys), *keys, *args)
+        return await self._server.eval(script(), len(keys), *keys, *args)
 
     def _arguments(self) -> list[float]:
         ahead_s = max(0.0, self.trip_s - _SOON_ENOUGH_S)
@@ -247,7 +260,7 @@ class RedisSource:
         if server is None:
             raise ConfigError("the limiter's url must look like redis://host:6379/0, rediss:// or unix://")
         self._server = server
-        self._script = server.register_script(SCRIPT)
+        self._script = server.register_script(script())
 
 
 def _settings(limit: RateLimit | AdaptiveRateLimit) -> list[float]:

@@ -4,15 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
 from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError, NotSentError
 from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, LOOK_AGAIN_S, BlockLimiter
-from spotdx_async.limits.redis_script import HORIZON_S
 from spotdx_async.limits.redis_source import (
+    HORIZON_S,
     Grant,
     RedisFailure,
     RedisSource,
@@ -20,8 +19,6 @@ from spotdx_async.limits.redis_source import (
     log_failure,
     log_recovery,
 )
-
-__all__ = ["OnOutage", "SharedLimiter"]
 
 OnOutage = Literal["wait", "local_share", "fail"]
 """What to do while the server cannot be asked."""
@@ -193,9 +190,7 @@ class SharedLimiter(BlockLimiter):
         """Return itself; nothing is opened before the first slot is asked for."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close it."""
         await self.close()
 

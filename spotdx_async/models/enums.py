@@ -5,17 +5,6 @@ The vendor's guides name a few more statuses (``pending``, ``rejected``, …): t
 
 from enum import StrEnum
 
-__all__ = [
-    "Carrier",
-    "Country",
-    "KitStatus",
-    "OrderStatus",
-    "RequisitionStatus",
-    "SampleStatus",
-    "SampleType",
-    "Sex",
-]
-
 
 class KitStatus(StrEnum):
     """Where a kit is on its way to the customer."""

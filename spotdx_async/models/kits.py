@@ -9,18 +9,6 @@ from .model import PHI, Model
 from .people import Registrant
 from .reports import Report
 
-__all__ = [
-    "Activation",
-    "ActivationResult",
-    "Kit",
-    "KitEvent",
-    "KitSummary",
-    "RegistrationToken",
-    "Sample",
-    "SampleEvent",
-    "Shipment",
-]
-
 
 @attrs.frozen(kw_only=True, repr=False)
 class KitEvent(Model):

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["PHI", "Model", "as_tuple", "phi_fields"]
-
 _EMPTY: tuple[Any, ...] = (None, (), {})
 _MARK = "phi"
 

@@ -11,8 +11,6 @@ from .kits import Kit
 from .model import PHI, Model, as_tuple
 from .people import Recipient
 
-__all__ = ["NewOrder", "Order", "OrderSummary"]
-
 
 @attrs.frozen(kw_only=True, repr=False)
 class NewOrder(Model):

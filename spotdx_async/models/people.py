@@ -8,8 +8,6 @@ import attrs
 from .enums import Country, Sex
 from .model import PHI, Model
 
-__all__ = ["Address", "NewPatient", "Patient", "PatientAddress", "Recipient", "Registrant"]
-
 
 @attrs.frozen(kw_only=True, repr=False)
 class Address(Model):

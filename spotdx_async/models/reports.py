@@ -7,16 +7,6 @@ import attrs
 
 from .model import PHI, Model
 
-__all__ = [
-    "GenotypeResult",
-    "QuantityResult",
-    "RangeLimit",
-    "ReactivityResult",
-    "Report",
-    "Result",
-    "UnknownResult",
-]
-
 RangeLimit: TypeAlias = Annotated[int | float | str, "a number, even where it came as text"]
 """One end of a range: a number, even if the server wrote it as text; text that is not a number stays text."""
 

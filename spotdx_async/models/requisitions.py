@@ -11,15 +11,6 @@ from .model import PHI, Model, as_tuple
 from .people import NewPatient, Patient
 from .reports import Report
 
-__all__ = [
-    "NewRequisition",
-    "Requisition",
-    "RequisitionAttributes",
-    "RequisitionEvent",
-    "RequisitionSummary",
-    "Tracking",
-]
-
 
 @attrs.frozen(kw_only=True, repr=False)
 class Tracking(Model):

@@ -27,8 +27,6 @@ from spotdx_async.report.run_stats import Period, RunStory
 from spotdx_async.report.scales import Scale, bins, linear, logarithmic, time_unit
 from spotdx_async.report.series import Histogram, Span
 
-__all__ = ["latency_bins", "latency_chart", "latency_histogram", "outcome_chart", "throughput_chart"]
-
 _LEAST_POINTS, _MOST_POINTS, _ROWS_PER_POINT = 20, 150, 10
 _WIDE_RANGE = 30
 _SECONDS_FROM_S = 10

@@ -11,22 +11,6 @@ from attrs import frozen
 from spotdx_async.report.markup import Html, amount, element, escaped
 from spotdx_async.report.scales import Scale
 
-__all__ = [
-    "AXIS_HEIGHT",
-    "LINE_HEIGHT",
-    "Panel",
-    "drawing",
-    "joined",
-    "line",
-    "pattern",
-    "percent",
-    "placed",
-    "rectangle",
-    "steps",
-    "text",
-    "x_axis",
-]
-
 LINE_HEIGHT = 18
 """Pixels from one line of text to the next."""
 AXIS_HEIGHT = 44

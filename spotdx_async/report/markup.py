@@ -6,21 +6,6 @@ from typing import NewType
 
 from attrs import frozen
 
-__all__ = [
-    "Column",
-    "Html",
-    "amount",
-    "counted",
-    "details",
-    "duration",
-    "element",
-    "escaped",
-    "figure",
-    "latency",
-    "rate",
-    "table",
-]
-
 Html = NewType("Html", str)
 
 _LONG_S = 120

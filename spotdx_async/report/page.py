@@ -1,24 +1,58 @@
-"""A finished run as one page of HTML that needs nothing else, and its file: whole or absent, its owner's alone."""
+"""A finished run as one page of HTML that needs nothing else, and its file: whole or absent, its owner's alone.
+
+Part by part it is a heading, a chart, and a table that says the same without it.
+"""
 
 import base64
 import hashlib
 import os
-from collections.abc import Iterable
-from importlib import resources
+import platform
+from collections.abc import Iterable, Iterator
+from importlib import metadata, resources
+from itertools import pairwise
 from pathlib import Path
 
 from spotdx_async import private_files
+from spotdx_async._version import __version__
+from spotdx_async.bulk.records import State
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.report.markup import Html, element, escaped
-from spotdx_async.report.run_stats import RunStory
-from spotdx_async.report.sections import all_sections, summary_of
-
-__all__ = ["check_path", "render", "write_report"]
+from spotdx_async.report.charts import (
+    latency_bins,
+    latency_chart,
+    latency_histogram,
+    outcome_chart,
+    throughput_chart,
+)
+from spotdx_async.report.markup import (
+    Column,
+    Html,
+    counted,
+    details,
+    duration,
+    element,
+    escaped,
+    figure,
+    latency,
+    rate,
+    table,
+)
+from spotdx_async.report.run_stats import STATES, Reason, RunStory, Setting
+from spotdx_async.report.series import Histogram
 
 _PAGE_START = (
     '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="generator" content="spotdx_async">\n'
 )
 _TITLE = "Bulk run report"
+_MEANINGS: dict[State, str] = {
+    "ok": "done",
+    "rejected": "a bad row, never sent",
+    "failed": "refused by the server, or certainly not executed",
+    "unknown": "may have been executed: no usable answer, or a server error (5xx)",
+    "superseded": "replaced by a newer value",
+    "skipped": "already done, or not sent because the run stopped",
+}
+_PERCENTS = (50, 90, 95, 99, 99.9)
+_MOST_STRETCHES = 40
 
 
 def render(run_stats: RunStory) -> str:
@@ -74,7 +108,8 @@ def _body(run_stats: RunStory) -> list[Html]:
     body = [element("h1", escaped(_TITLE)), element("p", escaped(summary_of(run_stats)), class_="sum")]
     if run_stats.stopped is not None:
         body.append(element("p", escaped(f"The run stopped early: {run_stats.stopped}"), class_="stopped"))
-    return body + all_sections(run_stats)
+    sections = (_outcomes, _throughput, _latency, _reasons, _setup)
+    return [*body, *(section(run_stats) for section in sections)]
 
 
 def _policy(style: Html) -> str:
@@ -112,3 +147,163 @@ def _is_report(place: Path) -> bool:
     start = _PAGE_START.encode()
     with place.open("rb") as file:
         return file.read(len(start)) == start
+
+
+def summary_of(run_stats: RunStory) -> str:
+    """Return the run in two or three sentences."""
+    counts, elapsed_s = run_stats.counts, run_stats.elapsed_s
+    failures = counts["rejected"] + counts["failed"] + counts["unknown"]
+    pace = f" ({rate(run_stats.rows, elapsed_s)} rows/s)" if run_stats.rows else ""
+    parts = [f"{counted(run_stats.rows, 'row')} in {duration(elapsed_s)}{pace}: {counts['ok']:,} done"]
+    parts += [f"{counts[state]:,} {state}" for state in ("superseded", "skipped") if counts[state]]
+    parts.append(f"{failures:,} did not go through" if failures else "none failed")
+    sentences = [", ".join(parts) + "."]
+    if run_stats.outages.count:
+        periods, total = counted(run_stats.outages.count, "outage"), duration(run_stats.outages.total_s)
+        why = "" if run_stats.trouble is None else f"; in the last, {run_stats.trouble}"
+        sentences.append(f"Rows waited for the server during {periods}, {total} in all{why}.")
+    if run_stats.throttled:
+        sentences.append(f"The server answered 429 (too many requests) {counted(run_stats.throttled, 'time')}.")
+    return " ".join(sentences)
+
+
+def _section(title: str, *inner: Html) -> Html:
+    return element("section", element("h2", escaped(title)), *inner)
+
+
+def _quiet(text: str) -> Html:
+    return element("p", escaped(text), class_="quiet")
+
+
+def _outcomes(run_stats: RunStory) -> Html:
+    columns = (Column("state"), Column("rows", is_number=True), Column("share", is_number=True), Column("meaning"))
+    rows = max(run_stats.rows, 1)
+    cells = [
+        (state, f"{run_stats.counts[state]:,}", f"{run_stats.counts[state] / rows:.2%}", _MEANINGS[state])
+        for state in STATES
+    ]
+    shown = [table("Rows by outcome", columns, cells)]
+    if (chart := outcome_chart(run_stats)) is not None:
+        shown.insert(0, figure("All rows, divided by outcome", chart))
+    return _section("Outcomes", element("div", *shown, class_="pair"))
+
+
+def _throughput(run_stats: RunStory) -> Html:
+    chart = throughput_chart(run_stats)
+    if chart is None:
+        return _section("Throughput", _quiet("No row had an outcome."))
+    caption = "Rows with an outcome, over time"
+    hatched = "; hatched: the run was paused, waiting for the server" if run_stats.outages.periods else ""
+    shown = [figure(caption + hatched, chart)]
+    if not run_stats.throttled and not run_stats.outages.count:
+        shown.append(_quiet("No 429 and no outage was reported."))
+    shown.append(details("The run in figures", _stretches(run_stats)))
+    if run_stats.outages.periods:
+        shown.append(details("The outages in figures", _outages(run_stats)))
+    return _section("Throughput", *shown)
+
+
+def _stretches(run_stats: RunStory) -> Html:
+    titles = ("ok", "other", "retries", "429s", "50 % within", "95 % within")
+    columns = (Column("from"), *(Column(title, is_number=True) for title in titles))
+    spans = run_stats.timeline.spans(run_stats.elapsed_s, _MOST_STRETCHES)
+    cells = [
+        (
+            duration(span.start_s),
+            *(f"{count:,}" for count in (span.ok, span.other, span.retries, span.throttled)),
+            *(latency(time_s) for time_s in (span.p50_s, span.p95_s)),
+        )
+        for span in spans
+    ]
+    return table(f"Each {duration(spans[0].width_s)} of the run; the times are the server's", columns, cells)
+
+
+def _outages(run_stats: RunStory) -> Html:
+    columns = (Column("from"), Column("to"), Column("length", is_number=True))
+    cells = [
+        (duration(period.start_s), duration(period.end_s), duration(period.end_s - period.start_s))
+        for period in run_stats.outages.periods
+    ]
+    return table("When rows waited for the server, since the start of the run", columns, cells)
+
+
+def _latency(run_stats: RunStory) -> Html:
+    if not run_stats.row_times.count and not run_stats.server_times.count:
+        return _section("Latency", _quiet("No request was timed."))
+    columns = (
+        Column("ok rows"),
+        Column("server's time", is_number=True),
+        Column("row's time, waits included", is_number=True),
+    )
+    both = run_stats.server_times, run_stats.row_times
+    cells = [
+        (f"{percent:g} % within", *(latency(times.percentile(percent)) for times in both)) for percent in _PERCENTS
+    ]
+    cells.append(("longest", *(latency(_longest(times)) for times in both)))
+    percentiles = table("Latency percentiles, to 1 %", columns, cells)
+    chart, histogram = latency_chart(run_stats), latency_histogram(run_stats)
+    if chart is None or histogram is None:
+        return _section("Latency", percentiles)
+    return _section(
+        "Latency",
+        figure(
+            "The server's time for ok rows, from connection to last byte: 50 % and 95 % of rows took no longer", chart
+        ),
+        element(
+            "div",
+            figure("The ok rows by the server's time; dashed: percentiles", histogram),
+            percentiles,
+            class_="pair",
+        ),
+        details("The histogram in figures", _bins(run_stats.server_times)),
+    )
+
+
+def _bins(times: Histogram) -> Html:
+    edges, counts = latency_bins(times)
+    columns = (Column("from"), Column("to"), Column("rows", is_number=True), Column("share", is_number=True))
+    cells = [
+        (latency(from_s), latency(to_s), f"{count:,}", f"{count / times.count:.2%}")
+        for (from_s, to_s), count in zip(pairwise(edges.ticks), counts, strict=True)
+    ]
+    return table("The ok rows by the server's time, to 1 %", columns, cells)
+
+
+def _longest(times: Histogram) -> float | None:
+    return times.max_s if times.count else None
+
+
+def _reasons(run_stats: RunStory) -> Html:
+    groups = run_stats.reasons.groups()
+    if not groups:
+        return _section("Reasons", _quiet("No row had an error."))
+    columns = (Column("rows", is_number=True), Column("state and error"), Column("message"))
+    cells = [(f"{count:,}", f"{reason.state}: {_error(reason)}", reason.text) for reason, count in groups]
+    return _section("Reasons", table("Rows with an error, by what they have in common", columns, cells))
+
+
+def _error(reason: Reason) -> str:
+    about = [str(part) for part in (reason.status, reason.word) if part is not None]
+    name = reason.error or "any"
+    return f"{name} ({', '.join(about)})" if about else name
+
+
+def _setup(run_stats: RunStory) -> Html:
+    columns = (Column("setting"), Column("value"))
+    settings = table("Settings", columns, [(name, _value(value)) for name, value in run_stats.settings.items()])
+    versions = table("Versions", (Column("what"), Column("version")), _versions())
+    pair = (settings, versions) if run_stats.settings else (versions,)
+    return _section("Settings and versions", element("div", *pair, class_="pair"))
+
+
+def _value(value: Setting) -> str:
+    if value is None:
+        return "not set"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "spotdx_async", __version__
+    yield platform.python_implementation(), platform.python_version()
+    yield "aiohttp", metadata.version("aiohttp")
+    yield "platform", platform.platform()

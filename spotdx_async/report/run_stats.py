@@ -14,8 +14,6 @@ from spotdx_async.bulk.records import Outcome, Progress, State
 from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.report.series import Histogram, Timeline
 
-__all__ = ["MOST_PERIODS", "MOST_SHOWN", "STATES", "Outages", "Period", "Reason", "Reasons", "RunStory", "Setting"]
-
 STATES: tuple[State, ...] = get_args(State)
 Setting: TypeAlias = str | int | float | bool | None
 

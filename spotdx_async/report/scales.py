@@ -6,8 +6,6 @@ from typing import Self
 import attrs
 from attrs import frozen
 
-__all__ = ["Scale", "bins", "linear", "logarithmic", "time_unit"]
-
 _ROUND = (1.0, 2.0, 5.0)
 _PREFERRED = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 """Ten round numbers a decade (R10 of ISO 3), each about 1.26 times the one before."""

@@ -8,8 +8,6 @@ from typing import TypeVar
 
 from attrs import frozen
 
-__all__ = ["MOST_SPANS", "NO_CELL", "Histogram", "Span", "Timeline"]
-
 MOST_SPANS = 600
 _FIRST_WIDTH_S = 0.125
 _SHORTEST_S = 1e-5

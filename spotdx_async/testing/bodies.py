@@ -10,27 +10,6 @@ from typing import Any
 
 from spotdx_async.testing.routes import NOT_JSON
 
-__all__ = [
-    "ADDRESS",
-    "RECIPIENT",
-    "TWO_LETTERS",
-    "BadBodyError",
-    "Check",
-    "an_object",
-    "array_of",
-    "boolean",
-    "checked",
-    "day_until",
-    "email",
-    "fields",
-    "fits",
-    "maybe_null",
-    "metadata",
-    "one_of",
-    "person_fields",
-    "text",
-]
-
 Check = Callable[[Any, str], Iterator[str]]
 
 

@@ -12,8 +12,6 @@ from spotdx_async.testing.fault_plan import FaultPlan, PlannedFault
 from spotdx_async.testing.records import ReceivedRequest
 from spotdx_async.testing.state import OPERATIONS
 
-__all__ = ["ExpectedRequests", "FaultInPlay", "MarkedFault", "operation_named", "title_of"]
-
 _TEXTS = ("kit_id", "order_id", "requisition_id", "method", "path")
 _PLAN_OPTIONS = ("times", *_TEXTS)
 _OPTIONS = (*_PLAN_OPTIONS, "operation", "unmet_ok")

@@ -8,8 +8,6 @@ from spotdx_async.testing.server import SpotServer
 if TYPE_CHECKING:
     from spotdx_async import SpotClient
 
-__all__ = ["FakeSpot"]
-
 
 class FakeSpot(SpotServer):
     """A Spot API on loopback that also makes clients of itself.

@@ -9,8 +9,6 @@ from threading import RLock
 from spotdx_async.testing.faults import DEFAULT_MIXTURE, Fault, named
 from spotdx_async.testing.routes import Call
 
-__all__ = ["FaultPlan", "PlannedFault"]
-
 
 @dataclass(slots=True)
 class PlannedFault:

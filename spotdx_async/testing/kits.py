@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from spotdx_async.testing.patients import FakePatient
     from spotdx_async.testing.state import SpotState
 
-__all__ = ["KIT_ROUTES", "KIT_STATUSES", "SAMPLE_STATUSES", "FakeKit", "Kits", "new_kit_document"]
-
 KIT_STATUSES = (
     *("preparing", "in_transit", "delivered", "delivery_exception", "registered", "canceled"),
     *("pending", "kit_type_assigned"),  # named by the guides alone

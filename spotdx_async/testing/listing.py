@@ -8,21 +8,6 @@ from typing import Any, Protocol, TypeVar
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.routes import Call
 
-__all__ = [
-    "SHARED_QUERY",
-    "BadQueryError",
-    "Condition",
-    "Listed",
-    "Query",
-    "boolean",
-    "choice",
-    "day",
-    "holds",
-    "page",
-    "page_of",
-    "refuse_unknown",
-]
-
 _PEOPLE = ("email", "first_name", "last_name", "phone")
 _DATES = ("created_before", "created_after", "updated_before", "updated_after")
 SHARED_QUERY = ("results", "offset", *_PEOPLE, *_DATES)

@@ -8,20 +8,6 @@ from importlib.resources import files
 from typing import Any
 from zlib import crc32
 
-__all__ = [
-    "ADDRESS",
-    "EXAMPLE_INSTANT",
-    "EXAMPLE_KIT_ID",
-    "PERSON",
-    "RECIPIENT",
-    "example_kit",
-    "example_kit_text",
-    "fresh",
-    "new_report",
-    "new_shipment",
-    "new_uuid",
-]
-
 EXAMPLE_KIT_ID = "SPOT123456"
 EXAMPLE_INSTANT = "2023-01-01T04:30:11.222Z"
 """The instant of the documented examples."""

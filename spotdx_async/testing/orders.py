@@ -17,8 +17,6 @@ from spotdx_async.testing.store import Item, Step, Store, instant_now, stamp
 if TYPE_CHECKING:
     from spotdx_async.testing.state import SpotState
 
-__all__ = ["EXAMPLE_ORDER_ID", "ORDER_ROUTES", "ORDER_STATUSES", "FakeOrder", "Orders"]
-
 ORDER_STATUSES = ("pending", "in_progress", "completed", "canceled")
 EXAMPLE_ORDER_ID = "O1234567"
 # The vendor shows no whole order; this one is made up.

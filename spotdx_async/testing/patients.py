@@ -22,16 +22,6 @@ from spotdx_async.testing.store import Store, check_fields, check_id
 if TYPE_CHECKING:
     from spotdx_async.testing.state import SpotState
 
-__all__ = [
-    "EXAMPLE_PATIENT_ID",
-    "PATIENT_ROUTES",
-    "TOKEN_LIFETIME",
-    "FakePatient",
-    "Patients",
-    "Registration",
-    "Registrations",
-]
-
 EXAMPLE_PATIENT_ID = "7563e8e2-7fbd-480c-9b8b-2070eda884bf"
 TOKEN_LIFETIME = timedelta(minutes=10)
 

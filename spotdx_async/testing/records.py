@@ -8,9 +8,6 @@ from typing import Any, Literal
 
 from spotdx_async.testing.routes import NOT_JSON, Call
 
-__all__ = ["Creation", "LedgerEntry", "Noun", "OrderLedgerEntry", "ReceivedRequest", "RequestLog"]
-
-
 Noun = Literal["order", "requisition", "patient", "activation", "registration token"]
 
 

@@ -29,15 +29,6 @@ from spotdx_async.testing.store import Item, Step, Store, instant_now, stamp
 if TYPE_CHECKING:
     from spotdx_async.testing.state import SpotState
 
-__all__ = [
-    "EXAMPLE_REQUISITION_ID",
-    "REQUISITION_ROUTES",
-    "REQUISITION_STATUSES",
-    "AddressForm",
-    "FakeRequisition",
-    "Requisitions",
-]
-
 AddressForm = Literal["plain", "wrapped"]
 """How ``patient.address`` is sent: the address itself, or an object that holds it under ``address``."""
 

@@ -7,8 +7,6 @@ from urllib.parse import unquote
 
 from spotdx_async.testing.answers import Answer
 
-__all__ = ["NOT_JSON", "Call", "Route", "RouteTable"]
-
 
 class _NotJson:
     """The type of ``NOT_JSON``."""

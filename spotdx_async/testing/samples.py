@@ -7,8 +7,6 @@ from typing import Any
 from spotdx_async.testing.made_up import new_report, new_shipment
 from spotdx_async.testing.store import Item, Step, add_event
 
-__all__ = ["SampleSteps", "new_sample"]
-
 _COLLECT = Step("collect()", "collected", ("awaiting_collection", "collection_exception"))
 _FAIL_COLLECTION = Step("fail_collection()", "collection_exception", ("awaiting_collection", "collected"))
 _SEND_BACK = Step("send_back()", "in_transit", ("collected",), "collect()")

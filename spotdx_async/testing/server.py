@@ -13,12 +13,10 @@ from aiohttp import web
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.faults import Fault
-from spotdx_async.testing.loop_thread import LoopThread
+from spotdx_async.testing.loops import LoopThread
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
 from spotdx_async.testing.state import Some, SpotState, StateView
-
-__all__ = ["Bucket", "SpotServer"]
 
 _BACKLOG = 4096
 _SHUTDOWN_TIMEOUT_S = 0.5

@@ -22,8 +22,6 @@ from spotdx_async.testing.requisitions import REQUISITION_ROUTES, AddressForm, R
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
 from spotdx_async.testing.store import NotFoundError, Store, stamp
 
-__all__ = ["OPERATIONS", "ROUTES", "Some", "SpotState", "StateView"]
-
 ROUTES = (*KIT_ROUTES, *ORDER_ROUTES, *REQUISITION_ROUTES, *PATIENT_ROUTES)
 """The operations that the fake plays: the contract's rows."""
 OPERATIONS: Mapping[str, tuple[str, str]] = {route.operation: (route.method, route.template) for route in ROUTES}
@@ -204,6 +202,22 @@ class StateView:
     def __init__(self, state: SpotState, token: str) -> None:
         self.state = state
         self._token = token
+        self.accepted_tokens: set[str] = state.tokens
+        """All tokens that are accepted now; may be changed."""
+        self.kits: Kits = state.kits
+        """The kits by id."""
+        self.ledger: list[LedgerEntry] = state.ledger
+        """Every executed update of a kit's metadata, in order."""
+        self.orders: Orders = state.orders
+        """The orders by id."""
+        self.order_ledger: list[OrderLedgerEntry] = state.order_ledger
+        """Every executed update of an order's metadata, in order."""
+        self.requisitions: Requisitions = state.requisitions
+        """The requisitions by id."""
+        self.patients: Patients = state.patients
+        """The patients by id."""
+        self.creations: list[Creation] = state.creations
+        """Every executed create, in order: what must not happen twice."""
 
     @property
     def token(self) -> str:
@@ -216,46 +230,6 @@ class StateView:
             self.state.tokens.discard(self._token)
             self.state.tokens.add(token)
             self._token = token
-
-    @property
-    def accepted_tokens(self) -> set[str]:
-        """All tokens that are accepted now; may be changed."""
-        return self.state.tokens
-
-    @property
-    def kits(self) -> Kits:
-        """The kits by id."""
-        return self.state.kits
-
-    @property
-    def ledger(self) -> list[LedgerEntry]:
-        """Every executed update of a kit's metadata, in order."""
-        return self.state.ledger
-
-    @property
-    def orders(self) -> Orders:
-        """The orders by id."""
-        return self.state.orders
-
-    @property
-    def order_ledger(self) -> list[OrderLedgerEntry]:
-        """Every executed update of an order's metadata, in order."""
-        return self.state.order_ledger
-
-    @property
-    def requisitions(self) -> Requisitions:
-        """The requisitions by id."""
-        return self.state.requisitions
-
-    @property
-    def patients(self) -> Patients:
-        """The patients by id."""
-        return self.state.patients
-
-    @property
-    def creations(self) -> list[Creation]:
-        """Every executed create, in order: what must not happen twice."""
-        return self.state.creations
 
     def redeem(self, token: str, kit_id: str | None = None) -> FakePatient:
         """Use a registration token up, as the vendor's page does: see ``SpotState.redeem``."""

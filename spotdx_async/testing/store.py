@@ -13,8 +13,6 @@ from typing import Any, ClassVar, TypeVar
 
 from spotdx_async.testing.made_up import new_uuid
 
-__all__ = ["Item", "NotFoundError", "Step", "Store", "add_event", "check_fields", "check_id", "instant_now", "stamp"]
-
 T = TypeVar("T")
 
 

@@ -16,7 +16,11 @@ from spotdx_async.models import enums
 from tests.facts import FACTS, MODELS, SHAPES
 
 NOUNS = [import_module(f"{resources.__name__}.{one.name}") for one in iter_modules(resources.__path__)]
-ENUMS = [getattr(enums, name) for name in enums.__all__]
+ENUMS = [
+    kind
+    for kind in vars(enums).values()
+    if isinstance(kind, type) and issubclass(kind, StrEnum) and kind is not StrEnum
+]
 # The facts' words that are literals or plain text in the SDK: the laboratory's values, and the tags of results.
 NO_ENUMS = {"Reactivity", "Genotype", "IsQuantity", "IsReactivity", "IsGenotype"}
 # One class stands for two shapes, or carries what other answers are known to carry.

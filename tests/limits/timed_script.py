@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
+from spotdx_async.limits.redis_source import HORIZON_S, script
 
 CLOCK = "local clock = redis.call('TIME')"
 RATE, OPENS, MARK, PAUSED, SLOTS = 0, 1, 2, 3, 5
@@ -12,8 +12,8 @@ class TimedScript:
     """Runs the script; times are in seconds."""
 
     def __init__(self, server: Any, settings: list[float]) -> None:
-        assert CLOCK in SCRIPT
-        self._script = server.register_script(SCRIPT.replace(CLOCK, "local clock = { ARGV[13], ARGV[14] }"))
+        assert CLOCK in script()
+        self._script = server.register_script(script().replace(CLOCK, "local clock = { ARGV[13], ARGV[14] }"))
         self._settings = settings
         self.now = 1_700_000_000.0
         server.flushall()

@@ -7,8 +7,7 @@ from typing import Any
 
 import redis
 
-from spotdx_async.limits.redis_script import SCRIPT
-from spotdx_async.limits.redis_source import RedisSource
+from spotdx_async.limits.redis_source import RedisSource, script
 from spotdx_async.shared import SharedLimiter
 from tests.limits.timed_script import CLOCK
 
@@ -19,9 +18,9 @@ class VirtualServer:
     """What all limiters of a test are connected to."""
 
     def __init__(self, url: str) -> None:
-        assert CLOCK in SCRIPT
+        assert CLOCK in script()
         self._redis: Any = redis.Redis.from_url(url)
-        self._script = self._redis.register_script(SCRIPT.replace(CLOCK, "local clock = { ARGV[13], ARGV[14] }"))
+        self._script = self._redis.register_script(script().replace(CLOCK, "local clock = { ARGV[13], ARGV[14] }"))
         self.url = url
         self.set_ahead_s = 0.0
         """How far the server's clock has been set ahead; negative: back."""

@@ -13,7 +13,8 @@ import pytest
 
 import spotdx_async
 from spotdx_async import InvalidInputError, Journal, JournalError, private_files, report
-from spotdx_async.bulk.journal.file import JournalFile, read_journal
+from spotdx_async.bulk.journal.file import JournalFile
+from spotdx_async.bulk.journal.reading import read_journal
 from spotdx_async.distributed.partition import Split
 from spotdx_async.files import FailedRows
 

@@ -34,15 +34,12 @@ from spotdx_async.bulk.journal.reading import (
     checked,
     has_table,
     read_doubtful,
-    read_journal,
     read_landing,
     translating_errors,
 )
-from spotdx_async.bulk.journal.records import SECRET_BYTES, Digester, JournalState, Known, Recorded, RowDigests
+from spotdx_async.bulk.journal.records import SECRET_BYTES, Digester, Known, Recorded
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.errors import JournalError
-
-__all__ = ["CHUNK", "MOST_BEYOND_LAST", "JournalFile", "JournalState", "RowDigests", "read_journal"]
 
 CHUNK = 4096
 """Rows that are looked up at once."""

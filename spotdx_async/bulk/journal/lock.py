@@ -23,8 +23,6 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["JournalLock", "is_locked"]
-
 _MARK = b"the lock of a spotdx-async journal\n"
 _BALLAST_BYTES = 256 * 1024
 """Room on a full disk for the last group of rows, and for the WAL to be moved into the one file."""

@@ -11,21 +11,6 @@ from typing import TypeVar
 from spotdx_async import private_files
 from spotdx_async.errors import JournalError
 
-__all__ = [
-    "Companions",
-    "absolute",
-    "beside",
-    "check_companions",
-    "is_at",
-    "look",
-    "make_private",
-    "private_folder",
-    "refusal",
-    "settle",
-    "system_refusal",
-    "tighten",
-]
-
 _PLAYED_BACK = "-journal"
 """SQLite's rollback journal, which runs in WAL mode never write. Any program that opens the database writes its
 content into it, no matter who wrote that; and it may name any file as its super-journal, which is deleted then. Files

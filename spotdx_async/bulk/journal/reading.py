@@ -17,20 +17,6 @@ from spotdx_async.bulk.journal.paths import absolute, beside, check_companions, 
 from spotdx_async.bulk.journal.records import SECRET_BYTES, Digester, JournalState
 from spotdx_async.bulk.records import State
 
-__all__ = [
-    "APPLICATION_ID",
-    "BUSY_S",
-    "CODES",
-    "VERSION",
-    "WORDS",
-    "checked",
-    "has_table",
-    "read_doubtful",
-    "read_journal",
-    "read_landing",
-    "translating_errors",
-]
-
 T = TypeVar("T")
 
 VERSION = 1

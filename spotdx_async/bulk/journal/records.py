@@ -9,8 +9,6 @@ from attrs import frozen
 
 from spotdx_async.bulk.records import State
 
-__all__ = ["SECRET_BYTES", "Digester", "JournalState", "Known", "Recorded", "RowDigests"]
-
 SECRET_BYTES = 16
 _DIGEST_BYTES = 8
 

@@ -13,10 +13,7 @@ from spotdx_async._http import clock
 from spotdx_async.bulk.journal.file import CHUNK, MOST_BEYOND_LAST, JournalFile
 from spotdx_async.bulk.journal.records import Known, Recorded, RowDigests
 from spotdx_async.bulk.records import Journal, State
-from spotdx_async.bulk.shielding import seen_through
 from spotdx_async.errors import JournalError
-
-__all__ = ["JournalWriter"]
 
 _GROUP_ROWS = 500
 _GROUP_S = 0.1
@@ -81,13 +78,13 @@ class JournalWriter:
             opened.append(JournalFile.open(settings, operation=operation, server=server))
 
         try:
-            await seen_through(loop.run_in_executor(thread, open_it))
+            await clock.seen_through(loop.run_in_executor(thread, open_it))
         except BaseException:
             # Cancelled: by now the journal may be open all the same. Handed to the thread before anything is awaited,
             # so that no further cancellation leaves it open.
             giving_back = loop.run_in_executor(thread, _give_back, opened)
             thread.shutdown(wait=False)
-            await seen_through(giving_back)
+            await clock.seen_through(giving_back)
             raise
         return cls(opened[0], thread)
 
@@ -170,7 +167,7 @@ class JournalWriter:
             self._closing.add_done_callback(self._on_closed)
             self._thread.shutdown(wait=False)
         with suppress(JournalError):
-            await seen_through(self._closing)
+            await clock.seen_through(self._closing)
 
     def _commit(self) -> None:
         """Write a group, or see to it that one is written when the one before is."""

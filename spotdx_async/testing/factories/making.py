@@ -9,8 +9,6 @@ import attrs
 
 from spotdx_async.models import Model
 
-__all__ = ["KIT_TYPE", "at", "checked", "kit_id", "made", "made_up_uuid", "order_id", "tracking_number"]
-
 KIT_TYPE = "health_kit_1"
 """A kit type of the fake and of the vendor's examples."""
 

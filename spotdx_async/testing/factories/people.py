@@ -6,15 +6,6 @@ from typing import Any
 from spotdx_async.models import Address, Country, NewPatient, Patient, Recipient, Registrant, RegistrationToken, Sex
 from spotdx_async.testing.factories.making import checked, made, made_up_uuid
 
-__all__ = [
-    "make_address",
-    "make_new_patient",
-    "make_patient",
-    "make_recipient",
-    "make_registrant",
-    "make_registration_token",
-]
-
 _PATIENT = 1
 _FIRST_BIRTHDAY = date(1900, 1, 1)
 _BIRTHDAYS = 10_000

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from spotdx_async._http.auth import Auth, Token
+from spotdx_async._http.auth import Auth
+from spotdx_async._http.messages import Token
 from spotdx_async.errors import ConfigError, NotSentError, SpotError
 
 pytestmark = pytest.mark.virtual_time

@@ -15,7 +15,7 @@ from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import BadRequestError, InvalidInputError, NotFoundError, OutcomeUnknownError
 from spotdx_async.report import RunStory, check_path, page, render, write_report
 from spotdx_async.report.markup import Html, amount, duration, element, escaped, latency, rate
-from spotdx_async.report.sections import summary_of
+from spotdx_async.report.page import summary_of
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=\"alert(1)\"> & 'x' \ud800"
 

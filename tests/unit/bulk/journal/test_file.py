@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from spotdx_async.bulk.journal.file import JournalFile, read_journal
+from spotdx_async.bulk.journal.file import JournalFile
+from spotdx_async.bulk.journal.reading import read_journal
 from spotdx_async.bulk.journal.records import Digester, Known, RowDigests
 from spotdx_async.bulk.records import Journal, State
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from spotdx_async.bulk.journal import reading as journal_reading
-from spotdx_async.bulk.journal.file import JournalFile, read_journal
+from spotdx_async.bulk.journal.file import JournalFile
+from spotdx_async.bulk.journal.reading import read_journal
 from spotdx_async.bulk.records import Journal
 from spotdx_async.errors import JournalError
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from spotdx_async.bulk.journal import lock as journal_lock
-from spotdx_async.bulk.journal.file import JournalFile, read_journal
+from spotdx_async.bulk.journal.file import JournalFile
 from spotdx_async.bulk.journal.lock import JournalLock
+from spotdx_async.bulk.journal.reading import read_journal
 from spotdx_async.bulk.journal.records import Recorded
 from spotdx_async.bulk.records import Journal
 from spotdx_async.errors import JournalError

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from spotdx_async.bulk.journal.file import MOST_BEYOND_LAST, JournalFile, read_journal
+from spotdx_async.bulk.journal.file import MOST_BEYOND_LAST, JournalFile
+from spotdx_async.bulk.journal.reading import read_journal
 from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.records import Journal, State
 from spotdx_async.errors import JournalError

@@ -1,19 +1,19 @@
-"""Virtual time: a loop that jumps to its next timer instead of waiting for it, and its clock; real sockets still work.
+"""Event loops for tests: one whose time jumps to its next timer, and one in a thread of its own.
 
-An hour of back-off takes a test no time, and its length can be asserted exactly. Knows nothing but asyncio.
+On virtual time an hour of back-off takes a test no time, and its length can be asserted exactly; real sockets still
+work. In a thread a server answers while the caller's thread waits or blocks. Knows nothing but asyncio.
 """
 
 import asyncio
 import contextlib
 import math
 import selectors
+import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
-
-__all__ = ["VirtualClock", "VirtualTimeLoop", "run_virtual"]
 
 _RESOLUTION_S = time.get_clock_info("monotonic").resolution
 
@@ -112,25 +112,25 @@ class VirtualClock:
         return f"<VirtualClock: {self.elapsed_s:g} virtual seconds>"
 
 
-class _JumpingSelector(selectors.BaseSelector):
+class _JumpingSelector(selectors.DefaultSelector):
     """A selector that answers "nothing came in that time" without letting the time pass."""
 
     def __init__(self, grace_s: float, patience_s: float) -> None:
+        super().__init__()
         self.now_s = 0.0
         self.holds = 0
         self._grace_s = grace_s
         self._patience_s = patience_s
-        self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         # 1. something is ready to run: poll, do not wait
         if timeout is not None and timeout <= 0:
-            return self._real.select(0)
+            return super().select(0)
         # 2. only a socket or a thread can wake the loop, or time stands still for a thread
         if timeout is None or self.holds:
             return self._wait()
         # 3. a timer is next: traffic on its way comes first
-        found = self._real.select(self._grace_s if self._has_sockets() else 0)
+        found = super().select(self._grace_s if self._has_sockets() else 0)
         if not found:
             self._jump(timeout)
         return found
@@ -143,7 +143,7 @@ class _JumpingSelector(selectors.BaseSelector):
             self.now_s = math.nextafter(self.now_s, math.inf)
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
-        found = self._real.select(self._patience_s)
+        found = super().select(self._patience_s)
         if not found:
             raise RuntimeError(
                 f"nothing happened for {self._patience_s:g} real seconds on a loop with virtual time: "
@@ -152,19 +152,46 @@ class _JumpingSelector(selectors.BaseSelector):
         return found
 
     def _has_sockets(self) -> bool:
-        return len(self._real.get_map()) > 1  # the first is the loop's own pipe
+        return len(self.get_map()) > 1  # the first is the loop's own pipe
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
 
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
+class LoopThread:
+    """A daemon thread whose loop runs until ``close``."""
 
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.modify(fileobj, events, data)
+    def __init__(self, name: str) -> None:
+        """Start the thread; return once its loop runs."""
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=self._work, args=(started,), name=name, daemon=True)
+        self._thread.start()
+        self._loop = started.result()
 
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine on the thread's loop and block until it is done."""
+        return self._submit(coroutine).result()
+
+    async def wait_for(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine on the thread's loop and await it in the running loop."""
+        return await asyncio.wrap_future(self._submit(coroutine))
 
     def close(self) -> None:
-        self._real.close()
+        """Cancel what is left on the loop, close it, and join the thread."""
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join()
+
+    def _submit(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _work(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
+        # asyncio's own loop: a policy or a test's loop factory may make loops that cannot run in a second thread.
+        try:
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._until_ended(started))
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)  # without a free file descriptor, say, there is no loop
+
+    async def _until_ended(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
+        self._ended = asyncio.Event()
+        started.set_result(asyncio.get_running_loop())
+        await self._ended.wait()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from spotdx_async.bulk.shielding import seen_through
+from spotdx_async._http.clock import seen_through
 
 pytestmark = pytest.mark.virtual_time
 
