@@ -16,6 +16,7 @@ from typing import Any
 from spotdx_async.errors import ConfigError
 
 __all__ = [
+    "INSTANT_S",
     "NEVER_S",
     "OneLoop",
     "call_at",
@@ -34,6 +35,8 @@ __all__ = [
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 NEVER_S = float("-inf")
 """A moment before every other, on any clock."""
+INSTANT_S = 1e-6
+"""What is due so soon is due: sums of times round, and a wait for the rest would never end where the clock stands."""
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
