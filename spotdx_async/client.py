@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+from typing import Any, NoReturn, Self, Unpack
 
 from attrs import evolve
 
@@ -11,6 +11,7 @@ from spotdx_async._http.client_state import ClientState
 from spotdx_async._http.messages import Response
 from spotdx_async._http.rate_limiter import GcraLimiter, RateLimiter, slots_of
 from spotdx_async._http.runner import Runner
+from spotdx_async._http.sessions import CallersSession
 from spotdx_async._http.transport import Transport
 from spotdx_async._observe.dispatch import dispatcher_of
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
@@ -38,11 +39,6 @@ from spotdx_async.resources.orders import Orders
 from spotdx_async.resources.patients import Patients
 from spotdx_async.resources.registration_tokens import RegistrationTokens
 from spotdx_async.resources.requisitions import Requisitions
-
-if TYPE_CHECKING:
-    from typing import Self
-
-    import aiohttp
 
 __all__ = ["SpotClient"]
 
@@ -120,7 +116,7 @@ class SpotClient:
         max_body_bytes: int = _TEN_MIB,
         client_ref_key: str | None = "client_ref",
         allow_any_id: bool = False,
-        session: "aiohttp.ClientSession | None" = None,
+        session: CallersSession | None = None,
         observer: Observer | None = None,
         on_attempt: Callable[[AttemptRecord], object] | None = None,
         on_retry: Callable[[RetryRecord], object] | None = None,
@@ -157,7 +153,7 @@ class SpotClient:
     def __repr__(self) -> str:
         return f"<SpotClient of {self._base_url}>"
 
-    async def __aenter__(self) -> "Self":
+    async def __aenter__(self) -> Self:
         """Return the client itself; nothing is opened before the first call."""
         return self
 

@@ -19,6 +19,10 @@ _log = logging.getLogger("spotdx_async")
 
 PRIVATE = 0o600
 _PRIVATE_FOLDER = 0o700
+_MOST_OF_A_NAME = 100
+"""Bytes of a file's name in that of its unfinished copy, which has to stay below the 255 that file systems take."""
+_MOUNTS = Path("/proc/self/mountinfo")
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # Opening a pipe must not block until its other end is opened; for regular files O_NONBLOCK means nothing.
 _CAREFUL = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -62,6 +66,21 @@ def look(path: str | os.PathLike[str]) -> os.stat_result | None:
         return None
     _check(about)
     return about
+
+
+def is_mounted(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is mounted by itself, as containers can do it: such a file can never be replaced.
+
+    Only Linux says so; elsewhere it is False.
+    """
+    escaped = os.fsencode(os.path.realpath(path))
+    for character in b"\\ \t\n":
+        escaped = escaped.replace(bytes([character]), b"\\%03o" % character)
+    try:
+        mounts = _MOUNTS.read_bytes()
+    except OSError:
+        return False
+    return any(fields[4:5] == [escaped] for fields in map(bytes.split, mounts.splitlines()))
 
 
 def create(path: str | os.PathLike[str], flags: int = os.O_WRONLY) -> int:
@@ -129,6 +148,8 @@ def read(path: str | os.PathLike[str]) -> bytes:
 def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
     """Write a private file as a whole, replacing an existing one, or leave everything as it was.
 
+    Once it returns, the file is there even if the power fails.
+
     Args:
         path: the file.
         data: its content; in pieces, so that it need not be in memory as a whole.
@@ -139,7 +160,8 @@ def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None
     """
     look(path)
     place = Path(path)
-    fd, new = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".part", dir=place.parent)
+    name = os.fsencode(place.name)[:_MOST_OF_A_NAME].decode(errors="ignore")
+    fd, new = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=place.parent)
     try:
         with open(fd, "wb") as file:  # noqa: PTH123 - an open descriptor
             file.writelines([data] if isinstance(data, bytes) else data)
@@ -150,6 +172,29 @@ def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None
         with suppress(OSError):
             os.unlink(new)  # noqa: PTH108 - the same
         raise
+    sync_folder(place.parent)
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Have the disk keep the names of the files in a folder, so that a file just created or renamed survives a crash.
+
+    Nothing is done where the folder must not be read, or where its file system syncs no folders (CIFS, some of FUSE).
+    SQLite does the same.
+
+    Raises:
+        OSError: the disk has failed.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(fd)
 
 
 def make_folder(path: str | os.PathLike[str], *, must_be_ours: bool = False) -> None:

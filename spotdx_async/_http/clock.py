@@ -18,6 +18,8 @@ from spotdx_async.errors import ConfigError
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 NEVER_S = float("-inf")
 """A moment before every other, on any clock."""
+INSTANT_S = 1e-6
+"""What is due so soon is due: sums of times round, and a wait for the rest would never end where the clock stands."""
 _PATIENCE_S = 5.0
 """For a cancelled task: longer than the journal's longest wait (2 s, for another program)."""
 

@@ -35,6 +35,11 @@ class Gcra:
         """Return when the next slot may be taken."""
         return max(self.tat_s - self.slack_s, self.paused_until_s)
 
+    def is_open(self, now_s: float) -> bool:
+        """Return whether the next slot may be taken now."""
+        # Adding intervals and taking the slack off again rounds, so a slot of the burst may open a moment after now.
+        return self.paused_until_s <= now_s and self.tat_s - self.slack_s <= now_s + clock.INSTANT_S
+
     def take(self, at_s: float) -> None:
         """Take a slot at a time that is not before it opens."""
         self.tat_s = max(self.tat_s, at_s) + self.interval_s
@@ -91,7 +96,7 @@ class GcraLimiter:
         if not gcra.interval_s and gcra.paused_until_s == _NEVER:
             return True  # no limit, and never a pause: the clock need not be asked
         now = clock.now()
-        if gcra.opens_at() > now:
+        if not gcra.is_open(now):
             return False
         gcra.take(now)
         return True
@@ -113,7 +118,7 @@ class GcraLimiter:
             return
         now = clock.now()
         latest = float("inf") if within_s is None else now + within_s
-        if self._turn_of(self._waiters.before_next(is_bulk=is_bulk)) > latest:
+        if self._turn_of(self._waiters.before_next(is_bulk=is_bulk)) > latest + clock.INSTANT_S:
             raise SlotTooFarError
         if not self._waiters:
             self._held_since = now
@@ -209,7 +214,7 @@ class GcraLimiter:
         """Send those away whose turn has moved beyond the longest wait that they allow."""
         stay, leave = 0, []
         for waiter in self._waiters:
-            if self._turn_of(stay) > waiter.data:
+            if self._turn_of(stay) > waiter.data + clock.INSTANT_S:
                 leave.append(waiter)
             else:
                 stay += 1
@@ -227,7 +232,7 @@ class GcraLimiter:
         now = clock.now()
         if self._waiters and self._pace is not None:
             self._grow(self._pace, now)
-        while self._waiters and self._gcra.opens_at() <= now:
+        while self._waiters and self._gcra.is_open(now):
             if (waiter := self._waiters.pop()) is not None:
                 self._gcra.take(now)
                 waiter.grant()

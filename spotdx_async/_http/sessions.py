@@ -15,6 +15,9 @@ from attrs import define
 
 from spotdx_async._http.messages import AttemptState
 
+CallersSession = aiohttp.ClientSession
+"""What a caller may bring, for signatures above: a name under TYPE_CHECKING alone breaks ``typing.get_type_hints``."""
+
 _OF_THE_WRITER: Final = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 """Headers that aiohttp adds to a request by itself."""
 

@@ -21,8 +21,6 @@ LOOK_AGAIN_S = 1.0
 """The longest that a source is not asked while somebody waits: a pause may have been lifted, or the rate changed."""
 
 _NEVER, _ALWAYS = float("inf"), float("-inf")
-_INSTANT_S = 1e-6
-"""What is due so soon is due: a wait that is lost in rounding would never end where the clock stands meanwhile."""
 
 
 class BlockLimiter:
@@ -148,12 +146,12 @@ class BlockLimiter:
             asking, self._asking = self._asking, None
             asking.result()
         ask_at = _NEVER if self._asking is not None else self._next_ask(now)
-        if ask_at <= now + _INSTANT_S:
+        if ask_at <= now + clock.INSTANT_S:
             self._asking = asyncio.get_running_loop().create_task(self._ask(now), name="spotdx limit")
             self._asking.add_done_callback(self._wake_up)
             ask_at = _NEVER
         opens_at = max(self._slots[0], self._paused_until) if self._slots else _NEVER
-        if opens_at <= now + _INSTANT_S:
+        if opens_at <= now + clock.INSTANT_S:
             return True
         await self._rest_until(min(opens_at, ask_at))
         return False

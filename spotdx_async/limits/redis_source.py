@@ -1,6 +1,7 @@
 """The server's face: one script, called with bounded waits; the only caller of redis. No error of its gets out."""
 
 import asyncio
+import hashlib
 import logging
 import os
 import socket
@@ -92,6 +93,10 @@ _BY_TYPE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Red
     (errors.MovedError, RedisFailure("it is a cluster node that does not hold the key", is_lasting=True)),
     (errors.AskError, RedisFailure("its cluster is being rearranged")),
     ((errors.ClusterError, errors.TryAgainError), RedisFailure("its cluster is down")),
+    (
+        errors.ClusterCrossSlotError,
+        RedisFailure("its cluster has no common place for this key's data: name a key without }", is_lasting=True),
+    ),
     (errors.InvalidResponse, _NOT_REDIS),
     ((errors.TimeoutError, TimeoutError), _NO_ANSWER),
     (errors.ResponseError, RedisFailure("it refuses the script's command", is_lasting=True)),
@@ -114,6 +119,12 @@ def script() -> str:
         if name.isupper() and isinstance(value, (int, float))
     )
     return constants + (files("spotdx_async.limits") / "redis_script.lua").read_text(encoding="utf-8")
+
+
+@cache
+def _sha() -> str:
+    """Return the name that Redis knows the script by."""
+    return hashlib.sha1(script().encode(), usedforsecurity=False).hexdigest()
 
 
 class SourceAwayError(Exception):
@@ -147,13 +158,11 @@ class RedisSource:
 
     def __init__(self, url: str, limit: RateLimit | AdaptiveRateLimit, *, key: str, timeout_s: float) -> None:
         self._url = url
-        # The braces keep both in one place of a cluster.
-        self._keys = [key, f"{{{key}}}:shares"]
+        self._keys = [key, _beside(key)]
         self._me = uuid4().hex
         self._timeout_s = timeout_s
         self._settings = _settings(limit)
         self._server: Any = None
-        self._script: Any = None
         self._home: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._abandoned: list[Any] = []
@@ -202,9 +211,9 @@ class RedisSource:
         self._is_warm = False
         try:
             async with asyncio.timeout(self._timeout_s * (1 if was_warm else _COLD_TRIPS)):
-                # By its hash, which a server that was just connected to may not know: two round trips more.
-                script = self._script if was_warm else self._eval
-                answer = await script(keys=self._keys, args=[act, self._me, number, mark, *self._arguments(), waiting])
+                # By its hash, which a server that was just connected to may not know: a round trip more.
+                run = self._evalsha if was_warm else self._eval
+                answer = await run(keys=self._keys, args=[act, self._me, number, mark, *self._arguments(), waiting])
             self._is_warm = True
             trip_s = (clock.now() - began) / (1 if was_warm else _LEAST_COLD_TRIPS)
             if act in _TIMED:
@@ -214,6 +223,12 @@ class RedisSource:
             failure = failure_of(error)
         # Out here, so that an error that may show the address is not even the context.
         raise SourceAwayError(failure)
+
+    async def _evalsha(self, *, keys: list[str], args: list[Any]) -> Any:
+        with suppress(errors.NoScriptError):  # it was restarted, or its scripts were flushed
+            return await self._server.evalsha(_sha(), len(keys), *keys, *args)
+        # Not by SCRIPT LOAD, as redis does it: that is another permission, and a round trip more.
+        return await self._eval(keys=keys, args=args)
 
     async def _eval(self, *, keys: list[str], args: list[Any]) -> Any:
         return await self._server.eval(script(), len(keys), *keys, *args)
@@ -260,7 +275,16 @@ class RedisSource:
         if server is None:
             raise ConfigError("the limiter's url must look like redis://host:6379/0, rediss:// or unix://")
         self._server = server
-        self._script = server.register_script(script())
+
+
+def _beside(key: str) -> str:
+    """Return a second key that a cluster keeps in the same place as the first.
+
+    It chooses the place by what is in the key's first braces, or else by the whole key.
+    """
+    _, is_begun, rest = key.partition("{")
+    tag, is_ended, _ = rest.partition("}")
+    return f"{key}:shares" if is_begun and tag and is_ended else f"{{{key}}}:shares"
 
 
 def _settings(limit: RateLimit | AdaptiveRateLimit) -> list[float]:

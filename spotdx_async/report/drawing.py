@@ -54,7 +54,8 @@ def drawing(name: str, title: str, says: str, height: float, *inner: Html) -> Ht
         "svg",
         element("title", escaped(title), id=f"{name}-title"),
         element("desc", escaped(says), id=f"{name}-desc"),
-        *inner,
+        # Else screen readers read out hundreds of hints; the description and the table say it better.
+        element("g", *inner, aria_hidden="true"),
         id=f"chart-{name}",
         class_="chart",
         role="img",

@@ -132,6 +132,8 @@ def _fault(place: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:
         return f"{error.strerror}: name another file"
     if not os.access(folder, os.W_OK | os.X_OK):
         return "cannot be written: its folder does not allow it"
+    if about is not None and private_files.is_mounted(place):
+        return "is mounted by itself, so it cannot be replaced: mount its folder instead"
     if about is not None and about.st_size and not _is_report(place):
         return "exists and is no earlier report: name another file, or remove it"
     return None

@@ -343,6 +343,35 @@ async def test_every_chart_has_a_table_that_says_the_same(browser: str, page: Pa
         assert any(found.startswith(caption) for found in captions)
 
 
+async def test_a_screen_reader_hears_what_a_chart_shows_and_none_of_its_pieces(browser: str, page: Path) -> None:
+    async with shown(browser, page) as tab:
+        nodes = (await tab.call("Accessibility.getFullAXTree"))["nodes"]
+
+    heard = [node for node in nodes if not node["ignored"]]
+    charts = [node for node in heard if node["role"]["value"] == "image"]
+    assert len(charts) == 4
+    assert all(node["name"]["value"] and node["description"]["value"] for node in charts)
+    assert not [node["name"]["value"] for node in heard if node["role"]["value"].startswith("graphics")]
+    inside = {child for node in charts for child in node.get("childIds", [])}
+    assert not [node for node in heard if node["nodeId"] in inside]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+async def test_charts_take_the_colours_that_a_reader_forces(browser: str, page: Path, dark: bool) -> None:
+    async with shown(browser, page, dark=dark) as tab:
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        forced = {"name": "forced-colors", "value": "active"}
+        await tab.call("Emulation.setEmulatedMedia", features=[scheme, forced])
+
+        fills = await ask(tab, "[...new Set(within('text').map((node) => getComputedStyle(node).fill))]")
+        halos = await ask(tab, "[...new Set(within('.label, .heading').map((node) => getComputedStyle(node).stroke))]")
+        ink = await tab.look("getComputedStyle(document.querySelector('h1')).color")
+        card = await ask(tab, "card")
+
+    assert fills == [ink]
+    assert halos == [card]
+
+
 async def test_charts_follow_the_window_and_the_colour_scheme(browser: str, page: Path) -> None:
     async with shown(browser, page) as tab:
         await tab.call("Emulation.setDeviceMetricsOverride", width=500, height=900, deviceScaleFactor=1, mobile=False)

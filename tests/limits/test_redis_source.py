@@ -11,13 +11,14 @@ from typing import Any, Protocol
 import pytest
 import trustme
 
-from spotdx_async import NotSentError
+from spotdx_async import NotSentError, RateLimit
 
 redis = pytest.importorskip("redis", reason="the extra redis is not installed")
 
 from redis import exceptions as errors  # noqa: E402
+from redis.crc import key_slot  # noqa: E402
 
-from spotdx_async.limits.redis_source import failure_of  # noqa: E402
+from spotdx_async.limits.redis_source import RedisSource, failure_of  # noqa: E402
 from spotdx_async.shared import SharedLimiter  # noqa: E402
 
 
@@ -91,6 +92,35 @@ async def test_a_user_without_permission_for_scripts(
         admin.execute_command("ACL", "SETUSER", "canary", "on", ">canary", "~*", "+@all", "-@scripting")
 
     assert "no permission" in await told(f"redis://canary:canary@127.0.0.1:{redis_server.port}", caplog)
+
+
+async def test_a_user_who_may_run_scripts_but_not_load_them(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin = redis.Redis.from_url(redis_server.url)
+    if admin.info()["redis_version"].startswith("5."):
+        pytest.skip("this server is older than users with permissions")
+    admin.acl_setuser("app", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-script"])
+    limiter = SharedLimiter(f"redis://app:pw@127.0.0.1:{redis_server.port}/0", 1000, on_outage="fail")
+
+    for _ in range(3):
+        await asyncio.wait_for(limiter.acquire(), 10)
+        admin.script_flush()  # as a restart does, and since version 7.4 whoever else runs many scripts
+        limiter._slots.clear()
+
+    await limiter.close()
+    admin.close()
+    assert lines(caplog) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["spotdx:limit", "{acct-7}:limit", "limit:{acct-7}", "{a{b}c}", "x{y", "p\u00e4ck {\u00fc}"]
+)
+def test_both_keys_are_in_one_place_of_a_cluster(key: str) -> None:
+    first, second = RedisSource("redis://127.0.0.1", RateLimit(1), key=key, timeout_s=1)._keys
+
+    assert first == key != second
+    assert key_slot(first.encode()) == key_slot(second.encode())
 
 
 @pytest.mark.parametrize(
@@ -181,6 +211,7 @@ def caused(error: Exception, below: Exception) -> Exception:
         (errors.BusyLoadingError(), "loading", False),
         (errors.MovedError("1 127.0.0.1:1"), "cluster node", True),
         (errors.AskError("1 127.0.0.1:1"), "rearranged", False),
+        (errors.ClusterCrossSlotError(), "common place", True),
         (errors.ClusterDownError("down"), "cluster is down", False),
         (errors.ResponseError("MISCONF Redis is configured to save"), "disk", False),
         (errors.ResponseError("Error running script: -READONLY You can't write"), "read-only", False),

@@ -53,7 +53,7 @@ class _SourceAt(RedisSource):
 
     def _make(self) -> None:
         self._is_warm = False
-        self._server, self._script = _Connections(), self._ask
+        self._server = _Connections()
 
     async def _ask(self, *, keys: list[str], args: list[Any]) -> Any:
         if not self._is_connected:
@@ -64,7 +64,7 @@ class _SourceAt(RedisSource):
         await asyncio.sleep(self._trip_s / 2)
         return answer
 
-    _eval = _ask
+    _eval = _evalsha = _ask
     _is_connected = False
 
 

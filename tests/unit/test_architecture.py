@@ -162,8 +162,6 @@ DOORMEN = {
     "__import__": (),
     "unittest": (),
 }
-# What may be imported under TYPE_CHECKING alone, by whom, and why.
-FOR_TYPES_ALONE = {("client", "aiohttp"): "a caller's session is named in a signature"}
 
 LAZY = ("spotdx_async", "testing")
 # What users import from. Elsewhere a name without an underscore is for other modules of the package: nothing lists it.
@@ -306,7 +304,7 @@ def wrong_rooms(module: Module) -> Iterator[str]:
 def wrong_doors(module: Module) -> Iterator[str]:
     for one in uses_of(module):
         package = one.target.partition(".")[0]
-        if one.is_ours or (one.is_for_types and (module.name, package) in FOR_TYPES_ALONE):
+        if one.is_ours:
             continue
         for door, doormen in DOORMEN.items():
             if is_in(f"{door}.*", one.target) and not any(is_in(doorman, module.name) for doorman in doormen):
@@ -508,12 +506,6 @@ def test_a_package_at_another_door_is_found(name: str, text: str, fault: str) ->
     (found,) = wrong_doors(Module(name, text))
 
     assert fault in found
-
-
-def test_a_package_that_is_named_in_a_signature_alone_is_let_be() -> None:
-    text = "if TYPE_CHECKING:\n    import aiohttp\n"
-
-    assert list(wrong_doors(Module("client", text))) == []
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,17 @@
 """What an import brings along: it is paid by everybody, at every start."""
 
+import inspect
 import os
 import subprocess
 import sys
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import attrs
 import pytest
+
+import spotdx_async
 
 
 def modules_added_by(statement: str) -> set[str]:
@@ -29,3 +36,28 @@ def test_models_come_without_the_network(statement: str) -> None:
 
     assert "spotdx_async.models.kits" in added
     assert not added & {"aiohttp", "cattrs", "orjson", "tenacity", "asyncio"}
+
+
+def public_signatures() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name in spotdx_async.__all__:
+        value = getattr(spotdx_async, name)
+        if inspect.isfunction(value):
+            yield name, value
+        elif inspect.isclass(value):
+            if attrs.has(value):
+                attrs.resolve_types(value)
+            for part, method in inspect.getmembers(value, inspect.isfunction):
+                if method.__module__.startswith("spotdx_async") and (part == "__init__" or part[0] != "_"):
+                    yield f"{name}.{part}", method
+
+
+def test_every_public_signature_can_be_resolved_as_containers_and_frameworks_do() -> None:
+    seen = 0
+    for name, function in public_signatures():
+        try:
+            typing.get_type_hints(function)
+        except NameError as error:
+            pytest.fail(f"{name}: {error}")
+        seen += 1
+
+    assert seen > 50

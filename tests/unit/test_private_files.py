@@ -1,6 +1,7 @@
 """Files for one user's eyes: what another user has put there is refused, as it was, and no mode is set by a path."""
 
 import ast
+import errno
 import logging
 import os
 import sqlite3
@@ -148,6 +149,89 @@ def test_a_new_file_is_private_from_its_first_instant_and_takes_no_place(tmp_pat
         with pytest.raises(FileExistsError):
             private_files.create(tmp_path / taken)
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, set[str]]]:
+    """What was synced, and which files were in the folder at that moment."""
+    seen: list[tuple[str, set[str]]] = []
+    fsync = os.fsync
+
+    def note(fd: int) -> None:
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
+        seen.append(("folder", {one.name for one in path.iterdir()}) if is_folder else ("file", set()))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return seen
+
+
+on_linux = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks /proc which file is synced")
+
+
+@on_linux
+def test_a_replaced_file_is_synced_and_then_its_name(tmp_path: Path, synced: list[tuple[str, set[str]]]) -> None:
+    private_files.replace(tmp_path / "file", b"text")
+
+    assert synced == [("file", set()), ("folder", {"file"})]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_syncs_no_folders_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    fail_for_folders(monkeypatch, number)
+
+    private_files.replace(tmp_path / "file", b"text")
+    open_journal(tmp_path / "run.journal").close([], "stopped")
+
+    assert (tmp_path / "file").read_bytes() == b"text"
+    assert (tmp_path / "run.journal").stat().st_size
+
+
+def test_a_disk_that_fails_to_keep_a_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_for_folders(monkeypatch, errno.EIO)
+
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        private_files.replace(tmp_path / "file", b"text")
+    with pytest.raises(JournalError, match="cannot be written"):
+        open_journal(tmp_path / "run.journal")
+
+
+def test_a_folder_that_may_not_be_read_can_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse = os.open
+
+    def without_reading(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if not flags & (os.O_CREAT | os.O_PATH) and os.path.isdir(path):  # noqa: PTH112 - or a descriptor
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return refuse(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", without_reading)  # root could read it whatever its mode
+
+    private_files.replace(tmp_path / "file", b"text")
+    open_journal(tmp_path / "run.journal").close([], "stopped")
+
+    assert (tmp_path / "file").read_bytes() == b"text"
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\u5831" * 85, "\U0001f9ea" * 63], ids=["one byte", "three", "four"])
+def test_a_name_as_long_as_may_be_can_be_replaced(tmp_path: Path, name: str) -> None:
+    for text in (b"one", b"another"):
+        private_files.replace(tmp_path / name, text)
+
+        assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, text)]
+
+
+def fail_for_folders(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    fsync = os.fsync
+
+    def fail(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", fail)
 
 
 # --- What uses them ---------------------------------------------------------------------------------------------------
@@ -303,9 +387,8 @@ def test_no_other_module_sets_modes_or_opens_files_with_flags_of_its_own() -> No
                 found.append(f"{path.relative_to(folder)}: {text}")
 
     assert [one for one in found if not one.startswith("private_files.py")] == [
-        # To read what a person has named, to sync a folder, to look at a lock, and to write nowhere.
+        # To read what a person has named, to look at a lock, and to write nowhere.
         "bulk/journal/lock.py: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)",
-        "bulk/journal/paths.py: os.open(path.parent, os.O_RDONLY)",
         "cli/help.py: os.open(os.devnull, os.O_WRONLY)",
         "files/row_file.py: os.open(path, os.O_RDONLY)",
     ]

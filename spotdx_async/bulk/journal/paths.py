@@ -203,11 +203,7 @@ def make_private(path: Path) -> None:
 def settle(new: Path, path: Path) -> None:
     """Put a new file in its place, so that it is there whole or not at all, even when the power fails."""
     new.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    private_files.sync_folder(path.parent)
 
 
 def _for_companion(path: Path, suffix: str, act: Callable[[Path], T]) -> T:

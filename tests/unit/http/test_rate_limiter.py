@@ -239,6 +239,34 @@ async def test_a_quiet_time_saves_up_no_more_than_the_burst() -> None:
     assert [at - before for at in log.times] == pytest.approx([0, 0, 0.1, 0.2], abs=1e-6)
 
 
+@given(rate=RATES, burst=st.integers(2, 37), start_s=st.floats(0, 1e7))
+@virtual()
+async def test_a_burst_goes_at_once_whatever_the_clock_shows(rate: float, burst: int, start_s: float) -> None:
+    await asyncio.sleep(start_s)
+    log = Log(GcraLimiter(RateLimit(rate, burst=burst)))
+    before = clock.now()
+
+    await asyncio.gather(*log.start(*range(burst), within_s=0.0))
+
+    assert log.refused == []
+    assert log.times == [before] * burst
+
+
+@pytest.mark.parametrize("place", [1, 2, 3, 7])
+@pytest.mark.parametrize("start_s", [0.0, 1234.567, 98765.4321])
+@pytest.mark.virtual_time
+async def test_who_allows_exactly_the_wait_that_is_needed_gets_its_slot(place: int, start_s: float) -> None:
+    await asyncio.sleep(start_s)
+    log = Log(GcraLimiter(RateLimit(10, burst=1)))
+    ahead = log.start(*range(place))
+    await asyncio.sleep(0)
+
+    await log.take(place, within_s=place / 10)
+    await asyncio.gather(*ahead)
+
+    assert log.refused == []
+
+
 @pytest.mark.virtual_time
 async def test_who_comes_when_a_slot_is_free_does_not_wait(limiter: GcraLimiter) -> None:
     steps: list[str] = []

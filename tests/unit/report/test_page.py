@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spotdx_async import private_files
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import BadRequestError, InvalidInputError, NotFoundError, OutcomeUnknownError
 from spotdx_async.report import RunStory, check_path, page, render, write_report
@@ -271,6 +272,23 @@ def test_a_folder_that_does_not_allow_it_is_told(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(InvalidInputError, match="its folder does not allow it"):
         check_path(tmp_path / "run.html")
+
+
+@pytest.mark.parametrize("name", ["run.html", "a run\\of\ttoday.html", "l\u00e4uft.html"])
+def test_a_file_that_is_mounted_by_itself_is_told_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path, mounts = tmp_path / name, tmp_path / "mountinfo"
+    path.touch()
+    shown = str(path.resolve()).replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
+    mounts.write_text(f"36 35 98:0 / / rw - ext4 /dev/root rw\n37 36 98:1 /run.html {shown} rw - ext4 /dev/vdb rw\n")
+    monkeypatch.setattr(private_files, "_MOUNTS", mounts)
+
+    with pytest.raises(InvalidInputError, match="is mounted by itself"):
+        check_path(path)
+    check_path(tmp_path / "another.html")
+    monkeypatch.setattr(private_files, "_MOUNTS", tmp_path / "none")
+    check_path(path)
 
 
 def test_the_report_is_not_another_file_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
