@@ -139,9 +139,10 @@ class Split:
         return ShardReport(shard=-1, counts=counts, troubles=tuple(self._troubles), undone=tuple(self._undone))
 
     def shards(self) -> Iterator[Shard]:
-        """Yield the shards, once; each is made when it is asked for.
+        """Yield the shards, once; each is made when it is asked for, in the split's ``with`` block.
 
         Raises:
+            InvalidInputError: the block has been left before the last shard.
             OSError: a file cannot be written.
         """
         text: list[bytes] = []
@@ -260,9 +261,11 @@ class _Sorter:
         """Yield the rows; once.
 
         Raises:
+            InvalidInputError: it was closed before the last row.
             OSError: what has been sorted cannot be written or read.
         """
         with self._lock, _os_errors():
+            self._check_open()
             # SQLite sorts on the first step, in unlinked files. Where they go is a setting of the whole process, which
             # has no other that sorts so much; a library that does not know the setting takes the system's own place.
             self._set_temporary_folder(str(self._folder))
@@ -274,15 +277,22 @@ class _Sorter:
         while some:
             yield from some
             with self._lock, _os_errors():
-                some = [] if self._is_closed else sorted_rows.fetchmany(_ROWS_AT_ONCE)
+                self._check_open()
+                some = sorted_rows.fetchmany(_ROWS_AT_ONCE)
 
     def close(self) -> None:
-        """Remove the file; a thread that is still reading rows gets no more."""
+        """Remove the file; reading on, as a thread may, is an error: rows that are left must not seem to be none."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._database.interrupt()
         with self._lock:
-            self._is_closed = True
             self._database.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise InvalidInputError("the split has ended before all its shards were taken: take them in its with block")
 
     def _set_temporary_folder(self, path: str) -> None:
         quoted = path.replace("'", "''")

@@ -116,13 +116,31 @@ def test_a_full_disk_is_told_in_the_system_s_words(monkeypatch: pytest.MonkeyPat
     assert not found._sorter._folder.exists()
 
 
-def test_shards_that_are_read_after_the_end_come_to_an_end(rows_of: Any) -> None:
+def test_shards_that_are_taken_after_the_end_are_an_error_and_not_none(rows_of: Any) -> None:
     with Split(shard_rows=100) as found:
         found.read_now(rows_of(5000, 3000))
         shards = found.shards()
         next(shards)
 
-    assert sum(shard.count for shard in shards) < 5000
+    with pytest.raises(InvalidInputError, match="in its with block"):
+        sum(shard.count for shard in shards)
+
+
+def test_no_shard_is_made_once_the_split_has_ended(rows_of: Any) -> None:
+    with Split() as found:
+        found.read_now(rows_of(10, 10))
+        shards = found.shards()
+
+    with pytest.raises(InvalidInputError, match="in its with block"):
+        next(shards)
+
+
+def test_a_split_may_end_twice(rows_of: Any) -> None:
+    found = Split()
+    with found:
+        found.read_now(rows_of(10, 10))
+
+    found.__exit__()
 
 
 def test_files_of_rows_are_the_owners_alone_and_go_at_the_end(
