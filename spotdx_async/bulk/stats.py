@@ -9,19 +9,19 @@ from spotdx_async.bulk.records import Progress, State
 __all__ = ["RunCounts", "Throughput"]
 
 _LOOK_BACK_S = 10.0
-"""What ``Progress.rate`` promises."""
+"""What ``Progress.rate`` promises: long enough to be calm, short enough to show an outage."""
 _LEAST_STEP_S = 0.1
 """Between two moments that are kept: at most 100 of them."""
 
 
 class Throughput:
-    """Rows a second over the last ten seconds."""
+    """Rows, or shares of an input, a second over the last ten seconds."""
 
     def __init__(self, now_s: float) -> None:
-        self._past: deque[tuple[float, int]] = deque([(now_s, 0)])
+        self._past: deque[tuple[float, float]] = deque([(now_s, 0)])
 
-    def note(self, now_s: float, done: int) -> float:
-        """Note how many rows are done by now; return how many were a second."""
+    def note(self, now_s: float, done: float) -> float:
+        """Note how much is done by now; return how much was done a second."""
         past = self._past
         if now_s - past[-1][0] >= _LEAST_STEP_S:
             past.append((now_s, done))

@@ -13,7 +13,7 @@ from spotdx_async import report
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
 from spotdx_async.cli.output import Streams
-from spotdx_async.cli.progress import Standing, Throughput
+from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary
@@ -190,13 +190,13 @@ class LocalRun(UpdateRun):
             return written
         return {**written, "report": path}
 
-    def _look(self, throughput: Throughput, now_s: float) -> Standing:
+    def _look(self, estimator: Estimator, now_s: float) -> Standing:
         row_results, source = self._row_results, self._source
         done, size = row_results.bytes_done + source.passed_bytes, source.size
         share = min(1.0, done / size) if size else source.share_read
         if source.is_read_up and not source.open_rows and share is not None:
             share = 1.0  # headers and blank lines are no rows
-        return throughput.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
+        return estimator.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
 
 
 class OutageMessages(logging.Handler):

@@ -119,7 +119,7 @@ NARROWER = {
         *("limits.block_limiter", "private_files", "_http.rate_limiter"),
     ),
     "cli.*": (  # the public face
-        *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
+        *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records", "bulk.stats"),
         *("distributed.*", "own_loop", "private_files"),
     ),
     "__main__": ("cli.*",),
