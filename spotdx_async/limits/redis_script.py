@@ -19,10 +19,7 @@ reserved. So those who are near cannot take what those far away are about to ask
 
 from spotdx_async._http import rate_control
 
-__all__ = ["HORIZON_S", "SCRIPT"]
-
-HORIZON_S = 0.5
-"""How far ahead slots are handed out, counted from when they can be used by the one that asks."""
+__all__ = ["SCRIPT"]
 
 _CONSTANTS = "".join(
     f"local {name} = {value!r}\n"

@@ -18,7 +18,8 @@ from redis.backoff import NoBackoff
 from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
-from spotdx_async.limits.redis_script import HORIZON_S, SCRIPT
+from spotdx_async.limits.block_limiter import HORIZON_S
+from spotdx_async.limits.redis_script import SCRIPT
 
 __all__ = ["Grant", "RedisFailure", "RedisSource", "SourceAwayError", "failure_of", "log_failure", "log_recovery"]
 
