@@ -1,4 +1,4 @@
-"""The server's face: one script, called with bounded waits; the only caller of redis. No error of its gets out."""
+"""Blocks of slots from a Redis server, by one script and with bounded waits; errors of redis stay in this module."""
 
 import asyncio
 import logging
