@@ -44,7 +44,7 @@ async def spot_context(app: web.Application) -> AsyncIterator[None]:
 
 @web.middleware
 async def map_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the SDK's errors a status of ours; what is not in the table is the Spot API's trouble: 502."""
+    """Turn the SDK's errors into a status of ours; what is not in the table is the Spot API's trouble: 502."""
     try:
         return await handler(request)
     except SpotError as error:

@@ -20,7 +20,7 @@ from spotdx_async.distributed import RunReport, connected, update_metadata_distr
 
 
 def read(path: str) -> Iterator[MetadataUpdate]:
-    """Give the rows of a CSV file; all rows of a kit come to one worker, in their order."""
+    """Yield the rows of a CSV file; all rows of a kit come to one worker, in their order."""
     with Path(path).open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             yield MetadataUpdate(row.pop("kit_id"), row)

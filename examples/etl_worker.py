@@ -25,7 +25,7 @@ from spotdx_async.report import RunStory, write_report
 
 
 def read(path: Path) -> Iterator[MetadataUpdate | InvalidInputError]:
-    """Give the rows one by one, each time in the same order, so that the journal can tell them apart."""
+    """Yield the rows one by one, each time in the same order, so that the journal can tell them apart."""
     if path.suffix == ".parquet":
         with open_rows(path) as rows:
             for row in rows:

@@ -37,7 +37,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def client_of(request: Request) -> SpotClient:
-    """Give a view on the one client: no request waits longer than two seconds, whatever the server does."""
+    """Return a view of the one client: no request waits longer than two seconds, whatever the server does."""
     spot: SpotClient = request.app.state.spot
     return spot.with_options(deadline_s=2.0)
 

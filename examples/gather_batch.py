@@ -15,7 +15,7 @@ from spotdx_async import Kit, RateLimit, SpotClient, SpotError
 
 
 async def set_cohort(kit_ids: Sequence[str], cohort: str) -> list[Kit | SpotError]:
-    """Give a kit or an error for each id, in the order of the ids."""
+    """Return a kit or an error for each id, in the order of the ids."""
     async with SpotClient(rate_limit=RateLimit(50)) as spot:
         results = await asyncio.gather(
             *(spot.kits.update_metadata(kit_id, {"cohort": cohort}) for kit_id in kit_ids),

@@ -47,7 +47,7 @@ class _Metrics:
     def __init__(self, provider: MeterProvider | None) -> None:
         meter = get_meter(_SCOPE, __version__, provider)
         self.calls = meter.create_counter("spotdx.client.calls", "{call}", "Calls and bulk rows that ended.")
-        self._attempts = meter.create_counter("spotdx.client.attempts", "{request}", "Requests sent, or begun.")
+        self._attempts = meter.create_counter("spotdx.client.attempts", "{request}", "Requests sent or started.")
         self._throttled = meter.create_counter("spotdx.client.throttled", "{request}", "Requests answered with 429.")
         self._duration = meter.create_histogram(
             "http.client.request.duration",
@@ -62,7 +62,7 @@ class _Metrics:
             explicit_bucket_boundaries_advisory=_WAIT_BOUNDS_S,
         )
         self.gates = meter.create_up_down_counter(
-            "spotdx.bulk.gates.closed", "{run}", "Bulk runs that hold their rows back until the server is back."
+            "spotdx.bulk.gates.closed", "{run}", "Bulk runs that are paused until the server is back."
         )
 
     def attempt(self, operation: Attributes, record: AttemptRecord) -> None:

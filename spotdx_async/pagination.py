@@ -15,7 +15,7 @@ from spotdx_async._http import clock
 from spotdx_async._http.runner import Runner
 from spotdx_async._requests.answers import ListPage, ServerClock
 from spotdx_async._requests.filters import fresh_page_of, list_request, page_of
-from spotdx_async._requests.object_search import Row, Scan, Search, Times, scan
+from spotdx_async._requests.object_search import SAME_PAGE, Row, Scan, Search, Times, scan
 from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import DecodeError, InvalidInputError
 
@@ -45,10 +45,10 @@ class Pages(Generic[T]):
     Iterating raises what a call raises, after the items of the pages before; iterating again asks again.
 
     An item that cannot be read (a date that is none, say) spoils no other. ``on_bad_item`` of the lists says what is
-    done with it: ``"raise"`` gives the items before it, and then raises a DecodeError whose message names the page's
-    offset, the item's number and the ``start_offset`` that goes on after it; ``"skip"`` leaves it out; a plain function
-    is called with the page's offset, the item's number in the page, from 0, and the DecodeError, and then it is left
-    out. The error's ``raw`` is the item's JSON.
+    done with it: ``"raise"`` yields the items before it, and then raises a DecodeError whose message names the page's
+    offset, the item's number and the ``start_offset`` that continues after it; ``"skip"`` leaves it out; a plain
+    function is called with the page's offset, the item's number in the page, from 0, and the DecodeError, and then it
+    is left out. The error's ``raw`` is the item's JSON.
     """
 
     def __init__(
@@ -139,8 +139,7 @@ class Pages(Generic[T]):
                 if is_last:
                     return
                 if stale_pages > _MOST_STALE_PAGES:
-                    message = "the server gives the same page for every offset, so the list cannot be read to its end"
-                    raise DecodeError(message, operation=self._operation, attempts=asked)
+                    raise DecodeError(SAME_PAGE, operation=self._operation, attempts=asked)
                 previous = page
         finally:
             ahead.cancel()
@@ -164,7 +163,7 @@ class Pages(Generic[T]):
         """Add where the item is."""
         message = (
             f"item {index} of the page at offset {offset} cannot be read: {error}; "
-            f"start_offset={offset + index + 1} goes on after it"
+            f"start_offset={offset + index + 1} continues after it"
         )
         return DecodeError(message, path=error.path, outcome=error.outcome, raw=error.raw, operation=self._operation)
 

@@ -49,7 +49,7 @@ def fault_of(about: os.stat_result) -> str | None:
     if _is_of_another(about):
         return "belongs to another user"
     if about.st_nlink > 1:
-        return "has a second name (a hard link), by which others may have it"
+        return "has a second name (a hard link), through which others may reach it"
     return None
 
 

@@ -207,7 +207,7 @@ class _Dates:
         self._seen.append((began_s, server))
         if not is_old:
             return None
-        message = "the answer is not later than an earlier one, as its Date says, so it may come out of a cache"
+        message = "the answer is no newer than an earlier one, by its Date, so it may come from a cache"
         return DecodeError(message, outcome="done")
 
 

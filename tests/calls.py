@@ -14,17 +14,18 @@ from spotdx_async.resources.patients import Patients
 from spotdx_async.resources.registration_tokens import RegistrationTokens
 from spotdx_async.resources.requisitions import Requisitions
 from spotdx_async.testing import OPERATIONS
+from tests.facts import FACTS
 from tests.new_objects import ORDER, PATIENT, REQUISITION
 
 __all__ = ["call", "name_of", "nouns"]
 
 A_UUID = "7563e8e2-7fbd-480c-9b8b-2070eda884bf"
+# What is not given as its body has it: ids, and objects of the SDK.
 ARGUMENTS: dict[str, Any] = {
     "kit_id": "SPOT123456",
     "order_id": "ORDER123456",
     "requisition_id": A_UUID,
     "patient_id": A_UUID,
-    "metadata": {},
     "order": ORDER,
     "requisition": REQUISITION,
     "patient": PATIENT,
@@ -54,7 +55,8 @@ def call(spot: Any, name: str, an_id: Any = A_GOOD_ONE) -> Awaitable[Any]:
         for parameter in inspect.signature(ask).parameters.values()
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty
     ]
-    given = {argument: ARGUMENTS[argument] for argument in required}
+    body = _body_of(*OPERATIONS[name])
+    given = {argument: ARGUMENTS[argument] if argument in ARGUMENTS else body[argument] for argument in required}
     if an_id is not A_GOOD_ONE and required and required[0].endswith("_id"):
         given[required[0]] = an_id
     asked = ask(**given, **BESIDE.get(name, {}))
@@ -65,6 +67,12 @@ def call(spot: Any, name: str, an_id: Any = A_GOOD_ONE) -> Awaitable[Any]:
 def name_of(method: str, path: str) -> str | None:
     """Return an operation's name, whatever its placeholder is called."""
     return next((name for name, row in OPERATIONS.items() if (row[0], _blank(row[1])) == (method, _blank(path))), None)
+
+
+def _body_of(method: str, path: str) -> dict[str, Any]:
+    row = next(row for row in FACTS["operations"] if (row["method"], row["path"]) == (method, path))
+    body: dict[str, Any] = row.get("body", {})
+    return body
 
 
 def _blank(path: str) -> str:

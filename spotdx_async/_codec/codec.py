@@ -219,7 +219,7 @@ def _pieces(tree: Any) -> Iterator[bytes]:
 def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
     for number, (key, item) in enumerate(value.items()):
         if not isinstance(key, str):
-            raise NotSerializableError("", "has a key that is no string")
+            raise NotSerializableError("", "has a key that is not a string")
         yield (b"," if number else b"") + serialize_scalar(key) + b":", item
 
 

@@ -1,1 +1,1 @@
-"""The way of a call: permit, rate limit, token, attempt, verdict and repeat, one stage a file; private."""
+"""The pipeline of a call: permit, rate limit, token, attempt, verdict and retry, one stage per file; private."""

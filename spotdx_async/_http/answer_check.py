@@ -21,7 +21,7 @@ def decoded(request: Request, reply: Reply, decode: Callable[[Reply], Any]) -> V
     """Judge a 2xx by what it holds: the answer to this very request, and one that can be read."""
     identity = request.identity
     if identity is not None and reply.body.startswith(identity.unfit):
-        return judge_decode_error(request, reply, _unidentified(identity, "it is no object"))
+        return judge_decode_error(request, reply, _unidentified(identity, "it is not an object"))
     try:
         value = decode(reply)
     except DecodeError as raised:
@@ -126,7 +126,7 @@ def _fault_of_metadata(request: Request, identity: Identity, value: Any) -> Deco
     shown = _at(value.extra if is_unnamed else value, ("metadata",))
     if not isinstance(shown, Mapping) or request.body is None or is_what_was_sent(request.body, shown):
         return None
-    message = "the answer does not show that it is the one to this request: its metadata is not what was sent"
+    message = "the answer does not show that it belongs to this request: its metadata is not what was sent"
     return DecodeError(message, path="metadata", outcome="unknown")
 
 
@@ -181,11 +181,11 @@ def _begins(whole: str, cut: str) -> bool:
 
 
 def _unidentified(identity: Identity, why: str) -> DecodeError:
-    message = f"the answer does not show that it is the one to this request: {why}"
+    message = f"the answer does not show that it belongs to this request: {why}"
     return DecodeError(message, path=".".join(identity.id_keys), outcome="unknown")
 
 
 def _wrong(keys: Keys) -> WrongAnswerError:
     where = ".".join(keys)
-    message = f"the answer is of another object than the one asked for: {where} differs, so nothing of it is handed on"
+    message = f"the answer is for a different object than requested: {where} differs, so it is not passed on"
     return WrongAnswerError(message, path=where, outcome="unknown")

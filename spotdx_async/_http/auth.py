@@ -113,7 +113,7 @@ class Auth:
         if asking.cancelled() and self._is_closed:
             raise NotSentError("the client was closed while it waited for a token", reason="closed")
         if asking.cancelled():
-            message = "the token function was cancelled, and not by who waits for it, so nothing was sent"
+            message = "something other than the call cancelled the token function, so nothing was sent"
             raise NotSentError(message, reason="token")
         # The task's own exception would carry this frame for every waiter: each gets one of its own.
         if (error := asking.exception()) is not None:

@@ -18,6 +18,7 @@ from spotdx_async._http.sessions import SecondSendingError
 from spotdx_async.errors import FailureCause
 
 _NOTHING_SENT: Final = ", so nothing was sent"
+_NO_CLIENT_CERTIFICATE: Final = "the server asks for a client certificate, and there is none"
 # OpenSSL's X509_V_ERR_... numbers, which the ssl module does not name.
 _VERIFY_TEXTS: Final = MappingProxyType(
     {
@@ -97,7 +98,7 @@ def failure_of(
         message = f"the answer {error.args[0]}, so it was not read"
         return TransportFailure("too large", message, may_have_arrived=True, is_lasting=True, status=status)
     if was_repeated or isinstance(error, SecondSendingError):
-        message = "no answer came that aiohttp or the session's middleware took, and it was kept from sending again"
+        message = "aiohttp or the session's middleware accepted no answer, and was kept from sending the request again"
         return TransportFailure("dropped", message, may_have_arrived=True, status=status)
     reason, message = "dropped", "the connection broke before a whole answer came"
     if isinstance(error, TimeoutError):
@@ -108,7 +109,7 @@ def failure_of(
     # With TLS 1.3 a server says so after the client's handshake, and the request may have been written by then.
     asks_for_certificate = cause.tls_reason == _CERTIFICATE_REQUIRED
     if asks_for_certificate:
-        message = "the server asks for a client certificate, and there is none"
+        message = _NO_CLIENT_CERTIFICATE
     return TransportFailure(
         reason, message, may_have_arrived=True, is_lasting=asks_for_certificate, status=status, cause=cause
     )
@@ -153,7 +154,7 @@ def _tls_words(inner: BaseException) -> tuple[str, bool]:
         return "the server's certificate has another fingerprint", True
     reason = inner.reason if isinstance(inner, ssl.SSLError) else None
     if reason == _CERTIFICATE_REQUIRED:
-        return "the server asks for a client certificate, and there is none", True
+        return _NO_CLIENT_CERTIFICATE, True
     if reason == _HANDSHAKE_FAILURE:
         return "the server refused the TLS handshake: it may ask for a client certificate or another TLS version", False
     return "the server refused the TLS handshake" if "ALERT" in (reason or "") else "the TLS handshake failed", False

@@ -61,14 +61,12 @@ def log_breaker(
         is_back: False where that ends because all rows that are left have failed before.
     """
     if state == "closed":
-        text = "the server is out of order%s: rows wait, and one at a time looks whether it is back"
+        text = "the server is unavailable%s: rows are paused, and one at a time is sent as a probe"
         _log.warning(text, f" ({trouble})" if trouble else "", extra=_fields("gate", gate=state))
     else:
-        text = "the server is back after %.1f s: rows are sent again, more and more a second"
+        text = "the server is back after %.1f s: rows are sent again, at a growing rate"
         if not is_back:
-            text = (
-                "after %.1f s only rows are left that have failed: they get the rest of their tries, and the run ends"
-            )
+            text = "after %.1f s only rows that have failed are left: each gets its remaining attempts"
         _log.warning(text, after_s, extra=_fields("gate", gate=state, wait_s=after_s))
 
 

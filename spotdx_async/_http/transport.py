@@ -374,7 +374,7 @@ def _checked(session: object) -> aiohttp.ClientSession | None:
     if not isinstance(session, aiohttp.ClientSession):
         raise ConfigError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
     if session.auth is not None:
-        raise ConfigError("session has an auth of its own, which would fight with the token: make it without auth=")
+        raise ConfigError("session has its own auth, which conflicts with the token: create it without auth=")
     if not isinstance(session.trace_configs, list):
         raise ConfigError("session has trace_configs that cannot be added to: give it a list of them")
     if not session.auto_decompress:

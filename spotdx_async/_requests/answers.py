@@ -71,5 +71,5 @@ def is_from_cache(headers: Mapping[str, Any]) -> bool:
 
 def from_cache_error() -> DecodeError:
     """Build the error of an answer that cannot prove the absence of anything, since it came from a cache."""
-    message = "the answer came from a cache, as its Age says, so it does not show what was carried out since"
+    message = "the answer came from a cache, since it has an Age, so it may not show what was executed since"
     return DecodeError(message, outcome="done")

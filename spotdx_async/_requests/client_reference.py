@@ -24,7 +24,7 @@ def with_reference(
     values = None if metadata is None else dict(metadata)
     if key is None:
         if reference is not None:
-            refuse((("client_ref", "has no place: the client is made with client_ref_key=None"),), operation)
+            refuse((("client_ref", "cannot be stored: the client has client_ref_key=None"),), operation)
         return values, None
     values = values or {}
     found = values.get(key) if reference is None else reference
@@ -33,7 +33,7 @@ def with_reference(
     if not isinstance(found, str) or not found.strip():
         refuse(((f"metadata.{key}" if reference is None else "client_ref", "must be text, and not empty"),), operation)
     if values.get(key) not in (None, found):
-        refuse((("client_ref", f"is another one than metadata.{key}: give one of them"),), operation)
+        refuse((("client_ref", f"differs from metadata.{key}: give one of them"),), operation)
     return {**values, key: found}, found
 
 

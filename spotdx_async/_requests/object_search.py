@@ -20,6 +20,7 @@ from spotdx_async.errors import (
 )
 
 A_DAY = timedelta(days=1)
+SAME_PAGE = "the server gives the same page for every offset, so the list cannot be read to its end"
 _SIDE_BY_SIDE = 8
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _FIRST = date(2, 1, 1)  # what was created before is all there is
@@ -161,8 +162,7 @@ async def _pass(
         if len(page.items) < page_size or (top is not None and _reaches(page, top)):
             return pages, has_news
         if stale_pages > _MOST_STALE_PAGES:
-            message = "the server gives the same page for every offset, so the list cannot be read to its end"
-            raise DecodeError(message, outcome="done")
+            raise DecodeError(SAME_PAGE, outcome="done")
         offset += len(page.items)
         page = await fetch(offset)
 
@@ -311,7 +311,7 @@ class Search(Generic[S, T]):
             message = "the local clock and the server's differ, so it is not known since when objects must be looked at"
             return DecodeError(message, outcome="done")
         if any(not self.id_of(row) and self.times.allow(row.created, scan.clock) for row in scan.rows):
-            message = "a row of the list has no id, so what it stands for cannot be looked at"
+            message = "a row of the list has no id, so it cannot be looked up"
             return DecodeError(message, outcome="done")
         return None
 

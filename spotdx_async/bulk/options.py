@@ -138,7 +138,7 @@ def check_updates(updates: object) -> None:
         InvalidInputError: it is a mapping, a text, or cannot be iterated.
     """
     if isinstance(updates, Mapping):
-        raise InvalidInputError("updates is a mapping: give its .items()")
+        raise InvalidInputError("updates is a mapping: pass its .items()")
     if isinstance(updates, (str, bytes)) or not isinstance(updates, (Iterable, AsyncIterable)):
         raise InvalidInputError(f"updates must be an iterable or async iterable of rows, not {type(updates).__name__}")
 

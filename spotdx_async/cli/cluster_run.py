@@ -12,7 +12,7 @@ from spotdx_async import distributed
 from spotdx_async.cli.exit_codes import hinted
 from spotdx_async.cli.options import UpdateOptions
 from spotdx_async.cli.output import Streams
-from spotdx_async.cli.progress import Standing, Throughput
+from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
 from spotdx_async.cli.row_source import UpdateRecord
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
@@ -131,13 +131,13 @@ class ClusterRun(UpdateRun):
                     row_results.add_unknown(row)  # it may belong to a shard that never reported
         return {"journal_folder": self._options.journal}
 
-    def _look(self, throughput: Throughput, now_s: float) -> Standing:
+    def _look(self, estimator: Estimator, now_s: float) -> Standing:
         known = self._progress
         if known is None:
-            return throughput.standing(now_s, rows=0, failures=0, share=None)
+            return estimator.standing(now_s, rows=0, failures=0, share=None)
         failures = sum(known.by_state[state] for state in ("rejected", "failed", "unknown"))
         share = known.done / known.total if known.total else None
-        return throughput.standing(now_s, rows=known.done, failures=failures, share=share)
+        return estimator.standing(now_s, rows=known.done, failures=failures, share=share)
 
 
 def _check(request: UpdateRequest) -> None:

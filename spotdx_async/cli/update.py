@@ -13,7 +13,7 @@ from spotdx_async import report
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
 from spotdx_async.cli.output import Streams
-from spotdx_async.cli.progress import Standing, Throughput
+from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary
@@ -28,7 +28,7 @@ _NOTES_TO_REPORT = 4
 """Of two in a second: a hiccup of the server is not worth a line."""
 _CLOSING_S = 10.0
 """More than a journal needs to be closed."""
-_WHAT_FOLLOWS = ": rows wait"
+_WHAT_FOLLOWS = ": rows are paused"
 
 
 def update_many(
@@ -190,13 +190,13 @@ class LocalRun(UpdateRun):
             return written
         return {**written, "report": path}
 
-    def _look(self, throughput: Throughput, now_s: float) -> Standing:
+    def _look(self, estimator: Estimator, now_s: float) -> Standing:
         row_results, source = self._row_results, self._source
         done, size = row_results.bytes_done + source.passed_bytes, source.size
         share = min(1.0, done / size) if size else source.share_read
         if source.is_read_up and not source.open_rows and share is not None:
             share = 1.0  # headers and blank lines are no rows
-        return throughput.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
+        return estimator.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
 
 
 class OutageMessages(logging.Handler):
@@ -204,7 +204,7 @@ class OutageMessages(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.line: str = "the server is out of order: rows wait, and one at a time looks whether it is back"
+        self.line: str = "the server is unavailable"
         """The whole line."""
 
     @property

@@ -15,10 +15,8 @@ from spotdx_async.bulk.records import Progress, State
 from spotdx_async.bulk.stats import Throughput, progress_of
 from spotdx_async.config import RateLimit
 from spotdx_async.errors import NotSentError
-from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, BlockLimiter
+from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, HORIZON_S, BlockLimiter
 
-HORIZON_S = 0.5
-"""How far ahead slots are given out: as long as a pause takes to reach every worker."""
 _MOST_SLOTS = 256
 """In one block: half a second's worth at 512 a second, in an answer of a few kB."""
 _LEAST_LATE_S = 0.02

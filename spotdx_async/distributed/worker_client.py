@@ -40,7 +40,7 @@ class ClientSettings:
     @token.validator
     def _check_token(self, _attribute: object, value: object) -> None:
         if value is not None and not callable(value):
-            raise ConfigError("token must be a function that gives the token on the worker: a token must not travel")
+            raise ConfigError("token must be a function, called on the worker: no token is sent to it")
 
     @concurrency.validator
     def _check_concurrency(self, _attribute: object, value: object) -> None:

@@ -15,6 +15,8 @@ from spotdx_async._http import clock
 from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.errors import NotSentError
 
+HORIZON_S = 0.5
+"""How far ahead a source gives slots out: as long as a pause may take to reach every process."""
 AWAY_AGAIN_S = 0.25
 """How soon a source that could not be asked is asked again: half a horizon, so slots in hand bridge one failure."""
 LOOK_AGAIN_S = 1.0

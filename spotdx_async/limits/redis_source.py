@@ -1,4 +1,4 @@
-"""The server's face: one script, called with bounded waits; the only caller of redis. No error of its gets out."""
+"""Blocks of slots from a Redis server, by one script and with bounded waits; errors of redis stay in this module."""
 
 import asyncio
 import hashlib
@@ -21,11 +21,9 @@ from redis.backoff import NoBackoff
 from spotdx_async._http import clock, rate_control
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError
+from spotdx_async.limits.block_limiter import HORIZON_S
 
 _log = logging.getLogger("spotdx_async")
-
-HORIZON_S = 0.5
-"""How far ahead slots are handed out, counted from when they can be used by the one that asks."""
 
 Act = Literal["join", "take", "look", "back", "leave", "pause", "resume", "cut", "rate"]
 """What the script can be asked to do."""

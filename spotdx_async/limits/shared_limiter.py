@@ -9,9 +9,8 @@ from typing import Any, Literal, Self, get_args
 from spotdx_async._http import clock
 from spotdx_async.config import AdaptiveRateLimit, RateLimit
 from spotdx_async.errors import ConfigError, NotSentError
-from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, LOOK_AGAIN_S, BlockLimiter
+from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, HORIZON_S, LOOK_AGAIN_S, BlockLimiter
 from spotdx_async.limits.redis_source import (
-    HORIZON_S,
     Grant,
     RedisFailure,
     RedisSource,
@@ -88,7 +87,7 @@ class SharedLimiter(BlockLimiter):
         if not 0 < share <= 1:
             raise ConfigError("share must be a number above 0, and 1 at most")
         if not key:
-            raise ConfigError("key must be a text that is not empty")
+            raise ConfigError("key must be a string that is not empty")
         super().__init__()
         self._source = RedisSource(url, limit, key=key, timeout_s=timeout_s)
         self._timeout_s = timeout_s

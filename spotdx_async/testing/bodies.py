@@ -72,7 +72,7 @@ def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
 def text(value: Any, path: str) -> Iterator[str]:
     """Check that it is text and not empty."""
     if not isinstance(value, str) or not value.strip():
-        yield f"{path}: Must be a text that is not empty"
+        yield f"{path}: Must be a string that is not empty"
 
 
 def array_of(check: Check) -> Check:

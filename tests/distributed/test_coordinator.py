@@ -1,4 +1,4 @@
-"""The desk: who has which shard, what was cut off, and when to stop."""
+"""The coordinator: who has which shard, which workers were cut off, and when to stop."""
 
 from spotdx_async import RateLimit
 from spotdx_async.bulk.records import State
@@ -46,7 +46,7 @@ def test_all_are_told_to_stop() -> None:
     assert coordinator.begin(2, "a").is_stopped
 
 
-def test_leases_are_given_and_paused_where_there_is_a_limit() -> None:
+def test_blocks_of_slots_are_given_and_paused_where_there_is_a_limit() -> None:
     coordinator = Coordinator(RateLimit(10))
     assert len(coordinator.take(0, 100).slots_s) == 6
     coordinator.pause(0, 60)
@@ -57,7 +57,7 @@ def test_leases_are_given_and_paused_where_there_is_a_limit() -> None:
     assert free.take(1, 5).slots_s == ()
 
 
-def test_the_pace_is_that_of_the_last_seconds() -> None:
+def test_the_throughput_is_that_of_the_last_seconds() -> None:
     pace = DistributedProgress(0)
     none: dict[State, int] = {"ok": 0, "failed": 0}
     assert pace.progress(0, none, (), None).rate == 0

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async import NotSentError, RateLimit
-from spotdx_async.distributed.coordinator import HORIZON_S, LedgerLimiter, SlotBlock, SlotLedger
+from spotdx_async.distributed.coordinator import LedgerLimiter, SlotBlock, SlotLedger
+from spotdx_async.limits.block_limiter import HORIZON_S
 
 STEPS = st.lists(
     st.one_of(

@@ -219,5 +219,6 @@ async def test_an_outage_is_told_and_its_end_too(fake: FakeSpot, folder: Path) -
     code, summary, err = await finish(process)
 
     assert (code, summary["ok"]) == (0, ROWS)
-    assert f"the server is out of order ({fake.url.removeprefix('http://')}: status 503): rows wait" in told.decode()
+    server = fake.url.removeprefix("http://")
+    assert f"the server is unavailable ({server}: status 503): rows are paused" in told.decode()
     assert "the server is back" in err

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from spotdx_async.limits.redis_source import HORIZON_S
+from spotdx_async.limits.block_limiter import HORIZON_S
 from tests.limits.timed_script import SLOTS, TimedScript, fixed
 
 HOUR_S = 3600.0

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from spotdx_async.limits.redis_source import HORIZON_S, script
+from spotdx_async.limits.block_limiter import HORIZON_S
+from spotdx_async.limits.redis_source import script
 
 CLOCK = "local clock = redis.call('TIME')"
 RATE, OPENS, MARK, PAUSED, SLOTS = 0, 1, 2, 3, 5

@@ -1,4 +1,4 @@
-"""The rules of the house, held by reading the source: who imports whom, one doorman a package, sizes, docstrings.
+"""The rules of the package, held by reading the source: who imports whom and which packages, sizes, docstrings.
 
 Imports count wherever they stand: at the top, in a function, and under TYPE_CHECKING.
 """
@@ -20,8 +20,8 @@ import spotdx_async
 FACADE = "spotdx_async"
 FOLDER = Path(spotdx_async.__file__).parent
 
-# Lowest first. A module may import those of lower rows and of its own room; two rooms of one row never one another.
-# A name with ".*" is one room, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
+# Lowest first. A module may import those of lower rows and of its own group; two groups of one row never one another.
+# A name with ".*" is one group, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_http", "_codec", "_requests", "_observe", "resources"),  # the folders' own modules: a docstring each
     (
@@ -58,10 +58,10 @@ ROWS = (
     ("testing",),  # a facade too
     ("cli.*", "__main__", "testing.plugin"),
 )
-EACH_ITS_OWN_ROOM = {"resources.*"}
+EACH_ITS_OWN_GROUP = {"resources.*"}
 FOLDERS = {name.partition(".")[0] for names in ROWS for name in names if "." in name}
 
-# What a module may import beside its own room, where that is less than all lower rows.
+# What a module may import beside its own group, where that is less than all lower rows.
 NARROWER = {
     "models.*": (),
     "config": ("errors",),
@@ -119,14 +119,14 @@ NARROWER = {
         *("limits.block_limiter", "private_files", "_http.rate_limiter"),
     ),
     "cli.*": (  # the public face
-        *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records"),
+        *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records", "bulk.stats"),
         *("distributed.*", "own_loop", "private_files"),
     ),
     "__main__": ("cli.*",),
 }
 
 # Every third-party package, and what of the standard library is not for all, with those who may use it.
-DOORMEN = {
+ONLY_IMPORTERS = {
     "attr": (),  # the old name of attrs
     "attrs": ("*",),
     "aiohttp": (
@@ -197,7 +197,7 @@ class Use:
 
 
 @cache
-def house() -> dict[str, Module]:
+def package_modules() -> dict[str, Module]:
     modules = {}
     for path in sorted(FOLDER.rglob("*.py")):
         parts = path.relative_to(FOLDER).with_suffix("").parts
@@ -213,16 +213,16 @@ def is_in(entry: str, module: str) -> bool:
 
 
 def place_of(module: str) -> tuple[int, str]:
-    """Give a module's row and its room; the longest name that fits decides, and the bare one before a folder's."""
+    """Give a module's row and its group; the longest name that fits decides, and the bare one before a folder's."""
     fits = [(name == module, len(name), row, name) for row, names in enumerate(ROWS) for name in names]
     found = max((fit for fit in fits if is_in(fit[3], module)), default=None)
     assert found is not None, f"{module} stands in no row: give it a place in ROWS"
-    return found[2], module if found[3] in EACH_ITS_OWN_ROOM else found[3]
+    return found[2], module if found[3] in EACH_ITS_OWN_GROUP else found[3]
 
 
 def entry_of(module: str) -> str:
-    row, room = place_of(module)
-    return room if room in ROWS[row] else next(name for name in ROWS[row] if is_in(name, module))
+    row, group = place_of(module)
+    return group if group in ROWS[row] else next(name for name in ROWS[row] if is_in(name, module))
 
 
 def uses_of(module: Module) -> Iterator[Use]:
@@ -252,7 +252,7 @@ def use(dotted: str, line: int, *, is_for_types: bool) -> Use:
     parts = rest.split(".")
     names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     # What is no module is a name in one; what is in no folder either is a name of the facade.
-    target = next((name for name in names if name in house()), rest if parts[0] in FOLDERS else FACADE)
+    target = next((name for name in names if name in package_modules()), rest if parts[0] in FOLDERS else FACADE)
     return Use(target, line, is_ours=True, is_for_types=is_for_types)
 
 
@@ -287,37 +287,37 @@ def is_type_checking(node: ast.AST) -> bool:
 # --- The rules: each gives the offender, the place and what it broke --------------------------------------------------
 
 
-def wrong_rooms(module: Module) -> Iterator[str]:
-    row, room = place_of(module.name)
+def wrong_imports(module: Module) -> Iterator[str]:
+    row, group = place_of(module.name)
     entry = entry_of(module.name)
     for one in uses_of(module):
-        if not one.is_ours or place_of(one.target) == (row, room):
+        if not one.is_ours or place_of(one.target) == (row, group):
             continue
         where = f"{module.name}:{one.line} imports {one.target}"
         if entry in NARROWER:
             if not any(is_in(name, one.target) for name in NARROWER[entry]):
-                yield f"{where}: {entry} may import {', '.join(NARROWER[entry]) or 'nothing'} beside its own room"
+                yield f"{where}: {entry} may import {', '.join(NARROWER[entry]) or 'nothing'} beside its own group"
         elif place_of(one.target)[0] >= row:
-            yield f"{where}: imports go downwards, never up or to another room of the same row"
+            yield f"{where}: imports go downwards, never up or to another group of the same row"
 
 
-def wrong_doors(module: Module) -> Iterator[str]:
+def wrong_packages(module: Module) -> Iterator[str]:
     for one in uses_of(module):
         package = one.target.partition(".")[0]
         if one.is_ours:
             continue
-        for door, doormen in DOORMEN.items():
-            if is_in(f"{door}.*", one.target) and not any(is_in(doorman, module.name) for doorman in doormen):
-                yield f"{module.name}:{one.line} uses {one.target}: {door} is for {', '.join(doormen) or 'nobody'}"
-        if package not in sys.stdlib_module_names | DOORMEN.keys():
-            yield f"{module.name}:{one.line} imports {one.target}: a package without a doorman"
+        for target, importers in ONLY_IMPORTERS.items():
+            if is_in(f"{target}.*", one.target) and not any(is_in(importer, module.name) for importer in importers):
+                yield f"{module.name}:{one.line} uses {one.target}: {target} is for {', '.join(importers) or 'nobody'}"
+        if package not in sys.stdlib_module_names | ONLY_IMPORTERS.keys():
+            yield f"{module.name}:{one.line} imports {one.target}: a package that ONLY_IMPORTERS does not list"
 
 
 def strangers_names(module: Module) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith(FACADE)):
             for dotted, alias in imported(module, node):
-                if is_private_folder(alias.name) and dotted.partition(".")[2] not in house():
+                if is_private_folder(alias.name) and dotted.partition(".")[2] not in package_modules():
                     yield f"{module.name}:{node.lineno} imports {alias.name}: a private name stays in its module"
 
 
@@ -368,18 +368,18 @@ def too_long(module: Module) -> Iterator[str]:
                 yield f"{module.name}:{node.lineno} {node.name} has {lines} lines: {MOST_LINES_OF_A_FUNCTION} at most"
 
 
-RULES = (wrong_rooms, wrong_doors, strangers_names, wrong_forms, too_long)
+RULES = (wrong_imports, wrong_packages, strangers_names, wrong_forms, too_long)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_every_module_keeps_the_rule(rule: Callable[[Module], Iterator[str]]) -> None:
-    assert [fault for module in house().values() for fault in rule(module)] == []
+    assert [fault for module in package_modules().values() for fault in rule(module)] == []
 
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
     graph = {
         module.name: {one.target for one in uses_of(module) if one.is_ours and not one.is_for_types} - {module.name}
-        for module in house().values()
+        for module in package_modules().values()
     }
 
     try:
@@ -393,7 +393,7 @@ def test_the_insides_of_aiohttp_are_touched_in_one_file() -> None:
 
     assert [
         module.name
-        for module in house().values()
+        for module in package_modules().values()
         if any(is_in("aiohttp.*", one.target) for one in uses_of(module)) and touching.search(module.text)
     ] == ["_http.fast_request"]
 
@@ -459,7 +459,7 @@ PROXY = "from spotdx_async._http.runner import Runner"
     ],
 )
 def test_an_import_that_goes_the_wrong_way_is_found(name: str, text: str, fault: str) -> None:
-    (found,) = wrong_rooms(Module(name, text, is_folder=name == "models"))
+    (found,) = wrong_imports(Module(name, text, is_folder=name == "models"))
 
     assert fault in found
 
@@ -475,7 +475,7 @@ def test_an_import_that_goes_the_wrong_way_is_found(name: str, text: str, fault:
     ],
 )
 def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> None:
-    assert list(wrong_rooms(Module(name, text, is_folder=name == "models"))) == []
+    assert list(wrong_imports(Module(name, text, is_folder=name == "models"))) == []
 
 
 @pytest.mark.parametrize(
@@ -484,7 +484,7 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         (
             "client",
             "import aiohttp",
-            f"client:1 uses aiohttp: aiohttp is for {', '.join(DOORMEN['aiohttp'])}",
+            f"client:1 uses aiohttp: aiohttp is for {', '.join(ONLY_IMPORTERS['aiohttp'])}",
         ),
         ("config", "if TYPE_CHECKING:\n    from aiohttp import web", "config:2 uses aiohttp.web"),
         ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),
@@ -497,13 +497,13 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         ("bulk.stats", "from datetime import datetime\ndatetime.now()", "bulk.stats:2 uses datetime.datetime.now"),
         ("testing.state", "from unittest.mock import Mock", "unittest is for nobody"),
         ("models.kits", "import attr", "attr is for nobody"),
-        ("config", "import pydantic", "config:1 imports pydantic: a package without a doorman"),
+        ("config", "import pydantic", "config:1 imports pydantic: a package that ONLY_IMPORTERS does not list"),
         ("config", "import importlib\nimportlib.import_module('x')", "config:2 uses importlib.import_module"),
         ("config", "__import__('aiohttp')", "__import__ is for nobody"),
     ],
 )
-def test_a_package_at_another_door_is_found(name: str, text: str, fault: str) -> None:
-    (found,) = wrong_doors(Module(name, text))
+def test_a_package_in_another_module_is_found(name: str, text: str, fault: str) -> None:
+    (found,) = wrong_packages(Module(name, text))
 
     assert fault in found
 

@@ -19,14 +19,14 @@ _COMPANIONS = ("-wal", "-shm", _PLAYED_BACK)
 """What SQLite looks for beside a journal."""
 
 _ADVICE = {
-    "path": "name another file, or mend that",
+    "path": "fix that, or name another file",
     "not a journal": "name another file",
     "newer": "upgrade spotdx-async to resume it",
     "another run": "name another file",
     "changed input": "resume with the input that the run began with, or begin a new run with a new journal",
     "in use": "wait until that has ended, or name another file",
     "corrupt": "restore it from a copy, or begin a new run with a new journal, which sends every row again",
-    "disk": "mend that, and resume with the same call",
+    "disk": "fix that, and resume with the same call",
 }
 
 _BEING_MADE = "new"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spotdx_async.cli.output import Streams, counted, duration
-from spotdx_async.cli.progress import Standing, Throughput, display_for, keep_showing
+from spotdx_async.cli.progress import Estimator, Standing, display_for, keep_showing
 
 
 def standing(**changes: float | None) -> Standing:
@@ -15,32 +15,32 @@ def standing(**changes: float | None) -> Standing:
     return Standing(**{**about, **changes})  # type: ignore[arg-type]
 
 
-def test_the_pace_is_that_of_the_last_seconds() -> None:
-    throughput = Throughput(100.0)
-    first = throughput.standing(102.0, rows=20, failures=0, share=0.1)
+def test_the_throughput_is_that_of_the_last_seconds() -> None:
+    estimator = Estimator(100.0)
+    first = estimator.standing(102.0, rows=20, failures=0, share=0.1)
     assert first.rows_per_s == pytest.approx(10.0)
     assert first.left_s == pytest.approx(18.0)
-    throughput.standing(120.0, rows=20, failures=0, share=0.1)
-    throughput.standing(125.0, rows=120, failures=3, share=0.35)
-    later = throughput.standing(130.0, rows=320, failures=3, share=0.6)
+    estimator.standing(120.0, rows=20, failures=0, share=0.1)
+    estimator.standing(125.0, rows=120, failures=3, share=0.35)
+    later = estimator.standing(130.0, rows=320, failures=3, share=0.6)
     assert later.rows_per_s == pytest.approx(30.0)
     assert later.left_s == pytest.approx(8.0)
     assert later.failures == 3
 
 
 def test_what_is_long_ago_does_not_count() -> None:
-    throughput = Throughput(0.0)
+    estimator = Estimator(0.0)
     for second in range(1, 100):
-        throughput.standing(float(second), rows=0, failures=0, share=0.0)
-    now = throughput.standing(100.0, rows=110, failures=0, share=0.1)
+        estimator.standing(float(second), rows=0, failures=0, share=0.0)
+    now = estimator.standing(100.0, rows=110, failures=0, share=0.1)
     assert now.rows_per_s == pytest.approx(10.0, rel=0.15)
 
 
-def test_without_a_size_or_a_pace_no_time_is_promised() -> None:
-    assert Throughput(0.0).standing(1.0, rows=5, failures=0, share=None).left_s is None
-    assert Throughput(0.0).standing(1.0, rows=0, failures=0, share=0.0).left_s is None
-    assert Throughput(0.0).standing(1.0, rows=5, failures=0, share=1.0).left_s is None
-    assert Throughput(0.0).standing(0.0, rows=0, failures=0, share=0.0).rows_per_s == 0
+def test_without_a_size_or_a_throughput_no_time_is_promised() -> None:
+    assert Estimator(0.0).standing(1.0, rows=5, failures=0, share=None).left_s is None
+    assert Estimator(0.0).standing(1.0, rows=0, failures=0, share=0.0).left_s is None
+    assert Estimator(0.0).standing(1.0, rows=5, failures=0, share=1.0).left_s is None
+    assert Estimator(0.0).standing(0.0, rows=0, failures=0, share=0.0).rows_per_s == 0
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_without_a_key_the_metadata_stays_as_it_is_and_there_is_no_reference(met
 def test_without_a_key_a_reference_of_the_caller_has_no_place() -> None:
     error = error_of(None, key=None, reference=CANARY)
 
-    assert error.faults == (("client_ref", "has no place: the client is made with client_ref_key=None"),)
+    assert error.faults == (("client_ref", "cannot be stored: the client has client_ref_key=None"),)
     assert "canary" not in repr(error)
 
 
@@ -133,7 +133,7 @@ def test_a_reference_in_the_metadata_that_is_no_text_or_blank_is_refused(bad: An
 def test_two_different_references_are_refused_unseen(other: Any) -> None:
     error = error_of({KEY: other}, reference="canary-1")
 
-    assert error.faults == (("client_ref", "is another one than metadata.client_ref: give one of them"),)
+    assert error.faults == (("client_ref", "differs from metadata.client_ref: give one of them"),)
     assert "canary" not in repr(error)
 
 

@@ -83,7 +83,7 @@ def test_the_query_must_repeat_the_kit_id(state: SpotState, query: str, detail: 
     [
         ({**KNOWN, "first_name": "Kim"}, "first_name: Must not be given beside patient_id"),
         ({**KNOWN, "research_consent": "yes"}, "research_consent: Must be true or false"),
-        ({"patient_id": None}, "patient_id: Must be a text that is not empty"),
+        ({"patient_id": None}, "patient_id: Must be a string that is not empty"),
         ({"email": "kim"}, "first_name: Field is required; last_name: Field is required; "),
         ({**DETAILS, "country": "US"}, "country: Unknown field"),
         ({**DETAILS, "date_of_birth": "2030-01-02"}, "date_of_birth: Must not be in the future"),

@@ -53,7 +53,7 @@ def test_a_new_patient_is_answered_with_an_id(state: SpotState, phone: dict[str,
         ({"date_of_birth": "31.12.2029"}, "date_of_birth: Must be a date, YYYY-MM-DD"),
         ({"date_of_birth": "2030-01-02"}, "date_of_birth: Must not be in the future"),
         ({"email": "kim"}, "email: Must be an e-mail address"),
-        ({"phone": None}, "phone: Must be a text that is not empty"),
+        ({"phone": None}, "phone: Must be a string that is not empty"),
         ({"address": {}}, "address: Unknown field"),
     ],
 )
@@ -78,7 +78,7 @@ def test_a_token_looks_like_a_jwt_and_each_is_another(state: SpotState) -> None:
     ("body", "status", "detail"),
     [
         ({}, 400, "patient_id: Field is required"),
-        ({"patient_id": 1}, 400, "patient_id: Must be a text that is not empty"),
+        ({"patient_id": 1}, 400, "patient_id: Must be a string that is not empty"),
         (
             {"patient_id": EXAMPLE_PATIENT_ID, "kit_type": "x"},
             400,

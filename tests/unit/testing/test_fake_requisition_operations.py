@@ -125,7 +125,7 @@ def test_the_address_comes_in_the_form_of_the_fake(state: SpotState, form: Any) 
 @pytest.mark.parametrize(
     ("change", "faults"),
     [
-        ({"barcode": ""}, ["barcode: Must be a text that is not empty"]),
+        ({"barcode": ""}, ["barcode: Must be a string that is not empty"]),
         ({"panels": []}, ["panels: Must be an array that is not empty"]),
         ({"state_collected": "Ohio"}, ["state_collected: Must be two letters"]),
         (
@@ -138,7 +138,7 @@ def test_the_address_comes_in_the_form_of_the_fake(state: SpotState, form: Any) 
             ["attributes.crl_tier3_account_number: Must be exactly 8 letters and digits"],
         ),
         ({"tracking": {"carrier": "dhl"}}, ["tracking.carrier: Must be one of fedex, ups, usps"]),
-        ({"tracking": None, "lab": 1}, ["lab: Must be a text that is not empty", "tracking: Must be an object"]),
+        ({"tracking": None, "lab": 1}, ["lab: Must be a string that is not empty", "tracking: Must be an object"]),
         ({"patient": {**PATIENT, "sex": "X"}}, ["patient.sex: Must be one of M, F"]),
         ({"patient": {**PATIENT, "date_of_birth": "2030-01-02"}}, ["patient.date_of_birth: Must not be in the future"]),
         ({"patient": {**PATIENT, "address": {"address": ADDRESS}}}, None),
