@@ -1,1 +1,1 @@
-"""The way of a call: permit, rate limit, token, attempt, verdict and repeat, one stage a file; private."""
+"""The stages of a call: permit, rate limit, token, attempt, verdict and repeat, one per file; private."""

@@ -28,7 +28,7 @@ _NOTES_TO_REPORT = 4
 """Of two in a second: a hiccup of the server is not worth a line."""
 _CLOSING_S = 10.0
 """More than a journal needs to be closed."""
-_WHAT_FOLLOWS = ": rows wait"
+_WHAT_FOLLOWS = ": rows paused"
 
 
 def update_many(
@@ -204,7 +204,7 @@ class OutageMessages(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.line: str = "the server is out of order: rows wait, and one at a time looks whether it is back"
+        self.line: str = "the server is unavailable: rows paused, probing one at a time"
         """The whole line."""
 
     @property

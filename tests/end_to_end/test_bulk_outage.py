@@ -1,4 +1,4 @@
-"""What a bulk run does while the server is out of order: rows wait, one probes, nothing fails."""
+"""What a bulk run does while the server is unavailable: rows wait, one probes, nothing fails."""
 
 import asyncio
 from collections import Counter

@@ -121,7 +121,7 @@ async def test_a_row_whose_every_try_was_answered_504_ends_unknown(fake_spot: Fa
     ("fault", "reason"),
     [
         (faults.body(b'{"message": "canary"}', executes=False), "unusable answer: kit_id is missing"),
-        (faults.body(b"[]", executes=False), "unusable answer: it is no object"),
+        (faults.body(b"[]", executes=False), "unusable answer: it is not an object"),
         (faults.body(b"<html>canary", executes=False), "unusable answer: the text is not JSON"),
     ],
 )

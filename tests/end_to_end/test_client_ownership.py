@@ -189,7 +189,7 @@ async def test_a_token_function_that_hangs_ends_after_timeout_s(fake_spot: FakeS
 
     async with fake_spot.client(token=token, timeout_s=2) as spot:
         start = asyncio.get_running_loop().time()
-        with pytest.raises(NotSentError, match="gave no token within timeout_s") as caught:
+        with pytest.raises(NotSentError, match="returned no token within timeout_s") as caught:
             await spot.kits.get("SPOT123456")
 
     assert caught.value.reason == "token"

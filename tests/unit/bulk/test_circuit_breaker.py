@@ -778,7 +778,7 @@ async def test_the_pause_is_told_with_its_cause_and_its_length(caplog: pytest.Lo
     )
     await close(breaker)
     assert (changes, breaker.paused_s) == ([("closed", 0.0)], 0)
-    assert "the server is out of order (spot.example: refused)" in caplog.messages[-1]
+    assert "the server is unavailable (spot.example: refused)" in caplog.messages[-1]
     await probes_until(breaker, 3)
     paused_s = now()
     assert breaker.paused_s == paused_s
@@ -793,7 +793,7 @@ async def test_the_pause_is_told_with_its_cause_and_its_length(caplog: pytest.Lo
     breaker.stop_pausing()
 
     assert changes[2:] == [("closed", 0.0), ("open", 0.0)]
-    assert "after 0.0 s only rows are left that have failed" in caplog.messages[-1]
+    assert "after 0.0 s only rows that have failed are left" in caplog.messages[-1]
 
 
 async def test_while_it_is_to_stay_open_nothing_pauses_it() -> None:

@@ -142,15 +142,15 @@ def test_a_run_that_stopped_without_a_cause_says_so_in_its_own_words() -> None:
 def test_an_outage_is_told_in_the_words_of_the_log() -> None:
     log = logging.getLogger("spotdx_async")
     with OutageMessages() as news:
-        assert news.cause == "the server is out of order"
+        assert news.cause == "the server is unavailable"
         closed = {"spotdx_event": "gate", "spotdx_gate": "closed"}
-        log.warning("the server is out of order%s: rows wait", " (spot.example: refused)", extra=closed)
+        log.warning("the server is unavailable%s: rows paused", " (spot.example: refused)", extra=closed)
         log.warning("the server is back", extra={"spotdx_event": "gate", "spotdx_gate": "open"})
         log.warning("a pause", extra={"spotdx_event": "pause"})
-    log.warning("another: rows wait", extra=closed)
+    log.warning("another: rows paused", extra=closed)
 
-    assert news.line == "the server is out of order (spot.example: refused): rows wait"
-    assert news.cause == "the server is out of order (spot.example: refused)"
+    assert news.line == "the server is unavailable (spot.example: refused): rows paused"
+    assert news.cause == "the server is unavailable (spot.example: refused)"
 
 
 def test_what_is_logged_again_and_again_is_shown_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
