@@ -86,7 +86,7 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     3. 3xx (and what HTTP has no final meaning for): never followed, so the outcome is unknown.
     4. 429: certainly not executed: repeated, whatever the operation.
     5. 5xx, or 408, to something that must not be done twice: it may have been executed before the server or a proxy
-    gave up.
+       gave up.
     6. 408, 425, 500, 502, 503, 504: repeated.
     7. Everything else: the server's final refusal.
     """
@@ -137,8 +137,7 @@ def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Ve
     1. The requested object in another shape was written by the API itself: the operation is done and is not repeated.
     2. Another object: something mixes answers up, so nobody knows what was done, and asking again would not tell.
     3. Anything not recognisable as the answer, such as text that is not JSON, may come from a proxy that never asked
-    the
-       API: repeated if that is safe, else unknown.
+       the API: repeated if that is safe, else unknown.
     """
     if error.outcome == "done" or isinstance(error, WrongAnswerError):
         return Verdict(Action.RAISE, error=error, may_be_executed=True)

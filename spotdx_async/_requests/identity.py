@@ -151,8 +151,7 @@ def is_what_was_sent(body: bytes, shown: Mapping[str, Any]) -> bool:
     1. Reorder keys, or add some: kept from before, or its own.
     2. Leave out a key, or a list's item, that is null.
     3. Write a number in another form (1, 1.0, 1e0), or as text; ``true`` and ``false`` as text; a text that is a
-    number,
-       as that number, if it is written the same.
+       number, as that number, if it is written the same.
     4. Trim spaces around a text, or use another Unicode form.
 
     Args:
