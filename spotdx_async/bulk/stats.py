@@ -21,7 +21,7 @@ class Throughput:
         self._past: deque[tuple[float, int]] = deque([(now_s, 0)])
 
     def note(self, now_s: float, done: int) -> float:
-        """Note how many rows are done by now; return how many were a second."""
+        """Note how many rows are done by now; return how many were done per second."""
         past = self._past
         if now_s - past[-1][0] >= _LEAST_STEP_S:
             past.append((now_s, done))
@@ -32,7 +32,7 @@ class Throughput:
 
 
 class RunCounts:
-    """Rows by state; the caller says what time it is."""
+    """Rows by state; the caller passes the time."""
 
     def __init__(self, now_s: float, total: int | None) -> None:
         self._began_s = now_s

@@ -1,4 +1,4 @@
-"""Bulk runs that set metadata, of kits or orders: the engine over single attempts of the client's."""
+"""Bulk runs that set metadata, of kits or orders: the engine on top of the client's single attempts."""
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from functools import partial
@@ -34,8 +34,8 @@ def metadata_run(
         kind: what a row is.
         operation: sets the metadata of one.
         runner: makes the attempts; its repeats and its bounds on a whole call do not apply, since a run has its own.
-        decode: whether an outcome gets what the operation's answer is read into.
-        **options: as the caller of ``update_metadata_many`` gave them.
+        decode: whether an outcome gets the decoded answer.
+        **options: as passed to ``update_metadata_many``.
 
     Raises:
         InvalidInputError: ``updates`` or an option is unusable.
@@ -45,7 +45,7 @@ def metadata_run(
     unbounded = runner.without_bounds()
     read: Callable[[Reply], T | None] = operation.decode if decode else _no_value
 
-    def send(  # noqa: PLR0917 - called at one place, once for each request: by position, as that is quickest
+    def send(  # noqa: PLR0917 - called in one place, once per request: by position, as that is quickest
         key: str,
         body: bytes,
         state: AttemptState,

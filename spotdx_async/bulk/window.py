@@ -1,4 +1,4 @@
-"""The window: rows that were read and whose outcomes nobody has taken; those come out as they come, or in order."""
+"""The window: rows that were read and whose outcomes nobody has taken; those are returned as they come, or in order."""
 
 import asyncio
 from collections import deque
@@ -12,20 +12,21 @@ __all__ = ["AsTheyCome", "InOrder", "Window"]
 T = TypeVar("T")
 
 _MOST_BESIDE = 16 * 2**20
-"""Bytes. Some 15,000 small rows: where one row in twenty holds the next for a minute, a run keeps 5,000 a second."""
+"""Bytes, about 15,000 small rows: if one row in twenty holds its next for a minute, a run keeps 5,000 a second."""
 _BARE_SIZE = 512
 _FULL_SIZE = 8 * 2**10
 """With a decoded answer, or an error: the documented Kit takes 7.3 KB as objects (tracemalloc)."""
 _SIZE_AS_OBJECTS = 4
-"""How much metadata take that come back with an answer, over the bytes of their JSON."""
+"""Memory of the metadata that an answer returns, over the bytes of their JSON."""
 
 
 class Window:
     """Keeps the reader from reading too far ahead of the consumer.
 
-    What can do nothing but wait for another row is read past, so that it slows only those who wait for the same: it
-    stands beside the window, as long as all such rows together take few bytes. Rows beyond that count like any other.
-    So what a run keeps is bounded in bytes, and a slow consumer slows it as long as there are outcomes to take.
+    Rows that can do nothing but wait for another row are read past, so that they delay only those that wait for the
+    same
+    one: they count beside the window, as long as all such rows together take few bytes. Rows beyond that count like any
+    other. So a run's memory is bounded in bytes, and a slow consumer slows it as long as there are outcomes to take.
     """
 
     def __init__(self, size: int) -> None:
@@ -75,7 +76,7 @@ class Window:
         """Count rows as ones that can only wait.
 
         Args:
-            rows: how many; 0 where one that stands there already has grown.
+            rows: how many; 0 if one that is already there has grown.
             size: bytes that they take in all.
         """
         self._beside += rows
@@ -90,7 +91,7 @@ class Window:
     def _inside(self) -> int:
         beside, size = self._beside, self._bytes_beside
         if size > _MOST_BESIDE:
-            beside = beside * _MOST_BESIDE // size  # as many as fit there, taken as equally large
+            beside = beside * _MOST_BESIDE // size  # as many as fit there, assuming equal sizes
         return self._rows - beside
 
     def _call_reader(self) -> None:
@@ -106,12 +107,12 @@ class AsTheyCome(Generic[T]):
         self._window = window
         self._ready: deque[Outcome[T]] = deque()
 
-    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:  # noqa: ARG002 - nothing waits for another here
+    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:  # noqa: ARG002 - no outcome waits for another here
         """Add an outcome."""
         self._ready.append(outcome)
 
     def take(self) -> Outcome[T] | None:
-        """Return the next outcome, and make room for another row; None where there is none."""
+        """Return the next outcome, and make room for another row; None if there is none."""
         if not self._ready:
             return None
         self._window.leave()
