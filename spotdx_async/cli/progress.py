@@ -22,7 +22,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @frozen(kw_only=True)
 class Standing:
-    """How far a run is at one moment."""
+    """How far a run has got at one moment."""
 
     rows: int
     """Rows that have their outcome."""
@@ -47,7 +47,7 @@ class Standing:
 
 
 class Throughput:
-    """Estimates throughput and time left from the last seconds. Pure: the caller says what time it is."""
+    """Estimates throughput and time left from the last seconds. Pure: the caller passes the time."""
 
     def __init__(self, now_s: float) -> None:
         self._past: deque[tuple[float, int, float]] = deque([(now_s, 0, 0.0)])

@@ -25,7 +25,7 @@ from spotdx_async.own_loop import run_in_own_loop
 __all__ = ["LocalRun", "OutageMessages", "update_many"]
 
 _NOTES_TO_REPORT = 4
-"""Of two in a second: a hiccup of the server is not worth a line."""
+"""Half-second notes between two lines: a hiccup of the server is not worth a line."""
 _CLOSING_S = 10.0
 """More than a journal needs to be closed."""
 _WHAT_FOLLOWS = ": rows paused"
@@ -195,7 +195,7 @@ class LocalRun(UpdateRun):
         done, size = row_results.bytes_done + source.passed_bytes, source.size
         share = min(1.0, done / size) if size else source.share_read
         if source.is_read_up and not source.open_rows and share is not None:
-            share = 1.0  # headers and blank lines are no rows
+            share = 1.0  # headers and blank lines are not rows
         return throughput.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
 
 

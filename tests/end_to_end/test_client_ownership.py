@@ -155,7 +155,7 @@ def test_a_client_is_neither_pickled_nor_copied(duplicate: Callable[[Any], Any])
     spot = SpotClient("canary-token")
 
     for client in (spot, spot.with_options(timeout_s=1)):
-        with pytest.raises(TypeError, match="make one in each process") as caught:
+        with pytest.raises(TypeError, match="create one in each process") as caught:
             duplicate(client)
         assert "canary" not in str(caught.value)
 
