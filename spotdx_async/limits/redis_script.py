@@ -1,20 +1,20 @@
-"""The one script that the server runs: a GCRA in microseconds of the server's own clock, atomic by nature.
+"""The script that the server runs: a GCRA in microseconds of the server's own clock; Redis runs scripts atomically.
 
 The arithmetic is that of ``Gcra``, and the adaptive law that of ``LearnedPace``, with the same names; the vectors in
 ``tests/limits`` hold them together. The script once grew by 2 % a second at any rate. On the servers of
 ``benchmarks/bench_adaptive.py`` that meant 3.7 % 429s at 5 calls a second instead of 0.5 %, 61 s instead of 15 to find
 a limit four times as high, and over 80 s instead of 2 to find one half as high.
 
-It hands out times, not leave: slots up to a horizon ahead, so that a process takes a block in one round trip, and who
-pauses or changes the rate is obeyed by all as soon as the horizon has passed.
+It hands out times, not permission to send now: slots up to a horizon ahead, so that a process takes a block in one
+round trip, and a pause or a new rate reaches everybody as soon as the horizon has passed.
 
-Time is divided into cells, one interval each. A slot takes a cell, and lies at most ``burst - 1`` intervals before it:
-that alone bounds what any window holds to ``rate * W + burst``. Where a process far away takes cells that begin later
-than the first free one, since it could not use that in time, the cells between stay free as a gap for the others.
+Time is divided into cells, one interval each. A slot takes a cell, and is at most ``burst - 1`` intervals before it:
+that alone limits any window to ``rate * W + burst``. If a distant process takes cells that begin later than the first
+free one, since it could not use that one in time, the cells in between stay free as a gap for the others.
 
-Between processes, each has a turn of its own, which each slot moves on by what its fair share takes. Up to its share a
-process reserves ahead, far enough for its own round trip; beyond its share it gets what is due at once and nobody has
-reserved. So those who are near cannot take what those far away are about to ask for, and nothing is left unused.
+Between processes, each has its own turn, which each slot moves on by the time of its fair share. Up to its share a
+process reserves ahead, far enough for its own round trip; beyond its share it gets slots that are due at once and
+reserved by nobody. So nearby processes cannot take what distant ones are about to ask for, and nothing is left unused.
 """
 
 from spotdx_async._http import rate_control
@@ -22,7 +22,8 @@ from spotdx_async._http import rate_control
 __all__ = ["HORIZON_S", "SCRIPT"]
 
 HORIZON_S = 0.5
-"""How far ahead slots are handed out, counted from when they can be used by the one that asks."""
+"""How far ahead slots are handed out, counted from when the asking process can use them. A choice: a pause or a new
+rate takes effect within it, and a process asks for slots about twice a second at most."""
 
 _CONSTANTS = "".join(
     f"local {name} = {value!r}\n"
