@@ -62,7 +62,7 @@ class _Metrics:
             explicit_bucket_boundaries_advisory=_WAIT_BOUNDS_S,
         )
         self.gates = meter.create_up_down_counter(
-            "spotdx.bulk.gates.closed", "{run}", "Bulk runs that hold their rows back until the server is back."
+            "spotdx.bulk.gates.closed", "{run}", "Bulk runs that are paused, probing until the server is back."
         )
 
     def attempt(self, operation: Attributes, record: AttemptRecord) -> None:

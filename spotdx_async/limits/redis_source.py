@@ -1,4 +1,4 @@
-"""The interface to the server: one script, called with bounded waits; the only caller of redis. Its errors stay here."""
+"""The interface to the server: one script, called with bounded waits; the only caller of redis. Its errors end here."""
 
 import asyncio
 import logging

@@ -313,7 +313,7 @@ async def test_a_bad_item_is_raised_after_all_that_stands_before_it_and_named() 
     assert seen == list(range(137))
     assert str(caught.value) == (
         "GET /things/: item 37 of the page at offset 100 cannot be read: [137].created should be a date and time and "
-        "is text; start_offset=138 goes on after it (2 attempts, 0.00 s)"
+        "is text; start_offset=138 continues after it (2 attempts, 0.00 s)"
     )
     assert (caught.value.path, caught.value.outcome) == ("created", "done")
 
