@@ -167,7 +167,7 @@ class Clue:
     """The key of that reference in the metadata."""
     began_at: datetime | None = None
     """When the call began, aware, in UTC: nothing can have been created before."""
-    """How long the server may still execute the request, going by ``timeout_s``; aware, in UTC."""
+    may_land_until: datetime | None = None
     """How long the server may still execute the request, going by ``timeout_s``; aware, in UTC."""
     subject: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """The barcode of a requisition, the kit and patient of an activation. Never pickled."""
