@@ -215,6 +215,7 @@ class SpotClient:
             raise ConfigError(
                 f"with_options takes timeout_s, deadline_s, retry and max_wait_s, not {', '.join(sorted(unknown))}"
             )
+        # Without __init__, which would ask for the token again and make a second session.
         view = object.__new__(type(self))
         view._base_url = self._base_url
         view._client_ref_key = self._client_ref_key

@@ -121,7 +121,7 @@ def clue_and_times(
 
 
 def _instant(value: object) -> datetime | None:
-    """Return an aware datetime in UTC; None for anything else, and for the ends of the calendar, which cannot be meant."""
+    """Return an aware datetime in UTC; None for anything else, and for the ends of the calendar."""
     if not isinstance(value, datetime) or value.tzinfo is None or not _FIRST < value.date() < _LAST:
         return None
     return value.astimezone(UTC)

@@ -153,6 +153,7 @@ class StopSignals:
         for number in _SIGNALS:
             try:
                 loop.add_signal_handler(number, self._step)
+            # ValueError and RuntimeError: not the main thread. NotImplementedError: a loop on Windows.
             except (NotImplementedError, RuntimeError, ValueError):
                 continue
             self._held.append(number)

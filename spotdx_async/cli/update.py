@@ -106,6 +106,7 @@ class LocalRun(UpdateRun):
         self._run = self._request.kind.send_of(self._client)(
             self._source,
             concurrency=self._request.settings.concurrency.value,
+            # The summary shows no answer, and building one takes a third of the CPU time.
             decode=False,
             journal=self._journal,
             coalesce=self._options.coalesces,
@@ -152,6 +153,7 @@ class LocalRun(UpdateRun):
             work.cancel()
             return
         self._closing = asyncio.ensure_future(self._client.close())
+        # Closing waits for the input and the journal, and either may hang.
         asyncio.get_running_loop().call_later(_CLOSING_S, work.cancel)
 
     def _judge(self, work: asyncio.Task[None]) -> None:

@@ -108,6 +108,7 @@ class Coordinator:
     def begin(self, shard: int, worker: str) -> Start:
         """Note that a worker takes up a shard."""
         before = self._entries.get(shard)
+        # A lost worker may have sent rows that nobody knows of: without a journal they could land over newer values.
         is_repeat = shard in self._lost or (before is not None and not before.has_ended)
         self._lost.discard(shard)
         self._entries[shard] = _Entry(worker, {})
@@ -116,6 +117,7 @@ class Coordinator:
     def beat(self, shard: int, worker: str, counts: Mapping[State, int]) -> bool:
         """Note how far a shard has got; return whether its worker must stop: the run ends, or another has the shard."""
         entry = self._entries.get(shard)
+        # A worker that was out of reach for a while may come back after its shard went to another one.
         if entry is None or entry.worker != worker:
             return True
         entry.counts = counts

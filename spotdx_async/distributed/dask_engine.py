@@ -189,6 +189,7 @@ class _Drive:
             threads = sum((await self._client.nthreads()).values())
             self._window = max(1, threads) * _SHARDS_AHEAD
         while not self._is_read_up and len(self._given) < self._window and not self._stop.is_set():
+            # In a thread: SQLite sorts at the first shard, and a network file system may be slow for each.
             shard = await asyncio.to_thread(next, self._shards, None)
             if shard is None:
                 self._is_read_up = True
@@ -202,6 +203,7 @@ class _Drive:
 
     def _submit(self, shard: Shard) -> None:
         key = f"{name_of(self._run)}-{shard.number:06}"
+        # The key names the run: Dask answers a key that it knows with the earlier result.
         future = self._client.submit(run_in_worker, shard, self._run, key=key, pure=False)
         self._given[asyncio.create_task(_result(future, shard), name="spotdx shard")] = _Given(shard, future)
 
@@ -209,6 +211,7 @@ class _Drive:
         for task in [task for task in self._given if task.done()]:
             given = self._given.pop(task)
             report = task.result()
+            # Released at once: the scheduler keeps results for as long as a future refers to them.
             given.future.release()
             self._reported.append(given.shard.number)
             if report.is_run_wide:
@@ -239,6 +242,7 @@ class _Drive:
                 found = await _ask(self._client, self._run, "look", forget=forget)
             except (OSError, TimeoutError):
                 continue
+            # A shard may have reported while the question was on its way: it must not be counted twice.
             open_shards = {given.shard.number for given in self._given.values()}
             under_way = [counts for number, counts in found if number in open_shards]
             progress(pace.progress(clock.now(), self.report.counts, under_way, self._split.rows))
@@ -261,6 +265,7 @@ async def _result(future: "Future[Any]", shard: Shard) -> ShardReport:
         reason, is_run_wide = "its worker was lost again and again", False
     except asyncio.CancelledError:
         task = asyncio.current_task()
+        # Dask raises the same exception when it drops a future as when this task is cancelled: only the task can tell.
         if task is not None and task.cancelling():
             raise
         reason, is_run_wide = "the cluster has dropped it", True

@@ -127,6 +127,7 @@ class WorkerSide(WorkerPlugin):
         finally:
             self._stops.discard(stop)
             beating.cancel()
+            # Not by awaiting the task: its CancelledError would look like one of this task.
             await asyncio.wait([beating])
         try:
             await self._ask("end", **self._about(shard.number, report.counts))

@@ -149,6 +149,8 @@ class Split:
         text: list[bytes] = []
         most = self._shard_rows
         for leaf in _leaves(self._sorter.rows(), most):
+            # A shard is closed early only once it is a quarter full: otherwise a large leaf after a tiny one would
+            # leave a shard of a few rows. That is why a shard may exceed ``most`` by a quarter.
             if text and len(text) + len(leaf) > most and len(text) * 4 >= most:
                 yield self._shard(text)
                 text = []
@@ -172,6 +174,7 @@ class Split:
             self._undone.append(index)
             if len(self._troubles) < MOST_TROUBLES:
                 self._troubles.append(RowTrouble(index, "rejected", str(error.args[0] if error.args else "a bad row")))
+            # Bad rows count too: a resumed run must have them in the same places, since rows are known by their index.
             self._mark.update(b"bad\n")
             return
         self._mark.update(line)

@@ -298,6 +298,7 @@ def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
     is_registered = kit.status == KitStatus.REGISTERED
     has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
     if kit.registered_to is None:  # an event alone may belong to an earlier registration that was undone
+        # A missing field proves nothing: only an explicit null says that nobody is registered.
         is_surely_nobody = codec.has_come_as_null(kit, "registered_to") or not has_event
         return False if is_surely_nobody and not is_registered else None
     registrant = codec.tree(kit.registered_to)
@@ -306,6 +307,7 @@ def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
         for name in _REGISTRANT
         if subject.get(name) and registrant.get(name)
     ]
+    # Only what both sides show is compared, and loosely: the server may change case, accents or spaces of a name.
     is_ours = all(tidied(ours) == tidied(theirs) for ours, theirs in known)
     return None if is_ours and not (is_registered or has_event) else is_ours
 

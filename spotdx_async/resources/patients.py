@@ -19,7 +19,7 @@ __all__ = ["OPERATIONS", "Patients"]
 
 CREATE = Operation("POST", "/api/v2/patients/", is_replay_safe=False, answer=Patient, identity=any_id("patient_id"))
 OPERATIONS = (CREATE,)
-"""Source: the patient endpoint of the vendor's API reference, version 2. The list in its OpenAPI document is an error."""
+"""Source: the patient endpoint of the vendor's API reference, version 2. The list in its OpenAPI document is wrong."""
 
 
 class Patients:
