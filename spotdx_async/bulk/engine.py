@@ -380,7 +380,7 @@ class Engine(Generic[T]):
             self._run_observation.gate(state, after_s)
 
     def _skip_rest(self) -> None:
-        """Give every row that was read and has no outcome one that says what is known of it."""
+        """Assign every row that was read and has no outcome one that says what is known of it."""
         now = clock.now()
         for row in sorted(self._open, key=lambda row: row.index):
             outcome = skipped(row, now)
