@@ -5,7 +5,7 @@ Names are imported on first use, so that importing a model or the test plugin do
 
 from importlib import import_module
 
-# Type checkers know the name; importing it from typing would take most of the time that this import takes.
+# The name for type checkers: importing it from typing would take most of the time of importing this package.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

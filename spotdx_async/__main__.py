@@ -1,4 +1,4 @@
-"""``spotdx`` and ``python -m spotdx_async``: says what is missing if the command line is not installed.
+"""``spotdx`` and ``python -m spotdx_async``: say what is missing if the command line is not installed.
 
 The front page is written before anything else is imported, so that it appears at once.
 """
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 _OF_THE_EXTRA = {"cyclopts", "rich"}
 _INTERRUPTED = 130
-"""What shells report for a command that Ctrl-C ended."""
+"""The exit code that shells report for a command ended by Ctrl-C."""
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     try:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt:
-        # Still starting: a command under way has its own message.
+        # Still starting up: once a command runs, it reports Ctrl-C with a message of its own.
         sys.stderr.write("spotdx: stopped\n")
         code = _INTERRUPTED
     sys.exit(code)
@@ -33,7 +33,7 @@ def _run(argv: list[str]) -> int:
 
             return run(argv)
         except ImportError as error:
-            # cyclopts, which imports a command when it is first used, wraps the error.
+            # cyclopts imports a command when it is first used and wraps the error, so the cause is looked at.
             missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
             if not isinstance(missing, ModuleNotFoundError) or _package_of(missing) not in _OF_THE_EXTRA:
                 raise

@@ -1,4 +1,4 @@
-"""The one place of the version; the build reads it here."""
+"""The single place of the version; the build reads it here."""
 
 __all__ = ["__version__"]
 

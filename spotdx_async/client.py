@@ -48,50 +48,51 @@ _TEN_MIB = 10 * 1024 * 1024
 class SpotClient:
     """A client of the Spot API; one for each process and token, shared by all its tasks.
 
-    It may be made outside a loop, and used in one running loop at a time; connections are made with the first call.
+    It may be created outside a loop, and used in one running loop at a time; the first call opens connections.
     Close it with ``async with`` or ``await close()``.
 
     Args:
-        token: the API key, or a plain or async function that returns it. A function is asked once, and once more for
+        token: the API key, or a plain or async function that returns it. A function is called once, and once more for
             all waiting calls together when the server answers 401; it may take ``timeout_s`` each time, and must not
-            use this client. There is one token a client, asked for in the context of whichever call comes first: a
-            function that looks at a context variable (a tenant, say) wants a client for each tenant. None: the
-            environment's ``SPOTDX_TOKEN``.
+            use this client. A client has one token, requested in the context of whichever call comes first: a function
+            that reads a context variable (a tenant, say) needs a client per tenant. None: the environment's
+            ``SPOTDX_TOKEN``.
         base_url: None: the environment's ``SPOTDX_BASE_URL``, else the production server. https; http on loopback only.
-            Other authorities than the system's are named by ``SSL_CERT_FILE``, set before Python starts.
+            ``SSL_CERT_FILE``, set before Python starts, names authorities other than the system's.
         timeout_s: one attempt, from connection to last byte, in seconds; waits before it do not count.
         deadline_s: the whole call with all its waits and attempts, in seconds; None: no bound.
         retry: when and how often to repeat.
         rate_limit: a ``RateLimit``; an ``AdaptiveRateLimit``, which this client learns from the server's 429s; a
             ``RateLimiter`` that several clients share; or any object with the ``Limiter`` protocol. None: no limit.
-        max_wait_s: the longest of all waits before an attempt together, in seconds: for one of ``concurrency`` permits,
-            the rate limit, a pause and the token; None: no bound. A call that would wait longer ends at once, where
-            that can be told. The back-off of ``retry`` does not count.
-        concurrency: calls in flight at once. More than about 200 costs twice the CPU a call, since the garbage
-            collector walks over all that is in flight.
-        lands_within_s: seconds after which a request that was sent has been carried out, or never will be; at least
-            ``timeout_s`` is taken. After an attempt without a usable answer, also where a repeat succeeded, a kit's
-            next value in a bulk run waits so long; ``reconcile`` says "not found" no sooner.
-        max_pause_s: the longest pause that a server's Retry-After can ask of the whole client, in seconds; ``resume``
-            lifts one. What the server asks for beyond that is logged, and ends calls whose own bounds it breaks.
+        max_wait_s: the most that all waits before an attempt may add up to, in seconds: for one of ``concurrency``
+            permits, the rate limit, a pause and the token; None: no bound. A call that would wait longer ends at once
+            if that is known in advance. The back-off of ``retry`` does not count.
+        concurrency: calls in flight at once. More than about 200 costs twice the CPU per call, since the garbage
+            collector walks over everything in flight.
+        lands_within_s: seconds after which a request that was sent has been carried out, or never will be; values below
+            ``timeout_s`` count as ``timeout_s``. After an attempt without a usable answer, even if a repeat succeeded,
+            a kit's next value in a bulk run waits that long; ``reconcile`` says "not found" no sooner.
+        max_pause_s: the longest pause that a server's Retry-After can impose on the whole client, in seconds;
+            ``resume`` lifts one. A server that asks for more is logged, and ends calls whose own bounds that exceeds.
         max_body_bytes: the longest answer that is read, decompressed. One of more than 64 KiB may hold one value for
             every 20 bytes of this bound (524,288 by default), since tiny values take far more memory than their text.
-            What ``request`` brings is not counted.
+            Values in the answers of ``request`` are not counted.
         client_ref_key: the key in the metadata of new orders and requisitions under which the SDK puts a reference, by
             which ``reconcile`` finds them; None: no reference is added.
-        allow_any_id: True lets ids through that hold a slash, a backslash, a semicolon or nothing but dots,
-            percent-encoded or not. They are encoded into one path segment, but a proxy that decodes paths and tidies
-            them up (nginx with a URI in ``proxy_pass``, say), or a server that cuts them at a semicolon, may lead them
-            to another object: only where nothing of the kind is there.
-        session: a session of the caller's, never closed by the client. Its own limits, proxies, cookies, hooks and
-            middlewares hold; what these raise gets out as it is. aiohttp is kept from repeating by itself through it.
-            With middlewares a failure is never "not sent", since one of them may have sent the request its own way. A
-            session with a request class of its own, or of a subclass with its own way of sending, is refused
-            (ConfigError) for what must not be repeated.
-        observer: is notified of all that this client and its views do; ``spotdx_async.otel.OpenTelemetry`` is one.
-        on_attempt: a plain function, called with a record of each attempt when it ends: of single calls, of lists and
-            of bulk rows alike. For this and the two below: an exception of the function's changes no call, and goes to
-            the loop's exception handler.
+        allow_any_id: True accepts ids that hold a slash, a backslash, a semicolon or nothing but dots, percent-encoded
+            or not. They are encoded into one path segment, but a proxy that decodes and normalises paths (nginx with a
+            URI in ``proxy_pass``, say), or a server that cuts them at a semicolon, may route them to another object:
+            use it only if nothing like that is in between.
+        session: the caller's own session, never closed by the client. Its own limits, proxies, cookies, hooks and
+            middlewares apply; their exceptions propagate unchanged. aiohttp is kept from repeating by itself through
+            it. With middlewares a failure is never "not sent", since one of them may have sent the request in its own
+            way. For requests that must not be repeated, a session with its own request class, or of a subclass with its
+            own way of sending, is rejected (ConfigError).
+        observer: is notified of everything that this client and its views do; ``spotdx_async.otel.OpenTelemetry`` is
+        one.
+        on_attempt: a plain function, called with a record of each attempt when it ends: of single calls, lists and bulk
+            rows alike. For this and the two below: an exception in the function changes no call, and goes to the loop's
+            exception handler.
         on_retry: the same with each wait before another attempt, when it begins.
         on_pause: the same with each pause that the server asks for.
 
@@ -164,31 +165,31 @@ class SpotClient:
     def resume(self) -> None:
         """Lift a pause that the server asked for, for all calls and runs of this client that wait because of it.
 
-        To be called in the client's event loop.
+        Call it in the client's event loop.
 
         Raises:
-            ConfigError: another running loop uses the client, or none runs here.
+            ConfigError: another running loop uses the client, or no loop runs here.
         """
         self._runner.state.resume()
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled or copied: what came out would hold the token in clear, and no connection."""
-        raise TypeError("a SpotClient cannot be pickled or copied: make one in each process, with a token of its own")
+        """Refuse to be pickled or copied: a copy would hold the token in clear text, and no connection."""
+        raise TypeError("a SpotClient cannot be pickled or copied: create one in each process, with its own token")
 
     __copy__ = __reduce__
 
     def __deepcopy__(self, memo: object) -> NoReturn:
-        """Refuse, as ``copy``."""
+        """Refuse, as for ``copy``."""
         self.__reduce__()
 
     async def close(self) -> None:
-        """Close the connections, and end what is under way: as not sent, or as unknown where a request was sent.
+        """Close the connections, and end calls in progress: as not sent, or as unknown if a request was sent.
 
-        It comes back when the inputs and journals of bulk runs are closed too, unless it is called by the input of one,
-        or by a task that the input began: the run would wait for it. It waits for 5 s at most, as where an input waits
-        for a task that was begun elsewhere and closes the client.
+        It returns when the inputs and journals of bulk runs are closed too, unless it is called by the input of one, or
+        by a task that the input started: the run would wait for itself. It waits at most 5 s, in case an input waits
+        for a task that was started elsewhere and closes the client.
 
-        A second close does nothing, and neither does closing a view made by ``with_options``: who opens, closes.
+        A second close does nothing, and neither does closing a view made by ``with_options``: only the opener closes.
         """
         if self._is_owner:
             await self._runner.state.close()
@@ -200,13 +201,14 @@ class SpotClient:
             **options: any of ``timeout_s``, ``deadline_s``, ``retry`` and ``max_wait_s``.
 
         Raises:
-            ConfigError: another name, or a value out of range.
+            ConfigError: an unknown name, or a value out of range.
         """
         unknown = options.keys() - {"timeout_s", "deadline_s", "retry", "max_wait_s"}
         if unknown:
             raise ConfigError(
                 f"with_options takes timeout_s, deadline_s, retry and max_wait_s, not {', '.join(sorted(unknown))}"
             )
+        # Without __init__, which would ask for the token again and make a second session.
         view = object.__new__(type(self))
         view._base_url = self._base_url
         view._client_ref_key = self._client_ref_key
@@ -216,7 +218,7 @@ class SpotClient:
 
     @property
     def stats(self) -> Stats:
-        """A snapshot of the counts of this client and all its views."""
+        """Return a snapshot of the counts of this client and all its views."""
         return self._runner.state.stats()
 
     @cached_property
@@ -231,12 +233,12 @@ class SpotClient:
 
     @cached_property
     def requisitions(self) -> Requisitions:
-        """Requisitions: making them, their state and their list."""
+        """Requisitions: creating them, their state and their list."""
         return Requisitions(self._runner, self._client_ref_key)
 
     @cached_property
     def patients(self) -> Patients:
-        """Patients: making them known to the vendor."""
+        """Patients: creating them."""
         return Patients(self._runner)
 
     @cached_property
@@ -254,20 +256,20 @@ class SpotClient:
         query: Mapping[str, Any] | None = None,
         replay_safe: bool = False,
     ) -> Prepared[Response]:
-        """Call an endpoint that the SDK does not know, by the same stages: limits, token, repeats, redaction.
+        """Call an endpoint that the SDK does not know, through the same stages: limits, token, repeats, redaction.
 
         Args:
             method: in capitals, such as ``POST``.
             path: from the first slash on, ids percent-encoded, without a query.
             json: the body; None for none.
             query: parameters; None values are left out.
-            replay_safe: whether executing it twice leaves the same state as once; GET, HEAD and OPTIONS always are.
+            replay_safe: whether carrying it out twice leaves the same state as once; GET, HEAD and OPTIONS always are.
                 Without it, a failure after sending is an OutcomeUnknownError, and nothing is repeated that may have
                 been executed.
 
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
-            SpotError: any other, as its tree says.
+            SpotError: any other, as the error tree says.
         """
         request = unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe)
         return partial(self._runner.fetch, request)

@@ -20,9 +20,9 @@ __all__ = [
 ]
 
 ObservedOutcome = Literal["ok", "refused", "throttled", "failed", "not_sent", "unknown", "unreadable", "cancelled"]
-"""``refused``: the server's final no. ``throttled``: 429. ``failed``: the server failed, or something outside the SDK.
-``not_sent``: certainly not executed. ``unknown``: sent, but no usable answer; for a call or row that writes, also any
-error after an attempt that may have been executed. ``unreadable``: a 2xx that is not what the contract says.
+"""``refused``: the server's final refusal. ``throttled``: 429. ``failed``: the server failed, or something outside the
+SDK. ``not_sent``: certainly not executed. ``unknown``: sent, but no usable answer; for a call or row that writes, also
+any error after an attempt that may have been executed. ``unreadable``: a 2xx that is not what the contract says.
 ``cancelled``: cut short by its caller or its deadline."""
 
 
@@ -103,12 +103,13 @@ class PauseRecord:
 
 @frozen(kw_only=True)
 class GateRecord:
-    """The circuit breaker of a bulk run pauses the run, or resumes it."""
+    """A bulk run's circuit breaker paused the run, or ended the pause."""
 
     operation: str
     """The method and the path template of the run's rows."""
     state: Literal["closed", "open"]
-    """``closed``: server unavailable, so rows are paused, and one at a time probes. ``open``: rows are sent again."""
+    """``closed``: the server is unavailable, so rows are paused, probing one at a time. ``open``: rows are sent
+    again."""
     after_s: float
     """For ``open``, the seconds that the run was paused; else 0."""
 

@@ -183,6 +183,7 @@ class OpenTelemetry(Observer):
         if mark.parent is not None:
             mark.parent.rows[record.outcome] += 1
         if mark.kind == "run":
+            # A run that ends during a pause would otherwise count as paused for ever.
             self._set_gate(mark, is_closed=False)
         else:
             about: Attributes = {**mark.attributes, "spotdx.outcome": record.outcome}

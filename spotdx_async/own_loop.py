@@ -1,6 +1,6 @@
-"""The event loop of the SDK's own programs, the command line and workers: uvloop's where it is installed.
+"""The event loop of the SDK's own programs, the command line and workers: uvloop's if it is installed.
 
-A library runs in the loop of its caller and never chooses one; nothing that is imported from here does so either.
+A library runs in its caller's loop and never chooses one; nothing imported from here does so either.
 """
 
 import asyncio
@@ -16,6 +16,6 @@ with suppress(ImportError):  # an extra
 
 
 def run_in_own_loop(main: Coroutine[Any, Any, T]) -> T:
-    """As ``asyncio.run``, in three tenths less CPU where uvloop is installed (``benchmarks/bench_call.py``)."""
+    """Run like ``asyncio.run``, in three tenths less CPU if uvloop is installed (``benchmarks/bench_call.py``)."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)

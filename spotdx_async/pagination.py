@@ -1,4 +1,4 @@
-"""The lists: offset pages as one iterator that reads one page ahead, or a whole list read while it changes."""
+"""Lists: offset pages as one iterator that reads one page ahead, or a whole list read while it changes."""
 
 import asyncio
 import inspect
@@ -25,24 +25,25 @@ S = TypeVar("S", bound=Row)
 T = TypeVar("T")
 
 OnBadItem: TypeAlias = Literal["raise", "skip"] | Callable[[int, int, DecodeError], object]
-"""What is done with an item that cannot be read; a function gets the page's offset, the item's number, the error."""
+"""What to do with an item that cannot be read; a function gets the page's offset, the item's number, the error."""
 
 PAGE_SIZE = 100
-"""The most that the server gives at once."""
+"""The most that the server returns at once."""
 _MOST_STALE_PAGES = 1
-_SMALLEST_PAGE_OF_A_SCAN = 75  # a page more for every three
+_SMALLEST_PAGE_OF_A_SCAN = 75  # smaller pages would cost more than one extra page for every three
 
 
 class Pages(Generic[T]):
-    """A list of the server's, fetched page by page as it is read, in the server's order.
+    """A list on the server, fetched page by page as it is read, in the server's order.
 
-    Nothing is fetched before the first item is asked for; from then on one page is fetched ahead of the one that is
-    read. Leaving the loop ends that too. Iterating starts anew each time.
+    Nothing is fetched before the first item is asked for; from then on one page is fetched ahead of the one being read.
+    Leaving the loop ends that too. Each iteration starts from the beginning.
 
-    The server counts by offset, so rows that are added meanwhile push others onto the next page: such an item is given
-    once. Rows that are removed meanwhile can pull others past the offset: those are missed, as no client can tell.
+    The server counts by offset, so rows that are added meanwhile push others onto the next page: such an item is
+    yielded once. Rows that are removed meanwhile can pull others past the offset: those are missed, which no client can
+    detect.
 
-    Iterating raises what a call raises, after the items of the pages before; iterating again asks again.
+    Iterating raises what a call raises, after the items of the pages before; iterating again fetches again.
 
     An item that cannot be read (a date that is none, say) spoils no other. ``on_bad_item`` of the lists says what is
     done with it: ``"raise"`` yields the items before it, and then raises a DecodeError whose message names the page's
@@ -87,17 +88,17 @@ class Pages(Generic[T]):
         """Yield the items in pages of at most 100, without those that came before; never an empty page.
 
         Raises:
-            DecodeError: the server gives the same page again and again.
+            DecodeError: the server returns the same page again and again.
         """
         async with aclosing(self._read()) as pages:
             async for page in pages:
                 yield page
 
     async def first(self, n: int) -> list[T]:
-        """The first ``n`` items, or fewer where there are no more; asks for no page beyond them.
+        """Return the first ``n`` items, or fewer if there are no more; fetches no page beyond them.
 
         Raises:
-            InvalidInputError: ``n`` is no whole number, or negative.
+            InvalidInputError: ``n`` is not a whole number, or negative.
         """
         if type(n) is not int or n < 0:
             raise InvalidInputError("n must be a whole number of at least 0")
@@ -107,7 +108,7 @@ class Pages(Generic[T]):
                 async for page in pages:
                     items += page
                     if len(items) >= n:
-                        break  # what cannot be read behind the last one does not matter
+                        break  # unreadable items after the last one do not matter
         return items[:n]
 
     async def _read(self, most: int | None = None) -> AsyncGenerator[tuple[T, ...], None]:
@@ -116,7 +117,7 @@ class Pages(Generic[T]):
         previous: Sequence[T | BadItem] = ()
         offset = self._start_offset
         given = stale_pages = asked = 0
-        clock.running_loop()  # else asyncio may give a loop that never runs
+        clock.running_loop()  # raises without one; asyncio may otherwise return a loop that never runs
         ahead = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
         try:
             while True:
@@ -125,7 +126,8 @@ class Pages(Generic[T]):
                 fresh = [] if page == previous else [one for one in enumerate(page) if self._is_fresh(one[1], seen)]
                 items, error = self._readable(fresh, offset)
                 given += len(items)
-                # One full page of known items may be a hundred rows added meanwhile; two are a server without offsets.
+                # One full page of known items may be a hundred rows added meanwhile; two mean a server that ignores
+                # offsets.
                 stale_pages = 0 if fresh else stale_pages + 1
                 is_last = error is not None or len(page) < PAGE_SIZE or (most is not None and given >= most)
                 if not is_last and stale_pages <= _MOST_STALE_PAGES:
@@ -148,7 +150,7 @@ class Pages(Generic[T]):
     def _readable(
         self, fresh: Sequence[tuple[int, T | BadItem]], offset: int
     ) -> tuple[tuple[T, ...], DecodeError | None]:
-        """Return the items that can be read, and what to raise after them."""
+        """Return the items that can be read, and the error to raise after them."""
         items: list[T] = []
         for index, item in fresh:
             if not isinstance(item, BadItem):
@@ -160,7 +162,7 @@ class Pages(Generic[T]):
         return tuple(items), None
 
     def _told(self, error: DecodeError, offset: int, index: int) -> DecodeError:
-        """Add where the item is."""
+        """Add the item's position to an error."""
         message = (
             f"item {index} of the page at offset {offset} cannot be read: {error}; "
             f"start_offset={offset + index + 1} continues after it"
@@ -179,13 +181,13 @@ class Pages(Generic[T]):
 
 @frozen
 class Listing(Generic[S]):
-    """A list operation, and what its rows are known by."""
+    """A list operation, and how its rows are identified."""
 
     operation: Operation[ListPage[S]]
     id_of: Callable[[S], str | None] = field(repr=False)
     """Returns a row's identifier."""
     is_newest_change_first: bool = False
-    """Whether the server puts the recently updated first."""
+    """Whether the server lists the most recently updated first."""
 
     def pages(
         self, runner: Runner, filters: Mapping[str, Any], *, on_bad_item: OnBadItem, start_offset: int
@@ -212,15 +214,15 @@ class Listing(Generic[S]):
         are_twins: Callable[[S, S], bool],
         may_be: Callable[[S], bool] = lambda _row: True,
     ) -> Search[S, T]:
-        """Return a search for one object behind the rows of the list.
+        """Return a search for one object through the rows of the list.
 
         Args:
             runner: fetches the list.
             times: when the call was made.
             get: fetches an object.
-            judge: as ``Search.judge``.
-            are_twins: as ``Search.are_twins``.
-            may_be: whether a row could be of the object; the others are left out.
+            judge: as for ``Search.judge``.
+            are_twins: as for ``Search.are_twins``.
+            may_be: whether a row could belong to the object; the others are left out.
         """
 
         async def read() -> Scan[S]:
@@ -230,7 +232,7 @@ class Listing(Generic[S]):
         return Search(read=read, id_of=self.id_of, get=get, judge=judge, times=times, are_twins=are_twins)
 
     async def scan(self, runner: Runner, first_day: Callable[[ServerClock | None], date | None]) -> Scan[S]:
-        """Read all that was created since a day, by requests that no cache has an answer to.
+        """Read everything that was created since a day, with requests that no cache has an answer to.
 
         Raises:
             SpotError: the list cannot be read.

@@ -1,4 +1,4 @@
-"""Finding out what became of a create whose answer never came; knows no HTTP and no noun."""
+"""Finds out what became of a create whose answer never came; knows no HTTP and no noun."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
@@ -29,13 +29,13 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_S = 1.0
 _FIRST, _LAST = date(2, 1, 1), date(9998, 12, 31)
-# A clock that was set between the call and its error could claim days; no request is given more than an hour.
+# A clock that was set between the call and its error could suggest days; no request is given more than an hour.
 _LONGEST_LIFE_S = 3600.0
-# Replicas that do not know an object yet which the list shows: so many looks more, when nothing can land any longer.
+# Replicas may not know an object yet that the list shows: look this many times more when nothing can land any longer.
 _MOST_LOOKS_AGAIN = 2
-# Dates are cut to whole seconds, so those of two answers differ where so much lies between.
+# Dates are cut to whole seconds, so those of two answers differ if this much time lies between them.
 _SEEN_ON_A_CLOCK_S = 2.0
-# Troubles that may be gone the next time; a token that is refused, say, is raised.
+# Errors that may be gone the next time; others, such as a refused token, are raised.
 _PASSING = (DecodeError, OutcomeUnknownError, RateLimitError, ServerError)
 _PASSING_STATUSES = frozenset({408, 425})
 
@@ -44,19 +44,19 @@ _PASSING_STATUSES = frozenset({408, 425})
 class Reconciliation(Generic[T]):
     """What became of a create.
 
-    ``match`` on the state: with ``"found"`` it was carried out and ``value`` is what it made; with ``"not found"`` it
-    was not and can be sent again; with ``"unknown"`` neither is sure, so look again later. ``"not found"`` is said only
-    where every object that it could be was judged, and the request cannot be carried out any longer.
+    ``match`` on the state: with ``"found"`` it was carried out and ``value`` is what it created; with ``"not found"``
+    it was not and can be sent again; with ``"unknown"`` neither is certain, so look again later. The state is ``"not
+    found"`` only if every candidate was judged, and the request cannot be carried out any longer.
     """
 
     state: Literal["found", "not found", "unknown"]
     """What is known."""
     value: T | None = None
-    """What was created, as the server shows it now, of several what was created first; None where it was not found."""
+    """What was created, as the server shows it now; of several, the one created first; None if nothing was found."""
     duplicates: tuple[str, ...] = ()
     """The ids of further objects with the same reference: it was carried out more than once, or created again."""
     error: SpotError | None = None
-    """Why nothing is known, where looking failed or something could not be judged; None where the request may still be
+    """Why nothing is known, if looking failed or something could not be judged; None if the request may still be
     carried out."""
 
     @property
@@ -66,10 +66,10 @@ class Reconciliation(Generic[T]):
 
 
 def clue_of(error: object, operation: str) -> Clue:
-    """Return what an error tells of the create that it ended.
+    """Return what an error says about the create that it ended.
 
     Raises:
-        InvalidInputError: it is no error of that operation whose outcome has to be looked up.
+        InvalidInputError: it is not an error of that operation whose outcome has to be looked up.
     """
     if isinstance(error, (OutcomeUnknownError, DecodeError)) and error.operation == operation and error.clue:
         return error.clue
@@ -89,13 +89,13 @@ def clue_and_times(
     since: object,
     lands_within_s: float,
 ) -> tuple[Clue, Times]:
-    """Return what a caller knows of a create: an error of it, or what was written down before it.
+    """Return what a caller knows about a create: its error, or what was recorded before it.
 
-    Without an instant nobody knows until when it may be carried out, so that is said to be all of the time that a
-    request may take, from now.
+    Without an instant nobody knows until when it may be carried out, so that is taken to be as long as a request may
+    take, from now.
 
     Raises:
-        InvalidInputError: the error is of another call, or something is wrong.
+        InvalidInputError: the error belongs to another call, or an argument is wrong.
     """
     day, moment, reference = day_of(since), _instant(sent_at), client_ref if isinstance(client_ref, str) else None
     faults = []
@@ -106,7 +106,7 @@ def clue_and_times(
     if sent_at is not None and error is not None:
         faults.append(("sent_at", "is for a call without an error: an error knows when it was sent"))
     elif sent_at is not None and moment is None:
-        faults.append(("sent_at", "must be an aware datetime, as datetime.now(UTC) gives it"))
+        faults.append(("sent_at", "must be an aware datetime, such as datetime.now(UTC)"))
     if faults:
         refuse(tuple(faults), operation)
     if error is not None:
@@ -121,14 +121,14 @@ def clue_and_times(
 
 
 def _instant(value: object) -> datetime | None:
-    """Put an aware datetime in UTC; None for all else, and for the ends of the calendar, which nothing was sent at."""
+    """Return an aware datetime in UTC; None for anything else, and for the ends of the calendar."""
     if not isinstance(value, datetime) or value.tzinfo is None or not _FIRST < value.date() < _LAST:
         return None
     return value.astimezone(UTC)
 
 
 async def nothing_known() -> Reconciliation[Any]:
-    """Report that nothing is known, of a create that carried nothing to recognize it by."""
+    """Report that nothing is known about a create that carried nothing to recognise it by."""
     return Reconciliation(state="unknown")
 
 
@@ -140,15 +140,15 @@ async def reconcile(
     patience_s: float | None,
     sleep: Callable[[float], Awaitable[None]],
 ) -> Reconciliation[T]:
-    """Look, and look again, less and less often, until the request cannot be carried out any longer.
+    """Look again and again, less and less often, until the request cannot be carried out any longer.
 
-    Both the local clock and the server's are asked how long that is; the later of the two is believed.
+    The local clock and the server's both say how long that is; the later of the two counts.
 
     Args:
         look: looks at the server once.
         clue: until when the request may still be carried out; None: for all of ``lands_within_s`` from now.
-        lands_within_s: the most that this can be ahead, in seconds, whatever the clocks say, where the clue does not
-            tell of a client that gives its requests longer.
+        lands_within_s: the most that this can be ahead, in seconds, whatever the clocks say, unless the clue comes from
+            a client that gives its requests longer.
         patience_s: the longest wait for it, in seconds; None: as long as it takes.
         sleep: waits.
 
@@ -187,10 +187,10 @@ async def reconcile(
 
 
 class _Dates:
-    """The dates of the looks so far: that of an answer which a cache gives again stands still.
+    """The dates of the looks so far: the date of an answer that a cache repeats stands still.
 
-    What is dated before the call needs no look of its own here: by the server's clock the request can land then, so
-    that there is another look.
+    A date before the call needs no extra look here: by the server's clock the request can still land, so there is
+    another look anyway.
     """
 
     def __init__(self) -> None:
@@ -212,7 +212,7 @@ class _Dates:
 
 
 def _passed_s(earlier: ServerClock, earlier_s: float, later: ServerClock, later_s: float) -> float:
-    """How long it surely is from look to look: a clock may be set meanwhile, and a test's time may move alone."""
+    """Return how much time certainly passed between looks: a clock may be set, and a test's time may move alone."""
     local = (later.now - later.ahead) - (earlier.now - earlier.ahead)
     return min(later_s - earlier_s, local.total_seconds())
 
@@ -233,7 +233,7 @@ def _may_pass(error: SpotError) -> bool:
 
 
 def _life_s(clue: Clue) -> float:
-    """How long the request of a clue may live at most, waits before its sending included, as far as that is sensible.
+    """Return how long the request of a clue may live at most, including waits before it is sent, within reason.
 
     The client that made it may have a longer ``timeout_s`` than the one that looks for it.
     """

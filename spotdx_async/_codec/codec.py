@@ -1,7 +1,8 @@
 """JSON text to models and back, without loss; the only importer of cattrs. It knows no HTTP and no single model.
 
-Two converters follow the same rules. The quick one takes the usual forms inline and refuses all that is odd; then the
-careful one reads again: it reads integers of any length, and says where the JSON differs from the model.
+Two converters follow the same rules. The quick one handles the usual forms inline and rejects everything unusual; the
+careful one then reads the text again: it accepts integers of any length and reports where the JSON differs from the
+model.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +34,11 @@ from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
 T = TypeVar("T")
 
-_DEEPEST = 1100  # the parser takes 1,024 levels: only a value that holds itself goes deeper
+_DEEPEST = 1100  # the parser stops at 1,024 levels: only a value that contains itself goes deeper
 
 
 class HasBody(Protocol):
-    """An answer, of which nothing but its text matters here."""
+    """An answer; only its text matters here."""
 
     @property
     def body(self) -> bytes:
@@ -47,12 +48,12 @@ class HasBody(Protocol):
 
 @attrs.frozen
 class BadItem:
-    """Stands in the place of an item of a list that does not fit its model."""
+    """Takes the place of a list item that does not fit its model."""
 
     error: DecodeError = attrs.field(eq=False, repr=False)
     """What is wrong; its texts show no value."""
     key: int
-    """The same for the same JSON, so that an item that comes twice is reported once."""
+    """Equal for equal JSON, so that an item that appears twice is reported once."""
 
 
 def decoder(type_: type[T]) -> Callable[[HasBody], T]:
@@ -65,17 +66,17 @@ def decoder(type_: type[T]) -> Callable[[HasBody], T]:
 
 
 def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
-    """Read an answer: a model, ``tuple[model, ...]``, ``tuple[str, ...]``, or ``dict[str, Any]`` for any object.
+    """Decode an answer: a model, ``tuple[model, ...]``, ``tuple[str, ...]``, or ``dict[str, Any]`` for any object.
 
-    Unknown values and fields are kept; a missing or null field is its default.
+    Unknown values and fields are kept; a missing or null field gets its default.
 
     Raises:
-        DecodeError: the text is no JSON (``outcome`` is ``"unknown"``), or JSON of another shape (``"done"``).
+        DecodeError: the text is not JSON (``outcome`` is ``"unknown"``), or JSON of another shape (``"done"``).
     """
     try:
         value: T = _quick_rule(type_)(parse_unguarded(body))  # type: ignore[arg-type]  # a type can be hashed
     except (ValueError, TypeError):
-        pass  # no JSON, another shape, or a number that needs exact reading: told apart below
+        pass  # not JSON, another shape, or a number that needs exact reading: distinguished below
     else:
         return value
     value, error = _read_with_care(body, type_, operation)
@@ -86,12 +87,12 @@ def decode(body: bytes, type_: type[T], *, operation: str | None = None) -> T:
 
 
 def decode_items(body: bytes, type_: type[T], *, operation: str | None = None) -> tuple[T | BadItem, ...]:
-    """Read a list of models whose items stand each for itself: in place of one that does not fit is a BadItem.
+    """Decode a list of models item by item: one that does not fit is replaced by a BadItem.
 
-    NaN or Infinity makes no JSON of a whole answer; in a list it only spoils the item that holds it.
+    NaN or Infinity makes a whole answer invalid; in a list it spoils only the item that contains it.
 
     Raises:
-        DecodeError: the answer as a whole is no list, or no JSON.
+        DecodeError: the answer as a whole is not a list, or not JSON.
     """
     try:
         value: tuple[T, ...] = _quick_rule(tuple[type_, ...])(parse_unguarded(body))  # type: ignore[valid-type]
@@ -105,20 +106,20 @@ def decode_items(body: bytes, type_: type[T], *, operation: str | None = None) -
         raw = None
     if type(raw) is not list:
         del raw
-        return decode(body, tuple[type_, ...], operation=operation)  # type: ignore[valid-type]  # says what is wrong
+        return decode(body, tuple[type_, ...], operation=operation)  # type: ignore[valid-type]  # reports what is wrong
     rule = _rule_of(type_, _careful())
     return tuple(_item(rule, one, index, operation) for index, one in enumerate(raw))
 
 
 def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:
-    """Read stored JSON or a webhook's body into a model, or a list into ``tuple[Kit, ...]``.
+    """Read stored JSON or the body of a webhook into a model, or a list into ``tuple[Kit, ...]``.
 
     Unknown values and fields are kept, and ``dumps`` writes them again. A missing or null field is None, or ``()`` for
-    a list. Times are aware and in UTC; one without a zone is taken as UTC.
+    a list. Times are timezone-aware and in UTC; one without a zone is taken as UTC.
 
     Raises:
-        DecodeError: the text is no JSON, or JSON of another shape; ``path`` says where.
-        InvalidInputError: ``data`` is no text, or ``type_`` neither a model nor ``tuple[model, ...]``.
+        DecodeError: the text is not JSON, or JSON of another shape; ``path`` says where.
+        InvalidInputError: ``data`` is not text, or ``type_`` is neither a model nor ``tuple[model, ...]``.
     """
     if not isinstance(data, (bytes, bytearray, memoryview, str)):
         raise InvalidInputError(f"loads reads bytes or str, not {type(data).__name__}")
@@ -134,8 +135,8 @@ def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:
 def dumps(model: Any) -> bytes:
     """Write a model, or a list or tuple of models, as UTF-8 JSON.
 
-    What ``loads`` read comes out equal, unknown fields and values included; a field that was changed since comes out as
-    it is now. A model of your own making writes only the fields that hold something.
+    What ``loads`` read is written back equal, unknown fields and values included; a field that was changed since is
+    written with its new value. For a model that you built yourself, only the fields that are set are written.
 
     Raises:
         InvalidInputError: a value has no JSON form (NaN, say); the message says where.
@@ -154,9 +155,9 @@ def dumps(model: Any) -> bytes:
 
 
 def tree(model: Model) -> Any:
-    """Return a model as JSON values to be sent: of its fields those that hold something, whatever form they came in.
+    """Return a model as JSON values to send: only the fields that are set, whatever form they came in.
 
-    The values are not checked to have a JSON form.
+    Does not check that the values have a JSON form.
     """
     return _careful().unstructure(structuring.without_notes(model))
 
@@ -175,7 +176,7 @@ def _read_with_care(body: bytes, type_: Any, operation: str | None) -> tuple[Any
 
 
 def _item(rule: Hook, raw: Any, index: int, operation: str | None) -> Any:
-    """Read one item of a list; in place of one that does not fit give what is wrong with it."""
+    """Decode one item of a list; one that does not fit becomes a BadItem."""
     path, fault = f"[{index}]", "holds NaN or Infinity, which JSON does not have"
     if not scalars.holds_constant(raw):
         try:
@@ -185,17 +186,17 @@ def _item(rule: Hook, raw: Any, index: int, operation: str | None) -> Any:
     error = DecodeError(f"{path} {fault}", path=path, outcome="done", raw=raw, operation=operation)
     try:
         return BadItem(error, hash(repr(raw)))
-    except RecursionError:  # nested deeper than Python writes: told from no other such item
+    except RecursionError:  # nested deeper than Python can write: all such items count as the same
         return BadItem(error, 0)
 
 
 def has_come_as_null(model: Model, name: str) -> bool:
-    """Return whether the JSON had null for a field; False where it had a value, or no such field."""
+    """Return whether the JSON had null for a field; False if it had a value or no such field."""
     return (model._as_came or {}).get(name, ...) is None  # noqa: SLF001 - kept for the codec
 
 
 def _pieces(tree: Any) -> Iterator[bytes]:
-    """Write JSON without recursion: unknown fields may be nested deeper than ``serialize`` goes."""
+    """Yield JSON without recursion: unknown fields may be nested deeper than ``serialize`` goes."""
     levels = [(iter([(b"", tree)]), b"")]
     while levels:
         if len(levels) > _DEEPEST:
@@ -228,7 +229,7 @@ def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]
         yield b"," if number else b"", item
 
 
-# The converters: built at the first use, each gathers the hooks of a type when it is first asked for it.
+# The converters are built on first use; each collects the hooks for a type when first asked for it.
 
 _AMOUNT = int | float | str
 _LOOSE_INSTANT = datetime | Any
@@ -244,7 +245,7 @@ _RULES: dict[Any, Hook] = {
     RangeLimit: scalars.range_limit,
     _LOOSE_INSTANT: scalars.loose_instant,
 }
-# Not dict[str, Any]: that one asks whether an answer is an object at all, and nobody reads the numbers in it.
+# Not dict[str, Any]: that one only checks that an answer is an object, and nobody reads the numbers in it.
 _HOLD_NUMBERS = (Any, Mapping[str, Any], _AMOUNT, RangeLimit, _LOOSE_INSTANT)
 
 
@@ -257,7 +258,7 @@ def _quick_rule(type_: Any) -> Hook:
 def _quick() -> Converter:
     exact = {kind: scalars.unless_rounded(_RULES[kind]) for kind in _HOLD_NUMBERS}
     converter = _converter(_RULES | exact, quick_reader)
-    address = scalars.unless_rounded(_rule_of(PatientAddress, converter))  # what came around it is kept as well
+    address = scalars.unless_rounded(_rule_of(PatientAddress, converter))  # the form it came wrapped in is kept as well
     converter.register_structure_hook_func(_equals(PatientAddress), address)
     return converter
 
@@ -267,7 +268,7 @@ def _careful() -> Converter:
     converter = _converter(_RULES, structuring.careful_reader)
     converter.register_unstructure_hook(datetime, scalars.write_instant)
     converter.register_unstructure_hook(date, date.isoformat)
-    converter.register_unstructure_hook(StrEnum, attrgetter("value"))  # cattrs takes one for a str, and leaves it
+    converter.register_unstructure_hook(StrEnum, attrgetter("value"))  # cattrs would leave it, as a str
     converter.register_unstructure_hook_factory(structuring.is_model, _model_writer)
     return converter
 
@@ -280,7 +281,7 @@ def _converter(rules: Mapping[Any, Hook], reader: Callable[..., Hook]) -> Conver
     converter = Converter(detailed_validation=False, structure_fallback_factory=_refuse)
     for kind, rule in rules.items():
         converter.register_structure_hook_func(_equals(kind), rule)
-    for kind in (str, bool):  # for these (bool is an int) cattrs has rules of its own that go before the line above
+    for kind in (str, bool):  # cattrs has rules for these (bool is an int) that win over the line above
         converter.register_structure_hook(kind, rules[kind])
     converter.register_structure_hook_factory(structuring.is_open_enum, _enum_hook)
     converter.register_structure_hook_factory(_is_literal, _literal_hook)
@@ -294,7 +295,7 @@ def _converter(rules: Mapping[Any, Hook], reader: Callable[..., Hook]) -> Conver
 
 def _rule_of(kind: Any, converter: Converter) -> Hook:
     rule: Hook = converter.get_structure_hook(kind)
-    if rule.__module__.startswith("cattrs"):  # its own rules make "None" of null and 5 of "5"
+    if rule.__module__.startswith("cattrs"):  # its rules turn null into "None" and "5" into 5
         return _refuse(kind)
     return rule
 
@@ -346,7 +347,7 @@ def _tuple_hook(kind: Any, converter: Converter) -> Hook:
         items: list[Any] = []
         try:
             for item in raw:
-                items.append(hook(item))  # noqa: PERF401 - how far it came is the index of a fault
+                items.append(hook(item))  # noqa: PERF401 - the length so far is the index of a fault
         except MismatchError as mismatch:
             mismatch.path = f"[{len(items)}]{mismatch.path}"
             raise
@@ -360,7 +361,7 @@ def _patient_address_hook(_: Any, converter: Converter) -> Hook:
 
 
 def _result_hook(kind: Any, converter: Converter) -> Hook:
-    """Tell results apart by their tag. One that is missing, null or unknown is data, not a fault."""
+    """Return the rule that picks a result's class by its tag. A missing, null or unknown tag is data, not a fault."""
     kinds = {attrs.fields_dict(cls)["result_type"].default: cls for cls in get_args(kind)}
     hooks = {tag: _rule_of(cls, converter) for tag, cls in kinds.items()}
     unknown = _rule_of(UnknownResult, converter)

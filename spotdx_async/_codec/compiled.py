@@ -1,6 +1,6 @@
-"""The quick reader of a model: a function written for the one class, which asks the rules only for unusual forms.
+"""The quick reader of a model: a function compiled for one class that calls the rules only for unusual forms.
 
-It gives what the careful reader gives in a fifth of the time, mostly by what is inline and by drafts of the instances.
+It returns what the careful reader returns, in a fifth of the time, mostly thanks to inlining and to draft instances.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from spotdx_async._codec.structuring import WireField, enum_members, is_empty, i
 from spotdx_async.models.model import Model
 from spotdx_async.models.reports import RangeLimit
 
-# What is no object answers to a key with a TypeError.
+# Indexing something that is not an object raises a TypeError, so no check is needed.
 _HEAD = """
 def read(raw, _=None):
     count = {count}
@@ -61,16 +61,16 @@ _TAIL = """
 _IS_TEXT = "{x}.__class__ is str"
 _IS_INT = "{x}.__class__ is int"
 _IS_EXACT_FLOAT = f"{{x}}.__class__ is float and {-ROUNDED_FROM} < {{x}} < {ROUNDED_FROM}"
-# No other form of ISO 8601 that Python reads has this length, and these characters at these places.
+# No other ISO 8601 form that Python reads has this length and these characters in these places.
 _IS_UTC = "len({x}) == %d and {x}[7] == '-' and {x}[10] == 'T' and {x}[%d] == %r and {x}[%d] == 'Z'"
 _IN_MS, _IN_S = _IS_UTC % (24, 19, ".", 23), _IS_UTC % (20, 13, ":", 19)
 _KEEP = "draft.{name} = {x}"
-# What a value is tested for, and what is done with it, where nothing about its form needs to be remembered.
+# What a value is tested for, and what happens to it, where its form need not be remembered.
 _USUAL_FORMS: dict[Any, tuple[tuple[str, str], ...]] = {
     str: ((_IS_TEXT, _KEEP),),
     bool: (("{x}.__class__ is bool", _KEEP),),
     date: ((f"{_IS_TEXT} and len({{x}}) == 10 and {{x}}[7] == '-'", "draft.{name} = day({x})"),),
-    datetime: (  # 2023-01-01T04:30:11.222Z and 2023-01-01T04:30:11Z: what the writer writes
+    datetime: (  # 2023-01-01T04:30:11.222Z and 2023-01-01T04:30:11Z: the forms that the writer writes
         (f"{_IS_TEXT} and {_IN_MS} and {{x}}[22] != '0'", "draft.{name} = instant({x})"),
         (f"{_IS_TEXT} and {_IN_MS} and (time := instant({{x}})).microsecond", "draft.{name} = time"),
         (f"{_IS_TEXT} and {_IN_S}", "draft.{name} = instant({x})"),
@@ -81,7 +81,7 @@ _USUAL_FORMS: dict[Any, tuple[tuple[str, str], ...]] = {
 
 
 def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Callable[[Any], Hook]) -> Hook:
-    """Make a reader for the usual forms; any ValueError or TypeError from it means: read again with care."""
+    """Compile a reader for the usual forms; any ValueError or TypeError from it means: read again with care."""
     known = frozenset(field.name for field in fields)
 
     def unknown(raw: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Calla
         if get_origin(field.kind) is tuple:
             scope[f"item_rule{index}"] = rule_of(get_args(field.kind)[0])
     source = "".join([head, *(_field_source(index, field) for index, field in numbered), _TAIL])
-    exec(source, scope)  # noqa: S102 - made of the models' own field names and nothing from outside
+    exec(source, scope)  # noqa: S102 - built from the models' field names and nothing from outside
     return scope["read"]  # type: ignore[no-any-return]  # the source above defines it
 
 
@@ -140,16 +140,16 @@ def _usual_form(kind: Any) -> tuple[tuple[str, str], ...]:
         return (("(member := member{index}({x})) is not None", "draft.{name} = member"), (_IS_TEXT, _KEEP))
     if get_origin(kind) is Literal:
         return ((" or ".join(f"{{x}} == {tag!r}" for tag in get_args(kind)), _KEEP),)
-    return (("False", _KEEP),)  # nothing usual about it: its form is always remembered
+    return (("False", _KEEP),)  # no usual form: the form it came in is always remembered
 
 
 def draft_of(cls: type[Any]) -> type[Any]:
-    """Make a class with the slots of a frozen one whose instances can be filled, and then become the frozen one's.
+    """Return a class with a frozen one's slots, whose instances can be filled and then turned into the frozen class.
 
-    Set every slot, then ``draft.__class__ = cls``. Filling 8 slots so takes 0.16 µs; attrs' own ``__init__`` of a
+    Set every slot, then ``draft.__class__ = cls``. Filling 8 slots this way takes 0.16 µs; attrs' ``__init__`` of a
     frozen class takes 1.0, descriptors take 0.45.
     """
-    # The deleter too, since Python sees the quick setter only where neither is the frozen one.
+    # The deleter too: Python uses the quick setter only if neither method is the frozen one.
     body = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
     body |= {name: vars(cls)[name] for name in ("__slots__", "__orig_bases__") if name in vars(cls)}
     return type(f"{cls.__name__}Draft", cls.__bases__, body)

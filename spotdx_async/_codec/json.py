@@ -1,6 +1,6 @@
 """JSON text to Python values and back; the only importer of orjson.
 
-It knows no model and no HTTP, and says what is wrong by exceptions of its own that carry no text of the input.
+It knows no model and no HTTP, and raises its own exceptions, which never carry text from the input.
 """
 
 import json
@@ -17,17 +17,17 @@ _DEEPEST = 200
 _PLAIN = frozenset({int, bool, NoneType})
 _PLAIN_LEVELS = 4
 _LONGEST_PATH = 80
-# Outside 64 bits orjson reads an integer as a float; only a run of 19 digits or more can be one.
+# orjson reads an integer beyond 64 bits as a float; only a run of 19 digits or more can be one.
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOTHING: Any = object()
 _BEFORE_A_TEXT = b"{[,: \t\r\n"
-# Possessive, so that nothing is tried twice.
+# Possessive, so that the regex never backtracks.
 _PERHAPS_IN_A_TEXT = re.compile(rb'\}[^"]*+"[,:}\]\s]').search
 
 
 class NotJsonError(ValueError):
-    """The text is no JSON."""
+    """The text is not JSON."""
 
 
 class NotSerializableError(ValueError):
@@ -42,90 +42,91 @@ class NotSerializableError(ValueError):
 
 
 class HugeNumber(float):
-    """A JSON number that no float holds, such as 1e400: infinite to reckon with, and written again as it came."""
+    """A JSON number that no float can hold, such as 1e400: infinite in arithmetic, and written back as it came."""
 
     __slots__ = ("literal",)
     literal: str
 
     def __new__(cls, literal: str) -> Self:
-        """Keep the number's text."""
+        """Keep the text of the number."""
         number = super().__new__(cls, literal)
         number.literal = literal
         return number
 
     def __eq__(self, other: object) -> bool:
-        """Tell two of them apart, which as floats are both infinite."""
+        """Compare by text: as floats, any two are infinite and equal."""
         return self.literal == other.literal if isinstance(other, HugeNumber) else super().__eq__(other)
 
     def __ne__(self, other: object) -> bool:
-        """As ``==``: a float has its own."""
+        """The opposite of ``==``: float defines its own."""
         return not self == other
 
     __hash__ = float.__hash__
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the text."""
+        """Pickle by text."""
         return HugeNumber, (self.literal,)
 
 
 def is_surely_whole(text: bytes) -> bool:
-    """Return whether a text that begins as JSON does surely not end too soon; False only says that it must be read.
+    """Return whether text that begins as JSON certainly does not end too soon; False only means that it must be parsed.
 
-    Without a backslash, a text's closing quote is followed by a space or one of ``,:}]`` and no more. A brace before
-    any other quote, or after the last one, which closes a text, is structure. Where no ``}`` stands in a text, as
-    many ``}`` as ``{`` are enough: some of these may stand in one, and then the object would have closed before.
+    In text without a backslash, the closing quote of a string is followed by a space or one of ``,:}]`` and nothing
+    else. A brace before any other quote, or after the last one, is structure. If no ``}`` is inside a string, having as
+    many ``}`` as ``{`` is enough: some of the ``{`` may be inside a string, but then the object would have closed
+    earlier.
     """
     if text[:1] != b"{" or text[-1:] != b"}" or text.find(b"\\") >= 0:
         return False
-    # One length less the other is counting as well, and takes a third of the instructions of ``count``.
+    # Subtracting lengths counts as well, and takes a third of the instructions of ``count``.
     if len(text.replace(b"{", b"")) != len(text.replace(b"}", b"")):
         return False
     return text[text.rfind(b'"') - 1] not in _BEFORE_A_TEXT and _PERHAPS_IN_A_TEXT(text) is None
 
 
 parse_unguarded = orjson.loads
-"""As ``parse``, for a caller who lets go of its ValueError, which holds the text."""
+"""Like ``parse``, for callers that discard its ValueError, which holds the text."""
 
 
 def parse(text: bytes) -> Any:
-    """Read JSON the fast way; an integer beyond 64 bits becomes a float.
+    """Parse JSON the fast way; an integer beyond 64 bits becomes a float.
 
     Raises:
-        NotJsonError: the text is no JSON, holds NaN, or is nested deeper than 1,024.
+        NotJsonError: the text is not JSON, holds NaN, or is nested deeper than 1,024.
     """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         pass
-    # Raised out here so that the decoder's error, which holds the whole text, is not even its context.
+    # Raised out here so that the decoder's error, which holds the whole text, is not even the context.
     raise NotJsonError("not JSON")
 
 
 def parsed_key(name: str) -> str:
-    """Return a key as the very object that the parser makes of it, while it remembers that.
+    """Return a key as the same object that the parser creates for it, while its cache lasts.
 
-    Looking that one up needs no comparing of characters: 3 % of the time that a Kit takes.
+    Looking that object up needs no comparison of characters, which saves 3 % of the time that a Kit takes.
     """
     (key,) = parse(b'{"%s": 0}' % name.encode())
     return str(key)
 
 
 def parse_exact(text: bytes) -> Any:
-    """Read all that is JSON: integers of any length exact, numbers that no float holds, lone surrogates, a leading BOM.
+    """Parse everything that is JSON: integers of any length exactly, huge numbers, lone surrogates, a BOM.
 
-    The fast parser refuses or rounds those four; what it reads is read by it.
+    The fast parser rejects or rounds those four; it reads everything else.
 
     Raises:
-        NotJsonError: the text is no JSON, holds NaN or Infinity, or is nested deeper than 1,024.
+        NotJsonError: the text is not JSON, holds NaN or Infinity, or is nested deeper than 1,024.
     """
     return _parse_all(text, _refuse_constant)
 
 
 def parse_with_constants(text: bytes) -> Any:
-    """Read as ``parse_exact``, and NaN and Infinity too: plain floats that are not finite, and the only such.
+    """Parse like ``parse_exact``, and accept NaN and Infinity: the only plain floats in the result that are not finite.
 
     Raises:
-        NotJsonError: as ``parse_exact``, but for these.
+        NotJsonError: as ``parse_exact``, except for these.
     """
     return _parse_all(text, float)
 
@@ -137,12 +138,12 @@ def _parse_all(text: bytes, constant: Callable[[str], float]) -> Any:
         value = orjson.loads(text)
     if value is not _NOTHING and _LONG_NUMBER.search(text) is None:
         return value
-    try:  # as text, since from bytes json would also read UTF-16 and what is no UTF-8
+    try:  # as str: given bytes, json would also accept UTF-16 and invalid UTF-8
         return json.loads(text.decode(), parse_float=_float, parse_int=_integer, parse_constant=constant)
     except (ValueError, RecursionError):
         pass
     if value is not _NOTHING:
-        return value  # nesting between the two readers' limits: the fast reading stands
+        return value  # nested between the two parsers' limits: keep the fast result
     raise NotJsonError("not JSON")
 
 
@@ -158,12 +159,12 @@ def _float(literal: str) -> float:
 def _integer(literal: str) -> int | float:
     try:
         return int(literal)
-    except ValueError:  # more digits than Python makes a number of
+    except ValueError:  # more digits than Python converts
         return _float(literal)
 
 
 def serialize_scalar(value: Any) -> bytes:
-    """Write a value that is no list and no object, also those that ``parse_exact`` alone reads.
+    """Write a value that is neither a list nor an object, including values that only ``parse_exact`` reads.
 
     Raises:
         NotSerializableError: as ``serialize``.
@@ -171,7 +172,7 @@ def serialize_scalar(value: Any) -> bytes:
     if isinstance(value, HugeNumber):
         return value.literal.encode()
     if isinstance(value, str) and not is_unicode(value):
-        return json.dumps(value).encode()  # escaped, which is JSON all the same
+        return json.dumps(value).encode()  # escaped, which is valid JSON too
     return serialize(value)
 
 
@@ -179,15 +180,15 @@ def serialize(value: Any) -> bytes:
     """Write JSON as UTF-8, keeping key order.
 
     Raises:
-        NotSerializableError: NaN, an infinity, a key that is no string, a value that JSON does not have, text that is
-            not valid Unicode, or nesting deeper than orjson takes (254) or that never ends.
+        NotSerializableError: NaN, an infinity, a key that is not a string, a value that JSON does not have, text that
+            is not valid Unicode, or nesting deeper than orjson takes (254) or that never ends.
     """
     check_serializable(value)
     try:
         return orjson.dumps(value)
     except TypeError:
         pass
-    try:  # integers beyond 64 bits, which orjson refuses
+    try:  # integers beyond 64 bits, which orjson rejects
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError):
         pass
@@ -195,10 +196,10 @@ def serialize(value: Any) -> bytes:
 
 
 def check_serializable(value: Any) -> None:
-    """Refuse what JSON does not have. orjson alone would write NaN as null, and dates and enums in forms of its own.
+    """Reject what JSON does not have. orjson alone would write NaN as null, and dates and enums in its own forms.
 
     Raises:
-        NotSerializableError: naming the place and the kind of trouble, never the value.
+        NotSerializableError: naming the place and the kind of problem, never the value.
     """
     if value.__class__ is dict and _is_plain(value, _PLAIN_LEVELS):
         return
@@ -208,9 +209,9 @@ def check_serializable(value: Any) -> None:
 
 
 def _is_plain(value: dict[Any, Any], levels: int) -> bool:
-    """Return whether an object holds nothing but the usual: ASCII texts, integers, booleans, null, and such objects.
+    """Return whether an object holds only common values: ASCII strings, integers, booleans, null, and such objects.
 
-    Asked first, since most metadata is so: 5 kI, the rules in turn take 10 (callgrind).
+    Checked first, since most metadata is like this: it takes 5 kI, the full rules take 10 (callgrind).
     """
     for key, item in value.items():
         kind = item.__class__
@@ -225,7 +226,7 @@ def _is_plain(value: dict[Any, Any], levels: int) -> bool:
 
 
 def _fault(value: Any, depth: int) -> tuple[str, str] | None:
-    """Find the first place that JSON does not have: its path and what is wrong there; None where all is well."""
+    """Return the path of the first value that JSON does not have and what is wrong there; None if all is well."""
     if isinstance(value, str):
         return None if value.isascii() or is_unicode(value) else ("", "holds text that is not valid Unicode")
     if value is None or isinstance(value, int):

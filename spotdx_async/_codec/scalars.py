@@ -1,6 +1,6 @@
-"""What a single JSON value becomes, and how it is written: the wire rules, one function each.
+"""What a single JSON value becomes, and how it is written back: the wire rules, one function each.
 
-Pure; it knows no model. A rule takes the value, and a second argument that cattrs passes and nobody needs.
+Pure; it knows no model. A rule takes the value, and a second argument that cattrs passes and no rule uses.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 Hook: TypeAlias = Callable[..., Any]
 
 ROUNDED_FROM = 2.0**63
-"""The quick parser gives an integer beyond 64 bits as a float of at least this size."""
+"""The quick parser returns an integer beyond 64 bits as a float of at least this size."""
 
 _JSON_NAMES = {
     dict: "an object",
@@ -28,22 +28,22 @@ _JSON_NAMES = {
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
-# Coarse: Python checks the rest, but takes any character in place of the T, and whatever follows a NUL.
+# Coarse: Python checks the rest, but accepts any character in place of the T, and anything after a NUL.
 _ISO_8601 = re.compile(r"[0-9W-]{8,10}(?:[Tt ][0-9:.,]+(?:[Zz]|[+-][0-9:.]+)?)?")
 
 
 class MismatchError(ValueError):
-    """The JSON has another shape than the model; it carries kinds and a path, never a value."""
+    """The JSON has a different shape from the model; carries kinds and a path, never a value."""
 
     def __init__(self, expected: str, found: Any) -> None:
         super().__init__(expected)
         self.expected = expected
-        self.found = _JSON_NAMES.get(type(found), "a number")  # a number that no float holds has a type of its own
+        self.found = _JSON_NAMES.get(type(found), "a number")  # a number that no float can hold has its own type
         self.path = ""
 
 
 class _RoundedError(ValueError):
-    """A number may have lost digits in the quick parser."""
+    """The quick parser may have lost digits of a number."""
 
 
 def text(raw: Any, _: Any = None) -> str:
@@ -61,33 +61,33 @@ def flag(raw: Any, _: Any = None) -> bool:
 
 
 def json_object(raw: Any, _: Any = None) -> dict[str, Any]:
-    """Read any object as it came."""
+    """Return any object as it came."""
     if type(raw) is dict:
         return raw
     raise MismatchError("an object", raw)
 
 
 def anything(raw: Any, _: Any = None) -> Any:
-    """Read any value as it came."""
+    """Return any value as it came."""
     return raw
 
 
 def amount(raw: Any, _: Any = None) -> int | float | str:
-    """Read a number or text as it came; true and false are no numbers."""
+    """Read a number or text as it came; true and false are not numbers."""
     if type(raw) is int or type(raw) is str or isinstance(raw, float):
         return raw
     raise MismatchError("a number or text", raw)
 
 
 def range_limit(raw: Any, _: Any = None) -> int | float | str:
-    """Read a number, also where it is written as text; other text stays."""
+    """Read a number, even if written as text; other text is returned as it is."""
     if type(raw) is not str:
         return amount(raw)
     if (number := _JSON_NUMBER.fullmatch(raw)) is None:
         return raw
     try:
         value = float(raw) if number[1] or number[2] else int(raw)
-    except ValueError:  # more digits than Python makes a number of
+    except ValueError:  # more digits than Python converts
         return raw
     return value if isinstance(value, int) or isfinite(value) else raw
 
@@ -98,13 +98,13 @@ def instant(raw: Any, _: Any = None) -> datetime:
         try:
             moment = datetime.fromisoformat(raw.upper())
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        except (ValueError, OverflowError):  # no such time, or one outside the years 1 to 9999 in UTC
+        except (ValueError, OverflowError):  # an impossible time, or one outside the years 1 to 9999 in UTC
             pass
     raise MismatchError("a date and time", raw)
 
 
 def loose_instant(raw: Any, _: Any = None) -> Any:
-    """Read an instant where there is one; anything else stays as it came."""
+    """Read an instant if the value is one; return anything else as it came."""
     try:
         return instant(raw)
     except MismatchError:
@@ -116,13 +116,13 @@ def day(raw: Any, _: Any = None) -> date:
     if type(raw) is str and len(raw) == 10 and raw[7] == "-":  # noqa: PLR2004 - the length of YYYY-MM-DD
         try:
             return date.fromisoformat(raw)
-        except ValueError:  # no such day
+        except ValueError:  # an impossible day
             pass
     raise MismatchError("a date (YYYY-MM-DD)", raw)
 
 
 def open_enum(members: dict[str, Enum]) -> Hook:
-    """Make the rule of an enumeration: an unknown value stays the text that came."""
+    """Make the rule for an enumeration: an unknown value stays the text that came."""
 
     def read(raw: Any, _: Any = None) -> Enum | str:
         value: Enum | str = members.get(text(raw), raw)
@@ -132,7 +132,7 @@ def open_enum(members: dict[str, Enum]) -> Hook:
 
 
 def tag(tags: tuple[str, ...]) -> Hook:
-    """Make the rule of a field that holds one of a few fixed texts."""
+    """Make the rule for a field that holds one of a few fixed texts."""
 
     def read(raw: Any, _: Any = None) -> str:
         if type(raw) is str and raw in tags:
@@ -143,7 +143,7 @@ def tag(tags: tuple[str, ...]) -> Hook:
 
 
 def unwrapped(name: str, hook: Hook) -> Hook:
-    """Make the rule of an object that may also come inside an object of its own, as its property ``name``."""
+    """Make the rule for an object that may also come wrapped in another object, as its property ``name``."""
 
     def read(raw: Any, _: Any = None) -> Any:
         inner = raw.get(name) if type(raw) is dict else None
@@ -159,7 +159,7 @@ def unwrapped(name: str, hook: Hook) -> Hook:
 
 
 def unless_rounded(hook: Hook) -> Hook:
-    """Make a rule that refuses what the quick parser may have rounded."""
+    """Make a rule that rejects what the quick parser may have rounded."""
 
     def read(raw: Any, _: Any = None) -> Any:
         refuse_rounded(raw)
@@ -169,15 +169,15 @@ def unless_rounded(hook: Hook) -> Hook:
 
 
 def refuse_rounded(value: Any) -> None:
-    """Refuse a value that is, or holds at any depth, a number that may have lost digits.
+    """Reject a value that is, or contains at any depth, a number that may have lost digits.
 
     Raises:
-        ValueError: there is one; the text must be parsed exactly.
+        ValueError: it does; the text must be parsed exactly.
     """
     if type(value) is str:
         return
     waiting = [value]
-    while waiting:  # no recursion: an answer may be nested deeper than Python calls
+    while waiting:  # no recursion: an answer may be nested deeper than Python's call stack
         item = waiting.pop()
         if type(item) is float:
             if abs(item) >= ROUNDED_FROM:
@@ -189,7 +189,7 @@ def refuse_rounded(value: Any) -> None:
 
 
 def holds_constant(value: Any) -> bool:
-    """Return whether a value is, or holds at any depth, NaN or Infinity, which are no JSON."""
+    """Return whether a value is, or contains at any depth, NaN or Infinity, which JSON does not have."""
     waiting = [value]
     while waiting:  # no recursion, as above
         item = waiting.pop()
@@ -204,10 +204,10 @@ def holds_constant(value: Any) -> bool:
 
 
 def write_instant(moment: datetime) -> str:
-    """Write an instant as the vendor does: UTC with a Z, and milliseconds or, where there is more, microseconds."""
+    """Write an instant as the vendor does: UTC with a Z, and milliseconds or, if it is more precise, microseconds."""
     try:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
-        return moment.isoformat()  # outside the years 1 to 9999 in UTC: only its own zone can say it
+        return moment.isoformat()  # outside the years 1 to 9999 in UTC, so only its own zone can express it
     precision = "auto" if moment.microsecond % 1000 or not moment.microsecond else "milliseconds"
     return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"

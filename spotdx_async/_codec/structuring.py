@@ -1,6 +1,6 @@
-"""A model's JSON object: read with care, and written again without loss.
+"""A model's JSON object: read with care, and written back without loss.
 
-It knows the models' root and no single model: the fields of the attrs class say it all.
+It knows the base class of the models and no single model: the fields of the attrs class say everything.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,23 +18,23 @@ M = TypeVar("M", bound=Model)
 
 @attrs.frozen
 class WireField:
-    """A field that stands in the JSON under its own name."""
+    """A field that appears in the JSON under its own name."""
 
     name: str
-    """Its name, here and there."""
+    """Its name, in the model and in the JSON."""
 
     kind: Any
     """Its annotation without None."""
 
     blank: Any
-    """What it is where the JSON has null or nothing."""
+    """Its value if the JSON has null or nothing."""
 
     read: Hook
-    """The rule for anything else."""
+    """The rule for any other value."""
 
 
 def wire_fields(cls: type[Model], rule_of: Callable[[Any], Hook]) -> tuple[WireField, ...]:
-    """List a model's fields with their rules."""
+    """Return a model's fields with their rules."""
     own = attrs.fields_dict(Model)
     attrs.resolve_types(cls)
     return tuple(
@@ -55,25 +55,25 @@ def is_optional(kind: Any) -> bool:
 
 
 def is_open_enum(kind: Any) -> bool:
-    """Return whether an annotation is an enumeration that text beyond its values may stand in for."""
+    """Return whether an annotation is an enumeration that also accepts text beyond its values."""
     return get_origin(kind) in (Union, UnionType) and bool(enum_members(kind))
 
 
 def without_none(kind: Any) -> Any:
-    """Take None out of a union; any other annotation stays."""
+    """Return a union without None; any other annotation is returned as it is."""
     if not is_optional(kind):
         return kind
     return Union[tuple(part for part in get_args(kind) if part is not NoneType)]  # noqa: UP007 - of any number of parts
 
 
 def enum_members(kind: Any) -> dict[str, Enum]:
-    """List the known values of an annotation such as ``KitStatus | str``; empty for any other."""
+    """Return the known values of an annotation such as ``KitStatus | str``; empty for any other."""
     parts = (part for part in get_args(kind) if isinstance(part, type) and issubclass(part, Enum))
     return {member.value: member for part in parts for member in part}
 
 
 def careful_reader(cls: type[M], fields: tuple[WireField, ...], _: Any = None) -> Hook:
-    """Make a reader that says where the JSON differs from the model."""
+    """Make a reader that reports where the JSON differs from the model."""
     known = {field.name for field in fields}
 
     def read(raw: Any, _: Any = None) -> M:
@@ -88,7 +88,7 @@ def careful_reader(cls: type[M], fields: tuple[WireField, ...], _: Any = None) -
 
 
 def _read_field(field: WireField, raw: Any, came: dict[str, Any]) -> Any:
-    """Read a field, and note in ``came`` what its value could not tell."""
+    """Read a field, and note in ``came`` what the value alone does not show."""
     if raw is ... or raw is None:
         if raw is None or not is_empty(field.blank):
             came[field.name] = raw
@@ -104,12 +104,12 @@ def _read_field(field: WireField, raw: Any, came: dict[str, Any]) -> Any:
 
 
 def _tells_its_form(kind: Any) -> bool:
-    """Return whether a value of that kind, where there is one, comes in one form alone."""
+    """Return whether a value of that kind, if present, can come in one form only."""
     return is_model(kind) or get_origin(kind) is tuple
 
 
 def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
-    """Make a writer that gives what came, but for the fields that were changed since."""
+    """Make a writer that returns what came, except for fields that were changed since."""
 
     def write_model(model: Model) -> dict[str, Any]:
         came = model._as_came or {}  # noqa: SLF001 - kept for this writer
@@ -130,7 +130,7 @@ def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
 
 
 def without_notes(value: Any) -> Any:
-    """Return a model, and the models in it, as if they were of one's own making: without the form that they came in."""
+    """Return a model, and the models in it, as if you had built them: without the form they came in."""
     if isinstance(value, tuple):
         return tuple(map(without_notes, value))
     if not isinstance(value, Model):
@@ -140,7 +140,7 @@ def without_notes(value: Any) -> Any:
     return attrs.evolve(value, as_came=None, **bare)
 
 
-_AS_THEY_ARE = frozenset({str, int, float, bool, dict})  # a dict is JSON already: no field holds models in one
+_AS_THEY_ARE = frozenset({str, int, float, bool, dict})  # a dict is JSON already: no field holds models in a dict
 _NOT_NOTED: Mapping[str, Any] = {}
 
 
@@ -149,8 +149,8 @@ def _value_of(field: WireField, raw: Any) -> Any:
 
 
 def _is_same(value: Any, other: Any, write: Hook) -> bool:
-    """Return whether a value is still the one that came: equal, and the same JSON (True equals 1, and is none)."""
-    if value is other or isinstance(value, (dict, list)):  # what these hold may be equal and other JSON
+    """Return whether a value is still the one that came: equal, and the same JSON (True == 1, but not in JSON)."""
+    if value is other or isinstance(value, (dict, list)):  # their contents may be equal, yet different JSON
         return value is other
     if isinstance(value, Model) and isinstance(other, Model):
         return _is_same_json(write(value), write(other))
@@ -159,7 +159,7 @@ def _is_same(value: Any, other: Any, write: Hook) -> bool:
 
 def _is_same_json(one: Any, other: Any) -> bool:
     pairs = [(one, other)]
-    while pairs:  # no recursion: unknown fields may be nested deeper than Python calls
+    while pairs:  # no recursion: unknown fields may be nested deeper than Python's call stack
         ours, theirs = pairs.pop()
         if type(ours) is not type(theirs):
             return False
@@ -177,5 +177,5 @@ def _is_same_json(one: Any, other: Any) -> bool:
 
 
 def is_empty(value: Any) -> bool:
-    """Return whether a value is what a field of a model of one's own making has where nothing was set."""
+    """Return whether a value is the one that an unset field has in a model that you built yourself."""
     return value is None or value == ()

@@ -1,4 +1,4 @@
-"""Whether a 2xx is the answer to its request, by what the operation says of its identity. Pure; shows nothing of it."""
+"""Whether a 2xx is the answer to its request, judged by the operation's identity rules. Pure; shows nothing of it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,14 +18,14 @@ _OBJECT, _ACCEPT = Form.OBJECT, Action.ACCEPT
 
 
 def decoded(request: Request, reply: Reply, decode: Callable[[Reply], Any]) -> Verdict:
-    """Judge a 2xx by what it holds: the answer to this very request, and one that can be read."""
+    """Judge a 2xx by its content: whether it answers this very request, and can be decoded."""
     identity = request.identity
     if identity is not None and reply.body.startswith(identity.unfit):
         return judge_decode_error(request, reply, _unidentified(identity, "it is not an object"))
     try:
         value = decode(reply)
     except DecodeError as raised:
-        error = raised.with_traceback(None)  # its frames hold the whole answer
+        error = raised.with_traceback(None)  # the frames hold the whole answer
         if identity is not None and error.outcome == "done":
             error = _fault_of_other_shape(request, identity, error.raw) or error
         return judge_decode_error(request, reply, error)
@@ -34,22 +34,22 @@ def decoded(request: Request, reply: Reply, decode: Callable[[Reply], Any]) -> V
 
 
 def fault_of(request: Request, identity: Identity, body: bytes, value: Any) -> DecodeError | None:
-    """Say what is wrong with an answer that could be read; None where it is the one that was asked for.
+    """Return what is wrong with an answer that could be decoded; None if it is the one that was asked for.
 
     Args:
         request: what was sent.
-        identity: of its operation.
+        identity: how answers of its operation are recognised.
         body: the answer.
-        value: what was made of it: where that is no model, the body is looked at.
+        value: what it was decoded to: if that is not a model, the body is examined.
     """
     if value is None:
-        # To look for metadata where the contract has none takes 6 kI of a row's 400 (callgrind), and is left out.
+        # Looking for metadata where the contract has none would take 6 kI of a row's 400 (callgrind), so it is skipped.
         if _begins_with_id(request, identity, body) and not (
             identity.shows_metadata and request.body is not None and may_show_another(request.body, body)
         ):
             return None
     elif isinstance(value, Model):
-        # Most calls: the id by one attribute, and nothing of a create to compare.
+        # Most calls: compare the id by one attribute; there is nothing of a create to compare.
         if identity.is_asked_for and getattr(value, identity.id_keys[0], None) == request.an_id:
             return _fault_of_metadata(request, identity, value) if identity.shows_metadata or value.extra else None
         return _fault_of_object(request, identity, value)
@@ -63,11 +63,11 @@ def fault_of(request: Request, identity: Identity, body: bytes, value: Any) -> D
 
 
 def _fault_of_other_shape(request: Request, identity: Identity, raw: Any) -> DecodeError | None:
-    """Say what is wrong with JSON that does not fit its model; None where it is the answer all the same.
+    """Return what is wrong with JSON that does not fit its model; None if it is the right answer all the same.
 
     Args:
         request: what was sent.
-        identity: of its operation.
+        identity: how answers of its operation are recognised.
         raw: the JSON, parsed.
     """
     if identity.form is _OBJECT:
@@ -76,9 +76,9 @@ def _fault_of_other_shape(request: Request, identity: Identity, raw: Any) -> Dec
 
 
 def _begins_with_id(request: Request, identity: Identity, body: bytes) -> bool:
-    """Whether a text surely is an object with the id asked for: it begins with it, has no such key again, and is whole.
+    """Return whether the text certainly is an object with the requested id: first key, not repeated, and complete.
 
-    Unread, since parsing takes 77 kI of a row's 515, and this 44 (callgrind); False only says that it must be read.
+    Unparsed: parsing takes 77 kI of a row's 515, this takes 44 (callgrind). False only means that it must be parsed.
     """
     an_id, opening = request.an_id, identity.opening
     if an_id is None or '"' in an_id or not opening or not body.startswith(opening):
@@ -115,10 +115,10 @@ def _fault_of_object(request: Request, identity: Identity, value: Any) -> Decode
 
 
 def _fault_of_metadata(request: Request, identity: Identity, value: Any) -> DecodeError | None:
-    """Say what is wrong with the answer to an update: it shows other metadata than was sent.
+    """Return what is wrong with the answer to an update: it shows other metadata than was sent.
 
-    It may be the answer to an earlier update, so that nobody knows what became of this one. Null, and what is no
-    object, is no metadata: a server that does not show it answers so, too.
+    It may be the answer to an earlier update, so nobody knows what became of this one. Null, or anything that is not an
+    object, does not count as metadata: a server that does not show metadata answers like that, too.
     """
     if not identity.sets_metadata:
         return None
@@ -131,7 +131,7 @@ def _fault_of_metadata(request: Request, identity: Identity, value: Any) -> Deco
 
 
 def _fault_of_rows(identity: Identity, value: Any) -> DecodeError | None:
-    """Say what is wrong with a list: rows, and none of them with the list's key. Single odd ones are the caller's."""
+    """Return what is wrong with a list that has rows, but none with the list's key. The caller checks single rows."""
     if identity.form is not Form.ROWS or not value.items:
         return None
     (key,) = identity.id_keys
@@ -148,7 +148,7 @@ def _has_key(item: Any, key: str) -> bool:
 
 
 def _at(value: Any, keys: Keys) -> Any:
-    """Return what a model or JSON holds under these keys; None where there is nothing."""
+    """Return what a model or JSON holds under these keys; None if there is nothing."""
     for key in keys:
         if isinstance(value, Model):
             value = getattr(value, key, None)
@@ -160,7 +160,7 @@ def _at(value: Any, keys: Keys) -> Any:
 
 
 def _text_at(value: Any, keys: Keys) -> str | None:
-    """Return the text held there; None for nothing, for an empty text, and for anything but a plain value."""
+    """Return the text under these keys; None for nothing, for an empty text, and for anything but a plain value."""
     found = _at(value, keys)
     if found is None or isinstance(found, bool) or not isinstance(found, (str, int, date)):
         return None

@@ -1,6 +1,6 @@
-"""The token: fixed, or asked of the caller's function once, and once more for all waiting calls when it is refused.
+"""The token: fixed, or from the caller's function, called once for all waiting calls, and again when it is refused.
 
-It knows no HTTP. The token itself appears in no repr and in no error.
+It knows no HTTP. The token never appears in a repr or an error.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from spotdx_async.errors import ConfigError, NotSentError
 
 TokenSource = Callable[[], Awaitable[str] | str]
 
-_PATIENCE_S = 1.0  # for a source that is slow to end when cancelled
+_PATIENCE_S = 1.0  # for a source to end when cancelled; a choice: closing must not hang on the caller's code
 
 
 class _Question:
-    """One asking of a source."""
+    """One request to a source for a token."""
 
     __slots__ = ("is_over", "waits_for_itself")
 
@@ -28,18 +28,18 @@ class _Question:
 
 
 _ASKED_IN: ContextVar[tuple[_Question, ...]] = ContextVar("spotdx_asked_in", default=())
-"""The questions in whose answering this context is: who waited for one of them here would wait for ever."""
+"""The questions that the current context is answering: waiting for one of them here would deadlock."""
 
 
 class Auth:
-    """Keeps the current token; a source is asked by one task at a time, however many calls wait for it."""
+    """Holds the current token; only one task asks the source at a time, however many calls wait for it."""
 
     def __init__(self, token: str | TokenSource, *, timeout_s: float | None = None) -> None:
-        """Take what was given as the token.
+        """Take the given token.
 
         Args:
             token: the token, or its source.
-            timeout_s: the longest that the source may take for one answer, in seconds; None: no bound.
+            timeout_s: the longest that the source may take to answer, in seconds; None: no bound.
 
         Raises:
             ConfigError: the token is unusable.
@@ -47,28 +47,28 @@ class Auth:
         self._source = token if callable(token) else None
         self._timeout_s = timeout_s
         self.current = None if callable(token) else Token(check_token(token))
-        """The token at hand, without asking."""
+        """The current token, without asking for one."""
         self._asking: asyncio.Task[Token] | None = None
         self._question = _Question()
         self._is_closed = False
 
     async def token(self) -> Token:
-        """The current token, asked for where there is none.
+        """The current token; asks the source if there is none.
 
         Raises:
             NotSentError: the source failed.
-            ConfigError: the source gave no usable token.
+            ConfigError: the source returned no usable token.
         """
         return self.current if self.current is not None else await self._ask()
 
     async def renew(self, refused: Token) -> bool:
-        """After a 401: whether there is now another token than the refused one to try.
+        """After a 401: whether there is now a token other than the refused one to try.
 
-        The source is asked only if it has not answered since the refused token was its answer.
+        The source is asked only if it has not answered since it returned the refused token.
 
         Raises:
             NotSentError: the source failed.
-            ConfigError: the source gave no usable token.
+            ConfigError: the source returned no usable token.
         """
         if self._source is None:
             return False
@@ -77,15 +77,15 @@ class Auth:
         return (await self.token()).text != refused.text
 
     def forget_loop(self) -> None:
-        """Let go of a question asked in a loop that is gone."""
+        """Drop a question asked in a loop that is gone."""
         self._asking = None
         self._is_closed = False
 
     def check_not_asked_here(self) -> None:
-        """Refuse to wait inside the source that is being asked: its answer would never come.
+        """Refuse to wait inside the very source that is being asked: its answer would never come.
 
         Raises:
-            ConfigError: it is.
+            ConfigError: this is inside it.
         """
         questions = _ASKED_IN.get()
         if self._asking is not None and self._question in questions:
@@ -94,7 +94,7 @@ class Auth:
             raise _tangled()
 
     async def close(self) -> None:
-        """Cancel a question that is under way; its waiters see the cancellation as a failed source."""
+        """Cancel a question that is in progress; its waiters see the cancellation as a failed source."""
         self._is_closed = True
         asking, self._asking = self._asking, None
         if asking is not None:
@@ -105,7 +105,7 @@ class Auth:
         self.check_not_asked_here()
         if self._asking is None:
             self._question = _Question()
-            # A task of its own: a caller that is cancelled must not take the others' answer with it.
+            # A separate task: a caller that is cancelled must not take the others' answer with it.
             self._asking = asyncio.create_task(self._ask_source(self._question), name="spotdx token")
             self._asking.add_done_callback(self._settle)
         asking = self._asking
@@ -115,7 +115,7 @@ class Auth:
         if asking.cancelled():
             message = "something other than the call cancelled the token function, so nothing was sent"
             raise NotSentError(message, reason="token")
-        # The task's own exception would carry this frame for every waiter: each gets one of its own.
+        # The task's exception would collect a traceback from every waiter, so each gets its own copy.
         if (error := asking.exception()) is not None:
             raise _copy(error)
         return asking.result()
@@ -128,7 +128,7 @@ class Auth:
 
     async def _ask_source(self, question: _Question) -> Token:
         assert self._source is not None  # noqa: S101 - only a source is asked; for the type checker
-        # In this task alone, and in those that it begins: of a question that is over they know nothing any more.
+        # Set in this task and its children only: they must know nothing of questions that are over.
         _ASKED_IN.set((*(earlier for earlier in _ASKED_IN.get() if not earlier.is_over), question))
         bound = asyncio.timeout(self._timeout_s)
         try:
@@ -139,10 +139,10 @@ class Auth:
             asking = asyncio.current_task()
             if asking is None or asking.cancelling():
                 raise
-            failure = f"raised {type(cancelled).__name__}"  # of something that it waited for, not of the question
+            failure = f"raised {type(cancelled).__name__}"  # something it awaited was cancelled, not the question
         except TimeoutError as error:
             is_bound = bound.expired()
-            failure = "gave no token within timeout_s" if is_bound else f"raised {type(error).__name__}"
+            failure = "returned no token within timeout_s" if is_bound else f"raised {type(error).__name__}"
         except Exception as error:  # noqa: BLE001 - the caller's code may raise anything, and its text may hold secrets
             failure = f"raised {type(error).__name__}"
         else:
@@ -156,7 +156,7 @@ class Auth:
 
 def _tangled() -> ConfigError:
     return ConfigError(
-        "the token function uses the client that waits for its token: let it ask with another client or session"
+        "the token function uses the client that waits for its token: let it use another client or session"
     )
 
 
@@ -165,4 +165,4 @@ def _copy(error: BaseException) -> BaseException:
         return ConfigError(*error.args)
     if isinstance(error, NotSentError):
         return NotSentError(*error.args, reason=error.reason)
-    return error  # no mere error, such as the exit of a test
+    return error  # not an ordinary error: the exit of a test, say

@@ -22,13 +22,16 @@ __all__ = ["ClientState", "RetryBudget", "WaitTooLongError"]
 
 T = TypeVar("T")
 
+# The AWS SDKs' standard retry quota holds 500, takes 5 for a retry and returns 1 for a success: 100 retries, a fifth of
+# one earned each time. Theirs starts full. A choice: starting at 20, a process that has never seen the server answer
+# makes 1.02 requests a call over 1,000 calls in a total outage, where a full one would make 1.1.
 _CAPACITY = 100.0
 _START = 20.0
 _EARNED = 0.2
 
 
 class WaitTooLongError(Exception):
-    """A wait before an attempt has taken longer than the caller allows."""
+    """A wait before an attempt took longer than the caller allows."""
 
 
 @define
@@ -46,7 +49,7 @@ class Counters:
 class RetryBudget:
     """Repeats that the client may still make: each costs 1, each call that succeeds at once earns a fifth.
 
-    A total outage of 1,000 calls so gets 20 repeats on top, not 3,000.
+    So 1,000 calls in a total outage get 20 repeats on top, not 3,000.
     """
 
     def __init__(self) -> None:
@@ -90,13 +93,13 @@ class ClientState:
         self.auth = auth
         self.transport = transport
         self.limiter = limiter
-        # Beyond the protocol: what a limiter of our own, local or shared, can be told as well.
+        # Not in the protocol: extras that only our own limiters, local or shared, understand.
         self.tell_throttled: Callable[[float], None] | None = _method_of(limiter, "throttled")
         self._try_acquire: Callable[[], bool] = limiter.try_acquire if isinstance(limiter, GcraLimiter) else _never
         self.give_slot_back: Callable[[], object] = _method_of(limiter, "give_back") or _never
         self._acquire_bulk: Callable[[], Awaitable[None]] | None = _method_of(limiter, "acquire_bulk")
         self._resume_limiter: Callable[[], None] | None = _method_of(limiter, "resume")
-        # Its waiters are all this client's.
+        # Everything that waits in it is this client's.
         self._own_limiter = (
             limiter if isinstance(limiter, GcraLimiter) and not isinstance(limiter, SharedGcraLimiter) else None
         )
@@ -108,24 +111,24 @@ class ClientState:
         self.permits: Permits = Permits(self._concurrency)
         self._home = clock.OneLoop("client")
         self._closing = asyncio.Event()
-        # Set by whatever ends the sleeps before repeats: the closing, and the lifting of a pause.
+        # Set by whatever ends the sleeps before repeats: closing the client, or lifting a pause.
         self._waking = asyncio.Event()
-        # What bounds the waits that are under way: the closing lets all of them expire.
+        # The bounds of the waits in progress: closing lets all of them expire.
         self._bounds: set[asyncio.Timeout] = set()
         self._is_closed = False
         self.open_runs: WeakSet[ClosableRun] = WeakSet()
-        """Bulk runs that are under way: they end with the client."""
+        """Bulk runs in progress: they end with the client."""
         self.paused_until_s: float = float("-inf")
         """On the loop's clock, the end of the last pause that the server asked for."""
 
     def is_clear(self) -> bool:
-        """Whether a call may start in the running loop as it is; else ``enter`` says more."""
+        """Whether a call may start in the running loop right away; otherwise ``enter`` finds out more."""
         return asyncio.get_running_loop() is self._home.loop and not self._closing.is_set()
 
     def admit_now(self) -> Token | None:
-        """Return the token with a slot taken, where there is nothing to wait for; else take nothing, and return None.
+        """Return the token and take a slot, if nothing has to be waited for; otherwise take nothing and return None.
 
-        The usual case, without a coroutine: 2.1 kI, and asking each in turn takes 8.5 (callgrind).
+        The usual case, without a coroutine: 2.1 kI; asking each in turn takes 8.5 (callgrind).
         """
         token = self.auth.current
         return token if token is not None and self.is_clear() and self._try_acquire() else None
@@ -133,10 +136,10 @@ class ClientState:
     async def admit(
         self, latest_s: float | None, *, is_bulk: bool, observation: CallObservation | None
     ) -> Token | None:
-        """Wait for a slot and the token to go with it; None where that takes longer than until ``latest_s``.
+        """Wait for a slot and a token for it; None if that would take longer than until ``latest_s``.
 
-        The token comes first, and is there when the slot is: while a slow source is asked, slots would be handed out
-        and then used all at once. Where it was refused meanwhile the slot goes back, and another is taken.
+        The token comes first, so that it is there when the slot is: during a slow token call, slots would be handed out
+        and then all be used at once. If it was refused meanwhile, the slot is given back and another is taken.
         """
         try:
             while True:
@@ -157,8 +160,8 @@ class ClientState:
         """Wait for the limiter.
 
         Raises:
-            SlotTooFarError: that takes longer than the options allow, as can be told at once.
-            WaitTooLongError: the same, of a limiter of the caller's that cannot tell.
+            SlotTooFarError: it would take longer than the options allow, and that is known at once.
+            WaitTooLongError: the same, for a caller's limiter that cannot tell in advance.
         """
         limiter = self.limiter
         if not isinstance(limiter, GcraLimiter):
@@ -194,9 +197,9 @@ class ClientState:
         if not self._home.is_forked and self._home.loop is not None and self._home.loop is not loop:
             self._take_over(loop)
         runs = list(self.open_runs)
-        # Every part may be closed again: a close that was cancelled is made good by the next.
+        # Closing a part twice is harmless: a close that was cancelled is completed by the next one.
         try:
-            with ExitStack() as ends:  # all of them, whatever one of them raises
+            with ExitStack() as ends:  # all of them run, whatever one of them raises
                 for run in runs:
                     ends.callback(run.end_with_client)
         finally:
@@ -219,7 +222,7 @@ class ClientState:
 
     @property
     def is_open(self) -> bool:
-        """Whether the client is not closed."""
+        """Whether the client is open."""
         return not self._closing.is_set()
 
     def check_open(self) -> None:
@@ -232,11 +235,11 @@ class ClientState:
             raise NotSentError("the client is closed, so nothing was sent: open a new one", reason="closed")
 
     async def sleep(self, seconds: float, *, for_pause: bool = False) -> None:
-        """Wait, or until the client is closed; where that is for a pause of the server's, until it is lifted."""
+        """Wait, at most until the client is closed; a wait for a server's pause also ends when that is lifted."""
         await clock.sleep(seconds, unless=self._waking if for_pause else self._closing)
 
     def pause(self, seconds: float) -> None:
-        """Hold all calls for that long; waits that this takes beyond their bound end at once."""
+        """Hold all calls for that long; waits that would exceed their bound by it end at once."""
         until_s = clock.now() + seconds
         if until_s > self.paused_until_s:
             self.paused_until_s = until_s
@@ -244,15 +247,15 @@ class ClientState:
         self.limiter.pause(seconds)
 
     def resume(self) -> None:
-        """Lift the pause that the server asked for, for the calls that wait now too.
+        """Lift the pause that the server asked for, including for calls that are waiting now.
 
         Raises:
-            ConfigError: another running loop has the client, or none runs here.
+            ConfigError: another running loop has the client, or no loop runs here.
         """
         if self._home.loop is None and self._own_limiter is not None:
-            return  # not used yet, so no pause can be known elsewhere
+            return  # never used, so no other loop can know of a pause
         loop = clock.running_loop()
-        if self._home.loop is not None and self.is_open:  # a loop that takes a closed client over would open it again
+        if self._home.loop is not None and self.is_open:  # taking over a closed client would open it again
             self._take_over(loop)
         self.paused_until_s = float("-inf")
         if self._resume_limiter is not None:
@@ -267,14 +270,14 @@ class ClientState:
         """Wait for something before an attempt; closing the client ends any such wait.
 
         Args:
-            start: begins what to wait for, which is cancelled where it takes too long.
-            until_s: on the loop's clock, how long; None: as long as it takes.
+            start: begins the wait, which is cancelled if it takes too long.
+            until_s: the latest end on the loop's clock; None: no bound.
             what: its name in an error.
-            reason: of the error where somebody else cancels it.
+            reason: of the error if somebody else cancels the wait.
 
         Raises:
-            WaitTooLongError: it takes longer; at once, where a pause does.
-            NotSentError: the client was closed, or what is waited for was cancelled by somebody else.
+            WaitTooLongError: it takes longer; raised at once if a pause does.
+            NotSentError: the client was closed, or somebody else cancelled what was awaited.
         """
         if until_s is not None and self.paused_until_s > until_s:
             raise WaitTooLongError
@@ -288,11 +291,11 @@ class ClientState:
                 return await start()
         except TimeoutError:
             if not bound.expired():
-                raise  # of what was waited for: the caller's own
+                raise  # raised by what was awaited: the caller's own code
         except asyncio.CancelledError:
             if task is None or task.cancelling() > before:
                 raise
-            message = f"the wait for {what} was cancelled, and not by who waits, so nothing was sent"
+            message = f"the wait for {what} was cancelled, and not by the caller, so nothing was sent"
             trouble = NotSentError(message, reason=reason)
         finally:
             self._bounds.discard(bound)
@@ -300,7 +303,7 @@ class ClientState:
         raise trouble
 
     def stats(self) -> Stats:
-        """Count what has happened so far."""
+        """Return what has been counted so far."""
         counters = self.counters
         return Stats(
             calls=counters.calls,
@@ -314,7 +317,7 @@ class ClientState:
         )
 
     def _end_waits(self, *, bounded_before_s: float | None = None) -> None:
-        """Expire the waits that are under way: all of them, or those bounded before that moment."""
+        """Expire the waits in progress: all of them, or those bounded before that moment."""
         now = clock.now()
         for bound in self._bounds:
             until_s = bound.when()
@@ -323,7 +326,7 @@ class ClientState:
                 bound.reschedule(now)
 
     def _take_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand the client to this loop, all at once: calls that start meanwhile find the new loop's things.
+        """Hand the client to this loop in one step, so that calls that start meanwhile find the new loop's parts.
 
         Raises:
             ConfigError: another running loop has it.
@@ -337,7 +340,7 @@ class ClientState:
         self.permits = Permits(self._concurrency)
         self._closing, self._waking, self._bounds = asyncio.Event(), asyncio.Event(), set()
         self._is_closed = False
-        # A new one: calls of the earlier loop that end late count themselves out of the old.
+        # A new one: calls of the earlier loop that end late still release permits of the old one.
         self.counters = evolve(self.counters, in_flight=0, open_calls=0)
         self.paused_until_s = float("-inf")
         self.auth.forget_loop()

@@ -1,6 +1,6 @@
-"""Time, as the whole SDK sees it: the running loop's clock for waits, the wall clock for dates.
+"""Time for the whole SDK: the running loop's clock for waits, the wall clock for dates.
 
-All waits go through here, so that a loop with virtual time moves every one of them.
+All waits go through this module, so that a loop with virtual time controls every one of them.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from spotdx_async.errors import ConfigError
 
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} [1-9]\d{3} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 NEVER_S = float("-inf")
-"""A moment before every other, on any clock."""
+"""Earlier than any moment, on any clock."""
 INSTANT_S = 1e-6
 """What is due so soon is due: sums of times round, and a wait for the rest would never end where the clock stands."""
 _PATIENCE_S = 5.0
@@ -30,7 +30,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
     """Return the running loop.
 
     Raises:
-        ConfigError: none of asyncio's does, under trio say.
+        ConfigError: no asyncio loop runs, as under trio.
     """
     with suppress(RuntimeError):
         return asyncio.get_running_loop()
@@ -38,19 +38,19 @@ def running_loop() -> asyncio.AbstractEventLoop:
 
 
 class OneLoop:
-    """The event loop that something belongs to: whichever comes, but one that runs at a time."""
+    """The event loop that something belongs to: any loop may take it over, but one running loop at a time."""
 
     def __init__(self, name: str) -> None:
-        """Belong to none so far.
+        """Start without a loop.
 
         Args:
-            name: what belongs to it, in an error.
+            name: what belongs to the loop, as an error names it.
         """
         self._name = name
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop that it belongs to, if any."""
         self._pid = os.getpid()
-        # Threads with loops of their own may come at the same moment: one of them gets it.
+        # Threads with loops of their own may arrive at the same moment: only one of them gets it.
         self._moving = threading.Lock()
 
     @property
@@ -59,14 +59,14 @@ class OneLoop:
         return self._pid != os.getpid()
 
     def enter(self) -> "tuple[asyncio.AbstractEventLoop, bool] | None":
-        """Come to the loop that runs here.
+        """Move to the loop that runs here.
 
         Returns:
-            the loop before, and whether it is gone, or a forked child's parent's; None where there was none, or it is
-            this one.
+            the previous loop, and whether it is gone or belongs to the parent of a forked child; None if there was
+            none, or it is this one.
 
         Raises:
-            ConfigError: the loop before runs, in another thread.
+            ConfigError: the previous loop is still running, in another thread.
         """
         loop = running_loop()
         if loop is self.loop:
@@ -91,7 +91,7 @@ def current_task() -> "asyncio.Task[Any] | None":
 
 
 def taken_elsewhere() -> ConfigError:
-    """Build the error for a waiter whose idle loop loses the client to another: nothing would ever wake it."""
+    """Build the error for a waiter whose idle loop lost the client to another: nothing would ever wake it."""
     return ConfigError("another event loop took the client, or its limiter, while this one was idle and a call waited")
 
 
@@ -106,13 +106,13 @@ def of_loop() -> Callable[[], float]:
 
 
 def wall() -> datetime:
-    """The date and time of day, aware, UTC. It may jump; only dates that the server names are compared with it."""
+    """The date and time, timezone-aware, in UTC. It may jump; it is compared only with dates that the server names."""
     return datetime.now(UTC)
 
 
 def http_date(text: object) -> datetime | None:
-    """Read a date as HTTP's headers write it, aware, UTC; None for anything else, and for a day that does not exist."""
-    # The parser of mail dates takes much that HTTP does not write.
+    """Read a date as HTTP headers write it, as UTC; None for anything else, and for a day that does not exist."""
+    # The parser of mail dates accepts much that HTTP does not allow.
     if not isinstance(text, str) or _HTTP_DATE.fullmatch(text) is None:
         return None
     try:
@@ -124,7 +124,7 @@ def http_date(text: object) -> datetime | None:
 async def sleep(seconds: float, unless: asyncio.Event) -> None:
     """Wait at least ``seconds``, or until the event is set.
 
-    Some loops wake a little early, so the clock is read again before returning.
+    Some loops wake slightly early, so the clock is read again before returning.
     """
     end = now() + seconds
     while now() < end and not unless.is_set():
@@ -136,7 +136,7 @@ async def sleep(seconds: float, unless: asyncio.Event) -> None:
 
 
 class _Turn:
-    """A turn of the loop, in which a cancellation that is due comes up."""
+    """One turn of the loop, in which a pending cancellation is delivered."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield
@@ -148,10 +148,10 @@ async def turn() -> None:
 
 
 async def pending_cancellations() -> int:
-    """Count the cancellations of this task; one that was requested but not yet delivered is delivered here.
+    """Return the number of cancellations of this task; one that was requested but not yet delivered is delivered here.
 
-    Comparing the count later shows whether a CancelledError was aimed at the task. A signal handler may have cancelled
-    it while its own code ran, say: that is in the count, but was never raised.
+    Comparing the count later shows whether a CancelledError was meant for the task. A signal handler, say, may have
+    cancelled it while its own code ran: that is in the count, but was never raised.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -160,7 +160,7 @@ async def pending_cancellations() -> int:
 
 
 def cancellations() -> int:
-    """Count the cancellations requested of this task."""
+    """Return how many cancellations of this task were requested."""
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
 

@@ -1,6 +1,6 @@
-"""What went wrong with an attempt: aiohttp's exceptions in, ``TransportFailure`` out, foreign exceptions told apart.
+"""What went wrong with an attempt: takes aiohttp's exceptions, returns ``TransportFailure``, lets foreign ones through.
 
-It is given whether the request may have arrived: no exception says that.
+The caller says whether the request may have arrived: no exception tells that.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _VERIFY_TEXTS: Final = MappingProxyType(
         **dict.fromkeys((62, 64), "the server's certificate is not valid for this host"),
     }
 )
-# OpenSSL's names of what a server says of a client that shows no certificate: in TLS 1.3, and before.
+# OpenSSL's names for a server's complaint that the client shows no certificate: in TLS 1.3, and before.
 _CERTIFICATE_REQUIRED: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 _HANDSHAKE_FAILURE: Final = "SSLV3_ALERT_HANDSHAKE_FAILURE"
 _PROXY_TEXTS: Final = MappingProxyType(
@@ -44,7 +44,7 @@ class ClosedError(Exception):
 
 
 class TooLargeError(Exception):
-    """The answer is longer, or holds more values, than it may; its text says which."""
+    """The answer is longer, or holds more values, than allowed; the text says which."""
 
 
 _NAMED: Final = (
@@ -54,13 +54,13 @@ _NAMED: Final = (
 
 
 def foreign_in(error: BaseException, *, is_own: bool) -> BaseException | None:
-    """Find what neither the network nor aiohttp made, such as the exception of a hook or of a signal's handler.
+    """Return the exception that neither the network nor aiohttp made, such as one from a hook or a signal handler.
 
-    aiohttp wraps what is raised while it reads or writes into errors of its own. What an OSError comes from is the
-    affair of a resolver, say, that made an OSError of it.
+    aiohttp wraps exceptions raised while it reads or writes in its own errors. The cause of an OSError is not looked
+    at: whoever turned it into an OSError, such as a resolver, has dealt with it.
 
     Args:
-        error: what came out of aiohttp.
+        error: what aiohttp raised.
         is_own: whether the session is ours: a ValueError is then a check of aiohttp's, since no hooks run there.
     """
     named = (*_NAMED, ValueError) if is_own else _NAMED
@@ -86,10 +86,10 @@ def failure_of(
     """Describe a failure of the network or of aiohttp.
 
     Args:
-        error: what came out of aiohttp, nothing foreign in it.
-        status: of the answer, where it broke off after one.
+        error: what aiohttp raised, with nothing foreign in it.
+        status: of the answer, if it broke off after one.
         may_have_arrived: whether bytes were sent, or nobody can know.
-        was_repeated: whether the request was kept from being sent a second time, its first sending having failed.
+        was_repeated: whether a second sending was prevented after the first had failed.
     """
     if not may_have_arrived:
         return _not_sent(error)
@@ -104,9 +104,9 @@ def failure_of(
     if isinstance(error, TimeoutError):
         reason, message = "timeout", "no whole answer came within timeout_s"
     elif isinstance(inner, LineTooLong):
-        message = "the answer's headers are longer than aiohttp takes (8 kB each)"
+        message = "the answer's headers are longer than aiohttp allows (8 kB each)"
     cause = _cause(error, inner)
-    # With TLS 1.3 a server says so after the client's handshake, and the request may have been written by then.
+    # In TLS 1.3 a server reports it after the client's handshake, and the request may have been written by then.
     asks_for_certificate = cause.tls_reason == _CERTIFICATE_REQUIRED
     if asks_for_certificate:
         message = _NO_CLIENT_CERTIFICATE
@@ -139,7 +139,7 @@ def _connection_words(error: BaseException, inner: BaseException) -> tuple[str, 
     if isinstance(error, TimeoutError):
         return "timeout", "no connection within timeout_s", False
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
-        return "connect", "aiohttp did not take the request", True
+        return "connect", "aiohttp rejected the request", True
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ECONNREFUSED:
         return "refused", "the server refused the connection", False
@@ -151,7 +151,7 @@ def _tls_words(inner: BaseException) -> tuple[str, bool]:
     if isinstance(inner, ssl.SSLCertVerificationError):
         return _VERIFY_TEXTS.get(inner.verify_code, "the server's certificate could not be verified"), True
     if isinstance(inner, aiohttp.ServerFingerprintMismatch):
-        return "the server's certificate has another fingerprint", True
+        return "the server's certificate has a different fingerprint", True
     reason = inner.reason if isinstance(inner, ssl.SSLError) else None
     if reason == _CERTIFICATE_REQUIRED:
         return _NO_CLIENT_CERTIFICATE, True
@@ -174,11 +174,11 @@ def _innermost(error: BaseException) -> BaseException:
 def _cause(error: BaseException, inner: BaseException) -> FailureCause:
     if isinstance(inner, ssl.SSLCertVerificationError):
         return FailureCause(type(inner).__name__, tls_reason=inner.verify_message)
-    if isinstance(inner, ssl.SSLError):  # whose errno is OpenSSL's, not the system's
+    if isinstance(inner, ssl.SSLError):  # its errno is OpenSSL's, not the system's
         return FailureCause(type(inner).__name__, tls_reason=inner.reason)
     number = next((one.errno for one in (inner, error) if isinstance(one, OSError)), None)
     proxy_status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
     kind = type(inner)
-    if number is not None and isinstance(inner, aiohttp.ClientOSError):  # made from what is not told
-        kind = type(OSError(number, ""))  # Python knows the class
+    if number is not None and isinstance(inner, aiohttp.ClientOSError):  # its origin is unknown
+        kind = type(OSError(number, ""))  # Python picks the class by the number
     return FailureCause(kind.__name__, number, proxy_status=proxy_status)

@@ -1,11 +1,11 @@
-"""Everything that touches aiohttp's insides; without it the SDK works by aiohttp's public API alone, a little slower.
+"""Everything that touches aiohttp's internals; without it the SDK uses aiohttp's public API alone, a little slower.
 
 Two kinds of thing, with different rules:
 
-1. Requests written in aiohttp's place, with the exact releases in ``RELEASES`` only: all tests have run with each of
-   them. With any other release aiohttp writes its requests itself, and its public hooks note what was sent.
-2. Questions that aiohttp answers in no public way. They only read, with any release; where the name that they look for
-   is missing, the answer is the careful one.
+1. Requests written in place of aiohttp, only with the exact releases in ``RELEASES``: all tests have run with each.
+   With any other release aiohttp writes its requests itself, and its public hooks note what was sent.
+2. Questions that aiohttp's public API does not answer. These only read, with any release; if the attribute that they
+   look for is missing, they return the cautious answer.
 """
 
 import asyncio
@@ -24,26 +24,27 @@ from yarl import URL
 from spotdx_async._http.sessions import CURRENT, TRACING, Connector, Sending, new_session
 
 RELEASES: frozenset[str] = frozenset({"3.14.4", "3.14.5"})
-"""The releases of aiohttp in whose place requests are written."""
+"""The releases of aiohttp with which the SDK writes requests itself."""
 _WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LARGE_BODY: Final = 64 * 1024
-"""From here on a body is left to aiohttp's writer, which waits while the connection takes no more."""
+"""Bodies from this size on are left to aiohttp's writer, which waits while the connection's buffer is full."""
 
 
 def own_session(headers: Mapping[str, str], *, is_single_use: bool) -> aiohttp.ClientSession:
-    """Make a session of the SDK's own, which writes its requests itself where aiohttp's release is known.
+    """Return a session of the SDK's own, which writes its requests itself if aiohttp's release is known.
 
     Args:
-        headers: of every request, ``Host`` among them; what is sent besides comes with the request.
-        is_single_use: whether each request gets a connection of its own, closed afterwards. A kept one can be closed by
-            the server just as a request goes out, and nobody knows whether that was carried out: what must not be done
-            twice gets a fresh one.
+        headers: of every request, ``Host`` among them; any others come with the request.
+        is_single_use: whether each request gets a connection of its own, closed afterwards. The server can close a
+            kept-alive connection just as a request goes out, and nobody knows whether that was carried out: what must
+            not be done twice gets a fresh connection.
     """
     if aiohttp.__version__ not in RELEASES:
         return new_session(Connector(force_close=is_single_use), headers)
     connector = _WritingConnector(force_close=is_single_use)
     session = new_session(connector, headers, request_class=_OneWrite, has_hooks=False)
-    # Else aiohttp opens another connection for a GET whose kept one broke, only to find that it may not send it again.
+    # Otherwise aiohttp reconnects for a GET whose kept-alive connection broke, only to find that it may not send it
+    # again.
     session._retry_connection = False  # noqa: SLF001 - of a known release
     return session
 
@@ -51,15 +52,15 @@ def own_session(headers: Mapping[str, str], *, is_single_use: bool) -> aiohttp.C
 class WriteQueue:
     """Writes the requests that one turn of the loop makes together, in the next turn.
 
-    One by one, each would wake the server and go through the kernel between the decoding of two answers. Together they
-    save 11 % of a typed call's CPU time at 10 at once, 15 % at 100, and a fifth on uvloop (interleaved rounds).
+    Written one by one, each would wake the server and enter the kernel between the decoding of two answers. Together
+    they save 11 % of a typed call's CPU time at 10 at once, 15 % at 100, and a fifth on uvloop (interleaved rounds).
     """
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Any, bytes, Sending]] = deque()
 
     def put(self, protocol: Any, request: bytes, sending: Sending) -> None:
-        """Take in a request, to be written by the connection that aiohttp's protocol has by then, if any."""
+        """Queue a request, to be written to the connection that aiohttp's protocol has by then, if any."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write)
         self._waiting.append((protocol, request, sending))
@@ -71,19 +72,19 @@ class WriteQueue:
                 protocol, request, sending = waiting.popleft()
                 try:
                     _write(protocol, request, sending)
-                except (KeyboardInterrupt, SystemExit):  # these are the loop's, which ends with them
+                except (KeyboardInterrupt, SystemExit):  # meant for the loop, which ends with them
                     protocol.abort()
                     raise
-                except BaseException as error:  # noqa: BLE001 - the call gets it
+                except BaseException as error:  # noqa: BLE001 - the call raises it
                     _fail(protocol, error)
         finally:
-            for left in waiting:  # a signal's exception may come anywhere
+            for left in waiting:  # a signal handler may raise anywhere
                 self.put(*left)
 
 
 def _write(protocol: Any, request: bytes, sending: Sending) -> None:
     transport = protocol.transport
-    # A connection that was lost meanwhile has failed its call already; of a call that is over nothing more goes out.
+    # A connection that was lost meanwhile has failed its call already; nothing more is sent for a call that is over.
     if transport is not None and not transport.is_closing() and sending.start_writing():
         transport.write(request)
 
@@ -97,14 +98,14 @@ def _fail(protocol: Any, error: BaseException) -> None:
 
 
 class _WritingConnector(Connector):
-    """Writes the requests, since it knows how many are under way."""
+    """Writes the requests, since the connector knows how many are in progress."""
 
     def __init__(self, *, force_close: bool) -> None:
         super().__init__(force_close=force_close)
         self._writes = WriteQueue()
 
     def write(self, protocol: Any, request: bytes, sending: Sending) -> None:
-        """Write a request with the others of its turn, or at once where it is the only one under way."""
+        """Write a request with the others of its turn, or at once if it is the only one in progress."""
         if len(self._acquired) > 1:
             self._writes.put(protocol, request, sending)
         else:
@@ -113,7 +114,7 @@ class _WritingConnector(Connector):
 
 @define
 class _Written:
-    """What a response asks of the writer of its request."""
+    """The part of a request's writer that a response looks at."""
 
     output_size: int
 
@@ -121,8 +122,8 @@ class _Written:
 class _OneWrite(aiohttp.ClientRequest):
     """Takes headers and body as they are, and writes them in one piece, together with others of its turn.
 
-    What aiohttp does besides, merging headers and making a payload, a writer and before Python 3.12 a task for each
-    body, takes 114 kI of a request's 460 (callgrind). A large body, and what is rare, is left to it.
+    What aiohttp does besides (merging headers, making a payload, a writer and, before Python 3.12, a task for each
+    body) takes 114 kI of a request's 460 (callgrind). Large bodies and rare cases are left to it.
     """
 
     _given: bytes | None = None
@@ -145,7 +146,7 @@ class _OneWrite(aiohttp.ClientRequest):
         self.loop, self._timer, self._traces = options["loop"], options["timer"], options["traces"]
         self._ssl, self.response_class = options["ssl"], options["response_class"] or aiohttp.ClientResponse
         self.server_hostname = self.proxy = self.proxy_auth = self.proxy_headers = None
-        # With ``Host`` in its place. What tracers have put in besides, among the options, is not sent.
+        # With ``Host`` in its place. Headers that tracers have added to the options are not sent.
         self.headers = session.headers.copy()
         self.headers.update(sending.headers)
         if data is not None:
@@ -160,7 +161,7 @@ class _OneWrite(aiohttp.ClientRequest):
             return await super().send(conn)
         sending.check_first()
         head = f"{self.method} {self.url.raw_path_qs} HTTP/1.1"
-        # It refuses control characters in the headers. Looked up here, since another release may not have it.
+        # It rejects control characters in the headers. Looked up here, since another release may not have it.
         request = http_writer._serialize_headers(head, self.headers) + body  # noqa: SLF001 - of a known release
         session.connector.write(conn.protocol, request, sending)
         conn.protocol.start_timeout()
@@ -174,16 +175,16 @@ class _OneWrite(aiohttp.ClientRequest):
             traces=self._traces,
             loop=self.loop,
             session=self._session,
-            stream_writer=_Written(len(request)),  # type: ignore[arg-type]  # all that is asked of it
+            stream_writer=_Written(len(request)),  # type: ignore[arg-type]  # all that a response uses of it
         )
 
 
 def is_watched(session: aiohttp.ClientSession) -> bool:
-    """Return whether aiohttp's hooks see all that a caller's session sends.
+    """Return whether aiohttp's hooks see everything that a caller's session sends.
 
-    They do not where it has a request class, or a subclass's ``_request``, of its own. A product's patch of aiohttp's
-    ``_request`` is the same for both, though a new object each time it is looked up as an attribute; one that does not
-    hand our marker on leaves the request unseen.
+    They do not if it has its own request class, or a subclass with its own ``_request``. A product's patch of aiohttp's
+    ``_request`` is the same for both, though a new object each time it is looked up as an attribute; a patch that does
+    not pass our marker on leaves the request unseen.
     """
     is_usual = getattr(session, "_request_class", None) is aiohttp.ClientRequest
     return is_usual and getattr_static(session, "_request", None) is getattr_static(
@@ -192,22 +193,22 @@ def is_watched(session: aiohttp.ClientSession) -> bool:
 
 
 def has_middlewares(session: aiohttp.ClientSession) -> bool:
-    """Return whether something stands before aiohttp that may send a request its own way after aiohttp could not."""
+    """Return whether middleware runs before aiohttp that may send a request again in its own way after a failure."""
     return bool(getattr(session, "_middlewares", True))
 
 
 def is_of_another_loop(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether a session was made in another event loop than this one."""
+    """Return whether a session was made in an event loop other than this one."""
     return getattr(session, "_loop", loop) is not loop
 
 
 def untraced_request(session: aiohttp.ClientSession) -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
-    """Return what makes a session's requests, without what Datadog, Elastic and others have put around it.
+    """Return the function that makes a session's requests, without the wrappers of Datadog, Elastic and others.
 
-    They write down each URL, which can hold a patient's name, and add headers. What stands in its place altogether, as
-    the mocks of tests do, is used.
+    The wrappers record each URL, which can contain a patient's name, and add headers. A full replacement, such as the
+    mocks of tests, is used as it is.
     """
-    request: Any = getattr(aiohttp.ClientSession, "_request", None)  # what aiohttp's own request() calls
-    while hasattr(type(request), "_self_wrapper"):  # a FunctionWrapper of wrapt's, which they all use
+    request: Any = getattr(aiohttp.ClientSession, "_request", None)  # the one that aiohttp's request() calls
+    while hasattr(type(request), "_self_wrapper"):  # wrapt's FunctionWrapper, which they all use
         request = request.__wrapped__
     return session.request if request is None else partial(request, session)

@@ -1,8 +1,8 @@
-"""Everything the SDK logs, line by line and field by field: an allow-list, so that nothing else can get there.
+"""Everything the SDK logs, line by line and field by field: an allow-list, so that nothing else can get in.
 
 Lines go to the logger ``spotdx_async``. Beside the text each record has fields, as attributes that begin with
 ``spotdx_``: ``event`` (``retry``, ``pause`` or ``gate``), ``operation``, ``attempt``, ``error``, ``status``,
-``reason``, ``wait_s`` and ``gate`` (``closed`` or ``open``), each where it applies.
+``reason``, ``wait_s`` and ``gate`` (``closed`` while a bulk run is paused, else ``open``), each where it applies.
 """
 
 import logging
@@ -13,7 +13,7 @@ from spotdx_async.errors import SpotError
 
 _log = logging.getLogger("spotdx_async")
 _LONGEST_QUOTE = 200
-# Control, format (which turn text around or hide it), lone surrogates, line and paragraph separators.
+# Control characters, format characters (which reorder or hide text), lone surrogates, line and paragraph separators.
 _STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -37,7 +37,7 @@ def log_retry(error: SpotError | None, *, operation: str, attempt: int, wait_s: 
 
 
 def log_pause(seconds: float, *, asked_s: float | None = None) -> None:
-    """Log at WARNING that the server asked for a pause, and whether for a longer one than is granted."""
+    """Log at WARNING that the server asked for a pause, and whether it asked for more than is granted."""
     if asked_s is None or asked_s <= seconds:
         text = "the server asked for a pause of %.1f s: no request goes out until then"
         _log.warning(text, seconds, extra=_fields("pause", wait_s=seconds))
@@ -52,28 +52,30 @@ def log_pause(seconds: float, *, asked_s: float | None = None) -> None:
 def log_breaker(
     state: Literal["closed", "open"], *, after_s: float = 0.0, trouble: str = "", is_back: bool = True
 ) -> None:
-    """Log at WARNING that a bulk run holds its rows back, or sends them again.
+    """Log at WARNING that a bulk run pauses its rows, or sends them again.
 
     Args:
-        state: the circuit breaker: ``closed`` while rows are held back.
-        after_s: how long rows were held back.
+        state: ``closed`` when the circuit breaker pauses the rows, ``open`` when it lets them go again.
+        after_s: how long the rows were paused.
         trouble: the host and the last failure, such as ``spot.example: connection refused``.
-        is_back: False where that ends because all rows that are left have failed before.
+        is_back: False if the pause ends only because all remaining rows have failed before.
     """
     if state == "closed":
-        text = "the server is unavailable%s: rows are paused, and one at a time is sent as a probe"
+        text = "the server is unavailable%s: rows paused, probing one at a time"
         _log.warning(text, f" ({trouble})" if trouble else "", extra=_fields("gate", gate=state))
     else:
-        text = "the server is back after %.1f s: rows are sent again, at a growing rate"
+        text = "the server is back after %.1f s: rows resume, at a rising rate"
         if not is_back:
-            text = "after %.1f s only rows that have failed are left: each gets its remaining attempts"
+            text = (
+                "after %.1f s only rows that have failed are left: they get their remaining attempts, then the run ends"
+            )
         _log.warning(text, after_s, extra=_fields("gate", gate=state, wait_s=after_s))
 
 
 def quoted(text: str) -> str:
-    r"""Make the server's text safe for one line: steering characters as ``\x1b``, 200 characters at most.
+    r"""Make the server's text safe for one line: control characters as ``\x1b``, 200 characters at most.
 
-    A log cannot be forged by line breaks in it, nor a terminal steered.
+    Line breaks in it cannot forge a log line, and escape sequences cannot control a terminal.
     """
     cut = text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
     if cut.isascii() and cut.isprintable():

@@ -46,11 +46,11 @@ class Request:
     """Percent-encoded, without the question mark."""
     body: bytes | None = field(default=None, repr=False)
     is_replay_safe: bool = False
-    """Whether executing it twice leaves the same state as executing it once."""
+    """Whether carrying it out twice leaves the same state as carrying it out once."""
     clue: Clue | None = field(default=None, repr=False)
-    """What finds out whether it was carried out, where it must not be done twice: errors carry it."""
+    """How to find out whether it was carried out, if it must not be done twice: errors carry it."""
     identity: Identity | None = field(default=None, repr=False)
-    """What tells its answer from any other; None: any answer is handed on."""
+    """How its answer is recognised; None: any answer is accepted."""
     an_id: str | None = field(default=None, repr=False)
     """The id in its path, where it has one."""
     echoes: tuple[Echo, ...] = field(default=(), repr=False)
@@ -58,7 +58,7 @@ class Request:
 
 
 class Token:
-    """One answer of the token's source. Two with the same text are still two, so that a refused one is known again."""
+    """One answer of the token's source. Two with the same text are still two, so that a refused one is recognised."""
 
     __slots__ = ("text",)
 
@@ -75,23 +75,23 @@ class Reply:
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    """Names are compared without regard to case."""
+    """Names are compared case-insensitively."""
     body: bytes = field(repr=False)
 
 
 @frozen
 class TransportFailure:
-    """An attempt that brought no whole answer."""
+    """An attempt that brought no complete answer."""
 
     reason: str
     """A word from ``NotSentError.reason`` or ``OutcomeUnknownError.reason``, or ``"too large"``."""
     message: str
     may_have_arrived: bool
-    """False only where the request surely never reached the server."""
+    """False only if the request certainly never reached the server."""
     is_lasting: bool = False
-    """Whether another attempt would fail in the same way, as with a certificate that does not fit."""
+    """Whether another attempt would fail in the same way, as with a certificate that does not match."""
     status: int | None = None
-    """The status, where the answer broke off after it."""
+    """The status, if the answer broke off after it."""
     cause: FailureCause | None = None
     """What the system reported."""
 
@@ -116,18 +116,18 @@ class AttemptState:
     """Whether no byte may be handed to a connection any more: set by a bulk run that stops, before it cancels who
     waits, so that a request which is about to be written meanwhile is not."""
     headers: Mapping[str, str] | None = None
-    """Of an observer's, to go with the request beside its own."""
+    """An observer's headers, sent with the request beside its own."""
 
 
 class ClosableRun(Protocol):
-    """A bulk run as the client that closes knows it."""
+    """A bulk run as the closing client sees it."""
 
     def end_with_client(self) -> None:
         """Send nothing more: the client is closed."""
         ...
 
     async def closed(self) -> None:
-        """Wait until its input and its journal are closed, where that is possible here."""
+        """Wait until its input and its journal are closed, if that is possible here."""
         ...
 
 
@@ -163,11 +163,11 @@ class Verdict:
 
 @define
 class AttemptResult:
-    """One try of a call whose caller decides about repeats."""
+    """One attempt of a call whose caller decides about repeats."""
 
     verdict: Verdict
     attempts: int
-    """Requests made: two where a stale token was renewed, none where nothing could be sent."""
+    """Requests made: two if a stale token was renewed, none if nothing could be sent."""
     sent_s: float
     """When the last one was sent, on the loop's clock."""
     ended_s: float
@@ -180,20 +180,20 @@ class Response:
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    """Names are compared without regard to case."""
+    """Names are compared case-insensitively."""
     body: bytes = field(repr=False)
     """Decompressed; may be empty."""
     attempts: int
     """Requests made for this answer."""
     elapsed_s: float
-    """Seconds from the call to the answer, all waits included."""
+    """Seconds from the call to the answer, including all waits."""
     _operation: str = field(default="", repr=False)
 
     def json(self) -> Any:
-        """The body as JSON values, with integers of any length exact.
+        """Return the body as JSON values, with integers of any length exact.
 
         Raises:
-            DecodeError: the body is no JSON (outcome ``"unknown"``).
+            DecodeError: the body is not JSON (outcome ``"unknown"``).
         """
         try:
             return parse_exact(self.body)

@@ -1,7 +1,7 @@
 """How fast slots follow one another where the rate is learned from 429s. Pure: it knows no loop.
 
-The pace remembers at which rate the last 429 came. It nears that rate slowly, since it may come again there,
-and once well beyond it grows faster and faster, since the limit has moved; if it has not, the next 429 takes that back.
+The pace remembers at which rate the last 429 came. It approaches that rate slowly, since the limit may still be there,
+and once well beyond it grows faster and faster, since the limit has moved; if it has not, the next 429 undoes that.
 """
 
 from math import exp, inf, log
@@ -13,59 +13,62 @@ from spotdx_async.config import AdaptiveRateLimit
 # server's rate used and at most 1 % of the answers 429s. The script of limits/redis_script.lua takes them from here.
 
 CUT: Final = 0.9
-"""A gentle multiplicative decrease: a cut in half, as TCP has it, leaves a quarter of the rate unused."""
+"""A gentle multiplicative decrease: halving, as TCP does, leaves a quarter of the rate unused."""
 FAR_CUT: Final = 0.5
-"""TCP's decrease, for a rate that is far too high: tenths would take seven pauses to halve it."""
+"""TCP's decrease, for a rate that is far too high: cuts of a tenth would take seven pauses to halve it."""
 GROWTH: Final = 0.02
-"""A second, while calls wait: a cut is made good in five seconds."""
+"""A second, while calls wait: a cut is regained in five seconds."""
 FASTEST: Final = log(2) / 1.5
-"""A second, while nothing is known: it doubles in 1.5 s, so that 500 a second are found from 10 within 9 s."""
+"""A second, while nothing is known: it doubles in 1.5 s, so that 500 a second are reached from 10 within 9 s."""
 
-# A 429 in a hundred calls is the most that learning may cost. Every cut is made good by growth, so growth is bounded by
-# the call too, not by time alone: at 2 % a second, a client of five calls a second meets four in a hundred.
+# Learning may cost at most one 429 in a hundred calls. Growth regains every cut, so growth is bounded by the call too,
+# not by time alone: at 2 % a second, a client of five calls a second meets four in a hundred.
 CALLS_FOR_A_TENTH: Final = 160.0
-"""Calls in which it grows by a tenth at most: 100 is the bar of 1 %, and the rest a reserve for jitter."""
+"""Calls in which it grows by at most a tenth: 100 is the bar of 1 %, the rest is a reserve for jitter."""
 NEAR: Final = 0.96
 """From this share of the known rate on, the next 429 may come. Lower, the slow part takes longer than it saves."""
 PAUSES_TO_PASS: Final = 12.0
-"""Time to get from there to the known rate after a pause, in lengths of it: so at most one part in 13 is silence."""
+"""Time to get from there to the known rate after a pause, in lengths of the pause: so at most one part in 13 is
+silence."""
 LONGEST_PAUSE_S: Final = 2.0
-"""What of a pause counts there; servers that count in long windows ask for long ones, and nothing is lost by them."""
+"""How much of a pause counts there; servers that count in long windows ask for long ones, and nothing is lost by
+them."""
 
 BEYOND: Final = 1.05
 """From this share of the known rate on, the limit has moved: half a cut beyond it is more than latency explains."""
 GROWTH_A_CALL_BEYOND: Final = 0.004
-"""Growth there for each call, as a share: over six times that of ``CALLS_FOR_A_TENTH``, and never beyond ``GROWTH``."""
+"""Growth there per call, as a share: over six times that of ``CALLS_FOR_A_TENTH``, and never beyond ``GROWTH``."""
 FASTEST_BEYOND: Final = 0.25
-"""A second: so ``TAKEN_BACK_S`` undoes up to 40 %, and what is beyond the known rate is undone in a few 429s."""
+"""A second: so ``TAKEN_BACK_S`` undoes up to 40 %, and growth beyond the known rate is undone in a few 429s."""
 EAGERNESS: Final = 12.0
 """How much faster growth gets for each 100 % beyond that: a limit four times as high is found within 30 s."""
 TAKEN_BACK_S: Final = 2.0
-"""Growth that a 429 undoes: a server that has a second's worth of calls in hand takes so long to refuse one."""
+"""Growth that a 429 undoes: a server with a second's worth of calls in hand takes this long to refuse one."""
 
 SHORT: Final = 0.7
-"""Time between two pauses, in lengths of the first, that is short: the server takes less than half of what is sent."""
+"""Time between two pauses, in lengths of the first, that is short: the server accepts less than half of what is
+sent."""
 SHORTS_IN_A_ROW: Final = 2
-"""One alone may be the burst that the last pause saved up."""
+"""A single one may be the burst that the last pause saved up."""
 
 LONGEST_STEP_S: Final = 2.0
-"""The most growth in one step: somebody who waited for longer was not held back by this rate."""
+"""The most growth in one step: a caller that waited for longer was not held back by this rate."""
 MOST_DEMAND_S: Final = 2.0
-"""What of the time in which somebody was held back is remembered: older demand says nothing of now."""
+"""How much of the time in which calls were held back is remembered: older demand says nothing about now."""
 ENOUGH_DEMAND_S: Final = 0.5
-"""From so much of it on it grows: a third of the time, since idle time counts half against it."""
+"""From this much of it on it grows: a third of the time, since idle time counts half against it."""
 
 
 class LearnedPace:
-    """Starts at a rate, and finds the one that the server takes.
+    """Starts at a rate, and finds the one that the server accepts.
 
     1. Before the first 429 it doubles in 1.5 s.
-    2. A 429 cuts it by a tenth, if its request was sent after the last cut: once a round trip. When it could send for
+    2. A 429 cuts it by a tenth, if its request was sent after the last cut: once a round trip. If it could send for
        less time than it then had to be silent, twice in a row, it is more than twice too fast, and is halved; what a
-       halving misses is made good twice as fast.
-    3. It grows by 2 % a second at most, and by a tenth in 160 calls, until it is 5 % beyond the rate of the last 429;
-       then faster and faster. A 429 there takes back what it grew by in the last 2 s, but no more than it grew beyond
-       the rate of the last 429, before it cuts.
+       halving overshoots is regained twice as fast.
+    3. It grows by at most 2 % a second, and by a tenth in 160 calls, until it is 5 % beyond the rate of the last 429;
+       then faster and faster. A 429 there undoes the growth of the last 2 s, but no more than the growth beyond the
+       rate of the last 429, before it cuts.
     4. It grows only while calls are held back by it, and neither in a pause nor for a while after it.
 
     Times are on the loop's clock. ``grow`` and ``cut`` return whether anything has changed.
@@ -79,7 +82,7 @@ class LearnedPace:
         # Since the last cut: the pause that was asked for, and the time in which calls went out.
         self._pause_s = 0.0
         self._sending_s = 0.0
-        self._growing = 0.0  # by which share a second, when it last grew
+        self._growing = 0.0  # as a share per second, when it last grew
         self._shorts = 0
         self._hold_until = -inf
         self._seen_at = -inf
@@ -91,7 +94,7 @@ class LearnedPace:
         idle_s = now - self._seen_at - held_s
         self._seen_at = now
         self._sending_s += held_s
-        # A rate that holds somebody back now and then, for a moment, is high enough; else it would creep up.
+        # A rate that holds somebody back now and then, for a moment, is high enough; otherwise it would creep up.
         self._demand_s = min(MOST_DEMAND_S, max(0.0, self._demand_s - idle_s / 2) + held_s)
         if self._demand_s < ENOUGH_DEMAND_S or now < self._hold_until or self.rate >= self._ceiling:
             return False
@@ -100,7 +103,7 @@ class LearnedPace:
         return True
 
     def cut(self, now: float, sent_s: float) -> bool:
-        """Cut, unless the request was sent before the last cut, and so says nothing of the rate since."""
+        """Cut, unless the request was sent before the last cut, and so says nothing about the rate since."""
         if sent_s <= self._cut_at:
             return False
         self._cut_at = now
@@ -114,12 +117,12 @@ class LearnedPace:
         return True
 
     def pause(self, now: float, until: float) -> None:
-        """Stay until then and as long again, 2 s at most: everybody else who was told to wait comes back then too."""
+        """Stop growing until then and as long again, at most 2 s: everybody who was told to wait comes back then."""
         self._pause_s = until - now
         self._hold_until = until + min(LONGEST_PAUSE_S, self._pause_s)
 
     def move(self, shift_s: float) -> None:
-        """Go over to a clock that shows so much more."""
+        """Move to a clock that is ahead by this much."""
         self._cut_at += shift_s
         self._hold_until += shift_s
         self._seen_at += shift_s
@@ -127,7 +130,7 @@ class LearnedPace:
     def _growth(self) -> float:
         """Return how fast to grow now, as a share of the rate a second.
 
-        1. No 429 so far: as fast as may be.
+        1. No 429 so far: as fast as allowed.
         2. Below the rate of the last one: slowly; after a halving, which is a guess, twice as fast; else, after a
            pause, more slowly near it.
         3. Beyond it: as slowly; well beyond it, the faster the farther.

@@ -1,6 +1,6 @@
 """The local rate limit: a GCRA with a queue of waiters and one timer.
 
-A rate that is learned changes the length of an interval; slots that were taken early are then owed at the new one.
+A learned rate changes the length of an interval; slots that were taken early are then owed at the new one.
 """
 
 import asyncio
@@ -45,11 +45,11 @@ class Gcra:
         self.tat_s = max(self.tat_s, at_s) + self.interval_s
 
     def give_back(self) -> None:
-        """Give a slot back that was not used."""
+        """Return a slot that was not used."""
         self.tat_s -= self.interval_s
 
     def change(self, now_s: float, interval_s: float, burst: float) -> None:
-        """Owe what was taken early in slots, not in seconds: they are paid at the new pace, from now on."""
+        """Convert what was taken early into slots, not seconds: they are paid back at the new pace, from now on."""
         since_s = max(now_s, self.paused_until_s)
         if self.tat_s > since_s:
             self.tat_s = since_s + (self.tat_s - since_s) * interval_s / self.interval_s
@@ -58,11 +58,11 @@ class Gcra:
 
 
 class SlotTooFarError(Exception):
-    """The next free slot lies beyond the longest wait that the caller allows."""
+    """The next free slot is further away than the longest wait that the caller allows."""
 
 
 class GcraLimiter:
-    """Hands out slots as the limit says; with none it only pauses. Bound to no loop until somebody waits."""
+    """Hands out slots as the limit allows; without a limit it only pauses. Bound to no loop until somebody waits."""
 
     def __init__(self, limit: RateLimit | AdaptiveRateLimit | None = None) -> None:
         self._pace: LearnedPace | None = None
@@ -89,7 +89,7 @@ class GcraLimiter:
         return len(self._waiters)
 
     def try_acquire(self) -> bool:
-        """Take a slot where one is free and nobody waits for it; else the caller waits by ``acquire``."""
+        """Take a slot if one is free and nobody is waiting; otherwise the caller waits with ``acquire``."""
         if self._waiters:
             return False
         gcra = self._gcra
@@ -104,14 +104,14 @@ class GcraLimiter:
     async def acquire(self, within_s: float | None = None, *, is_bulk: bool = False) -> None:
         """Take the next slot, after everybody of the same class who came before.
 
-        A cancelled wait gives its turn, or a slot that it was just handed, back.
+        A cancelled wait gives up its turn, or the slot that it was just handed.
 
         Args:
             within_s: the longest wait, in seconds; None: no bound.
-            is_bulk: whether it is for a row of a bulk run, before which single calls go.
+            is_bulk: whether it is for a row of a bulk run; single calls go first.
 
         Raises:
-            SlotTooFarError: at once, when the wait would be longer, also later when a pause or a slower pace makes it
+            SlotTooFarError: at once if the wait would be longer, and also later if a pause or a slower pace makes it
                 longer.
         """
         if self.try_acquire():
@@ -125,16 +125,16 @@ class GcraLimiter:
         ahead_of_a_call = self._waiters.before_next()
         waiter = self._waiters.add(latest, is_bulk=is_bulk)
         if is_bulk and self._waiters.before_next() > ahead_of_a_call:
-            self._send_late_away()  # one of its turns comes before a single call that waits already
+            self._send_late_away()  # its next turn may come before a single call that is already waiting
         self._set_timer()
         await self._waiters.wait(waiter, self.give_back)
 
     async def acquire_bulk(self) -> None:
-        """Take the next slot for a row of a bulk run, before which single calls go."""
+        """Take the next slot for a row of a bulk run; single calls go first."""
         await self.acquire(is_bulk=True)
 
     def give_back(self) -> None:
-        """Give back a slot that was not used: the next one who waits gets it."""
+        """Return a slot that was not used: the next waiter gets it."""
         self._gcra.give_back()
         self._set_timer()
 
@@ -147,24 +147,24 @@ class GcraLimiter:
         gcra.paused_until_s = until
         if self._pace is not None:
             self._pace.pause(now, until)
-            # The burst is not saved up: everybody else who was told to wait comes back then too.
+            # The burst does not accumulate: everybody else who was told to wait comes back at the same moment.
             gcra.tat_s = max(gcra.tat_s, until + gcra.slack_s)
         self._set_timer()
         self._send_late_away()
 
     def resume(self) -> None:
-        """End a pause; what it has kept back is not made up for."""
+        """End a pause; the slots that it held back are not made up for."""
         now, gcra = clock.now(), self._gcra
         if gcra.paused_until_s > now:
             if self._pace is not None:
                 self._pace.pause(now, now)
-                # An interval from now, since the last slot may have been taken just before the pause.
+                # One interval from now, since the last slot may have been taken just before the pause.
                 gcra.tat_s = min(gcra.tat_s, now + gcra.slack_s + gcra.interval_s)
             gcra.paused_until_s = now
             self._set_timer()
 
     def throttled(self, sent_s: float) -> None:
-        """Report an answer that said that calls come too fast.
+        """Take note of an answer that said that calls come too fast.
 
         Args:
             sent_s: when its request was sent, on the loop's clock.
@@ -181,11 +181,11 @@ class GcraLimiter:
         self._set_timer()
 
     def refuse_waiters(self) -> None:
-        """Fail those who wait in a loop that is idle, not gone: another one takes over, and nobody would wake them."""
+        """Fail waiters whose loop is idle, not gone: another loop takes over, and nobody would wake them."""
         self._waiters.fail_all(clock.taken_elsewhere)
 
     def move_to_loop(self, shift_s: float) -> None:
-        """Forget the waiters of a loop that is gone, and keep the account of slots on the new loop's clock."""
+        """Forget the waiters of a loop that is gone, and carry the account of slots over to the new loop's clock."""
         self._waiters.clear()
         self._set_timer()
         self._gcra.tat_s += shift_s
@@ -204,14 +204,14 @@ class GcraLimiter:
         self._gcra.change(now, pace.interval_s, pace.burst)
 
     def _turn_of(self, place: int) -> float:
-        """Return when the waiter with ``place`` others before it would get its slot, as things stand."""
+        """Return when the waiter with ``place`` others before it would get its slot, as things are."""
         gcra = self._gcra
         opens_at = max(gcra.opens_at(), clock.now())
-        # The first to get a slot takes it then, whatever was due before: a pause saves up no more than the burst.
+        # The first to get a slot takes it then, however long it has been due: a pause saves up no more than the burst.
         return max(opens_at, max(gcra.tat_s, opens_at) - gcra.slack_s + place * gcra.interval_s)
 
     def _send_late_away(self) -> None:
-        """Send those away whose turn has moved beyond the longest wait that they allow."""
+        """Dismiss waiters whose turn has moved beyond the longest wait that they allow."""
         stay, leave = 0, []
         for waiter in self._waiters:
             if self._turn_of(stay) > waiter.data + clock.INSTANT_S:
@@ -240,19 +240,19 @@ class GcraLimiter:
 
 
 class SharedGcraLimiter(GcraLimiter):
-    """The same for several clients, in whichever loop they are; in one running loop at a time."""
+    """A limiter for several clients, in whichever loop they run; used by one running loop at a time."""
 
     def __init__(self, limit: RateLimit | AdaptiveRateLimit) -> None:
         super().__init__(limit)
         self._home = clock.OneLoop("RateLimiter")
 
     def try_acquire(self) -> bool:
-        """Take a slot where one is free and nobody waits for it."""
+        """Take a slot if one is free and nobody is waiting."""
         self._come_home()
         return super().try_acquire()
 
     def pause(self, seconds: float) -> None:
-        """Hand out no slot for this long, to none of the clients."""
+        """Hand out no slot for this long, to any of the clients."""
         self._come_home()
         super().pause(seconds)
 
@@ -275,10 +275,10 @@ class SharedGcraLimiter(GcraLimiter):
 
 
 class RateLimiter:
-    """One limit for several clients of a process: give the same object to each as ``rate_limit``.
+    """One limit for several clients of a process: pass the same object to each as ``rate_limit``.
 
-    All of them together send at most what the limit allows, and a pause that one is asked for holds for all. A client
-    that closes ends its own waits alone. It belongs to one running event loop at a time, and keeps its account from one
+    Together they send at most what the limit allows, and a pause that one of them is asked for holds for all. A client
+    that closes ends only its own waits. It belongs to one running event loop at a time, and keeps its account from one
     to the next. For several processes there is ``spotdx_async.shared.SharedLimiter``.
 
     Args:
@@ -298,31 +298,31 @@ class RateLimiter:
 
     @property
     def rate(self) -> float:
-        """Requests a second that it allows now, to all clients together."""
+        """Requests a second that it allows now, for all clients together."""
         return self._slots.rate or 0.0
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for a slot now, of all clients together."""
+        """How many requests of all clients are waiting for a slot now."""
         return self._slots.waiting
 
     async def acquire(self) -> None:
         """Take the next slot, for a request of your own that counts towards the same limit.
 
         Raises:
-            ConfigError: another running event loop uses it.
+            ConfigError: it is in use in another running event loop.
         """
         await self._slots.acquire()
 
     def pause(self, seconds: float) -> None:
-        """Hand out no slot for this long, counted from now, to none of the clients."""
+        """Hand out no slot for this long, counted from now, to any of the clients."""
         self._slots.pause(seconds)
 
     def resume(self) -> None:
-        """End a pause, for all of the clients; what it has kept back is not made up for."""
+        """End a pause, for all of the clients; the slots that it held back are not made up for."""
         self._slots.resume()
 
 
 def slots_of(limiter: RateLimiter) -> SharedGcraLimiter:
-    """Return what a client takes its slots from, which has more methods than the public face."""
+    """Return the object that a client takes its slots from, which has more methods than the public class."""
     return limiter._slots  # noqa: SLF001 - of this module

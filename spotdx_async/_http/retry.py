@@ -1,6 +1,6 @@
 """Repeats after a failed first attempt; the only importer of tenacity.
 
-The first attempt runs outside: entering tenacity on every call would cost half as much again as the call itself.
+The first attempt runs outside: entering tenacity on every call would add half the cost of the call itself.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,15 +20,15 @@ async def repeat(
     on_wait: Callable[[Verdict, float], None],
     sleep: Callable[[float], Awaitable[None]],
 ) -> Verdict:
-    """Attempt again until a verdict is not REPEAT, or the policy or ``may_wait`` ends it; the last verdict comes back.
+    """Attempt again until a verdict is not REPEAT, or the policy or ``may_wait`` ends it; return the last verdict.
 
     Args:
         first: the verdict on the attempt that the caller has made.
         attempt: makes one more.
         policy: how often, and how long to wait in between.
-        may_wait: asked before each repeat with the last verdict and the seconds to wait.
-        on_wait: told the same when the wait begins.
-        sleep: waits; it may return early where waiting has become senseless.
+        may_wait: called before each repeat with the last verdict and the seconds to wait.
+        on_wait: called with the same when the wait begins.
+        sleep: waits; it may return early if waiting has become pointless.
     """
     known: list[Verdict] = [first]
 
@@ -39,7 +39,7 @@ async def repeat(
     def is_over(state: RetryCallState) -> bool:
         return state.attempt_number >= policy.max_attempts or not may_wait(_verdict(state), state.upcoming_sleep)
 
-    # A fresh object a call: one that many tasks share mixes up their attempts.
+    # A fresh object per call: tasks that share one mix up their attempts.
     retrying = AsyncRetrying(
         sleep=sleep,
         wait=_wait(policy),
@@ -53,7 +53,7 @@ async def repeat(
 
 
 def _wait(policy: RetryPolicy) -> Callable[[RetryCallState], float]:
-    """Full jitter under a doubling bound; what the server asks for is never shortened, and never undercuts it."""
+    """Full jitter under a doubling bound; a wait that the server asks for is never shortened."""
     usual = wait_random_exponential(multiplier=policy.base_s, max=policy.cap_s)
     throttled = wait_random_exponential(multiplier=policy.throttle_base_s, max=policy.cap_s)
 

@@ -33,13 +33,13 @@ from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError, SpotErro
 
 T = TypeVar("T")
 _LONGEST_LIFE_S = 366 * 86400.0
-"""Of a request, so that ``may_land_until`` is a valid date even where the settings amount to "no bound"."""
+"""Of a request, so that ``may_land_until`` is a valid date even if the settings amount to "no bound"."""
 _ACCEPT, _REPEAT, _RAISE = Action.ACCEPT, Action.REPEAT, Action.RAISE
 
 
 @define(eq=False, repr=False)
 class Call:
-    """One call's memory over its attempts."""
+    """What one call remembers across its attempts."""
 
     request: Request
     decode: Callable[[Reply], Any]
@@ -49,11 +49,11 @@ class Call:
     """Asked once more when the slot has come: the wait for it may have been long."""
     attempt_state: AttemptState = field(factory=AttemptState)
     observation: CallObservation | None = None
-    """Reports to the observers; None where there are none."""
+    """Reports to the observers; None if there are none."""
     admit_by_s: float | None = None
-    """Until when the waits before the current attempt may take, all together; None: as long as it takes."""
+    """Latest end of the waits before the current attempt, all together; None: no bound."""
     asked_s: float = 0.0
-    """What the server asked to wait after the last attempt, whether granted or not."""
+    """How long the server asked to wait after the last attempt, whether granted or not."""
     is_paused: bool = False
     """Whether it waits before a repeat because the server asked for it."""
     attempts: int = 0
@@ -72,13 +72,13 @@ class Call:
 
     @property
     def latest_s(self) -> float | None:
-        """Until when the next attempt must be on its way; None: no bound."""
+        """The latest time for sending the next attempt; None: no bound."""
         if self.admit_by_s is None or self.ends_at_s is None:
             return self.ends_at_s if self.admit_by_s is None else self.admit_by_s
         return min(self.admit_by_s, self.ends_at_s)
 
     def note(self, verdict: Verdict) -> None:
-        """Keep what a judged attempt says of the call; from here on no attempt is under way."""
+        """Record what a judged attempt says about the call; from here on no attempt is in progress."""
         attempt_state = self.attempt_state
         if verdict.error is not None:
             self.error = verdict.error
@@ -88,7 +88,7 @@ class Call:
         attempt_state.may_have_arrived = False
 
     def final_error(self, error: SpotError) -> SpotError:
-        """Return the error that tells the truth about all attempts, given what the last one ended in."""
+        """Return the error that is true of all attempts, given the error of the last one."""
         is_of_an_earlier = self.earlier_may_be_executed or error is not self.error
         return error_of_all(error, self.request, self.attempt_state, is_of_an_earlier=is_of_an_earlier)
 
@@ -105,20 +105,20 @@ class Runner:
     def lands_within_s(self) -> float:
         """Seconds after which a request that was sent has been carried out, or never will be.
 
-        Assumed, with ``lands_within_s`` of the client: servers and their proxies give up on a request within a minute.
-        A caller may give up sooner, and that says nothing of the server.
+        Assumed, together with ``lands_within_s`` of the client: servers and their proxies give up on a request within a
+        minute. A caller may give up sooner, which says nothing about the server.
         """
         return max(self.state.lands_within_s, self.options.timeout_s)
 
     def without_bounds(self) -> "Runner":
-        """Return a runner of the same client without bounds on waits, for a caller who bounds the whole."""
+        """Return a runner of the same client without bounds on waits, for a caller that bounds the whole."""
         return Runner(self.state, evolve(self.options, deadline_s=None, max_wait_s=None))
 
     def call(self, request: Request, decode: Callable[[Reply], T]) -> Coroutine[Any, Any, T]:
         """Send the request as often as its kind and the options allow, and return the decoded answer.
 
         Raises:
-            SpotError: as the error tree says; nothing foreign is its cause or context.
+            SpotError: as the error tree says; its cause and context are never foreign exceptions.
         """
         return self._settle(self._new_call(request, decode))
 
@@ -145,12 +145,12 @@ class Runner:
         may_go: Callable[[], bool],
         observation: CallObservation | None = None,
     ) -> AttemptResult:
-        """Try once, for a caller that repeats by itself; every error of the SDK's is in the verdict.
+        """Attempt once, for a caller that repeats by itself; every error of the SDK is in the verdict.
 
         Args:
             request: what to send.
-            decode: from a 2xx to the verdict's value.
-            attempt_state: the caller's; it shows at every moment, and after anything that is raised, what was sent.
+            decode: turns a 2xx into the verdict's value.
+            attempt_state: the caller's; it shows at every moment, and after any exception, what was sent.
             is_repeat: whether the same request was tried before.
             may_go: asked when everything is ready to be sent; if it returns False, no request is made, and the
                 verdict has no error.
@@ -195,14 +195,14 @@ class Runner:
         try:
             started_s, deadline_s = clock.now(), self.options.deadline_s
         except RuntimeError:
-            clock.running_loop()  # which says what is wrong
+            clock.running_loop()  # raises with the reason
             raise
         self.state.counters.calls += 1
         ends_at_s = None if deadline_s is None else started_s + deadline_s
         return Call(request, decode, started_s=started_s, ends_at_s=ends_at_s)
 
     async def _settle(self, call: Call) -> Any:
-        """Return the decoded answer, or raise what is true of all attempts."""
+        """Return the decoded answer, or raise the error that is true of all attempts."""
         dispatcher = self.state.dispatcher
         if dispatcher is not None and call.observation is None:
             with dispatcher.observe(call.request.operation) as call.observation:
@@ -220,7 +220,7 @@ class Runner:
         raise error.with_traceback(None)
 
     async def _walk(self, call: Call, drive: Callable[[Call], Awaitable[Verdict]]) -> Verdict:
-        """Count the call as open while it is under way; what the SDK raises becomes a verdict."""
+        """Count the call as open while it is in progress; errors of the SDK become a verdict."""
         state = self.state
         try:
             if not state.is_clear():
@@ -235,21 +235,21 @@ class Runner:
             return Verdict(_RAISE, error=raised.with_traceback(None))
 
     def _dated(self, clue: Clue, call: Call) -> Clue:
-        """Add until when the last request may still be carried out: a broken connection says nothing of the server."""
+        """Add the latest time at which the last request may be carried out: a broken connection does not tell."""
         now_s, last_byte_s = clock.now(), call.attempt_state.last_byte_s
-        # Through a session that cannot be watched, the last byte may have gone out just now.
+        # In a session that cannot be watched, the last byte may have gone out just now.
         left_s = self.lands_within_s - (now_s - last_byte_s if last_byte_s >= call.sent_s else 0.0)
         left_s = min(max(0.0, left_s), _LONGEST_LIFE_S)
         return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
 
     async def _drive(self, call: Call) -> Verdict:
-        """Attempt, and repeat where that is called for."""
+        """Attempt, and repeat if the verdict says so."""
         permits = self.state.permits
         if self.options.max_wait_s is not None:
             call.admit_by_s = clock.now() + self.options.max_wait_s
         if not permits.try_take():
             try:
-                self.state.auth.check_not_asked_here()  # it would hold the permit that this call waits for
+                self.state.auth.check_not_asked_here()  # the source would hold the permit that this call waits for
                 await self.state.bounded(
                     lambda: permits.take(is_bulk=call.is_bulk), call.latest_s, what="a free connection"
                 )
@@ -284,7 +284,7 @@ class Runner:
                 return await self._drive(call)
         except TimeoutError:
             if not bound.expired():
-                raise  # a timeout of a limiter that the caller gave us is the caller's own
+                raise  # raised by the caller's own limiter, so it is the caller's
         return judge_deadline(call.error, call.attempt_state)
 
     async def _attempt(self, call: Call) -> Verdict:
@@ -295,7 +295,7 @@ class Runner:
         if token is None:
             return judge_long_wait(call.error, self.options)
         if (call.may_go is not None or call.observation is not None) and not self._goes_out(call):
-            # With a renewed token it was not refused again: the row may go on when its caller lets it.
+            # The new token was not refused too: the row may go on when its caller lets it.
             return Verdict(_RAISE if call.error is None else _REPEAT, error=call.error)
         call.attempts += 1
         counters.attempts += 1
@@ -309,14 +309,14 @@ class Runner:
         if type(result) is Reply and result.status in SUCCESS:
             verdict = decoded(call.request, result, call.decode)
             if call.observation is not None:
-                # Before it is noted: should an observer end the call here, the request still may have arrived.
+                # Before it is recorded: if an observer ends the call here, the request may still have arrived.
                 call.observation.attempted(verdict.error, result.status)
             call.note(verdict)
             return verdict
         return await self._failed(call, token, result)
 
     def _goes_out(self, call: Call) -> bool:
-        """Ask whether the request may still go, and report that it does; otherwise give its slot back."""
+        """Return whether the request may still go, and report it; otherwise return its slot."""
         goes = False
         try:
             goes = call.may_go is None or call.may_go()
@@ -330,7 +330,7 @@ class Runner:
         return goes
 
     async def _failed(self, call: Call, token: Token, result: Reply | TransportFailure) -> Verdict:
-        """Judge an attempt without a 2xx, and do at once what it calls for: a pause, another token."""
+        """Judge an attempt without a 2xx, and do at once what it calls for: pause, or renew the token."""
         state = self.state
         if isinstance(result, TransportFailure):
             verdict = judge_failure(call.request, result)
@@ -355,7 +355,7 @@ class Runner:
         return verdict
 
     async def _renew(self, call: Call, refused: Token) -> bool:
-        """Ask for another token; False where there is none, or it takes longer than the options allow."""
+        """Ask for another token; False if there is none, or it takes longer than the options allow."""
         with suppress(WaitTooLongError):
             return await self.state.bounded(
                 lambda: self.state.auth.renew(refused), call.latest_s, what="the token", reason="token"
@@ -364,13 +364,13 @@ class Runner:
 
     def _may_wait(self, call: Call, last: Verdict, wait_s: float) -> bool:
         """Return whether to repeat after that wait; if so, the budget has paid for it."""
-        # What the server asks for counts, not what is granted: after less it would only refuse again.
+        # Compare with what the server asks for, not what is granted: after a shorter wait it would only refuse again.
         max_wait_s = self.options.max_wait_s
         if max_wait_s is not None and call.asked_s > max_wait_s:
             return False
         if call.ends_at_s is not None and clock.now() + max(wait_s, call.asked_s) >= call.ends_at_s:
             return False
-        # A server that is asked too fast and names the time asks for the repeat: no amplification to pay for.
+        # A server that is called too fast and names the time wants the repeat: no amplification to pay for.
         is_invited = last.is_throttle and bool(last.retry_after_s)
         return is_invited or not self.options.retry.budget or self.state.budget.spend()
 
@@ -378,7 +378,7 @@ class Runner:
         """Pause the whole client as the server asks, within ``max_pause_s``; return the seconds."""
         seconds = min(asked_s, self.state.max_pause_s)
         until_s = clock.now() + seconds
-        if until_s >= self.state.paused_until_s + 1:  # one line a pause: many calls may learn of it at once
+        if until_s >= self.state.paused_until_s + 1:  # one log line per pause: many calls may learn of it at once
             log_pause(seconds, asked_s=asked_s)
             if call.observation is not None:
                 call.observation.paused(seconds)
@@ -389,7 +389,7 @@ class Runner:
         self.state.counters.retries += 1
         call.is_paused = bool(last.retry_after_s)
         if self.options.max_wait_s is not None:
-            # What the server asked for is a wait that max_wait_s bounds, a back-off of our own beyond it is none.
+            # max_wait_s bounds waits that the server asked for, not our own back-off.
             own_s = wait_s - (last.retry_after_s or 0.0)
             call.admit_by_s = clock.now() + own_s + self.options.max_wait_s
         log_retry(last.error, operation=call.request.operation, attempt=call.attempts, wait_s=wait_s)

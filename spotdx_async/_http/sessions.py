@@ -1,6 +1,6 @@
-"""The sessions that requests go through, the SDK's own and a caller's, and what is known of what was sent.
+"""The sessions that requests go through, the SDK's own and a caller's, and the record of what was sent.
 
-Whether a request was sent is noted where its bytes are handed to a connection, never concluded from what came after.
+Whether a request was sent is recorded where its bytes are handed to a connection, never inferred from what came after.
 Only aiohttp's public API is used here: ``fast_request`` has the rest.
 """
 
@@ -24,21 +24,21 @@ _OF_THE_WRITER: Final = frozenset({"connection", "content-length", "content-type
 
 
 class SecondSendingError(Exception):
-    """A request was about to be sent again, by aiohttp or by a middleware, where only the SDK may repeat."""
+    """A request was about to be sent again, by aiohttp or by a middleware, though only the SDK may repeat."""
 
 
 @define(eq=False, repr=False)
 class Sending:
-    """What is known of one attempt, from before it is given to aiohttp until it has ended.
+    """What is known of one attempt, from before it is passed to aiohttp until it has ended.
 
     Our own requests find it in ``CURRENT``, trace hooks in their ``trace_request_ctx``: requests that other hooks or
     middlewares make carry another one, and do not count.
     """
 
     attempt_state: AttemptState | None
-    """What the call knows of its attempts; None when this one has ended."""
+    """What the call knows of its attempts; None once this one has ended."""
     headers: Mapping[str, str] | None
-    """What is sent besides the session's headers; None when the attempt has ended."""
+    """Headers to send beside the session's; None once the attempt has ended."""
     now: Callable[[], float]
     """The clock of the loop that sends it."""
     is_own: bool = True
@@ -46,13 +46,13 @@ class Sending:
     may_repeat: bool = False
     """Whether a middleware may send the request again by itself."""
     is_seen: bool = True
-    """Whether everything that the session sends is noted."""
+    """Whether everything that the session sends is recorded."""
     is_reached: bool = False
-    """Whether the request has reached the point from which every byte that is sent is noted."""
+    """Whether the request has reached the point from which every byte sent is recorded."""
     is_written: bool = False
     """Whether bytes of it were handed to a connection."""
     is_repeated: bool = False
-    """Whether it was kept from being sent a second time."""
+    """Whether a second sending was prevented."""
     is_over: bool = False
     closed: "asyncio.Future[None] | None" = None
     """The end of the connection that it was given; None where that is not known, and when the attempt has ended."""
@@ -66,15 +66,16 @@ class Sending:
 
     @property
     def may_have_arrived(self) -> bool:
-        """Whether bytes were sent, or nobody can know: a mock or a middleware answered in aiohttp's place."""
+        """Whether bytes were sent, or nobody can know: a mock or a middleware answered in place of aiohttp."""
         return self.is_written or not (self.is_reached and self.is_seen)
 
     def check_first(self, head: object = None) -> None:
-        """Let the request be sent once.
+        """Allow the request to be sent once.
 
         Args:
-            head: the headers as aiohttp holds them. It makes them anew for a repeat of its own on a broken connection,
-                which the retry budget must see; a middleware that repeats, to renew a credential say, has them still.
+            head: the headers as aiohttp holds them. For its own repeat on a broken connection, which the retry budget
+                must see, aiohttp makes them anew; a middleware that repeats, to renew a credential say, still has the
+                same ones.
 
         Raises:
             SecondSendingError: it was sent before, its attempt has ended, or it was called off.
@@ -85,14 +86,14 @@ class Sending:
         self._first_head = head
 
     def start_writing(self) -> bool:
-        """Note that the next step hands bytes to a connection; False where none may go out any more."""
+        """Record that the next step hands bytes to a connection; False if none may go out any more."""
         if not self._may_go():
             return False
         self.note_written()
         return True
 
     def note_written(self) -> None:
-        """Note that the next step hands bytes to a connection."""
+        """Record that the next step hands bytes to a connection."""
         self.is_written = True
         if self.attempt_state is not None:
             self.attempt_state.may_have_arrived = True
@@ -114,7 +115,7 @@ CURRENT: ContextVar[Sending | None] = ContextVar("spotdx_sending")
 
 
 class _Tracing(aiohttp.TraceConfig):
-    """Notes by aiohttp's public hooks what is sent: all of a caller's session, and what aiohttp writes for ours."""
+    """Records what is sent, by aiohttp's public hooks: all of a caller's session, and what aiohttp writes for ours."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,7 +135,7 @@ async def _note_reached(_session: object, context: SimpleNamespace, _params: obj
 async def _note_head(
     session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
-    """Note the request right before aiohttp writes it; through our own sessions only our headers go out."""
+    """Record the request right before aiohttp writes it; through our own sessions only our headers go out."""
     if type(sending := context.trace_request_ctx) is Sending:
         sending.check_first(params.headers)
         if sending.is_own and sending.headers is not None:
@@ -143,7 +144,7 @@ async def _note_head(
 
 
 async def _note_chunk(_session: object, context: SimpleNamespace, _params: object) -> None:
-    """Note a part of a body that aiohttp writes: until when the request can land counts from its last byte."""
+    """Record a part of a body that aiohttp writes: how late the request can land counts from its last byte."""
     if type(sending := context.trace_request_ctx) is Sending:
         sending.note_written()
 
@@ -157,18 +158,18 @@ def _keep_ours(headers: Any, ours: Mapping[str, str]) -> None:
 
 
 TRACING: Final = _Tracing()
-"""The hooks that note it; one set for all sessions."""
+"""The hooks that record it; one set for all sessions."""
 
 
 class Connector(aiohttp.TCPConnector):
     """Reuses no connection that is not clean.
 
-    On one where something came that nobody asked for, that would pass for the next answer; on one whose answer came
-    before its request was written whole, the next request would queue behind the rest.
+    If unrequested bytes have come, they would pass for the next answer; if the answer came before its request was fully
+    written, the next request would queue behind the rest.
     """
 
     def __init__(self, *, force_close: bool = False) -> None:
-        # No limit here: the client's own permits stand in front of it, and waiting there eats no timeout.
+        # No limit here: the client's own permits come first, and waiting for those uses up no timeout.
         super().__init__(limit=0, force_close=force_close)
         self._used: WeakSet[Any] = WeakSet()
 
@@ -232,7 +233,7 @@ def new_session(
         connector: keeps connections for the next request, or closes each.
         headers: of every request, ``Host`` among them; what is sent besides comes with the request.
         request_class: writes the requests.
-        has_hooks: whether trace hooks note what is sent; else the request class does.
+        has_hooks: whether trace hooks record what is sent; otherwise the request class does.
     """
     session = aiohttp.ClientSession(
         connector=connector,
@@ -240,7 +241,7 @@ def new_session(
         request_class=request_class,
         trust_env=False,
     )
-    # Products that trace add hooks and headers to every session that is made; ours send the token.
+    # Tracing products add hooks and headers to every session that is made; ours send the token.
     session.headers.clear()
     session.headers.update({**headers, "Connection": "close"} if connector.force_close else headers)
     session.trace_configs[:] = [TRACING] if has_hooks else []

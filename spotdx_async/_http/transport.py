@@ -1,6 +1,6 @@
 """Requests over HTTP, one attempt at a time; none of aiohttp's exceptions gets out.
 
-A ``TransportFailure`` says whether the request may have arrived. It knows no model and no retry.
+A ``TransportFailure`` says whether the request may have arrived. This module knows no model and no retry.
 """
 
 import asyncio
@@ -26,18 +26,18 @@ _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
 _CHUNK: Final = 64 * 1024
 _LARGE_BODY: Final = 1024 * 1024
 _SMALL_BODY: Final = 64 * 1024
-"""Whatever it holds takes at most 5 MB as values: not worth counting."""
+"""Anything smaller takes at most 5 MB as values: not worth counting."""
 _BYTES_OF_A_VALUE: Final = 20
 _TOO_LONG: Final = "is larger than max_body_bytes"
 _TOO_MANY: Final = f"holds more values than one for every {_BYTES_OF_A_VALUE} bytes of max_body_bytes"
 _READS: Final = frozenset({"GET", "HEAD"})
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout()
 _READ_AHEAD: Final = 256 * 1024
-"""How much is read, and unpacked, before the body's cap is looked at again. A caller's session may say far more."""
+"""How much is read, and decompressed, before the body's cap is checked again. A caller's session may set far more."""
 
 
 class Transport:
-    """Sends requests through one pooled session a loop, and creates through connections that are used once."""
+    """Sends requests through one pooled session per loop, and creates through connections that are used once."""
 
     def __init__(
         self,
@@ -62,18 +62,18 @@ class Transport:
         self._own_headers = {"Host": self._base.host_port_subcomponent or "", **self._headers}
         self._callers_session = _checked(session)
         self._inherited: list[aiohttp.ClientSession | None] = []
-        # Sessions of other loops that are open and do not run: each loop finds its own again.
+        # Sessions of loops that are open but not running: each loop finds its own again.
         self._left: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession | None, ...]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def __del__(self, _is_at_exit: Callable[[], bool] = sys.is_finalizing) -> None:
-        """Name the client that was not closed: aiohttp, which warns as well, knows only its session."""
+        """Warn of a client that was not closed: aiohttp, which warns as well, knows only its session."""
         try:
             if self._pooled is not None or self._single_use is not None:
                 message = f"a SpotClient of {self._base} was not closed: use async with, or await its close()"
                 warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
         except (AttributeError, TypeError):
-            if not _is_at_exit():  # there the modules that a warning takes may have been emptied already
+            if not _is_at_exit():  # at exit the modules that a warning needs may be gone already
                 raise
 
     @property
@@ -83,7 +83,7 @@ class Transport:
 
     @property
     def most_connections(self) -> int | None:
-        """How many requests the caller's own session lets through at once; None: as many as come."""
+        """How many requests the caller's own session lets through at once; None: no limit."""
         connector = self._callers_session.connector if self._callers_session is not None else None
         limits = [n for n in (connector.limit, connector.limit_per_host) if n] if connector is not None else []
         return min(limits, default=None)
@@ -93,7 +93,7 @@ class Transport:
     ) -> Reply | TransportFailure:
         """Make one attempt and read its whole answer.
 
-        ``attempt_state`` tells an interrupted caller, as by a deadline, whether the request may have arrived.
+        ``attempt_state`` tells a caller that is interrupted, as by a deadline, whether the request may have arrived.
         """
         session = self._session(request)
         if session.closed:
@@ -106,7 +106,7 @@ class Transport:
         headers: Mapping[str, str] = {}
         response: aiohttp.ClientResponse | None = None
         try:
-            # Not by aiohttp's own timer, which takes a cancellation of the caller's back that comes with its own.
+            # Not with aiohttp's own timer, which swallows a cancellation by the caller that comes at the same time.
             async with asyncio.timeout(timeout_s):
                 response = await self._request(session, request, sending)
                 attempt_state.may_have_arrived = sending.is_written = True
@@ -115,26 +115,26 @@ class Transport:
                 if len(body) > _SMALL_BODY and request.identity is not None:
                     self._check_values(body)
                 return Reply(status, headers, body)
-        except BaseException as error:  # noqa: BLE001 - what is not named is raised again below
+        except BaseException as error:  # noqa: BLE001 - what is not recognised is raised again below
             is_aimed = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
             trouble = error if is_aimed else self._judged(error, session, sending, status)
             attempt_state.may_have_arrived |= sending.may_have_arrived
         if isinstance(trouble, BaseException):
-            response, headers = None, {}  # a tracker would show them, and the URL with its query
+            response, headers = None, {}  # an error tracker would show them, and the URL with its query
             try:
                 raise without_ours(trouble)
             finally:
-                del trouble  # else frame and exception hold each other
-        # An answer that broke off after a status which is a no is still that no.
+                del trouble  # otherwise frame and exception hold each other
+        # An answer that broke off after a status of refusal is still that refusal.
         return trouble if status is None or status in SUCCESS else Reply(status, headers, b"")
 
     def _judged(
         self, error: BaseException, session: aiohttp.ClientSession, sending: Sending, status: int | None
     ) -> TransportFailure | BaseException:
-        """Return the failure, or the foreign exception that goes to the caller as it is."""
+        """Return the failure, or the foreign exception that the caller gets unchanged."""
         may_have_arrived = sending.may_have_arrived
         if not isinstance(error, asyncio.CancelledError):
-            # aiohttp's own assertion, where its session was closed while a hook or a middleware ran.
+            # aiohttp's own assertion, if its session was closed while a hook or a middleware ran.
             if isinstance(error, ClosedError) or (session.closed and isinstance(error, AssertionError)):
                 return closed_failure(status, may_have_arrived=may_have_arrived)
             foreign = foreign_in(error, is_own=self._callers_session is None)
@@ -152,7 +152,7 @@ class Transport:
         headers = self._headers_of(request, token, attempt_state)
         if self._callers_session is None:
             return Sending(attempt_state, headers, self.now)
-        if TRACING not in session.trace_configs:  # other hooks of the session stay, and run before ours
+        if TRACING not in session.trace_configs:  # the session's other hooks stay, and run before ours
             session.trace_configs.append(TRACING)
         is_seen = fast_request.is_watched(session)
         if not is_seen and not request.is_replay_safe:
@@ -175,7 +175,7 @@ class Transport:
                 request.method,
                 self._url(request),
                 data=_payload(request.body),
-                headers={**(sending.headers or {})},  # Datadog and Elastic add theirs to the mapping that they see
+                headers={**(sending.headers or {})},  # a copy: Datadog and Elastic add theirs to the mapping they see
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=_NO_TIMEOUT,
@@ -186,18 +186,18 @@ class Transport:
             sending.end()
 
     def check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make sure that the caller's session, if there is one, lives in this loop.
+        """Make sure that the caller's session, if there is one, belongs to this loop.
 
         Raises:
-            ConfigError: it was made in another one, where its connections and timers are.
+            ConfigError: it was made in another one, which has its connections and timers.
         """
         if self._callers_session is not None and fast_request.is_of_another_loop(self._callers_session, loop):
-            raise ConfigError("session was made in another event loop: make one, and the client, in each loop")
+            raise ConfigError("session was made in another event loop: create the session and the client in each loop")
 
     async def close(self) -> None:
-        """Close the connections that are ours, in their own loop or a later one; a caller's session stays open.
+        """Close our connections, in their own loop or a later one; a caller's session stays open.
 
-        Those of another loop that is open and does not run are closed when it runs again: nobody else can.
+        Those of another loop that is open but not running are closed when it runs again: nobody else can.
         """
         for loop, of_loop in [*self._left.items()]:
             if not loop.is_closed():
@@ -216,17 +216,17 @@ class Transport:
             await _close(self._left.pop(loop))
 
     def leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let go of the connections of a loop that does not run, until it has the client again."""
+        """Set aside the connections of a loop that is not running, until it has the client again."""
         self._left[loop] = (self._pooled, self._single_use)
         self._pooled = self._single_use = None
 
     def come_to(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take the connections up again that were left in this loop, if any were."""
+        """Take up again the connections that were left in this loop, if any."""
         if (left := self._left.pop(loop, None)) is not None:
             self._pooled, self._single_use = left
 
     def leave_to_parent(self) -> None:
-        """In a forked child: use the parent's connections no more, and do not close them either.
+        """In a forked child: stop using the parent's connections, without closing them.
 
         Closing would take the sockets out of the selector that parent and child share, so the child only keeps them
         from being collected.
@@ -265,7 +265,7 @@ class Transport:
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         if request.method in _READS:
-            # Of a patient, or of what became of a write: an answer that a cache has kept may be older than the write.
+            # A patient, or the result of a write: an answer from a cache may be older than the write.
             headers["Cache-Control"] = "no-cache"
         if self._callers_session is not None:
             headers |= self._headers
@@ -274,19 +274,19 @@ class Transport:
         return headers
 
     async def _read(self, response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> bytes:
-        """Return the decoded body, at most the cap; of an error's body only its beginning."""
+        """Return the decoded body, at most the cap; of an error's body only the beginning."""
         is_whole = response.status in SUCCESS
-        if response.method == "HEAD":  # its length is that of a body that does not come
+        if response.method == "HEAD":  # its Content-Length is that of a body that does not come
             return b""
         cap = self._max_body_bytes if is_whole else min(self._max_body_bytes, _MOST_OF_AN_ERROR_BODY)
         length = response.content_length
         try:
             if length is not None and length <= cap and "Content-Encoding" not in response.headers:
                 content = response.content
-                # What came with the head needs no waiting, nor the coroutines for it: 16 kI (callgrind).
+                # A body that came with the head needs no waiting, nor the coroutines for it: saves 16 kI (callgrind).
                 if content.is_eof():
                     return content.read_nowait()
-                # aiohttp's own reading tells a caller's hooks; what is ours need not be told.
+                # aiohttp's own reading informs a caller's hooks; our sessions have none to inform.
                 with _ended_with_its_connection(response, session):
                     return await (content if self._callers_session is None else response).read()
             with _ended_with_its_connection(response, session):
@@ -294,11 +294,11 @@ class Transport:
         except aiohttp.ClientPayloadError as error:
             raise error from _end_of(response) or error.__cause__
         finally:
-            if not response.closed:  # cut, broken, or no end to come, as after 101
+            if not response.closed:  # cut, broken, or endless, as after 101
                 response.close()
 
     def _check_values(self, body: bytes) -> None:
-        """Refuse an answer that would take far more memory as values than as text.
+        """Reject an answer that would take far more memory as values than as text.
 
         Every value but the first of its list or object follows a comma; commas within texts count too.
         """
@@ -322,7 +322,7 @@ async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: b
 
 
 def _end_of(response: aiohttp.ClientResponse) -> BaseException | None:
-    """Return what the connection ended with: of a body that broke off aiohttp says only that it is not whole."""
+    """Return what the connection ended with: for a body that broke off, aiohttp only says that it is incomplete."""
     connection = response.connection
     return connection.protocol.exception() if connection is not None and connection.protocol is not None else None
 
@@ -331,8 +331,8 @@ def _end_of(response: aiohttp.ClientResponse) -> BaseException | None:
 def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohttp.ClientSession) -> Iterator[None]:
     """Make sure that reading the body ends when its connection does.
 
-    aiohttp 3.14 lets the reader wait for the rest where the session was closed, or a chunk cannot be read; and raises a
-    RuntimeError where it was closed before the reader began to wait.
+    aiohttp 3.14 leaves the reader waiting for the rest if the session was closed or a chunk cannot be parsed, and
+    raises a RuntimeError if it was closed before the reader began to wait.
     """
     connection, body = response.connection, response.content
     protocol = connection.protocol if connection is not None else None
@@ -345,8 +345,8 @@ def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohtt
         if not body.is_eof() and body.exception() is None:
             body.set_exception(end())
 
-    if closed is not None:  # else it is gone already, or a mock
-        closed.remove_done_callback(look_at)  # of an earlier answer over the same connection
+    if closed is not None:  # otherwise it is gone already, or a mock
+        closed.remove_done_callback(look_at)  # left by an earlier answer on the same connection
         closed.add_done_callback(look_at)
         closed.add_done_callback(tell)
     try:
@@ -356,12 +356,12 @@ def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohtt
             raise
         raise end() from None
     finally:
-        if closed is not None:  # the next answer comes over the same connection
+        if closed is not None:  # the next answer comes on the same connection
             closed.remove_done_callback(tell)
 
 
 async def _close(sessions: Iterable[aiohttp.ClientSession | None]) -> None:
-    """Close all of them, also where closing one fails or is cancelled."""
+    """Close all of them, even if closing one fails or is cancelled."""
     async with AsyncExitStack() as closing:
         for session in reversed([*sessions]):
             if session is not None:
@@ -376,12 +376,12 @@ def _checked(session: object) -> aiohttp.ClientSession | None:
     if session.auth is not None:
         raise ConfigError("session has its own auth, which conflicts with the token: create it without auth=")
     if not isinstance(session.trace_configs, list):
-        raise ConfigError("session has trace_configs that cannot be added to: give it a list of them")
+        raise ConfigError("session has trace_configs that cannot be added to: make it a list")
     if not session.auto_decompress:
-        raise ConfigError("session does not unpack answers: make it without auto_decompress=False")
+        raise ConfigError("session does not decompress answers: create it without auto_decompress=False")
     return session
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    # aiohttp warns of large bodies given as bytes.
+    # aiohttp warns of large bodies passed as bytes.
     return body if body is None or len(body) < _LARGE_BODY else io.BytesIO(body)

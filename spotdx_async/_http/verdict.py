@@ -29,19 +29,19 @@ _ACCEPTED = Verdict(Action.ACCEPT)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SECONDS = re.compile(r"(\d+)(?:\.(\d+))?", re.ASCII)
 _LONGEST_DIGITS = 9
-_LONGEST_S = 999_999_999.0  # 30 years: whatever is longer is no sensible wait but a broken header
+_LONGEST_S = 999_999_999.0  # 30 years: anything longer is a broken header, not a sensible wait
 
 _LARGEST_KEPT_BODY = 64 * 1024
 
 _MOST_REASONS = 20
 _DEEPEST = 8
-_LARGEST_BODY = 2**20  # more is no error that somebody wrote, and reading it would hold up the event loop
+_LARGEST_BODY = 2**20  # nobody writes a larger error, and reading it would block the event loop
 _LONGEST_VALUE = 200
 _LONGEST_PATH = 100
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _SHORT_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
-# The first that an answer has names the request: first those that servers make for this very purpose.
+# The first one that an answer has names the request; headers made for this very purpose come first.
 _REQUEST_IDS = (
     *("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid"),
     *("cf-ray", "x-cloud-trace-context", "traceparent"),
@@ -53,13 +53,13 @@ _SAFE_HEADERS = frozenset(
         *("retry-after", "server", "via", "x-cache"),
     }
 )
-# By the words of their names: under another name, such as x-ratelimit-key, some servers repeat the token.
+# By words in their names: under another name, such as x-ratelimit-key, some servers repeat the token.
 _RATE_LIMIT = re.compile(
     r"(?:x-)?rate-?limit(?:-(?:limit|remaining|reset|used|policy|after|requests|second|minute|hour|day|month))+"
 )
 
-# Members that hold reasons, in the order in which they are told: of the API's own two forms, RFC 9457 and its
-# forerunner, JSON:API, Django REST framework, FastAPI, OAuth, and the gateways.
+# Members that hold reasons, in the order in which they are reported: those of the API's own two forms, RFC 9457 and its
+# predecessor, JSON:API, Django REST framework, FastAPI, OAuth, and the gateways.
 _TEXTS = ("title", "message", "Message", "msg", "description", "error_description", "reason")
 _GROUPS = ("detail", "error", "details", "errors", "invalid-params", "invalid_params", "non_field_errors")
 # Members that say which field a reason is about.
@@ -79,13 +79,14 @@ _WHERE_TO_LOOK = {BadRequestError: "; details says what", PermissionDeniedError:
 def judge_reply(request: Request, reply: Reply) -> Verdict:
     """Judge a whole answer by its status.
 
-    1. 2xx: accepted; what it holds is read next.
+    1. 2xx: accepted; the content is checked next.
     2. 401: the token may be stale.
     3. 3xx (and what HTTP has no final meaning for): never followed, so the outcome is unknown.
-    4. 429: surely not executed: repeated, whatever the operation.
-    5. 5xx, or 408, to what must not be done twice: it may have been executed before the server, or a proxy, gave up.
+    4. 429: certainly not executed: repeated, whatever the operation.
+    5. 5xx, or 408, to something that must not be done twice: it may have been executed before the server or a proxy
+       gave up.
     6. 408, 425, 500, 502, 503, 504: repeated.
-    7. All else: the server's final no.
+    7. Everything else: the server's final refusal.
     """
     status = reply.status
     if status in SUCCESS:
@@ -110,11 +111,11 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
 
 
 def judge_failure(request: Request, trouble: TransportFailure) -> Verdict:
-    """Judge an attempt that brought no whole answer.
+    """Judge an attempt that brought no complete answer.
 
-    1. Surely not executed: repeated, unless the next attempt would meet the same.
-    2. A 2xx too large to be read: the operation was carried out, or not; reading it again would end the same.
-    3. All else is unknown: repeated only where doing it twice is safe.
+    1. Certainly not executed: repeated, unless the next attempt would fail in the same way.
+    2. A 2xx too large to be read: the operation was carried out, or not; another attempt would end the same.
+    3. Everything else is unknown: repeated only if doing it twice is safe.
     """
     if not trouble.may_have_arrived:
         act = Action.RAISE if trouble.is_lasting else Action.REPEAT
@@ -131,10 +132,10 @@ def judge_failure(request: Request, trouble: TransportFailure) -> Verdict:
 def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Verdict:
     """Judge a 2xx that is not what the contract says.
 
-    1. The object asked for in another shape was written by the API itself: the operation is done and is not repeated.
+    1. The requested object in another shape was written by the API itself: the operation is done and is not repeated.
     2. Another object: something mixes answers up, so nobody knows what was done, and asking again would not tell.
-    3. What does not show that it is the answer, such as text that is no JSON, may come from a proxy that never asked
-       the API: repeated where safe, else unknown.
+    3. Anything not recognisable as the answer, such as text that is not JSON, may come from a proxy that never asked
+       the API: repeated if that is safe, else unknown.
     """
     if error.outcome == "done" or isinstance(error, WrongAnswerError):
         return Verdict(Action.RAISE, error=error, may_be_executed=True)
@@ -148,7 +149,7 @@ def judge_decode_error(request: Request, reply: Reply, error: DecodeError) -> Ve
 
 
 def judge_long_wait(earlier: SpotError | None, options: CallOptions) -> Verdict:
-    """Judge a wait before an attempt that would be longer than the options allow, after what failed before."""
+    """Judge a wait before an attempt that would be longer than the options allow, given what failed before."""
     if earlier is not None:
         return Verdict(Action.RAISE, error=earlier)
     max_wait_s, deadline_s = options.max_wait_s, options.deadline_s
@@ -161,7 +162,7 @@ def judge_long_wait(earlier: SpotError | None, options: CallOptions) -> Verdict:
 def judge_deadline(earlier: SpotError | None, attempt_state: AttemptState) -> Verdict:
     """Judge a call that its deadline ended.
 
-    1. A request was under way and may have arrived: unknown.
+    1. A request was in progress and may have arrived: unknown.
     2. An earlier attempt failed: that failure.
     3. Nothing had been sent.
     """
@@ -180,22 +181,22 @@ def judge_deadline(earlier: SpotError | None, attempt_state: AttemptState) -> Ve
 def error_of_all(
     error: SpotError, request: Request, attempt_state: AttemptState, *, is_of_an_earlier: bool
 ) -> SpotError:
-    """Return the error that tells the truth about all attempts of a call, not only about the last.
+    """Return the error that is true of all attempts of a call, not only of the last.
 
     Args:
-        error: what the last attempt ended in.
+        error: of the last attempt.
         request: what was sent.
         attempt_state: what is known of all attempts.
-        is_of_an_earlier: whether it was an attempt before the error's that may have been carried out.
+        is_of_an_earlier: whether the attempt that may have been carried out came before the error's.
     """
-    # One that is still under way was not judged: the error came out of a hook that runs while it is sent.
+    # One still in progress was not judged: the error came from a hook that runs while it is sent.
     if not (attempt_state.may_be_executed or attempt_state.may_have_arrived):
         return error
     message = "an earlier attempt may have been executed, and no later one got through"
     if isinstance(error, NotSentError):
         return OutcomeUnknownError(message, reason="dropped", cause=FailureCause.of(error))
     if request.method == "GET":
-        return error  # a read changes nothing, whenever it is carried out
+        return error  # a read changes nothing, whenever it is executed
     if isinstance(error, RateLimitError):
         return OutcomeUnknownError(message, reason="dropped", status=error.status, request_id=error.request_id)
     error.may_be_executed = True
@@ -207,7 +208,7 @@ def error_of_all(
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that ``Retry-After`` asks to wait, from a number or an HTTP date; None if it is unusable.
 
-    HTTP knows whole seconds alone; servers that send a fraction get what they ask for, rounded up.
+    HTTP allows only whole seconds; a server that sends a fraction gets what it asks for, rounded up.
 
     A date is compared with the answer's own ``Date``, so that a wrong or jumping local clock does not matter; a past
     date is 0.
@@ -248,7 +249,7 @@ def _status_error(reply: Reply, wait_s: float | None) -> StatusError:
 
 
 def _request_id_of(headers: Mapping[str, str]) -> str | None:
-    """The server's name of the request: of the first such header that is visible ASCII, cut at 200 characters."""
+    """Return the server's name for the request: the first such header in visible ASCII, cut at 200 characters."""
     named = _first_of_each(headers)
     for name in _REQUEST_IDS:
         value = named.get(name, "")
@@ -258,7 +259,7 @@ def _request_id_of(headers: Mapping[str, str]) -> str | None:
 
 
 def _safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers that can hold no secret, with names in lower case; what is not printable ASCII is left out."""
+    """Return the headers that cannot hold secrets, with lower-case names and without values beyond printable ASCII."""
     return {
         name: value[:_LONGEST_VALUE]
         for name, value in _first_of_each(headers).items()
@@ -274,7 +275,7 @@ def _first_of_each(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _server_words(body: bytes) -> tuple[str | None, tuple[str, ...]]:
-    """The server's word for the kind of error, and its reasons, each fit for a line; nothing where it gave none."""
+    """Return the server's word for the kind of error, and its reasons, each fit for one line; empty if it gave none."""
     if len(body) > _LARGEST_BODY:
         return None, ()
     try:
@@ -291,13 +292,13 @@ def _type_of(answer: Any) -> str | None:
     if isinstance(error, dict):
         kind = error.get("type")
         return quoted(kind) if isinstance(kind, str) else None
-    kind = answer.get("type")  # a URI in RFC 9457, which is nothing to compare with
+    kind = answer.get("type")  # a URI in RFC 9457, which is useless for comparisons
     return kind if isinstance(kind, str) and _SHORT_WORD.fullmatch(kind) else None
 
 
 def _reasons_of(answer: Any) -> tuple[str, ...]:
     error = answer.get("error") if isinstance(answer, dict) else None
-    if isinstance(error, dict):  # the API's own form: what is beside it is no reason
+    if isinstance(error, dict):  # the API's own form: its siblings are not reasons
         reasons = _in_known_members(error, "", 1)
     else:
         reasons = _in_value(answer, "", 0, is_text_a_reason=not isinstance(answer, dict))
@@ -320,13 +321,13 @@ def _in_value(value: Any, path: str, depth: int, *, is_text_a_reason: bool) -> I
 
 
 def _in_object(value: dict[str, Any], path: str, depth: int, *, is_text_a_reason: bool) -> Iterator[str]:
-    """Read one object, by whether it says a reason in words.
+    """Yield the reasons in one object, depending on whether it states one in words.
 
-    1. It does: it is a message, and its other members are about it, or repeat what was sent.
-    2. It does not: its members are fields with what is wrong with each, but for the groups, which name no field.
+    1. It does: it is a message, and its other members describe it, or repeat what was sent.
+    2. It does not: its members are fields with their faults, except for groups, which name no field.
     """
     if _says_a_text(value):
-        # The whole answer's name is that of the error, of one reason among several it is the field's.
+        # In the whole answer a name is that of the error; in one of several reasons it is the field's.
         place = _joined(path, _field_of(value)) if is_text_a_reason else path
         yield from _in_known_members(value, place, depth)
         return
@@ -347,7 +348,7 @@ def _in_known_members(value: dict[str, Any], path: str, depth: int) -> Iterator[
 
 
 def _field_of(value: dict[str, Any]) -> str:
-    """The field that a reason is about, as a path with dots; empty where none is named."""
+    """Return the field that a reason is about, as a path with dots; empty if none is named."""
     for name in _NAMES:
         named = value.get(name)
         if name == "source" and isinstance(named, dict):
@@ -360,7 +361,7 @@ def _field_of(value: dict[str, Any]) -> str:
 
 
 def _dotted(named: str) -> str:
-    """Write a JSON pointer, also one in a URI's fragment, as the paths of this SDK are written."""
+    """Convert a JSON pointer, even in a URI's fragment, to the form of this SDK's paths."""
     pointer = named.removeprefix("#")
     if not pointer.startswith("/"):
         return named

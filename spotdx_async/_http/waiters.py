@@ -1,6 +1,6 @@
-"""Waiting in turn: a queue in two classes, and the permits for calls in flight that are handed out by one.
+"""Waiting in turn: a queue with two classes, and the permits for calls in flight, which it hands out.
 
-Single calls go before the rows of bulk runs, and each class in the order of coming. It knows nothing but asyncio.
+Single calls go before the rows of bulk runs, and each class in order of arrival. It knows nothing but asyncio.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from typing import Final, Generic, TypeVar
 D = TypeVar("D")
 
 _SINGLES_IN_A_ROW: Final = 9
-"""Grants to single calls while a row waits; the tenth is the row's, so that a run continues at a tenth of the pace."""
+"""Single calls that go while a row waits. A choice: calls lose a tenth of the pace; runs never stall."""
 
 
 class Waiter(Generic[D]):
-    """A waiter, and what is needed to decide about its grant."""
+    """A waiter, and the data needed to decide about its grant."""
 
     __slots__ = ("_future", "data", "is_bulk")
 
@@ -30,19 +30,19 @@ class Waiter(Generic[D]):
         return self._future.done()
 
     def grant(self) -> None:
-        """End its wait: it has got what it waited for."""
+        """End its wait: it gets what it waited for."""
         self._future.set_result(None)
 
     def fail(self, error: BaseException) -> None:
-        """End its wait with an error; each waiter needs one of its own, since a traceback grows on it."""
+        """End its wait with an error; each waiter needs its own, since tracebacks accumulate on it."""
         self._future.set_exception(error)
 
 
 class WaiterQueue(Generic[D]):
-    """Those who wait for one thing in one event loop; bound to none until somebody waits.
+    """Waiters for one thing in one event loop; bound to no loop until somebody waits.
 
-    A waiter is added, and then awaits ``wait``. Whoever hands out takes the next one by ``pop``, and must ``grant`` it
-    or ``fail`` it before control goes back to the loop. A wait that is cancelled leaves the queue at once, and gives
+    A waiter is added, and then awaits ``wait``. The code that hands out takes the next one with ``pop``, and must
+    ``grant`` or ``fail`` it before control returns to the loop. A cancelled wait leaves the queue at once, and gives
     back what it was just granted.
     """
 
@@ -68,7 +68,7 @@ class WaiterQueue(Generic[D]):
                 single, in_a_row = next(singles, None), in_a_row + (row is not None)
 
     def add(self, data: D, *, is_bulk: bool = False) -> Waiter[D]:
-        """Let one more wait, behind the others of its class; it must await ``wait`` next."""
+        """Add a waiter behind the others of its class; it must await ``wait`` next."""
         waiter = Waiter(data, asyncio.get_running_loop().create_future(), is_bulk=is_bulk)
         self._of_class(waiter)[waiter] = None
         return waiter
@@ -77,34 +77,34 @@ class WaiterQueue(Generic[D]):
         """Wait until the waiter is granted.
 
         Args:
-            waiter: it was added before.
-            give_back: called where the wait ends otherwise although it had just been granted.
+            waiter: one that was added before.
+            give_back: called if the wait ends otherwise although it had just been granted.
 
         Raises:
-            BaseException: what the waiter was failed with.
+            BaseException: the one that the waiter was failed with.
         """
         future = waiter._future  # noqa: SLF001 - the two are one
         try:
             await future
-        except BaseException:  # cancelled, or its coroutine is closed: neither may leave anything behind
+        except BaseException:  # cancelled, or its coroutine is closed: neither may leak the grant
             self.discard(waiter)
             if future.done() and not future.cancelled() and future.exception() is None:
                 give_back()
             raise
 
     def pop(self) -> Waiter[D] | None:
-        """Take out the next one; None where there is none."""
+        """Remove and return the next one; None if there is none."""
         while self._singles or self._rows:
             rows_turn = not self._singles or (self._rows and self._singles_since_row >= _SINGLES_IN_A_ROW)
             waiter, _ = (self._rows if rows_turn else self._singles).popitem(last=False)
             if waiter.is_done:
-                continue  # cancelled a moment ago: it is not counted as a grant
+                continue  # cancelled a moment ago: does not count as a grant
             self._singles_since_row = self._singles_since_row + 1 if self._rows and not rows_turn else 0
             return waiter
         return None
 
     def discard(self, waiter: Waiter[D]) -> bool:
-        """Take one out, wherever it stands; whether it was there."""
+        """Remove one from anywhere in the queue; return whether it was there."""
         kept = self._of_class(waiter)
         if waiter not in kept:
             return False
@@ -112,14 +112,14 @@ class WaiterQueue(Generic[D]):
         return True
 
     def before_next(self, *, is_bulk: bool = False) -> int:
-        """How many of those who wait now would be granted before one who comes now."""
+        """Return how many of the current waiters would be granted before one that arrives now."""
         singles, rows = len(self._singles), len(self._rows)
         if is_bulk:
             return rows + min(singles, _SINGLES_IN_A_ROW - self._singles_since_row + _SINGLES_IN_A_ROW * rows)
         return singles + min(rows, (self._singles_since_row + singles) // _SINGLES_IN_A_ROW)
 
     def fail_all(self, make_error: Callable[[], BaseException]) -> int:
-        """Take everybody out, each failed with an error of its own; say how many there were."""
+        """Remove everybody, each failed with its own error; return how many there were."""
         count = 0
         while (waiter := self.pop()) is not None:
             waiter.fail(make_error())
@@ -127,7 +127,7 @@ class WaiterQueue(Generic[D]):
         return count
 
     def clear(self) -> None:
-        """Forget everybody, without a word: their loop is gone."""
+        """Forget everybody silently: their loop is gone."""
         self._singles.clear()
         self._rows.clear()
 
@@ -136,19 +136,19 @@ class WaiterQueue(Generic[D]):
 
 
 class Permits:
-    """Permits to have a call in flight: so many at once, the others wait their turn in front of the connection pool.
+    """Permits to have a call in flight: so many at once; the others wait their turn before the connection pool.
 
-    One that is given back goes to the next who waits. ``asyncio.Semaphore`` does the same, but only through coroutines:
-    8.5 kI for a permit that is taken and left, and 1.4 here (callgrind; a call with aiohttp alone takes 450).
+    A permit that is given back goes to the next waiter. ``asyncio.Semaphore`` does the same, but only through
+    coroutines: 8.5 kI for taking and leaving a permit, 1.4 here (callgrind; a call with aiohttp alone takes 450).
     """
 
     def __init__(self, count: int) -> None:
         self.free: int = count
-        """Permits that are not held; 0 while a call waits for one."""
+        """Permits that are free; 0 while a call waits for one."""
         self._waiters = WaiterQueue[None]()
 
     def try_take(self) -> bool:
-        """Take a permit where one is free; else the caller waits by ``take``."""
+        """Take a permit if one is free; otherwise the caller waits with ``take``."""
         if not self.free:
             return False
         self.free -= 1

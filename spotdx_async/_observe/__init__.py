@@ -1,1 +1,1 @@
-"""How observers are told what happens, and what is kept from error trackers; private."""
+"""How observers learn what happens, and what is kept from error trackers; private."""

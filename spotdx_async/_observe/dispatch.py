@@ -36,7 +36,7 @@ _PASSING = frozenset({408, 425})
 
 
 class Dispatcher:
-    """The observers of one client, and which server it talks to."""
+    """The observers of one client, and the server it talks to."""
 
     def __init__(self, observers: Sequence[Observer], base_url: str) -> None:
         server = urlsplit(base_url)
@@ -47,7 +47,7 @@ class Dispatcher:
     def observe(
         self, operation: str, kind: Literal["call", "run", "row"] = "call", parent: "CallObservation | None" = None
     ) -> "CallObservation":
-        """Report that it begins; the result reports the rest."""
+        """Report that it begins; the returned object reports the rest."""
         path = operation.partition(" ")[2]
         subject = SubjectRecord(
             kind=kind,
@@ -66,7 +66,7 @@ class Dispatcher:
 
 
 def dispatcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> Dispatcher | None:
-    """Make the dispatcher of a client; None where it has no observer.
+    """Return the dispatcher of a client; None if it has no observer.
 
     Raises:
         ConfigError: the observer is not one, or a hook is not a function, or is async: it would never be awaited.
@@ -83,7 +83,7 @@ def dispatcher_of(base_url: str, observer: object, hooks: Mapping[str, Any]) -> 
 
 
 class _Callbacks(Observer):
-    """Hands records to plain functions: attempts to ``on_attempt``, and so on."""
+    """Passes records to plain functions: attempts to ``on_attempt``, and so on."""
 
     def __init__(self, hooks: Mapping[str, Any]) -> None:
         for name, hook in hooks.items():
@@ -96,7 +96,7 @@ def _call(hook: Callable[[object], object], _mark: object, record: object) -> No
 
 
 class CallObservation:
-    """One call, run or row, as its observers follow it; leaving it as a context manager ends it."""
+    """One call, run or row as its observers follow it; leaving it as a context manager ends it."""
 
     def __init__(
         self,
@@ -109,16 +109,16 @@ class CallObservation:
         self._dispatcher = dispatcher
         self._operation = operation
         self._parent = parent
-        # Of a run, its rows that have not ended.
+        # Of a run: its rows that have not ended.
         self._rows: set[CallObservation] = set()
-        # What the observers did for the request that is under way.
+        # What the observers did for the request in progress.
         self._undo: list[object] = []
         self._attempts = 0
         self._status: int | None = None
-        # Its clock is read also where a call ends without it: closed by the garbage collector, say.
+        # Kept: the clock is also read when a call ends outside its loop, closed by the garbage collector, say.
         self._loop = asyncio.get_running_loop()
         self._began_s = self._loop.time()
-        # When the attempt before ended; when the last one was sent; how long it had waited for its slot.
+        # When the previous attempt ended; when the last one was sent; how long it had waited for its slot.
         self._free_s = self._sent_s = self._began_s
         self._limiter_s = 0.0
 
@@ -153,7 +153,7 @@ class CallObservation:
                 undo = _told(self._loop, observer, "sending", mark, headers)
                 if undo is not None:
                     self._undo.append(undo)
-        except BaseException:  # no mere error of an observer's: nothing goes out
+        except BaseException:  # not an ordinary error of an observer: nothing goes out
             self._undo_all()
             raise
         attempt_state.headers = headers
@@ -169,7 +169,7 @@ class CallObservation:
             self._undo_all()
 
     def _undo_all(self) -> None:
-        """Undo what the observers did for the request, the last one first, whatever one of them lets through."""
+        """Undo what the observers did for the request, last one first, even if one of them raises."""
         while self._undo:
             undo = self._undo.pop()
             try:
@@ -179,7 +179,7 @@ class CallObservation:
                 raise
 
     def attempted(self, error: BaseException | None, status: int | None = None) -> None:
-        """Report what became of the attempt that was sent."""
+        """Report the result of the attempt that was sent."""
         now_s = self._loop.time()
         self._attempts += 1
         self._status = status
@@ -220,7 +220,7 @@ class CallObservation:
         self._tell("gate", GateRecord(operation=self._operation, state=state, after_s=after_s))
 
     def end(self, error: BaseException | None) -> None:
-        """Report how it ended; rows of a run that have not ended yet end first, as cancelled."""
+        """Report how it ended; rows of a run that are still open end first, as cancelled."""
         for row in [*self._rows]:
             row.end(asyncio.CancelledError())
         if self._parent is not None:
@@ -244,16 +244,17 @@ class CallObservation:
 def _told(loop: asyncio.AbstractEventLoop, listener: object, what: str, *about: Any) -> Any:
     """Call an observer; an exception of its own goes to the loop's exception handler, and no further.
 
-    A CancelledError is one too, of a future that it looked at: a task's own comes where the task waits, never here.
+    That includes a CancelledError, from a future that it looked at: a task's own arises where the task waits, never
+    here.
     """
     handled = sys.exception()
     try:
         return getattr(listener, what)(*about)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the observer's own, whatever it is
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - observers may raise anything
         link: BaseException = error
         while link.__context__ is not None and link.__context__ is not handled:
             link = link.__context__
-        link.__context__ = None  # what was under way has frames that hold the token
+        link.__context__ = None  # the exception in progress has frames that hold the token
         told = "what its sending() returned" if what == "__call__" else what
         loop.call_exception_handler({"message": f"an observer of spotdx_async failed in {told}", "exception": error})
         return None
@@ -264,7 +265,7 @@ def _method(operation: str) -> str:
 
 
 def _outcome(error: BaseException | None) -> ObservedOutcome:
-    """Name an error, or that there is none, in a word."""
+    """Return a word for an error, or for its absence."""
     if error is None:
         return "ok"
     if isinstance(error, (NotSentError, InvalidInputError, ConfigError)):
@@ -281,9 +282,9 @@ def _outcome(error: BaseException | None) -> ObservedOutcome:
 
 
 def _ending(operation: str, error: BaseException | None) -> ObservedOutcome:
-    """Name how a call or a row ended: a write that may have been carried out is unknown, whatever came last.
+    """Return a word for how a call or row ended: a write that may have been carried out is unknown, whatever came last.
 
-    A refusal of the last attempt says nothing of an earlier one that got no answer.
+    A refusal of the last attempt says nothing about an earlier one that got no answer.
     """
     last = _outcome(error)
     is_open = isinstance(error, SpotError) and error.may_be_executed and _method(operation) != "GET"
@@ -291,7 +292,7 @@ def _ending(operation: str, error: BaseException | None) -> ObservedOutcome:
 
 
 def _kind(error: BaseException | None) -> str | None:
-    # A consumer who leaves a run's loop ends it without an error.
+    # A consumer that leaves a run's loop ends it without an error.
     return None if error is None or isinstance(error, GeneratorExit) else type(error).__name__
 
 
@@ -300,5 +301,5 @@ def _status(error: BaseException | None) -> int | None:
 
 
 def _reason(error: BaseException | None) -> str | None:
-    # Other classes have a reason too, UnicodeError say: those are texts.
+    # Other classes have a reason too, such as UnicodeError: theirs are free text.
     return error.reason if isinstance(error, (NotSentError, OutcomeUnknownError)) else None

@@ -1,6 +1,6 @@
-"""Errors leave the SDK without the frames they came through: error trackers show the locals of every frame.
+"""Errors leave the SDK without the frames they passed through: error trackers show the locals of every frame.
 
-Those hold what the caller gave: ids, metadata, filters, people. It knows nothing but the error tree.
+Those hold what the caller passed: ids, metadata, filters, people. It knows nothing but the error tree.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Prepared: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
-"""A call whose request is written already: sending begins when what it gives is awaited."""
+"""A call whose request is already written: sending begins when its result is awaited."""
 
 
 def scrubs_traceback(function: Callable[P, T]) -> Callable[P, T]:
-    """Wrap a plain function: its SDK errors show this frame alone, and nothing in it."""
+    """Wrap a plain function so that its SDK errors show this frame alone, with nothing in it."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -39,15 +39,15 @@ def scrubs_traceback(function: Callable[P, T]) -> Callable[P, T]:
 def scrubs_traceback_of_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Make a coroutine function of one that prepares a call; its errors show none of our frames.
 
-    Preparing happens at the call, not when the coroutine is first stepped: a caller may refill the mapping that was
-    given, long before a gathered call gets its turn, and what is sent is what stood in it at the call. What preparing
-    raises is raised when the coroutine is awaited, as a coroutine function does it: one bad argument among many given
-    to ``asyncio.gather(..., return_exceptions=True)`` is one result.
+    Preparing happens at the call, not when the coroutine is first stepped: a caller may refill the mapping long before
+    a gathered call gets its turn, and what is sent must be what it held at the call. Errors from preparing are raised
+    when the coroutine is awaited, as a coroutine function would: one bad argument among many passed to
+    ``asyncio.gather(..., return_exceptions=True)`` is then one result.
 
-    A cancellation is scrubbed too: it comes through frames that hold the token.
+    A cancellation is scrubbed too: it passes through frames that hold the token.
     """
     _tell_what_it_gives(prepare)
-    _mark_as_coroutine_function(prepare)  # mocks of Python 3.13 look at what was wrapped, too
+    _mark_as_coroutine_function(prepare)  # mocks of Python 3.13 look at the wrapped function, too
 
     @wraps(prepare)  # for its name, in a task's repr and in "was never awaited"
     async def send(prepared: Prepared[T]) -> T:
@@ -56,7 +56,7 @@ def scrubs_traceback_of_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, C
         except (SpotError, asyncio.CancelledError) as error:
             del prepared
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
-        except BaseException as error:  # noqa: BLE001 - of a hook, a limiter, a signal handler: raised again
+        except BaseException as error:  # noqa: BLE001 - from a hook, a limiter, a signal handler: raised again
             del prepared
             raise without_ours(error)  # noqa: B904 - it is the same error
 
@@ -75,9 +75,9 @@ def scrubs_traceback_of_call(prepare: Callable[P, Prepared[T]]) -> Callable[P, C
 
 
 def without_ours(error: BaseException) -> BaseException:
-    """Take our frames and aiohttp's, whose locals hold the token, from an exception of the caller's own.
+    """Remove our frames and aiohttp's, whose locals hold the token, from an exception of the caller's own.
 
-    The same is done to what it came after, and to what it holds if it is a group.
+    The same is done to its context, and to its members if it is a group.
     """
     seen: set[int] = set()
     waiting: list[tuple[BaseException | None, bool]] = [(error, True)]
@@ -118,14 +118,14 @@ async def _fail(error: Exception) -> NoReturn:
 
 
 def _tell_what_it_gives(prepare: Callable[..., Any]) -> None:
-    """Annotate a function that prepares a call with what awaiting the call gives, for signatures that are shown."""
+    """Annotate a function that prepares a call with what awaiting the call returns, for signatures that are shown."""
     given = prepare.__annotations__["return"]  # Callable[[], Coroutine[Any, Any, T]]
     prepare.__annotations__["return"] = given.__args__[-1].__args__[-1]
 
 
 def _mark_as_coroutine_function(call: Callable[..., Any]) -> None:
-    """Let mocks and frameworks see that it is one, although its own body runs at the call."""
+    """Make mocks and frameworks recognise it as a coroutine function, although its body runs at the call."""
     if sys.version_info >= (3, 12):
         inspect.markcoroutinefunction(call)
-    else:  # no public mark yet: what asyncio.iscoroutinefunction looks for, and with it unittest.mock
+    else:  # no public mark yet: asyncio.iscoroutinefunction and unittest.mock look for this
         call._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001

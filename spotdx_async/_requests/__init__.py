@@ -1,1 +1,1 @@
-"""What can be asked of the server, and how an answer to it is recognized; pure and private."""
+"""What can be asked of the server, and how an answer to it is recognised; pure and private."""

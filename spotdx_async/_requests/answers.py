@@ -1,4 +1,4 @@
-"""What the answer to an operation is read into: a model, a list, or a page of a list with the server's time."""
+"""What the answer to an operation is decoded to: a model, a list, or a page of a list with the server's time."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 @frozen
 class ServerClock:
-    """What an answer tells of the server's clock."""
+    """What an answer says about the server's clock."""
 
     now: datetime
-    """Its time when it answered, cut to whole seconds; aware, UTC."""
+    """Its time when it answered, cut to whole seconds; timezone-aware, UTC."""
     ahead: timedelta
-    """How far it is ahead of the local clock, within a second and the time that the answer took."""
+    """How far it is ahead of the local clock, to within a second plus the time that the answer took."""
 
 
 @frozen
@@ -32,13 +32,13 @@ class ListPage(Generic[T]):
 
     items: tuple[T | BadItem, ...] = field(repr=False)
     clock: ServerClock | None
-    """The server's; None where it does not say."""
+    """The server's clock; None if the answer has no date."""
     is_from_cache: bool = False
-    """Whether it came from a cache, so that it may be older than what has happened since."""
+    """Whether it came from a cache, so that it may be out of date."""
 
 
 def decoder_of(answer: type[T]) -> Callable[[Reply], T]:
-    """Return the function that reads an answer of this type: a model, ``list[str]`` or ``ListPage[model]``."""
+    """Return the function that decodes an answer of this type: a model, ``list[str]`` or ``ListPage[model]``."""
     decode: Any
     if get_origin(answer) is ListPage:
         decode = partial(_decode_page, *get_args(answer))
@@ -46,7 +46,7 @@ def decoder_of(answer: type[T]) -> Callable[[Reply], T]:
         decode = partial(_decode_list, *get_args(answer))
     else:
         return codec.decoder(answer)
-    return decode  # type: ignore[no-any-return]  # of the type that the two above are for
+    return decode  # type: ignore[no-any-return]  # it has the type that the two above handle
 
 
 def _decode_page(item_type: type[T], reply: Reply) -> ListPage[T]:
@@ -59,7 +59,7 @@ def _decode_list(item_type: type[T], reply: Reply) -> list[T]:
 
 
 def server_clock(headers: Mapping[str, Any], local_now: datetime) -> ServerClock | None:
-    """Read the ``Date`` of an answer that has just come; None where there is none."""
+    """Read the ``Date`` of an answer that has just come; None if there is none."""
     now = clock.http_date(headers.get("Date"))
     return None if now is None else ServerClock(now, now - local_now)
 

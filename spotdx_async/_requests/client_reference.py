@@ -1,4 +1,4 @@
-"""The client's own reference on what it creates: by it an order is found again whose answer never came. Pure."""
+"""The client's own reference on what it creates, by which an order whose answer never came is found again. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +13,13 @@ def with_reference(
 ) -> tuple[dict[str, Any] | None, str | None]:
     """Return the metadata with its reference, and the reference.
 
-    1. Without a key there is none.
-    2. A reference given by the caller is taken.
-    3. One that stands in the metadata already is taken.
+    1. Without a key there is no reference.
+    2. A reference passed by the caller is used.
+    3. One that is already in the metadata is used.
     4. Otherwise it is a new UUID4.
 
     Raises:
-        InvalidInputError: the reference is no text or empty, or there are two of them.
+        InvalidInputError: the reference is not text or is empty, or there are two different ones.
     """
     values = None if metadata is None else dict(metadata)
     if key is None:
@@ -33,7 +33,7 @@ def with_reference(
     if not isinstance(found, str) or not found.strip():
         refuse(((f"metadata.{key}" if reference is None else "client_ref", "must be text, and not empty"),), operation)
     if values.get(key) not in (None, found):
-        refuse((("client_ref", f"differs from metadata.{key}: give one of them"),), operation)
+        refuse((("client_ref", f"differs from metadata.{key}: pass only one of them"),), operation)
     return {**values, key: found}, found
 
 
@@ -49,13 +49,13 @@ def carries(
 ) -> bool | None:
     """Return whether metadata that came back holds the reference.
 
-    None, which is not no: there is no metadata. A server that has lost it or does not show it answers so, too.
+    None means unknown: there is no metadata. A server that lost or does not show it answers like that, too.
 
     Args:
-        metadata: what came back.
+        metadata: from the answer.
         key: of the reference.
-        reference: the one that is looked for.
-        is_surely_none: whether no metadata is a no: null, of an object that need not be of the call at all.
+        reference: the one to look for.
+        is_surely_none: whether missing metadata means False: null, in an object that need not be the call's at all.
     """
     if metadata is None:
         return False if is_surely_none else None

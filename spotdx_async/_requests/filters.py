@@ -1,4 +1,4 @@
-"""What a list is asked for: filters checked and typed before anything is sent, and a page of what they find."""
+"""What a list is asked for: filters checked and typed before anything is sent, and one page of the matching rows."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -18,18 +18,18 @@ PAGING: Final = ("results", "offset")
 _FLAGS = frozenset({"has_order"})
 _DATES = frozenset({"created_before", "created_after", "updated_before", "updated_after"})
 _FAR_AHEAD: Final = date(2100, 1, 1)
-"""By whatever clock: all that there is was created before this day, and before each day of the century after it."""
+"""Everything was created before this day, by any clock, and before each day of the century after it."""
 _DAYS_AHEAD: Final = 36_524
 
 
 class ListFilters(TypedDict, total=False):
-    """The filters of every list, each of which may be left out, or None.
+    """The filters of every list; each may be left out, or None.
 
     All four dates are inclusive: a date, or text as ``YYYY-MM-DD``.
     """
 
     email: str | None
-    """Of the person: whom a kit is registered to, an order goes to, or a requisition is for."""
+    """Of the person: the one a kit is registered to, an order goes to, or a requisition is for."""
     first_name: str | None
     """Of the same person."""
     last_name: str | None
@@ -47,10 +47,10 @@ class ListFilters(TypedDict, total=False):
 
 
 def list_request(operation: Operation[Any], filters: Mapping[str, Any]) -> Request:
-    """Make the request that every page is made of; a filter that is None is left out.
+    """Return the request that every page is derived from; a filter that is None is left out.
 
     Raises:
-        InvalidInputError: a filter is of another type or empty, or a range of dates ends before it begins; the error
+        InvalidInputError: a filter has the wrong type or is empty, or a range of dates ends before it begins; the error
             lists every fault and shows no value, since filters name patients.
         TypeError: there is no such filter.
     """
@@ -62,16 +62,16 @@ def list_request(operation: Operation[Any], filters: Mapping[str, Any]) -> Reque
 
 
 def page_of(request: Request, offset: int, size: int) -> Request:
-    """Ask for one page of what the request lists."""
+    """Return the request for one page of what the list request finds."""
     page = f"results={size}&offset={offset}"
     return evolve(request, query=f"{request.query}&{page}" if request.query else page)
 
 
 def fresh_page_of(operation: Operation[Any], day: date | None, offset: int, size: int) -> Request:
-    """Ask for one page of all that was created since a day, by a URL that no cache has an answer to.
+    """Return the request for one page of everything created since a day, by a URL that no cache has an answer to.
 
-    A cache may give an old answer in spite of ``Cache-Control``: nginx does so in its usual settings. So a filter that
-    leaves nothing out makes it another question each time: created before a day of the next century.
+    A cache may return an old answer in spite of ``Cache-Control``: nginx does so with its usual settings. So a filter
+    that excludes nothing makes each request different: created before some day of the next century.
     """
     asked = {
         "created_after": day,

@@ -1,4 +1,4 @@
-"""What tells an operation's answer from any other JSON: its id, what it repeats of the request, its metadata. Pure."""
+"""What distinguishes an operation's answer from other JSON: its id, echoes of the request, its metadata. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _NUMBER: Final = re.compile(r"[+-]?\d{1,5000}(?:\.\d{0,5000})?(?:[eE][+-]?\d{1,1
 _NOTHING: Final = object()
 
 Keys: TypeAlias = tuple[str, ...]
-"""The way from the top of an answer to a value of it."""
+"""The keys from the top of an answer to a value in it."""
 
 
 class Form(Enum):
@@ -29,25 +29,25 @@ class Form(Enum):
 
 @frozen
 class Identity:
-    """What must stand in an operation's answer, so that it can be nothing else."""
+    """What an operation's answer must contain, so that it can be nothing else."""
 
     form: Form
     id_keys: Keys = ()
-    """Where its id stands; of rows, where each has its own."""
+    """The keys to its id; for rows, to the id of each."""
     is_asked_for: bool = False
-    """Whether the id must be the one that the request's path names; else it only must be there."""
+    """Whether the id must be the one in the request's path; otherwise it only must be present."""
     ignores_case: bool = False
-    """Whether ids that differ in case alone are the same, as UUIDs are."""
+    """Whether ids that differ only in case are the same, as UUIDs are."""
     sets_metadata: bool = False
-    """Whether the request sets the object's metadata: where the answer shows it, it must be what was sent."""
+    """Whether the request sets the object's metadata: if the answer shows metadata, it must be what was sent."""
     shows_metadata: bool = False
-    """Whether the contract has it in the answer; else it stands among what no contract names, if it comes at all."""
+    """Whether the contract has metadata in the answer; otherwise it comes, if at all, among undocumented fields."""
     quoted_key: bytes = field(init=False, repr=False)
     """The last key to the id, as JSON text."""
     opening: bytes = field(init=False, repr=False)
-    """How an object begins as text whose id stands first; empty where it is not the one asked for."""
+    """The start of an object whose id comes first, as text; empty unless a specific id is asked for."""
     unfit: tuple[bytes, ...] = field(init=False, repr=False)
-    """How a text begins that shows at once that it is no such answer: 10 MB of it need not be parsed."""
+    """Beginnings of a text that show at once that it is no such answer: 10 MB of it need not be parsed."""
 
     @unfit.default
     def _make_unfit(self) -> tuple[bytes, ...]:
@@ -63,7 +63,7 @@ class Identity:
 
 
 TEXTS = Identity(Form.TEXTS)
-"""A list of texts; an empty one too."""
+"""A list of strings, possibly empty."""
 
 
 def id_asked_for(
@@ -81,46 +81,47 @@ def id_asked_for(
 
 
 def any_id(*keys: str) -> Identity:
-    """An object with an id, which only the server knows before."""
+    """An object with an id that only the server knows beforehand."""
     return Identity(Form.OBJECT, keys)
 
 
 def rows_with(key: str) -> Identity:
-    """A list whose rows have this key; an empty one too."""
+    """A list whose rows have this key; possibly empty."""
     return Identity(Form.ROWS, (key,))
 
 
 @frozen
 class Echo:
-    """What was sent and comes back in the answer to a create: another value there means another object."""
+    """Something that was sent and comes back in the answer to a create: another value there means another object."""
 
     keys: Keys
-    """Where it stands in the answer."""
+    """The keys to it in the answer."""
     text: str = field(repr=False)
     """What was sent."""
     is_due: bool = False
-    """Whether it must stand there, as far as the object is shown that holds it."""
+    """Whether it must be present if the object that contains it is shown."""
     is_enough: bool = False
-    """Whether it tells the object, together with others of the kind, where the answer has no id."""
+    """Whether it identifies the object, together with others like it, if the answer has no id."""
     ignores_case: bool = False
-    """Whether texts that differ in case, spaces, accents and forms of Unicode are the same: the server may tidy up."""
+    """Whether texts that differ in case, spaces, accents and Unicode forms are equal: the server may normalise them."""
     may_be_cut: bool = False
-    """Whether its beginning is enough where the others of ``is_enough`` are the same: a field may be shorter there."""
+    """Whether its beginning is enough if the others with ``is_enough`` are equal: the server's field may be shorter."""
 
 
 def tidied(text: str) -> str:
     """Return what all spellings of a text have in common: letters without case and accents, with single spaces."""
-    # Capitals first: a letter such as the dotless i has one that leads to another small letter. Decomposed again last,
-    # and without marks, since a text that was cut may lack some of a letter's, which stand in an order of their own.
+    # Upper case first: some letters, such as the dotless i, have a capital that maps to a different small letter.
+    # Decomposed again at the end, and without marks: a text that was cut may lack some of a letter's marks, which have
+    # their own order.
     folded = normalize("NFKD", normalize("NFKD", text).upper().casefold())
     return " ".join("".join(char for char in folded if not combining(char)).split()) or text
 
 
 def may_show_another(body: bytes, answer: bytes) -> bool:
-    """Return whether an answer, as text without a backslash, may show other metadata than was sent; True says: read it.
+    """Return whether an answer, as text without a backslash, may show other metadata than was sent: parse it then.
 
-    Unread, since most answers show none, and those that do mostly as it was sent. Where the one ``metadata`` is not the
-    object's own but of something in it, the object shows none.
+    Works on the unparsed text, since most answers show no metadata, and the others mostly show it as it was sent. If
+    the only ``metadata`` belongs to a nested object, the object itself shows none.
     """
     at = answer.find(_METADATA)
     if at < 0:
@@ -130,22 +131,22 @@ def may_show_another(body: bytes, answer: bytes) -> bool:
 
 
 def is_what_was_sent(body: bytes, shown: Mapping[str, Any]) -> bool:
-    """Return whether the metadata of an answer is the one that a request has set.
+    """Return whether the metadata in an answer is what a request has set.
 
-    What a server may do to it without changing what it says:
+    What a server may do to it without changing its meaning:
 
-    1. Keys in another order, and more of them: kept from before, or its own.
-    2. A key, or a list's item, that is null is left out.
-    3. A number in another form (1, 1.0, 1e0), or as text; ``true`` and ``false`` as text; a text that is a number, as
-       that number, where this is written the same.
-    4. Spaces around a text are cut off; it has another form of Unicode.
+    1. Reorder keys, or add some: kept from before, or its own.
+    2. Leave out a key, or a list's item, that is null.
+    3. Write a number in another form (1, 1.0, 1e0), or as text; ``true`` and ``false`` as text; a text that is a
+       number, as that number, if it is written the same.
+    4. Trim spaces around a text, or use another Unicode form.
 
     Args:
         body: of the request that set it.
-        shown: what stands in the answer.
+        shown: the metadata in the answer.
     """
     waiting: list[tuple[Any, Any]] = [(parse_exact(body)["metadata"], shown)]
-    while waiting:  # no recursion: it may be nested deep
+    while waiting:  # no recursion: it may be deeply nested
         sent, came = waiting.pop()
         if isinstance(sent, dict):
             if not isinstance(came, Mapping):
@@ -175,7 +176,7 @@ def _without_null(items: "list[Any] | tuple[Any, ...]") -> list[Any]:
 
 
 def _is_same(sent: Any, came: Any) -> bool:
-    """Compare two plain values: a boolean is no number, though Python says so."""
+    """Compare two plain values: a boolean is not a number, though Python says so."""
     if sent is None or came is None or came is _NOTHING:
         return sent is came
     if isinstance(sent, bool):
@@ -193,12 +194,12 @@ def _is_same_number(sent: Any, came: Any) -> bool:
     if number is None:
         return False
     if isinstance(sent, float) and not isinstance(sent, HugeNumber):
-        return float(number) == sent  # a double holds no more digits, however many are written
+        return float(number) == sent  # a double holds no more digits than that, however many are written
     return number == _exact(sent)
 
 
 def _exact(value: Any) -> Decimal | None:
-    """Return a number, or a text that is one, with all its digits; None for all else."""
+    """Return a number, or a text that is one, with all its digits; None for everything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

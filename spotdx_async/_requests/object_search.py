@@ -1,4 +1,4 @@
-"""Finding one object behind the rows of a list that changes while it is read. It knows no HTTP and no noun."""
+"""Finds one object through the rows of a list that changes while it is read. It knows no HTTP and no noun."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,20 +23,21 @@ A_DAY = timedelta(days=1)
 SAME_PAGE = "the server gives the same page for every offset, so the list cannot be read to its end"
 _SIDE_BY_SIDE = 8
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_FIRST = date(2, 1, 1)  # what was created before is all there is
-# How far the clock that dates objects may be from the one that dates answers: other machines, and a cut second.
+_FIRST = date(2, 1, 1)  # earlier than anything was created
+# How far the clock that dates objects may be from the one that dates answers: different machines, and a cut second.
 _SERVER_CLOCKS = timedelta(minutes=10)
-# Objects with one reference come from a repeat, which is near, or from a caller who has ordered for the same person
-# again: so many are got after one is found, lest finding one costs as much as finding none.
+# Objects with the same reference come from a repeat, which is close by, or from a caller that ordered for the same
+# person again: so this many more are fetched after one is found, so that finding one does not cost as much as finding
+# none.
 _MOST_TWINS = 24
-# Troubles with one object that say nothing of the next.
+# Errors of a single object that say nothing about the next one.
 _OF_ONE_OBJECT = (BadRequestError, DecodeError, InvalidInputError, NotFoundError, PermissionDeniedError)
-# And those of them that leave open whether it is the one.
+# Those of them that leave open whether it is the one.
 _UNJUDGED = (DecodeError, InvalidInputError, NotFoundError)
-# With 20 changes a second and a page in 0.1 s one more pass is enough; a list that needs more than this changes by
+# At 20 changes a second and 0.1 s per page one more pass is enough; a list that needs more than this changes by
 # hundreds of rows a second.
 _MOST_PASSES = 20
-# So many pages of known rows in a row are a server without offsets, not rows that were added meanwhile.
+# So many pages of known rows in a row mean a server that ignores offsets, not rows that were added meanwhile.
 _MOST_STALE_PAGES = 20
 
 
@@ -50,7 +51,7 @@ class Row(Protocol):
 
     @property
     def updated(self) -> datetime | None:
-        """When it was changed last."""
+        """When it was last changed."""
         ...
 
 
@@ -63,11 +64,11 @@ class Scan(Generic[S]):
     """What a list held."""
 
     rows: tuple[S, ...] = field(repr=False)
-    """Each once, in the state that was read last."""
+    """Each object once, in the state that was read last."""
     clock: ServerClock | None
-    """The server's, from before the first row was read; None where it does not tell."""
+    """The server's clock, from before the first row was read; None if unknown."""
     trouble: SpotError | None
-    """Why something may be missing; None where nothing is."""
+    """Why something may be missing; None if nothing is."""
 
 
 class _Seen(Generic[S]):
@@ -84,7 +85,7 @@ class _Seen(Generic[S]):
         return (*self._by_id.values(), *self._nameless)
 
     def take(self, page: ListPage[S]) -> bool:
-        """Keep the rows of a page; True where one of them is new, or was changed since."""
+        """Keep the rows of a page; return True if one of them is new or has changed since."""
         has_news = False
         if page.is_from_cache:
             self.trouble = self.trouble or from_cache_error()
@@ -110,23 +111,24 @@ async def scan(
     page_size: int,
     is_newest_change_first: bool,
 ) -> Scan[S]:
-    """Read a list to its end, and then again what may have moved past the offset meanwhile.
+    """Read a list to its end, and then again the rows that may have moved past the offset meanwhile.
 
     1. One page is one moment: nothing can have moved.
-    2. Where the last changed come first, a row that was not read and has changed since has moved to the head. So the
-       head is read again, down to what was on top before, until one page of it is enough or nothing in it is news.
-    3. In another order it is read again as a whole until nothing in it is news.
+    2. If the last changed come first, a row that was not read and has changed since has moved to the head. So the head
+       is read again, down to what was on top before, until one page suffices or contains nothing new.
+    3. In any other order the whole list is read again until it contains nothing new.
 
     Args:
-        fetch: gives the page from an offset on, of what was created since a day.
+        fetch: returns the page at an offset, of what was created since a day.
         id_of: the row's identifier.
-        first_day: the day to begin with, by the server's clock, which is not known (None) before the first page is.
+        first_day: returns the day to start from, given the server's clock, which is unknown (None) before the first
+        page.
         page_size: a shorter page is the last.
         is_newest_change_first: the order of the list.
 
     Raises:
         DecodeError: the list cannot be read to its end.
-        SpotError: a page cannot be had.
+        SpotError: a page cannot be fetched.
     """
     day = first_day(None)
     page = await fetch(day, 0)
@@ -151,7 +153,7 @@ async def _pass(
     top: datetime | None,
     page_size: int,
 ) -> tuple[int, bool]:
-    """Read from the first page on, down to a row changed before ``top``; give the pages, and whether there is news."""
+    """Read from the first page on, down to a row changed before ``top``; return the pages and whether there is news."""
     offset, pages, stale_pages = 0, 0, 0
     has_news, is_first = False, not seen.rows
     while True:
@@ -173,7 +175,7 @@ def _newest(page: ListPage[S]) -> datetime | None:
 
 
 def _reaches(page: ListPage[S], top: datetime) -> bool:
-    """Return whether the page goes down to what has not changed since ``top`` was on top."""
+    """Return whether the page goes down to rows that have not changed since ``top`` was on top."""
     last = page.items[-1]
     return not isinstance(last, BadItem) and last.updated is not None and last.updated < top
 
@@ -183,32 +185,32 @@ class Look(Generic[T]):
     """What one look at the server has shown."""
 
     found: T | None = None
-    """What it is; of several what was created first."""
+    """The object found; of several, the one created first."""
     duplicates: tuple[str, ...] = ()
     """The ids of the others."""
     trouble: SpotError | None = None
     """What could not be judged."""
     clock: ServerClock | None = None
-    """The server's, when the look began; None where it does not tell."""
+    """The server's clock when the look began; None if unknown."""
 
 
 @frozen
 class Times:
-    """When the call was made, by a local clock that may be wrong: what can have come of it, and since when to look."""
+    """When the call was made, by a local clock that may be wrong: what can come from it, and where to start."""
 
     clue: Clue
     since: date | None = None
-    """The day to look from, where the caller has named one."""
+    """The day to look from, if the caller has named one."""
     slack: timedelta = _SERVER_CLOCKS
     """How far the call may be from the times of the clue."""
 
     @property
     def are_bounded(self) -> bool:
-        """Return whether anything is known of when the call was made."""
+        """Return whether anything is known about when the call was made."""
         return self._start is not None
 
     def first_day(self, server: ServerClock | None) -> date | None:
-        """The first day to look at: the one before, since the server may count its days in another zone.
+        """Return the first day to look at: the one before, since the server may count its days in another time zone.
 
         None: look at everything.
         """
@@ -219,12 +221,12 @@ class Times:
         return (min(possible or [start if server is None else server.now]) - A_DAY).date()
 
     def are_sure(self, server: ServerClock | None) -> bool:
-        """Return whether the first day is surely not too late: not where it lies in the future by each clock."""
+        """Return whether the first day is certainly not too late, that is, not in the future by either clock."""
         start = self._start
         return start is None or (server is not None and bool(self._possible(start, server)))
 
     def allow(self, created: datetime | None, server: ServerClock | None) -> bool:
-        """Return whether what was created then can have come of the call."""
+        """Return whether something created then can come from the call."""
         began, until = self.clue.began_at, self.clue.may_land_until
         if created is None or began is None or until is None or server is None or not self.are_sure(server):
             return True
@@ -232,7 +234,7 @@ class Times:
         return first - self.slack <= created <= last + self.slack
 
     def distance_s(self, created: datetime | None, server: ServerClock | None) -> float:
-        """How far from the call something was created, in seconds; 0 where that is not known."""
+        """Return how far from the call something was created, in seconds; 0 if that is unknown."""
         began = self.clue.began_at
         if created is None or began is None:
             return 0.0
@@ -247,7 +249,7 @@ class Times:
 
     @staticmethod
     def _possible(start: datetime, server: ServerClock | None) -> list[datetime]:
-        """The start by the local clock and by the server's, where they do not lie in the server's future."""
+        """Return the start by the local clock and by the server's, if they are not in the server's future."""
         if server is None:
             return [start]
         latest = server.now + _SERVER_CLOCKS
@@ -257,10 +259,10 @@ class Times:
 
 @frozen
 class Search(Generic[S, T]):
-    """Looks through a list whose rows do not show what tells the one from the others.
+    """Looks through a list whose rows do not show what identifies the object.
 
-    Each look gets the objects of all rows that are new to it, a few side by side, those first that were created about
-    when the call began. One that cannot be got or judged hides none of the others, and is got again by the next look.
+    Each look fetches the objects of all rows that are new to it, a few at a time, those created closest to the call
+    first. One that cannot be fetched or judged does not hide the others, and is fetched again by the next look.
     """
 
     read: Callable[[], Awaitable[Scan[S]]]
@@ -268,13 +270,13 @@ class Search(Generic[S, T]):
     id_of: Callable[[S], str | None]
     """The row's identifier."""
     get: Callable[[str], Awaitable[T]]
-    """The object behind the identifier."""
+    """Fetches the object with the identifier."""
     judge: Callable[[T], bool | None]
-    """Whether it is the one; None where that cannot be told."""
+    """Whether it is the one; None if that cannot be told."""
     times: Times
     """When the call was made."""
     are_twins: Callable[[S, S], bool] = lambda _one, _other: False
-    """Whether two rows may have come of one call made twice: such rows are looked at beyond the one that is found."""
+    """Whether two rows may come from one call made twice: such rows are looked at even after one is found."""
     _others: set[str] = field(factory=set, init=False)
 
     async def look(self) -> Look[T]:
@@ -308,7 +310,7 @@ class Search(Generic[S, T]):
         if scan.trouble is not None:
             return scan.trouble
         if not self.times.are_sure(scan.clock):
-            message = "the local clock and the server's differ, so it is not known since when objects must be looked at"
+            message = "the local clock and the server's differ, so it is not known from when on objects must be checked"
             return DecodeError(message, outcome="done")
         if any(not self.id_of(row) and self.times.allow(row.created, scan.clock) for row in scan.rows):
             message = "a row of the list has no id, so it cannot be looked up"
@@ -318,7 +320,7 @@ class Search(Generic[S, T]):
     async def _judged(
         self, rows: Sequence[tuple[str, S]], server: ServerClock | None
     ) -> tuple[dict[str, T], SpotError | None]:
-        """Get the objects of a few rows: those that it is, and the first trouble."""
+        """Fetch the objects of a few rows; return the matching ones, and the first problem."""
         found: dict[str, T] = {}
         trouble: SpotError | None = None
         results = await _got(self.get, [an_id for an_id, _ in rows])
@@ -340,12 +342,12 @@ class Search(Generic[S, T]):
 
 
 def _graver(one: SpotError | None, other: SpotError | None) -> SpotError | None:
-    """Return the one that ends the search, if either does; else the first."""
+    """Return the one that ends the search, if either does; otherwise the first."""
     return other if one is None or (isinstance(one, _UNJUDGED) and other and not isinstance(other, _UNJUDGED)) else one
 
 
 async def _got(get: Callable[[str], Awaitable[T]], ids: Sequence[str]) -> list[T | SpotError]:
-    """Get some objects side by side; in place of one that cannot be got its error."""
+    """Fetch some objects side by side; an error takes the place of one that cannot be fetched."""
 
     async def one(an_id: str) -> T | SpotError:
         try:
@@ -357,7 +359,7 @@ async def _got(get: Callable[[str], Awaitable[T]], ids: Sequence[str]) -> list[T
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(an_id)) for an_id in ids]
     except BaseExceptionGroup as several:
-        foreign = several.exceptions[0]  # of a hook or a signal's handler: the caller waits for it by its own class
+        foreign = several.exceptions[0]  # from a hook or a signal handler: the caller expects its own class
     else:
         return [task.result() for task in tasks]
     raise foreign

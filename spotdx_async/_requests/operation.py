@@ -20,29 +20,29 @@ T = TypeVar("T")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 _MOST_DECODINGS = 8
-"""More than proxies stand in a row: an id that is still encoded then is made to deceive."""
+"""More than chained proxies decode: an id that is still encoded after that is made to deceive."""
 _FIRST_PRINTABLE, _DELETE, _LAST_C1 = 0x20, 0x7F, 0x9F
 
 
 @frozen
 class Operation(Generic[T]):
-    """One row of the contract's table of operations; ``T`` is what its answer is read into."""
+    """One row of the contract's table of operations; ``T`` is what its answer is decoded to."""
 
     method: str
     path: str
     """The path template, slashes exactly as the contract has them, with at most one ``{placeholder}``."""
     is_replay_safe: bool
-    """Whether executing it twice leaves the same state as executing it once."""
+    """Whether carrying it out twice leaves the same state as carrying it out once."""
     answer: type[T] = field(repr=False)
     """What its answer is: a model, ``list[str]``, or ``ListPage[model]``."""
     query: tuple[str, ...] = ()
     """The query parameters that the contract names."""
     identity: Identity | None = field(default=None, repr=False)
-    """What tells its answer from any other."""
+    """What distinguishes its answer from any other."""
     name: str = field(init=False)
     """The method and the path template, as errors show it."""
     decode: Callable[[Reply], T] = field(init=False, repr=False, eq=False)
-    """Reads an answer; DecodeError where it is no such."""
+    """Decodes an answer; raises DecodeError if it is not one."""
     _parts: tuple[str, str, str] = field(init=False, repr=False)
     """The path before its placeholder, the placeholder's name, and the path after it."""
 
@@ -69,19 +69,19 @@ class Operation(Generic[T]):
         body: bytes | None = None,
         allow_any_id: bool = False,
     ) -> Request:
-        """Fill the row in.
+        """Fill in the row.
 
         Args:
-            an_id: what takes the placeholder's place; percent-encoded into one path segment.
+            an_id: replaces the placeholder; percent-encoded into one path segment.
             query: parameters by name; None values are left out, booleans become ``true`` and ``false``, dates
                 ``YYYY-MM-DD``.
             json: the body; None for no body.
-            body: the same, where it was written as JSON before.
-            allow_any_id: whether the id may hold what could lead to another path.
+            body: the same, already written as JSON.
+            allow_any_id: whether the id may contain characters that could lead to another path.
 
         Raises:
-            InvalidInputError: the id is no usable path segment, a parameter is not of this row, or a value has no JSON
-                form.
+            InvalidInputError: the id is not a usable path segment, a parameter is not in this row, or a value has no
+                JSON form.
         """
         name, (before, id_name, after) = self.name, self._parts
         return Request(
@@ -97,10 +97,10 @@ class Operation(Generic[T]):
         )
 
     def checked_request(self, an_id: str, body: bytes) -> Request:
-        """Fill the row in with what was checked and written before.
+        """Fill in the row with values that were checked and written before.
 
         Args:
-            an_id: what takes the placeholder's place, as ``check_id`` has returned it.
+            an_id: replaces the placeholder, as returned by ``check_id``.
             body: JSON, such as ``metadata_json`` writes.
         """
         before, _, after = self._parts
@@ -109,17 +109,18 @@ class Operation(Generic[T]):
 
 
 def check_id(name: str, value: object, operation: str | None = None, *, allow_any_id: bool = False) -> str:
-    """Return the id back, where it can stand as one path segment.
+    """Return the id if it can be used as one path segment.
 
     Args:
-        name: of the argument, as an error names it.
+        name: the argument's, as an error shows it.
         value: the id.
-        operation: which the id is for.
-        allow_any_id: whether it may hold what a proxy that decodes and tidies up paths could take for another path.
+        operation: the one that the id is for.
+        allow_any_id: whether it may contain characters that a proxy that decodes and normalises paths could take for
+            another path.
 
     Raises:
-        InvalidInputError: it is no string, empty, ``.`` or ``..``, holds a control character or a broken one, or could
-            lead to another path.
+        InvalidInputError: it is not a string, is empty, ``.`` or ``..``, holds a control character or broken Unicode,
+            or could lead to another path.
     """
     if not isinstance(value, str):
         fault = f"must be a string, not {type(value).__name__}"
@@ -141,10 +142,10 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
 
 
 def _leads_elsewhere(an_id: str) -> bool:
-    """Return whether an id could be anything but one path segment to a server that decodes it, perhaps repeatedly."""
+    """Return whether a server that decodes an id, perhaps repeatedly, could take it for more than one path segment."""
     for _ in range(_MOST_DECODINGS):
-        # From a semicolon on Tomcat, Jetty and others read parameters of the segment, cut off before anything is looked
-        # up: "..;" is the segment above, and "SPOT1;x" is SPOT1. The vendor's ids have none.
+        # Tomcat, Jetty and others take everything from a semicolon on as parameters of the segment and cut it off
+        # before the look-up: "..;" is the parent segment, and "SPOT1;x" is SPOT1. The vendor's ids contain none.
         if "/" in an_id or "\\" in an_id or ";" in an_id or not an_id.strip("."):
             return True
         decoded = unquote(an_id)
@@ -155,12 +156,12 @@ def _leads_elsewhere(an_id: str) -> bool:
 
 
 def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]:
-    """Return the body that sets the metadata, whose values are checked when it is written as JSON.
+    """Return the body that sets the metadata; its values are checked when it is written as JSON.
 
     Raises:
-        InvalidInputError: the metadata is no mapping.
+        InvalidInputError: the metadata is not a mapping.
     """
-    if isinstance(metadata, dict):  # asked first: asking for any mapping takes as long as all the rest here
+    if isinstance(metadata, dict):  # checked first: checking for any mapping takes as long as all the rest here
         return {"metadata": metadata}
     if isinstance(metadata, Mapping):
         return {"metadata": dict(metadata)}
@@ -169,10 +170,10 @@ def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]
 
 
 def metadata_json(metadata: Any, operation: str | None = None) -> bytes:
-    """Write the body that sets the metadata, so that what happens to the metadata later changes nothing.
+    """Return the JSON body that sets the metadata, unaffected by later changes to the mapping.
 
     Raises:
-        InvalidInputError: the metadata is no mapping with string keys and JSON values.
+        InvalidInputError: the metadata is not a mapping with string keys and JSON values.
     """
     return _body(metadata_body(metadata, operation), operation)
 
@@ -181,7 +182,7 @@ def check_metadata(metadata: Any) -> None:
     """Check the metadata as sending would: a mapping with string keys and JSON values.
 
     Raises:
-        InvalidInputError: it is no mapping, or holds what JSON does not have: the message names the place.
+        InvalidInputError: it is not a mapping, or holds something that JSON does not have: the message names the place.
     """
     body = metadata_body(metadata)
     try:
@@ -196,10 +197,10 @@ def check_metadata(metadata: Any) -> None:
 def unlisted_request(
     method: object, path: object, *, json: Any, query: Mapping[str, Any] | None, replay_safe: bool
 ) -> Request:
-    """Make a request to an endpoint that no row describes.
+    """Return a request to an endpoint that no row describes.
 
-    Its name in errors is the method alone, since the path may hold ids. GET, HEAD and OPTIONS are safe to repeat by
-    HTTP's own rule.
+    Errors name it by the method alone, since the path may hold ids. GET, HEAD and OPTIONS are safe to repeat by HTTP's
+    own rule.
 
     Raises:
         InvalidInputError: an unknown method, a path that does not start with ``/``, holds ``?``, ``#``, a control
@@ -212,7 +213,7 @@ def unlisted_request(
         raise InvalidInputError("path must be a string that starts with '/'; nothing was sent", operation=name)
     if "?" in path or "#" in path or has_control(path) or not is_unicode(path):
         raise InvalidInputError(
-            "path must hold no '?', '#' or control character: give parameters as query=; nothing was sent",
+            "path must hold no '?', '#' or control character: pass parameters as query=; nothing was sent",
             operation=name,
         )
     if not {".", ".."}.isdisjoint(segment.partition(";")[0] for segment in path.split("/")):
@@ -257,7 +258,7 @@ def _query(query: object, names: tuple[str, ...] | None, operation: str) -> str:
         if not isinstance(name, str) or not is_unicode(name):
             raise InvalidInputError("query must have valid texts for names; nothing was sent", operation=operation)
         if names is not None and name not in names:
-            raise InvalidInputError(f"{name} is no parameter of this operation; nothing was sent", operation=operation)
+            raise InvalidInputError(f"{name} is not one of its parameters; nothing was sent", operation=operation)
         if value is not None:
             pairs.append((name, _query_text(name, value, operation)))
     return urlencode(pairs, quote_via=quote)

@@ -1,4 +1,4 @@
-"""What is to be created, checked before it is sent: every fault with its path, never a value. Pure; knows no wire."""
+"""Checks what is to be created before it is sent: every fault with its path, never a value. Pure; knows no wire."""
 
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -30,22 +30,22 @@ Fault: TypeAlias = tuple[str, str]
 """A path, and what is wrong there."""
 
 Check: TypeAlias = Callable[[Any], Iterator[Fault]]
-"""Gives the faults of a value, each with a path below it."""
+"""Yields the faults of a value, each with a path below it."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_FURTHEST_EAST = timedelta(hours=14)  # where a day begins first
+_FURTHEST_EAST = timedelta(hours=14)  # the zone in which each day begins first
 
 
 @frozen
 class Shape:
-    """What a model must hold to be sent."""
+    """What a model must contain to be sent."""
 
     model: type[Model]
     checks: Mapping[str, "Check | Shape"]
     required: frozenset[str] = frozenset()
     unwanted: Mapping[str, str] = {}
-    """Fields that this operation has no place for, and what to do instead."""
+    """Fields that this operation does not accept, and what to do instead."""
 
 
 def check(value: object, shape: Shape, operation: str | None = None) -> None:
@@ -61,14 +61,14 @@ def check(value: object, shape: Shape, operation: str | None = None) -> None:
 
 @scrubs_traceback
 def check_new(new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool = False) -> None:
-    """Check what is to be created just as creating it does, before it is queued or a person is asked, say.
+    """Check what is to be created exactly as creating it does, before it is queued or a person is asked, say.
 
     Args:
         new: an order, a requisition or a patient.
         to_activate: whether the patient is for an activation, which takes an address and requires nothing.
 
     Raises:
-        InvalidInputError: it cannot be sent; ``faults`` lists everything, and no text shows a value.
+        InvalidInputError: it cannot be sent; ``faults`` lists all faults, and no text shows a value.
     """
     if isinstance(new, NewPatient):
         shape = ACTIVATION_PATIENT if to_activate else PATIENT
@@ -80,7 +80,7 @@ def check_new(new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool 
 
 
 def check_keywords(call: str, given: Iterable[str], known: Container[str]) -> None:
-    """Refuse a keyword of a call as Python does, for a call whose keywords are those of a TypedDict.
+    """Reject an unknown keyword as Python does, for a call whose keywords are those of a TypedDict.
 
     Raises:
         TypeError: one is unknown.
@@ -123,7 +123,7 @@ def _a(name: str) -> str:
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
-# The checks of single values.
+# Checks of single values.
 
 
 def _text(value: Any) -> Iterator[Fault]:
@@ -177,8 +177,8 @@ def _past_day(value: Any) -> Iterator[Fault]:
 
 
 def day_of(value: Any) -> date | None:
-    """Return the day of a date or of text as YYYY-MM-DD; None for anything else, an instant too."""
-    if isinstance(value, date) and not isinstance(value, datetime):  # an instant's day depends on its zone
+    """Return the day of a date or of text as YYYY-MM-DD; None for anything else, including a datetime."""
+    if isinstance(value, date) and not isinstance(value, datetime):  # a datetime's day depends on its zone
         return value
     if isinstance(value, str) and _DAY.fullmatch(value):
         try:
@@ -198,7 +198,7 @@ def _json(value: Any) -> Iterator[Fault]:
         yield fault.path, fault.why
 
 
-# The shapes, with the contract's words.
+# The shapes, in the contract's words.
 
 _STATE = _matching(r"[A-Za-z]{2}", "must be a state's two letters")
 
@@ -239,7 +239,7 @@ PATIENT = Shape(
     unwanted={"address": "must be left out: only activations and requisitions take it"},
 )
 ACTIVATION_PATIENT = Shape(NewPatient, {**_PERSON, "address": Shape(Address, _ADDRESS_CHECKS)})
-"""Which fields an activation requires depends on the kit type, and the server alone knows."""
+"""Which fields an activation requires depends on the kit type, which only the server knows."""
 
 REQUISITION = Shape(
     NewRequisition,

@@ -1,1 +1,1 @@
-"""Many single calls: a window over the input, the order of each key, one outcome a row. Knows no HTTP and no files."""
+"""Many single calls: a window over the input, the order of each key, one outcome per row. Knows no HTTP, no files."""

@@ -1,4 +1,4 @@
-"""How many requests of a run may be on their way at once: fewer where that makes fewer fail. Pure: it knows no loop."""
+"""How many requests of a run may be in flight at once: fewer if that makes fewer fail. Pure: it knows no loop."""
 
 from collections.abc import Collection
 from math import log, nextafter, sqrt
@@ -7,50 +7,57 @@ from attrs import frozen
 
 from spotdx_async.bulk.outage_signs import divergence
 
+# Where a line below names no law, the value was chosen with benchmarks/bench_outages.py and the simulated servers of
+# tests/unit/bulk/test_adaptive_concurrency.py, against these bars: 0.8 of what does not fail is kept at 0 to 40 %
+# failures, 0.7 of the time that a flapping server is up, and no run against an overloaded server gets stuck.
 _PERIOD_S = 1.0
-"""Over which results are counted: some round trips, and little beside a run."""
+"""The period over which results are counted: several round trips, and short beside a run."""
 _SHORT_PERIOD_S = 0.25
-"""The same after a cut, which costs rows while it lasts: a server that was overloaded is relieved as soon as it has
-answered what was under way, some round trips later."""
+"""The same after a cut, which costs rows while it lasts: an overloaded server is relieved as soon as it has answered
+what was in flight, a few round trips later."""
 _LEAST_RESULTS = 20
-"""In a period, also where it takes longer: at 2 results a second 10 s. With fewer, chance looks like a total outage."""
+"""In a period, even if that takes longer: 10 s at 2 results a second. With fewer, chance looks like a total outage: 19
+bad ones of 20 is the first count that ``TOTAL`` allows a good one in."""
 _LEAST_FOR_CUT = 40
-"""So many before a cut, unless nearly all are bad: of 20, chance makes 16 bad where 40 % are."""
+"""Results before a cut, unless nearly all are bad: of 20, chance makes 13 bad at a rate of 40 % once in 50 periods."""
 _MOST_RESULTS = 200
-"""After which a period that takes longer for that ends without certainty: then nothing is cut, and a cut is taken back.
-"""
+"""A period ends without certainty after this many: then nothing is cut, and a cut on trial is taken back. A choice: in
+flight at 64 at once they are three round trips; waiting for more would let a useless cut last."""
 TOTAL = 0.95
-"""Share of bad results in a period from which on an outage is total: less than one good result in twenty is not worth
-nineteen repeats."""
+"""An outage is total from this share of bad results in a period on. A choice: less than one good result in twenty is
+not worth nineteen repeats."""
 _UNANSWERED = 0.05
-"""Of a period's requests that may be unanswered when it is judged: failures come back sooner than answers where a
-server refuses at once what it cannot take."""
+"""Share of a period's requests that may be unanswered when it is judged: failures come back sooner than answers if a
+server refuses at once what it cannot handle. A choice: one slow request in twenty must not hold up the judgement."""
 _MUCH = 0.1
-"""Share of failures from which on less concurrency is tried. TCP and Netflix's AIMD cut at the first loss, and so reach
-a few per cent of a rate of which a fixed share is lost; up to here repeats cost next to nothing."""
+"""Share of failures from which on less concurrency is tried. TCP and Netflix's AIMD cut at the first loss, and fall to
+a few per cent of the rate when a fixed share is lost; up to this share, repeats cost next to nothing."""
 _SURELY_MUCH = log(20)
-"""Odds against chance from which on a share counts as larger than that: a cut without need costs rows."""
+"""Odds against chance from which on a share counts as larger than that, 20 to 1: the usual 5 % of a test. A needless
+cut costs rows."""
 _SURELY_HELPED = log(100)
-"""How much better the results after a cut must agree with load than with chance: one that is kept by mistake costs rows
-until the limit has grown again, which takes a slow server long."""
+"""How much better the results after a cut must agree with load than with chance, 100 to 1: a cut kept by mistake costs
+rows until the limit has grown again, which takes long with a slow server."""
 _SURELY_NOT_HELPED = log(20)
-"""The reverse: the next trial mends a mistake."""
+"""The reverse, 20 to 1: the next trial corrects a mistake."""
 _SPARE = 0.9
-"""A cut leaves so much of what was served at once, as that is what the server can take: a larger one shows no more, and
-costs more. Netflix's 0.9 of all requests shows too little to be judged after one period."""
+"""A cut leaves this share of what was served at once, as that is what the server can handle: a larger share shows no
+more, and costs more. Netflix's 0.9 of all requests shows too little to be judged after one period."""
 _LEAST_LEFT = 0.125
-"""Of those on their way, by one cut: where nearly all fail for other reasons than load, it costs much."""
+"""Least share of the requests in flight that one cut leaves: if nearly all fail for reasons other than load, cuts are
+costly."""
 _DOUBT = 2.0
-"""Standard deviations by which the share that led to a cut is taken for smaller: of many periods it is one of the
-largest, and a cut that has done nothing would seem to have helped."""
+"""Standard deviations by which the share that led to a cut is taken to be smaller: of many periods it is one of the
+largest (regression to the mean), and a cut that did nothing would seem to have helped."""
 _STEPS = 64
-"""From the least to the most, one for each short period: 16 s."""
+"""Steps from the least to the most, one per short period: 16 s."""
 _REST_S = (10.0, 20.0, 40.0, 60.0)
-"""After a cut that has not helped until the next one: a quarter of a second at half the rate so costs about 1 %."""
+"""From a cut that did not help to the next: a quarter of a second at half the rate then costs about 1 %."""
 _REST_RESULTS = 20
-"""The same in results of a cut: where they come slowly it takes long, and would cost much."""
+"""The same, in multiples of a cut's results: if they come slowly, a trial takes long and would cost much."""
 _DIFFERENT = 3.0
-"""Standard deviations by which a share exceeds the one that counts as given: one in 700 periods does by chance."""
+"""Standard deviations by which a share exceeds the accepted one: a normal variable does in one of 740 periods by
+chance."""
 
 
 @frozen
@@ -58,11 +65,11 @@ class _Trial:
     """A cut whose results are awaited."""
 
     limit: int
-    """What it was before."""
+    """The limit before it."""
     results: int
     bad: int
     by_chance: float
-    """Share of bad results if load is not the cause."""
+    """Expected share of bad results if load is not the cause."""
     by_load: float
     """The same if it is, and as many are served as before."""
 
@@ -70,20 +77,20 @@ class _Trial:
 class AdaptiveConcurrency:
     """Additive increase, multiplicative decrease; a cut that does not help is taken back.
 
-    A server that has too much to do refuses less when less is asked of it. Where a fixed share fails whatever is sent,
-    as with one bad backend of three, a cut takes rows a second and gives nothing. So every cut is a trial:
+    An overloaded server refuses less when less is asked of it. If a fixed share fails whatever is sent, as with one bad
+    backend of three, a cut costs rows per second and gains nothing. So every cut is a trial:
 
-    1. Surely more than a tenth of a period's results are bad: nine tenths of what was served at once, for a quarter of
-       a second at least.
-    2. These results decide. Were load the cause, as many good results would be left, and fewer bad ones. Where they
-       rather are what chance brings, the cut is taken back, and their share counts as given until the next trial.
-    3. Else: a 64th of the whole more, one at least, with each further quarter of a second.
+    1. Certainly more than a tenth of a period's results are bad: cut to nine tenths of what was served at once, for at
+       least a quarter of a second.
+    2. These results decide. If load were the cause, there would be as many good results and fewer bad ones. If they
+       look like chance instead, the cut is taken back, and their share counts as accepted until the next trial.
+    3. Otherwise: a 64th of the whole more, at least one, with each further quarter of a second.
 
     Results are counted, not only seconds: ten requests a second show as much in ten seconds as a hundred in one.
     """
 
     def __init__(self, most: int) -> None:
-        """Start with the most that may be under way at once."""
+        """Start with the most that may be in flight at once."""
         self.limit: int = most
         self._most = most
         self._began_s = float("-inf")
@@ -92,22 +99,22 @@ class AdaptiveConcurrency:
         self._good_s = self._bad_s = self._busy_s = 0.0
         self._busy_until_s = float("-inf")
         self._trial: _Trial | None = None
-        # The share that counts as given, and the number of results that it is known from.
+        # The accepted share of failures, and the number of results that it was learned from.
         self._given, self._given_results = 0.0, 0
         self._unhelped = 0
         self._rests_until_s = float("-inf")
         self._rests_for = 0
 
     def note(self, *, is_bad: bool, began_s: float, sent: Collection[float], now: float) -> float | None:
-        """Note a result; return the share of bad ones where a period has ended.
+        """Note a result; return the share of bad ones if a period has ended.
 
-        A period is made of the requests that begin in it, and judged when they are answered.
+        A period consists of the requests that begin in it, and is judged when they are answered.
 
         Args:
-            is_bad: what it is.
-            began_s: when its request began; from outside the period it says nothing of it.
-            sent: when those began that still are.
-            now: the time.
+            is_bad: whether the request failed.
+            began_s: when its request began; a request from outside the period says nothing about it.
+            sent: when the requests still in flight began.
+            now: the time on the loop's clock.
         """
         if self._began_s <= began_s <= self._ended_s:
             self._count(is_bad=is_bad, began_s=began_s, now=now)
@@ -154,7 +161,7 @@ class AdaptiveConcurrency:
         self._begin(now)
 
     def _begin(self, now: float) -> None:
-        # What began at the same moment may have begun before the cut.
+        # A request that began at the same moment may have begun before the cut.
         self._began_s = now if self._trial is None else nextafter(now, float("inf"))
         self._ended_s = float("inf")
         self._results = self._bad = 0
@@ -166,7 +173,7 @@ class AdaptiveConcurrency:
         return share > _MUCH and self._results * divergence(share, _MUCH) >= _SURELY_MUCH
 
     def _help(self, trial: _Trial) -> float:
-        """How much better the results agree with load than with chance: the logarithm of the odds."""
+        """Return how much better the results agree with load than with chance: the logarithm of the odds."""
         share = self._bad / self._results
         return self._results * (divergence(share, trial.by_chance) - divergence(share, trial.by_load))
 
@@ -186,7 +193,7 @@ class AdaptiveConcurrency:
             self._cut()
 
     def _is_too_much(self) -> bool:
-        """Whether surely more fail than a tenth, and than what counts as given."""
+        """Return whether certainly more than a tenth fail, and more than the accepted share."""
         if not self._is_surely_much():
             return False
         if not self._given:
@@ -197,7 +204,7 @@ class AdaptiveConcurrency:
 
     def _cut(self) -> None:
         results, share = self._results, self._bad / self._results
-        # By Little's law, over the time in which any was on its way: a run may have rested in between.
+        # By Little's law, over the time in which any was in flight: the run may have rested in between.
         whole_s = self._good_s + self._bad_s
         in_flight = min(self.limit, whole_s / self._busy_s) if self._busy_s else self.limit
         # By the time that they take, as refusals may come back sooner than answers; by number, where they take longer.
@@ -221,7 +228,7 @@ class AdaptiveConcurrency:
 
 
 def _refused(share: float, served: float, before: float, after: float) -> float:
-    """Return the share of requests that a server of this capacity refuses after a cut, from the share before it."""
+    """Return the share of requests that a server of this capacity refuses after a cut, given the share before it."""
     if after <= served:
         return 0.0
     odds = share / (1 - share) * (after - served) / (before - served) if share < 1 else float("inf")

@@ -17,33 +17,37 @@ from spotdx_async.bulk.outage_signs import LEAST_ROWS, FirstTries, OutageLimit, 
 __all__ = ["CircuitBreaker", "Result"]
 
 Result = Literal["good", "bad", "throttled", "none"]
-"""``good``: the server answered, even if it refused. ``bad``: trouble that a repeat may overcome. ``throttled``: too
+"""``good``: the server answered, even if it refused. ``bad``: a failure that a repeat may overcome. ``throttled``: too
 many requests. ``none``: no request was made."""
 
 _PROBE_BOUNDS_S = (0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.8, 1.6, 3.2, 5.0)
-"""From one probe to the next, at most. A server that was away for up to 3 s, as for a restart, is seen 0.4 s later at
-most; and a minute costs 21 probes or so: with the five failures that show it, 26 requests."""
+"""Longest time from one probe to the next. A choice: a server that was away for up to 3 s, as for a restart, is noticed
+within 0.4 s; and a minute of outage costs about 21 probes, with the five failures that reveal it 26 requests."""
 _LEAST_OF_BOUND = 0.8
-"""Jitter: enough that clients which have lost a server together do not probe together for long."""
+"""Jitter. A choice: enough that clients that lost a server together soon stop probing together, and probes stay
+regular."""
 _RAMP_START = 10.0
 _RAMP_GROWTH = 1024.0
-"""From the first try after an outage, at 10 a second, to more than any one run sends, in as long as the ramp takes."""
+"""From 10 tries a second, a rate that a cold server stands, 1024-fold within the ramp: more than any run sends. A
+choice."""
 _RAMP_SHARE = 1 / 12
-"""Of the outage, that the ramp takes: a server that was away for a moment is not cold."""
+"""Of the outage, that the ramp takes. A choice: a server that was away for a moment is not cold, and 8 % costs
+little."""
 _LONGEST_RAMP_S = 5.0
-"""After a minute or more: the full rate is back well within 10 s."""
+"""Reached after outages of a minute. A choice: the full rate is back well within the 10 s that ``Progress.rate``
+shows."""
 
 
 class CircuitBreaker:
-    """Stands before every try of a row.
+    """Admits every attempt of a row.
 
-    1. Passing: as many tries at once as the adaptive concurrency allows.
-    2. Paused, in a total outage, that is, after failures of five or more rows in succession that cannot be chance, or
-       after a second (20 results at least) in which 19 of 20 were bad. Only rows that probe may pass, the first within
-       0.1 s, later ones at most 5 s apart: one at a time, unless one has had no answer for that long.
-    3. Ramping up, after a probe was answered, for a twelfth of the pause and 5 s at most.
+    1. Passing: as many attempts at once as the adaptive concurrency allows.
+    2. Paused, in a total outage: after failures of five or more rows in succession that cannot be chance, or after a
+       second (at least 20 results) in which 19 of 20 were bad. Only probing rows may pass, the first within 0.1 s,
+       later ones at most 5 s apart: one at a time, unless one has had no answer for that long.
+    3. Ramping up, after a probe was answered, for a twelfth of the pause, at most 5 s.
 
-    A partial outage does not pause: what fails is tried again. After ``stop_pausing`` nothing does.
+    A partial outage does not pause: failed rows are tried again. After ``stop_pausing`` nothing pauses.
     """
 
     def __init__(
@@ -61,14 +65,15 @@ class CircuitBreaker:
         """Start passing.
 
         Args:
-            limit_s: after so many seconds paused, or throttled without one row going through, pauses that the server
-                asked for included, ``on_overdue`` is called.
-            concurrency: tries at once, at most.
+            limit_s: ``on_overdue`` is called after so many seconds paused, or throttled without a single row going
+                through; pauses that the server asked for count.
+            concurrency: the most attempts at once.
             on_overdue: called once for each outage.
-            busy_s: for how many seconds rows have waited without a break: only such time counts.
-            on_change: called when it pauses (``closed``) and when the pause ends (``open``), with its seconds so far.
+            busy_s: returns for how many seconds rows have been waiting without a break: only such time counts.
+            on_change: called when it pauses (``closed``) and when the pause ends (``open``), with its length so far in
+                seconds.
             on_probe: called when a probe is sent, and the next one may wait for its moment.
-            trouble: names the server and what is wrong with it, for the log.
+            trouble: names the server and the failure, for the log.
             dice: for the jitter.
         """
         self._outage_limit = OutageLimit(limit_s, on_overdue, busy_s)
@@ -79,20 +84,20 @@ class CircuitBreaker:
         self._dice = dice or random.Random()
         self._signs = OutageSigns()
         self._adaptive = AdaptiveConcurrency(concurrency)
-        # Rows that have entered and not reported; and when the requests of those began that were sent.
+        # Rows that have entered and not reported, and when the requests of those that were sent began.
         self._inside: set[Hashable] = set()
         self._sent: dict[Hashable, float] = {}
         self._bad_rows: set[Hashable] = set()
-        # Of the requests that were answered, when the last one to begin began.
+        # When the youngest of the answered requests began.
         self._last_good_s = float("-inf")
         self.first_tries: FirstTries = self._signs.first_tries
-        """How rows' first tries end while the run is not paused."""
+        """How rows' first attempts end while the run is not paused."""
         self.reports: int = 0
-        """How many results were reported: while this stays the same, so does everything it knows."""
+        """How many results were reported: while this stays the same, so does everything the breaker knows."""
         self.is_paused: bool = False
         """Whether only probes may pass: the server seems to be down."""
         self.never_pauses: bool = False
-        """Whether it pauses no more, whatever fails."""
+        """Whether it no longer pauses, whatever fails."""
         self._paused_at_s: float | None = None
         self._resumed_at_s = float("-inf")
         self._ramp_from_s: float | None = None
@@ -108,7 +113,7 @@ class CircuitBreaker:
 
     @property
     def paused_s(self) -> float:
-        """For how many seconds it has been paused; 0 where it is not."""
+        """For how many seconds it has been paused; 0 if it is not."""
         return 0.0 if self._paused_at_s is None else self._now() - self._paused_at_s
 
     @property
@@ -118,12 +123,12 @@ class CircuitBreaker:
 
     @property
     def concurrency(self) -> int:
-        """Tries that may be under way at once, at present."""
+        """How many attempts may be in flight at once, at present."""
         return self._adaptive.limit
 
     @property
     def _has_room(self) -> bool:
-        # A probe that still hangs when another one has come through takes nobody's permit.
+        # A probe that still hangs when another one has got through occupies nobody's permit.
         return len(self._inside) - len(self._probing) < self._adaptive.limit
 
     @property
@@ -132,16 +137,16 @@ class CircuitBreaker:
         return self._signs.is_doubtful
 
     def lets(self, row: Hashable) -> bool:
-        """Whether the row, having entered, still may be tried: an outage may have begun since."""
+        """Return whether a row that has entered may still be tried: an outage may have begun since."""
         return self._paused_at_s is None or row in self._probing
 
     def sends(self, row: Hashable) -> bool:
-        """The same at the last moment before the request, which then counts as on its way."""
+        """Return the same at the last moment before the request, which then counts as in flight."""
         if self._is_over or not self.lets(row):
             return False
         now = self._sent[row] = self._now()
         if self._paused_at_s is not None:
-            # Should it hang as long, another one goes: the server may answer that.
+            # If it hangs that long, another one goes: the server may answer that one.
             self._next_at_s = now + _PROBE_BOUNDS_S[-1] * self._dice.uniform(_LEAST_OF_BOUND, 1)
             self._on_probe()
             if self._waiters:
@@ -149,17 +154,17 @@ class CircuitBreaker:
         return True
 
     def try_enter(self, row: Hashable) -> bool:
-        """Enter where that takes no wait; else the caller waits by ``enter``."""
+        """Enter if that takes no wait; otherwise the caller waits with ``enter``."""
         if self._waiting or not self.is_free:
             return False
         self._inside.add(row)
         return True
 
     async def enter(self, row: Hashable) -> bool:
-        """Wait until the row may be tried; then tell the result by ``report``, whatever happens.
+        """Wait until the row may be tried; then the caller must ``report`` the result, whatever happens.
 
         Returns:
-            False where a pause has begun meanwhile: the row has not entered, and another one may be a better probe.
+            False if a pause has begun meanwhile: the row has not entered, and another one may be a better probe.
         """
         waiter = self._waiters.add(row)
         self._waiting += 1
@@ -180,15 +185,15 @@ class CircuitBreaker:
         is_first: bool = False,
         rests: bool = False,
     ) -> None:
-        """Note the result of a try.
+        """Note the result of an attempt.
 
         Args:
-            row: which row: its key, since of a key one row is under way at a time, and those behind it are as likely
-                at fault.
-            result: what became of the try.
+            row: its key, since only one row of a key is in flight at a time, and those behind it are as likely to be at
+                fault.
+            result: of the attempt.
             began_s: when its request began: one from before the outage says nothing about its end.
             ended_s: when it ended; None: now.
-            is_first: whether it was the row's first try.
+            is_first: whether it was the row's first attempt.
             rests: whether it keeps its permit until ``leave``.
         """
         was_paused, was_probe = self.is_paused, row in self._probing
@@ -219,15 +224,15 @@ class CircuitBreaker:
             self._serve()
 
     def has_served_since(self, moment_s: float) -> bool:
-        """Whether the server has answered a request that began later: it has not been down all the time."""
+        """Return whether the server has answered a request that began later: then it was not down all the time."""
         return self._last_good_s > moment_s
 
     def makes_likely(self, failures: int) -> bool:
-        """Whether so many failures of one row are to be expected now: its next try need not wait for anything."""
+        """Return whether so many failures of one row are expected now: then its next attempt need not wait."""
         return self._signs.makes_likely(failures)
 
     def pause_if_all_fail(self) -> bool:
-        """Pause where so many rows have failed in a row that it is not their fault, and no other row is left to try."""
+        """Pause if so many rows have failed in a row that it is not their fault, and no other row is left to try."""
         if self._signs.has_enough_rows:
             self._pause()
         return self._paused_at_s is not None
@@ -268,7 +273,7 @@ class CircuitBreaker:
             if was_probe:
                 self._plan_probe()
             elif began_s < self._paused_at_s:
-                signs.note_bad(row)  # should answers come beside it, then so many do fail by chance
+                signs.note_bad(row)  # if answers come too, then so many do fail by chance
             return
         if began_s < self._resumed_at_s:
             return
@@ -277,7 +282,7 @@ class CircuitBreaker:
             self._pause()
 
     def _adapt(self, row: Hashable, *, is_bad: bool, began_s: float, now: float) -> None:
-        """Adapt the concurrency; pause where almost nothing has gone through for a period."""
+        """Adapt the concurrency; pause if almost nothing has succeeded for a period."""
         if is_bad:
             self._bad_rows.add(row)
         share = self._adaptive.note(is_bad=is_bad, began_s=began_s, sent=self._sent.values(), now=now)
@@ -290,8 +295,8 @@ class CircuitBreaker:
 
     def _note_throttled(self, began_s: float) -> None:
         if self._paused_at_s is not None and began_s >= self._paused_at_s:
-            self._resume()  # it answers; how fast it may be asked is the rate limit's matter
-        # A timer, and not a look at the next 429: in a pause of any length none comes.
+            self._resume()  # it answers; how often it may be called is the rate limit's concern
+        # A timer, not a check at the next 429: during a long pause none comes.
         self._throttled_too_long.start()
 
     def _pause(self) -> None:
@@ -339,7 +344,7 @@ class CircuitBreaker:
                 self._let_pass()
                 continue
             if self._paused_at_s is None and not self._has_room:
-                return  # until somebody reports
+                return  # until the next report
             if self._next_at_s > self._now():
                 if self._next_at_s < float("inf"):
                     self._timer = clock.call_at(self._next_at_s, self._serve)
@@ -352,7 +357,7 @@ class CircuitBreaker:
             row = self._let_pass()
             if row is not None:
                 self._probing.add(row)
-                self._next_at_s = float("inf")  # until it is sent, or comes back
+                self._next_at_s = float("inf")  # until this one is sent or returned
             return
         assert self._ramp_from_s is not None  # noqa: S101 - else it would be free, or have no room; for the type checker
         now, end_s = self._now(), self._ramp_from_s + self._ramp_s
@@ -366,7 +371,7 @@ class CircuitBreaker:
         self._let_pass()
 
     def _let_pass(self, *, may_enter: bool = True) -> Hashable | None:
-        """Let the first waiting row enter, or tell it that it may not; return the row."""
+        """Let the first waiting row enter, or refuse it; return the row."""
         waiter = self._waiters.pop()
         if waiter is None:
             return None
@@ -376,6 +381,6 @@ class CircuitBreaker:
         return waiter.data
 
     def _give_back(self, row: Hashable) -> None:
-        """Free the permit of a row that was let pass, and whose wait was cancelled before it noticed."""
+        """Free the permit of a row that was admitted and whose wait was cancelled before it noticed."""
         if row in self._inside:
             self.report(row, "none")

@@ -25,7 +25,7 @@ __all__ = ["Engine"]
 T = TypeVar("T")
 
 _WAKE_EVERY_S = 0.1
-"""Well below what a person who stops a run would notice."""
+"""A choice: well below what somebody who stops a run would notice, and ten wake-ups a second cost nothing."""
 
 
 @define(eq=False)
@@ -38,10 +38,10 @@ class _Worker:
     is_recalled: bool = False
     """Whether the engine has cancelled it."""
     is_cleaning_up: bool = False
-    """Whether it has ended its work, and must not be disturbed."""
+    """Whether it has finished its work, and must not be disturbed."""
 
     def recall(self) -> None:
-        """Cancel it, once: a second cancellation would cut off its cleaning up."""
+        """Cancel it, once: a second cancellation would interrupt its clean-up."""
         if self.task is not None and not self.is_recalled and not self.is_cleaning_up:
             self.is_recalled = True
             if self.row is not None:
@@ -56,7 +56,7 @@ class _Worker:
 class Engine(Generic[T]):
     """Sends updates with a bounded window, and produces one outcome for every row that it has read.
 
-    Memory is the window's, whatever the input's length. A slow consumer slows the reading, and with it the sending.
+    Memory is bounded by the window, however long the input. A slow consumer slows the reading, and with it the sending.
     However its tasks end: once the last one has, every row that was read has its outcome.
     """
 
@@ -68,7 +68,7 @@ class Engine(Generic[T]):
         observation: CallObservation | None,
         on_news: Callable[[], object],
     ) -> None:
-        """Take what the run is made of; ``on_news`` is called at each outcome and when the last task has ended."""
+        """Take the parts of the run; ``on_news`` is called at each outcome and when the last task has ended."""
         self._reader, self._options, self._on_news = reader, options, on_news
         self._journal, self._run_observation = reader.journal, observation
         if self._journal is not None:
@@ -101,13 +101,13 @@ class Engine(Generic[T]):
         self._open_since_s = self._last_read_s = self._now()
         self._last_rows = self._new_last_rows()
         self.outcomes: InOrder[T] | AsTheyCome[T] = (InOrder if options.ordered else AsTheyCome)(self._window)
-        """The outcomes that wait to be taken; taking one lets the reader continue where there is room."""
+        """The outcomes that wait to be taken; taking one lets the reader continue if there is room."""
         self._reading = _Worker()
         self._workers = [_Worker() for _ in range(options.concurrency)]
         self._tasks_left, self._unsent, self._is_left = 0, 0, False
         self._cause: SpotError | None = None
         self._waking: asyncio.TimerHandle | None = None
-        # What came from outside the SDK and is raised at the end; the reader's and the workers' tasks.
+        # An exception from outside the SDK, raised at the end; the tasks of the reader and the workers.
         self.foreign_error: BaseException | None = None
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -138,7 +138,7 @@ class Engine(Generic[T]):
         return self._reader.is_read_up and not self._stopping.is_set()
 
     def progress(self) -> Progress:
-        """Return how far the run is."""
+        """Return how far the run has got."""
         return self._run_counts.progress(self._now(), is_paused=self._breaker.is_paused)
 
     def start(self) -> None:
@@ -148,9 +148,9 @@ class Engine(Generic[T]):
             self._begin(worker, self._work(worker))
 
     def stop(self, cause: SpotError | None = None) -> None:
-        """Read and send no more: requests that were handed to a connection are finished, the rest comes out as skipped.
+        """Read and send nothing more: requests handed to a connection are finished, the rest comes out as skipped.
 
-        Whatever waits for something else (a permit, a slot, a token, a pause, a connection) is woken.
+        Anything that waits for something else (a permit, a slot, a token, a pause, a connection) is woken.
         """
         self._cause = self._cause or cause
         self._stopping.set()
@@ -159,7 +159,7 @@ class Engine(Generic[T]):
         self._wake()
 
     def end(self, cause: SpotError | None = None) -> None:
-        """Stop, and do not wait for the answers to what was sent: those rows come out as unknown.
+        """Stop, and do not wait for the answers to requests in flight: those rows come out as unknown.
 
         Without a cause the consumer has left, and takes no more outcomes.
         """
@@ -173,12 +173,12 @@ class Engine(Generic[T]):
         self.stop()
 
     def error_at_end(self) -> BaseException | None:
-        """Return why the run ended early; None where it did not.
+        """Return why the run ended early; None if it did not.
 
-        What came from outside comes first, then what the input raised, then a trouble that every further row would
+        Exceptions from outside come first, then what the input raised, then a problem that every further row would
         meet, and last what the input raised when it was closed.
         """
-        # By None and not by truth: an exception of somebody else's may have a length, and that be 0.
+        # Compared with None, not by truth: somebody else's exception may have a length, and that be 0.
         foreign = self._reader.error if self.foreign_error is None else self.foreign_error
         if foreign is not None:
             return foreign
@@ -200,7 +200,7 @@ class Engine(Generic[T]):
     def _recall(self, which: Callable[[_Worker], bool]) -> None:
         """Cancel the chosen tasks, but not the one that runs this.
 
-        That one notices by itself that the run stops; should it wait after all, it is cancelled in the next turn.
+        That one notices by itself that the run stops; if it waits after all, it is cancelled in the next turn.
         """
         own = clock.current_task()
         for worker in (self._reading, *self._workers):
@@ -216,7 +216,7 @@ class Engine(Generic[T]):
         task.add_done_callback(lambda task: self._on_task_end(worker, task))
 
     def _on_task_end(self, worker: _Worker, task: asyncio.Task[None]) -> None:
-        """Stop the run where a task ended unexpectedly; give the rows left their outcomes after the last task."""
+        """Stop the run if a task ended unexpectedly; give the rows left their outcomes after the last task."""
         self._tasks_left -= 1
         if task.cancelled():
             if not worker.is_recalled:
@@ -270,7 +270,7 @@ class Engine(Generic[T]):
             self.stop()
 
     def _admit(self, row: Row) -> None:
-        """Take in a row that was read: it may go, waits for the row of its key before it, or takes that one's place."""
+        """Admit a row that was read: it may go, waits for its key's previous row, or takes that one's place."""
         now = self._last_read_s = self._now()
         if self._breaker.never_pauses:
             self._breaker.allow_pauses()  # another row may tell whose fault it is
@@ -302,7 +302,7 @@ class Engine(Generic[T]):
             if is_stuck and self._breaker.pause_if_all_fail():
                 continue  # to probe
             if is_stuck and not self._last_rows.may_have_company():
-                # It has had all its tries, and no other row can tell whether it was its own fault.
+                # It has had all its tries, and no other row can show whether it was its own fault.
                 row = self._scheduler.take_from_aside()
                 assert row.last is not None  # noqa: S101 - it has failed; for the type checker
                 self._settle(row, row.last)
@@ -317,7 +317,7 @@ class Engine(Generic[T]):
         return self._reading.task is not None and self._reading.task.done()
 
     async def _carry(self, row: Row) -> None:
-        """Run a row. Whatever is raised here ends the task, and the run with it."""
+        """Run a row. Any exception raised here ends the task, and the run with it."""
         if row.began_s is None:
             row.began_s = self._now()
             if self._run_observation is not None:
@@ -355,7 +355,7 @@ class Engine(Generic[T]):
         del self._open[row]
         if self._journal is not None and row.digests is not None and outcome.state != "skipped":
             for index, digests, was_sent in row.overtaken:
-                # Until a newer value is there, a resumed run must know the older ones as not done.
+                # Until the newer value is there, a resumed run must consider the older ones not done.
                 not_done: State = "unknown" if was_sent else "failed"
                 self._journal.record(index, "superseded" if outcome.state == "ok" else not_done, digests)
             self._journal.record(row.index, outcome.state, row.digests, lands_until_s=row.lands_until_s)
@@ -390,7 +390,7 @@ class Engine(Generic[T]):
             self._run_observation.gate(state, after_s)
 
     def _skip_rest(self) -> None:
-        """Give every row that was read and has no outcome one that says what is known of it."""
+        """Assign every row that was read and has no outcome one that says what is known of it."""
         now = self._now()
         for row in sorted(self._open, key=lambda row: row.index):
             outcome = skipped(row, now)

@@ -1,4 +1,4 @@
-"""How a bulk run is to go: its options, as a caller gives them and as they are checked, and what it does with rows."""
+"""The options of a bulk run, as a caller passes them and as they are checked, and what the run does with rows."""
 
 import inspect
 import os
@@ -29,21 +29,21 @@ __all__ = [
 ]
 
 _READ_AHEAD_TO_COALESCE = 64
-"""More rows than could be sent soon: only among rows that still wait can a newer value overtake an older one."""
+"""More rows than can be sent soon: a newer value can overtake an older one only among rows that are still waiting."""
 _LEAST_WINDOW = 8
 """A total outage shows in five rows, which must be there to be tried."""
 
 Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
-"""Tries once to set the metadata of a key, the body given as bytes, and keeps the row's attempt state true. It gets
-whether the row was tried before, asks at the last moment whether it still may go, and reports to observers, if there
-are any."""
+"""Makes one attempt to set the metadata of a key, with the body as bytes, and keeps the row's attempt state true. It is
+told whether the row was tried before, asks at the last moment whether it may still go, and reports to observers, if
+there are any."""
 
 
 class UpdateOptions(TypedDict, total=False):
-    """What ``update_metadata_many`` takes beside its rows and ``decode``, each of which may be left out."""
+    """What ``update_metadata_many`` takes beside its rows and ``decode``; each may be left out."""
 
     concurrency: int
-    """Rows under way at once, 64 if left out; the client's own ``concurrency`` applies as well."""
+    """Rows in flight at once, 64 if left out; the client's own ``concurrency`` applies as well."""
     ordered: bool
     """Return outcomes in the order of the rows, not as they come; False if left out."""
     journal: str | os.PathLike[str] | Journal | None
@@ -56,18 +56,18 @@ class UpdateOptions(TypedDict, total=False):
     progress: Callable[[Progress], object] | None
     """A plain function, called with a Progress every half second, and at the end."""
     stop_after: int | None
-    """Stop the run once this many rows were rejected, failed or ended unknown; None, or left out: never. Of the rows
-    under way only those are finished whose request was handed to a connection."""
+    """Stop the run once this many rows were rejected, failed or ended unknown; None, or left out: never. Of the rows in
+    progress only those whose request was handed to a connection are finished."""
     outage_limit: float
     """Stop the run after an outage of so many seconds, 1,800 if left out; pauses that the server asked for count."""
     wait_for_server: bool
     """False, or left out, stops the run after 30 s in which no request has ever reached the server because its name is
-    not found, it refuses connections or TLS fails: a wrong ``base_url`` is no outage."""
+    not found, it refuses connections or TLS fails: a wrong ``base_url`` is not an outage."""
 
 
 @frozen(kw_only=True)
 class RunOptions:
-    """How a run is to go."""
+    """The checked options of a run."""
 
     concurrency: int
     ordered: bool
@@ -79,41 +79,41 @@ class RunOptions:
     policy: RetryPolicy
     operation: str
     host: str
-    """The server's, with its port where it names one: what texts may show of its address."""
+    """The server's host, with its port if it names one: what texts may show of its address."""
     lands_within_s: float
     """Seconds after which a request that was sent has been carried out, or never will be."""
     sleep: Callable[[float], Awaitable[None]]
-    """Waits before a repeat; it ends early where the client lifts a pause."""
+    """Waits before a repeat; ends early if the client lifts a pause."""
     total: int | None = None
-    """Rows of the input, where that is known."""
+    """Rows of the input, if known."""
 
     @property
     def window(self) -> int:
-        """Rows that are read and whose outcome the consumer has not taken, at most."""
+        """The most rows that are read and whose outcome the consumer has not taken."""
         return max(_LEAST_WINDOW, 2 * self.concurrency) + (_READ_AHEAD_TO_COALESCE if self.coalesce else 0)
 
 
 @frozen(kw_only=True)
 class Job:
-    """What a run does with its rows, whatever the noun."""
+    """What a run does with its rows, for any kind of row."""
 
     kind: type[Update]
-    """What a row is."""
+    """The class of a row."""
     send: Send
     operation: str
-    """The operation's name; with ``server`` it tells whose a journal is."""
+    """The operation's name; with ``server`` it identifies whose journal a file is."""
     server: str
     policy: RetryPolicy
     lands_within_s: float
     """Seconds after which a request that was sent has been carried out, or never will be."""
     open_runs: WeakSet[ClosableRun]
-    """The client's runs: a session adds itself when it begins, and the client that closes ends those that are left."""
+    """The client's runs: a session adds itself when it begins, and the closing client ends those that are left."""
     sleep: Callable[[float], Awaitable[None]]
-    """Waits before a repeat; it ends early where the client lifts a pause."""
+    """Waits before a repeat; ends early if the client lifts a pause."""
     dispatcher: Dispatcher | None = None
-    """Of the run and its rows."""
+    """Observes the run and its rows."""
     allow_any_id: bool = False
-    """Whether ids may hold what could lead to another path."""
+    """Whether ids may contain characters that could lead to another path."""
 
     def observe(self) -> CallObservation | None:
         """Report the start of a run to the observers, if there are any."""
@@ -122,7 +122,7 @@ class Job:
 
 @frozen
 class Inputs:
-    """What a run is begun with."""
+    """Everything that a run is started with."""
 
     updates: Iterable[Any] | AsyncIterable[Any]
     job: Job
@@ -132,10 +132,10 @@ class Inputs:
 
 
 def check_updates(updates: object) -> None:
-    """Refuse input that cannot be iterated, or holds no rows, before a run begins.
+    """Reject input that cannot be iterated, or holds no rows, before a run begins.
 
     Raises:
-        InvalidInputError: it is a mapping, a text, or cannot be iterated.
+        InvalidInputError: it is a mapping or text, or cannot be iterated.
     """
     if isinstance(updates, Mapping):
         raise InvalidInputError("updates is a mapping: pass its .items()")
@@ -144,16 +144,16 @@ def check_updates(updates: object) -> None:
 
 
 def host_of(server: str) -> str:
-    """Return what may be shown of an address: no user name, no password, no path."""
+    """Return the part of an address that may be shown: no user name, no password, no path."""
     parts = urlsplit(server)
     return parts.hostname or "" if parts.port is None else f"{parts.hostname}:{parts.port}"
 
 
 def check_progress(progress: object) -> None:
-    """Refuse what cannot be called with a Progress, or would have to be awaited.
+    """Reject what cannot be called with a Progress, or would have to be awaited.
 
     Raises:
-        InvalidInputError: it is no plain function.
+        InvalidInputError: it is not a plain function.
     """
     if progress is None:
         return
@@ -180,7 +180,7 @@ def as_seconds(name: str, value: object) -> float:
     """Return a number of seconds.
 
     Raises:
-        InvalidInputError: it is no number above 0.
+        InvalidInputError: it is not a number above 0.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
         return float(value)

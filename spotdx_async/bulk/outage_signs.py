@@ -9,37 +9,40 @@ from attrs import frozen
 from spotdx_async._http import clock
 
 LEAST_ROWS = 5
-"""Rows that must fail for an outage, however often each was tried: fewer may be at fault themselves. The window of a
-run holds 8 rows at least, so that even a run of one worker at 2 rows a second sees these within seconds."""
+"""Rows that must fail for an outage, however often each was tried: fewer may be at fault themselves. A choice: the
+window of a run holds at least 8 rows, so that even one worker at 2 rows a second sees five within seconds."""
 _LEAST_SHARE_OF_RESULTS = 0.015
-"""Share that is assumed to fail where nothing did: the largest with which five failures in a row are no chance."""
+"""Assumed share of failures before any: the largest at which five failures in a row are not chance (0.015^5 <
+10^-9)."""
 _SURPRISE = log(1e9)
-"""No chance: odds of one in 10^9. At 4,000 results a second, chance comes to that once in three days; and a pause that
-was none costs a tenth of a second."""
+"""Odds against chance, 10^9 to 1. A choice: at 4,000 results a second chance reaches that once in three days, and a
+needless pause costs a tenth of a second."""
 _RESULT_WEIGHT = 1 / 50
-"""Of one result in the share: at 40 % failures it is learned within about 100 results, and known to within 5 %."""
+"""Of one result in the share. A choice: 40 % failures are learned within about 100 results, and known to within 5 %."""
 _LIKELY = 1e-6
-"""From these odds on, failures of one row count as chance. Of a million rows one comes to waits, whatever share fails:
-those double, and one row that came to them among the last held up the whole run."""
+"""Failures of one row count as chance from these odds on. Measured: with less, one of 2,000 rows waited, each wait is
+twice the last, and if it was among the last the whole run waited for it; now it is one in a million at any share."""
 
 _MOST_WITHOUT_WAIT = 0.5
-"""Where more than half fails, a server is rather overloaded than partly down: repeats then wait."""
+"""A choice: if more than half fails, a server is more likely overloaded than partly down, so repeats wait."""
 
 _TRY_WEIGHT = 1 / 200
-"""Of one row's first try in the share of those that fail: some windows of rows."""
+"""Of one row's first attempt in the share that fails. A choice: the last 200, a few windows of rows."""
 _LEAST_SHARE_OF_TRIES = 0.001
-"""Of others that fail where any does: with it four failures, a policy's usual tries, are the row's own fault."""
+"""Least share of other rows taken to fail once any does: 0.001^4 < 10^-9, so four failures, the default policy's
+attempts, are the row's own fault."""
 _BY_CHANCE = 1e-9
-"""From these odds on a row's failures may be chance: of 10^9 rows one is wrongly said to be at fault."""
+"""From these odds on a row's failures may be chance. A choice: one row in 10^9 is wrongly blamed."""
 _MOST_SHARE = 0.6
-"""Share that is taken to fail at most: where nearly all do, a row at fault would be tried without end."""
+"""Greatest share taken to fail: 0.6^41 < 10^-9, so that a row at fault ends after 41 failures even if nearly all
+fail."""
 _ENOUGH_TRIES = 40
-"""Other rows that tell how many fail: that none of them does, and one row four times, has odds of 10^-6 at most,
-whatever the share."""
+"""Other rows needed to tell how many fail: that none of 40 fails and one row fails four times has odds of at most 1.5
+in 10^6, whatever the share (the maximum of (1 - p)^40 * p^4)."""
 
 
 def divergence(share: float, usual: float) -> float:
-    """How far a share is from the usual one: by Chernoff's bound, n results show it by chance with odds of exp(-n * D).
+    """Return how far a share is from the usual: by Chernoff's bound, n results show it by chance at odds exp(-n * D).
 
     Args:
         share: of results, from 0 to 1.
@@ -54,14 +57,14 @@ class OutageSigns:
 
     def __init__(self) -> None:
         self.first_tries: FirstTries = FirstTries()
-        """How rows' first tries end."""
+        """How rows' first attempts end."""
         self._rows: set[Hashable] = set()
         self._failures = 0
         self._share = 0.0
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether to try another row rather than one that has failed: no row is to bear an outage alone."""
+        """Whether to try another row rather than one that has failed: no row should bear an outage alone."""
         return len(self._rows) > 1 or self._failures > LEAST_ROWS
 
     @property
@@ -70,10 +73,10 @@ class OutageSigns:
         return len(self._rows) >= LEAST_ROWS
 
     def note_good(self, *, is_first: bool = False) -> None:
-        """Note that the server has answered: failures before it were no outage, and enter the share.
+        """Note that the server has answered: the failures before it were no outage, and enter the share.
 
         Args:
-            is_first: whether that was a row's first try, outside of a pause.
+            is_first: whether it was a row's first attempt, outside of a pause.
         """
         if is_first:
             self.first_tries.note(is_bad=False)
@@ -93,14 +96,15 @@ class OutageSigns:
         self._failures = 0
 
     def is_outage(self, older: int) -> bool:
-        """Whether the last failures in a row are no chance.
+        """Return whether the last failures in a row are not chance.
 
-        Failures come back sooner than answers where the server refuses at once what it cannot take. So all older
-        requests count as if they were still answered, and the odds are those of so many failures among all of them: by
-        Chernoff's bound exp(-n * D), D being the divergence between the share that failed and the usual one.
+        Failures come back sooner than answers if the server refuses at once what it cannot handle. So all older
+        requests count as if they were still going to be answered, and the odds are those of so many failures among all
+        of them: by Chernoff's bound exp(-n * D), where D is the divergence between the share that failed and the usual
+        one.
 
         Args:
-            older: requests on their way that are no younger than the last that failed.
+            older: requests in flight that began no later than the last that failed.
         """
         if not self.has_enough_rows:
             return False
@@ -111,20 +115,20 @@ class OutageSigns:
         return count * divergence(failed, usual) >= _SURPRISE
 
     def makes_likely(self, failures: int) -> bool:
-        """Whether so many failures of one row are what is to be expected at present, so that waiting is of no use."""
+        """Return whether so many failures of one row are to be expected at present, so that waiting is pointless."""
         return bool(min(self._share, _MOST_WITHOUT_WAIT) ** failures >= _LIKELY)
 
 
 @frozen
 class Seen:
-    """What was known when a row had first failed: how many rows had been tried, and failed at first."""
+    """What was known when a row first failed: how many rows had been tried, and how many had failed at first."""
 
     count: int = 0
     bad: int = 0
 
 
 class FirstTries:
-    """How rows' first tries end. First tries alone, since rows at fault are tried most."""
+    """How rows' first attempts end. First attempts only, since rows at fault are tried most often."""
 
     def __init__(self) -> None:
         self._count = self._bad = 0
@@ -134,7 +138,7 @@ class FirstTries:
         self._share_before = 0.0
 
     def note(self, *, is_bad: bool) -> None:
-        """Note a row's first try."""
+        """Note a row's first attempt."""
         self._count += 1
         self._bad += is_bad
         if not is_bad:
@@ -145,7 +149,7 @@ class FirstTries:
         self._share += (is_bad - self._share) * _TRY_WEIGHT
 
     def leave_out_failures(self) -> None:
-        """Leave out those since the last row that was served: a pause has begun, and they were a part of the outage."""
+        """Leave out those since the last row that was served: a pause has begun, and they were part of the outage."""
         if self._in_a_row:
             self._count -= self._in_a_row
             self._bad -= self._in_a_row
@@ -158,23 +162,23 @@ class FirstTries:
 
     @property
     def failing(self) -> float:
-        """Share of others that fails at present; 0: no other row does."""
+        """Share of other rows that fails at present; 0: none does."""
         others = self._share - _TRY_WEIGHT
         return max(others, _LEAST_SHARE_OF_TRIES) if others > 0 else 0.0
 
     def is_enough(self, since: Seen) -> bool:
-        """Whether so many rows have been tried since then that they tell what is chance."""
+        """Return whether enough rows have been tried since then to tell what is chance."""
         return self._count - since.count >= _ENOUGH_TRIES
 
     def explain(self, odds: Iterable[float], since: Seen) -> bool:
-        """Whether the failures of one row may well be chance.
+        """Return whether the failures of one row may well be chance.
 
         Each is judged by how many others failed at the time, or fail now, or have failed since the row first did,
-        whichever are more: at the beginning of a run, or of a partial outage, the first are known too late.
+        whichever is more: at the beginning of a run, or of a partial outage, the first of these is known too late.
 
         Args:
-            odds: how likely each was at the time if it was not the row's own fault.
-            since: what was known when the row had first failed.
+            odds: how likely each failure was at the time if it was not the row's own fault.
+            since: what was known when the row first failed.
         """
         # One of the others may be at fault itself.
         others = max(0, self._bad - since.bad - 1) / max(_ENOUGH_TRIES, self._count - since.count)
@@ -183,15 +187,15 @@ class FirstTries:
 
 
 class OutageLimit:
-    """A timer that fires when a trouble has lasted too long, and rows have waited all that time."""
+    """A timer that fires when a problem has lasted too long, and rows have been waiting all that time."""
 
     def __init__(self, limit_s: float, on_overdue: Callable[[], object], busy_s: Callable[[], float]) -> None:
-        """Take the limit; nothing is timed before ``start``.
+        """Set the limit; nothing is timed before ``start``.
 
         Args:
-            limit_s: how long the trouble may last.
-            on_overdue: called once, when it has lasted longer.
-            busy_s: for how many seconds rows have been open without a break.
+            limit_s: how long the problem may last.
+            on_overdue: called once, if it lasts longer.
+            busy_s: returns for how many seconds rows have been open without a break.
         """
         self._limit_s = limit_s
         self._on_overdue = on_overdue
@@ -201,7 +205,7 @@ class OutageLimit:
         """Whether it was started, and has neither been stopped nor fired."""
 
     def start(self) -> None:
-        """Start the timer, unless it runs already."""
+        """Start the timer, unless it is already running."""
         if not self.is_running:
             self._arm(self._limit_s)
 

@@ -32,7 +32,7 @@ _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
 _EARLIER = "an earlier attempt may have been executed"
 _SERVER_FAILED = 500
 _MOST_OVERTAKEN = 250
-"""Rows that one row may overtake while nothing tells the journal of them: their digests are kept until it has ended."""
+"""Rows that one row may overtake before the journal hears of them: their digests are kept until it has ended."""
 _ROW_SIZE = 1024
 """Bytes that a row takes beside its body, with its timer while it rests (tracemalloc)."""
 _OVERTAKEN_SIZE = 256
@@ -51,15 +51,15 @@ _MOST_IN_A_ROW = 128
 
 @define(eq=False)
 class Row:
-    """A row that was read and has no outcome yet, with what its tries have shown."""
+    """A row that was read and has no outcome yet, with what its attempts have shown."""
 
     index: int
     key: str = field(repr=False)
-    """Whose metadata to set."""
+    """The id whose metadata to set."""
     body: bytes = field(repr=False)
-    """What to send: written when the row was read, so that nothing that is done to the mapping later changes it."""
+    """The body to send: written when the row was read, so that later changes to the mapping have no effect."""
     digests: RowDigests | None = field(default=None, repr=False)
-    """The journal's marks of it; None without a journal."""
+    """Its digests for the journal; None without a journal."""
     attempt_state: AttemptState = field(factory=AttemptState, repr=False)
     """What is known of its attempts."""
     tries: int = 0
@@ -71,9 +71,9 @@ class Row:
     charged: int = 0
     """Failed tries while the run was not paused."""
     odds: tuple[float, ...] = ()
-    """How likely each of these was if it was not its own fault: what others failed with at the time."""
+    """How likely each of these was if it was not the row's own fault: the share of others that failed at the time."""
     seen: Seen = field(factory=Seen, repr=False)
-    """What was known of others when it had first failed."""
+    """What was known of other rows when it first failed."""
     others_served: bool = False
     """Whether another row was served between the first and the last of its failures."""
     began_s: float | None = None
@@ -81,28 +81,29 @@ class Row:
     request_s: float = 0.0
     """Seconds that the last request took."""
     lands_until_s: float = NEVER_S
-    """Until when a try without a usable answer may still be carried out, also after a later one was answered."""
+    """Until when a try without a usable answer may still be carried out, even after a later one was answered."""
     rests_until_s: float = NEVER_S
-    """Until when it is not tried: an earlier value of its key may land till then, or calls come too fast."""
+    """Not tried before then: an earlier value of its key may land until then, or calls come too fast."""
     is_held: bool = False
-    """Whether it waits until an earlier value of its key cannot land any more, or for another try, or has come behind
-    a row that did: it stands beside the window until its turn has come."""
+    """Whether it waits until an earlier value of its key cannot land any more, or for another try, or is behind a row
+    that
+    does: it then counts beside the window until its turn comes."""
     is_probe: bool = False
     """Whether it is the one that is tried while the run is paused."""
     last: Verdict | None = field(default=None, repr=False)
-    """On the last try that failed."""
+    """The verdict on the last try that failed."""
     observation: CallObservation | None = field(default=None, repr=False)
-    """Reports it to the observers, once it is taken up; None where there are none."""
+    """Reports it to the observers, once it is taken up; None if there are none."""
     following: "Row | None" = field(default=None, repr=False)
     """The next row of the same key, which waits for this one's outcome."""
 
     overtaken: list[tuple[int, RowDigests, bool]] = field(factory=list, repr=False)
-    """Rows whose place it has taken, and whether an earlier session may have sent them: the journal hears of them when
+    """Rows whose place it has taken, and whether an earlier session may have sent them: the journal records them when
     it has ended."""
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """Approximate memory in bytes."""
         return _ROW_SIZE + len(self.body) + len(self.overtaken) * _OVERTAKEN_SIZE
 
     @property
@@ -116,12 +117,12 @@ class Row:
         return self.began_s is None and len(self.overtaken) < _MOST_OVERTAKEN
 
     def hold(self) -> None:
-        """Mark it as held, and let it take as little as its size says: orjson leaves 4 KB behind the smallest body."""
+        """Mark it as held, and shrink it to the size it reports: orjson leaves 4 KB behind the smallest body."""
         self.is_held = True
         self.body = memoryview(self.body).tobytes()
 
     def become(self, newer: "Row") -> None:
-        """Stand for the newer row from now on, in the same place; nothing has been tried yet."""
+        """Become the newer row, in the same place; nothing has been tried yet."""
         if self.digests is not None:
             self.overtaken.append((self.index, self.digests, self.attempt_state.may_be_executed))
         self.index, self.body, self.digests, self.attempt_state = (
@@ -130,7 +131,7 @@ class Row:
             newer.digests,
             newer.attempt_state,
         )
-        # What an earlier session may have sent of either: of the older one it would land over the newer.
+        # What an earlier session may have sent of either: the older value would land over the newer one.
         self.rests_until_s = max(self.rests_until_s, self.lands_until_s)
         self.lands_until_s = max(self.lands_until_s, newer.lands_until_s)
         if self.is_held:
@@ -142,7 +143,7 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
 
     1. A success, or a 2xx whose JSON has another shape: the update is done.
     2. An attempt may have been executed, or nobody knows what became of the last one: unknown, whatever came later.
-    3. Refused by the server, or surely not executed: failed.
+    3. Refused by the server, or certainly not executed: failed.
     """
     if verdict.action is _ACCEPT:
         return _outcome(row, "ok", None, now_s, verdict.value)
@@ -156,14 +157,14 @@ def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
 
 
 def skipped(row: Row, now_s: float) -> Outcome[Any]:
-    """Return the outcome of a row that was not done when the run stopped; unknown where it may have been executed.
+    """Return the outcome of a row that was not done when the run stopped; unknown if it may have been executed.
 
     A row whose update was accepted is done, although the run stopped before that was reported.
     """
     if row.last is not None and (row.last.action is _ACCEPT or _is_done(row.last.error)):
         return ended(row, row.last, now_s)
     error = None if row.last is None else row.last.error
-    row.attempts += row.attempt_state.may_have_arrived  # one that was cut off, and so counted by nobody
+    row.attempts += row.attempt_state.may_have_arrived  # an attempt that was cut off, and so not counted yet
     if not row.may_be_executed:
         if error is None:
             was_begun = row.began_s is not None
@@ -181,7 +182,7 @@ def superseded(row: Row, now_s: float) -> Outcome[Any]:
 
 
 def is_run_wide(error: SpotError) -> bool:
-    """Whether every further row would meet the same trouble."""
+    """Return whether every further row would fail in the same way."""
     return isinstance(error, (AuthenticationError, ConfigError)) or (
         isinstance(error, NotSentError) and error.reason in _RUN_WIDE_REASONS
     )
@@ -194,14 +195,14 @@ def _is_done(error: SpotError | None) -> bool:
 def _unknown(row: Row, error: SpotError) -> SpotError:
     """Return the error that is true of all attempts, not only of the last.
 
-    A refusal keeps its class, which says what the next attempt would meet. An error that says "surely not executed" is
+    A refusal keeps its class, which says how the next attempt would end. An error that says "certainly not executed" is
     replaced, since that is not true of the row.
     """
     if isinstance(error, (OutcomeUnknownError, DecodeError)):
         return error
     if isinstance(error, StatusError) and not isinstance(error, RateLimitError):
         said = error.args[0] if error.args else ""
-        # Of a 5xx to the only try it is that try which may have been executed.
+        # A 5xx to the only try refers to that very try, which may have been executed.
         if _EARLIER not in said and (row.tries > 1 or error.status < _SERVER_FAILED):
             error.args = (f"{said}; {_EARLIER}",)
         error.may_be_executed = True

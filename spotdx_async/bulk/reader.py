@@ -13,14 +13,14 @@ from spotdx_async.bulk.records import Outcome, Update
 from spotdx_async.errors import InvalidInputError, JournalError
 
 _END: Final = object()
-"""Stands for the end of the input, which no exception that comes out of it can pretend to be."""
+"""Marks the end of the input; no exception raised by the input can be mistaken for it."""
 _UNREADABLE = b"\0"
-"""Stands for the content of a row that cannot be written as JSON."""
+"""Digested in place of a row's content that cannot be written as JSON."""
 
 _BEFORE_METADATA = len(b'{"metadata":')
 _RESUME = "resume with the input that the run began with, or begin a new run with a new journal"
 _MOST_TO_CLOSE_S = 10.0
-"""For an input's ``aclose``: more than a database needs to give up a cursor."""
+"""For an input's ``aclose``: more than a database needs to release a cursor. A choice."""
 
 
 class Reader:
@@ -34,7 +34,7 @@ class Reader:
         self.is_read_up: bool = False
         """Whether the input has come to its end."""
         self.error: Exception | None = None
-        """What the input raised, or why it is not the journal's."""
+        """What the input raised, or why it is not the journal's input."""
         self.was_cancelled: bool = False
         """Whether it raised that when the run ended, perhaps in response to the cancellation."""
         self.close_error: Exception | None = None
@@ -44,7 +44,7 @@ class Reader:
         self.lands_until_s: float = float("-inf")
         """Until when requests of earlier sessions may still be carried out; set with the journal."""
         self._updates = updates
-        # Asked of the updates when the first row is read: it may be the caller's code that answers.
+        # Asked when the first row is read: the answer may come from the caller's code.
         self._rows: Iterator[Any] | None = None
         self._async_rows: AsyncIterator[Any] | None = None
         self._kind = kind
@@ -63,14 +63,14 @@ class Reader:
         except asyncio.CancelledError:
             if clock.cancellations() > cancelled_before:
                 raise
-            # Not aimed at us: a task that the input waited for was cancelled, say. That is not the end of the input.
+            # Not meant for us: a task that the input waited for was cancelled, say. That is not the end of the input.
             message = f"the input was cancelled after {self.read} rows, and nobody had cancelled the run"
             self.error = InvalidInputError(message)
-        except StopAsyncIteration:  # raised again it would end the consumer's loop without a word
+        except StopAsyncIteration:  # re-raised, it would silently end the consumer's loop
             self.error = InvalidInputError(
                 f"the input raised StopAsyncIteration after {self.read} rows, and not to end"
             )
-        except Exception as error:  # noqa: BLE001 - the caller's own; raised again when the rows under way are done
+        except Exception as error:  # noqa: BLE001 - the caller's own; raised again when the rows in progress are done
             self.error = error
             self.was_cancelled = clock.cancellations() > cancelled_before
         return None
@@ -84,7 +84,7 @@ class Reader:
             return
         self._is_closed = True
         source = self._updates
-        # By None and not by truth: an iterator may have a length, 0 at its end.
+        # Compared with None, not by truth: an iterator may have a length, 0 at its end.
         opened: Any = next((each for each in (self._async_rows, self._rows) if each is not None), source)
         if opened is source and not isinstance(source, (Generator, AsyncGenerator)):
             return
@@ -108,13 +108,13 @@ class Reader:
                 return await self._next_item()
             self._async_rows = aiter(self._updates)
         try:
-            # Without a default: with one, Python before 3.13.3 crashes where ``__anext__`` raises before it is awaited.
+            # Without a default: with one, Python before 3.13.3 crashes if ``__anext__`` raises before it is awaited.
             return await anext(self._async_rows)
         except StopAsyncIteration:
             return _END
 
     async def _taken(self, item: object) -> Row | Outcome[Any] | None:
-        """Make a row of an item: checked once, and written once as the bytes that are digested and sent."""
+        """Turn an item into a row: checked once, and written once as the bytes that are digested and sent."""
         index, journal = self.read, self.journal
         key, body = _checked(item, self._kind, allow_any_id=self._allow_any_id)
         known: Known | None = None
@@ -146,11 +146,11 @@ class Reader:
 
     def _note_earlier_sessions(self, row: Row, known: Known | None, journal: JournalWriter) -> None:
         """Mark a row that an earlier session may have sent, or whose key's earlier value may still land."""
-        # Once it may have been executed, no later trouble makes it surely not executed, in a later session either.
+        # Once it may have been executed, no later failure makes it certainly not executed, not even in a later session.
         row.attempt_state.may_be_executed = (
             row.index < journal.doubtful_below if known is None else known.state == "unknown"
         )
-        if row.attempt_state.may_be_executed:  # it may still be carried out: the next value of the key waits
+        if row.attempt_state.may_be_executed:  # it may still land: the next value of the key waits
             row.lands_until_s = self.lands_until_s
         if row.digests is not None and row.digests.key in journal.may_land:
             row.rests_until_s = self.lands_until_s
@@ -167,9 +167,9 @@ class Reader:
 
 
 def _checked(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str, bytes | InvalidInputError]:
-    """Return an item's key and the body to send; what is wrong with it in place of the body, and of a bad key "".
+    """Return an item's key and the body to send, or the fault in place of the body; a bad key becomes "".
 
-    What is done to the item afterwards changes nothing.
+    Later changes to the item have no effect.
     """
     key = ""
     try:
@@ -185,7 +185,7 @@ def _checked(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str,
         key = check_id(kind.ID_NAME, an_id, allow_any_id=allow_any_id)
         return key, metadata_json(metadata)
     except InvalidInputError as raised:
-        fault = raised.with_traceback(None)  # its frames hold the row
+        fault = raised.with_traceback(None)  # the frames hold the row
     return key, fault
 
 

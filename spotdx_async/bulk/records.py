@@ -42,10 +42,10 @@ class _Update:
         """Check the row as sending would, without sending.
 
         Args:
-            allow_any_id: as the client has it.
+            allow_any_id: as for the client.
 
         Raises:
-            InvalidInputError: saying what is wrong and where; it shows no value.
+            InvalidInputError: with the fault and its place; it shows no value.
         """
         check_id(self.ID_NAME, self.key, allow_any_id=allow_any_id)
         check_metadata(self.metadata)
@@ -58,7 +58,7 @@ class MetadataUpdate(_Update):
     ID_NAME: ClassVar[str] = "kit_id"
 
     kit_id: str
-    """Whose metadata to set."""
+    """The id of the kit whose metadata to set."""
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
 
@@ -70,7 +70,7 @@ class OrderMetadataUpdate(_Update):
     ID_NAME: ClassVar[str] = "order_id"
 
     order_id: str
-    """Whose metadata to replace."""
+    """The id of the order whose metadata to replace."""
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
 
@@ -90,23 +90,23 @@ class Outcome(Generic[T_co]):
     index: int
     """The row's place in the input, from 0."""
     key: str | None
-    """The kit's or order's id; None where a bad row has none."""
+    """The kit's or order's id; None if a bad row has none."""
     state: State
-    """``ok``: done. ``rejected``: a bad row, nothing sent. ``failed``: refused by the server for good, or surely not
+    """``ok``: done. ``rejected``: a bad row, nothing sent. ``failed``: refused by the server for good, or certainly not
     executed. ``unknown``: an attempt may have been executed, and no later one succeeded. ``superseded``: a newer value
     took its place. ``skipped``: a journal shows it done (``error`` is None), or the run stopped before it was
     (``error`` says why)."""
     value: T_co | None = field(default=None, repr=False)
-    """The decoded answer of an ``ok`` row; None without decoding, or where the answer had another shape (then ``error``
-    is a DecodeError, and the update is done all the same)."""
+    """The decoded answer of an ``ok`` row; None without decoding, or if the answer had another shape (then ``error`` is
+    a DecodeError, and the update is done all the same)."""
     error: SpotError | None = None
     """Why a row is not ``ok``."""
     attempts: int = 0
     """Requests made for it."""
     elapsed_s: float = 0.0
-    """Seconds from taking it up to its outcome, waits included."""
+    """Seconds from taking it up to its outcome, including waits."""
     request_s: float = 0.0
-    """Seconds that its last request took, from connection to last byte; no wait for a place or a limit."""
+    """Seconds that its last request took, from connection to last byte, without waits for a permit or a rate limit."""
 
     @property
     def ok(self) -> bool:
@@ -130,15 +130,15 @@ class Progress:
     rate: float
     """Rows a second over the last ten seconds."""
     eta_s: float | None
-    """Seconds to go at this rate; None where the number of rows is not known, or nothing moves."""
+    """Seconds to go at this rate; None if the number of rows is not known, or nothing moves."""
     throttled: int
     """Answers so far that said that requests come too fast (429)."""
     is_paused: bool
-    """Whether the server is down: rows wait, and one at a time probes it."""
+    """Whether the server is unavailable: rows are paused, probing one at a time."""
     elapsed_s: float
     """Seconds since the run began."""
     total: int | None
-    """Rows of the input, where it says how many it has."""
+    """Rows of the input, if it says how many it has."""
 
     @property
     def gate_open(self) -> bool:
@@ -148,7 +148,7 @@ class Progress:
 
 @frozen
 class Journal:
-    """Where a run writes down which rows are done, so that the same run can be resumed."""
+    """The file in which a run records which rows are done, so that the same run can be resumed."""
 
     path: str | os.PathLike[str]
     """A file that does not exist yet, or one that an earlier session of the same run has left."""

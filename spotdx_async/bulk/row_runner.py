@@ -23,24 +23,24 @@ __all__ = ["RowRunner"]
 _ACCEPT, _REPEAT = Action.ACCEPT, Action.REPEAT
 
 _THROTTLED_REST_S = 0.5
-"""Between two requests of a row to a server that says that calls come too fast, whatever wait it asks for: with
-``Retry-After: 0`` the requests of a run would follow one another without end. Each row under way then makes two a
-second at most."""
+"""Least time between two requests of a row to a throttling server, whatever wait it asks for: with ``Retry-After: 0``
+the requests of a run would follow one another without end. A choice: each row in progress makes at most two a second,
+and the wait is half of a policy's ``throttle_base_s``."""
 
 _USUAL_WEIGHT = 1 / 50
-"""Of one answer's time in the usual one: that of the last 50 or so, as the share of failures."""
+"""Of one answer's time in the usual time. A choice: about the last 50 answers, as for the share of failures."""
 
 
 class RowRunner:
-    """Runs rows, one at a time each.
+    """Runs rows, each call one row.
 
     A row fails only by its own fault. Its failed tries count against it only while the run is not paused; they must be
-    as many as the policy allows, too many for chance where others fail too, some other row must have been served since
-    the first of them, and so many tried that they tell what is chance. Until then it is set aside; it is tried again
-    unless others were served meanwhile, and ends when there are no others any more.
+    as many as the policy allows and too many for chance if others fail too, another row must have been served since the
+    first of them, and enough others tried to tell what is chance. Until then it is set aside; it is tried again unless
+    others were served meanwhile, and ends when there are no others any more.
 
-    A try that fails takes as long as one that is served usually does: else a server that refuses at once what it cannot
-    take would get more requests a second the more it refuses.
+    A try that fails takes as long as one that is served usually does: otherwise a server that refuses at once what it
+    cannot handle would get more requests a second the more it refuses.
     """
 
     def __init__(
@@ -54,28 +54,28 @@ class RowRunner:
         stopping: asyncio.Event,
         on_try: Callable[[AttemptResult], object],
     ) -> None:
-        """Take what a run is made of.
+        """Keep the parts of the run that it works with.
 
         Args:
-            send: tries an update once.
+            send: makes one attempt of an update.
             options: how often to try, how long to wait in between, and how long a request may still be carried out.
-            breaker: stands before every try.
-            scheduler: tells whether other rows wait.
+            breaker: admits every try.
+            scheduler: knows whether other rows are waiting.
             counts: counts throttled answers.
             stopping: set when the run is to end.
-            on_try: called before the breaker knows of a try: with the first that was served, and all that were not.
+            on_try: called before the breaker learns of a try: with the first that was served, and all that were not.
         """
         self._send, self._breaker, self._scheduler = send, breaker, scheduler
         self._counts, self._stopping, self._on_try = counts, stopping, on_try
         self._most_tries = options.policy.max_attempts
-        # How often is decided here; how long to wait in between is the policy's.
+        # How often is decided here; how long to wait in between is up to the policy.
         self._policy = evolve(options.policy, max_attempts=sys.maxsize)
         self._lands_within_s, self._sleep = options.lands_within_s, options.sleep
         self._usual_s = 0.0
         self._has_served = False
 
     async def run(self, row: Row) -> Verdict | None:
-        """Try the row; return how it ended, or None where it must be tried again later, or the run stops."""
+        """Try the row; return how it ended, or None if it must be tried again later, or the run stops."""
         if row.others_served and row.last is not None and self._is_final(row):
             return row.last  # it was set aside only until others had been tried
         verdict = await self._try(row)
@@ -92,7 +92,7 @@ class RowRunner:
         return verdict if verdict.action is not _REPEAT or self._is_final(row) else None
 
     def may_go_on(self, row: Row) -> bool:
-        """Whether to try a row again that was set aside, while the run is not paused."""
+        """Return whether to try a row that was set aside again, while the run is not paused."""
         if not self._is_out(row):
             return True
         if not self._breaker.has_served_since(row.failing_since_s):
@@ -115,7 +115,7 @@ class RowRunner:
         )
 
     async def _try(self, row: Row) -> Verdict | None:
-        """Try once, when the breaker lets it; None where the run stops before, or pauses and this is not its probe."""
+        """Try once, when the breaker lets it; None if the run stops before, or pauses and this is not its probe."""
         breaker, stopping = self._breaker, self._stopping
         may_go = partial(breaker.sends, row.key)
         while not stopping.is_set():
@@ -142,7 +142,7 @@ class RowRunner:
         return None
 
     async def _rest(self, row: Row, rest_s: float) -> None:
-        """Keep the permit of a request that came back early: otherwise it would only serve for further refusals."""
+        """Keep the permit of a request that came back early: otherwise it would only be used for further refusals."""
         try:
             if not self._breaker.is_paused:
                 await clock.sleep(rest_s, unless=self._stopping)
@@ -150,12 +150,12 @@ class RowRunner:
             self._breaker.leave(row.key)
 
     def _record(self, row: Row, tried: AttemptResult) -> float:
-        """Note what came of a try; return the seconds for which its permit is to be kept."""
+        """Note the result of a try; return the seconds for which its permit is to be kept."""
         verdict, began_s = tried.verdict, tried.sent_s
         row.tries += 1
         row.attempts += tried.attempts
         row.request_s = tried.ended_s - began_s
-        # Noted before anything is reported: whatever an observer raises, what became of the row stays known.
+        # Noted before anything is reported: whatever an observer raises, the row's fate stays known.
         row.last = verdict
         self._record_execution(row, tried)
         result = _result(tried)
@@ -190,16 +190,16 @@ class RowRunner:
         row.attempt_state.may_be_executed = True
         if _is_answered(error):
             return
-        # Counted from the last byte: the making of the connection may have taken long. Unseen, it went out by the end.
+        # Counted from the last byte: connecting may have taken long. If unseen, it went out by the end at the latest.
         last_byte_s = row.attempt_state.last_byte_s
         left_s = last_byte_s if last_byte_s >= tried.sent_s else tried.ended_s
         row.lands_until_s = left_s + self._lands_within_s
 
     def _may_repeat(self, row: Row) -> bool:
-        """Whether to repeat in place.
+        """Return whether to repeat in place.
 
-        Where the server is in doubt, rows that were not tried yet go first; and a row that has had the policy's tries
-        holds up nobody who waits.
+        If the server is in doubt, rows that were not tried yet go first; and a row that has had the policy's tries must
+        not hold up others that wait.
         """
         if self._stopping.is_set() or self._breaker.is_paused or self._is_out(row):
             return False
@@ -208,17 +208,17 @@ class RowRunner:
         return not (self._breaker.is_doubtful and self._scheduler.has_fresh)
 
     def _is_by_chance(self, row: Row, verdict: Verdict) -> bool:
-        """Whether the row is repeated at once, since as many others fail now, and the next ones are served.
+        """Return whether to repeat the row at once, since as many others fail now, and the next ones are served.
 
         The repeat takes the place of another row's request: the server gets no more of them a second. A longer wait
-        would help nobody, and hold up the run: where 40 % fail it would take longer than the requests.
+        would help nobody, and hold up the run: at 40 % failures it would take longer than the requests.
         """
         if verdict.is_throttle or verdict.retry_after_s is not None:
             return False
         return self._breaker.makes_likely(row.charged)
 
     def _is_out(self, row: Row) -> bool:
-        """Whether the row has had all its tries.
+        """Return whether the row has had all its tries.
 
         Its failures are judged by how many others fail now, and by how many did when each of them came: those from an
         overload that is over, say, are not its fault.
@@ -252,10 +252,10 @@ def _result(tried: AttemptResult) -> Result:
     if verdict.is_throttle:
         return "throttled"
     if verdict.action is _REPEAT or isinstance(verdict.error, WrongAnswerError):
-        return "bad"  # the last is not repeated, and no sign that the server is well
+        return "bad"  # a wrong answer is not repeated, but does not show that the server is well
     return "good" if tried.attempts else "none"
 
 
 def _is_answered(error: SpotError | None) -> bool:
-    """Whether the server has carried the try out, and said so: it cannot land any more, unlike after a 5xx, say."""
+    """Return whether the server carried the try out and said so: then it cannot land later, unlike after a 5xx."""
     return isinstance(error, DecodeError) and error.outcome == "done"

@@ -36,8 +36,8 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             async for outcome in run:
                 ...
 
-    Leaving the block ends the run: nothing more is sent, what is under way is cut off, and the input and the journal
-    are closed. ``stop`` ends it in order. It has one consumer, in one event loop.
+    Leaving the block ends the run: nothing more is sent, requests in progress are cut off, and the input and the
+    journal are closed. ``stop`` ends it in order. It has one consumer, in one event loop.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         """Return the run itself.
 
         Raises:
-            InvalidInputError: another task iterates it already.
+            InvalidInputError: another task is iterating it.
         """
         consumer = clock.current_task()
         if self._consumer is not None and self._consumer is not consumer and not self._consumer.done():
@@ -109,7 +109,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             while outcome is None and (news := session.news()) is not None:
                 await news
                 outcome = session.outcomes.take()
-        except GeneratorExit:  # the consumer itself was thrown away, and may not wait any more
+        except GeneratorExit:  # the consumer itself was discarded, and may not wait any more
             session.drop()
             raise
         except BaseException as error:  # noqa: BLE001 - raised again, whatever it is
@@ -132,7 +132,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End the run and close everything of it."""
+        """End the run and close all its parts."""
         try:
             await self.aclose()
         except BaseException as other:
@@ -141,7 +141,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             error.add_note(f"closing the bulk run raised {type(other).__name__} as well")
 
     def __del__(self) -> None:
-        """Name the run that was forgotten, and end it."""
+        """Warn of a run that was forgotten, and end it."""
         session = self._session
         if session is not None and session.is_under_way and not sys.is_finalizing():
             session.drop()
@@ -149,7 +149,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
     def stop(self) -> None:
-        """Read and send no more: requests under way are finished, other rows that were read come out as skipped.
+        """Read and send nothing more: requests in flight are finished, other rows that were read come out as skipped.
 
         Rows that wait for a slot, a token, a pause or a connection are woken. The loop continues until all outcomes
         have come, and then ends without an error. May be called at any time, in the run's event loop.
@@ -159,13 +159,13 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             self._session.stop()
 
     async def aclose(self) -> None:
-        """End the run at once and cancel what is under way: a request that was sent may or may not be carried out.
+        """End the run at once and cancel requests in flight: one that was sent may or may not be carried out.
 
-        It comes back when the input and the journal are closed; a cancellation waits for that, 5 s at most.
+        It returns when the input and the journal are closed; a cancellation waits for that, at most 5 s.
 
         Raises:
             ConfigError: the run was begun in another event loop.
-            BaseException: what the input raised when it was closed, say, where that was not raised before.
+            BaseException: what the input raised when it was closed, for example, if that was not raised before.
         """
         self._is_over = True
         session = self._session

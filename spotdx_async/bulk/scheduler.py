@@ -1,4 +1,4 @@
-"""Which row goes next: rows of one key follow one another, some rest, some have failed; in a pause one probes."""
+"""Which row goes next: rows of one key in order, some rest, some have failed; during a pause one probes."""
 
 import asyncio
 from collections import deque
@@ -10,17 +10,19 @@ from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.outcomes import Row, Window
 
 _LEAST_TO_SWEEP = 1024
-"""Keys that rest, below which none is looked for that rests no more: some 100 KB."""
+"""Resting keys below which nobody looks for those that rest no more. A choice: they take some 100 KB."""
 _MOST_LOOKED_AT = 16
-"""Rows of those set aside, where a fresh one is there: thousands may wait until others were tried."""
+"""Rows set aside that are checked if a fresh one is ready. A choice: thousands may be waiting until others were
+tried."""
 _MOST_AHEAD = 2000
-"""Rows that are read to find a probe in."""
+"""Rows that are read ahead to find a probe. A choice: past a bad batch of a thousand neighbours, ten doublings of the
+window."""
 _MOST_AHEAD_BYTES = 16 * 2**20
-"""The same in bytes, and the last of them."""
+"""The same in bytes, including the last row. A choice: as much as may wait beside the window."""
 
 
 class KeyQueues:
-    """Which row of each key may go, and which wait behind it; which keys rest, as an earlier value may still land."""
+    """Which row of each key may go, which wait behind it, and which keys rest since an earlier value may still land."""
 
     def __init__(self) -> None:
         self._last: dict[str, Row] = {}
@@ -28,11 +30,11 @@ class KeyQueues:
         self._sweep_at = _LEAST_TO_SWEEP
 
     def last(self, key: str) -> Row | None:
-        """The row of the key that came last, while its queue is in use."""
+        """Return the row of the key that came last, while its queue is in use."""
         return self._last.get(key)
 
     def enter(self, row: Row) -> bool:
-        """Add a row; return whether it is its turn, if only to rest. Else it waits for the row of its key before it."""
+        """Add a row; return whether it is its turn, if only to rest. Otherwise it waits for its key's previous row."""
         key = row.key
         before = self._last.get(key)
         self._last[key] = row
@@ -49,8 +51,8 @@ class KeyQueues:
         """Remove a row that has its outcome; return the next one of its key, which rests while this one may land.
 
         Args:
-            row: which has ended.
-            now_s: on the loop's clock.
+            row: one that has ended.
+            now_s: the time on the loop's clock.
         """
         following, until_s = row.following, row.lands_until_s
         if following is None:
@@ -65,14 +67,14 @@ class KeyQueues:
         """Mark a row and those behind it as held; return how many more are held now, and the bytes that they take."""
         count = size = 0
         each: Row | None = row
-        while each is not None and not each.is_held:  # behind one that is held all are
+        while each is not None and not each.is_held:  # all rows behind a held one are held
             each.hold()
             count, size = count + 1, size + each.size
             each = each.following
         return count, size
 
     def _rest(self, key: str, until_s: float, now_s: float) -> None:
-        """Remember that a key rests, should another row of it come; forget those that rest no more."""
+        """Remember that a key rests, in case another row of it comes; forget those that rest no more."""
         resting = self._rests_until_s
         resting[key] = until_s
         if len(resting) >= self._sweep_at:
@@ -81,15 +83,15 @@ class KeyQueues:
 
 
 class ReadyRows:
-    """The rows that were not tried yet, in order; and those of them that rest."""
+    """The rows that were not tried yet, in order, and those of them that rest."""
 
     def __init__(self, on_ready: Callable[[], object], window: Window) -> None:
         """Start with no rows.
 
         Args:
             on_ready: called when a row may go, or a key is free.
-            window: beside which rows stand that rest, and those behind them: others are read past them, so that they
-                slow only their key.
+            window: rows that rest, and those behind them, count beside it: others are read past them, so that they
+                delay only their own key.
         """
         self._on_ready, self._window = on_ready, window
         self._key_queues = KeyQueues()
@@ -106,25 +108,25 @@ class ReadyRows:
         return len(self._resting)
 
     def last(self, key: str) -> Row | None:
-        """The row of the key that came last, while one of the key has no outcome."""
+        """Return the row of the key that came last, while one of the key has no outcome."""
         return self._key_queues.last(key)
 
     def enter(self, row: Row) -> None:
-        """Take in a row that was read."""
+        """Add a row that was read."""
         if self._key_queues.enter(row):
             self._line_up(row)
         elif row.is_held:
             self._window.put_beside(1, row.size)
 
     def overtake(self, older: Row, newer: Row) -> None:
-        """Put a newer row in the place of one of its key that was not taken up yet."""
+        """Replace a row that was not taken up yet with a newer one of its key."""
         size_before = older.size
         older.become(newer)
         if older.is_held:
             self._window.put_beside(0, older.size - size_before)
 
     def leave(self, row: Row, now_s: float) -> None:
-        """Remove a row that has its outcome: the next one of its key may go, once this one cannot land any more."""
+        """Remove a row that has its outcome: the next one of its key may go once this one cannot land any more."""
         following = self._key_queues.leave(row, now_s)
         if following is None:
             self._on_ready()
@@ -159,7 +161,7 @@ class ReadyRows:
             row = take()
             if not _rests(row):
                 return row
-            self._rest(row)  # it has taken the place of one that an earlier session may have sent
+            self._rest(row)  # it replaces one that an earlier session may have sent
         return None
 
     def _line_up(self, row: Row) -> None:
@@ -180,7 +182,7 @@ class ReadyRows:
 
 
 class IdleWorkers:
-    """Workers that have found no row to send. A call that nobody waits for is lost: look for a row before waiting."""
+    """Workers that have found no row to send. A call with no waiter is lost: look for a row before waiting."""
 
     def __init__(self) -> None:
         self._queue: WaiterQueue[None] = WaiterQueue()
@@ -209,9 +211,9 @@ class Scheduler:
     """Chooses between fresh rows and those that were set aside after failures.
 
     1. While the run is not paused the two take turns. While the server is in doubt a fresh one goes, from the far end
-       of what was read: rows at fault side by side look like an outage, and would never find the end of one.
-    2. In a pause one row at a time goes, chosen likewise. After each that has failed twice as many rows may be read
-       ahead: from a thousand neighbours at fault, such as the kits of one bad batch, ten probes lead to another one.
+       of what was read: neighbouring rows at fault look like an outage, and would never find the end of one.
+    2. During a pause one row at a time goes, chosen likewise. After each that has failed twice as many rows may be read
+       ahead: past a thousand neighbours at fault, such as the kits of one bad batch, ten probes lead to another one.
     """
 
     def __init__(
@@ -220,19 +222,19 @@ class Scheduler:
         """Start with nothing set aside.
 
         Args:
-            breaker: tells whether the run is paused, and the server in doubt.
+            breaker: knows whether the run is paused, and the server in doubt.
             ready_rows: the fresh rows.
-            window: beside which rows stand that are set aside, and in a pause those to find a probe in.
-            may_go_on: whether a row that was set aside may be tried now, where the run is not paused.
+            window: rows that are set aside count beside it, and during a pause those read to find a probe.
+            may_go_on: returns whether a row that was set aside may be tried now, while the run is not paused.
         """
         self._breaker, self._ready_rows, self._window, self._may_go_on = breaker, ready_rows, window, may_go_on
         self._aside: deque[Row] = deque()
         self._was_from_aside = False
         # How many results the breaker had when none of them was allowed to go.
         self._reports: int | None = None
-        # Which waits for its moment to probe.
+        # The row that is waiting for its moment to probe.
         self._probe: Row | None = None
-        # Rows that may be read ahead in a pause, those that were, and their bytes.
+        # How many rows may be read ahead in a pause, those that were, and their bytes.
         self._ahead = self._read_ahead = self._bytes_ahead = 0
 
     def __len__(self) -> int:
@@ -241,20 +243,20 @@ class Scheduler:
 
     @property
     def has_fresh(self) -> bool:
-        """Whether a row may go that was not tried yet."""
+        """Whether a row is ready that was not tried yet."""
         return bool(self._ready_rows)
 
     @property
     def has_waiting(self) -> bool:
-        """Whether any row waits to be tried, for the first time or again."""
+        """Whether any row is waiting to be tried, for the first time or again."""
         return bool(self._ready_rows or self._aside)
 
     def next(self) -> Row | None:
-        """Return the row that goes next; None where none may."""
+        """Return the row that goes next; None if none may."""
         if self._breaker.is_paused:
             return self._next_probe()
         if not self._aside and not self._ahead:
-            return self._ready_rows.next()  # as most often
+            return self._ready_rows.next()  # the usual case
         self._allow_ahead(0)
         is_doubtful = self._breaker.is_doubtful and bool(self._aside)
         row = None if is_doubtful or self._was_from_aside else self._next_from_aside(_MOST_LOOKED_AT)
@@ -274,7 +276,7 @@ class Scheduler:
             self._allow_ahead(min(_MOST_AHEAD, max(self._window.size, 2 * self._ahead)))
 
     def enter(self, row: Row) -> None:
-        """Take in a row that was read."""
+        """Add a row that was read."""
         if self._ahead:
             self._read_ahead += 1
             self._bytes_ahead += row.size
@@ -283,11 +285,11 @@ class Scheduler:
         self._ready_rows.enter(row)
 
     def note_probe(self) -> None:
-        """Note that the row that waited to probe was sent: another one may wait for its moment."""
+        """Note that the row that was waiting to probe was sent: another one may wait for its moment."""
         self._probe = None
 
     def end_probing(self, under_way: Iterable[Row | None]) -> None:
-        """Note that the pause is over: rows that were to probe, or do, are like any other.
+        """Note that the pause is over: rows that were going to probe, or do, are like any other.
 
         Args:
             under_way: rows that were handed out and have not come back.

@@ -22,9 +22,9 @@ from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, Sp
 T = TypeVar("T")
 
 _RUNS_OF_TASK: ContextVar[tuple[object, ...]] = ContextVar("spotdx_runs", default=())
-"""Marks of the runs that a task belongs to. A task that the input begins has them too, since its context is a copy.
+"""Marks of the runs that a task belongs to. Tasks started by the input have them too, since their context is a copy.
 
-Marks and not the runs themselves: contexts live as long as the connections that were made in them.
+Marks rather than the runs themselves: contexts live as long as the connections that were made in them.
 """
 _REPORT_EVERY_S = 0.5
 """As documented for ``progress``."""
@@ -35,8 +35,8 @@ _MOST_TO_CLOSE_S = 5.0
 class Session(Generic[T]):
     """A run that has begun.
 
-    Its keeper is a task of its own that nobody who uses the run can cancel: it opens the journal, waits for the
-    engine, and closes everything as soon as nothing is under way, whether or not the consumer comes back.
+    Its keeper is a task of its own that no user of the run can cancel: it opens the journal, waits for the engine, and
+    closes everything as soon as nothing is in progress, whether or not the consumer comes back.
     """
 
     def __init__(self, inputs: Inputs, *, is_stopped: bool) -> None:
@@ -61,14 +61,14 @@ class Session(Generic[T]):
 
     @property
     def is_under_way(self) -> bool:
-        """Whether something of it is still open."""
+        """Whether any part of it is still open."""
         return not self._keeper.done()
 
     def check_loop(self) -> None:
         """Refuse to be used in another loop.
 
         Raises:
-            ConfigError: it lives in another one.
+            ConfigError: it belongs to another one.
         """
         if asyncio.get_running_loop() is not self.loop:
             raise ConfigError("this run was begun in another event loop: iterate it, and close it, in that one")
@@ -84,11 +84,11 @@ class Session(Generic[T]):
         return self._news.wait()
 
     def raise_for_end(self) -> None:
-        """Report the last progress, and raise, once, why the run ended early, where it did.
+        """Report the last progress, and raise, once, the reason why the run ended early, if it did.
 
         Raises:
-            BulkStopped: it was stopped by a trouble that every further row would meet.
-            BaseException: what came from outside the SDK: what the input raised, say, or why it is not the journal's.
+            BulkStopped: a problem that every further row would meet stopped it.
+            BaseException: from outside the SDK: raised by the input, say, or the reason why it is not the journal's.
         """
         if self._is_end_raised or self._left is not None:
             return
@@ -99,16 +99,16 @@ class Session(Generic[T]):
             raise _raisable(error)
 
     def stop(self) -> None:
-        """Read and send no more; what was handed to a connection is finished."""
+        """Read and send nothing more; requests that were handed to a connection are finished."""
         self._is_stopped = True
         if self._engine is not None:
             self._engine.stop()
 
     async def leave(self, why: BaseException) -> None:
-        """End it at once, since nobody takes its outcomes any more; come back when everything is closed.
+        """End it at once, since nobody takes its outcomes any more; return when everything is closed.
 
         Args:
-            why: what observers get.
+            why: reported to observers.
         """
         if self._left is None:
             self._left, self.outcomes = why, _no_outcomes()
@@ -121,7 +121,7 @@ class Session(Generic[T]):
             self.loop.call_soon_threadsafe(self._end, None)
 
     def foreign_error(self) -> BaseException | None:
-        """Return what came from outside the SDK and was not raised yet, for a consumer that left before the end."""
+        """Return an exception from outside the SDK that was not raised yet, for a consumer that left before the end."""
         if self._is_end_raised or self._engine is None:
             return None
         self._is_end_raised = True
@@ -141,8 +141,10 @@ class Session(Generic[T]):
     async def closed(self) -> None:
         """Wait until its input and its journal are closed, so that the same run can be started again.
 
-        Not in another loop, nor in a task of the run's own or one that such a task began, as where the input closes
-        the client: the run would wait for it. And 5 s at most: the input may wait for a task that was begun elsewhere.
+        Does not wait in another loop, nor in a task of the run or one that such a task started, as when the input
+        closes the
+        client: the run would wait for itself. Waits at most 5 s: the input may wait for a task that was started
+        elsewhere.
         """
         if _running_loop() is self.loop and self._mark not in _RUNS_OF_TASK.get():
             await asyncio.wait([self._kept], timeout=_MOST_TO_CLOSE_S)
@@ -166,18 +168,18 @@ class Session(Generic[T]):
         self._news.set()
 
     async def _keep(self) -> None:
-        _RUNS_OF_TASK.set((*_RUNS_OF_TASK.get(), self._mark))  # before its other tasks are begun
+        _RUNS_OF_TASK.set((*_RUNS_OF_TASK.get(), self._mark))  # before its other tasks start
         observation = self._inputs.job.observe()
         try:
             await self._run(observation)
-        except asyncio.CancelledError:  # nobody who uses the run can do that
+        except asyncio.CancelledError:  # no user of the run can do that
             self._error = _cut_off()
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, the consumer's side raises it
             self._error = error
         finally:
             try:
-                await self._reader.close()  # also where the engine never began
+                await self._reader.close()  # even if the engine never started
             finally:
                 if observation is not None:
                     observation.end(self._error_at_end() if self._left is None else self._left)
@@ -211,7 +213,7 @@ class Session(Generic[T]):
                     await reader.journal.close("complete" if is_complete else "stopped")
 
     async def _see_to_end(self, engine: Engine[T]) -> None:
-        """Wait until all of its tasks have ended, also where the keeper itself is cancelled, as a loop's end does."""
+        """Wait until all of its tasks have ended, even if the keeper itself is cancelled, as when the loop ends."""
         while pending := [task for task in engine.tasks if not task.done()]:
             try:
                 await asyncio.wait(pending)

@@ -20,7 +20,7 @@ class Throughput:
         self._past: deque[tuple[float, float]] = deque([(now_s, 0)])
 
     def note(self, now_s: float, done: float) -> float:
-        """Note how much is done by now; return how much was done a second."""
+        """Note how much is done by now; return how much was done done per second."""
         past = self._past
         if now_s - past[-1][0] >= _LEAST_STEP_S:
             past.append((now_s, done))
@@ -31,7 +31,7 @@ class Throughput:
 
 
 class RunCounts:
-    """Rows by state; the caller says what time it is."""
+    """Rows by state; the caller passes the time."""
 
     def __init__(self, now_s: float, total: int | None) -> None:
         self._began_s = now_s

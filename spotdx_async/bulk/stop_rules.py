@@ -27,17 +27,20 @@ from spotdx_async.errors import (
 )
 
 _MOST_IN_A_ROW = 3
-"""Rows one after another that are refused alike, or answered with another object: the next ones would be too."""
+"""Consecutive rows refused alike, or answered with another object. A choice: a third makes a coincidence unlikely, and
+all further rows would end the same."""
 _UNREACHED_S = 30.0
-"""A server that restarts is back by then; a base URL that is wrong never will be."""
+"""A choice, documented for ``wait_for_server``: a server that restarts is back by then; a wrong base URL never will
+be."""
 _COMPANY_WITHIN_S = 15.0
-"""How long a row waits for another one to be read. An input that waits for each outcome before its next row is held up
-this long by each row that fails for good; a longer wait would only show an outage to even slower inputs."""
+"""How long a row waits for another one to be read. A choice: an input that waits for each outcome before its next row
+is held up this long by each row that fails for good; a longer wait would only help even slower inputs to show an
+outage."""
 _LAST_ROWS_WAIT_S = 120.0
-"""Of a pause: an outage may have begun just then. Most restarts take less."""
+"""Of a pause: an outage may have begun just then. A choice: most restarts take less."""
 _INTERNAL_ERROR = 500
 _MOST_FAILING = 0.5
-"""Of first tries, pauses left out: where more fail, nothing can be concluded from a row that does."""
+"""Of first tries, pauses left out. A choice: if more than half fail, a row that fails proves nothing."""
 _UNREACHABLE = frozenset({"dns", "refused", "tls"})
 _WORDS = MappingProxyType(
     {
@@ -69,8 +72,8 @@ class StopRules:
         Args:
             options: of the run.
             stop: called with the cause, perhaps more than once.
-            busy_s: for how many seconds rows have waited without a break.
-            has_arrived: whether a request under way may have reached the server.
+            busy_s: returns for how many seconds rows have been waiting without a break.
+            has_arrived: returns whether a request in flight may have reached the server.
         """
         self._options = options
         self._stop = stop
@@ -85,7 +88,7 @@ class StopRules:
         self._unreached = OutageLimit(_UNREACHED_S, self._give_up_unreached, busy_s)
 
     def trouble(self) -> str:
-        """Name the server's host and why the last try failed: no text of the server's, no id, no secret."""
+        """Return the server's host and why the last try failed: no text of the server's, no id, no secret."""
         host = self._options.host
         return host if self._last is None else f"{host}: {_reason(self._last)}"
 
@@ -103,11 +106,11 @@ class StopRules:
             self._unreached.start()
 
     def note_outcome(self, outcome: Outcome[Any], error: SpotError | None) -> None:
-        """Note an outcome; stop where every further row would meet the same, or ``stop_after`` is reached.
+        """Note an outcome; stop if every further row would end the same, or ``stop_after`` is reached.
 
         Args:
             outcome: of a row.
-            error: what its last try met; its outcome may tell of an earlier one.
+            error: of its last try; the outcome may report an earlier one.
         """
         if outcome.attempts:
             kind = _kind_of(error)
@@ -135,7 +138,7 @@ class StopRules:
 
     def stopped(self, cause: SpotError, *, read: int, unsent: int, has_journal: bool) -> BulkStopped:
         """Build the error that ends the caller's loop."""
-        # A journal that was moved or deleted, or cannot be opened any more, says by itself what to do.
+        # If a journal was moved or deleted, or cannot be opened any more, its own error says what to do.
         goes_on = has_journal and not (isinstance(cause, JournalError) and cause.reason == "path")
         resume = "; the same run with the same journal continues where it stopped" if goes_on else ""
         said = cause.args[0] if cause.args else ""
@@ -164,7 +167,7 @@ class StopRules:
 
 
 class LastRows:
-    """Tells when to end rows that have failed as often as they may, where no other row shows whose fault it was."""
+    """Decides when to end rows that have failed as often as they may, if no other row shows whose fault it was."""
 
     def __init__(
         self,
@@ -176,15 +179,15 @@ class LastRows:
         last_read_s: Callable[[], float],
         on_wait_over: Callable[[], object],
     ) -> None:
-        """Take what a run is made of.
+        """Keep the parts of the run that it watches.
 
         Args:
-            breaker: tells for how long the run has been paused, and whom the server has served.
+            breaker: knows for how long the run has been paused, and which requests the server has answered.
             ready_rows: the rows that were not tried yet, and those that rest.
             unfinished: all rows that were read and have no outcome.
-            is_read: whether the input has come to its end.
+            is_read: returns whether the input has come to its end.
             last_read_s: when a row was last read; before the first, when the run began.
-            on_wait_over: called when nobody has come for long enough.
+            on_wait_over: called when no row has come for long enough.
         """
         self._breaker, self._ready_rows = breaker, ready_rows
         self._unfinished, self._is_read, self._on_wait_over = unfinished, is_read, on_wait_over
@@ -197,7 +200,7 @@ class LastRows:
         self._last_aside_s = now_s
 
     def may_have_company(self) -> bool:
-        """Whether to wait for another row, and to be called when that has lasted too long."""
+        """Return whether to wait for another row, and to be called when that has lasted too long."""
         if self._ready_rows.resting:
             return True
         if self._is_read():
@@ -208,9 +211,9 @@ class LastRows:
         return clock.now() < until_s
 
     def are_at_fault(self) -> bool:
-        """Whether the rest of a paused run is likely to fail for good, so that the pause should end.
+        """Return whether the rest of a paused run is likely to fail for good, so that the pause should end.
 
-        That is so when only rows that have failed, and those behind them, are left; no row was read for a long time, or
+        That is so if only rows that have failed, and those behind them, are left; no row was read for a long time, or
         the input has ended; the server was seen to be there; and the pause has lasted longer than a restart does.
         """
         breaker, unfinished = self._breaker, self._unfinished
@@ -238,11 +241,11 @@ def _how_far(read: int, unsent: int) -> str:
 
 
 def _kind_of(error: SpotError | None) -> str | None:
-    """Return the kind of trouble that every row is likely to meet once several have; None for any other."""
+    """Return the kind of problem that every row is likely to meet once several have; None for any other."""
     if isinstance(error, WrongAnswerError):
         return "wrong answer"
     if isinstance(error, OutcomeUnknownError):
-        # A redirect, or no certificate that is asked for.
+        # A redirect, or a client certificate that is asked for and missing.
         return "refusal" if error.reason == "redirect" or error.tls_reason is not None else None
     return "refusal" if isinstance(error, PermissionDeniedError) else None
 
@@ -265,13 +268,13 @@ def _reason(error: SpotError) -> str:
 
 def _fault_of_answer(error: DecodeError) -> str:
     if isinstance(error, WrongAnswerError):
-        return "the answer is of another object"
-    if error.outcome == "done":  # its text names a place in the answer, whose keys are the server's
+        return "the answer is for another object"
+    if error.outcome == "done":  # its text names a path in the answer, whose keys are the server's
         return "the answer has another shape"
     said = error.args[0] if error.args else "no reason is known"
     return f"unusable answer: {said.rpartition(': ')[2]}"
 
 
 def _is_internal_error(row: Row) -> bool:
-    """Whether the server was there and failed on this row. A 503 or a lost connection shows neither."""
+    """Return whether the server was there and failed on this row. A 503 or a lost connection shows neither."""
     return row.last is not None and isinstance(row.last.error, ServerError) and row.last.error.status == _INTERNAL_ERROR

@@ -1,4 +1,4 @@
-"""Bulk runs that set metadata, of kits or orders: the engine over single attempts of the client's."""
+"""Bulk runs that set metadata, of kits or orders: the engine on top of the client's single attempts."""
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from functools import partial
@@ -31,8 +31,8 @@ def metadata_run(
         kind: what a row is.
         operation: sets the metadata of one.
         runner: makes the attempts; its repeats and its bounds on a whole call do not apply, since a run has its own.
-        decode: whether an outcome gets what the operation's answer is read into.
-        **options: as the caller of ``update_metadata_many`` gave them.
+        decode: whether an outcome gets the decoded answer.
+        **options: as passed to ``update_metadata_many``.
 
     Raises:
         InvalidInputError: ``updates`` or an option is unusable.

@@ -86,7 +86,7 @@ class ClusterRun(UpdateRun):
             self._stopped = None if self._report.stopped is None else hinted(self._report.stopped)
 
     async def _given(self) -> AsyncGenerator[UpdateRecord | InvalidInputError, None]:
-        """Yield the rows, and forget each: its outcome comes as its index among them."""
+        """Yield the rows, and forget each: its outcome refers to it by index."""
         async for row in self._source:
             self._source.take_outcome(self._given_rows)
             self._given_rows += 1
@@ -168,7 +168,7 @@ def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:
     """Return the files for a cluster with TLS; None if none are named.
 
     Raises:
-        InvalidInputError: one is missing, or the address is of another kind.
+        InvalidInputError: one is missing, or the address is not a tls:// one.
     """
     named = (options.dask_tls_ca, options.dask_tls_cert, options.dask_tls_key)
     if named == (None, None, None):

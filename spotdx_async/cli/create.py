@@ -66,6 +66,7 @@ def _unknown_fields(model: Model, path: str = "") -> Iterator[str]:
     yield from (f"{path}{name}" for name in model.extra)
     for field in attrs.fields(type(model)):
         value = getattr(model, field.name)
+        # Nested models too: the address of a recipient is where misspelt names occur.
         items = value if isinstance(value, tuple) else (value,)
         for number, item in enumerate(items):
             if isinstance(item, Model):
@@ -81,6 +82,7 @@ def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
     """
     if yes:
         return True
+    # Both: an answer read from a pipe was not meant for this question, and a question in a file is never seen.
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
         raise InvalidInputError("cannot ask for confirmation, since this is not a terminal: pass --yes to skip it")
     streams.ask(f"{question} [y/N] ")
@@ -144,6 +146,7 @@ def carry_out(act: ConfirmedAction, server: Server, streams: Streams, view: View
 
 async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams, view: View) -> Exit:
     async with settings.client() as spot:
+        # Before sending: a command that is killed meanwhile can print nothing afterwards.
         if how := act.how_to_look():
             streams.say(how)
         try:

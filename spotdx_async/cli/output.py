@@ -1,6 +1,7 @@
 """What a command writes: lines, tables and JSON on two streams.
 
-Text from elsewhere cannot control the terminal, patient data is hidden unless asked for, and a closed pipe is no error.
+Text from elsewhere cannot control the terminal, patient data is hidden unless asked for, and a closed pipe is not an
+error.
 """
 
 import io
@@ -232,7 +233,7 @@ def _without_phi(value: Any) -> Any:
         del fields["_as_came"]
         if not fields["extra"]:
             del fields["extra"]
-        # That a field is empty is no patient data, and shows that nothing was hidden.
+        # That a field is empty is not patient data, and shows that nothing was hidden.
         return {
             name: HIDDEN if name in phi and item not in _EMPTY else _without_phi(item) for name, item in fields.items()
         }

@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @frozen(kw_only=True)
 class Standing:
-    """How far a run is at one moment."""
+    """How far a run has got at one moment."""
 
     rows: int
     """Rows that have their outcome."""
@@ -43,7 +43,7 @@ class Standing:
 
 
 class Estimator:
-    """Estimates throughput and time left from the last seconds. Pure: the caller says what time it is."""
+    """Estimates throughput and time left from the last seconds. Pure: the caller passes the time."""
 
     def __init__(self, now_s: float) -> None:
         self._rows, self._share = Throughput(now_s), Throughput(now_s)
@@ -144,6 +144,7 @@ class StopSignals:
         for number in _SIGNALS:
             try:
                 loop.add_signal_handler(number, self._step)
+            # ValueError and RuntimeError: not the main thread. NotImplementedError: a loop on Windows.
             except (NotImplementedError, RuntimeError, ValueError):
                 continue
             self._held.append(number)

@@ -126,6 +126,7 @@ def _check_trust(path: Path, about: os.stat_result) -> None:
     """
     if not stat.S_ISREG(about.st_mode):
         raise ConfigError(f"{path} is not a regular file: name one with SPOTDX_CONFIG")
+    # On Windows the mode says nothing about who can write.
     if not hasattr(os, "getuid"):
         return
     if about.st_uid not in {0, os.getuid()}:
@@ -134,12 +135,14 @@ def _check_trust(path: Path, about: os.stat_result) -> None:
         raise ConfigError(f"others can write {path}, and so name a command that is run: chmod go-w {path}")
     for folder in (path.absolute().parent, path.resolve().parent):  # of a symlink, and of its target
         mode = folder.stat().st_mode
+        # In a sticky folder, such as /tmp, only a file's owner can replace it.
         if mode & _WRITABLE_BY_OTHERS and not mode & stat.S_ISVTX:
             raise ConfigError(f"others can replace {path}, and so name a command that is run: chmod go-w {folder}")
 
 
 def _parse(path: Path, data: bytes) -> SettingsFile:
     try:
+        # Editors on Windows begin a file with a BOM, which TOML does not allow.
         said = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text: rewrite it (spotdx config --example)") from None

@@ -75,7 +75,7 @@ class RunResult:
 
 
 def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> None:
-    """Show how the run ended: the figures on standard output, all else on standard error."""
+    """Show how the run ended: the figures on standard output, everything else on standard error."""
     _show_failures(run_result, streams)
     _show_overtaken(run_result, streams)
     _show_failed_file(run_result, streams)
@@ -185,7 +185,7 @@ def _show_failed_file(run_result: RunResult, streams: Streams) -> None:
         streams.say(f"not done: {written}, written to {path}{_what_to_do_with(run_result)}")
     if row_results.disk_error is not None:
         streams.say(f"{path} may be incomplete: {row_results.disk_error.strerror}")
-    where = f"surely in {path}" if row_results.disk_error is not None else f"in {path}"
+    where = f"certainly in {path}" if row_results.disk_error is not None else f"in {path}"
     spans = row_results.unwritten.spans()
     # All of them: they are recorded nowhere else.
     while some := [*islice(spans, _SPANS_A_LINE)]:

@@ -82,6 +82,7 @@ class TokenCommand:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                # A process group of its own, so that its children can be killed with it: one may keep the pipe open.
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
@@ -110,6 +111,7 @@ class TokenCommand:
         Raises:
             ConfigError: as in ``read``.
         """
+        # Read now, so that a wrong command is refused before anything is opened, and not run a second time.
         first = [self.read()]
 
         async def token() -> str:

@@ -25,10 +25,10 @@ from spotdx_async.own_loop import run_in_own_loop
 __all__ = ["LocalRun", "OutageMessages", "update_many"]
 
 _NOTES_TO_REPORT = 4
-"""Of two in a second: a hiccup of the server is not worth a line."""
+"""Half-second notes between two lines: a hiccup of the server is not worth a line."""
 _CLOSING_S = 10.0
 """More than a journal needs to be closed."""
-_WHAT_FOLLOWS = ": rows are paused"
+_WHAT_FOLLOWS = ": rows paused"
 
 
 def update_many(
@@ -106,6 +106,7 @@ class LocalRun(UpdateRun):
         self._run = self._request.kind.send_of(self._client)(
             self._source,
             concurrency=self._request.settings.concurrency.value,
+            # The summary shows no answer, and building one takes a third of the CPU time.
             decode=False,
             journal=self._journal,
             coalesce=self._options.coalesces,
@@ -152,6 +153,7 @@ class LocalRun(UpdateRun):
             work.cancel()
             return
         self._closing = asyncio.ensure_future(self._client.close())
+        # Closing waits for the input and the journal, and either may hang.
         asyncio.get_running_loop().call_later(_CLOSING_S, work.cancel)
 
     def _judge(self, work: asyncio.Task[None]) -> None:
@@ -195,7 +197,7 @@ class LocalRun(UpdateRun):
         done, size = row_results.bytes_done + source.passed_bytes, source.size
         share = min(1.0, done / size) if size else source.share_read
         if source.is_read_up and not source.open_rows and share is not None:
-            share = 1.0  # headers and blank lines are no rows
+            share = 1.0  # headers and blank lines are not rows
         return estimator.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
 
 
@@ -204,7 +206,7 @@ class OutageMessages(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.line: str = "the server is unavailable"
+        self.line: str = "the server is unavailable: rows paused, probing one at a time"
         """The whole line."""
 
     @property

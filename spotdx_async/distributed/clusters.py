@@ -1,7 +1,7 @@
 """The Dask cluster that a run is on: processes of this machine, closed to its other users, or one at an address.
 
-What can speak to a scheduler or a worker can run code there. So all that a cluster of ours listens on asks for a
-certificate, which is made for the run and is in the memory of its processes alone.
+Anyone who can talk to a scheduler or a worker can run code there. So everything that a cluster of ours listens on
+requires a certificate, which is made for the run and exists only in the memory of its processes.
 """
 
 import ipaddress
@@ -25,10 +25,10 @@ _IN_PROCESS = "inproc"
 
 @frozen(kw_only=True)
 class TlsFiles:
-    """Paths of PEM files with which a client proves to a cluster who it is, and the cluster to the client."""
+    """Paths of PEM files with which a client and a cluster prove to each other who they are."""
 
     ca: str
-    """The certificates of who has signed the cluster's."""
+    """The certificates of the authority that signed the cluster's."""
     cert: str
     """The client's own certificate."""
     key: str
@@ -36,7 +36,7 @@ class TlsFiles:
 
 
 def is_open_to_network(address: str) -> bool:
-    """Whether what goes to a scheduler at this address can be read and changed on its way to another machine."""
+    """Return whether traffic to a scheduler at this address can be read and changed on its way to another machine."""
     scheme, _, place = address.rpartition("://")
     if (scheme or "tcp") in {*_ENCRYPTED, _IN_PROCESS}:
         return False
@@ -51,19 +51,19 @@ def is_open_to_network(address: str) -> bool:
 async def connected(
     address: str | None, workers: int | None, *, tls: TlsFiles | None = None
 ) -> AsyncGenerator[Client, None]:
-    """Connect to the cluster at an address, or start one of so many processes on this machine, and end it afterwards.
+    """Connect to the cluster at an address, or start one with so many processes on this machine, and end it afterwards.
 
-    The one of this machine takes nobody but its own processes: it is encrypted, with a certificate for this run that
-    both sides must show; it serves no dashboard, and its scratch files are in a folder of mode 0700 that goes with it.
+    The one on this machine accepts only its own processes: it is encrypted, with a certificate for this run that both
+    sides must show; it serves no dashboard, and its scratch files are in a folder of mode 0700 that is removed with it.
 
     Args:
         address: of the scheduler, such as ``tls://host:8786``.
-        workers: how many processes of this machine, where there is no address.
-        tls: the files for a cluster at an address that uses TLS; None: what Dask's own settings name.
+        workers: how many processes of this machine, if there is no address.
+        tls: the files for a cluster at an address that uses TLS; None: those that Dask's own settings name.
 
     Raises:
-        ConfigError: nobody answers there, the files of ``tls`` cannot be used, or ``cryptography`` is not installed.
-        InvalidInputError: ``tls`` is given for an address that is not of the form ``tls://host:port``.
+        ConfigError: nothing answers there, the files of ``tls`` cannot be used, or ``cryptography`` is not installed.
+        InvalidInputError: ``tls`` is passed for an address that is not of the form ``tls://host:port``.
     """
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if workers is not None:
@@ -106,17 +106,17 @@ async def _of_this_machine(workers: int) -> AsyncGenerator[SpecCluster, None]:
 
 
 class _ClosedScheduler(Scheduler):
-    """Serves no HTTP: with the dashboard off, Dask still serves pages about tasks, and a proxy, to everybody."""
+    """Serves no HTTP: even with the dashboard off, Dask serves pages about tasks, and a proxy, to everybody."""
 
     def start_http_server(self, *_: Any, **__: Any) -> None:
-        """Start none."""
+        """Start no server."""
 
 
 class _ClosedWorker(Worker):
     """Serves no HTTP either."""
 
     def start_http_server(self, *_: Any, **__: Any) -> None:
-        """Start none."""
+        """Start no server."""
 
 
 def _temporary_security() -> Security:
@@ -138,15 +138,15 @@ def _security(address: str, tls: TlsFiles | None) -> Security:
         usual = Security()  # from Dask's own settings
         if is_tls and usual.get_connection_args("client")["ssl_context"] is None:
             raise ConfigError(
-                "a cluster with TLS takes nobody without a certificate: give --dask-tls-ca, --dask-tls-cert and "
+                "a cluster with TLS accepts nobody without a certificate: pass --dask-tls-ca, --dask-tls-cert and "
                 "--dask-tls-key (in a program, tls=), or name the files in Dask's own settings"
             )
         return usual
     if not is_tls:
-        raise InvalidInputError("files for TLS are given for an address without it: give one such as tls://host:8786")
+        raise InvalidInputError("TLS files were passed for an address without TLS: pass one such as tls://host:8786")
     security = Security(tls_ca_file=tls.ca, tls_client_cert=tls.cert, tls_client_key=tls.key, require_encryption=True)
     try:
-        security.get_connection_args("client")  # reads them
+        security.get_connection_args("client")  # reads the files
     except ssl.SSLError:
         fault = "the files for Dask's TLS hold no certificates and key in PEM that belong together"
     except OSError as error:

@@ -1,8 +1,8 @@
-"""What a run shares: its rate, given out in blocks of slots, and how far each shard is.
+"""What a run shares: its rate, given out in blocks of slots, and how far each shard has got.
 
 The coordinator is the one place that knows a whole run; the limiter is what a worker's client waits for. Neither knows
-an engine: the caller says how the one asks the other. Blocks are of slots in time and not shares of the rate, so
-nothing has to be moved when workers come or go: what a lost worker held runs out by itself, within the horizon.
+an engine: the caller decides how one asks the other. Blocks consist of slots in time, not shares of the rate, so
+nothing has to be moved when workers come or go: the slots of a lost worker expire by themselves, within the horizon.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ from spotdx_async.errors import NotSentError
 from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, HORIZON_S, BlockLimiter
 
 _MOST_SLOTS = 256
-"""In one block: half a second's worth at 512 a second, in an answer of a few kB."""
+"""In one block: half a second's worth at 512 a second, in an answer of a few kB. A choice."""
 _LEAST_LATE_S = 0.02
 """How late a slot may be used where the burst is a single slot: what a busy loop lags."""
 
@@ -30,20 +30,20 @@ class SlotBlock:
     slots_s: tuple[float, ...]
     """When each may be used, in seconds from the answer, rising; may be empty."""
     again_s: float
-    """When to ask again, where fewer came than were wanted."""
+    """When to ask again, if there were fewer than wanted."""
 
 
 _AS_FAST_AS_ASKED = SlotBlock(slots_s=(), again_s=0.0)
 
 
 class SlotLedger:
-    """A GCRA of burst 1 for all workers together: the limit's burst is kept for slots that are used a little late."""
+    """A GCRA of burst 1 for all workers together: the limit's burst is kept for slots that are used slightly late."""
 
     def __init__(self, limit: RateLimit) -> None:
         self._gcra = Gcra(limit.interval_s, burst=1)
 
     def take(self, now_s: float, wanted: int) -> SlotBlock:
-        """Return up to so many slots, none of them beyond the horizon.
+        """Return up to that many slots, none of them beyond the horizon.
 
         Args:
             now_s: the time, on any clock that does not jump.
@@ -58,7 +58,7 @@ class SlotLedger:
         return SlotBlock(slots_s=tuple(slots), again_s=max(0.0, opens_s - now_s - HORIZON_S))
 
     def pause(self, now_s: float, seconds: float) -> None:
-        """Give out no slot that lies within so many seconds from now; those given out before run out at the horizon."""
+        """Give out no slot within that many seconds from now; those given out before expire at the horizon."""
         self._gcra.paused_until_s = max(self._gcra.paused_until_s, now_s + seconds)
 
 
@@ -67,7 +67,7 @@ class Start:
     """The answer to a worker that takes up a shard."""
 
     is_repeat: bool
-    """Whether the shard was begun before and not ended: its worker was lost."""
+    """Whether the shard was begun before and has not ended: its worker was lost."""
     is_stopped: bool
     """Whether the run has been told to stop."""
 
@@ -80,7 +80,7 @@ class _Entry:
 
 
 class Coordinator:
-    """One for a run. The caller says what time it is."""
+    """The shared state of one run. The caller passes the time."""
 
     def __init__(self, limit: RateLimit | None) -> None:
         self.is_stopped = False
@@ -93,21 +93,23 @@ class Coordinator:
         return _AS_FAST_AS_ASKED if self._book is None else self._book.take(now_s, wanted)
 
     def pause(self, now_s: float, seconds: float) -> None:
-        """Let nobody send for so long."""
+        """Let nobody send for that long."""
         if self._book is not None:
             self._book.pause(now_s, seconds)
 
     def begin(self, shard: int, worker: str) -> Start:
         """Note that a worker takes up a shard."""
         before = self._entries.get(shard)
+        # A lost worker may have sent rows that nobody knows of: without a journal they could land over newer values.
         is_repeat = shard in self._lost or (before is not None and not before.has_ended)
         self._lost.discard(shard)
         self._entries[shard] = _Entry(worker, {})
         return Start(is_repeat, self.is_stopped)
 
     def beat(self, shard: int, worker: str, counts: Mapping[State, int]) -> bool:
-        """Note how far a shard is; return whether its worker must stop: the run ends, or another has the shard."""
+        """Note how far a shard has got; return whether its worker must stop: the run ends, or another has the shard."""
         entry = self._entries.get(shard)
+        # A worker that was out of reach for a while may come back after its shard went to another one.
         if entry is None or entry.worker != worker:
             return True
         entry.counts = counts
@@ -128,10 +130,10 @@ class Coordinator:
         return gone
 
     def look(self, forget: Iterable[int] = ()) -> Mapping[int, Mapping[State, int]]:
-        """Return how far each shard is that has begun.
+        """Return how far each shard that has begun has got.
 
         Args:
-            forget: shards whose report has come, of which nothing more need be kept.
+            forget: shards whose report has come; nothing more about them is kept.
         """
         for number in forget:
             self._entries.pop(number, None)
@@ -140,7 +142,7 @@ class Coordinator:
 
 
 class DistributedProgress:
-    """Adds up what is known; the caller says what time it is."""
+    """Adds up what is known; the caller passes the time."""
 
     def __init__(self, now_s: float) -> None:
         self._began_s = now_s
@@ -149,7 +151,7 @@ class DistributedProgress:
     def progress(
         self, now_s: float, reported: Mapping[State, int], under_way: Iterable[Mapping[State, int]], total: int | None
     ) -> Progress:
-        """Return how far the run is; rows of a lost worker count again only when they are done again."""
+        """Return how far the run has got; rows of a lost worker count again only once they are done again."""
         counts = dict(reported)
         for part in under_way:
             for state, count in part.items():
@@ -161,15 +163,17 @@ class DistributedProgress:
 class LedgerLimiter(BlockLimiter):
     """A ``Limiter`` whose slots come from one ledger for many processes.
 
-    While nobody answers, nothing is sent. A slot is used within the time of the limit's burst, 20 ms at least, or not
-    at all: so all processes together send at most ``rate * W + burst`` in a window of W seconds, where the burst is 20
-    ms' worth or more, and besides what a process lags between an answer and its use. Single calls go before rows of
-    bulk runs, which get a tenth at least. It belongs to one running loop.
+    While nothing answers, nothing is sent. A slot is used within the time of the limit's burst, at least 20 ms, or not
+    at
+    all: so all processes together send at most ``rate * W + burst`` in a window of W seconds if the burst is worth 20
+    ms
+    or more, plus the lag of a process between an answer and its use. Single calls go before rows of bulk runs, which
+    get at least a tenth. It belongs to one running loop.
 
     Args:
-        take: asks for so many slots.
-        pause: tells the ledger that nobody may send for so many seconds.
-        limit: that of the whole ledger.
+        take: asks for that many slots.
+        pause: tells the ledger that nobody may send for that many seconds.
+        limit: of the whole ledger.
     """
 
     def __init__(
@@ -188,7 +192,7 @@ class LedgerLimiter(BlockLimiter):
         self._is_closed = False
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for so long: here at once, elsewhere within the horizon."""
+        """Let nobody through for that long: here at once, elsewhere within the horizon."""
         self._pause_here(seconds)
         self._send(lambda: self._tell(seconds))
 
@@ -209,7 +213,7 @@ class LedgerLimiter(BlockLimiter):
         return float("inf") if self._slots or self._paused_until > now else self._ask_at
 
     async def _ask(self, now: float) -> None:  # noqa: ARG002 - a block counts from its answer
-        # No more than can be used: what one process holds, the others lack.
+        # No more than can be used: slots held by one process are missing from the others.
         wanted = max(1, min(len(self._waiters), int(self.rate * HORIZON_S / 2)))
         try:
             block = await self._take(wanted)
@@ -225,7 +229,7 @@ class LedgerLimiter(BlockLimiter):
         try:
             await self._pause(seconds)
         except (OSError, TimeoutError):
-            return  # this process pauses all the same
+            return  # this process pauses anyway
 
 
 def _closed() -> NotSentError:

@@ -1,4 +1,4 @@
-"""A bulk run on a Dask cluster: splits, submits a few shards ahead of the workers, merges what comes back."""
+"""A bulk run on a Dask cluster: splits, submits a few shards ahead of the workers, merges the reports."""
 
 import asyncio
 import os
@@ -43,41 +43,44 @@ async def update_metadata_distributed(
     """Set the metadata of very many kits, or orders, on the workers of a Dask cluster.
 
     The input is read to its end first and split by a hash of the id, so that all updates of one kit are in one shard,
-    in their order. A shard whose worker is lost goes to another one: with ``folder`` it skips what its journal shows
-    done, else it is sent again as a whole. Every row is in a report.
+    in order. A shard whose worker is lost goes to another one: with ``folder`` it skips the rows that its journal shows
+    done, otherwise it is sent again as a whole. Every row is in a report.
 
-    The token comes from each worker's environment (``SPOTDX_TOKEN``) or from ``settings.token``; it is in no task.
+    The token comes from each worker's environment (``SPOTDX_TOKEN``) or from ``settings.token``; it is never part of a
+    task.
 
     Args:
-        source: as ``update_metadata_many`` takes it.
-        client: of the cluster, made with ``asynchronous=True``; its workers have this package and the extra ``dask``.
+        source: as for ``update_metadata_many``.
+        client: of the cluster, created with ``asynchronous=True``; its workers have this package and the extra
+            ``dask``.
         noun: whose metadata the rows set.
         folder: one that the workers share, for rows, journals and failed rows (modes 0700 and 0600). The same call with
-            the same input and folder resumes a run. None: rows travel in tasks, and nothing is written down.
-        shard_rows: rows of a shard, 1 to 8,000, and a quarter more may come; None: 1,000 to 4,000, by the input.
-        settings: of the client that each worker process makes.
+            the same input and folder resumes a run. None: rows travel in tasks, and nothing is written to disk.
+        shard_rows: rows of a shard, 1 to 8,000, exceeded by up to a quarter; None: 1,000 to 4,000, depending on the
+            input.
+        settings: of the client that each worker process creates.
         options: how shards are run.
         limit: requests a second of all workers together, leased from Dask's scheduler. For a limit that is shared
-            through Redis, also with others than this run, give ``settings.limiter`` instead.
+            through Redis, including with others outside this run, pass ``settings.limiter`` instead.
         progress: called with a Progress twice a second while shards run, and at the end; ``throttled`` and
             ``is_paused`` are not known here.
-        on_report: called with each shard's report as it comes; number -1 tells of rows that were bad already.
-        stop: once set, what is under way is finished, and the rest is reported as skipped.
+        on_report: called with each shard's report as it comes; number -1 reports rows that were bad already.
+        stop: once set, rows in progress are finished, and the rest is reported as skipped.
 
     Returns:
-        The sum of the reports; ``stopped`` says why where the run ended early, for a reason that every shard would
-        meet, such as a refused token.
+        The sum of the reports; if the run ended early, ``stopped`` says why: for a reason that every shard would meet,
+        such as a refused token.
 
     Raises:
-        ConfigError: a setting is wrong, or two limits are given, or the client is not asynchronous.
+        ConfigError: a setting is wrong, two limits are passed, or the client is not asynchronous.
         InvalidInputError: ``source``, ``shard_rows`` or ``folder`` cannot be used; nothing was sent.
-        Exception: what the input, ``progress`` or ``on_report`` raises; running shards are stopped then.
+        Exception: raised by the input, ``progress`` or ``on_report``; running shards are stopped then.
     """
     if not client.asynchronous:
         raise ConfigError("the Dask client is not asynchronous: use update_metadata_distributed_blocking")
     settings = ClientSettings() if settings is None else settings
     if limit is not None and settings.limiter is not None:
-        raise ConfigError("give limit or settings.limiter, not both")
+        raise ConfigError("pass limit or settings.limiter, not both")
     options = options or ShardOptions.settled_for(settings.timeout_s, settings.lands_within_s)
     began_s = clock.now()
     with Split(shard_rows=shard_rows, noun=noun, folder=folder, allow_any_id=settings.allow_any_id) as split:
@@ -90,7 +93,7 @@ async def update_metadata_distributed(
 
 
 def update_metadata_distributed_blocking(source: Iterable[Any], *, client: Client, **options: Any) -> RunReport:
-    """The same for a Dask client that is not asynchronous; ``stop`` is not for here.
+    """Do the same with a Dask client that is not asynchronous; ``stop`` is not available.
 
     The input is read on the client's own thread.
     """
@@ -106,7 +109,7 @@ def update_metadata_distributed_blocking(source: Iterable[Any], *, client: Clien
 async def _coordinator(
     client: Client, settings: ClientSettings, options: ShardOptions, limit: RateLimit | None
 ) -> AsyncGenerator[str, None]:
-    """Set up a run's sides on scheduler and workers, and take them away again."""
+    """Install a run's parts on scheduler and workers, and remove them again."""
     run = secrets.token_hex(4)
     await client.register_plugin(CoordinatorPlugin(run, limit, client.id), name=name_of(run))
     try:
@@ -168,7 +171,7 @@ class _Drive:
             while await self._fill():
                 await asyncio.wait({*self._given, looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if looking.done():
-                    looking.result()  # what progress has raised
+                    looking.result()  # raises what progress has raised
                 await self._collect()
                 if stopping.done():
                     await self._tell_to_stop()
@@ -179,11 +182,12 @@ class _Drive:
             progress(pace.progress(clock.now(), self.report.counts, (), self._split.rows))
 
     async def _fill(self) -> bool:
-        """Hand out shards as far as the window allows; False when all have reported."""
+        """Hand out shards as far as the window allows; return False when all have reported."""
         if not self._is_read_up and not self._stop.is_set() and len(self._given) < self._window:
             threads = sum((await self._client.nthreads()).values())
             self._window = max(1, threads) * _SHARDS_AHEAD
         while not self._is_read_up and len(self._given) < self._window and not self._stop.is_set():
+            # In a thread: SQLite sorts at the first shard, and a network file system may be slow for each.
             shard = await asyncio.to_thread(next, self._shards, None)
             if shard is None:
                 self._is_read_up = True
@@ -197,6 +201,7 @@ class _Drive:
 
     def _submit(self, shard: Shard) -> None:
         key = f"{name_of(self._run)}-{shard.number:06}"
+        # The key names the run: Dask answers a key that it knows with the earlier result.
         future = self._client.submit(run_in_worker, shard, self._run, key=key, pure=False)
         self._given[asyncio.create_task(_result(future, shard), name="spotdx shard")] = _Given(shard, future)
 
@@ -204,6 +209,7 @@ class _Drive:
         for task in [task for task in self._given if task.done()]:
             given = self._given.pop(task)
             report = task.result()
+            # Released at once: the scheduler keeps results for as long as a future refers to them.
             given.future.release()
             self._reported.append(given.shard.number)
             if report.is_run_wide:
@@ -215,7 +221,7 @@ class _Drive:
             await _ask(self._client, self._run, "stop")
 
     def _take(self, report: ShardReport) -> None:
-        # The reason of a stop that is every shard's goes before those that follow from it.
+        # A reason that holds for every shard takes precedence over those that follow from it.
         is_first = report.is_run_wide and report.stopped is not None
         self.report.add(report)
         if is_first:
@@ -234,6 +240,7 @@ class _Drive:
                 found = await _ask(self._client, self._run, "look", forget=forget)
             except (OSError, TimeoutError):
                 continue
+            # A shard may have reported while the question was on its way: it must not be counted twice.
             open_shards = {given.shard.number for given in self._given.values()}
             under_way = [counts for number, counts in found if number in open_shards]
             progress(pace.progress(clock.now(), self.report.counts, under_way, self._split.rows))
@@ -249,13 +256,14 @@ class _Drive:
 
 
 async def _result(future: "Future[Any]", shard: Shard) -> ShardReport:
-    """Wait for a shard's report; where none comes, make one that says so."""
+    """Wait for a shard's report; if none comes, make one that says so."""
     try:
         report: ShardReport = await future
     except KilledWorker:
         reason, is_run_wide = "its worker was lost again and again", False
     except asyncio.CancelledError:
         task = asyncio.current_task()
+        # Dask raises the same exception when it drops a future as when this task is cancelled: only the task can tell.
         if task is not None and task.cancelling():
             raise
         reason, is_run_wide = "the cluster has dropped it", True

@@ -1,4 +1,4 @@
-"""What a run puts on Dask's scheduler and workers: its coordinator, and the client of each worker process."""
+"""The parts of a run on Dask's scheduler and workers: its coordinator, and the client of each worker process."""
 
 import asyncio
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class CoordinatorPlugin(SchedulerPlugin):
         self._handlers: dict[str, Any] = {}
 
     async def start(self, scheduler: Scheduler) -> None:
-        """Take the run's messages from now on."""
+        """Accept the run's messages from now on."""
         self._handlers = scheduler.handlers
         self._handlers[self.name] = self.serve
 
@@ -44,12 +44,12 @@ class CoordinatorPlugin(SchedulerPlugin):
         self._coordinator.lose(worker)
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:  # noqa: ARG002 - Dask's form
-        """Stop where nobody waits for the run any more."""
+        """Stop if nobody is waiting for the run any more."""
         if client == self._client:
             self._coordinator.is_stopped = True
 
     async def serve(self, act: str, **about: Any) -> Any:
-        """Answer a message; values are such as msgpack has."""
+        """Answer a message; values are limited to msgpack's types."""
         coordinator, now_s = self._coordinator, clock.now()
         if act == "take":
             block = coordinator.take(now_s, about["wanted"])
@@ -72,7 +72,7 @@ class CoordinatorPlugin(SchedulerPlugin):
 
 
 class WorkerSide(WorkerPlugin):
-    """A run's client in one worker process, made with the first shard and closed with the run."""
+    """A run's client in one worker process, created with the first shard and closed with the run."""
 
     def __init__(self, run: str, settings: ClientSettings, options: ShardOptions, limit: RateLimit | None) -> None:
         self.name: str = name_of(run)
@@ -85,11 +85,11 @@ class WorkerSide(WorkerPlugin):
         self._stops: set[asyncio.Event] = set()
 
     def setup(self, worker: Worker) -> None:
-        """Remember whose side it is."""
+        """Remember which worker this is."""
         self._worker = worker
 
     async def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - Dask's form
-        """End what still runs, and close the client."""
+        """End whatever is still running, and close the client."""
         for stop in self._stops:
             stop.set()
         if self._limiter is not None:
@@ -98,7 +98,7 @@ class WorkerSide(WorkerPlugin):
             await self._spot.close()
 
     async def run(self, shard: Shard) -> ShardReport:
-        """Run a shard, and tell the coordinator; whatever goes wrong is in the report, since Dask prints exceptions."""
+        """Run a shard, and tell the coordinator; every error goes into the report, since Dask prints exceptions."""
         assert self._worker is not None  # noqa: S101 - set up before any task; for the type checker
         try:
             spot = self._client()
@@ -125,11 +125,12 @@ class WorkerSide(WorkerPlugin):
         finally:
             self._stops.discard(stop)
             beating.cancel()
+            # Not by awaiting the task: its CancelledError would look like one of this task.
             await asyncio.wait([beating])
         try:
             await self._ask("end", **self._about(shard.number, report.counts))
         except (OSError, TimeoutError):
-            return report  # it goes to the scheduler all the same, as soon as that can be
+            return report  # it goes to the scheduler anyway, as soon as that is reachable
         return report
 
     async def _beat(self, shard: int, counts: Mapping[State, int], stop: asyncio.Event) -> None:
@@ -166,6 +167,6 @@ class WorkerSide(WorkerPlugin):
 
 
 async def run_in_worker(shard: Shard, run: str) -> ShardReport:
-    """Run a shard in the worker that this task was given to, on its event loop."""
+    """Run a shard in the worker that this task was assigned to, on its event loop."""
     side = cast("WorkerSide", get_worker().plugins[name_of(run)])
     return await side.run(shard)

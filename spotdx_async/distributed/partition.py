@@ -1,4 +1,4 @@
-"""An input split into shards by a hash of the id, in flat memory: SQLite sorts the rows in a temporary private file."""
+"""Split an input into shards by a hash of the id, in flat memory: SQLite sorts the rows in a private temporary file."""
 
 import errno
 import hashlib
@@ -38,30 +38,30 @@ _USUAL_LEAST, _USUAL_MOST, _USUAL_SHARDS = 1250, 4000, 32
 _ROWS_A_TURN = 200
 _SHARDS_A_FOLDER = 1000
 _CACHE_KIB = 16 * 1024
-"""Of SQLite's page cache, and once more of its sorter."""
+"""Of SQLite's page cache, and the same again for its sorter."""
 _ROWS_AT_ONCE = 1000
 _LOWEST_HASH = -(1 << 63)
-"""SQLite's integers are signed: with this added, hashes of 64 bits fit, and keep their order and their groups."""
+"""SQLite's integers are signed: offset by this, 64-bit hashes fit, and keep their order and their groups."""
 
 _Row = tuple[int, int, bytes]
 """A hash, a place in the input, and the line."""
 
 
 class Split:
-    """Reads an input to its end, then gives its shards one by one; use it in a ``with``.
+    """Reads an input to its end, then yields its shards one by one; use it in a ``with``.
 
-    All rows of one kit are in one shard, in their order. The same rows and ``shard_rows`` give the same shards,
-    whatever the number of workers. A shard has up to ``shard_rows`` rows and a quarter more, unless one kit alone has
-    more. Memory is 32 MiB and two shards; the rest goes to a temporary file (mode 0600) that is gone at the end.
+    All rows of one kit are in one shard, in order. The same rows and ``shard_rows`` give the same shards, whatever the
+    number of workers. A shard exceeds ``shard_rows`` by at most a quarter, unless one kit alone has more rows. Memory
+    is 32 MiB and two shards; the rest goes to a temporary file (mode 0600) that is removed at the end.
 
     Args:
-        shard_rows: the rows of a shard, 1 to 8,000; None: 1,000 to 4,000, so that there are 32 shards or more where
-            the input has rows for them.
+        shard_rows: the rows of a shard, 1 to 8,000; None: 1,000 to 4,000, so that there are at least 32 shards if the
+            input has enough rows.
         noun: whose metadata the rows set.
-        folder: one that all workers share, for rows, journals and failed rows; it is made where it is missing (mode
-            0700). None: shards hold their rows themselves, and nothing is written down.
+        folder: one that all workers share, for rows, journals and failed rows; it is created if missing (mode 0700).
+            None: shards hold their rows themselves, and nothing is written to disk.
         keeps_rows: leave the shards' rows in the folder, for processes that come later; the caller removes them.
-        allow_any_id: as the clients that send the shards have it.
+        allow_any_id: as for the clients that send the shards.
 
     Raises:
         InvalidInputError: an argument is wrong, or the folder cannot be used.
@@ -103,13 +103,13 @@ class Split:
             path.unlink(missing_ok=True)
 
     async def read(self, source: Iterable[Any] | AsyncIterable[Any]) -> None:
-        """Read the whole input, leaving the event loop its turns.
+        """Read the whole input, giving the event loop its turns.
 
         Args:
-            source: as ``update_metadata_many`` takes it.
+            source: as for ``update_metadata_many``.
 
         Raises:
-            InvalidInputError: it holds no rows at all, or the folder is that of another input.
+            InvalidInputError: it does not hold rows, or the folder belongs to another input.
             Exception: whatever the input raises.
         """
         check_updates(source)
@@ -126,7 +126,7 @@ class Split:
         self._check_folder()
 
     def read_now(self, source: Iterable[Any]) -> None:
-        """Read the whole input without an event loop; else as ``read``."""
+        """Read the whole input without an event loop; otherwise like ``read``."""
         check_updates(source)
         for item in source:
             self._take(item)
@@ -139,7 +139,7 @@ class Split:
         return ShardReport(shard=-1, counts=counts, troubles=tuple(self._troubles), undone=tuple(self._undone))
 
     def shards(self) -> Iterator[Shard]:
-        """Yield the shards, once; each is made when it is asked for, in the split's ``with`` block.
+        """Yield the shards, once; each is built when it is asked for, in the split's ``with`` block.
 
         Raises:
             InvalidInputError: the block has been left before the last shard.
@@ -148,6 +148,8 @@ class Split:
         text: list[bytes] = []
         most = self._shard_rows
         for leaf in _leaves(self._sorter.rows(), most):
+            # A shard is closed early only once it is a quarter full: otherwise a large leaf after a tiny one would
+            # leave a shard of a few rows. That is why a shard may exceed ``most`` by a quarter.
             if text and len(text) + len(leaf) > most and len(text) * 4 >= most:
                 yield self._shard(text)
                 text = []
@@ -157,7 +159,7 @@ class Split:
 
     @property
     def _shard_rows(self) -> int:
-        """Made of the input alone, so that a run that is resumed has the same shards."""
+        """Derived from the input alone, so that a resumed run has the same shards."""
         usual = min(_USUAL_MOST, max(_USUAL_LEAST, self.rows // _USUAL_SHARDS))
         return usual if self._given_shard_rows is None else self._given_shard_rows
 
@@ -171,6 +173,7 @@ class Split:
             self._undone.append(index)
             if len(self._troubles) < MOST_TROUBLES:
                 self._troubles.append(RowTrouble(index, "rejected", str(error.args[0] if error.args else "a bad row")))
+            # Bad rows count too: a resumed run must have them in the same places, since rows are known by their index.
             self._mark.update(b"bad\n")
             return
         self._mark.update(line)
@@ -199,7 +202,7 @@ class Split:
         )
 
     def _check_folder(self) -> None:
-        """Refuse a folder that holds the journals of another input."""
+        """Reject a folder that holds the journals of another input."""
         if self._folder is None:
             return
         place = self._folder / "run.json"
@@ -221,10 +224,10 @@ class Split:
 
 
 class _Sorter:
-    """Rows in a temporary database: sorted by hash, and those of one hash as they came.
+    """Rows in a temporary database: sorted by hash, and in input order within one hash.
 
-    Nothing is ever committed, so the file stays empty for as long as the page cache holds all. Rows may be read in
-    another thread than the one that closes.
+    Nothing is ever committed, so the file stays empty for as long as everything fits into the page cache. Rows may be
+    read in a different thread from the one that closes.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -235,7 +238,7 @@ class _Sorter:
         with _os_errors():
             os.close(private_files.create(path))
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            # The file is of no use to anybody later, so nothing is done for its safety.
+            # Nobody needs the file later, so nothing is done for its durability.
             for setting in (
                 "journal_mode = OFF",
                 "synchronous = OFF",
@@ -247,7 +250,7 @@ class _Sorter:
             self._database.execute("CREATE TABLE rows(place INTEGER PRIMARY KEY, hash INTEGER, line BLOB)")
 
     def add(self, place: int, key_hash: int, line: bytes) -> None:
-        """Take a row.
+        """Add a row.
 
         Raises:
             OSError: it cannot be written, as on a full disk.
@@ -262,12 +265,12 @@ class _Sorter:
 
         Raises:
             InvalidInputError: it was closed before the last row.
-            OSError: what has been sorted cannot be written or read.
+            OSError: the sorted rows cannot be written or read.
         """
         with self._lock, _os_errors():
             self._check_open()
-            # SQLite sorts on the first step, in unlinked files. Where they go is a setting of the whole process, which
-            # has no other that sorts so much; a library that does not know the setting takes the system's own place.
+            # SQLite sorts on the first step, in unlinked files. Their folder is a setting of the whole process, in
+            # which nothing else sorts this much; a library that does not know the setting uses the system's own folder.
             self._set_temporary_folder(str(self._folder))
             try:
                 sorted_rows = self._database.execute("SELECT hash, place, line FROM rows ORDER BY hash, place")
@@ -302,8 +305,8 @@ class _Sorter:
 def _leaves(rows: Iterator[_Row], most: int) -> Iterator[list[bytes]]:
     """Group sorted rows by the fewest leading bytes of their hash that put at most ``most`` rows in a group.
 
-    Only rows that all have one hash can be more. Lines of a group are in the order of the input. Earlier versions made
-    the same groups, so a run that one of them began can be resumed.
+    Only rows that all have one hash can be more. The lines of a group are in input order. Earlier versions made the
+    same groups, so a run that one of them began can be resumed.
     """
     ahead: deque[_Row] = deque()
     last: int | None = None
@@ -342,7 +345,7 @@ def _os_errors() -> Iterator[None]:
 
 
 def _as_os_error(error: sqlite3.Error) -> OSError:
-    """Return what the system would have said of the disk."""
+    """Return the error that the system would have reported for the disk."""
     is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     number = errno.ENOSPC if is_full else errno.EIO
     return OSError(number, os.strerror(number))

@@ -62,9 +62,9 @@ class Shard:
     noun: Noun = "kits"
     """Whose metadata it sets."""
     journal: str | None = None
-    """Where to write down which rows are done, so that the shard can be repeated; None: nowhere."""
+    """Where to record which rows are done, so that the shard can be repeated; None: nowhere."""
     failed: str | None = None
-    """Where to write the rows that are not done, as JSON Lines that ``spotdx kits update`` takes; None: nowhere."""
+    """Where to write the rows that are not done, as JSON Lines that ``spotdx kits update`` accepts; None: nowhere."""
 
     def read(self) -> Iterator[ShardRow]:
         """Yield the rows in order; they are held in memory as bytes meanwhile.
@@ -81,7 +81,7 @@ class Shard:
         """Yield the places of the rows in the whole input.
 
         Raises:
-            InvalidInputError: as ``read``.
+            InvalidInputError: as for ``read``.
         """
         return (int(line.partition(b"\t")[0]) for line in self._text().splitlines())
 
@@ -99,7 +99,7 @@ def shard_hash(key: str) -> int:
 
 
 def row_line(index: int, update: Update, *, allow_any_id: bool = False) -> bytes:
-    """Write a row as shards hold it; its line end included.
+    """Return a row as shards hold it, including its line end.
 
     Raises:
         InvalidInputError: the row is bad: nothing can be sent for it. No value is shown.
@@ -164,9 +164,9 @@ class ShardReport:
     """Those of ``undone`` that a later row of their kit or order, which is done, has overtaken. They need nothing more,
     and are in no file: sent again they would set an older value over a newer one."""
     stopped: str | None = None
-    """Why it ended early; None where it did not."""
+    """Why it ended early; None if it did not."""
     is_run_wide: bool = False
-    """Whether every other shard would be stopped by the same."""
+    """Whether every other shard would be stopped by the same problem."""
 
     @property
     def rows(self) -> int:
@@ -195,7 +195,7 @@ class RunReport:
     unfinished: list[int] = field(factory=list)
     """The numbers of shards that ended early, or never began."""
     stopped: str | None = None
-    """Why the run, or the first shard of these, ended early; None where all came to their end."""
+    """Why the run, or the first of these shards, ended early; None if all came to their end."""
 
     @property
     def rows(self) -> int:
@@ -213,7 +213,7 @@ class RunReport:
         return self.stopped is None and self.done == self.rows
 
     def add(self, report: ShardReport) -> None:
-        """Take in a shard's report."""
+        """Add a shard's report."""
         for state, count in report.counts.items():
             self.counts[state] += count
         self.done_before += report.done_before
@@ -240,9 +240,9 @@ def unread(shard: Shard, reason: str, *, state: State = "skipped", is_run_wide: 
     """Report a shard of which no row is known to be done.
 
     Args:
-        shard: that one.
+        shard: the one to report.
         reason: why.
-        state: ``skipped`` where nothing was sent, ``unknown`` where nobody knows.
+        state: ``skipped`` if nothing was sent, ``unknown`` if nobody knows.
         is_run_wide: as in the report.
 
     Raises:

@@ -33,11 +33,11 @@ class ShardOptions:
     """How shards are run; picklable. The names are those of ``update_metadata_many``."""
 
     concurrency: int = 64
-    """Rows under way at once in one shard; the client's own ``concurrency`` holds as well."""
+    """Rows in flight at once in one shard; the client's own ``concurrency`` applies as well."""
     coalesce: bool = False
-    """A newer update of a kit takes the place of an older one that has not been sent yet."""
+    """Whether a newer update of a kit replaces an older one that has not been sent yet."""
     outage_limit_s: float = 1800.0
-    """Stop after an outage of so many seconds."""
+    """Stop after an outage of that many seconds."""
     settle_s: float = 60.0
     """How long rows of kits with several values wait where a shard without a journal is repeated: until then what a
     lost process had sent may still be carried out, over a newer value. 60 s or the client's ``timeout_s``, the longer,
@@ -45,7 +45,7 @@ class ShardOptions:
 
     @classmethod
     def settled_for(cls, timeout_s: float, lands_within_s: float = 60.0) -> "ShardOptions":
-        """Make the usual options for clients with such a ``timeout_s`` and ``lands_within_s``."""
+        """Return the default options for clients with such a ``timeout_s`` and ``lands_within_s``."""
         return cls(settle_s=max(lands_within_s, timeout_s))
 
     journal_wait_s: float = 120.0
@@ -65,7 +65,7 @@ async def run_shard(
     stop: asyncio.Event | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> ShardReport:
-    """Send a shard's rows, each kit's in their order, and report on every one of them; never raises but when cancelled.
+    """Send a shard's rows, each kit's in order, and report every one of them; raises nothing unless cancelled.
 
     It may be repeated: with a journal, rows that are done come out as skipped; without one they are sent again, in the
     same order. Two processes must not run the same shard at once: a journal sees to that.
@@ -76,7 +76,7 @@ async def run_shard(
         options: how to run it.
         is_repeat: whether an earlier try may have been cut off just now: then, without a journal, rows of kits with
             several values wait ``settle_s``.
-        stop: once set, what is under way is finished and the rest comes out as skipped.
+        stop: once set, rows in progress are finished and the rest comes out as skipped.
         progress: called with a Progress every half second, and at the end.
 
     Returns:
@@ -123,7 +123,7 @@ async def _try(
     except OSError as error:
         reason, is_run_wide = f"a file of the shard cannot be used: {error.strerror}", False
     except Exception as error:  # noqa: BLE001 - its text may hold anything, and an engine would print it
-        reason, is_run_wide = f"{type(error).__name__} came up", False
+        reason, is_run_wide = f"{type(error).__name__} was raised", False
     else:
         return None, False, False
     return reason, is_run_wide, is_busy
@@ -137,11 +137,12 @@ async def _run(
     progress: Callable[[Progress], object] | None,
 ) -> None:
     shard = tracker.shard
-    # Any: the rows are of the noun, which no type says.
+    # Any: the class of the rows depends on the noun, which no type expresses.
     many: Any = spot.kits.update_metadata_many if shard.noun == "kits" else spot.orders.update_metadata_many
     run: BulkRun[Any] = many(
         tracker.updates(stop),
         concurrency=options.concurrency,
+        # A report holds no answers, and building one takes a third of the CPU time.
         decode=False,
         coalesce=options.coalesce,
         outage_limit=options.outage_limit_s,
@@ -169,7 +170,7 @@ class _RowTracker:
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
         self.lands_until_s = clock.NEVER_S
-        """Until when what an earlier try of the shard has sent may be carried out, where no journal knows of it."""
+        """Until when updates from an earlier try of the shard may still be carried out, if no journal knows of them."""
         self._is_cut = False
         self._counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
         self._done_before = 0
@@ -192,7 +193,7 @@ class _RowTracker:
     async def updates(self, stop: asyncio.Event) -> AsyncIterator[Update]:
         """Yield the rows to the bulk run."""
         if self.shard.failed is not None:
-            # Replaced: all that an earlier try has left there is tried again.
+            # Replaced: everything that an earlier try has left there is tried again.
             self._file = UndoneRows(FailedRows(self.shard.failed, replace=True))
         at_once, later = self._by_turn()
         self._rows = chain(at_once, later)
@@ -206,9 +207,9 @@ class _RowTracker:
                 return
 
     def _by_turn(self) -> tuple[Iterable[ShardRow], list[ShardRow]]:
-        """Return the rows that may go at once, and those that wait until nothing of an earlier try can land any more.
+        """Return the rows that may go at once, and those that wait until no update of an earlier try can land any more.
 
-        A kit of one row has one value, whichever try sets it last.
+        A kit with one row has one value, whichever try sets it last.
         """
         if self.lands_until_s <= clock.now():
             return self.shard.read(), []
@@ -241,7 +242,7 @@ class _RowTracker:
         self._not_done(row, outcome.state, reason)
 
     def report(self, reason: str | None, *, is_stopped: bool, is_run_wide: bool, elapsed_s: float) -> ShardReport:
-        """Account for every row, those that have no outcome included.
+        """Account for every row, including those that have no outcome.
 
         Raises:
             InvalidInputError: the rows cannot be read.
@@ -272,7 +273,7 @@ class _RowTracker:
         """Close the file of failed rows."""
         try:
             self._file.close()
-        except OSError:  # any row of it may not have reached the disk
+        except OSError:  # any row in it may not have reached the disk
             self._unwritten |= self._handed
 
     def _not_done(self, row: ShardRow, state: State, reason: str) -> None:
@@ -281,7 +282,7 @@ class _RowTracker:
             self._is_cut = True
         elif len(self._troubles) < MOST_TROUBLES:
             self._troubles.append(RowTrouble(row.index, state, reason))
-        # A full disk must not end the run: the report names what is not in the file.
+        # A full disk must not end the run: the report names the rows that are not in the file.
         source = None if self.shard.failed is None else _row_text(row)
         try:
             is_written = self._file.add(row.index, row.update.key, source)

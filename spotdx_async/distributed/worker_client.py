@@ -1,4 +1,4 @@
-"""The client of a worker process: one for all its shards, made when the first needs it. No token travels with it."""
+"""The client of a worker process: one for all its shards, created when the first needs it. No token travels with it."""
 
 from collections.abc import Callable
 
@@ -14,14 +14,14 @@ from spotdx_async.own_loop import run_in_own_loop
 
 @frozen(kw_only=True)
 class ClientSettings:
-    """What a worker makes its client of; picklable, and no secret is in it.
+    """The settings of a worker's client; picklable, and free of secrets.
 
     Raises:
         ConfigError: a setting is wrong.
     """
 
     base_url: str = field(default=None, converter=check_base_url)
-    """The server; None: what the environment names here, where the settings are made, else production."""
+    """The server; None: the one that the environment names here, where the settings are made, else production."""
     timeout_s: float = 30.0
     """One attempt, in seconds."""
     lands_within_s: float = 60.0
@@ -31,11 +31,11 @@ class ClientSettings:
     retry: RetryPolicy = field(factory=RetryPolicy)
     """When and how often to repeat."""
     allow_any_id: bool = field(default=False)
-    """Lets ids through that hold a slash, a backslash, a semicolon or nothing but dots, as ``SpotClient`` has it."""
+    """Accept ids that hold a slash, a backslash, a semicolon or nothing but dots, as ``SpotClient`` does."""
     token: Callable[[], str] | None = field(default=None, repr=False)
     """Returns the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
     limiter: Callable[[], RateLimit | Limiter] | None = field(default=None, repr=False)
-    """Makes the limiter on the worker, such as one that is shared through Redis, whose address it finds there."""
+    """Returns the limiter on the worker, such as one shared through Redis, whose address it finds there."""
 
     @token.validator
     def _check_token(self, _attribute: object, value: object) -> None:
@@ -51,10 +51,10 @@ class ClientSettings:
         check_flag("allow_any_id", value)
 
     def client(self, limiter: RateLimit | Limiter | None = None) -> SpotClient:
-        """Make the client.
+        """Return the client.
 
         Args:
-            limiter: one that the caller has made, where the settings make none.
+            limiter: one that the caller has made, if the settings make none.
 
         Raises:
             ConfigError: there is no token here, or a setting is wrong.
@@ -78,9 +78,9 @@ def run_shard_blocking(
     *,
     is_repeat: bool = False,
 ) -> ShardReport:
-    """Run a shard where there is no event loop: in a process of a pool, of Spark or of Airflow; else as ``run_shard``.
+    """Run a shard without an event loop, in a process of a pool, of Spark or of Airflow; otherwise like ``run_shard``.
 
-    It makes a client of its own and closes it, which costs a connection for each of ``concurrency`` at the most.
+    It creates its own client and closes it, which costs at most a connection for each of ``concurrency``.
 
     Raises:
         ConfigError: there is no token here, or a setting is wrong.

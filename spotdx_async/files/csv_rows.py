@@ -214,7 +214,7 @@ def _broken_cell(text: str) -> int:
 
 
 def _broken_reason(line: Line, below: list[Line], error: str) -> str:
-    """Say why the csv module gave up, from its message (there is no other sign) and the lines that it took."""
+    """Return why the csv module gave up, from its message (there is no other sign) and the lines that it took."""
     longest = f"{csv.field_size_limit():,} characters"
     is_too_long = error.startswith(("field larger", "too long"))
     if not below and is_too_long:

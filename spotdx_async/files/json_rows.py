@@ -139,7 +139,7 @@ def _check_object(data: bytes) -> None:
 def _value_bytes(text: str) -> int:
     """Return an upper bound of what the text takes as Python values: two characters can be a dict."""
     if len(text) * (1 + max(_BYTES_OF_A_SIGN.values())) <= MAX_ROW_BYTES:
-        return 0  # nearly every row
+        return 0  # true of nearly every row
     needed = _bytes_of_signs(text)
     # A text may be full of commas: those in strings are discounted where it matters.
     return len(text) + (needed if len(text) + needed <= MAX_ROW_BYTES else _bytes_of_signs(_STRING.sub("", text)))

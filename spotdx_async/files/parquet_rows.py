@@ -290,7 +290,7 @@ def _json_list(value: list[Any], column: str) -> Any:
 
 
 def _source_of_bad(by_key: dict[str, Any], id_name: str) -> bytes | None:
-    """Return a bad row as JSON, as well as that can be; None if it cannot."""
+    """Return a bad row as JSON, as far as possible; None if it cannot be written."""
     values = dict(by_key)
     row = {id_name: values.pop(id_name)}
     row["metadata"] = values.get("metadata", {key: value for key, value in values.items() if value is not None})

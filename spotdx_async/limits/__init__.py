@@ -1,1 +1,1 @@
-"""Limits that many clients keep together: slots come in blocks from a Redis server or from a run's own ledger."""
+"""Limits that many clients share: slots come in blocks from a Redis server or from a run's own ledger."""

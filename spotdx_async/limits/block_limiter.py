@@ -1,7 +1,7 @@
-"""The common part of limiters whose slots come in blocks from elsewhere: the waiters, the slots in hand, the pump.
+"""What limiters have in common whose slots come in blocks from elsewhere: the waiters, the slots in hand, the pump.
 
-One task hands slots out while somebody waits. It never waits for the source itself: another task asks, so that what is
-left can be used, given back or dropped meanwhile.
+One task hands slots out while somebody waits. It never waits for the source itself: another task asks, so that the
+slots in hand can be used, given back or dropped meanwhile.
 """
 
 import asyncio
@@ -18,15 +18,16 @@ from spotdx_async.errors import NotSentError
 HORIZON_S = 0.5
 """How far ahead a source gives slots out: as long as a pause may take to reach every process."""
 AWAY_AGAIN_S = 0.25
-"""How soon a source that could not be asked is asked again: half a horizon, so slots in hand bridge one failure."""
+"""How soon to ask again after a failure. A choice: half of ``HORIZON_S``, so that slots in hand bridge one failure."""
 LOOK_AGAIN_S = 1.0
-"""The longest that a source is not asked while somebody waits: a pause may have been lifted, or the rate changed."""
+"""The longest time without asking while somebody waits: a pause may have been lifted, or the rate changed. A choice:
+one request a second costs a server nothing."""
 
 _NEVER, _ALWAYS = float("inf"), float("-inf")
 
 
 class BlockLimiter:
-    """Belongs to one loop at a time. A subclass says when and how the source is asked, and what happens at the end."""
+    """Belongs to one loop at a time. A subclass decides when and how to ask the source, and what happens at the end."""
 
     def __init__(self) -> None:
         self._waiters = WaiterQueue[None]()
@@ -38,28 +39,28 @@ class BlockLimiter:
         self._asking: asyncio.Task[None] | None = None
         self._errands: list[asyncio.Task[None]] = []
 
-    # What a subclass decides.
+    # Decided by the subclass.
 
     def _enter(self) -> None:
-        """Prepare for somebody who is about to wait; raise where nobody may."""
+        """Prepare for somebody who is about to wait; raise if nobody may."""
 
     async def _ask(self, now: float) -> None:
-        """Ask the source for a block and add its slots, or set when to ask again; what it raises, all who wait get."""
+        """Ask the source for a block and add its slots, or set when to ask again; every waiter gets what it raises."""
         raise NotImplementedError
 
     def _next_ask(self, now: float) -> float:
-        """Return when to ask the source; infinity: not as things stand."""
+        """Return when to ask the source; infinity: not as things are."""
         raise NotImplementedError
 
     def _late_s(self) -> float:
-        """Return how late a slot may still be used; any later, it would come on top of those that are due."""
+        """Return how late a slot may still be used; after that, it would come on top of those that are due."""
         raise NotImplementedError
 
     def _lost(self) -> None:
         """Note that slots were not used in time."""
 
     async def _linger(self) -> bool:
-        """Do what there is to do while nobody waits, and return whether somebody may be waiting now."""
+        """Do what needs doing while nobody waits, and return whether somebody may be waiting now."""
         if self._asking is None:
             return False
         await self._rest_until(_NEVER)
@@ -73,16 +74,16 @@ class BlockLimiter:
     async def acquire(self) -> None:
         """Take the next slot, after everybody in this process who came before, and before rows of bulk runs.
 
-        Cancelled, it goes to the next one.
+        If the wait is cancelled, the slot goes to the next waiter.
 
         Raises:
-            NotSentError: it is closed, or its source cannot be asked and calls are to fail then.
-            ConfigError: its source can never be asked as it is set up.
+            NotSentError: it is closed, or its source cannot be asked and calls are to fail in that case.
+            ConfigError: with these settings its source can never be asked.
         """
         await self._wait(is_bulk=False)
 
     async def acquire_bulk(self) -> None:
-        """Take a slot for a row of a bulk run: after single calls, but never less than a tenth of what there is.
+        """Take a slot for a row of a bulk run: after single calls, but never less than a tenth of all slots.
 
         Raises:
             NotSentError: same as ``acquire``.
@@ -91,7 +92,7 @@ class BlockLimiter:
         await self._wait(is_bulk=True)
 
     def give_back(self) -> None:
-        """Give back a slot that was not used: the next one who waits gets it."""
+        """Return a slot that was not used: the next waiter gets it."""
         self._slots.appendleft(clock.now())
         self._start()
 
@@ -102,7 +103,7 @@ class BlockLimiter:
         await self._waiters.wait(waiter, self._take_back)
 
     def _take_back(self) -> None:
-        with suppress(RuntimeError):  # where its loop is gone, the slot is gone too
+        with suppress(RuntimeError):  # if its loop is gone, the slot is gone too
             self.give_back()
 
     # Handing out.
@@ -123,7 +124,7 @@ class BlockLimiter:
                 self._waiters.fail_all(_stopped)
             raise
         except Exception as error:
-            # Nobody may wait for what will not come. Whoever waits next starts anew.
+            # Nobody may wait for something that will not come. The next one who waits starts anew.
             if not self._fail_alike(error):
                 raise
         except BaseException as error:
@@ -141,7 +142,7 @@ class BlockLimiter:
         return self._waiters.fail_all(lambda: _copy_of(error))
 
     async def _wait_for_slot(self) -> bool:
-        """Wait until the first slot is due; False where things may have changed meanwhile."""
+        """Wait until the first slot is due; return False if things may have changed meanwhile."""
         now = clock.now()
         self._drop_late(now)
         if self._asking is not None and self._asking.done():
@@ -165,7 +166,7 @@ class BlockLimiter:
             waiter.grant()
 
     def _add_block(self, slots_s: Sequence[float], again_s: float) -> tuple[float, ...]:
-        """Add slots that lie so many seconds from now, and return their times; without any, ask again later."""
+        """Add slots at so many seconds from now, and return their times; without any, ask again later."""
         now = clock.now()
         block = tuple(now + slot_s for slot_s in slots_s)
         self._add(block)
@@ -183,7 +184,7 @@ class BlockLimiter:
             self._lost()
 
     async def _rest_until(self, when: float) -> None:
-        """Wait until then, or until there is news; nothing that was set before is missed by those who looked before."""
+        """Wait until then, or until there is news; no news set before goes unnoticed by those who looked before."""
         self._wake.clear()
         if when == _NEVER:
             await self._wake.wait()
@@ -225,7 +226,7 @@ class BlockLimiter:
         await _cancel([*self._errands])
 
     def _leave_loop(self, *, is_gone: bool) -> None:
-        """Drop all that belongs to an earlier loop; waiters of one that is idle, not gone, fail when it runs again."""
+        """Drop everything of an earlier loop; waiters of one that is idle, not gone, fail when it runs again."""
         if not is_gone:
             self._waiters.fail_all(clock.taken_elsewhere)
             for task in (self._pump, self._asking, *self._errands):
@@ -247,10 +248,10 @@ async def _cancel(tasks: "list[asyncio.Task[None]]") -> None:
 
 
 def _copy_of(error: BaseException) -> BaseException:
-    """Make an error for one of several who wait: a traceback grows on each."""
+    """Return a copy of an error for one of several waiters: tracebacks accumulate on each."""
     try:
         return copy(error)
-    except Exception:  # noqa: BLE001 - a foreign one that cannot be copied, whatever its reason
+    except Exception:  # noqa: BLE001 - a foreign one that cannot be copied, for whatever reason
         return error
 
 

@@ -1,4 +1,4 @@
--- The one script that the server runs: a GCRA in microseconds of the server's own clock, atomic by nature.
+-- The script that the server runs: a GCRA in microseconds of the server's own clock; Redis runs scripts atomically.
 --
 -- The arithmetic is that of Gcra, and the adaptive law that of LearnedPace, with the same names; the vectors in
 -- tests/limits hold them together. The script once grew by 2 % a second at any rate. On the servers of

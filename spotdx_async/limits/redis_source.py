@@ -31,14 +31,16 @@ Act = Literal["join", "take", "look", "back", "leave", "pause", "resume", "cut",
 _COLD_TRIPS = 5
 """Round trips that a first call on a new connection may take: TCP, TLS (two), credentials, and the call itself."""
 _LEAST_COLD_TRIPS = 3
-"""What it takes at least: TCP, the greetings of redis, and the call."""
+"""The least that it takes: TCP, redis's greeting, and the call."""
 _SOON_ENOUGH_S = 0.025
-"""A slot is still used so long after it was due, so that a server as near as this need not give later ones."""
+"""A slot is still used this long after it was due, so that a nearby server need not give later ones. A choice: a round
+trip within a data centre takes a few ms, and bursts grow by 25 ms' worth at most."""
 _IN_SECONDS: frozenset[Act] = frozenset({"pause", "cut"})
 _TIMED: frozenset[Act] = frozenset({"join", "take", "look"})
-"""Of these at most one is under way at a time, so that none of them waits for a connection of its own."""
+"""At most one of these is in progress at a time, so that none of them waits for a connection of its own."""
 _FORGETTING = 0.3
-"""How much of the measured round trip each further one replaces, where it was shorter: ten trips forget a slow one."""
+"""Share of the measured round trip that each later, shorter one replaces. A choice: ten trips forget a slow one (0.7^10
+= 3 %)."""
 
 _UNTRUSTED = {
     10: "its certificate has expired",
@@ -46,17 +48,17 @@ _UNTRUSTED = {
     62: "its certificate is for another name",
     64: "its certificate is for another address",
 }
-"""By OpenSSL's verify codes. Its texts are not shown, since some hold the name of the server."""
+"""By OpenSSL's verify codes. Its texts are not shown, since some contain the name of the server."""
 
 
 @frozen
 class RedisFailure:
-    """What stands in the way."""
+    """Why the server cannot be asked."""
 
     text: str
     """Such as ``connection refused``."""
     is_lasting: bool = False
-    """Whether somebody has to set something right: waiting does not help."""
+    """Whether somebody has to fix something: waiting does not help."""
 
 
 _NO_ANSWER = RedisFailure("no answer in time")
@@ -65,16 +67,16 @@ _NOT_REDIS = RedisFailure("it does not speak the Redis protocol", is_lasting=Tru
 
 _CREDENTIALS = RedisFailure("it does not accept the credentials", is_lasting=True)
 _BY_WORD = {
-    "unauthenticated": _CREDENTIALS,  # of a call with many arguments, before it is looked at
+    "unauthenticated": _CREDENTIALS,  # Redis refuses a call with many arguments before reading it
     "READONLY": RedisFailure("it is a read-only replica"),
     "OOM": RedisFailure("it is out of memory"),
     "MISCONF": RedisFailure("it cannot write to its disk"),
     "BUSY": RedisFailure("it is busy with another script"),
     "NOREPLICAS": RedisFailure("it has too few replicas"),
 }
-"""In the protocol's errors that redis has no class for. Before version 7, a script's error holds another's code."""
+"""Protocol errors that redis has no class for. Before version 7, a script's error contains the code of another one."""
 
-# The first that fits counts.
+# The first match counts.
 _BY_TYPE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], RedisFailure], ...] = (
     (
         (errors.AuthenticationError, errors.AuthenticationWrongNumberOfArgsError),
@@ -87,7 +89,7 @@ _BY_TYPE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Red
     (errors.ReadOnlyError, RedisFailure("it is a read-only replica")),
     (errors.BusyLoadingError, RedisFailure("it is loading its data")),
     (errors.OutOfMemoryError, RedisFailure("it is out of memory")),
-    # Before its parent: it is a redirection too, and passes.
+    # Before its parent class: this one is a redirection too, but passes by itself.
     (errors.MovedError, RedisFailure("it is a cluster node that does not hold the key", is_lasting=True)),
     (errors.AskError, RedisFailure("its cluster is being rearranged")),
     ((errors.ClusterError, errors.TryAgainError), RedisFailure("its cluster is down")),
@@ -138,11 +140,11 @@ class Grant:
     """What the server answered."""
 
     rate: float
-    """In force, a second."""
+    """The rate in force, a second."""
     opens_in_s: float
-    """When more slots can be had, where fewer came than were wanted."""
+    """When more slots are available, if there were fewer than wanted."""
     mark: bytes
-    """For giving back; empty where that cannot be done."""
+    """Identifies the block when slots are returned; empty if that is impossible."""
     paused_s: float
     """How much longer nobody may send."""
     lifted: int
@@ -171,17 +173,17 @@ class RedisSource:
         self.trips: int = 0
         """Round trips so far."""
         self.trip_s: float = 0.0
-        """How long one has taken lately: the longest, which fades."""
+        """How long a round trip has taken lately: the longest, which fades."""
 
     async def ask(self, act: Act, number: float = 0, mark: bytes = b"", *, waiting: int = 0) -> Grant:
         """Run the script.
 
         Args:
-            act: what to do. ``join`` comes by itself before the first of the others.
-            number: slots for ``take``, and for ``back`` and ``leave``, which give the last ones of a grant back unless
+            act: what to do. ``join`` is sent automatically before the first of the others.
+            number: slots for ``take``, and for ``back`` and ``leave``, which return the last ones of a grant unless
                 somebody has taken others since; seconds for ``pause``, and for ``cut`` how long ago the request was
-                sent that a 429 answered; the new one for ``rate``.
-            mark: of the grant whose slots are given back.
+                sent that a 429 answered; the new rate for ``rate``.
+            mark: of the grant whose slots are returned.
             waiting: with ``take``, how many are waiting for a slot now.
 
         Raises:
@@ -219,7 +221,7 @@ class RedisSource:
             return _grant(answer, age_s=trip_s / 2)
         except (errors.RedisError, OSError, ValueError, IndexError, TypeError) as error:
             failure = failure_of(error)
-        # Out here, so that an error that may show the address is not even the context.
+        # Raised out here, so that an error that may show the address is not even the context.
         raise SourceAwayError(failure)
 
     async def _evalsha(self, *, keys: list[str], args: list[Any]) -> Any:
@@ -236,9 +238,9 @@ class RedisSource:
         return [ahead_s * 1e6, *self._settings]
 
     def _come_home(self) -> None:
-        """Make new connections in another loop, or after a fork; those of a parent stay untouched.
+        """Make new connections in another loop, or after a fork; a parent's connections stay untouched.
 
-        Those of a loop that is idle are closed when it runs again: nobody else can.
+        Those of an idle loop are closed when it runs again: nobody else can.
         """
         home = (asyncio.get_running_loop(), os.getpid())
         if self._home is not None and self._home != home:
@@ -265,7 +267,7 @@ class RedisSource:
                 self._url,
                 socket_timeout=self._timeout_s,
                 socket_connect_timeout=self._timeout_s,
-                protocol=2,  # the later one takes more round trips to begin with
+                protocol=2,  # version 3 takes more round trips to connect
                 retry=Retry(NoBackoff(), 0),
             )
         except (ValueError, TypeError, AttributeError):
@@ -295,7 +297,7 @@ def _settings(limit: RateLimit | AdaptiveRateLimit) -> list[float]:
 
 
 def _grant(answer: Any, *, age_s: float) -> Grant:
-    """Read an answer whose times count from the moment, so long ago, at which the server was asked."""
+    """Read an answer whose times count from the moment at which the server was asked, ``age_s`` ago."""
     rate, opens_in_us, mark, paused_us, lifted, slots = answer
     return Grant(
         rate=float(rate),
@@ -310,7 +312,7 @@ def _grant(answer: Any, *, age_s: float) -> Grant:
 def failure_of(error: Exception) -> RedisFailure:
     """Return what an error of redis, or of the system below it, means."""
     if type(error) is errors.ConnectionError:
-        below = error.__cause__ or error.__context__  # redis puts the system's errors into a text of its own
+        below = error.__cause__ or error.__context__  # redis wraps the system's errors in its own text
         if isinstance(below, (OSError, errors.RedisError)):
             error = below
     if isinstance(error, errors.ResponseError):
@@ -319,7 +321,7 @@ def failure_of(error: Exception) -> RedisFailure:
             return found
     if isinstance(error, ssl.SSLCertVerificationError):
         return RedisFailure(_UNTRUSTED.get(error.verify_code, "its certificate is not trusted"), is_lasting=True)
-    # What is left is an answer that is not the script's.
+    # The rest are answers that the script cannot have given.
     return next((failure for kind, failure in _BY_TYPE if isinstance(error, kind)), _NOT_REDIS)
 
 
@@ -339,7 +341,7 @@ def log_failure(failure: RedisFailure, *, outcome: str) -> None:
 
 
 def log_recovery(after_s: float) -> None:
-    """Log that the server can be asked again, at WARNING, as its going is."""
+    """Log at WARNING, like the failure, that the server can be asked again."""
     text = "the shared limit's server can be asked again after %.1f s"
     _log.warning(text, after_s, extra=_fields(spotdx_wait_s=after_s))
 

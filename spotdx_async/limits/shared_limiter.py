@@ -1,4 +1,4 @@
-"""One limit for many processes: slots come in blocks from a server, and are handed out here in the order of asking."""
+"""One limit for many processes: slots come in blocks from a server, and are handed out here in order of asking."""
 
 import asyncio
 from collections import Counter
@@ -23,17 +23,20 @@ OnOutage = Literal["wait", "local_share", "fail"]
 """What to do while the server cannot be asked."""
 
 _MOST_SLOTS = 64
-"""In one block, beside what a round trip takes: 600 slots cost no more than 100 round trips."""
+"""In one block, beside those for a round trip: 600 slots cost at most 100 round trips (tests/limits). A choice; larger
+blocks leave more unused when a process goes."""
 _LOCAL_BLOCK_S = 1.0
-"""How long a block lasts that a process grants itself while the server is away, and how far ahead it does so."""
+"""How long a block lasts that a process grants itself while the server is away, and how far ahead it does so. A
+choice."""
 _LASTING_S = 10.0
-"""How long to wait for, say, wrong credentials to be put right: somebody may be changing them at this moment."""
+"""How long to wait for wrong credentials, say, to be corrected. A choice: somebody may be changing them at this
+moment."""
 _STALE_S = 0.05
-"""How late a slot may be used, or an interval where that is longer: what a busy loop lags."""
+"""How late a slot may be used, or an interval if that is longer. A choice: the lag of a busy loop."""
 _KEPT_S = 0.05
-"""How long slots in hand are kept, beside a round trip, for the caller who takes them one after the other."""
+"""How long slots in hand are kept, beside a round trip, for a caller that takes them one after the other. A choice."""
 _IDLE_S = 10.0
-"""How long the connection is kept after that: a new one costs up to five round trips."""
+"""How long the connection is kept after that. A choice: a new one costs up to five round trips."""
 _MEANWHILE = {
     "wait": "calls wait for it",
     "local_share": "this process continues with its own share of the rate",
@@ -42,28 +45,28 @@ _MEANWHILE = {
 
 
 class SharedLimiter(BlockLimiter):
-    """One rate for all processes and machines that name the same server and key; give it as ``rate_limit``.
+    """One rate for all processes and machines that name the same server and key; pass it as ``rate_limit``.
 
-    In this process single calls go before rows of bulk runs (which get a tenth at least), and else the first to ask is
-    the first to go. Between processes, those that want more than there is get equal parts, however far away they are.
-    In any window of W seconds all of them together send at most ``rate * W + burst`` requests. A pause, and another
-    rate, is obeyed by all within half a second and a round trip.
+    In this process single calls go before rows of bulk runs (which get at least a tenth), and otherwise the first to
+    ask is the first to go. Between processes, those that want more than there is get equal parts, however distant they
+    are. In any window of W seconds all of them together send at most ``rate * W + burst`` requests. A pause, or a new
+    rate, reaches all of them within half a second and a round trip.
 
-    While the server cannot be asked, this process does what ``on_outage`` says, and a WARNING tells why. Where waiting
-    does not help (credentials, a certificate, a server that is none or has no scripts), all calls end in ConfigError
-    after ten seconds. Closing, and giving up a wait, never waits for the server.
+    While the server cannot be asked, this process does what ``on_outage`` says, and a WARNING says why. If waiting does
+    not help (wrong credentials, a certificate, a server that is not Redis or has no scripts), all calls end in
+    ConfigError after ten seconds. Closing, and abandoning a wait, never wait for the server.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``, of a server that speaks the Redis protocol, 5 or later. It may
-            hold credentials: no text shows it.
+            contain credentials: no text shows it.
         rate: requests a second; or a ``RateLimit``, or an ``AdaptiveRateLimit``: then all of them learn one rate.
         burst: requests that may go at once after a quiet time; as in ``RateLimit``.
-        key: what the limit is kept under; one for each account.
+        key: under which the limit is kept; one for each account.
         on_outage: ``"wait"``: until the server is back; ``"local_share"``: this process continues with ``share`` of the
             rate; ``"fail"``: calls end in NotSentError.
         share: with ``"local_share"``, this process's part of the rate, such as 1 divided by the number of processes.
-            The server cannot know of those that it does not hear: while some are cut off and others are not, the
-            others still use all of the rate, and all together send up to ``rate * (1 + share * number cut off)``.
+            The server cannot know about processes that it does not hear from: while some are cut off, the others still
+            use all of the rate, and all together send up to ``rate * (1 + share * number cut off)``.
         timeout_s: the longest that one round trip may take, in seconds; a new connection takes up to five of them.
 
     Raises:
@@ -122,12 +125,12 @@ class SharedLimiter(BlockLimiter):
         return self._source.trips
 
     def give_back(self) -> None:
-        """Give back a slot that was not used: the next one who waits gets it."""
+        """Return a slot that was not used: the next waiter gets it."""
         self._enter()
         super().give_back()
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for so long: here at once, in other processes within half a second and a round trip."""
+        """Let nobody through for that long: here at once, in other processes within half a second and a round trip."""
         self._enter()
         self._pause_here(seconds)
         self._send(lambda: self._tell(self._source.ask("pause", seconds)))
@@ -142,15 +145,15 @@ class SharedLimiter(BlockLimiter):
     def throttled(self, sent_s: float) -> None:
         """Report a 429 to a request sent at ``sent_s`` on the loop's clock; a learned rate is cut for all."""
         self._enter()
-        if sent_s > self._cut_at:  # else it was sent before the last cut, and says nothing of the rate since
+        if sent_s > self._cut_at:  # otherwise it was sent before the last cut, and says nothing about the rate since
             self._cut_at = now = clock.now()
             self._send(lambda: self._tell(self._cut(max(0.0, now - sent_s))))
 
     async def set_rate(self, rate: float) -> None:
-        """Change the rate for all processes; they take it over within half a second.
+        """Change the rate for all processes; they adopt it within half a second.
 
         Raises:
-            ConfigError: the rate is no number above 0.
+            ConfigError: the rate is not a number above 0.
             NotSentError: the server cannot be asked.
         """
         self._enter()
@@ -164,7 +167,7 @@ class SharedLimiter(BlockLimiter):
         raise _away(failure)
 
     async def close(self) -> None:
-        """Give back what was not used, leave the others, and close the connections.
+        """Return unused slots, unregister from the server, and close the connections.
 
         Waiting calls end in NotSentError. It takes no longer than two round trips may, whether or not the server can be
         asked.
@@ -186,7 +189,7 @@ class SharedLimiter(BlockLimiter):
                 await self._source.close()
 
     async def __aenter__(self) -> Self:
-        """Return itself; nothing is opened before the first slot is asked for."""
+        """Return the limiter itself; nothing is opened before the first slot is asked for."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -209,9 +212,9 @@ class SharedLimiter(BlockLimiter):
         self._do_without(failure)
 
     async def _take(self) -> None:
-        # What is asked for now is used two or three round trips later.
+        # Slots asked for now are used two or three round trips later.
         if self._used and 4 * self._used >= self._appetite:
-            self._appetite = min(self._most(), self._wanted() * 2)  # what was there is used, so more will be
+            self._appetite = min(self._most(), self._wanted() * 2)  # all slots in hand were used, so more will be
         self._used = 0
         wanted = max(1, min(self._most(), self._wanted() - len(self._slots)))
         grant = await self._source.ask("take", wanted, waiting=len(self._waiters))
@@ -224,7 +227,7 @@ class SharedLimiter(BlockLimiter):
             return self._ask_at
         if self._wanted() <= len(self._slots):
             return float("inf")
-        # Early enough for the answer to be here when the last slot has been used.
+        # Early enough for the answer to arrive by the time the last slot is used.
         lead_s = self._timeout_s if self._is_away else 2 * self._source.trip_s
         return max(self._ask_at, self._slots[-1] - lead_s)
 
@@ -276,7 +279,7 @@ class SharedLimiter(BlockLimiter):
 
     def _add_local_slots(self, now: float) -> None:
         interval_s = 1 / (self._rate * self._share)
-        # What was handed out before the server went runs out first.
+        # Slots handed out before the server went away are used up first.
         first = max(now + HORIZON_S if self._local_next < now - 2 * _LOCAL_BLOCK_S else now, self._local_next)
         count = max(1, int(_LOCAL_BLOCK_S / interval_s))
         if first - now <= _LOCAL_BLOCK_S:
@@ -300,14 +303,14 @@ class SharedLimiter(BlockLimiter):
     def _note_recovery(self, now: float) -> None:
         if self._away_since is not None:
             log_recovery(now - self._away_since)
-            self._slots.clear()  # those that this process gave itself
+            self._slots.clear()  # those that this process granted itself
             self._away_since = self._lasting_since = None
             self._told.clear()
 
     # Leaving, and errands to the server that nobody waits for.
 
     async def _linger(self) -> bool:
-        """Keep what is left for those who come soon, then give it back; and keep the connection a while longer."""
+        """Keep leftover slots for those who come soon, then return them; and keep the connection a while longer."""
         if await super()._linger():
             return True
         if self._slots or self._lacks:
@@ -320,7 +323,7 @@ class SharedLimiter(BlockLimiter):
         return bool(self._waiters)
 
     async def _end(self) -> None:
-        # Also where the loop ends: nothing stays open that another loop could not close.
+        # Even if the loop ends: nothing stays open that another loop could not close.
         if not self._is_closing:
             await self._source.close()
 
@@ -343,7 +346,7 @@ class SharedLimiter(BlockLimiter):
             await self._tell(self._source.ask("back", rest, self._mark))
 
     def _drop_rest(self) -> int:
-        """Drop the slots that are left; return how many are of the last block, the only one that can be given back."""
+        """Drop the leftover slots; return how many are of the last block, the only one that can be returned."""
         now = clock.now()
         rest = sum((Counter(slot for slot in self._slots if slot > now) & Counter(self._block)).values())
         self._slots.clear()

@@ -20,7 +20,7 @@ class QuantityResult(Model):
     """
 
     result_type: Literal["quantity"] = "quantity"
-    """Tells the kinds of result apart."""
+    """Distinguishes the kinds of result."""
 
     name: str | None = attrs.field(default=None, **PHI)
     """The biomarker that was analyzed."""
@@ -53,7 +53,7 @@ class ReactivityResult(Model):
     """
 
     result_type: Literal["reactivity"] = "reactivity"
-    """Tells the kinds of result apart."""
+    """Distinguishes the kinds of result."""
 
     name: str | None = attrs.field(default=None, **PHI)
     """The biomarker that was analyzed."""
@@ -86,7 +86,7 @@ class GenotypeResult(Model):
     """
 
     result_type: Literal["genotype"] = "genotype"
-    """Tells the kinds of result apart."""
+    """Distinguishes the kinds of result."""
 
     name: str | None = attrs.field(default=None, **PHI)
     """The position in the genome, such as ``rs1234567``."""

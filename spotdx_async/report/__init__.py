@@ -1,4 +1,4 @@
-"""The page made of a finished bulk run: one small file that needs no network; knows outcomes only."""
+"""The page about a finished bulk run: one small file that needs no network; knows outcomes only."""
 
 from spotdx_async.report.page import check_path, render, write_report
 from spotdx_async.report.run_stats import RunStory, Setting

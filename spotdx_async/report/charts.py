@@ -1,6 +1,6 @@
-"""The charts of a run, each one SVG: counts and times in, markup out, and no text of the run's.
+"""The charts of a run, each one SVG: counts and times in, markup out, and no text from the run.
 
-What a colour tells, a pattern, a label or a panel of its own tells too.
+Everything that a colour shows is also shown by a pattern, a label or a separate panel.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ _PAUSE_HATCH = "M-1 7L1 9M0 0L8 8M7-1L9 1"
 
 
 def outcome_chart(run_stats: RunStory) -> Html | None:
-    """Draw one bar of all rows, divided by state, each part with its label; None without any row."""
+    """Return one bar of all rows, divided by state, each part with its label; None without any row."""
     if not run_stats.rows:
         return None
     counts = {state: count for state, count in run_stats.counts.items() if count}
@@ -53,7 +53,7 @@ def outcome_chart(run_stats: RunStory) -> Html | None:
     parts, ends, left = [], {}, 0.0
     for state, count in counts.items():
         right = left + count / run_stats.rows
-        # Even one row of a million shows, since the outline is drawn however narrow the part is.
+        # Even one row in a million is visible, since the outline is drawn however narrow the part is.
         style = {"fill": f"url(#state-{state})", "class_": f"part {state}"}
         parts.append(rectangle(left, right, _BAR_TOP, _BAR_HEIGHT, says[state], **style))
         ends[state], left = (left, right), right
@@ -65,15 +65,15 @@ def outcome_chart(run_stats: RunStory) -> Html | None:
 
 
 def _state_labels(says: dict[State, str], ends: dict[State, tuple[float, float]]) -> list[Html]:
-    """Write the largest part's label above the bar, and the others' below it, each on its own line with a leader."""
+    """Return labels: the largest part's above the bar, the others' below it, each on its own line with a leader."""
     largest = max(ends, key=lambda state: ends[state][1] - ends[state][0])
     left, right = ends[largest]
     is_on_left = left <= 1 - right
     anchor = {"text_anchor": "start" if is_on_left else "end", "class_": "label"}
     labels, leaders = [text(says[largest], percent(left if is_on_left else right), LINE_HEIGHT - 4, **anchor)], []
     middles = {state: sum(ends[state]) / 2 for state in ends if state != largest}
-    # A label stands on its leader's roomier side. In this order no leader passes through a label of its own half; the
-    # labels' halo does for the rest.
+    # A label is on the roomier side of its leader. In this order no leader crosses a label in its own half; the halo of
+    # the labels takes care of the rest.
     right_half = [state for state in middles if middles[state] > _MIDDLE]
     left_half = [state for state in reversed(middles) if middles[state] <= _MIDDLE]
     for at, state in enumerate((*right_half, *left_half)):
@@ -85,7 +85,7 @@ def _state_labels(says: dict[State, str], ends: dict[State, tuple[float, float]]
 
 
 def throughput_chart(run_stats: RunStory) -> Html | None:
-    """Draw rows per second over time; below, as far as there were any, retries and 429s. None without any row."""
+    """Return rows per second over time; below, if there were any, retries and 429s. None without any row."""
     if not run_stats.rows:
         return None
     spans = _spans(run_stats)
@@ -112,7 +112,7 @@ def throughput_chart(run_stats: RunStory) -> Html | None:
 
 
 def latency_chart(run_stats: RunStory) -> Html | None:
-    """Draw the server's time over time, 50 % and 95 %; None where no request was timed."""
+    """Return the server's time over time, 50 % and 95 %; None if no request was timed."""
     spans = _spans(run_stats)
     series = {"slow": [span.p95_s for span in spans], "half": [span.p50_s for span in spans]}
     known = [time_s for times in series.values() for time_s in times if time_s is not None]
@@ -147,7 +147,7 @@ def latency_bins(times: Histogram) -> tuple[Scale, list[int]]:
 
 
 def latency_histogram(run_stats: RunStory) -> Html | None:
-    """Draw how many rows were answered in what time, with percentiles; None where no request was timed."""
+    """Return how many rows were answered in what time, with percentiles; None if no request was timed."""
     times = run_stats.server_times
     if not times.count:
         return None
@@ -175,7 +175,7 @@ def latency_histogram(run_stats: RunStory) -> Html | None:
 
 def _percentile_marks(times: Histogram, across: Scale, base: float) -> list[Html]:
     places = {share: across.share(times.percentile(share) or 0.0) for share in _PERCENTS}
-    # In this order no mark passes through a label of its own half; the halo of the labels does for the rest.
+    # In this order no mark crosses a label in its own half; the halo of the labels takes care of the rest.
     right_half = [share for share in reversed(_PERCENTS) if places[share] > _MIDDLE]
     left_half = [share for share in _PERCENTS if places[share] <= _MIDDLE]
     lines, labels = [], []
@@ -190,7 +190,7 @@ def _percentile_marks(times: Histogram, across: Scale, base: float) -> list[Html
 def _over_time(
     run_stats: RunStory, name_title_told: tuple[str, str, str], panels: list[Panel], spans: list[Span]
 ) -> Html:
-    """Draw panels above one axis of time, with the pauses behind them all and a hint for each span before them."""
+    """Return panels above one time axis, with the pauses behind them all and a hint for each span before them."""
     name, title, told = name_title_told
     across, periods = _time_scale(run_stats), run_stats.outages.periods
     unit, unit_s = time_unit(run_stats.elapsed_s)

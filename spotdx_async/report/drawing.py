@@ -1,6 +1,6 @@
-"""Pieces of a chart as SVG that fits any width: panels, grids, axes, steps and lines, and the chart around them.
+"""Parts of a chart as SVG that fits any width: panels, grids, axes, steps and lines, and the chart around them.
 
-Across, everything is placed by percentages, so that texts keep their size on a phone and on paper; down, by
+Horizontally, everything is placed in percentages, so that texts keep their size on a phone and on paper; vertically, in
 pixels. Only paths are stretched.
 """
 
@@ -14,15 +14,15 @@ from spotdx_async.report.scales import Scale
 LINE_HEIGHT = 18
 """Pixels from one line of text to the next."""
 AXIS_HEIGHT = 44
-"""Pixels below a plot for the labels of its axis across and their title."""
+"""Pixels below a plot for the labels and the title of its horizontal axis."""
 _STRETCH = 1000
-"""Units that a stretched path is wide: whole ones are finer than pixels, and short."""
+"""Width of a stretched path in units: whole ones are finer than pixels, and short to write."""
 _HALF_A_LINE = "0.35em"
 
 
 @frozen
 class Panel:
-    """A plot with its own scale up, and a heading that says what it shows and in which unit."""
+    """A plot with its own vertical scale, and a heading that says what it shows and in which unit."""
 
     heading: str
     scale: Scale
@@ -30,7 +30,7 @@ class Panel:
     """Of the plot, without the heading."""
     marks: Html
     unit: float = 1.0
-    """How much of the scale is one of the heading's unit."""
+    """How much of the scale equals one unit of the heading."""
 
     @property
     def whole_height(self) -> int:
@@ -49,7 +49,7 @@ class Panel:
 
 
 def drawing(name: str, title: str, says: str, height: float, *inner: Html) -> Html:
-    """Return a whole chart, with its title and what it shows in words for those who do not see it."""
+    """Return a whole chart, with its title and a description in words for those who do not see it."""
     return element(
         "svg",
         element("title", escaped(title), id=f"{name}-title"),
@@ -67,17 +67,17 @@ def drawing(name: str, title: str, says: str, height: float, *inner: Html) -> Ht
 
 
 def joined(pieces: Sequence[Html]) -> Html:
-    """Return pieces one after the other."""
+    """Return parts one after the other."""
     return Html("".join(pieces))
 
 
 def percent(share: float) -> str:
-    """Return a place across, from 0 to 1, as SVG has it."""
+    """Return a horizontal position, from 0 to 1, as SVG writes it."""
     return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def placed(top: float, height: float, *inner: Html) -> Html:
-    """Return pieces drawn as from their own top, as wide as the chart."""
+    """Return parts positioned relative to their own top, as wide as the chart."""
     return element("svg", *inner, y=top, width="100%", height=height)
 
 
@@ -95,7 +95,7 @@ def rectangle(left: float, right: float, top: float, height: float, hint: str, *
 
 
 def pattern(name: str, colour: str, hatch: str) -> Html:
-    """Return a fill of a colour (a class of the style sheet) with lines over it, which tells without colours too."""
+    """Return a fill of a colour (a class of the style sheet) with lines over it, which works without colours too."""
     inner = [element("rect", width=8, height=8, class_=colour)]
     if hatch:
         inner.append(element("path", d=hatch, class_="hatch"))
@@ -103,7 +103,7 @@ def pattern(name: str, colour: str, hatch: str) -> Html:
 
 
 def x_axis(scale: Scale, title: str, top: float, unit: float = 1.0) -> Html:
-    """Return labels and title of the axis across; narrow pages leave every other label out."""
+    """Return labels and title of the horizontal axis; narrow pages omit every other label."""
     marks = []
     for at, tick in enumerate(scale.ticks):
         x = percent(scale.share(tick))
@@ -131,7 +131,7 @@ def steps(edges: Sequence[float], values: Sequence[float], scale: Scale, height:
 
 
 def line(places: Sequence[float], values: Sequence[float | None], scale: Scale, height: float, name: str) -> list[Html]:
-    """Return a line through values, interrupted where there is none; a value alone is a dot."""
+    """Return a line through values, interrupted where there is none; an isolated value is a dot."""
     points = [
         None if value is None else (_STRETCH * place, height * (1 - scale.share(value)))
         for place, value in zip(places, values, strict=True)

@@ -21,17 +21,17 @@ class Column:
 
     title: str
     is_number: bool = False
-    """Whether its cells are set to the right."""
+    """Whether its cells are right-aligned."""
 
 
 def escaped(text: str) -> Html:
-    """Make a text safe to stand in HTML, within a tag's quotes too."""
+    """Return a text that is safe in HTML, within a tag's quotes too."""
     whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written to a file
     return Html(html.escape(whole))
 
 
 def element(name: str, *inner: Html, **attributes: str | float) -> Html:
-    """Return an element; in an attribute's name ``_`` stands for ``-``, and one at the end is dropped."""
+    """Return an element; in an attribute's name ``_`` becomes ``-``, and one at the end is dropped."""
     listed = "".join(
         f' {key.removesuffix("_").replace("_", "-")}="{_attribute(value)}"' for key, value in attributes.items()
     )
@@ -53,7 +53,7 @@ def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[str]]
 
 
 def details(summary: str, *inner: Html) -> Html:
-    """Return what a reader opens to see more."""
+    """Return a section that the reader can open."""
     return element("details", element("summary", escaped(summary)), *inner)
 
 
@@ -89,7 +89,7 @@ def duration(seconds: float) -> str:
 
 
 def latency(seconds: float | None) -> str:
-    """Return how long a request took, to three digits; ``n/a`` where it is not known."""
+    """Return how long a request took, to three digits; ``n/a`` if unknown."""
     if seconds is None:
         return "n/a"
     return duration(seconds) if seconds >= 1 else f"{seconds * 1000:.3g} ms"

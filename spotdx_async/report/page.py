@@ -113,8 +113,8 @@ def _body(run_stats: RunStory) -> list[Html]:
 
 
 def _policy(style: Html) -> str:
-    # No script runs and nothing is loaded: even a text that escaped its escaping could do nothing. The one style sheet
-    # is named by its hash.
+    # No script runs and nothing is loaded: even markup that slipped through escaping could do nothing. The only style
+    # sheet is identified by its hash.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     rules = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     return f'<meta http-equiv="Content-Security-Policy" content="{rules}">'
@@ -135,7 +135,7 @@ def _fault(place: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:
     if about is not None and private_files.is_mounted(place):
         return "is mounted by itself, so it cannot be replaced: mount its folder instead"
     if about is not None and about.st_size and not _is_report(place):
-        return "exists and is no earlier report: name another file, or remove it"
+        return "exists and is not an earlier report: name another file, or remove it"
     return None
 
 

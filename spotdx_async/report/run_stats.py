@@ -1,6 +1,6 @@
-"""What a run's report says, gathered while the run goes on, in memory that does not grow with the rows.
+"""What a run's report says, gathered during the run, in memory that does not grow with the rows.
 
-Of a row only its state, its durations and the message of its error are kept: never its key, its data or its place.
+Only a row's state, its durations and the message of its error are kept: never its key, its data or its place.
 """
 
 import re
@@ -36,7 +36,7 @@ class RunStory:
 
         Args:
             settings: what the page shows of the run's settings, in this order; nothing secret, no data of a row.
-            now_s: the moment at which the run begins; every ``now_s`` is of the same monotonic clock.
+            now_s: the moment at which the run begins; every ``now_s`` is on the same monotonic clock.
         """
         self.settings: dict[str, Setting] = dict(settings)
         self.counts: dict[State, int] = dict.fromkeys(STATES, 0)
@@ -50,9 +50,9 @@ class RunStory:
         self.reasons: Reasons = Reasons()
         """Why rows did not go through."""
         self.outages: Outages = Outages()
-        """When rows waited for the server."""
+        """When the run was paused."""
         self.trouble: str | None = None
-        """What was wrong in the last outage, with the name of the server; no text of the server's. None: no outage."""
+        """What was wrong at the last pause, with the name of the server; no text of the server's. None: no pause."""
         self.throttled: int = 0
         """429s so far."""
         self.stopped: str | None = None
@@ -88,7 +88,7 @@ class RunStory:
             self.reasons.add(state, outcome.error)
 
     def note(self, progress: Progress, now_s: float) -> None:
-        """Record progress: 429s and outages are known from it alone, as exactly as such records are frequent."""
+        """Record progress, the only source of 429s and pauses, which are as exact as these records are frequent."""
         if progress.throttled > self.throttled:
             self.timeline.add_throttled(now_s, progress.throttled - self.throttled)
             self.throttled = progress.throttled
@@ -115,11 +115,11 @@ class Period:
 
 
 class Outages:
-    """When rows waited for the server: a bounded list of periods, with an exact count and an exact sum."""
+    """When the run was paused: a bounded list of periods, with an exact count and an exact sum."""
 
     def __init__(self) -> None:
         self.count: int = 0
-        """How many there were, including one under way."""
+        """How many there were, including the current one."""
         self.total_s: float = 0.0
         """How long those that have ended took together."""
         self.periods: list[Period] = []
@@ -154,13 +154,13 @@ class Reason:
     state: State
     """What became of them."""
     error: str | None = None
-    """The class of their error; None for the group of all that fits in no other."""
+    """The class of their error; None for the group of everything that fits in no other."""
     status: int | None = None
-    """The HTTP status, where there was an answer."""
+    """The HTTP status, if there was an answer."""
     word: str | None = None
-    """The error's ``reason``, where it has one."""
+    """The error's ``reason``, if it has one."""
     text: str = "other reasons"
-    """The error's message, without numbers and metadata paths where these differ from row to row."""
+    """The error's message, without the numbers and metadata paths that differ from row to row."""
 
 
 class Reasons:
@@ -197,5 +197,5 @@ def _text(error: SpotError) -> str:
     # Only the error's message is used: details and raw can name patients, and str() has times that differ.
     text = str(error.args[0]) if error.args else ""
     if isinstance(error, (InvalidInputError, DecodeError)):
-        text = _DIGITS.sub("N", _METADATA_PATH.sub("metadata.…", text))  # a key of the metadata may be a name too
+        text = _DIGITS.sub("N", _METADATA_PATH.sub("metadata.…", text))  # a metadata key may be a person's name
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -13,7 +13,8 @@ _WIDE_RANGE = 8
 _MOST_BINS, _LEAST_BINS = 32, 6
 _MOST_PREFERRED = 50
 _LEAST_BIN_WIDTH = 0.02
-"""Of a bin's upper edge: durations are known to 2 %, and narrower bins would show the cells they are kept in."""
+"""Least width of a bin, as a share of its upper edge: durations are known to 2 %, and narrower bins would show the
+storage cells."""
 _MINUTES_FROM_S, _HOURS_FROM_S = 180, 3 * 3600
 
 
@@ -37,7 +38,7 @@ class Scale:
         return (value - self.low) / (self.high - self.low)
 
     def times(self, factor: float) -> Self:
-        """Return the same axis in another unit, of which one of this one's has ``factor``."""
+        """Return the same axis in another unit, ``factor`` of which make one of this axis's units."""
         ticks = tuple(tick * factor for tick in self.ticks)
         return attrs.evolve(self, low=self.low * factor, high=self.high * factor, ticks=ticks)
 
@@ -47,17 +48,17 @@ def linear(high: float, most: int, *, low: float = 0.0, least_step: float = 0.0,
 
     Args:
         high: the largest value.
-        most: steps between ticks, at most.
+        most: the most steps between ticks.
         low: the smallest value.
-        least_step: no step is smaller, as 1 for counts.
-        is_rounded: whether the axis ends at a tick; else it ends at ``high``.
+        least_step: the smallest step, such as 1 for counts.
+        is_rounded: whether the axis ends at a tick; otherwise it ends at ``high``.
 
     Raises:
         ValueError: a bound is not finite.
     """
     if not (isfinite(low) and isfinite(high)):
         raise ValueError("a scale needs finite bounds")
-    if high - low < max(abs(high), 1.0) * 1e-9:  # as good as nothing, and floats have no steps in between
+    if high - low < max(abs(high), 1.0) * 1e-9:  # practically nothing, and floats have no steps in between
         high = low + max(1.0, least_step, abs(low) * 1e-3)
     step = max(_step(high - low, most), least_step)
     end = ceil(high / step - 1e-9) if is_rounded else floor(high / step + 1e-9)
@@ -81,8 +82,8 @@ def logarithmic(low: float, high: float, most: int) -> Scale:
 def bins(low: float, high: float) -> Scale:
     """Return a scale whose ticks are the round edges of about 6 to 50 bins that hold all values from low to high.
 
-    Bins are equally wide where the values are of one order of magnitude. Else each edge is the same multiple of the one
-    before, as nearly as round numbers allow.
+    Bins are equally wide if the values are of one order of magnitude. Otherwise each edge is the same multiple of the
+    one before, as nearly as round numbers allow.
 
     Raises:
         ValueError: a bound is not finite, or not above zero.
@@ -125,11 +126,11 @@ def _marks(factors: tuple[float, ...], low: float, high: float) -> list[float]:
 
 
 def _is_power_of_ten(value: float) -> bool:
-    return abs(log10(value) - round(log10(value))) < 1e-6  # noqa: PLR2004 - what floats lose
+    return abs(log10(value) - round(log10(value))) < 1e-6  # noqa: PLR2004 - float rounding
 
 
 def _tidy(value: float) -> float:
-    """Drop what multiplying floats has added, as in 0.30000000000000004."""
+    """Drop float rounding errors, as in 0.30000000000000004."""
     return float(f"{value:.12g}")
 
 

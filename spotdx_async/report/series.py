@@ -64,10 +64,10 @@ class Histogram:
     def bins(self, edges: Sequence[float]) -> list[int]:
         """Return how many durations lie between each two edges, to 1 %.
 
-        Whatever lies below the first edge or above the last is in the bin next to it, so the sum is ``count``.
+        Values below the first edge or above the last go to the nearest bin, so the sum is ``count``.
 
         Args:
-            edges: in seconds, ascending, at least two, all above 0 but perhaps the first.
+            edges: in seconds, ascending, at least two, all above 0 except perhaps the first.
         """
         up_to = [0, *(self._up_to(edge) for edge in edges[1:-1]), self.count]
         return [after - before for before, after in pairwise(up_to)]
@@ -75,7 +75,7 @@ class Histogram:
     def _up_to(self, limit_s: float) -> int:
         if limit_s >= self.max_s:
             return self.count
-        # An edge within a cell divides it; else bins about as wide as cells would look like the teeth of a comb.
+        # An edge within a cell divides it; otherwise bins about as wide as cells would look like the teeth of a comb.
         place = min(max(0.0, log(limit_s) * _PER_CELL + _OFFSET), _CELLS)
         cell = int(place)
         return sum(self._cells[:cell]) + sum(round(count * (place - cell)) for count in self._cells[cell : cell + 1])
@@ -113,7 +113,7 @@ class Span:
     retries: int
     """Requests of those rows beyond the first of each."""
     p50_s: float | None
-    """The server's time that half of the rows did not exceed; None where none was measured."""
+    """The server's time that half of the rows did not exceed; None if none was measured."""
     p95_s: float | None
     """The same for 95 % of them."""
 
@@ -152,7 +152,7 @@ class Timeline:
 
     def add_throttled(self, now_s: float, count: int) -> None:
         """Record 429s that were reported now."""
-        at = self._reach(now_s)  # first: it may put other lists in place of these
+        at = self._reach(now_s)  # first: it may replace these lists
         self._throttled[at] += count
 
     def add_retries(self, now_s: float, count: int) -> None:
@@ -181,7 +181,7 @@ class Timeline:
             latencies = _coarse_sum(latencies, counts)
         start_s = first * self.width_s
         coarse = _CELL_WIDTH * _FINE_PER_COARSE
-        # What is left of a span at the end of the run can be next to nothing, and a rate over that next to anything.
+        # The rest of a span at the end of the run can be next to nothing, and a rate over that means nothing.
         width_s = max(min(together * self.width_s, end_s - start_s), self.width_s / 2)
         return Span(
             start_s=start_s,

@@ -1,1 +1,1 @@
-"""What a user may ask of the server, one file a noun, its operation rows at the top."""
+"""What a user may ask of the server, one file per noun, its operation rows at the top."""

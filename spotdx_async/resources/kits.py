@@ -74,17 +74,17 @@ OPERATIONS = (UPDATE_METADATA, GET, LIST, TYPES, ACTIVATE)
 
 
 class Kits:
-    """What can be asked about kits. Reached as ``spot.kits``."""
+    """Operations on kits. Reached as ``spot.kits``."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
     @scrubs_traceback_of_call
     def update_metadata(self, kit_id: str, metadata: Mapping[str, Any]) -> Prepared[Kit]:
-        """Set a kit's metadata, and get the kit.
+        """Set a kit's metadata, and return the kit.
 
-        The call sets the whole value, so repeating it is safe and the SDK does so. The documented answer does not carry
-        the metadata back; should the server send it, it is in ``kit.extra``, and must be what was sent, as an order's.
+        The call sets the whole value, so repeating it is safe and the SDK does so. The documented answer does not
+        return the metadata; if the server sends it, it is in ``kit.extra``, and must be what was sent, as for an order.
         An attempt without a usable answer may be carried out late, over the value of your next call: a bulk run waits
         for that, single calls do not.
 
@@ -95,10 +95,10 @@ class Kits:
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             NotFoundError: the server does not know the kit.
-            DecodeError: with ``outcome == "done"`` the update is carried out, its answer has another shape; else it is
-                not known, since no answer, even after repeats, showed that it is the one to this update.
+            DecodeError: with ``outcome == "done"`` the update is carried out and its answer has another shape;
+                otherwise unknown: no answer, even after repeats, showed that it answers this update.
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
-            SpotError: any other, as its tree says.
+            SpotError: any other, as the error tree says.
         """
         request = UPDATE_METADATA.request(
             kit_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
@@ -113,7 +113,7 @@ class Kits:
         decode: bool = True,
         **options: Unpack[UpdateOptions],
     ) -> BulkRun[Kit]:
-        """Set the metadata of very many kits; gives one Outcome for every row, in flat memory.
+        """Set the metadata of very many kits; yields one Outcome for every row, in flat memory.
 
         Use it as a context manager, so that it ends with the block, however that is left::
 
@@ -121,41 +121,41 @@ class Kits:
                 async for outcome in run:
                     ...
 
-        Leaving the block, or closing the client, ends the run: what was sent last may or may not be executed.
-        Without the block, a run that is left before its end continues until its read-ahead is used up.
+        Leaving the block, or closing the client, ends the run: requests sent last may or may not be executed. Without
+        the block, a run that is left before its end continues until its read-ahead is used up.
 
         Updates of one kit are sent in input order, one at a time, the next when the one before has its outcome; after
         an attempt without a usable answer (5xx, 408, none at all) only when ``lands_within_s`` of the client has passed
-        since it was sent, also where a repeat succeeded, so that an old value cannot land on a newer one. Other kits
-        run beside it. Rows are read lazily, at most ``2 * concurrency`` (8 at least, 64 more with ``coalesce``) ahead
+        since it was sent, even if a repeat succeeded, so that an old value cannot land on a newer one. Other kits run
+        beside it. Rows are read lazily, at most ``2 * concurrency`` (at least 8, and 64 more with ``coalesce``) ahead
         of the outcomes taken, so that a slow consumer slows the sending; and 16 MiB more of rows that wait for that or
         for another try, or behind one that does. A row's metadata is written as JSON when it is read.
 
-        A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever that one met:
-        ``failed`` and ``rejected`` are surely not executed. Without a journal the last outcome of each kit counts: sent
-        again, a row of whose kit a later one is ``ok`` would set the older value over the newer one.
+        A row whose attempt may have been executed ends ``unknown`` unless a later one succeeds, whatever the later ones
+        met: ``failed`` and ``rejected`` rows were certainly not executed. Without a journal the last outcome of each
+        kit counts: sent again, a row whose kit has a later ``ok`` row would set the older value over the newer one.
 
-        Tries are repeated as the client's ``retry`` says, without its budget. In a total outage rows wait
-        instead of failing, one at a time probes, and then the rate ramps up. In a partial one it continues with what is
-        left of its rate; while so many other rows fail that chance could explain it, a row is repeated at once, and
-        beyond ``max_attempts``. ``deadline_s`` and ``max_wait_s`` are for single calls and do not hold here.
+        Tries are repeated according to the client's ``retry``, without its budget. In a total outage rows are paused
+        instead of failing, one at a time probes, and then the rate ramps up. In a partial outage the run continues with
+        what is left of its rate; while so many other rows fail that chance could explain it, a row is repeated at once,
+        and beyond ``max_attempts``. ``deadline_s`` and ``max_wait_s`` apply to single calls only.
 
         Args:
             updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An
-                ``InvalidInputError`` in place of a row is a row already known to be bad: it comes back ``rejected``.
-                A plain iterable that waits, on a database say, holds up the event loop meanwhile. A generator is
-                closed as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
-            decode: False makes no Kit of an answer (``value`` is None), which saves a third of the CPU time. The answer
-                must be an object with the kit's id all the same; metadata, should it show any, is not compared.
+                ``InvalidInputError`` in place of a row marks a row already known to be bad: it comes back ``rejected``.
+                A plain iterable that waits, on a database say, blocks the event loop meanwhile. A generator is closed
+                as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
+            decode: False builds no Kit from an answer (``value`` is None), which saves a third of the CPU time. The
+                answer must be an object with the kit's id all the same; its metadata, if any, is not compared.
             **options: any of UpdateOptions.
 
         Raises:
-            InvalidInputError: at once, where ``updates`` or an option is unusable, or where another task reads the run
-                already; a bad row is an outcome. At the end, where the input was cancelled.
-            ConfigError: from the loop, where the run was begun in another event loop.
-            JournalError: from the loop, before anything is sent, where the journal is another run's, a newer version's,
-                in use or damaged; and at the first row that is not the one that the journal knows.
-            BulkStopped: from the loop, after a trouble that every further row would meet (401, 403 three times in a
+            InvalidInputError: at once, if ``updates`` or an option is unusable, or if another task already reads the
+                run; a bad row is an outcome. At the end, if the input was cancelled.
+            ConfigError: from the loop, if the run was begun in another event loop.
+            JournalError: from the loop, before anything is sent, if the journal is another run's, a newer version's, in
+                use or damaged; and at the first row that differs from the one that the journal knows.
+            BulkStopped: from the loop, after a problem that every further row would meet (401, 403 three times in a
                 row, TLS, a failing token function, an outage beyond its limit, a journal that cannot be written, a
                 client that was closed) or ``stop_after`` failures. Outcomes of all rows read came before.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
@@ -176,7 +176,7 @@ class Kits:
         Raises:
             InvalidInputError: the id is wrong; nothing was sent.
             NotFoundError: the server does not know the kit.
-            SpotError: any other, as its tree says. Repeating is always safe.
+            SpotError: any other, as the error tree says. Repeating is always safe.
         """
         request = GET.request(kit_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, GET.decode)
@@ -188,12 +188,12 @@ class Kits:
         """List kits by their creation date; fetched page by page as it is read, may be empty.
 
         Args:
-            on_bad_item: what is done with a kit that cannot be read: see Pages.
-            start_offset: how many kits to leave out at the front of the list.
+            on_bad_item: what to do with a kit that cannot be read: see Pages.
+            start_offset: how many kits to skip at the front of the list.
             **filters: any of KitFilters.
 
         Raises:
-            InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
+            InvalidInputError: at once, if a filter or an option is wrong; nothing was sent.
         """
         return _KITS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
@@ -202,7 +202,7 @@ class Kits:
         """List the kit types that the account may order; may be empty.
 
         Raises:
-            SpotError: as its tree says. Repeating is always safe.
+            SpotError: as the error tree says. Repeating is always safe.
         """
         return partial(self._runner.call, TYPES.request(), TYPES.decode)
 
@@ -215,22 +215,22 @@ class Kits:
         patient: NewPatient | None = None,
         research_consent: bool | None = None,
     ) -> Prepared[Activation]:
-        """Register a kit to a patient whom the vendor knows, or to a new one.
+        """Register a kit to a patient that the vendor knows, or to a new one.
 
         It is done at most once: nothing is repeated that may have been executed.
 
         Args:
             kit_id: not empty, no control character, nothing that leads to another path (see ``allow_any_id``).
-            patient_id: of a patient whom the vendor knows; or
-            patient: a new one, with or without an address. What is required depends on the kit type. An activation has
-                no place for the address's ``country``, so that is not sent.
+            patient_id: of a patient that the vendor knows; or
+            patient: a new one, with or without an address. What is required depends on the kit type. An activation does
+                not accept the address's ``country``, so that is not sent.
             research_consent: whether the patient agrees to research; None leaves it out.
 
         Raises:
             InvalidInputError: both or neither of the two, or one is wrong; nothing was sent.
-            PermissionDeniedError: testing is not allowed here, by a state's law say; ``details`` says why.
-            OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before activating again.
-            SpotError: any other, as its tree says.
+            PermissionDeniedError: testing is not allowed here, by a state's law, say; ``details`` says why.
+            OutcomeUnknownError: sent, and no usable answer: call ``reconcile`` before activating again.
+            SpotError: any other, as the error tree says.
         """
         request = _activation(kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, ACTIVATE.decode)
@@ -245,21 +245,22 @@ class Kits:
     ) -> Prepared[Reconciliation[Kit]]:
         """Find out whether an activation was carried out, by reading the kit.
 
-        Found is a registered kit whose registrant is the patient of the activation, as far as both are known.
+        A kit counts as found if it is registered and its registrant is the patient of the activation, as far as both
+        are known.
 
         Args:
             error: of ``activate``.
             kit_id: of the kit; needed only for an error that was pickled, which leaves ids out.
             patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
-                as it takes, which is ``lands_within_s`` of the client from its sending or, where that is longer,
-                ``timeout_s``. Where patience ends sooner, what is not found is ``"unknown"``.
+                as it takes, which is ``lands_within_s`` of the client from its sending or, if that is longer,
+                ``timeout_s``. If patience ends sooner, what was not found is ``"unknown"``.
 
         Returns:
-            ``"unknown"`` too where the kit says both that it is registered and that it is not, and where answers have
-            no ``Date`` or show that they come out of a cache; of one that hides itself ``"not found"`` may be wrong.
+            ``"unknown"`` also if the kit says both that it is registered and that it is not, and if answers have no
+            ``Date`` or show that they come from a cache; with a cache that hides itself ``"not found"`` may be wrong.
 
         Raises:
-            InvalidInputError: the error is of another call, or the kit is not known; nothing was sent.
+            InvalidInputError: the error belongs to another call, or the kit is not known; nothing was sent.
             SpotError: reading failed, and would fail again.
         """
         clue, runner = clue_of(error, ACTIVATE.name), self._runner
@@ -289,14 +290,15 @@ _KITS = Listing(LIST, lambda kit: kit.kit_id)
 
 
 _REGISTRANT = ("patient_id", "last_name", "date_of_birth")
-"""What a kit's registrant is compared by."""
+"""The fields by which a kit's registrant is compared."""
 
 
 def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
-    """Return whether the kit is registered to the patient of the activation; None where it contradicts itself."""
+    """Return whether the kit is registered to the patient of the activation; None if it contradicts itself."""
     is_registered = kit.status == KitStatus.REGISTERED
     has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
-    if kit.registered_to is None:  # an event alone may be of an earlier registration that was taken back
+    if kit.registered_to is None:  # an event alone may belong to an earlier registration that was undone
+        # A missing field proves nothing: only an explicit null says that nobody is registered.
         is_surely_nobody = codec.has_come_as_null(kit, "registered_to") or not has_event
         return False if is_surely_nobody and not is_registered else None
     registrant = codec.tree(kit.registered_to)
@@ -305,6 +307,7 @@ def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
         for name in _REGISTRANT
         if subject.get(name) and registrant.get(name)
     ]
+    # Only what both sides show is compared, and loosely: the server may change case, accents or spaces of a name.
     is_ours = all(tidied(ours) == tidied(theirs) for ours, theirs in known)
     return None if is_ours and not (is_registered or has_event) else is_ours
 
@@ -321,7 +324,7 @@ def _activation(
     *,
     allow_any_id: bool,
 ) -> Request:
-    # Apart from the frames that an error comes through: patient data does not stay in a traceback.
+    # Outside the frames that an error passes through: patient data must not stay in a traceback.
     body = _activation_body(patient_id, patient, research_consent, allow_any_id=allow_any_id)
     request = ACTIVATE.request(kit_id, query={"public_id": kit_id}, json=body, allow_any_id=allow_any_id)
     subject = {"kit_id": kit_id, **{name: body[name] for name in _REGISTRANT if name in body}}

@@ -61,7 +61,7 @@ OPERATIONS = (CREATE, UPDATE_METADATA, GET, LIST)
 
 
 class Orders:
-    """What can be asked about orders. Reached as ``spot.orders``."""
+    """Operations on orders. Reached as ``spot.orders``."""
 
     def __init__(self, runner: Runner, client_ref_key: str | None) -> None:
         self._runner = runner
@@ -69,22 +69,22 @@ class Orders:
 
     @scrubs_traceback_of_call
     def create(self, order: NewOrder, *, client_ref: str | None = None) -> Prepared[Order]:
-        """Place an order, which ships a parcel, and get it: pending, without kits yet.
+        """Place an order, which ships a parcel, and return it: pending, without kits yet.
 
         It is placed at most once: nothing is repeated that may have been executed. So that it can be found again, its
-        metadata gets a reference under the client's ``client_ref_key``; a caller who may be cancelled, or die, gives
-        one of its own and keeps it.
+        metadata gets a reference under the client's ``client_ref_key``; a caller that may be cancelled, or die, should
+        pass its own and keep it.
 
         Args:
             order: checked as a whole before anything is sent.
             client_ref: the reference; None: the one in the metadata, else a new UUID4.
 
         Raises:
-            InvalidInputError: the order or the reference is wrong; ``faults`` lists everything; nothing was sent.
+            InvalidInputError: the order or the reference is wrong; ``faults`` lists all faults; nothing was sent.
             BadRequestError: the server found the order wrong; ``details`` says what. It was not placed.
-            DecodeError: with ``outcome == "done"`` the order is placed, its answer has another shape.
-            OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before placing it again.
-            SpotError: any other, as its tree says.
+            DecodeError: with ``outcome == "done"`` the order is placed and its answer has another shape.
+            OutcomeUnknownError: sent, and no usable answer: call ``reconcile`` before placing it again.
+            SpotError: any other, as the error tree says.
         """
         return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), CREATE.decode)
 
@@ -100,31 +100,31 @@ class Orders:
     ) -> Prepared[Reconciliation[Order]]:
         """Find out whether an order was placed, by its reference among the orders placed since.
 
-        The list does not show metadata, so each order placed since the day before is got, those first that were placed
-        at about that time. Replacing an order's metadata takes its reference away. Times are the server's, wherever its
-        answers tell them; a local clock that is wrong does not matter.
+        The list does not show metadata, so each order placed since the day before is fetched, those placed closest to
+        that time first. Replacing an order's metadata removes its reference. Times are the server's whenever its
+        answers tell them, so a wrong local clock does not matter.
 
         Args:
             error: of ``create``; or, for a call that was cancelled or a process that was killed,
-            client_ref: the reference that ``create`` was given.
-            sent_at: with ``client_ref``, when the order was sent at the latest, aware: of a call that was not held up,
-                when it was made; of one that may have waited (for a rate limit, after a 429), when its process ended.
-                It may lie up to a day after the call. None: not known, so that nothing is not found before the server
-                has had the whole time for a request sent now.
+            client_ref: the reference that was passed to ``create``.
+            sent_at: with ``client_ref``, when the order was sent at the latest, timezone-aware: for a call that was not
+                held up, when it was made; for one that may have waited (for a rate limit, after a 429), when its
+                process ended. It may be up to a day after the call. None: not known, so that the state is not "not
+                found" before the server has had the whole time for a request sent now.
             since: with ``client_ref``, the day of the call; None: that of ``sent_at``, and without that all orders.
             patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
-                as it takes, which is ``lands_within_s`` of the client from its sending or, where that is longer,
-                ``timeout_s``. Where patience ends sooner, what is not found is ``"unknown"``.
+                as it takes, which is ``lands_within_s`` of the client from its sending or, if that is longer,
+                ``timeout_s``. If patience ends sooner, what was not found is ``"unknown"``.
 
         Returns:
-            ``"found"`` with ``duplicates`` where several orders have the reference, of those that were placed for the
-            same recipient (the 24 nearest in time). ``"unknown"`` too where an order that it could be cannot be judged
-            (it cannot be got, or shows no metadata), where answers have no ``Date`` or come out of a cache, and where
-            the order carried no reference.
+            ``"found"`` with ``duplicates`` if several orders have the reference, among those placed for the same
+            recipient (the 24 nearest in time). ``"unknown"`` also if a candidate cannot be judged (it cannot be
+            fetched, or shows no metadata), if answers have no ``Date`` or come from a cache, and if the order carried
+            no reference.
 
         Raises:
-            InvalidInputError: the error is of another call, there is neither or both, or ``sent_at`` has no zone;
-                nothing was sent.
+            InvalidInputError: the error belongs to another call, neither or both are passed, or ``sent_at`` has no
+                zone; nothing was sent.
             SpotError: looking failed, and would fail again.
         """
         if (error is None) == (client_ref is None):
@@ -155,12 +155,12 @@ class Orders:
 
     @scrubs_traceback_of_call
     def update_metadata(self, order_id: str, metadata: Mapping[str, Any]) -> Prepared[Order]:
-        """Replace an order's metadata, and get the order.
+        """Replace an order's metadata, and return the order.
 
         The call replaces the whole value: a key that is left out is gone. Repeating it is safe, and the SDK does so. An
-        answer whose metadata is not what was sent (keys in another order, more keys, nulls left out, numbers in another
-        form or as text and trimmed texts are) may be the one to an earlier update: it is repeated as one that came
-        broken. Null for metadata shows nothing.
+        answer whose metadata differs from what was sent (other than by key order, more keys, left-out nulls, numbers in
+        another form or as text, and trimmed texts) may belong to an earlier update: the update is repeated, as after a
+        broken answer. Null for metadata proves nothing.
 
         An attempt without a usable answer may be carried out late, over the value of your next call: a bulk run waits
         for that, single calls do not.
@@ -172,10 +172,10 @@ class Orders:
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             NotFoundError: the server does not know the order.
-            DecodeError: with ``outcome == "done"`` the update is carried out, its answer has another shape; with
-                ``"unknown"`` no answer, even after repeats, showed that it is the one to this update.
+            DecodeError: with ``outcome == "done"`` the update is carried out and its answer has another shape; with
+                ``"unknown"`` no answer, even after repeats, showed that it answers this update.
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
-            SpotError: any other, as its tree says.
+            SpotError: any other, as the error tree says.
         """
         request = UPDATE_METADATA.request(
             order_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
@@ -190,20 +190,21 @@ class Orders:
         decode: bool = True,
         **options: Unpack[UpdateOptions],
     ) -> BulkRun[Order]:
-        """Replace the metadata of very many orders; gives one Outcome for every row, in flat memory.
+        """Replace the metadata of very many orders; yields one Outcome for every row, in flat memory.
 
-        All that ``spot.kits.update_metadata_many`` says of order, repeats, outages, arguments and errors holds here.
+        Everything that ``spot.kits.update_metadata_many`` says about order, repeats, outages, arguments and errors
+        applies.
 
         Args:
             updates: ``OrderMetadataUpdate`` or ``(order_id, metadata)``, from an iterable or an async one.
-            decode: False makes no Order of an answer (``value`` is None), which saves time; metadata that it shows is
-                compared all the same.
+            decode: False builds no Order from an answer (``value`` is None), which saves time; metadata that the answer
+                shows is compared all the same.
             **options: any of UpdateOptions.
 
         Raises:
-            InvalidInputError: at once, where ``updates`` or an option is unusable; a bad row is an outcome.
-            JournalError: from the loop, where the journal cannot be used.
-            BulkStopped: from the loop, after a trouble that every further row would meet.
+            InvalidInputError: at once, if ``updates`` or an option is unusable; a bad row is an outcome.
+            JournalError: from the loop, if the journal cannot be used.
+            BulkStopped: from the loop, after a problem that every further row would meet.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
         return metadata_run(
@@ -222,7 +223,7 @@ class Orders:
         Raises:
             InvalidInputError: the id is wrong; nothing was sent.
             NotFoundError: the server does not know the order.
-            SpotError: any other, as its tree says. Repeating is always safe.
+            SpotError: any other, as the error tree says. Repeating is always safe.
         """
         request = GET.request(order_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, GET.decode)
@@ -231,18 +232,18 @@ class Orders:
     def list(
         self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[OrderFilters]
     ) -> Pages[OrderSummary]:
-        """List orders, the recently updated first; fetched page by page as it is read, may be empty.
+        """List orders, most recently updated first; fetched page by page as it is read, may be empty.
 
         An order that changes while the list is read moves to its front, and is missed if it was not read before: to
         follow changes, list again with ``updated_after``.
 
         Args:
-            on_bad_item: what is done with an order that cannot be read: see Pages.
-            start_offset: how many orders to leave out at the front of the list.
+            on_bad_item: what to do with an order that cannot be read: see Pages.
+            start_offset: how many orders to skip at the front of the list.
             **filters: any of OrderFilters.
 
         Raises:
-            InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
+            InvalidInputError: at once, if a filter or an option is wrong; nothing was sent.
         """
         return _ORDERS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
@@ -251,7 +252,7 @@ _ORDERS = Listing(LIST, lambda order: order.order_id, is_newest_change_first=Tru
 
 
 def _creation(order: NewOrder, key: str | None, reference: str | None) -> Request:
-    # Apart from the frames that an error comes through: patient data does not stay in a traceback.
+    # Outside the frames that an error passes through: patient data must not stay in a traceback.
     check(order, ORDER, CREATE.name)
     metadata, reference = with_reference(order.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(order, metadata=metadata)))

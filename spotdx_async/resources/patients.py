@@ -1,4 +1,4 @@
-"""Patients: making them known to the vendor."""
+"""Patients: creating them."""
 
 from functools import partial
 
@@ -19,18 +19,18 @@ __all__ = ["OPERATIONS", "Patients"]
 
 CREATE = Operation("POST", "/api/v2/patients/", is_replay_safe=False, answer=Patient, identity=any_id("patient_id"))
 OPERATIONS = (CREATE,)
-"""Source: the patient endpoint of the vendor's API reference, version 2. The list in its OpenAPI document is a slip."""
+"""Source: the patient endpoint of the vendor's API reference, version 2. The list in its OpenAPI document is wrong."""
 
 
 class Patients:
-    """What can be asked about patients. Reached as ``spot.patients``."""
+    """Operations on patients. Reached as ``spot.patients``."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
     @scrubs_traceback_of_call
     def create(self, patient: NewPatient) -> Prepared[Patient]:
-        """Make a patient known to the vendor, and get what it now knows, with the ``patient_id`` where it comes.
+        """Create a patient, and return what the vendor now knows, with the ``patient_id`` if the answer includes it.
 
         It is done at most once: nothing is repeated that may have been executed.
 
@@ -38,18 +38,19 @@ class Patients:
             patient: checked as a whole before anything is sent; without an address.
 
         Raises:
-            InvalidInputError: the patient is wrong; ``faults`` lists everything; nothing was sent.
+            InvalidInputError: the patient is wrong; ``faults`` lists all faults; nothing was sent.
             BadRequestError: the server found the patient wrong; ``details`` says what.
             OutcomeUnknownError: sent, and no usable answer. The API has no list of patients, so only the vendor can
                 tell whether there is one now; creating the patient again may make a second one.
-            SpotError: any other, as its tree says.
+            SpotError: any other, as the error tree says.
         """
         check(patient, PATIENT, CREATE.name)
         return partial(self._runner.call, _creation(patient), CREATE.decode)
 
 
 _TELLING = {"email": False, "last_name": True, "date_of_birth": False}
-"""What an answer is known by whose patient has no id, as the documented one has none, and what may come back cut."""
+"""What identifies an answer whose patient has no id, as the documented one has none, and which parts may come back
+cut."""
 
 
 def _creation(patient: NewPatient) -> Request:

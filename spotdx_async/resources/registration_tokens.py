@@ -22,25 +22,25 @@ OPERATIONS = (CREATE,)
 
 
 class RegistrationTokens:
-    """What can be asked about registration tokens. Reached as ``spot.registration_tokens``."""
+    """Operations on registration tokens. Reached as ``spot.registration_tokens``."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
     @scrubs_traceback_of_call
     def create(self, patient_id: str, kit_type: str | None = None) -> Prepared[RegistrationToken]:
-        """Make a token with which a patient registers a kit on the vendor's page: it works once, for 10 minutes.
+        """Create a token with which a patient registers a kit on the vendor's page: it works once, for 10 minutes.
 
-        Repeating is safe and the SDK does so; each repeat makes a new secret, and the ones before run out unused.
+        Repeating is safe and the SDK does so; each repeat creates a new secret, and earlier ones expire unused.
 
         Args:
-            patient_id: of a patient whom the vendor knows.
-            kit_type: what a multi-purpose kit shall become; None leaves it out.
+            patient_id: of a patient that the vendor knows.
+            kit_type: the type that a multi-purpose kit is to become; None leaves it out.
 
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             NotFoundError: the server does not know the patient.
-            SpotError: any other, as its tree says.
+            SpotError: any other, as the error tree says.
         """
         body = {"patient_id": check_id("patient_id", patient_id, CREATE.name, allow_any_id=self._runner.allow_any_id)}
         if kit_type is not None:

@@ -1,4 +1,4 @@
-"""Requisitions: making them, finding out whether one was made, their state and their list."""
+"""Requisitions: creating them, finding out whether one was created, their state and their list."""
 
 from datetime import date, datetime
 from functools import partial
@@ -29,7 +29,7 @@ class RequisitionFilters(ListFilters, total=False):
     """The filters of ``requisitions.list``: those of ListFilters, and these."""
 
     lab: str | None
-    """The laboratory's name, with its case."""
+    """The laboratory's name; case matters."""
     status: RequisitionStatus | str | None
     """One of RequisitionStatus, or another word that the server knows."""
 
@@ -57,7 +57,7 @@ OPERATIONS = (CREATE, GET, LIST)
 
 
 class Requisitions:
-    """What can be asked about requisitions. Reached as ``spot.requisitions``."""
+    """Operations on requisitions. Reached as ``spot.requisitions``."""
 
     def __init__(self, runner: Runner, client_ref_key: str | None) -> None:
         self._runner = runner
@@ -65,9 +65,9 @@ class Requisitions:
 
     @scrubs_traceback_of_call
     def create(self, requisition: NewRequisition, *, client_ref: str | None = None) -> Prepared[Requisition]:
-        """Make a requisition, and get it: approved or denied at once.
+        """Create a requisition, and return it: approved or denied at once.
 
-        It is made at most once: nothing is repeated that may have been executed. So that it can be found again, its
+        It is created at most once: nothing is repeated that may have been executed. So that it can be found again, its
         metadata gets a reference under the client's ``client_ref_key``.
 
         Args:
@@ -75,11 +75,11 @@ class Requisitions:
             client_ref: the reference; None: the one in the metadata, else a new UUID4.
 
         Raises:
-            InvalidInputError: the requisition or the reference is wrong; ``faults`` lists everything; nothing was sent.
-            BadRequestError: the server found it wrong, a barcode that is in use say; ``details`` says what.
-            DecodeError: with ``outcome == "done"`` the requisition is made, its answer has another shape.
-            OutcomeUnknownError: sent, and no usable answer: ask ``reconcile`` before making it again.
-            SpotError: any other, as its tree says.
+            InvalidInputError: the requisition or the reference is wrong; ``faults`` lists all faults; nothing was sent.
+            BadRequestError: the server found it wrong, such as a barcode that is in use; ``details`` says what.
+            DecodeError: with ``outcome == "done"`` the requisition is created and its answer has another shape.
+            OutcomeUnknownError: sent, and no usable answer: call ``reconcile`` before creating it again.
+            SpotError: any other, as the error tree says.
         """
         request = _creation(requisition, self._client_ref_key, client_ref)
         return partial(self._runner.call, request, CREATE.decode)
@@ -95,35 +95,35 @@ class Requisitions:
         since: date | None = None,
         patience_s: float | None = None,
     ) -> Prepared[Reconciliation[Requisition]]:
-        """Find out whether a requisition was made, by its barcode or its reference among those made since.
+        """Find out whether a requisition was created, by its barcode or its reference among those created since.
 
-        A barcode is unique and stands in the list. Where it is not known, each requisition made since the day before is
-        got, those first that were made at about that time. One with the barcode and another reference is not found: it
-        is an earlier one, which keeps the barcode. Times are the server's, as with ``spot.orders.reconcile``.
+        A barcode is unique and appears in the list. If it is not known, each requisition created since the day before
+        is fetched, those created closest to that time first. One with the barcode and another reference does not count:
+        it is an earlier one, which keeps the barcode. Times are the server's, as for ``spot.orders.reconcile``.
 
         Args:
             error: of ``create``; or, for a call that was cancelled or a process that was killed, one of the next two
                 or both.
             barcode: of the requisition; also for an error that was pickled, which leaves it out.
-            client_ref: the reference that ``create`` was given.
-            sent_at: without an error, when the requisition was sent at the latest, aware: of a call that was not held
-                up, when it was made; of one that may have waited (for a rate limit, after a 429), when its process
-                ended. It may lie up to a day after the call. None: not known, so that nothing is not found before the
-                server has had the whole time for a request sent now.
+            client_ref: the reference that was passed to ``create``.
+            sent_at: without an error, when the requisition was sent at the latest, timezone-aware: for a call that was
+                not held up, when it was made; for one that may have waited (for a rate limit, after a 429), when its
+                process ended. It may be up to a day after the call. None: not known, so that the state is not "not
+                found" before the server has had the whole time for a request sent now.
             since: without an error, the day of the call; None: that of ``sent_at``, and without that all requisitions.
             patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
-                as it takes, which is ``lands_within_s`` of the client from its sending or, where that is longer,
-                ``timeout_s``. Where patience ends sooner, what is not found is ``"unknown"``.
+                as it takes, which is ``lands_within_s`` of the client from its sending or, if that is longer,
+                ``timeout_s``. If patience ends sooner, what was not found is ``"unknown"``.
 
         Returns:
-            ``"found"`` with ``duplicates`` where several requisitions are found, of those for the same patient or with
-            the same barcode (the 24 nearest in time). ``"unknown"`` too where a requisition that it could be cannot be
-            judged (it cannot be got, or shows no metadata), where answers have no ``Date`` or come out of a cache, and
-            where there is neither a barcode nor a reference.
+            ``"found"`` with ``duplicates`` if several requisitions are found, among those for the same patient or with
+            the same barcode (the 24 nearest in time). ``"unknown"`` also if a candidate cannot be judged (it cannot be
+            fetched, or shows no metadata), if answers have no ``Date`` or come from a cache, and if there is neither a
+            barcode nor a reference.
 
         Raises:
-            InvalidInputError: the error is of another call, there is nothing to look for, or ``sent_at`` has no zone;
-                nothing was sent.
+            InvalidInputError: the error belongs to another call, there is nothing to look for, or ``sent_at`` has no
+                zone; nothing was sent.
             SpotError: looking failed, and would fail again.
         """
         if error is None and barcode is None and client_ref is None:
@@ -161,7 +161,7 @@ class Requisitions:
         Raises:
             InvalidInputError: the id is wrong; nothing was sent.
             NotFoundError: the server does not know the requisition.
-            SpotError: any other, as its tree says. Repeating is always safe.
+            SpotError: any other, as the error tree says. Repeating is always safe.
         """
         request = GET.request(requisition_id, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, GET.decode)
@@ -173,12 +173,12 @@ class Requisitions:
         """List requisitions in the server's order; fetched page by page as it is read, may be empty.
 
         Args:
-            on_bad_item: what is done with a requisition that cannot be read: see Pages.
-            start_offset: how many requisitions to leave out at the front of the list.
+            on_bad_item: what to do with a requisition that cannot be read: see Pages.
+            start_offset: how many requisitions to skip at the front of the list.
             **filters: any of RequisitionFilters.
 
         Raises:
-            InvalidInputError: at once, where a filter or an option is wrong; nothing was sent.
+            InvalidInputError: at once, if a filter or an option is wrong; nothing was sent.
         """
         return _REQUISITIONS.pages(self._runner, filters, on_bad_item=on_bad_item, start_offset=start_offset)
 
@@ -187,7 +187,7 @@ _REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)
 
 
 def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:
-    """Return whether it is the requisition of the call; None where that cannot be told."""
+    """Return whether it is the requisition of the call; None if that cannot be told."""
     if barcode is not None and found.barcode not in (None, barcode):
         return False
     if clue.client_ref is None or clue.client_ref_key is None:
@@ -197,7 +197,7 @@ def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: b
 
 
 def _creation(requisition: NewRequisition, key: str | None, reference: str | None) -> Request:
-    # Apart from the frames that an error comes through: patient data does not stay in a traceback.
+    # Outside the frames that an error passes through: patient data must not stay in a traceback.
     check(requisition, REQUISITION, CREATE.name)
     metadata, reference = with_reference(requisition.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(requisition, metadata=metadata)))

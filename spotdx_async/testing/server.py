@@ -261,6 +261,7 @@ class SpotServer(StateView):
         except ConnectionError:
             return web.Response()  # goes nowhere: the client left in the middle of its request
         loop = asyncio.get_running_loop()
+        # After the body: a request whose client left in the middle of it has not arrived, and counts nowhere.
         index = self._log.next_index
         call = self.state.read(request.method, request.raw_path, body, index=index)
         self._log.arrived(call, at_s=loop.time(), headers=request.headers, connection=_port_of(request))
@@ -288,6 +289,7 @@ class SpotServer(StateView):
             detail = "Request was throttled"
             return error_answer(429, detail, self.state.error_form, {"Retry-After": str(wait_s)})
         with self.state.lock:
+            # With the execution under one lock: a test that changes plan and state together sees no request in between.
             fault = self.faults.pick(call)
             if fault is None:
                 return self._execute(call, authorization)

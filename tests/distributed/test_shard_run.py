@@ -298,7 +298,7 @@ async def test_an_error_from_outside_is_told_by_its_type_alone(fake: FakeSpot, r
     fake.latency_s = 0.3
     report = await run_shard(shard_of(rows_of(90, 5)), fake.client(), progress=fail)
 
-    assert report.stopped == "LookupError came up"
+    assert report.stopped == "LookupError was raised"
     assert report.rows == 90
 
 

@@ -219,6 +219,5 @@ async def test_an_outage_is_told_and_its_end_too(fake: FakeSpot, folder: Path) -
     code, summary, err = await finish(process)
 
     assert (code, summary["ok"]) == (0, ROWS)
-    server = fake.url.removeprefix("http://")
-    assert f"the server is unavailable ({server}: status 503): rows are paused" in told.decode()
+    assert f"the server is unavailable ({fake.url.removeprefix('http://')}: status 503): rows paused" in told.decode()
     assert "the server is back" in err

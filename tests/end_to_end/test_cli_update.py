@@ -392,7 +392,7 @@ async def test_a_full_disk_stops_the_run_and_names_the_rows_that_are_not_in_the_
     in_file = {int(line[4:].split(",")[0]) + 1 for line in (tmp_path / "failed.csv").read_text().splitlines()[1:]}
     named = {row for span in done.summary["not_in_failed_file"] for row in range(span["first"], span["last"] + 1)}
     assert named == {*range(1, rows + 1)} - in_file
-    assert f"not done, and not surely in {tmp_path / 'failed.csv'}: row" in done.err
+    assert f"not done, and not certainly in {tmp_path / 'failed.csv'}: row" in done.err
     start = done.summary["next_row"]["row"]
     assert start == 1 == min(in_file)
     assert f"to resume, pass the same input with --from-row {start}\n" in done.err
@@ -420,7 +420,7 @@ async def test_a_file_of_failed_rows_that_does_not_reach_the_disk_names_all_its_
     done = await spotdx("kits", "update", path, "--failed", tmp_path / "failed.csv", "--json", *options)
 
     assert done.code == 1
-    assert "not surely in" in done.err
+    assert "not certainly in" in done.err
     assert ": rows 2-3, row 5" in done.err
     spans = [(span["first"], span["last"]) for span in done.summary["not_in_failed_file"]]
     assert spans == [(2, 3), (5, 5)]

@@ -155,7 +155,7 @@ def test_a_client_is_neither_pickled_nor_copied(duplicate: Callable[[Any], Any])
     spot = SpotClient("canary-token")
 
     for client in (spot, spot.with_options(timeout_s=1)):
-        with pytest.raises(TypeError, match="make one in each process") as caught:
+        with pytest.raises(TypeError, match="create one in each process") as caught:
             duplicate(client)
         assert "canary" not in str(caught.value)
 
@@ -189,7 +189,7 @@ async def test_a_token_function_that_hangs_ends_after_timeout_s(fake_spot: FakeS
 
     async with fake_spot.client(token=token, timeout_s=2) as spot:
         start = asyncio.get_running_loop().time()
-        with pytest.raises(NotSentError, match="gave no token within timeout_s") as caught:
+        with pytest.raises(NotSentError, match="returned no token within timeout_s") as caught:
             await spot.kits.get("SPOT123456")
 
     assert caught.value.reason == "token"

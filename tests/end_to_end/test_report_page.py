@@ -276,6 +276,14 @@ async def test_nothing_is_fetched_or_complained_of_and_all_fits(
     assert int.from_bytes(picture[16:20]) == width
 
 
+async def test_the_meanings_of_the_outcomes_need_no_scrolling_sideways_on_a_phone(browser: str, page: Path) -> None:
+    async with shown(browser, page, width=320) as tab:
+        box = "document.querySelector('[aria-label=\"Rows by outcome\"]')"
+        millions = "for (const row of box.querySelectorAll('tbody tr')) row.cells[1].textContent = '5,000,000';"
+        await tab.look(f"((box) => {{ {millions} }})({box})")
+        assert await tab.look(f"{box}.scrollWidth") <= await tab.look(f"{box}.clientWidth")
+
+
 @pytest.mark.parametrize("width", [1440, 320])
 async def test_labels_of_an_axis_do_not_run_into_each_other(browser: str, page: Path, width: int) -> None:
     async with shown(browser, page, width=width) as tab:
@@ -336,7 +344,7 @@ async def test_every_chart_has_a_table_that_says_the_same(browser: str, page: Pa
     for caption in (
         "Rows by outcome",
         "Each ",
-        "When rows waited",
+        "When the run was paused",
         "Latency percentiles",
         "The ok rows by",
     ):

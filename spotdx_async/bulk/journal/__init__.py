@@ -1,1 +1,1 @@
-"""The journal of a bulk run: an SQLite file that tells which rows are done."""
+"""The journal of a bulk run: an SQLite file that records which rows are done."""

@@ -1,4 +1,4 @@
-"""The journal of a bulk run: an SQLite file that tells which rows are done; written by one run at a time.
+"""The journal of a bulk run: an SQLite file that records which rows are done; one run writes it at a time.
 
 It holds row numbers, states and keyed digests, never an id or a value. Synchronous: use it from one thread.
 """
@@ -56,21 +56,21 @@ _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )
-# Sessions that were killed: which of the rows that they had not recorded they may have sent. Made with the first.
+# For sessions that were killed: which of their unrecorded rows they may have sent. Created with the first such session.
 _DOUBTFUL = "CREATE TABLE IF NOT EXISTS doubtful(below INTEGER NOT NULL)"
 MOST_BEYOND_LAST = 10_000
 """How far beyond the greatest recorded row a run reads: the next session after a kill doubts no further.
 """
-# Rows that failed, and that the session under way sends again: should it be killed, they are in doubt too. Made when
-# such a session begins.
+# Rows that failed, and that the current session sends again: if it is killed, they are in doubt too. Created when such
+# a session begins.
 _RESENT = "CREATE TABLE IF NOT EXISTS resent(row INTEGER PRIMARY KEY)"
-# Rows that are done, and of which a try may still be carried out: made when the first such row is recorded. Earlier
-# versions do not know it, and ignore it.
+# Rows that are done although one of their attempts may still be carried out: created when the first such row is
+# recorded. Earlier versions do not know this table, and ignore it.
 _LANDING = "CREATE TABLE IF NOT EXISTS landing(row INTEGER PRIMARY KEY, key BLOB NOT NULL)"
 
 
 class JournalFile:
-    """An opened journal, which this run alone may write; all calls must come from the thread that opened it."""
+    """An open journal, which only this run may write; all calls must come from the thread that opened it."""
 
     def __init__(
         self, path: Path, database: sqlite3.Connection, lock: JournalLock, companions: Companions, secret: bytes
@@ -82,13 +82,13 @@ class JournalFile:
         self._place = path.lstat()
         self._is_closed = False
         self.digester: Digester = Digester(secret)
-        """Makes the marks of rows."""
+        """Computes the digests of rows."""
         self.had_sessions: bool = database.execute("SELECT sessions > 1 FROM meta").fetchone()[0] == 1
         """Whether there was a session before this one, which may have sent more than is recorded."""
         self.last_index: int | None = database.execute("SELECT max(row) FROM rows").fetchone()[0]
         """The greatest row that earlier sessions have recorded."""
         self.may_land: dict[int, bytes] = read_landing(database)
-        """Rows of which, when their session ended, a try might still be carried out, and the digests of their keys."""
+        """Rows with an attempt that could still land when their session ended, and the digests of their keys."""
         self.doubtful_below: int = read_doubtful(database)
         """Rows below it that are not recorded may have been sent by a session that was killed."""
         self._has_resent = has_table(database, "resent")
@@ -96,10 +96,10 @@ class JournalFile:
 
     @classmethod
     def open(cls, settings: Journal, *, operation: str, server: str) -> "JournalFile":
-        """Make the journal, or open the one that an earlier session of the same run has left.
+        """Create the journal, or open the one that an earlier session of the same run has left.
 
         Raises:
-            JournalError: as its reasons say; an existing file is left as it was.
+            JournalError: for one of its reasons; an existing file is left as it was.
         """
         path = absolute(settings.path)
         look(path)
@@ -116,7 +116,7 @@ class JournalFile:
         cls, path: Path, lock: JournalLock, operation: str, server: str, fingerprint: str | None
     ) -> "JournalFile":
         found = look(path)
-        # An empty file is nothing yet.
+        # An empty file counts as missing.
         is_new = found is None or not found.st_size
         check_companions(path)
         if is_new:
@@ -134,7 +134,7 @@ class JournalFile:
             database = _connect(path)
             try:
                 _begin_session(database, mark)
-                # Companions of an earlier session may have been replaced where others can replace files.
+                # Files left beside it by an earlier session may have been replaced, if others can replace files here.
                 check_companions(path)
                 return cls(path, database, lock, companions, secret)
             except BaseException:
@@ -145,7 +145,7 @@ class JournalFile:
             raise
 
     def known(self, first: int) -> dict[int, Known]:
-        """Return what is recorded of ``first`` and the rows after it, ``CHUNK`` numbers in all.
+        """Return what is recorded about ``first`` and the rows after it, ``CHUNK`` numbers in all.
 
         Raises:
             JournalError: the file cannot be read.
@@ -155,16 +155,16 @@ class JournalFile:
         return {row: Known(WORDS[code], content) for row, code, content in found}
 
     def write(self, rows: Sequence[Recorded], ending: str | None = None, landed: Sequence[int] = ()) -> None:
-        """Record a group of rows, and how the run ended where it does; all of it or nothing.
+        """Record a group of rows, and how the run ended if it did; all of it or nothing.
 
         Args:
-            rows: to be recorded.
-            ending: how the run ended; None while it is under way.
-            landed: rows of which no try can be carried out any more.
+            rows: the ones to record.
+            ending: how the run ended; None while it is running.
+            landed: rows with no attempt left that can still be carried out.
 
         Raises:
-            JournalError: the run must stop. Where the disk is full, the reserve is used up first, so that this group is
-                recorded if at all possible; closing tries again what is not.
+            JournalError: the run must stop. If the disk is full, the reserve is used first, so that this group is
+                recorded if at all possible; closing tries again for the rest.
         """
         try:
             translating_errors(self._path, lambda: self._commit(rows, ending, landed))
@@ -179,10 +179,10 @@ class JournalFile:
         raise trouble
 
     def close(self, rows: Sequence[Recorded], ending: str, landed: Sequence[int] = ()) -> None:
-        """Record the last rows and how the run ended, as ``write`` does, leave one file, and release it.
+        """Record the last rows and how the run ended, as ``write`` does, leave a single file, and release it.
 
         Raises:
-            JournalError: the last rows cannot be recorded; it is closed all the same.
+            JournalError: the last rows cannot be recorded; the journal is closed all the same.
         """
         if self._is_closed:
             return
@@ -190,7 +190,7 @@ class JournalFile:
         try:
             self.write([*self._unwritten, *rows], ending, landed)
         finally:
-            # Closing moves all into the one file, for which a full disk needs the reserve.
+            # Closing moves everything into the single file, for which a full disk needs the reserve.
             self._lock.free()
             with suppress(sqlite3.Error):
                 self._database.close()
@@ -200,7 +200,7 @@ class JournalFile:
 
     def _commit(self, rows: Sequence[Recorded], ending: str | None, landed: Sequence[int] = ()) -> None:
         if not is_at(self._path, self._place):
-            # SQLite would write on into a file that nobody finds again.
+            # SQLite would go on writing into a file that nobody can find any more.
             raise refusal(self._path, "was moved or deleted during the run", reason="path")
         run = self._database
         with run:
@@ -210,7 +210,7 @@ class JournalFile:
                 [(row, CODES[state], of.content, of.key if state in _TROUBLE else None) for row, state, of in rows],
             )
             if run.execute("SELECT 1 FROM rows INDEXED BY trouble WHERE key IS NOT NULL LIMIT 1").fetchone():
-                # Else a resumed run would send an old value over the newer one.
+                # Otherwise a resumed run would send an old value over the newer one.
                 run.executemany(
                     "UPDATE rows INDEXED BY trouble SET state = 5, key = NULL WHERE key = ? AND row < ?",
                     [(of.key, row) for row, state, of in rows if state == "ok"],
@@ -221,7 +221,7 @@ class JournalFile:
                 run.execute(_LANDING)
                 run.executemany("INSERT OR REPLACE INTO landing VALUES (?, ?)", landing)
             if landed:
-                run.execute(_LANDING)  # their group may have been refused
+                run.execute(_LANDING)  # the group with the table may have been refused
                 run.executemany("DELETE FROM landing WHERE row = ?", [(row,) for row in landed])
             run.execute("UPDATE meta SET changed = ?, ending = ?", (_now(), ending))
 
@@ -255,7 +255,7 @@ def _make_way(path: Path) -> None:
     """Remove what an earlier journal of this name has left beside it.
 
     Raises:
-        JournalError: those are rows, which SQLite would take for the new journal's.
+        JournalError: those files hold rows, which SQLite would take for the new journal's.
     """
     leftovers = beside(path, "-wal"), beside(path, "-shm")
     found = private_files.look(leftovers[0])
@@ -270,7 +270,7 @@ def _make_way(path: Path) -> None:
 
 
 def _make(path: Path, meta: tuple[object, ...]) -> None:
-    """Make an empty journal; it stands in its place whole or not at all."""
+    """Create an empty journal; it appears complete or not at all."""
     # Until it is in WAL mode SQLite writes a rollback journal, at a path that others must not reach.
     with private_folder(path) as new:
         _write_new(new, meta)
@@ -285,7 +285,7 @@ def _write_new(path: Path, meta: tuple[object, ...]) -> None:
             for statement in _SCHEMA:
                 database.execute(statement)
             database.execute("INSERT INTO meta VALUES (?, ?, ?, ?, ?, ?, ?, ?)", meta)
-        # Closing would do it too, but say nothing of a failure.
+        # Closing would do it too, but would not report a failure.
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -1,8 +1,8 @@
-"""The lock of a journal: a file beside it that one run holds, and that keeps some of the disk in reserve.
+"""The lock of a journal: a file beside it that one run holds, and that keeps some disk space in reserve.
 
-It is a ``flock``, which belongs to the opened file and not to the process: a forked child shares it and would keep it
-after its parent's death. So every child closes its copies as it begins. POSIX locks are not inherited, but are lost as
-soon as the process closes the file anywhere, which looking whether a journal is in use would do.
+It is a ``flock``, which belongs to the open file and not to the process: a forked child shares it and would keep it
+after its parent's death, so every child closes its copies as it begins. POSIX locks are not inherited, but are lost as
+soon as the process closes the file anywhere, and checking whether a journal is in use would do that.
 """
 
 import errno
@@ -25,7 +25,7 @@ except ImportError:  # not on Windows
 
 _MARK = b"the lock of a spotdx-async journal\n"
 _BALLAST_BYTES = 256 * 1024
-"""Room on a full disk for the last group of rows, and for the WAL to be moved into the one file."""
+"""Space on a full disk for the last group of rows, and for moving the WAL into the single file."""
 _MOST_TRIES = 100
 
 
@@ -49,10 +49,10 @@ class JournalLock:
         for _ in range(_MOST_TRIES):
             file = _open(journal)
             is_mine = _try_lock(file)
-            # The run before may have removed the file between our opening and locking it: there is another one then.
+            # The previous run may have removed the file between our opening and locking it: there is another one then.
             if is_mine and is_at(beside(journal, "-lock"), os.fstat(file.fileno())):
                 return cls(journal, file)
-            # Where a shared lock can be had, somebody has only looked whether the journal is in use.
+            # If a shared lock is available, somebody is only checking whether the journal is in use.
             is_busy = not is_mine and not _try_lock(file, shared=True)
             file.close()
             if is_busy:
@@ -61,7 +61,7 @@ class JournalLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether it is ours still: not where it was released, nor in a forked child."""
+        """Whether it is still ours: not once it is released, nor in a forked child."""
         return not self._file.closed
 
     def fill(self) -> None:
@@ -70,7 +70,7 @@ class JournalLock:
         Raises:
             JournalError: the disk has no room for it.
         """
-        # Random, since a file system may keep nothing at all of zeros.
+        # Random bytes, since some file systems store nothing at all for zeros.
         rest = memoryview(_MARK + os.urandom(_BALLAST_BYTES - len(_MARK)))
         try:
             self._file.seek(0)
@@ -104,7 +104,7 @@ class JournalLock:
 
 
 def is_locked(journal: Path) -> bool:
-    """Whether a run has the journal at this moment."""
+    """Return whether a run has the journal at this moment."""
     if not _can_lock():
         return False
     try:
@@ -112,7 +112,7 @@ def is_locked(journal: Path) -> bool:
     except OSError:
         return False
     with file:
-        # Another user's lock says nothing of our journal.
+        # Another user's lock says nothing about our journal.
         return private_files.fault_of(os.fstat(file.fileno())) is None and not _try_lock(file, shared=True)
 
 
@@ -121,8 +121,8 @@ class _OpenFiles:
 
     def __init__(self) -> None:
         self._files: WeakSet[FileIO] = WeakSet()
-        # Held while the process forks, so that no child comes between opening a file and its being known here. One
-        # that may be taken twice: a signal handler that forks may interrupt an opening.
+        # Held while the process forks, so that no child comes between opening a file and recording it here. Reentrant:
+        # a signal handler that forks may interrupt an opening.
         self._guard = RLock()
         os.register_at_fork(
             before=self._guard.acquire, after_in_parent=self._guard.release, after_in_child=self._close_copies
@@ -173,11 +173,11 @@ def _open_private(path: str, _: int) -> int:
 
 
 def _open_to_look(path: str, _: int) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe in its place must not be waited for
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # opening a pipe in its place must not block
 
 
 def _is_ours(file: FileIO) -> bool:
-    """Whether it may be overwritten."""
+    """Return whether it may be overwritten."""
     return _MARK.startswith(file.read(len(_MARK)))
 
 

@@ -1,4 +1,4 @@
-"""A journal's paths: what may be there, who may read it, and how a refusal reads. Knows nothing of SQLite."""
+"""A journal's paths: what may be there, who may read it, and the text of a refusal. Knows nothing of SQLite."""
 
 import errno
 import os
@@ -12,9 +12,9 @@ from spotdx_async import private_files
 from spotdx_async.errors import JournalError
 
 _PLAYED_BACK = "-journal"
-"""SQLite's rollback journal, which runs in WAL mode never write. Any program that opens the database writes its
-content into it, no matter who wrote that; and it may name any file as its super-journal, which is deleted then. Files
-called ``-mj`` and digits are read only where it names them."""
+"""SQLite's rollback journal, which runs in WAL mode never write. Any program that opens the database applies its
+content, no matter who wrote it; and it may name any file as its super-journal, which is then deleted. Files called
+``-mj`` and digits are read only if it names them."""
 _COMPANIONS = ("-wal", "-shm", _PLAYED_BACK)
 """What SQLite looks for beside a journal."""
 
@@ -30,7 +30,7 @@ _ADVICE = {
 }
 
 _BEING_MADE = "new"
-"""A short name: SQLite takes paths of 512 bytes at most."""
+"""A short name: SQLite accepts paths of at most 512 bytes."""
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 T = TypeVar("T")
@@ -41,14 +41,14 @@ def refusal(path: Path, what: str, *, reason: str) -> JournalError:
 
     Args:
         path: the journal's.
-        what: what is wrong, as the rest of a sentence that begins with the journal.
-        reason: one of JournalError's words; the advice is chosen by it.
+        what: the fault, as the rest of a sentence that begins with the journal.
+        reason: one of JournalError's words; it selects the advice.
     """
     return JournalError(f"the journal {path} {what}: {_ADVICE[reason]}", reason=reason)
 
 
 def system_refusal(path: Path, error: OSError) -> JournalError:
-    """Return the error that stands for one of the operating system's."""
+    """Return the error for one of the operating system's."""
     why = error.strerror or type(error).__name__
     if isinstance(error, private_files.UnfitFileError):
         return refusal(path, why, reason="path")
@@ -58,7 +58,7 @@ def system_refusal(path: Path, error: OSError) -> JournalError:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return the path as SQLite must get it: ``:memory:`` and ``file:`` would have a meaning of their own.
+    """Return the path as SQLite must get it: ``:memory:`` and ``file:`` would have a special meaning.
 
     Raises:
         JournalError: it cannot be a path.
@@ -70,7 +70,7 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def is_at(path: Path, file: os.stat_result) -> bool:
-    """Return whether it is this file that is at the path."""
+    """Return whether this file is the one at the path."""
     try:
         return os.path.samestat(path.lstat(), file)
     except FileNotFoundError:
@@ -78,15 +78,15 @@ def is_at(path: Path, file: os.stat_result) -> bool:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """Return the path of a file that belongs to the journal and is beside it."""
+    """Return the path of a file that belongs to the journal and is next to it."""
     return path.with_name(f"{path.name}{suffix}")
 
 
 def look(path: Path) -> os.stat_result | None:
-    """Return what is known of the file at a path; None where there is none.
+    """Return what is known of the file at a path; None if there is none.
 
     Raises:
-        JournalError: there is something else, or a folder is missing, so that no journal can be there.
+        JournalError: something else is there, or a folder is missing, so that no journal can be there.
     """
     try:
         found = private_files.look(path)
@@ -100,10 +100,10 @@ def look(path: Path) -> os.stat_result | None:
 
 
 def check_companions(path: Path) -> None:
-    """Make sure that what SQLite looks for beside the journal is its owner's; nothing is changed.
+    """Make sure that the files SQLite looks for beside the journal are its owner's; nothing is changed.
 
     Raises:
-        JournalError: another file is in such a place.
+        JournalError: a foreign file has one of those names.
     """
     for suffix in _COMPANIONS:
         found = _for_companion(path, suffix, private_files.look)
@@ -113,11 +113,11 @@ def check_companions(path: Path) -> None:
 
 
 class Companions:
-    """Files of ours at every name that SQLite opens beside the journal, held for the life of a run.
+    """Our own files at every name that SQLite opens beside the journal, held for the life of a run.
 
-    SQLite opens them by path, and by then another user may have put theirs there who can make files in the folder, as
-    in /tmp. Where ours are there already nobody can: they are made only where there is nothing, and cannot be replaced.
-    SQLite takes an empty WAL for a new one, and an empty rollback journal for none.
+    SQLite opens them by path, and by then another user who can create files in the folder, as in /tmp, may have put
+    theirs there. Nobody can if ours are there already: they are created only if nothing is there, and cannot be
+    replaced. SQLite treats an empty WAL as a new one, and an empty rollback journal as none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,11 +126,11 @@ class Companions:
 
     @classmethod
     def hold(cls, path: Path) -> "Companions":
-        """Make those that are missing.
+        """Create those that are missing.
 
         Raises:
-            JournalError: another file is in such a place; it is left as it was.
-            OSError: one cannot be made.
+            JournalError: a foreign file has one of those names; it is left as it was.
+            OSError: one cannot be created.
         """
         companions = cls(path)
         try:
@@ -143,7 +143,7 @@ class Companions:
         return companions
 
     def release(self) -> None:
-        """Remove those that are left as they were made; SQLite has removed the others, or needs them."""
+        """Remove those that are unchanged since they were made; SQLite has removed the others, or needs them."""
         while self._held:
             place, made = self._held.popitem()
             with suppress(OSError):
@@ -155,7 +155,7 @@ class Companions:
         place = beside(self._path, suffix)
         found = _for_companion(self._path, suffix, private_files.look)
         if found is not None and suffix == _PLAYED_BACK and stat.S_IMODE(found.st_mode) != private_files.PRIVATE:
-            # A run was killed, and somebody may have opened the file since, who could go on writing into it.
+            # A run was killed, and somebody may have opened the file since, who could keep writing into it.
             place.unlink()
             found = None
         if found is None:
@@ -166,10 +166,10 @@ class Companions:
 
 
 def tighten(path: Path) -> None:
-    """Take the journal and what SQLite keeps beside it from everybody but the owner.
+    """Deny everybody but the owner access to the journal and to the files that SQLite keeps beside it.
 
     Raises:
-        JournalError: another file is in such a place; it is left as it was.
+        JournalError: a foreign file has one of those names; it is left as it was.
         OSError: the journal's mode cannot be set.
     """
     private_files.tighten(path)
@@ -179,11 +179,11 @@ def tighten(path: Path) -> None:
 
 @contextmanager
 def private_folder(path: Path) -> Iterator[Path]:
-    """Yield the path of a new file, in a folder beside the journal into which nobody else can put any.
+    """Yield the path of a new file, in a folder beside the journal in which nobody else can create any.
 
     Raises:
-        JournalError: there is something in the folder's place that no run has left there; it is left as it was.
-        OSError: it cannot be made.
+        JournalError: something that no run left is in place of the folder; it is left as it was.
+        OSError: it cannot be created.
     """
     folder = beside(path, "-being-made")
     _for_companion(path, "-being-made", _clear)
@@ -196,12 +196,12 @@ def private_folder(path: Path) -> Iterator[Path]:
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file that has never been anybody else's to read."""
+    """Create an empty file that nobody else could ever read."""
     os.close(private_files.create(path, os.O_RDWR))
 
 
 def settle(new: Path, path: Path) -> None:
-    """Put a new file in its place, so that it is there whole or not at all, even when the power fails."""
+    """Move a new file into place, so that it is there whole or not at all, even if the power fails."""
     new.rename(path)
     private_files.sync_folder(path.parent)
 
@@ -240,7 +240,7 @@ def _owner_of(place: Path) -> str:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what a killed run has left of a journal that it was making: a folder, or files of an earlier version."""
+    """Remove what a killed run has left of a journal that it was creating: a folder, or files of an earlier version."""
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(folder.lstat().st_mode):
             private_files.make_folder(folder, must_be_ours=True)

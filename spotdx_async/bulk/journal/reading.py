@@ -25,7 +25,7 @@ BUSY_S = 2.0
 APPLICATION_ID = int.from_bytes(b"SpoJ")
 CODES: Mapping[State, int] = MappingProxyType({"ok": 1, "rejected": 2, "failed": 3, "unknown": 4, "superseded": 5})
 WORDS = MappingProxyType({code: word for word, code in CODES.items()})
-# CHECK constraints would say the same, but SQLite does not look at them in a file that is opened for reading.
+# CHECK constraints would say the same, but SQLite does not check them in a file that is opened for reading.
 _FIRST_IMPOSSIBLE_ROW = """SELECT 1 FROM rows WHERE (
     state BETWEEN 1 AND 5 AND length(digest) = 8 AND (key IS NOT NULL) = (state IN (3, 4))) IS NOT TRUE LIMIT 1"""
 _REASONS = MappingProxyType(
@@ -57,13 +57,13 @@ class _Meta:
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalState:
-    """Return what a journal says, also of a run that is under way or was killed; nothing is changed.
+    """Return what a journal says, even of a run that is in progress or was killed; nothing is changed.
 
     Args:
         path: the journal's file.
 
     Raises:
-        JournalError: there is none, it is damaged or no journal, or it was made by a later version.
+        JournalError: there is none, it is damaged or not a journal, or a later version made it.
     """
     place = absolute(path)
     if look(place) is None:
@@ -72,7 +72,7 @@ def read_journal(path: str | os.PathLike[str]) -> JournalState:
 
 
 def checked(path: Path, operation: str, server: str, fingerprint: str | None) -> _Meta:
-    """Read whose journal it is, and refuse one that is damaged or not this run's; nothing is changed."""
+    """Read whose journal it is, and reject one that is damaged or not this run's; nothing is changed."""
     with closing(_reading(path, is_still=True)) as database:
         _check_kind(path, database)
         is_sound = database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
@@ -90,9 +90,9 @@ def checked(path: Path, operation: str, server: str, fingerprint: str | None) ->
 
 
 def _reading(path: Path, *, is_still: bool) -> sqlite3.Connection:
-    """Open for reading alone; ``is_still``: nobody is writing."""
-    # Read without a lock or a trace where nothing waits in the WAL; else SQLite must look into that, and leaves files.
-    # Neither way it plays a rollback journal back: it may not write.
+    """Open read-only; ``is_still``: nobody is writing."""
+    # Read without a lock or a trace if nothing waits in the WAL; otherwise SQLite must look into that, and leaves
+    # files. Either way it applies no rollback journal: it may not write.
     waiting = private_files.look(beside(path, "-wal"))
     is_whole = is_still and (waiting is None or not waiting.st_size)
     uri = f"{path.as_uri()}?{'immutable=1' if is_whole else 'mode=ro'}"
@@ -129,7 +129,7 @@ def _read_state(path: Path) -> JournalState:
         meta = _read_meta(path, database)
         counts = dict(database.execute("SELECT state, count(*) FROM rows GROUP BY state").fetchall())
         last = database.execute("SELECT max(row) FROM rows").fetchone()[0]
-    # What SQLite found there by path may have come after the first look.
+    # What SQLite found there by path may have arrived after the first look.
     check_companions(path)
     by_state: dict[State, int] = {word: counts.get(CODES.get(word), 0) for word in get_args(State)}
     return JournalState(
@@ -143,13 +143,13 @@ def _read_state(path: Path) -> JournalState:
         changed_at=meta.changed,
         sessions=meta.sessions,
         ending=meta.ending,
-        # It may have ended, or begun, while we read.
+        # It may have ended, or begun, while we were reading.
         in_use=is_locked(path) or (was_in_use and meta.ending is None),
     )
 
 
 def has_table(database: sqlite3.Connection, name: str) -> bool:
-    """Whether the journal has a table that is only made when it is needed."""
+    """Return whether the journal has a table that is created only when it is needed."""
     return database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
 
 
@@ -161,11 +161,11 @@ def read_landing(database: sqlite3.Connection) -> dict[int, bytes]:
 
 
 def translating_errors(path: Path, act: Callable[[], T]) -> T:
-    """Call ``act``; an error of SQLite's or the system's becomes a JournalError that does not hold it."""
+    """Call ``act``; an error from SQLite or the system becomes a JournalError that does not hold it."""
     try:
         return act()
     except sqlite3.Error as error:
-        # Other trouble than these is that a table, a column or a page is not what it must be.
+        # Any other error means that a table, a column or a page is not what it must be.
         reason = _REASONS.get(getattr(error, "sqlite_errorcode", -1) & 0xFF, "corrupt")
         why = getattr(error, "sqlite_errorname", type(error).__name__)
         trouble = refusal(path, f"{_WHAT[reason]} ({why})", reason=reason)

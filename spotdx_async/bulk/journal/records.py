@@ -22,7 +22,7 @@ class RowDigests:
     key: bytes
     """Of its key alone: whether it is for the same kit or order."""
     may_land: bool = False
-    """Whether a try of the row may be carried out after it has ended: a later session holds the next value of its key.
+    """Whether an attempt of the row may be carried out after it has ended: a later session holds the key's next value.
     """
 
 
@@ -31,9 +31,9 @@ Recorded: TypeAlias = tuple[int, State, RowDigests]
 
 
 class Digester:
-    """Makes keyed digests: those of two journals cannot be compared, and none can be looked up in a table made before.
+    """Makes keyed digests: those of two journals cannot be compared, and no precomputed table helps.
 
-    Who can read a journal has its secret too and can try out guesses; against that there is only the file's mode.
+    Anyone who can read a journal has its secret too and can test guesses; only the file's mode protects against that.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -42,7 +42,7 @@ class Digester:
         self._text = hashlib.blake2b(key=secret, digest_size=SECRET_BYTES, person=b"text")
 
     def row(self, key: str, content: bytes) -> RowDigests:
-        """Digest a row."""
+        """Return the digests of a row."""
         name = key.encode("utf-8", "surrogatepass")
         of_content, of_key = self._content.copy(), self._key.copy()
         # With the length in front, no other pair of key and content reads the same.
@@ -52,7 +52,7 @@ class Digester:
         return RowDigests(of_content.digest(), of_key.digest())
 
     def text(self, text: str) -> bytes:
-        """Digest a text that is only compared, such as the server's address."""
+        """Return the digest of a text that is only compared, such as the server's address."""
         digest = self._text.copy()
         digest.update(text.encode("utf-8", "surrogatepass"))
         return digest.digest()
@@ -60,7 +60,7 @@ class Digester:
 
 @frozen
 class Known:
-    """What an earlier session has recorded of a row."""
+    """What an earlier session has recorded about a row."""
 
     state: State
     """How it ended."""
@@ -70,12 +70,12 @@ class Known:
 
 @frozen(kw_only=True)
 class JournalState:
-    """What a journal tells of its run."""
+    """What a journal says about its run."""
 
     path: str
     """Its path."""
     version: int
-    """Of its form."""
+    """The version of its format."""
     operation: str
     """What the run does: the method and the path template."""
     rows: int
@@ -83,7 +83,7 @@ class JournalState:
     by_state: Mapping[State, int]
     """The same by state, each of the six states present; rows that were only ``skipped`` are never recorded."""
     next_index: int
-    """The first row number above all that are recorded; rows below it may be missing."""
+    """The first row number above all recorded ones; rows below it may be missing."""
     begun_at: datetime
     """When the first session began, UTC."""
     changed_at: datetime
@@ -91,6 +91,6 @@ class JournalState:
     sessions: int
     """How often the run was begun or resumed."""
     ending: str | None
-    """How the last session ended, such as ``complete``; None while it is under way, and after it was killed."""
+    """How the last session ended, such as ``complete``; None while it runs, and after it was killed."""
     in_use: bool
     """Whether a run has it at this moment."""

@@ -18,15 +18,15 @@ from spotdx_async.errors import JournalError
 _GROUP_ROWS = 500
 _GROUP_S = 0.1
 _MOST_UNRECORDED = 750
-"""Short of the 1,000 that are promised by what may be under way when it is reached."""
+"""Below the 1,000 that are promised, to leave room for the rows in flight when it is reached."""
 _MOST_KEPT = 1000
 
 
 class JournalWriter:
-    """Records rows in groups: 500 rows, or what has come within 100 ms; one group is written at a time.
+    """Records rows in groups: 500 rows, or whatever has come within 100 ms; one group is written at a time.
 
-    Close what you have opened. Where the loop ends before that, the thread ends with the interpreter, and the journal
-    is as a killed run leaves it.
+    Close what you have opened. If the loop ends before that, the thread ends with the interpreter, and the journal is
+    as a killed run leaves it.
     """
 
     def __init__(self, file: JournalFile, thread: ThreadPoolExecutor) -> None:
@@ -37,25 +37,25 @@ class JournalWriter:
         self.doubtful_below: int = file.doubtful_below
         """Rows below it that are not recorded may have been sent by a session that was killed."""
         self.may_land: frozenset[bytes] = frozenset(file.may_land.values())
-        """Marks of the keys of which earlier sessions have sent a value that may still be carried out."""
+        """Digests of the keys for which earlier sessions have sent a value that may still be carried out."""
         self.failure: JournalError | None = None
         """Why nothing more can be written; the run must stop."""
         self.on_failure: Callable[[JournalError], object] = lambda _: None
         """Called once, in the loop, when that happens."""
         self.digests: Callable[[str, bytes], RowDigests] = file.digester.row
-        """Makes what the journal keeps of a row, from its key and its content."""
+        """Computes what the journal keeps of a row, from its key and its content."""
         self._file = file
         self._thread = thread
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Recorded] = []
-        # Rows of which the file says that they may land, and until when that is so.
+        # Rows that may still land according to the file, and until when.
         self._landing: deque[tuple[float, int]] = deque()
         self._under_way = 0
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
         self._room.set()
-        # The greatest row in the file; and of the group that is being written.
+        # The greatest row in the file, and in the group that is being written.
         self._written_to: int = -1 if file.last_index is None else file.last_index
         self._writing_to = -1
         self._progress = asyncio.Event()
@@ -65,10 +65,10 @@ class JournalWriter:
 
     @classmethod
     async def open(cls, settings: Journal, *, operation: str, server: str) -> "JournalWriter":
-        """Make the journal, or open the one that an earlier session of the same run has left.
+        """Create the journal, or open the one that an earlier session of the same run has left.
 
         Raises:
-            JournalError: as its reasons say; an existing file is left as it was.
+            JournalError: for one of its reasons; an existing file is left as it was.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spotdx journal")
         loop = asyncio.get_running_loop()
@@ -80,8 +80,8 @@ class JournalWriter:
         try:
             await clock.seen_through(loop.run_in_executor(thread, open_it))
         except BaseException:
-            # Cancelled: by now the journal may be open all the same. Handed to the thread before anything is awaited,
-            # so that no further cancellation leaves it open.
+            # Cancelled: the journal may be open by now all the same. Closing it is queued on the thread before anything
+            # is awaited, so that no further cancellation leaves it open.
             giving_back = loop.run_in_executor(thread, _give_back, opened)
             thread.shutdown(wait=False)
             await clock.seen_through(giving_back)
@@ -89,7 +89,7 @@ class JournalWriter:
         return cls(opened[0], thread)
 
     async def known(self, index: int) -> Known | None:
-        """Return what earlier sessions have recorded of a row; ask in rising order.
+        """Return what earlier sessions have recorded about a row; ask in rising order.
 
         Raises:
             JournalError: the journal cannot be read any more.
@@ -115,7 +115,7 @@ class JournalWriter:
         await self._room.wait()
 
     def may_read(self, index: int) -> bool:
-        """Whether a row may be read: no further beyond what is written than a killed run's successor will doubt."""
+        """Return whether a row may be read: no further ahead of the writing than the session after a kill doubts."""
         return index < self._written_to + MOST_BEYOND_LAST or self.failure is not None
 
     async def wait_to_read(self, index: int) -> None:
@@ -125,17 +125,17 @@ class JournalWriter:
             await self._progress.wait()
 
     def forget_landed_at(self, until_s: float) -> None:
-        """Set until when, on the loop's clock, what earlier sessions have sent may still be carried out."""
+        """Set until when, on the loop's clock, writes of earlier sessions may still be carried out."""
         self._landing.extend((until_s, row) for row in self._file.may_land)
 
     def record(self, index: int, state: State, digests: RowDigests, *, lands_until_s: float = clock.NEVER_S) -> None:
-        """Take a row that has ended; it is written with its group. Never waits.
+        """Accept a row that has ended; it is written with its group. Never waits.
 
         Args:
             index: its number.
             state: how it ended.
-            digests: of it.
-            lands_until_s: until when a try of it may still be carried out, on the loop's clock.
+            digests: the row's.
+            lands_until_s: until when an attempt of it may still be carried out, on the loop's clock.
         """
         if self._closing is not None:
             return
@@ -146,7 +146,7 @@ class JournalWriter:
         if self.failure is None or len(waiting) < _MOST_KEPT:
             waiting.append((index, state, digests))
         if self.failure is not None:
-            return  # what was sent before the run could stop gets a last chance when the journal is closed
+            return  # rows sent before the run could stop get a last chance when the journal is closed
         if len(waiting) >= _GROUP_ROWS:
             self._commit()
         elif self._timer is None:
@@ -161,7 +161,7 @@ class JournalWriter:
         """
         if self._closing is None:
             self._stop_timer()
-            # One job behind the group that is under way: it is done to its end even where the loop is not.
+            # One job behind the group in progress: it is completed even if the loop is not.
             last = partial(self._file.close, self._waiting, ending, self._landed())
             self._closing = self._loop.run_in_executor(self._thread, last)
             self._closing.add_done_callback(self._on_closed)
@@ -170,7 +170,7 @@ class JournalWriter:
             await clock.seen_through(self._closing)
 
     def _commit(self) -> None:
-        """Write a group, or see to it that one is written when the one before is."""
+        """Write a group, or arrange for one to be written after the current one."""
         self._stop_timer()
         self._is_due = True
         if self._under_way:
@@ -210,7 +210,7 @@ class JournalWriter:
         if self.failure is not None:
             return
         if not isinstance(error, JournalError):
-            error = JournalError(f"{type(error).__name__} came up while the journal was written", reason="disk")
+            error = JournalError(f"{type(error).__name__} was raised while the journal was written", reason="disk")
         self.failure = error
         self._stop_timer()
         self._room.set()

@@ -856,7 +856,7 @@ async def test_a_journal_that_cannot_be_read_ends_the_reading() -> None:
 @pytest.mark.parametrize(
     ("updates", "why"),
     [
-        ({"K": {}}, "a mapping: give its .items"),
+        ({"K": {}}, "a mapping: pass its .items"),
         (SimpleNamespace(), "not SimpleNamespace"),
         ("K1", "not str"),
         (b"K1", "not bytes"),

@@ -67,7 +67,7 @@ PROXY = FailureCause(None, None, None, 407)
         (OutcomeUnknownError("x", reason="dropped"), "connection broken"),
         (OutcomeUnknownError("x", reason="redirect", status=302), "status 302"),
         (ServerError("canary", status=503), "status 503"),
-        (WrongAnswerError("canary"), "the answer is of another object"),
+        (WrongAnswerError("canary"), "the answer is for another object"),
         (DecodeError("canary.key", outcome="done"), "the answer has another shape"),
         (DecodeError("POST: the answer: kit_id is missing"), "unusable answer: kit_id is missing"),
         (DecodeError(), "unusable answer: "),

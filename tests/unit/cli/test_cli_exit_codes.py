@@ -144,12 +144,12 @@ def test_an_outage_is_told_in_the_words_of_the_log() -> None:
     with OutageMessages() as news:
         assert news.cause == "the server is unavailable"
         closed = {"spotdx_event": "gate", "spotdx_gate": "closed"}
-        log.warning("the server is unavailable%s: rows are paused", " (spot.example: refused)", extra=closed)
+        log.warning("the server is unavailable%s: rows paused", " (spot.example: refused)", extra=closed)
         log.warning("the server is back", extra={"spotdx_event": "gate", "spotdx_gate": "open"})
         log.warning("a pause", extra={"spotdx_event": "pause"})
-    log.warning("another: rows are paused", extra=closed)
+    log.warning("another: rows paused", extra=closed)
 
-    assert news.line == "the server is unavailable (spot.example: refused): rows are paused"
+    assert news.line == "the server is unavailable (spot.example: refused): rows paused"
     assert news.cause == "the server is unavailable (spot.example: refused)"
 
 

@@ -474,7 +474,7 @@ async def test_a_cancellation_of_what_is_waited_for_is_named(reason: str) -> Non
     async def cancelled() -> None:
         raise asyncio.CancelledError
 
-    with pytest.raises(NotSentError, match=f"the wait for the {reason} was cancelled, and not by who waits") as caught:
+    with pytest.raises(NotSentError, match=f"the wait for the {reason} was cancelled, and not by the caller") as caught:
         await Client().state.bounded(cancelled, None, what=f"the {reason}", reason=reason)
 
     assert caught.value.reason == reason

@@ -72,7 +72,7 @@ def test_an_outage_names_the_server_and_what_is_wrong(caplog: pytest.LogCaptureF
     log_breaker("closed", trouble="spot.example: connection refused")
 
     (record,) = caplog.records
-    assert "unavailable (spot.example: connection refused): rows are paused" in record.getMessage()
+    assert "unavailable (spot.example: connection refused): rows paused" in record.getMessage()
 
 
 @pytest.mark.parametrize(

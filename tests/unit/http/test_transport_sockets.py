@@ -1637,5 +1637,5 @@ async def test_headers_over_aiohttp_s_limits_say_so(server: Scripted, transport:
 
     trouble = await failure_of(transport)
 
-    assert trouble.message == "the answer's headers are longer than aiohttp takes (8 kB each)"
+    assert trouble.message == "the answer's headers are longer than aiohttp allows (8 kB each)"
     assert trouble.cause == FailureCause("LineTooLong")

@@ -71,7 +71,7 @@ def test_the_page_says_what_the_run_was() -> None:
 
     for fact in (
         "401 rows in 100 s (4.01 rows/s): 400 done, 1 did not go through.",
-        "Rows waited for the server during 1 outage, 10 s in all.",
+        "The run was paused 1 time to wait for the server, 10 s in all.",
         "The server answered 429 (too many requests) 5 times.",
         *("99.75%", "99.9 % within", "100 ms", "400 ms", "failed: NotFoundError (404)"),
         *("coalesce", "yes", "journal", "not set", "aiohttp", "CPython"),
@@ -79,13 +79,13 @@ def test_the_page_says_what_the_run_was() -> None:
         assert fact in words
 
 
-def test_the_page_names_the_server_and_what_was_wrong_in_the_last_outage() -> None:
+def test_the_page_names_the_server_and_the_cause_of_the_last_pause() -> None:
     run_stats = story_of_a_run()
     run_stats.trouble = "server unavailable (spot.example: connection refused)"
 
     words = Reader(render(run_stats)).words
 
-    assert "10 s in all; in the last, server unavailable (spot.example: connection refused)." in words
+    assert "10 s in all; last cause: server unavailable (spot.example: connection refused)." in words
 
 
 def test_no_row_key_or_word_of_the_server_is_on_the_page() -> None:
@@ -256,7 +256,7 @@ def test_a_path_that_can_not_be_used_is_refused_and_nothing_is_made(tmp_path: Pa
         (tmp_path, "is a folder"),
         (Path("/dev/null"), "is not a regular file"),
         (tmp_path / "none" / "run.html", "there is no such folder"),
-        (tmp_path / "rows.csv", "is no earlier report"),
+        (tmp_path / "rows.csv", "is not an earlier report"),
         (tmp_path / "link.html", "is a symbolic link"),
         (tmp_path / ("x" * 300), "cannot be written: File name too long"),
     ):

@@ -133,7 +133,7 @@ def test_a_reference_in_the_metadata_that_is_no_text_or_blank_is_refused(bad: An
 def test_two_different_references_are_refused_unseen(other: Any) -> None:
     error = error_of({KEY: other}, reference="canary-1")
 
-    assert error.faults == (("client_ref", "differs from metadata.client_ref: give one of them"),)
+    assert error.faults == (("client_ref", "differs from metadata.client_ref: pass only one of them"),)
     assert "canary" not in repr(error)
 
 
