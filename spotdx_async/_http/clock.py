@@ -173,7 +173,8 @@ def call_at(when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
 async def seen_through(job: asyncio.Future[T]) -> T:
     """Wait for a job; a cancellation is raised once it is done, or after 5 s, and the job continues even then.
 
-    Some cancel again and again until they are obeyed, as anyio's scopes do: a second cancellation changes nothing.
+    Some callers cancel again and again until they are obeyed, as anyio's scopes do: a second cancellation changes
+    nothing.
 
     Raises:
         asyncio.CancelledError: the wait was cancelled.
@@ -189,6 +190,6 @@ async def seen_through(job: asyncio.Future[T]) -> T:
                 cancellation, until_s = error, now() + _PATIENCE_S
     if cancellation is not None:
         if job.done() and not job.cancelled():
-            job.exception()  # or it would be reported as never retrieved
+            job.exception()  # otherwise asyncio reports it as never retrieved
         raise cancellation
     return job.result()

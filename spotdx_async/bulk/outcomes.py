@@ -39,12 +39,12 @@ _OVERTAKEN_SIZE = 256
 """The same for each row that it has overtaken: a tuple and its digests."""
 
 _MOST_BESIDE = 16 * 2**20
-"""Bytes. Some 15,000 small rows: where one row in twenty holds the next for a minute, a run keeps 5,000 a second."""
+"""Bytes, about 15,000 small rows: if one row in twenty holds its next for a minute, a run keeps 5,000 a second."""
 _BARE_SIZE = 512
 _FULL_SIZE = 8 * 2**10
 """With a decoded answer, or an error: the documented Kit takes 7.3 KB as objects (tracemalloc)."""
 _SIZE_AS_OBJECTS = 4
-"""How much metadata take that come back with an answer, over the bytes of their JSON."""
+"""Memory of the metadata that an answer returns, over the bytes of their JSON."""
 _MOST_IN_A_ROW = 128
 """Outcomes that are taken without a turn for the loop's other tasks: thousands may be ready after a held row."""
 
@@ -86,8 +86,7 @@ class Row:
     """Not tried before then: an earlier value of its key may land until then, or calls come too fast."""
     is_held: bool = False
     """Whether it waits until an earlier value of its key cannot land any more, or for another try, or is behind a row
-    that
-    does: it then counts beside the window until its turn comes."""
+    that does: it then counts beside the window until its turn comes."""
     is_probe: bool = False
     """Whether it is the one that is tried while the run is paused."""
     last: Verdict | None = field(default=None, repr=False)
@@ -235,9 +234,10 @@ def _outcome(row: Row, state: State, error: SpotError | None, now_s: float, valu
 class Window:
     """Keeps the reader from reading too far ahead of the consumer.
 
-    What can do nothing but wait for another row is read past, so that it slows only those who wait for the same: it
-    stands beside the window, as long as all such rows together take few bytes. Rows beyond that count like any other.
-    So what a run keeps is bounded in bytes, and a slow consumer slows it as long as there are outcomes to take.
+    Rows that can do nothing but wait for another row are read past, so that they delay only those that wait for the
+    same one: they count beside the window, as long as all such rows together take few bytes. Rows beyond that count
+    like any other. So a run's memory is bounded in bytes, and a slow consumer slows it as long as there are outcomes to
+    take.
     """
 
     def __init__(self, size: int) -> None:
@@ -287,7 +287,7 @@ class Window:
         """Count rows as ones that can only wait.
 
         Args:
-            rows: how many; 0 where one that stands there already has grown.
+            rows: how many; 0 if one that is already there has grown.
             size: bytes that they take in all.
         """
         self._beside += rows
@@ -302,7 +302,7 @@ class Window:
     def _inside(self) -> int:
         beside, size = self._beside, self._bytes_beside
         if size > _MOST_BESIDE:
-            beside = beside * _MOST_BESIDE // size  # as many as fit there, taken as equally large
+            beside = beside * _MOST_BESIDE // size  # as many as fit there, assuming equal sizes
         return self._rows - beside
 
     def _call_reader(self) -> None:
@@ -324,7 +324,7 @@ class AsTheyCome(Generic[T]):
         """Whether none is there to be taken."""
         return not self._ready
 
-    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:  # noqa: ARG002 - nothing waits for another here
+    def put(self, outcome: Outcome[T], sent_size: int = 0) -> None:  # noqa: ARG002 - no outcome waits for another here
         """Add an outcome."""
         self._ready.append(outcome)
 

@@ -142,9 +142,8 @@ class Session(Generic[T]):
         """Wait until its input and its journal are closed, so that the same run can be started again.
 
         Does not wait in another loop, nor in a task of the run or one that such a task started, as when the input
-        closes the
-        client: the run would wait for itself. Waits at most 5 s: the input may wait for a task that was started
-        elsewhere.
+        closes the client: the run would wait for itself. Waits at most 5 s: the input may wait for a task that was
+        started elsewhere.
         """
         if _running_loop() is self.loop and self._mark not in _RUNS_OF_TASK.get():
             await asyncio.wait([self._kept], timeout=_MOST_TO_CLOSE_S)

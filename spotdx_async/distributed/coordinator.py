@@ -164,11 +164,9 @@ class LedgerLimiter(BlockLimiter):
     """A ``Limiter`` whose slots come from one ledger for many processes.
 
     While nothing answers, nothing is sent. A slot is used within the time of the limit's burst, at least 20 ms, or not
-    at
-    all: so all processes together send at most ``rate * W + burst`` in a window of W seconds if the burst is worth 20
-    ms
-    or more, plus the lag of a process between an answer and its use. Single calls go before rows of bulk runs, which
-    get at least a tenth. It belongs to one running loop.
+    at all: so all processes together send at most ``rate * W + burst`` in a window of W seconds if the burst is worth
+    20 ms or more, plus the lag of a process between an answer and its use. Single calls go before rows of bulk runs,
+    which get at least a tenth. It belongs to one running loop.
 
     Args:
         take: asks for that many slots.

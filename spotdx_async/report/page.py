@@ -161,9 +161,9 @@ def summary_of(run_stats: RunStory) -> str:
     parts.append(f"{failures:,} did not go through" if failures else "none failed")
     sentences = [", ".join(parts) + "."]
     if run_stats.outages.count:
-        periods, total = counted(run_stats.outages.count, "outage"), duration(run_stats.outages.total_s)
-        why = "" if run_stats.trouble is None else f"; in the last, {run_stats.trouble}"
-        sentences.append(f"Rows waited for the server during {periods}, {total} in all{why}.")
+        times, total = counted(run_stats.outages.count, "time"), duration(run_stats.outages.total_s)
+        why = "" if run_stats.trouble is None else f"; last cause: {run_stats.trouble}"
+        sentences.append(f"The run was paused {times} to wait for the server, {total} in all{why}.")
     if run_stats.throttled:
         sentences.append(f"The server answered 429 (too many requests) {counted(run_stats.throttled, 'time')}.")
     return " ".join(sentences)
@@ -198,10 +198,10 @@ def _throughput(run_stats: RunStory) -> Html:
     hatched = "; hatched: the run was paused, waiting for the server" if run_stats.outages.periods else ""
     shown = [figure(caption + hatched, chart)]
     if not run_stats.throttled and not run_stats.outages.count:
-        shown.append(_quiet("No 429 and no outage was reported."))
+        shown.append(_quiet("No 429 and no pause was reported."))
     shown.append(details("The run in figures", _stretches(run_stats)))
     if run_stats.outages.periods:
-        shown.append(details("The outages in figures", _outages(run_stats)))
+        shown.append(details("The pauses in figures", _outages(run_stats)))
     return _section("Throughput", *shown)
 
 
@@ -226,7 +226,7 @@ def _outages(run_stats: RunStory) -> Html:
         (duration(period.start_s), duration(period.end_s), duration(period.end_s - period.start_s))
         for period in run_stats.outages.periods
     ]
-    return table("When rows waited for the server, since the start of the run", columns, cells)
+    return table("When the run was paused, since its start", columns, cells)
 
 
 def _latency(run_stats: RunStory) -> Html:
