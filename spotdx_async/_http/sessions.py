@@ -4,6 +4,7 @@ Whether a request was sent is noted where its bytes are handed to a connection, 
 Only aiohttp's public API is used here: ``fast_request`` has the rest.
 """
 
+import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from attrs import define
 from spotdx_async._http import clock
 from spotdx_async._http.messages import AttemptState
 
-__all__ = ["CURRENT", "TRACING", "Connector", "SecondSendingError", "Sending", "new_session"]
+__all__ = ["CURRENT", "TRACING", "Connector", "SecondSendingError", "Sending", "look_at", "new_session"]
 
 _OF_THE_WRITER: Final = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 """Headers that aiohttp adds to a request by itself."""
@@ -51,6 +52,10 @@ class Sending:
     is_repeated: bool = False
     """Whether it was kept from being sent a second time."""
     is_over: bool = False
+    closed: "asyncio.Future[None] | None" = None
+    """The end of the connection that it was given; None where that is not known, and when the attempt has ended."""
+    traces: Any = None
+    """What aiohttp passes along with each request that it makes for one call."""
     _first_head: object = None
 
     def __bool__(self) -> bool:
@@ -94,7 +99,7 @@ class Sending:
     def end(self) -> None:
         """Let go of the request: contexts that were copied meanwhile live as long as the connection."""
         self.is_over = True
-        self.headers = self._first_head = self.attempt_state = None
+        self.headers = self._first_head = self.attempt_state = self.closed = self.traces = None
         if CURRENT.get(None) is self:
             CURRENT.set(None)
 
@@ -165,18 +170,51 @@ class Connector(aiohttp.TCPConnector):
         super().__init__(limit=0, force_close=force_close)
         self._used: WeakSet[Any] = WeakSet()
 
-    async def connect(self, *args: Any, **options: Any) -> Any:
-        """Return a connection that is new, or clean."""
+    async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's
+        """Return a connection that is new, or clean.
+
+        Raises:
+            aiohttp.ClientError: what the connection ended with that the request was written to. aiohttp would open
+                another one for some methods, over which nothing may be sent, and forget why the first one broke.
+        """
+        sending = CURRENT.get(None)
+        # It is the same call of aiohttp's that repeats: what wraps aiohttp and repeats makes another.
+        if sending is not None and sending.is_written and sending.traces is traces:
+            raise _end_of(sending.closed)
         while True:
-            connection = await super().connect(*args, **options)
+            connection = await super().connect(req, traces, timeout)
             protocol: Any = connection.protocol
-            transport = protocol.transport
-            if protocol not in self._used:
-                self._used.add(protocol)
-                return connection
-            if not protocol.should_close and (transport is None or not transport.get_write_buffer_size()):
+            if self._is_clean(protocol):
+                if sending is not None:
+                    sending.closed, sending.traces = getattr(protocol, "closed", None), traces
                 return connection
             connection.close()
+
+    def _is_clean(self, protocol: Any) -> bool:
+        if protocol not in self._used:
+            self._used.add(protocol)
+            if (closed := getattr(protocol, "closed", None)) is not None:
+                closed.add_done_callback(look_at)
+            return True
+        transport = protocol.transport
+        return not protocol.should_close and (transport is None or not transport.get_write_buffer_size())
+
+
+def look_at(closed: "asyncio.Future[None]") -> None:
+    """Retrieve how a connection ended: asyncio complains about an exception that nothing retrieves."""
+    if not closed.cancelled():
+        closed.exception()
+
+
+def _end_of(closed: "asyncio.Future[None] | None") -> aiohttp.ClientError:
+    """Return what aiohttp raises when a connection ends before the answer."""
+    end = closed.exception() if closed is not None and closed.done() and not closed.cancelled() else None
+    cause = None if end is None else end.__cause__
+    if not isinstance(cause, OSError):
+        return aiohttp.ServerDisconnectedError()
+    error = aiohttp.ClientOSError(*cause.args)
+    error.__cause__ = cause
+    return error
 
 
 def new_session(

@@ -18,7 +18,7 @@ from yarl import URL
 from spotdx_async._http import clock, fast_request
 from spotdx_async._http.failures import ClosedError, TooLargeError, closed_failure, failure_of, foreign_in
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure, is_success
-from spotdx_async._http.sessions import CURRENT, TRACING, Sending
+from spotdx_async._http.sessions import CURRENT, TRACING, Sending, look_at
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
 
@@ -344,8 +344,8 @@ def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohtt
             body.set_exception(end())
 
     if closed is not None:  # else it is gone already, or a mock
-        closed.remove_done_callback(_look_at)  # of an earlier answer over the same connection
-        closed.add_done_callback(_look_at)
+        closed.remove_done_callback(look_at)  # of an earlier answer over the same connection
+        closed.add_done_callback(look_at)
         closed.add_done_callback(tell)
     try:
         yield
@@ -356,12 +356,6 @@ def _ended_with_its_connection(response: aiohttp.ClientResponse, session: aiohtt
     finally:
         if closed is not None:  # the next answer comes over the same connection
             closed.remove_done_callback(tell)
-
-
-def _look_at(closed: asyncio.Future[None]) -> None:
-    """Retrieve how a connection ended: asyncio complains about an exception that nothing retrieves."""
-    if not closed.cancelled():
-        closed.exception()
 
 
 async def _close(sessions: Iterable[aiohttp.ClientSession | None]) -> None:
