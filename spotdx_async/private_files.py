@@ -33,6 +33,8 @@ _log = logging.getLogger("spotdx_async")
 
 PRIVATE = 0o600
 _PRIVATE_FOLDER = 0o700
+_LONGEST_PART = 50
+"""Characters of a name that its temporary file has too: 200 bytes at most, of the 255 that a name may have."""
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # Opening a pipe must not block until its other end is opened; for regular files O_NONBLOCK means nothing.
 _CAREFUL = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -153,7 +155,7 @@ def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None
     """
     look(path)
     place = Path(path)
-    fd, new = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".part", dir=place.parent)
+    fd, new = tempfile.mkstemp(prefix=f".{place.name[:_LONGEST_PART]}.", suffix=".part", dir=place.parent)
     try:
         with open(fd, "wb") as file:  # noqa: PTH123 - an open descriptor
             file.writelines([data] if isinstance(data, bytes) else data)

@@ -149,6 +149,17 @@ def test_a_new_file_is_private_from_its_first_instant_and_takes_no_place(tmp_pat
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("letter", ["a", "é", "表", "😀"])
+def test_a_file_is_replaced_whatever_name_the_system_takes(tmp_path: Path, letter: str) -> None:
+    path = tmp_path / (letter * (255 // len(letter.encode())))
+    path.write_bytes(b"old")
+
+    private_files.replace(path, b"new")
+
+    assert path.read_bytes() == b"new"
+    assert [*tmp_path.iterdir()] == [path]
+
+
 # --- What uses them ---------------------------------------------------------------------------------------------------
 
 
