@@ -55,7 +55,7 @@ _PERCENTS = (50, 90, 95, 99, 99.9)
 _MOST_STRETCHES = 40
 
 
-def render(run_stats: RunStory) -> str:
+def render(story: RunStory) -> str:
     """Return the page of a run that has finished: under 200 kB, however long the run was."""
     style = Html((resources.files("spotdx_async.report") / "page.css").read_text(encoding="utf-8"))
     return "\n".join(
@@ -65,7 +65,7 @@ def render(run_stats: RunStory) -> str:
             '<link rel="icon" href="data:,">',
             element("title", escaped(_TITLE)),
             element("style", style),
-            element("main", *_body(run_stats)),
+            element("main", *_body(story)),
             "</html>\n",
         )
     )
@@ -93,7 +93,7 @@ def check_path(path: str | os.PathLike[str], *, others: Iterable[str | os.PathLi
     private_files.warn_of_folder(place)
 
 
-def write_report(path: str | os.PathLike[str], run_stats: RunStory) -> None:
+def write_report(path: str | os.PathLike[str], story: RunStory) -> None:
     """Write the page of a finished run, readable by its owner alone (mode 0600 from the first instant).
 
     Raises:
@@ -101,7 +101,7 @@ def write_report(path: str | os.PathLike[str], run_stats: RunStory) -> None:
         OSError: the page could not be written, as on a full disk; a file that was there before is untouched.
     """
     check_path(path)
-    private_files.replace(path, render(run_stats).encode())
+    private_files.replace(path, render(story).encode())
 
 
 def _body(run_stats: RunStory) -> list[Html]:

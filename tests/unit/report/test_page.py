@@ -222,7 +222,7 @@ def test_texts_and_lines_stand_out(scheme: int) -> None:
 def test_the_file_is_the_owners_alone_and_replaces_an_earlier_report(tmp_path: Path) -> None:
     path = tmp_path / "run.html"
     write_report(path, story_of_a_run())
-    write_report(path, story_of_a_run(mark="second"))
+    write_report(path, story=story_of_a_run(mark="second"))
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "second" in path.read_text(encoding="utf-8")
