@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spotdx_async._requests.validation import check_new
     from spotdx_async._version import __version__
     from spotdx_async.bulk.journal.file import JournalState, read_journal
-    from spotdx_async.bulk.records import Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
+    from spotdx_async.bulk.records import InvalidRow, Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
     from spotdx_async.bulk.run import BulkRun
     from spotdx_async.client import SpotClient
     from spotdx_async.config import AdaptiveRateLimit, Limiter, RateLimit, RetryPolicy, Stats
@@ -99,7 +99,7 @@ _HOMES = {
     "observers": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
     "_version": "__version__",
     "bulk.journal.file": "JournalState read_journal",
-    "bulk.records": "Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
+    "bulk.records": "InvalidRow Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
     "bulk.run": "BulkRun",
     "client": "SpotClient",
     "config": "AdaptiveRateLimit Limiter RateLimit RetryPolicy Stats",
@@ -136,6 +136,7 @@ __all__ = [
     "GateRecord",
     "GenotypeResult",
     "InvalidInputError",
+    "InvalidRow",
     "Journal",
     "JournalError",
     "JournalState",

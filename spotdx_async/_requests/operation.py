@@ -22,6 +22,7 @@ __all__ = [
     "has_control",
     "metadata_body",
     "metadata_json",
+    "metadata_of",
     "unlisted_request",
 ]
 
@@ -193,6 +194,11 @@ def metadata_json(metadata: Any, operation: str | None = None) -> bytes:
         InvalidInputError: the metadata is no mapping with string keys and JSON values.
     """
     return _body(metadata_body(metadata, operation), operation)
+
+
+def metadata_of(body: bytes) -> bytes:
+    """Return the JSON of the metadata alone, out of what ``metadata_json`` has written."""
+    return body[len(b'{"metadata":') : -1]
 
 
 def check_metadata(metadata: Any) -> None:

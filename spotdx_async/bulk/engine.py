@@ -164,6 +164,11 @@ class Engine(Generic[T]):
         self.foreign_error = error if self.foreign_error is None else self.foreign_error
         self.stop()
 
+    def left_over(self) -> list[Outcome[T]]:
+        """Return the outcomes that nobody has taken, then those of rows that a task which does not end still holds."""
+        held = sorted(self._open, key=lambda row: row.index)
+        return [*self.outcomes.take_all(), *(skipped(row, clock.now()) for row in held)]
+
     def error_at_end(self) -> BaseException | None:
         """Return why the run ended early; None where it did not.
 

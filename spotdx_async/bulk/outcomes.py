@@ -47,6 +47,8 @@ class Row:
     """What to send: written when the row was read, so that nothing that is done to the mapping later changes it."""
     digests: RowDigests | None = field(default=None, repr=False)
     """The journal's marks of it; None without a journal."""
+    source: Any = field(default=None, repr=False)
+    """Whatever the caller identifies the row by: handed back with its outcome, and used for nothing else."""
     attempt_state: AttemptState = field(factory=AttemptState, repr=False)
     """What is known of its attempts."""
     tries: int = 0
@@ -111,10 +113,11 @@ class Row:
         """Stand for the newer row from now on, in the same place; nothing has been tried yet."""
         if self.digests is not None:
             self.overtaken.append((self.index, self.digests, self.attempt_state.may_be_executed))
-        self.index, self.body, self.digests, self.attempt_state = (
+        self.index, self.body, self.digests, self.source, self.attempt_state = (
             newer.index,
             newer.body,
             newer.digests,
+            newer.source,
             newer.attempt_state,
         )
         # What an earlier session may have sent of either: of the older one it would land over the newer.
@@ -215,4 +218,5 @@ def _outcome(row: Row, state: State, error: SpotError | None, now_s: float, valu
         attempts=row.attempts,
         elapsed_s=elapsed_s,
         request_s=row.request_s,
+        source=row.source,
     )

@@ -57,7 +57,7 @@ class Session(Generic[T]):
         self._in_a_row = 0
         self._left: BaseException | None = None
         self._error: BaseException | None = None
-        self._is_end_raised = False
+        self._is_end_raised = self._is_accounted = False
         self._kept: asyncio.Future[None] = self._loop.create_future()
         self._keeper = asyncio.create_task(self._keep(), name="spotdx bulk")
         self._keeper.add_done_callback(self._on_kept)
@@ -148,6 +148,19 @@ class Session(Generic[T]):
         reader = self._reader
         errors = (self._engine.foreign_error, None if reader.was_cancelled else reader.error, reader.close_error)
         return next((error for error in errors if error is not None), None)
+
+    def remaining(self) -> list[Outcome[T]]:
+        """Return, once, the outcomes that nobody has taken, of a run that has ended or was left.
+
+        Raises:
+            InvalidInputError: it is under way.
+        """
+        if self._left is None and not self._keeper.done():
+            raise InvalidInputError("the run is under way: leave its block, or await its aclose(), and ask then")
+        if self._engine is None or self._is_accounted:
+            return []
+        self._is_accounted = True
+        return self._engine.left_over()
 
     def end_with_client(self) -> None:
         """Send nothing more: the client is closed. Rows that wait come out as skipped."""

@@ -15,13 +15,13 @@ _LEAST_STEP_S = 0.1
 
 
 class Throughput:
-    """Rows a second over the last ten seconds."""
+    """Rows, or the share of an input, that are done in a second, over the last ten seconds."""
 
     def __init__(self, now_s: float) -> None:
-        self._past: deque[tuple[float, int]] = deque([(now_s, 0)])
+        self._past: deque[tuple[float, float]] = deque([(now_s, 0)])
 
-    def note(self, now_s: float, done: int) -> float:
-        """Note how many rows are done by now; return how many were a second."""
+    def note(self, now_s: float, done: float) -> float:
+        """Note how much is done by now; return how much was done in a second."""
         past = self._past
         if now_s - past[-1][0] >= _LEAST_STEP_S:
             past.append((now_s, done))

@@ -117,6 +117,12 @@ class AsTheyCome(Generic[T]):
         self._window.leave()
         return self._ready.popleft()
 
+    def take_all(self) -> list[Outcome[T]]:
+        """Return all that have come, once nothing more is read."""
+        outcomes = [*self._ready]
+        self._ready.clear()
+        return outcomes
+
 
 class InOrder(AsTheyCome[T]):
     """Outcomes in the order of the rows: those that come early wait beside the window."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -10,11 +9,11 @@ from typing import Self
 from attrs import frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from spotdx_async.bulk.stats import Throughput
 from spotdx_async.cli.output import Streams, counted, duration
 
-__all__ = ["Display", "Standing", "StopSignals", "Throughput", "display_for", "keep_showing"]
+__all__ = ["Display", "Standing", "Standings", "StopSignals", "display_for", "keep_showing"]
 
-_LOOK_BACK_S = 10.0
 _BAR_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -46,24 +45,19 @@ class Standing:
         return ", ".join(parts)
 
 
-class Throughput:
+class Standings:
     """Estimates throughput and time left from the last seconds. Pure: the caller says what time it is."""
 
     def __init__(self, now_s: float) -> None:
-        self._past: deque[tuple[float, int, float]] = deque([(now_s, 0, 0.0)])
+        self._rows, self._share = Throughput(now_s), Throughput(now_s)
 
-    def standing(self, now_s: float, *, rows: int, failures: int, share: float | None) -> Standing:
+    def at(self, now_s: float, *, rows: int, failures: int, share: float | None) -> Standing:
         """Record the moment and return how things stand."""
-        self._past.append((now_s, rows, share or 0.0))
-        while now_s - self._past[1][0] >= _LOOK_BACK_S:
-            self._past.popleft()
-        past_s, past_rows, past_share = self._past[0]
-        passed_s = max(now_s - past_s, 1e-9)
-        share_per_s = ((share or 0.0) - past_share) / passed_s
+        share_per_s = self._share.note(now_s, share or 0.0)
         return Standing(
             rows=rows,
             failures=failures,
-            rows_per_s=(rows - past_rows) / passed_s,
+            rows_per_s=self._rows.note(now_s, rows),
             share=share,
             left_s=(1 - share) / share_per_s if share is not None and share < 1 and share_per_s > 0 else None,
         )

@@ -14,7 +14,7 @@ from attrs import frozen
 import spotdx_async
 from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions
 from spotdx_async.cli.output import Streams
-from spotdx_async.cli.progress import Standing, StopSignals, Throughput, display_for, keep_showing
+from spotdx_async.cli.progress import Standing, Standings, StopSignals, display_for, keep_showing
 from spotdx_async.cli.row_results import RowResults
 from spotdx_async.cli.row_source import RowSource, UpdateKind
 from spotdx_async.cli.settings import Settings
@@ -113,7 +113,7 @@ class UpdateRun(ABC):
     async def _run_to_the_end(self, started_s: float) -> None:
         loop = asyncio.get_running_loop()
         display = display_for(self._streams, "Checking" if self._options.is_dry_run else "Updating")
-        look = partial(self._look, Throughput(started_s))
+        look = partial(self._look, Standings(started_s))
         work = asyncio.create_task(self._work())
         showing = asyncio.create_task(keep_showing(display, look))
         try:
@@ -135,7 +135,7 @@ class UpdateRun(ABC):
         """Send, or check, every row."""
 
     @abstractmethod
-    def _look(self, throughput: Throughput, now_s: float) -> Standing:
+    def _look(self, standings: Standings, now_s: float) -> Standing:
         """Return how far the run is."""
 
     @abstractmethod

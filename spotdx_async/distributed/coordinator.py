@@ -5,7 +5,6 @@ an engine: the caller says how the one asks the other. Blocks are of slots in ti
 nothing has to be moved when workers come or go: what a lost worker held runs out by itself, within the horizon.
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 
@@ -14,6 +13,7 @@ from attrs import define, frozen
 from spotdx_async._http import clock
 from spotdx_async._http.rate_limiter import Gcra
 from spotdx_async.bulk.records import Progress, State
+from spotdx_async.bulk.stats import Throughput
 from spotdx_async.config import RateLimit
 from spotdx_async.errors import NotSentError
 from spotdx_async.limits.block_limiter import AWAY_AGAIN_S, BlockLimiter
@@ -26,8 +26,6 @@ _MOST_SLOTS = 256
 """In one block: half a second's worth at 512 a second, in an answer of a few kB."""
 _LEAST_LATE_S = 0.02
 """How late a slot may be used where the burst is a single slot: what a busy loop lags."""
-_LOOK_BACK_S = 10.0
-"""What the rate of a run is the mean of: long enough to be calm, short enough to show an outage."""
 
 
 @frozen(kw_only=True)
@@ -151,7 +149,7 @@ class DistributedProgress:
 
     def __init__(self, now_s: float) -> None:
         self._began_s = now_s
-        self._past: deque[tuple[float, int]] = deque([(now_s, 0)])
+        self._throughput = Throughput(now_s)
 
     def progress(
         self, now_s: float, reported: Mapping[State, int], under_way: Iterable[Mapping[State, int]], total: int | None
@@ -162,11 +160,7 @@ class DistributedProgress:
             for state, count in part.items():
                 counts[state] += count
         done = sum(counts.values())
-        self._past.append((now_s, done))
-        while len(self._past) > 1 and now_s - self._past[1][0] >= _LOOK_BACK_S:
-            self._past.popleft()
-        past_s, past_done = self._past[0]
-        rate = max(0.0, (done - past_done) / (now_s - past_s)) if now_s > past_s else 0.0
+        rate = max(0.0, self._throughput.note(now_s, done))
         return Progress(
             done=done,
             by_state=MappingProxyType(counts),

@@ -141,8 +141,8 @@ class Kits:
         beyond ``max_attempts``. ``deadline_s`` and ``max_wait_s`` are for single calls and do not hold here.
 
         Args:
-            updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An
-                ``InvalidInputError`` in place of a row is a row already known to be bad: it comes back ``rejected``.
+            updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An ``InvalidRow``,
+                or an ``InvalidInputError``, is a row already known to be bad: it comes back ``rejected``.
                 A plain iterable that waits, on a database say, holds up the event loop meanwhile. A generator is
                 closed as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
             decode: False makes no Kit of an answer (``value`` is None), which saves a third of the CPU time. The answer

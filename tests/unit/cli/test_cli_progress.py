@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spotdx_async.cli.output import Streams, counted, duration
-from spotdx_async.cli.progress import Standing, Throughput, display_for, keep_showing
+from spotdx_async.cli.progress import Standing, Standings, display_for, keep_showing
 
 
 def standing(**changes: float | None) -> Standing:
@@ -16,31 +16,31 @@ def standing(**changes: float | None) -> Standing:
 
 
 def test_the_pace_is_that_of_the_last_seconds() -> None:
-    throughput = Throughput(100.0)
-    first = throughput.standing(102.0, rows=20, failures=0, share=0.1)
+    standings = Standings(100.0)
+    first = standings.at(102.0, rows=20, failures=0, share=0.1)
     assert first.rows_per_s == pytest.approx(10.0)
     assert first.left_s == pytest.approx(18.0)
-    throughput.standing(120.0, rows=20, failures=0, share=0.1)
-    throughput.standing(125.0, rows=120, failures=3, share=0.35)
-    later = throughput.standing(130.0, rows=320, failures=3, share=0.6)
+    standings.at(120.0, rows=20, failures=0, share=0.1)
+    standings.at(125.0, rows=120, failures=3, share=0.35)
+    later = standings.at(130.0, rows=320, failures=3, share=0.6)
     assert later.rows_per_s == pytest.approx(30.0)
     assert later.left_s == pytest.approx(8.0)
     assert later.failures == 3
 
 
 def test_what_is_long_ago_does_not_count() -> None:
-    throughput = Throughput(0.0)
+    standings = Standings(0.0)
     for second in range(1, 100):
-        throughput.standing(float(second), rows=0, failures=0, share=0.0)
-    now = throughput.standing(100.0, rows=110, failures=0, share=0.1)
+        standings.at(float(second), rows=0, failures=0, share=0.0)
+    now = standings.at(100.0, rows=110, failures=0, share=0.1)
     assert now.rows_per_s == pytest.approx(10.0, rel=0.15)
 
 
 def test_without_a_size_or_a_pace_no_time_is_promised() -> None:
-    assert Throughput(0.0).standing(1.0, rows=5, failures=0, share=None).left_s is None
-    assert Throughput(0.0).standing(1.0, rows=0, failures=0, share=0.0).left_s is None
-    assert Throughput(0.0).standing(1.0, rows=5, failures=0, share=1.0).left_s is None
-    assert Throughput(0.0).standing(0.0, rows=0, failures=0, share=0.0).rows_per_s == 0
+    assert Standings(0.0).at(1.0, rows=5, failures=0, share=None).left_s is None
+    assert Standings(0.0).at(1.0, rows=0, failures=0, share=0.0).left_s is None
+    assert Standings(0.0).at(1.0, rows=5, failures=0, share=1.0).left_s is None
+    assert Standings(0.0).at(0.0, rows=0, failures=0, share=0.0).rows_per_s == 0
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from spotdx_async import NotFoundError, NotSentError, Outcome, SpotError
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.app import make_app, run
 from spotdx_async.cli.output import Streams
-from spotdx_async.cli.progress import Throughput, display_for
+from spotdx_async.cli.progress import Standings, display_for
 from spotdx_async.cli.row_results import InputRow, RowResults
 from spotdx_async.cli.summary import RunResult, show_summary
 from spotdx_async.files import FailedRows, Row
@@ -130,10 +130,10 @@ def test_the_summary_looks_as_it_did(
 
 
 def test_the_lines_of_progress_look_as_they_did(same_screen: SameScreen, capsys: pytest.CaptureFixture[str]) -> None:
-    streams, throughput = Streams(), Throughput(0.0)
+    streams, standings = Streams(), Standings(0.0)
     display = display_for(streams, "Updating")
     for now_s, rows, failures, share in ((5.0, 1, 0, 0.001), (10.0, 1250, 1, 0.25), (15.0, 5000, 12, 1.0)):
-        display.show(throughput.standing(now_s, rows=rows, failures=failures, share=share))
-    display.show(Throughput(0.0).standing(5.0, rows=10, failures=0, share=None))
+        display.show(standings.at(now_s, rows=rows, failures=failures, share=share))
+    display.show(Standings(0.0).at(5.0, rows=10, failures=0, share=None))
 
     same_screen("progress", capsys.readouterr().err)
