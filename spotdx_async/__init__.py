@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spotdx_async._version import __version__
     from spotdx_async.bulk.journal.reading import read_journal
     from spotdx_async.bulk.journal.records import JournalState
-    from spotdx_async.bulk.records import Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
+    from spotdx_async.bulk.records import InvalidRow, Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
     from spotdx_async.bulk.run import BulkRun
     from spotdx_async.client import SpotClient
     from spotdx_async.config import AdaptiveRateLimit, Limiter, RateLimit, RetryPolicy, Stats
@@ -101,7 +101,7 @@ _HOMES = {
     "_version": "__version__",
     "bulk.journal.reading": "read_journal",
     "bulk.journal.records": "JournalState",
-    "bulk.records": "Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
+    "bulk.records": "InvalidRow Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
     "bulk.run": "BulkRun",
     "client": "SpotClient",
     "config": "AdaptiveRateLimit Limiter RateLimit RetryPolicy Stats",
@@ -138,6 +138,7 @@ __all__ = [
     "GateRecord",
     "GenotypeResult",
     "InvalidInputError",
+    "InvalidRow",
     "Journal",
     "JournalError",
     "JournalState",

@@ -178,6 +178,11 @@ def metadata_json(metadata: Any, operation: str | None = None) -> bytes:
     return _body(metadata_body(metadata, operation), operation)
 
 
+def metadata_of(body: bytes) -> bytes:
+    """Return the JSON of the metadata alone, out of what ``metadata_json`` has written."""
+    return body[len(b'{"metadata":') : -1]
+
+
 def check_metadata(metadata: Any) -> None:
     """Check the metadata as sending would: a mapping with string keys and JSON values.
 

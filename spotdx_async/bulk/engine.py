@@ -102,8 +102,7 @@ class Engine(Generic[T]):
         self._last_rows = self._new_last_rows()
         self.outcomes: InOrder[T] | AsTheyCome[T] = (InOrder if options.ordered else AsTheyCome)(self._window)
         """The outcomes that wait to be taken; taking one lets the reader continue if there is room."""
-        self._reading = _Worker()
-        self._workers = [_Worker() for _ in range(options.concurrency)]
+        self._reading, self._workers = _Worker(), [_Worker() for _ in range(options.concurrency)]
         self._tasks_left, self._unsent, self._is_left = 0, 0, False
         self._cause: SpotError | None = None
         self._waking: asyncio.TimerHandle | None = None
@@ -171,6 +170,11 @@ class Engine(Generic[T]):
         """Stop, and raise this at the end: it came from outside the SDK."""
         self.foreign_error = error if self.foreign_error is None else self.foreign_error
         self.stop()
+
+    def left_over(self) -> list[Outcome[T]]:
+        """Return the outcomes that nobody has taken, then those of rows that a task which does not end still holds."""
+        held = sorted(self._open, key=lambda row: row.index)
+        return [*self.outcomes.take_all(), *(skipped(row, self._now()) for row in held)]
 
     def error_at_end(self) -> BaseException | None:
         """Return why the run ended early; None if it did not.
@@ -296,9 +300,7 @@ class Engine(Generic[T]):
         while not self._stopping.is_set():
             if (row := self._scheduler.next()) is not None:
                 return row
-            is_stuck = (
-                not self._breaker.is_paused and len(self._scheduler) and not any(worker.row for worker in self._workers)
-            )
+            is_stuck = len(self._scheduler) and not (self._breaker.is_paused or any(each.row for each in self._workers))
             if is_stuck and self._breaker.pause_if_all_fail():
                 continue  # to probe
             if is_stuck and not self._last_rows.may_have_company():

@@ -60,6 +60,8 @@ class Row:
     """The body to send: written when the row was read, so that later changes to the mapping have no effect."""
     digests: RowDigests | None = field(default=None, repr=False)
     """Its digests for the journal; None without a journal."""
+    source: Any = field(default=None, repr=False)
+    """Whatever the caller identifies the row by: handed back with its outcome, and used for nothing else."""
     attempt_state: AttemptState = field(factory=AttemptState, repr=False)
     """What is known of its attempts."""
     tries: int = 0
@@ -124,10 +126,11 @@ class Row:
         """Become the newer row, in the same place; nothing has been tried yet."""
         if self.digests is not None:
             self.overtaken.append((self.index, self.digests, self.attempt_state.may_be_executed))
-        self.index, self.body, self.digests, self.attempt_state = (
+        self.index, self.body, self.digests, self.source, self.attempt_state = (
             newer.index,
             newer.body,
             newer.digests,
+            newer.source,
             newer.attempt_state,
         )
         # What an earlier session may have sent of either: the older value would land over the newer one.
@@ -228,6 +231,7 @@ def _outcome(row: Row, state: State, error: SpotError | None, now_s: float, valu
         attempts=row.attempts,
         elapsed_s=elapsed_s,
         request_s=row.request_s,
+        source=row.source,
     )
 
 
@@ -336,6 +340,12 @@ class AsTheyCome(Generic[T]):
         self._window.leave()
         return self._ready.popleft()
 
+    def take_all(self) -> list[Outcome[T]]:
+        """Return all that have come, once nothing more is read."""
+        outcomes = [*self._ready]
+        self._ready.clear()
+        return outcomes
+
     def note_wait(self) -> None:
         """Note that the consumer waits, so that other tasks get their turn."""
         self._in_a_row = 0
@@ -369,6 +379,12 @@ class InOrder(AsTheyCome[T]):
             outcome, size = early
             self._window.take_back(1, size)
             self._add(outcome)
+
+    def take_all(self) -> list[Outcome[T]]:
+        """Return all that have come, in the order of the rows, once nothing more is read."""
+        early = [outcome for _, (outcome, _) in sorted(self._early.items())]
+        self._early.clear()
+        return [*super().take_all(), *early]
 
     def _add(self, outcome: Outcome[T]) -> None:
         self._ready.append(outcome)

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Genera
 from typing import Any, Final
 
 from spotdx_async._http import clock
-from spotdx_async._requests.operation import check_id, metadata_json
+from spotdx_async._requests.operation import check_id, metadata_json, metadata_of
 from spotdx_async.bulk.journal.records import Known, RowDigests
 from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.outcomes import Row
-from spotdx_async.bulk.records import Outcome, Update
+from spotdx_async.bulk.records import InvalidRow, MetadataUpdate, OrderMetadataUpdate, Outcome, Update
 from spotdx_async.errors import InvalidInputError, JournalError
 
 _END: Final = object()
@@ -17,7 +17,7 @@ _END: Final = object()
 _UNREADABLE = b"\0"
 """Digested in place of a row's content that cannot be written as JSON."""
 
-_BEFORE_METADATA = len(b'{"metadata":')
+_WITH_SOURCE = (MetadataUpdate, OrderMetadataUpdate, InvalidRow)
 _RESUME = "resume with the input that the run began with, or begin a new run with a new journal"
 _MOST_TO_CLOSE_S = 10.0
 """For an input's ``aclose``: more than a database needs to release a cursor. A choice."""
@@ -56,9 +56,11 @@ class Reader:
         task = asyncio.current_task()
         cancelled_before = await clock.pending_cancellations() if task is not None and task.cancelling() else 0
         try:
+            # Looked up first: a row that was taken from the input comes out, whenever the run is cut off.
+            known = None if self.journal is None else await self.journal.known(self.read)
             item = await self._next_item()
             if item is not _END:
-                return await self._taken(item)
+                return await self._taken(item, known)
             self._end()
         except asyncio.CancelledError:
             if clock.cancellations() > cancelled_before:
@@ -113,15 +115,17 @@ class Reader:
         except StopAsyncIteration:
             return _END
 
-    async def _taken(self, item: object) -> Row | Outcome[Any] | None:
-        """Turn an item into a row: checked once, and written once as the bytes that are digested and sent."""
+    async def _taken(self, item: object, known: Known | None) -> Row | Outcome[Any] | None:
+        """Turn an item into a row: checked once, and written once as the bytes that are digested and sent.
+
+        It waits for nothing; in a coroutine a StopIteration of the caller's own code is no end of the input.
+        """
         index, journal = self.read, self.journal
         key, body = _checked(item, self._kind, allow_any_id=self._allow_any_id)
-        known: Known | None = None
+        source = item.source if isinstance(item, _WITH_SOURCE) else None
         digests: RowDigests | None = None
         if journal is not None:
-            known = await journal.known(index)
-            digests = journal.digests(key, body[_BEFORE_METADATA:-1] if isinstance(body, bytes) else _UNREADABLE)
+            digests = journal.digests(key, metadata_of(body) if isinstance(body, bytes) else _UNREADABLE)
             if known is not None and known.content != digests.content:
                 self.error = JournalError(
                     f"row {index} of the input is not the one that the journal knows, so nothing more was sent: "
@@ -134,12 +138,13 @@ class Reader:
             if journal is not None and digests is not None:
                 journal.record(index, "rejected", digests)
             shown = key or getattr(item, "key", None)
-            return Outcome(index=index, key=shown if isinstance(shown, str) else None, state="rejected", error=body)
+            shown = shown if isinstance(shown, str) else None
+            return Outcome(index=index, key=shown, state="rejected", error=body, source=source)
         if known is not None and known.state == "ok":
-            return Outcome(index=index, key=key, state="skipped")
+            return Outcome(index=index, key=key, state="skipped", source=source)
         if known is not None and known.state == "superseded":
-            return Outcome(index=index, key=key, state="superseded")
-        row = Row(index, key, body, digests)
+            return Outcome(index=index, key=key, state="superseded", source=source)
+        row = Row(index, key, body, digests, source)
         if journal is not None:
             self._note_earlier_sessions(row, known, journal)
         return row
@@ -177,6 +182,8 @@ def _checked(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str,
             an_id, metadata = item.key, item.metadata
         elif isinstance(item, InvalidInputError):
             return key, item
+        elif isinstance(item, InvalidRow):
+            return key, item.error
         elif isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - a pair
             an_id, metadata = item
         else:

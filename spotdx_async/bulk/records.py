@@ -10,6 +10,7 @@ from spotdx_async._requests.operation import check_id, check_metadata
 from spotdx_async.errors import InvalidInputError, SpotError
 
 __all__ = [
+    "InvalidRow",
     "Journal",
     "KitRow",
     "MetadataUpdate",
@@ -61,6 +62,10 @@ class MetadataUpdate(_Update):
     """The id of the kit whose metadata to set."""
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
+    source: Any = field(default=None, kw_only=True, eq=False, repr=False)
+    """Anything that identifies the row to you, such as a primary key: the row's outcome has it as ``Outcome.source``.
+    It is never sent, logged or written to a journal, and no repr shows it. It does not travel with a shard: reports of
+    distributed runs name rows by their index."""
 
 
 @frozen
@@ -73,13 +78,30 @@ class OrderMetadataUpdate(_Update):
     """The id of the order whose metadata to replace."""
     metadata: Mapping[str, Any] = field(repr=False)
     """What to set it to: string keys, JSON values."""
+    source: Any = field(default=None, kw_only=True, eq=False, repr=False)
+    """As that of a ``MetadataUpdate``."""
+
+
+@frozen
+class InvalidRow:
+    """Stands for a row that is already known to be bad: nothing is sent for it, and it comes out as ``rejected``."""
+
+    error: InvalidInputError = field()
+    """What is wrong with it."""
+    source: Any = field(default=None, kw_only=True, eq=False, repr=False)
+    """As that of a ``MetadataUpdate``."""
+
+    @error.validator
+    def _check_error(self, _: object, error: object) -> None:
+        if not isinstance(error, InvalidInputError):
+            raise InvalidInputError(f"InvalidRow takes an InvalidInputError, not {type(error).__name__}")
 
 
 Update: TypeAlias = MetadataUpdate | OrderMetadataUpdate
 _Pair: TypeAlias = tuple[str, Mapping[str, Any]]
-KitRow: TypeAlias = MetadataUpdate | _Pair | InvalidInputError
-"""A row of a bulk update of kits; an error stands for a row already known to be bad."""
-OrderRow: TypeAlias = OrderMetadataUpdate | _Pair | InvalidInputError
+KitRow: TypeAlias = MetadataUpdate | _Pair | InvalidRow | InvalidInputError
+"""A row of a bulk update of kits; an error alone stands for a bad row too, one without a ``source``."""
+OrderRow: TypeAlias = OrderMetadataUpdate | _Pair | InvalidRow | InvalidInputError
 """The same of orders."""
 
 
@@ -107,6 +129,8 @@ class Outcome(Generic[T_co]):
     """Seconds from taking it up to its outcome, including waits."""
     request_s: float = 0.0
     """Seconds that its last request took, from connection to last byte, without waits for a permit or a rate limit."""
+    source: Any = field(default=None, eq=False, repr=False)
+    """The very object that the row had as its ``source``; None where it had none, as a pair of id and metadata."""
 
     @property
     def ok(self) -> bool:

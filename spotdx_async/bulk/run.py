@@ -176,6 +176,17 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         if (error := session.foreign_error()) is not None:
             raise error
 
+    def remaining_outcomes(self) -> list[Outcome[T]]:
+        """Return, once, the outcomes of rows that were read and whose outcome was not taken, after the run was left.
+
+        Together with those that were taken they are one for each row that was read: ``skipped`` where nothing was sent,
+        ``unknown`` where the request was cut off, and whatever else was not taken in time.
+
+        Raises:
+            InvalidInputError: the run is under way.
+        """
+        return [] if self._session is None else self._session.remaining()
+
     def _begin(self) -> Session[T]:
         if self._is_over:
             raise StopAsyncIteration

@@ -17,6 +17,7 @@ from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.options import Inputs
 from spotdx_async.bulk.outcomes import AsTheyCome, Window
 from spotdx_async.bulk.reader import Reader
+from spotdx_async.bulk.records import Outcome
 from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class Session(Generic[T]):
         """Those that may be taken: none before the engine starts, nor when the consumer has left."""
         self._left: BaseException | None = None
         self._error: BaseException | None = None
-        self._is_end_raised = False
+        self._is_end_raised = self._is_accounted = False
         self._kept: asyncio.Future[None] = self.loop.create_future()
         self._keeper = asyncio.create_task(self._keep(), name="spotdx bulk")
         self._keeper.add_done_callback(self._on_kept)
@@ -128,6 +129,19 @@ class Session(Generic[T]):
         reader = self._reader
         errors = (self._engine.foreign_error, None if reader.was_cancelled else reader.error, reader.close_error)
         return next((error for error in errors if error is not None), None)
+
+    def remaining(self) -> list[Outcome[T]]:
+        """Return, once, the outcomes that nobody has taken, of a run that has ended or was left.
+
+        Raises:
+            InvalidInputError: it is under way.
+        """
+        if self._left is None and not self._keeper.done():
+            raise InvalidInputError("the run is under way: leave its block, or await its aclose(), and ask then")
+        if self._engine is None or self._is_accounted:
+            return []
+        self._is_accounted = True
+        return self._engine.left_over()
 
     def end_with_client(self) -> None:
         """Send nothing more: the client is closed. Rows that wait come out as skipped."""

@@ -1,7 +1,7 @@
 """A run of a bulk update on a Dask cluster: the same summary at its end as a run in this process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,6 @@ from spotdx_async.cli.options import UpdateOptions
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
-from spotdx_async.cli.row_source import UpdateRecord
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
 from spotdx_async.errors import InvalidInputError
 
@@ -56,7 +55,6 @@ class ClusterRun(UpdateRun):
         self._tls = _tls(options)
         if options.dask is not None and distributed.is_open_to_network(options.dask):
             self._streams.say(_OPEN_TO_NETWORK)
-        self._given_rows = 0
         self._undone = RowSet()
         self._progress: spotdx_async.Progress | None = None
         self._report = distributed.RunReport()
@@ -66,7 +64,7 @@ class ClusterRun(UpdateRun):
         request, options = self._request, self._options
         async with distributed.connected(options.dask, options.workers, tls=self._tls) as client:
             self._report = await self._update(
-                self._given(),
+                self._source,
                 client=client,
                 noun=request.kind.noun,
                 folder=options.journal,
@@ -84,13 +82,6 @@ class ClusterRun(UpdateRun):
             )
         if self._stopped is None or self._report.stopped is None:
             self._stopped = None if self._report.stopped is None else hinted(self._report.stopped)
-
-    async def _given(self) -> AsyncGenerator[UpdateRecord | InvalidInputError, None]:
-        """Yield the rows, and forget each: its outcome refers to it by index."""
-        async for row in self._source:
-            self._source.take_outcome(self._given_rows)
-            self._given_rows += 1
-            yield row
 
     def _note(self, progress: spotdx_async.Progress) -> None:
         self._progress = progress
@@ -117,10 +108,11 @@ class ClusterRun(UpdateRun):
         row_results.counts.update(report.counts)
         row_results.done_before = report.done_before
         reasons = {trouble.index: trouble for trouble in report.troubles}
-        all_reported = self._given_rows == len(self._undone) + report.done
+        yielded = self._source.yielded
+        all_reported = yielded == len(self._undone) + report.done
         with ExitStack() as stack:
             rows = _rows(self._request, stack) if self._undone or not all_reported else iter(())
-            for index, row in enumerate(islice(rows, self._given_rows)):
+            for index, row in enumerate(islice(rows, yielded)):
                 if self._undone.has(0, index):
                     if (trouble := reasons.get(index)) is not None:
                         row_results.add_failure(row, trouble.state, trouble.reason)

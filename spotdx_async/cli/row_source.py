@@ -1,13 +1,13 @@
 """The rows of one or more files as one asynchronous stream of updates that can be stopped; knows no server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
-from spotdx_async import BulkRun, MetadataUpdate, OrderMetadataUpdate, SpotClient
+from spotdx_async import BulkRun, InvalidRow, MetadataUpdate, OrderMetadataUpdate, SpotClient
 from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import BadRow, ParquetFile, Row, RowInput
@@ -25,8 +25,8 @@ class UpdateKind:
     noun: Noun
     id_name: str
     """The name of its id column."""
-    record: Callable[[str, Mapping[str, Any]], UpdateRecord]
-    """Builds one update from an id and its metadata."""
+    record: type[UpdateRecord]
+    """What a row is built as."""
     send_of: Callable[[SpotClient], Callable[..., BulkRun[Any]]]
     """Returns the client's call that sends such updates."""
 
@@ -39,7 +39,7 @@ KINDS: dict[Noun, UpdateKind] = {"kits": KITS, "orders": _ORDERS}
 
 
 class RowSource:
-    """Feeds updates to a bulk run, and remembers the rows whose outcome has not come yet, and no others.
+    """Feeds updates to a bulk run, each with its ``InputRow`` as its ``source``.
 
     Waiting for input, as from a pipe, does not block the event loop.
     """
@@ -52,8 +52,8 @@ class RowSource:
             from_row: the first row of the first file to yield; those before it are skipped.
             kind: what the rows update.
         """
-        self.open_rows: dict[int, InputRow] = {}
-        """Rows that were yielded and have no outcome yet, by their index in the stream."""
+        self.yielded: int = 0
+        """Rows that were yielded so far."""
         self.passed_bytes: int = 0
         """The size of the rows that were skipped."""
         self.is_read_up: bool = False
@@ -61,7 +61,6 @@ class RowSource:
         self._files = files
         self._from_row = from_row
         self._kind = kind
-        self._given = 0
         self._next = (0, from_row)
         self._is_stopped = False
         self._news = asyncio.Event()
@@ -96,26 +95,24 @@ class RowSource:
         self._is_stopped = True
         self._news.set()
 
-    def take_outcome(self, index: int) -> InputRow:
-        """Return the row with this index, and forget it."""
-        return self.open_rows.pop(index)
-
-    async def __aiter__(self) -> AsyncIterator[UpdateRecord | InvalidInputError]:
+    async def __aiter__(self) -> AsyncIterator[UpdateRecord | InvalidRow]:
         for file_index, file in enumerate(self._files):
             async with aclosing(self._rows_of(file)) as rows:
                 async for row in rows:
                     self._next = (file_index, row.number + 1)
-                    self.open_rows[self._given] = InputRow(file.name, file_index, row)
-                    self._given += 1
-                    yield self._update(row)
+                    self.yielded += 1
+                    yield self._update(InputRow(file.name, file_index, row))
             if self._is_stopped:
                 return
             if file_index + 1 < len(self._files):
                 self._next = (file_index + 1, 1)
         self.is_read_up = True
 
-    def _update(self, row: Row | BadRow) -> UpdateRecord | InvalidInputError:
-        return InvalidInputError(row.reason) if isinstance(row, BadRow) else self._kind.record(row.key, row.metadata)
+    def _update(self, source: InputRow) -> UpdateRecord | InvalidRow:
+        row = source.row
+        if isinstance(row, BadRow):
+            return InvalidRow(InvalidInputError(row.reason), source=source)
+        return self._kind.record(row.key, row.metadata, source=source)
 
     async def _rows_of(self, file: RowInput) -> AsyncGenerator[Row | BadRow, None]:
         while True:

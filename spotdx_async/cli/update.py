@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import spotdx_async
 from spotdx_async import report
+from spotdx_async.bulk.records import State
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
 from spotdx_async.cli.output import Streams
@@ -117,7 +118,7 @@ class LocalRun(UpdateRun):
         return self._run
 
     def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
-        self._row_results.record(self._source.take_outcome(outcome.index), outcome)
+        self._row_results.record(outcome.source, outcome)
         if self._run_stats is not None:
             self._run_stats.add(outcome, _now())
 
@@ -170,14 +171,12 @@ class LocalRun(UpdateRun):
         elif self._row_results.disk_error is not None:
             reason = self._row_results.disk_error.strerror
             self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
-        elif self._source.is_read_up and not self._source.open_rows and not self._row_results.unsent:
+        elif self._is_all_recorded and not self._row_results.unsent:
             self._stopped = None  # a signal that came too late to leave anything undone
 
     def _finish(self) -> dict[str, Any]:
-        for index in [*self._source.open_rows]:
-            # Cut off while under way: perhaps sent. Setting the value again is safe.
-            error = spotdx_async.OutcomeUnknownError("cut off while it was under way")
-            self._record(spotdx_async.Outcome(index=index, key=None, state="unknown", error=error))
+        for outcome in () if self._run is None else self._run.remaining_outcomes():
+            self._record(outcome)
         written: dict[str, Any] = {"journal": self._options.journal if self._has_journal else None}
         path = self._options.report
         if self._run_stats is None or path is None:
@@ -192,11 +191,15 @@ class LocalRun(UpdateRun):
             return written
         return {**written, "report": path}
 
+    @property
+    def _is_all_recorded(self) -> bool:
+        return self._source.is_read_up and self._row_results.rows == self._source.yielded
+
     def _look(self, estimator: Estimator, now_s: float) -> Standing:
         row_results, source = self._row_results, self._source
         done, size = row_results.bytes_done + source.passed_bytes, source.size
         share = min(1.0, done / size) if size else source.share_read
-        if source.is_read_up and not source.open_rows and share is not None:
+        if self._is_all_recorded and share is not None:
             share = 1.0  # headers and blank lines are not rows
         return estimator.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
 
@@ -242,13 +245,16 @@ async def _checked(source: RowSource, *, allow_any_id: bool) -> AsyncGenerator[s
     """Check each row as sending would, and send nothing."""
     index = 0
     async for item in source:
-        error = item if isinstance(item, InvalidInputError) else None
-        if not isinstance(item, InvalidInputError):
-            try:
+        error = None
+        try:
+            if isinstance(item, spotdx_async.InvalidRow):
+                error = item.error
+            else:
                 item.check(allow_any_id=allow_any_id)
-            except InvalidInputError as raised:
-                error = raised
-        yield spotdx_async.Outcome(index=index, key=None, state="rejected" if error else "ok", error=error)
+        except InvalidInputError as raised:
+            error = raised
+        state: State = "rejected" if error else "ok"
+        yield spotdx_async.Outcome(index=index, key=None, state=state, error=error, source=item.source)
         index += 1
 
 

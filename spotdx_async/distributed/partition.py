@@ -19,7 +19,7 @@ from typing import Any, Self, get_args
 
 from spotdx_async import private_files
 from spotdx_async.bulk.options import check_updates
-from spotdx_async.bulk.records import State
+from spotdx_async.bulk.records import InvalidRow, State
 from spotdx_async.distributed.shard import (
     KINDS,
     MOST_TROUBLES,
@@ -359,6 +359,8 @@ def _check_shard_rows(rows: object) -> None:
 def _as_update(item: Any, kind: type[Any]) -> Any:
     if isinstance(item, InvalidInputError):
         raise item
+    if isinstance(item, InvalidRow):
+        raise item.error
     if isinstance(item, kind):
         return item
     if isinstance(item, (tuple, list)) and len(item) == 2:  # noqa: PLR2004 - a pair

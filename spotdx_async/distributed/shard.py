@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from attrs import define, field, frozen
 
-from spotdx_async._codec.json import NotSerializableError, parse_exact, serialize
+from spotdx_async._codec.json import parse_exact, serialize
+from spotdx_async._requests.operation import check_id, metadata_json, metadata_of
 from spotdx_async.bulk.records import MetadataUpdate, OrderMetadataUpdate, State, Update
 from spotdx_async.errors import InvalidInputError
 
@@ -104,15 +105,9 @@ def row_line(index: int, update: Update, *, allow_any_id: bool = False) -> bytes
     Raises:
         InvalidInputError: the row is bad: nothing can be sent for it. No value is shown.
     """
-    update.check(allow_any_id=allow_any_id)
-    metadata: Any = update.metadata if isinstance(update.metadata, dict) else dict(update.metadata)
-    try:
-        text = serialize([update.key, metadata])
-    except NotSerializableError:
-        fault = "the row has no JSON form; nothing was sent"
-    else:
-        return b"%d\t%b\n" % (index, text)
-    raise InvalidInputError(fault)
+    key = check_id(update.ID_NAME, update.key, allow_any_id=allow_any_id)
+    metadata = metadata_of(metadata_json(update.metadata))
+    return b"%d\t[%b,%b]\n" % (index, serialize(key), metadata)
 
 
 def mark_of(text: bytes) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import chain, compress
 from typing import Any, get_args
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from spotdx_async._codec.json import serialize
 from spotdx_async._http import clock
@@ -151,12 +151,14 @@ async def _run(
     )
     watch = asyncio.create_task(_stop_when(stop, run), name="spotdx shard")
     try:
-        async for outcome in run:
-            tracker.settle(outcome)
+        async with run:
+            async for outcome in run:
+                tracker.settle(outcome)
     finally:
         watch.cancel()
         await asyncio.wait([watch])
-        await run.aclose()
+        for outcome in run.remaining_outcomes():
+            tracker.settle(outcome)
 
 
 async def _stop_when(stop: asyncio.Event, run: BulkRun[Any]) -> None:
@@ -165,18 +167,18 @@ async def _stop_when(stop: asyncio.Event, run: BulkRun[Any]) -> None:
 
 
 class _RowTracker:
-    """What is known of each row of a shard while it runs, in the memory of its window and of its undone rows."""
+    """What became of the rows of a shard, in the memory of its undone rows."""
 
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
         self.lands_until_s = clock.NEVER_S
         """Until when updates from an earlier try of the shard may still be carried out, if no journal knows of them."""
+        self.has_begun = False
+        """Whether a row has been read."""
         self._is_cut = False
         self._counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
         self._done_before = 0
         self._attempts = 0
-        self._open: dict[int, ShardRow] = {}
-        self._given = 0
         self._rows: Iterator[ShardRow] = iter(())
         self._troubles: list[RowTrouble] = []
         self._undone: list[int] = []
@@ -185,26 +187,22 @@ class _RowTracker:
         self._unwritten: set[int] = set()
         self._overtaken: list[int] = []
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether a row has been read."""
-        return bool(self._given)
-
     async def updates(self, stop: asyncio.Event) -> AsyncIterator[Update]:
-        """Yield the rows to the bulk run."""
+        """Yield the rows to the bulk run, each with its ``ShardRow`` as its ``source``."""
         if self.shard.failed is not None:
             # Replaced: everything that an earlier try has left there is tried again.
             self._file = UndoneRows(FailedRows(self.shard.failed, replace=True))
         at_once, later = self._by_turn()
-        self._rows = chain(at_once, later)
-        for row in self._rows:
-            if later and row is later[0]:
-                await self._settled(len(later), stop)
-            self._open[self._given] = row
-            self._given += 1
-            yield row.update
-            if stop.is_set():
-                return
+        first, then = iter(at_once), iter(later)
+        self._rows = chain(first, then)
+        for rows, held in ((first, 0), (then, len(later))):
+            if held:  # before a row is taken: cut off here, all of them are left for the report
+                await self._settled(held, stop)
+            for row in rows:
+                self.has_begun = True
+                yield evolve(row.update, source=row)
+                if stop.is_set():
+                    return
 
     def _by_turn(self) -> tuple[Iterable[ShardRow], list[ShardRow]]:
         """Return the rows that may go at once, and those that wait until no update of an earlier try can land any more.
@@ -227,7 +225,7 @@ class _RowTracker:
 
     def settle(self, outcome: Outcome[Any]) -> None:
         """Take a row's outcome."""
-        row = self._open.pop(outcome.index)
+        row: ShardRow = outcome.source
         self._counts[outcome.state] += 1
         self._attempts += outcome.attempts
         if outcome.is_done:
@@ -242,15 +240,12 @@ class _RowTracker:
         self._not_done(row, outcome.state, reason)
 
     def report(self, reason: str | None, *, is_stopped: bool, is_run_wide: bool, elapsed_s: float) -> ShardReport:
-        """Account for every row, including those that have no outcome.
+        """Account for every row, those that were not read included.
 
         Raises:
             InvalidInputError: the rows cannot be read.
         """
-        for row in [*self._open.values()]:
-            self._counts["unknown"] += 1
-            self._not_done(row, "unknown", "cut off while it was under way")
-        rest = self._rows if self._given else self.shard.read()
+        rest = self._rows if self.has_begun else self.shard.read()
         for row in rest:
             self._counts["skipped"] += 1
             self._not_done(row, "skipped", "")

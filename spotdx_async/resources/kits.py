@@ -141,8 +141,8 @@ class Kits:
         and beyond ``max_attempts``. ``deadline_s`` and ``max_wait_s`` apply to single calls only.
 
         Args:
-            updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An
-                ``InvalidInputError`` in place of a row marks a row already known to be bad: it comes back ``rejected``.
+            updates: ``MetadataUpdate`` or ``(kit_id, metadata)``, from an iterable or an async one. An ``InvalidRow``,
+                or an ``InvalidInputError``, marks a row already known to be bad: it comes back ``rejected``.
                 A plain iterable that waits, on a database say, blocks the event loop meanwhile. A generator is closed
                 as soon as the run ends; a file or a cursor that was opened elsewhere stays open.
             decode: False builds no Kit from an answer (``value`` is None), which saves a third of the CPU time. The

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async import InvalidInputError, MetadataUpdate
+from spotdx_async import InvalidInputError, InvalidRow, MetadataUpdate
 from spotdx_async.distributed import Shard, Split, partition
 
 Rows = list[tuple[str, dict[str, int]]]
@@ -193,13 +193,14 @@ async def test_an_async_input_makes_the_same_shards(rows_of: Any) -> None:
 
 def test_bad_rows_are_counted_and_named_without_their_values() -> None:
     with Split() as found:
-        found.read_now([("K", {}), ("", {}), InvalidInputError("no such cell"), ("K", {"name": {1}}), 5])
+        cut = InvalidRow(InvalidInputError("cut"))
+        found.read_now([("K", {}), ("", {}), InvalidInputError("no such cell"), ("K", {"name": {1}}), 5, cut])
         report = found.rejected
 
-    assert report.counts["rejected"] == report.rows == 4
-    assert report.undone == (1, 2, 3, 4)
-    assert [trouble.reason for trouble in report.troubles][1] == "no such cell"
-    assert found.rows == 5
+    assert report.counts["rejected"] == report.rows == 5
+    assert report.undone == (1, 2, 3, 4, 5)
+    assert [trouble.reason for trouble in report.troubles][1::3] == ["no such cell", "cut"]
+    assert found.rows == 6
 
 
 def test_a_folder_is_for_one_input(tmp_path: Path, rows_of: Any) -> None:

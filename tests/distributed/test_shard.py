@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spotdx_async import InvalidInputError, MetadataUpdate, OrderMetadataUpdate
+from spotdx_async._codec import json
 from spotdx_async.bulk.records import Update
 from spotdx_async.distributed import Shard, shard_hash
 from spotdx_async.distributed.shard import mark_of, row_line
@@ -40,6 +43,38 @@ def test_rows_come_out_as_they_went_in(metadata: dict[str, Any]) -> None:
 
     assert [(row.index, row.update) for row in found] == [(0, rows[0]), (3, rows[1])]
     assert [*shard_of(*rows).indexes()] == [0, 3]
+
+
+TEXTS = st.text('aé"\\\n\t🧪', max_size=4)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(key=st.text('Aé" \x7f\u2028🧪', min_size=1), metadata=st.dictionaries(st.text(max_size=3), VALUES, max_size=4))
+def test_a_line_never_changes_so_that_folders_of_earlier_versions_go_on(key: str, metadata: dict[str, Any]) -> None:
+    try:
+        line = row_line(7, MetadataUpdate(key, metadata))
+    except InvalidInputError:
+        return  # the id, or a text that is no Unicode
+    assert line == b"7\t%b\n" % json.serialize([key, metadata])
+
+
+def test_a_row_is_checked_once_when_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Any] = []
+    check = json.check_serializable
+
+    def noted(value: Any) -> None:
+        checked.append(value)
+        check(value)
+
+    monkeypatch.setattr(json, "check_serializable", noted)
+
+    row_line(0, MetadataUpdate("K", {"n": 1}))
+
+    assert [type(value) for value in checked if not isinstance(value, str)] == [dict]
 
 
 def test_rows_of_orders_come_out_as_such() -> None:

@@ -241,6 +241,24 @@ async def test_a_stop_ends_the_wait_of_a_repeat_and_every_row_is_reported(fake: 
     assert not fake.ledger
 
 
+@pytest.mark.virtual_time
+async def test_a_client_closed_in_the_wait_of_a_repeat_loses_no_row_from_the_report(
+    fake: FakeSpot, tmp_path: Path
+) -> None:
+    rows = [("SPOT000001", {"n": 0}), ("SPOT000002", {"n": 1}), ("SPOT000001", {"n": 2}), ("SPOT000001", {"n": 3})]
+    shard = attrs.evolve(shard_of(rows), failed=str(tmp_path / "failed.jsonl"))
+    spot = fake.client()
+    running = asyncio.create_task(run_shard(shard, spot, is_repeat=True))
+    await asyncio.sleep(30)
+    await spot.close()
+
+    report = await running
+
+    assert (report.counts["ok"], report.counts["skipped"], report.undone) == (1, 3, (0, 2, 3))
+    written = [json.loads(line) for line in (tmp_path / "failed.jsonl").read_text().splitlines()]
+    assert [row["metadata"]["n"] for row in written] == [0, 2, 3]
+
+
 def killed(shard: Shard, *, recorded: int) -> None:
     """Make a journal that of a killed process, which had recorded so many rows."""
     with closing(sqlite3.connect(str(shard.journal))) as journal, journal:

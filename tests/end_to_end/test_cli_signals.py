@@ -139,6 +139,31 @@ async def test_of_two_signals_at_once_only_what_was_sent_is_unknown(fake: FakeSp
     assert summary["skipped"] == summary["rows"] - 4 > 0
 
 
+@pytest.mark.parametrize("has_journal", [False, True])
+async def test_after_two_signals_the_failed_file_holds_every_row_that_was_read_and_is_not_done(
+    fake: FakeSpot, kits_csv: str, tmp_path: Path, *, has_journal: bool
+) -> None:
+    journal = ("--journal", str(tmp_path / "run.journal")) if has_journal else ()
+    fake.latency_s = 0.01
+    command = ("kits", "update", kits_csv, "--concurrency", "8", "--failed", str(tmp_path / "failed.csv"), "--json")
+    process = await start(fake, *command, "--timeout", "600", *journal)
+    await until(lambda: fake.counts["executed"] > 50)
+    fake.latency_s = 600
+    sent = fake.counts["requests"]
+    await until(lambda: fake.counts["requests"] >= sent + 8)
+
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+
+    code, out, _ = await finish(process)
+    summary, failed = json.loads(out), (tmp_path / "failed.csv").read_text().splitlines()
+    rows = CSV.splitlines()
+    done = {entry.kit_id for entry in fake.ledger}
+    assert (code, summary["unknown"]) == (3, fake.counts["requests"] - summary["ok"])
+    assert summary["ok"] + summary["skipped"] + summary["unknown"] == summary["rows"]
+    assert failed == [rows[0], *(row for row in rows[1 : summary["rows"] + 1] if row.partition(",")[0] not in done)]
+
+
 async def test_rows_cut_off_at_the_end_of_the_input_are_told_with_how_to_send_them_again(
     fake: FakeSpot, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any, assert_never, assert_type
 from spotdx_async import (
     BulkRun,
     InvalidInputError,
+    InvalidRow,
     Journal,
     JournalState,
     Kit,
@@ -28,10 +29,12 @@ def pairs() -> Iterator[tuple[str, dict[str, str]]]:
     yield "SPOT123456", {"cohort": "A"}
 
 
-async def mixed_rows() -> AsyncIterator[MetadataUpdate | tuple[str, dict[str, int]] | InvalidInputError]:
+async def mixed_rows() -> AsyncIterator[MetadataUpdate | tuple[str, dict[str, int]] | InvalidRow | InvalidInputError]:
     yield MetadataUpdate("SPOT123456", {"cohort": "A"})
     yield "SPOT123456", {"cohort": 1}
     yield InvalidInputError("line 3 cannot be read")
+    yield MetadataUpdate("SPOT123456", {"cohort": "A"}, source=("table", 4))
+    yield InvalidRow(InvalidInputError("line 5 cannot be read"), source=5)
 
 
 def tell(progress: Progress) -> None:
@@ -49,9 +52,11 @@ async def update_kits(spot: SpotClient, untyped: Any) -> None:
         assert_type(outcome.value, Kit | None)
         assert_type(outcome.error, SpotError | None)
         assert_type(outcome.ok, bool)
+        assert_type(outcome.source, Any)
         assert_type(sort_out(outcome), str)
     run.stop()
     await run.aclose()
+    assert_type(run.remaining_outcomes(), list[Outcome[Kit]])
     spot.kits.update_metadata_many(mixed_rows(), ordered=True, decode=False, stop_after=10)
     spot.kits.update_metadata_many([("SPOT123456", {"cohort": "A"})], journal=Path("night.journal"))
     spot.kits.update_metadata_many([MetadataUpdate("SPOT123456", {})], journal=Journal("night.journal"), progress=print)

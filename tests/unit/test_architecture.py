@@ -116,7 +116,7 @@ NARROWER = {
     "private_files": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_http.clock", "_codec.json", "own_loop"),
-        *("limits.block_limiter", "private_files", "_http.rate_limiter"),
+        *("limits.block_limiter", "private_files", "_http.rate_limiter", "_requests.operation"),
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records", "bulk.stats"),

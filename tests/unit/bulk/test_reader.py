@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import InvalidInputError, JournalError, MetadataUpdate, OrderMetadataUpdate, Outcome
+from spotdx_async import InvalidInputError, InvalidRow, JournalError, MetadataUpdate, OrderMetadataUpdate, Outcome
 from spotdx_async.bulk.journal.records import Known, RowDigests
 from spotdx_async.bulk.options import check_updates
 from spotdx_async.bulk.outcomes import Row
@@ -350,6 +350,34 @@ async def test_an_error_in_a_row_s_place_is_that_row_s_outcome() -> None:
     assert isinstance(rejected, Outcome)
     assert (rejected.state, rejected.key) == ("rejected", None)
     assert rejected.error is known_bad
+
+
+async def test_an_invalid_row_is_that_row_s_outcome_with_its_source() -> None:
+    known_bad, place = InvalidInputError("line 7 has no kit"), object()
+
+    (rejected,) = await all_of(reader_of([InvalidRow(known_bad, source=place)]))
+
+    assert isinstance(rejected, Outcome)
+    assert (rejected.state, rejected.key) == ("rejected", None)
+    assert rejected.error is known_bad
+    assert rejected.source is place
+
+
+async def test_every_row_that_has_a_source_comes_out_with_it() -> None:
+    places = [object() for _ in range(4)]
+    kit, bad_id, bad_value, order = places
+    updates = [
+        MetadataUpdate("K0", {}, source=kit),
+        MetadataUpdate("", {}, source=bad_id),
+        MetadataUpdate("K2", {"x": object()}, source=bad_value),
+        OrderMetadataUpdate("O3", {}, source=order),  # of the other noun, and so a bad row
+        ("K4", {}),
+        InvalidInputError("bad"),
+    ]
+
+    items = await all_of(reader_of(updates))
+
+    assert [item.source for item in items] == [*places, None, None]
 
 
 async def test_any_id_passes_where_that_is_allowed() -> None:
@@ -841,6 +869,31 @@ async def test_a_bad_row_is_recorded_when_it_is_read_and_known_again() -> None:
     mended = reader_of(rows(2), journal=again)
     assert await all_of(mended) == []
     assert how_it_ended(mended) == (0, False, JournalError)
+
+
+@pytest.mark.parametrize("state", ["ok", "superseded", "failed", "rejected"])
+async def test_a_row_that_an_earlier_session_has_ended_comes_out_with_its_source_of_now(state: str) -> None:
+    place = object()
+    updates = [MetadataUpdate("K0", {"n": 0}, source=place)]
+
+    (item,) = await all_of(reader_of(updates, journal=ScriptedJournal({0: (state, CONTENT)})))
+
+    assert item.source is place
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_reader_that_is_cancelled_while_it_asks_the_journal_has_taken_no_row_from_the_input(way: str) -> None:
+    source = Source(10)
+    reader = reader_of(source.by(way), journal=ScriptedJournal({0: ("failed", CONTENT), 9: ("failed", b"")}))
+    reading = asyncio.ensure_future(all_of(reader))
+    await asyncio.sleep(0.5)  # the first row is looked up
+    reading.cancel()
+    await asyncio.wait([reading])
+
+    assert reading.cancelled()
+    assert source.taken == reader.read == 0
+    assert keys(await all_of(reader, 1)) == ["K0"]
+    await reader.close()
 
 
 async def test_a_journal_that_cannot_be_read_ends_the_reading() -> None:

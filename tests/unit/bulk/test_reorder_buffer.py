@@ -52,6 +52,25 @@ def test_outcomes_come_as_they_come() -> None:
     assert taken(buffer) == [2, 0, 1]
 
 
+def test_all_that_is_left_is_taken_at_once() -> None:
+    for buffer in (AsTheyCome[Any](Window(8)), InOrder[Any](Window(8))):
+        for index in (0, 1, 2):
+            buffer.put(outcome(index))
+        buffer.take()
+
+        assert [each.index for each in buffer.take_all()] == [1, 2]
+        assert (buffer.take_all(), buffer.take()) == ([], None)
+
+
+def test_what_has_come_too_early_is_taken_with_the_rest() -> None:
+    buffer = InOrder[Any](Window(8))
+    for index in (0, 3, 2):
+        buffer.put(outcome(index))
+
+    assert [each.index for each in buffer.take_all()] == [0, 2, 3]
+    assert buffer.take_all() == []
+
+
 def test_those_that_are_early_stand_beside_the_window_until_their_turn() -> None:
     window = BesideWindow()
     buffer: InOrder[Any] = InOrder(window)

@@ -1,15 +1,15 @@
-"""Rows of files as a stream that can be stopped, and what is known of rows under way."""
+"""Rows of files as a stream that can be stopped; each carries where it stands."""
 
 import asyncio
 import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
-from spotdx_async import InvalidInputError, MetadataUpdate
+from spotdx_async import InvalidRow, MetadataUpdate
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.files import RowFile
 
@@ -33,31 +33,31 @@ async def test_rows_come_as_updates_and_bad_rows_as_their_errors() -> None:
     source = RowSource([file(CSV)])
     first, second, third = [item async for item in source]
     assert (first, third) == (MetadataUpdate("SPOT1", {"a": "x"}), MetadataUpdate("SPOT3", {"a": "z"}))
-    assert isinstance(second, InvalidInputError)
-    assert str(second) == "the row has 1 cell, the header 2"
+    assert isinstance(second, InvalidRow)
+    assert str(second.error) == "the row has 1 cell, the header 2"
     assert source.is_read_up
 
 
-async def test_a_row_is_remembered_until_its_outcome() -> None:
+async def test_each_row_carries_where_it_stands_and_what_it_was_in_the_file() -> None:
     source = RowSource([file(CSV)])
-    _ = [item async for item in source]
-    assert list(source.open_rows) == [0, 1, 2]
-    assert source.take_outcome(1).text == "row 2 (line 3)"
-    assert list(source.open_rows) == [0, 2]
+    rows = await _all(source)
+    assert [row.source.text for row in rows] == ["row 1 (line 2)", "row 2 (line 3)", "row 3 (line 4)"]
+    assert [row.source.row.source for row in rows] == CSV.splitlines(keepends=True)[1:]
+    assert source.yielded == 3
 
 
 async def test_several_files_are_one_stream_and_each_counts_its_rows() -> None:
     source = RowSource([file(CSV, "a.csv"), file(b'{"kit_id": "SPOT4", "metadata": {}}', "b.jsonl")])
-    _ = [item async for item in source]
-    last = source.take_outcome(3)
+    last = (await _all(source))[3].source
     assert (last.file, last.text, last.position) == ("b.jsonl", "row 1 (line 1)", (1, 1))
     assert source.has_many_files
 
 
 async def test_rows_before_the_first_one_wanted_are_passed_over() -> None:
     source = RowSource([file(CSV, "a.csv"), file(CSV, "b.csv")], from_row=3)
-    assert len([item async for item in source]) == 1 + 3
-    assert source.take_outcome(0).row.number == 3
+    rows = await _all(source)
+    assert (len(rows), source.yielded) == (1 + 3, 1 + 3)
+    assert rows[0].source.row.number == 3
     assert source.passed_bytes == len(b"SPOT1,x\nSPOT2\n")
 
 
@@ -125,5 +125,5 @@ async def test_the_size_of_regular_files_is_known(tmp_path: Path) -> None:
         assert len(await _all(RowSource([rows]))) == 3
 
 
-async def _all(source: RowSource) -> list[object]:
+async def _all(source: RowSource) -> list[Any]:
     return [item async for item in source]
