@@ -296,7 +296,7 @@ async def test_files_that_cannot_be_used_are_said(authority: Authority, tmp_path
         with pytest.raises(ConfigError, match=fault):
             async with connected("tls://127.0.0.1:9", None, tls=tls):
                 raise AssertionError
-    with pytest.raises(InvalidInputError, match="address without it"):
+    with pytest.raises(InvalidInputError, match="address without TLS"):
         async with connected("tcp://127.0.0.1:9", None, tls=ours):
             raise AssertionError
 
