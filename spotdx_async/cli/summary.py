@@ -36,6 +36,8 @@ class RunResult:
     next_row: tuple[str, int] | None
     """The file and row at which reading stopped; None if all was read."""
     has_many_files: bool
+    is_damaged: bool = False
+    """Whether it stopped because an input is damaged there, so that the same command would stop there again."""
     journal: str | Path | None = None
     """The journal from which the same command resumes."""
     journal_folder: str | Path | None = None
@@ -52,8 +54,19 @@ class RunResult:
 
     @property
     def has_journal(self) -> bool:
-        """Whether the same command resumes with what is left."""
+        """Whether what is done was recorded."""
         return self.journal is not None or self.journal_folder is not None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the same command resumes with what is left."""
+        return self.has_journal and not self.is_damaged
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether any row was sent, or may have been."""
+        counts = self.row_results.counts
+        return not self.is_dry_run and counts.total() > counts["rejected"] + counts["skipped"]
 
     @property
     def resume_at(self) -> tuple[str, int] | None:
@@ -68,7 +81,7 @@ class RunResult:
     def exit(self) -> Exit:
         """The exit code."""
         if self.stopped is not None:
-            return Exit.STOPPED
+            return Exit.USAGE if self.is_damaged and not self.has_sent else Exit.STOPPED
         if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
             return Exit.FAILED
         return Exit.OK
@@ -196,9 +209,9 @@ def _show_failed_file(run_result: RunResult, streams: Streams) -> None:
 def _what_to_do_with(run_result: RunResult) -> str:
     """Return how to continue with the failed-rows file; nothing if another line says how to resume without it."""
     rest = ", and the rest of the input was not read" if run_result.next_row is not None else ""
-    if run_result.is_cut_short and not run_result.has_journal:
+    if run_result.is_cut_short and not run_result.resumes:
         return rest
-    if not run_result.has_journal:
+    if not run_result.resumes:
         return "; correct what is wrong and use the file as input"
     again = f"{rest}; the same command retries what is not done, so run that instead of using the file"
     if run_result.row_results.counts["rejected"] and not run_result.is_cut_short:
@@ -215,7 +228,10 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
         streams.say(f"stopped early: {run_result.stopped}")
     if not run_result.is_cut_short:
         return
-    if run_result.has_journal:
+    if run_result.is_damaged:
+        done = "the rows above are done or named here" if run_result.has_sent else "nothing was sent"
+        streams.say(f"{done}; the same command would stop there again, so repair the input")
+    if run_result.resumes:
         where = run_result.journal_folder or f"spotdx runs show {run_result.journal}"
         streams.say(f"run the same command again to resume; {where} shows what is done")
     elif (start := run_result.resume_at) is None:
@@ -226,8 +242,10 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
 
 def _show_start(file: str, number: int, run_result: RunResult, streams: Streams) -> None:
     row_results = run_result.row_results
-    files = f"{file} and the files after it" if run_result.has_many_files else "the same input"
-    streams.say(f"the rows from row {number} of {file} on are left: to resume, pass {files} with --from-row {number}")
+    whole = "the repaired input" if run_result.is_damaged else "the same input"
+    files = f"{file} and the files after it" if run_result.has_many_files else whole
+    options = f"--from-row {number}{' and a new --journal' if run_result.has_journal else ''}"
+    streams.say(f"the rows from row {number} of {file} on are left: to resume, pass {files} with {options}")
     if row_results.left and row_results.counts["ok"]:
         streams.say("those that are already done are set again, in input order for each id")
     if row_results.counts["unknown"] and not run_result.is_dry_run:

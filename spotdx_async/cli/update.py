@@ -20,7 +20,7 @@ from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
-from spotdx_async.files import fingerprint
+from spotdx_async.files import DamagedInputError, fingerprint
 from spotdx_async.own_loop import run_in_own_loop
 
 __all__ = ["LocalRun", "OutageMessages", "update_many"]
@@ -164,6 +164,9 @@ class LocalRun(UpdateRun):
         elif isinstance(error, BulkStopped):
             self._has_journal = self._has_journal and not _has_lost_journal(error)
             self._stopped = stop_line(error, self._request.settings.base_url.value)
+        elif isinstance(error, DamagedInputError):
+            name, _ = self._source.next_unread or ("the input", 1)
+            self._stopped, self._is_damaged = f"{name}: {error}", True
         elif isinstance(error, OSError):
             self._stopped = f"the input cannot be read any further ({error.strerror or error})"
         elif error is not None:

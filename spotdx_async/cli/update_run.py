@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -77,11 +77,13 @@ class UpdateRun(ABC):
         self._options = request.options
         self._streams = streams
         self._stopped: str | None = None
+        self._is_damaged = False
         with ExitStack() as stack:
             files = open_files(request, stack)
             self._prepare()
             self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
             self._row_results = RowResults(_failed_rows(request, files))
+            _say_notes(files, streams)
             self._opened = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -104,6 +106,7 @@ class UpdateRun(ABC):
             is_dry_run=self._options.is_dry_run,
             elapsed_s=loop.time() - started_s,
             stopped=self._stopped,
+            is_damaged=self._is_damaged,
             next_row=self._source.next_unread,
             has_many_files=self._source.has_many_files,
             lands_within_s=self._request.lands_within_s,
@@ -173,6 +176,12 @@ def open_files(request: UpdateRequest, stack: ExitStack) -> list[RowInput]:
         stack.callback(file.close)
         files.append(file)
     return files
+
+
+def _say_notes(files: Iterable[RowInput], streams: Streams) -> None:
+    for file in files:
+        for note in file.notes:
+            streams.say(f"{file.name}: {note}")
 
 
 def _failed_rows(request: UpdateRequest, files: list[RowInput]) -> FailedRows | None:

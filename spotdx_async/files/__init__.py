@@ -4,10 +4,11 @@ from spotdx_async.files.failed_rows import FailedRows
 from spotdx_async.files.json_rows import name_of, read_object
 from spotdx_async.files.parquet_rows import ParquetFile
 from spotdx_async.files.row_file import RowFile, RowInput, fingerprint, open_rows
-from spotdx_async.files.rows import BadRow, Format, Row, parse_map
+from spotdx_async.files.rows import BadRow, DamagedInputError, Format, Row, parse_map
 
 __all__ = [
     "BadRow",
+    "DamagedInputError",
     "FailedRows",
     "Format",
     "ParquetFile",

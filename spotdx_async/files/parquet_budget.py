@@ -38,9 +38,12 @@ _SLOT = 8
 _LIST = sys.getsizeof([]) + 2 * _SLOT  # with what it reserves for more items
 _MAP_ENTRY = sys.getsizeof((None, None)) + 104  # a map comes as pairs and becomes a dict
 _TEXT = sys.getsizeof("é")
-_SCALAR = 64  # a number, a date, a time
-_DECIMAL = 128
-_TEXT_TYPES = {"string", "large_string", "string_view", "binary", "large_binary", "binary_view"}
+_SCALAR = 64  # a number
+_TIME = sys.getsizeof("2026-11-24T03:04:05.123456789Z")  # as text; a date is shorter
+_DECIMAL = sys.getsizeof("") + 80  # the text of 76 digits
+_VIEW = 16  # of a text view; its first four bytes are the text's length
+_VIEW_TYPES = {"string_view", "binary_view"}
+_TEXT_TYPES = {"string", "large_string", "binary", "large_binary", *_VIEW_TYPES}
 
 Unpack = Callable[[str, bytes, int], list[bytes]]
 """Unpack bytes of a codec to a given size, in each way that readers may do it; empty if none works."""
@@ -248,6 +251,8 @@ def _scalar_bytes(arrow: Any, kind: Any) -> int:
         return 0
     if arrow.types.is_decimal(kind):
         return _DECIMAL
+    if arrow.types.is_temporal(kind):
+        return _TIME
     return _TEXT if _is_text(kind) or arrow.types.is_dictionary(kind) else _SCALAR
 
 
@@ -260,13 +265,20 @@ def _items_of(array: Any) -> tuple[int, int]:
         return 0, 0
     offsets = array.offsets
     first = offsets[0].as_py()
-    return first, offsets[-1].as_py() - first
+    last = offsets[-1].as_py()
+    if hasattr(array, "sizes"):  # a list view, whose offsets are where each begins; a reader stores them in order
+        last += array.sizes[-1].as_py()
+    return first, last - first
 
 
 def _text_bytes(arrow: Any, array: Any) -> int:
     """Return the bytes of texts; a dictionary's text counts as often as a value points to it."""
     found: int = 0
-    if _is_text(array.type):
+    if str(array.type) in _VIEW_TYPES:
+        # What a slice is told to take is what the whole array takes.
+        lengths = memoryview(array.buffers()[1]).cast("i")[:: _VIEW // 4]
+        found = sum(lengths[array.offset : array.offset + len(array)])
+    elif _is_text(array.type):
         found = array.nbytes
     elif arrow.types.is_dictionary(array.type) and _is_text(array.type.value_type):
         lengths = arrow.compute.binary_length(array.dictionary)

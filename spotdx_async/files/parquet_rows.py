@@ -1,33 +1,28 @@
 """Parquet to rows, a batch at a time, types kept; the only importer of pyarrow, and only when a file is opened.
 
 The columns are those of CSV: the id and one for each metadata key, or the id and ``metadata``, which holds JSON text, a
-struct or a map. A null leaves its key out. Dates and times become ISO 8601 text (in UTC if they have a zone), decimals
-text, or an integer if their type has no fraction; lists, structs and maps become JSON. Binary values, durations, NaN
-and infinities have no JSON form and make their row bad.
+struct or a map. A null leaves its key out. How each type is written is decided by the file's schema: dates and times
+become ISO 8601 text (in UTC, with Z, if they have a zone), decimals text, or an integer if their type has no fraction;
+lists, structs and maps become JSON. What has no JSON form, such as a binary value, a duration, NaN or a year beyond
+9999, makes its row bad, and no other.
 """
 
-import json
-import math
 import os
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.json_rows import parse_object
+from spotdx_async.files.parquet_batches import Batch, RowMaker
 from spotdx_async.files.parquet_budget import batch_rows, check_description, footer_bytes, value_bytes
+from spotdx_async.files.parquet_columns import Columns, columns_of
 from spotdx_async.files.rows import (
     MAX_ROW_BYTES,
     BadRow,
+    DamagedInputError,
     Format,
     Row,
     RowFault,
-    check_columns,
-    check_key,
-    key_of,
-    rename_columns,
 )
 
 __all__ = ["PARQUET_MAGIC", "ParquetFile"]
@@ -55,23 +50,43 @@ class ParquetFile:
     """Whether ``fill`` may have to wait for a writer."""
 
     def __init__(
-        self, path: str | os.PathLike[str], *, columns: Mapping[str, str] | None = None, id_name: str = "kit_id"
+        self,
+        path: str | os.PathLike[str],
+        *,
+        columns: Mapping[str, str] | None = None,
+        id_name: str = "kit_id",
+        allow_empty: bool = False,
     ) -> None:
         """Open the file and check its columns.
+
+        Args:
+            path: the file.
+            columns: the key for each column that has another name; an empty key drops the column.
+            id_name: the name of the column that holds the id.
+            allow_empty: take a row without a value as one that sets no key, instead of a bad one.
 
         Raises:
             InvalidInputError: pyarrow is not installed, nothing in the file can be used, or it would take too much
                 memory.
         """
         self.name: str = os.fspath(path)
-        self._id_name = id_name
         self.at_end: bool = False
-        self._read = 0
-        self._batch: list[dict[str, Any] | None] = []
+        self._read = self._filled = 0
+        self._slices: list[Batch | None] = []
         self._arrow = _pyarrow(self.name)
-        self._file, self._names, sizes = self._opened(path, columns)
+        self._file, found, sizes = self._opened(path, columns, id_name)
+        self._maker = RowMaker(found, id_name, allow_empty)
         self._rows = self._file.metadata.num_rows
         self._batches = self._read_batches(sizes)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the user should know of how the file is read; shows no value."""
+        left_out = self._maker.columns.left_out
+        which = ", ".join(left_out)
+        is_are = "column is" if len(left_out) == 1 else "columns are"
+        hint = f"--map '{left_out[0]}=KEY' sends it" if len(left_out) == 1 else "--map sends them"
+        return [f"the index {is_are} left out: {which} ({hint})"] if left_out else []
 
     @property
     def share_read(self) -> float:
@@ -82,11 +97,13 @@ class ParquetFile:
         """Read the next batch.
 
         Raises:
-            OSError: the file is damaged here.
+            DamagedInputError: the file is damaged here.
+            OSError: it cannot be read any further.
         """
         try:
             for batch in self._batches:
-                self._batch += _plain_rows(self._arrow, batch)
+                self._slices.append(None if batch is None else self._maker.converted(batch))
+                self._filled += 1 if batch is None else batch.num_rows
                 break
             else:
                 self.at_end = True
@@ -94,14 +111,20 @@ class ParquetFile:
             reason = _first_line(error)
         else:
             return
-        raise OSError(f"the Parquet data is damaged: {reason}")
+        raise DamagedInputError(f"the Parquet data is damaged from row {self._filled + 1:,} on: {reason}")
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield the rows of the batches read so far."""
-        batch, self._batch = self._batch, []
-        for values in batch:
-            self._read += 1
-            yield self._row(values)
+        slices, self._slices = self._slices, []
+        for part in slices:
+            if part is None:
+                self._read += 1
+                yield BadRow(self._read, self._read, f"the row is longer than {MAX_ROW_BYTES // 1024**2} MiB", None)
+            else:
+                first = self._read + 1
+                for row in self._maker.rows(part, first):
+                    self._read = row.number
+                    yield row
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         while not self.at_end:
@@ -119,56 +142,40 @@ class ParquetFile:
         self.close()
 
     def _opened(
-        self, path: str | os.PathLike[str], columns: Mapping[str, str] | None
-    ) -> tuple[Any, list[str | None], list[int]]:
-        """Return the open file, the keys of its columns, and how many rows of each row group can be read at once."""
+        self, path: str | os.PathLike[str], columns: Mapping[str, str] | None, id_name: str
+    ) -> tuple[Any, Columns, list[int]]:
+        """Return the open file, its columns, and how many rows of each row group can be read at once."""
         options = {"buffer_size": _BUFFER_BYTES, "pre_buffer": False, "memory_map": False}
         file: Any = None
         try:
             length = footer_bytes(path)
             check_description(length)
-            file = self._arrow.parquet.ParquetFile(path, thrift_container_size_limit=_MAX_FOOTER_LIST, **options)
+            file = self._arrow.parquet.ParquetFile(
+                path, thrift_container_size_limit=_MAX_FOOTER_LIST, page_checksum_verification=True, **options
+            )
             check_description(length, file.metadata.num_columns)
-            names = self._keys(file.schema_arrow, columns)
+            found = columns_of(self._arrow, file.schema_arrow, columns, id_name)
+            if any("dictionary<" in str(kind) for kind in file.schema_arrow.types):
+                import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: for the lengths of their texts
             sizes = [*batch_rows(path, file.metadata, file.schema, partial(_unpacked, self._arrow))]
         except RowFault as fault:
             reason = str(fault)
         except (self._arrow.ArrowException, OSError) as error:
             reason = f"this Parquet file cannot be read: {_first_line(error)}"
         else:
-            return file, names, sizes
+            return file, found, sizes
         if file is not None:
             file.close()
         raise InvalidInputError(f"{self.name}: {reason}")
 
-    def _keys(self, schema: Any, columns: Mapping[str, str] | None) -> list[str | None]:
-        names = rename_columns(_unique(schema.names), columns)
-        if any("dictionary<" in str(kind) for kind in schema.types):
-            import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: for the lengths of their texts
-        check_columns(names, self._id_name, hint=f": give --map 'COLUMN={self._id_name}'")
-        kind = schema.field(names.index(self._id_name)).type
-        kind = kind.value_type if self._arrow.types.is_dictionary(kind) else kind
-        if not (self._arrow.types.is_string(kind) or self._arrow.types.is_large_string(kind)):
-            raise RowFault(f"the column {self._id_name} is of type {kind}: it must be text")
-        return names
-
     def _read_batches(self, sizes: list[int]) -> Iterator[Any]:
         for number, rows in enumerate(sizes):
+            left = self._file.metadata.row_group(number).num_rows
             for batch in self._file.iter_batches(batch_size=rows, row_groups=[number], use_threads=False):
+                left -= batch.num_rows
                 yield from _slices(self._arrow, batch)
-
-    def _row(self, values: dict[str, Any] | None) -> Row | BadRow:
-        number = self._read
-        if values is None:
-            return BadRow(number, number, f"the row is longer than {MAX_ROW_BYTES // 1024**2} MiB", None)
-        by_key = {key: value for key, value in zip(self._names, values.values(), strict=True) if key is not None}
-        try:
-            key, metadata = _update(by_key, self._id_name)
-        except RowFault as fault:
-            known = key_of(by_key, self._id_name)
-            return BadRow(number, number, str(fault), _source_of_bad(by_key, self._id_name), known)
-        source = json.dumps({self._id_name: key, "metadata": metadata}, ensure_ascii=False).encode() + b"\n"
-        return Row(number, number, key, metadata, source)
+            if left:
+                raise OSError(f"row group {number + 1} does not have as many rows as the file says")
 
 
 def _pyarrow(name: str) -> Any:
@@ -185,15 +192,6 @@ def _pyarrow(name: str) -> Any:
 def _first_line(error: Exception) -> str:
     # pyarrow describes the file's structure at length; the first line is enough.
     return str(error).split("\n", 1)[0][:200] or type(error).__name__
-
-
-def _unique(names: list[str]) -> list[str]:
-    found: set[str] = set()
-    for name in names:
-        if name in found:
-            raise RowFault(f"two columns have the name {name}")
-        found.add(name)
-    return names
 
 
 def _unpacked(arrow: Any, codec: str, packed: bytes, size: int) -> list[bytes]:
@@ -219,82 +217,3 @@ def _slices(arrow: Any, batch: Any) -> Iterator[Any]:
     middle = batch.num_rows // 2
     for part in (batch.slice(0, middle), batch.slice(middle)):
         yield from _slices(arrow, part)
-
-
-def _plain_rows(arrow: Any, batch: Any) -> list[dict[str, Any] | None]:
-    """Return a batch as Python values; nanoseconds, which Python lacks, as text. None stands for a row too long."""
-    if batch is None:
-        return [None]
-    columns = []
-    for column in batch.columns:
-        is_fine = arrow.types.is_timestamp(column.type) and column.type.unit == "ns"
-        columns.append(_micros_or_text(arrow, column) if is_fine else column)
-    rows: list[dict[str, Any] | None] = arrow.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
-    return rows
-
-
-def _micros_or_text(arrow: Any, column: Any) -> Any:
-    try:
-        return column.cast(arrow.timestamp("us", column.type.tz))
-    except arrow.ArrowInvalid:
-        return column.cast(arrow.string())
-
-
-def _update(by_key: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:
-    values = dict(by_key)
-    key = values.pop(id_name)
-    if key is None:
-        raise RowFault(f"the {id_name} is empty")
-    check_key(key, id_name)
-    if "metadata" not in values:
-        return key, {name: _json_value(value, name) for name, value in values.items() if value is not None}
-    metadata = values["metadata"]
-    if metadata is None or (isinstance(metadata, str) and not metadata.strip()):
-        raise RowFault("the metadata is empty: write {} to set no keys")
-    if isinstance(metadata, str):
-        return key, parse_object(metadata, "the metadata")
-    found = _json_value(metadata, "metadata")
-    if not isinstance(found, dict):
-        raise RowFault("the metadata is not a JSON object")
-    return key, found
-
-
-def _json_value(value: Any, column: str) -> Any:
-    """Return the value as JSON has it."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise RowFault(f"the column {column} holds NaN or an infinity, which JSON does not have")
-        return value
-    if value is None or isinstance(value, (str, int)):
-        return value
-    if isinstance(value, datetime):
-        return value.isoformat() if value.tzinfo is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, (date, time)):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value.as_tuple().exponent == 0 else str(value)
-    if isinstance(value, dict):
-        return {key: _json_value(item, column) for key, item in value.items()}
-    if isinstance(value, list):
-        return _json_list(value, column)
-    raise RowFault(f"the column {column} holds values of type {type(value).__name__}, which JSON does not have")
-
-
-def _json_list(value: list[Any], column: str) -> Any:
-    # A map comes as a list of pairs; a list of anything else never holds tuples.
-    if value and all(isinstance(item, tuple) for item in value):
-        if not all(isinstance(key, str) for key, _ in value):
-            raise RowFault(f"the column {column} holds a map whose keys are no text")
-        return {key: _json_value(item, column) for key, item in value}
-    return [_json_value(item, column) for item in value]
-
-
-def _source_of_bad(by_key: dict[str, Any], id_name: str) -> bytes | None:
-    """Return a bad row as JSON, as far as possible; None if it cannot be written."""
-    values = dict(by_key)
-    row = {id_name: values.pop(id_name)}
-    row["metadata"] = values.get("metadata", {key: value for key, value in values.items() if value is not None})
-    try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    except (TypeError, ValueError):
-        return None

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Self, TypeAlias
+from typing import BinaryIO, Literal, Self, TypeAlias
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.csv_rows import CsvRows
@@ -38,6 +38,9 @@ class RowFile:
     Memory stays flat: one piece of the input is held, and the lines of a row that has not ended. Every data row yields
     one ``Row`` or ``BadRow``. Close it, or use it in a ``with``.
     """
+
+    notes: Sequence[str] = ()
+    """What the user should know of how the input is read; shows no value."""
 
     def __init__(
         self,
@@ -181,6 +184,7 @@ def open_rows(
     row_format: Format | None = None,
     columns: Mapping[str, str] | None = None,
     id_name: str = "kit_id",
+    allow_empty: bool = False,
 ) -> RowInput:
     """Open a file of rows; ``-`` is standard input. Gzip is unpacked as it is read.
 
@@ -193,6 +197,7 @@ def open_rows(
         row_format: the format of the rows.
         columns: the key for each column that has another name; an empty key drops the column. CSV and Parquet only.
         id_name: the name of the column, or JSON key, that holds the id.
+        allow_empty: of Parquet, take a row whose columns are all null as one that sets no key, instead of a bad one.
 
     Raises:
         InvalidInputError: it cannot be opened, or nothing in it can be used: an empty file, no usable header, text that
@@ -203,7 +208,8 @@ def open_rows(
     row_format = row_format or _format_of(Path(path))
     try:
         if row_format == "parquet" or (row_format is None and not is_stdin and _is_parquet(Path(path))):
-            return _open_parquet(path, columns, id_name, is_stdin=is_stdin)
+            _check_file("standard input" if is_stdin else Path(path))
+            return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=allow_empty)
         stream = _open(0 if is_stdin else Path(path))
         try:
             return RowFile(stream, name=name, row_format=row_format, columns=columns, id_name=id_name)
@@ -267,13 +273,19 @@ def _is_parquet(path: Path) -> bool:
         return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
 
 
-def _open_parquet(
-    path: str | os.PathLike[str], columns: Mapping[str, str] | None, id_name: str, *, is_stdin: bool
-) -> ParquetFile:
-    if is_stdin:
-        raise InvalidInputError("standard input: Parquet is read only from a file, since its description is at its end")
-    os.close(os.open(path, os.O_RDONLY))  # fails in the system's own words if it cannot be opened
-    return ParquetFile(path, columns=columns, id_name=id_name)
+def _check_file(place: Path | Literal["standard input"]) -> None:
+    """Check that Parquet can be read from there, without waiting for the writer of a pipe.
+
+    Raises:
+        OSError: it cannot be opened; in the system's own words.
+        InvalidInputError: it is no file.
+    """
+    mode = place.stat().st_mode if isinstance(place, Path) else 0
+    if stat.S_ISDIR(mode):
+        raise InvalidInputError(f"{place}: this is a folder: pass the files in it")
+    if not stat.S_ISREG(mode):
+        raise InvalidInputError(f"{place}: Parquet is read only from a file, since its description is at its end")
+    os.close(os.open(place, os.O_RDONLY))
 
 
 def _open(place: Path | int) -> BinaryIO:

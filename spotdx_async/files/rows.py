@@ -8,13 +8,17 @@ from attrs import field, frozen
 from spotdx_async.errors import InvalidInputError
 
 __all__ = [
+    "EMPTY_ROW",
+    "MAX_COLUMNS",
     "MAX_ROW_BYTES",
     "BadRow",
+    "DamagedInputError",
     "Format",
     "Row",
     "RowFault",
     "check_columns",
     "check_key",
+    "check_names",
     "key_of",
     "parse_map",
     "rename_columns",
@@ -22,12 +26,23 @@ __all__ = [
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
 """The longest row that is kept, and the most that one may take up as Python values."""
+MAX_COLUMNS = 2000
+"""The most columns of a file: more are a table turned on its side, or a delimiter that was taken for text."""
+EMPTY_ROW = "the row sets nothing: all but its id is empty (--allow-empty sends it, which erases what is set)"
+"""Why a row without a value is refused, unless it says ``{}`` itself."""
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 
 class RowFault(Exception):  # noqa: N818 - used within this folder only; it never escapes
     """A row cannot be read; the text is the reason, and shows no value of the row."""
+
+
+class DamagedInputError(OSError):
+    """The input is damaged from some place on: the rows before it are good, and the same file will never go on.
+
+    The text says where and why, and shows no value.
+    """
 
 
 @frozen
@@ -117,14 +132,38 @@ def rename_columns(names: Sequence[str], columns: Mapping[str, str] | None) -> l
     return keys
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Check the names of columns as the file has them.
+
+    No reason shows a name: in a CSV file without a header the first row is patient data.
+
+    Raises:
+        RowFault: one is empty, has whitespace around it or is that of an earlier column; or there are too many.
+    """
+    if len(names) > MAX_COLUMNS:
+        raise RowFault(f"there are {len(names):,} columns, and {MAX_COLUMNS:,} is the most")
+    found: dict[str, int] = {}
+    for column, name in enumerate(names, start=1):
+        if not name.strip():
+            raise RowFault(f"column {column} has no name")
+        if name != name.strip():
+            raise RowFault(f"the name of column {column} has whitespace around it")
+        if found.setdefault(name, column) != column:
+            raise RowFault(f"column {column} has the name of column {found[name]}")
+
+
 def check_columns(keys: Sequence[str | None], id_name: str, *, hint: str) -> None:
     """Check that the columns can make rows.
 
     Raises:
-        RowFault: there is no id (the reason ends with ``hint``), nothing but the id, or another column beside
-            ``metadata``.
+        RowFault: there is no id (the reason ends with ``hint``), nothing but the id, another column beside
+            ``metadata``, or two keys that differ only in case or spaces, of which one is surely a mistake.
     """
     kept = [key for key in keys if key is not None]
+    found: dict[str, int] = {}
+    for column, key in enumerate(keys, start=1):
+        if key is not None and (first := found.setdefault("".join(key.split()).casefold(), column)) != column:
+            raise RowFault(f"the names of columns {first} and {column} differ only in case or spaces")
     if id_name not in kept:
         raise RowFault(f"no column is named {id_name}{hint}")
     if len(kept) == 1:
