@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.options import Whole
 from spotdx_async.cli.output import OurScreen, Streams, counted, fields_table
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.testing import Fault, FaultPlan, faults
@@ -33,7 +34,7 @@ _THROTTLES = 3
 _THROTTLE_S = 1
 
 
-def demo(*, kits: int = 5000, seed: int | None = None, rate: float | None = None, streams: OurScreen) -> int:
+def demo(*, kits: Whole = 5000, seed: Whole | None = None, rate: float | None = None, streams: OurScreen) -> int:
     """Update kits on a bundled fake server that misbehaves, then compare its ledger with the input.
 
     Needs neither token nor network. The exit code is 0 only if every kit holds exactly its value.

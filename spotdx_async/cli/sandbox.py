@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.options import Whole
 from spotdx_async.cli.output import OurScreen, Streams, counted
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.own_loop import run_in_own_loop
@@ -19,12 +20,12 @@ _TOKEN = "sandbox-token"  # noqa: S105 - made up, and shown on purpose
 
 def sandbox(
     *,
-    port: int = 0,
-    kits: int | None = None,
+    port: Whole = 0,
+    kits: Whole | None = None,
     latency: float = 0.0,
     rate_limit: float | None = None,
     faults: float = 0.0,
-    seed: int = 1,
+    seed: Whole = 1,
     streams: OurScreen,
 ) -> int:
     """Run the bundled fake server on this machine until Ctrl-C, to try things on; it keeps nothing afterwards.

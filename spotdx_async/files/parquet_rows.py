@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Self
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.json_rows import parse_object
+from spotdx_async.files.json_text import parse_object
 from spotdx_async.files.parquet_budget import batch_rows, check_description, footer_bytes, value_bytes
 from spotdx_async.files.rows import (
     MAX_ROW_BYTES,
