@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.options import Whole
 from spotdx_async.cli.output import OurScreen, Streams, counted, fields_table
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.testing import Fault, FaultPlan, faults
@@ -35,7 +36,7 @@ _LAST_PORT = 65535
 _TOKEN = "sandbox-token"  # noqa: S105 - made up, and shown on purpose
 
 
-def demo(*, kits: int = 5000, seed: int | None = None, rate: float | None = None, streams: OurScreen) -> int:
+def demo(*, kits: Whole = 5000, seed: Whole | None = None, rate: float | None = None, streams: OurScreen) -> int:
     """Update kits on a bundled fake server that misbehaves, then compare its ledger with the input.
 
     Needs neither token nor network. The exit code is 0 only if every kit holds exactly its value.
@@ -185,12 +186,12 @@ def _show_comparison(fake: "FakeSpot", comparison: _Comparison, run_result: "Run
 
 def sandbox(
     *,
-    port: int = 0,
-    kits: int | None = None,
+    port: Whole = 0,
+    kits: Whole | None = None,
     latency: float = 0.0,
     rate_limit: float | None = None,
     faults: float = 0.0,
-    seed: int = 1,
+    seed: Whole = 1,
     streams: OurScreen,
 ) -> int:
     """Run the bundled fake server on this machine until Ctrl-C, to try things on; it keeps nothing afterwards.

@@ -15,6 +15,7 @@ from spotdx_async.cli.options import (
     RowFiles,
     Shown,
     UpdateWith,
+    Whole,
     Yes,
 )
 from spotdx_async.cli.output import OurScreen, plain_table, show_list, show_object
@@ -45,8 +46,9 @@ def update(
     """Set the metadata of many kits from CSV, JSON Lines or Parquet.
 
     CSV has a header: kit_id and a column for each metadata key (values are strings, an empty cell leaves its key out),
-    or kit_id and one column metadata that holds JSON. JSON Lines has one {"kit_id": …, "metadata": {…}} a line. Parquet
-    has the columns of CSV and keeps their types. CSV and JSON Lines may be compressed with gzip.
+    or kit_id and one column metadata that holds JSON. JSON Lines has one {"kit_id": …, "metadata": {…}} a line; a JSON
+    array of these is read too. Parquet has the columns of CSV and keeps their types. CSV and JSON may be compressed by
+    gzip, bzip2 or xz.
     Each row sets the whole metadata of its kit. Rows of one kit are sent in order. With --journal, running the same
     command again resumes a run that was stopped or killed.
 
@@ -87,7 +89,7 @@ def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER
 @kits.command(name="list")
 def list_kits(
     *,
-    limit: int = 100,
+    limit: Whole = 100,
     kit_type: str | None = None,
     kit_status: str | None = None,
     sample_status: str | None = None,

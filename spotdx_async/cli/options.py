@@ -1,11 +1,13 @@
 """Options and arguments that commands share. A class is flattened into a command: the line beneath each is its help."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import attrs
 from attrs import frozen
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import Format
@@ -13,6 +15,19 @@ from spotdx_async.files import Format
 Flag: TypeAlias = Annotated[bool, Parameter(show_default=False)]
 Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
 Yes: TypeAlias = Annotated[bool, Parameter(name="--yes", show_default=False)]
+
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+def _whole(_type: Any, tokens: Sequence[Token]) -> int:
+    """Read a number as it is written; cyclopts would round 1.5."""
+    (token,) = tokens
+    if _WHOLE_NUMBER.fullmatch(token.value) is None:
+        raise ValueError(f'"{token.value}" is not a whole number')
+    return int(token.value)
+
+
+Whole: TypeAlias = Annotated[int, Parameter(converter=_whole)]
 
 # A path is kept as it was typed, so that "./-x" stays what it is. The Path in the union makes shells complete it.
 Word: TypeAlias = str | Path
@@ -77,7 +92,7 @@ class UpdateOptions:
 
     rate: float | None = None
     """The most requests a second. Default: the profile's, else no limit."""
-    concurrency: int | None = None
+    concurrency: Whole | None = None
     """Requests in flight at once. Default: the profile's, else 64."""
     row_format: Annotated[Format | None, Parameter(name="--format")] = None
     """The format of the rows. Default: guessed from the suffix or the first character."""
@@ -92,6 +107,16 @@ class UpdateOptions:
     """Send only the latest of the values that are waiting for the same id."""
     column_map: Annotated[tuple[str, ...], Parameter(name="--map", show_default=False)] = ()
     """COLUMN=KEY uses this column for that key or the id, COLUMN= leaves it out; repeatable; for CSV and Parquet."""
+    delimiter: Annotated[str | None, Parameter(metavar="SIGN")] = None
+    """What separates the cells of CSV, such as ';' or tab. Default: the one of , ; tab | that the header shows."""
+    encoding: str | None = None
+    """The encoding of CSV and JSON, such as latin-1. Default: what the first bytes tell, else UTF-8."""
+    allows_empty: Annotated[Flag, Parameter(name="--allow-empty")] = False
+    """Send {} for a row whose cells are empty but the id, which erases what is set. Default: such a row is rejected."""
+    max_cell: Annotated[str, Parameter(metavar="SIZE")] = "16MiB"
+    """The longest cell of CSV; a row with a longer one is rejected."""
+    has_one_line_rows: Annotated[Flag, Parameter(name="--one-line-rows")] = False
+    """No cell of the CSV holds a line break: each line is a row, so that a broken quote spoils no other."""
     report: FilePath = None
     """Write a page about the run to this file."""
     outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
@@ -110,9 +135,9 @@ class UpdateOptions:
     """The client certificate (PEM) to show to the cluster."""
     dask_tls_key: FilePath = None
     """The key (PEM) of that certificate."""
-    workers: int | None = None
+    workers: Whole | None = None
     """Run on this many processes of this machine, closed to others: encrypted, with a certificate made for this run."""
-    from_row: int = 1
+    from_row: Whole = 1
     """Begin at this row of the first file; 1 is the first below the header."""
     is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False
     """Check every row, send nothing; needs no token."""

@@ -15,6 +15,7 @@ from spotdx_async.cli.options import (
     RowFiles,
     Shown,
     UpdateWith,
+    Whole,
     Yes,
 )
 from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
@@ -141,7 +142,7 @@ def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERV
 @orders.command(name="list")
 def list_orders(
     *,
-    limit: int = 100,
+    limit: Whole = 100,
     status: str | None = None,
     filters: Filtered = ALL,
     view: Shown = HIDING,

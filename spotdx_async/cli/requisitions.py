@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from spotdx_async.cli.options import ALL, HIDING, Filtered, JsonFile, Shown, Yes
+from spotdx_async.cli.options import ALL, HIDING, Filtered, JsonFile, Shown, Whole, Yes
 from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
@@ -127,7 +127,7 @@ def get(requisition_id: str, /, *, view: Shown = HIDING, server: OnServer = USUA
 @requisitions.command(name="list")
 def list_requisitions(
     *,
-    limit: int = 100,
+    limit: Whole = 100,
     lab: str | None = None,
     status: str | None = None,
     filters: Filtered = ALL,

@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 
 from spotdx_async.bulk.records import Outcome, State
 from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
-from spotdx_async.files import BadRow, FailedRows, Row
+from spotdx_async.files import BadRow, FailedRows, Row, UnreadableRows
 from spotdx_async.files.failed_rows import UndoneRows
 
 __all__ = ["STATES", "FailureGroup", "InputRow", "RowResults", "RowSet", "Span"]
@@ -131,7 +131,9 @@ class InputRow:
     @property
     def text(self) -> str:
         """The row in words, without its file; never with a value of it."""
-        return f"row {self.row.number} (line {self.row.line})"
+        last = self.row.last_line if isinstance(self.row, BadRow) else None
+        lines = f"line {self.row.line}" if last in {None, self.row.line} else f"lines {self.row.line}-{last}"
+        return f"row {self.row.number} ({lines})"
 
     @property
     def number(self) -> int:
@@ -167,7 +169,7 @@ class FailureGroup:
 class RowResults:
     """Counts rows by state, keeps the first failures, and writes every row that is not done to the failed-rows file."""
 
-    def __init__(self, failed: FailedRows | None = None) -> None:
+    def __init__(self, failed: FailedRows | None = None, unreadable: UnreadableRows | None = None) -> None:
         self.counts: Counter[str] = Counter()
         """Rows by state."""
         self.done_before: int = 0
@@ -186,6 +188,8 @@ class RowResults:
         self.disk_error: OSError | None = None
         """Why the failed-rows file cannot be written any further."""
         self.failed = failed
+        self.unreadable = unreadable
+        """Where the text of rows is that cannot be read."""
 
     @property
     def rows(self) -> int:
@@ -240,7 +244,10 @@ class RowResults:
         self.add_unknown(row)
         source = row.row.source if self.disk_error is None else None
         try:
-            is_written = self._undone.add(row.number, row.row.key, source)
+            if self.unreadable is not None and isinstance(row.row, BadRow) and not row.row.is_readable:
+                is_written = self.disk_error is None and self.unreadable.add(row.file, row.row)
+            else:
+                is_written = self._undone.add(row.number, row.row.key, source)
         except OSError as error:
             self.disk_error = error
             is_written = False
@@ -263,6 +270,8 @@ class RowResults:
         """Close the failed-rows file; ``disk_error`` says whether it may be incomplete."""
         try:
             self._undone.close()
+            if self.unreadable is not None:
+                self.unreadable.close()
         except OSError as error:
             # Any row that the file has taken may not have reached the disk.
             self.disk_error = self.disk_error or error

@@ -104,7 +104,7 @@ def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> N
 
 def _figures(run_result: RunResult) -> dict[str, Any]:
     row_results = run_result.row_results
-    failed = row_results.failed
+    failed, unreadable = row_results.failed, row_results.unreadable
     next_row = run_result.resume_at if run_result.is_cut_short else None
     return {
         "rows": row_results.rows,
@@ -114,6 +114,7 @@ def _figures(run_result: RunResult) -> dict[str, Any]:
         "dry_run": run_result.is_dry_run,
         "elapsed_s": round(run_result.elapsed_s, 3),
         "failed_file": str(failed.path) if failed is not None and failed.count else None,
+        "unreadable_file": str(unreadable.path) if unreadable is not None and unreadable.count else None,
         "not_in_failed_file": _spans(row_results.unwritten),
         "overtaken_rows": _spans(row_results.overtaken),
         "stopped": run_result.stopped,
@@ -196,6 +197,10 @@ def _show_failed_file(run_result: RunResult, streams: Streams) -> None:
     if row_results.failed.count:
         written = counted(row_results.failed.count, "row")
         streams.say(f"not done: {written}, written to {path}{_what_to_do_with(run_result)}")
+    unreadable = row_results.unreadable
+    if unreadable is not None and unreadable.count:
+        text = f"the text of {counted(unreadable.count, 'row')} that cannot be read is in {unreadable.path}"
+        streams.say(f"{text} with its line numbers; correct it, put the header above it, and use it as input")
     if row_results.disk_error is not None:
         streams.say(f"{path} may be incomplete: {row_results.disk_error.strerror}")
     where = f"certainly in {path}" if row_results.disk_error is not None else f"in {path}"

@@ -15,6 +15,7 @@ from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
+from spotdx_async.cli.reading import facts_of_reading
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary
@@ -268,7 +269,10 @@ def _journal_of(request: UpdateRequest) -> spotdx_async.Journal | None:
         return None
     # The noun is not in the fingerprint: the journal itself knows its operation.
     mark = fingerprint(
-        request.files, row_format=options.row_format, columns=request.columns, extra=f"from row {options.from_row}"
+        request.files,
+        row_format=options.row_format,
+        columns=request.columns,
+        extra=f"from row {options.from_row}{facts_of_reading(options)}",
     )
     return spotdx_async.Journal(options.journal, fingerprint=mark)
 

@@ -15,12 +15,13 @@ import spotdx_async
 from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing, StopSignals, display_for, keep_showing
+from spotdx_async.cli.reading import reading_of
 from spotdx_async.cli.row_results import RowResults
 from spotdx_async.cli.row_source import RowSource, UpdateKind
 from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.summary import RunResult
 from spotdx_async.errors import InvalidInputError, JournalError
-from spotdx_async.files import FailedRows, RowInput, open_rows, parse_map
+from spotdx_async.files import FailedRows, RowFile, RowInput, UnreadableRows, open_rows, parse_map
 
 __all__ = ["UpdateRequest", "UpdateRun", "open_files"]
 
@@ -82,7 +83,9 @@ class UpdateRun(ABC):
             files = open_files(request, stack)
             self._prepare()
             self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
-            self._row_results = RowResults(_failed_rows(request, files))
+            failed = _failed_rows(request, files)
+            unreadable = None if failed is None else _unreadable_rows(request, failed, files)
+            self._row_results = RowResults(failed, unreadable)
             _say_notes(files, streams)
             self._opened = stack.pop_all()
 
@@ -171,7 +174,11 @@ def open_files(request: UpdateRequest, stack: ExitStack) -> list[RowInput]:
     files = []
     for path in request.files:
         file = open_rows(
-            path, row_format=request.options.row_format, columns=request.columns, id_name=request.kind.id_name
+            path,
+            row_format=request.options.row_format,
+            columns=request.columns,
+            id_name=request.kind.id_name,
+            reading=reading_of(request.options),
         )
         stack.callback(file.close)
         files.append(file)
@@ -202,6 +209,25 @@ def _failed_rows(request: UpdateRequest, files: list[RowInput]) -> FailedRows | 
         inputs=request.files,
         replace=request.options.replaces_failed or _is_resumed(request),
     )
+
+
+def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[RowInput]) -> UnreadableRows:
+    """Check where text is to be written that cannot be told from rows.
+
+    Raises:
+        InvalidInputError: it cannot be written.
+    """
+    replace = request.options.replaces_failed or _is_resumed(request)
+    unreadable = UnreadableRows(failed.path, inputs=request.files, replace=replace)
+
+    def keep(file: RowFile, first: int, number: int, line: int, piece: bytes) -> None:
+        if number >= first:
+            unreadable.begin(file.name, line, piece)
+
+    for index, file in enumerate(files):
+        if isinstance(file, RowFile):
+            file.overflow = partial(keep, file, 1 if index else request.options.from_row)
+    return unreadable
 
 
 def _is_resumed(request: UpdateRequest) -> bool:

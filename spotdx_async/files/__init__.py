@@ -1,20 +1,28 @@
 """Rows in, read lazily from CSV, JSON Lines and Parquet, and failed rows out; knows no HTTP and no bulk run."""
 
+from spotdx_async.files.csv_header import check_delimiter
 from spotdx_async.files.failed_rows import FailedRows
-from spotdx_async.files.json_rows import name_of, read_object
+from spotdx_async.files.json_text import name_of, read_object
 from spotdx_async.files.parquet_rows import ParquetFile
+from spotdx_async.files.recognition import check_encoding
 from spotdx_async.files.row_file import RowFile, RowInput, fingerprint, open_rows
-from spotdx_async.files.rows import BadRow, DamagedInputError, Format, Row, parse_map
+from spotdx_async.files.rows import USUAL_READING, BadRow, DamagedInputError, Format, Reading, Row, parse_map
+from spotdx_async.files.unreadable_rows import UnreadableRows
 
 __all__ = [
+    "USUAL_READING",
     "BadRow",
     "DamagedInputError",
     "FailedRows",
     "Format",
     "ParquetFile",
+    "Reading",
     "Row",
     "RowFile",
     "RowInput",
+    "UnreadableRows",
+    "check_delimiter",
+    "check_encoding",
     "fingerprint",
     "name_of",
     "open_rows",

@@ -1,5 +1,7 @@
 """Rows that did not go through, written exactly as they came so that they can be fed in again.
 
+Only rows whose cells can be told belong here: any other text could change what the rows beside it say.
+
 ``FailedRows`` is the file; ``UndoneRows`` keeps it free of rows that a later row of the same id has overtaken.
 """
 
@@ -72,13 +74,21 @@ class FailedRows:
         Raises:
             OSError: the row could not be written, as on a full disk; the file still holds every row before it, whole.
         """
+        row = _with_line_end(source)
+        self.append(row)
+        self._starts.append(self._size - len(row))
+        self.count += 1
+
+    def append(self, text: bytes) -> None:
+        """Add text that is no row, or a piece of one, as it is.
+
+        Raises:
+            OSError: as ``write``.
+        """
         if self._fd is None:
             self._fd = self._open()
         head = b"" if self._size else _with_line_end(self._preamble)
-        row = _with_line_end(source)
-        self._append(self._fd, head + row)
-        self._starts.append(self._size - len(row))
-        self.count += 1
+        self._append(self._fd, head + text)
 
     def drop(self, row: int) -> None:
         """Take out a row, once, before the file is closed: a blank line takes its place.

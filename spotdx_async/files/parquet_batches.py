@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from spotdx_async.files.json_rows import parse_object
+from spotdx_async.files.json_text import parse_object
 from spotdx_async.files.parquet_columns import Columns
 from spotdx_async.files.rows import EMPTY_ROW, BadRow, Row, RowFault, check_key, key_of
 

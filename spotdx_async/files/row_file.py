@@ -1,41 +1,43 @@
-"""One input of rows: a file or standard input, its format detected, unpacked, its rows read lazily; fingerprints."""
+"""One input of rows: a file or standard input, recognised, unpacked, its rows read lazily; fingerprints."""
 
+import codecs
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, Self, TypeAlias
 
+from attrs import evolve
+
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.csv_rows import CsvRows
-from spotdx_async.files.json_rows import BOM, JsonRows, name_of
-from spotdx_async.files.lines import GZIP_MAGIC, GzipStream, LineBuffer
+from spotdx_async.files.json_records import ArrayRecords, LineRecords
+from spotdx_async.files.json_rows import JsonRows
+from spotdx_async.files.json_text import BOM, name_of
+from spotdx_async.files.lines import LineBuffer
 from spotdx_async.files.parquet_rows import PARQUET_MAGIC, ParquetFile
-from spotdx_async.files.rows import BadRow, Format, Row, RowFault
+from spotdx_async.files.recognition import LONGEST_MARK, encoding_of, foreign_name, is_array
+from spotdx_async.files.rows import MAX_ROW_BYTES, USUAL_READING, BadRow, Format, Reading, Row, RowFault
+from spotdx_async.files.unpacking import PACKINGS, UnpackedStream, packing_of
 
 __all__ = ["RowFile", "RowInput", "fingerprint", "open_rows"]
 
 _PIECE_BYTES = 128 * 1024
+_NO_CHARACTER = "\ufffd".encode()
 _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".csv": "csv",
+    ".tsv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
-}
-_NOT_ROWS = {
-    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
-    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
-    b"PK\x03\x04": "a spreadsheet or an archive: save it as CSV",
-    PARQUET_MAGIC: "Parquet, which can be read only from a file by its name",
-    b"[": "one JSON array: write one object a line",
 }
 
 
 class RowFile:
     """The rows of one input, in order; iterate over it, or alternate between ``fill`` and ``rows``.
 
-    Memory stays flat: one piece of the input is held, and the lines of a row that has not ended. Every data row yields
+    Memory stays flat: one piece of the input is held, and the text of a row that has not ended. Every data row yields
     one ``Row`` or ``BadRow``. Close it, or use it in a ``with``.
     """
 
@@ -50,31 +52,40 @@ class RowFile:
         row_format: Format | None = None,
         columns: Mapping[str, str] | None = None,
         id_name: str = "kit_id",
+        reading: Reading = USUAL_READING,
     ) -> None:
         """Read the start of the input: its format, unless given, and a CSV header.
 
         Raises:
             InvalidInputError: nothing in the input can be used.
         """
-        self._stream: BinaryIO | GzipStream = stream
+        self._stream: BinaryIO | UnpackedStream = stream
         self.name = name
+        self.overflow: Callable[[int, int, bytes], None] | None = None
+        """Is given the text of a row that is too long to keep, a piece at a time, with the row's number and line."""
         self._bytes_read = 0
         self._stored = _bytes_ahead(stream)
         self.size = self._stored
         """Bytes of all rows and the header; None if that is not known, as for a pipe or compressed input."""
-        start = self._read_start()
-        self.format: Format = row_format or ("jsonl" if start.removeprefix(BOM).lstrip()[:1] == b"{" else "csv")
-        self._lines = LineBuffer(self.format)
+        start, mark = self._read_start(reading.encoding)
+        self.format: Format = row_format or ("jsonl" if start.lstrip()[:1] in {b"{", b"["} else "csv")
         if self.format == "jsonl" and columns:
             raise InvalidInputError(f"{name}: --map is for CSV and Parquet; JSON Lines name their keys themselves")
+        if self.format == "jsonl" and reading.delimiter is not None:
+            raise InvalidInputError(f"{name}: --delimiter is for CSV, and this is JSON")
+        if self.format == "csv" and start.lstrip()[:1] in {b"{", b"["}:
+            raise InvalidInputError(f"{name}: this looks like JSON: pass --format jsonl")
+        reading = evolve(reading, encoding=self._encoding)
         self._reader: JsonRows | CsvRows
+        self._buffer: LineBuffer | ArrayRecords
         if self.format == "jsonl":
-            self._reader = JsonRows(self._lines, id_name=id_name)
+            self._buffer, self._reader = self._json(start, id_name, reading)
         else:
-            self._reader = CsvRows(self._lines, columns, id_name=id_name)
-        self._lines.feed(start.removeprefix(BOM))
+            self._buffer = LineBuffer(self.format)
+            self._reader = CsvRows(self._buffer, columns, id_name=id_name, reading=reading, overflow=self._overflow)
+        self._buffer.feed(start)
         self._read_header()
-        self.preamble: bytes = (BOM if start.startswith(BOM) else b"") + self._reader.preamble
+        self.preamble: bytes = mark + self._reader.preamble
         """What must come before rows of this input that are written again: a byte order mark, a CSV header."""
 
     @property
@@ -87,18 +98,18 @@ class RowFile:
         """The share of the stored file that has been read, 0 to 1; None if its size is not known."""
         if self._stored is None:
             return None
-        done = self._stream.packed_bytes if isinstance(self._stream, GzipStream) else self._bytes_read
+        done = self._stream.packed_bytes if isinstance(self._stream, UnpackedStream) else self._bytes_read
         return done / self._stored if self._stored else 1.0
 
     @property
     def may_wait(self) -> bool:
         """Whether ``fill`` may have to wait for a writer, as at the other end of a pipe."""
-        return self._stored is None and not (isinstance(self._stream, GzipStream) and self._stream.has_more)
+        return self._stored is None and not (isinstance(self._stream, UnpackedStream) and self._stream.has_more)
 
     @property
     def at_end(self) -> bool:
         """True once the input has ended; ``rows`` may still have rows to yield."""
-        return self._lines.at_end
+        return self._buffer.at_end
 
     def fileno(self) -> int:
         """Return the file descriptor, to wait for more input."""
@@ -110,7 +121,7 @@ class RowFile:
         Raises:
             OSError: the input cannot be read any further.
         """
-        self._lines.feed(self._read())
+        self._feed(self._read())
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield the rows that are complete so far."""
@@ -137,28 +148,72 @@ class RowFile:
         self._bytes_read += len(piece)
         return piece
 
-    def _read_start(self) -> bytes:
-        """Read up to the first character that is not blank, or the end, unpacking gzip."""
-        start = self._begin()
-        if start.startswith(GZIP_MAGIC) and not isinstance(self._stream, GzipStream):
-            self._stream = GzipStream(self._stream, start)
+    def _feed(self, piece: bytes) -> None:
+        """Hand a piece on as UTF-8; an empty one is the end."""
+        if text := self._utf_8(piece):
+            self._buffer.feed(text)
+        if not piece:
+            self._buffer.feed(b"")
+
+    def _utf_8(self, piece: bytes) -> bytes:
+        if self._decoder is None:
+            return piece
+        # What cannot be decoded becomes a byte that is no UTF-8 either, so that its row is found to be bad.
+        text = self._decoder.decode(piece, final=not piece)
+        return text.encode("utf-8", "replace").replace(_NO_CHARACTER, b"\xff")
+
+    def _overflow(self, number: int, line: int, piece: bytes) -> None:
+        if self.overflow is not None:
+            self.overflow(number, line, piece)
+
+    def _json(self, start: bytes, id_name: str, reading: Reading) -> tuple[LineBuffer | ArrayRecords, JsonRows]:
+        def overflow(line: int, piece: bytes) -> None:
+            self._overflow(reader.number, line, piece)
+
+        if is_array(start):
             self.size = None
-            start = self._begin()
+            array = ArrayRecords(max_bytes=MAX_ROW_BYTES, overflow=overflow)
+            reader = JsonRows(array, id_name=id_name, reading=reading)
+            return array, reader
+        lines = LineBuffer("jsonl")
+        reader = JsonRows(
+            LineRecords(lines, max_bytes=MAX_ROW_BYTES, overflow=overflow), id_name=id_name, reading=reading
+        )
+        return lines, reader
+
+    def _read_start(self, encoding: str | None) -> tuple[bytes, bytes]:
+        """Read up to the first character that is not blank, or the end, unpacked and as UTF-8.
+
+        Returns:
+            What was read, and the mark with which UTF-8 must begin to be read so again.
+        """
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._encoding: str | None = None
+        packed = self._stream
+        start = self._begin(b"")
+        if not isinstance(packed, UnpackedStream) and (packing := packing_of(start)) is not None:
+            self._stream = UnpackedStream(packed, packing, start)
+            self.size = None
+            start = self._begin(b"")
         if not start:
             raise InvalidInputError(f"{self.name}: the file is empty")
-        for mark, what in _NOT_ROWS.items():
-            if start.startswith(mark):
-                raise InvalidInputError(f"{self.name}: this is {what}")
-        return start
+        if (what := foreign_name(start)) is not None:
+            raise InvalidInputError(f"{self.name}: this is {what}")
+        found, mark = encoding_of(start, encoding)
+        start = start.removeprefix(mark)
+        if found == "utf-8":
+            return self._begin(start), mark
+        self._encoding = found
+        self._decoder = codecs.getincrementaldecoder(found)("replace")
+        self.size = None
+        return self._begin(self._utf_8(start)), BOM
 
-    def _begin(self) -> bytes:
+    def _begin(self, start: bytes) -> bytes:
         """Read enough to tell what it is; a pipe may deliver a byte at a time."""
-        longest_mark = max(map(len, _NOT_ROWS))
-        start = b""
-        while len(start) < _PIECE_BYTES and (len(start) < longest_mark or not start.removeprefix(BOM).strip()):
+        while len(start) < _PIECE_BYTES and (len(start) < LONGEST_MARK or not start.removeprefix(BOM).strip()):
             if not (piece := self._read()):
                 break
-            start += piece
+            start += self._utf_8(piece)
         return start
 
     def _read_header(self) -> None:
@@ -184,20 +239,20 @@ def open_rows(
     row_format: Format | None = None,
     columns: Mapping[str, str] | None = None,
     id_name: str = "kit_id",
-    allow_empty: bool = False,
+    reading: Reading = USUAL_READING,
 ) -> RowInput:
-    """Open a file of rows; ``-`` is standard input. Gzip is unpacked as it is read.
+    """Open a file of rows; ``-`` is standard input. What is packed (gzip, bzip2, xz) is unpacked as it is read.
 
-    Without ``row_format`` the suffix decides (``.csv``, ``.jsonl``, ``.ndjson``, ``.parquet``, each also before
-    ``.gz``); failing that, the first characters do: ``PAR1`` begins Parquet, ``{`` JSON Lines, anything else a CSV
-    header.
+    Without ``row_format`` the suffix decides (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``, each also
+    before one such as ``.gz``); failing that, the first characters do: ``PAR1`` begins Parquet, ``{`` JSON Lines, ``[``
+    a JSON array of rows, anything else a CSV header. JSON that begins with ``[`` is always read as an array.
 
     Args:
         path: the file.
         row_format: the format of the rows.
         columns: the key for each column that has another name; an empty key drops the column. CSV and Parquet only.
         id_name: the name of the column, or JSON key, that holds the id.
-        allow_empty: of Parquet, take a row whose columns are all null as one that sets no key, instead of a bad one.
+        reading: how text is read as rows.
 
     Raises:
         InvalidInputError: it cannot be opened, or nothing in it can be used: an empty file, no usable header, text that
@@ -209,10 +264,10 @@ def open_rows(
     try:
         if row_format == "parquet" or (row_format is None and not is_stdin and _is_parquet(Path(path))):
             _check_file("standard input" if is_stdin else Path(path))
-            return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=allow_empty)
+            return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=reading.allows_empty)
         stream = _open(0 if is_stdin else Path(path))
         try:
-            return RowFile(stream, name=name, row_format=row_format, columns=columns, id_name=id_name)
+            return RowFile(stream, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
         except BaseException:
             stream.close()
             raise
@@ -261,7 +316,7 @@ def fingerprint(
 
 
 def _format_of(path: Path) -> Format | None:
-    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    name = path.with_suffix("") if path.suffix.lower() in {packing.suffix for packing in PACKINGS} else path
     return _FORMAT_OF_SUFFIX.get(name.suffix.lower())
 
 

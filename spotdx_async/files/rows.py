@@ -1,7 +1,9 @@
 """A row of a file, good or bad, and the columns that make one; knows no file format."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
+from unicodedata import category
 
 from attrs import field, frozen
 
@@ -11,9 +13,11 @@ __all__ = [
     "EMPTY_ROW",
     "MAX_COLUMNS",
     "MAX_ROW_BYTES",
+    "USUAL_READING",
     "BadRow",
     "DamagedInputError",
     "Format",
+    "Reading",
     "Row",
     "RowFault",
     "check_columns",
@@ -31,7 +35,15 @@ MAX_COLUMNS = 2000
 EMPTY_ROW = "the row sets nothing: all but its id is empty (--allow-empty sends it, which erases what is set)"
 """Why a row without a value is refused, unless it says ``{}`` itself."""
 
+"""Why a row without a value is refused, unless it says ``{}`` itself."""
+
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
+
+
+# Default_Ignorable_Code_Point of Unicode beyond category Cf, and the blank pattern of Braille.
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
 
 
 class RowFault(Exception):  # noqa: N818 - used within this folder only; it never escapes
@@ -43,6 +55,25 @@ class DamagedInputError(OSError):
 
     The text says where and why, and shows no value.
     """
+
+
+@frozen(kw_only=True)
+class Reading:
+    """How text is read as rows."""
+
+    delimiter: str | None = None
+    """What separates the cells of CSV. None: what the header shows, if that is one of ``, ; tab |``, else a comma."""
+    encoding: str | None = None
+    """Of text. None: what its first bytes tell, else UTF-8."""
+    allows_empty: bool = False
+    """Whether a row of CSV or Parquet that sets no key is a row that sets ``{}``."""
+    max_cell_bytes: int = MAX_ROW_BYTES
+    """The longest cell of CSV."""
+    is_one_line: bool = False
+    """Whether no cell of CSV holds a line break, so that each line is a row and a broken quote spoils no other."""
+
+
+USUAL_READING = Reading()
 
 
 @frozen
@@ -75,13 +106,18 @@ class BadRow:
     """The row exactly as it came; None if it was too long to keep."""
     key: str | None = field(default=None, repr=False)
     """The id of a kit or order; None if the row does not tell it for certain."""
+    last_line: int | None = None
+    """The line on which it ends; None: the same."""
+    is_readable: bool = field(default=True, kw_only=True)
+    """Whether its cells can be told. If not, its text must not stand beside other rows: it could change them."""
 
 
 def check_key(key: str, id_name: str) -> None:
     """Refuse an id that a person must look at; the server's own rules for ids are not checked here.
 
     Raises:
-        RowFault: it is empty, or has whitespace around it, which is never stripped on a guess.
+        RowFault: it is empty, holds an invisible character, or has whitespace around it, which is never stripped on a
+            guess.
     """
     if not key:
         raise RowFault(f"the {id_name} is empty")
@@ -89,12 +125,21 @@ def check_key(key: str, id_name: str) -> None:
         raise RowFault(f"the {id_name} is blank")
     if key != key.strip():
         raise RowFault(f"the {id_name} has whitespace around it")
+    if not key.isascii() and (found := _invisible(key)) is not None:
+        raise RowFault(f"the {id_name} holds the invisible character U+{ord(found):04X}")
 
 
 def key_of(values: Mapping[str, Any], id_name: str) -> str | None:
     """Return the id of a bad row, or None if it has none that is certain."""
     key = values.get(id_name)
-    return key if isinstance(key, str) and key and key == key.strip() else None
+    if not isinstance(key, str) or not key or key != key.strip():
+        return None
+    return key if key.isascii() or _invisible(key) is None else None
+
+
+def _invisible(text: str) -> str | None:
+    """Return the first character that nobody sees: of no width, or blank without being whitespace."""
+    return next((sign for sign in text if category(sign) in {"Cf", "Zl", "Zp"} or _IGNORABLE.match(sign)), None)
 
 
 def parse_map(texts: Iterable[str], *, id_name: str = "kit_id") -> dict[str, str]:

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from spotdx_async.cli.app import run
 from spotdx_async.files import FailedRows, RowFile
+from spotdx_async.files.rows import EMPTY_ROW
 from spotdx_async.resources.kits import Kits
 from spotdx_async.testing import FakeSpot
 
@@ -103,6 +104,7 @@ async def test_json_gives_one_object_with_a_count_for_each_state(
         "dry_run": False,
         "overtaken": 0,
         "failed_file": None,
+        "unreadable_file": None,
         "not_in_failed_file": [],
         "overtaken_rows": [],
         "stopped": None,
@@ -127,7 +129,7 @@ BAD_ROWS = (
     b" SPOT3,A,x\n"
     b"SPOT4,A,caf\xe9\n"
     b"SPOT5,A,\0\n"
-    b'SPOT6,"A,x\n'
+    b"SPOT6,,\n"
     b"SPOT7,A,x\n"
     b"SPOT\x07,A,x\n"
     b"..,A,x\n"
@@ -148,9 +150,9 @@ async def test_bad_rows_are_told_by_number_and_the_good_ones_still_go(
         "row 2 (line 3)": "the row has 2 cells, the header 3",
         "row 3 (line 4)": "the kit_id is empty",
         "row 4 (line 6)": "the kit_id has whitespace around it",
-        "row 5 (line 7)": "the text is not UTF-8",
+        "row 5 (line 7)": "the text is not UTF-8: save it as UTF-8, or pass --encoding, such as latin-1",
         "row 6 (line 8)": "the text holds a NUL byte",
-        "row 7 (line 9)": "a quote opens on line 9 and is never closed",
+        "row 7 (line 9)": EMPTY_ROW,
         "row 9 (line 11)": told[6][2],
         "row 10 (line 12)": told[7][2],
     }
@@ -287,7 +289,8 @@ async def test_a_dry_run_checks_every_row_sends_nothing_and_needs_no_token(
     done = await spotdx("kits", "update", path, "--dry-run", "--json", "--failed", tmp_path / "failed.jsonl")
     assert (done.code, done.counts) == (1, {"rows": 5, "ok": 1, "rejected": 4})
     assert done.summary["dry_run"] is True
-    assert (tmp_path / "failed.jsonl").read_text() == "\n".join([rows[1], rows[2], rows[4], rows[5], ""])
+    assert (tmp_path / "failed.jsonl").read_text() == "\n".join([rows[1], rows[2], rows[5], ""])
+    assert (tmp_path / "failed.jsonl.unreadable").read_text() == f"# {path}, line 5: the row is not a JSON object\n[]\n"
     assert fake.requests == []
     good = written(tmp_path / "good.csv", HEADER + "SPOT1,A,x\n")
     done = await spotdx("kits", "update", good, "--dry-run")
@@ -459,10 +462,15 @@ async def test_a_device_is_no_place_for_failed_rows(spotdx: Spotdx, tmp_path: Pa
 
 
 async def test_a_row_too_long_to_be_kept_fails_the_run_and_is_named(spotdx: Spotdx, tmp_path: Path) -> None:
-    path = written(tmp_path / "k.csv", HEADER + "SPOT1,A," + "x" * 17_000_000 + "\nSPOT2,A,x\n")
+    row = "SPOT1,A," + "x" * 20_000_000 + "\n"
+    path = written(tmp_path / "k.csv", HEADER + row + "SPOT2,A,x\n")
     done = await spotdx("kits", "update", path, "--failed", tmp_path / "failed.csv")
     assert done.code == 1
-    assert f"not done, and not in {tmp_path / 'failed.csv'}: row 1\n" in done.err
+    unreadable = tmp_path / "failed.csv.unreadable"
+    assert f"the text of 1 row that cannot be read is in {unreadable} with its line numbers" in done.err
+    head, end = f"# {path}, from line 2:\n", f"\n# {path}, that was line 2: the row is longer than 17,825,792 bytes\n"
+    assert unreadable.read_text() == head + row + end
+    assert stat.S_IMODE(unreadable.stat().st_mode) == 0o600
     assert not (tmp_path / "failed.csv").exists()
 
 

@@ -33,7 +33,7 @@ def test_columns_are_taken_for_other_keys_or_left_out(path: Path) -> None:
         rows = [(row.key, row.metadata) for row in file if isinstance(row, Row)]
         assert file.preamble == HEADER.encode()
 
-    assert rows == [("SPOT1", {"cohort": "A"}), ("SPOT2", {})]
+    assert rows == [("SPOT1", {"cohort": "A"})]  # nothing is left of the other, so it is rejected
 
 
 def test_a_column_that_the_map_does_not_name_keeps_its_name(path: Path) -> None:

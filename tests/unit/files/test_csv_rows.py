@@ -2,8 +2,9 @@
 
 import csv
 import io
+import tracemalloc
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import example, given
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import BadRow, Row, RowFile, open_rows
-from spotdx_async.files.lines import MAX_LINE_BYTES
+from spotdx_async.files.csv_quotes import _QUOTED, QuoteTracker, cells_of
+from spotdx_async.files.csv_records import UNTOLD
+from spotdx_async.files.rows import MAX_ROW_BYTES, Reading
 
 HEADER = b"kit_id,cohort,note\n"
 
@@ -31,12 +34,13 @@ class Pieces(io.RawIOBase):
         raise OSError("a stream of the test has no number")
 
 
-def reading(data: bytes, piece: int = 1 << 20) -> list[Row | BadRow]:
-    return list(RowFile(Pieces(data, piece), name="the input", row_format="csv"))  # type: ignore[arg-type]
+def reading(data: bytes, piece: int = 1 << 20, **how: Any) -> list[Row | BadRow]:
+    stream: Any = Pieces(data, piece)
+    return list(RowFile(stream, name="the input", row_format="csv", reading=Reading(**how)))
 
 
-def only(data: bytes) -> Row | BadRow:
-    (row,) = reading(data)
+def only(data: bytes, **how: Any) -> Row | BadRow:
+    (row,) = reading(data, **how)
     return row
 
 
@@ -121,15 +125,17 @@ def test_a_byte_order_mark_is_accepted_and_repeated_before_failed_rows() -> None
         (b"  ,A,b", "the kit_id is blank"),
         (b" SPOT1,A,b", "the kit_id has whitespace around it"),
         ("SPOT1\u00a0,A,b".encode(), "the kit_id has whitespace around it"),
-        (b"SPOT1,A,caf\xe9", "the text is not UTF-8"),
+        (b"SPOT1,A,caf\xe9", "the text is not UTF-8: save it as UTF-8, or pass --encoding, such as latin-1"),
         (b"SPOT1,A,\xed\xa0\x80", "the text is not UTF-8"),
         (b"SPOT1,A,b\0c", "the text holds a NUL byte"),
-        (b'SPOT1,A,5" screen', "a quote inside a cell that is not quoted"),
-        (b'SPOT1, "A, B"', "a quote inside a cell that is not quoted"),
-        (b'SPOT1,"A"x,b', "text follows a closing quote on line 2"),
-        (b'SPOT1,"A" ,b', "text follows a closing quote on line 2"),
-        (b"SPOT1,A," + b"x" * 131_073, "a cell is longer than 131,072 characters"),
-        (b'SPOT1,A,"' + b"x" * 131_073 + b'"', "a cell is longer than 131,072 characters"),
+        (b"SPOT1,,", "the row sets nothing"),
+        (b'SPOT1,"",""', "the row sets nothing"),
+        (b"kit_id,cohort,note", "the row is the header once more"),
+        (b"\xef\xbb\xbfkit_id,cohort,note", "the row is the header once more"),
+        ("SP\u200bOT1,A,b".encode(), "the kit_id holds the invisible character U+200B"),
+        ("\ufeffSPOT1,A,b".encode(), "the kit_id holds the invisible character U+FEFF"),
+        ("SPOT1\u00ad,A,b".encode(), "the kit_id holds the invisible character U+00AD"),
+        ("SPOT1\u3164,A,b".encode(), "the kit_id holds the invisible character U+3164"),
     ],
 )
 def test_a_bad_row_is_reported_and_the_next_one_still_goes(row: bytes, reason: str) -> None:
@@ -147,8 +153,9 @@ def test_a_carriage_return_in_a_quoted_cell_is_part_of_it() -> None:
 
 
 def test_carriage_returns_in_quoted_cells_do_not_shift_the_line_of_a_broken_quote() -> None:
-    rows = reading(HEADER + b'SPOT1,"b\r\rc","d\nSPOT2,A,b\n')
-    assert [(type(row), row.line) for row in rows] == [(BadRow, 2), (Row, 3)]
+    row = only(HEADER + b'SPOT1,"b\r\rc","d\nSPOT2,A,b\n')
+    assert isinstance(row, BadRow)
+    assert row.reason == "a quote opens and is never closed, on line 2" + UNTOLD
 
 
 @pytest.mark.parametrize(
@@ -169,9 +176,11 @@ def test_a_metadata_cell_must_be_a_json_object(cell: bytes, reason: str) -> None
     assert rows[1].metadata == {}
 
 
-def test_a_line_beyond_all_bounds_is_reported_and_not_kept() -> None:
-    first, second = reading(HEADER + b"SPOT1,A," + b"x" * MAX_LINE_BYTES + b"\nSPOT2,A,b\n")
-    assert first == BadRow(1, 2, "the line is too long", None)
+def test_a_row_beyond_all_bounds_is_reported_and_not_kept() -> None:
+    first, second = reading(HEADER + b"SPOT1,A," + b"x" * (MAX_ROW_BYTES + 2**20) + b"\nSPOT2,A,b\n")
+    assert isinstance(first, BadRow)
+    assert (first.line, first.source, first.is_readable) == (2, None, False)
+    assert first.reason == "the row is longer than 17,825,792 bytes"
     assert isinstance(second, Row)
     assert second.line == 3
 
@@ -182,7 +191,13 @@ def test_a_line_beyond_all_bounds_is_reported_and_not_kept() -> None:
         (b"", "the file is empty"),
         (b"\n\n", "the file is empty: its first line must be a header with kit_id"),
         (b"kit,a\nSPOT1,x\n", "the header on line 1 cannot be used: no column is named kit_id"),
-        (b"kit_id;a\nSPOT1;x\n", "no column is named kit_id (cells are separated by commas)"),
+        (b"kit_id;a,b\n", "the columns are: kit_id;a, b (separated by the comma; --delimiter names another sign)"),
+        (b"Kit ID,a\nSPOT1,x\n", "the columns are: Kit ID, a (separated by the comma"),
+        (b"Kit ID,a\nSPOT1,x\n", "--map 'Kit ID=kit_id' takes that one"),
+        (b"kit-id;a\nSPOT1;x\n", "--map kit-id=kit_id takes that one"),
+        (b"a\tBarcode\nx\tSPOT1\n", "--map Barcode=kit_id takes that one"),
+        (b"Barcode,Kit ID\nSPOT1,x\n", "--map 'COLUMN=kit_id' takes another column"),
+        (b"sep=\nkit_id,a\n", "no column is named kit_id"),
         (b"kit_id,a,b,a\n", "column 4 has the name of column 2"),
         (b"kit_id,kit_id\n", "column 2 has the name of column 1"),
         (b"kit_id,a,\n", "column 3 has no name"),
@@ -191,9 +206,9 @@ def test_a_line_beyond_all_bounds_is_reported_and_not_kept() -> None:
         (b"kit_id,metadata,a\n", "beside kit_id and metadata there may be no other column"),
         (b"kit_id,caf\xe9\n", "the text is not UTF-8"),
         (b"kit_id,a\0\n", "the text holds a NUL byte"),
-        (b'kit_id,"a\nSPOT1,x\n', "a quote opens on line 1 and is never closed"),
-        (b'kit_id,a"b\n', "a quote inside a cell"),
-        (b"kit_id," + b"x" * MAX_LINE_BYTES + b"\n", "the line is too long"),
+        (b'kit_id,"a\nSPOT1,x\n', "a quote opens and is never closed, on line 1"),
+        (b'kit_id,a"b\n', "a quote stands inside a cell"),
+        (b"kit_id," + b"x" * (MAX_ROW_BYTES + 2**20) + b"\n", "the row is longer than"),
     ],
 )
 def test_an_unusable_header_refuses_the_whole_file(data: bytes, reason: str) -> None:
@@ -201,7 +216,9 @@ def test_an_unusable_header_refuses_the_whole_file(data: bytes, reason: str) -> 
 
 
 def test_a_header_fault_shows_no_cell_since_it_may_be_a_patients() -> None:
-    assert "Alice" not in header_fault(b"SPOT1,Alice Smith\nSPOT2,Bob\n")
+    said = header_fault(b"SPOT1,Alice Smith\nSPOT2,Bob\n")
+    assert "Alice" not in said
+    assert "2 cells (separated by the comma; --delimiter names another sign), which look like values" in said
 
 
 def test_a_header_alone_is_a_file_of_no_rows() -> None:
@@ -213,52 +230,135 @@ def summary(data: bytes) -> list[tuple[int, int, str]]:
     return [(row.number, row.line, row.key if isinstance(row, Row) else row.reason) for row in reading(data)]
 
 
-def test_a_quote_never_closed_makes_its_own_row_bad_and_swallows_no_other() -> None:
-    assert summary(HEADER + b'SPOT1,A,b\nSPOT2,"A,b\nSPOT3,A,b\nSPOT4,A,b\n') == [
-        (1, 2, "SPOT1"),
-        (2, 3, "a quote opens on line 3 and is never closed"),
-        (3, 4, "SPOT3"),
-        (4, 5, "SPOT4"),
+BROKEN = [
+    (b'SPOT2,"A,b', "a quote opens and is never closed, on line 3"),
+    (b'SPOT2,A,5" screen', "a quote stands inside a cell that is not quoted, on line 3"),
+    (b'SPOT2, "A, B"', "a quote stands inside a cell that is not quoted, on line 3"),
+    (b'SPOT2,"A"x,b', "text follows a closing quote, on line 3"),
+    (b'SPOT2,"A" ,b', "text follows a closing quote, on line 3"),
+    (b'SPOT2,"x\nSPOT9,A,b\n" ,b', "text follows a closing quote, on line 5"),
+    (b'SPOT2,"""", "x"', "a quote stands inside a cell that is not quoted, on line 3"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), BROKEN)
+def test_nothing_below_a_broken_quote_is_taken_for_rows(row: bytes, reason: str) -> None:
+    rest = row + b"\nSPOT3,A,b\nSPOT4,A,b\n"
+    assert reading(HEADER + b"SPOT1,A,b\n" + rest) == [
+        Row(1, 2, "SPOT1", {"cohort": "A", "note": "b"}, b"SPOT1,A,b\n"),
+        BadRow(2, 3, reason + UNTOLD, rest, None, 2 + rest.count(b"\n"), is_readable=False),
     ]
 
 
-def test_a_quote_never_closed_in_the_last_row_is_reported() -> None:
-    assert summary(HEADER + b'SPOT1,A,"b')[-1] == (1, 2, "a quote opens on line 2 and is never closed")
+@pytest.mark.parametrize(("row", "reason"), [case for case in BROKEN if b"\n" not in case[0]])
+def test_with_a_row_on_each_line_a_broken_quote_spoils_no_other(row: bytes, reason: str) -> None:
+    first, second, third = reading(HEADER + b"SPOT1,A,b\n" + row + b"\nSPOT3,A,b\n", is_one_line=True)
+    assert second == BadRow(2, 3, reason, row + b"\n", None, 3, is_readable=False)
+    assert isinstance(first, Row)
+    assert isinstance(third, Row)
 
 
-def test_a_stray_quote_does_not_pair_with_the_quote_of_a_later_row() -> None:
-    assert summary(HEADER + b'SPOT1,"A,b\nSPOT2,A,b\nSPOT3,"A",b\nSPOT4,A,b\n') == [
-        (1, 2, "a quote opens on line 2 and the next one, on line 4, does not close its cell"),
-        (2, 3, "SPOT2"),
-        (3, 4, "SPOT3"),
-        (4, 5, "SPOT4"),
-    ]
+def test_a_later_quote_does_not_close_an_open_one_and_let_rows_through() -> None:
+    _, second = reading(HEADER + b'SPOT1,A,b\nSPOT2,"A,b\nSPOT3,A,b\nSPOT4,"A",b\nSPOT5,A,b\n')
+    assert isinstance(second, BadRow)
+    assert second.reason == "text follows a closing quote, on line 5" + UNTOLD
+    assert (second.line, second.last_line) == (3, 6)
 
 
-def test_lines_of_a_cell_that_was_closed_are_not_read_as_rows_when_a_later_quote_is_broken() -> None:
-    rows = reading(HEADER + b'SPOT1,"line one\nSPOT9,A,b\n",SPOT8,"x\nSPOT2,A,b\n')
-    assert [(type(row), row.line) for row in rows] == [(BadRow, 2), (Row, 5)]
-    assert rows[0].source == b'SPOT1,"line one\nSPOT9,A,b\n",SPOT8,"x\n'
+@pytest.mark.parametrize("length", [131_072, 131_073, 2**20 + 5])
+def test_a_cell_is_one_cell_whatever_its_length(length: int) -> None:
+    lines = b"SPOT9,A,b\n" * (length // 10) + b"x" * (length % 10)
+    first, second = reading(HEADER + b'SPOT1,A,"' + lines + b'"\nSPOT2,A,b\n', 65536)
+    assert isinstance(first, Row)
+    assert first.metadata == {"cohort": "A", "note": lines.decode()}
+    assert isinstance(second, Row)
+    assert second.line == lines.count(b"\n") + 3
 
 
-def test_a_quote_open_for_too_long_is_not_searched_to_the_end_of_the_file() -> None:
-    rows = reading(HEADER + b'SPOT1,"A,b\n' + b"SPOT2,A,b\n" * 20_000 + b'"')
-    assert isinstance(rows[0], BadRow)
-    assert rows[0].reason == "a quote opens on line 2 and is not closed within 131,072 characters"
-    assert sum(isinstance(row, Row) for row in rows) == 20_000
+def test_a_cell_longer_than_allowed_is_one_bad_row() -> None:
+    cell = b"SPOT9,A,b\n" * 20
+    first, second = reading(HEADER + b'SPOT1,A,"' + cell + b'"\nSPOT2,A,b\n', max_cell_bytes=199)
+    assert isinstance(first, BadRow)
+    assert first.reason == "a cell is longer than 199 bytes: --max-cell allows longer ones"
+    assert (first.line, first.last_line, first.is_readable) == (2, 22, True)
+    assert isinstance(second, Row)
 
 
-def test_a_line_beyond_all_bounds_inside_an_open_quote_is_its_own_bad_row() -> None:
-    rows = reading(HEADER + b'SPOT1,"A,b\n' + b"x" * (MAX_LINE_BYTES + 1) + b"\nSPOT2,A,b\n")
-    assert [(row.number, row.line, type(row)) for row in rows] == [(1, 2, BadRow), (2, 3, BadRow), (3, 4, Row)]
+@pytest.mark.parametrize(
+    ("end", "rows"),
+    [
+        (b'"\nSPOT2,A,b\n', [(1, 2, None), (2, 70_003, "SPOT2")]),
+        (b'" \nSPOT2,A,b\n', [(1, 2, None)]),
+        (b'""\nSPOT2,A,b\n', [(1, 2, None)]),
+        (b"\nSPOT2,A,b\n", [(1, 2, None)]),
+    ],
+    ids=["closed", "broken", "doubled", "open"],
+)
+def test_a_row_too_long_to_keep_is_followed_to_its_end_and_handed_on(
+    end: bytes, rows: list[tuple[int, int, str | None]]
+) -> None:
+    record = b'SPOT1,A,"' + b"SPOT9,A,bbbbbbbb\n" * 70_000 + end
+    stream: Any = Pieces(HEADER + record, 100_000)
+    file = RowFile(stream, name="x", row_format="csv", reading=Reading(max_cell_bytes=1000))
+    handed = []
+    file.overflow = lambda number, line, piece: handed.append((number, line, piece))
+    assert [(row.number, row.line, row.key) for row in file] == rows
+    assert {(number, line) for number, line, _ in handed} == {(1, 2)}
+    kept = b"SPOT2,A,b\n" if len(rows) == 2 else b""
+    assert b"".join(piece for _, _, piece in handed) + kept == record
 
 
-def test_a_long_cell_of_many_lines_that_is_closed_is_one_bad_row() -> None:
-    rows = reading(HEADER + b'SPOT1,A,"' + b"one line\n" * 15_000 + b'"\nSPOT2,A,b\n')
-    # The quote is not followed beyond the longest cell, so each line of this one is accounted for by itself.
-    assert isinstance(rows[0], BadRow)
-    assert [row.key for row in rows if isinstance(row, Row)] == ["SPOT2"]
-    assert b"".join(row.source or b"" for row in rows).count(b"one line\n") == 15_000
+def test_the_inside_of_an_endless_cell_takes_no_memory() -> None:
+    class Endless(io.RawIOBase):
+        left = 60 * 2**20
+
+        def read(self, size: int = -1) -> bytes:
+            self.left -= size
+            head = HEADER + b'SPOT1,A,"' if self.left + size == 60 * 2**20 else b""
+            return head + (b"SPOT9,A," + b"b" * 1016) * (size // 1024) if self.left > 0 else b""
+
+        def fileno(self) -> int:
+            raise OSError("a stream of the test has no number")
+
+    stream: Any = Endless()
+    file = RowFile(stream, name="x", row_format="csv", reading=Reading(max_cell_bytes=2**20))
+    tracemalloc.start()
+    try:
+        (row,) = file
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(row, BadRow)
+    assert row.reason.startswith("a quote of the row on line 2 opens and is never closed")
+    assert most < 8 * 2**20
+
+
+def test_lines_of_a_broken_row_are_counted_where_lines_end_with_a_carriage_return() -> None:
+    _, second = reading(b'kit_id,a\rSPOT1,x\rSPOT2,"x\ry"z\rSPOT3,x\r')
+    assert isinstance(second, BadRow)
+    assert second.reason == "text follows a closing quote, on line 4" + UNTOLD
+    assert (second.line, second.last_line) == (3, 5)
+
+
+def test_another_header_in_the_middle_ends_what_can_be_read() -> None:
+    for header in (b"kit_id,note,cohort", b"note,kit_id,cohort", b"kit_id,site", b"\xef\xbb\xbfkit_id,x,y"):
+        first, second = reading(HEADER + b"SPOT1,A,b\n" + header + b"\nSPOT2,A,b\n")
+        assert isinstance(first, Row)
+        assert isinstance(second, BadRow)
+        assert second.reason.startswith("another header stands here")
+        assert (second.line, second.last_line, second.is_readable) == (3, 4, False)
+
+
+def test_a_cell_that_is_named_like_the_id_column_is_a_cell() -> None:
+    row = only(HEADER + b"SPOT1,kit_id,b\n")
+    assert isinstance(row, Row)
+    assert row.metadata == {"cohort": "kit_id", "note": "b"}
+
+
+def test_a_row_that_sets_nothing_is_sent_only_if_that_is_asked_for() -> None:
+    row = only(HEADER + b"SPOT1,,\n", allows_empty=True)
+    assert isinstance(row, Row)
+    assert row.metadata == {}
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7])
@@ -291,7 +391,12 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_siz
 NAMES = CELLS.filter(
     lambda name: name and name == name.strip() and name not in {"kit_id", "metadata"} and "\n" not in name
 )
-IDS = CELLS.filter(lambda kit_id: kit_id and kit_id == kit_id.strip())
+IDS = st.text(
+    st.characters(
+        codec="utf-8", exclude_characters="\0\r\u115f\u1160\u2800\u3164\uffa0", exclude_categories=("Cf", "Cn", "Mn")
+    ),
+    max_size=12,
+).filter(lambda kit_id: kit_id and kit_id == kit_id.strip() and kit_id != "kit_id")
 
 
 @st.composite
@@ -315,7 +420,7 @@ def test_what_the_standard_library_writes_reads_back_equal(
     text = io.StringIO()
     csv.writer(text, lineterminator=end, quoting=quoting).writerows([names, *rows])
     data = text.getvalue().encode()
-    got = reading(data, 5)
+    got = reading(data, 5, delimiter=",", allows_empty=True)
     assert [(row.key, row.metadata) for row in got if isinstance(row, Row)] == [
         (kit_id, {name: cell for name, cell in zip(names[1:], cells, strict=True) if cell}) for kit_id, *cells in rows
     ]
@@ -337,6 +442,17 @@ def test_no_byte_of_any_input_vanishes_except_blank_lines(data: bytes, piece: in
 def test_every_line_of_quotes_gone_wrong_is_read_within_its_own_row(text: str) -> None:
     got = reading(b"kit_id,a\n" + text.encode())
     assert "".join((row.source or b"").decode() for row in got).replace("\n", "") == text.replace("\n", "")
+
+
+@given(st.text(st.sampled_from('a,"\n\r'), max_size=30), st.integers(1, 7))
+def test_the_quotes_of_a_row_in_pieces_are_followed_as_those_of_a_whole_one(text: str, piece: int) -> None:
+    tracker = QuoteTracker(",")
+    for start in range(0, len(text), piece):
+        tracker.feed(text[start : start + piece].encode())
+    record = text.rstrip("\r\n") if not tracker.is_open else text
+    is_whole = not (tracker.is_open or tracker.is_broken)
+    if "\n" not in _QUOTED.sub("", record):  # else it is no record
+        assert is_whole == (cells_of(record, ",") is not None)
 
 
 def test_the_longest_cell_of_the_process_is_left_alone() -> None:

@@ -65,7 +65,7 @@ def test_a_bad_row_is_told_in_the_words_of_its_noun(row: bytes, reason: str) -> 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"kit_id,a\nSPOT1,x\n", "no column is named order_id (cells are separated by commas)"),
+        (b"kit_id,a\nSPOT1,x\n", "no column is named order_id; the columns are: kit_id, a (separated by the comma"),
         (b"order_id\nO1\n", "beside order_id there must be columns for the metadata"),
         (b"order_id,metadata,a\n", "beside order_id and metadata there may be no other column"),
         (b"\n", "its first line must be a header with order_id"),

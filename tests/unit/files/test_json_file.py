@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spotdx_async import InvalidInputError
-from spotdx_async.files import json_rows, read_object
+from spotdx_async.files import json_text, read_object
 
 
 @pytest.mark.parametrize("data", [b'{"a": 1}', b'\n {"a": 1}\n'])
@@ -60,7 +60,7 @@ def test_what_is_too_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatc
         def read(self, size: int = -1) -> bytes:
             return b" " * size
 
-    monkeypatch.setattr(json_rows, "_open", lambda _path: Endless())
+    monkeypatch.setattr(json_text, "_open", lambda _path: Endless())
     with pytest.raises(InvalidInputError, match="larger than 10,485,760 bytes"):
         read_object("endless.json")
 

@@ -6,14 +6,15 @@ import time
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async.files import BadRow, Row, RowFile
-from spotdx_async.files.json_rows import parse_object
-from spotdx_async.files.lines import MAX_LINE_BYTES
-from spotdx_async.files.rows import RowFault
+from spotdx_async.files.json_text import parse_object
+from spotdx_async.files.rows import MAX_ROW_BYTES, RowFault
 
+TOO_LONG = BadRow(1, 1, "the row is longer than 16,777,216 bytes", None, None, 1, is_readable=False)
 GOOD = b'{"kit_id": "SPOT2", "metadata": {}}\n'
 
 
@@ -110,13 +111,13 @@ def test_no_reason_shows_a_value() -> None:
 
 
 def test_a_line_beyond_all_bounds_is_reported_and_not_kept() -> None:
-    first, second = reading(row('{"a": "' + "x" * MAX_LINE_BYTES + '"}') + b"\n" + GOOD)
-    assert first == BadRow(1, 1, "the line is too long", None)
+    first, second = reading(row('{"a": "' + "x" * MAX_ROW_BYTES + '"}') + b"\n" + GOOD)
+    assert first == TOO_LONG
     assert isinstance(second, Row)
 
 
 def test_a_line_beyond_all_bounds_at_the_end_is_reported() -> None:
-    assert reading(GOOD + b"x" * (MAX_LINE_BYTES + 1))[1:] == [BadRow(2, 2, "the line is too long", None)]
+    assert reading(GOOD + b"x" * (MAX_ROW_BYTES + 1))[1:] == [evolve(TOO_LONG, number=2, line=2, last_line=2)]
 
 
 VALUES = st.recursive(

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async.files import open_rows
-from spotdx_async.files.lines import GzipStream
 from spotdx_async.files.rows import Row
+from spotdx_async.files.unpacking import PACKINGS, UnpackedStream
 
 HEADER = b"kit_id,a\n"
+GZIP = PACKINGS[0]
 
 
 class Drip(io.BytesIO):
@@ -29,7 +30,7 @@ class Drip(io.BytesIO):
 
 
 def unpacked(data: bytes, *, drip: int = 10**6, most: int = 1000) -> bytes:
-    stream = GzipStream(Drip(data, drip))
+    stream = UnpackedStream(Drip(data, drip), GZIP)
     pieces = []
     while piece := stream.read(most):
         assert len(piece) <= most
@@ -55,7 +56,7 @@ def test_members_come_out_one_after_the_other_however_they_come_in(
 @pytest.mark.parametrize("cut", [1, 5, 50, 500])
 def test_a_cut_stream_gives_what_came_and_says_that_it_was_cut(cut: int) -> None:
     whole = random.Random(1).randbytes(5000)
-    stream = GzipStream(io.BytesIO(gzip.compress(whole)[:-cut]))
+    stream = UnpackedStream(io.BytesIO(gzip.compress(whole)[:-cut]), GZIP)
     got = b""
     with pytest.raises(OSError, match="cut off"):
         while piece := stream.read(100):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spotdx_async import InvalidInputError
-from spotdx_async.files import BadRow, FailedRows, ParquetFile, Row, open_rows
+from spotdx_async.files import BadRow, FailedRows, ParquetFile, Reading, Row, open_rows
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def metadata(path: Path, **options: Any) -> list[dict[str, Any]]:
 
 
 def one(path: Path, column: pa.Array) -> Any:
-    (found,) = metadata(write(path, {"kit_id": ["SPOT1"], "x": column}), allow_empty=True)
+    (found,) = metadata(write(path, {"kit_id": ["SPOT1"], "x": column}), reading=Reading(allows_empty=True))
     return found.get("x", "left out")
 
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from spotdx_async import InvalidInputError
-from spotdx_async.files import BadRow, Row, open_rows
-from spotdx_async.files.json_rows import parse_object
+from spotdx_async.files import BadRow, Reading, Row, open_rows
+from spotdx_async.files.json_text import parse_object
 from spotdx_async.files.parquet_times import date_text, timestamp_text
 
 SECRET = "4611686018427387904"
@@ -315,7 +315,7 @@ def test_a_type_that_pyarrow_does_not_know_is_not_taken_for_what_it_is_stored_as
     path = tmp_path / "kits.parquet"
     pq.write_table(unusual_type(), path)
 
-    with open_rows(path, allow_empty=True) as file:
+    with open_rows(path, reading=Reading(allows_empty=True)) as file:
         bad, null = file
 
     assert isinstance(bad, BadRow)
@@ -384,7 +384,7 @@ def test_a_row_of_nulls_is_bad_unless_it_is_allowed(tmp_path: Path) -> None:
     assert isinstance(row, Row)
     # Fed in again as it is it must not be sent either.
     assert json.loads(bad.source or b"") == {"kit_id": "K1", "metadata": None}
-    allowed, _ = read(path, columns, allow_empty=True)
+    allowed, _ = read(path, columns, reading=Reading(allows_empty=True))
     assert isinstance(allowed, Row)
     assert (allowed.metadata, json.loads(allowed.source)) == ({}, {"kit_id": "K1", "metadata": {}})
 

@@ -69,10 +69,15 @@ def test_a_given_format_is_stronger_than_the_suffix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        ("kit_id,a\n".encode("utf-16"), "UTF-16"),
-        (b"PK\x03\x04rest", "a spreadsheet or an archive"),
+        (b"PK\x03\x04\0\0rest", "a zip archive: unpack it"),
+        (b"PK\x03\x04\0\0[Content_Types].xml", "an Excel workbook (.xlsx): save it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", "an old Excel workbook (.xls)"),
+        (b"\x28\xb5\x2f\xfdrest", "zstd"),
+        (b"7z\xbc\xaf\x27\x1crest", "a 7-Zip archive"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"<!DOCTYPE html><html>", "a page of HTML"),
+        (b'\n<?xml version="1.0"?>', "HTML or XML"),
         (b"PAR1rest", "Parquet"),
-        (b'[{"kit_id": "SPOT1"}]', "one JSON array"),
         (b"", "the file is empty"),
     ],
 )
@@ -152,12 +157,17 @@ def test_a_file_may_be_closed_twice(tmp_path: Path) -> None:
     file.close()
 
 
-def test_a_long_line_is_dropped_as_it_comes_and_its_end_is_found() -> None:
+def test_a_long_line_comes_in_parts_and_its_end_is_found() -> None:
     lines = LineBuffer("csv", longest=10)
     for piece in (b"a\r", b"b" * 8, b"c" * 8, b"\r", b"\n", b"d\r", b"\n", b""):
         lines.feed(piece)
     taken = list(iter(lines.take, None))
-    assert [(line.number, line.data and line.data[:1]) for line in taken] == [(1, b"a"), (2, None), (3, b"d")]
+    assert taken == [
+        (1, b"a\r", True),
+        (2, b"b" * 8 + b"c" * 7, False),
+        (2, b"c\r\n", True),
+        (3, b"d\r\n", True),
+    ]
 
 
 def test_feeding_the_end_twice_changes_nothing() -> None:

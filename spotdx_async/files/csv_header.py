@@ -1,0 +1,99 @@
+"""The header of CSV: which sign separates the cells, which column is which, and what to say where that fails."""
+
+import re
+from collections.abc import Mapping, Sequence
+from shlex import quote
+
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files.rows import RowFault, check_columns, rename_columns
+
+__all__ = ["DELIMITERS", "check_delimiter", "delimiter_of_header", "delimiter_of_mark", "keys_of_header", "sign_name"]
+
+DELIMITERS = ",;\t|"
+"""What is recognised without being told."""
+_SIGN_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+_NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+_MARK = re.compile(r'"?sep=([^"\w\s]|\t)"?[\r\n]*', re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*+"')
+_SHOWN_COLUMNS = 20
+_LONGEST_SHOWN = 40
+_NEAR_MISSES = {
+    "kit_id": {"kit", "kits", "kitno", "kitnr", "kitnumber", "kitcode", "kitbarcode", "barcode", "id"},
+    "order_id": {"order", "orders", "orderno", "ordernr", "ordernumber", "ordercode", "id"},
+}
+"""Headers that probably mean the id, letters and digits alone; the id's own name in another form is one as well."""
+_HAS_VALUE = re.compile(r"[\d@]")
+
+
+def check_delimiter(text: str) -> str:
+    """Return the one character that ``--delimiter`` means.
+
+    Raises:
+        InvalidInputError: it is none that can separate cells.
+    """
+    sign = _NAMED_DELIMITERS.get(text.lower(), text)
+    is_sign = len(sign) == 1 and sign.isascii() and not sign.isalnum() and sign not in '" '
+    if is_sign and (sign.isprintable() or sign == "\t"):
+        return sign
+    raise InvalidInputError("--delimiter takes one character, such as ';' or '|', or the word tab")
+
+
+def delimiter_of_mark(text: str) -> str | None:
+    """Return the delimiter that a line such as ``sep=;`` names, as spreadsheets write it; else None."""
+    mark = _MARK.fullmatch(text)
+    return None if mark is None else mark[1]
+
+
+def delimiter_of_header(text: str) -> str:
+    """Return the delimiter: the one that the header shows, if it is exactly one, else the comma."""
+    outside = _QUOTED.sub("", text)
+    shown = [sign for sign in DELIMITERS if sign in outside]
+    return shown[0] if len(shown) == 1 else ","
+
+
+def sign_name(delimiter: str) -> str:
+    """Return the delimiter in words."""
+    return _SIGN_NAMES.get(delimiter, f"character {delimiter}")
+
+
+def keys_of_header(
+    names: Sequence[str], columns: Mapping[str, str] | None, id_name: str, delimiter: str
+) -> list[str | None]:
+    """Check column names, and return their keys.
+
+    Raises:
+        RowFault: they cannot make rows. The reason names columns only where the line surely is a header: in a file
+            without one it is patient data.
+    """
+    if id_name not in names and id_name not in (columns or {}).values():
+        raise RowFault(_missing_id(names, id_name, delimiter))
+    for column, name in enumerate(names, start=1):
+        if not name.strip():
+            raise RowFault(f"column {column} has no name")
+        if name != name.strip():
+            raise RowFault(f"the name of column {column} has whitespace around it")
+        if name in names[: column - 1]:
+            raise RowFault(f"column {column} has the name of column {names.index(name) + 1}")
+    keys = rename_columns(names, columns)
+    check_columns(keys, id_name, hint="")
+    return keys
+
+
+def _missing_id(names: Sequence[str], id_name: str, delimiter: str) -> str:
+    fault = f"no column is named {id_name}"
+    separated = f" (separated by the {sign_name(delimiter)}; --delimiter names another sign)"
+    near = [name for name in names if _is_near(name, id_name)]
+    if not near and any(map(_HAS_VALUE.search, names)):
+        count = "1 cell" if len(names) == 1 else f"{len(names)} cells"
+        return f"{fault}: the line has {count}{separated}, which look like values: the first line must name the columns"
+    shown = ", ".join(name.strip()[:_LONGEST_SHOWN] for name in names[:_SHOWN_COLUMNS])
+    more = ", …" if len(names) > _SHOWN_COLUMNS else ""
+    fault += f"; the columns are: {shown}{more}{separated}"
+    if len(near) == 1:
+        return f"{fault}; --map {quote(f'{near[0]}={id_name}')} takes that one"
+    return f"{fault}; --map 'COLUMN={id_name}' takes another column"
+
+
+def _is_near(name: str, id_name: str) -> bool:
+    letters = re.sub(r"[\W_]", "", name).casefold()
+    return letters == id_name.replace("_", "") or letters in _NEAR_MISSES.get(id_name, ())

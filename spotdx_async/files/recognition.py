@@ -1,0 +1,86 @@
+"""What an input is, by its first bytes: its encoding, or the name of what cannot be read as rows."""
+
+import codecs
+
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files.json_text import BOM
+
+__all__ = ["LONGEST_MARK", "check_encoding", "encoding_of", "foreign_name", "is_array"]
+
+_WORKBOOK = "an Excel workbook (.xlsx): save it as CSV UTF-8"
+# What is no text of rows, and what to do with it.
+_FOREIGN = (
+    (b"PAR1", "Parquet, which can be read only from a file by its name"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls): save it as CSV UTF-8"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it"),
+    (b"Rar!\x1a\x07", "a RAR archive: unpack it"),
+    (b"\x28\xb5\x2f\xfd", "data packed with zstd: unpack it, or pack it with gzip or xz"),
+    (b"\x04\x22\x4d\x18", "data packed with lz4: unpack it, or pack it with gzip"),
+    (b"\x1f\x9d", "data packed with compress (.Z): unpack it, or pack it with gzip"),
+    (b"%PDF", "a PDF: export the table as CSV UTF-8"),
+    (b"SQLite format 3\0", "an SQLite database: export the table as CSV"),
+    (b"ORC", "ORC: convert it to Parquet or CSV"),
+    (b"Obj\x01", "Avro: convert it to Parquet or CSV"),
+    (b"ARROW1", "an Arrow (Feather) file: convert it to Parquet"),
+)
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table")
+_MARKS = (
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+    (BOM, "utf-8"),
+)
+_BY_ZEROS = {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}
+LONGEST_MARK = 16
+"""How many bytes are enough to recognise anything."""
+# Codecs that change more than the characters' bytes, or need to see the whole text.
+_NO_ENCODINGS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "utf-7", "undefined", "mbcs", "oem"}
+
+
+def foreign_name(start: bytes) -> str | None:
+    """Return what it is that cannot be read as rows, and what to do with it; None if it may be rows."""
+    if start.startswith(_ZIP):
+        is_workbook = b"[Content_Types].xml" in start or b"xl/" in start
+        return _WORKBOOK if is_workbook else "a zip archive: unpack it, or pack the file with gzip"
+    if start.removeprefix(BOM).lstrip()[:9].lower().startswith(_MARKUP):
+        return "a page of HTML or XML: export the table as CSV UTF-8"
+    return next((what for mark, what in _FOREIGN if start.startswith(mark)), None)
+
+
+def is_array(start: bytes) -> bool:
+    """Return whether UTF-8 text begins as a JSON array."""
+    return start.lstrip().startswith(b"[")
+
+
+def encoding_of(start: bytes, given: str | None) -> tuple[str, bytes]:
+    """Return the encoding of text and its byte order mark, which is empty if there is none.
+
+    A mark is stronger than what is given: nobody means the letters that it would be otherwise. Without either, zero
+    bytes tell UTF-16 and UTF-32, since rows begin with a letter, a quote or a bracket of ASCII.
+    """
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding, mark
+    if given is not None:
+        return given, b""
+    zeros = "".join("0" if byte == 0 else "x" for byte in start[:4])
+    return _BY_ZEROS.get(zeros, "utf-8"), b""
+
+
+def check_encoding(name: str) -> str:
+    """Return the name that Python has for an encoding.
+
+    Raises:
+        InvalidInputError: it has none, or it is none of text.
+    """
+    try:
+        found = codecs.lookup(name)
+        b"a".decode(name, "replace")  # which some codecs are not for
+    except (LookupError, ValueError):
+        pass
+    else:
+        if found.name not in _NO_ENCODINGS and found.incrementaldecoder is not None:
+            return found.name
+    raise InvalidInputError("--encoding is unknown: it takes a name such as latin-1, cp1252, utf-16 or shift_jis")

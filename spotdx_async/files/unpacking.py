@@ -1,0 +1,131 @@
+"""Packed data to plain bytes, a piece at a time: gzip, bzip2 and xz, which the standard library unpacks."""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from attrs import frozen
+
+__all__ = ["PACKINGS", "Packing", "UnpackedStream", "packing_of"]
+
+_GZIP_WBITS = 31  # tells zlib to expect a gzip header and to verify the checksum
+_READ_BYTES = 64 * 1024
+# xz at its strongest asks for 65 MiB; a file that asks for more is no table of rows.
+_MAX_XZ_BYTES = 256 * 1024 * 1024
+
+
+@frozen
+class Packing:
+    """A way of packing files."""
+
+    name: str
+    suffix: str
+    magic: bytes
+    """How such data begins."""
+    begin: Callable[[], Any]
+    """Begins to unpack one member or stream."""
+    faults: tuple[type[Exception], ...]
+    """What is raised for damaged data."""
+
+
+class _GzipMember:
+    """A member of gzip data with the interface of the other unpackers of the standard library."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(_GZIP_WBITS)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        piece = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+        self.needs_input = not self._inner.unconsumed_tail and len(piece) < max_length
+        return piece
+
+
+PACKINGS = (
+    Packing("gzip", ".gz", b"\x1f\x8b", _GzipMember, (zlib.error,)),
+    Packing("bzip2", ".bz2", b"BZh", bz2.BZ2Decompressor, (OSError, ValueError)),
+    Packing("xz", ".xz", b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES), (lzma.LZMAError,)),
+)
+
+
+def packing_of(start: bytes) -> Packing | None:
+    """Return how data that begins so is packed; None if it is not."""
+    return next((packing for packing in PACKINGS if start.startswith(packing.magic)), None)
+
+
+class UnpackedStream:
+    """Unpack one or more members in flat memory, skipping the zero padding that may stand between them."""
+
+    def __init__(self, packed: BinaryIO, packing: Packing, start: bytes = b"") -> None:
+        """Unpack ``start``, which has been read already, and then the stream."""
+        self._packed = packed
+        self._packing = packing
+        self._input = start
+        self._member = packing.begin()
+        self._is_between_members = False
+        self.packed_bytes: int = len(start)
+        """Bytes taken from the packed stream so far."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more can be unpacked without reading."""
+        return bool(self._input) or not (self._is_between_members or self._member.needs_input)
+
+    def read(self, max_bytes: int) -> bytes:
+        """Return the next bytes, at most ``max_bytes``; empty only at the end.
+
+        Raises:
+            OSError: the packed data is damaged or truncated.
+        """
+        while True:
+            if not self.has_more:
+                self._input = self._packed.read(_READ_BYTES)
+                self.packed_bytes += len(self._input)
+                if not self._input and self._is_between_members:
+                    return b""
+                if not self._input:
+                    raise OSError(f"the {self._packing.name} data ends in the middle: the file was cut off")
+            if self._is_between_members and not self._begin_member():
+                continue
+            if piece := self._unpack(max_bytes):
+                return piece
+
+    def fileno(self) -> int:
+        """Return the file descriptor of the packed stream."""
+        return self._packed.fileno()
+
+    def close(self) -> None:
+        """Close the packed stream."""
+        self._packed.close()
+
+    def _unpack(self, max_bytes: int) -> bytes:
+        data, self._input = self._input, b""
+        try:
+            piece: bytes | None = self._member.decompress(data, max_bytes)
+        except self._packing.faults:
+            piece = None
+        if piece is None:
+            raise OSError(f"the {self._packing.name} data is damaged: what comes after the rows read so far is lost")
+        if self._member.eof:
+            self._input = self._member.unused_data
+            self._is_between_members = True
+        return piece
+
+    def _begin_member(self) -> bool:
+        """Begin the next member; return False if there is only padding so far."""
+        self._input = self._input.lstrip(b"\0")
+        if not self._input:
+            return False
+        self._member = self._packing.begin()
+        self._is_between_members = False
+        return True

@@ -1,0 +1,96 @@
+"""Text that cannot be told from rows, kept beside the failed rows with its line numbers, so that it is never lost."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from spotdx_async.files.failed_rows import FailedRows
+from spotdx_async.files.rows import BadRow
+
+__all__ = ["UnreadableRows"]
+
+_SUFFIX = ".unreadable"
+
+
+class UnreadableRows:
+    """A file named after that of the failed rows, as private as that.
+
+    It is for a person: each text stands under a line that says where it came from and what is wrong with it. Among the
+    failed rows such a text could change what its neighbours say.
+    """
+
+    def __init__(
+        self,
+        failed: str | os.PathLike[str],
+        *,
+        inputs: Iterable[str | os.PathLike[str]] = (),
+        replace: bool = False,
+    ) -> None:
+        """Check that the file can be written.
+
+        Args:
+            failed: the file of failed rows.
+            inputs: files that it must not be.
+            replace: remove an existing file of that name, now.
+
+        Raises:
+            InvalidInputError: the file cannot be created, or must not be written.
+        """
+        self._file = FailedRows(f"{os.fspath(failed)}{_SUFFIX}", inputs=inputs, replace=replace)
+        self.count: int = 0
+        """How many rows it holds."""
+        self._begun: tuple[str, int] | None = None
+        self._error: OSError | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._file.path
+
+    def begin(self, file: str, line: int, piece: bytes) -> None:
+        """Write a piece of a row that is too long to keep; ``add`` ends it, and raises what fails here.
+
+        Args:
+            file: the name of the input.
+            line: on which the row begins.
+            piece: the next of its text.
+        """
+        if self._error is not None:
+            return
+        try:
+            if self._begun != (file, line):
+                self._begun = (file, line)
+                self._file.append(f"# {file}, from line {line}:\n".encode())
+            self._file.append(piece)
+        except OSError as error:
+            self._error = error
+
+    def add(self, file: str, row: BadRow) -> bool:
+        """Write a row, or end the one that was begun; return whether its text is there.
+
+        Raises:
+            OSError: it could not be written, as on a full disk.
+        """
+        if self._error is not None:
+            raise self._error
+        last = row.last_line or row.line
+        if row.source is not None:
+            self._file.write(f"# {file}, {_lines(row.line, last)}: {row.reason}\n".encode() + row.source)
+        elif self._begun == (file, row.line):
+            self._file.write(f"\n# {file}, that was {_lines(row.line, last)}: {row.reason}\n".encode())
+        else:
+            return False
+        self.count += 1
+        return True
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing.
+
+        Raises:
+            OSError: what was written may not have reached the disk.
+        """
+        self._file.close()
+
+
+def _lines(first: int, last: int) -> str:
+    return f"line {first}" if first == last else f"lines {first}-{last}"

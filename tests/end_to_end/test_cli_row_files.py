@@ -1,0 +1,388 @@
+"""Files that readers are known to misread, by name: the exit code, what was sent, and what was said."""
+
+import asyncio
+import bz2
+import gzip
+import json
+import lzma
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from attrs import frozen
+
+from spotdx_async.cli.app import run
+from spotdx_async.testing import FakeSpot
+
+HEADER = "kit_id,a\n"
+UTF_8 = b"\xef\xbb\xbf"
+ARRAY = json.dumps([{"kit_id": "K1", "metadata": {"a": "é"}}, {"kit_id": "K2", "metadata": {"a": 2}}], indent=2)
+ROWS_IN_A_CELL = "".join(f"K{number % 9},old\n" for number in range(60_000))
+
+
+@frozen
+class Case:
+    """A file, and what becomes of it."""
+
+    name: str
+    data: bytes
+    code: int = 0
+    sent: tuple[tuple[str, object], ...] = (("K1", {"a": "é"}),)
+    said: str = ""
+    options: tuple[str, ...] = ()
+    suffix: str = ".csv"
+
+
+def csv(rows: str) -> bytes:
+    return (HEADER + rows).encode()
+
+
+def kit(number: int, value: object) -> tuple[str, object]:
+    return f"K{number}", {"a": value}
+
+
+MULTI_LINE = 'K1,"see:\nK2,old\nK3,old\n" \nK4,right\n'
+CASES = [
+    # Quotes
+    Case(
+        "a long cell of lines that look like rows",
+        csv(f'K1,"{ROWS_IN_A_CELL}"\nK2,x\n'),
+        sent=(kit(1, ROWS_IN_A_CELL), kit(2, "x")),
+    ),
+    Case(
+        "a cell longer than --max-cell",
+        csv(f'K1,"{ROWS_IN_A_CELL}"\nK2,x\n'),
+        1,
+        (kit(2, "x"),),
+        "row 1 (lines 2-60002): rejected: a cell is longer than 102,400 bytes",
+        ("--max-cell", "100KiB"),
+    ),
+    Case(
+        "text behind a quote that closes a cell of lines",
+        csv(MULTI_LINE),
+        1,
+        (),
+        "row 1 (lines 2-6): rejected: text follows a closing quote, on line 5",
+    ),
+    Case(
+        "the same where each line is a row",
+        csv(MULTI_LINE),
+        1,
+        (kit(2, "old"), kit(3, "old"), kit(4, "right")),
+        "row 1 (line 2): rejected: a quote opens and is never closed",
+        ("--one-line-rows",),
+    ),
+    Case(
+        "a quote that is never closed",
+        csv('K1,x\nK2,"y\nK3,z\n'),
+        1,
+        (kit(1, "x"),),
+        "row 2 (lines 3-4): rejected: a quote opens and is never closed, on line 3",
+    ),
+    Case(
+        "an inch",
+        csv('K1,x\nK2,5" y\nK3,z\n'),
+        1,
+        (kit(1, "x"),),
+        "row 2 (lines 3-4): rejected: a quote stands inside a cell that is not quoted, on line 3",
+    ),
+    Case(
+        "an inch where each line is a row",
+        csv('K1,x\nK2,5" y\nK3,z\n'),
+        1,
+        (kit(1, "x"), kit(3, "z")),
+        "row 2 (line 3): rejected",
+        ("--one-line-rows",),
+    ),
+    # Rows that mean something else
+    Case("a row that sets nothing", csv("K1,é\nK2,\n"), 1, said="row 2 (line 3): rejected: the row sets nothing"),
+    Case("a row that sets nothing, on purpose", csv("K2,\n"), sent=(("K2", {}),), options=("--allow-empty",)),
+    Case("metadata of {}", b"kit_id,metadata\nK2,{}\n", sent=(("K2", {}),)),
+    Case(
+        "two files joined",
+        csv("K1,é\nkit_id,a\nK2,x\n"),
+        1,
+        (kit(1, "é"), kit(2, "x")),
+        "row 2 (line 3): rejected: the row is the header once more",
+    ),
+    Case(
+        "two files of other columns joined",
+        csv("K1,é\na,kit_id\nx,K2\n"),
+        1,
+        said="row 2 (lines 3-4): rejected: another header stands here",
+    ),
+    Case(
+        "an id with a character of no width",
+        csv("K1,é\nK\u200b2,x\n"),
+        1,
+        said="row 2 (line 3): rejected: the kit_id holds the invisible character U+200B",
+    ),
+    # Numbers
+    Case(
+        "a number of too many digits",
+        b'{"kit_id": "K1", "metadata": {"a": 12345678901234567890.123}}',
+        1,
+        (),
+        "a number has more digits, or is smaller, than a double can hold",
+        suffix=".jsonl",
+    ),
+    Case(
+        "a number that is too small",
+        b'{"kit_id": "K1", "metadata": {"a": 1e-400}}',
+        1,
+        (),
+        "than a double can hold",
+        suffix=".jsonl",
+    ),
+    Case(
+        "a number beyond Decimal's exponents",
+        b'{"kit_id": "K1", "metadata": {"a": 1e-99999999999999999999}}',
+        1,
+        (),
+        "than a double can hold",
+        suffix=".jsonl",
+    ),
+    Case(
+        "a number that is too large",
+        b'{"kit_id": "K1", "metadata": {"a": 1e400}}',
+        1,
+        (),
+        "a number is too large",
+        suffix=".jsonl",
+    ),
+    Case("minus zero", b'{"kit_id": "K1", "metadata": {"a": -0}}', 1, (), "a number is -0", suffix=".jsonl"),
+    Case(
+        "numbers that are sent as they are",
+        b'{"kit_id": "K1", "metadata": {"a": [0.1, 1.50, 1e22, -0.0, 123456789012345678901, 0e999]}}',
+        sent=(kit(1, [0.1, 1.5, 1e22, -0.0, 123456789012345678901, 0.0]),),
+        suffix=".jsonl",
+    ),
+    # Options that are not what they look like
+    *(
+        Case(f"{' '.join(words)}", csv("K1,é\n"), 2, (), "is not a whole number", words)
+        for words in (("--from-row", "1.5"), ("--concurrency", "2.5"), ("--workers", "1.5"))
+    ),
+    Case("--max-cell of no size", csv("K1,é\n"), 2, (), "--max-cell takes a size", ("--max-cell", "big")),
+    Case("--delimiter of two signs", csv("K1,é\n"), 2, (), "--delimiter takes one character", ("--delimiter", ";;")),
+    Case("--encoding of no text", csv("K1,é\n"), 2, (), "--encoding is unknown", ("--encoding", "hex")),
+    Case("--encoding of no name", csv("K1,é\n"), 2, (), "--encoding is unknown", ("--encoding", "nonsense")),
+    # Encodings
+    *(
+        Case(f"{name} with a mark", "\ufeffkit_id,a\nK1,é\n".encode(name))
+        for name in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+    ),
+    *(
+        Case(f"{name} without a mark", csv("K1,é\n").decode().encode(name))
+        for name in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+    ),
+    Case(
+        "JSON Lines of UTF-16", '\ufeff{"kit_id": "K1", "metadata": {"a": "é"}}\n'.encode("utf-16-le"), suffix=".jsonl"
+    ),
+    Case(
+        "UTF-16 cut in a character",
+        csv("K1,é\nK2,x").decode().encode("utf-16-le")[:-1],
+        1,
+        said="the text is not utf-16-le",
+    ),
+    Case(
+        "Latin-1",
+        csv("K1,é\n").decode().encode("latin-1"),
+        1,
+        (),
+        "the text is not UTF-8: save it as UTF-8, or pass --encoding, such as latin-1",
+    ),
+    Case("Latin-1, told", csv("K1,é\n").decode().encode("latin-1"), options=("--encoding", "latin-1")),
+    Case("a mark against --encoding", UTF_8 + csv("K1,é\n"), options=("--encoding", "latin-1")),
+    # Delimiters
+    *(Case(f"separated by {sign!r}", csv("K1,é\n").replace(b",", sign.encode())) for sign in ";\t|"),
+    Case("separated by a caret, told", csv("K1,é\n").replace(b",", b"^"), options=("--delimiter", "^")),
+    Case("sep=", b"sep=;\n" + csv("K1,é\n").replace(b",", b";")),
+    Case(
+        "sep= against --delimiter",
+        b"sep=;\nkit_id;a\nK1;x\n",
+        2,
+        (),
+        "names the semicolon as the delimiter, and --delimiter another",
+        ("--delimiter", "|"),
+    ),
+    Case(
+        "two signs in the header",
+        b"kit_id;a,b\nK1;x\n",
+        2,
+        (),
+        "the columns are: kit_id;a, b (separated by the comma; --delimiter names another sign)",
+    ),
+    Case(
+        "--delimiter for JSON",
+        b'{"kit_id": "K1", "metadata": {}}',
+        2,
+        (),
+        "--delimiter is for CSV",
+        ("--delimiter", ";"),
+        ".jsonl",
+    ),
+    # Headers
+    *(
+        Case(f"{name} for kit_id", f"{name},a\nK1,x\n".encode(), 2, (), said)
+        for name, said in (
+            ("Kit ID", "--map 'Kit ID=kit_id' takes that one"),
+            ("kit-id", "--map kit-id=kit_id takes"),
+            ("Barcode", "--map Barcode=kit_id takes"),
+        )
+    ),
+    Case(
+        "no header",
+        b"K1,Alice\nK2,Bob\n",
+        2,
+        (),
+        "2 cells (separated by the comma; --delimiter names another sign), which look like values",
+    ),
+    # JSON in an array
+    Case("an array over many lines", ARRAY.encode(), sent=(kit(1, "é"), kit(2, 2)), suffix=".json"),
+    Case("an array behind a mark", UTF_8 + ARRAY.encode(), sent=(kit(1, "é"), kit(2, 2)), suffix=".json"),
+    Case("an array named .jsonl", ARRAY.encode(), sent=(kit(1, "é"), kit(2, 2)), suffix=".jsonl"),
+    Case(
+        "an array that was cut off",
+        ARRAY.encode()[:-2],
+        1,
+        (kit(1, "é"), kit(2, 2)),
+        "the array is not closed: the file was cut off",
+        suffix=".json",
+    ),
+    Case(
+        "an array with a value that is no JSON",
+        b'[{"kit_id": "K1", "metadata": {"a": 1}},\n{"kit_id": "K2,\n"metadata": {}},{"kit_id": "K3", "metadata": {}}]',
+        1,
+        (kit(1, 1),),
+        "row 2 (lines 2-3): rejected: the row is broken JSON",
+        suffix=".json",
+    ),
+    Case("JSON named .csv", ARRAY.encode(), 2, (), "this looks like JSON: pass --format jsonl"),
+    # Packed, or no text at all
+    Case("gzip", gzip.compress(csv("K1,é\n")), suffix=".csv.gz"),
+    Case("bzip2", bz2.compress(csv("K1,é\n")), suffix=".csv.bz2"),
+    Case("xz", lzma.compress(csv("K1,é\n")), suffix=".csv.xz"),
+    Case(
+        "xz of UTF-16 without a name that tells it",
+        lzma.compress(HEADER.encode("utf-16-le") + "K1,é\n".encode("utf-16-le")),
+        suffix="",
+    ),
+    Case(
+        "xz that was cut off",
+        lzma.compress(csv("K1,é\n"))[:-8],
+        2,
+        (),
+        said="the xz data ends in the middle: the file was cut off",
+    ),
+    Case("zstd", b"\x28\xb5\x2f\xfdrest", 2, (), "this is data packed with zstd: unpack it"),
+    Case("zip", b"PK\x03\x04\x14\0\0\0\x08\0rest", 2, (), "this is a zip archive: unpack it"),
+    Case(
+        "xlsx",
+        b"PK\x03\x04\x14\0\6\0\x08\0[Content_Types].xml",
+        2,
+        (),
+        "this is an Excel workbook (.xlsx): save it as CSV UTF-8",
+    ),
+    Case(
+        "xls",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest",
+        2,
+        (),
+        "this is an old Excel workbook (.xls): save it as CSV UTF-8",
+    ),
+]
+
+
+@pytest_asyncio.fixture
+async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
+    async with FakeSpot(kits=[f"K{number}" for number in range(10)]) as server:
+        monkeypatch.setenv("SPOTDX_TOKEN", server.token)
+        monkeypatch.setenv("SPOTDX_BASE_URL", server.url)
+        yield server
+
+
+async def spotdx(*argv: object) -> int:
+    return await asyncio.to_thread(run, [str(word) for word in argv])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_each_file_by_its_name(
+    fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: Case
+) -> None:
+    path = tmp_path / f"kits{case.suffix}"
+    path.write_bytes(case.data)
+
+    code = await spotdx("kits", "update", path, *case.options)
+
+    said = capsys.readouterr().err
+    assert (code, case.said in said) == (case.code, True), said
+    assert {(entry.kit_id, repr(entry.metadata)) for entry in fake.ledger} == {
+        (key, repr(value)) for key, value in case.sent
+    }
+    assert "Alice" not in said
+
+
+@pytest.mark.parametrize("command", [("kits", "list", "--limit", "1.5"), ("sandbox", "--port", "80.6")])
+async def test_a_number_with_a_fraction_is_not_rounded(
+    fake: FakeSpot, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    assert await spotdx(*command) == 2
+    assert "is not a whole number" in capsys.readouterr().err
+    assert fake.requests == []
+
+
+@pytest.mark.usefixtures("fake")
+async def test_failed_rows_next_to_each_other_keep_their_meaning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, failed = tmp_path / "first.csv", tmp_path / "second.csv", tmp_path / "failed.csv"
+    first.write_bytes(csv('K1,"x\nNOPE,y\n'))
+    second.write_bytes(csv('NOPE,"a\nb"\nK2,z"\n'))
+
+    assert await spotdx("kits", "update", first, second, "--failed", failed) == 1
+
+    assert failed.read_text() == HEADER + 'NOPE,"a\nb"\n'
+    unreadable = tmp_path / "failed.csv.unreadable"
+    assert stat.S_IMODE(unreadable.stat().st_mode) == 0o600
+    texts = unreadable.read_text()
+    assert f"# {first}, lines 2-3: a quote opens and is never closed, on line 2" in texts
+    assert texts.count("\n# ") == 1
+    assert 'K1,"x\nNOPE,y\n' in texts
+    assert texts.endswith('K2,z"\n')
+    assert f"the text of 2 rows that cannot be read is in {unreadable} with its line numbers" in capsys.readouterr().err
+    assert await spotdx("kits", "update", failed, "--failed", failed, "--force") == 2  # it is the input itself
+    assert await spotdx("kits", "update", first, "--failed", failed) == 2  # it holds rows
+    failed.unlink()
+    capsys.readouterr()
+    assert await spotdx("kits", "update", first, "--failed", failed) == 2
+    assert f"{unreadable} exists and is not empty" in capsys.readouterr().err
+
+
+async def test_failed_rows_of_another_encoding_and_delimiter_are_read_again_as_they_are(
+    fake: FakeSpot, tmp_path: Path
+) -> None:
+    path, failed = tmp_path / "kits.csv", tmp_path / "failed.csv"
+    path.write_bytes("kit_id^a;b\nNEW^é\n".encode("latin-1"))
+    how = ("--delimiter", "^", "--encoding", "latin-1")
+
+    assert await spotdx("kits", "update", path, *how, "--failed", failed) == 1
+
+    assert failed.read_bytes() == UTF_8 + "sep=^\nkit_id^a;b\nNEW^é\n".encode()
+    fake.kits.add("NEW")
+    assert await spotdx("kits", "update", failed) == 0
+    assert await spotdx("kits", "update", failed, *how) == 0
+    assert fake.kits["NEW"].metadata == {"a;b": "é"}
+
+
+async def test_a_row_too_long_to_keep_that_is_skipped_is_not_kept(fake: FakeSpot, tmp_path: Path) -> None:
+    path, failed = tmp_path / "kits.csv", tmp_path / "failed.csv"
+    path.write_bytes(csv(f'K1,"{"x" * 2**21}"\nK2,y\nK3,"{"z" * 2**21}"\n'))
+    how = ("--max-cell", "1KiB", "--failed", failed)
+
+    assert await spotdx("kits", "update", path, "--from-row", "2", *how) == 1
+
+    texts = (tmp_path / "failed.csv.unreadable").read_text()
+    assert ("x" in texts.replace(str(tmp_path), ""), texts.count("z") >= 2**21) == (False, True)
+    assert fake.kits["K2"].metadata == {"a": "y"}
