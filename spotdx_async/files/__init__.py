@@ -1,6 +1,7 @@
 """Rows in, read lazily from CSV, JSON Lines and Parquet, and failed rows out; knows no HTTP and no bulk run."""
 
 from spotdx_async.files.csv_header import check_delimiter
+from spotdx_async.files.csv_rows import Doubt
 from spotdx_async.files.failed_rows import FailedRows
 from spotdx_async.files.json_text import name_of, read_object
 from spotdx_async.files.parquet_rows import ParquetFile
@@ -13,6 +14,7 @@ __all__ = [
     "USUAL_READING",
     "BadRow",
     "DamagedInputError",
+    "Doubt",
     "FailedRows",
     "Format",
     "ParquetFile",

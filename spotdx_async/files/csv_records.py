@@ -4,7 +4,8 @@ The rule for a quote that is broken (it opens and is not closed, text follows a 
 cell that is not quoted): what follows may be the inside of a cell, and looks the same as rows do. No later quote proves
 the contrary, since it may be a broken one too. So nothing below is taken for rows: the record, and all that follows,
 is one record with a fault, from its first line to the last of the file. Only whoever knows that no cell holds a line
-break can say where the next record begins: with ``is_one_line`` it does so on the next line.
+break can say where the next record begins: with ``is_one_line`` it does so on the next line. What a broken quote says
+of the rows above it is told by ``CsvRows.survey``.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@ Where one row ends and the next begins is the business of ``csv_records``, which
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from spotdx_async.files.csv_header import delimiter_of_header, delimiter_of_mark, keys_of_header, sign_name
 from spotdx_async.files.csv_quotes import has_stray_return
@@ -13,12 +13,23 @@ from spotdx_async.files.json_text import decode_text, parse_object
 from spotdx_async.files.lines import LineBuffer
 from spotdx_async.files.rows import EMPTY_ROW, BadRow, Reading, Row, RowFault, check_key, key_of
 
-__all__ = ["CsvRows"]
+__all__ = ["CsvRows", "Doubt"]
 
 _BESIDE_THE_CELL = 1024 * 1024
 """How much longer than the longest cell a row may be."""
 _BOM = "\ufeff"
+_DOUBTFUL = (
+    "the quote that is wrong may stand further up, so all from there on is rejected; correct the quotes, or pass "
+    "--one-line-rows if no cell holds a line break"
+)
 _OTHER_HEADER = "another header stands here, as where two files were joined: all rows below it are rejected"
+
+
+class Doubt(NamedTuple):
+    """Where it is no longer certain what is a row, and why."""
+
+    line: int
+    reason: str
 
 
 class CsvRows:
@@ -46,6 +57,9 @@ class CsvRows:
         self._id_at = 0
         self._rows_read = 0
         self._mark: Record | None = None
+        self._doubtful_from: int | None = None
+        self._before_opening = b""
+        self._doubt: Doubt | None = None
         self._records = CsvRecords(
             lines,
             max_bytes=reading.max_cell_bytes + _BESIDE_THE_CELL,
@@ -79,6 +93,34 @@ class CsvRows:
                 self._rows_read += 1
                 yield row
 
+    def survey(self) -> Doubt | None:
+        """Look through what is buffered, in place of ``rows``; return what makes rows doubtful, if something does.
+
+        A quote too many or too few swaps the inside and the outside of cells, and breaks only where a quote does not
+        fit the swapped reading either. Most do not: the last one of a row, with text before it, closes a cell and
+        cannot open one. If the last such quote before the broken one is not itself the wrong one, that stands below it.
+        So the rows above are beyond doubt, and from its own to the broken quote none is.
+        """
+        while (record := self._records.next()) is not None:
+            data = record.data or b""
+            if self._doubtful_from is not None and (fault := self._quote_fault(record, data)) is not None:
+                return Doubt(self._doubtful_from, fault.removesuffix(UNTOLD))
+            last = data.rfind(b'"')
+            is_first = self._doubtful_from is None and (last >= 0 or record.data is None)
+            if is_first or (last > 0 and data[last - 1] not in self._before_opening):
+                self._doubtful_from = record.first_line
+        return None
+
+    def _quote_fault(self, record: Record, data: bytes) -> str | None:
+        if record.fault is not None:
+            return record.fault if record.fault.endswith(UNTOLD) else None  # or it is too long, and in order
+        text = data.decode("utf-8", "surrogateescape")
+        return self._records.reason(record.first_line, text) if self._records.cells(text) is None else None
+
+    def distrust(self, doubt: Doubt) -> None:
+        """Take nothing from a line on for rows."""
+        self._doubt = doubt
+
     def _check_mark(self, sign: str) -> None:
         given = self._reading.delimiter
         if given is not None and given != sign:
@@ -96,6 +138,7 @@ class CsvRows:
         except RowFault as fault:
             raise RowFault(f"the header on line {record.first_line} cannot be used: {fault}") from None
         self._names = names
+        self._before_opening = b'"\r\n' + sign.encode()
         self._id_at = keys.index(self._id_name)
         self._kept = [(at, key) for at, key in enumerate(keys) if key is not None and at != self._id_at]
         if self._mark is None and sign != guessed:
@@ -113,6 +156,10 @@ class CsvRows:
     def _row(self, record: Record) -> Row | BadRow | None:
         """Return the row; None if it is not over, since nothing below it can be told from a row."""
         data = record.data
+        if self._doubt is not None and record.first_line >= self._doubt.line:
+            self._records.lose(record, f"{self._doubt.reason}: {_DOUBTFUL}")
+            self._doubt = None
+            return None
         if record.fault is not None or data is None:
             return self._unreadable(record, record.fault or "the row is too long")
         try:

@@ -5,13 +5,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal, Self, TypeAlias
+from typing import Any, BinaryIO, Literal, Self, TypeAlias
 
 from attrs import evolve
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.csv_rows import CsvRows
+from spotdx_async.files.csv_rows import CsvRows, Doubt
 from spotdx_async.files.json_records import ArrayRecords, LineRecords
 from spotdx_async.files.json_rows import JsonRows
 from spotdx_async.files.json_text import BOM, name_of
@@ -126,6 +127,20 @@ class RowFile:
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield the rows that are complete so far."""
         return self._reader.rows()
+
+    def survey(self) -> Doubt | None:
+        """Look through the whole input, in place of reading it; return what makes rows of it doubtful, if it does."""
+        reader = self._reader
+        if isinstance(reader, JsonRows):
+            return None
+        while (doubt := reader.survey()) is None and not self.at_end:
+            self.fill()
+        return doubt
+
+    def distrust(self, doubt: Doubt) -> None:
+        """Take nothing from a line on for rows."""
+        if isinstance(self._reader, CsvRows):
+            self._reader.distrust(doubt)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         yield from self.rows()
@@ -265,14 +280,14 @@ def open_rows(
         if row_format == "parquet" or (row_format is None and not is_stdin and _is_parquet(Path(path))):
             _check_file("standard input" if is_stdin else Path(path))
             return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=reading.allows_empty)
-        stream = _open(0 if is_stdin else Path(path))
-        try:
-            return RowFile(stream, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
-        except BaseException:
-            stream.close()
-            raise
+        again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
+        file = again(0 if is_stdin else Path(path))
+        if file.format == "csv" and not (is_stdin or reading.is_one_line) and Path(path).is_file():
+            _survey(file, again, Path(path))
     except OSError as error:
         reason = error.strerror or str(error) or "it cannot be read"
+    else:
+        return file
     raise InvalidInputError(f"{name}: {reason}")
 
 
@@ -341,6 +356,29 @@ def _check_file(place: Path | Literal["standard input"]) -> None:
     if not stat.S_ISREG(mode):
         raise InvalidInputError(f"{place}: Parquet is read only from a file, since its description is at its end")
     os.close(os.open(place, os.O_RDONLY))
+
+
+def _text_rows(place: Path | int, **how: Any) -> RowFile:
+    stream = _open(place)
+    try:
+        return RowFile(stream, **how)
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _survey(file: RowFile, again: Callable[[Path], RowFile], path: Path) -> None:
+    """Look through a file that can be read twice, for what makes its rows doubtful."""
+    try:
+        with again(path) as copy:
+            doubt = copy.survey()
+    except OSError:
+        return  # damaged: the rows up to there are read, and whoever reads them is told
+    except BaseException:
+        file.close()
+        raise
+    if doubt is not None:
+        file.distrust(doubt)
 
 
 def _open(place: Path | int) -> BinaryIO:

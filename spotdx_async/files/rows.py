@@ -74,6 +74,7 @@ class Reading:
 
 
 USUAL_READING = Reading()
+"""As text is read if nothing else is said."""
 
 
 @frozen

@@ -82,6 +82,13 @@ CASES = [
         "row 2 (lines 3-4): rejected: a quote opens and is never closed, on line 3",
     ),
     Case(
+        "a closing quote that is lost, and the next one in its place",
+        csv('K0,z\nK1,"x\nK2,"\nK3,old\n"\nK4,y\n'),
+        1,
+        (kit(0, "z"),),
+        "row 2 (lines 3-7): rejected: a quote opens and is never closed, on line 6: the quote that is wrong may stand",
+    ),
+    Case(
         "an inch",
         csv('K1,x\nK2,5" y\nK3,z\n'),
         1,

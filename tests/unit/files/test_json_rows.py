@@ -125,7 +125,10 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-IDS = st.text(min_size=1).filter(lambda kit_id: kit_id == kit_id.strip())
+# No format characters: an id with an invisible one is refused.
+IDS = st.text(st.characters(exclude_categories=["Cs", "Cf"]), min_size=1).filter(
+    lambda kit_id: kit_id == kit_id.strip()
+)
 
 
 @given(st.lists(st.tuples(IDS, st.dictionaries(st.text(), VALUES, max_size=3)), min_size=1, max_size=4), st.booleans())
