@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spotdx_async.testing import factories, faults
+    from spotdx_async.testing.clock import VirtualClock, VirtualTimeLoop, run_virtual
     from spotdx_async.testing.expectations import ExpectedRequests
     from spotdx_async.testing.fake_spot import FakeSpot
     from spotdx_async.testing.fault_plan import FaultPlan
     from spotdx_async.testing.faults import Fault, HttpDateAhead
     from spotdx_async.testing.kits import FakeKit, Kits
-    from spotdx_async.testing.loops import VirtualClock, VirtualTimeLoop, run_virtual
     from spotdx_async.testing.orders import FakeOrder, Orders
     from spotdx_async.testing.patients import FakePatient, Patients
     from spotdx_async.testing.records import Creation, LedgerEntry, OrderLedgerEntry, ReceivedRequest
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "loops": ("VirtualClock", "VirtualTimeLoop", "run_virtual"),
+    "clock": ("VirtualClock", "VirtualTimeLoop", "run_virtual"),
     "expectations": ("ExpectedRequests",),
     "fault_plan": ("FaultPlan",),
     "faults": ("Fault", "HttpDateAhead"),

@@ -12,9 +12,9 @@ import pytest
 
 if TYPE_CHECKING:
     from spotdx_async import SpotClient
+    from spotdx_async.testing.clock import VirtualClock
     from spotdx_async.testing.expectations import ExpectedRequests, MarkedFault
     from spotdx_async.testing.fake_spot import FakeSpot
-    from spotdx_async.testing.loops import VirtualClock
 
 _FAULT = (
     "spot_fault(fault, *, times=1, operation=None, kit_id=None, order_id=None, requisition_id=None, method=None, "
@@ -139,7 +139,7 @@ def _ini(item: pytest.Item, name: str) -> Any:
 def _virtual_clock() -> "VirtualClock | None":
     import asyncio  # noqa: PLC0415 - see the module's docstring
 
-    from spotdx_async.testing.loops import VirtualClock, VirtualTimeLoop  # noqa: PLC0415 - the same
+    from spotdx_async.testing.clock import VirtualClock, VirtualTimeLoop  # noqa: PLC0415 - the same
 
     loop = asyncio.get_running_loop()
     return VirtualClock(loop) if isinstance(loop, VirtualTimeLoop) else None
@@ -231,7 +231,7 @@ class _VirtualLoops:
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_asyncio_loop_factories(self) -> Mapping[str, Callable[[], Any]]:
-        from spotdx_async.testing.loops import VirtualTimeLoop  # noqa: PLC0415 - see the module's docstring
+        from spotdx_async.testing.clock import VirtualTimeLoop  # noqa: PLC0415 - see the module's docstring
 
         self.were_asked_for = True
         return {"spot_virtual_time": VirtualTimeLoop}

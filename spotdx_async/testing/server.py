@@ -11,9 +11,9 @@ from typing import Any, Self
 from aiohttp import web
 
 from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
+from spotdx_async.testing.clock import LoopThread
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.faults import Fault
-from spotdx_async.testing.loops import LoopThread
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
 from spotdx_async.testing.state import Some, SpotState, StateView

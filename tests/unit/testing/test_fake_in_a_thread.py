@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 
 from spotdx_async import NotSentError, RetryPolicy, SpotClient, SpotError
 from spotdx_async.testing import FakeSpot, faults, run_virtual
-from spotdx_async.testing.loops import LoopThread
+from spotdx_async.testing.clock import LoopThread
 
 KIT = "SPOT123456"
 

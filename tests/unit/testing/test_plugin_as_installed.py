@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 
 # Their runs are in this process, and forget what they import: a module that is here before is not imported twice.
-for module in ("_codec.codec", "client", "testing.expectations", "testing.loops"):
+for module in ("_codec.codec", "client", "testing.expectations", "testing.clock"):
     import_module(f"spotdx_async.{module}")
 
 # Without the plugins that nothing here needs: each run would import them anew.

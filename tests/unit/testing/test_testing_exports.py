@@ -45,7 +45,7 @@ def test_the_plugin_imports_neither_the_sdk_nor_what_it_needs() -> None:
 
 
 def test_the_server_imports_nothing_of_the_sdk() -> None:
-    loaded = modules_after("import spotdx_async.testing.server, spotdx_async.testing.loops")
+    loaded = modules_after("import spotdx_async.testing.server, spotdx_async.testing.clock")
 
     ours = {name for name in loaded if name.startswith("spotdx_async.") and not name.startswith("spotdx_async.testing")}
     assert ours == set()
