@@ -16,6 +16,7 @@ from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
 from spotdx_async.errors import InvalidInputError
+from spotdx_async.files import DamagedInputError
 
 __all__ = ["ClusterRun"]
 
@@ -99,7 +100,11 @@ class ClusterRun(UpdateRun):
     def _judge(self, work: asyncio.Task[None]) -> None:
         if work.cancelled():
             self._stopped = "stopped by a signal, at once: what the workers were doing is not known"
-        elif (error := work.exception()) is not None:
+        elif isinstance(error := work.exception(), DamagedInputError):
+            # All rows are read before any is sent.
+            name, _ = self._source.next_unread or ("the input", 1)
+            raise InvalidInputError(f"{name}: {error}; nothing was sent") from None
+        elif error is not None:
             raise error
 
     def _finish(self) -> dict[str, Any]:

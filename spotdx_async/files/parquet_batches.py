@@ -39,7 +39,7 @@ class RowMaker:
     def converted(self, batch: Any) -> Batch:
         """Return an Arrow batch as JSON values."""
         columns = (self.columns.id, *self.columns.others)
-        found = [column.convert(batch.column(column.place)) for column in columns]
+        found = [column.converted(batch) for column in columns]
         faults: dict[int, dict[str, str]] = {}
         for column, of_column in zip(columns, found, strict=True):
             for place, reason in of_column.faults.items():

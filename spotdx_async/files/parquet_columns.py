@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from spotdx_async.files.parquet_values import Convert, converter, is_text, unregistered_name
+from spotdx_async.files.parquet_int96 import BothArrays
+from spotdx_async.files.parquet_values import Convert, Converted, converter, is_text, unregistered_name
 from spotdx_async.files.rows import RowFault, check_columns, check_names, rename_columns
 
 __all__ = ["Column", "Columns", "columns_of"]
@@ -26,6 +27,13 @@ class Column:
     """The metadata key that it sets, or the name of the id."""
     convert: Convert = field(repr=False)
     """Turns its arrays into JSON values."""
+    in_seconds: int | None = None
+    """Where a batch has it once more, with INT96 timestamps as seconds; None if it has none of those."""
+
+    def converted(self, batch: Any) -> Converted:
+        """Return its values in an Arrow batch."""
+        array = batch.column(self.place)
+        return self.convert(array if self.in_seconds is None else BothArrays(array, batch.column(self.in_seconds)))
 
 
 @frozen
@@ -43,7 +51,9 @@ class Columns:
     """Names of columns that another program added for itself."""
 
 
-def columns_of(arrow: Any, schema: Any, renamed: Mapping[str, str] | None, id_name: str) -> Columns:
+def columns_of(
+    arrow: Any, schema: Any, renamed: Mapping[str, str] | None, id_name: str, in_seconds: Sequence[int] = ()
+) -> Columns:
     """Return the columns of a file.
 
     Args:
@@ -51,23 +61,21 @@ def columns_of(arrow: Any, schema: Any, renamed: Mapping[str, str] | None, id_na
         schema: pyarrow's schema of the file.
         renamed: the key for each column that has another name; an empty key drops the column.
         id_name: the name of the id.
+        in_seconds: which columns batches have once more, behind all others, with INT96 timestamps as seconds.
 
     Raises:
         RowFault: no row can be made of them.
+        UnicodeDecodeError: a name is not UTF-8.
     """
     fields = [schema.field(number) for number in range(len(schema))]
-    try:
-        names = [one.name for one in fields]
-    except UnicodeDecodeError:
-        names = None
-    if names is None:
-        raise RowFault("the name of a column is not UTF-8")
+    names = [one.name for one in fields]
     left_out = _left_out(names, schema.metadata, renamed)
     check_names(names)
     keys = [None if name in left_out else key for name, key in zip(names, rename_columns(names, renamed), strict=True)]
     check_columns(keys, id_name, hint=f": give --map 'COLUMN={id_name}'")
+    again = {place: len(fields) + number for number, place in enumerate(in_seconds)}
     kept = {
-        key: Column(place, key, _convert(arrow, fields[place], key))
+        key: Column(place, key, _convert(arrow, fields[place], key), again.get(place))
         for place, key in enumerate(keys)
         if key is not None
     }
@@ -101,8 +109,6 @@ def _convert(arrow: Any, of_schema: Any, key: str) -> Convert:
         return converter(arrow, of_schema)
     except RowFault as fault:
         reason = str(fault)
-    except UnicodeDecodeError:
-        reason = "the name of a field in it is not UTF-8"
     raise RowFault(f"the column {key} cannot be read: {reason}; leave it out with --map '{of_schema.name}='")
 
 

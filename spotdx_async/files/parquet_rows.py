@@ -9,6 +9,7 @@ lists, structs and maps become JSON. What has no JSON form, such as a binary val
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self
 
@@ -48,6 +49,9 @@ class ParquetFile:
     size = None
     may_wait = False
     """Whether ``fill`` may have to wait for a writer."""
+    _file: Any
+    _again: Any
+    """The file once more, if something in it must be read twice."""
 
     def __init__(
         self,
@@ -74,9 +78,11 @@ class ParquetFile:
         self._read = self._filled = 0
         self._slices: list[Batch | None] = []
         self._arrow = _pyarrow(self.name)
-        self._file, found, sizes = self._opened(path, columns, id_name)
+        self._opens = ExitStack()
+        self._in_seconds: list[int] = []
+        found, sizes = self._opened(path, columns, id_name)
         self._maker = RowMaker(found, id_name, allow_empty)
-        self._rows = self._file.metadata.num_rows
+        self._rows: int = self._file.metadata.num_rows
         self._batches = self._read_batches(sizes)
 
     @property
@@ -133,7 +139,7 @@ class ParquetFile:
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
-        self._file.close()
+        self._opens.close()
 
     def __enter__(self) -> Self:
         return self
@@ -143,39 +149,54 @@ class ParquetFile:
 
     def _opened(
         self, path: str | os.PathLike[str], columns: Mapping[str, str] | None, id_name: str
-    ) -> tuple[Any, Columns, list[int]]:
-        """Return the open file, its columns, and how many rows of each row group can be read at once."""
-        options = {"buffer_size": _BUFFER_BYTES, "pre_buffer": False, "memory_map": False}
-        file: Any = None
+    ) -> tuple[Columns, list[int]]:
+        """Open the file; return its columns, and how many rows of each row group can be read at once."""
         try:
             length = footer_bytes(path)
             check_description(length)
-            file = self._arrow.parquet.ParquetFile(
-                path, thrift_container_size_limit=_MAX_FOOTER_LIST, page_checksum_verification=True, **options
-            )
+            file = self._file = self._opens.enter_context(_reader(self._arrow, path))
             check_description(length, file.metadata.num_columns)
-            found = columns_of(self._arrow, file.schema_arrow, columns, id_name)
+            if any(file.schema.column(number).physical_type == "INT96" for number in range(file.metadata.num_columns)):
+                self._again = self._opens.enter_context(_reader(self._arrow, path, coerce_int96_timestamp_unit="s"))
+                types = zip(file.schema_arrow.types, self._again.schema_arrow.types, strict=True)
+                self._in_seconds = [number for number, (nanos, seconds) in enumerate(types) if nanos != seconds]
+            found = columns_of(self._arrow, file.schema_arrow, columns, id_name, self._in_seconds)
             if any("dictionary<" in str(kind) for kind in file.schema_arrow.types):
-                import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: for the lengths of their texts
+                import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: for the lengths of texts
             sizes = [*batch_rows(path, file.metadata, file.schema, partial(_unpacked, self._arrow))]
         except RowFault as fault:
             reason = str(fault)
         except (self._arrow.ArrowException, OSError) as error:
             reason = f"this Parquet file cannot be read: {_first_line(error)}"
+        except UnicodeDecodeError:
+            reason = "this Parquet file cannot be read: the name of a column is not UTF-8"
         else:
-            return file, found, sizes
-        if file is not None:
-            file.close()
+            return found, sizes
+        self.close()
         raise InvalidInputError(f"{self.name}: {reason}")
 
     def _read_batches(self, sizes: list[int]) -> Iterator[Any]:
         for number, rows in enumerate(sizes):
             left = self._file.metadata.row_group(number).num_rows
-            for batch in self._file.iter_batches(batch_size=rows, row_groups=[number], use_threads=False):
+            for batch in self._read_group(number, rows):
                 left -= batch.num_rows
                 yield from _slices(self._arrow, batch)
             if left:
                 raise OSError(f"row group {number + 1} does not have as many rows as the file says")
+
+    def _read_group(self, number: int, rows: int) -> Iterator[Any]:
+        """Yield the batches of a row group; columns with INT96 timestamps come once more, behind all others."""
+        options = {"batch_size": rows, "row_groups": [number], "use_threads": False}
+        if not self._in_seconds:
+            yield from self._file.iter_batches(**options)
+            return
+        names = [self._file.schema_arrow.names[place] for place in self._in_seconds]
+        again = self._again.iter_batches(columns=names, **options)
+        for batch, seconds in zip(self._file.iter_batches(**options), again, strict=False):
+            both = batch
+            for name in names:
+                both = both.append_column(name, seconds.column(name))
+            yield both
 
 
 def _pyarrow(name: str) -> Any:
@@ -187,6 +208,11 @@ def _pyarrow(name: str) -> Any:
     else:
         return pyarrow
     raise InvalidInputError(f"{name}: to read Parquet install the extra: pip install 'spotdx-async[parquet]'")
+
+
+def _reader(arrow: Any, path: str | os.PathLike[str], **options: Any) -> Any:
+    usual = {"buffer_size": _BUFFER_BYTES, "pre_buffer": False, "memory_map": False, "page_checksum_verification": True}
+    return arrow.parquet.ParquetFile(path, thrift_container_size_limit=_MAX_FOOTER_LIST, **usual, **options)
 
 
 def _first_line(error: Exception) -> str:

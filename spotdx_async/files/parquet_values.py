@@ -359,7 +359,7 @@ def _uuid(digits: str) -> str:
 
 def _unknown(arrow: Any, name: str, array: Any) -> Converted:
     """Convert what has no JSON form: each value is bad, a null is not."""
-    stored = array.storage if isinstance(array, arrow.ExtensionArray) else array
+    stored = getattr(array, "storage", array)
     is_there = _validity(arrow, stored)
     there = [place for place in range(len(stored)) if is_there is None or is_there[place]]
     values: list[Any] = [None] * len(stored)

@@ -278,6 +278,20 @@ async def test_a_file_that_is_damaged_at_its_first_row_sends_nothing(
     assert "the Parquet data is damaged from row 1 on" in capsys.readouterr().err
 
 
+async def test_workers_send_nothing_of_a_damaged_file(
+    fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    path = damaged(tmp_path / "kits.parquet", from_row=1000)
+
+    assert await spotdx("kits", "update", path, "--workers", "1", "--journal", tmp_path / "nightly") == 2
+
+    assert sent(fake) == set()
+    err = capsys.readouterr().err
+    assert f"{path}: the Parquet data is damaged from row 1,001 on: " in err
+    assert "nothing was sent" in err
+
+
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])
 async def test_a_file_that_was_cut_off_sends_nothing(
     fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str], kept: float

@@ -209,6 +209,14 @@ def test_damage_in_the_middle_ends_the_reading_after_the_rows_before(path: Path)
     assert 2000 <= len(rows) < 20_000
 
 
+def test_rows_that_pyarrow_does_not_return_are_not_passed_over(path: Path) -> None:
+    """It returns none of a row group in which a column begins with a page without values, as its writer can make it."""
+    write(path, {"kit_id": ["SPOT1"], "x": pa.array([[1]])}, data_page_size=1)
+
+    with open_rows(path) as file, pytest.raises(OSError, match=r"row 1 on: row group 1 does not have as many rows as"):
+        list(file)
+
+
 def test_it_is_found_by_its_first_bytes_and_read_lazily(tmp_path: Path) -> None:
     path = write(tmp_path / "kits", {"kit_id": [f"SPOT{n}" for n in range(5000)], "n": list(range(5000))})
 

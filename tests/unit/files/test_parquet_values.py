@@ -470,6 +470,20 @@ def test_columns_are_held_to_the_rules_of_a_csv_header(tmp_path: Path, table: pa
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize("place", ["schema", "footer"])
+def test_a_column_whose_name_is_not_utf_8_is_refused(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "kits.parquet"
+    pq.write_table(pa.table({"kit_id": ["K1"], "odd_name": [1]}), path, store_schema=False)
+    before, name, after = path.read_bytes().rpartition(b"odd_name")
+    if place == "schema":
+        head, first, tail = before.rpartition(b"odd_name")
+        before = head + first.replace(b"_", b"\xff") + tail
+    path.write_bytes(before + name.replace(b"_", b"\xff") + after)
+
+    with pytest.raises(InvalidInputError, match="the name of a column is not UTF-8"):
+        open_rows(path)
+
+
 def test_two_thousand_columns_are_read(tmp_path: Path) -> None:
     (row,) = read(tmp_path / "kits.parquet", {"kit_id": ["K1"], **{f"c{n}": [n] for n in range(1999)}})
 
@@ -551,6 +565,84 @@ def test_each_value_is_told_by_the_schema_and_not_by_its_neighbours(tmp_path: Pa
     assert [row.number for row, other in zip(plain, with_odd, strict=True) if row != other] == [501]
     assert isinstance(plain[0], Row)
     assert plain[0].metadata == {"t": "2023-11-14T22:13:20"}
+
+
+DAY_NS = 86_400 * 10**9
+INT96: dict[str, tuple[int, str | None]] = {
+    "1970": (0, "1970-01-01T00:00:00"),
+    "a nanosecond": (1, "1970-01-01T00:00:00.000000001"),
+    "before 1970": (-1, "1969-12-31T23:59:59.999999999"),
+    "the last day": (2_932_896 * DAY_NS + 1, "9999-12-31T00:00:00.000000001"),
+    "the first day": (-719_162 * DAY_NS, "0001-01-01T00:00:00"),
+    "BC": (-719_163 * DAY_NS, None),
+    "far away": (2**31 * DAY_NS, None),
+}
+"""Nanoseconds since 1970, many of which 64 bits do not hold."""
+
+
+def int96(path: Path, values: Sequence[int], **columns: Any) -> Path:
+    """Write each value as INT96, in a column, a list and a struct; pyarrow alone cannot, so its bytes are put in."""
+    count = len(values)
+    stand_ins = [1_000_000_000 * (number + 1) for number in range(count)]
+    times = pa.array(stand_ins, pa.timestamp("ns"))
+    data = {
+        "kit_id": [f"K{number}" for number in range(count)],
+        "t": times,
+        "list": pa.ListArray.from_arrays(pa.array(range(count + 1), pa.int32()), times),
+        "struct": pa.StructArray.from_arrays([times], ["t"]),
+        **columns,
+    }
+    options: Any = {"use_dictionary": False, "compression": "none", "write_statistics": False}
+    pq.write_table(pa.table(data), path, use_deprecated_int96_timestamps=True, **options)
+    stored = path.read_bytes()
+    for stand_in, value in zip(stand_ins, values, strict=True):
+        assert stored.count(_int96(stand_in)) == 3
+        stored = stored.replace(_int96(stand_in), _int96(value))
+    path.write_bytes(stored)
+    return path
+
+
+def _int96(nanos: int) -> bytes:
+    days, rest = divmod(nanos, DAY_NS)
+    return rest.to_bytes(8, "little") + (2_440_588 + days & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def test_timestamps_of_int96_are_exact_in_all_years(tmp_path: Path) -> None:
+    """pyarrow's 64 bits of nanoseconds wrap around: the last day of 9999 was sent as one in 1816."""
+    path = int96(tmp_path / "kits.parquet", [value for value, _ in INT96.values()], n=[*range(len(INT96))])
+
+    with open_rows(path) as file:
+        rows = [*file]
+
+    for row, (_, text) in zip(rows, INT96.values(), strict=True):
+        if text is None:
+            assert isinstance(row, BadRow)
+            assert row.reason == "the column t holds a time outside the years 1 to 9999"
+        else:
+            assert isinstance(row, Row)
+            assert row.metadata == {"t": text, "list": [text], "struct": {"t": text}, "n": row.number - 1}
+
+
+def test_int96_is_read_in_many_batches_and_beside_other_types(tmp_path: Path) -> None:
+    path, count = tmp_path / "kits.parquet", 5000
+    times = pa.array([None if number % 7 == 0 else number * 10**9 + 1 for number in range(count)], pa.timestamp("ns"))
+    unlike = pa.array([{"t": None, "s": "a"}] * count, pa.struct({"t": pa.timestamp("ns"), "s": pa.string()}))
+    data = {
+        "kit_id": [f"K{n}" for n in range(count)],
+        "a.b": times,
+        "a": unlike,
+        "u": pa.array([7] * count, pa.time64("ns")),
+    }
+    pq.write_table(pa.table(data), path, use_deprecated_int96_timestamps=True, row_group_size=1700)
+
+    with open_rows(path) as file:
+        rows = [*file]
+
+    assert all(isinstance(row, Row) for row in rows)
+    for number, row in enumerate(rows):
+        assert isinstance(row, Row)
+        told = {} if number % 7 == 0 else {"a.b": timestamp_text("ns", "")(number * 10**9 + 1)}
+        assert row.metadata == {**told, "a": {"t": None, "s": "a"}, "u": "00:00:00.000000007"}
 
 
 def test_dates_are_those_of_the_calendar() -> None:
