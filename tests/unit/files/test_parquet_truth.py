@@ -221,7 +221,7 @@ def columns(draw: Callable[[Any], Any], rows: int, depth: int = 2) -> Drawn:
     if shape == "struct":
         parts = [draw(columns(rows, depth - 1)) for _ in range(draw(st.integers(1, 3)))]
         names = [f"f{number}" for number in range(len(parts))]
-        array = pa.StructArray.from_arrays([part.array for part in parts], names, mask=pa.array(is_null))
+        array = pa.StructArray.from_arrays([part.array for part in parts], names, mask=pa.array(is_null, pa.bool_()))
         together = [
             dict(zip(names, values, strict=True)) for values in zip(*(part.truths for part in parts), strict=True)
         ]
