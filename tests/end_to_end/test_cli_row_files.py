@@ -346,7 +346,7 @@ async def test_failed_rows_next_to_each_other_keep_their_meaning(
 ) -> None:
     first, second, failed = tmp_path / "first.csv", tmp_path / "second.csv", tmp_path / "failed.csv"
     first.write_bytes(csv('K1,"x\nNOPE,y\n'))
-    second.write_bytes(csv('NOPE,"a\nb"\nK2,z"\n'))
+    second.write_bytes(csv('NOPE,"a\nb"\nK3,"w"\nK2,z"\n'))
 
     assert await spotdx("kits", "update", first, second, "--failed", failed) == 1
 

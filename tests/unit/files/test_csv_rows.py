@@ -265,7 +265,7 @@ def test_a_later_quote_does_not_close_an_open_one_and_let_rows_through() -> None
     assert (second.line, second.last_line) == (3, 6)
 
 
-@pytest.mark.parametrize("length", [131_072, 131_073, 2**20 + 5])
+@pytest.mark.parametrize("length", [131_072, 131_073, 300_005])
 def test_a_cell_is_one_cell_whatever_its_length(length: int) -> None:
     lines = b"SPOT9,A,b\n" * (length // 10) + b"x" * (length % 10)
     first, second = reading(HEADER + b'SPOT1,A,"' + lines + b'"\nSPOT2,A,b\n', 65536)
@@ -393,7 +393,9 @@ NAMES = CELLS.filter(
 )
 IDS = st.text(
     st.characters(
-        codec="utf-8", exclude_characters="\0\r\u115f\u1160\u2800\u3164\uffa0", exclude_categories=("Cf", "Cn", "Mn")
+        codec="utf-8",
+        exclude_characters="\0\r\u115f\u1160\u2800\u3164\uffa0",
+        exclude_categories=("Cf", "Cn", "Mn", "Zl", "Zp"),
     ),
     max_size=12,
 ).filter(lambda kit_id: kit_id and kit_id == kit_id.strip() and kit_id != "kit_id")
