@@ -42,7 +42,7 @@ docs: $(INSTALLED)
 LONG := tests/chaos tests/model tests/contract tests/distributed tests/limits tests/end_to_end/test_creates_end_to_end.py
 chaos: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
-	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s
+	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s --timeout 1800
 
 # Known holes of what is installed, in a venv of its own. It fails where it cannot look a package up: needs a network.
 audit: $(INSTALLED)
