@@ -24,7 +24,7 @@ demo: $(INSTALLED)
 # Two processes share the files of tests; WORKERS=0 runs them in one, which is easier to read and to debug.
 WORKERS ?= 2
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25 --cov --cov-report=term $(TESTS)
 
 # What depends on aiohttp, in the two ways that `make test` does not go: through its public API alone, as with a release that
 # is not known, and with the lowest release that pyproject.toml allows.

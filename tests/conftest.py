@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -29,6 +30,8 @@ settings.load_profile("spotdx")
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["SPOTDX_CONFIG"] = os.devnull  # the settings file of whoever runs the tests stays out of them
     os.environ.pop("SPOTDX_PROFILE", None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts jobs in the background so, and they theirs
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if (way := os.environ.get("SPOTDX_AIOHTTP")) is not None:
         fast_request.RELEASES = frozenset({"fast": {aiohttp.__version__}, "public": ()}[way])
     config.addinivalue_line("markers", "virtual_time: run the test on a loop that jumps from timer to timer")
@@ -42,7 +45,7 @@ def pytest_report_header() -> str:
 
 LONG = (
     *("unit/benchmarks/test_instructions", "chaos/test_kills", "distributed/test_dask_engine", "docs/test_site"),
-    *("matrix/test_canaries", "unit/testing/test_pytest_plugin", "end_to_end/test_report_page", "shared/test_sharing"),
+    *("matrix/test_canaries", "unit/testing/test_pytest_plugin", "end_to_end/test_report_page", "limits/test_sharing"),
     *("end_to_end/test_cli_journal", "end_to_end/test_bulk_outage", "chaos/test_order", "end_to_end/test_apm_products"),
     *("end_to_end/test_bulk_partial_outage", "unit/codec/test_codec_properties", "distributed/test_shard_run"),
 )
