@@ -192,6 +192,12 @@ class RowResults:
         """Where the text of rows is that cannot be read."""
 
     @property
+    def faults(self) -> list[str]:
+        """What other programs did to the files meanwhile, and where the rows are therefore."""
+        files = (file for file in (self.failed, self.unreadable) if file is not None)
+        return [f"{file.fault}: what this run wrote is in {file.place}" for file in files if file.fault is not None]
+
+    @property
     def rows(self) -> int:
         """How many rows have their outcome."""
         return self.counts.total()
@@ -267,15 +273,21 @@ class RowResults:
             self.overtaken.add(file_index, file or "", row_number)
 
     def close(self) -> None:
-        """Close the failed-rows file; ``disk_error`` says whether it may be incomplete."""
-        try:
-            self._undone.close()
-            if self.unreadable is not None:
-                self.unreadable.close()
-        except OSError as error:
-            # Any row that the file has taken may not have reached the disk.
-            self.disk_error = self.disk_error or error
-            self.unwritten.take(self.left)
+        """Put the files in their places and close them; ``disk_error`` says whether they may be incomplete."""
+        for file in (self._undone, self.unreadable):
+            try:
+                if file is not None:
+                    file.close()
+            except OSError as error:
+                # Any row that the file has taken may not have reached the disk.
+                self.disk_error = self.disk_error or error
+                self.unwritten.take(self.left)
+
+    def abandon(self) -> None:
+        """Close the files where they are, after a run that has no end to account for."""
+        self._undone.abandon()
+        if self.unreadable is not None:
+            self.unreadable.abandon()
 
 
 def _reason(error: SpotError | None) -> str:

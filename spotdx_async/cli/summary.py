@@ -82,6 +82,8 @@ class RunResult:
         """The exit code."""
         if self.stopped is not None:
             return Exit.USAGE if self.is_damaged and not self.has_sent else Exit.STOPPED
+        if self.row_results.faults:
+            return Exit.STOPPED
         if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
             return Exit.FAILED
         return Exit.OK
@@ -113,8 +115,8 @@ def _figures(run_result: RunResult) -> dict[str, Any]:
         "overtaken": len(row_results.overtaken),
         "dry_run": run_result.is_dry_run,
         "elapsed_s": round(run_result.elapsed_s, 3),
-        "failed_file": str(failed.path) if failed is not None and failed.count else None,
-        "unreadable_file": str(unreadable.path) if unreadable is not None and unreadable.count else None,
+        "failed_file": str(failed.place) if failed is not None and failed.count else None,
+        "unreadable_file": str(unreadable.place) if unreadable is not None and unreadable.count else None,
         "not_in_failed_file": _spans(row_results.unwritten),
         "overtaken_rows": _spans(row_results.overtaken),
         "stopped": run_result.stopped,
@@ -193,13 +195,15 @@ def _show_failed_file(run_result: RunResult, streams: Streams) -> None:
     row_results = run_result.row_results
     if row_results.failed is None:
         return
-    path = row_results.failed.path
+    for fault in row_results.faults:
+        streams.say(fault)
+    path = row_results.failed.place
     if row_results.failed.count:
         written = counted(row_results.failed.count, "row")
         streams.say(f"not done: {written}, written to {path}{_what_to_do_with(run_result)}")
     unreadable = row_results.unreadable
     if unreadable is not None and unreadable.count:
-        text = f"the text of {counted(unreadable.count, 'row')} that cannot be read is in {unreadable.path}"
+        text = f"the text of {counted(unreadable.count, 'row')} that cannot be read is in {unreadable.place}"
         streams.say(f"{text} with its line numbers; correct it, put the header above it, and use it as input")
     if row_results.disk_error is not None:
         streams.say(f"{path} may be incomplete: {row_results.disk_error.strerror}")
@@ -259,6 +263,6 @@ def _show_start(file: str, number: int, run_result: RunResult, streams: Streams)
             f"wait {wait} first: until then, a request without a usable answer may still overwrite a newer value"
         )
     if row_results.failed is not None and row_results.failed.count:
-        path = row_results.failed.path
+        path = row_results.failed.place
         advice = "do not use it as input; name another file with --failed, or pass --force"
         streams.say(f"what is left includes the rows in {path}: {advice}")

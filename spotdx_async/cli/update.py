@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -75,10 +76,14 @@ class LocalRun(UpdateRun):
         self._client = self._request.settings.client(
             "none" if self._options.is_dry_run else None, lands_within_s=self._options.lands_within_s
         )
-        if self._options.report is not None:
+        self._report = self._options.report
+        if self._report is not None:
             named = (*self._request.files, self._options.failed, self._options.journal)
             others = [path for path in named if path is not None and path != "-"]
-            report.check_path(self._options.report, others=others)
+            report.check_path(self._report, others=others)
+            if self._options.is_dry_run and Path(self._report).exists():
+                self._streams.say(f"a dry run replaces nothing: the report {self._report} stays as it is")
+                self._report = None
         self._journal = _journal_of(self._request)
         self._run: spotdx_async.BulkRun[Any] | None = None
         self._notes_in_outage = 0
@@ -88,7 +93,7 @@ class LocalRun(UpdateRun):
         self._has_journal = self._journal is not None
 
     async def _run_to_the_end(self, started_s: float) -> None:
-        if self._options.report is not None:
+        if self._report is not None:
             began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
             self._run_stats = report.RunStory({"began": began, **_facts(self._request)}, started_s)
         async with self._client:
@@ -182,15 +187,15 @@ class LocalRun(UpdateRun):
         for outcome in () if self._run is None else self._run.remaining_outcomes():
             self._record(outcome)
         written: dict[str, Any] = {"journal": self._options.journal if self._has_journal else None}
-        path = self._options.report
+        path = self._report
         if self._run_stats is None or path is None:
             return written
         self._run_stats.finish(_now(), self._stopped)
         try:
             report.write_report(path, self._run_stats)
-        except OSError as error:
-            # A full disk must not take the summary away.
-            reason = error.strerror
+        except (OSError, InvalidInputError) as error:
+            # A full disk, or what came to stand there meanwhile, must not take the summary away.
+            reason = error.strerror if isinstance(error, OSError) else error
             self._streams.say(f"the report {path} cannot be written: {reason}; the summary is complete without it")
             return written
         return {**written, "report": path}

@@ -12,7 +12,7 @@ from typing import Any, Self
 from attrs import frozen
 
 import spotdx_async
-from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions
+from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions, Word
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing, StopSignals, display_for, keep_showing
 from spotdx_async.cli.reading import reading_of
@@ -22,6 +22,8 @@ from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.summary import RunResult
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import FailedRows, RowFile, RowInput, UnreadableRows, open_rows, parse_map
+from spotdx_async.files.part_file import part_of
+from spotdx_async.files.unreadable_rows import unreadable_of
 
 __all__ = ["UpdateRequest", "UpdateRun", "open_files"]
 
@@ -83,10 +85,14 @@ class UpdateRun(ABC):
             files = open_files(request, stack)
             self._prepare()
             self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
-            failed = _failed_rows(request, files)
+            failed = _failed_rows(request, files, streams)
+            if failed is not None:
+                stack.callback(failed.abandon)
             unreadable = None if failed is None else _unreadable_rows(request, failed, files)
             self._row_results = RowResults(failed, unreadable)
+            stack.callback(self._row_results.abandon)
             _say_notes(files, streams)
+            _say_kept(self._row_results, streams)
             self._opened = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -191,10 +197,17 @@ def _say_notes(files: Iterable[RowInput], streams: Streams) -> None:
             streams.say(f"{file.name}: {note}")
 
 
-def _failed_rows(request: UpdateRequest, files: list[RowInput]) -> FailedRows | None:
-    """Check where the rows that are not done are to be written.
+def _say_kept(row_results: RowResults, streams: Streams) -> None:
+    for file in (row_results.failed, row_results.unreadable):
+        if file is not None and file.kept is not None:
+            streams.say(f"{part_of(file.path)} is what a run that was killed has left: it is kept as {file.kept}")
 
-    A run that is resumed tries all such rows again, so the file of the session before is replaced.
+
+def _failed_rows(request: UpdateRequest, files: list[RowInput], streams: Streams) -> FailedRows | None:
+    """Check where the rows that are not done are to be written; None: nowhere.
+
+    A run that is resumed tries all such rows again, so the file of the session before is replaced at its end. A dry run
+    replaces none.
 
     Raises:
         InvalidInputError: it cannot be written, or the journal that is to be resumed cannot be used.
@@ -203,12 +216,23 @@ def _failed_rows(request: UpdateRequest, files: list[RowInput]) -> FailedRows | 
         return None
     if len({(file.failed_format, file.preamble) for file in files}) > 1:
         raise InvalidInputError("--failed needs inputs of one format with the same header; pass them one at a time")
+    if request.options.is_dry_run and (kept := _not_replaced(request, request.options.failed)):
+        streams.say(f"a dry run replaces nothing, and there is {kept} already: bad rows are told, and not written")
+        return None
     return FailedRows(
         request.options.failed,
         preamble=files[0].preamble,
         inputs=request.files,
-        replace=request.options.replaces_failed or _is_resumed(request),
+        replace=_replaces(request),
     )
+
+
+def _not_replaced(request: UpdateRequest, failed: Word) -> Path | None:
+    """Return a file that only a run that is no dry run may move or replace; None if there is none."""
+    places = (Path(failed), unreadable_of(failed))
+    parts = map(part_of, places)
+    files = (*parts, *places) if _may_replace(request) else parts
+    return next((file for file in files if file.is_file() and file.stat().st_size), None)
 
 
 def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[RowInput]) -> UnreadableRows:
@@ -217,8 +241,7 @@ def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[Row
     Raises:
         InvalidInputError: it cannot be written.
     """
-    replace = request.options.replaces_failed or _is_resumed(request)
-    unreadable = UnreadableRows(failed.path, inputs=request.files, replace=replace)
+    unreadable = UnreadableRows(failed.path, inputs=request.files, replace=_replaces(request))
 
     def keep(file: RowFile, first: int, number: int, line: int, piece: bytes) -> None:
         if number >= first:
@@ -230,9 +253,19 @@ def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[Row
     return unreadable
 
 
+def _may_replace(request: UpdateRequest) -> bool:
+    """Return whether a run with these options may replace the files of an earlier one."""
+    journal = request.options.journal
+    return request.options.replaces_failed or (journal is not None and Path(journal).exists())
+
+
+def _replaces(request: UpdateRequest) -> bool:
+    return not request.options.is_dry_run and (request.options.replaces_failed or _is_resumed(request))
+
+
 def _is_resumed(request: UpdateRequest) -> bool:
     journal = request.options.journal
-    if journal is None or request.options.is_dry_run:
+    if journal is None:
         return False
     if request.is_for_cluster:
         return Path(journal, "run.json").is_file()

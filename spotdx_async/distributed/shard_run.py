@@ -182,6 +182,7 @@ class _RowTracker:
         self._rows: Iterator[ShardRow] = iter(())
         self._troubles: list[RowTrouble] = []
         self._undone: list[int] = []
+        self._failed: FailedRows | None = None
         self._file = UndoneRows()
         self._handed: set[int] = set()
         self._unwritten: set[int] = set()
@@ -190,8 +191,10 @@ class _RowTracker:
     async def updates(self, stop: asyncio.Event) -> AsyncIterator[Update]:
         """Yield the rows to the bulk run, each with its ``ShardRow`` as its ``source``."""
         if self.shard.failed is not None:
+            self._file.abandon()
             # Replaced: everything that an earlier try has left there is tried again.
-            self._file = UndoneRows(FailedRows(self.shard.failed, replace=True))
+            self._failed = FailedRows(self.shard.failed, replace=True, is_repeat=True)
+            self._file = UndoneRows(self._failed)
         at_once, later = self._by_turn()
         first, then = iter(at_once), iter(later)
         self._rows = chain(first, then)
@@ -269,6 +272,8 @@ class _RowTracker:
         try:
             self._file.close()
         except OSError:  # any row in it may not have reached the disk
+            self._unwritten |= self._handed
+        if self._failed is not None and self._failed.fault is not None:  # they are in a file that nobody looks for
             self._unwritten |= self._handed
 
     def _not_done(self, row: ShardRow, state: State, reason: str) -> None:

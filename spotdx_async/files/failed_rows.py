@@ -15,6 +15,7 @@ from typing import Self
 
 from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
+from spotdx_async.files.part_file import PartFile, PartInUseError
 
 __all__ = ["FailedRows", "UndoneRows"]
 
@@ -28,8 +29,9 @@ _POSITION_MASK = (1 << _POSITION_BITS) - 1
 class FailedRows:
     """A file of failed rows, readable by its owner alone (mode 0600 from its first instant).
 
-    It is created when the first row is written, and nothing is buffered: what ``write`` has accepted is in the file. An
-    existing file is used only if it is empty, or replaced if that is asked for. Symbolic links are not followed.
+    It is written as ``PATH.part``, and takes its place when it is closed; until then an existing file is as it was.
+    Nothing is buffered: what ``write`` has accepted is in the file. An existing file is replaced only if it is empty,
+    or if that is asked for. Symbolic links are not followed.
     """
 
     def __init__(
@@ -39,14 +41,17 @@ class FailedRows:
         preamble: bytes = b"",
         inputs: Iterable[str | os.PathLike[str]] = (),
         replace: bool = False,
+        is_repeat: bool = False,
     ) -> None:
-        """Check that the file can be written.
+        """Check that the file can be written, and take its place: no other ``FailedRows`` gets it until it is closed.
 
         Args:
             path: where it is to be.
             preamble: what comes before the first row, such as the CSV header; with or without its line end.
             inputs: files that it must not be.
-            replace: remove an existing file of that name, now.
+            replace: replace an existing file of that name at the end, or remove it if there are no rows then.
+            is_repeat: whether all rows that an earlier try has left, also unfinished, are tried again, so that none of
+                them is kept.
 
         Raises:
             InvalidInputError: the file cannot be created, or must not be written.
@@ -55,18 +60,36 @@ class FailedRows:
         self.count: int = 0
         """How many rows it holds."""
         self._preamble = preamble
-        self._fd: int | None = None
-        self._size = 0
         # Where each row that was written begins, in the order of writing.
         self._starts = array("Q")
         try:
             self._check(inputs, replace=replace)
+            self._file = PartFile(self.path, is_replacing=replace, is_repeat=is_repeat)
+        except PartInUseError as error:
+            reason = f"{error.strerror}, or name another file"
+        except private_files.UnfitFileError as error:  # of the part: that of the file itself is said by the check
+            reason = f"cannot be written, since {self.path.name}.part {error.strerror}: move that away"
         except OSError as error:
             reason = f"cannot be written: {error.strerror}"
         else:
             private_files.warn_of_folder(self.path)
             return
         raise InvalidInputError(f"{self.path} {reason}")
+
+    @property
+    def place(self) -> Path:
+        """Where the rows are: ``path`` once it is closed, unless ``fault`` says otherwise; ``PATH.part`` before."""
+        return self._file.place
+
+    @property
+    def fault(self) -> str | None:
+        """What another program did to the file meanwhile, so that the rows are under another name; None: nothing."""
+        return self._file.fault
+
+    @property
+    def kept(self) -> Path | None:
+        """Where the rows are kept that a run which was killed has left in ``PATH.part``; None: there are none."""
+        return self._file.kept
 
     def write(self, source: bytes) -> None:
         """Add one row.
@@ -76,7 +99,7 @@ class FailedRows:
         """
         row = _with_line_end(source)
         self.append(row)
-        self._starts.append(self._size - len(row))
+        self._starts.append(self._file.size - len(row))
         self.count += 1
 
     def append(self, text: bytes) -> None:
@@ -85,10 +108,8 @@ class FailedRows:
         Raises:
             OSError: as ``write``.
         """
-        if self._fd is None:
-            self._fd = self._open()
-        head = b"" if self._size else _with_line_end(self._preamble)
-        self._append(self._fd, head + text)
+        head = b"" if self._file.size else _with_line_end(self._preamble)
+        self._file.append(head + text)
 
     def drop(self, row: int) -> None:
         """Take out a row, once, before the file is closed: a blank line takes its place.
@@ -99,18 +120,12 @@ class FailedRows:
         Raises:
             OSError: it is still there.
         """
-        fd = self._fd
-        assert fd is not None  # noqa: S101 - a row was written, and it is not closed; for the type checker
         start, end = self._span(row)
-        try:
-            os.lseek(fd, start, os.SEEK_SET)
-            _write_all(fd, b"\n" * (end - start))
-        finally:
-            os.lseek(fd, self._size, os.SEEK_SET)
+        self._file.overwrite(start, b"\n" * (end - start))
         self.count -= 1
 
     def arrange(self, rows: Iterable[int]) -> None:
-        """Keep only these rows, in this order, and close the file; it is removed if none are left.
+        """Keep only these rows, in this order, and close the file; there is none if none are left.
 
         Args:
             rows: the position of each among those that were written, from 0.
@@ -118,32 +133,32 @@ class FailedRows:
         Raises:
             OSError: it cannot be rewritten; it is unchanged, and still open.
         """
-        fd = self._fd
-        if fd is None:
+        if not self._file.is_open:
             return
         if self.count:
-            try:
-                private_files.replace(self.path, self._pieces(fd, rows))
-            finally:
-                os.lseek(fd, self._size, os.SEEK_SET)
+            self._file.settle(self._pieces(rows))
         else:
-            self.path.unlink(missing_ok=True)
-        self._fd = None
-        os.close(fd)
+            self._file.discard()
 
     def close(self) -> None:
-        """Close the file; closing twice does nothing.
+        """Put the file in its place, if there is anything in it, and close it; closing twice does nothing.
 
         Raises:
-            OSError: what was written may not have reached the disk.
+            OSError: what was written may not have reached the disk; ``place`` says where it is.
         """
-        fd, self._fd = self._fd, None
-        if fd is None:
+        if not self._file.is_open:
             return
         try:
-            os.fsync(fd)
+            if self._file.size:
+                self._file.settle()
+            else:
+                self._file.discard()
         finally:
-            os.close(fd)
+            self._file.abandon()
+
+    def abandon(self) -> None:
+        """Close it without putting it in its place: what was written is left in ``PATH.part``."""
+        self._file.abandon()
 
     def __enter__(self) -> Self:
         return self
@@ -162,41 +177,25 @@ class FailedRows:
             about = private_files.look(self.path)
         except private_files.UnfitFileError as error:
             raise InvalidInputError(f"{self.path} {error.strerror}: name another file") from None
-        if about is None:
-            if os.access(folder, os.W_OK | os.X_OK):
-                return
+        if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "permission denied")
-        if replace:
-            self.path.unlink()
-        elif about.st_size:
+        if about is None:
+            return
+        if private_files.is_mounted(self.path):
+            reason = "is mounted by itself, so it cannot be replaced: mount its folder instead"
+            raise InvalidInputError(f"{self.path} {reason}")
+        if about.st_size and not replace:
             raise InvalidInputError(f"{self.path} exists and is not empty: give another name, or --force to replace it")
 
     def _span(self, row: int) -> tuple[int, int]:
         is_last = row + 1 == len(self._starts)
-        return self._starts[row], self._size if is_last else self._starts[row + 1]
+        return self._starts[row], self._file.size if is_last else self._starts[row + 1]
 
-    def _pieces(self, fd: int, rows: Iterable[int]) -> Iterator[bytes]:
+    def _pieces(self, rows: Iterable[int]) -> Iterator[bytes]:
         yield _with_line_end(self._preamble)
         for row in rows:
             start, end = self._span(row)
-            os.lseek(fd, start, os.SEEK_SET)
-            yield _read_all(fd, end - start)
-
-    def _open(self) -> int:
-        fd = private_files.open_own(self.path, os.O_RDWR | os.O_CREAT)
-        if os.fstat(fd).st_size:
-            os.close(fd)
-            raise FileExistsError(errno.EEXIST, "it has been filled by someone else")
-        return fd
-
-    def _append(self, fd: int, data: bytes) -> None:
-        try:
-            _write_all(fd, data)
-        except OSError:
-            os.ftruncate(fd, self._size)  # half a row would spoil the file for being fed in again
-            os.lseek(fd, self._size, os.SEEK_SET)
-            raise
-        self._size += len(data)
+            yield self._file.read(start, end - start)
 
 
 class UndoneRows:
@@ -279,9 +278,15 @@ class UndoneRows:
                 failed.arrange(in_order)
             except OSError:
                 if self._must_arrange:
+                    failed.abandon()
                     raise
                 # Harmless: a dropped row is a blank line, and rows of different ids may come in any order.
         failed.close()
+
+    def abandon(self) -> None:
+        """Close the file without putting it in its place."""
+        if self._failed is not None:
+            self._failed.abandon()
 
     def _drop(self, position: int) -> None:
         if self._failed is None or position < 0:
@@ -295,22 +300,6 @@ class UndoneRows:
 
 def _digest(key: str) -> bytes:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = 0
-    while written < len(data):
-        written += os.write(fd, data[written:])
-
-
-def _read_all(fd: int, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        piece = os.read(fd, size - len(data))
-        if not piece:
-            raise OSError(errno.EIO, "it has been cut off by someone else")
-        data += piece
-    return data
 
 
 def _with_line_end(data: bytes) -> bytes:

@@ -31,12 +31,12 @@ class UnreadableRows:
         Args:
             failed: the file of failed rows.
             inputs: files that it must not be.
-            replace: remove an existing file of that name, now.
+            replace: replace an existing file of that name at the end.
 
         Raises:
             InvalidInputError: the file cannot be created, or must not be written.
         """
-        self._file = FailedRows(f"{os.fspath(failed)}{_SUFFIX}", inputs=inputs, replace=replace)
+        self._file = FailedRows(unreadable_of(failed), inputs=inputs, replace=replace)
         self.count: int = 0
         """How many rows it holds."""
         self._begun: tuple[str, int] | None = None
@@ -44,8 +44,23 @@ class UnreadableRows:
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Where it is to be."""
         return self._file.path
+
+    @property
+    def place(self) -> Path:
+        """Where it is, as ``FailedRows.place``."""
+        return self._file.place
+
+    @property
+    def fault(self) -> str | None:
+        """What another program did to the file meanwhile, as ``FailedRows.fault``."""
+        return self._file.fault
+
+    @property
+    def kept(self) -> Path | None:
+        """Where the text is kept of a run that was killed, as ``FailedRows.kept``."""
+        return self._file.kept
 
     def begin(self, file: str, line: int, piece: bytes) -> None:
         """Write a piece of a row that is too long to keep; ``add`` ends it, and raises what fails here.
@@ -84,12 +99,21 @@ class UnreadableRows:
         return True
 
     def close(self) -> None:
-        """Close the file; closing twice does nothing.
+        """Put the file in its place, if there is anything in it, and close it; closing twice does nothing.
 
         Raises:
             OSError: what was written may not have reached the disk.
         """
         self._file.close()
+
+    def abandon(self) -> None:
+        """Close it without putting it in its place."""
+        self._file.abandon()
+
+
+def unreadable_of(failed: str | os.PathLike[str]) -> Path:
+    """Return the path of the file that belongs to a file of failed rows."""
+    return Path(f"{os.fspath(failed)}{_SUFFIX}")
 
 
 def _lines(first: int, last: int) -> str:

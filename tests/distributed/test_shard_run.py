@@ -79,6 +79,22 @@ async def test_failed_rows_that_the_disk_does_not_take_are_named(
     assert merge([report]).unwritten == len(report.unwritten)
 
 
+async def test_rows_whose_file_is_deleted_during_the_run_are_named(
+    fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = FailedRows.write
+
+    def deleting(self: FailedRows, source: bytes) -> None:
+        write(self, source)
+        self.place.unlink()
+
+    monkeypatch.setattr(FailedRows, "write", deleting)
+
+    report = await run_shard(shard_of([("NOSUCHKIT", {"n": 0})], folder=tmp_path), fake.client())
+
+    assert (report.undone, report.unwritten) == ((0,), (0,))
+
+
 async def test_rows_that_are_overtaken_are_named_and_in_no_file(fake: FakeSpot, tmp_path: Path) -> None:
     fake.faults.add("400", times=1, kit_id="SPOT000001")
     fake.faults.add("400", times=2, kit_id="SPOT000002")

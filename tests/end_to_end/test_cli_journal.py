@@ -128,13 +128,15 @@ async def test_a_killed_run_is_resumed_by_the_same_command(fake: FakeSpot, folde
     await until(lambda: fake.counts["executed"] > 600)
     process.kill()
     await process.communicate()
-    assert (folder / "failed.csv").read_text() == HEADER + "SPOT000003,3\n"
+    assert (folder / "failed.csv.part").read_text() == HEADER + "SPOT000003,3\n"
     _, told, _ = await spotdx(fake, folder, "runs", "show", "run.journal")
     assert "it was killed: the same command resumes it" in told
 
-    code, summary, _ = await spotdx(fake, folder, *UPDATE, "--failed", "failed.csv")
+    code, summary, err = await spotdx(fake, folder, *UPDATE, "--failed", "failed.csv")
 
     assert code == 0
+    assert "failed.csv.part is what a run that was killed has left: it is kept as failed.csv.1" in err
+    assert (folder / "failed.csv.1").read_text() == HEADER + "SPOT000003,3\n"
     assert summary["done_before"] + summary["ok"] == ROWS
     assert summary["done_before"] >= 100
     assert len(fake.ledger) - ROWS <= 8 + 1000

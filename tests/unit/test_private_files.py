@@ -307,15 +307,33 @@ def test_places_of_failed_rows_and_of_reports_refuse_what_is_planted(
 
 
 @planted
+@pytest.mark.parametrize("name", ["file", "file.part"])
 def test_failed_rows_are_not_written_into_what_is_planted_after_the_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str, name: str
 ) -> None:
     with FailedRows(tmp_path / "file") as failed:
-        plant(tmp_path / "file", monkeypatch)
+        if name == "file.part":
+            (tmp_path / name).unlink()
+        plant(tmp_path / name, monkeypatch)
         before = about(tmp_path)
+        failed.write(b"SPOT1\n")
 
-        with pytest.raises(OSError, match=f"{fault}|No such device"):
-            failed.write(b"SPOT1\n")
+    assert failed.fault is not None, fault
+    assert (tmp_path / "file.1").read_bytes() == b"SPOT1\n"
+    (tmp_path / "file.1").unlink()
+    assert [one for one in before if one[0] == name] == [one for one in about(tmp_path) if one[0] == name]
+
+
+@planted
+def test_what_is_planted_where_failed_rows_are_written_first_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, fault: str
+) -> None:
+    plant(tmp_path / "file.part", monkeypatch)
+    before = about(tmp_path)
+
+    for is_repeat in (False, True):
+        with pytest.raises(InvalidInputError, match=fault if is_repeat else f"{fault}|No such device"):
+            FailedRows(tmp_path / "file", replace=True, is_repeat=is_repeat)
 
     assert about(tmp_path) == before
 

@@ -3,13 +3,14 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import BadRow, FailedRows, Row, open_rows
+from spotdx_async.files import BadRow, FailedRows, Row, open_rows, part_file
 
 
 def mode(path: Path) -> int:
@@ -22,20 +23,29 @@ def refusal(path: Path, **options: object) -> str:
     return str(caught.value)
 
 
-def test_the_file_is_made_with_the_first_row_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+def part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def numbered(path: Path, number: int = 1) -> Path:
+    return path.with_name(f"{path.name}.{number}")
+
+
+def test_the_file_takes_its_place_when_it_is_closed_and_only_its_owner_may_ever_read_it(tmp_path: Path) -> None:
     path = tmp_path / "failed.csv"
     old = os.umask(0)
     try:
         with FailedRows(path, preamble=b"kit_id,a\r\n") as failed:
-            assert not path.exists()
             failed.write(b"SPOT1,x\r\n")
-            assert path.read_bytes() == b"kit_id,a\r\nSPOT1,x\r\n"
-            assert mode(path) == 0o600
+            assert part(path).read_bytes() == b"kit_id,a\r\nSPOT1,x\r\n"
+            assert mode(part(path)) == 0o600
+            assert not path.exists()
             failed.write(b"SPOT2,y\r\n")
     finally:
         os.umask(old)
     assert path.read_bytes() == b"kit_id,a\r\nSPOT1,x\r\nSPOT2,y\r\n"
-    assert failed.count == 2
+    assert (failed.count, failed.place, failed.fault) == (2, path, None)
+    assert (mode(path), [*tmp_path.iterdir()]) == (0o600, [path])
 
 
 def test_a_row_without_a_line_end_gets_one(tmp_path: Path) -> None:
@@ -50,7 +60,7 @@ def test_without_a_failed_row_there_is_no_file(tmp_path: Path) -> None:
     with FailedRows(tmp_path / "failed") as failed:
         pass
     failed.close()
-    assert not failed.path.exists()
+    assert not [*tmp_path.iterdir()]
 
 
 def test_an_empty_file_is_used_and_taken_from_other_readers(tmp_path: Path) -> None:
@@ -68,14 +78,208 @@ def test_a_file_with_something_in_it_is_refused_and_left_alone(tmp_path: Path) -
     assert path.read_bytes() == b"mine"
 
 
-def test_replacing_removes_the_old_file_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_a_file_that_is_replaced_is_as_it_was_until_the_end(tmp_path: Path, has_rows: bool) -> None:
     path = tmp_path / "failed"
     path.write_bytes(b"rows of yesterday")
     path.chmod(0o644)
     with FailedRows(path, replace=True) as failed:
-        assert not path.exists()
-        failed.write(b"{}\n")
-    assert (mode(path), path.read_bytes()) == (0o600, b"{}\n")
+        if has_rows:
+            failed.write(b"{}\n")
+        assert (mode(path), path.read_bytes()) == (0o644, b"rows of yesterday")
+    if has_rows:
+        assert (mode(path), path.read_bytes()) == (0o600, b"{}\n")
+    assert [*tmp_path.iterdir()] == ([path] if has_rows else [])
+
+
+def test_a_file_that_is_abandoned_replaces_nothing_and_its_rows_stay_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "failed"
+    path.write_bytes(b"rows of yesterday")
+    for rows in ((), (b"{}\n",)):
+        failed = FailedRows(path, replace=True)
+        for row in rows:
+            failed.write(row)
+        failed.abandon()
+        failed.close()
+        assert path.read_bytes() == b"rows of yesterday"
+        assert part(path).exists() is bool(rows)
+    assert part(path).read_bytes() == b"{}\n"
+
+
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_what_a_killed_writer_has_left_is_kept_under_a_free_name(tmp_path: Path, has_rows: bool) -> None:
+    path = tmp_path / "failed"
+    part(path).write_bytes(b"rows of the killed one")
+    numbered(path).write_bytes(b"of one before")
+    with FailedRows(path) as failed:
+        assert failed.kept == numbered(path, 2)
+        assert part(path).read_bytes() == b"rows of the killed one"
+        if has_rows:
+            failed.write(b"{}\n")
+    assert numbered(path, 2).read_bytes() == b"rows of the killed one"
+    assert numbered(path).read_bytes() == b"of one before"
+    assert {*tmp_path.iterdir()} == {numbered(path), numbered(path, 2), *([path] if has_rows else ())}
+    assert failed.fault is None
+
+
+def test_a_writer_that_is_refused_its_work_leaves_what_a_killed_one_has_left(tmp_path: Path) -> None:
+    part(tmp_path / "failed").write_bytes(b"rows")
+    FailedRows(tmp_path / "failed").abandon()
+    assert part(tmp_path / "failed").read_bytes() == b"rows"
+
+
+def test_a_repeat_keeps_nothing_of_the_try_before_which_may_be_alive(tmp_path: Path) -> None:
+    path = tmp_path / "failed"
+    first = FailedRows(path, replace=True, is_repeat=True)
+    first.write(b"first\n")
+    with FailedRows(path, replace=True, is_repeat=True) as second:
+        second.write(b"second\n")
+        assert second.kept is None
+    assert path.read_bytes() == b"second\n"
+    first.close()
+    assert path.read_bytes() == b"second\n"
+    assert (first.place, first.place.read_bytes()) == (numbered(path), b"first\n")
+    assert first.fault == f"{part(path)} was moved or deleted during the run"
+
+
+def test_two_writers_of_one_file_are_one_too_many_until_the_first_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "failed"
+    with FailedRows(path) as first:
+        assert (
+            refusal(path) == f"{path} is being written by another run: wait until that has ended, or name another file"
+        )
+        first.write(b"{}\n")
+        assert "is being written by another run" in refusal(path, replace=True)
+    assert path.read_bytes() == b"{}\n"
+    with FailedRows(path, replace=True):
+        pass
+
+
+@pytest.mark.parametrize("when", ["before the first row", "between rows", "at the end"])
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+def test_a_part_that_is_taken_away_costs_no_row(tmp_path: Path, when: str, how: str) -> None:
+    path = tmp_path / "failed"
+    failed = FailedRows(path, preamble=b"kit_id,a\n")
+
+    def take_away() -> None:
+        if how == "moved":
+            part(path).rename(tmp_path / "elsewhere")
+        else:
+            part(path).unlink()
+        if how == "replaced":
+            part(path).write_bytes(b"foreign")
+
+    for time in ("before the first row", "between rows", "at the end"):
+        if time == when:
+            take_away()
+        if time != "at the end":
+            failed.write(f"SPOT1,{time}\n".encode())
+    failed.close()
+    assert not path.exists()
+    assert failed.place == numbered(path)
+    assert numbered(path).read_bytes() == b"kit_id,a\nSPOT1,before the first row\nSPOT1,between rows\n"
+    assert mode(numbered(path)) == 0o600
+    assert failed.fault == f"{part(path)} was moved or deleted during the run"
+    assert not part(path).exists() or part(path).read_bytes() == b"foreign"
+
+
+@pytest.mark.parametrize("is_arranged", [False, True])
+def test_a_file_that_someone_else_has_put_there_is_not_replaced(tmp_path: Path, is_arranged: bool) -> None:
+    path = tmp_path / "failed"
+    path.write_bytes(b"yesterday")
+    failed = FailedRows(path, replace=True)
+    failed.write(b"1\n")
+    failed.write(b"2\n")
+    path.write_bytes(b"corrected by hand")
+    if is_arranged:
+        failed.arrange([1, 0])
+    failed.close()
+    assert path.read_bytes() == b"corrected by hand"
+    assert (failed.place, failed.place.read_bytes()) == (numbered(path), b"2\n1\n" if is_arranged else b"1\n2\n")
+    assert failed.fault == f"{path} was filled or changed by someone else during the run"
+    assert {*tmp_path.iterdir()} == {path, numbered(path)}
+
+
+def test_a_file_that_was_changed_is_not_removed_either(tmp_path: Path) -> None:
+    path = tmp_path / "failed"
+    path.write_bytes(b"yesterday")
+    with FailedRows(path, replace=True):
+        path.write_bytes(b"corrected by hand")
+    assert path.read_bytes() == b"corrected by hand"
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["no flock", "a file system without locks"])
+def test_without_locks_the_files_identity_still_shows_what_others_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(part_file, "fcntl", SimpleNamespace(flock=no_locks, LOCK_EX=2, LOCK_NB=4) if is_there else None)
+    path = tmp_path / "failed"
+    with FailedRows(path) as failed:
+        failed.write(b"1\n")
+        part(path).unlink()
+        failed.write(b"2\n")
+    assert numbered(path).read_bytes() == b"1\n2\n"
+
+
+def test_a_part_that_has_just_taken_its_place_is_not_mistaken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "failed"
+    opened = private_files.open_own
+
+    def opening(name: Path, flags: int) -> int:
+        fd = opened(name, flags)
+        monkeypatch.setattr(private_files, "open_own", opened)
+        name.rename(path)
+        return fd
+
+    monkeypatch.setattr(private_files, "open_own", opening)
+    failed = FailedRows(path)
+    failed.write(b"1\n")
+    assert part(path).read_bytes() == b"1\n"
+    assert path.read_bytes() == b""
+    failed.abandon()
+
+
+def test_rows_that_cannot_be_rescued_are_no_rows_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "failed"
+    failed = FailedRows(path)
+    failed.write(b"1\n")
+    part(path).unlink()
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        patched.setattr(os, "write", full)
+        failed.write(b"2\n")
+    assert not [*tmp_path.iterdir()]
+    failed.close()  # there is room again
+    assert numbered(path).read_bytes() == b"1\n"
+
+
+def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "failed").touch()
+    monkeypatch.setattr(private_files, "is_mounted", lambda path: path == tmp_path / "failed")
+    assert "is mounted by itself, so it cannot be replaced: mount its folder instead" in refusal(tmp_path / "failed")
+    assert [*tmp_path.iterdir()] == [tmp_path / "failed"]
+
+
+def test_rows_that_cannot_be_put_in_their_place_are_said_to_be_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    failed = FailedRows(tmp_path / "failed")
+    failed.write(b"{}\n")
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="Input/output"):
+        patched.setattr(os, "fsync", broken)
+        failed.close()
+    failed.close()
+    assert (failed.place, failed.place.read_bytes()) == (part(tmp_path / "failed"), b"{}\n")
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -113,18 +317,6 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
     assert "cannot be written: File name too long" in refusal(tmp_path / ("x" * 300), replace=True)
 
 
-@pytest.mark.parametrize(
-    "put", [lambda path: path.symlink_to("/dev/null"), lambda path: path.write_bytes(b"x")], ids=["link", "file"]
-)
-def test_what_came_to_stand_there_meanwhile_is_not_touched(tmp_path: Path, put: Callable[[Path], None]) -> None:
-    path = tmp_path / "failed"
-    with FailedRows(path) as failed:
-        put(path)
-        with pytest.raises(OSError, match=r"symbolic link|filled by someone else"):
-            failed.write(b"{}\n")
-    assert path.is_symlink() or path.read_bytes() == b"x"
-
-
 def test_a_full_disk_is_said_and_leaves_whole_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     room = 30
@@ -143,7 +335,7 @@ def test_a_full_disk_is_said_and_leaves_whole_rows_only(tmp_path: Path, monkeypa
         failed.write(b"SPOT1,first\n")
         with pytest.raises(OSError, match="No space left"):
             failed.write(b"SPOT2,a second row\n")
-    assert failed.path.read_bytes() == b"kit_id,a\nSPOT1,first\n"
+    assert failed.place.read_bytes() == b"kit_id,a\nSPOT1,first\n"
     failed.write(b"SPOT3,room again\n")
     failed.close()
     assert failed.path.read_bytes() == b"kit_id,a\nSPOT1,first\nSPOT3,room again\n"
@@ -178,7 +370,7 @@ def test_a_dropped_row_leaves_a_blank_and_the_rest_can_be_arranged(tmp_path: Pat
     for row in (b"SPOT1,first", b"SPOT2,second\n", b'SPOT3,"of two\nlines"\n'):
         failed.write(row)
     failed.drop(1)
-    assert failed.path.read_bytes() == b"kit_id,a\nSPOT1,first\n" + b"\n" * 13 + b'SPOT3,"of two\nlines"\n'
+    assert failed.place.read_bytes() == b"kit_id,a\nSPOT1,first\n" + b"\n" * 13 + b'SPOT3,"of two\nlines"\n'
     failed.write(b"SPOT4,x\n")
     assert failed.count == 3
     failed.arrange([3, 2, 0])
