@@ -23,6 +23,7 @@ from spotdx_async import (
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
 from spotdx_async.cli.options import View, Word, check_path
 from spotdx_async.cli.output import Streams, counted, plain, show_object
+from spotdx_async.cli.places import check_places, input_place, standard_outputs
 from spotdx_async.cli.settings import Server, Settings
 from spotdx_async.errors import DecodeError, InvalidInputError, SpotError, StatusError
 from spotdx_async.files import name_of, read_object
@@ -46,6 +47,7 @@ def read_to_send(word: Word, type_: type[M], *, yes: bool, to_activate: bool = F
     path = check_path(word)
     if path == "-" and not yes:
         raise InvalidInputError("standard input holds the object and cannot answer a question: pass --yes")
+    check_places([input_place(path), *standard_outputs()])
     data = read_object(path)
     try:
         model = loads(data, type_)

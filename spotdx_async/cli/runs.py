@@ -26,7 +26,9 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
         streams: Where to write; no argument of the command line.
     """
     from spotdx_async import read_journal
+    from spotdx_async.cli.places import check_places, journal_place, standard_outputs
 
+    check_places([journal_place("the journal", journal), *standard_outputs()])
     state = read_journal(journal)
     if as_json:
         streams.write_json(_figures(state))

@@ -15,6 +15,7 @@ from spotdx_async.bulk.records import State
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
 from spotdx_async.cli.output import Streams
+from spotdx_async.cli.places import check_places, update_places
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
@@ -50,6 +51,7 @@ def update_many(
             options=options,
             settings=server.settings(rate=options.rate, concurrency=options.concurrency),
         )
+        check_places(update_places(request.files, options))
         with _run_class(request)(request, streams) as run:
             run_result = run_in_own_loop(run.run())
         show_summary(run_result, streams, as_json=as_json)

@@ -98,7 +98,8 @@ def test_a_cluster_is_reached_by_its_address_and_a_refused_token_stops(
         (["--workers", "0"], ["kits.csv"], "at least 1"),
         (["--workers", "2"], ["-"], "standard input"),
         (["--workers", "2", "--report", "page.html"], ["kits.csv"], "--report"),
-        (["--workers", "2", "--journal", "kits.csv"], ["kits.csv"], "names a folder"),
+        (["--workers", "2", "--journal", "kits.csv"], ["kits.csv"], "are the same file"),
+        (["--workers", "2", "--journal", "kits.csv"], ["others.csv"], "names a folder"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -501,7 +501,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["good.csv", "--nope"], "unknown option --nope"),
         (["good.csv", "--token", "abc"], "unknown option --token"),
         (["-", "-"], "standard input (-) can be read only once"),
-        (["good.csv", "--failed", "good.csv"], "good.csv is the input itself"),
+        (["good.csv", "--failed", "good.csv"], "the input good.csv and --failed good.csv are the same file"),
         (["good.csv", "--failed", "full.csv"], "full.csv exists and is not empty"),
         (["good.csv", "--failed", "no/where.csv"], "there is no such folder"),
         (["headless.csv"], "no column is named kit_id"),
