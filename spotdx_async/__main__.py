@@ -6,6 +6,8 @@ The front page is written before anything else is imported, so that it appears a
 import sys
 from importlib.util import find_spec
 
+from spotdx_async.cli.standard_streams import EndingSignals, guarded_outputs, open_closed_streams
+
 _OF_THE_EXTRA = {"cyclopts", "rich"}
 _INTERRUPTED = 130
 """The exit code that shells report for a command ended by Ctrl-C."""
@@ -13,12 +15,16 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line on this process's arguments and exit with its exit code."""
-    try:
-        code = _run(sys.argv[1:])
-    except KeyboardInterrupt:
-        # Still starting up: once a command runs, it reports Ctrl-C with a message of its own.
-        sys.stderr.write("spotdx: stopped\n")
-        code = _INTERRUPTED
+    open_closed_streams()
+    with EndingSignals() as signals, guarded_outputs():
+        try:
+            code = _run(sys.argv[1:])
+        except KeyboardInterrupt:
+            # Still starting up: once a command runs, it reports Ctrl-C with a message of its own.
+            sys.stderr.write("spotdx: stopped\n")
+            code = _INTERRUPTED
+        if code == _INTERRUPTED:
+            code = signals.code(code)
     sys.exit(code)
 
 
@@ -26,8 +32,8 @@ def _run(argv: list[str]) -> int:
     from spotdx_async.cli.help import show_front_page  # noqa: PLC0415 - after main's guard against Ctrl-C
 
     if all(find_spec(package) for package in _OF_THE_EXTRA):
-        if show_front_page(argv):
-            return 0
+        if (code := show_front_page(argv)) is not None:
+            return code
         try:
             from spotdx_async.cli.app import run  # noqa: PLC0415 - the extra may be installed in part
 

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
 from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, HelpPages, show_front_page, without_no_color
 from spotdx_async.cli.output import OurScreen, Streams
+from spotdx_async.cli.standard_streams import guarded_outputs
 from spotdx_async.errors import SpotError
 
 Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
@@ -27,10 +28,23 @@ _REPEAT_AFTER_S = 10.0
 
 def run(argv: Sequence[str]) -> int:
     """Run a command and return its exit code. Only unexpected errors are raised."""
-    if show_front_page(argv):
-        return Exit.OK
+    if (page := show_front_page(argv)) is not None:
+        return page
     words = without_no_color(argv)
-    streams = Streams(no_color=len(words) < len(argv))
+    with guarded_outputs() as out:
+        streams = Streams(no_color=len(words) < len(argv))
+        code = _exit_of(words, streams)
+        out.flush()
+        if out.error is None:
+            return code
+        what = (
+            "the exit code is right all the same" if streams.is_code_the_answer else "what was asked for is not there"
+        )
+        streams.say(f"standard output cannot be written ({out.error.strerror}): {what}")
+        return Exit.FAILED if code == Exit.OK and not streams.is_code_the_answer else code
+
+
+def _exit_of(words: Sequence[str], streams: Streams) -> Exit:
     try:
         code = _run(words, streams)
     except CycloptsError as error:

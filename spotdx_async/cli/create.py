@@ -154,8 +154,10 @@ async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams,
         try:
             answer = await act.do(spot)
         except OutcomeUnknownError as error:
+            streams.is_code_the_answer = True
             return await _look_after(act, spot, error, streams, view)
         except DecodeError as error:
+            streams.is_code_the_answer = True
             if error.outcome == "unknown":
                 return await _look_after(act, spot, error, streams, view)
             streams.say(f"{line_of(error)}; it was done all the same: do not run this command again")
@@ -166,6 +168,7 @@ async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams,
                 # A refusal of the last attempt says nothing about an earlier one that got no answer.
                 streams.say(f"an earlier attempt may have been carried out all the same: {act.advice}")
             return exit_of(error)
+    streams.is_code_the_answer = True
     show_object(answer, streams, view, asked_for=act.asked_for)
     return Exit.OK if act.is_done(answer) else Exit.FAILED
 
@@ -271,6 +274,7 @@ def look_up(
     """
     streams.say("looking, which can take a minute")
     found = server.ask(question)
+    streams.is_code_the_answer = True
     if view.as_json:
         value = None if found.value is None else plain(found.value, show_phi=view.show_phi)
         streams.write_json({"state": found.state, "value": value, "duplicates": [*found.duplicates]})

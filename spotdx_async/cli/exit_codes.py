@@ -36,7 +36,8 @@ class Exit(IntEnum):
     STOPPED = 3
     """Stopped early; what was not done can be done later."""
     INTERRUPTED = 130
-    """Ended by Ctrl-C, with nothing to resume: what shells report for it."""
+    """Ended by Ctrl-C, with nothing to resume: what shells report for it. After SIGTERM or SIGHUP ``main`` exits with
+    what shells report for those."""
 
 
 _TOKEN_HINT = "check SPOTDX_TOKEN, or what the profile names; spotdx doctor tests the token"  # noqa: S105 - no token

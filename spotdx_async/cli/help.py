@@ -6,15 +6,15 @@ Nothing heavy is imported at the top, so that the front page appears at once.
 from __future__ import annotations
 
 import io
-import os
 import sys
 
 from spotdx_async import __version__
+from spotdx_async.cli.standard_streams import guarded_outputs
 
 TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import IO, Any
+    from typing import Any
 
     from rich.console import Console, ConsoleOptions
 
@@ -55,16 +55,17 @@ _HELP, _STEP_WIDTH, _NAME_WIDTH = {"--help", "-h"}, 39, 14
 _WIDEST, _UNFOLDED, _INDENT, _COLUMN = 100, 10_000, 2, 24
 
 
-def show_front_page(argv: Sequence[str]) -> bool:
-    """Write the front page or the version if that is all the arguments ask for; return False if a command must run."""
+def show_front_page(argv: Sequence[str]) -> int | None:
+    """Write the front page or the version if that is all the arguments ask for; return the exit code.
+
+    None: a command must run.
+    """
     words = without_no_color(argv)
     if not words or (len(words) == 1 and words[0] in _HELP):
-        _write_once(_front_page())
-    elif words == ["--version"]:
-        _write_once(f"{VERSION}\n")
-    else:
-        return False
-    return True
+        return _write_once(_front_page())
+    if words == ["--version"]:
+        return _write_once(f"{VERSION}\n")
+    return None
 
 
 def without_no_color(argv: Sequence[str]) -> list[str]:
@@ -73,23 +74,14 @@ def without_no_color(argv: Sequence[str]) -> list[str]:
     return [word for index, word in enumerate(argv) if word != NO_COLOR or index > end]
 
 
-def _write_once(text: str) -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the encoding lacks is no reason to fail
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        send_nowhere(sys.stdout)
-
-
-def send_nowhere(stream: IO[str]) -> None:
-    """Discard what a stream still gets once its reader has gone, including Python's own last flush."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, stream.fileno())
-    finally:
-        os.close(nowhere)
+def _write_once(text: str) -> int:
+    with guarded_outputs() as out:
+        out.write(text)
+        out.flush()
+        if out.error is None:
+            return 0
+        sys.stderr.write(f"spotdx: standard output cannot be written ({out.error.strerror})\n")
+    return 1
 
 
 def _front_page() -> str:

@@ -4,7 +4,6 @@ Text from elsewhere cannot control the terminal, patient data is hidden unless a
 error.
 """
 
-import io
 import json
 import os
 import unicodedata
@@ -20,7 +19,6 @@ from rich.table import Table
 from rich.text import Text
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.help import send_nowhere
 from spotdx_async.cli.options import View
 from spotdx_async.errors import InvalidInputError
 
@@ -67,10 +65,12 @@ class Streams:
     """
 
     def __init__(self, *, no_color: bool = False) -> None:
-        self.out: _PipeProofConsole = _PipeProofConsole(stderr=False, no_color=no_color)
-        self.err: _PipeProofConsole = _PipeProofConsole(stderr=True, no_color=no_color)
-        self.pages: _PipeProofConsole = _PipeProofConsole(stderr=False, no_color=no_color)
+        self.out: _PlainConsole = _PlainConsole(stderr=False, no_color=no_color)
+        self.err: _PlainConsole = _PlainConsole(stderr=True, no_color=no_color)
+        self.pages: _PlainConsole = _PlainConsole(stderr=False, no_color=no_color)
         """Standard output for help: folded at the usual width even when written to a file."""
+        self.is_code_the_answer: bool = False
+        """Whether the exit code tells what became of something, so that it stays where the output is lost."""
         for console in (self.out, self.err):
             if not console.is_terminal:
                 console.width = _WIDE  # nothing is cut off or folded on its way to a file
@@ -101,8 +101,8 @@ OurScreen: TypeAlias = Annotated[Streams, Parameter(parse=False)]
 """A command's parameter that the app passes in, not the command line."""
 
 
-class _PipeProofConsole(Console):
-    """A console that falls silent when its reader has gone; the command and its exit code are not affected."""
+class _PlainConsole(Console):
+    """A console without markup; that it cannot be written is no matter of its own: see ``guarded_outputs``."""
 
     def __init__(self, *, stderr: bool, no_color: bool) -> None:
         is_plain = no_color or bool(os.environ.get("NO_COLOR"))
@@ -114,23 +114,11 @@ class _PipeProofConsole(Console):
             emoji=False,
             highlight=False,
         )
-        if isinstance(self.file, io.TextIOWrapper):
-            self.file.reconfigure(errors="backslashreplace")  # a letter that the encoding lacks is no reason to fail
-
-    def on_broken_pipe(self) -> None:
-        """Discard the rest, including Python's own last flush."""
-        self.quiet = True
-        send_nowhere(self.file)
 
     def write_raw(self, text: str) -> None:
         """Write text as it is."""
-        if self.quiet:
-            return
-        try:
-            self.file.write(text)
-            self.file.flush()
-        except BrokenPipeError:
-            self.on_broken_pipe()
+        self.file.write(text)
+        self.file.flush()
 
 
 def show_object(found: "Model", streams: Streams, view: View, *, asked_for: str | None = None) -> Exit:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 from attrs import frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
@@ -13,7 +13,8 @@ from spotdx_async.cli.output import Streams, counted, duration
 
 _BAR_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Of a terminal that goes away, too; Windows has none.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @frozen(kw_only=True)
@@ -130,29 +131,35 @@ async def keep_showing(display: Display, look: Callable[[float], Standing]) -> N
 
 
 class StopSignals:
-    """While entered, turns SIGINT and SIGTERM into two steps: an orderly end first, then an end at once.
+    """While entered, turns SIGINT, SIGTERM and SIGHUP into two steps: an orderly end first, then an end at once.
 
-    Outside the main thread, or on loops without signal handlers, it does nothing.
+    SIGHUP stays ignored where it is, as under ``nohup``. Outside the main thread, or on loops without signal handlers,
+    it does nothing.
     """
 
     def __init__(self, *, first: Callable[[], None], second: Callable[[], None]) -> None:
         self._steps = [first, second]
-        self._held: list[signal.Signals] = []
+        self._held: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
+            before = signal.getsignal(number)
+            if number not in {signal.SIGINT, signal.SIGTERM} and before is signal.SIG_IGN:
+                continue
             try:
                 loop.add_signal_handler(number, self._step)
             # ValueError and RuntimeError: not the main thread. NotImplementedError: a loop on Windows.
             except (NotImplementedError, RuntimeError, ValueError):
                 continue
-            self._held.append(number)
+            self._held[number] = before
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in self._held:
+        for number, before in self._held.items():
             asyncio.get_running_loop().remove_signal_handler(number)
+            if before is not None:  # None: it was not set from Python
+                signal.signal(number, before)
 
     def _step(self) -> None:
         if self._steps:

@@ -1,5 +1,6 @@
 """The result of a run and what is said at its end: figures, the first failures, and how to resume."""
 
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,9 @@ def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> N
     else:
         streams.tell(_title(run_result))
         streams.show(_table(run_result))
+    if getattr(sys.stdout, "error", None) is not None:  # a person may still see the figures here
+        counts = run_result.row_results.counts
+        streams.say(f"{_title(run_result)}: {', '.join(f'{counts[state]:,} {state}' for state in STATES)}")
 
 
 def _figures(run_result: RunResult) -> dict[str, Any]:

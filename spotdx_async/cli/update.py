@@ -54,6 +54,7 @@ def update_many(
         check_places(update_places(request.files, options))
         with _run_class(request)(request, streams) as run:
             run_result = run_in_own_loop(run.run())
+        streams.is_code_the_answer = True
         show_summary(run_result, streams, as_json=as_json)
     except KeyboardInterrupt:
         # Before the run handles signals, or after its end, while its summary is made.

@@ -108,8 +108,10 @@ class UpdateRun(ABC):
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         await self._run_to_the_end(started_s)
-        written = self._finish()
-        self._row_results.close()
+        # The books are finished, whatever comes now.
+        with StopSignals(first=_go_on, second=_go_on):
+            written = self._finish()
+            self._row_results.close()
         return RunResult(
             row_results=self._row_results,
             is_dry_run=self._options.is_dry_run,
@@ -195,6 +197,10 @@ def _say_notes(files: Iterable[RowInput], streams: Streams) -> None:
     for file in files:
         for note in file.notes:
             streams.say(f"{file.name}: {note}")
+
+
+def _go_on() -> None:
+    """Take no notice of a signal."""
 
 
 def _say_kept(row_results: RowResults, streams: Streams) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from spotdx_async import Kit, KitSummary, OrderSummary, Patient, Recipient, Registrant, Report, Sample, Shipment, loads
 from spotdx_async.cli.output import HIDDEN, Streams, fields_table, plain, plain_table, rows_table, visible
+from spotdx_async.cli.standard_streams import guarded_outputs
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,8 @@ def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_the_encoding_lacks_is_written_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    Streams().tell("Łódź")
+    with guarded_outputs():
+        Streams().tell("Łódź")
     assert raw.getvalue() == b"\\u0141\\xf3d\\u017a\n"
 
 
@@ -66,7 +68,8 @@ def broken_stdout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.close(reading)
     with os.fdopen(writing, "w") as broken:
         monkeypatch.setattr("sys.stdout", broken)
-        yield
+        with guarded_outputs():
+            yield
 
 
 @pytest.mark.usefixtures("broken_stdout")

@@ -1,0 +1,143 @@
+"""Standard input, output and error as a process really gets them: closed, full, or of a terminal that went away.
+
+Light, since it comes before everything else; knows no command.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import sys
+from contextlib import contextmanager, suppress
+
+TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+    from typing import IO, Any, Self
+
+__all__ = ["EndingSignals", "GuardedStream", "guarded_outputs", "open_closed_streams"]
+
+_OF_A_SIGNAL = 128
+"""What shells add to a signal's number for the exit code of a command that it has ended."""
+_ENDING = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+def open_closed_streams() -> None:
+    """Open descriptors 0 to 2 on the null device where they are closed.
+
+    Otherwise the next file or socket gets such a number: uvloop then closes what is not its own and aborts the process.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            _send_nowhere(number)
+        if getattr(sys, name) is None:
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115 - kept
+            setattr(sys, name, stream)
+
+
+class GuardedStream:
+    """A stream for text that never fails: once it cannot be written it falls silent, and ``error`` says why."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._is_silent = False
+        self.error: OSError | None = None
+        """Why it cannot be written; None if it can, and where its reader has gone, which is no error."""
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that the encoding lacks is no reason to fail
+
+    def write(self, text: str) -> int:
+        """Write the text, or nothing."""
+        if not self._is_silent:
+            try:
+                self._stream.write(text)
+            except OSError as error:
+                self._fall_silent(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what was written."""
+        if not self._is_silent:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self._fall_silent(error)
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal that is still there."""
+        return not self._is_silent and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the number of its descriptor."""
+        return self._stream.fileno()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _fall_silent(self, error: OSError) -> None:
+        self._is_silent = True
+        if error.errno != errno.EPIPE:
+            self.error = error
+        with suppress(OSError, ValueError):  # what has no descriptor has no last flush that could fail
+            _send_nowhere(self._stream.fileno())
+
+
+@contextmanager
+def guarded_outputs() -> Iterator[GuardedStream]:
+    """Guard standard output and standard error, unless they are guarded already; yield the first."""
+    kept = sys.stdout, sys.stderr
+    out, err = guards = [it if isinstance(it, GuardedStream) else GuardedStream(it) for it in kept]
+    sys.stdout, sys.stderr = out, err
+    try:
+        yield out
+    finally:
+        for guard in guards:
+            guard.flush()
+        sys.stdout, sys.stderr = kept
+
+
+class EndingSignals:
+    """While entered, SIGTERM and SIGHUP do what Ctrl-C does, unless they are ignored or something else takes them."""
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        self._held: dict[int, Any] = {}
+
+    def code(self, interrupted: int) -> int:
+        """Return the exit code of a command that was interrupted: that of the signal, if it was one of these."""
+        return interrupted if self._received is None else _OF_A_SIGNAL + self._received
+
+    def __enter__(self) -> Self:
+        for number in (getattr(signal, name) for name in _ENDING if hasattr(signal, name)):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._held[number] = signal.signal(number, self._end)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._held.items():
+            signal.signal(number, handler)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+        # That of the event loop cancels its task first, so that everything is closed in order.
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # ignored, as in the background of a script
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+
+def _send_nowhere(number: int) -> None:
+    """Have a descriptor discard all it still gets, including Python's own last flush, and give nothing."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere == number:  # it was closed, and is the lowest
+        os.set_inheritable(number, True)  # noqa: FBT003 - it takes no keyword
+        return
+    try:
+        os.dup2(nowhere, number)
+    finally:
+        os.close(nowhere)

@@ -1,0 +1,193 @@
+"""Streams that are full, closed or gone, and signals: the exit code tells the truth, and nothing is half done."""
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from spotdx_async.__main__ import main
+from spotdx_async.cli.app import run
+from spotdx_async.cli.progress import StopSignals
+from spotdx_async.cli.standard_streams import EndingSignals, GuardedStream, guarded_outputs, open_closed_streams
+from spotdx_async.testing import FakeSpot
+
+FULL = "standard output cannot be written (No space left on device)"
+Replaced = Callable[[str], TextIO]
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replaced]:
+    """Put a stream to /dev/full in place of one of ours."""
+    opened = []
+
+    def replaced(name: str) -> TextIO:
+        opened.append(open("/dev/full", "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - closed below
+        monkeypatch.setattr(sys, name, opened[-1])
+        return opened[-1]
+
+    yield replaced
+    for stream in opened:
+        stream.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--version"], ["kits", "update", "--help"], ["config"], ["config", "--json"], ["completion", "bash"]],
+    ids=" ".join,
+)
+def test_a_full_disk_fails_what_is_to_be_shown(
+    words: list[str], full: Replaced, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOTDX_TOKEN", "t")
+    full("stdout")
+
+    assert run(words) == 1
+
+    assert FULL in capsys.readouterr().err
+
+
+async def test_a_list_that_does_not_reach_the_disk_fails(
+    full: Replaced, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FakeSpot() as fake:
+        monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
+        for words in (["kits", "list"], ["kits", "get", "SPOT123456", "--json"], ["doctor"]):
+            full("stdout")
+            assert await asyncio.to_thread(run, [*words, "--base-url", fake.url]) == 1
+            assert f"{FULL}: what was asked for is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_a_full_disk_changes_nothing_about_a_run_whose_figures_are_told_elsewhere(
+    full: Replaced, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    (tmp_path / "kits.csv").write_text("kit_id,a\nSPOT1,x\nSPOT2,x\n")
+    words = ["kits", "update", str(tmp_path / "kits.csv"), *(["--json"] if as_json else [])]
+    async with FakeSpot(kits=["SPOT1", "SPOT2"]) as fake:
+        monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
+        full("stdout")
+        assert await asyncio.to_thread(run, [*words, "--base-url", fake.url]) == 0
+        assert len(fake.ledger) == 2
+    err = capsys.readouterr().err
+    assert "2 rows read in" in err
+    assert ": 2 ok, 0 rejected" in err
+    assert f"{FULL}: the exit code is right all the same" in err
+
+
+async def test_without_standard_error_a_run_goes_on_and_its_failed_rows_are_kept(
+    full: Replaced, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kits.csv").write_text("kit_id,a\nSPOT1,x\nNOPE,x\n")
+    words = ["kits", "update", str(tmp_path / "kits.csv"), "--failed", str(tmp_path / "failed.csv")]
+    async with FakeSpot(kits=["SPOT1"]) as fake:
+        monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
+        full("stderr")
+        assert await asyncio.to_thread(run, [*words, "--base-url", fake.url]) == 1
+    assert (tmp_path / "failed.csv").read_text() == "kit_id,a\nNOPE,x\n"
+    assert "2 rows read in" in capsys.readouterr().out
+
+
+def test_a_terminal_that_has_gone_silences_a_stream() -> None:
+    class Gone:
+        def write(self, _: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        def isatty(self) -> bool:
+            return True
+
+        def fileno(self) -> int:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    guard = GuardedStream(Gone())  # type: ignore[arg-type]
+    assert guard.isatty()
+    assert guard.write("text") == 4
+    assert guard.error is not None
+    guard.write("more")
+    guard.flush()
+    assert not guard.isatty()
+
+
+def test_streams_are_guarded_once() -> None:
+    before = sys.stdout
+    with guarded_outputs() as outer, guarded_outputs() as inner:
+        assert inner is outer is sys.stdout
+    assert sys.stdout is before
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_closed_descriptor_is_opened_on_nothing(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = ("stdin", "stdout", "stderr")[number]
+    kept = os.dup(number)
+    try:
+        os.close(number)
+        monkeypatch.setattr(sys, name, None)
+        open_closed_streams()
+        stream = getattr(sys, name)
+        assert os.path.samestat(os.fstat(number), Path(os.devnull).stat())
+        assert os.get_inheritable(number)
+        assert stream.read() == "" if name == "stdin" else stream.write("x") == 1
+        stream.close()
+        os.fstat(number)
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("is_ignored", [False, True], ids=["Ctrl-C is taken", "Ctrl-C is ignored"])
+def test_a_signal_before_the_run_ends_the_command_with_a_word(
+    name: str, is_ignored: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = getattr(signal, name)
+    before, of_ctrl_c = signal.getsignal(number), signal.getsignal(signal.SIGINT)
+    signal.signal(number, signal.SIG_DFL)
+
+    def starting(_: list[str]) -> int:
+        signal.raise_signal(number)
+        return 0
+
+    monkeypatch.setattr("spotdx_async.__main__._run", starting)
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN if is_ignored else signal.default_int_handler)
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+        signal.signal(signal.SIGINT, of_ctrl_c)
+    assert caught.value.code == 128 + number
+    assert capsys.readouterr().err == "spotdx: stopped\n"
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stopped = []
+
+    async def hang_up() -> None:
+        with StopSignals(first=lambda: stopped.append(1), second=lambda: stopped.append(2)):
+            signal.raise_signal(signal.SIGHUP)
+            await asyncio.sleep(0)
+
+    try:
+        with EndingSignals():
+            asyncio.run(hang_up())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert not stopped
+
+
+def test_signals_have_their_handlers_back_after_a_run() -> None:
+    async def nothing() -> None:
+        with StopSignals(first=lambda: None, second=lambda: None):
+            await asyncio.sleep(0)
+
+    with EndingSignals():
+        before = signal.getsignal(signal.SIGTERM)
+        asyncio.run(nothing())
+        assert signal.getsignal(signal.SIGTERM) == before
