@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from spotdx_async import ConfigError
+from spotdx_async.cli import token_source
 from spotdx_async.cli.token_source import TokenCommand, TokenVariable
 
 CANARY = "canary-token-42"
@@ -103,14 +104,64 @@ started.wait()
     assert has_ended(int(note.read_text()))
 
 
+RUNS_ON = """
+import subprocess, sys, time
+started = subprocess.Popen(["sleep", "60"])
+with open(sys.argv[1], "w") as note:
+    note.write(str(started.pid))
+print("abc", end=sys.argv[2], flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "then"),
+    [
+        ("\n", "time.sleep(60)"),
+        ("\n", "while True: print('more' * 999)"),
+        ("\n", ""),
+        ("", ""),
+        ("", "import os; os.close(1); started.kill(); started.wait(); time.sleep(60)"),
+    ],
+    ids=["runs on", "prints on", "leaves a child", "leaves a child without a line end", "closes its output"],
+)
+def test_the_first_line_ends_a_command_and_all_that_it_has_started(tmp_path: Path, end: str, then: str) -> None:
+    note = tmp_path / "pid"
+    began_s = time.monotonic()
+
+    assert python(RUNS_ON + then, str(note), end, patience_s=40.0).read() == "abc"
+
+    assert time.monotonic() - began_s < 30
+    assert has_ended(int(note.read_text()))
+
+
+def test_a_command_that_fails_after_its_first_line_gives_no_token() -> None:
+    script = f"import sys, time; print('{CANARY}', flush=True); time.sleep(0.1); sys.exit(3)"
+    with pytest.raises(ConfigError, match="ended with exit code 3") as caught:
+        python(script).read()
+    assert CANARY not in str(caught.value)
+
+
+def test_a_command_that_keeps_printing_its_first_line_has_no_more_time_than_others() -> None:
+    script = f"import time\nwhile True: print('{CANARY}', end='', flush=True); time.sleep(0.005)"
+    with pytest.raises(ConfigError, match=r"took longer than 0\.5 s") as caught:
+        python(script, patience_s=0.5).read()
+    assert CANARY not in str(caught.value)
+
+
+def test_a_first_line_without_an_end_is_no_token() -> None:
+    with pytest.raises(ConfigError, match="printed a first line that is no token") as caught:
+        python(f"while True: print('{CANARY}' * 999, end='')").read()
+    assert CANARY not in str(caught.value)
+
+
 def test_ctrl_c_ends_the_command_too(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
 
-    def interrupted(process: "subprocess.Popen[bytes]", **_: object) -> None:
+    def interrupted(process: "subprocess.Popen[bytes]", _: float) -> bytes:
         started.append(process.pid)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    monkeypatch.setattr(token_source, "_first_line", interrupted)
     with pytest.raises(KeyboardInterrupt):
         python("import time; time.sleep(60)").read()
 
