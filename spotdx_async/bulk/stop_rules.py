@@ -82,6 +82,8 @@ class StopRules:
         nothing to note of a row that met no error."""
         self._run_length = 0
         self._failures = 0
+        # The error of the row with which ``stop_after`` was reached.
+        self._enough: SpotError | None = None
         self._last: SpotError | None = None
         self._was_reached = options.wait_for_server
         self._has_arrived = has_arrived
@@ -120,9 +122,11 @@ class StopRules:
             return
         self._failures += 1
         limit = self._options.stop_after
-        is_enough = limit is not None and self._failures >= limit
         are_too_many = self.run_kind is not None and self._run_length >= _MOST_IN_A_ROW
-        if is_run_wide(error) or are_too_many or is_enough:
+        if is_run_wide(error) or are_too_many:
+            self._stop(error)
+        elif limit is not None and self._failures >= limit:
+            self._enough = self._enough or error
             self._stop(error)
 
     def give_up(self) -> None:
@@ -143,13 +147,17 @@ class StopRules:
         resume = "; the same run with the same journal continues where it stopped" if goes_on else ""
         said = cause.args[0] if cause.args else ""
         why = said if self._options.host in said else f"{said} ({self._options.host})"
-        return BulkStopped(
-            f"the run stopped {_how_far(read, unsent)}, by {type(cause).__name__}: {why}{resume}",
+        is_enough = cause is self._enough
+        by = f"as stop_after={self._options.stop_after} says, the last" if is_enough else "by"
+        stopped = BulkStopped(
+            f"the run stopped {_how_far(read, unsent)}, {by} {type(cause).__name__}: {why}{resume}",
             cause=cause,
             next_index=read,
             unsent=unsent,
             operation=cause.operation or self._options.operation,
         )
+        stopped.stop_after = self._options.stop_after if is_enough else None
+        return stopped
 
     def _give_up_unreached(self) -> None:
         last = self._last

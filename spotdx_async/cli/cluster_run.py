@@ -74,6 +74,7 @@ class ClusterRun(UpdateRun):
                     concurrency=request.settings.concurrency.value,
                     coalesce=options.coalesces,
                     outage_limit_s=options.outage_limit_s,
+                    stop_after=options.max_errors,
                     settle_s=request.lands_within_s,
                 ),
                 limit=self._limit,

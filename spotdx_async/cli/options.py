@@ -119,6 +119,8 @@ class UpdateOptions:
     """No cell of the CSV holds a line break: each line is a row, so that a broken quote spoils no other."""
     report: FilePath = None
     """Write a page about the run to this file."""
+    max_errors: Whole | None = None
+    """Stop the run once this many rows were rejected, failed or ended unknown; what is in flight is finished."""
     outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
     """Stop after an outage of this many seconds."""
     waits_for_server: Annotated[Flag, Parameter(name="--wait-for-server")] = False
@@ -141,6 +143,15 @@ class UpdateOptions:
     """Begin at this row of the first file; 1 is the first below the header."""
     is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False
     """Check every row, send nothing; needs no token."""
+
+    def check(self) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            InvalidInputError: an option is.
+        """
+        if self.max_errors is not None and self.max_errors < 1:
+            raise InvalidInputError("--max-errors must be at least 1")
 
 
 Shown: TypeAlias = Annotated[View, Parameter(name="*")]

@@ -13,7 +13,7 @@ from spotdx_async import report
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
-from spotdx_async.cli.output import Streams
+from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
@@ -99,7 +99,7 @@ class LocalRun(UpdateRun):
         async with self._begin() as outcomes:
             async for outcome in outcomes:
                 self._record(outcome)
-                if self._row_results.disk_error is not None:
+                if self._row_results.disk_error is not None or (self._run is None and self._has_enough_errors):
                     self._stop()
 
     def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
@@ -115,6 +115,7 @@ class LocalRun(UpdateRun):
             progress=self._note,
             outage_limit=self._options.outage_limit_s,
             wait_for_server=self._options.waits_for_server,
+            stop_after=self._options.max_errors,
         )
         return self._run
 
@@ -162,6 +163,8 @@ class LocalRun(UpdateRun):
         error = None if work.cancelled() else work.exception()
         if isinstance(error, BulkStopped) and self._closing is not None:
             pass  # it was a signal that closed the client
+        elif isinstance(error, BulkStopped) and error.stop_after is not None:
+            self._stopped = self._why_enough
         elif isinstance(error, BulkStopped):
             self._has_journal = self._has_journal and not _has_lost_journal(error)
             self._stopped = stop_line(error, self._request.settings.base_url.value)
@@ -175,6 +178,8 @@ class LocalRun(UpdateRun):
         elif self._row_results.disk_error is not None:
             reason = self._row_results.disk_error.strerror
             self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
+        elif self._run is None and self._has_enough_errors:
+            self._stopped = self._why_enough
         elif self._is_all_recorded and not self._row_results.unsent:
             self._stopped = None  # a signal that came too late to leave anything undone
 
@@ -194,6 +199,18 @@ class LocalRun(UpdateRun):
             self._streams.say(f"the report {path} cannot be written: {reason}; the summary is complete without it")
             return written
         return {**written, "report": path}
+
+    @property
+    def _has_enough_errors(self) -> bool:
+        most = self._options.max_errors
+        return most is not None and self._row_results.failures >= most
+
+    @property
+    def _why_enough(self) -> str | None:
+        """Why ``--max-errors`` has stopped the run; None if nothing was left to stop."""
+        if self._is_all_recorded and not self._row_results.unsent:
+            return None
+        return f"{counted(self._row_results.failures, 'row')} rejected, failed or unknown, and --max-errors is reached"
 
     @property
     def _is_all_recorded(self) -> bool:

@@ -79,6 +79,7 @@ class UpdateRun(ABC):
         self._streams = streams
         self._stopped: str | None = None
         self._is_damaged = False
+        self._options.check()
         with ExitStack() as stack:
             files = open_files(request, stack)
             self._prepare()

@@ -1,7 +1,7 @@
 """A shard, some of a run's rows, and the reports of what became of it and of the run. Knows no engine and no server."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,6 +13,7 @@ from spotdx_async.bulk.records import MetadataUpdate, OrderMetadataUpdate, State
 from spotdx_async.errors import InvalidInputError
 
 __all__ = [
+    "ENOUGH_FAILURES",
     "KINDS",
     "MOST_TROUBLES",
     "Noun",
@@ -21,6 +22,7 @@ __all__ = [
     "Shard",
     "ShardReport",
     "ShardRow",
+    "failures_of",
     "mark_of",
     "merge",
     "row_line",
@@ -34,7 +36,13 @@ Noun = Literal["kits", "orders"]
 MOST_TROUBLES = 20
 """Rows that a report names with their reasons: what a person reads."""
 
+ENOUGH_FAILURES = "as many rows were rejected, failed or ended unknown as are accepted (stop_after)"
+"""Why a run stops that has reached its ``stop_after``."""
+
 KINDS: dict[Noun, type[Update]] = {"kits": MetadataUpdate, "orders": OrderMetadataUpdate}
+
+
+_FAILURES: tuple[State, ...] = ("rejected", "failed", "unknown")
 
 
 @frozen
@@ -221,6 +229,11 @@ class RunReport:
         if report.stopped is not None:
             self.unfinished = sorted([*self.unfinished, report.shard])
             self.stopped = self.stopped or report.stopped
+
+
+def failures_of(counts: Mapping[State, int]) -> int:
+    """Return how many of these rows were rejected, failed or ended unknown."""
+    return sum(counts.get(state, 0) for state in _FAILURES)
 
 
 def merge(reports: Iterable[ShardReport]) -> RunReport:

@@ -14,7 +14,14 @@ from spotdx_async._http import clock
 from spotdx_async.bulk.records import Journal, Outcome, Progress, State, Update
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.client import SpotClient
-from spotdx_async.distributed.shard import MOST_TROUBLES, RowTrouble, Shard, ShardReport, ShardRow
+from spotdx_async.distributed.shard import (
+    ENOUGH_FAILURES,
+    MOST_TROUBLES,
+    RowTrouble,
+    Shard,
+    ShardReport,
+    ShardRow,
+)
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows
 from spotdx_async.files.failed_rows import UndoneRows
@@ -38,6 +45,9 @@ class ShardOptions:
     """Whether a newer update of a kit replaces an older one that has not been sent yet."""
     outage_limit_s: float = 1800.0
     """Stop after an outage of that many seconds."""
+    stop_after: int | None = None
+    """Stop once this many rows were rejected, failed or ended unknown: of the shard in ``run_shard``, of the whole run
+    in ``update_metadata_distributed``, where it takes up to two seconds to be noticed. None: never."""
     settle_s: float = 60.0
     """How long rows of kits with several values wait where a shard without a journal is repeated: until then what a
     lost process had sent may still be carried out, over a newer value. 60 s or the client's ``timeout_s``, the longer,
@@ -114,7 +124,8 @@ async def _try(
     try:
         await _run(tracker, spot, options, stop, progress)
     except BulkStopped as error:
-        reason, is_run_wide = str(error.cause or error), True
+        is_enough = error.stop_after is not None
+        reason, is_run_wide = ENOUGH_FAILURES if is_enough else str(error.cause or error), True
     except JournalError as error:
         reason, is_run_wide = str(error), error.reason not in _OF_THIS_SHARD_ALONE
         is_busy = error.reason == "in use" and not tracker.has_begun
@@ -146,6 +157,7 @@ async def _run(
         decode=False,
         coalesce=options.coalesce,
         outage_limit=options.outage_limit_s,
+        stop_after=options.stop_after,
         journal=None if shard.journal is None else Journal(shard.journal, fingerprint=shard.mark),
         progress=progress,
     )

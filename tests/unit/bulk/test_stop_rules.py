@@ -1,5 +1,6 @@
 """When a run stops by itself, and in which words: no id, no secret and no text of the server's in them."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -144,6 +145,27 @@ def test_only_failures_count_towards_the_caller_s_limit() -> None:
     rules.note_outcome(*noted(DROPPED))
 
     assert stopped == [DROPPED]
+
+
+def test_the_error_at_the_end_says_that_the_caller_s_limit_was_reached() -> None:
+    rules = rules_of([], stop_after=2)
+
+    for error in (DROPPED, DROPPED):
+        rules.note_outcome(*noted(error))
+    error = rules.stopped(DROPPED, read=2, unsent=0, has_journal=False)
+
+    assert error.stop_after == 2
+    assert "as stop_after=2 says, the last OutcomeUnknownError" in str(error)
+    assert pickle.loads(pickle.dumps(error)).stop_after == 2
+
+
+def test_what_every_row_would_meet_goes_before_the_caller_s_limit() -> None:
+    rules = rules_of([], stop_after=1)
+    refused = AuthenticationError("no", status=401)
+
+    rules.note_outcome(*noted(refused))
+
+    assert rules.stopped(refused, read=1, unsent=0, has_journal=False).stop_after is None
 
 
 @pytest.mark.parametrize(
