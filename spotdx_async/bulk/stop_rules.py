@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spotdx_async._http import clock
-from spotdx_async._http.messages import AttemptResult
+from spotdx_async._http.messages import AttemptResult, is_out_of_files
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.options import RunOptions
 from spotdx_async.bulk.outage_signs import OutageLimit
@@ -104,7 +104,7 @@ class StopRules:
         if not isinstance(error, NotSentError):
             self._was_reached = bool(tried.attempts)
             self._unreached.stop()
-        elif error.reason in _UNREACHABLE:
+        elif error.reason in _UNREACHABLE or is_out_of_files(error):
             self._unreached.start()
 
     def note_outcome(self, outcome: Outcome[Any], error: SpotError | None) -> None:
@@ -166,10 +166,10 @@ class StopRules:
             return
         if not isinstance(last, NotSentError):
             return
-        message = (
-            f"no request has reached the server in {_UNREACHED_S:g} s: {self.trouble()}: "
-            "check base_url, or pass wait_for_server=True to wait for it"
-        )
+        advice = "check base_url, or pass wait_for_server=True to wait for it"
+        if is_out_of_files(last):
+            advice = "allow more of them (ulimit -n)"
+        message = f"no request has reached the server in {_UNREACHED_S:g} s: {self.trouble()}: {advice}"
         cause = FailureCause(last.cause_type, last.errno, last.tls_reason, last.proxy_status)
         self._stop(NotSentError(message, reason=last.reason, cause=cause))
 
@@ -263,6 +263,8 @@ def _reason(error: SpotError) -> str:
     status: int | None = getattr(error, "status", None)
     if status:
         return f"status {status}"
+    if is_out_of_files(error):
+        return "this process may open no more files"
     if isinstance(error, (NotSentError, OutcomeUnknownError)):
         if error.tls_reason is not None:
             return f"TLS: {error.tls_reason}"

@@ -10,6 +10,7 @@ from typing import Any
 import spotdx_async
 from spotdx_async import distributed
 from spotdx_async.cli.exit_codes import hinted
+from spotdx_async.cli.open_files import check_room
 from spotdx_async.cli.options import UpdateOptions
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
@@ -20,6 +21,7 @@ from spotdx_async.files import DamagedInputError
 
 __all__ = ["ClusterRun"]
 
+_MOST_WORKERS = 256
 _OPEN_TO_NETWORK = (
     "the connection to the cluster is neither encrypted nor authenticated, so anyone on the network can read the rows "
     "and run code on its workers: use a tls:// address with --dask-tls-ca, --dask-tls-cert and --dask-tls-key"
@@ -54,6 +56,7 @@ class ClusterRun(UpdateRun):
         rate = settings.rate.value
         self._limit = None if rate is None else spotdx_async.RateLimit(rate)
         self._tls = _tls(options)
+        check_room(workers=options.workers or 0)
         if options.dask is not None and distributed.is_open_to_network(options.dask):
             self._streams.say(_OPEN_TO_NETWORK)
         self._undone = RowSet()
@@ -150,6 +153,8 @@ def _check(request: UpdateRequest) -> None:
         raise InvalidInputError("pass --dask or --workers, not both")
     if options.workers is not None and options.workers < 1:
         raise InvalidInputError("--workers must be at least 1")
+    if options.workers is not None and options.workers > _MOST_WORKERS:
+        raise InvalidInputError(f"--workers must be at most {_MOST_WORKERS}: more processes need a cluster (--dask)")
     if "-" in request.files:
         raise InvalidInputError("a cluster's rows are read twice: pass files, not standard input")
     if options.report is not None:

@@ -12,6 +12,7 @@ import spotdx_async
 from spotdx_async import report
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.exit_codes import Exit, stop_line
+from spotdx_async.cli.open_files import connections_for
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.progress import Estimator, Standing
@@ -107,7 +108,7 @@ class LocalRun(UpdateRun):
             return aclosing(_checked(self._source, allow_any_id=self._request.settings.allow_any_id))
         self._run = self._request.kind.send_of(self._client)(
             self._source,
-            concurrency=self._request.settings.concurrency.value,
+            concurrency=self._connections(),
             # The summary shows no answer, and building one takes a third of the CPU time.
             decode=False,
             journal=self._journal,
@@ -118,6 +119,20 @@ class LocalRun(UpdateRun):
             stop_after=self._options.max_errors,
         )
         return self._run
+
+    def _connections(self) -> int:
+        """Return how many requests can be in flight at once.
+
+        Raises:
+            ConfigError: this process may open too few files for any.
+        """
+        wanted = self._request.settings.concurrency.value
+        files = 2 if self._options.failed is not None else 0
+        found = connections_for(wanted, has_journal=self._options.journal is not None, files=files)
+        if found < wanted:
+            limit = "this process may open few files (ulimit -n)"
+            self._streams.say(f"{limit}: {counted(found, 'connection')} at once instead of {wanted:,}")
+        return found
 
     def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
         self._row_results.record(outcome.source, outcome)

@@ -96,6 +96,7 @@ def test_a_cluster_is_reached_by_its_address_and_a_refused_token_stops(
         (["--workers", "2", "--dask", "tcp://127.0.0.1:1"], ["kits.csv"], "not both"),
         (["--workers", "2", "--wait-for-server"], ["kits.csv"], "--wait-for-server is not available with"),
         (["--workers", "0"], ["kits.csv"], "at least 1"),
+        (["--workers", "257"], ["kits.csv"], "--workers must be at most 256"),
         (["--workers", "2"], ["-"], "standard input"),
         (["--workers", "2", "--report", "page.html"], ["kits.csv"], "--report"),
         (["--workers", "2", "--journal", "kits.csv"], ["kits.csv"], "names a folder"),
