@@ -12,6 +12,7 @@ from spotdx_async import distributed
 from spotdx_async.cli.exit_codes import hinted
 from spotdx_async.cli.open_files import check_room
 from spotdx_async.cli.options import UpdateOptions
+from spotdx_async.cli.outcomes import WorkerOutcomes
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
@@ -63,12 +64,17 @@ class ClusterRun(UpdateRun):
         self._progress: spotdx_async.Progress | None = None
         self._report = distributed.RunReport()
         self._stop = asyncio.Event()
+        self._worker_outcomes: WorkerOutcomes | None = None
 
     async def _work(self) -> None:
         request, options = self._request, self._options
+        rows: Any = self._source
+        if self._outcomes is not None:
+            self._worker_outcomes = WorkerOutcomes(self._outcomes)
+            rows = self._worker_outcomes.noted(self._source)
         async with distributed.connected(options.dask, options.workers, tls=self._tls) as client:
             self._report = await self._update(
-                self._source,
+                rows,
                 client=client,
                 noun=request.kind.noun,
                 folder=options.journal,
@@ -78,6 +84,7 @@ class ClusterRun(UpdateRun):
                     coalesce=options.coalesces,
                     outage_limit_s=options.outage_limit_s,
                     stop_after=options.max_errors,
+                    keeps_outcomes=self._outcomes is not None,
                     settle_s=request.lands_within_s,
                 ),
                 limit=self._limit,
@@ -95,6 +102,8 @@ class ClusterRun(UpdateRun):
         """Remember the rows that are not done."""
         for index in report.undone:
             self._undone.add(0, "", index)
+        if self._worker_outcomes is not None:
+            self._worker_outcomes.add(report)
 
     def _wind_down(self, work: asyncio.Task[None]) -> None:  # noqa: ARG002 - the workers end it
         self._stopped = "stopped by a signal"
@@ -122,6 +131,8 @@ class ClusterRun(UpdateRun):
         with ExitStack() as stack:
             rows = _rows(self._request, stack) if self._undone or not all_reported else iter(())
             for index, row in enumerate(islice(rows, yielded)):
+                if self._worker_outcomes is not None:
+                    self._worker_outcomes.add_rest(index, row)
                 if self._undone.has(0, index):
                     if (trouble := reasons.get(index)) is not None:
                         row_results.add_failure(row, trouble.state, trouble.reason)

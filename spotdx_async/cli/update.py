@@ -14,6 +14,7 @@ from spotdx_async.bulk.records import State
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.open_files import connections_for
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
+from spotdx_async.cli.outcomes import outcome_row
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
@@ -136,6 +137,8 @@ class LocalRun(UpdateRun):
 
     def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
         self._row_results.record(outcome.source, outcome)
+        if self._outcomes is not None:
+            self._outcomes.add(outcome_row(outcome.source, outcome))
         if self._run_stats is not None:
             self._run_stats.add(outcome, _now())
 

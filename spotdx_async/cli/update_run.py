@@ -13,6 +13,7 @@ from attrs import frozen
 
 import spotdx_async
 from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions
+from spotdx_async.cli.outcomes import outcomes_file
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing, StopSignals, display_for, keep_showing
 from spotdx_async.cli.reading import reading_of
@@ -84,6 +85,9 @@ class UpdateRun(ABC):
             files = open_files(request, stack)
             self._prepare()
             self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
+            self._outcomes = outcomes_file(request.options, request.files, is_resumed=_is_resumed(request))
+            if self._outcomes is not None:
+                stack.callback(self._outcomes.abandon)
             failed = _failed_rows(request, files)
             unreadable = None if failed is None else _unreadable_rows(request, failed, files)
             self._row_results = RowResults(failed, unreadable)
@@ -105,8 +109,11 @@ class UpdateRun(ABC):
         await self._run_to_the_end(started_s)
         written = self._finish()
         self._row_results.close()
+        if self._outcomes is not None:
+            self._outcomes.close()
         return RunResult(
             row_results=self._row_results,
+            outcomes=self._outcomes,
             is_dry_run=self._options.is_dry_run,
             elapsed_s=loop.time() - started_s,
             stopped=self._stopped,

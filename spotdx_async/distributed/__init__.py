@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from spotdx_async.distributed.partition import Split
-from spotdx_async.distributed.shard import RowTrouble, RunReport, Shard, ShardReport, merge, shard_hash
+from spotdx_async.distributed.shard import RowOutcome, RowTrouble, RunReport, Shard, ShardReport, merge, shard_hash
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.distributed.worker_client import ClientSettings, run_shard_blocking
 from spotdx_async.errors import ConfigError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClientSettings",
+    "RowOutcome",
     "RowTrouble",
     "RunReport",
     "Shard",

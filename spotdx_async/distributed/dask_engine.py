@@ -91,7 +91,13 @@ async def update_metadata_distributed(
         raise ConfigError("pass limit or settings.limiter, not both")
     options = options or ShardOptions.settled_for(settings.timeout_s, settings.lands_within_s)
     began_s = clock.now()
-    with Split(shard_rows=shard_rows, noun=noun, folder=folder, allow_any_id=settings.allow_any_id) as split:
+    with Split(
+        shard_rows=shard_rows,
+        noun=noun,
+        folder=folder,
+        allow_any_id=settings.allow_any_id,
+        keeps_outcomes=options.keeps_outcomes,
+    ) as split:
         await split.read(source)
         async with _coordinator(client, settings, options, limit) as run:
             stop = asyncio.Event() if stop is None else stop

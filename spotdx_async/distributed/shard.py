@@ -17,6 +17,7 @@ __all__ = [
     "KINDS",
     "MOST_TROUBLES",
     "Noun",
+    "RowOutcome",
     "RowTrouble",
     "RunReport",
     "Shard",
@@ -143,6 +144,23 @@ class RowTrouble:
     """Why, in words that show no value."""
 
 
+@frozen
+class RowOutcome:
+    """What became of one row."""
+
+    index: int
+    """Its place in the whole input, from 0."""
+    key: str | None = field(repr=False)
+    """The kit's or order's id; None for a bad row that has none."""
+    state: State
+    error: str | None = None
+    """The class of its error."""
+    message: str | None = None
+    """Why, in words that show no value."""
+    attempts: int = 0
+    """Requests made for it."""
+
+
 @frozen(kw_only=True)
 class ShardReport:
     """What became of one shard; every row of it is counted once."""
@@ -166,6 +184,8 @@ class ShardReport:
     overtaken: tuple[int, ...] = field(default=(), repr=False)
     """Those of ``undone`` that a later row of their kit or order, which is done, has overtaken. They need nothing more,
     and are in no file: sent again they would set an older value over a newer one."""
+    outcomes: tuple[RowOutcome, ...] = field(default=(), repr=False)
+    """The outcome of each row, as they came, if ``ShardOptions.keeps_outcomes`` asks for it and the shard was run."""
     stopped: str | None = None
     """Why it ended early; None if it did not."""
     is_run_wide: bool = False

@@ -1,6 +1,8 @@
 """What programs read of a run: where it stops, each row's outcome, its progress, and the folder of a run of workers."""
 
 import asyncio
+import csv
+import errno
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest_asyncio
 from attrs import frozen
 
 from spotdx_async.cli.app import run
+from spotdx_async.files.part_file import PartFile
 from spotdx_async.testing import FakeSpot
 
 
@@ -101,3 +104,152 @@ async def test_a_limit_below_one_is_refused(update: Update, fake: FakeSpot, tmp_
 
     assert (done.code, done.err) == (2, "spotdx: --max-errors must be at least 1\n")
     assert not fake.requests
+
+
+# --- --outcomes -------------------------------------------------------------------------------------------------------
+
+ROWS = 'kit_id,a\nSPOT1,x\nNONE1,y\n,z\n"SPOT2","two\nlines"\nSPOT3,v\n'
+OF_ROWS: list[dict[str, Any]] = [
+    {"file": 1, "row": 1, "line": 2, "key": "SPOT1", "state": "ok", "error": None, "message": None, "attempts": 1},
+    {
+        "file": 1,
+        "row": 2,
+        "line": 3,
+        "key": "NONE1",
+        "state": "failed",
+        "error": "NotFoundError",
+        "message": "the server answered 404: it does not know this object",
+        "attempts": 1,
+    },
+    {
+        "file": 1,
+        "row": 3,
+        "line": 4,
+        "key": None,
+        "state": "rejected",
+        "error": "InvalidInputError",
+        "message": "the kit_id is empty",
+        "attempts": 0,
+    },
+    {"file": 1, "row": 4, "line": 5, "key": "SPOT2", "state": "ok", "error": None, "message": None, "attempts": 1},
+    {"file": 1, "row": 5, "line": 7, "key": "SPOT3", "state": "ok", "error": None, "message": None, "attempts": 1},
+]
+
+
+def outcomes_in(path: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return sorted(rows, key=lambda row: (row["file"], row["row"]))
+
+
+async def test_every_row_s_outcome_is_written_and_nothing_of_its_metadata(update: Update, tmp_path: Path) -> None:
+    (tmp_path / "kits.csv").write_text(ROWS)
+
+    done = await update("--outcomes", "out.jsonl")
+
+    out = tmp_path / "out.jsonl"
+    assert (done.code, done.summary["outcomes_file"]) == (1, "out.jsonl")
+    assert outcomes_in(out) == OF_ROWS
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.jsonl"]
+
+
+async def test_outcomes_are_csv_where_the_name_says_so(update: Update, tmp_path: Path) -> None:
+    (tmp_path / "kits.csv").write_text(ROWS)
+
+    done = await update("--outcomes", "out.csv", "--outcomes-only", "failed", "--concurrency", "1")
+
+    assert done.code == 1
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["row"])
+    assert rows == [{name: "" if value is None else str(value) for name, value in row.items()} for row in OF_ROWS[1:3]]
+
+
+async def test_a_resumed_run_tells_rows_that_were_done_before_and_replaces_the_file(
+    update: Update, tmp_path: Path
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "NONE1", "SPOT2", "SPOT3")
+    options = ("--concurrency", "1", "--journal", "j", "--outcomes", "out.jsonl")
+
+    stopped = await update(*options, "--max-errors", "1")
+    first = outcomes_in(tmp_path / "out.jsonl")
+    done = await update(*options)
+    second = outcomes_in(tmp_path / "out.jsonl")
+
+    assert (stopped.code, done.code) == (3, 1)
+    assert [row["state"] for row in first][:2] == ["ok", "failed"]
+    assert {(row["state"], row["error"], row["message"]) for row in first[2:]} <= {
+        ("skipped", "NotSentError", "the run stopped before this row, so it was not sent")
+    }
+    assert [(row["state"], row["error"], row["message"]) for row in second] == [
+        ("skipped", None, "done before"),
+        ("failed", "NotFoundError", "the server answered 404: it does not know this object"),
+        ("ok", None, None),
+        ("ok", None, None),
+    ]
+
+
+async def test_a_file_that_is_there_stays_until_all_is_checked(update: Update, fake: FakeSpot, tmp_path: Path) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1")
+    out = tmp_path / "out.jsonl"
+    out.write_text("mine\n")
+
+    for options, words in (
+        ((), "out.jsonl exists and is not empty: give another name, or --force"),
+        (("--force", "--map", "nonsense"), "--map"),
+        (("--force", "--dry-run"), "out.jsonl exists and is not empty"),
+        (
+            ("--force", "--outcomes-only", "failed", "--failed", "out.jsonl"),
+            "out.jsonl is a file that the run uses for",
+        ),
+    ):
+        done = await update("--outcomes", "out.jsonl", *options)
+        assert (done.code, words in done.err) == (2, True), done.err
+        assert out.read_text() == "mine\n"
+    assert not fake.requests
+    assert not (tmp_path / "out.jsonl.part").exists()
+
+    assert (await update("--outcomes", "out.jsonl", "--force")).code == 0
+    assert [row["state"] for row in outcomes_in(out)] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--outcomes", "out.txt"), "ends in .csv or .jsonl"),
+        (("--outcomes", "kits.csv", "--force"), "is a file that the run uses for something else"),
+        (("--outcomes", "gone/out.csv"), "there is no such folder"),
+        (("--outcomes-only", "failed"), "--outcomes-only needs --outcomes PATH"),
+    ],
+)
+async def test_a_place_that_outcomes_cannot_have_is_refused(
+    update: Update, fake: FakeSpot, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1")
+
+    done = await update(*options)
+
+    assert (done.code, words in done.err) == (2, True), done.err
+    assert not fake.requests
+    assert (tmp_path / "kits.csv").read_text() == "kit_id,a\nSPOT1,x\n"
+
+
+async def test_a_disk_that_takes_no_more_outcomes_costs_no_row(
+    update: Update, fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "SPOT2", "SPOT3")
+    append = PartFile.append
+
+    def full(part: PartFile, data: bytes) -> None:
+        if part.size:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(part, data)
+
+    monkeypatch.setattr(PartFile, "append", full)
+
+    done = await update("--outcomes", "out.jsonl")
+
+    assert (done.code, done.summary["ok"], done.summary["outcomes_file"]) == (1, 3, None)
+    assert "the outcomes are incomplete, out.jsonl.part has those written before: No space left on device" in done.err
+    assert len(fake.ledger) == 3
+    assert len(outcomes_in(tmp_path / "out.jsonl.part")) == 1
+    assert not (tmp_path / "out.jsonl").exists()
