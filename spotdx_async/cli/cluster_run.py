@@ -149,7 +149,8 @@ class ClusterRun(UpdateRun):
             return estimator.standing(now_s, rows=0, failures=0, share=None)
         failures = sum(known.by_state[state] for state in ("rejected", "failed", "unknown"))
         share = known.done / known.total if known.total else None
-        return estimator.standing(now_s, rows=known.done, failures=failures, share=share)
+        states: dict[str, int] = {str(state): count for state, count in known.by_state.items()}
+        return estimator.standing(now_s, rows=known.done, failures=failures, share=share, states=states)
 
 
 def _check(request: UpdateRequest) -> None:

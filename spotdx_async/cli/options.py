@@ -124,6 +124,8 @@ class UpdateOptions:
     metadata."""
     outcomes_only: Annotated[Literal["failed"] | None, Parameter(show_choices=True)] = None
     """Write only rows to it that were rejected, failed or ended unknown."""
+    progress: Annotated[Literal["json"] | None, Parameter(show_choices=True)] = None
+    """Write progress, messages and the end to standard error as JSON, one object a line, for programs."""
     max_errors: Whole | None = None
     """Stop the run once this many rows were rejected, failed or ended unknown; what is in flight is finished."""
     outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0

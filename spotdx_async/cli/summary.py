@@ -108,6 +108,21 @@ def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> N
         streams.show(_table(run_result))
 
 
+def tell_end(run_result: RunResult, streams: Streams) -> None:
+    """Tell the program at standard error that the run is over, and how it ended."""
+    row_results = run_result.row_results
+    streams.tell_event(
+        "end",
+        elapsed_s=round(run_result.elapsed_s, 3),
+        rows=row_results.rows,
+        failures=row_results.failures,
+        states={state: row_results.counts[state] for state in STATES},
+        done_before=row_results.done_before,
+        stopped=run_result.stopped,
+        exit_code=int(run_result.exit),
+    )
+
+
 def _figures(run_result: RunResult) -> dict[str, Any]:
     row_results = run_result.row_results
     failed, unreadable = row_results.failed, row_results.unreadable

@@ -20,7 +20,7 @@ from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
 from spotdx_async.cli.settings import Server
-from spotdx_async.cli.summary import show_summary
+from spotdx_async.cli.summary import show_summary, tell_end
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
 from spotdx_async.files import DamagedInputError, fingerprint
@@ -44,6 +44,7 @@ def update_many(
         InvalidInputError: an input, or a file to be written, cannot be used; nothing was sent.
         ConfigError: a setting is wrong, or there is no token.
     """
+    streams.tells_events = options.progress == "json"
     try:
         request = UpdateRequest(
             kind=KINDS[noun],
@@ -54,6 +55,8 @@ def update_many(
         with _run_class(request)(request, streams) as run:
             run_result = run_in_own_loop(run.run())
         show_summary(run_result, streams, as_json=as_json)
+        if streams.tells_events:
+            tell_end(run_result, streams)
     except KeyboardInterrupt:
         # Before the run handles signals, or after its end, while its summary is made.
         streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
@@ -240,7 +243,8 @@ class LocalRun(UpdateRun):
         share = min(1.0, done / size) if size else source.share_read
         if self._is_all_recorded and share is not None:
             share = 1.0  # headers and blank lines are not rows
-        return estimator.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
+        rows, failures, states = row_results.rows, row_results.failures, row_results.counts
+        return estimator.standing(now_s, rows=rows, failures=failures, share=share, states=states)
 
 
 class OutageMessages(logging.Handler):

@@ -253,3 +253,40 @@ async def test_a_disk_that_takes_no_more_outcomes_costs_no_row(
     assert len(fake.ledger) == 3
     assert len(outcomes_in(tmp_path / "out.jsonl.part")) == 1
     assert not (tmp_path / "out.jsonl").exists()
+
+
+# --- --progress json --------------------------------------------------------------------------------------------------
+
+PROGRESS = {"event", "elapsed_s", "rows", "failures", "states", "rows_per_s", "share", "left_s"}
+
+
+async def test_standard_error_is_one_json_object_a_line(update: Update, tmp_path: Path) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "NONE1", "")
+
+    done = await update("--progress", "json", "--failed", "failed.csv")
+
+    events = [json.loads(line) for line in done.err.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "message"] == ["progress", "end"]
+    progress = next(event for event in events if event["event"] == "progress")
+    assert progress.keys() == PROGRESS
+    assert (progress["rows"], progress["failures"], progress["share"]) == (3, 2, 1.0)
+    assert progress["states"] == {"ok": 1, "rejected": 1, "failed": 1, "unknown": 0, "superseded": 0, "skipped": 0}
+    texts = [event["text"] for event in events if event["event"] == "message"]
+    assert "not done: 2 rows, written to failed.csv; correct what is wrong and use the file as input" in texts
+    assert events[-1] == {
+        "event": "end",
+        "elapsed_s": events[-1]["elapsed_s"],
+        "rows": 3,
+        "failures": 2,
+        "states": progress["states"],
+        "done_before": 0,
+        "stopped": None,
+        "exit_code": 1,
+    }
+
+
+async def test_what_is_refused_is_an_event_too(update: Update) -> None:
+    done = await update("--progress", "json", file="gone.csv")
+
+    assert done.code == 2
+    assert json.loads(done.err) == {"event": "message", "text": "gone.csv: No such file or directory"}
