@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import sqlite3
@@ -20,6 +19,7 @@ from typing import Any, Self, get_args
 from spotdx_async import private_files
 from spotdx_async.bulk.options import check_updates
 from spotdx_async.bulk.records import InvalidRow, State
+from spotdx_async.distributed.run_folder import claim_folder, note_split
 from spotdx_async.distributed.shard import (
     KINDS,
     MOST_TROUBLES,
@@ -166,6 +166,8 @@ class Split:
             text += leaf
         if text:
             yield self._shard(text)
+        if self._folder is not None:
+            note_split(self._folder, shards=self.shards_given, rejected=len(self._undone))
 
     @property
     def _shard_rows(self) -> int:
@@ -220,22 +222,8 @@ class Split:
         """Reject a folder that holds the journals of another input."""
         if self._folder is None:
             return
-        place = self._folder / "run.json"
         ours = {"noun": self._noun, "shard_rows": self._shard_rows, "rows": self.rows, "mark": self._mark.hexdigest()}
-        try:
-            theirs = json.loads(private_files.read(place))
-        except FileNotFoundError:
-            private_files.replace(place, json.dumps(ours).encode())
-            return
-        except private_files.UnfitFileError as error:
-            raise InvalidInputError(f"{place} {error.strerror}: name another folder") from None
-        except (OSError, ValueError):
-            theirs = None
-        if theirs != ours:
-            raise InvalidInputError(
-                f"{self._folder} was begun with another input or another shard_rows: resume with those, or name "
-                "another folder"
-            )
+        claim_folder(self._folder, ours)
 
 
 class _Sorter:

@@ -76,6 +76,11 @@ def test_workers_of_this_machine_give_the_usual_account_and_resume(capsys: pytes
         ("SPOT999999", "failed", "NotFoundError"),
     ]
 
+    assert run(["runs", "show", "nightly", "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert (state["rows"], state["ok"], state["failed"], state["rejected"], state["not_done"]) == (302, 300, 1, 1, 2)
+    assert (state["shards"], state["shards_by_state"]["complete"], state["complete"]) == (1, [0], True)
+
     code = update("--workers", "1", "--json", "--failed", "failed.csv", "--journal", "nightly", *outcomes)
     assert {(row["state"], row["message"]) for row in outcomes_in("out.jsonl")[:300]} == {("skipped", "done before")}
     told = json.loads(capsys.readouterr().out)

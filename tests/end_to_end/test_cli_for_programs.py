@@ -4,7 +4,9 @@ import asyncio
 import csv
 import errno
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +15,8 @@ import pytest_asyncio
 from attrs import frozen
 
 from spotdx_async.cli.app import run
+from spotdx_async.distributed import Shard, Split, run_shard
+from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.part_file import PartFile
 from spotdx_async.testing import FakeSpot
 
@@ -290,3 +294,58 @@ async def test_what_is_refused_is_an_event_too(update: Update) -> None:
 
     assert done.code == 2
     assert json.loads(done.err) == {"event": "message", "text": "gone.csv: No such file or directory"}
+
+
+# --- The folder of a run of workers -----------------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture
+async def night(fake: FakeSpot, tmp_path: Path) -> list[Shard]:
+    """A run of four shards, as a kill has left it: the first is done, the second was stopped, the third cut off."""
+    rows: list[Any] = [(f"SPOT{number}", {"n": number}) for number in range(1, 31)]
+    split = Split(folder=tmp_path / "night", shard_rows=8, keeps_rows=True)
+    await split.read([*rows, InvalidInputError("a bad row")])
+    shards = []
+    for shard in split.shards():
+        shards.append(shard)
+        if len(shards) == 3:
+            break  # before all were given out
+    stop = asyncio.Event()
+    async with fake.client() as spot:
+        assert (await run_shard(shards[0], spot)).counts["ok"] == shards[0].count
+        stop.set()
+        await run_shard(shards[1], spot, stop=stop)
+        await run_shard(shards[2], spot)
+    with closing(sqlite3.connect(shards[2].journal or "")) as journal, journal:
+        journal.execute("UPDATE meta SET ending = NULL")
+    return shards
+
+
+def test_the_folder_of_a_run_of_workers_shows_its_shards_and_how_to_go_on(
+    night: list[Shard], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, _, third = (shard.count for shard in night)
+    Path(night[0].journal or "").with_name("shard-000003.journal").write_bytes(b"no journal" * 100)
+
+    assert run(["runs", "show", str(tmp_path / "night"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert (told["noun"], told["rows"], told["ok"], told["not_done"]) == ("kits", 31, first + third, 31 - first - third)
+    assert (told["shards"], told["shards_begun"], told["complete"], told["in_use"]) == (None, 4, False, False)
+    assert told["shards_by_state"] == {
+        "complete": [0],
+        "stopped": [1],
+        "killed": [2],
+        "under_way": [],
+        "unreadable": [3],
+    }
+    assert "spotdx: shard 3: the journal" in err
+
+    assert run(["runs", "show", str(tmp_path / "night")]) == 0
+    shown = capsys.readouterr().out
+    assert "not complete: the same command resumes it (spotdx kits update FILE… --workers N --journal" in shown
+
+
+def test_a_folder_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["runs", "show", str(tmp_path)]) == 2
+    assert "this folder holds no run of --workers or --dask" in capsys.readouterr().err
