@@ -22,7 +22,8 @@ from spotdx_async.cli.row_source import RowSource, UpdateKind
 from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.summary import RunResult
 from spotdx_async.errors import InvalidInputError, JournalError
-from spotdx_async.files import FailedRows, RowFile, RowInput, UnreadableRows, open_rows, parse_map
+from spotdx_async.files import FailedRows, RowFile, UnreadableRows, open_rows, parse_map
+from spotdx_async.files.late_input import AnyInput, LateInput
 
 __all__ = ["UpdateRequest", "UpdateRun", "open_files"]
 
@@ -169,8 +170,8 @@ class UpdateRun(ABC):
         """Record the rows that have no outcome yet; return which files there are, as fields of the result."""
 
 
-def open_files(request: UpdateRequest, stack: ExitStack) -> list[RowInput]:
-    """Open the inputs.
+def open_files(request: UpdateRequest, stack: ExitStack) -> list[AnyInput]:
+    """Open the inputs; of several files on disk the first, and the others again when their turn comes.
 
     Raises:
         InvalidInputError: one cannot be used.
@@ -179,27 +180,30 @@ def open_files(request: UpdateRequest, stack: ExitStack) -> list[RowInput]:
         raise InvalidInputError("standard input (-) can be read only once")
     if request.options.from_row < 1:
         raise InvalidInputError("--from-row counts from 1")
-    files = []
+    files: list[AnyInput] = []
     for path in request.files:
-        file = open_rows(
+        reopen = partial(
+            open_rows,
             path,
             row_format=request.options.row_format,
             columns=request.columns,
             id_name=request.kind.id_name,
             reading=reading_of(request.options),
         )
+        # What is no file, such as a pipe, can be opened only once.
+        file = LateInput(path, reopen) if files and path != "-" and Path(path).is_file() else reopen()
         stack.callback(file.close)
         files.append(file)
     return files
 
 
-def _say_notes(files: Iterable[RowInput], streams: Streams) -> None:
+def _say_notes(files: Iterable[AnyInput], streams: Streams) -> None:
     for file in files:
         for note in file.notes:
             streams.say(f"{file.name}: {note}")
 
 
-def _failed_rows(request: UpdateRequest, files: list[RowInput]) -> FailedRows | None:
+def _failed_rows(request: UpdateRequest, files: list[AnyInput]) -> FailedRows | None:
     """Check where the rows that are not done are to be written.
 
     A run that is resumed tries all such rows again, so the file of the session before is replaced.
@@ -219,7 +223,7 @@ def _failed_rows(request: UpdateRequest, files: list[RowInput]) -> FailedRows | 
     )
 
 
-def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[RowInput]) -> UnreadableRows:
+def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[AnyInput]) -> UnreadableRows:
     """Check where text is to be written that cannot be told from rows.
 
     Raises:
@@ -228,12 +232,12 @@ def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[Row
     replace = request.options.replaces_failed or _is_resumed(request)
     unreadable = UnreadableRows(failed.path, inputs=request.files, replace=replace)
 
-    def keep(file: RowFile, first: int, number: int, line: int, piece: bytes) -> None:
+    def keep(file: RowFile | LateInput, first: int, number: int, line: int, piece: bytes) -> None:
         if number >= first:
             unreadable.begin(file.name, line, piece)
 
     for index, file in enumerate(files):
-        if isinstance(file, RowFile):
+        if isinstance(file, (RowFile, LateInput)):
             file.overflow = partial(keep, file, 1 if index else request.options.from_row)
     return unreadable
 

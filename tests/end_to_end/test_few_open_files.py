@@ -19,6 +19,7 @@ from spotdx_async import NotSentError, RetryPolicy
 from spotdx_async.cli.app import run
 from spotdx_async.cli.open_files import connections_for, spare_files
 from spotdx_async.errors import ConfigError
+from spotdx_async.files.late_input import LateInput
 from spotdx_async.testing import FakeSpot
 
 PATIENCE_S = 60
@@ -197,3 +198,44 @@ def test_a_command_in_a_folder_that_is_gone_says_so(
 ) -> None:
     assert run([word.format(tmp_path / "kits.csv") for word in command]) == code
     assert words in capsys.readouterr().err
+
+
+async def test_a_thousand_inputs_are_opened_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{number:04}.csv" for number in range(300)]
+    for number, path in enumerate(files):
+        path.write_text(f"kit_id,a\nSPOT{number + 1:06},x\n")
+    async with FakeSpot(kits=300) as fake:
+        monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
+        monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
+        with room_for(150):
+            code = await asyncio.to_thread(run, ["kits", "update", "--json", *map(str, files)])
+        sent = [request.path for request in fake.requests]
+
+    assert (code, json.loads(capsys.readouterr().out)["ok"]) == (0, 300)
+    assert len({*sent}) == 300
+
+
+async def test_an_input_that_was_changed_before_its_turn_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("kit_id,a\nSPOT000001,x\n")
+    second.write_text("kit_id,a\nSPOT000002,x\n")
+    opened = LateInput.open
+
+    def changed(file: LateInput) -> None:
+        second.write_text("kit_id,b\nSPOT000002,other\n")
+        opened(file)
+
+    monkeypatch.setattr(LateInput, "open", changed)
+    async with FakeSpot(kits=2) as fake:
+        monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
+        monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
+        code = await asyncio.to_thread(run, ["kits", "update", "--json", str(first), str(second)])
+        assert len(fake.ledger) == 1
+
+    out, err = capsys.readouterr()
+    assert (code, json.loads(out)["next_row"]) == (3, {"file": str(second), "row": 1})
+    assert f"{second} was changed since the run began" in err
