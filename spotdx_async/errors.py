@@ -377,6 +377,7 @@ class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the calle
         cause: the error that stopped the run.
         next_index: the index of the first row that was not read; earlier rows are not necessarily done.
         unsent: how many rows were read but not sent; their outcome is ``"skipped"``.
+        stop_after: the ``stop_after`` that was reached, ``cause`` being the last row's error; None for other reasons.
     """
 
     def __init__(
@@ -386,6 +387,7 @@ class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the calle
         self.cause = cause
         self.next_index = next_index
         self.unsent = unsent
+        self.stop_after: int | None = None
 
 
 _CONNECT_REASONS = frozenset({"refused", "dns", "tls", "connect", "timeout"})

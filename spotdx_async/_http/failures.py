@@ -5,6 +5,7 @@ The caller says whether the request may have arrived: no exception tells that.
 
 import asyncio
 import errno
+import os
 import ssl
 import zlib
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from typing import Final
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from spotdx_async._http.messages import TransportFailure
+from spotdx_async._http.messages import OUT_OF_FILES, TransportFailure
 from spotdx_async._http.sessions import SecondSendingError
 from spotdx_async.errors import FailureCause
 
@@ -117,13 +118,19 @@ def failure_of(
 
 def _not_sent(error: BaseException) -> TransportFailure:
     inner = _innermost(error)
+    cause = _cause(error, inner)
+    if _is_out_of_files(error):
+        message = f"no connection could be made: too many open files{_NOTHING_SENT}"
+        if cause.errno not in OUT_OF_FILES:
+            cause = FailureCause("OSError", errno.EMFILE)
+        return TransportFailure("connect", message, may_have_arrived=False, cause=cause)
     reason, message, is_lasting = _connection_words(error, inner)
     return TransportFailure(
         reason,
         message + _NOTHING_SENT,
         may_have_arrived=False,
         is_lasting=is_lasting,
-        cause=_cause(error, inner),
+        cause=cause,
     )
 
 
@@ -143,8 +150,28 @@ def _connection_words(error: BaseException, inner: BaseException) -> tuple[str, 
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ECONNREFUSED:
         return "refused", "the server refused the connection", False
-    why = ": too many open files" if number in {errno.EMFILE, errno.ENFILE} else ""
-    return "connect", f"no connection could be made{why}", False
+    return "connect", "no connection could be made", False
+
+
+def _is_out_of_files(error: BaseException) -> bool:
+    """Return whether this process may open no more files, so that nothing is known of the server.
+
+    Name resolution says only that it failed, and so do attempts at several addresses: then a file is opened, to see.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number in OUT_OF_FILES:
+        return True
+    if not isinstance(error, aiohttp.ClientConnectorError) or isinstance(error, aiohttp.ClientSSLError):
+        return False
+    if number is not None and not isinstance(error, aiohttp.ClientConnectorDNSError):
+        return False
+    try:
+        opened = os.pipe()
+    except OSError as trouble:
+        return trouble.errno in OUT_OF_FILES
+    for end in opened:
+        os.close(end)
+    return False
 
 
 def _tls_words(inner: BaseException) -> tuple[str, bool]:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from spotdx_async._http import clock
 from spotdx_async._http.answer_check import decoded
+from spotdx_async._http.call import Call
 from spotdx_async._http.client_state import ClientState, WaitTooLongError
 from spotdx_async._http.logs import log_pause, log_retry
 from spotdx_async._http.messages import (
@@ -24,9 +25,10 @@ from spotdx_async._http.messages import (
     Token,
     TransportFailure,
     Verdict,
+    is_out_of_files,
 )
 from spotdx_async._http.retry import repeat
-from spotdx_async._http.verdict import error_of_all, judge_deadline, judge_failure, judge_long_wait, judge_reply
+from spotdx_async._http.verdict import judge_deadline, judge_failure, judge_long_wait, judge_reply
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.config import CallOptions
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError, SpotError
@@ -35,62 +37,6 @@ T = TypeVar("T")
 _LONGEST_LIFE_S = 366 * 86400.0
 """Of a request, so that ``may_land_until`` is a valid date even if the settings amount to "no bound"."""
 _ACCEPT, _REPEAT, _RAISE = Action.ACCEPT, Action.REPEAT, Action.RAISE
-
-
-@define(eq=False, repr=False)
-class Call:
-    """What one call remembers across its attempts."""
-
-    request: Request
-    decode: Callable[[Reply], Any]
-    started_s: float = 0.0
-    ends_at_s: float | None = None
-    may_go: Callable[[], bool] | None = None
-    """Asked once more when the slot has come: the wait for it may have been long."""
-    attempt_state: AttemptState = field(factory=AttemptState)
-    observation: CallObservation | None = None
-    """Reports to the observers; None if there are none."""
-    admit_by_s: float | None = None
-    """Latest end of the waits before the current attempt, all together; None: no bound."""
-    asked_s: float = 0.0
-    """How long the server asked to wait after the last attempt, whether granted or not."""
-    is_paused: bool = False
-    """Whether it waits before a repeat because the server asked for it."""
-    attempts: int = 0
-    error: SpotError | None = None
-    """Of the last attempt that failed."""
-    earlier_may_be_executed: bool = False
-    """Whether an attempt before the last one that was judged may have been carried out."""
-    has_renewed: bool = False
-    sent_s: float = 0.0
-    """When the last request was sent."""
-
-    @property
-    def is_bulk(self) -> bool:
-        """Whether it is a row of a bulk run, whose caller repeats by itself."""
-        return self.may_go is not None
-
-    @property
-    def latest_s(self) -> float | None:
-        """The latest time for sending the next attempt; None: no bound."""
-        if self.admit_by_s is None or self.ends_at_s is None:
-            return self.ends_at_s if self.admit_by_s is None else self.admit_by_s
-        return min(self.admit_by_s, self.ends_at_s)
-
-    def note(self, verdict: Verdict) -> None:
-        """Record what a judged attempt says about the call; from here on no attempt is in progress."""
-        attempt_state = self.attempt_state
-        if verdict.error is not None:
-            self.error = verdict.error
-            self.earlier_may_be_executed = attempt_state.may_be_executed
-            if verdict.may_be_executed:
-                attempt_state.may_be_executed = True
-        attempt_state.may_have_arrived = False
-
-    def final_error(self, error: SpotError) -> SpotError:
-        """Return the error that is true of all attempts, given the error of the last one."""
-        is_of_an_earlier = self.earlier_may_be_executed or error is not self.error
-        return error_of_all(error, self.request, self.attempt_state, is_of_an_earlier=is_of_an_earlier)
 
 
 class Runner:
@@ -243,29 +189,47 @@ class Runner:
         return replace(clue, may_land_until=clock.wall() + timedelta(seconds=left_s))
 
     async def _drive(self, call: Call) -> Verdict:
-        """Attempt, and repeat if the verdict says so."""
+        """Attempt, and repeat if the verdict says so.
+
+        Where no connection can be opened beside those of other calls, this process may open too few files for so many:
+        the call waits until one of the others has ended, and fewer are in flight at once from then on.
+        """
         permits = self.state.permits
         if self.options.max_wait_s is not None:
             call.admit_by_s = clock.now() + self.options.max_wait_s
-        if not permits.try_take():
+        while True:
+            if not permits.try_take():
+                try:
+                    self.state.auth.check_not_asked_here()  # the source would hold the permit that this call waits for
+                    await self.state.bounded(
+                        lambda: permits.take(is_bulk=call.is_bulk), call.latest_s, what="a free connection"
+                    )
+                except WaitTooLongError:
+                    return judge_long_wait(call.error, self.options)
+            has_permit = True
             try:
-                self.state.auth.check_not_asked_here()  # the source would hold the permit that this call waits for
-                await self.state.bounded(
-                    lambda: permits.take(is_bulk=call.is_bulk), call.latest_s, what="a free connection"
-                )
-            except WaitTooLongError:
-                return judge_long_wait(call.error, self.options)
-        try:
-            verdict = await self._attempt(call)
-            if call.is_bulk:
-                return verdict  # its caller repeats by itself
-            if verdict.action is _ACCEPT:
-                self.state.budget.earn()
-            elif verdict.action is _REPEAT:
-                verdict = await self._repeat(call, verdict)
-            return verdict
-        finally:
-            permits.leave()
+                verdict = await self._attempt(call)
+                if verdict.action is _REPEAT and is_out_of_files(verdict.error) and permits.retire():
+                    has_permit = False
+                    self._forget_attempt(call)
+                    continue
+                if call.is_bulk:
+                    return verdict  # its caller repeats by itself
+                if verdict.action is _ACCEPT:
+                    self.state.budget.earn()
+                elif verdict.action is _REPEAT:
+                    verdict = await self._repeat(call, verdict)
+                return verdict
+            finally:
+                if has_permit:
+                    permits.leave()
+
+    def _forget_attempt(self, call: Call) -> None:
+        """Count no attempt and use no slot where nothing left this process."""
+        self.state.give_slot_back()
+        self.state.counters.attempts -= 1
+        call.attempts -= 1
+        call.error = None
 
     async def _repeat(self, call: Call, first: Verdict) -> Verdict:
         return await repeat(

@@ -10,6 +10,10 @@ from typing import Final, Generic, TypeVar
 
 D = TypeVar("D")
 
+_LEFT_BEFORE_MORE: Final = 100
+"""Permits that are left before one that was taken out of use is tried again. A choice: where it still is one too many,
+that costs one call in a hundred an attempt that fails within this process."""
+
 _SINGLES_IN_A_ROW: Final = 9
 """Single calls that go while a row waits. A choice: calls lose a tenth of the pace; runs never stall."""
 
@@ -145,6 +149,8 @@ class Permits:
     def __init__(self, count: int) -> None:
         self.free: int = count
         """Permits that are free; 0 while a call waits for one."""
+        self._count = count
+        self._retired = self._left_since = 0
         self._waiters = WaiterQueue[None]()
 
     def try_take(self) -> bool:
@@ -166,3 +172,20 @@ class Permits:
             self.free += 1
         else:
             waiter.grant()
+        if self._retired:
+            self._left_since += 1
+            if self._left_since >= _LEFT_BEFORE_MORE:
+                self._left_since = 0
+                self._retired -= 1
+                self.leave()
+
+    def retire(self) -> bool:
+        """Take the caller's permit out of use, since it was one too many; False if no other call holds one.
+
+        It comes back once a hundred permits have been left, in case what was missing is there again.
+        """
+        if self._count - self._retired - self.free <= 1:
+            return False
+        self._retired += 1
+        self._left_since = 0
+        return True

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spotdx_async._http import clock
-from spotdx_async._http.messages import AttemptResult
+from spotdx_async._http.messages import AttemptResult, is_out_of_files
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.options import RunOptions
 from spotdx_async.bulk.outage_signs import OutageLimit
@@ -82,6 +82,8 @@ class StopRules:
         nothing to note of a row that met no error."""
         self._run_length = 0
         self._failures = 0
+        # The error of the row with which ``stop_after`` was reached.
+        self._enough: SpotError | None = None
         self._last: SpotError | None = None
         self._was_reached = options.wait_for_server
         self._has_arrived = has_arrived
@@ -102,7 +104,7 @@ class StopRules:
         if not isinstance(error, NotSentError):
             self._was_reached = bool(tried.attempts)
             self._unreached.stop()
-        elif error.reason in _UNREACHABLE:
+        elif error.reason in _UNREACHABLE or is_out_of_files(error):
             self._unreached.start()
 
     def note_outcome(self, outcome: Outcome[Any], error: SpotError | None) -> None:
@@ -120,9 +122,11 @@ class StopRules:
             return
         self._failures += 1
         limit = self._options.stop_after
-        is_enough = limit is not None and self._failures >= limit
         are_too_many = self.run_kind is not None and self._run_length >= _MOST_IN_A_ROW
-        if is_run_wide(error) or are_too_many or is_enough:
+        if is_run_wide(error) or are_too_many:
+            self._stop(error)
+        elif limit is not None and self._failures >= limit:
+            self._enough = self._enough or error
             self._stop(error)
 
     def give_up(self) -> None:
@@ -143,13 +147,17 @@ class StopRules:
         resume = "; the same run with the same journal continues where it stopped" if goes_on else ""
         said = cause.args[0] if cause.args else ""
         why = said if self._options.host in said else f"{said} ({self._options.host})"
-        return BulkStopped(
-            f"the run stopped {_how_far(read, unsent)}, by {type(cause).__name__}: {why}{resume}",
+        is_enough = cause is self._enough
+        by = f"as stop_after={self._options.stop_after} says, the last" if is_enough else "by"
+        stopped = BulkStopped(
+            f"the run stopped {_how_far(read, unsent)}, {by} {type(cause).__name__}: {why}{resume}",
             cause=cause,
             next_index=read,
             unsent=unsent,
             operation=cause.operation or self._options.operation,
         )
+        stopped.stop_after = self._options.stop_after if is_enough else None
+        return stopped
 
     def _give_up_unreached(self) -> None:
         last = self._last
@@ -158,10 +166,10 @@ class StopRules:
             return
         if not isinstance(last, NotSentError):
             return
-        message = (
-            f"no request has reached the server in {_UNREACHED_S:g} s: {self.trouble()}: "
-            "check base_url, or pass wait_for_server=True to wait for it"
-        )
+        advice = "check base_url, or pass wait_for_server=True to wait for it"
+        if is_out_of_files(last):
+            advice = "allow more of them (ulimit -n)"
+        message = f"no request has reached the server in {_UNREACHED_S:g} s: {self.trouble()}: {advice}"
         cause = FailureCause(last.cause_type, last.errno, last.tls_reason, last.proxy_status)
         self._stop(NotSentError(message, reason=last.reason, cause=cause))
 
@@ -255,6 +263,8 @@ def _reason(error: SpotError) -> str:
     status: int | None = getattr(error, "status", None)
     if status:
         return f"status {status}"
+    if is_out_of_files(error):
+        return "this process may open no more files"
     if isinstance(error, (NotSentError, OutcomeUnknownError)):
         if error.tls_reason is not None:
             return f"TLS: {error.tls_reason}"

@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
 from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, HelpPages, show_front_page, without_no_color
+from spotdx_async.cli.open_files import check_room, reason_of_place
 from spotdx_async.cli.output import OurScreen, Streams
 from spotdx_async.cli.standard_streams import guarded_outputs
 from spotdx_async.errors import SpotError
@@ -54,6 +55,11 @@ def _exit_of(words: Sequence[str], streams: Streams) -> Exit:
     except SpotError as error:
         streams.say(line_of(error))
         return exit_of(error)
+    except OSError as error:
+        if (reason := reason_of_place(error)) is None:
+            raise
+        streams.say(reason)
+        return Exit.FAILED
     except KeyboardInterrupt:
         streams.say("stopped: run the command again when you are ready")
         return Exit.INTERRUPTED
@@ -104,6 +110,7 @@ def _run(argv: Sequence[str], streams: Streams) -> int | None:
     logger = logging.getLogger("spotdx_async")
     logger.addHandler(handler)
     try:
+        check_room()
         code: int | None = command(*bound.args, **bound.kwargs, **dict.fromkeys(ours, streams))
     finally:
         logger.removeHandler(handler)

@@ -10,7 +10,9 @@ from typing import Any
 import spotdx_async
 from spotdx_async import distributed
 from spotdx_async.cli.exit_codes import hinted
+from spotdx_async.cli.open_files import check_room
 from spotdx_async.cli.options import UpdateOptions
+from spotdx_async.cli.outcomes import WorkerOutcomes
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
@@ -20,6 +22,7 @@ from spotdx_async.files import DamagedInputError
 
 __all__ = ["ClusterRun"]
 
+_MOST_WORKERS = 256
 _OPEN_TO_NETWORK = (
     "the connection to the cluster is neither encrypted nor authenticated, so anyone on the network can read the rows "
     "and run code on its workers: use a tls:// address with --dask-tls-ca, --dask-tls-cert and --dask-tls-key"
@@ -54,18 +57,24 @@ class ClusterRun(UpdateRun):
         rate = settings.rate.value
         self._limit = None if rate is None else spotdx_async.RateLimit(rate)
         self._tls = _tls(options)
+        check_room(workers=options.workers or 0)
         if options.dask is not None and distributed.is_open_to_network(options.dask):
             self._streams.say(_OPEN_TO_NETWORK)
         self._undone = RowSet()
         self._progress: spotdx_async.Progress | None = None
         self._report = distributed.RunReport()
         self._stop = asyncio.Event()
+        self._worker_outcomes: WorkerOutcomes | None = None
 
     async def _work(self) -> None:
         request, options = self._request, self._options
+        rows: Any = self._source
+        if self._outcomes is not None:
+            self._worker_outcomes = WorkerOutcomes(self._outcomes)
+            rows = self._worker_outcomes.noted(self._source)
         async with distributed.connected(options.dask, options.workers, tls=self._tls) as client:
             self._report = await self._update(
-                self._source,
+                rows,
                 client=client,
                 noun=request.kind.noun,
                 folder=options.journal,
@@ -74,6 +83,8 @@ class ClusterRun(UpdateRun):
                     concurrency=request.settings.concurrency.value,
                     coalesce=options.coalesces,
                     outage_limit_s=options.outage_limit_s,
+                    stop_after=options.max_errors,
+                    keeps_outcomes=self._outcomes is not None,
                     settle_s=request.lands_within_s,
                 ),
                 limit=self._limit,
@@ -91,6 +102,8 @@ class ClusterRun(UpdateRun):
         """Remember the rows that are not done."""
         for index in report.undone:
             self._undone.add(0, "", index)
+        if self._worker_outcomes is not None:
+            self._worker_outcomes.add(report)
 
     def _wind_down(self, work: asyncio.Task[None]) -> None:  # noqa: ARG002 - the workers end it
         self._stopped = "stopped by a signal"
@@ -118,6 +131,8 @@ class ClusterRun(UpdateRun):
         with ExitStack() as stack:
             rows = _rows(self._request, stack) if self._undone or not all_reported else iter(())
             for index, row in enumerate(islice(rows, yielded)):
+                if self._worker_outcomes is not None:
+                    self._worker_outcomes.add_rest(index, row)
                 if self._undone.has(0, index):
                     if (trouble := reasons.get(index)) is not None:
                         row_results.add_failure(row, trouble.state, trouble.reason)
@@ -134,7 +149,8 @@ class ClusterRun(UpdateRun):
             return estimator.standing(now_s, rows=0, failures=0, share=None)
         failures = sum(known.by_state[state] for state in ("rejected", "failed", "unknown"))
         share = known.done / known.total if known.total else None
-        return estimator.standing(now_s, rows=known.done, failures=failures, share=share)
+        states: dict[str, int] = {str(state): count for state, count in known.by_state.items()}
+        return estimator.standing(now_s, rows=known.done, failures=failures, share=share, states=states)
 
 
 def _check(request: UpdateRequest) -> None:
@@ -149,6 +165,8 @@ def _check(request: UpdateRequest) -> None:
         raise InvalidInputError("pass --dask or --workers, not both")
     if options.workers is not None and options.workers < 1:
         raise InvalidInputError("--workers must be at least 1")
+    if options.workers is not None and options.workers > _MOST_WORKERS:
+        raise InvalidInputError(f"--workers must be at most {_MOST_WORKERS}: more processes need a cluster (--dask)")
     if "-" in request.files:
         raise InvalidInputError("a cluster's rows are read twice: pass files, not standard input")
     if options.report is not None:

@@ -62,7 +62,11 @@ _NEXT_OF_NOT_SENT = {
     "token": "spotdx doctor tests where the token comes from",
     "outage": f"{_AGAIN}{_IS_IT_THERE}",
 }
-_OPTION_NAMES = (("wait_for_server=True", "--wait-for-server"), ("check base_url", "check --base-url"))
+_OPTION_NAMES = (
+    ("wait_for_server=True", "--wait-for-server"),
+    ("check base_url", "check --base-url"),
+    ("(stop_after)", "(--max-errors)"),
+)
 
 
 def exit_of(error: SpotError) -> Exit:
@@ -83,8 +87,7 @@ def stop_line(stopped: BulkStopped, base_url: str) -> str:
     """Return one line on why a bulk run stopped early, with the server's name, and what to do next."""
     # The end of a run says how to resume, depending on where it stopped: that is not repeated here.
     text = line_of(stopped.cause or stopped).replace(_AGAIN, "")
-    for ours, theirs in _OPTION_NAMES:
-        text = text.replace(ours, theirs)
+    text = _with_our_options(text)
     host = host_of(base_url)
     return text if host in text else f"{host}: {text}"
 
@@ -114,5 +117,12 @@ def next_step(error: SpotError) -> str | None:
 
 
 def hinted(text: str) -> str:
-    """Return a worker's error message with what to do next, if it reports a refused token."""
+    """Return a worker's error message with our options' names, and what to do next if it reports a refused token."""
+    text = _with_our_options(text)
     return f"{text}; {_TOKEN_HINT}" if _REFUSED_TOKEN in text and _TOKEN_HINT not in text else text
+
+
+def _with_our_options(text: str) -> str:
+    for ours, theirs in _OPTION_NAMES:
+        text = text.replace(ours, theirs)
+    return text

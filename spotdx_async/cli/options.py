@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import attrs
 from attrs import frozen
@@ -99,7 +99,7 @@ class UpdateOptions:
     failed: FilePath = None
     """Write rows that are not done to this new file (mode 0600), unchanged, so that it can be used as input again."""
     replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
-    """Replace the file given by --failed if it exists."""
+    """Replace the files given by --failed and --outcomes if they exist."""
     journal: FilePath = None
     """Record in this file (mode 0600) which rows are done, so that the run can be resumed; it holds no id or value.
     With --dask or --workers: a folder that the workers share, which holds the rows during the run."""
@@ -119,6 +119,15 @@ class UpdateOptions:
     """No cell of the CSV holds a line break: each line is a row, so that a broken quote spoils no other."""
     report: FilePath = None
     """Write a page about the run to this file."""
+    outcomes: FilePath = None
+    """Write each row's outcome to this file (mode 0600), for programs: .csv, or .jsonl for JSON Lines. It has no
+    metadata."""
+    outcomes_only: Annotated[Literal["failed"] | None, Parameter(show_choices=True)] = None
+    """Write only rows to it that were rejected, failed or ended unknown."""
+    progress: Annotated[Literal["json"] | None, Parameter(show_choices=True)] = None
+    """Write progress, messages and the end to standard error as JSON, one object a line, for programs."""
+    max_errors: Whole | None = None
+    """Stop the run once this many rows were rejected, failed or ended unknown; what is in flight is finished."""
     outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
     """Stop after an outage of this many seconds."""
     waits_for_server: Annotated[Flag, Parameter(name="--wait-for-server")] = False
@@ -141,6 +150,15 @@ class UpdateOptions:
     """Begin at this row of the first file; 1 is the first below the header."""
     is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False
     """Check every row, send nothing; needs no token."""
+
+    def check(self) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            InvalidInputError: an option is.
+        """
+        if self.max_errors is not None and self.max_errors < 1:
+            raise InvalidInputError("--max-errors must be at least 1")
 
 
 Shown: TypeAlias = Annotated[View, Parameter(name="*")]

@@ -71,13 +71,22 @@ class Streams:
         """Standard output for help: folded at the usual width even when written to a file."""
         self.is_code_the_answer: bool = False
         """Whether the exit code tells what became of something, so that it stays where the output is lost."""
+        self.tells_events: bool = False
+        """Whether standard error is for programs: each line one JSON object."""
         for console in (self.out, self.err):
             if not console.is_terminal:
                 console.width = _WIDE  # nothing is cut off or folded on its way to a file
 
     def say(self, text: str) -> None:
-        """Write one line on standard error."""
+        """Write one line on standard error; an event there, if it is for programs."""
+        if self.tells_events:
+            self.tell_event("message", text=text)
+            return
         self.err.print(Text(visible(f"spotdx: {text}")), soft_wrap=True)
+
+    def tell_event(self, name: str, **about: Any) -> None:
+        """Write one line of JSON on standard error, in ASCII."""
+        self.err.write_raw(json.dumps({"event": name, **about}) + "\n")
 
     def ask(self, text: str) -> None:
         """Write a question on standard error; the answer is typed after it."""

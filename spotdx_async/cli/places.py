@@ -73,6 +73,9 @@ def update_places(files: Iterable[Word], options: UpdateOptions) -> Iterator[Pla
         yield journal_place("--journal", options.journal, is_written=True)
     if options.report is not None:
         yield Place("--report", (Path(options.report),), is_written=True)
+    if options.outcomes is not None:
+        path = Path(options.outcomes)
+        yield Place("--outcomes", (path, part_of(path)), is_written=True)
     yield from standard_outputs()
 
 

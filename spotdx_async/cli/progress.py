@@ -2,17 +2,20 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Self, get_args
 
-from attrs import frozen
+from attrs import field, frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from spotdx_async.bulk.records import State
 from spotdx_async.bulk.stats import Throughput
 from spotdx_async.cli.output import Streams, counted, duration
 
 _BAR_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0
+_EVENT_EVERY_S = 1.0
 # Of a terminal that goes away, too; Windows has none.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -31,6 +34,10 @@ class Standing:
     """How much of the input is done, 0 to 1; None if its size is not known."""
     left_s: float | None
     """Seconds left at this rate; None if that cannot be estimated."""
+    elapsed_s: float = 0.0
+    """Seconds since the beginning."""
+    states: Mapping[str, int] = field(factory=dict)
+    """The rows by state."""
 
     @property
     def text(self) -> str:
@@ -47,9 +54,18 @@ class Estimator:
     """Estimates throughput and time left from the last seconds. Pure: the caller passes the time."""
 
     def __init__(self, now_s: float) -> None:
+        self._began_s = now_s
         self._rows, self._share = Throughput(now_s), Throughput(now_s)
 
-    def standing(self, now_s: float, *, rows: int, failures: int, share: float | None) -> Standing:
+    def standing(
+        self,
+        now_s: float,
+        *,
+        rows: int,
+        failures: int,
+        share: float | None,
+        states: Mapping[str, int] = MappingProxyType({}),
+    ) -> Standing:
         """Record the moment and return how far the run is."""
         rows_per_s, share_per_s = self._rows.note(now_s, rows), self._share.note(now_s, share or 0.0)
         return Standing(
@@ -58,6 +74,8 @@ class Estimator:
             rows_per_s=rows_per_s,
             share=share,
             left_s=(1 - share) / share_per_s if share is not None and share < 1 and share_per_s > 0 else None,
+            elapsed_s=now_s - self._began_s,
+            states=states,
         )
 
 
@@ -75,6 +93,27 @@ class Display:
 
     def close(self, last: Standing) -> None:
         """Leave the terminal to others; lines stay, and the summary says how it ended."""
+
+
+class _Events(Display):
+    """Events for a program, one JSON object a line."""
+
+    every_s = _EVENT_EVERY_S
+
+    def show(self, standing: Standing) -> None:
+        self._streams.tell_event(
+            "progress",
+            elapsed_s=round(standing.elapsed_s, 3),
+            rows=standing.rows,
+            failures=standing.failures,
+            states={state: standing.states.get(state, 0) for state in get_args(State)},
+            rows_per_s=round(standing.rows_per_s, 3),
+            share=None if standing.share is None else round(standing.share, 6),
+            left_s=None if standing.left_s is None else round(standing.left_s, 1),
+        )
+
+    def close(self, last: Standing) -> None:
+        self.show(last)
 
 
 class _Bar(Display):
@@ -116,7 +155,9 @@ class _Bar(Display):
 
 
 def display_for(streams: Streams, title: str) -> Display:
-    """Return what suits standard error: a bar on a terminal that can draw one, else lines."""
+    """Return what suits standard error: events for a program, a bar on a terminal that can draw one, else lines."""
+    if streams.tells_events:
+        return _Events(streams)
     if streams.err.is_terminal and not streams.err.is_dumb_terminal:
         return _Bar(streams, title)
     return Display(streams)

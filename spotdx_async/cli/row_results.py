@@ -14,7 +14,7 @@ from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row, UnreadableRows
 from spotdx_async.files.failed_rows import UndoneRows
 
-__all__ = ["STATES", "FailureGroup", "InputRow", "RowResults", "RowSet", "Span"]
+__all__ = ["STATES", "FailureGroup", "InputRow", "RowResults", "RowSet", "Span", "message_of"]
 
 STATES: tuple[State, ...] = get_args(State)
 _SHOWN_REASONS = 20
@@ -293,7 +293,7 @@ class RowResults:
 def _reason(error: SpotError | None) -> str:
     if error is None:
         return "no reason is known"
-    text = _message(error)
+    text = message_of(error)
     return f"{text} ({error.attempts} attempts)" if error.attempts > 1 else text
 
 
@@ -301,8 +301,9 @@ def _kind(error: SpotError | None) -> object:
     if error is None:
         return None
     status = error.status if isinstance(error, (StatusError, OutcomeUnknownError)) else None
-    return type(error).__name__, status, _message(error)
+    return type(error).__name__, status, message_of(error)
 
 
-def _message(error: SpotError) -> str:
+def message_of(error: SpotError) -> str:
+    """Return what an error says, without operation and attempts."""
     return str(error.args[0] if error.args else "") or type(error).__name__

@@ -10,7 +10,8 @@ from attrs import frozen
 from spotdx_async import BulkRun, InvalidRow, MetadataUpdate, OrderMetadataUpdate, SpotClient
 from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import BadRow, ParquetFile, Row, RowInput
+from spotdx_async.files import BadRow, Row, RowFile
+from spotdx_async.files.late_input import AnyInput, LateInput
 
 __all__ = ["KINDS", "KITS", "Noun", "RowSource", "UpdateKind", "UpdateRecord"]
 
@@ -44,7 +45,7 @@ class RowSource:
     Waiting for input, as from a pipe, does not block the event loop.
     """
 
-    def __init__(self, files: Sequence[RowInput], *, from_row: int = 1, kind: UpdateKind = KITS) -> None:
+    def __init__(self, files: Sequence[AnyInput], *, from_row: int = 1, kind: UpdateKind = KITS) -> None:
         """Read the files one after another.
 
         Args:
@@ -114,7 +115,9 @@ class RowSource:
             return InvalidRow(InvalidInputError(row.reason), source=source)
         return self._kind.record(row.key, row.metadata, source=source)
 
-    async def _rows_of(self, file: RowInput) -> AsyncGenerator[Row | BadRow, None]:
+    async def _rows_of(self, file: AnyInput) -> AsyncGenerator[Row | BadRow, None]:
+        if isinstance(file, LateInput):
+            await asyncio.to_thread(file.open)  # a long file is looked through once more
         while True:
             for row in file.rows():
                 if self._is_stopped:
@@ -129,8 +132,8 @@ class RowSource:
             if not self._is_stopped:
                 file.fill()
 
-    async def _wait_for_input(self, file: RowInput) -> None:
-        if not file.may_wait or isinstance(file, ParquetFile):
+    async def _wait_for_input(self, file: AnyInput) -> None:
+        if not file.may_wait or not isinstance(file, RowFile):
             await asyncio.sleep(0)  # such a file never keeps its reader waiting; let other tasks run
             return
         loop = asyncio.get_running_loop()

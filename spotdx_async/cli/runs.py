@@ -1,5 +1,6 @@
-"""``spotdx runs``: the state of a bulk run, from its journal."""
+"""``spotdx runs``: the state of a bulk run, from its journal or the folder of its workers' journals."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
@@ -10,6 +11,10 @@ from spotdx_async.cli.output import OurScreen, fields_table
 
 if TYPE_CHECKING:
     from spotdx_async import JournalState
+    from spotdx_async.distributed import RunFolderState
+
+_STANDINGS = ("complete", "under way", "stopped", "killed", "unreadable")
+_NAMED_FAULTS = 20
 
 runs: App = App(name="runs", help="Runs: their state, from their journals.\n\nExample: spotdx runs show night.journal")
 
@@ -19,9 +24,10 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
     """Show the state of a run from its journal, even while it is under way; nothing is changed.
 
     Example: spotdx runs show night.journal
+    Example: spotdx runs show night/ --json    # of a run with --workers or --dask
 
     Args:
-        journal: The file passed to --journal.
+        journal: The file, or folder, passed to --journal.
         as_json: Write JSON.
         streams: Where to write; no argument of the command line.
     """
@@ -29,6 +35,8 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
     from spotdx_async.cli.places import check_places, journal_place, standard_outputs
 
     check_places([journal_place("the journal", journal), *standard_outputs()])
+    if Path(journal).is_dir():
+        return _show_folder(journal, streams, as_json=as_json)
     state = read_journal(journal)
     if as_json:
         streams.write_json(_figures(state))
@@ -73,3 +81,62 @@ def _words(state: "JournalState") -> str:
         return "complete"
     ending = "it was killed" if state.ending is None else state.ending
     return f"{ending}: the same command resumes it"
+
+
+def _show_folder(folder: Word, streams: OurScreen, *, as_json: bool) -> int:
+    from spotdx_async.distributed import read_run_folder
+
+    state = read_run_folder(folder)
+    for number, fault in [*state.faults.items()][:_NAMED_FAULTS]:
+        streams.say(f"shard {number}: {fault}")
+    if as_json:
+        streams.write_json(_figures_of_folder(state))
+    else:
+        streams.show(fields_table(_shown_of_folder(state)))
+    return Exit.OK
+
+
+def _figures_of_folder(state: "RunFolderState") -> dict[str, Any]:
+    from spotdx_async.cli.row_results import STATES
+
+    shards = {standing: [] for standing in _STANDINGS}  # type: dict[str, list[int]]
+    for number, standing in state.standings.items():
+        shards[standing].append(number)
+    return {
+        "noun": state.noun,
+        "rows": state.rows,
+        **{name: state.by_state[name] for name in STATES},
+        "not_done": state.not_done,
+        "shards": state.shards,
+        "shards_begun": len(state.standings),
+        "shards_by_state": {name.replace(" ", "_"): numbers for name, numbers in shards.items()},
+        "begun_at": None if state.begun_at is None else state.begun_at.isoformat(),
+        "changed_at": None if state.changed_at is None else state.changed_at.isoformat(),
+        "complete": state.is_complete,
+        "in_use": state.in_use,
+    }
+
+
+def _shown_of_folder(state: "RunFolderState") -> dict[str, str]:
+    counts = {name: [*state.standings.values()].count(name) for name in _STANDINGS}  # type: ignore[arg-type]
+    total = "not known before all have been given out" if state.shards is None else f"{state.shards:,}"
+    times = {"begun": state.begun_at, "last written": state.changed_at}
+    return {
+        "run": f"{state.noun} update, on workers",
+        "state": _words_of_folder(state),
+        "rows": f"{state.rows:,}",
+        **{f"  {name}": f"{count:,}" for name, count in state.by_state.items() if count},
+        "  not done": f"{state.not_done:,}",
+        "shards": total,
+        **{f"  {name}": f"{count:,}" for name, count in counts.items() if count},
+        **{name: f"{at:%Y-%m-%d %H:%M:%S} UTC" for name, at in times.items() if at is not None},
+    }
+
+
+def _words_of_folder(state: "RunFolderState") -> str:
+    if state.in_use:
+        return "under way"
+    again = f"spotdx {state.noun} update FILE… --workers N --journal {state.path}"
+    if not state.is_complete:
+        return f"not complete: the same command resumes it ({again})"
+    return "complete" if not state.not_done else f"complete: the same command tries again what is not done ({again})"

@@ -10,9 +10,17 @@ from cyclopts import Parameter
 from spotdx_async.cli.exit_codes import Exit, naming_server
 from spotdx_async.cli.options import Flag, Json
 from spotdx_async.cli.output import OurScreen, plain_table
-from spotdx_async.cli.settings_file import EXAMPLE, Profile, SettingsFile, find_file, read_settings
+from spotdx_async.cli.settings_file import (
+    EXAMPLE,
+    MOST_CONCURRENCY,
+    Profile,
+    SettingsFile,
+    find_file,
+    read_settings,
+)
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
 from spotdx_async.config import PRODUCTION_URL, RateLimit, check_base_url
+from spotdx_async.errors import ConfigError
 from spotdx_async.own_loop import run_in_own_loop
 
 if TYPE_CHECKING:
@@ -129,11 +137,14 @@ class Server:
             (said.base_url, origin),
             usual=PRODUCTION_URL,
         )
+        requests = _first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY)
+        if requests.value > MOST_CONCURRENCY:
+            raise ConfigError(f"{requests.origin}: at most {MOST_CONCURRENCY:,} requests can be in flight at once")
         return Settings(
             base_url=Setting(check_base_url(url.value), url.origin),
             timeout_s=_first((self.timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S),
             rate=_first((rate, "--rate"), (said.rate, origin), usual=None),
-            concurrency=_first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
+            concurrency=requests,
             allow_any_id=self.allow_any_id,  # must be given for each run: neither in the environment nor in a profile
             token=_token(said, origin),
             profile=chosen,

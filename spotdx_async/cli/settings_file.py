@@ -39,6 +39,8 @@ _ADVICE = (
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _MAX_BYTES = 1024 * 1024
+MOST_CONCURRENCY = 1000
+"""A choice: beyond about 200 in flight each request costs twice the CPU, and 1,024 open files are a usual limit."""
 
 
 @frozen(kw_only=True)
@@ -107,7 +109,7 @@ def read_settings() -> SettingsFile:
         with path.open("rb") as file:
             _check_trust(path, os.fstat(file.fileno()))
             data = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter where HOME is /dev/null, as for system services
         if os.environ.get("SPOTDX_CONFIG"):
             raise ConfigError(f"SPOTDX_CONFIG names {path}, which does not exist: create it, or unset it") from None
         return SettingsFile()
@@ -195,8 +197,8 @@ def _is_amount(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_concurrency(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_CONCURRENCY
 
 
 def _is_argv(value: object) -> bool:
@@ -206,7 +208,7 @@ def _is_argv(value: object) -> bool:
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "base_url": (lambda value: isinstance(value, str), "text, such as https://app.spotdx.com"),
     "rate": (_is_amount, "a number above 0: requests a second"),
-    "concurrency": (_is_count, "a whole number of at least 1"),
+    "concurrency": (_is_concurrency, f"a whole number from 1 to {MOST_CONCURRENCY:,}"),
     "timeout": (_is_amount, "a number above 0: seconds"),
     "token_env": (
         lambda value: isinstance(value, str) and _VARIABLE.fullmatch(value) is not None,

@@ -12,6 +12,7 @@ from rich.table import Table
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.row_results import STATES, FailureGroup, RowResults, RowSet, Span
+from spotdx_async.files.outcome_file import OutcomeFile
 
 _MEANING = {
     "ok": "done",
@@ -39,6 +40,8 @@ class RunResult:
     has_many_files: bool
     is_damaged: bool = False
     """Whether it stopped because an input is damaged there, so that the same command would stop there again."""
+    outcomes: OutcomeFile | None = None
+    """The file of all rows' outcomes, for programs."""
     journal: str | Path | None = None
     """The journal from which the same command resumes."""
     journal_folder: str | Path | None = None
@@ -87,6 +90,8 @@ class RunResult:
             return Exit.STOPPED
         if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
             return Exit.FAILED
+        if self.outcomes is not None and self.outcomes.error is not None:
+            return Exit.FAILED
         return Exit.OK
 
 
@@ -95,6 +100,7 @@ def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> N
     _show_failures(run_result, streams)
     _show_overtaken(run_result, streams)
     _show_failed_file(run_result, streams)
+    _show_outcomes_file(run_result.outcomes, streams)
     _show_stop(run_result, streams)
     if run_result.report is not None:
         streams.say(f"the report is in {run_result.report}")
@@ -106,6 +112,21 @@ def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> N
     if getattr(sys.stdout, "error", None) is not None:  # a person may still see the figures here
         counts = run_result.row_results.counts
         streams.say(f"{_title(run_result)}: {', '.join(f'{counts[state]:,} {state}' for state in STATES)}")
+
+
+def tell_end(run_result: RunResult, streams: Streams) -> None:
+    """Tell the program at standard error that the run is over, and how it ended."""
+    row_results = run_result.row_results
+    streams.tell_event(
+        "end",
+        elapsed_s=round(run_result.elapsed_s, 3),
+        rows=row_results.rows,
+        failures=row_results.failures,
+        states={state: row_results.counts[state] for state in STATES},
+        done_before=row_results.done_before,
+        stopped=run_result.stopped,
+        exit_code=int(run_result.exit),
+    )
 
 
 def _figures(run_result: RunResult) -> dict[str, Any]:
@@ -121,6 +142,7 @@ def _figures(run_result: RunResult) -> dict[str, Any]:
         "elapsed_s": round(run_result.elapsed_s, 3),
         "failed_file": str(failed.place) if failed is not None and failed.count else None,
         "unreadable_file": str(unreadable.place) if unreadable is not None and unreadable.count else None,
+        "outcomes_file": _outcomes_place(run_result.outcomes),
         "not_in_failed_file": _spans(row_results.unwritten),
         "overtaken_rows": _spans(row_results.overtaken),
         "stopped": run_result.stopped,
@@ -217,6 +239,20 @@ def _show_failed_file(run_result: RunResult, streams: Streams) -> None:
     while some := [*islice(spans, _SPANS_A_LINE)]:
         rows = ", ".join(_span(span, run_result) for span in some)
         streams.say(f"not done, and not {where}: {rows}")
+
+
+def _outcomes_place(outcomes: OutcomeFile | None) -> str | None:
+    return None if outcomes is None or outcomes.error is not None else str(outcomes.place)
+
+
+def _show_outcomes_file(outcomes: OutcomeFile | None, streams: Streams) -> None:
+    if outcomes is None:
+        return
+    if outcomes.error is not None:
+        reason = outcomes.error.strerror
+        streams.say(f"the outcomes are incomplete, {outcomes.place} has those written before: {reason}; no row is lost")
+    elif outcomes.fault is not None:
+        streams.say(f"{outcomes.fault}: the outcomes are in {outcomes.place}")
 
 
 def _what_to_do_with(run_result: RunResult) -> str:

@@ -13,14 +13,16 @@ import spotdx_async
 from spotdx_async import report
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.exit_codes import Exit, stop_line
+from spotdx_async.cli.open_files import connections_for
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
-from spotdx_async.cli.output import Streams
+from spotdx_async.cli.outcomes import outcome_row
+from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.places import check_places, update_places
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
 from spotdx_async.cli.settings import Server
-from spotdx_async.cli.summary import show_summary
+from spotdx_async.cli.summary import show_summary, tell_end
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
 from spotdx_async.files import DamagedInputError, fingerprint
@@ -44,6 +46,7 @@ def update_many(
         InvalidInputError: an input, or a file to be written, cannot be used; nothing was sent.
         ConfigError: a setting is wrong, or there is no token.
     """
+    streams.tells_events = options.progress == "json"
     try:
         request = UpdateRequest(
             kind=KINDS[noun],
@@ -56,6 +59,8 @@ def update_many(
             run_result = run_in_own_loop(run.run())
         streams.is_code_the_answer = True
         show_summary(run_result, streams, as_json=as_json)
+        if streams.tells_events:
+            tell_end(run_result, streams)
     except KeyboardInterrupt:
         # Before the run handles signals, or after its end, while its summary is made.
         streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
@@ -107,7 +112,7 @@ class LocalRun(UpdateRun):
         async with self._begin() as outcomes:
             async for outcome in outcomes:
                 self._record(outcome)
-                if self._row_results.disk_error is not None:
+                if self._row_results.disk_error is not None or (self._run is None and self._has_enough_errors):
                     self._stop()
 
     def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
@@ -115,7 +120,7 @@ class LocalRun(UpdateRun):
             return aclosing(_checked(self._source, allow_any_id=self._request.settings.allow_any_id))
         self._run = self._request.kind.send_of(self._client)(
             self._source,
-            concurrency=self._request.settings.concurrency.value,
+            concurrency=self._connections(),
             # The summary shows no answer, and building one takes a third of the CPU time.
             decode=False,
             journal=self._journal,
@@ -123,11 +128,28 @@ class LocalRun(UpdateRun):
             progress=self._note,
             outage_limit=self._options.outage_limit_s,
             wait_for_server=self._options.waits_for_server,
+            stop_after=self._options.max_errors,
         )
         return self._run
 
+    def _connections(self) -> int:
+        """Return how many requests can be in flight at once.
+
+        Raises:
+            ConfigError: this process may open too few files for any.
+        """
+        wanted = self._request.settings.concurrency.value
+        files = 2 if self._options.failed is not None else 0
+        found = connections_for(wanted, has_journal=self._options.journal is not None, files=files)
+        if found < wanted:
+            limit = "this process may open few files (ulimit -n)"
+            self._streams.say(f"{limit}: {counted(found, 'connection')} at once instead of {wanted:,}")
+        return found
+
     def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
         self._row_results.record(outcome.source, outcome)
+        if self._outcomes is not None:
+            self._outcomes.add(outcome_row(outcome.source, outcome))
         if self._run_stats is not None:
             self._run_stats.add(outcome, _now())
 
@@ -170,6 +192,8 @@ class LocalRun(UpdateRun):
         error = None if work.cancelled() else work.exception()
         if isinstance(error, BulkStopped) and self._closing is not None:
             pass  # it was a signal that closed the client
+        elif isinstance(error, BulkStopped) and error.stop_after is not None:
+            self._stopped = self._why_enough
         elif isinstance(error, BulkStopped):
             self._has_journal = self._has_journal and not _has_lost_journal(error)
             self._stopped = stop_line(error, self._request.settings.base_url.value)
@@ -183,6 +207,8 @@ class LocalRun(UpdateRun):
         elif self._row_results.disk_error is not None:
             reason = self._row_results.disk_error.strerror
             self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
+        elif self._run is None and self._has_enough_errors:
+            self._stopped = self._why_enough
         elif self._is_all_recorded and not self._row_results.unsent:
             self._stopped = None  # a signal that came too late to leave anything undone
 
@@ -204,6 +230,18 @@ class LocalRun(UpdateRun):
         return {**written, "report": path}
 
     @property
+    def _has_enough_errors(self) -> bool:
+        most = self._options.max_errors
+        return most is not None and self._row_results.failures >= most
+
+    @property
+    def _why_enough(self) -> str | None:
+        """Why ``--max-errors`` has stopped the run; None if nothing was left to stop."""
+        if self._is_all_recorded and not self._row_results.unsent:
+            return None
+        return f"{counted(self._row_results.failures, 'row')} rejected, failed or unknown, and --max-errors is reached"
+
+    @property
     def _is_all_recorded(self) -> bool:
         return self._source.is_read_up and self._row_results.rows == self._source.yielded
 
@@ -213,7 +251,8 @@ class LocalRun(UpdateRun):
         share = min(1.0, done / size) if size else source.share_read
         if self._is_all_recorded and share is not None:
             share = 1.0  # headers and blank lines are not rows
-        return estimator.standing(now_s, rows=row_results.rows, failures=row_results.failures, share=share)
+        rows, failures, states = row_results.rows, row_results.failures, row_results.counts
+        return estimator.standing(now_s, rows=rows, failures=failures, share=share, states=states)
 
 
 class OutageMessages(logging.Handler):

@@ -13,6 +13,7 @@ from attrs import frozen
 
 import spotdx_async
 from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions, Word
+from spotdx_async.cli.outcomes import outcomes_file
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing, StopSignals, display_for, keep_showing
 from spotdx_async.cli.reading import reading_of
@@ -21,7 +22,8 @@ from spotdx_async.cli.row_source import RowSource, UpdateKind
 from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.summary import RunResult
 from spotdx_async.errors import InvalidInputError, JournalError
-from spotdx_async.files import FailedRows, RowFile, RowInput, UnreadableRows, open_rows, parse_map
+from spotdx_async.files import FailedRows, RowFile, UnreadableRows, open_rows, parse_map
+from spotdx_async.files.late_input import AnyInput, LateInput
 from spotdx_async.files.part_file import part_of
 from spotdx_async.files.unreadable_rows import unreadable_of
 
@@ -81,10 +83,14 @@ class UpdateRun(ABC):
         self._streams = streams
         self._stopped: str | None = None
         self._is_damaged = False
+        self._options.check()
         with ExitStack() as stack:
             files = open_files(request, stack)
             self._prepare()
             self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
+            self._outcomes = outcomes_file(request.options, is_resumed=_is_resumed(request))
+            if self._outcomes is not None:
+                stack.callback(self._outcomes.abandon)
             failed = _failed_rows(request, files, streams)
             if failed is not None:
                 stack.callback(failed.abandon)
@@ -112,8 +118,11 @@ class UpdateRun(ABC):
         with StopSignals(first=_go_on, second=_go_on):
             written = self._finish()
             self._row_results.close()
+            if self._outcomes is not None:
+                self._outcomes.close()
         return RunResult(
             row_results=self._row_results,
+            outcomes=self._outcomes,
             is_dry_run=self._options.is_dry_run,
             elapsed_s=loop.time() - started_s,
             stopped=self._stopped,
@@ -169,8 +178,8 @@ class UpdateRun(ABC):
         """Record the rows that have no outcome yet; return which files there are, as fields of the result."""
 
 
-def open_files(request: UpdateRequest, stack: ExitStack) -> list[RowInput]:
-    """Open the inputs.
+def open_files(request: UpdateRequest, stack: ExitStack) -> list[AnyInput]:
+    """Open the inputs; of several files on disk the first, and the others again when their turn comes.
 
     Raises:
         InvalidInputError: one cannot be used.
@@ -179,21 +188,24 @@ def open_files(request: UpdateRequest, stack: ExitStack) -> list[RowInput]:
         raise InvalidInputError("standard input (-) can be read only once")
     if request.options.from_row < 1:
         raise InvalidInputError("--from-row counts from 1")
-    files = []
+    files: list[AnyInput] = []
     for path in request.files:
-        file = open_rows(
+        reopen = partial(
+            open_rows,
             path,
             row_format=request.options.row_format,
             columns=request.columns,
             id_name=request.kind.id_name,
             reading=reading_of(request.options),
         )
+        # What is no file, such as a pipe, can be opened only once.
+        file = LateInput(path, reopen) if files and path != "-" and Path(path).is_file() else reopen()
         stack.callback(file.close)
         files.append(file)
     return files
 
 
-def _say_notes(files: Iterable[RowInput], streams: Streams) -> None:
+def _say_notes(files: Iterable[AnyInput], streams: Streams) -> None:
     for file in files:
         for note in file.notes:
             streams.say(f"{file.name}: {note}")
@@ -209,7 +221,7 @@ def _say_kept(row_results: RowResults, streams: Streams) -> None:
             streams.say(f"{part_of(file.path)} is what a run that was killed has left: it is kept as {file.kept}")
 
 
-def _failed_rows(request: UpdateRequest, files: list[RowInput], streams: Streams) -> FailedRows | None:
+def _failed_rows(request: UpdateRequest, files: list[AnyInput], streams: Streams) -> FailedRows | None:
     """Check where the rows that are not done are to be written; None: nowhere.
 
     A run that is resumed tries all such rows again, so the file of the session before is replaced at its end. A dry run
@@ -241,7 +253,7 @@ def _not_replaced(request: UpdateRequest, failed: Word) -> Path | None:
     return next((file for file in files if file.is_file() and file.stat().st_size), None)
 
 
-def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[RowInput]) -> UnreadableRows:
+def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[AnyInput]) -> UnreadableRows:
     """Check where text is to be written that cannot be told from rows.
 
     Raises:
@@ -249,12 +261,12 @@ def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[Row
     """
     unreadable = UnreadableRows(failed.path, inputs=request.files, replace=_replaces(request))
 
-    def keep(file: RowFile, first: int, number: int, line: int, piece: bytes) -> None:
+    def keep(file: RowFile | LateInput, first: int, number: int, line: int, piece: bytes) -> None:
         if number >= first:
             unreadable.begin(file.name, line, piece)
 
     for index, file in enumerate(files):
-        if isinstance(file, RowFile):
+        if isinstance(file, (RowFile, LateInput)):
             file.overflow = partial(keep, file, 1 if index else request.options.from_row)
     return unreadable
 

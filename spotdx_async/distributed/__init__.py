@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from spotdx_async.distributed.partition import Split
-from spotdx_async.distributed.shard import RowTrouble, RunReport, Shard, ShardReport, merge, shard_hash
+from spotdx_async.distributed.run_folder import RunFolderState, read_run_folder
+from spotdx_async.distributed.shard import RowOutcome, RowTrouble, RunReport, Shard, ShardReport, merge, shard_hash
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.distributed.worker_client import ClientSettings, run_shard_blocking
 from spotdx_async.errors import ConfigError
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClientSettings",
+    "RowOutcome",
     "RowTrouble",
+    "RunFolderState",
     "RunReport",
     "Shard",
     "ShardOptions",
@@ -27,6 +30,7 @@ __all__ = [
     "connected",
     "is_open_to_network",
     "merge",
+    "read_run_folder",
     "run_shard",
     "run_shard_blocking",
     "shard_hash",

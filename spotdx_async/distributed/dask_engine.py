@@ -16,7 +16,15 @@ from spotdx_async.config import RateLimit
 from spotdx_async.distributed.coordinator import DistributedProgress
 from spotdx_async.distributed.dask_plugins import CoordinatorPlugin, WorkerSide, name_of, run_in_worker
 from spotdx_async.distributed.partition import Split
-from spotdx_async.distributed.shard import Noun, RunReport, Shard, ShardReport, unread
+from spotdx_async.distributed.shard import (
+    ENOUGH_FAILURES,
+    Noun,
+    RunReport,
+    Shard,
+    ShardReport,
+    failures_of,
+    unread,
+)
 from spotdx_async.distributed.shard_run import ShardOptions
 from spotdx_async.distributed.worker_client import ClientSettings
 from spotdx_async.errors import ConfigError, InvalidInputError
@@ -83,10 +91,18 @@ async def update_metadata_distributed(
         raise ConfigError("pass limit or settings.limiter, not both")
     options = options or ShardOptions.settled_for(settings.timeout_s, settings.lands_within_s)
     began_s = clock.now()
-    with Split(shard_rows=shard_rows, noun=noun, folder=folder, allow_any_id=settings.allow_any_id) as split:
+    with Split(
+        shard_rows=shard_rows,
+        noun=noun,
+        folder=folder,
+        allow_any_id=settings.allow_any_id,
+        keeps_outcomes=options.keeps_outcomes,
+    ) as split:
         await split.read(source)
         async with _coordinator(client, settings, options, limit) as run:
-            drive = _Drive(client, run, split, on_report, asyncio.Event() if stop is None else stop)
+            stop = asyncio.Event() if stop is None else stop
+            drive = _Drive(client, run, split, on_report, stop)
+            drive.stop_after = options.stop_after
             await drive.through(progress)
     drive.report.elapsed_s = clock.now() - began_s
     return drive.report
@@ -150,6 +166,8 @@ class _Drive:
         stop: asyncio.Event,
     ) -> None:
         self.report = RunReport()
+        self.stop_after: int | None = None
+        self._has_enough = False
         self._client = client
         self._run = run
         self._split = split
@@ -160,6 +178,7 @@ class _Drive:
         self._given: dict[asyncio.Task[ShardReport], _Given] = {}
         self._reported: list[int] = []
         self._window = 1
+        self._is_stopped_run_wide = False
 
     async def through(self, progress: Callable[[Progress], object] | None) -> None:
         """Run every shard, or report it."""
@@ -178,6 +197,8 @@ class _Drive:
                     stopping = asyncio.create_task(asyncio.Event().wait(), name="spotdx stop")  # once is enough
         finally:
             await self._let_go(looking, stopping)
+        if self._has_enough and self.report.stopped is not None and not self._is_stopped_run_wide:
+            self.report.stopped = ENOUGH_FAILURES
         if progress is not None:
             progress(pace.progress(clock.now(), self.report.counts, (), self._split.rows))
 
@@ -226,6 +247,8 @@ class _Drive:
         self.report.add(report)
         if is_first:
             self.report.stopped = report.stopped
+            self._is_stopped_run_wide = True
+        self._stop_at_enough(failures_of(self.report.counts))
         if self._on_report is not None:
             self._on_report(report)
 
@@ -233,7 +256,7 @@ class _Drive:
         never = asyncio.Event()
         while True:
             await clock.sleep(_LOOK_EVERY_S, unless=never)
-            if progress is None:
+            if progress is None and self.stop_after is None:
                 continue
             forget, self._reported = self._reported, []
             try:
@@ -243,7 +266,14 @@ class _Drive:
             # A shard may have reported while the question was on its way: it must not be counted twice.
             open_shards = {given.shard.number for given in self._given.values()}
             under_way = [counts for number, counts in found if number in open_shards]
-            progress(pace.progress(clock.now(), self.report.counts, under_way, self._split.rows))
+            self._stop_at_enough(sum(map(failures_of, (self.report.counts, *under_way))))
+            if progress is not None:
+                progress(pace.progress(clock.now(), self.report.counts, under_way, self._split.rows))
+
+    def _stop_at_enough(self, failures: int) -> None:
+        if self.stop_after is not None and failures >= self.stop_after:
+            self._has_enough = True
+            self._stop.set()
 
     async def _let_go(self, *helpers: asyncio.Task[Any]) -> None:
         tasks = [*helpers, *self._given]

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import sqlite3
@@ -20,10 +19,12 @@ from typing import Any, Self, get_args
 from spotdx_async import private_files
 from spotdx_async.bulk.options import check_updates
 from spotdx_async.bulk.records import InvalidRow, State
+from spotdx_async.distributed.run_folder import claim_folder, note_split
 from spotdx_async.distributed.shard import (
     KINDS,
     MOST_TROUBLES,
     Noun,
+    RowOutcome,
     RowTrouble,
     Shard,
     ShardReport,
@@ -62,6 +63,7 @@ class Split:
             None: shards hold their rows themselves, and nothing is written to disk.
         keeps_rows: leave the shards' rows in the folder, for processes that come later; the caller removes them.
         allow_any_id: as for the clients that send the shards.
+        keeps_outcomes: whether the report of bad rows has the outcome of each.
 
     Raises:
         InvalidInputError: an argument is wrong, or the folder cannot be used.
@@ -75,6 +77,7 @@ class Split:
         folder: str | os.PathLike[str] | None = None,
         keeps_rows: bool = False,
         allow_any_id: bool = False,
+        keeps_outcomes: bool = False,
     ) -> None:
         _check_shard_rows(shard_rows)
         if noun not in KINDS:
@@ -89,6 +92,7 @@ class Split:
         self._mark = hashlib.blake2b(digest_size=16, person=b"spotdx input")
         self._undone: list[int] = []
         self._troubles: list[RowTrouble] = []
+        self._outcomes: list[RowOutcome] | None = [] if keeps_outcomes else None
         self._keeps_rows = keeps_rows
         self._allow_any_id = allow_any_id
         self._written: list[Path] = []
@@ -136,7 +140,13 @@ class Split:
     def rejected(self) -> ShardReport:
         """The rows that are in no shard, since they are bad and nothing can be sent for them."""
         counts: dict[State, int] = {**dict.fromkeys(get_args(State), 0), "rejected": len(self._undone)}
-        return ShardReport(shard=-1, counts=counts, troubles=tuple(self._troubles), undone=tuple(self._undone))
+        return ShardReport(
+            shard=-1,
+            counts=counts,
+            troubles=tuple(self._troubles),
+            undone=tuple(self._undone),
+            outcomes=tuple(self._outcomes or ()),
+        )
 
     def shards(self) -> Iterator[Shard]:
         """Yield the shards, once; each is built when it is asked for, in the split's ``with`` block.
@@ -156,6 +166,8 @@ class Split:
             text += leaf
         if text:
             yield self._shard(text)
+        if self._folder is not None:
+            note_split(self._folder, shards=self.shards_given, rejected=len(self._undone))
 
     @property
     def _shard_rows(self) -> int:
@@ -171,8 +183,13 @@ class Split:
             line = row_line(index, update, allow_any_id=self._allow_any_id)
         except InvalidInputError as error:
             self._undone.append(index)
+            reason = str(error.args[0] if error.args else "a bad row")
             if len(self._troubles) < MOST_TROUBLES:
-                self._troubles.append(RowTrouble(index, "rejected", str(error.args[0] if error.args else "a bad row")))
+                self._troubles.append(RowTrouble(index, "rejected", reason))
+            if self._outcomes is not None:
+                key = getattr(item, "key", None)
+                shown = key if isinstance(key, str) else None
+                self._outcomes.append(RowOutcome(index, shown, "rejected", type(error).__name__, reason))
             # Bad rows count too: a resumed run must have them in the same places, since rows are known by their index.
             self._mark.update(b"bad\n")
             return
@@ -205,22 +222,8 @@ class Split:
         """Reject a folder that holds the journals of another input."""
         if self._folder is None:
             return
-        place = self._folder / "run.json"
         ours = {"noun": self._noun, "shard_rows": self._shard_rows, "rows": self.rows, "mark": self._mark.hexdigest()}
-        try:
-            theirs = json.loads(private_files.read(place))
-        except FileNotFoundError:
-            private_files.replace(place, json.dumps(ours).encode())
-            return
-        except private_files.UnfitFileError as error:
-            raise InvalidInputError(f"{place} {error.strerror}: name another folder") from None
-        except (OSError, ValueError):
-            theirs = None
-        if theirs != ours:
-            raise InvalidInputError(
-                f"{self._folder} was begun with another input or another shard_rows: resume with those, or name "
-                "another folder"
-            )
+        claim_folder(self._folder, ours)
 
 
 class _Sorter:

@@ -1,7 +1,7 @@
 """A shard, some of a run's rows, and the reports of what became of it and of the run. Knows no engine and no server."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,14 +13,17 @@ from spotdx_async.bulk.records import MetadataUpdate, OrderMetadataUpdate, State
 from spotdx_async.errors import InvalidInputError
 
 __all__ = [
+    "ENOUGH_FAILURES",
     "KINDS",
     "MOST_TROUBLES",
     "Noun",
+    "RowOutcome",
     "RowTrouble",
     "RunReport",
     "Shard",
     "ShardReport",
     "ShardRow",
+    "failures_of",
     "mark_of",
     "merge",
     "row_line",
@@ -34,7 +37,13 @@ Noun = Literal["kits", "orders"]
 MOST_TROUBLES = 20
 """Rows that a report names with their reasons: what a person reads."""
 
+ENOUGH_FAILURES = "as many rows were rejected, failed or ended unknown as are accepted (stop_after)"
+"""Why a run stops that has reached its ``stop_after``."""
+
 KINDS: dict[Noun, type[Update]] = {"kits": MetadataUpdate, "orders": OrderMetadataUpdate}
+
+
+_FAILURES: tuple[State, ...] = ("rejected", "failed", "unknown")
 
 
 @frozen
@@ -135,6 +144,23 @@ class RowTrouble:
     """Why, in words that show no value."""
 
 
+@frozen
+class RowOutcome:
+    """What became of one row."""
+
+    index: int
+    """Its place in the whole input, from 0."""
+    key: str | None = field(repr=False)
+    """The kit's or order's id; None for a bad row that has none."""
+    state: State
+    error: str | None = None
+    """The class of its error."""
+    message: str | None = None
+    """Why, in words that show no value."""
+    attempts: int = 0
+    """Requests made for it."""
+
+
 @frozen(kw_only=True)
 class ShardReport:
     """What became of one shard; every row of it is counted once."""
@@ -158,6 +184,8 @@ class ShardReport:
     overtaken: tuple[int, ...] = field(default=(), repr=False)
     """Those of ``undone`` that a later row of their kit or order, which is done, has overtaken. They need nothing more,
     and are in no file: sent again they would set an older value over a newer one."""
+    outcomes: tuple[RowOutcome, ...] = field(default=(), repr=False)
+    """The outcome of each row, as they came, if ``ShardOptions.keeps_outcomes`` asks for it and the shard was run."""
     stopped: str | None = None
     """Why it ended early; None if it did not."""
     is_run_wide: bool = False
@@ -221,6 +249,11 @@ class RunReport:
         if report.stopped is not None:
             self.unfinished = sorted([*self.unfinished, report.shard])
             self.stopped = self.stopped or report.stopped
+
+
+def failures_of(counts: Mapping[State, int]) -> int:
+    """Return how many of these rows were rejected, failed or ended unknown."""
+    return sum(counts.get(state, 0) for state in _FAILURES)
 
 
 def merge(reports: Iterable[ShardReport]) -> RunReport:

@@ -14,7 +14,15 @@ from spotdx_async._http import clock
 from spotdx_async.bulk.records import Journal, Outcome, Progress, State, Update
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.client import SpotClient
-from spotdx_async.distributed.shard import MOST_TROUBLES, RowTrouble, Shard, ShardReport, ShardRow
+from spotdx_async.distributed.shard import (
+    ENOUGH_FAILURES,
+    MOST_TROUBLES,
+    RowOutcome,
+    RowTrouble,
+    Shard,
+    ShardReport,
+    ShardRow,
+)
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows
 from spotdx_async.files.failed_rows import UndoneRows
@@ -25,6 +33,7 @@ _log = logging.getLogger("spotdx_async")
 
 _LOOK_AGAIN_S = 1.0
 _STOPPED = "the run was stopped"
+_NOT_READ = "the run stopped before this row, so it was not sent"
 _OF_THIS_SHARD_ALONE = frozenset({"in use", "corrupt", "not a journal"})
 
 
@@ -38,6 +47,11 @@ class ShardOptions:
     """Whether a newer update of a kit replaces an older one that has not been sent yet."""
     outage_limit_s: float = 1800.0
     """Stop after an outage of that many seconds."""
+    stop_after: int | None = None
+    """Stop once this many rows were rejected, failed or ended unknown: of the shard in ``run_shard``, of the whole run
+    in ``update_metadata_distributed``, where it takes up to two seconds to be noticed. None: never."""
+    keeps_outcomes: bool = False
+    """Whether reports have the outcome of every row (``ShardReport.outcomes``), some 100 bytes for each."""
     settle_s: float = 60.0
     """How long rows of kits with several values wait where a shard without a journal is repeated: until then what a
     lost process had sent may still be carried out, over a newer value. 60 s or the client's ``timeout_s``, the longer,
@@ -84,7 +98,7 @@ async def run_shard(
     """
     began_s = clock.now()
     stop = asyncio.Event() if stop is None else stop
-    tracker = _RowTracker(shard)
+    tracker = _RowTracker(shard, keeps_outcomes=options.keeps_outcomes)
     if is_repeat and shard.journal is None:
         tracker.lands_until_s = began_s + options.settle_s
     try:
@@ -114,7 +128,8 @@ async def _try(
     try:
         await _run(tracker, spot, options, stop, progress)
     except BulkStopped as error:
-        reason, is_run_wide = str(error.cause or error), True
+        is_enough = error.stop_after is not None
+        reason, is_run_wide = ENOUGH_FAILURES if is_enough else str(error.cause or error), True
     except JournalError as error:
         reason, is_run_wide = str(error), error.reason not in _OF_THIS_SHARD_ALONE
         is_busy = error.reason == "in use" and not tracker.has_begun
@@ -146,6 +161,7 @@ async def _run(
         decode=False,
         coalesce=options.coalesce,
         outage_limit=options.outage_limit_s,
+        stop_after=options.stop_after,
         journal=None if shard.journal is None else Journal(shard.journal, fingerprint=shard.mark),
         progress=progress,
     )
@@ -169,8 +185,9 @@ async def _stop_when(stop: asyncio.Event, run: BulkRun[Any]) -> None:
 class _RowTracker:
     """What became of the rows of a shard, in the memory of its undone rows."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, *, keeps_outcomes: bool) -> None:
         self.shard = shard
+        self._outcomes: list[RowOutcome] | None = [] if keeps_outcomes else None
         self.lands_until_s = clock.NEVER_S
         """Until when updates from an earlier try of the shard may still be carried out, if no journal knows of them."""
         self.has_begun = False
@@ -231,6 +248,12 @@ class _RowTracker:
         row: ShardRow = outcome.source
         self._counts[outcome.state] += 1
         self._attempts += outcome.attempts
+        error = outcome.error
+        reason = str(error.args[0]) if error is not None and error.args else None
+        if self._outcomes is not None:
+            kind = None if error is None else type(error).__name__
+            about = (row.index, row.update.key, outcome.state, kind, reason, outcome.attempts)
+            self._outcomes.append(RowOutcome(*about))
         if outcome.is_done:
             self._done_before += outcome.state == "skipped"
             overtaken = self._file.overtaken_by(row.index, row.update.key)
@@ -238,9 +261,7 @@ class _RowTracker:
             self._handed.difference_update(overtaken)
             self._unwritten.difference_update(overtaken)
             return
-        error = outcome.error
-        reason = str(error.args[0]) if error is not None and error.args else "no reason is known"
-        self._not_done(row, outcome.state, reason)
+        self._not_done(row, outcome.state, reason or "no reason is known")
 
     def report(self, reason: str | None, *, is_stopped: bool, is_run_wide: bool, elapsed_s: float) -> ShardReport:
         """Account for every row, those that were not read included.
@@ -252,6 +273,8 @@ class _RowTracker:
         for row in rest:
             self._counts["skipped"] += 1
             self._not_done(row, "skipped", "")
+            if self._outcomes is not None:
+                self._outcomes.append(RowOutcome(row.index, row.update.key, "skipped", "NotSentError", _NOT_READ))
         self.close()
         return ShardReport(
             shard=self.shard.number,
@@ -263,6 +286,7 @@ class _RowTracker:
             undone=tuple(sorted(self._undone)),
             unwritten=tuple(sorted(self._unwritten)),
             overtaken=tuple(sorted(self._overtaken)),
+            outcomes=tuple(self._outcomes or ()),
             stopped=reason or (_STOPPED if is_stopped and self._is_cut else None),
             is_run_wide=is_run_wide,
         )

@@ -22,8 +22,8 @@ from spotdx_async import (
     SpotClient,
     SpotError,
 )
+from spotdx_async._http.call import Call
 from spotdx_async._http.messages import AttemptState, Reply, Request
-from spotdx_async._http.runner import Call
 from spotdx_async.testing import FakeSpot, Fault, faults
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]

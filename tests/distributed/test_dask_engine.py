@@ -148,6 +148,21 @@ async def test_it_can_be_stopped(client: Any, start_fake: Any, rows_of: Any) -> 
     assert known[-1].done == known[-1].total == 2000
 
 
+async def test_enough_failures_of_all_workers_together_stop_the_run(client: Any, start_fake: Any) -> None:
+    rows = [(f"NONE{number}", {"n": 1}) for number in range(3000)]
+    fake = start_fake(kits=600)
+    options = ShardOptions(stop_after=30, concurrency=4)
+
+    report = await update(rows, client, fake, options=options, shard_rows=20)
+
+    fake.finish()
+    assert report.stopped is not None
+    assert report.stopped.startswith("as many rows were rejected, failed or ended unknown as are accepted")
+    assert report.rows == 3000
+    assert 30 <= report.counts["failed"] < 3000
+    assert report.counts["skipped"] == 3000 - report.counts["failed"]
+
+
 async def test_what_progress_raises_ends_the_run(client: Any, start_fake: Any, rows_of: Any) -> None:
     fake = start_fake(kits=100)
 

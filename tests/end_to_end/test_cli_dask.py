@@ -49,8 +49,14 @@ def update(*options: str, files: tuple[str, ...] = ("kits.csv",)) -> int:
     return run(["kits", "update", *files, *options])
 
 
+def outcomes_in(path: str) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return sorted(rows, key=lambda row: (row["file"], row["row"]))
+
+
 def test_workers_of_this_machine_give_the_usual_account_and_resume(capsys: pytest.CaptureFixture[str]) -> None:
-    code = update("--workers", "2", "--json", "--failed", "failed.csv", "--journal", "nightly")
+    outcomes = ("--outcomes", "out.jsonl")
+    code = update("--workers", "2", "--json", "--failed", "failed.csv", "--journal", "nightly", *outcomes)
     out, err = capsys.readouterr()
     told = json.loads(out)
 
@@ -61,8 +67,22 @@ def test_workers_of_this_machine_give_the_usual_account_and_resume(capsys: pytes
     assert "row 301 (line 302): rejected: the kit_id is empty" in err
     assert "row 302 (line 303): failed: the server answered 404" in err
     assert "canary-token" not in err
+    rows = outcomes_in("out.jsonl")
+    assert [(row["file"], row["row"], row["line"]) for row in rows] == [(1, n, n + 1) for n in range(1, 303)]
+    assert {(row["state"], row["attempts"], row["message"]) for row in rows[:300]} == {("ok", 1, None)}
+    assert [row["key"] for row in rows[:2]] == ["SPOT000001", "SPOT000002"]
+    assert [(row["key"], row["state"], row["error"]) for row in rows[300:]] == [
+        (None, "rejected", "InvalidInputError"),
+        ("SPOT999999", "failed", "NotFoundError"),
+    ]
 
-    code = update("--workers", "1", "--json", "--failed", "failed.csv", "--journal", "nightly")
+    assert run(["runs", "show", "nightly", "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert (state["rows"], state["ok"], state["failed"], state["rejected"], state["not_done"]) == (302, 300, 1, 1, 2)
+    assert (state["shards"], state["shards_by_state"]["complete"], state["complete"]) == (1, [0], True)
+
+    code = update("--workers", "1", "--json", "--failed", "failed.csv", "--journal", "nightly", *outcomes)
+    assert {(row["state"], row["message"]) for row in outcomes_in("out.jsonl")[:300]} == {("skipped", "done before")}
     told = json.loads(capsys.readouterr().out)
 
     assert code == 1
@@ -76,7 +96,8 @@ def test_a_cluster_is_reached_by_its_address_and_a_refused_token_stops(
     with dask.LocalCluster(
         n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
-        code = update("--dask", cluster.scheduler_address, "--rate", "500", "--json", "--failed", "failed.csv")
+        options = ("--rate", "500", "--json", "--failed", "failed.csv", "--outcomes", "out.jsonl")
+        code = update("--dask", cluster.scheduler_address, *options)
     out, err = capsys.readouterr()
     told = json.loads(out)
 
@@ -87,6 +108,10 @@ def test_a_cluster_is_reached_by_its_address_and_a_refused_token_stops(
     assert told["rows"] == 302
     assert told["ok"] == 0
     assert Path("failed.csv").read_text() == CSV
+    rows = outcomes_in("out.jsonl")
+    assert [row["row"] for row in rows] == [*range(1, 303)]
+    assert {row["state"] for row in rows} == {"failed", "rejected", "skipped"}
+    assert all(row["error"] for row in rows)
     assert "canary" not in err
 
 
@@ -96,6 +121,7 @@ def test_a_cluster_is_reached_by_its_address_and_a_refused_token_stops(
         (["--workers", "2", "--dask", "tcp://127.0.0.1:1"], ["kits.csv"], "not both"),
         (["--workers", "2", "--wait-for-server"], ["kits.csv"], "--wait-for-server is not available with"),
         (["--workers", "0"], ["kits.csv"], "at least 1"),
+        (["--workers", "257"], ["kits.csv"], "--workers must be at most 256"),
         (["--workers", "2"], ["-"], "standard input"),
         (["--workers", "2", "--report", "page.html"], ["kits.csv"], "--report"),
         (["--workers", "2", "--journal", "kits.csv"], ["kits.csv"], "are the same file"),

@@ -46,7 +46,7 @@ ROWS = (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
         *("_http.retry", "_codec.codec", "limits.*"),
     ),
-    ("_http.answer_check", "_requests.answers", "shared.*"),
+    ("_http.answer_check", "_http.call", "_requests.answers", "shared.*"),
     ("_http.client_state", "_requests.operation", "_requests.object_search"),  # the first holds the runner's stages
     ("_http.runner", "bulk.*", "files.*", "_requests.filters"),
     ("report.*", "bulk.updates", "pagination", "reconciliation", "otel.*"),

@@ -61,12 +61,16 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     """Return the path as SQLite must get it: ``:memory:`` and ``file:`` would have a special meaning.
 
     Raises:
-        JournalError: it cannot be a path.
+        JournalError: it cannot be a path, or the current folder, which it is in, does not exist any more.
     """
     name = os.fsdecode(path)
     if "\0" in name:
         raise refusal(Path(name.replace("\0", "?")), "has NUL in its path", reason="path")
-    return Path(name).absolute()
+    try:
+        return Path(name).absolute()
+    except FileNotFoundError:  # the current folder was deleted
+        trouble = refusal(Path(name), "is in a folder that does not exist", reason="path")
+    raise trouble
 
 
 def is_at(path: Path, file: os.stat_result) -> bool:

@@ -1,5 +1,8 @@
 """When a run stops by itself, and in which words: no id, no secret and no text of the server's in them."""
 
+import asyncio
+import errno
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -134,6 +137,20 @@ def test_rows_that_were_not_sent_neither_add_to_refusals_nor_end_their_row() -> 
     assert stopped == [FORBIDDEN]
 
 
+async def test_a_process_that_may_open_no_file_gives_up_like_a_server_that_is_not_there() -> None:
+    stopped: list[SpotError] = []
+    rules = rules_of(stopped)
+    cause = FailureCause("OSError", errno.EMFILE)
+
+    rules.note_try(tried(NotSentError("no connection", reason="connect", cause=cause)))
+    await asyncio.sleep(31)
+
+    assert str(stopped[0]) == (
+        f"no request has reached the server in 30 s: {HOST}: this process may open no more files: "
+        "allow more of them (ulimit -n)"
+    )
+
+
 def test_only_failures_count_towards_the_caller_s_limit() -> None:
     stopped: list[SpotError] = []
     rules = rules_of(stopped, stop_after=3)
@@ -144,6 +161,27 @@ def test_only_failures_count_towards_the_caller_s_limit() -> None:
     rules.note_outcome(*noted(DROPPED))
 
     assert stopped == [DROPPED]
+
+
+def test_the_error_at_the_end_says_that_the_caller_s_limit_was_reached() -> None:
+    rules = rules_of([], stop_after=2)
+
+    for _ in range(2):
+        rules.note_outcome(*noted(DROPPED))
+    stopped = rules.stopped(DROPPED, read=2, unsent=0, has_journal=False)
+
+    assert stopped.stop_after == 2
+    assert "as stop_after=2 says, the last OutcomeUnknownError" in str(stopped)
+    assert pickle.loads(pickle.dumps(stopped)).stop_after == 2
+
+
+def test_what_every_row_would_meet_goes_before_the_caller_s_limit() -> None:
+    rules = rules_of([], stop_after=1)
+    refused = AuthenticationError("no", status=401)
+
+    rules.note_outcome(*noted(refused))
+
+    assert rules.stopped(refused, read=1, unsent=0, has_journal=False).stop_after is None
 
 
 @pytest.mark.parametrize(

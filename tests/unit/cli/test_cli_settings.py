@@ -112,3 +112,9 @@ def test_settings_of_our_own_server_ask_nobody(monkeypatch: pytest.MonkeyPatch) 
 
     assert (ours.base_url.value, ours.rate.value, ours.concurrency.value) == ("http://127.0.0.1:1", 9, 64)
     assert "made-up" not in repr(ours)
+
+
+def test_more_requests_in_flight_than_make_sense_are_refused() -> None:
+    assert Server().settings(concurrency=1000).concurrency.value == 1000
+    with pytest.raises(ConfigError, match="--concurrency: at most 1,000 requests can be in flight at once"):
+        Server().settings(concurrency=1001)

@@ -57,6 +57,14 @@ def test_no_file_at_the_usual_place_is_no_trouble(tmp_path: Path, monkeypatch: p
     assert read_settings().path is None
 
 
+def test_a_home_that_is_no_folder_holds_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SPOTDX_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", os.devnull)
+
+    assert read_settings().path is None
+
+
 def test_a_file_that_was_named_and_is_not_there_is_said(settings_file: Path) -> None:
     with pytest.raises(ConfigError, match=r"SPOTDX_CONFIG names .*config\.toml, which does not exist: create it"):
         read_settings()
@@ -87,7 +95,7 @@ def test_a_token_in_the_file_is_refused_unseen_with_what_to_do(settings_file: Pa
         ("[profiles.p]\nrate = inf", "rate must be a number above 0"),
         ("[profiles.p]\nrate = true", "rate must be a number above 0"),
         ('[profiles.p]\ntimeout = "5"', "timeout must be a number above 0: seconds"),
-        ("[profiles.p]\nconcurrency = 1.5", "concurrency must be a whole number of at least 1"),
+        ("[profiles.p]\nconcurrency = 1.5", "concurrency must be a whole number from 1 to 1,000"),
         ("[profiles.p]\nbase_url = 5", "base_url must be text"),
         ('[profiles.p]\nbase_url = "http://example.org"', r"\[profiles\.p\] base_url must use https"),
         (f'[profiles.p]\ntoken_env = "{CANARY}"', "token_env must be the name of an environment variable"),

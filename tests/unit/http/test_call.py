@@ -2,8 +2,8 @@
 
 import pytest
 
+from spotdx_async._http.call import Call
 from spotdx_async._http.messages import Action, Request, Verdict
-from spotdx_async._http.runner import Call
 from spotdx_async.errors import (
     ConfigError,
     NotFoundError,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import gzip
+import os
 import re
 import shutil
 import socket
@@ -1603,6 +1604,25 @@ async def test_a_process_without_a_free_file_says_so(
 
     assert (trouble.reason, trouble.may_have_arrived) == ("connect", False)
     assert trouble.message == "no connection could be made: too many open files, so nothing was sent"
+    assert trouble.cause == FailureCause("OSError", errno.EMFILE)
+
+
+async def test_a_name_that_no_file_is_left_to_look_up_is_not_said_to_be_unknown(
+    open_transport: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unresolved(*_args: Any, **_options: Any) -> Any:
+        raise socket.gaierror(socket.EAI_AGAIN, "canary")
+
+    def full() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "canary")
+
+    transport = open_transport("http://spot.invalid")
+    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
+    monkeypatch.setattr(os, "pipe", full)
+
+    trouble = await failure_of(transport, CREATE)
+
+    assert (trouble.reason, trouble.may_have_arrived) == ("connect", False)
     assert trouble.cause == FailureCause("OSError", errno.EMFILE)
 
 

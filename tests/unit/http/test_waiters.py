@@ -263,6 +263,21 @@ async def test_permits_are_handed_on_in_the_order_of_coming() -> None:
     assert permits.free == 1
 
 
+async def test_a_permit_that_was_one_too_many_is_out_of_use_until_a_hundred_were_left() -> None:
+    permits = Permits(2)
+    assert [permits.try_take(), permits.try_take()] == [True, True]
+
+    assert permits.retire()
+    assert not permits.retire()  # the last one in use
+    for _ in range(99):
+        permits.leave()
+        assert permits.try_take()
+    assert not permits.try_take()
+    permits.leave()
+
+    assert permits.free == 2
+
+
 async def test_nobody_overtakes_those_who_wait() -> None:
     permits = Permits(1)
     permits.try_take()

@@ -1,0 +1,351 @@
+"""What programs read of a run: where it stops, each row's outcome, its progress, and the folder of a run of workers."""
+
+import asyncio
+import csv
+import errno
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import pytest_asyncio
+from attrs import frozen
+
+from spotdx_async.cli.app import run
+from spotdx_async.distributed import Shard, Split, run_shard
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files.part_file import PartFile
+from spotdx_async.testing import FakeSpot
+
+
+@frozen
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.out)
+        return value
+
+
+Update: TypeAlias = Callable[..., Awaitable[Done]]
+
+
+@pytest_asyncio.fixture
+async def fake() -> AsyncIterator[FakeSpot]:
+    async with FakeSpot(kits=[f"SPOT{number}" for number in range(1, 31)]) as server:
+        yield server
+
+
+@pytest.fixture
+def update(
+    fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Update:
+    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
+    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
+    monkeypatch.chdir(tmp_path)
+
+    async def command(*argv: str, file: str = "kits.csv") -> Done:
+        code = await asyncio.to_thread(run, ["kits", "update", file, "--json", *argv])
+        return Done(code, *capsys.readouterr())
+
+    return command
+
+
+def kits(path: Path, *ids: str) -> None:
+    path.write_text("kit_id,a\n" + "".join(f"{kit},x\n" for kit in ids))
+
+
+# --- --max-errors -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_run_stops_after_that_many_errors_and_is_resumed(
+    update: Update, fake: FakeSpot, tmp_path: Path
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "NONE1", "NONE2", *(f"SPOT{number}" for number in range(2, 31)))
+    options = ("--concurrency", "1", "--journal", "night.journal")
+
+    done = await update(*options, "--max-errors", "2")
+
+    assert done.code == 3
+    assert (done.summary["ok"], done.summary["failed"]) == (1, 2)
+    assert done.summary["stopped"] == "2 rows rejected, failed or unknown, and --max-errors is reached"
+    assert "run the same command again to resume" in done.err
+    assert len(fake.ledger) == 1
+
+    again = await update(*options)
+
+    assert again.code == 1
+    assert (again.summary["ok"], again.summary["done_before"], again.summary["failed"]) == (29, 1, 2)
+
+
+async def test_errors_of_the_last_rows_stop_nothing(update: Update, tmp_path: Path) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "NONE1")
+
+    done = await update("--max-errors", "1")
+
+    assert (done.code, done.summary["stopped"], done.summary["rows"]) == (1, None, 2)
+
+
+async def test_a_dry_run_stops_after_that_many_bad_rows(update: Update, tmp_path: Path) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "", "", "", "SPOT2")
+
+    done = await update("--dry-run", "--max-errors", "2")
+
+    assert (done.code, done.summary["ok"], done.summary["rejected"]) == (3, 1, 2)
+    assert done.summary["next_row"] == {"file": "kits.csv", "row": 2}
+
+
+async def test_a_limit_below_one_is_refused(update: Update, fake: FakeSpot, tmp_path: Path) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1")
+
+    done = await update("--max-errors", "0")
+
+    assert (done.code, done.err) == (2, "spotdx: --max-errors must be at least 1\n")
+    assert not fake.requests
+
+
+# --- --outcomes -------------------------------------------------------------------------------------------------------
+
+ROWS = 'kit_id,a\nSPOT1,x\nNONE1,y\n,z\n"SPOT2","two\nlines"\nSPOT3,v\n'
+OF_ROWS: list[dict[str, Any]] = [
+    {"file": 1, "row": 1, "line": 2, "key": "SPOT1", "state": "ok", "error": None, "message": None, "attempts": 1},
+    {
+        "file": 1,
+        "row": 2,
+        "line": 3,
+        "key": "NONE1",
+        "state": "failed",
+        "error": "NotFoundError",
+        "message": "the server answered 404: it does not know this object",
+        "attempts": 1,
+    },
+    {
+        "file": 1,
+        "row": 3,
+        "line": 4,
+        "key": None,
+        "state": "rejected",
+        "error": "InvalidInputError",
+        "message": "the kit_id is empty",
+        "attempts": 0,
+    },
+    {"file": 1, "row": 4, "line": 5, "key": "SPOT2", "state": "ok", "error": None, "message": None, "attempts": 1},
+    {"file": 1, "row": 5, "line": 7, "key": "SPOT3", "state": "ok", "error": None, "message": None, "attempts": 1},
+]
+
+
+def outcomes_in(path: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return sorted(rows, key=lambda row: (row["file"], row["row"]))
+
+
+async def test_every_row_s_outcome_is_written_and_nothing_of_its_metadata(update: Update, tmp_path: Path) -> None:
+    (tmp_path / "kits.csv").write_text(ROWS)
+
+    done = await update("--outcomes", "out.jsonl")
+
+    out = tmp_path / "out.jsonl"
+    assert (done.code, done.summary["outcomes_file"]) == (1, "out.jsonl")
+    assert outcomes_in(out) == OF_ROWS
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.jsonl"]
+
+
+async def test_outcomes_are_csv_where_the_name_says_so(update: Update, tmp_path: Path) -> None:
+    (tmp_path / "kits.csv").write_text(ROWS)
+
+    done = await update("--outcomes", "out.csv", "--outcomes-only", "failed", "--concurrency", "1")
+
+    assert done.code == 1
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["row"])
+    assert rows == [{name: "" if value is None else str(value) for name, value in row.items()} for row in OF_ROWS[1:3]]
+
+
+async def test_a_resumed_run_tells_rows_that_were_done_before_and_replaces_the_file(
+    update: Update, tmp_path: Path
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "NONE1", "SPOT2", "SPOT3")
+    options = ("--concurrency", "1", "--journal", "j", "--outcomes", "out.jsonl")
+
+    stopped = await update(*options, "--max-errors", "1")
+    first = outcomes_in(tmp_path / "out.jsonl")
+    done = await update(*options)
+    second = outcomes_in(tmp_path / "out.jsonl")
+
+    assert (stopped.code, done.code) == (3, 1)
+    assert [row["state"] for row in first][:2] == ["ok", "failed"]
+    assert {(row["state"], row["error"], row["message"]) for row in first[2:]} <= {
+        ("skipped", "NotSentError", "the run stopped before this row, so it was not sent")
+    }
+    assert [(row["state"], row["error"], row["message"]) for row in second] == [
+        ("skipped", None, "done before"),
+        ("failed", "NotFoundError", "the server answered 404: it does not know this object"),
+        ("ok", None, None),
+        ("ok", None, None),
+    ]
+
+
+async def test_a_file_that_is_there_stays_until_all_is_checked(update: Update, fake: FakeSpot, tmp_path: Path) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1")
+    out = tmp_path / "out.jsonl"
+    out.write_text("mine\n")
+
+    for options, words in (
+        ((), "out.jsonl exists and is not empty: give another name, or --force"),
+        (("--force", "--map", "nonsense"), "--map"),
+        (("--force", "--dry-run"), "out.jsonl exists and is not empty"),
+        (
+            ("--force", "--outcomes-only", "failed", "--failed", "out.jsonl"),
+            "--outcomes out.jsonl are the same file",
+        ),
+    ):
+        done = await update("--outcomes", "out.jsonl", *options)
+        assert (done.code, words in done.err) == (2, True), done.err
+        assert out.read_text() == "mine\n"
+    assert not fake.requests
+    assert not (tmp_path / "out.jsonl.part").exists()
+
+    assert (await update("--outcomes", "out.jsonl", "--force")).code == 0
+    assert [row["state"] for row in outcomes_in(out)] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--outcomes", "out.txt"), "ends in .csv or .jsonl"),
+        (("--outcomes", "kits.csv", "--force"), "are the same file"),
+        (("--outcomes", "gone/out.csv"), "there is no such folder"),
+        (("--outcomes-only", "failed"), "--outcomes-only needs --outcomes PATH"),
+    ],
+)
+async def test_a_place_that_outcomes_cannot_have_is_refused(
+    update: Update, fake: FakeSpot, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1")
+
+    done = await update(*options)
+
+    assert (done.code, words in done.err) == (2, True), done.err
+    assert not fake.requests
+    assert (tmp_path / "kits.csv").read_text() == "kit_id,a\nSPOT1,x\n"
+
+
+async def test_a_disk_that_takes_no_more_outcomes_costs_no_row(
+    update: Update, fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "SPOT2", "SPOT3")
+    append = PartFile.append
+
+    def full(part: PartFile, data: bytes) -> None:
+        if part.size:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(part, data)
+
+    monkeypatch.setattr(PartFile, "append", full)
+
+    done = await update("--outcomes", "out.jsonl")
+
+    assert (done.code, done.summary["ok"], done.summary["outcomes_file"]) == (1, 3, None)
+    assert "the outcomes are incomplete, out.jsonl.part has those written before: No space left on device" in done.err
+    assert len(fake.ledger) == 3
+    assert len(outcomes_in(tmp_path / "out.jsonl.part")) == 1
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+# --- --progress json --------------------------------------------------------------------------------------------------
+
+PROGRESS = {"event", "elapsed_s", "rows", "failures", "states", "rows_per_s", "share", "left_s"}
+
+
+async def test_standard_error_is_one_json_object_a_line(update: Update, tmp_path: Path) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1", "NONE1", "")
+
+    done = await update("--progress", "json", "--failed", "failed.csv")
+
+    events = [json.loads(line) for line in done.err.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "message"] == ["progress", "end"]
+    progress = next(event for event in events if event["event"] == "progress")
+    assert progress.keys() == PROGRESS
+    assert (progress["rows"], progress["failures"], progress["share"]) == (3, 2, 1.0)
+    assert progress["states"] == {"ok": 1, "rejected": 1, "failed": 1, "unknown": 0, "superseded": 0, "skipped": 0}
+    texts = [event["text"] for event in events if event["event"] == "message"]
+    assert "not done: 2 rows, written to failed.csv; correct what is wrong and use the file as input" in texts
+    assert events[-1] == {
+        "event": "end",
+        "elapsed_s": events[-1]["elapsed_s"],
+        "rows": 3,
+        "failures": 2,
+        "states": progress["states"],
+        "done_before": 0,
+        "stopped": None,
+        "exit_code": 1,
+    }
+
+
+async def test_what_is_refused_is_an_event_too(update: Update) -> None:
+    done = await update("--progress", "json", file="gone.csv")
+
+    assert done.code == 2
+    assert json.loads(done.err) == {"event": "message", "text": "gone.csv: No such file or directory"}
+
+
+# --- The folder of a run of workers -----------------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture
+async def night(fake: FakeSpot, tmp_path: Path) -> list[Shard]:
+    """A run of four shards, as a kill has left it: the first is done, the second was stopped, the third cut off."""
+    rows: list[Any] = [(f"SPOT{number}", {"n": number}) for number in range(1, 31)]
+    split = Split(folder=tmp_path / "night", shard_rows=8, keeps_rows=True)
+    await split.read([*rows, InvalidInputError("a bad row")])
+    shards = []
+    for shard in split.shards():
+        shards.append(shard)
+        if len(shards) == 3:
+            break  # before all were given out
+    stop = asyncio.Event()
+    async with fake.client() as spot:
+        assert (await run_shard(shards[0], spot)).counts["ok"] == shards[0].count
+        stop.set()
+        await run_shard(shards[1], spot, stop=stop)
+        await run_shard(shards[2], spot)
+    with closing(sqlite3.connect(shards[2].journal or "")) as journal, journal:
+        journal.execute("UPDATE meta SET ending = NULL")
+    return shards
+
+
+def test_the_folder_of_a_run_of_workers_shows_its_shards_and_how_to_go_on(
+    night: list[Shard], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, _, third = (shard.count for shard in night)
+    Path(night[0].journal or "").with_name("shard-000003.journal").write_bytes(b"no journal" * 100)
+
+    assert run(["runs", "show", str(tmp_path / "night"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert (told["noun"], told["rows"], told["ok"], told["not_done"]) == ("kits", 31, first + third, 31 - first - third)
+    assert (told["shards"], told["shards_begun"], told["complete"], told["in_use"]) == (None, 4, False, False)
+    assert told["shards_by_state"] == {
+        "complete": [0],
+        "stopped": [1],
+        "killed": [2],
+        "under_way": [],
+        "unreadable": [3],
+    }
+    assert "spotdx: shard 3: the journal" in err
+
+    assert run(["runs", "show", str(tmp_path / "night")]) == 0
+    shown = capsys.readouterr().out
+    assert "not complete: the same command resumes it (spotdx kits update FILE… --workers N --journal" in shown
+
+
+def test_a_folder_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["runs", "show", str(tmp_path)]) == 2
+    assert "this folder holds no run of --workers or --dask" in capsys.readouterr().err
