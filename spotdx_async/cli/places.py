@@ -55,7 +55,8 @@ def check_places(places: Iterable[Place]) -> None:
     for (one, of_one), (other, of_other) in combinations(known, 2):
         if not (one.is_written or other.is_written):
             continue
-        for identity in of_one.keys() & of_other.keys():
+        if same := of_one.keys() & of_other.keys():
+            identity = min(same, key=lambda known: one.files.index(of_one[known]))
             texts = one.text_of(of_one[identity]), other.text_of(of_other[identity])
             raise InvalidInputError(f"{texts[0]} and {texts[1]} are the same file: name another one")
 
