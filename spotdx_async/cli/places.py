@@ -110,8 +110,11 @@ def _identity(file: Path | int) -> Identity | None:
     return (about.st_dev, about.st_ino) if stat.S_ISREG(about.st_mode) else None
 
 
-def _identity_of_missing(path: Path) -> Identity:
-    real = Path(os.path.realpath(path))
+def _identity_of_missing(path: Path) -> Identity | None:
+    try:
+        real = Path(os.path.realpath(path))
+    except OSError:  # the current folder is gone: whoever opens it says so
+        return None
     try:
         folder = real.parent.stat()
     except OSError:
