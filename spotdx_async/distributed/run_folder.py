@@ -18,14 +18,13 @@ from spotdx_async.bulk.records import State
 from spotdx_async.distributed.shard import KINDS, Noun
 from spotdx_async.errors import InvalidInputError, JournalError
 
-__all__ = ["RunFolderState", "ShardStanding", "claim_folder", "note_split", "read_run_folder"]
+__all__ = ["RunFolderState", "claim_folder", "note_split", "read_run_folder"]
 
 _RUN = "run.json"
 _SPLIT = "split.json"
 _JOURNALS = "[0-9]*/shard-[0-9]*.journal"
 
-ShardStanding: TypeAlias = Literal["complete", "under way", "stopped", "killed", "unreadable"]
-"""How far a shard is. ``stopped`` and ``killed`` ones are resumed by the same run."""
+_Standing: TypeAlias = Literal["complete", "under way", "stopped", "killed", "unreadable"]
 
 
 @frozen(kw_only=True)
@@ -39,8 +38,8 @@ class RunFolderState:
     """Rows of the whole input."""
     shards: int | None
     """How many shards it has; None until all of them were given out in one session."""
-    standings: Mapping[int, ShardStanding]
-    """How far each shard that was begun is, by its number."""
+    standings: Mapping[int, Literal["complete", "under way", "stopped", "killed", "unreadable"]]
+    """How far each shard that was begun is, by its number. Stopped and killed ones are resumed by the same run."""
     faults: Mapping[int, str]
     """Why the journal of a shard cannot be read."""
     by_state: Mapping[State, int]
@@ -78,7 +77,7 @@ def read_run_folder(path: str | os.PathLike[str]) -> RunFolderState:
     if described is None or described.get("noun") not in KINDS or not isinstance(described.get("rows"), int):
         raise InvalidInputError(f"{folder}: this folder holds no run of --workers or --dask")
     split = _read(folder / _SPLIT) or {}
-    standings: dict[int, ShardStanding] = {}
+    standings: dict[int, _Standing] = {}
     faults: dict[int, str] = {}
     found: list[JournalState] = []
     for number, journal in _journals(folder):
@@ -146,7 +145,7 @@ def _journals(folder: Path) -> Iterator[tuple[int, Path]]:
             yield int(number), path
 
 
-def _standing(state: JournalState) -> ShardStanding:
+def _standing(state: JournalState) -> _Standing:
     if state.in_use:
         return "under way"
     if state.ending is None:

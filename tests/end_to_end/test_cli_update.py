@@ -105,6 +105,7 @@ async def test_json_gives_one_object_with_a_count_for_each_state(
         "overtaken": 0,
         "failed_file": None,
         "unreadable_file": None,
+        "outcomes_file": None,
         "not_in_failed_file": [],
         "overtaken_rows": [],
         "stopped": None,
