@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
+from spotdx_async.cli.open_files import reason_of_place
 from spotdx_async.cli.options import UpdateOptions, Word
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.part_file import part_of
@@ -49,7 +50,8 @@ def check_places(places: Iterable[Place]) -> None:
     """Check that no file has two uses, one of which writes it.
 
     Raises:
-        InvalidInputError: two are the same, by another spelling, a link or a redirection perhaps.
+        InvalidInputError: two are the same, by another spelling, a link or a redirection perhaps; or the current
+            folder is gone, so that nobody knows.
     """
     known = [(place, place.identities()) for place in places]
     for (one, of_one), (other, of_other) in combinations(known, 2):
@@ -110,11 +112,11 @@ def _identity(file: Path | int) -> Identity | None:
     return (about.st_dev, about.st_ino) if stat.S_ISREG(about.st_mode) else None
 
 
-def _identity_of_missing(path: Path) -> Identity | None:
+def _identity_of_missing(path: Path) -> Identity:
     try:
         real = Path(os.path.realpath(path))
-    except OSError:  # the current folder is gone: whoever opens it says so
-        return None
+    except OSError as error:
+        raise InvalidInputError(reason_of_place(error) or f"{path}: {error.strerror}") from None
     try:
         folder = real.parent.stat()
     except OSError:

@@ -185,19 +185,19 @@ def gone(fake_spot: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("gone")
 @pytest.mark.parametrize(
-    ("command", "code", "words"),
+    "command",
     [
-        (["runs", "show", "j"], 2, "the journal j is in a folder that does not exist"),
-        (["kits", "update", "{}", "--journal", "j"], 2, "the journal j is in a folder that does not exist"),
-        (["kits", "update", "{}", "--failed", "f"], 1, "the current folder does not exist any more"),
-        (["kits", "update", "k.csv"], 2, "k.csv: No such file or directory"),
+        ["runs", "show", "j"],
+        ["kits", "update", "{}", "--journal", "j"],
+        ["kits", "update", "{}", "--failed", "f"],
+        ["kits", "update", "k.csv"],
     ],
 )
 def test_a_command_in_a_folder_that_is_gone_says_so(
-    command: list[str], code: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run([word.format(tmp_path / "kits.csv") for word in command]) == code
-    assert words in capsys.readouterr().err
+    assert run([word.format(tmp_path / "kits.csv") for word in command]) == 2
+    assert "the current folder does not exist any more" in capsys.readouterr().err
 
 
 async def test_a_thousand_inputs_are_opened_one_at_a_time(
