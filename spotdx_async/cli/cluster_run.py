@@ -1,7 +1,7 @@
 """A run of a bulk update on a Dask cluster: the same summary at its end as a run in this process."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import DamagedInputError
+from spotdx_async.files import ChangedInputError, DamagedInputError, RowInput
 
 __all__ = ["ClusterRun"]
 
@@ -100,9 +100,11 @@ class ClusterRun(UpdateRun):
     def _judge(self, work: asyncio.Task[None]) -> None:
         if work.cancelled():
             self._stopped = "stopped by a signal, at once: what the workers were doing is not known"
-        elif isinstance(error := work.exception(), DamagedInputError):
+        elif isinstance(error := work.exception(), (DamagedInputError, ChangedInputError)):
             # All rows are read before any is sent.
             name, _ = self._source.next_unread or ("the input", 1)
+            if isinstance(error, ChangedInputError):
+                raise ChangedInputError(f"{name}: {error}") from None
             raise InvalidInputError(f"{name}: {error}; nothing was sent") from None
         elif error is not None:
             raise error
@@ -115,9 +117,10 @@ class ClusterRun(UpdateRun):
         reasons = {trouble.index: trouble for trouble in report.troubles}
         yielded = self._source.yielded
         all_reported = yielded == len(self._undone) + report.done
-        with ExitStack() as stack:
-            rows = _rows(self._request, stack) if self._undone or not all_reported else iter(())
-            for index, row in enumerate(islice(rows, yielded)):
+        if not self._undone and all_reported:
+            return {"journal_folder": self._options.journal}
+        try:
+            for index, row in enumerate(self._rows(yielded)):
                 if self._undone.has(0, index):
                     if (trouble := reasons.get(index)) is not None:
                         row_results.add_failure(row, trouble.state, trouble.reason)
@@ -126,7 +129,32 @@ class ClusterRun(UpdateRun):
                     row_results.add_done(row)
                 else:
                     row_results.add_unknown(row)  # it may belong to a shard that never reported
+        except ChangedInputError as error:
+            self._stopped, self._input_fault = f"{error}, so rows that are not done cannot all be named", "changed"
         return {"journal_folder": self._options.journal}
+
+    def _rows(self, count: int) -> Iterator[InputRow]:
+        """Yield the rows as they were given to the run, in the same order.
+
+        Raises:
+            ChangedInputError: a file is no longer the one from which they came; the text names it.
+        """
+        with ExitStack() as stack:
+            files = open_files(self._request, stack)
+            self._source.check_unchanged()  # each of the new ones watches itself from here on
+            yield from islice(self._rows_in(files), count)
+
+    def _rows_in(self, files: Iterable[RowInput]) -> Iterator[InputRow]:
+        for file_index, file in enumerate(files):
+            try:
+                for row in file:
+                    if file_index or row.number >= self._request.options.from_row:
+                        yield InputRow(file.name, file_index, row)
+            except ChangedInputError as error:
+                reason = str(error)
+            else:
+                continue
+            raise ChangedInputError(f"{file.name}: {reason}")
 
     def _look(self, estimator: Estimator, now_s: float) -> Standing:
         known = self._progress
@@ -176,11 +204,3 @@ def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:
     if options.dask is None or not options.dask.startswith("tls://"):
         raise InvalidInputError("--dask-tls-ca, -cert and -key need --dask with an address such as tls://host:8786")
     return distributed.TlsFiles(ca=str(ca), cert=str(cert), key=str(key))
-
-
-def _rows(request: UpdateRequest, stack: ExitStack) -> Iterator[InputRow]:
-    """Yield the rows as they were given to the run, in the same order."""
-    for file_index, file in enumerate(open_files(request, stack)):
-        for row in file:
-            if file_index or row.number >= request.options.from_row:
-                yield InputRow(file.name, file_index, row)

@@ -10,7 +10,7 @@ from attrs import frozen
 from spotdx_async import BulkRun, InvalidRow, MetadataUpdate, OrderMetadataUpdate, SpotClient
 from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import BadRow, ParquetFile, Row, RowInput
+from spotdx_async.files import BadRow, ChangedInputError, ParquetFile, Row, RowInput
 
 __all__ = ["KINDS", "KITS", "Noun", "RowSource", "UpdateKind", "UpdateRecord"]
 
@@ -58,6 +58,8 @@ class RowSource:
         """The size of the rows that were skipped."""
         self.is_read_up: bool = False
         """True once the last row has been yielded."""
+        self.on_change: Callable[[], object] = lambda: None
+        """Called once a file is no longer the one that was opened, before the error is raised."""
         self._files = files
         self._from_row = from_row
         self._kind = kind
@@ -95,13 +97,32 @@ class RowSource:
         self._is_stopped = True
         self._news.set()
 
+    def check_unchanged(self) -> None:
+        """Make sure that all files are still those that were opened.
+
+        Raises:
+            ChangedInputError: one is not; the text names it.
+        """
+        for file in self._files:
+            try:
+                file.check_unchanged()
+            except ChangedInputError as error:
+                reason = str(error)
+            else:
+                continue
+            raise ChangedInputError(f"{file.name}: {reason}")
+
     async def __aiter__(self) -> AsyncIterator[UpdateRecord | InvalidRow]:
         for file_index, file in enumerate(self._files):
-            async with aclosing(self._rows_of(file)) as rows:
-                async for row in rows:
-                    self._next = (file_index, row.number + 1)
-                    self.yielded += 1
-                    yield self._update(InputRow(file.name, file_index, row))
+            try:
+                async with aclosing(self._rows_of(file)) as rows:
+                    async for row in rows:
+                        self._next = (file_index, row.number + 1)
+                        self.yielded += 1
+                        yield self._update(InputRow(file.name, file_index, row))
+            except ChangedInputError:
+                self.on_change()
+                raise
             if self._is_stopped:
                 return
             if file_index + 1 < len(self._files):

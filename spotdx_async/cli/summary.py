@@ -2,7 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 from rich import box
@@ -22,6 +22,8 @@ _MEANING = {
 }
 _DONE_BEFORE = "done in an earlier session"
 _SPANS_A_LINE = 50
+InputFault: TypeAlias = Literal["damaged", "changed"]
+"""What can be wrong with an input from some row on, so that the same command would not go on from there."""
 
 
 @frozen(kw_only=True)
@@ -36,8 +38,8 @@ class RunResult:
     next_row: tuple[str, int] | None
     """The file and row at which reading stopped; None if all was read."""
     has_many_files: bool
-    is_damaged: bool = False
-    """Whether it stopped because an input is damaged there, so that the same command would stop there again."""
+    input_fault: InputFault | None = None
+    """Whether it stopped because an input is damaged there, or was changed while it was read."""
     journal: str | Path | None = None
     """The journal from which the same command resumes."""
     journal_folder: str | Path | None = None
@@ -60,7 +62,7 @@ class RunResult:
     @property
     def resumes(self) -> bool:
         """Whether the same command resumes with what is left."""
-        return self.has_journal and not self.is_damaged
+        return self.has_journal and self.input_fault is None
 
     @property
     def has_sent(self) -> bool:
@@ -70,18 +72,19 @@ class RunResult:
 
     @property
     def resume_at(self) -> tuple[str, int] | None:
-        """The file and row from which all that is left can be sent again in input order; None: nothing is left.
+        """The file and row from which all that is left can be sent again in input order.
 
-        Every row above it is done, or overtaken. Those below it that are done are set again: to skip a row that is not
-        would leave it to be set later, over a newer value of its kit or order.
+        None: nothing is left, or the input is another by now, whose rows have other numbers. Every row above it is
+        done, or overtaken. Those below it that are done are set again: to skip a row that is not would leave it to be
+        set later, over a newer value of its kit or order.
         """
-        return self.row_results.left.first or self.next_row
+        return None if self.input_fault == "changed" else self.row_results.left.first or self.next_row
 
     @property
     def exit(self) -> Exit:
         """The exit code."""
         if self.stopped is not None:
-            return Exit.USAGE if self.is_damaged and not self.has_sent else Exit.STOPPED
+            return Exit.USAGE if self.input_fault == "damaged" and not self.has_sent else Exit.STOPPED
         if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
             return Exit.FAILED
         return Exit.OK
@@ -233,7 +236,10 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
         streams.say(f"stopped early: {run_result.stopped}")
     if not run_result.is_cut_short:
         return
-    if run_result.is_damaged:
+    if run_result.input_fault == "changed":
+        _show_change(run_result, streams)
+        return
+    if run_result.input_fault == "damaged":
         done = "the rows above are done or named here" if run_result.has_sent else "nothing was sent"
         streams.say(f"{done}; the same command would stop there again, so repair the input")
     if run_result.resumes:
@@ -245,9 +251,20 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
         _show_start(*start, run_result, streams)
 
 
+def _show_change(run_result: RunResult, streams: Streams) -> None:
+    journal = " with a new --journal" if run_result.has_journal else ""
+    streams.say(
+        "nothing more was sent; once nothing writes to the input any more, run the same command again"
+        f"{journal}: rows that are done are set again, in input order for each id"
+    )
+    failed = run_result.row_results.failed
+    if failed is not None and failed.count:
+        streams.say(f"do not use {failed.path} as input: it holds rows of the input as it was")
+
+
 def _show_start(file: str, number: int, run_result: RunResult, streams: Streams) -> None:
     row_results = run_result.row_results
-    whole = "the repaired input" if run_result.is_damaged else "the same input"
+    whole = "the repaired input" if run_result.input_fault == "damaged" else "the same input"
     files = f"{file} and the files after it" if run_result.has_many_files else whole
     options = f"--from-row {number}{' and a new --journal' if run_result.has_journal else ''}"
     streams.say(f"the rows from row {number} of {file} on are left: to resume, pass {files} with {options}")

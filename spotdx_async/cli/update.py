@@ -21,7 +21,7 @@ from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
-from spotdx_async.files import DamagedInputError, fingerprint
+from spotdx_async.files import ChangedInputError, DamagedInputError, RowInput, fingerprint
 from spotdx_async.own_loop import run_in_own_loop
 
 __all__ = ["LocalRun", "OutageMessages", "update_many"]
@@ -52,6 +52,9 @@ def update_many(
         with _run_class(request)(request, streams) as run:
             run_result = run_in_own_loop(run.run())
         show_summary(run_result, streams, as_json=as_json)
+    except ChangedInputError as error:
+        streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
+        return Exit.STOPPED
     except KeyboardInterrupt:
         # Before the run handles signals, or after its end, while its summary is made.
         streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
@@ -79,7 +82,7 @@ class LocalRun(UpdateRun):
             named = (*self._request.files, self._options.failed, self._options.journal)
             others = [path for path in named if path is not None and path != "-"]
             report.check_path(self._options.report, others=others)
-        self._journal = _journal_of(self._request)
+        self._journal = _journal_of(self._request, self._files)
         self._run: spotdx_async.BulkRun[Any] | None = None
         self._notes_in_outage = 0
         self._outage = OutageMessages()
@@ -96,6 +99,7 @@ class LocalRun(UpdateRun):
                 await super()._run_to_the_end(started_s)
 
     async def _work(self) -> None:
+        self._source.on_change = self._stop
         async with self._begin() as outcomes:
             async for outcome in outcomes:
                 self._record(outcome)
@@ -165,9 +169,10 @@ class LocalRun(UpdateRun):
         elif isinstance(error, BulkStopped):
             self._has_journal = self._has_journal and not _has_lost_journal(error)
             self._stopped = stop_line(error, self._request.settings.base_url.value)
-        elif isinstance(error, DamagedInputError):
+        elif isinstance(error, (DamagedInputError, ChangedInputError)):
             name, _ = self._source.next_unread or ("the input", 1)
-            self._stopped, self._is_damaged = f"{name}: {error}", True
+            self._stopped = f"{name}: {error}"
+            self._input_fault = "changed" if isinstance(error, ChangedInputError) else "damaged"
         elif isinstance(error, OSError):
             self._stopped = f"the input cannot be read any further ({error.strerror or error})"
         elif error is not None:
@@ -262,8 +267,13 @@ async def _checked(source: RowSource, *, allow_any_id: bool) -> AsyncGenerator[s
         index += 1
 
 
-def _journal_of(request: UpdateRequest) -> spotdx_async.Journal | None:
-    """Return the journal with the fingerprint of the input that it belongs to; a dry run records nothing."""
+def _journal_of(request: UpdateRequest, files: Sequence[RowInput]) -> spotdx_async.Journal | None:
+    """Return the journal with the fingerprint of the input that it belongs to; a dry run records nothing.
+
+    Raises:
+        InvalidInputError: an input cannot be read.
+        ChangedInputError: an input is no longer the file that was opened.
+    """
     options = request.options
     if options.journal is None or options.is_dry_run:
         return None
@@ -273,6 +283,7 @@ def _journal_of(request: UpdateRequest) -> spotdx_async.Journal | None:
         row_format=options.row_format,
         columns=request.columns,
         extra=f"from row {options.from_row}{facts_of_reading(options)}",
+        inputs=files,
     )
     return spotdx_async.Journal(options.journal, fingerprint=mark)
 

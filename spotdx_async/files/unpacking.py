@@ -8,6 +8,8 @@ from typing import Any, BinaryIO
 
 from attrs import frozen
 
+from spotdx_async.files.stored_file import StoredFile
+
 __all__ = ["PACKINGS", "Packing", "UnpackedStream", "packing_of"]
 
 _GZIP_WBITS = 31  # tells zlib to expect a gzip header and to verify the checksum
@@ -66,7 +68,7 @@ def packing_of(start: bytes) -> Packing | None:
 class UnpackedStream:
     """Unpack one or more members in flat memory, skipping the zero padding that may stand between them."""
 
-    def __init__(self, packed: BinaryIO, packing: Packing, start: bytes = b"") -> None:
+    def __init__(self, packed: BinaryIO | StoredFile, packing: Packing, start: bytes = b"") -> None:
         """Unpack ``start``, which has been read already, and then the stream."""
         self._packed = packed
         self._packing = packing

@@ -98,7 +98,7 @@ NARROWER = {
     "reconciliation": (
         *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_requests.answers"),
     ),
-    "files.*": ("errors", "_codec.json", "private_files"),
+    "files.*": ("errors", "_codec.json", "_http.clock", "private_files"),
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
