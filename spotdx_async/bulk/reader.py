@@ -121,11 +121,11 @@ class Reader:
         It waits for nothing; in a coroutine a StopIteration of the caller's own code is no end of the input.
         """
         index, journal = self.read, self.journal
-        key, body = _checked(item, self._kind, allow_any_id=self._allow_any_id)
+        key, body = checked_row(item, self._kind, allow_any_id=self._allow_any_id)
         source = item.source if isinstance(item, _WITH_SOURCE) else None
         digests: RowDigests | None = None
         if journal is not None:
-            digests = journal.digests(key, metadata_of(body) if isinstance(body, bytes) else _UNREADABLE)
+            digests = journal.digests(key, content_of(body))
             if known is not None and known.content != digests.content:
                 self.error = JournalError(
                     f"row {index} of the input is not the one that the journal knows, so nothing more was sent: "
@@ -171,7 +171,7 @@ class Reader:
         )
 
 
-def _checked(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str, bytes | InvalidInputError]:
+def checked_row(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str, bytes | InvalidInputError]:
     """Return an item's key and the body to send, or the fault in place of the body; a bad key becomes "".
 
     Later changes to the item have no effect.
@@ -194,6 +194,11 @@ def _checked(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str,
     except InvalidInputError as raised:
         fault = raised.with_traceback(None)  # the frames hold the row
     return key, fault
+
+
+def content_of(body: bytes | InvalidInputError) -> bytes:
+    """Return what a journal digests beside the key of a row that was checked."""
+    return metadata_of(body) if isinstance(body, bytes) else _UNREADABLE
 
 
 def _too_long() -> TimeoutError:

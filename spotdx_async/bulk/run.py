@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from spotdx_async._http import clock
+from spotdx_async.bulk.journal.changed_input import accept
+from spotdx_async.bulk.journal.records import AcceptedInput
 from spotdx_async.bulk.options import (
     Inputs,
     Job,
@@ -19,6 +21,7 @@ from spotdx_async.bulk.options import (
     check_updates,
     host_of,
 )
+from spotdx_async.bulk.reader import checked_row, content_of
 from spotdx_async.bulk.records import Journal, Outcome, Progress
 from spotdx_async.bulk.session import Session
 from spotdx_async.config import check_count
@@ -147,6 +150,30 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             session.drop()
             message = f"a bulk run of {self._operation} was left before its end: use async with, or await its aclose()"
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
+
+    def accept_changed_input(self, rows: Iterable[Any]) -> AcceptedInput | None:
+        """Let the journal go on with an input that was mended or extended since; call it before the run is iterated.
+
+        Rows are known by their id and what they set, not by their number: what is done is not sent again, wherever it
+        stands now. It blocks while it reads ``rows``.
+
+        Args:
+            rows: all that this run is going to read, in the same order.
+
+        Returns:
+            What of these rows the journal knows; None if there is no journal yet, or it is that of this input.
+
+        Raises:
+            JournalError: the journal cannot be used, or cannot tell what must not be sent again, since rows that are
+                done are not among ``rows``, or since a session was killed. It is as it was, and nothing was sent.
+            InvalidInputError: the run has no journal, or has begun.
+        """
+        job, journal = self._inputs.job, self._inputs.journal
+        if journal is None or self._session is not None:
+            raise InvalidInputError("a changed input can be accepted only by a run with a journal, before it begins")
+        checked = (checked_row(row, job.kind, allow_any_id=job.allow_any_id) for row in rows)
+        contents = ((key, content_of(body) if isinstance(body, bytes) else None) for key, body in checked)
+        return accept(journal, contents, operation=job.operation, server=job.server)
 
     def stop(self) -> None:
         """Read and send nothing more: requests in flight are finished, other rows that were read come out as skipped.

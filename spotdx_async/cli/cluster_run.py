@@ -1,7 +1,7 @@
 """A run of a bulk update on a Dask cluster: the same summary at its end as a run in this process."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import ChangedInputError, DamagedInputError, RowInput
+from spotdx_async.files import ChangedInputError, DamagedInputError
 
 __all__ = ["ClusterRun"]
 
@@ -140,21 +140,8 @@ class ClusterRun(UpdateRun):
             ChangedInputError: a file is no longer the one from which they came; the text names it.
         """
         with ExitStack() as stack:
-            files = open_files(self._request, stack)
-            self._source.check_unchanged()  # each of the new ones watches itself from here on
-            yield from islice(self._rows_in(files), count)
-
-    def _rows_in(self, files: Iterable[RowInput]) -> Iterator[InputRow]:
-        for file_index, file in enumerate(files):
-            try:
-                for row in file:
-                    if file_index or row.number >= self._request.options.from_row:
-                        yield InputRow(file.name, file_index, row)
-            except ChangedInputError as error:
-                reason = str(error)
-            else:
-                continue
-            raise ChangedInputError(f"{file.name}: {reason}")
+            for update in islice(self._source.again(open_files(self._request, stack)), count):
+                yield update.source
 
     def _look(self, estimator: Estimator, now_s: float) -> Standing:
         known = self._progress
@@ -181,6 +168,10 @@ def _check(request: UpdateRequest) -> None:
         raise InvalidInputError("a cluster's rows are read twice: pass files, not standard input")
     if options.report is not None:
         raise InvalidInputError("--report is not available with --dask or --workers, which do not return every outcome")
+    if options.accepts_changed_input:
+        raise InvalidInputError(
+            "--accept-changed-input is not available with --dask or --workers: begin a new run with another --journal"
+        )
     if options.waits_for_server:
         raise InvalidInputError("--wait-for-server is not available with --dask or --workers")
     if options.journal is not None and Path(options.journal).is_file():

@@ -1,7 +1,7 @@
 """The rows of one or more files as one asynchronous stream of updates that can be stopped; knows no server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, TypeAlias
 
@@ -10,7 +10,7 @@ from attrs import frozen
 from spotdx_async import BulkRun, InvalidRow, MetadataUpdate, OrderMetadataUpdate, SpotClient
 from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import BadRow, ChangedInputError, ParquetFile, Row, RowInput
+from spotdx_async.files import BadRow, ChangedInputError, DamagedInputError, ParquetFile, Row, RowInput
 
 __all__ = ["KINDS", "KITS", "Noun", "RowSource", "UpdateKind", "UpdateRecord"]
 
@@ -96,6 +96,26 @@ class RowSource:
         """Yield no further row, and wake whatever waits for input."""
         self._is_stopped = True
         self._news.set()
+
+    def again(self, files: Iterable[RowInput]) -> Iterator[UpdateRecord | InvalidRow]:
+        """Yield all rows once more, from the same files, opened again.
+
+        Raises:
+            ChangedInputError: one is no longer the file that was opened first; the text names it.
+            DamagedInputError: one is damaged; the text names it.
+            OSError: one cannot be read to its end.
+        """
+        self.check_unchanged()  # each of the new ones watches itself from here on
+        for file_index, file in enumerate(files):
+            try:
+                for row in file:
+                    if file_index or row.number >= self._from_row:
+                        yield self._update(InputRow(file.name, file_index, row))
+            except (ChangedInputError, DamagedInputError) as error:
+                named = type(error)(f"{file.name}: {error}")
+            else:
+                continue
+            raise named
 
     def check_unchanged(self) -> None:
         """Make sure that all files are still those that were opened.

@@ -22,6 +22,7 @@ _MEANING = {
 }
 _DONE_BEFORE = "done in an earlier session"
 _SPANS_A_LINE = 50
+_ACCEPTING = "--accept-changed-input, which sends only what is not done"
 InputFault: TypeAlias = Literal["damaged", "changed"]
 """What can be wrong with an input from some row on, so that the same command would not go on from there."""
 
@@ -252,11 +253,13 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
 
 
 def _show_change(run_result: RunResult, streams: Streams) -> None:
-    journal = " with a new --journal" if run_result.has_journal else ""
-    streams.say(
-        "nothing more was sent; once nothing writes to the input any more, run the same command again"
-        f"{journal}: rows that are done are set again, in input order for each id"
-    )
+    again = "nothing more was sent; once nothing writes to the input any more, run the same command again"
+    anew = "rows that are done are set again, in input order for each id"
+    if run_result.has_journal:
+        accepting = "" if run_result.journal is None else f" with {_ACCEPTING}; or"
+        streams.say(f"{again}{accepting} with a new --journal: {anew}")
+    else:
+        streams.say(f"{again}: {anew}")
     failed = run_result.row_results.failed
     if failed is not None and failed.count:
         streams.say(f"do not use {failed.path} as input: it holds rows of the input as it was")
@@ -268,6 +271,8 @@ def _show_start(file: str, number: int, run_result: RunResult, streams: Streams)
     files = f"{file} and the files after it" if run_result.has_many_files else whole
     options = f"--from-row {number}{' and a new --journal' if run_result.has_journal else ''}"
     streams.say(f"the rows from row {number} of {file} on are left: to resume, pass {files} with {options}")
+    if run_result.input_fault == "damaged" and run_result.journal is not None:
+        streams.say(f"or pass all of the repaired input with the same --journal and {_ACCEPTING}")
     if row_results.left and row_results.counts["ok"]:
         streams.say("those that are already done are set again, in input order for each id")
     if row_results.counts["unknown"] and not run_result.is_dry_run:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -13,13 +13,13 @@ from spotdx_async import report
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
-from spotdx_async.cli.output import Streams
+from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary
-from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
+from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
 from spotdx_async.files import ChangedInputError, DamagedInputError, RowInput, fingerprint
 from spotdx_async.own_loop import run_in_own_loop
@@ -100,7 +100,10 @@ class LocalRun(UpdateRun):
 
     async def _work(self) -> None:
         self._source.on_change = self._stop
-        async with self._begin() as outcomes:
+        begun = self._begin()
+        if self._options.accepts_changed_input and not await self._accept_changed_input():
+            return
+        async with begun as outcomes:
             async for outcome in outcomes:
                 self._record(outcome)
                 if self._row_results.disk_error is not None:
@@ -121,6 +124,37 @@ class LocalRun(UpdateRun):
             wait_for_server=self._options.waits_for_server,
         )
         return self._run
+
+    async def _accept_changed_input(self) -> bool:
+        """Let the journal go on with this input; return False if a signal came meanwhile, so that nothing was changed.
+
+        Raises:
+            JournalError: it cannot go on with this input; nothing was sent.
+            InvalidInputError: an input cannot be read to its end.
+            ChangedInputError: an input is no longer the file that was opened.
+        """
+        run = self._run
+        if run is None:
+            return True  # a dry run
+        with ExitStack() as stack:
+            files = open_files(self._request, stack)
+            try:
+                accepted = await asyncio.to_thread(run.accept_changed_input, self._unless_stopped(files))
+            except _StoppedError:
+                return False
+            except DamagedInputError as error:
+                reason = str(error)
+            else:
+                if accepted is not None:
+                    self._streams.say(_accepted_line(accepted))
+                return True
+        raise InvalidInputError(f"{reason}; repair all of the input, so that the journal can go on with it")
+
+    def _unless_stopped(self, files: Sequence[RowInput]) -> Iterator[Any]:
+        for row in self._source.again(files):
+            if self._stopped is not None:
+                raise _StoppedError
+            yield row
 
     def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
         self._row_results.record(outcome.source, outcome)
@@ -241,6 +275,20 @@ class OutageMessages(logging.Handler):
         logging.getLogger("spotdx_async").removeHandler(self)
 
 
+class _StoppedError(Exception):
+    """A signal came while the input was read for the journal."""
+
+
+def _accepted_line(accepted: spotdx_async.AcceptedInput) -> str:
+    known = f"{accepted.done:,} of its {counted(accepted.rows, 'row')} are done"
+    again = ""
+    if accepted.done_again:
+        again = (
+            f"; {counted(accepted.done_again, 'row')} that were done come after a newer value now, and are sent again"
+        )
+    return f"the journal goes on with this input: {known}{again}"
+
+
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -275,6 +323,10 @@ def _journal_of(request: UpdateRequest, files: Sequence[RowInput]) -> spotdx_asy
         ChangedInputError: an input is no longer the file that was opened.
     """
     options = request.options
+    if options.accepts_changed_input and options.journal is None:
+        raise InvalidInputError("--accept-changed-input needs --journal: it is for a journal of an earlier session")
+    if options.accepts_changed_input and "-" in request.files:
+        raise InvalidInputError("--accept-changed-input reads its input twice: pass files, not standard input")
     if options.journal is None or options.is_dry_run:
         return None
     # The noun is not in the fingerprint: the journal itself knows its operation.

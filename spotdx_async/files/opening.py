@@ -11,7 +11,7 @@ from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.json_text import name_of
 from spotdx_async.files.parquet_rows import PARQUET_MAGIC, ParquetFile
 from spotdx_async.files.row_file import RowFile
-from spotdx_async.files.rows import USUAL_READING, ChangedInputError, Format, Reading
+from spotdx_async.files.rows import USUAL_READING, ChangedInputError, DamagedInputError, Format, Reading
 from spotdx_async.files.stored_file import StoredFile
 from spotdx_async.files.unpacking import PACKINGS
 
@@ -64,7 +64,8 @@ def open_rows(
             return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=reading.allows_empty)
         again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
         file = again(0 if is_stdin else Path(path))
-        if file.format == "csv" and not (is_stdin or reading.is_one_line) and Path(path).is_file():
+        has_quotes = file.format == "csv" and not reading.is_one_line
+        if (has_quotes or file.is_packed) and not is_stdin and Path(path).is_file():
             _survey(file, again, Path(path))
     except ChangedInputError as error:
         raise ChangedInputError(f"{name}: {error}") from None
@@ -113,16 +114,22 @@ def _text_rows(place: Path | int, **how: Any) -> RowFile:
 
 
 def _survey(file: RowFile, again: Callable[[Path], RowFile], path: Path) -> None:
-    """Look through a file that can be read twice, for what makes its rows doubtful."""
+    """Look through a file that can be read twice, for what makes its rows doubtful.
+
+    Raises:
+        DamagedInputError: a checksum is wrong, so no row can be relied on.
+        ChangedInputError: the file was changed meanwhile.
+    """
     try:
         with again(path) as copy:
             doubt = copy.survey()
         file.check_unchanged()
-    except ChangedInputError:
+    except OSError as error:
+        is_cut = isinstance(error, DamagedInputError) and error.are_earlier_rows_sound
+        if is_cut or not isinstance(error, (DamagedInputError, ChangedInputError)):
+            return  # the rows up to there are read, and whoever reads them is told
         file.close()
         raise
-    except OSError:
-        return  # damaged: the rows up to there are read, and whoever reads them is told
     except BaseException:
         file.close()
         raise

@@ -69,6 +69,7 @@ class RowFile:
             raise InvalidInputError(f"{name}: --delimiter is for CSV, and this is JSON")
         if self.format == "csv" and start.lstrip()[:1] in {b"{", b"["}:
             raise InvalidInputError(f"{name}: this looks like JSON: pass --format jsonl")
+        self._is_one_line = reading.is_one_line
         reading = evolve(reading, encoding=self._encoding)
         self._reader: JsonRows | CsvRows
         self._buffer: LineBuffer | ArrayRecords
@@ -88,6 +89,11 @@ class RowFile:
     def failed_format(self) -> Format:
         """The format in which its rows are written again."""
         return self.format
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is unpacked as it is read."""
+        return isinstance(self._stream, UnpackedStream)
 
     @property
     def share_read(self) -> float | None:
@@ -149,12 +155,19 @@ class RowFile:
         return None if self._stored_file is None else self._stored_file.digest()
 
     def survey(self) -> Doubt | None:
-        """Look through the whole input, in place of reading it; return what makes rows of it doubtful, if it does."""
-        reader = self._reader
-        if isinstance(reader, JsonRows):
-            return None
-        while (doubt := reader.survey()) is None and not self.at_end:
-            self.fill()
+        """Look through the whole input, in place of reading it; return what makes rows of it doubtful, if it does.
+
+        Raises:
+            DamagedInputError: what is packed is damaged.
+            ChangedInputError: the file is no longer the one that was opened.
+            OSError: it cannot be read to its end.
+        """
+        reader, doubt = self._reader, None
+        if isinstance(reader, CsvRows) and not self._is_one_line:
+            while (doubt := reader.survey()) is None and not self.at_end:
+                self.fill()
+        while self.is_packed and not self.at_end and self._read():
+            pass  # its checksums
         return doubt
 
     def distrust(self, doubt: Doubt) -> None:

@@ -55,6 +55,9 @@ class DamagedInputError(OSError):
     The text says where and why, and shows no value.
     """
 
+    are_earlier_rows_sound: bool = True
+    """Whether the rows before it are surely as they were written: not where a checksum of theirs is wrong."""
+
 
 class ChangedInputError(OSError):
     """The input is no longer the file that was opened: it was written to, replaced, moved or deleted meanwhile.

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from attrs import frozen
 
+from spotdx_async.files.rows import DamagedInputError
 from spotdx_async.files.stored_file import StoredFile
 
 __all__ = ["PACKINGS", "Packing", "UnpackedStream", "packing_of"]
@@ -75,6 +76,7 @@ class UnpackedStream:
         self._input = start
         self._member = packing.begin()
         self._is_between_members = False
+        self._is_begun = True  # of the first one the beginning is known
         self.packed_bytes: int = len(start)
         """Bytes taken from the packed stream so far."""
 
@@ -87,7 +89,8 @@ class UnpackedStream:
         """Return the next bytes, at most ``max_bytes``; empty only at the end.
 
         Raises:
-            OSError: the packed data is damaged or truncated.
+            DamagedInputError: the packed data is damaged or truncated.
+            OSError: it cannot be read any further.
         """
         while True:
             if not self.has_more:
@@ -96,7 +99,7 @@ class UnpackedStream:
                 if not self._input and self._is_between_members:
                     return b""
                 if not self._input:
-                    raise OSError(f"the {self._packing.name} data ends in the middle: the file was cut off")
+                    raise DamagedInputError(f"the {self._packing.name} data ends in the middle: the file was cut off")
             if self._is_between_members and not self._begin_member():
                 continue
             if piece := self._unpack(max_bytes):
@@ -117,11 +120,20 @@ class UnpackedStream:
         except self._packing.faults:
             piece = None
         if piece is None:
-            raise OSError(f"the {self._packing.name} data is damaged: what comes after the rows read so far is lost")
+            raise self._damage(len(data))
+        self._is_begun = True
         if self._member.eof:
             self._input = self._member.unused_data
             self._is_between_members = True
         return piece
+
+    def _damage(self, left: int) -> DamagedInputError:
+        where = f"the {self._packing.name} data is damaged at byte {self.packed_bytes - left + 1:,} or behind it"
+        if not self._is_begun:  # what came before is whole, with its checksum
+            return DamagedInputError(f"{where}: something else follows there")
+        error = DamagedInputError(f"{where}: rows above may have other values than they had")
+        error.are_earlier_rows_sound = False
+        return error
 
     def _begin_member(self) -> bool:
         """Begin the next member; return False if there is only padding so far."""
@@ -129,5 +141,5 @@ class UnpackedStream:
         if not self._input:
             return False
         self._member = self._packing.begin()
-        self._is_between_members = False
+        self._is_between_members = self._is_begun = False
         return True

@@ -85,7 +85,9 @@ async def test_a_csv_that_is_rewritten_in_place_stops_the_run(
     assert values(fake) <= {"old'}"}
     assert len(fake.ledger) < 8
     assert f"stopped early: {path}: it was changed while it was read: it had " in err
-    again = " with a new --journal" if journal else ""
+    again = (
+        " with --accept-changed-input, which sends only what is not done; or with a new --journal" if journal else ""
+    )
     assert (
         f"nothing more was sent; once nothing writes to the input any more, run the same command again{again}:" in err
     )

@@ -150,7 +150,7 @@ ONLY_IMPORTERS = {
     "rich": ("cli.*",),
     "pytest": ("testing.plugin",),
     "pytest_asyncio": ("testing.plugin",),
-    "sqlite3": ("bulk.journal.file", "bulk.journal.reading", "distributed.partition"),
+    "sqlite3": ("bulk.journal.file", "bulk.journal.reading", "bulk.journal.changed_input", "distributed.partition"),
     "time": ("_http.clock", "testing.*", "cli.*"),
     "asyncio.sleep": ("testing.*", "cli.*"),  # the clock waits for an event with a bound, not for a sleep
     "datetime.datetime.now": ("_http.clock", "testing.*", "cli.*"),

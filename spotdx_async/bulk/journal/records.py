@@ -94,3 +94,15 @@ class JournalState:
     """How the last session ended, such as ``complete``; None while it runs, and after it was killed."""
     in_use: bool
     """Whether a run has it at this moment."""
+
+
+@frozen(kw_only=True)
+class AcceptedInput:
+    """What of a changed input a journal knows, once it goes on with it."""
+
+    rows: int
+    """Rows of the input."""
+    done: int
+    """Rows that are done, or overtaken by a later row of their id that is done: they are not sent."""
+    done_again: int
+    """Rows that were done, and are sent again: in this input they come after a value that was set later."""
