@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from spotdx_async._http import clock
 from spotdx_async._requests.operation import check_id, metadata_json, metadata_of
-from spotdx_async.bulk.journal.records import Known, RowDigests
+from spotdx_async.bulk.journal.records import UNREADABLE, Known, RowDigests
 from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.outcomes import Row
 from spotdx_async.bulk.records import InvalidRow, MetadataUpdate, OrderMetadataUpdate, Outcome, Update
@@ -14,9 +14,6 @@ from spotdx_async.errors import InvalidInputError, JournalError
 
 _END: Final = object()
 """Marks the end of the input; no exception raised by the input can be mistaken for it."""
-_UNREADABLE = b"\0"
-"""Digested in place of a row's content that cannot be written as JSON."""
-
 _WITH_SOURCE = (MetadataUpdate, OrderMetadataUpdate, InvalidRow)
 _RESUME = "resume with the input that the run began with, or begin a new run with a new journal"
 _MOST_TO_CLOSE_S = 10.0
@@ -128,7 +125,7 @@ class Reader:
             digests = journal.digests(key, content_of(body))
             if known is not None and known.content != digests.content:
                 self.error = JournalError(
-                    f"row {index} of the input is not the one that the journal knows, so nothing more was sent: "
+                    f"row {index + 1} of the input is not the one that the journal knows, so nothing more was sent: "
                     f"{_RESUME}",
                     reason="changed input",
                 )
@@ -166,7 +163,7 @@ class Reader:
             self.is_read_up = True
             return
         self.error = JournalError(
-            f"the input ends after {self.read} rows, and the journal knows row {last}: {_RESUME}",
+            f"the input ends after {self.read} rows, and the journal knows row {last + 1}: {_RESUME}",
             reason="changed input",
         )
 
@@ -198,7 +195,7 @@ def checked_row(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[s
 
 def content_of(body: bytes | InvalidInputError) -> bytes:
     """Return what a journal digests beside the key of a row that was checked."""
-    return metadata_of(body) if isinstance(body, bytes) else _UNREADABLE
+    return metadata_of(body) if isinstance(body, bytes) else UNREADABLE
 
 
 def _too_long() -> TimeoutError:

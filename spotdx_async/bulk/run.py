@@ -4,12 +4,12 @@ import asyncio
 import os
 import sys
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.journal.changed_input import accept
+from spotdx_async.bulk.journal.changed_input import accept, first_difference
 from spotdx_async.bulk.journal.records import AcceptedInput
 from spotdx_async.bulk.options import (
     Inputs,
@@ -171,9 +171,31 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         job, journal = self._inputs.job, self._inputs.journal
         if journal is None or self._session is not None:
             raise InvalidInputError("a changed input can be accepted only by a run with a journal, before it begins")
-        checked = (checked_row(row, job.kind, allow_any_id=job.allow_any_id) for row in rows)
-        contents = ((key, content_of(body) if isinstance(body, bytes) else None) for key, body in checked)
-        return accept(journal, contents, operation=job.operation, server=job.server)
+        return accept(journal, self._contents(rows), operation=job.operation, server=job.server)
+
+    def first_changed_row(self, rows: Iterable[Any]) -> int | None:
+        """Return the index of the first of ``rows`` that is not the one that the journal knows by this number.
+
+        That is for a JournalError with the reason ``"changed input"``: the journal keeps no more of its input.
+
+        Args:
+            rows: those that were refused, in the same order.
+
+        Returns:
+            The number of rows if there are fewer than the journal knows; None if all that it knows are the same.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            InvalidInputError: the run has no journal.
+        """
+        if self._inputs.journal is None:
+            raise InvalidInputError("the run has no journal")
+        return first_difference(self._inputs.journal, self._contents(rows))
+
+    def _contents(self, rows: Iterable[Any]) -> Iterator[tuple[str, bytes | None]]:
+        for row in rows:
+            key, body = checked_row(row, self._inputs.job.kind, allow_any_id=self._inputs.job.allow_any_id)
+            yield key, content_of(body) if isinstance(body, bytes) else None
 
     def stop(self) -> None:
         """Read and send nothing more: requests in flight are finished, other rows that were read come out as skipped.

@@ -23,7 +23,7 @@ _MEANING = {
 _DONE_BEFORE = "done in an earlier session"
 _SPANS_A_LINE = 50
 _ACCEPTING = "--accept-changed-input, which sends only what is not done"
-InputFault: TypeAlias = Literal["damaged", "changed"]
+InputFault: TypeAlias = Literal["damaged", "changed", "another"]
 """What can be wrong with an input from some row on, so that the same command would not go on from there."""
 
 
@@ -40,7 +40,7 @@ class RunResult:
     """The file and row at which reading stopped; None if all was read."""
     has_many_files: bool
     input_fault: InputFault | None = None
-    """Whether it stopped because an input is damaged there, or was changed while it was read."""
+    """Whether it stopped because an input is damaged there, was changed while it was read, or is not the journal's."""
     journal: str | Path | None = None
     """The journal from which the same command resumes."""
     journal_folder: str | Path | None = None
@@ -79,13 +79,13 @@ class RunResult:
         done, or overtaken. Those below it that are done are set again: to skip a row that is not would leave it to be
         set later, over a newer value of its kit or order.
         """
-        return None if self.input_fault == "changed" else self.row_results.left.first or self.next_row
+        return None if self.input_fault in {"changed", "another"} else self.row_results.left.first or self.next_row
 
     @property
     def exit(self) -> Exit:
         """The exit code."""
         if self.stopped is not None:
-            return Exit.USAGE if self.input_fault == "damaged" and not self.has_sent else Exit.STOPPED
+            return Exit.USAGE if self.input_fault in {"damaged", "another"} and not self.has_sent else Exit.STOPPED
         if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
             return Exit.FAILED
         return Exit.OK
@@ -237,6 +237,8 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
         streams.say(f"stopped early: {run_result.stopped}")
     if not run_result.is_cut_short:
         return
+    if run_result.input_fault == "another":
+        return  # the reason says what to do
     if run_result.input_fault == "changed":
         _show_change(run_result, streams)
         return

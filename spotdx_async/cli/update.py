@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -11,15 +11,16 @@ from typing import Any, Self
 import spotdx_async
 from spotdx_async import report
 from spotdx_async.bulk.records import State
+from spotdx_async.cli.changed_input import StoppedError, accept, what_differs
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
-from spotdx_async.cli.output import Streams, counted
+from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
 from spotdx_async.cli.row_source import KINDS, Noun, RowSource
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary
-from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
+from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
 from spotdx_async.files import ChangedInputError, DamagedInputError, RowInput, fingerprint
 from spotdx_async.own_loop import run_in_own_loop
@@ -103,11 +104,20 @@ class LocalRun(UpdateRun):
         begun = self._begin()
         if self._options.accepts_changed_input and not await self._accept_changed_input():
             return
-        async with begun as outcomes:
-            async for outcome in outcomes:
-                self._record(outcome)
-                if self._row_results.disk_error is not None:
-                    self._stop()
+        try:
+            async with begun as outcomes:
+                async for outcome in outcomes:
+                    self._record(outcome)
+                    if self._row_results.disk_error is not None:
+                        self._stop()
+        except JournalError as error:
+            if error.reason != "changed input" or self._source.yielded or self._run is None:
+                raise
+            refusal = str(error)
+        else:
+            return
+        differs = await asyncio.to_thread(what_differs, self._run, self._request, self._source)
+        raise JournalError(f"{refusal}; {differs}", reason="changed input")
 
     def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
         if self._options.is_dry_run:
@@ -133,28 +143,15 @@ class LocalRun(UpdateRun):
             InvalidInputError: an input cannot be read to its end.
             ChangedInputError: an input is no longer the file that was opened.
         """
-        run = self._run
-        if run is None:
+        if self._run is None:
             return True  # a dry run
-        with ExitStack() as stack:
-            files = open_files(self._request, stack)
-            try:
-                accepted = await asyncio.to_thread(run.accept_changed_input, self._unless_stopped(files))
-            except _StoppedError:
-                return False
-            except DamagedInputError as error:
-                reason = str(error)
-            else:
-                if accepted is not None:
-                    self._streams.say(_accepted_line(accepted))
-                return True
-        raise InvalidInputError(f"{reason}; repair all of the input, so that the journal can go on with it")
-
-    def _unless_stopped(self, files: Sequence[RowInput]) -> Iterator[Any]:
-        for row in self._source.again(files):
-            if self._stopped is not None:
-                raise _StoppedError
-            yield row
+        try:
+            line = await asyncio.to_thread(accept, self._run, self._request, self._source, lambda: self._stopped)
+        except StoppedError:
+            return False
+        if line is not None:
+            self._streams.say(line)
+        return True
 
     def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
         self._row_results.record(outcome.source, outcome)
@@ -207,6 +204,10 @@ class LocalRun(UpdateRun):
             name, _ = self._source.next_unread or ("the input", 1)
             self._stopped = f"{name}: {error}"
             self._input_fault = "changed" if isinstance(error, ChangedInputError) else "damaged"
+        elif isinstance(error, JournalError) and error.reason == "changed input" and self._source.yielded:
+            name, number = self._source.next_unread or ("the input", 1)
+            where = "" if self._source.is_read_up else f"{name}, row {number - 1}: "
+            self._stopped, self._input_fault = f"{where}{error}", "another"
         elif isinstance(error, OSError):
             self._stopped = f"the input cannot be read any further ({error.strerror or error})"
         elif error is not None:
@@ -273,20 +274,6 @@ class OutageMessages(logging.Handler):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         logging.getLogger("spotdx_async").removeHandler(self)
-
-
-class _StoppedError(Exception):
-    """A signal came while the input was read for the journal."""
-
-
-def _accepted_line(accepted: spotdx_async.AcceptedInput) -> str:
-    known = f"{accepted.done:,} of its {counted(accepted.rows, 'row')} are done"
-    again = ""
-    if accepted.done_again:
-        again = (
-            f"; {counted(accepted.done_again, 'row')} that were done come after a newer value now, and are sent again"
-        )
-    return f"the journal goes on with this input: {known}{again}"
 
 
 def _now() -> float:

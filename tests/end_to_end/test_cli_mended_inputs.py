@@ -3,8 +3,10 @@
 import asyncio
 import gzip
 import lzma
+import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -154,12 +156,9 @@ async def test_where_a_changed_input_cannot_be_accepted_it_says_so(
 
 
 async def test_standard_input_cannot_be_read_twice(
-    fake: FakeSpot, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSpot, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "kits.csv").write_text("kit_id,a\nK1,x\n")
-    with (tmp_path / "kits.csv").open("rb", buffering=0) as rows:
-        monkeypatch.setattr("spotdx_async.files.opening._open", lambda _place: rows)
-
+    with piped(["K1"]):
         assert await spotdx("kits", "update", ACCEPTING, "--journal", tmp_path / "run.journal", "-") == 2
 
     assert fake.requests == []
@@ -215,3 +214,77 @@ class stopping_at_once:  # noqa: N801 - in place of a class of ours
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+FIRST = "kit_id,a\nK1,x\n\nK2,y\nK3,z\n"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (FIRST.replace("K2", "K5"), (), "(25 bytes); row 2 (line 4) of {path} is the first that the journal knows oth"),
+        ("kit_id,a\nK1,x\n", (), "(14 bytes); it ends after 1 row, and the journal knows more"),
+        ("kit_id,a\n", (), "(9 bytes); it ends after 0 rows, and the journal knows more"),
+        (FIRST + "K4,w\n", (), "(30 bytes); the rows that it knows are in it unchanged, so others were added or"),
+        (FIRST, ("--allow-empty",), "(25 bytes); the rows that it knows are in it unchanged, so others were added or"),
+        (FIRST, ("--map", "a=b"), "(25 bytes); row 1 (line 2) of {path} is the first that the journal knows otherwise"),
+    ],
+)
+async def test_it_says_what_differs_from_the_journals_input(
+    fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: tuple[str, tuple[str, ...], str]
+) -> None:
+    text, options, said = case
+    path, journal = tmp_path / "kits.csv", tmp_path / "run.journal"
+    path.write_text(FIRST)
+    assert await spotdx("kits", "update", path, "--journal", journal) == 0
+    path.write_text(text)
+    capsys.readouterr()
+
+    assert await spotdx("kits", "update", path, "--journal", journal, *options) == 2
+
+    err = capsys.readouterr().err
+    assert "was begun with another input: resume with the input that the run began with" in err
+    assert f"the input is now {path} {said.format(path=path)}" in err
+    assert "if it was mended or extended, --accept-changed-input goes on with it" in err
+    assert len(fake.ledger) == 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(3, 2), (30, 3)])
+async def test_a_row_of_standard_input_that_is_another_is_named_by_its_number(
+    fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, code: int
+) -> None:
+    journal, new = tmp_path / "run.journal", [f"NEW{row}" for row in range(1, 40)]
+    update = ("kits", "update", "-", "--journal", journal, "--concurrency", 1)
+    with piped(new):
+        assert await spotdx(*update) == 1
+    for kit in new:
+        fake.kits.add(kit)
+    capsys.readouterr()
+
+    with piped([*new[: number - 1], "OTHER", *new[number:]]):
+        assert await spotdx(*update) == code
+
+    err = capsys.readouterr().err
+    assert (
+        f"stopped early: standard input, row {number}: row {number} of the input is not the one that the journal knows"
+    ) in err
+    assert "begin a new run with a new journal" in err
+    assert "run the same command again" not in err
+    assert len(fake.ledger) < number
+    assert (len(fake.ledger) > 0) == (code == 3)
+
+
+@contextmanager
+def piped(kits: Iterable[str]) -> Iterator[None]:
+    """Put rows into standard input."""
+    reading, writing = os.pipe()
+    os.write(writing, b"kit_id,a\n" + b"".join(b"%s,x\n" % kit.encode() for kit in kits))
+    os.close(writing)
+    before = os.dup(0)
+    os.dup2(reading, 0)
+    try:
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reading)

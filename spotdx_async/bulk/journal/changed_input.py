@@ -14,8 +14,16 @@ from pathlib import Path
 from spotdx_async.bulk.journal.file import connect, now
 from spotdx_async.bulk.journal.lock import JournalLock
 from spotdx_async.bulk.journal.paths import Companions, absolute, look, refusal
-from spotdx_async.bulk.journal.reading import checked, has_table, read_doubtful, read_landing, translating_errors
-from spotdx_async.bulk.journal.records import AcceptedInput, Digester
+from spotdx_async.bulk.journal.reading import (
+    checked,
+    has_table,
+    read_doubtful,
+    read_landing,
+    read_meta,
+    reading,
+    translating_errors,
+)
+from spotdx_async.bulk.journal.records import UNREADABLE, AcceptedInput, Digester
 from spotdx_async.bulk.records import Journal
 
 # A number for each row of the new input; rows that cannot be sent are not among them.
@@ -92,6 +100,39 @@ def accept(
     raise error
 
 
+def first_difference(settings: Journal, rows: Iterable[tuple[str, bytes | None]]) -> int | None:
+    """Return the index of the first row that is not the one that the journal knows by this number.
+
+    That is the number of rows if the input ends above the last one that it knows; None if it knows no other rows.
+
+    Raises:
+        JournalError: it cannot be read.
+        Exception: what ``rows`` raised.
+    """
+    path = absolute(settings.path)
+    try:
+        return translating_errors(path, lambda: _first_difference(path, rows))
+    except _UnreadableInputError as unreadable:
+        error = unreadable.error
+    raise error
+
+
+def _first_difference(path: Path, rows: Iterable[tuple[str, bytes | None]]) -> int | None:
+    with closing(reading(path, is_still=False)) as database:
+        digester = Digester(read_meta(path, database).secret)
+        known = database.execute("SELECT row, digest FROM rows ORDER BY row")
+        number, digest = known.fetchone() or (None, b"")
+        index = 0
+        for index, (key, content) in enumerate(_whole(rows), start=1):
+            if number is None:
+                return None
+            if index - 1 == number:
+                if digester.row(key, UNREADABLE if content is None else content).content != digest:
+                    return index - 1
+                number, digest = known.fetchone() or (None, b"")
+        return None if number is None else index
+
+
 def _accept(
     path: Path, fingerprint: str | None, rows: Iterable[tuple[str, bytes | None]], operation: str, server: str
 ) -> AcceptedInput | None:
@@ -140,14 +181,7 @@ def _read(database: sqlite3.Connection, digester: Digester, rows: Iterable[tuple
 
     def digests() -> Iterator[tuple[int, bytes, bytes]]:
         nonlocal count
-        source = iter(rows)
-        while True:
-            try:
-                key, content = next(source)
-            except StopIteration:
-                return
-            except Exception as error:  # noqa: BLE001 - the caller's own; it is raised again as it is
-                raise _UnreadableInputError(error) from None
+        for key, content in _whole(rows):
             if content is not None:
                 of = digester.row(key, content)
                 yield count, of.content, of.key
@@ -157,6 +191,13 @@ def _read(database: sqlite3.Connection, digester: Digester, rows: Iterable[tuple
     database.executemany("INSERT INTO temp.input VALUES (?, ?, ?)", digests())
     database.execute(_INDEX)
     return count
+
+
+def _whole(rows: Iterable[tuple[str, bytes | None]]) -> Iterator[tuple[str, bytes | None]]:
+    try:
+        yield from rows
+    except Exception as error:  # noqa: BLE001 - the caller's own; it is raised again as it is
+        raise _UnreadableInputError(error) from None
 
 
 def _replace(database: sqlite3.Connection, fingerprint: bytes | None) -> None:

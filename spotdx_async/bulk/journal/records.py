@@ -11,6 +11,8 @@ from spotdx_async.bulk.records import State
 
 SECRET_BYTES = 16
 _DIGEST_BYTES = 8
+UNREADABLE = b"\0"
+"""Digested in place of the content of a row that cannot be sent."""
 
 
 @frozen
