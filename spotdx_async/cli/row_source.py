@@ -64,6 +64,7 @@ class RowSource:
         self._from_row = from_row
         self._kind = kind
         self._next = (0, from_row)
+        self._passed = 0
         self._is_stopped = False
         self._news = asyncio.Event()
 
@@ -145,9 +146,21 @@ class RowSource:
                 raise
             if self._is_stopped:
                 return
+            if file_index == 0 and self.yielded == 0:
+                self._check_start(file.name)
             if file_index + 1 < len(self._files):
                 self._next = (file_index + 1, 1)
         self.is_read_up = True
+
+    def _check_start(self, name: str) -> None:
+        """Refuse to begin behind the end of the first file, of which no row was yielded.
+
+        Raises:
+            InvalidInputError: it does; right behind it there may be another file.
+        """
+        if self._from_row > 1 and self._from_row > self._passed + self.has_many_files:
+            rows = "1 row" if self._passed == 1 else f"{self._passed:,} rows"
+            raise InvalidInputError(f"--from-row {self._from_row:,} is past the end of {name}, which has {rows}")
 
     def _update(self, source: InputRow) -> UpdateRecord | InvalidRow:
         row = source.row
@@ -161,6 +174,7 @@ class RowSource:
                 if self._is_stopped:
                     return
                 if file is self._files[0] and row.number < self._from_row:
+                    self._passed += 1
                     self.passed_bytes += len(row.source or b"")
                 else:
                     yield row

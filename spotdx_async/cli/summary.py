@@ -114,6 +114,7 @@ def _figures(run_result: RunResult) -> dict[str, Any]:
         "rows": row_results.rows,
         **{state: row_results.counts[state] for state in STATES},
         "done_before": row_results.done_before,
+        "not_sent": row_results.unsent,
         "overtaken": len(row_results.overtaken),
         "dry_run": run_result.is_dry_run,
         "elapsed_s": round(run_result.elapsed_s, 3),
@@ -136,14 +137,14 @@ def _table(run_result: RunResult) -> Table:
     table.add_column("state")
     table.add_column("rows", justify="right")
     table.add_column("meaning")
-    done_before = run_result.row_results.done_before
-    if done_before:
-        table.add_row("skipped", f"{done_before:,}", _DONE_BEFORE)
+    if done_before := run_result.row_results.done_before:
+        table.add_row("done before", f"{done_before:,}", _DONE_BEFORE)
     for state in STATES:
-        count = counts[state] - (done_before if state == "skipped" else 0)
+        is_skipped = state == "skipped"
+        count = run_result.row_results.unsent if is_skipped else counts[state]
         if count or state == "ok":
             meaning = "would be sent" if run_result.is_dry_run and state == "ok" else _MEANING[state]
-            table.add_row(state, f"{count:,}", meaning)
+            table.add_row("not sent" if is_skipped else state, f"{count:,}", meaning)
     return table
 
 

@@ -231,6 +231,14 @@ CASES = [
         ".jsonl",
     ),
     # Headers
+    Case(
+        "more columns than a table has",
+        (",".join(["kit_id", *(f"c{number}" for number in range(2000))]) + "\nK1\n").encode(),
+        2,
+        (),
+        "there are 2,001 columns, and 2,000 is the most",
+    ),
+    Case("--from-row past the end", csv("K1,é\n"), 2, (), "--from-row 2 is past the end", ("--from-row", "2")),
     *(
         Case(f"{name} for kit_id", f"{name},a\nK1,x\n".encode(), 2, (), said)
         for name, said in (
