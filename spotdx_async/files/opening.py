@@ -37,7 +37,7 @@ def open_rows(
     id_name: str = "kit_id",
     reading: Reading = USUAL_READING,
 ) -> RowInput:
-    """Open a file of rows; ``-`` is standard input. What is packed (gzip, bzip2, xz) is unpacked as it is read.
+    """Open a file of rows; ``-`` is standard input. What is packed (gzip, bzip2, xz, zstd) is unpacked as it is read.
 
     Without ``row_format`` the suffix decides (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``, each also
     before one such as ``.gz``); failing that, the first characters do: ``PAR1`` begins Parquet, ``{`` JSON Lines, ``[``

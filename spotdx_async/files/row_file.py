@@ -257,7 +257,10 @@ class RowFile:
         packed = self._stream
         start = self._begin(b"")
         if not isinstance(packed, UnpackedStream) and (packing := packing_of(start)) is not None:
-            self._stream = UnpackedStream(packed, packing, start)
+            try:
+                self._stream = UnpackedStream(packed, packing, start)
+            except RowFault as fault:
+                raise InvalidInputError(f"{self.name}: {fault}") from None
             self.size = None
             start = self._begin(b"")
         if not start:

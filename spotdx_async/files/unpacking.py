@@ -1,14 +1,15 @@
-"""Packed data to plain bytes, a piece at a time: gzip, bzip2 and xz, which the standard library unpacks."""
+"""Packed data to plain bytes, a piece at a time: gzip, bzip2, xz and zstd; the only importer of zstd's package."""
 
 import bz2
 import lzma
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from attrs import frozen
 
-from spotdx_async.files.rows import DamagedInputError
+from spotdx_async.files.rows import DamagedInputError, RowFault
 from spotdx_async.files.stored_file import StoredFile
 
 __all__ = ["PACKINGS", "Packing", "UnpackedStream", "packing_of"]
@@ -54,10 +55,58 @@ class _GzipMember:
         return piece
 
 
+class _ZstdFrame:
+    """A frame of zstd, with errors that are known before its module is."""
+
+    def __init__(self) -> None:
+        zstd = _zstd()
+        self._inner = zstd.ZstdDecompressor()
+        self._fault = zstd.ZstdError
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._inner.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._inner.unused_data)
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._inner.needs_input)
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            return bytes(self._inner.decompress(data, max_length))
+        except self._fault:
+            pass
+        raise ValueError
+
+
+def _zstd() -> Any:
+    """Return the module that unpacks zstd.
+
+    Raises:
+        RowFault: there is none.
+    """
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415 - not in earlier versions
+
+        return zstd
+    try:
+        from backports import zstd  # noqa: PLC0415 - an extra
+    except ImportError:
+        pass
+    else:
+        return zstd
+    raise RowFault("this is packed with zstd: install the extra, pip install 'spotdx-async[zstd]', or unpack it")
+
+
 PACKINGS = (
     Packing("gzip", ".gz", b"\x1f\x8b", _GzipMember, (zlib.error,)),
     Packing("bzip2", ".bz2", b"BZh", bz2.BZ2Decompressor, (OSError, ValueError)),
     Packing("xz", ".xz", b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES), (lzma.LZMAError,)),
+    Packing("zstd", ".zst", b"\x28\xb5\x2f\xfd", _ZstdFrame, (ValueError,)),
 )
 
 
@@ -70,7 +119,11 @@ class UnpackedStream:
     """Unpack one or more members in flat memory, skipping the zero padding that may stand between them."""
 
     def __init__(self, packed: BinaryIO | StoredFile, packing: Packing, start: bytes = b"") -> None:
-        """Unpack ``start``, which has been read already, and then the stream."""
+        """Unpack ``start``, which has been read already, and then the stream.
+
+        Raises:
+            RowFault: what unpacks it is not installed.
+        """
         self._packed = packed
         self._packing = packing
         self._input = start

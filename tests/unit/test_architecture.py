@@ -141,6 +141,8 @@ ONLY_IMPORTERS = {
     "cattrs": ("_codec.codec",),
     "orjson": ("_codec.json",),
     "pyarrow": ("files.parquet_rows",),
+    "backports": ("files.unpacking",),
+    "compression": ("files.unpacking",),
     "redis": ("limits.redis_source",),
     "uvloop": ("own_loop",),
     "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_plugins"),
