@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spotdx_async._requests.validation import check_new
     from spotdx_async._version import __version__
     from spotdx_async.bulk.journal.reading import read_journal
-    from spotdx_async.bulk.journal.records import JournalState
+    from spotdx_async.bulk.journal.records import AcceptedInput, JournalState
     from spotdx_async.bulk.records import InvalidRow, Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
     from spotdx_async.bulk.run import BulkRun
     from spotdx_async.client import SpotClient
@@ -100,7 +100,7 @@ _HOMES = {
     "observers": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
     "_version": "__version__",
     "bulk.journal.reading": "read_journal",
-    "bulk.journal.records": "JournalState",
+    "bulk.journal.records": "AcceptedInput JournalState",
     "bulk.records": "InvalidRow Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
     "bulk.run": "BulkRun",
     "client": "SpotClient",
@@ -119,6 +119,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "AcceptedInput",
     "Activation",
     "ActivationResult",
     "AdaptiveRateLimit",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from spotdx_async._http import clock
 from spotdx_async._requests.operation import check_id, metadata_json, metadata_of
-from spotdx_async.bulk.journal.records import Known, RowDigests
+from spotdx_async.bulk.journal.records import UNREADABLE, Known, RowDigests
 from spotdx_async.bulk.journal.writer import JournalWriter
 from spotdx_async.bulk.outcomes import Row
 from spotdx_async.bulk.records import InvalidRow, MetadataUpdate, OrderMetadataUpdate, Outcome, Update
@@ -14,9 +14,6 @@ from spotdx_async.errors import InvalidInputError, JournalError
 
 _END: Final = object()
 """Marks the end of the input; no exception raised by the input can be mistaken for it."""
-_UNREADABLE = b"\0"
-"""Digested in place of a row's content that cannot be written as JSON."""
-
 _WITH_SOURCE = (MetadataUpdate, OrderMetadataUpdate, InvalidRow)
 _RESUME = "resume with the input that the run began with, or begin a new run with a new journal"
 _MOST_TO_CLOSE_S = 10.0
@@ -121,14 +118,14 @@ class Reader:
         It waits for nothing; in a coroutine a StopIteration of the caller's own code is no end of the input.
         """
         index, journal = self.read, self.journal
-        key, body = _checked(item, self._kind, allow_any_id=self._allow_any_id)
+        key, body = checked_row(item, self._kind, allow_any_id=self._allow_any_id)
         source = item.source if isinstance(item, _WITH_SOURCE) else None
         digests: RowDigests | None = None
         if journal is not None:
-            digests = journal.digests(key, metadata_of(body) if isinstance(body, bytes) else _UNREADABLE)
+            digests = journal.digests(key, content_of(body))
             if known is not None and known.content != digests.content:
                 self.error = JournalError(
-                    f"row {index} of the input is not the one that the journal knows, so nothing more was sent: "
+                    f"row {index + 1} of the input is not the one that the journal knows, so nothing more was sent: "
                     f"{_RESUME}",
                     reason="changed input",
                 )
@@ -166,12 +163,12 @@ class Reader:
             self.is_read_up = True
             return
         self.error = JournalError(
-            f"the input ends after {self.read} rows, and the journal knows row {last}: {_RESUME}",
+            f"the input ends after {self.read} rows, and the journal knows row {last + 1}: {_RESUME}",
             reason="changed input",
         )
 
 
-def _checked(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str, bytes | InvalidInputError]:
+def checked_row(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str, bytes | InvalidInputError]:
     """Return an item's key and the body to send, or the fault in place of the body; a bad key becomes "".
 
     Later changes to the item have no effect.
@@ -194,6 +191,11 @@ def _checked(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str,
     except InvalidInputError as raised:
         fault = raised.with_traceback(None)  # the frames hold the row
     return key, fault
+
+
+def content_of(body: bytes | InvalidInputError) -> bytes:
+    """Return what a journal digests beside the key of a row that was checked."""
+    return metadata_of(body) if isinstance(body, bytes) else UNREADABLE
 
 
 def _too_long() -> TimeoutError:

@@ -4,11 +4,13 @@ import asyncio
 import os
 import sys
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from spotdx_async._http import clock
+from spotdx_async.bulk.journal.changed_input import accept, first_difference
+from spotdx_async.bulk.journal.records import AcceptedInput
 from spotdx_async.bulk.options import (
     Inputs,
     Job,
@@ -19,6 +21,7 @@ from spotdx_async.bulk.options import (
     check_updates,
     host_of,
 )
+from spotdx_async.bulk.reader import checked_row, content_of
 from spotdx_async.bulk.records import Journal, Outcome, Progress
 from spotdx_async.bulk.session import Session
 from spotdx_async.config import check_count
@@ -147,6 +150,52 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             session.drop()
             message = f"a bulk run of {self._operation} was left before its end: use async with, or await its aclose()"
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
+
+    def accept_changed_input(self, rows: Iterable[Any]) -> AcceptedInput | None:
+        """Let the journal go on with an input that was mended or extended since; call it before the run is iterated.
+
+        Rows are known by their id and what they set, not by their number: what is done is not sent again, wherever it
+        stands now. It blocks while it reads ``rows``.
+
+        Args:
+            rows: all that this run is going to read, in the same order.
+
+        Returns:
+            What of these rows the journal knows; None if there is no journal yet, or it is that of this input.
+
+        Raises:
+            JournalError: the journal cannot be used, or cannot tell what must not be sent again, since rows that are
+                done are not among ``rows``, or since a session was killed. It is as it was, and nothing was sent.
+            InvalidInputError: the run has no journal, or has begun.
+        """
+        job, journal = self._inputs.job, self._inputs.journal
+        if journal is None or self._session is not None:
+            raise InvalidInputError("a changed input can be accepted only by a run with a journal, before it begins")
+        return accept(journal, self._contents(rows), operation=job.operation, server=job.server)
+
+    def first_changed_row(self, rows: Iterable[Any]) -> int | None:
+        """Return the index of the first of ``rows`` that is not the one that the journal knows by this number.
+
+        That is for a JournalError with the reason ``"changed input"``: the journal keeps no more of its input.
+
+        Args:
+            rows: those that were refused, in the same order.
+
+        Returns:
+            The number of rows if there are fewer than the journal knows; None if all that it knows are the same.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            InvalidInputError: the run has no journal.
+        """
+        if self._inputs.journal is None:
+            raise InvalidInputError("the run has no journal")
+        return first_difference(self._inputs.journal, self._contents(rows))
+
+    def _contents(self, rows: Iterable[Any]) -> Iterator[tuple[str, bytes | None]]:
+        for row in rows:
+            key, body = checked_row(row, self._inputs.job.kind, allow_any_id=self._inputs.job.allow_any_id)
+            yield key, content_of(body) if isinstance(body, bytes) else None
 
     def stop(self) -> None:
         """Read and send nothing more: requests in flight are finished, other rows that were read come out as skipped.

@@ -18,7 +18,7 @@ from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import DamagedInputError
+from spotdx_async.files import ChangedInputError, DamagedInputError
 
 __all__ = ["ClusterRun"]
 
@@ -113,9 +113,11 @@ class ClusterRun(UpdateRun):
     def _judge(self, work: asyncio.Task[None]) -> None:
         if work.cancelled():
             self._stopped = "stopped by a signal, at once: what the workers were doing is not known"
-        elif isinstance(error := work.exception(), DamagedInputError):
+        elif isinstance(error := work.exception(), (DamagedInputError, ChangedInputError)):
             # All rows are read before any is sent.
             name, _ = self._source.next_unread or ("the input", 1)
+            if isinstance(error, ChangedInputError):
+                raise ChangedInputError(f"{name}: {error}") from None
             raise InvalidInputError(f"{name}: {error}; nothing was sent") from None
         elif error is not None:
             raise error
@@ -128,9 +130,10 @@ class ClusterRun(UpdateRun):
         reasons = {trouble.index: trouble for trouble in report.troubles}
         yielded = self._source.yielded
         all_reported = yielded == len(self._undone) + report.done
-        with ExitStack() as stack:
-            rows = _rows(self._request, stack) if self._undone or not all_reported else iter(())
-            for index, row in enumerate(islice(rows, yielded)):
+        if not self._undone and all_reported:
+            return {"journal_folder": self._options.journal}
+        try:
+            for index, row in enumerate(self._rows(yielded)):
                 if self._worker_outcomes is not None:
                     self._worker_outcomes.add_rest(index, row)
                 if self._undone.has(0, index):
@@ -141,7 +144,19 @@ class ClusterRun(UpdateRun):
                     row_results.add_done(row)
                 else:
                     row_results.add_unknown(row)  # it may belong to a shard that never reported
+        except ChangedInputError as error:
+            self._stopped, self._input_fault = f"{error}, so rows that are not done cannot all be named", "changed"
         return {"journal_folder": self._options.journal}
+
+    def _rows(self, count: int) -> Iterator[InputRow]:
+        """Yield the rows as they were given to the run, in the same order.
+
+        Raises:
+            ChangedInputError: a file is no longer the one from which they came; the text names it.
+        """
+        with ExitStack() as stack:
+            for update in islice(self._source.again(open_files(self._request, stack)), count):
+                yield update.source
 
     def _look(self, estimator: Estimator, now_s: float) -> Standing:
         known = self._progress
@@ -171,6 +186,10 @@ def _check(request: UpdateRequest) -> None:
         raise InvalidInputError("a cluster's rows are read twice: pass files, not standard input")
     if options.report is not None:
         raise InvalidInputError("--report is not available with --dask or --workers, which do not return every outcome")
+    if options.accepts_changed_input:
+        raise InvalidInputError(
+            "--accept-changed-input is not available with --dask or --workers: begin a new run with another --journal"
+        )
     if options.waits_for_server:
         raise InvalidInputError("--wait-for-server is not available with --dask or --workers")
     if options.journal is not None and Path(options.journal).is_file():
@@ -194,11 +213,3 @@ def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:
     if options.dask is None or not options.dask.startswith("tls://"):
         raise InvalidInputError("--dask-tls-ca, -cert and -key need --dask with an address such as tls://host:8786")
     return distributed.TlsFiles(ca=str(ca), cert=str(cert), key=str(key))
-
-
-def _rows(request: UpdateRequest, stack: ExitStack) -> Iterator[InputRow]:
-    """Yield the rows as they were given to the run, in the same order."""
-    for file_index, file in enumerate(open_files(request, stack)):
-        for row in file:
-            if file_index or row.number >= request.options.from_row:
-                yield InputRow(file.name, file_index, row)

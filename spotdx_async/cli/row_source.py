@@ -1,7 +1,7 @@
 """The rows of one or more files as one asynchronous stream of updates that can be stopped; knows no server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, TypeAlias
 
@@ -10,7 +10,7 @@ from attrs import frozen
 from spotdx_async import BulkRun, InvalidRow, MetadataUpdate, OrderMetadataUpdate, SpotClient
 from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import BadRow, Row, RowFile
+from spotdx_async.files import BadRow, ChangedInputError, DamagedInputError, Row, RowFile
 from spotdx_async.files.late_input import AnyInput, LateInput
 
 __all__ = ["KINDS", "KITS", "Noun", "RowSource", "UpdateKind", "UpdateRecord"]
@@ -59,10 +59,13 @@ class RowSource:
         """The size of the rows that were skipped."""
         self.is_read_up: bool = False
         """True once the last row has been yielded."""
+        self.on_change: Callable[[], object] = lambda: None
+        """Called once a file is no longer the one that was opened, before the error is raised."""
         self._files = files
         self._from_row = from_row
         self._kind = kind
         self._next = (0, from_row)
+        self._passed = 0
         self._is_stopped = False
         self._news = asyncio.Event()
 
@@ -96,18 +99,69 @@ class RowSource:
         self._is_stopped = True
         self._news.set()
 
+    def again(self, files: Iterable[AnyInput]) -> Iterator[UpdateRecord | InvalidRow]:
+        """Yield all rows once more, from the same files, opened again.
+
+        Raises:
+            ChangedInputError: one is no longer the file that was opened first; the text names it.
+            DamagedInputError: one is damaged; the text names it.
+            OSError: one cannot be read to its end.
+        """
+        self.check_unchanged()  # each of the new ones watches itself from here on
+        for file_index, file in enumerate(files):
+            try:
+                for row in file:
+                    if file_index or row.number >= self._from_row:
+                        yield self._update(InputRow(file.name, file_index, row))
+            except (ChangedInputError, DamagedInputError) as error:
+                named = type(error)(f"{file.name}: {error}")
+            else:
+                continue
+            raise named
+
+    def check_unchanged(self) -> None:
+        """Make sure that all files are still those that were opened.
+
+        Raises:
+            ChangedInputError: one is not; the text names it.
+        """
+        for file in self._files:
+            try:
+                file.check_unchanged()
+            except ChangedInputError as error:
+                reason = str(error)
+            else:
+                continue
+            raise ChangedInputError(f"{file.name}: {reason}")
+
     async def __aiter__(self) -> AsyncIterator[UpdateRecord | InvalidRow]:
         for file_index, file in enumerate(self._files):
-            async with aclosing(self._rows_of(file)) as rows:
-                async for row in rows:
-                    self._next = (file_index, row.number + 1)
-                    self.yielded += 1
-                    yield self._update(InputRow(file.name, file_index, row))
+            try:
+                async with aclosing(self._rows_of(file)) as rows:
+                    async for row in rows:
+                        self._next = (file_index, row.number + 1)
+                        self.yielded += 1
+                        yield self._update(InputRow(file.name, file_index, row))
+            except ChangedInputError:
+                self.on_change()
+                raise
             if self._is_stopped:
                 return
+            if file_index == 0 and self.yielded == 0:
+                self._check_start(file.name)
             if file_index + 1 < len(self._files):
                 self._next = (file_index + 1, 1)
         self.is_read_up = True
+
+    def _check_start(self, name: str) -> None:
+        """Refuse to begin behind the end of the first file, of which no row was yielded.
+
+        Raises:
+            InvalidInputError: it does; right behind it there may be another file.
+        """
+        if self._from_row > 1 and self._from_row > self._passed + self.has_many_files:
+            rows = "1 row" if self._passed == 1 else f"{self._passed:,} rows"
+            raise InvalidInputError(f"--from-row {self._from_row:,} is past the end of {name}, which has {rows}")
 
     def _update(self, source: InputRow) -> UpdateRecord | InvalidRow:
         row = source.row
@@ -123,6 +177,7 @@ class RowSource:
                 if self._is_stopped:
                     return
                 if file is self._files[0] and row.number < self._from_row:
+                    self._passed += 1
                     self.passed_bytes += len(row.source or b"")
                 else:
                     yield row

@@ -3,7 +3,7 @@
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 from rich import box
@@ -24,6 +24,9 @@ _MEANING = {
 }
 _DONE_BEFORE = "done in an earlier session"
 _SPANS_A_LINE = 50
+_ACCEPTING = "--accept-changed-input, which sends only what is not done"
+InputFault: TypeAlias = Literal["damaged", "changed", "another"]
+"""What can be wrong with an input from some row on, so that the same command would not go on from there."""
 
 
 @frozen(kw_only=True)
@@ -38,8 +41,8 @@ class RunResult:
     next_row: tuple[str, int] | None
     """The file and row at which reading stopped; None if all was read."""
     has_many_files: bool
-    is_damaged: bool = False
-    """Whether it stopped because an input is damaged there, so that the same command would stop there again."""
+    input_fault: InputFault | None = None
+    """Whether it stopped because an input is damaged there, was changed while it was read, or is not the journal's."""
     outcomes: OutcomeFile | None = None
     """The file of all rows' outcomes, for programs."""
     journal: str | Path | None = None
@@ -64,7 +67,7 @@ class RunResult:
     @property
     def resumes(self) -> bool:
         """Whether the same command resumes with what is left."""
-        return self.has_journal and not self.is_damaged
+        return self.has_journal and self.input_fault is None
 
     @property
     def has_sent(self) -> bool:
@@ -74,18 +77,19 @@ class RunResult:
 
     @property
     def resume_at(self) -> tuple[str, int] | None:
-        """The file and row from which all that is left can be sent again in input order; None: nothing is left.
+        """The file and row from which all that is left can be sent again in input order.
 
-        Every row above it is done, or overtaken. Those below it that are done are set again: to skip a row that is not
-        would leave it to be set later, over a newer value of its kit or order.
+        None: nothing is left, or the input is another by now, whose rows have other numbers. Every row above it is
+        done, or overtaken. Those below it that are done are set again: to skip a row that is not would leave it to be
+        set later, over a newer value of its kit or order.
         """
-        return self.row_results.left.first or self.next_row
+        return None if self.input_fault in {"changed", "another"} else self.row_results.left.first or self.next_row
 
     @property
     def exit(self) -> Exit:
         """The exit code."""
         if self.stopped is not None:
-            return Exit.USAGE if self.is_damaged and not self.has_sent else Exit.STOPPED
+            return Exit.USAGE if self.input_fault in {"damaged", "another"} and not self.has_sent else Exit.STOPPED
         if self.row_results.faults:
             return Exit.STOPPED
         if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
@@ -137,6 +141,7 @@ def _figures(run_result: RunResult) -> dict[str, Any]:
         "rows": row_results.rows,
         **{state: row_results.counts[state] for state in STATES},
         "done_before": row_results.done_before,
+        "not_sent": row_results.unsent,
         "overtaken": len(row_results.overtaken),
         "dry_run": run_result.is_dry_run,
         "elapsed_s": round(run_result.elapsed_s, 3),
@@ -160,14 +165,14 @@ def _table(run_result: RunResult) -> Table:
     table.add_column("state")
     table.add_column("rows", justify="right")
     table.add_column("meaning")
-    done_before = run_result.row_results.done_before
-    if done_before:
-        table.add_row("skipped", f"{done_before:,}", _DONE_BEFORE)
+    if done_before := run_result.row_results.done_before:
+        table.add_row("done before", f"{done_before:,}", _DONE_BEFORE)
     for state in STATES:
-        count = counts[state] - (done_before if state == "skipped" else 0)
+        is_skipped = state == "skipped"
+        count = run_result.row_results.unsent if is_skipped else counts[state]
         if count or state == "ok":
             meaning = "would be sent" if run_result.is_dry_run and state == "ok" else _MEANING[state]
-            table.add_row(state, f"{count:,}", meaning)
+            table.add_row("not sent" if is_skipped else state, f"{count:,}", meaning)
     return table
 
 
@@ -277,7 +282,12 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
         streams.say(f"stopped early: {run_result.stopped}")
     if not run_result.is_cut_short:
         return
-    if run_result.is_damaged:
+    if run_result.input_fault == "another":
+        return  # the reason says what to do
+    if run_result.input_fault == "changed":
+        _show_change(run_result, streams)
+        return
+    if run_result.input_fault == "damaged":
         done = "the rows above are done or named here" if run_result.has_sent else "nothing was sent"
         streams.say(f"{done}; the same command would stop there again, so repair the input")
     if run_result.resumes:
@@ -289,12 +299,27 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
         _show_start(*start, run_result, streams)
 
 
+def _show_change(run_result: RunResult, streams: Streams) -> None:
+    again = "nothing more was sent; once nothing writes to the input any more, run the same command again"
+    anew = "rows that are done are set again, in input order for each id"
+    if run_result.has_journal:
+        accepting = "" if run_result.journal is None else f" with {_ACCEPTING}; or"
+        streams.say(f"{again}{accepting} with a new --journal: {anew}")
+    else:
+        streams.say(f"{again}: {anew}")
+    failed = run_result.row_results.failed
+    if failed is not None and failed.count:
+        streams.say(f"do not use {failed.path} as input: it holds rows of the input as it was")
+
+
 def _show_start(file: str, number: int, run_result: RunResult, streams: Streams) -> None:
     row_results = run_result.row_results
-    whole = "the repaired input" if run_result.is_damaged else "the same input"
+    whole = "the repaired input" if run_result.input_fault == "damaged" else "the same input"
     files = f"{file} and the files after it" if run_result.has_many_files else whole
     options = f"--from-row {number}{' and a new --journal' if run_result.has_journal else ''}"
     streams.say(f"the rows from row {number} of {file} on are left: to resume, pass {files} with {options}")
+    if run_result.input_fault == "damaged" and run_result.journal is not None:
+        streams.say(f"or pass all of the repaired input with the same --journal and {_ACCEPTING}")
     if row_results.left and row_results.counts["ok"]:
         streams.say("those that are already done are set again, in input order for each id")
     if row_results.counts["unknown"] and not run_result.is_dry_run:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import spotdx_async
 from spotdx_async import report
 from spotdx_async.bulk.records import State
+from spotdx_async.cli.changed_input import StoppedError, accept, what_differs
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.open_files import connections_for
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
@@ -25,7 +26,8 @@ from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary, tell_end
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
-from spotdx_async.files import DamagedInputError, fingerprint
+from spotdx_async.files import ChangedInputError, DamagedInputError, fingerprint
+from spotdx_async.files.late_input import AnyInput
 from spotdx_async.own_loop import run_in_own_loop
 
 __all__ = ["LocalRun", "OutageMessages", "update_many"]
@@ -61,6 +63,9 @@ def update_many(
         show_summary(run_result, streams, as_json=as_json)
         if streams.tells_events:
             tell_end(run_result, streams)
+    except ChangedInputError as error:
+        streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
+        return Exit.STOPPED
     except KeyboardInterrupt:
         # Before the run handles signals, or after its end, while its summary is made.
         streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
@@ -92,7 +97,7 @@ class LocalRun(UpdateRun):
             if self._options.is_dry_run and Path(self._report).exists():
                 self._streams.say(f"a dry run replaces nothing: the report {self._report} stays as it is")
                 self._report = None
-        self._journal = _journal_of(self._request)
+        self._journal = _journal_of(self._request, self._files)
         self._run: spotdx_async.BulkRun[Any] | None = None
         self._notes_in_outage = 0
         self._outage = OutageMessages()
@@ -109,11 +114,24 @@ class LocalRun(UpdateRun):
                 await super()._run_to_the_end(started_s)
 
     async def _work(self) -> None:
-        async with self._begin() as outcomes:
-            async for outcome in outcomes:
-                self._record(outcome)
-                if self._row_results.disk_error is not None or (self._run is None and self._has_enough_errors):
-                    self._stop()
+        self._source.on_change = self._stop
+        begun = self._begin()
+        if self._options.accepts_changed_input and not await self._accept_changed_input():
+            return
+        try:
+            async with begun as outcomes:
+                async for outcome in outcomes:
+                    self._record(outcome)
+                    if self._row_results.disk_error is not None or (self._run is None and self._has_enough_errors):
+                        self._stop()
+        except JournalError as error:
+            if error.reason != "changed input" or self._source.yielded or self._run is None:
+                raise
+            refusal = str(error)
+        else:
+            return
+        differs = await asyncio.to_thread(what_differs, self._run, self._request, self._source)
+        raise JournalError(f"{refusal}; {differs}", reason="changed input")
 
     def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
         if self._options.is_dry_run:
@@ -145,6 +163,24 @@ class LocalRun(UpdateRun):
             limit = "this process may open few files (ulimit -n)"
             self._streams.say(f"{limit}: {counted(found, 'connection')} at once instead of {wanted:,}")
         return found
+
+    async def _accept_changed_input(self) -> bool:
+        """Let the journal go on with this input; return False if a signal came meanwhile, so that nothing was changed.
+
+        Raises:
+            JournalError: it cannot go on with this input; nothing was sent.
+            InvalidInputError: an input cannot be read to its end.
+            ChangedInputError: an input is no longer the file that was opened.
+        """
+        if self._run is None:
+            return True  # a dry run
+        try:
+            line = await asyncio.to_thread(accept, self._run, self._request, self._source, lambda: self._stopped)
+        except StoppedError:
+            return False
+        if line is not None:
+            self._streams.say(line)
+        return True
 
     def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
         self._row_results.record(outcome.source, outcome)
@@ -197,11 +233,12 @@ class LocalRun(UpdateRun):
         elif isinstance(error, BulkStopped):
             self._has_journal = self._has_journal and not _has_lost_journal(error)
             self._stopped = stop_line(error, self._request.settings.base_url.value)
-        elif isinstance(error, DamagedInputError):
-            name, _ = self._source.next_unread or ("the input", 1)
-            self._stopped, self._is_damaged = f"{name}: {error}", True
+        elif isinstance(error, JournalError) and error.reason == "changed input" and self._source.yielded:
+            name, number = self._source.next_unread or ("the input", 1)
+            where = "" if self._source.is_read_up else f"{name}, row {number - 1}: "
+            self._stopped, self._input_fault = f"{where}{error}", "another"
         elif isinstance(error, OSError):
-            self._stopped = f"the input cannot be read any further ({error.strerror or error})"
+            self._judge_input(error)
         elif error is not None:
             raise error
         elif self._row_results.disk_error is not None:
@@ -211,6 +248,14 @@ class LocalRun(UpdateRun):
             self._stopped = self._why_enough
         elif self._is_all_recorded and not self._row_results.unsent:
             self._stopped = None  # a signal that came too late to leave anything undone
+
+    def _judge_input(self, error: OSError) -> None:
+        if not isinstance(error, (DamagedInputError, ChangedInputError)):
+            self._stopped = f"the input cannot be read any further ({error.strerror or error})"
+            return
+        name, _ = self._source.next_unread or ("the input", 1)
+        self._stopped = f"{name}: {error}"
+        self._input_fault = "changed" if isinstance(error, ChangedInputError) else "damaged"
 
     def _finish(self) -> dict[str, Any]:
         for outcome in () if self._run is None else self._run.remaining_outcomes():
@@ -309,9 +354,18 @@ async def _checked(source: RowSource, *, allow_any_id: bool) -> AsyncGenerator[s
         index += 1
 
 
-def _journal_of(request: UpdateRequest) -> spotdx_async.Journal | None:
-    """Return the journal with the fingerprint of the input that it belongs to; a dry run records nothing."""
+def _journal_of(request: UpdateRequest, files: Sequence[AnyInput]) -> spotdx_async.Journal | None:
+    """Return the journal with the fingerprint of the input that it belongs to; a dry run records nothing.
+
+    Raises:
+        InvalidInputError: an input cannot be read.
+        ChangedInputError: an input is no longer the file that was opened.
+    """
     options = request.options
+    if options.accepts_changed_input and options.journal is None:
+        raise InvalidInputError("--accept-changed-input needs --journal: it is for a journal of an earlier session")
+    if options.accepts_changed_input and "-" in request.files:
+        raise InvalidInputError("--accept-changed-input reads its input twice: pass files, not standard input")
     if options.journal is None or options.is_dry_run:
         return None
     # The noun is not in the fingerprint: the journal itself knows its operation.
@@ -320,6 +374,7 @@ def _journal_of(request: UpdateRequest) -> spotdx_async.Journal | None:
         row_format=options.row_format,
         columns=request.columns,
         extra=f"from row {options.from_row}{facts_of_reading(options)}",
+        inputs=files,
     )
     return spotdx_async.Journal(options.journal, fingerprint=mark)
 

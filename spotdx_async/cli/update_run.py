@@ -20,7 +20,7 @@ from spotdx_async.cli.reading import reading_of
 from spotdx_async.cli.row_results import RowResults
 from spotdx_async.cli.row_source import RowSource, UpdateKind
 from spotdx_async.cli.settings import Settings
-from spotdx_async.cli.summary import RunResult
+from spotdx_async.cli.summary import InputFault, RunResult
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import FailedRows, RowFile, UnreadableRows, open_rows, parse_map
 from spotdx_async.files.late_input import AnyInput, LateInput
@@ -76,16 +76,17 @@ class UpdateRun(ABC):
 
         Raises:
             InvalidInputError: an input, an option, or a file to be written cannot be used.
+            ChangedInputError: an input was changed meanwhile.
             ConfigError: a setting is wrong, there is no token, or Dask is not installed.
         """
         self._request = request
         self._options = request.options
         self._streams = streams
         self._stopped: str | None = None
-        self._is_damaged = False
+        self._input_fault: InputFault | None = None
         self._options.check()
         with ExitStack() as stack:
-            files = open_files(request, stack)
+            files = self._files = open_files(request, stack)
             self._prepare()
             self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
             self._outcomes = outcomes_file(request.options, is_resumed=_is_resumed(request))
@@ -126,7 +127,7 @@ class UpdateRun(ABC):
             is_dry_run=self._options.is_dry_run,
             elapsed_s=loop.time() - started_s,
             stopped=self._stopped,
-            is_damaged=self._is_damaged,
+            input_fault=self._input_fault,
             next_row=self._source.next_unread,
             has_many_files=self._source.has_many_files,
             lands_within_s=self._request.lands_within_s,
@@ -183,6 +184,7 @@ def open_files(request: UpdateRequest, stack: ExitStack) -> list[AnyInput]:
 
     Raises:
         InvalidInputError: one cannot be used.
+        ChangedInputError: one was changed meanwhile.
     """
     if request.files.count("-") > 1:
         raise InvalidInputError("standard input (-) can be read only once")
@@ -199,7 +201,7 @@ def open_files(request: UpdateRequest, stack: ExitStack) -> list[AnyInput]:
             reading=reading_of(request.options),
         )
         # What is no file, such as a pipe, can be opened only once.
-        file = LateInput(path, reopen) if files and path != "-" and Path(path).is_file() else reopen()
+        file = LateInput(reopen) if files and path != "-" and Path(path).is_file() else reopen()
         stack.callback(file.close)
         files.append(file)
     return files

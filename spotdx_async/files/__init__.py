@@ -3,16 +3,28 @@
 from spotdx_async.files.csv_header import check_delimiter
 from spotdx_async.files.csv_rows import Doubt
 from spotdx_async.files.failed_rows import FailedRows
+from spotdx_async.files.fingerprint import fingerprint
 from spotdx_async.files.json_text import name_of, read_object
+from spotdx_async.files.opening import RowInput, open_rows
 from spotdx_async.files.parquet_rows import ParquetFile
 from spotdx_async.files.recognition import check_encoding
-from spotdx_async.files.row_file import RowFile, RowInput, fingerprint, open_rows
-from spotdx_async.files.rows import USUAL_READING, BadRow, DamagedInputError, Format, Reading, Row, parse_map
+from spotdx_async.files.row_file import RowFile
+from spotdx_async.files.rows import (
+    USUAL_READING,
+    BadRow,
+    ChangedInputError,
+    DamagedInputError,
+    Format,
+    Reading,
+    Row,
+    parse_map,
+)
 from spotdx_async.files.unreadable_rows import UnreadableRows
 
 __all__ = [
     "USUAL_READING",
     "BadRow",
+    "ChangedInputError",
     "DamagedInputError",
     "Doubt",
     "FailedRows",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.rows import RowFault, check_columns, rename_columns
+from spotdx_async.files.rows import RowFault, check_columns, check_names, rename_columns
 
 __all__ = ["DELIMITERS", "check_delimiter", "delimiter_of_header", "delimiter_of_mark", "keys_of_header", "sign_name"]
 
@@ -67,13 +67,7 @@ def keys_of_header(
     """
     if id_name not in names and id_name not in (columns or {}).values():
         raise RowFault(_missing_id(names, id_name, delimiter))
-    for column, name in enumerate(names, start=1):
-        if not name.strip():
-            raise RowFault(f"column {column} has no name")
-        if name != name.strip():
-            raise RowFault(f"the name of column {column} has whitespace around it")
-        if name in names[: column - 1]:
-            raise RowFault(f"column {column} has the name of column {names.index(name) + 1}")
+    check_names(names)
     keys = rename_columns(names, columns)
     check_columns(keys, id_name, hint="")
     return keys

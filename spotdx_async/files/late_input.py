@@ -1,18 +1,16 @@
 """An input that is checked now and opened again when its turn comes, so that a thousand take no thousand open files."""
 
 import errno
-import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.row_file import RowFile, RowInput
+from spotdx_async.files.opening import RowInput
+from spotdx_async.files.row_file import RowFile
 from spotdx_async.files.rows import BadRow, Format, Row
+from spotdx_async.files.stored_file import StoredFile
 
 __all__ = ["AnyInput", "LateInput"]
-
-_Identity: TypeAlias = tuple[int, int, int, int]
 
 
 class LateInput:
@@ -24,18 +22,17 @@ class LateInput:
     may_wait = False
     """Whether ``fill`` may have to wait for a writer: a file on disk never keeps its reader waiting."""
 
-    def __init__(self, path: str | os.PathLike[str], reopen: Callable[[], RowInput]) -> None:
+    def __init__(self, reopen: Callable[[], RowInput]) -> None:
         """Open it, keep what is known of it, and close it again.
 
         Args:
-            path: of a regular file.
-            reopen: opens and checks it.
+            reopen: opens and checks a regular file.
 
         Raises:
             InvalidInputError: as ``reopen``.
+            ChangedInputError: the same.
         """
-        self._path, self._reopen = Path(path), reopen
-        self._identity = _identity_of(self._path)
+        self._reopen = reopen
         with reopen() as file:
             self.name: str = file.name
             self.format: Format = file.format
@@ -44,6 +41,7 @@ class LateInput:
             self.size: int | None = file.size
             self.notes: Sequence[str] = file.notes
             self._share_read = file.share_read
+            self._stored_file: StoredFile | None = file.stored_file
         self.overflow: Callable[[int, int, bytes], None] | None = None
         """As that of ``RowFile``."""
         self.at_end: bool = False
@@ -59,22 +57,44 @@ class LateInput:
         """Open it again, unless it is open or was read: ``fill`` and ``rows`` do it too, but this may take seconds.
 
         Raises:
-            OSError: it cannot be opened again, or is not the file that was checked.
+            ChangedInputError: it is not the file that was checked.
+            OSError: it cannot be opened again.
         """
         if self._file is not None or self.at_end:
             return
-        self._check_unchanged()
         try:
             file = self._reopen()
         except InvalidInputError as error:
-            reason = str(error.args[0])
+            self.check_unchanged()  # a change explains it
+            reason = str(error)
         else:
             self._file = file
-            self._check_unchanged()
+            if self._stored_file is not None and file.stored_file is not None:
+                file.stored_file.follow(self._stored_file.known)
             if isinstance(file, RowFile):
                 file.overflow = self.overflow
             return
         raise OSError(errno.EIO, reason)
+
+    def check_unchanged(self) -> None:
+        """Make sure that the file is still the one that was checked.
+
+        Raises:
+            ChangedInputError: it is not.
+        """
+        if self._file is not None:
+            self._file.check_unchanged()
+        elif self._stored_file is not None:
+            self._stored_file.check()
+
+    def digest(self) -> bytes | None:
+        """Return a digest of the whole file; reading it to its end makes sure that the same bytes were read.
+
+        Raises:
+            ChangedInputError: the file is no longer the one that was checked.
+            OSError: it cannot be read.
+        """
+        return None if self._stored_file is None else self._stored_file.digest()
 
     def fill(self) -> None:
         """Read one piece of the input.
@@ -113,19 +133,6 @@ class LateInput:
         assert self._file is not None  # noqa: S101 - it was just opened; for the type checker
         return self._file
 
-    def _check_unchanged(self) -> None:
-        if _identity_of(self._path) != self._identity:
-            raise OSError(errno.EIO, f"{self.name} was changed since the run began")
-
 
 AnyInput: TypeAlias = RowInput | LateInput
 """What is read row by row, whichever way it is opened."""
-
-
-def _identity_of(path: Path) -> _Identity | None:
-    """Return what tells a file from any other, and from itself once it is changed; None if there is none."""
-    try:
-        about = path.stat()
-    except OSError:
-        return None
-    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns

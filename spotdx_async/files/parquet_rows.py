@@ -9,8 +9,9 @@ lists, structs and maps become JSON. What has no JSON form, such as a binary val
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 from spotdx_async.errors import InvalidInputError
@@ -20,11 +21,13 @@ from spotdx_async.files.parquet_columns import Columns, columns_of
 from spotdx_async.files.rows import (
     MAX_ROW_BYTES,
     BadRow,
+    ChangedInputError,
     DamagedInputError,
     Format,
     Row,
     RowFault,
 )
+from spotdx_async.files.stored_file import StoredFile
 
 __all__ = ["PARQUET_MAGIC", "ParquetFile"]
 
@@ -72,6 +75,7 @@ class ParquetFile:
         Raises:
             InvalidInputError: pyarrow is not installed, nothing in the file can be used, or it would take too much
                 memory.
+            ChangedInputError: the file was changed while it was looked at.
         """
         self.name: str = os.fspath(path)
         self.at_end: bool = False
@@ -79,6 +83,7 @@ class ParquetFile:
         self._slices: list[Batch | None] = []
         self._arrow = _pyarrow(self.name)
         self._opens = ExitStack()
+        self.stored_file: StoredFile | None = None
         self._in_seconds: list[int] = []
         found, sizes = self._opened(path, columns, id_name)
         self._maker = RowMaker(found, id_name, allow_empty)
@@ -104,23 +109,35 @@ class ParquetFile:
 
         Raises:
             DamagedInputError: the file is damaged here.
+            ChangedInputError: the file is no longer the one that was opened.
             OSError: it cannot be read any further.
         """
         try:
             for batch in self._batches:
-                self._slices.append(None if batch is None else self._maker.converted(batch))
+                part = None if batch is None else self._maker.converted(batch)
+                self.check_unchanged()
+                self._slices.append(part)
                 self._filled += 1 if batch is None else batch.num_rows
                 break
             else:
+                self.check_unchanged()
                 self.at_end = True
+        except ChangedInputError:
+            raise
         except (self._arrow.ArrowException, OSError) as error:
             reason = _first_line(error)
         else:
             return
+        self.check_unchanged()  # a change explains the damage
         raise DamagedInputError(f"the Parquet data is damaged from row {self._filled + 1:,} on: {reason}")
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Yield the rows of the batches read so far."""
+        """Yield the rows of the batches read so far.
+
+        Raises:
+            ChangedInputError: the file is no longer the one that was opened.
+        """
+        self.check_unchanged()
         slices, self._slices = self._slices, []
         for part in slices:
             if part is None:
@@ -131,6 +148,24 @@ class ParquetFile:
                 for row in self._maker.rows(part, first):
                     self._read = row.number
                     yield row
+
+    def check_unchanged(self) -> None:
+        """Make sure that the file is still the one that was opened.
+
+        Raises:
+            ChangedInputError: it is not.
+        """
+        if self.stored_file is not None:
+            self.stored_file.check()
+
+    def digest(self) -> bytes | None:
+        """Return a digest of the whole file.
+
+        Raises:
+            ChangedInputError: the file is no longer the one that was opened.
+            OSError: it cannot be read.
+        """
+        return None if self.stored_file is None else self.stored_file.digest()
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         while not self.at_end:
@@ -152,6 +187,7 @@ class ParquetFile:
     ) -> tuple[Columns, list[int]]:
         """Open the file; return its columns, and how many rows of each row group can be read at once."""
         try:
+            self.stored_file = self._watched(path)
             length = footer_bytes(path)
             check_description(length)
             file = self._file = self._opens.enter_context(_reader(self._arrow, path))
@@ -164,6 +200,10 @@ class ParquetFile:
             if any("dictionary<" in str(kind) for kind in file.schema_arrow.types):
                 import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: for the lengths of texts
             sizes = [*batch_rows(path, file.metadata, file.schema, partial(_unpacked, self._arrow))]
+            self.check_unchanged()
+        except ChangedInputError:
+            self.close()
+            raise
         except RowFault as fault:
             reason = str(fault)
         except (self._arrow.ArrowException, OSError) as error:
@@ -174,6 +214,11 @@ class ParquetFile:
             return found, sizes
         self.close()
         raise InvalidInputError(f"{self.name}: {reason}")
+
+    def _watched(self, path: str | os.PathLike[str]) -> StoredFile | None:
+        """Open the file beside Arrow, which opens it by its path, to know whether it stays the same."""
+        file = self._opens.enter_context(closing(StoredFile.open(Path(path))))
+        return file if isinstance(file, StoredFile) else None
 
     def _read_batches(self, sizes: list[int]) -> Iterator[Any]:
         for number, rows in enumerate(sizes):

@@ -14,7 +14,6 @@ _FOREIGN = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls): save it as CSV UTF-8"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it"),
     (b"Rar!\x1a\x07", "a RAR archive: unpack it"),
-    (b"\x28\xb5\x2f\xfd", "data packed with zstd: unpack it, or pack it with gzip or xz"),
     (b"\x04\x22\x4d\x18", "data packed with lz4: unpack it, or pack it with gzip"),
     (b"\x1f\x9d", "data packed with compress (.Z): unpack it, or pack it with gzip"),
     (b"%PDF", "a PDF: export the table as CSV UTF-8"),

@@ -1,13 +1,10 @@
-"""One input of rows: a file or standard input, recognised, unpacked, its rows read lazily; fingerprints."""
+"""One input of rows: a file or standard input, recognised, unpacked, its rows read lazily."""
 
 import codecs
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self, TypeAlias
+from typing import BinaryIO, Self
 
 from attrs import evolve
 
@@ -15,24 +12,20 @@ from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.csv_rows import CsvRows, Doubt
 from spotdx_async.files.json_records import ArrayRecords, LineRecords
 from spotdx_async.files.json_rows import JsonRows
-from spotdx_async.files.json_text import BOM, name_of
+from spotdx_async.files.json_text import BOM
 from spotdx_async.files.lines import LineBuffer
-from spotdx_async.files.parquet_rows import PARQUET_MAGIC, ParquetFile
 from spotdx_async.files.recognition import LONGEST_MARK, encoding_of, foreign_name, is_array
 from spotdx_async.files.rows import MAX_ROW_BYTES, USUAL_READING, BadRow, Format, Reading, Row, RowFault
-from spotdx_async.files.unpacking import PACKINGS, UnpackedStream, packing_of
+from spotdx_async.files.stored_file import StoredFile
+from spotdx_async.files.unpacking import UnpackedStream, packing_of
 
-__all__ = ["RowFile", "RowInput", "fingerprint", "open_rows"]
+__all__ = ["RowFile"]
 
 _PIECE_BYTES = 128 * 1024
 _NO_CHARACTER = "\ufffd".encode()
-_FORMAT_OF_SUFFIX: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-}
+_RECENT_S = 10.0
+"""A file that was written so lately, and does not end with a line end, may be written still. A choice."""
+_LONGEST_LINE_END = 4
 
 
 class RowFile:
@@ -42,12 +35,11 @@ class RowFile:
     one ``Row`` or ``BadRow``. Close it, or use it in a ``with``.
     """
 
-    notes: Sequence[str] = ()
-    """What the user should know of how the input is read; shows no value."""
+    _encoding: str | None
 
     def __init__(
         self,
-        stream: BinaryIO,
+        stream: BinaryIO | StoredFile,
         *,
         name: str,
         row_format: Format | None = None,
@@ -60,7 +52,8 @@ class RowFile:
         Raises:
             InvalidInputError: nothing in the input can be used.
         """
-        self._stream: BinaryIO | UnpackedStream = stream
+        self._stream: BinaryIO | StoredFile | UnpackedStream = stream
+        self.stored_file = stream if isinstance(stream, StoredFile) else None
         self.name = name
         self.overflow: Callable[[int, int, bytes], None] | None = None
         """Is given the text of a row that is too long to keep, a piece at a time, with the row's number and line."""
@@ -76,6 +69,7 @@ class RowFile:
             raise InvalidInputError(f"{name}: --delimiter is for CSV, and this is JSON")
         if self.format == "csv" and start.lstrip()[:1] in {b"{", b"["}:
             raise InvalidInputError(f"{name}: this looks like JSON: pass --format jsonl")
+        self._is_one_line = reading.is_one_line
         reading = evolve(reading, encoding=self._encoding)
         self._reader: JsonRows | CsvRows
         self._buffer: LineBuffer | ArrayRecords
@@ -88,11 +82,18 @@ class RowFile:
         self._read_header()
         self.preamble: bytes = mark + self._reader.preamble
         """What must come before rows of this input that are written again: a byte order mark, a CSV header."""
+        self.notes: Sequence[str] = self._notes_on_age()
+        """What the user should know of how the input is read; shows no value."""
 
     @property
     def failed_format(self) -> Format:
         """The format in which its rows are written again."""
         return self.format
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is unpacked as it is read."""
+        return isinstance(self._stream, UnpackedStream)
 
     @property
     def share_read(self) -> float | None:
@@ -120,21 +121,53 @@ class RowFile:
         """Read one piece of the input, as much as is available; blocks while nothing is.
 
         Raises:
+            DamagedInputError: what is packed is damaged here.
+            ChangedInputError: the file is no longer the one that was opened.
             OSError: the input cannot be read any further.
         """
         self._feed(self._read())
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Yield the rows that are complete so far."""
+        """Yield the rows that are complete so far.
+
+        Raises:
+            ChangedInputError: the file is no longer the one that was opened.
+        """
+        self.check_unchanged()
         return self._reader.rows()
 
+    def check_unchanged(self) -> None:
+        """Make sure that a file is still the one that was opened; of a pipe or standard input nothing is known.
+
+        Raises:
+            ChangedInputError: it is not.
+        """
+        if self.stored_file is not None:
+            self.stored_file.check()
+
+    def digest(self) -> bytes | None:
+        """Return a digest of the whole file as it is stored; None if it can be read only once.
+
+        Raises:
+            ChangedInputError: the file is no longer the one that was opened.
+            OSError: it cannot be read.
+        """
+        return None if self.stored_file is None else self.stored_file.digest()
+
     def survey(self) -> Doubt | None:
-        """Look through the whole input, in place of reading it; return what makes rows of it doubtful, if it does."""
-        reader = self._reader
-        if isinstance(reader, JsonRows):
-            return None
-        while (doubt := reader.survey()) is None and not self.at_end:
-            self.fill()
+        """Look through the whole input, in place of reading it; return what makes rows of it doubtful, if it does.
+
+        Raises:
+            DamagedInputError: what is packed is damaged.
+            ChangedInputError: the file is no longer the one that was opened.
+            OSError: it cannot be read to its end.
+        """
+        reader, doubt = self._reader, None
+        if isinstance(reader, CsvRows) and not self._is_one_line:
+            while (doubt := reader.survey()) is None and not self.at_end:
+                self.fill()
+        while self.is_packed and not self.at_end and self._read():
+            pass  # its checksums
         return doubt
 
     def distrust(self, doubt: Doubt) -> None:
@@ -159,7 +192,10 @@ class RowFile:
         self.close()
 
     def _read(self) -> bytes:
-        piece = self._stream.read(_PIECE_BYTES)
+        try:
+            piece = self._stream.read(_PIECE_BYTES)
+        finally:
+            self.check_unchanged()  # a change explains what looks like damage
         self._bytes_read += len(piece)
         return piece
 
@@ -176,6 +212,20 @@ class RowFile:
         # What cannot be decoded becomes a byte that is no UTF-8 either, so that its row is found to be bad.
         text = self._decoder.decode(piece, final=not piece)
         return text.encode("utf-8", "replace").replace(_NO_CHARACTER, b"\xff")
+
+    def _notes_on_age(self) -> list[str]:
+        """Say whether the file may be written still. What is packed, or an array, shows by itself that it was cut."""
+        file = self.stored_file
+        if file is None or self._stream is not file or isinstance(self._buffer, ArrayRecords):
+            return []
+        age_s = file.age_s
+        if abs(age_s) > _RECENT_S:
+            return []
+        end = file.last_bytes(_LONGEST_LINE_END)
+        if end.endswith(tuple(sign.encode(self._encoding or "utf-8") for sign in "\n\r")):
+            return []
+        written = f"it was written {max(0.0, age_s):.0f} s ago, and its last line has no line end"
+        return [f"{written}: if it is being written still, stop, and run again once it is complete"]
 
     def _overflow(self, number: int, line: int, piece: bytes) -> None:
         if self.overflow is not None:
@@ -203,11 +253,14 @@ class RowFile:
             What was read, and the mark with which UTF-8 must begin to be read so again.
         """
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._encoding: str | None = None
+        self._encoding = None
         packed = self._stream
         start = self._begin(b"")
         if not isinstance(packed, UnpackedStream) and (packing := packing_of(start)) is not None:
-            self._stream = UnpackedStream(packed, packing, start)
+            try:
+                self._stream = UnpackedStream(packed, packing, start)
+            except RowFault as fault:
+                raise InvalidInputError(f"{self.name}: {fault}") from None
             self.size = None
             start = self._begin(b"")
         if not start:
@@ -244,149 +297,7 @@ class RowFile:
         raise InvalidInputError(f"{self.name}: {reason}")
 
 
-RowInput: TypeAlias = RowFile | ParquetFile
-"""What ``open_rows`` returns: both are used in the same way."""
-
-
-def open_rows(
-    path: str | os.PathLike[str],
-    *,
-    row_format: Format | None = None,
-    columns: Mapping[str, str] | None = None,
-    id_name: str = "kit_id",
-    reading: Reading = USUAL_READING,
-) -> RowInput:
-    """Open a file of rows; ``-`` is standard input. What is packed (gzip, bzip2, xz) is unpacked as it is read.
-
-    Without ``row_format`` the suffix decides (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``, each also
-    before one such as ``.gz``); failing that, the first characters do: ``PAR1`` begins Parquet, ``{`` JSON Lines, ``[``
-    a JSON array of rows, anything else a CSV header. JSON that begins with ``[`` is always read as an array.
-
-    Args:
-        path: the file.
-        row_format: the format of the rows.
-        columns: the key for each column that has another name; an empty key drops the column. CSV and Parquet only.
-        id_name: the name of the column, or JSON key, that holds the id.
-        reading: how text is read as rows.
-
-    Raises:
-        InvalidInputError: it cannot be opened, or nothing in it can be used: an empty file, no usable header, text that
-            is not rows at all.
-    """
-    is_stdin = os.fspath(path) == "-"
-    name = name_of(path)
-    row_format = row_format or _format_of(Path(path))
-    try:
-        if row_format == "parquet" or (row_format is None and not is_stdin and _is_parquet(Path(path))):
-            _check_file("standard input" if is_stdin else Path(path))
-            return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=reading.allows_empty)
-        again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
-        file = again(0 if is_stdin else Path(path))
-        if file.format == "csv" and not (is_stdin or reading.is_one_line) and Path(path).is_file():
-            _survey(file, again, Path(path))
-    except OSError as error:
-        reason = error.strerror or str(error) or "it cannot be read"
-    else:
-        return file
-    raise InvalidInputError(f"{name}: {reason}")
-
-
-def fingerprint(
-    paths: Sequence[str | os.PathLike[str]],
-    *,
-    row_format: Format | None = None,
-    columns: Mapping[str, str] | None = None,
-    extra: str = "",
-) -> str | None:
-    """Return a hash of files and of how they are read: other bytes, another order or another reading change it.
-
-    The files are read through once, in flat memory.
-
-    Args:
-        paths: the files in their order.
-        row_format: the format of the rows, if it is given.
-        columns: how columns are renamed.
-        extra: whatever else decides which rows there are.
-
-    Returns:
-        None if an input can be read only once, such as standard input.
-
-    Raises:
-        InvalidInputError: a file cannot be read.
-    """
-    mark = hashlib.blake2b(digest_size=16)
-    mark.update(repr((len(paths), row_format, sorted((columns or {}).items()), extra)).encode())
-    for path in paths:
-        if os.fspath(path) == "-" or not os.path.isfile(path):  # noqa: PTH113 - Path.is_file may raise
-            return None
-        try:
-            with Path(path).open("rb") as file:
-                mark.update(hashlib.file_digest(file, "blake2b").digest())
-        except OSError as error:
-            reason = error.strerror
-        else:
-            continue
-        raise InvalidInputError(f"{path}: {reason}")
-    return mark.hexdigest()
-
-
-def _format_of(path: Path) -> Format | None:
-    name = path.with_suffix("") if path.suffix.lower() in {packing.suffix for packing in PACKINGS} else path
-    return _FORMAT_OF_SUFFIX.get(name.suffix.lower())
-
-
-def _is_parquet(path: Path) -> bool:
-    # Only a regular file can be read twice.
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-
-
-def _check_file(place: Path | Literal["standard input"]) -> None:
-    """Check that Parquet can be read from there, without waiting for the writer of a pipe.
-
-    Raises:
-        OSError: it cannot be opened; in the system's own words.
-        InvalidInputError: it is no file.
-    """
-    mode = place.stat().st_mode if isinstance(place, Path) else 0
-    if stat.S_ISDIR(mode):
-        raise InvalidInputError(f"{place}: this is a folder: pass the files in it")
-    if not stat.S_ISREG(mode):
-        raise InvalidInputError(f"{place}: Parquet is read only from a file, since its description is at its end")
-    os.close(os.open(place, os.O_RDONLY))
-
-
-def _text_rows(place: Path | int, **how: Any) -> RowFile:
-    stream = _open(place)
-    try:
-        return RowFile(stream, **how)
-    except BaseException:
-        stream.close()
-        raise
-
-
-def _survey(file: RowFile, again: Callable[[Path], RowFile], path: Path) -> None:
-    """Look through a file that can be read twice, for what makes its rows doubtful."""
-    try:
-        with again(path) as copy:
-            doubt = copy.survey()
-    except OSError:
-        return  # damaged: the rows up to there are read, and whoever reads them is told
-    except BaseException:
-        file.close()
-        raise
-    if doubt is not None:
-        file.distrust(doubt)
-
-
-def _open(place: Path | int) -> BinaryIO:
-    # Unbuffered: a read returns what a pipe holds now instead of waiting for a full buffer.
-    return open(place, "rb", buffering=0, closefd=place != 0)
-
-
-def _bytes_ahead(stream: BinaryIO) -> int | None:
+def _bytes_ahead(stream: BinaryIO | StoredFile) -> int | None:
     try:
         about = os.fstat(stream.fileno())
         return about.st_size - stream.tell() if stat.S_ISREG(about.st_mode) else None

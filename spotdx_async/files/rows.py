@@ -15,6 +15,7 @@ __all__ = [
     "MAX_ROW_BYTES",
     "USUAL_READING",
     "BadRow",
+    "ChangedInputError",
     "DamagedInputError",
     "Format",
     "Reading",
@@ -35,8 +36,6 @@ MAX_COLUMNS = 2000
 EMPTY_ROW = "the row sets nothing: all but its id is empty (--allow-empty sends it, which erases what is set)"
 """Why a row without a value is refused, unless it says ``{}`` itself."""
 
-"""Why a row without a value is refused, unless it says ``{}`` itself."""
-
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 
@@ -54,6 +53,16 @@ class DamagedInputError(OSError):
     """The input is damaged from some place on: the rows before it are good, and the same file will never go on.
 
     The text says where and why, and shows no value.
+    """
+
+    are_earlier_rows_sound: bool = True
+    """Whether the rows before it are surely as they were written: not where a checksum of theirs is wrong."""
+
+
+class ChangedInputError(OSError):
+    """The input is no longer the file that was opened: it was written to, replaced, moved or deleted meanwhile.
+
+    Rows that came before are those of the file as it was; none comes after. The text says what changed.
     """
 
 

@@ -1,12 +1,16 @@
-"""Packed data to plain bytes, a piece at a time: gzip, bzip2 and xz, which the standard library unpacks."""
+"""Packed data to plain bytes, a piece at a time: gzip, bzip2, xz and zstd; the only importer of zstd's package."""
 
 import bz2
 import lzma
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from attrs import frozen
+
+from spotdx_async.files.rows import DamagedInputError, RowFault
+from spotdx_async.files.stored_file import StoredFile
 
 __all__ = ["PACKINGS", "Packing", "UnpackedStream", "packing_of"]
 
@@ -51,10 +55,58 @@ class _GzipMember:
         return piece
 
 
+class _ZstdFrame:
+    """A frame of zstd, with errors that are known before its module is."""
+
+    def __init__(self) -> None:
+        zstd = _zstd()
+        self._inner = zstd.ZstdDecompressor()
+        self._fault = zstd.ZstdError
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._inner.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._inner.unused_data)
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._inner.needs_input)
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            return bytes(self._inner.decompress(data, max_length))
+        except self._fault:
+            pass
+        raise ValueError
+
+
+def _zstd() -> Any:
+    """Return the module that unpacks zstd.
+
+    Raises:
+        RowFault: there is none.
+    """
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415 - not in earlier versions
+
+        return zstd
+    try:
+        from backports import zstd  # noqa: PLC0415 - an extra
+    except ImportError:
+        pass
+    else:
+        return zstd
+    raise RowFault("this is packed with zstd: install the extra, pip install 'spotdx-async[zstd]', or unpack it")
+
+
 PACKINGS = (
     Packing("gzip", ".gz", b"\x1f\x8b", _GzipMember, (zlib.error,)),
     Packing("bzip2", ".bz2", b"BZh", bz2.BZ2Decompressor, (OSError, ValueError)),
     Packing("xz", ".xz", b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES), (lzma.LZMAError,)),
+    Packing("zstd", ".zst", b"\x28\xb5\x2f\xfd", _ZstdFrame, (ValueError,)),
 )
 
 
@@ -66,13 +118,18 @@ def packing_of(start: bytes) -> Packing | None:
 class UnpackedStream:
     """Unpack one or more members in flat memory, skipping the zero padding that may stand between them."""
 
-    def __init__(self, packed: BinaryIO, packing: Packing, start: bytes = b"") -> None:
-        """Unpack ``start``, which has been read already, and then the stream."""
+    def __init__(self, packed: BinaryIO | StoredFile, packing: Packing, start: bytes = b"") -> None:
+        """Unpack ``start``, which has been read already, and then the stream.
+
+        Raises:
+            RowFault: what unpacks it is not installed.
+        """
         self._packed = packed
         self._packing = packing
         self._input = start
         self._member = packing.begin()
         self._is_between_members = False
+        self._is_begun = True  # of the first one the beginning is known
         self.packed_bytes: int = len(start)
         """Bytes taken from the packed stream so far."""
 
@@ -85,7 +142,8 @@ class UnpackedStream:
         """Return the next bytes, at most ``max_bytes``; empty only at the end.
 
         Raises:
-            OSError: the packed data is damaged or truncated.
+            DamagedInputError: the packed data is damaged or truncated.
+            OSError: it cannot be read any further.
         """
         while True:
             if not self.has_more:
@@ -94,7 +152,7 @@ class UnpackedStream:
                 if not self._input and self._is_between_members:
                     return b""
                 if not self._input:
-                    raise OSError(f"the {self._packing.name} data ends in the middle: the file was cut off")
+                    raise DamagedInputError(f"the {self._packing.name} data ends in the middle: the file was cut off")
             if self._is_between_members and not self._begin_member():
                 continue
             if piece := self._unpack(max_bytes):
@@ -115,11 +173,20 @@ class UnpackedStream:
         except self._packing.faults:
             piece = None
         if piece is None:
-            raise OSError(f"the {self._packing.name} data is damaged: what comes after the rows read so far is lost")
+            raise self._damage(len(data))
+        self._is_begun = True
         if self._member.eof:
             self._input = self._member.unused_data
             self._is_between_members = True
         return piece
+
+    def _damage(self, left: int) -> DamagedInputError:
+        where = f"the {self._packing.name} data is damaged at byte {self.packed_bytes - left + 1:,} or behind it"
+        if not self._is_begun:  # what came before is whole, with its checksum
+            return DamagedInputError(f"{where}: something else follows there")
+        error = DamagedInputError(f"{where}: rows above may have other values than they had")
+        error.are_earlier_rows_sound = False
+        return error
 
     def _begin_member(self) -> bool:
         """Begin the next member; return False if there is only padding so far."""
@@ -127,5 +194,5 @@ class UnpackedStream:
         if not self._input:
             return False
         self._member = self._packing.begin()
-        self._is_between_members = False
+        self._is_between_members = self._is_begun = False
         return True

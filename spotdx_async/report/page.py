@@ -49,7 +49,7 @@ _MEANINGS: dict[State, str] = {
     "failed": "refused by the server, or certainly not executed",
     "unknown": "may have been executed: no usable answer, or a server error (5xx)",
     "superseded": "replaced by a newer value",
-    "skipped": "already done, or not sent because the run stopped",
+    "skipped": "read, but not sent because the run stopped",
 }
 _PERCENTS = (50, 90, 95, 99, 99.9)
 _MOST_STRETCHES = 40
@@ -157,7 +157,8 @@ def summary_of(run_stats: RunStory) -> str:
     failures = counts["rejected"] + counts["failed"] + counts["unknown"]
     pace = f" ({rate(run_stats.rows, elapsed_s)} rows/s)" if run_stats.rows else ""
     parts = [f"{counted(run_stats.rows, 'row')} in {duration(elapsed_s)}{pace}: {counts['ok']:,} done"]
-    parts += [f"{counts[state]:,} {state}" for state in ("superseded", "skipped") if counts[state]]
+    skipped = (run_stats.done_before, "done before"), (counts["skipped"] - run_stats.done_before, "not sent")
+    parts += [f"{count:,} {what}" for count, what in ((counts["superseded"], "superseded"), *skipped) if count]
     parts.append(f"{failures:,} did not go through" if failures else "none failed")
     sentences = [", ".join(parts) + "."]
     if run_stats.outages.count:
@@ -180,10 +181,14 @@ def _quiet(text: str) -> Html:
 def _outcomes(run_stats: RunStory) -> Html:
     columns = (Column("state"), Column("rows", is_number=True), Column("share", is_number=True), Column("meaning"))
     rows = max(run_stats.rows, 1)
-    cells = [
-        (state, f"{run_stats.counts[state]:,}", f"{run_stats.counts[state] / rows:.2%}", _MEANINGS[state])
-        for state in STATES
+    counts: list[tuple[str, int, str]] = [
+        (state, run_stats.counts[state], _MEANINGS[state]) for state in STATES if state != "skipped"
     ]
+    counts += [
+        ("skipped: done before", run_stats.done_before, "done in an earlier session"),
+        ("skipped: not sent", run_stats.counts["skipped"] - run_stats.done_before, _MEANINGS["skipped"]),
+    ]
+    cells = [(name, f"{count:,}", f"{count / rows:.2%}", meaning) for name, count, meaning in counts]
     shown = [table("Rows by outcome", columns, cells)]
     if (chart := outcome_chart(run_stats)) is not None:
         shown.insert(0, figure("All rows, divided by outcome", chart))

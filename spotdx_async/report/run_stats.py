@@ -41,6 +41,8 @@ class RunStory:
         self.settings: dict[str, Setting] = dict(settings)
         self.counts: dict[State, int] = dict.fromkeys(STATES, 0)
         """Rows by state."""
+        self.done_before: int = 0
+        """Rows that were done in an earlier session, according to the journal; they are among the skipped ones."""
         self.attempts: int = 0
         """Requests made for all rows so far."""
         self.server_times: Histogram = Histogram()
@@ -76,6 +78,7 @@ class RunStory:
         """Record a row's outcome."""
         state = outcome.state
         self.counts[state] += 1
+        self.done_before += state == "skipped" and outcome.error is None
         self.attempts += outcome.attempts
         if outcome.attempts > 1:
             self.timeline.add_retries(now_s, outcome.attempts - 1)

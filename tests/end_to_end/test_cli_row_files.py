@@ -6,12 +6,14 @@ import gzip
 import json
 import lzma
 import stat
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from attrs import frozen
+from backports import zstd
 
 from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot
@@ -231,6 +233,14 @@ CASES = [
         ".jsonl",
     ),
     # Headers
+    Case(
+        "more columns than a table has",
+        (",".join(["kit_id", *(f"c{number}" for number in range(2000))]) + "\nK1\n").encode(),
+        2,
+        (),
+        "there are 2,001 columns, and 2,000 is the most",
+    ),
+    Case("--from-row past the end", csv("K1,é\n"), 2, (), "--from-row 2 is past the end", ("--from-row", "2")),
     *(
         Case(f"{name} for kit_id", f"{name},a\nK1,x\n".encode(), 2, (), said)
         for name, said in (
@@ -283,7 +293,12 @@ CASES = [
         (),
         said="the xz data ends in the middle: the file was cut off",
     ),
-    Case("zstd", b"\x28\xb5\x2f\xfdrest", 2, (), "this is data packed with zstd: unpack it"),
+    Case("zstd", zstd.compress(csv("K1,é\n")), suffix=".csv.zst"),
+    Case(
+        "zstd in two frames, by its first bytes", zstd.compress(csv("K1")) + zstd.compress(",é\n".encode()), suffix=""
+    ),
+    Case("zstd that was cut off", zstd.compress(csv("K1,é\n"))[:-4], 2, (), "the zstd data ends in the middle"),
+    Case("zstd that is none", b"\x28\xb5\x2f\xfdrest", 2, (), "the zstd data "),
     Case("zip", b"PK\x03\x04\x14\0\0\0\x08\0rest", 2, (), "this is a zip archive: unpack it"),
     Case(
         "xlsx",
@@ -381,6 +396,19 @@ async def test_failed_rows_of_another_encoding_and_delimiter_are_read_again_as_t
     assert await spotdx("kits", "update", failed) == 0
     assert await spotdx("kits", "update", failed, *how) == 0
     assert fake.kits["NEW"].metadata == {"a;b": "é"}
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="the standard library has zstd")
+async def test_without_the_extra_it_says_what_to_install_for_zstd(
+    fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kits.csv.zst").write_bytes(zstd.compress(csv("K1,x\n")))
+    monkeypatch.setitem(sys.modules, "backports", None)
+
+    assert await spotdx("kits", "update", tmp_path / "kits.csv.zst") == 2
+
+    assert "packed with zstd: install the extra, pip install 'spotdx-async[zstd]', or un" in capsys.readouterr().err
+    assert fake.requests == []
 
 
 async def test_a_row_too_long_to_keep_that_is_skipped_is_not_kept(fake: FakeSpot, tmp_path: Path) -> None:

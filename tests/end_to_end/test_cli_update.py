@@ -101,6 +101,7 @@ async def test_json_gives_one_object_with_a_count_for_each_state(
         "superseded": 0,
         "skipped": 0,
         "done_before": 0,
+        "not_sent": 0,
         "dry_run": False,
         "overtaken": 0,
         "failed_file": None,

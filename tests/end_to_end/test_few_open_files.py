@@ -238,4 +238,4 @@ async def test_an_input_that_was_changed_before_its_turn_is_not_read(
 
     out, err = capsys.readouterr()
     assert (code, json.loads(out)["next_row"]) == (3, {"file": str(second), "row": 1})
-    assert f"{second} was changed since the run began" in err
+    assert f"{second}: it was changed while it was read" in err or f"{second}: it was written to" in err

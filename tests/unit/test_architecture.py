@@ -98,7 +98,7 @@ NARROWER = {
     "reconciliation": (
         *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_requests.answers"),
     ),
-    "files.*": ("errors", "_codec.json", "private_files"),
+    "files.*": ("errors", "_codec.json", "_http.clock", "private_files"),
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
@@ -141,6 +141,8 @@ ONLY_IMPORTERS = {
     "cattrs": ("_codec.codec",),
     "orjson": ("_codec.json",),
     "pyarrow": ("files.parquet_rows",),
+    "backports": ("files.unpacking",),
+    "compression": ("files.unpacking",),
     "redis": ("limits.redis_source",),
     "uvloop": ("own_loop",),
     "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_plugins"),
@@ -150,7 +152,7 @@ ONLY_IMPORTERS = {
     "rich": ("cli.*",),
     "pytest": ("testing.plugin",),
     "pytest_asyncio": ("testing.plugin",),
-    "sqlite3": ("bulk.journal.file", "bulk.journal.reading", "distributed.partition"),
+    "sqlite3": ("bulk.journal.file", "bulk.journal.reading", "bulk.journal.changed_input", "distributed.partition"),
     "time": ("_http.clock", "testing.*", "cli.*"),
     "asyncio.sleep": ("testing.*", "cli.*"),  # the clock waits for an event with a bound, not for a sleep
     "datetime.datetime.now": ("_http.clock", "testing.*", "cli.*"),

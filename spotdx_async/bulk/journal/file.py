@@ -129,9 +129,9 @@ class JournalFile:
             digester = Digester(secret)
             mark = None if fingerprint is None else digester.text(fingerprint)
             if meta is None:
-                _make(path, (secret, operation, digester.text(server), mark, _now(), _now(), 0, None))
+                _make(path, (secret, operation, digester.text(server), mark, now(), now(), 0, None))
             tighten(path)
-            database = _connect(path)
+            database = connect(path)
             try:
                 _begin_session(database, mark)
                 # Files left beside it by an earlier session may have been replaced, if others can replace files here.
@@ -223,7 +223,7 @@ class JournalFile:
             if landed:
                 run.execute(_LANDING)  # the group with the table may have been refused
                 run.executemany("DELETE FROM landing WHERE row = ?", [(row,) for row in landed])
-            run.execute("UPDATE meta SET changed = ?, ending = ?", (_now(), ending))
+            run.execute("UPDATE meta SET changed = ?, ending = ?", (now(), ending))
 
     def _can_commit(self, rows: Sequence[Recorded], ending: str | None) -> bool:
         try:
@@ -233,11 +233,17 @@ class JournalFile:
         return True
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as journals keep it."""
     return clock.wall().isoformat(timespec="milliseconds")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a journal's database to write it; transactions are begun explicitly.
+
+    Raises:
+        JournalError: its file system cannot hold it.
+    """
     database = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
     try:
         database.execute("PRAGMA synchronous = FULL")
@@ -279,7 +285,7 @@ def _make(path: Path, meta: tuple[object, ...]) -> None:
 
 def _write_new(path: Path, meta: tuple[object, ...]) -> None:
     make_private(path)
-    with closing(_connect(path)) as database:
+    with closing(connect(path)) as database:
         with database:
             database.execute("BEGIN")
             for statement in _SCHEMA:
@@ -308,5 +314,5 @@ def _begin_session(database: sqlite3.Connection, fingerprint: bytes | None) -> N
         database.execute(
             "UPDATE meta SET sessions = sessions + 1, changed = ?, ending = NULL,"
             " fingerprint = coalesce(fingerprint, ?)",
-            (_now(), fingerprint),
+            (now(), fingerprint),
         )

@@ -73,12 +73,12 @@ def read_journal(path: str | os.PathLike[str]) -> JournalState:
 
 def checked(path: Path, operation: str, server: str, fingerprint: str | None) -> _Meta:
     """Read whose journal it is, and reject one that is damaged or not this run's; nothing is changed."""
-    with closing(_reading(path, is_still=True)) as database:
+    with closing(reading(path, is_still=True)) as database:
         _check_kind(path, database)
         is_sound = database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
         if not is_sound or database.execute(_FIRST_IMPOSSIBLE_ROW).fetchone():
             raise refusal(path, _WHAT["corrupt"], reason="corrupt")
-        meta = _read_meta(path, database)
+        meta = read_meta(path, database)
     digester = Digester(meta.secret)
     if meta.operation != operation:
         raise refusal(path, f"belongs to another run, of {meta.operation}", reason="another run")
@@ -89,8 +89,8 @@ def checked(path: Path, operation: str, server: str, fingerprint: str | None) ->
     return meta
 
 
-def _reading(path: Path, *, is_still: bool) -> sqlite3.Connection:
-    """Open read-only; ``is_still``: nobody is writing."""
+def reading(path: Path, *, is_still: bool) -> sqlite3.Connection:
+    """Open a journal's database read-only; ``is_still``: nobody is writing."""
     # Read without a lock or a trace if nothing waits in the WAL; otherwise SQLite must look into that, and leaves
     # files. Either way it applies no rollback journal: it may not write.
     waiting = private_files.look(beside(path, "-wal"))
@@ -108,7 +108,12 @@ def _check_kind(path: Path, database: sqlite3.Connection) -> int:
     return version
 
 
-def _read_meta(path: Path, database: sqlite3.Connection) -> _Meta:
+def read_meta(path: Path, database: sqlite3.Connection) -> _Meta:
+    """Return whose journal it is.
+
+    Raises:
+        JournalError: it is damaged.
+    """
     found = database.execute(
         "SELECT secret, operation, server, fingerprint, begun, changed, sessions, ending FROM meta"
     ).fetchall()
@@ -123,10 +128,10 @@ def _read_meta(path: Path, database: sqlite3.Connection) -> _Meta:
 def _read_state(path: Path) -> JournalState:
     check_companions(path)
     was_in_use = is_locked(path)
-    with closing(_reading(path, is_still=not was_in_use)) as database:
+    with closing(reading(path, is_still=not was_in_use)) as database:
         version = _check_kind(path, database)
         database.execute("BEGIN")
-        meta = _read_meta(path, database)
+        meta = read_meta(path, database)
         counts = dict(database.execute("SELECT state, count(*) FROM rows GROUP BY state").fetchall())
         last = database.execute("SELECT max(row) FROM rows").fetchone()[0]
     # What SQLite found there by path may have arrived after the first look.

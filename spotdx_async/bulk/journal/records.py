@@ -11,6 +11,8 @@ from spotdx_async.bulk.records import State
 
 SECRET_BYTES = 16
 _DIGEST_BYTES = 8
+UNREADABLE = b"\0"
+"""Digested in place of the content of a row that cannot be sent."""
 
 
 @frozen
@@ -94,3 +96,15 @@ class JournalState:
     """How the last session ended, such as ``complete``; None while it runs, and after it was killed."""
     in_use: bool
     """Whether a run has it at this moment."""
+
+
+@frozen(kw_only=True)
+class AcceptedInput:
+    """What of a changed input a journal knows, once it goes on with it."""
+
+    rows: int
+    """Rows of the input."""
+    done: int
+    """Rows that are done, or overtaken by a later row of their id that is done: they are not sent."""
+    done_again: int
+    """Rows that were done, and are sent again: in this input they come after a value that was set later."""

@@ -841,7 +841,7 @@ async def test_another_row_than_the_journal_knows_ends_the_reading_before_it_cou
     assert how_it_ended(reader) == (1, False, JournalError)
     assert isinstance(reader.error, JournalError)
     assert reader.error.reason == "changed input"
-    assert "row 1 " in str(reader.error)
+    assert "row 2 " in str(reader.error)  # counted from 1
 
 
 @pytest.mark.parametrize(("count", "is_whole"), [(0, False), (2, False), (3, True), (4, True)])
@@ -850,7 +850,7 @@ async def test_an_input_shorter_than_the_journal_is_a_changed_one(count: int, is
 
     assert len(await all_of(reader)) == count
     assert how_it_ended(reader) == (count, is_whole, None if is_whole else JournalError)
-    assert is_whole or "the journal knows row 2" in str(reader.error)
+    assert is_whole or "the journal knows row 3" in str(reader.error)
 
 
 async def test_a_bad_row_is_recorded_when_it_is_read_and_known_again() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from spotdx_async import InvalidRow, MetadataUpdate
 from spotdx_async.cli.row_source import RowSource
+from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import RowFile
 
 CSV = b"kit_id,a\nSPOT1,x\nSPOT2\nSPOT3,z\n"
@@ -73,8 +74,16 @@ async def test_a_stopped_source_knows_where_to_go_on() -> None:
 
 
 async def test_only_the_first_file_has_rows_that_are_passed_over() -> None:
-    source = RowSource([file(b"kit_id,a\n"), file(CSV)], from_row=3)
+    source = RowSource([file(CSV), file(CSV)], from_row=4)
     assert len(await _all(source)) == 3
+
+
+@pytest.mark.parametrize(("files", "from_row"), [(1, 4), (1, 99), (2, 5), (2, 99)])
+async def test_nothing_is_read_where_the_first_row_is_past_the_end(files: int, from_row: int) -> None:
+    source = RowSource([file(CSV, "a.csv")] * files, from_row=from_row)
+    with pytest.raises(InvalidInputError, match=f"--from-row {from_row} is past the end of a.csv, which has 3 rows"):
+        await _all(source)
+    assert source.yielded == 0
 
 
 async def test_a_source_stopped_before_it_began_gives_nothing() -> None:

@@ -1,18 +1,21 @@
-"""What is packed with gzip is read as if it were not."""
+"""What is packed is read as if it were not."""
 
+import bz2
 import gzip
 import io
+import lzma
 import random
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async.files import open_rows
+from spotdx_async.files import DamagedInputError, open_rows
 from spotdx_async.files.rows import Row
-from spotdx_async.files.unpacking import PACKINGS, UnpackedStream
+from spotdx_async.files.unpacking import PACKINGS, UnpackedStream, packing_of
 
 HEADER = b"kit_id,a\n"
 GZIP = PACKINGS[0]
@@ -58,7 +61,7 @@ def test_a_cut_stream_gives_what_came_and_says_that_it_was_cut(cut: int) -> None
     whole = random.Random(1).randbytes(5000)
     stream = UnpackedStream(io.BytesIO(gzip.compress(whole)[:-cut]), GZIP)
     got = b""
-    with pytest.raises(OSError, match="cut off"):
+    with pytest.raises(DamagedInputError, match="cut off"):
         while piece := stream.read(100):
             got += piece
     assert whole.startswith(got)
@@ -69,14 +72,22 @@ def test_a_damaged_stream_says_so() -> None:
     packed = bytearray(gzip.compress(random.Random(1).randbytes(5000)))
     packed[-6] ^= 0xFF
 
-    with pytest.raises(OSError, match="damaged") as caught:
+    with pytest.raises(DamagedInputError, match=r"damaged at byte .* rows above may have other values") as caught:
         unpacked(bytes(packed))
     assert caught.value.__context__ is None
+    assert not caught.value.are_earlier_rows_sound
 
 
-def test_what_follows_a_member_and_is_no_gzip_is_damage() -> None:
-    with pytest.raises(OSError, match="damaged"):
-        unpacked(gzip.compress(b"abc") + b"something else")
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_follows_packed_data_and_is_none_is_damage(pack: Callable[[bytes], bytes]) -> None:
+    data = pack(b"abc")
+    packing = packing_of(data)
+    assert packing is not None
+    stream = UnpackedStream(io.BytesIO(data + b"something else"), packing)
+    assert stream.read(100) == b"abc"
+    with pytest.raises(DamagedInputError, match=f"at byte {len(data) + 1} or behind it: something else") as caught:
+        stream.read(100)
+    assert caught.value.are_earlier_rows_sound
 
 
 @pytest.mark.parametrize("name", ["kits.csv.gz", "kits.csv", "kits"])
@@ -115,7 +126,7 @@ def test_rows_before_the_damage_are_given(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(text)[:-1000])
 
     rows = []
-    with open_rows(path) as file, pytest.raises(OSError, match="cut off"):
+    with open_rows(path) as file, pytest.raises(DamagedInputError, match="cut off"):
         for row in file:
             rows.append(row)  # noqa: PERF402 - those before the error count
 

@@ -72,7 +72,6 @@ def test_a_given_format_is_stronger_than_the_suffix(tmp_path: Path) -> None:
         (b"PK\x03\x04\0\0rest", "a zip archive: unpack it"),
         (b"PK\x03\x04\0\0[Content_Types].xml", "an Excel workbook (.xlsx): save it as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", "an old Excel workbook (.xls)"),
-        (b"\x28\xb5\x2f\xfdrest", "zstd"),
         (b"7z\xbc\xaf\x27\x1crest", "a 7-Zip archive"),
         (b"%PDF-1.7", "a PDF"),
         (b"<!DOCTYPE html><html>", "a page of HTML"),
@@ -99,7 +98,7 @@ def test_an_input_that_breaks_while_its_start_is_read_is_refused(
         def read(self, *_: object) -> bytes:
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("spotdx_async.files.row_file._open", lambda _place: Broken())
+    monkeypatch.setattr("spotdx_async.files.opening._open", lambda _place: Broken())
     with pytest.raises(InvalidInputError, match="Input/output error"):
         open_rows(tmp_path / "kits.csv")
 

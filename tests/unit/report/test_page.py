@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spotdx_async import private_files
 from spotdx_async.bulk.records import Outcome, Progress
-from spotdx_async.errors import BadRequestError, InvalidInputError, NotFoundError, OutcomeUnknownError
+from spotdx_async.errors import BadRequestError, InvalidInputError, NotFoundError, NotSentError, OutcomeUnknownError
 from spotdx_async.report import RunStory, check_path, page, render, write_report
 from spotdx_async.report.markup import Html, amount, duration, element, escaped, latency, rate
 from spotdx_async.report.page import summary_of
@@ -154,6 +154,18 @@ def test_a_run_without_requests_says_so() -> None:
     assert 'id="chart-latency"' not in render(run_stats)
     assert "No request was timed." in Reader(render(run_stats)).words
     assert summary_of(run_stats) == "2 rows in 0 s (0 rows/s): 1 done, 1 superseded, none failed."
+
+
+def test_rows_done_before_are_told_apart_from_rows_that_were_not_sent() -> None:
+    run_stats = RunStory({}, 0.0)
+    for error in (None, None, NotSentError("the run stopped", reason="stopped")):
+        run_stats.add(Outcome(index=0, key=None, state="skipped", error=error), 0.0)
+    run_stats.finish(0.0, None)
+
+    assert "2 done before, 1 not sent, none failed" in summary_of(run_stats)
+    text = render(run_stats)
+    assert "skipped: done before" in text
+    assert "skipped: not sent" in text
 
 
 @settings(max_examples=30)

@@ -1,0 +1,141 @@
+"""Opens an input of rows: what kind it is, and what must be known of it before its first row."""
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias
+
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.files.json_text import name_of
+from spotdx_async.files.parquet_rows import PARQUET_MAGIC, ParquetFile
+from spotdx_async.files.row_file import RowFile
+from spotdx_async.files.rows import USUAL_READING, ChangedInputError, DamagedInputError, Format, Reading
+from spotdx_async.files.stored_file import StoredFile
+from spotdx_async.files.unpacking import PACKINGS
+
+__all__ = ["RowInput", "open_rows"]
+
+_FORMAT_OF_SUFFIX: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+
+RowInput: TypeAlias = RowFile | ParquetFile
+"""What ``open_rows`` returns: both are used in the same way."""
+
+
+def open_rows(
+    path: str | os.PathLike[str],
+    *,
+    row_format: Format | None = None,
+    columns: Mapping[str, str] | None = None,
+    id_name: str = "kit_id",
+    reading: Reading = USUAL_READING,
+) -> RowInput:
+    """Open a file of rows; ``-`` is standard input. What is packed (gzip, bzip2, xz, zstd) is unpacked as it is read.
+
+    Without ``row_format`` the suffix decides (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``, each also
+    before one such as ``.gz``); failing that, the first characters do: ``PAR1`` begins Parquet, ``{`` JSON Lines, ``[``
+    a JSON array of rows, anything else a CSV header. JSON that begins with ``[`` is always read as an array.
+
+    Args:
+        path: the file.
+        row_format: the format of the rows.
+        columns: the key for each column that has another name; an empty key drops the column. CSV and Parquet only.
+        id_name: the name of the column, or JSON key, that holds the id.
+        reading: how text is read as rows.
+
+    Raises:
+        InvalidInputError: it cannot be opened, or nothing in it can be used: an empty file, no usable header, text that
+            is not rows at all.
+        ChangedInputError: the file was changed while it was looked at.
+    """
+    is_stdin = os.fspath(path) == "-"
+    name = name_of(path)
+    row_format = row_format or _format_of(Path(path))
+    try:
+        if row_format == "parquet" or (row_format is None and not is_stdin and _is_parquet(Path(path))):
+            _check_file("standard input" if is_stdin else Path(path))
+            return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=reading.allows_empty)
+        again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
+        file = again(0 if is_stdin else Path(path))
+        has_quotes = file.format == "csv" and not reading.is_one_line
+        if (has_quotes or file.is_packed) and not is_stdin and Path(path).is_file():
+            _survey(file, again, Path(path))
+    except ChangedInputError as error:
+        raise ChangedInputError(f"{name}: {error}") from None
+    except OSError as error:
+        reason = error.strerror or str(error) or "it cannot be read"
+    else:
+        return file
+    raise InvalidInputError(f"{name}: {reason}")
+
+
+def _format_of(path: Path) -> Format | None:
+    name = path.with_suffix("") if path.suffix.lower() in {packing.suffix for packing in PACKINGS} else path
+    return _FORMAT_OF_SUFFIX.get(name.suffix.lower())
+
+
+def _is_parquet(path: Path) -> bool:
+    # Only a regular file can be read twice.
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+
+
+def _check_file(place: Path | Literal["standard input"]) -> None:
+    """Check that Parquet can be read from there, without waiting for the writer of a pipe.
+
+    Raises:
+        OSError: it cannot be opened; in the system's own words.
+        InvalidInputError: it is no file.
+    """
+    mode = place.stat().st_mode if isinstance(place, Path) else 0
+    if stat.S_ISDIR(mode):
+        raise InvalidInputError(f"{place}: this is a folder: pass the files in it")
+    if not stat.S_ISREG(mode):
+        raise InvalidInputError(f"{place}: Parquet is read only from a file, since its description is at its end")
+    os.close(os.open(place, os.O_RDONLY))
+
+
+def _text_rows(place: Path | int, **how: Any) -> RowFile:
+    stream = _open(place)
+    try:
+        return RowFile(stream, **how)
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _survey(file: RowFile, again: Callable[[Path], RowFile], path: Path) -> None:
+    """Look through a file that can be read twice, for what makes its rows doubtful.
+
+    Raises:
+        DamagedInputError: a checksum is wrong, so no row can be relied on.
+        ChangedInputError: the file was changed meanwhile.
+    """
+    try:
+        with again(path) as copy:
+            doubt = copy.survey()
+        file.check_unchanged()
+    except OSError as error:
+        is_cut = isinstance(error, DamagedInputError) and error.are_earlier_rows_sound
+        if is_cut or not isinstance(error, (DamagedInputError, ChangedInputError)):
+            return  # the rows up to there are read, and whoever reads them is told
+        file.close()
+        raise
+    except BaseException:
+        file.close()
+        raise
+    if doubt is not None:
+        file.distrust(doubt)
+
+
+def _open(place: Path | int) -> BinaryIO | StoredFile:
+    return StoredFile.open(place) if isinstance(place, Path) else open(place, "rb", buffering=0, closefd=False)

@@ -1,0 +1,181 @@
+"""A file that must stay as it was opened for as long as it is read: its inode, size, time of writing and bytes.
+
+What is read in several passes (a look for broken quotes, a fingerprint, the rows) is the same file in each of them.
+"""
+
+import hashlib
+import os
+import stat
+from io import BufferedReader, FileIO
+from pathlib import Path
+from typing import NamedTuple
+
+from spotdx_async._http import clock
+from spotdx_async.files.rows import ChangedInputError
+
+__all__ = ["DIGEST_NAME", "StoredFile"]
+
+DIGEST_NAME = "blake2b"
+
+
+class _State(NamedTuple):
+    """What tells one state of a file from another."""
+
+    device: int
+    inode: int
+    size: int
+    written_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "_State":
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+class _Known(NamedTuple):
+    """What is known of a file that was opened."""
+
+    opened: _State
+    expected: bytes | None
+    fault: str | None
+
+
+class StoredFile:
+    """The bytes of a regular file, unbuffered, and whether it is still what was opened."""
+
+    def __init__(self, path: Path, file: FileIO) -> None:
+        """Take over a file that was just opened for reading, of which nothing was read yet."""
+        self._path = path
+        self._file = file
+        self._opened = _State.of(os.fstat(file.fileno()))
+        self._bytes_read = hashlib.new(DIGEST_NAME)
+        self._expected: bytes | None = None
+        self._fault: str | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> "StoredFile | FileIO":
+        """Open a file; one that is not regular, such as a pipe, comes as it is.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        # Unbuffered: a read returns what a pipe holds now instead of waiting for a full buffer.
+        file = path.open("rb", buffering=0)
+        return cls(path, file) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else file
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes, when it was opened."""
+        return self._opened.size
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was last written, when it was opened, by this machine's clock; negative if that is off."""
+        return clock.wall().timestamp() - self._opened.written_ns / 1e9
+
+    def check(self) -> None:
+        """Make sure that the file, and what is at its path, is what was opened.
+
+        Raises:
+            ChangedInputError: it is not, or was not at an earlier check.
+        """
+        if self._fault is None and not self._file.closed:
+            self._fault = self._difference(_State.of(os.fstat(self._file.fileno())))
+        if self._fault is None:
+            self._fault = self._difference_at_path()
+        if self._fault is not None:
+            raise ChangedInputError(self._fault)
+
+    @property
+    def known(self) -> "_Known":
+        """What is known of the file, to ``follow`` when it is opened again."""
+        return _Known(self._opened, self._expected, self._fault)
+
+    def follow(self, known: "_Known") -> None:
+        """Make sure that it is the file that was opened earlier, as it was then, and stays so.
+
+        Raises:
+            ChangedInputError: it is not.
+        """
+        self._opened, self._expected, self._fault = known
+        self.check()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; empty at the end. Whoever uses them must ``check`` first.
+
+        Raises:
+            ChangedInputError: what was read to the end is not what ``digest`` has read.
+            OSError: it cannot be read any further.
+        """
+        piece: bytes = self._file.read(size) or b""
+        self._bytes_read.update(piece)
+        if not piece and size and self._expected not in {None, self._bytes_read.digest()}:
+            self._fault = "it was changed while it was read: other bytes are in it than at first"
+            self.check()
+        return piece
+
+    def digest(self) -> bytes:
+        """Return a digest of all its bytes; from then on, reading to the end makes sure that it has read the same.
+
+        Raises:
+            ChangedInputError: the file is not what was opened.
+            OSError: it cannot be read.
+        """
+        with self._opened_again() as again:
+            found = hashlib.file_digest(again, DIGEST_NAME).digest()
+        self.check()
+        self._expected = found
+        return found
+
+    def last_bytes(self, count: int) -> bytes:
+        """Return what it ends with.
+
+        Raises:
+            ChangedInputError: the file is not what was opened.
+            OSError: it cannot be read.
+        """
+        with self._opened_again() as again:
+            again.seek(max(0, self.size - count))
+            found = again.read(count)
+        self.check()
+        return found
+
+    def tell(self) -> int:
+        """Return how many bytes were read."""
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        self._file.close()
+
+    def _opened_again(self) -> BufferedReader:
+        self.check()
+        again = self._path.open("rb")
+        try:
+            self._fault = self._fault or self._difference(_State.of(os.fstat(again.fileno())))
+            self.check()
+        except BaseException:
+            again.close()
+            raise
+        return again
+
+    def _difference_at_path(self) -> str | None:
+        try:
+            return self._difference(_State.of(self._path.stat()))
+        except FileNotFoundError:
+            return "it was moved or deleted while it was read"
+        except OSError as error:
+            return f"it can no longer be found ({error.strerror})"
+
+    def _difference(self, now: _State) -> str | None:
+        was = self._opened
+        if now == was:
+            return None
+        if (now.device, now.inode) != (was.device, was.inode):
+            return "another file has taken its place while it was read"
+        if now.size != was.size:
+            return f"it was changed while it was read: it had {was.size:,} bytes, and has {now.size:,} now"
+        return "it was written to while it was read"
