@@ -10,7 +10,7 @@ from attrs import frozen
 from spotdx_async import BulkRun, InvalidRow, MetadataUpdate, OrderMetadataUpdate, SpotClient
 from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import BadRow, ChangedInputError, DamagedInputError, ParquetFile, Row, RowInput
+from spotdx_async.files import BadRow, ChangedInputError, DamagedInputError, Row, RowFile, RowInput
 
 __all__ = ["KINDS", "KITS", "Noun", "RowSource", "UpdateKind", "UpdateRecord"]
 
@@ -185,7 +185,7 @@ class RowSource:
                 file.fill()
 
     async def _wait_for_input(self, file: RowInput) -> None:
-        if not file.may_wait or isinstance(file, ParquetFile):
+        if not file.may_wait or not isinstance(file, RowFile):
             await asyncio.sleep(0)  # such a file never keeps its reader waiting; let other tasks run
             return
         loop = asyncio.get_running_loop()
