@@ -43,12 +43,12 @@ def update(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """Set the metadata of many kits from CSV, JSON Lines or Parquet.
+    """Set the metadata of many kits from CSV, JSON Lines, Parquet or Excel.
 
     CSV has a header: kit_id and a column for each metadata key (values are strings, an empty cell leaves its key out),
     or kit_id and one column metadata that holds JSON. JSON Lines has one {"kit_id": …, "metadata": {…}} a line; an
-    array of these is read too. Parquet has the columns of CSV and keeps their types. CSV and JSON may be compressed
-    with gzip, bzip2, xz or zstd.
+    array of these is read too. Parquet and Excel (.xlsx) have the columns of CSV and keep their types. CSV and JSON may
+    be compressed with gzip, bzip2, xz or zstd.
     Each row sets the whole metadata of its kit. Rows of one kit are sent in order. With --journal, running the same
     command again resumes a run that was stopped or killed.
 

@@ -109,7 +109,7 @@ class UpdateOptions:
     coalesces: Annotated[Flag, Parameter(name="--coalesce")] = False
     """Send only the latest of the values that are waiting for the same id."""
     column_map: Annotated[tuple[str, ...], Parameter(name="--map", show_default=False)] = ()
-    """COLUMN=KEY uses this column for that key or the id, COLUMN= leaves it out; repeatable; for CSV and Parquet."""
+    """COLUMN=KEY uses this column for that key or the id, COLUMN= leaves it out; repeatable; not for JSON."""
     delimiter: Annotated[str | None, Parameter(metavar="SIGN")] = None
     """What separates the cells of CSV, such as ';' or tab. Default: the one of , ; tab | that the header shows."""
     encoding: str | None = None
@@ -120,6 +120,8 @@ class UpdateOptions:
     """The longest cell of CSV; a row with a longer one is rejected."""
     has_one_line_rows: Annotated[Flag, Parameter(name="--one-line-rows")] = False
     """No cell of the CSV holds a line break: each line is a row, so that a broken quote spoils no other."""
+    sheet: Annotated[str | None, Parameter(metavar="NAME|NUMBER")] = None
+    """The sheet of an Excel workbook, by its name or its number from 1. Default: the first that is visible."""
     report: FilePath = None
     """Write a page about the run to this file."""
     outcomes: FilePath = None

@@ -182,7 +182,7 @@ def update(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """Set the metadata of many orders from CSV, JSON Lines or Parquet.
+    """Set the metadata of many orders from CSV, JSON Lines, Parquet or Excel.
 
     CSV has a header: order_id and a column for each metadata key (values are strings, an empty cell leaves its key
     out), or order_id and one column metadata that holds JSON. JSON Lines has one {"order_id": …, "metadata": {…}} a

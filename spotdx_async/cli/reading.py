@@ -38,6 +38,7 @@ def reading_of(options: UpdateOptions) -> Reading:
         allows_empty=options.allows_empty,
         max_cell_bytes=bytes_of(options.max_cell),
         is_one_line=options.has_one_line_rows,
+        sheet=options.sheet,
     )
 
 

@@ -1,7 +1,8 @@
-"""Rows in, read lazily from CSV, JSON Lines and Parquet, and failed rows out; knows no HTTP and no bulk run."""
+"""Rows in, read lazily from CSV, JSON Lines, Parquet and Excel, and failed rows out; knows no HTTP and no bulk run."""
 
 from spotdx_async.files.csv_header import check_delimiter
 from spotdx_async.files.csv_rows import Doubt
+from spotdx_async.files.excel_rows import ExcelFile
 from spotdx_async.files.failed_rows import FailedRows
 from spotdx_async.files.fingerprint import fingerprint
 from spotdx_async.files.json_text import name_of, read_object
@@ -27,6 +28,7 @@ __all__ = [
     "ChangedInputError",
     "DamagedInputError",
     "Doubt",
+    "ExcelFile",
     "FailedRows",
     "Format",
     "ParquetFile",

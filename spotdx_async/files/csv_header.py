@@ -7,7 +7,15 @@ from shlex import quote
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.rows import RowFault, check_columns, check_names, rename_columns
 
-__all__ = ["DELIMITERS", "check_delimiter", "delimiter_of_header", "delimiter_of_mark", "keys_of_header", "sign_name"]
+__all__ = [
+    "DELIMITERS",
+    "check_delimiter",
+    "delimiter_of_header",
+    "delimiter_of_mark",
+    "is_near",
+    "keys_of_header",
+    "sign_name",
+]
 
 DELIMITERS = ",;\t|"
 """What is recognised without being told."""
@@ -76,7 +84,7 @@ def keys_of_header(
 def _missing_id(names: Sequence[str], id_name: str, delimiter: str) -> str:
     fault = f"no column is named {id_name}"
     separated = f" (separated by the {sign_name(delimiter)}; --delimiter names another sign)"
-    near = [name for name in names if _is_near(name, id_name)]
+    near = [name for name in names if is_near(name, id_name)]
     if not near and any(map(_HAS_VALUE.search, names)):
         count = "1 cell" if len(names) == 1 else f"{len(names)} cells"
         return f"{fault}: the line has {count}{separated}, which look like values: the first line must name the columns"
@@ -88,6 +96,7 @@ def _missing_id(names: Sequence[str], id_name: str, delimiter: str) -> str:
     return f"{fault}; --map 'COLUMN={id_name}' takes another column"
 
 
-def _is_near(name: str, id_name: str) -> bool:
+def is_near(name: str, id_name: str) -> bool:
+    """Return whether a name probably means the id."""
     letters = re.sub(r"[\W_]", "", name).casefold()
     return letters == id_name.replace("_", "") or letters in _NEAR_MISSES.get(id_name, ())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from spotdx_async.errors import InvalidInputError
+from spotdx_async.files.excel_rows import ExcelFile
 from spotdx_async.files.json_text import name_of
 from spotdx_async.files.parquet_rows import PARQUET_MAGIC, ParquetFile
 from spotdx_async.files.row_file import RowFile
@@ -23,10 +24,12 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
 }
 
-RowInput: TypeAlias = RowFile | ParquetFile
-"""What ``open_rows`` returns: both are used in the same way."""
+RowInput: TypeAlias = RowFile | ParquetFile | ExcelFile
+"""What ``open_rows`` returns: all are used in the same way."""
 
 
 def open_rows(
@@ -40,8 +43,9 @@ def open_rows(
     """Open a file of rows; ``-`` is standard input. What is packed (gzip, bzip2, xz, zstd) is unpacked as it is read.
 
     Without ``row_format`` the suffix decides (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``, each also
-    before one such as ``.gz``); failing that, the first characters do: ``PAR1`` begins Parquet, ``{`` JSON Lines, ``[``
-    a JSON array of rows, anything else a CSV header. JSON that begins with ``[`` is always read as an array.
+    before one such as ``.gz``; ``.xlsx``, ``.xlsm``); failing that, the first characters do: ``PAR1`` begins Parquet,
+    ``{`` JSON Lines, ``[`` a JSON array of rows, anything else a CSV header. JSON that begins with ``[`` is always read
+    as an array.
 
     Args:
         path: the file.
@@ -60,8 +64,14 @@ def open_rows(
     row_format = row_format or _format_of(Path(path))
     try:
         if row_format == "parquet" or (row_format is None and not is_stdin and _is_parquet(Path(path))):
-            _check_file("standard input" if is_stdin else Path(path))
+            _check_file("standard input" if is_stdin else Path(path), "Parquet")
             return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=reading.allows_empty)
+        if row_format == "xlsx":
+            _check_file("standard input" if is_stdin else Path(path), "Excel")
+            how: dict[str, Any] = {"allow_empty": reading.allows_empty, "sheet": reading.sheet}
+            return ExcelFile(path, columns=columns, id_name=id_name, **how)
+        if reading.sheet is not None:
+            raise InvalidInputError(f"{name}: --sheet is for Excel workbooks (.xlsx)")
         again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
         file = again(0 if is_stdin else Path(path))
         has_quotes = file.format == "csv" and not reading.is_one_line
@@ -89,8 +99,8 @@ def _is_parquet(path: Path) -> bool:
         return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
 
 
-def _check_file(place: Path | Literal["standard input"]) -> None:
-    """Check that Parquet can be read from there, without waiting for the writer of a pipe.
+def _check_file(place: Path | Literal["standard input"], what: str) -> None:
+    """Check that Parquet or a workbook can be read from there, without waiting for the writer of a pipe.
 
     Raises:
         OSError: it cannot be opened; in the system's own words.
@@ -100,7 +110,7 @@ def _check_file(place: Path | Literal["standard input"]) -> None:
     if stat.S_ISDIR(mode):
         raise InvalidInputError(f"{place}: this is a folder: pass the files in it")
     if not stat.S_ISREG(mode):
-        raise InvalidInputError(f"{place}: Parquet is read only from a file, since its description is at its end")
+        raise InvalidInputError(f"{place}: {what} is read only from a file, since its description is at its end")
     os.close(os.open(place, os.O_RDONLY))
 
 

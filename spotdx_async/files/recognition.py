@@ -7,11 +7,14 @@ from spotdx_async.files.json_text import BOM
 
 __all__ = ["LONGEST_MARK", "check_encoding", "encoding_of", "foreign_name", "is_array"]
 
-_WORKBOOK = "an Excel workbook (.xlsx): save it as CSV UTF-8"
+_WORKBOOK = "an Excel workbook (.xlsx): pass it as a file of that name, or with --format xlsx"
 # What is no text of rows, and what to do with it.
 _FOREIGN = (
     (b"PAR1", "Parquet, which can be read only from a file by its name"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls): save it as CSV UTF-8"),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an old Excel workbook (.xls): save it as CSV UTF-8, or as .xlsx without a password",
+    ),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it"),
     (b"Rar!\x1a\x07", "a RAR archive: unpack it"),
     (b"\x04\x22\x4d\x18", "data packed with lz4: unpack it, or pack it with gzip"),

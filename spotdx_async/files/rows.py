@@ -36,7 +36,7 @@ MAX_COLUMNS = 2000
 EMPTY_ROW = "the row sets nothing: all but its id is empty (--allow-empty sends it, which erases what is set)"
 """Why a row without a value is refused, unless it says ``{}`` itself."""
 
-Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
+Format: TypeAlias = Literal["csv", "jsonl", "parquet", "xlsx"]
 
 
 # Default_Ignorable_Code_Point of Unicode beyond category Cf, and the blank pattern of Braille.
@@ -78,6 +78,8 @@ class Reading:
     """Whether a row of CSV or Parquet that sets no key is a row that sets ``{}``."""
     max_cell_bytes: int = MAX_ROW_BYTES
     """The longest cell of CSV."""
+    sheet: str | None = None
+    """Which sheet of a workbook: its name, or its number from 1. None: the first that is visible."""
     is_one_line: bool = False
     """Whether no cell of CSV holds a line break, so that each line is a row and a broken quote spoils no other."""
 

@@ -17,6 +17,7 @@ from backports import zstd
 
 from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot
+from tests.workbooks import workbook
 
 HEADER = "kit_id,a\n"
 UTF_8 = b"\xef\xbb\xbf"
@@ -305,7 +306,23 @@ CASES = [
         b"PK\x03\x04\x14\0\6\0\x08\0[Content_Types].xml",
         2,
         (),
-        "this is an Excel workbook (.xlsx): save it as CSV UTF-8",
+        "this is an Excel workbook (.xlsx): pass it as a file of that name, or with --format xlsx",
+    ),
+    Case("--sheet for CSV", csv("K1,é\n"), 2, (), "--sheet is for Excel workbooks (.xlsx)", ("--sheet", "1")),
+    Case("a workbook", workbook([["kit_id", "a"], ["K1", "é"]]), suffix=".xlsx"),
+    Case(
+        "a workbook of two sheets",
+        workbook([["x"]], [["kit_id", "a"], ["K1", "é"]]),
+        options=("--sheet", "2"),
+        suffix=".xlsx",
+    ),
+    Case(
+        "a workbook that was cut off",
+        workbook([["kit_id", "a"], ["K1", "x"]])[:-9],
+        2,
+        (),
+        "this workbook cannot be read: it is damaged",
+        suffix=".xlsx",
     ),
     Case(
         "xls",

@@ -141,6 +141,7 @@ ONLY_IMPORTERS = {
     "cattrs": ("_codec.codec",),
     "orjson": ("_codec.json",),
     "pyarrow": ("files.parquet_rows",),
+    "python_calamine": ("files.excel_rows",),
     "backports": ("files.unpacking",),
     "compression": ("files.unpacking",),
     "redis": ("limits.redis_source",),

@@ -70,7 +70,7 @@ def test_a_given_format_is_stronger_than_the_suffix(tmp_path: Path) -> None:
     ("data", "what"),
     [
         (b"PK\x03\x04\0\0rest", "a zip archive: unpack it"),
-        (b"PK\x03\x04\0\0[Content_Types].xml", "an Excel workbook (.xlsx): save it as CSV"),
+        (b"PK\x03\x04\0\0[Content_Types].xml", "an Excel workbook (.xlsx): pass it as a file of that name"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", "an old Excel workbook (.xls)"),
         (b"7z\xbc\xaf\x27\x1crest", "a 7-Zip archive"),
         (b"%PDF-1.7", "a PDF"),
