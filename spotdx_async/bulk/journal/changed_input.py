@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from spotdx_async.bulk.journal.file import connect, now
-from spotdx_async.bulk.journal.lock import JournalLock
+from spotdx_async.bulk.journal.lock import JournalLock, is_locked
 from spotdx_async.bulk.journal.paths import Companions, absolute, look, refusal
 from spotdx_async.bulk.journal.reading import (
     checked,
@@ -118,7 +118,7 @@ def first_difference(settings: Journal, rows: Iterable[tuple[str, bytes | None]]
 
 
 def _first_difference(path: Path, rows: Iterable[tuple[str, bytes | None]]) -> int | None:
-    with closing(reading(path, is_still=False)) as database:
+    with closing(reading(path, is_still=not is_locked(path))) as database:
         digester = Digester(read_meta(path, database).secret)
         known = database.execute("SELECT row, digest FROM rows ORDER BY row")
         number, digest = known.fetchone() or (None, b"")
