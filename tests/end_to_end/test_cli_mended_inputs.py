@@ -16,7 +16,7 @@ from spotdx_async.cli.app import run
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.testing import FakeSpot
 
-ROWS = 600
+ROWS = 400
 ACCEPTING = "--accept-changed-input"
 
 
@@ -48,8 +48,8 @@ def sent(fake: FakeSpot) -> list[int]:
 
 WHOLE = csv(range(ROWS))
 DAMAGES: list[tuple[str, bytes, str]] = [
-    ("gz", gzip.compress(WHOLE)[:-5000], "the gzip data ends in the middle: the file was cut off"),
-    ("xz", lzma.compress(WHOLE)[:-5000], "the xz data ends in the middle: the file was cut off"),
+    ("gz", gzip.compress(WHOLE)[:-3000], "the gzip data ends in the middle: the file was cut off"),
+    ("xz", lzma.compress(WHOLE)[:-3000], "the xz data ends in the middle: the file was cut off"),
     ("gz", gzip.compress(WHOLE) + b"garbage behind it", "or behind it: something else follows there"),
 ]
 
@@ -82,7 +82,7 @@ async def test_the_rows_before_the_damage_are_sent_and_a_repaired_file_sends_the
     assert "was begun with another input" in capsys.readouterr().err
     assert await spotdx("kits", "update", repaired, "--journal", journal, ACCEPTING) == 0
     assert sent(fake) == list(range(ROWS))
-    assert f"the journal goes on with this input: {before:,} of its 600 rows are done" in capsys.readouterr().err
+    assert f"the journal goes on with this input: {before:,} of its 400 rows are done" in capsys.readouterr().err
     assert await spotdx("kits", "update", repaired, "--journal", journal, ACCEPTING) == 0
     assert len(fake.ledger) == ROWS
 
@@ -170,10 +170,10 @@ async def test_where_the_mended_input_cannot_be_read_the_journal_stays_as_it_was
     fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     path, journal = tmp_path / "kits.csv.gz", tmp_path / "run.journal"
-    path.write_bytes(gzip.compress(WHOLE)[:-5000])
+    path.write_bytes(gzip.compress(WHOLE)[:-3000])
     assert await spotdx("kits", "update", path, "--journal", journal) == 3
     before, recorded = len(fake.ledger), journal.read_bytes()
-    path.write_bytes(gzip.compress(WHOLE)[: -2000 if what == "damaged" else None])
+    path.write_bytes(gzip.compress(WHOLE)[: -1000 if what == "damaged" else None])
     again = RowSource.again
     acts: dict[str, Callable[[], object]] = {
         "damaged": lambda: None,
