@@ -7,8 +7,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter
 
-from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
-from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, HelpPages, show_front_page, without_no_color
+from spotdx_async.cli.exit_codes import Exit, exit_of
+from spotdx_async.cli.failures import show_error
+from spotdx_async.cli.global_options import read_global_options
+from spotdx_async.cli.help import COMMANDS, VERSION, HelpPages, show_front_page
 from spotdx_async.cli.output import OurScreen, Streams
 from spotdx_async.errors import SpotError
 
@@ -29,16 +31,19 @@ def run(argv: Sequence[str]) -> int:
     """Run a command and return its exit code. Only unexpected errors are raised."""
     if show_front_page(argv):
         return Exit.OK
-    words = without_no_color(argv)
-    streams = Streams(no_color=len(words) < len(argv))
+    line = read_global_options(argv)
+    streams = Streams(color=line.color)
+    if line.fault is not None:
+        streams.say(f"{line.fault} (see spotdx --help)")
+        return Exit.USAGE
     try:
-        code = _run(words, streams)
+        code = _run(line.words, streams)
     except CycloptsError as error:
         page = " ".join(("spotdx", *(error.command_chain or ()), "--help"))
         streams.say(f"{' '.join(str(error).split())} (see {page})")
         return Exit.USAGE
     except SpotError as error:
-        streams.say(line_of(error))
+        show_error(error, streams)
         return exit_of(error)
     except KeyboardInterrupt:
         streams.say("stopped: run the command again when you are ready")
@@ -52,7 +57,7 @@ def make_app() -> App:
         name="spotdx",
         help_format="plaintext",
         help_formatter=HelpPages(),
-        help_epilogue=f"Every command takes {NO_COLOR}. spotdx --help shows the first steps.",
+        help_epilogue="Every command takes --color WHEN. spotdx --help shows the first steps.",
         version=VERSION,
         default_parameter=Parameter(negative=""),
         suppress_keyboard_interrupt=False,
@@ -86,6 +91,7 @@ def _run(argv: Sequence[str], streams: Streams) -> int | None:
     command, bound, ours = make_app().parse_args(
         list(argv), console=streams.pages, print_error=False, exit_on_error=False
     )
+    streams.shows_phi = any(getattr(options, "show_phi", False) for options in bound.arguments.values())
     handler = _OnScreen(streams)
     logger = logging.getLogger("spotdx_async")
     logger.addHandler(handler)

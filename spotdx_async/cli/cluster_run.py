@@ -9,7 +9,7 @@ from typing import Any
 
 import spotdx_async
 from spotdx_async import distributed
-from spotdx_async.cli.exit_codes import hinted
+from spotdx_async.cli.exit_codes import hinted, of_worker
 from spotdx_async.cli.options import UpdateOptions
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
@@ -120,7 +120,7 @@ class ClusterRun(UpdateRun):
             for index, row in enumerate(islice(rows, yielded)):
                 if self._undone.has(0, index):
                     if (trouble := reasons.get(index)) is not None:
-                        row_results.add_failure(row, trouble.state, trouble.reason)
+                        row_results.add_failure(row, trouble.state, of_worker(trouble.reason))
                     row_results.add_undone(row)
                 elif all_reported:
                     row_results.add_done(row)
@@ -155,6 +155,8 @@ def _check(request: UpdateRequest) -> None:
         raise InvalidInputError("--report is not available with --dask or --workers, which do not return every outcome")
     if options.waits_for_server:
         raise InvalidInputError("--wait-for-server is not available with --dask or --workers")
+    if options.show_phi:
+        raise InvalidInputError("--show-phi is not available with --dask or --workers, which do not return the reasons")
     if options.journal is not None and Path(options.journal).is_file():
         raise InvalidInputError("--journal names a folder with --dask or --workers, and this is a file: name another")
     if options.workers is not None:

@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import attrs
@@ -20,9 +20,11 @@ from spotdx_async import (
     check_new,
     loads,
 )
+from spotdx_async.cli.answers import plain, show_object
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
+from spotdx_async.cli.failures import show_error
 from spotdx_async.cli.options import View, Word, check_path
-from spotdx_async.cli.output import Streams, counted, plain, show_object
+from spotdx_async.cli.output import Streams, is_terminal
 from spotdx_async.cli.settings import Server, Settings
 from spotdx_async.errors import DecodeError, InvalidInputError, SpotError, StatusError
 from spotdx_async.files import name_of, read_object
@@ -83,7 +85,7 @@ def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
     if yes:
         return True
     # Both: an answer read from a pipe was not meant for this question, and a question in a file is never seen.
-    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise InvalidInputError("cannot ask for confirmation, since this is not a terminal: pass --yes to skip it")
     streams.ask(f"{question} [y/N] ")
     try:
@@ -99,11 +101,6 @@ def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
         streams.err.line()  # the end of the input leaves the cursor after the question
     streams.say("nothing was sent")
     return False
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    # A process that was started without standard input has None here.
-    return stream is not None and not stream.closed and stream.isatty()
 
 
 @frozen(kw_only=True)
@@ -159,7 +156,7 @@ async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams,
             streams.say(f"{line_of(error)}; it was done all the same: do not run this command again")
             return Exit.OK
         except StatusError as error:
-            _show_refusal(error, streams, view)
+            show_error(error, streams)
             if error.may_be_executed:
                 # A refusal of the last attempt says nothing about an earlier one that got no answer.
                 streams.say(f"an earlier attempt may have been carried out all the same: {act.advice}")
@@ -179,7 +176,7 @@ async def _look_after(
     try:
         found = await act.look(spot, error)
     except SpotError as failure:
-        streams.say(line_of(failure))
+        show_error(failure, streams)
         streams.say(f"whether it was done is still not known: {act.advice}")
         return Exit.FAILED
     if found.value is not None:
@@ -191,19 +188,9 @@ async def _look_after(
         streams.say("it was not done: you may run the same command again")
         return Exit.FAILED
     if found.error is not None:
-        streams.say(line_of(found.error))
+        show_error(found.error, streams)
     streams.say(f"whether it was done is still not known: {act.advice}")
     return Exit.FAILED
-
-
-def _show_refusal(error: StatusError, streams: Streams, view: View) -> None:
-    streams.say(line_of(error))
-    if view.show_phi:
-        for reason in error.details:
-            streams.say(f"the server says: {reason}")
-    elif error.details:
-        reasons = counted(len(error.details), "reason")
-        streams.say(f"the server gave {reasons}, which may name patients: --show-phi shows them")
 
 
 def reference_of(client_ref: str | None, metadata: Mapping[str, Any] | None) -> str:
@@ -282,6 +269,6 @@ def look_up(
         streams.say("it was not done, and no longer can be: it may be sent again")
         return Exit.FAILED
     if found.error is not None:
-        streams.say(line_of(found.error))
+        show_error(found.error, streams)
     streams.say("whether it was done is not known: look again later, and do not send it again before then")
     return Exit.STOPPED

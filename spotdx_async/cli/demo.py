@@ -12,7 +12,8 @@ from attrs import frozen
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import Whole
-from spotdx_async.cli.output import OurScreen, Streams, counted, fields_table
+from spotdx_async.cli.output import OurScreen, Streams, counted
+from spotdx_async.cli.tables import show_fields
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.testing import Fault, FaultPlan, faults
 from spotdx_async.testing.routes import Call
@@ -180,7 +181,7 @@ def _show_comparison(fake: "FakeSpot", comparison: _Comparison, run_result: "Run
         "foreign writes": f"{comparison.foreign:,}",
         "time": f"{run_result.elapsed_s:.1f} s",
     }
-    streams.show(fields_table(figures))
+    show_fields(figures, streams)
     streams.tell("Every kit holds its value." if comparison.is_equal else "NOT every kit holds its value.")
 
 

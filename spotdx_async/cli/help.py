@@ -10,6 +10,7 @@ import os
 import sys
 
 from spotdx_async import __version__
+from spotdx_async.cli.global_options import read_global_options
 
 TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions
 
-NO_COLOR = "--no-color"
-"""Understood anywhere on the line, by every command."""
 VERSION = f"spotdx-async {__version__}"
 
 COMMANDS = {
@@ -48,7 +47,7 @@ _STEPS = (
 _OPTIONS = (
     ("--help, -h", "Show this page, or a command's: spotdx kits update --help."),
     ("--profile NAME", "Settings for commands that talk to a server: spotdx config."),
-    (NO_COLOR, "Anywhere: no colours. So does NO_COLOR, a pipe, a file."),
+    ("--color WHEN", "auto (on a terminal only), always or never, as --no-color."),
     ("--version", "Show the version."),
 )
 _HELP, _STEP_WIDTH, _NAME_WIDTH = {"--help", "-h"}, 39, 14
@@ -57,7 +56,10 @@ _WIDEST, _UNFOLDED, _INDENT, _COLUMN = 100, 10_000, 2, 24
 
 def show_front_page(argv: Sequence[str]) -> bool:
     """Write the front page or the version if that is all the arguments ask for; return False if a command must run."""
-    words = without_no_color(argv)
+    found = read_global_options(argv)
+    if found.fault is not None:
+        return False
+    words = found.words
     if not words or (len(words) == 1 and words[0] in _HELP):
         _write_once(_front_page())
     elif words == ["--version"]:
@@ -65,12 +67,6 @@ def show_front_page(argv: Sequence[str]) -> bool:
     else:
         return False
     return True
-
-
-def without_no_color(argv: Sequence[str]) -> list[str]:
-    """Return the words without the switch; after a ``--`` there are no switches."""
-    end = argv.index("--") if "--" in argv else len(argv)
-    return [word for index, word in enumerate(argv) if word != NO_COLOR or index > end]
 
 
 def _write_once(text: str) -> None:

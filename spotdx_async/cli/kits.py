@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from spotdx_async.cli.answers import show_list, show_object
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import (
     ALL,
@@ -18,8 +19,9 @@ from spotdx_async.cli.options import (
     Whole,
     Yes,
 )
-from spotdx_async.cli.output import OurScreen, plain_table, show_list, show_object
+from spotdx_async.cli.output import OurScreen
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
+from spotdx_async.cli.tables import show_rows
 from spotdx_async.errors import InvalidInputError
 
 _COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "created", "updated")
@@ -126,21 +128,21 @@ def list_kits(
 
 
 @kits.command
-def types(*, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
+def types(*, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """List the kit types that can be ordered.
 
     Example: spotdx kits types
 
     Args:
-        as_json: Write one JSON array.
+        view: How to show them.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     found = server.ask(lambda spot: spot.kits.types())
-    if as_json:
+    if view.as_json:
         streams.write_json(found)
     else:
-        streams.show(plain_table(("kit_type",), [(one,) for one in found]))
+        show_rows(streams, ("kit_type",), [(one,) for one in found], is_firm=lambda _column: True)
     return Exit.OK
 
 

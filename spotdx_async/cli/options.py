@@ -54,7 +54,7 @@ class View:
     """How an answer is shown."""
 
     show_phi: Flag = False
-    """Show patient data as well."""
+    """Show patient data as well, and the server's reasons for an error, which may name patients."""
     as_json: Json = False
     """Write JSON."""
 
@@ -139,6 +139,8 @@ class UpdateOptions:
     """Run on this many processes of this machine, closed to others: encrypted, with a certificate made for this run."""
     from_row: Whole = 1
     """Begin at this row of the first file; 1 is the first below the header."""
+    show_phi: Flag = False
+    """Show the server's reasons for rows that it refuses, which may name patients. Not with --dask or --workers."""
     is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False
     """Check every row, send nothing; needs no token."""
 

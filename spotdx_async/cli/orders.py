@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from spotdx_async.cli.answers import show_list, show_object
 from spotdx_async.cli.options import (
     ALL,
     HIDING,
@@ -18,7 +19,7 @@ from spotdx_async.cli.options import (
     Whole,
     Yes,
 )
-from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
+from spotdx_async.cli.output import OurScreen, counted
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
 if TYPE_CHECKING:

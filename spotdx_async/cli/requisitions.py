@@ -2,8 +2,9 @@
 
 from cyclopts import App
 
+from spotdx_async.cli.answers import show_list, show_object
 from spotdx_async.cli.options import ALL, HIDING, Filtered, JsonFile, Shown, Whole, Yes
-from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
+from spotdx_async.cli.output import OurScreen, counted
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
 _COLUMNS = ("requisition_id", "barcode", "lab", "status", "created", "updated")

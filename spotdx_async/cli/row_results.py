@@ -10,6 +10,7 @@ from typing import Any, get_args
 from attrs import define, field, frozen
 
 from spotdx_async.bulk.records import Outcome, State
+from spotdx_async.cli.exit_codes import reasons_of, without_pointer
 from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row, UnreadableRows
 from spotdx_async.files.failed_rows import UndoneRows
@@ -169,7 +170,10 @@ class FailureGroup:
 class RowResults:
     """Counts rows by state, keeps the first failures, and writes every row that is not done to the failed-rows file."""
 
-    def __init__(self, failed: FailedRows | None = None, unreadable: UnreadableRows | None = None) -> None:
+    def __init__(
+        self, failed: FailedRows | None = None, unreadable: UnreadableRows | None = None, *, show_phi: bool = False
+    ) -> None:
+        self._show_phi = show_phi  # the server's reasons may name patients
         self.counts: Counter[str] = Counter()
         """Rows by state."""
         self.done_before: int = 0
@@ -221,7 +225,7 @@ class RowResults:
             self.add_done(row)
             return
         if state != "skipped":
-            self.add_failure(row, state, _reason(outcome.error), _kind(outcome.error))
+            self.add_failure(row, state, _reason(outcome.error, show_phi=self._show_phi), _kind(outcome.error))
         self.add_undone(row)
 
     def add_failure(self, row: InputRow, state: State, reason: str, kind: object = None) -> None:
@@ -278,11 +282,12 @@ class RowResults:
             self.unwritten.take(self.left)
 
 
-def _reason(error: SpotError | None) -> str:
+def _reason(error: SpotError | None, *, show_phi: bool) -> str:
     if error is None:
         return "no reason is known"
-    text = _message(error)
-    return f"{text} ({error.attempts} attempts)" if error.attempts > 1 else text
+    text = without_pointer(_message(error))
+    tries = f" ({error.attempts} attempts)" if error.attempts > 1 else ""
+    return "; ".join([f"{text}{tries}", *reasons_of(error, show_phi=show_phi)])
 
 
 def _kind(error: SpotError | None) -> object:

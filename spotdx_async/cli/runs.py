@@ -6,7 +6,8 @@ from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import Json, Word
-from spotdx_async.cli.output import OurScreen, fields_table
+from spotdx_async.cli.output import OurScreen
+from spotdx_async.cli.tables import show_fields
 
 if TYPE_CHECKING:
     from spotdx_async import JournalState
@@ -31,7 +32,7 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
     if as_json:
         streams.write_json(_figures(state))
     else:
-        streams.show(fields_table(_shown(state)))
+        show_fields(_shown(state), streams)
     return Exit.OK
 
 

@@ -9,10 +9,12 @@ from cyclopts import Parameter
 
 from spotdx_async.cli.exit_codes import Exit, naming_server
 from spotdx_async.cli.options import Flag, Json
-from spotdx_async.cli.output import OurScreen, plain_table
+from spotdx_async.cli.output import OurScreen
 from spotdx_async.cli.settings_file import EXAMPLE, Profile, SettingsFile, find_file, read_settings
+from spotdx_async.cli.tables import show_rows
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
-from spotdx_async.config import PRODUCTION_URL, RateLimit, check_base_url
+from spotdx_async.config import PRODUCTION_URL, RateLimit, base_url_from_environment, check_base_url
+from spotdx_async.errors import ConfigError
 from spotdx_async.own_loop import run_in_own_loop
 
 if TYPE_CHECKING:
@@ -125,12 +127,13 @@ class Server:
         origin = f"profile {said.name}"
         url: Setting[str] = _first(
             (self.base_url, "--base-url"),
-            (os.environ.get("SPOTDX_BASE_URL") or None, "SPOTDX_BASE_URL"),
+            # An option overrides the variable, whatever is wrong with that.
+            (base_url_from_environment() if self.base_url is None else None, "SPOTDX_BASE_URL"),
             (said.base_url, origin),
             usual=PRODUCTION_URL,
         )
         return Settings(
-            base_url=Setting(check_base_url(url.value), url.origin),
+            base_url=Setting(_naming_origin(url, check_base_url), url.origin),
             timeout_s=_first((self.timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S),
             rate=_first((rate, "--rate"), (said.rate, origin), usual=None),
             concurrency=_first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
@@ -151,6 +154,18 @@ class Server:
 
 OnServer: TypeAlias = Annotated[Server, Parameter(name="*")]
 USUAL_SERVER = Server()
+
+
+def _naming_origin(setting: Setting[T], check: Callable[[T], T]) -> T:
+    """Return a checked value.
+
+    Raises:
+        ConfigError: it is wrong; the message says where it comes from.
+    """
+    try:
+        return check(setting.value)
+    except ConfigError as error:
+        raise ConfigError(f"{setting.origin}: {error}") from None
 
 
 def _profile(file: SettingsFile, option: str | None) -> tuple[Setting[str | None], Profile]:
@@ -204,7 +219,7 @@ def config(*, example: Flag = False, as_json: Json = False, server: OnServer = U
         streams.write_json({name: {"value": one.value, "from": one.origin} for name, one in found.items()})
     else:
         rows = [(name, _in_words(name, one.value), one.origin) for name, one in found.items()]
-        streams.show(plain_table(("setting", "value", "from"), rows))
+        show_rows(streams, ("setting", "value", "from"), rows)
     return Exit.OK
 
 

@@ -85,7 +85,7 @@ class UpdateRun(ABC):
             self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
             failed = _failed_rows(request, files)
             unreadable = None if failed is None else _unreadable_rows(request, failed, files)
-            self._row_results = RowResults(failed, unreadable)
+            self._row_results = RowResults(failed, unreadable, show_phi=request.options.show_phi)
             _say_notes(files, streams)
             self._opened = stack.pop_all()
 

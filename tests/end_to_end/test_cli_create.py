@@ -437,7 +437,7 @@ async def test_a_refusal_keeps_the_reasons_that_may_name_patients_until_asked_fo
     done = await spotdx("requisitions", "create", path, "--yes")
     assert done.code == 1
     assert "the server answered 400" in done.err
-    assert "the server gave 1 reason, which may name patients: --show-phi shows them" in done.err
+    assert "the server gave 1 reason, which may name patients: --show-phi shows it" in done.err
     done = await spotdx("requisitions", "create", path, "--yes", "--show-phi")
     assert (done.code, "spotdx: the server says: barcode: " in done.err) == (1, True)
     assert len(fake.creations) == 1

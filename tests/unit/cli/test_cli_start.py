@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from spotdx_async.cli.help import without_no_color
+from spotdx_async.cli.global_options import read_global_options
 
 HEAVY = (
     "aiohttp",
@@ -85,8 +85,26 @@ def test_a_terminal_without_the_letters_still_gets_the_first_page() -> None:
 
 
 def test_behind_two_hyphens_there_are_no_switches() -> None:
-    assert without_no_color(["a", "--no-color", "b", "--", "--no-color"]) == ["a", "b", "--", "--no-color"]
-    assert without_no_color(["--no-color", "a", "--no-color"]) == ["a"]
+    line = read_global_options(["a", "--no-color", "b", "--", "--color", "always"])
+    assert (line.words, line.color, line.fault) == (["a", "b", "--", "--color", "always"], "never", None)
+
+
+@pytest.mark.parametrize(
+    ("argv", "color"),
+    [
+        (["--color", "always", "a"], "always"),
+        (["a", "--color=never"], "never"),
+        (["--no-color", "a", "--color", "auto"], "auto"),
+    ],
+)
+def test_the_last_word_about_colours_counts(argv: list[str], color: str) -> None:
+    line = read_global_options(argv)
+    assert (line.words, line.color, line.fault) == (["a"], color, None)
+
+
+@pytest.mark.parametrize("argv", [["a", "--color"], ["--color", "sometimes", "a"], ["--color=", "a"]])
+def test_what_is_no_choice_of_colours_is_a_fault(argv: list[str]) -> None:
+    assert read_global_options(argv).fault == "--color must be auto, always or never"
 
 
 def test_a_command_loads_no_other_command() -> None:
