@@ -2,25 +2,28 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 import attrs
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.options import View
+from spotdx_async.cli.options import ListView, View
 from spotdx_async.cli.output import Streams
-from spotdx_async.cli.tables import show_fields, show_rows
+from spotdx_async.cli.settings import Server
+from spotdx_async.cli.tables import RowsTable, show_fields
 from spotdx_async.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncGenerator
 
     from spotdx_async import Pages, SpotClient
     from spotdx_async.models import Model
 
 HIDDEN = "<hidden>"
 """What stands in place of patient data."""
+_USUAL_LIMIT = 100
 _EMPTY: tuple[Any, ...] = (None, (), {})
 
 
@@ -35,12 +38,12 @@ def show_object(found: "Model", streams: Streams, view: View, *, asked_for: str 
 
 
 def show_list(
-    ask: "Callable[[Callable[[SpotClient], Awaitable[list[Any]]]], list[Any]]",
+    server: Server,
     listing: "Callable[[SpotClient], Pages[Any]]",
     streams: Streams,
-    view: View,
+    view: ListView,
     *,
-    limit: int,
+    model: "type[Model]",
     columns: Sequence[str],
     names: Sequence[str] = (),
     nouns: str,
@@ -48,30 +51,110 @@ def show_list(
     """Request a list and show it: all fields as JSON, or some columns as a table; say so if it was cut at the limit.
 
     Args:
-        ask: runs a call on a client.
+        server: whom to ask.
         listing: starts the list.
         streams: where to write.
-        view: how it is shown.
-        limit: the most objects.
-        columns: what the table shows of each.
+        view: how much is shown, and how.
+        model: what the list is of.
+        columns: what the table shows of each, unless the view says so.
         names: columns that are patient data, shown only on request.
         nouns: what the objects are called.
 
     Raises:
-        InvalidInputError: the limit is below 1, or a filter is wrong.
+        InvalidInputError: the limit is below 1, a column is unknown, or a filter is wrong.
         SpotError: the request failed.
     """
-    if limit < 1:
-        raise InvalidInputError("--limit must be at least 1")
-    found = ask(lambda spot: listing(spot).first(limit))
-    if view.as_json:
-        streams.write_json([plain(one, show_phi=view.show_phi) for one in found])
-        return Exit.OK
-    shown = (*columns, *names) if view.show_phi else columns
-    show_rows(streams, shown, [row_of(one, shown, show_phi=view.show_phi) for one in found])
-    if len(found) == limit:
-        streams.say(f"the first {limit:,} {nouns}; --limit shows more")
+    limit = _limit_of(view)
+    chosen = None if view.columns is None else columns_of(view.columns, model)
+    if chosen is None and not view.as_json:
+        chosen = [*columns, *names] if view.show_phi else [*columns]
+    writer = _ListWriter(streams, view, chosen)
+
+    async def show(spot: "SpotClient") -> int:
+        pages = listing(spot)
+        if limit is not None:
+            found = await pages.first(limit)
+            writer.write(found)
+            return len(found)
+        async with aclosing(cast("AsyncGenerator[Sequence[Model]]", pages.by_page())) as read:
+            async for page in read:
+                writer.write(page)
+                if streams.out.quiet:  # the reader has gone, as head does
+                    break
+        return 0
+
+    shown = server.ask(show)
+    writer.close()
+    if shown == limit and not view.as_json:
+        streams.say(f"the first {limit:,} {nouns}; --limit or --all shows more")
     return Exit.OK
+
+
+def _limit_of(view: ListView) -> int | None:
+    if view.is_whole and view.limit is not None:
+        raise InvalidInputError("pass --limit or --all, not both")
+    if view.limit is not None and view.limit < 1:
+        raise InvalidInputError("--limit must be at least 1")
+    return None if view.is_whole else _USUAL_LIMIT if view.limit is None else view.limit
+
+
+class _ListWriter:
+    """Writes the objects of a list, a few at a time."""
+
+    def __init__(self, streams: Streams, view: ListView, columns: Sequence[str] | None) -> None:
+        self._streams, self._view, self._columns = streams, view, columns
+        self._table = None if view.as_json or columns is None else RowsTable(streams, columns)
+        self._array: list[Any] = []
+
+    def write(self, models: "Sequence[Model]") -> None:
+        """Show some objects; an array of JSON is written as a whole, at the end."""
+        values = [plain(one, show_phi=self._view.show_phi) for one in models]
+        if self._table is not None and self._columns is not None:
+            self._table.write([row_of(value, self._columns) for value in values])
+            return
+        if self._columns is not None:
+            values = [{column: field_of(value, column) for column in self._columns} for value in values]
+        if not self._view.is_whole:
+            self._array += values
+            return
+        for value in values:
+            self._streams.write_json(value, is_line=True)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._table is not None:
+            self._table.close()
+        elif not self._view.is_whole:
+            self._streams.write_json(self._array)
+
+
+def columns_of(text: str, model: "type[Model]") -> list[str]:
+    """Read ``--columns``.
+
+    Raises:
+        InvalidInputError: a column is not a field of the objects; the message lists those that there are.
+    """
+    columns, known = [word.strip() for word in text.split(",")], [*_paths(model)]
+    unknown = [column for column in columns if column not in known]
+    if unknown:
+        raise InvalidInputError(f"--columns: {unknown[0] or 'an empty name'} is no field; there are {', '.join(known)}")
+    if len({*columns}) < len(columns):
+        raise InvalidInputError("--columns: a field is named twice")
+    return columns
+
+
+def _paths(model: "type[Model]", prefix: str = "") -> Iterator[str]:
+    """Yield the fields that can be a column, those of objects within included."""
+    from spotdx_async.models import Model
+
+    kinds = get_type_hints(model)
+    for field in attrs.fields(model):
+        if field.name in {"_as_came", "extra"}:
+            continue
+        yield f"{prefix}{field.name}"
+        for kind in get_args(kinds[field.name]):
+            if isinstance(kind, type) and issubclass(kind, Model):
+                yield from _paths(kind, f"{prefix}{field.name}.")
 
 
 def plain(model: "Model", *, show_phi: bool, asked_for: str | None = None) -> Any:
@@ -92,10 +175,26 @@ def fields_of(values: dict[str, Any]) -> dict[str, str]:
     return {path: str(value) for path, value in _leaves(values)}
 
 
-def row_of(model: "Model", columns: Sequence[str], *, show_phi: bool) -> list[str]:
-    """Return the cells of an object; a column is a field, or one of a nested object, ``recipient.first_name``."""
-    values = fields_of(plain(model, show_phi=show_phi))
-    return [values.get(column, "") for column in columns]
+def field_of(value: Any, column: str) -> Any:
+    """Return a field of an object, as returned by ``plain``, or of one within it, such as ``recipient.first_name``."""
+    for name in column.split("."):
+        if not isinstance(value, dict):
+            return value  # missing, or hidden as a whole
+        value = value.get(name)
+    return value
+
+
+def row_of(value: Any, columns: Sequence[str]) -> list[str]:
+    """Return the cells of an object, as returned by ``plain``; lists are separated by commas, objects are JSON."""
+    return [_cell(field_of(value, column)) for column in columns]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list) and not any(isinstance(item, (dict, list)) for item in value):
+        return ",".join(map(str, value))
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else str(value)
 
 
 def _without_phi(value: Any) -> Any:

@@ -34,6 +34,7 @@ Word: TypeAlias = str | Path
 FilePath: TypeAlias = Annotated[Word | None, Parameter(metavar="PATH")]
 # "-" is standard input, so a leading hyphen must be accepted as a value here; `check_path` refuses all others.
 RowFiles: TypeAlias = Annotated[list[Word], Parameter(name="FILE", allow_leading_hyphen=True)]
+Ids: TypeAlias = Annotated[list[str], Parameter(name="ID", allow_leading_hyphen=True)]
 JsonFile: TypeAlias = Annotated[Word, Parameter(metavar="PATH", allow_leading_hyphen=True)]
 
 
@@ -57,6 +58,29 @@ class View:
     """Show patient data as well, and the server's reasons for an error, which may name patients."""
     as_json: Json = False
     """Write JSON."""
+
+
+@frozen(kw_only=True)
+class ListView(View):
+    """How much of a list is shown, and how."""
+
+    limit: Whole | None = None
+    """The most to list. Default: 100."""
+    is_whole: Annotated[Flag, Parameter(name="--all")] = False
+    """List all there are, page by page as they come; with --json one object a line."""
+    columns: str | None = None
+    """Show these fields, separated by commas, such as created,status; a field of a field is written
+    recipient.address.state."""
+
+
+@frozen(kw_only=True)
+class RequestLimits:
+    """How fast requests are sent."""
+
+    rate: float | None = None
+    """The most requests a second. Default: the profile's, else no limit."""
+    concurrency: Whole | None = None
+    """Requests in flight at once. Default: the profile's, else 64."""
 
 
 @frozen(kw_only=True)
@@ -148,4 +172,7 @@ class UpdateOptions:
 Shown: TypeAlias = Annotated[View, Parameter(name="*")]
 Filtered: TypeAlias = Annotated[Filters, Parameter(name="*")]
 UpdateWith: TypeAlias = Annotated[UpdateOptions, Parameter(name="*")]
+ListShown: TypeAlias = Annotated[ListView, Parameter(name="*")]
+AtMost: TypeAlias = Annotated[RequestLimits, Parameter(name="*")]
 HIDING, ALL, USUAL_UPDATE = View(), Filters(), UpdateOptions()
+FIRST, UNLIMITED = ListView(), RequestLimits()

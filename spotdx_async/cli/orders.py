@@ -5,22 +5,27 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from spotdx_async.cli.answers import show_list, show_object
+from spotdx_async.cli.answers import show_list
+from spotdx_async.cli.lookups import show_each
 from spotdx_async.cli.options import (
     ALL,
+    FIRST,
     HIDING,
+    UNLIMITED,
     USUAL_UPDATE,
+    AtMost,
     Filtered,
+    Ids,
     Json,
     JsonFile,
+    ListShown,
     RowFiles,
     Shown,
     UpdateWith,
-    Whole,
     Yes,
 )
 from spotdx_async.cli.output import OurScreen, counted
-from spotdx_async.cli.settings import USUAL_SERVER, OnServer
+from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
 
 if TYPE_CHECKING:
     from spotdx_async import NewOrder
@@ -46,7 +51,7 @@ def create(
     client_ref: str | None = None,
     yes: Yes = False,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Place an order, which ships a parcel; asks first.
@@ -94,7 +99,7 @@ def reconcile(
     sent_at: str | None = None,
     since: str | None = None,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Find out whether an order was placed, by its client reference.
@@ -126,27 +131,42 @@ def reconcile(
 
 
 @orders.command
-def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
-    """Show one order; patient data is hidden.
+def get(
+    ids: Ids,
+    /,
+    *,
+    limits: AtMost = UNLIMITED,
+    view: Shown = HIDING,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
+    """Show orders; patient data is hidden.
+
+    They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
+    error, and the others still are. With --json several are one object a line.
+
+    Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
 
     Example: spotdx orders get O1234567
+    Example: spotdx orders get O1234567 O1234568
+    Example: spotdx orders get - --json --rate 20 < ids.txt
 
     Args:
-        order_id: The order.
-        view: How to show it.
+        ids: The orders; - is standard input, one id a line.
+        limits: How fast.
+        view: How to show them.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    return show_object(server.ask(lambda spot: spot.orders.get(order_id)), streams, view)
+    return show_each(ids, lambda spot: spot.orders.get, limits=limits, server=server, streams=streams, view=view)
 
 
 @orders.command(name="list")
 def list_orders(
     *,
-    limit: Whole = 100,
     status: str | None = None,
     filters: Filtered = ALL,
-    view: Shown = HIDING,
+    view: ListShown = FIRST,
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
@@ -155,18 +175,19 @@ def list_orders(
     Example: spotdx orders list --status pending --created-after 2024-01-31 --limit 20
 
     Args:
-        limit: The most orders to list.
         status: Only orders in this status.
         filters: Which ones; people are their recipients.
         view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
+    from spotdx_async.models import OrderSummary
+
     return show_list(
-        server.ask,
+        server,
         lambda spot: spot.orders.list(status=status, **filters.query),
         *(streams, view),
-        limit=limit,
+        model=OrderSummary,
         columns=_COLUMNS,
         names=_NAMES,
         nouns="orders",
@@ -180,7 +201,7 @@ def update(
     *,
     options: UpdateWith = USUAL_UPDATE,
     as_json: Json = False,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Set the metadata of many orders from CSV, JSON Lines or Parquet.

@@ -92,9 +92,15 @@ class Streams:
         """Write a table or the like on standard output."""
         self.out.print(renderable)
 
-    def write_json(self, value: Any) -> None:
-        """Write one JSON value on standard output, in ASCII, so that no terminal or encoding can spoil it."""
-        self.out.write_raw(json.dumps(value, indent=2 if self.out.is_terminal else None) + "\n")
+    def write_json(self, value: Any, *, is_line: bool = False) -> None:
+        """Write one JSON value on standard output, in ASCII, so that no terminal or encoding can spoil it.
+
+        Args:
+            value: the value.
+            is_line: whether it is one line even on a terminal, as one of many.
+        """
+        indent = 2 if self.out.is_terminal and not is_line else None
+        self.out.write_raw(json.dumps(value, indent=indent) + "\n")
 
 
 OurScreen: TypeAlias = Annotated[Streams, Parameter(parse=False)]

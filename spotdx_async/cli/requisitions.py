@@ -2,10 +2,23 @@
 
 from cyclopts import App
 
-from spotdx_async.cli.answers import show_list, show_object
-from spotdx_async.cli.options import ALL, HIDING, Filtered, JsonFile, Shown, Whole, Yes
+from spotdx_async.cli.answers import show_list
+from spotdx_async.cli.lookups import show_each
+from spotdx_async.cli.options import (
+    ALL,
+    FIRST,
+    HIDING,
+    UNLIMITED,
+    AtMost,
+    Filtered,
+    Ids,
+    JsonFile,
+    ListShown,
+    Shown,
+    Yes,
+)
 from spotdx_async.cli.output import OurScreen, counted
-from spotdx_async.cli.settings import USUAL_SERVER, OnServer
+from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
 
 _COLUMNS = ("requisition_id", "barcode", "lab", "status", "created", "updated")
 _NAMES = ("patient.first_name", "patient.last_name")
@@ -27,7 +40,7 @@ def create(
     client_ref: str | None = None,
     yes: Yes = False,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Create a requisition, which is approved or denied at once; asks first.
@@ -77,7 +90,7 @@ def reconcile(
     sent_at: str | None = None,
     since: str | None = None,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Find out whether a requisition was created, by its client reference.
@@ -111,28 +124,43 @@ def reconcile(
 
 
 @requisitions.command
-def get(requisition_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
-    """Show one requisition; patient data is hidden.
+def get(
+    ids: Ids,
+    /,
+    *,
+    limits: AtMost = UNLIMITED,
+    view: Shown = HIDING,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
+    """Show requisitions; patient data is hidden.
+
+    They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
+    error, and the others still are. With --json several are one object a line.
+
+    Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
 
     Example: spotdx requisitions get 3c90c3cc-0d44-4b50-8888-8dd25736052a
+    Example: spotdx requisitions get - --json < ids.txt
+    Example: spotdx requisitions get - --json --rate 20 < ids.txt
 
     Args:
-        requisition_id: The requisition.
-        view: How to show it.
+        ids: The requisitions; - is standard input, one id a line.
+        limits: How fast.
+        view: How to show them.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    return show_object(server.ask(lambda spot: spot.requisitions.get(requisition_id)), streams, view)
+    return show_each(ids, lambda spot: spot.requisitions.get, limits=limits, server=server, streams=streams, view=view)
 
 
 @requisitions.command(name="list")
 def list_requisitions(
     *,
-    limit: Whole = 100,
     lab: str | None = None,
     status: str | None = None,
     filters: Filtered = ALL,
-    view: Shown = HIDING,
+    view: ListShown = FIRST,
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
@@ -141,7 +169,6 @@ def list_requisitions(
     Example: spotdx requisitions list --lab CRL --status approved --limit 20
 
     Args:
-        limit: The most requisitions to list.
         lab: Only requisitions of this laboratory; case matters.
         status: Only requisitions in this status.
         filters: Which ones.
@@ -149,11 +176,13 @@ def list_requisitions(
         server: The server.
         streams: Where to write; no argument of the command line.
     """
+    from spotdx_async.models import RequisitionSummary
+
     return show_list(
-        server.ask,
+        server,
         lambda spot: spot.requisitions.list(lab=lab, status=status, **filters.query),
         *(streams, view),
-        limit=limit,
+        model=RequisitionSummary,
         columns=_COLUMNS,
         names=_NAMES,
         nouns="requisitions",

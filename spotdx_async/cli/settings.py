@@ -113,8 +113,10 @@ class Server:
     """The server. Default: SPOTDX_BASE_URL, else the profile's, else the production server."""
     timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
     """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
-    allow_any_id: Flag = False
-    """Accept ids with a slash, a backslash, a semicolon or only dots, which a proxy may route to another object."""
+
+    @property
+    def _takes_any_id(self) -> bool:
+        return False
 
     def settings(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
         """Find the settings in force.
@@ -137,7 +139,7 @@ class Server:
             timeout_s=_first((self.timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S),
             rate=_first((rate, "--rate"), (said.rate, origin), usual=None),
             concurrency=_first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
-            allow_any_id=self.allow_any_id,  # must be given for each run: neither in the environment nor in a profile
+            allow_any_id=self._takes_any_id,  # must be given for each run: neither in the environment nor in a profile
             token=_token(said, origin),
             profile=chosen,
             file=file,
@@ -152,8 +154,21 @@ class Server:
         return self.settings().ask(question)
 
 
+@frozen(kw_only=True)
+class ServerOfIds(Server):
+    """Options of the commands that ask for an object by its id."""
+
+    allow_any_id: Flag = False
+    """Accept ids with a slash, a backslash, a semicolon or only dots, which a proxy may route to another object."""
+
+    @property
+    def _takes_any_id(self) -> bool:
+        return self.allow_any_id
+
+
 OnServer: TypeAlias = Annotated[Server, Parameter(name="*")]
-USUAL_SERVER = Server()
+OnServerOfIds: TypeAlias = Annotated[ServerOfIds, Parameter(name="*")]
+USUAL_SERVER, USUAL_SERVER_OF_IDS = Server(), ServerOfIds()
 
 
 def _naming_origin(setting: Setting[T], check: Callable[[T], T]) -> T:
@@ -194,7 +209,9 @@ def _first(*candidates: tuple[Any, str], usual: Any) -> Setting[Any]:
     return next((Setting(value, origin) for value, origin in candidates if value is not None), Setting(usual))
 
 
-def config(*, example: Flag = False, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
+def config(
+    *, example: Flag = False, as_json: Json = False, server: OnServerOfIds = USUAL_SERVER_OF_IDS, streams: OurScreen
+) -> int:
     """Show the settings in force, and where each comes from. The token itself is never shown.
 
     An option on the command line overrides the environment (SPOTDX_BASE_URL, SPOTDX_TOKEN), which overrides a profile
