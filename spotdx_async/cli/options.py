@@ -84,6 +84,19 @@ class RequestLimits:
 
 
 @frozen(kw_only=True)
+class EarlierAttempt:
+    """What is known of an earlier attempt with the same reference."""
+
+    never_sent: Flag = False
+    """The reference was never sent before: do not look first whether it was."""
+    sent_at: str | None = None
+    """When it was sent at the latest, with a zone, if it was sent before. Default: not known, so the command waits a
+    whole minute before it sends a reference that is not found."""
+    since: str | None = None
+    """Search only what was created since this day, YYYY-MM-DD; it saves time. Default: everything is searched."""
+
+
+@frozen(kw_only=True)
 class Filters:
     """What all lists can be filtered by. Other users of this machine can see arguments."""
 
@@ -173,6 +186,7 @@ Shown: TypeAlias = Annotated[View, Parameter(name="*")]
 Filtered: TypeAlias = Annotated[Filters, Parameter(name="*")]
 UpdateWith: TypeAlias = Annotated[UpdateOptions, Parameter(name="*")]
 ListShown: TypeAlias = Annotated[ListView, Parameter(name="*")]
+SentBefore: TypeAlias = Annotated[EarlierAttempt, Parameter(name="*")]
 AtMost: TypeAlias = Annotated[RequestLimits, Parameter(name="*")]
 HIDING, ALL, USUAL_UPDATE = View(), Filters(), UpdateOptions()
-FIRST, UNLIMITED = ListView(), RequestLimits()
+FIRST, UNLIMITED, UNKNOWN_ATTEMPT = ListView(), RequestLimits(), EarlierAttempt()

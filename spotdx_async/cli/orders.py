@@ -11,6 +11,7 @@ from spotdx_async.cli.options import (
     ALL,
     FIRST,
     HIDING,
+    UNKNOWN_ATTEMPT,
     UNLIMITED,
     USUAL_UPDATE,
     AtMost,
@@ -20,6 +21,7 @@ from spotdx_async.cli.options import (
     JsonFile,
     ListShown,
     RowFiles,
+    SentBefore,
     Shown,
     UpdateWith,
     Yes,
@@ -28,7 +30,7 @@ from spotdx_async.cli.output import OurScreen, counted
 from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
 
 if TYPE_CHECKING:
-    from spotdx_async import NewOrder
+    from spotdx_async import NewOrder, Order
 
 _COLUMNS = ("order_id", "status", "created", "updated")
 _NAMES = ("recipient.first_name", "recipient.last_name")
@@ -49,6 +51,7 @@ def create(
     /,
     *,
     client_ref: str | None = None,
+    earlier: SentBefore = UNKNOWN_ATTEMPT,
     yes: Yes = False,
     view: Shown = HIDING,
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
@@ -61,17 +64,23 @@ def create(
     {"kit_types": ["health_kit_1"], "recipient": {"first_name": …, "last_name": …, "email": …, "phone": …,
     "address": {"street1": …, "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "metadata": {…}}
 
-    It is placed at most once. Before it is sent its reference is shown, for spotdx orders reconcile. If no usable
-    answer comes, the command checks whether it was placed.
+    It is placed at most once. A reference of your own, from --client-ref or the metadata, is looked up first: if it
+    was sent before, what was placed is shown, and nothing is sent; if that cannot be known, nothing is sent either. It
+    takes a minute, since an earlier attempt may still be carried out. --sent-at, --since and --never-sent say what you
+    know of that. Two commands that run at the same time do not know of each other.
+
+    Before it is sent its reference is shown, for spotdx orders reconcile. If no usable answer comes, the command checks
+    whether it was placed.
 
     Exit codes: 0 it is placed; 1 it is not, or that is not known; 2 wrong usage or an unusable file, nothing was
-    sent; 3 not confirmed, nothing was sent.
+    sent; 3 not confirmed, or not known whether it was sent before: nothing was sent.
 
     Example: spotdx orders create order.json
 
     Args:
         file: The order; - is standard input and needs --yes.
         client_ref: Your own reference, by which the order can be found again. Default: a new one.
+        earlier: What is known of an earlier attempt with the same reference.
         yes: Skip confirmation.
         view: How to show it.
         server: The server.
@@ -81,13 +90,18 @@ def create(
     from spotdx_async.cli.create import ConfirmedAction, carry_out, how_to_look, read_to_send, reference_of
 
     order = read_to_send(file, NewOrder, yes=yes)
-    reference = reference_of(client_ref, order.metadata)
+    reference = reference_of(client_ref, order.metadata, earlier)
     act = ConfirmedAction(
         question=f"Order {_kits_of(order)} for one recipient",
-        do=lambda spot: spot.orders.create(order, client_ref=reference),
+        do=lambda spot: spot.orders.create(order, client_ref=reference.text),
         look=lambda spot, error: spot.orders.reconcile(error),
         advice="look with spotdx orders reconcile before you run this command again",
-        how_to_look=lambda: how_to_look("orders", reference),
+        looks_first=reference.is_to_be_looked_up,
+        look_first=lambda spot: spot.orders.reconcile(
+            client_ref=reference.text, sent_at=reference.sent_at, since=reference.since
+        ),
+        other_than_asked=lambda found: _other_kits(order, found),
+        how_to_look=lambda: how_to_look("orders", reference.text),
     )
     return carry_out(act, server, streams, view, yes=yes)
 
@@ -228,8 +242,15 @@ def update(
     return update_many("orders", files, options, server, streams, as_json=as_json)
 
 
-def _kits_of(order: "NewOrder") -> str:
+def _kits_of(order: "NewOrder | Order") -> str:
     kinds = Counter(order.kit_types)
     named = [f"{kind} x{count:,}" for kind, count in kinds.most_common(_NAMED_KINDS)]
     more = [f"and {counted(len(kinds) - _NAMED_KINDS, 'other kind')}"] if len(kinds) > _NAMED_KINDS else []
     return f"{counted(len(order.kit_types), 'kit')} ({', '.join(named + more)})"
+
+
+def _other_kits(order: "NewOrder", found: "Order") -> str | None:
+    """Return that an order found has other kits than the one to be placed; None if it has the same, or shows none."""
+    if not found.kit_types or Counter(found.kit_types) == Counter(order.kit_types):
+        return None
+    return f"the order with this reference is one of {_kits_of(found)}, not of {_kits_of(order)}"
