@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
@@ -11,6 +12,7 @@ from spotdx_async.cli.exit_codes import Exit, exit_of
 from spotdx_async.cli.failures import show_error
 from spotdx_async.cli.global_options import read_global_options
 from spotdx_async.cli.help import COMMANDS, VERSION, HelpPages, show_front_page
+from spotdx_async.cli.help_texts import are_removed, restore_texts
 from spotdx_async.cli.output import OurScreen, Streams
 from spotdx_async.errors import SpotError
 
@@ -62,10 +64,19 @@ def make_app() -> App:
         default_parameter=Parameter(negative=""),
         suppress_keyboard_interrupt=False,
     )
+    if are_removed():
+        _restore_texts()
     for name in COMMANDS:
         module = _MODULES.get(name, name)
         app.command(f"spotdx_async.cli.{module}:{name}", name=name)
     return app
+
+
+def _restore_texts() -> None:
+    from spotdx_async.cli import demo, doctor, kits, orders, patients, requisitions, runs, settings
+
+    here = sys.modules[__name__]
+    restore_texts((here, demo, doctor, kits, orders, patients, requisitions, runs, settings))
 
 
 def completion(shell: Shell, /, *, streams: OurScreen) -> int:

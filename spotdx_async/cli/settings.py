@@ -8,9 +8,19 @@ from attrs import field, frozen
 from cyclopts import Parameter
 
 from spotdx_async.cli.exit_codes import Exit, naming_server
-from spotdx_async.cli.options import Flag, Json
+from spotdx_async.cli.options import UNLIMITED, AtMost, Flag, Json
 from spotdx_async.cli.output import OurScreen
-from spotdx_async.cli.settings_file import EXAMPLE, Profile, SettingsFile, find_file, read_settings
+from spotdx_async.cli.settings_file import (
+    EXAMPLE,
+    Profile,
+    SettingsFile,
+    check_concurrency,
+    check_lands_within,
+    check_rate,
+    check_timeout,
+    find_file,
+    read_settings,
+)
 from spotdx_async.cli.tables import show_rows
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
 from spotdx_async.config import PRODUCTION_URL, RateLimit, base_url_from_environment, check_base_url
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TIMEOUT_S, _CONCURRENCY = 30.0, 64
+_TIMEOUT_S, _CONCURRENCY, _LANDS_WITHIN_S = 30.0, 64, 60.0
 _BY_DEFAULT = "default"
 
 
@@ -122,7 +132,7 @@ class Server:
         """Find the settings in force.
 
         Raises:
-            ConfigError: the settings file cannot be used, the profile is unknown, or the server's address is invalid.
+            ConfigError: the settings file cannot be used, the profile is unknown, or a value is out of range.
         """
         file = read_settings()
         chosen, said = _profile(file, self.profile)
@@ -135,10 +145,15 @@ class Server:
             usual=PRODUCTION_URL,
         )
         return Settings(
-            base_url=Setting(_naming_origin(url, check_base_url), url.origin),
-            timeout_s=_first((self.timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S),
-            rate=_first((rate, "--rate"), (said.rate, origin), usual=None),
-            concurrency=_first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
+            base_url=_checked(url, check_base_url),
+            timeout_s=_checked(
+                _first((self.timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S), check_timeout
+            ),
+            rate=_checked(_first((rate, "--rate"), (said.rate, origin), usual=None), check_rate),
+            concurrency=_checked(
+                _first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
+                check_concurrency,
+            ),
             allow_any_id=self._takes_any_id,  # must be given for each run: neither in the environment nor in a profile
             token=_token(said, origin),
             profile=chosen,
@@ -171,14 +186,16 @@ OnServerOfIds: TypeAlias = Annotated[ServerOfIds, Parameter(name="*")]
 USUAL_SERVER, USUAL_SERVER_OF_IDS = Server(), ServerOfIds()
 
 
-def _naming_origin(setting: Setting[T], check: Callable[[T], T]) -> T:
-    """Return a checked value.
+def _checked(setting: Setting[T], check: Callable[[Any], T]) -> Setting[T]:
+    """Return a setting whose value is in range, whether it is used or only shown.
 
     Raises:
-        ConfigError: it is wrong; the message says where it comes from.
+        ConfigError: it is not; the message says where it comes from.
     """
+    if setting.value is None:
+        return setting
     try:
-        return check(setting.value)
+        return Setting(check(setting.value), setting.origin)
     except ConfigError as error:
         raise ConfigError(f"{setting.origin}: {error}") from None
 
@@ -210,20 +227,28 @@ def _first(*candidates: tuple[Any, str], usual: Any) -> Setting[Any]:
 
 
 def config(
-    *, example: Flag = False, as_json: Json = False, server: OnServerOfIds = USUAL_SERVER_OF_IDS, streams: OurScreen
+    *,
+    example: Flag = False,
+    limits: AtMost = UNLIMITED,
+    lands_within_s: Annotated[float | None, Parameter(name="--lands-within")] = None,
+    as_json: Json = False,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
 ) -> int:
     """Show the settings in force, and where each comes from. The token itself is never shown.
 
     An option on the command line overrides the environment (SPOTDX_BASE_URL, SPOTDX_TOKEN), which overrides a profile
     of the settings file. The file is ~/.config/spotdx/config.toml, or the one that SPOTDX_CONFIG names. It holds
     profiles, each with base_url, rate, concurrency, timeout, and where the token comes from: token_env or
-    token_command.
+    token_command. It takes the options of the command that you are about to run, and refuses values out of range.
 
     Example: spotdx config --profile staging
     Example: mkdir -p ~/.config/spotdx && spotdx config --example > ~/.config/spotdx/config.toml
 
     Args:
         example: Print an example of a settings file instead.
+        limits: How fast requests are sent.
+        lands_within_s: How long a request that got no answer may still be carried out, in seconds.
         as_json: Write one JSON object.
         server: The server.
         streams: Where to write; no argument of the command line.
@@ -231,7 +256,9 @@ def config(
     if example:
         streams.out.write_raw(EXAMPLE)
         return Exit.OK
-    found = _by_name(server.settings())
+    settings = server.settings(rate=limits.rate, concurrency=limits.concurrency)
+    lands_within = _checked(_first((lands_within_s, "--lands-within"), usual=_LANDS_WITHIN_S), check_lands_within)
+    found = _by_name(settings, lands_within)
     if as_json:
         streams.write_json({name: {"value": one.value, "from": one.origin} for name, one in found.items()})
     else:
@@ -240,7 +267,7 @@ def config(
     return Exit.OK
 
 
-def _by_name(settings: Settings) -> dict[str, Setting[Any]]:
+def _by_name(settings: Settings, lands_within: Setting[float]) -> dict[str, Setting[Any]]:
     path, token = settings.file.path, settings.token
     return {
         "file": Setting(None if path is None else str(path), _about_file(settings.file)),
@@ -249,6 +276,8 @@ def _by_name(settings: Settings) -> dict[str, Setting[Any]]:
         "rate": settings.rate,
         "concurrency": settings.concurrency,
         "timeout": settings.timeout_s,
+        "lands_within": lands_within,
+        "allow_any_id": Setting(settings.allow_any_id, "--allow-any-id" if settings.allow_any_id else _BY_DEFAULT),
         "token": Setting(f"{token.text}{' (not set)' if token.is_empty else ''}", token.origin),
     }
 
@@ -256,7 +285,9 @@ def _by_name(settings: Settings) -> dict[str, Setting[Any]]:
 def _in_words(name: str, value: Any) -> str:
     if value is None:
         return "no limit" if name == "rate" else "none"
-    unit = {"rate": " a second", "timeout": " s"}.get(name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    unit = {"rate": " a second", "timeout": " s", "lands_within": " s"}.get(name)
     return f"{value:g}{unit}" if unit else str(value)
 
 

@@ -114,6 +114,25 @@ async def test_a_profile_with_the_apis_path_is_refused(
     assert (code, "[profiles.a] base_url must end before /api/v2" in err) == (2, True)
 
 
+async def test_the_settings_take_the_options_of_other_commands(spotdx: Spotdx) -> None:
+    options = ("--rate", "5", "--concurrency", "7", "--lands-within", "9", "--allow-any-id", "--timeout", "3")
+
+    code, out, _ = await spotdx("config", *options, "--json")
+
+    shown = {name: (one["value"], one["from"]) for name, one in json.loads(out).items()}
+    assert code == 0
+    assert (shown["rate"], shown["concurrency"]) == ((5, "--rate"), (7, "--concurrency"))
+    assert (shown["lands_within"], shown["timeout"]) == ((9, "--lands-within"), (3, "--timeout"))
+    assert shown["allow_any_id"] == (True, "--allow-any-id")
+
+
+@pytest.mark.parametrize("option", ["--rate", "--timeout", "--concurrency", "--lands-within"])
+async def test_the_settings_refuse_what_is_out_of_range(spotdx: Spotdx, option: str) -> None:
+    code, out, err = await spotdx("config", option, "0")
+
+    assert (code, out, err.startswith(f"spotdx: {option}: "), err.count("\n")) == (2, "", True, 1)
+
+
 async def test_the_wrong_word_about_colours_is_wrong_usage(spotdx: Spotdx) -> None:
     assert await spotdx("kits", "types", "--color", "blue") == (
         2,

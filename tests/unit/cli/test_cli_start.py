@@ -65,6 +65,28 @@ def test_a_page_of_help_comes_without_what_its_command_needs(words: list[str]) -
     assert loaded_by(words, HEAVY) == (0, "")
 
 
+EVERY_PAGE = """
+import sys
+sys.argv[0] = "spotdx"
+from spotdx_async.cli.app import make_app, run
+for words in [[name, *inner] for name in make_app() if not name.startswith("-")
+              for inner in [[], *([one] for one in make_app()[name] if not one.startswith("-"))]]:
+    print(words)
+    run([*words, "--help"])
+"""
+
+
+def test_the_pages_are_the_same_where_python_has_removed_docstrings() -> None:
+    pages = []
+    for options in ([], ["-OO"]):
+        script = [sys.executable, *options, "-c", EVERY_PAGE]
+        done = subprocess.run(script, capture_output=True, text=True, check=True, timeout=120)  # noqa: S603
+        pages.append(done.stdout)
+
+    assert pages[0].count("Example: ") > 25
+    assert pages[0] == pages[1]
+
+
 def test_a_reader_of_the_first_page_that_has_gone_is_no_trouble() -> None:
     reading, writing = os.pipe()
     os.close(reading)
