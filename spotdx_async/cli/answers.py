@@ -86,7 +86,7 @@ def show_list(
     shown = server.ask(show)
     writer.close()
     if shown == limit and not view.as_json:
-        streams.say(f"the first {limit:,} {nouns}; --limit or --all shows more")
+        streams.note(f"the first {limit:,} {nouns}; --limit or --all shows more")
     return Exit.OK
 
 

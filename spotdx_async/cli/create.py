@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ from spotdx_async import (
 )
 from spotdx_async.cli.answers import plain, show_object
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
-from spotdx_async.cli.failures import show_error
+from spotdx_async.cli.failures import show_error, show_failure
 from spotdx_async.cli.options import EarlierAttempt, View, Word, check_path
 from spotdx_async.cli.output import Streams, is_terminal
 from spotdx_async.cli.settings import Server, Settings
@@ -108,7 +109,10 @@ def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
         return True
     if not answer.endswith("\n"):
         streams.err.line()  # the end of the input leaves the cursor after the question
-    streams.say("nothing was sent")
+    if streams.as_json:
+        show_failure(streams, "NotConfirmed", "nothing was sent", hint="--yes confirms", exit_code=Exit.STOPPED)
+    else:
+        streams.say("nothing was sent")
     return False
 
 
@@ -161,18 +165,31 @@ def carry_out(act: ConfirmedAction, server: Server, streams: Streams, view: View
         with naming_server(settings.base_url.value):
             return run_in_own_loop(_carry_out(act, settings, streams, view))
     except KeyboardInterrupt:
-        streams.say(f"stopped while it was under way, so it may have been done: {act.advice}")
-        return Exit.FAILED
+        text = "stopped while it was under way, so it may have been done"
+        return _end(streams, f"{text}: {act.advice}", Exit.FAILED, kind="Interrupted")
+
+
+def _end(streams: Streams, text: str, code: Exit, *, kind: str, error: SpotError | None = None) -> Exit:
+    """Say how it ended and what to do; under ``--json`` together with the error that ended it, as one object."""
+    if not streams.as_json:
+        streams.say(text)
+    elif error is not None:
+        show_error(error, streams, exit_code=code, hint=text)
+    else:
+        show_failure(streams, kind, text, hint=None, exit_code=code)
+    return code
 
 
 def _look_first(act: ConfirmedAction, settings: Settings, streams: Streams, view: View) -> Exit | None:
     """Find out whether it was done before; return None if it surely was not, and no longer can be."""
-    streams.say("looking whether it was done before, which can take a minute; --never-sent skips that")
+    streams.note("looking whether it was done before, which can take a minute; --never-sent skips that")
     try:
         found = settings.ask(act.look_first)
-    except SpotError:
-        streams.say("whether it was done before cannot be looked up, so nothing was sent")
-        raise
+    except SpotError as error:
+        text = "whether it was done before cannot be looked up, so nothing was sent"
+        if not streams.as_json:
+            show_error(error, streams)
+        return _end(streams, text, exit_of(error), kind="NotKnown", error=error)
     if found.value is not None:
         difference = act.other_than_asked(found.value)
         if difference is None:
@@ -185,13 +202,13 @@ def _look_first(act: ConfirmedAction, settings: Settings, streams: Streams, view
         return shown if difference is None else Exit.FAILED
     if found.state == "not found":
         return None
-    if found.error is not None:
+    if found.error is not None and not streams.as_json:
         show_error(found.error, streams)
-    streams.say(
+    text = (
         "whether it was done before is not known, so nothing was sent: run the command again later, or "
         "with --never-sent if you know that it was not"
     )
-    return Exit.STOPPED
+    return _end(streams, text, Exit.STOPPED, kind="NotKnown", error=found.error)
 
 
 async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams, view: View) -> Exit:
@@ -209,10 +226,11 @@ async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams,
             streams.say(f"{line_of(error)}; it was done all the same: do not run this command again")
             return Exit.OK
         except StatusError as error:
-            show_error(error, streams)
-            if error.may_be_executed:
-                # A refusal of the last attempt says nothing about an earlier one that got no answer.
-                streams.say(f"an earlier attempt may have been carried out all the same: {act.advice}")
+            # A refusal of the last attempt says nothing about an earlier one that got no answer.
+            text = f"an earlier attempt may have been carried out all the same: {act.advice}"
+            show_error(error, streams, hint=text if error.may_be_executed else None)
+            if error.may_be_executed and not streams.as_json:
+                streams.say(text)
             return exit_of(error)
     show_object(answer, streams, view, asked_for=act.asked_for)
     return Exit.OK if act.is_done(answer) else Exit.FAILED
@@ -221,29 +239,28 @@ async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams,
 async def _look_after(
     act: ConfirmedAction, spot: SpotClient, error: OutcomeUnknownError | DecodeError, streams: Streams, view: View
 ) -> Exit:
-    streams.say(line_of(error))
+    if not streams.as_json:
+        streams.say(line_of(error))
+    end = partial(_end, streams, code=Exit.FAILED, kind="NotKnown", error=error)
     if act.look is None:
-        streams.say(f"whether it was done cannot be looked up: {act.advice}")
-        return Exit.FAILED
-    streams.say("checking whether it was done, which can take a minute")
+        return end(f"whether it was done cannot be looked up: {act.advice}")
+    streams.note("checking whether it was done, which can take a minute")
     try:
         found = await act.look(spot, error)
     except SpotError as failure:
-        show_error(failure, streams)
-        streams.say(f"whether it was done is still not known: {act.advice}")
-        return Exit.FAILED
+        if not streams.as_json:
+            show_error(failure, streams)
+        return end(f"whether it was done is still not known: {act.advice}")
     if found.value is not None:
         streams.say("it was done: nothing is left to do")
         if found.duplicates:
             streams.say(f"it was done more than once; the others: {', '.join(found.duplicates)}")
         return show_object(found.value, streams, view)
     if found.state == "not found":
-        streams.say("it was not done: you may run the same command again")
-        return Exit.FAILED
-    if found.error is not None:
+        return end("it was not done: you may run the same command again")
+    if found.error is not None and not streams.as_json:
         show_error(found.error, streams)
-    streams.say(f"whether it was done is still not known: {act.advice}")
-    return Exit.FAILED
+    return end(f"whether it was done is still not known: {act.advice}")
 
 
 @frozen
@@ -333,7 +350,7 @@ def look_up(
     Raises:
         SpotError: the look-up failed.
     """
-    streams.say("looking, which can take a minute")
+    streams.note("looking, which can take a minute")
     found = server.ask(question)
     if view.as_json:
         value = None if found.value is None else plain(found.value, show_phi=view.show_phi)
@@ -347,7 +364,7 @@ def look_up(
     if found.state == "not found":
         streams.say("it was not done, and no longer can be: it may be sent again")
         return Exit.FAILED
-    if found.error is not None:
+    if found.error is not None and not streams.as_json:
         show_error(found.error, streams)
     streams.say("whether it was done is not known: look again later, and do not send it again before then")
     return Exit.STOPPED

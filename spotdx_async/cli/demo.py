@@ -204,13 +204,15 @@ def sandbox(
         kits: How many kits, named SPOT000001 and so on. Default: the documented example, SPOT123456, and two others.
         latency: Seconds of delay for every request.
         rate_limit: Requests a second; those above it get a 429.
-        faults: The share of requests that meet a fault, 0 to 1.
+        faults: The share of requests that meet a fault, from 0 (none) to 1 (all).
         seed: Which faults.
         streams: Where to write; no argument of the command line.
     """
     from spotdx_async.own_loop import run_in_own_loop
     from spotdx_async.testing import FakeSpot
 
+    if not 0 <= faults <= 1:
+        raise InvalidInputError("--faults is a share of requests, from 0 (none) to 1 (all), such as 0.05")
     try:
         fake = FakeSpot(
             token=_TOKEN, kits=kits, latency_s=latency, rate_limit=rate_limit, port=port, keep_requests=False

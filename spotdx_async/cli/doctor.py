@@ -30,6 +30,18 @@ _IN_BETWEEN = (
     "base_url, or try again later"
 )
 
+_CERTIFICATE_STEPS = {
+    9: "check this machine's clock: by it, the certificate is not valid yet",
+    10: "check this machine's clock; if it is right, whoever runs the server must renew the certificate",
+    62: "check the name in the base_url: the certificate is for another one, or something else answers in its place",
+    64: "put the server's name in place of its address into the base_url: the certificate is for another address",
+}
+"""By X509_V_ERR codes: not yet valid, expired, another name, another address."""
+_OTHER_AUTHORITY = (
+    "ask your network's administrator whether TLS is inspected here, or an authority of your own signs; put its "
+    "certificate, with all others that are needed, into a file that SSL_CERT_FILE names, which replaces the system's"
+)
+
 
 @frozen
 class Finding:
@@ -143,8 +155,8 @@ def check_way(base_url: str) -> Iterator[Finding]:
         try:
             secured = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
-            step = "ask your network's administrator whether TLS is inspected here; SSL_CERT_FILE adds an authority"
-            yield Finding("tls", "FAIL", f"the certificate is not trusted ({error.verify_message})", step)
+            text = f"the certificate is not trusted ({error.verify_message})"
+            yield Finding("tls", "FAIL", text, advice_on_certificate(error.verify_code))
             return
         except OSError as error:
             step = "check that the base_url names the right port; ask your network's administrator"
@@ -153,6 +165,11 @@ def check_way(base_url: str) -> Iterator[Finding]:
         with secured:
             yield check_certificate(str((secured.getpeercert() or {}).get("notAfter", "")), time.time())
             yield _clock_at(secured, parts)
+
+
+def advice_on_certificate(verify_code: int) -> str:
+    """Return what to do about a certificate that OpenSSL rejects with this code of its verification."""
+    return _CERTIFICATE_STEPS.get(verify_code, _OTHER_AUTHORITY)
 
 
 def check_certificate(not_after: str, now_s: float) -> Finding:

@@ -45,10 +45,13 @@ _STEPS = (
     ("spotdx kits update kits.csv --journal night.journal --failed failed.csv", ""),
 )
 _OPTIONS = (
-    ("--help, -h", "Show this page, or a command's: spotdx kits update --help."),
-    ("--profile NAME", "Settings for commands that talk to a server: spotdx config."),
+    ("--help, -h", "Show this page, or a command's: spotdx help kits update."),
+    ("--profile NAME", "Settings for commands that ask a server: spotdx config."),
     ("--color WHEN", "auto (on a terminal only), always or never, as --no-color."),
-    ("--version", "Show the version."),
+    ("-q, --quiet", "Say only what needs attention; no progress."),
+    ("-v, --verbose", "Say what is tried again, too."),
+    ("--log-file PATH", "Log to this file (mode 0600); no token, id or patient data."),
+    ("--version, -V", "Show the version."),
 )
 _HELP, _STEP_WIDTH, _NAME_WIDTH = {"--help", "-h"}, 39, 14
 _WIDEST, _UNFOLDED, _INDENT, _COLUMN = 100, 10_000, 2, 24
@@ -62,7 +65,7 @@ def show_front_page(argv: Sequence[str]) -> bool:
     words = found.words
     if not words or (len(words) == 1 and words[0] in _HELP):
         _write_once(_front_page())
-    elif words == ["--version"]:
+    elif words in (["--version"], ["-V"]):
         _write_once(f"{VERSION}\n")
     else:
         return False
@@ -91,7 +94,7 @@ def send_nowhere(stream: IO[str]) -> None:
 def _front_page() -> str:
     steps = "".join(f"  {step:<{_STEP_WIDTH}}{meaning}".rstrip() + "\n" for step, meaning in _STEPS)
     commands = "".join(f"  {name:<{_NAME_WIDTH}}{meaning}\n" for name, meaning in COMMANDS.items())
-    options = "".join(f"  {name:<{_NAME_WIDTH + 2}}{meaning}\n" for name, meaning in _OPTIONS)
+    options = "".join(f"  {name:<{_NAME_WIDTH + 3}}{meaning}\n" for name, meaning in _OPTIONS)
     return (
         "Usage: spotdx COMMAND [ARGUMENTS] [OPTIONS]\n\n"
         "The Spot home-testing API from the command line.\n\n"

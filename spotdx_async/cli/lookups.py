@@ -143,7 +143,7 @@ async def _show(
             if isinstance(one, _OF_ALL) or in_a_row == _MOST_IN_A_ROW:
                 streams.say(f"stopped at {an_id}: {counted(count - asked + 1, 'object')} not shown")
                 raise one
-            show_error(one, streams, about=an_id)
+            show_error(one, streams, about=an_id, exit_code=Exit.FAILED)
     return exit_code
 
 

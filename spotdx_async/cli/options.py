@@ -134,7 +134,8 @@ class UpdateOptions:
     row_format: Annotated[Format | None, Parameter(name="--format")] = None
     """The format of the rows. Default: guessed from the suffix or the first character."""
     failed: FilePath = None
-    """Write rows that are not done to this new file (mode 0600), unchanged, so that it can be used as input again."""
+    """Write the rows that are not done to this file (mode 0600), in the order and form of the input, to be used as
+    input again; those that cannot be read go to PATH.unreadable. A file that exists needs --force."""
     replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
     """Replace the file given by --failed if it exists."""
     journal: FilePath = None

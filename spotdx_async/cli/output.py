@@ -63,6 +63,10 @@ class Streams:
         self.err: _PipeProofConsole = _PipeProofConsole(stderr=True, color=color)
         self.pages: _PipeProofConsole = _PipeProofConsole(stderr=False, color=color)
         """Standard output for help: folded at the usual width even when written to a file."""
+        self.as_json: bool = False
+        """Whether the command was asked to write JSON; errors are then objects too."""
+        self.is_quiet: bool = False
+        """Whether only what needs attention is said."""
         self.shows_phi: bool = False
         """Whether the command was asked to show patient data."""
         for console in (self.out, self.err):
@@ -74,6 +78,11 @@ class Streams:
     def say(self, text: str) -> None:
         """Write one line on standard error."""
         self.err.print(Text(visible(f"spotdx: {text}")), soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Write one line on standard error that nobody has to act on; nothing with ``--quiet``."""
+        if not self.is_quiet:
+            self.say(text)
 
     def ask(self, text: str) -> None:
         """Write a question on standard error; the answer is typed after it."""
@@ -129,6 +138,10 @@ class _PipeProofConsole(Console):
         """Discard the rest, including Python's own last flush."""
         self.quiet = True
         send_nowhere(self.file)
+
+    def write_raw_json(self, value: Any) -> None:
+        """Write one JSON value as a line of ASCII."""
+        self.write_raw(json.dumps(value) + "\n")
 
     def write_raw(self, text: str) -> None:
         """Write text as it is."""

@@ -76,6 +76,13 @@ class Display:
         """Leave the terminal to others; lines stay, and the summary says how it ended."""
 
 
+class _Silence(Display):
+    """Nothing, with ``--quiet``."""
+
+    def show(self, standing: Standing) -> None:
+        pass
+
+
 class _Bar(Display):
     """A live bar, drawn over itself."""
 
@@ -115,7 +122,9 @@ class _Bar(Display):
 
 
 def display_for(streams: Streams, title: str) -> Display:
-    """Return what suits standard error: a bar on a terminal that can draw one, else lines."""
+    """Return what suits standard error: a bar on a terminal that can draw one, else lines; nothing if quiet."""
+    if streams.is_quiet:
+        return _Silence(streams)
     if streams.err.is_terminal and not streams.err.is_dumb_terminal:
         return _Bar(streams, title)
     return Display(streams)

@@ -71,9 +71,10 @@ async def test_a_missing_one_is_named_and_the_others_are_shown(spotdx: Spotdx) -
     code, out, err = await spotdx("kits", "get", IDS[0], "GONE", "..", IDS[1], "--json")
 
     assert (code, ids_in(out)) == (1, IDS[:2])
-    lines = err.splitlines()
-    assert (len(lines), lines[0].startswith("spotdx: GONE: "), lines[1].startswith("spotdx: ..: ")) == (2, True, True)
-    assert "the server answered 404" in lines[0]
+    gone, odd = [json.loads(line)["error"] for line in err.splitlines()]
+    assert (gone["id"], gone["status"], odd["id"], odd["status"]) == ("GONE", 404, "..", None)
+    code, _, err = await spotdx("kits", "get", IDS[0], "GONE", IDS[1])
+    assert (code, err.count("\n"), err.startswith("spotdx: GONE: GET /api/v2/kits/{kit_id}/: ")) == (1, 1, True)
 
 
 async def test_a_single_missing_one_is_an_error_as_before(spotdx: Spotdx) -> None:
