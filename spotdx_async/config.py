@@ -21,6 +21,7 @@ __all__ = [
     "RateLimit",
     "RetryPolicy",
     "Stats",
+    "base_url_from_environment",
     "check_base_url",
     "check_count",
     "check_flag",
@@ -35,6 +36,8 @@ _LARGEST = sys.float_info.max
 _FIRST_VISIBLE, _LAST_VISIBLE = 0x21, 0x7E
 # urlsplit accepts "[::1]evil.com" and "a|b" as hosts, which the HTTP library then refuses or reads differently.
 _SERVER = re.compile(r"(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d*)?", re.ASCII)
+# What the path of every operation begins with.
+_OWN_PATH = re.compile(r"/api/v\d+(/|$)", re.ASCII | re.IGNORECASE)
 
 
 @runtime_checkable
@@ -304,11 +307,11 @@ def check_base_url(base_url: str | None) -> str:
     """Return the server's address without a trailing slash; None: that in ``SPOTDX_BASE_URL``, else production.
 
     Raises:
-        ConfigError: it is not an https URL (http is for loopback hosts only), or has a user, a query or a fragment. The
-            message does not show it.
+        ConfigError: it is not an https URL (http is for loopback hosts only), has a user, a query or a fragment, or
+            holds the API's own path. The message does not show it.
     """
     if base_url is None:
-        base_url = os.environ.get("SPOTDX_BASE_URL") or PRODUCTION_URL
+        base_url = base_url_from_environment() or PRODUCTION_URL
     if not isinstance(base_url, str):
         raise ConfigError(f"base_url must be a string, not {type(base_url).__name__}")
     if any(not _FIRST_VISIBLE <= ord(char) <= _LAST_VISIBLE for char in base_url):
@@ -320,7 +323,23 @@ def check_base_url(base_url: str | None) -> str:
         raise ConfigError("base_url must use https: http would expose the token and patient data to the network")
     if "@" in parts.netloc or "?" in base_url or "#" in base_url:
         raise ConfigError("base_url must have no user, password, query or fragment")
+    if _OWN_PATH.search(parts.path):
+        raise ConfigError(
+            f"base_url must end before /api/v2, which is added to it: {PRODUCTION_URL}, not {PRODUCTION_URL}/api/v2"
+        )
     return base_url.rstrip("/")
+
+
+def base_url_from_environment() -> str | None:
+    """Return the server's address in ``SPOTDX_BASE_URL`` as it is; None: the variable is not set.
+
+    Raises:
+        ConfigError: it is set and empty. Whoever meant another server would otherwise reach the production server.
+    """
+    found = os.environ.get("SPOTDX_BASE_URL")
+    if found == "":
+        raise ConfigError("SPOTDX_BASE_URL is empty: set it to the server's address, or unset it for production")
+    return found
 
 
 def _split(url: str) -> SplitResult | None:

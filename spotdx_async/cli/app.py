@@ -2,17 +2,22 @@
 
 import logging
 import math
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter
 
-from spotdx_async.cli.exit_codes import Exit, exit_of, line_of
-from spotdx_async.cli.help import COMMANDS, NO_COLOR, VERSION, HelpPages, show_front_page, without_no_color
+from spotdx_async.cli.exit_codes import Exit, exit_of
+from spotdx_async.cli.failures import show_error, show_failure
+from spotdx_async.cli.global_options import GlobalOptions, read_global_options
+from spotdx_async.cli.help import COMMANDS, VERSION, HelpPages, show_front_page
+from spotdx_async.cli.help_texts import are_removed, restore_texts
+from spotdx_async.cli.log_file import Log, log_to
 from spotdx_async.cli.open_files import check_room, reason_of_place
 from spotdx_async.cli.output import OurScreen, Streams
 from spotdx_async.cli.standard_streams import guarded_outputs
-from spotdx_async.errors import SpotError
+from spotdx_async.errors import ConfigError, SpotError
 
 Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
 
@@ -31,10 +36,11 @@ def run(argv: Sequence[str]) -> int:
     """Run a command and return its exit code. Only unexpected errors are raised."""
     if (page := show_front_page(argv)) is not None:
         return page
-    words = without_no_color(argv)
+    line = read_global_options(argv)
     with guarded_outputs() as out:
-        streams = Streams(no_color=len(words) < len(argv))
-        code = _exit_of(words, streams)
+        streams = Streams(color=line.color)
+        streams.as_json, streams.is_quiet = line.as_json, line.is_quiet
+        code = _exit_of(line, streams)
         out.flush()
         if out.error is None:
             return code
@@ -45,25 +51,57 @@ def run(argv: Sequence[str]) -> int:
         return Exit.FAILED if code == Exit.OK and not streams.is_code_the_answer else code
 
 
-def _exit_of(words: Sequence[str], streams: Streams) -> Exit:
+def _exit_of(line: GlobalOptions, streams: Streams) -> Exit:
+    if line.fault is not None:
+        return _refuse(streams, line.fault, "spotdx --help")
     try:
-        code = _run(words, streams)
+        with log_to(line.log_file, streams) as log:
+            code = _run_logged(line, streams, log)
+            log.end(code)
+    except ConfigError as error:  # of the log file itself
+        show_error(error, streams)
+        return Exit.USAGE
+    return code
+
+
+def _run_logged(line: GlobalOptions, streams: Streams, log: Log) -> Exit:
+    try:
+        code = _run(line, streams, log)
     except CycloptsError as error:
         page = " ".join(("spotdx", *(error.command_chain or ()), "--help"))
-        streams.say(f"{' '.join(str(error).split())} (see {page})")
-        return Exit.USAGE
+        log.fail(error)
+        return _refuse(streams, " ".join(str(error).split()), page)
     except SpotError as error:
-        streams.say(line_of(error))
+        log.fail(error)
+        show_error(error, streams)
         return exit_of(error)
     except OSError as error:
         if (reason := reason_of_place(error)) is None:
             raise
-        streams.say(reason)
+        log.fail(error)
+        if streams.as_json:
+            show_failure(streams, type(error).__name__, reason, hint=None, exit_code=Exit.FAILED)
+        else:
+            streams.say(reason)
         return Exit.FAILED
-    except KeyboardInterrupt:
-        streams.say("stopped: run the command again when you are ready")
+    except KeyboardInterrupt as error:
+        log.fail(error)
+        advice = "run the command again when you are ready"
+        if streams.as_json:
+            show_failure(streams, "Interrupted", "stopped", hint=advice, exit_code=Exit.INTERRUPTED)
+        else:
+            streams.say(f"stopped: {advice}")
         return Exit.INTERRUPTED
     return Exit.OK if code is None else Exit(code)
+
+
+def _refuse(streams: Streams, fault: str, page: str) -> Exit:
+    """Say what is wrong with the line, and which page explains it."""
+    if streams.as_json:
+        show_failure(streams, "UsageError", fault, hint=f"see {page}", exit_code=Exit.USAGE)
+    else:
+        streams.say(f"{fault} (see {page})")
+    return Exit.USAGE
 
 
 def make_app() -> App:
@@ -72,15 +110,25 @@ def make_app() -> App:
         name="spotdx",
         help_format="plaintext",
         help_formatter=HelpPages(),
-        help_epilogue=f"Every command takes {NO_COLOR}. spotdx --help shows the first steps.",
+        help_epilogue="Every command takes --color, -q, -v and --log-file. spotdx --help shows the first steps.",
         version=VERSION,
+        version_flags=["--version", "-V"],
         default_parameter=Parameter(negative=""),
         suppress_keyboard_interrupt=False,
     )
+    if are_removed():
+        _restore_texts()
     for name in COMMANDS:
         module = _MODULES.get(name, name)
         app.command(f"spotdx_async.cli.{module}:{name}", name=name)
     return app
+
+
+def _restore_texts() -> None:
+    from spotdx_async.cli import demo, doctor, kits, orders, patients, requisitions, runs, settings
+
+    here = sys.modules[__name__]
+    restore_texts((here, demo, doctor, kits, orders, patients, requisitions, runs, settings))
 
 
 def completion(shell: Shell, /, *, streams: OurScreen) -> int:
@@ -102,26 +150,33 @@ def completion(shell: Shell, /, *, streams: OurScreen) -> int:
     return Exit.OK
 
 
-def _run(argv: Sequence[str], streams: Streams) -> int | None:
-    command, bound, ours = make_app().parse_args(
-        list(argv), console=streams.pages, print_error=False, exit_on_error=False
-    )
-    handler = _OnScreen(streams)
+def _run(line: GlobalOptions, streams: Streams, log: Log) -> int | None:
+    app = make_app()
+    command, bound, ours = app.parse_args(line.words, console=streams.pages, print_error=False, exit_on_error=False)
+    log.begin(app.parse_commands(line.words)[0])
+    options = bound.arguments.values()
+    streams.shows_phi = any(getattr(one, "show_phi", False) for one in options)
+    streams.as_json = bound.arguments.get("as_json") is True or any(getattr(one, "as_json", False) for one in options)
+    handler = _OnScreen(streams, logging.INFO if line.is_verbose else logging.WARNING)
     logger = logging.getLogger("spotdx_async")
+    before = logger.level
+    if line.is_verbose and logger.getEffectiveLevel() > logging.INFO:
+        logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
         check_room()
         code: int | None = command(*bound.args, **bound.kwargs, **dict.fromkeys(ours, streams))
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(before)
     return code
 
 
 class _OnScreen(logging.Handler):
     """Shows what the SDK logs, such as a pause that the server asked for, without breaking the progress bar."""
 
-    def __init__(self, streams: Streams) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self, streams: Streams, level: int) -> None:
+        super().__init__(level)
         self._streams = streams
         self._last: tuple[str, float] = ("", -math.inf)
 
@@ -132,4 +187,4 @@ class _OnScreen(logging.Handler):
         text, at_s = record.getMessage(), record.created
         if text != self._last[0] or at_s - self._last[1] >= _REPEAT_AFTER_S:
             self._last = (text, at_s)
-            self._streams.say(text)
+            self._streams.note(text)

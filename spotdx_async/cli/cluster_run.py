@@ -9,7 +9,7 @@ from typing import Any
 
 import spotdx_async
 from spotdx_async import distributed
-from spotdx_async.cli.exit_codes import hinted
+from spotdx_async.cli.exit_codes import hinted, of_worker
 from spotdx_async.cli.open_files import check_room
 from spotdx_async.cli.options import UpdateOptions
 from spotdx_async.cli.outcomes import WorkerOutcomes
@@ -138,7 +138,7 @@ class ClusterRun(UpdateRun):
                     self._worker_outcomes.add_rest(index, row)
                 if self._undone.has(0, index):
                     if (trouble := reasons.get(index)) is not None:
-                        row_results.add_failure(row, trouble.state, trouble.reason)
+                        row_results.add_failure(row, trouble.state, of_worker(trouble.reason))
                     row_results.add_undone(row)
                 elif all_reported:
                     row_results.add_done(row)
@@ -176,12 +176,7 @@ def _check(request: UpdateRequest) -> None:
         ConfigError: there is no token.
     """
     options = request.options
-    if options.dask is not None and options.workers is not None:
-        raise InvalidInputError("pass --dask or --workers, not both")
-    if options.workers is not None and options.workers < 1:
-        raise InvalidInputError("--workers must be at least 1")
-    if options.workers is not None and options.workers > _MOST_WORKERS:
-        raise InvalidInputError(f"--workers must be at most {_MOST_WORKERS}: more processes need a cluster (--dask)")
+    _check_workers(options)
     if "-" in request.files:
         raise InvalidInputError("a cluster's rows are read twice: pass files, not standard input")
     if options.report is not None:
@@ -192,10 +187,21 @@ def _check(request: UpdateRequest) -> None:
         )
     if options.waits_for_server:
         raise InvalidInputError("--wait-for-server is not available with --dask or --workers")
+    if options.show_phi:
+        raise InvalidInputError("--show-phi is not available with --dask or --workers, which do not return the reasons")
     if options.journal is not None and Path(options.journal).is_file():
         raise InvalidInputError("--journal names a folder with --dask or --workers, and this is a file: name another")
     if options.workers is not None:
         request.settings.token.read()  # refused now, not by each worker
+
+
+def _check_workers(options: UpdateOptions) -> None:
+    if options.dask is not None and options.workers is not None:
+        raise InvalidInputError("pass --dask or --workers, not both")
+    if options.workers is not None and options.workers < 1:
+        raise InvalidInputError("--workers must be at least 1")
+    if options.workers is not None and options.workers > _MOST_WORKERS:
+        raise InvalidInputError(f"--workers must be at most {_MOST_WORKERS}: more processes need a cluster (--dask)")
 
 
 def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:

@@ -4,7 +4,8 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, TextIO, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import attrs
@@ -20,9 +21,11 @@ from spotdx_async import (
     check_new,
     loads,
 )
+from spotdx_async.cli.answers import plain, show_object
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
-from spotdx_async.cli.options import View, Word, check_path
-from spotdx_async.cli.output import Streams, counted, plain, show_object
+from spotdx_async.cli.failures import show_error, show_failure
+from spotdx_async.cli.options import EarlierAttempt, View, Word, check_path
+from spotdx_async.cli.output import Streams, is_terminal
 from spotdx_async.cli.places import check_places, input_place, standard_outputs
 from spotdx_async.cli.settings import Server, Settings
 from spotdx_async.errors import DecodeError, InvalidInputError, SpotError, StatusError
@@ -76,6 +79,17 @@ def _unknown_fields(model: Model, path: str = "") -> Iterator[str]:
                 yield from _unknown_fields(item, f"{path}{field.name}{index}.")
 
 
+def check_can_ask(*, yes: bool) -> None:
+    """Refuse a command that cannot ask and has not been answered.
+
+    Raises:
+        InvalidInputError: there is no terminal to ask on; nothing was sent.
+    """
+    # Both: an answer read from a pipe was not meant for this question, and a question in a file is never seen.
+    if not yes and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise InvalidInputError("cannot ask for confirmation, since this is not a terminal: pass --yes to skip it")
+
+
 def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
     """Ask on the terminal, unless ``--yes`` has answered; anything but a clear yes is a no, and is reported as one.
 
@@ -84,9 +98,7 @@ def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
     """
     if yes:
         return True
-    # Both: an answer read from a pipe was not meant for this question, and a question in a file is never seen.
-    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
-        raise InvalidInputError("cannot ask for confirmation, since this is not a terminal: pass --yes to skip it")
+    check_can_ask(yes=yes)
     streams.ask(f"{question} [y/N] ")
     try:
         answer = sys.stdin.readline()
@@ -99,13 +111,15 @@ def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
         return True
     if not answer.endswith("\n"):
         streams.err.line()  # the end of the input leaves the cursor after the question
-    streams.say("nothing was sent")
+    if streams.as_json:
+        show_failure(streams, "NotConfirmed", "nothing was sent", hint="--yes confirms", exit_code=Exit.STOPPED)
+    else:
+        streams.say("nothing was sent")
     return False
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
-    # A process that was started without standard input has None here.
-    return stream is not None and not stream.closed and stream.isatty()
+async def _no_way_to_look(_spot: SpotClient) -> Reconciliation[Any]:
+    return Reconciliation(state="unknown")
 
 
 @frozen(kw_only=True)
@@ -123,6 +137,14 @@ class ConfirmedAction:
     """Whether the server's answer says that it was done."""
     how_to_look: Callable[[], str] = lambda: ""
     """Returns, before it is sent, how a person finds out what became of it; empty if there is no way to."""
+    look_first: Callable[[SpotClient], Awaitable[Reconciliation[Any]]] = _no_way_to_look
+    """Finds out whether it was done before."""
+    known_by: str = "reference"
+    """What it is found by."""
+    looks_first: bool = False
+    """Whether it may have been done before."""
+    other_than_asked: Callable[[Any], str | None] = lambda _found: None
+    """Returns how what was done before differs from what is to be done, in words; None if it does not."""
     asked_for: str | None = None
     """A field of the answer that is shown even if it is patient data, since it is available nowhere else."""
 
@@ -136,14 +158,59 @@ def carry_out(act: ConfirmedAction, server: Server, streams: Streams, view: View
     """
     settings = server.settings()
     run_in_own_loop(settings.client().close())  # refuses wrong settings before asking
+    check_can_ask(yes=yes)
+    if act.looks_first and (ended := _look_first(act, settings, streams, view)) is not None:
+        return ended
     if not is_confirmed(f"{act.question} on {settings.name}?", streams, yes=yes):
         return Exit.STOPPED
     try:
         with naming_server(settings.base_url.value):
             return run_in_own_loop(_carry_out(act, settings, streams, view))
     except KeyboardInterrupt:
-        streams.say(f"stopped while it was under way, so it may have been done: {act.advice}")
-        return Exit.FAILED
+        text = "stopped while it was under way, so it may have been done"
+        return _end(streams, f"{text}: {act.advice}", Exit.FAILED, kind="Interrupted")
+
+
+def _end(streams: Streams, text: str, code: Exit, *, kind: str, error: SpotError | None = None) -> Exit:
+    """Say how it ended and what to do; under ``--json`` together with the error that ended it, as one object."""
+    if not streams.as_json:
+        streams.say(text)
+    elif error is not None:
+        show_error(error, streams, exit_code=code, hint=text)
+    else:
+        show_failure(streams, kind, text, hint=None, exit_code=code)
+    return code
+
+
+def _look_first(act: ConfirmedAction, settings: Settings, streams: Streams, view: View) -> Exit | None:
+    """Find out whether it was done before; return None if it surely was not, and no longer can be."""
+    streams.note("looking whether it was done before, which can take a minute; --never-sent skips that")
+    try:
+        found = settings.ask(act.look_first)
+    except SpotError as error:
+        text = "whether it was done before cannot be looked up, so nothing was sent"
+        if not streams.as_json:
+            show_error(error, streams)
+        return _end(streams, text, exit_of(error), kind="NotKnown", error=error)
+    if found.value is not None:
+        difference = act.other_than_asked(found.value)
+        if difference is None:
+            streams.say(f"it was done before, with this {act.known_by}: nothing was sent")
+        else:
+            streams.say(f"{difference}, so nothing was sent: was the {act.known_by} used for something else?")
+        if found.duplicates:
+            streams.say(f"it was done more than once; the others: {', '.join(found.duplicates)}")
+        shown = show_object(found.value, streams, view)
+        return shown if difference is None else Exit.FAILED
+    if found.state == "not found":
+        return None
+    if found.error is not None and not streams.as_json:
+        show_error(found.error, streams)
+    text = (
+        "whether it was done before is not known, so nothing was sent: run the command again later, or "
+        "with --never-sent if you know that it was not"
+    )
+    return _end(streams, text, Exit.STOPPED, kind="NotKnown", error=found.error)
 
 
 async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams, view: View) -> Exit:
@@ -163,10 +230,11 @@ async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams,
             streams.say(f"{line_of(error)}; it was done all the same: do not run this command again")
             return Exit.OK
         except StatusError as error:
-            _show_refusal(error, streams, view)
-            if error.may_be_executed:
-                # A refusal of the last attempt says nothing about an earlier one that got no answer.
-                streams.say(f"an earlier attempt may have been carried out all the same: {act.advice}")
+            # A refusal of the last attempt says nothing about an earlier one that got no answer.
+            text = f"an earlier attempt may have been carried out all the same: {act.advice}"
+            show_error(error, streams, hint=text if error.may_be_executed else None)
+            if error.may_be_executed and not streams.as_json:
+                streams.say(text)
             return exit_of(error)
     streams.is_code_the_answer = True
     show_object(answer, streams, view, asked_for=act.asked_for)
@@ -176,53 +244,66 @@ async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams,
 async def _look_after(
     act: ConfirmedAction, spot: SpotClient, error: OutcomeUnknownError | DecodeError, streams: Streams, view: View
 ) -> Exit:
-    streams.say(line_of(error))
+    if not streams.as_json:
+        streams.say(line_of(error))
+    end = partial(_end, streams, code=Exit.FAILED, kind="NotKnown", error=error)
     if act.look is None:
-        streams.say(f"whether it was done cannot be looked up: {act.advice}")
-        return Exit.FAILED
-    streams.say("checking whether it was done, which can take a minute")
+        return end(f"whether it was done cannot be looked up: {act.advice}")
+    streams.note("checking whether it was done, which can take a minute")
     try:
         found = await act.look(spot, error)
     except SpotError as failure:
-        streams.say(line_of(failure))
-        streams.say(f"whether it was done is still not known: {act.advice}")
-        return Exit.FAILED
+        if not streams.as_json:
+            show_error(failure, streams)
+        return end(f"whether it was done is still not known: {act.advice}")
     if found.value is not None:
         streams.say("it was done: nothing is left to do")
         if found.duplicates:
             streams.say(f"it was done more than once; the others: {', '.join(found.duplicates)}")
         return show_object(found.value, streams, view)
     if found.state == "not found":
-        streams.say("it was not done: you may run the same command again")
-        return Exit.FAILED
-    if found.error is not None:
-        streams.say(line_of(found.error))
-    streams.say(f"whether it was done is still not known: {act.advice}")
-    return Exit.FAILED
+        return end("it was not done: you may run the same command again")
+    if found.error is not None and not streams.as_json:
+        show_error(found.error, streams)
+    return end(f"whether it was done is still not known: {act.advice}")
 
 
-def _show_refusal(error: StatusError, streams: Streams, view: View) -> None:
-    streams.say(line_of(error))
-    if view.show_phi:
-        for reason in error.details:
-            streams.say(f"the server says: {reason}")
-    elif error.details:
-        reasons = counted(len(error.details), "reason")
-        streams.say(f"the server gave {reasons}, which may name patients: --show-phi shows them")
+@frozen
+class Reference:
+    """What is sent with a create, so that it can be found again."""
+
+    text: str
+    sent_at: datetime | None = None
+    """When it was sent at the latest, if it was before."""
+    since: date | None = None
+    is_to_be_looked_up: bool = False
+    """Whether it may have been sent before: not one that was just made up."""
 
 
-def reference_of(client_ref: str | None, metadata: Mapping[str, Any] | None) -> str:
+def reference_in(metadata: Mapping[str, Any] | None) -> str | None:
+    """Return the reference that metadata holds; None if there is none."""
+    found = (metadata or {}).get(_REFERENCE_KEY)
+    return found if isinstance(found, str) else None
+
+
+def reference_of(client_ref: str | None, metadata: Mapping[str, Any] | None, earlier: EarlierAttempt) -> Reference:
     """Return the reference to send: the given one, the one in the metadata, or a new one.
 
     Raises:
-        InvalidInputError: an empty one was given.
+        InvalidInputError: an empty one was given, or something about an earlier attempt that there cannot have been.
     """
-    in_metadata = (metadata or {}).get(_REFERENCE_KEY)
-    if client_ref is not None:
-        if not client_ref.strip():
-            raise InvalidInputError("client_ref must not be empty; nothing was sent")
-        return client_ref
-    return in_metadata if isinstance(in_metadata, str) else str(uuid4())
+    if client_ref is not None and not client_ref.strip():
+        raise InvalidInputError("client_ref must not be empty; nothing was sent")
+    moment, day = instant_of(earlier.sent_at), date_of(earlier.since)
+    said = earlier.sent_at is not None or earlier.since is not None
+    if earlier.never_sent and said:
+        raise InvalidInputError("--never-sent excludes --sent-at and --since; nothing was sent")
+    text = client_ref if client_ref is not None else reference_in(metadata)
+    if text is not None:
+        return Reference(text, moment, day, not earlier.never_sent)
+    if said:
+        raise InvalidInputError("--sent-at and --since are about a reference: pass --client-ref; nothing was sent")
+    return Reference(str(uuid4()))
 
 
 def how_to_look(noun: str, reference: str) -> str:
@@ -238,7 +319,7 @@ def instant_of(text: str | None) -> datetime | None:
     """Read ``--sent-at``.
 
     Raises:
-        InvalidInputError: it is not a date and time with a zone.
+        InvalidInputError: it is not a date and time with a zone, or in the future.
     """
     if text is None:
         return None
@@ -248,6 +329,8 @@ def instant_of(text: str | None) -> datetime | None:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise InvalidInputError("--sent-at must be a date and time with a zone, such as 2024-01-31T12:00:00Z")
+    if moment > datetime.now(UTC):
+        raise InvalidInputError("--sent-at must not be in the future: it is when the request was sent at the latest")
     return moment
 
 
@@ -272,7 +355,7 @@ def look_up(
     Raises:
         SpotError: the look-up failed.
     """
-    streams.say("looking, which can take a minute")
+    streams.note("looking, which can take a minute")
     found = server.ask(question)
     streams.is_code_the_answer = True
     if view.as_json:
@@ -287,7 +370,7 @@ def look_up(
     if found.state == "not found":
         streams.say("it was not done, and no longer can be: it may be sent again")
         return Exit.FAILED
-    if found.error is not None:
-        streams.say(line_of(found.error))
+    if found.error is not None and not streams.as_json:
+        show_error(found.error, streams)
     streams.say("whether it was done is not known: look again later, and do not send it again before then")
     return Exit.STOPPED

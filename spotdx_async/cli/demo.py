@@ -12,7 +12,8 @@ from attrs import frozen
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import Whole
-from spotdx_async.cli.output import OurScreen, Streams, counted, fields_table
+from spotdx_async.cli.output import OurScreen, Streams, counted
+from spotdx_async.cli.tables import show_fields
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.testing import Fault, FaultPlan, faults
 from spotdx_async.testing.routes import Call
@@ -180,7 +181,7 @@ def _show_comparison(fake: "FakeSpot", comparison: _Comparison, run_result: "Run
         "foreign writes": f"{comparison.foreign:,}",
         "time": f"{run_result.elapsed_s:.1f} s",
     }
-    streams.show(fields_table(figures))
+    show_fields(figures, streams)
     streams.tell("Every kit holds its value." if comparison.is_equal else "NOT every kit holds its value.")
 
 
@@ -203,13 +204,15 @@ def sandbox(
         kits: How many kits, named SPOT000001 and so on. Default: the documented example, SPOT123456, and two others.
         latency: Seconds of delay for every request.
         rate_limit: Requests a second; those above it get a 429.
-        faults: The share of requests that meet a fault, 0 to 1.
+        faults: The share of requests that meet a fault, from 0 (none) to 1 (all).
         seed: Which faults.
         streams: Where to write; no argument of the command line.
     """
     from spotdx_async.own_loop import run_in_own_loop
     from spotdx_async.testing import FakeSpot
 
+    if not 0 <= faults <= 1:
+        raise InvalidInputError("--faults is a share of requests, from 0 (none) to 1 (all), such as 0.05")
     try:
         fake = FakeSpot(
             token=_TOKEN, kits=kits, latency_s=latency, rate_limit=rate_limit, port=port, keep_requests=False

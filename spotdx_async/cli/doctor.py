@@ -11,8 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from attrs import asdict, frozen
 
-from spotdx_async.cli.exit_codes import Exit, next_step
-from spotdx_async.cli.options import Json
+from spotdx_async.cli.exit_codes import Exit, message_of, next_step, reasons_of
+from spotdx_async.cli.options import HIDING, Shown, View
 from spotdx_async.cli.output import OurScreen, Streams, counted
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer, Server, Settings
 from spotdx_async.cli.token_source import TokenVariable
@@ -30,6 +30,18 @@ _IN_BETWEEN = (
     "base_url, or try again later"
 )
 
+_CERTIFICATE_STEPS = {
+    9: "check this machine's clock: by it, the certificate is not valid yet",
+    10: "check this machine's clock; if it is right, whoever runs the server must renew the certificate",
+    62: "check the name in the base_url: the certificate is for another one, or something else answers in its place",
+    64: "put the server's name in place of its address into the base_url: the certificate is for another address",
+}
+"""By X509_V_ERR codes: not yet valid, expired, another name, another address."""
+_OTHER_AUTHORITY = (
+    "ask your network's administrator whether TLS is inspected here, or an authority of your own signs; put its "
+    "certificate, with all others that are needed, into a file that SSL_CERT_FILE names, which replaces the system's"
+)
+
 
 @frozen
 class Finding:
@@ -43,7 +55,7 @@ class Finding:
     """What to do; None if there is nothing to do."""
 
 
-def doctor(*, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
+def doctor(*, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """Check that everything is set up: settings, the connection to the server, its certificate, the clock, the token.
 
     Each line says ok, warn or FAIL, and what to do next. The token is used for one request only, the list of kit
@@ -55,21 +67,21 @@ def doctor(*, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: O
     Example: spotdx doctor --profile staging --json
 
     Args:
-        as_json: Write one JSON array.
+        view: How to show what was found.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     findings = []
-    for finding in _examine(server):
+    for finding in _examine(server, view):
         findings.append(finding)
-        if not as_json:
+        if not view.as_json:
             _show(finding, streams)
-    if as_json:
+    if view.as_json:
         streams.write_json([asdict(one) for one in findings])
     return Exit.FAILED if any(one.state == "FAIL" for one in findings) else Exit.OK
 
 
-def _examine(server: Server) -> Iterator[Finding]:
+def _examine(server: Server, view: View) -> Iterator[Finding]:
     """Check one thing after another; skip what cannot work after a failure."""
     yield check_versions()
     try:
@@ -82,7 +94,7 @@ def _examine(server: Server) -> Iterator[Finding]:
         yield finding
         if finding.state == "FAIL":
             return
-    yield check_token(settings)
+    yield check_token(settings, show_phi=view.show_phi)
 
 
 def _show(finding: Finding, streams: Streams) -> None:
@@ -143,8 +155,8 @@ def check_way(base_url: str) -> Iterator[Finding]:
         try:
             secured = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
-            step = "ask your network's administrator whether TLS is inspected here; SSL_CERT_FILE adds an authority"
-            yield Finding("tls", "FAIL", f"the certificate is not trusted ({error.verify_message})", step)
+            text = f"the certificate is not trusted ({error.verify_message})"
+            yield Finding("tls", "FAIL", text, advice_on_certificate(error.verify_code))
             return
         except OSError as error:
             step = "check that the base_url names the right port; ask your network's administrator"
@@ -153,6 +165,11 @@ def check_way(base_url: str) -> Iterator[Finding]:
         with secured:
             yield check_certificate(str((secured.getpeercert() or {}).get("notAfter", "")), time.time())
             yield _clock_at(secured, parts)
+
+
+def advice_on_certificate(verify_code: int) -> str:
+    """Return what to do about a certificate that OpenSSL rejects with this code of its verification."""
+    return _CERTIFICATE_STEPS.get(verify_code, _OTHER_AUTHORITY)
 
 
 def check_certificate(not_after: str, now_s: float) -> Finding:
@@ -199,7 +216,7 @@ def check_clock(said: str | None, before_s: float, after_s: float) -> Finding:
     return Finding("clock", "warn", text, "set the clock (NTP): journal dates and waits until a date depend on it")
 
 
-def check_token(settings: Settings) -> Finding:
+def check_token(settings: Settings, *, show_phi: bool = False) -> Finding:
     """Report whether the server accepts the token, by a harmless request."""
     source = settings.token.text
     try:
@@ -211,14 +228,16 @@ def check_token(settings: Settings) -> Finding:
         return Finding("token", "FAIL", str(error), step)
     except AuthenticationError:
         return Finding("token", "FAIL", "the server does not accept the token (401)", f"put a valid one into {source}")
-    except PermissionDeniedError:
+    except PermissionDeniedError as error:
         text = "the server knows the token, but does not let it list kit types (403)"
+        text = "; ".join([text, *reasons_of(error, show_phi=show_phi)])
         return Finding("token", "FAIL", text, "ask the vendor for permission, or use another profile's token")
     except DecodeError as error:
         text = f"the API did not answer, so the token could not be tested: {error.args[0] if error.args else error}"
         return Finding("api", "FAIL", text, _IN_BETWEEN)
     except SpotError as error:
-        return Finding("token", "FAIL", str(error), next_step(error) or "run the command again")
+        text = "; ".join([message_of(error), *reasons_of(error, show_phi=show_phi)])
+        return Finding("token", "FAIL", text, next_step(error) or "run the command again")
     if not kinds:
         text = "accepted, but with no kit types, an answer that could have come from something else"
         return Finding("token", "warn", text, "run the command again once the account has kit types")

@@ -62,6 +62,7 @@ _NEXT_OF_NOT_SENT = {
     "token": "spotdx doctor tests where the token comes from",
     "outage": f"{_AGAIN}{_IS_IT_THERE}",
 }
+_POINTERS = ("; details says what", "; details says why")
 _OPTION_NAMES = (
     ("wait_for_server=True", "--wait-for-server"),
     ("check base_url", "check --base-url"),
@@ -74,9 +75,32 @@ def exit_of(error: SpotError) -> Exit:
     return Exit.USAGE if isinstance(error, (ConfigError, InvalidInputError)) else Exit.FAILED
 
 
+def message_of(error: SpotError) -> str:
+    """Return what an error says; not that ``details`` says more, which means something only to a program."""
+    return without_pointer(str(error) or type(error).__name__)
+
+
+def without_pointer(text: str, instead: str = "") -> str:
+    """Return an error's message with something else in place of its pointer to ``details``."""
+    for pointer in _POINTERS:
+        text = text.replace(pointer, instead)
+    return text
+
+
+def reasons_of(error: SpotError | None, *, show_phi: bool) -> list[str]:
+    """Return the server's own reasons as lines, or, since they may name patients, one that says how to see them."""
+    if not isinstance(error, StatusError) or not error.details:
+        return []
+    if show_phi:
+        return [f"the server says: {reason}" for reason in error.details]
+    count = len(error.details)
+    said, them = ("1 reason", "it") if count == 1 else (f"{count} reasons", "them")
+    return [f"the server gave {said}, which may name patients: --show-phi shows {them}"]
+
+
 def line_of(error: SpotError) -> str:
     """Return the error as one line, with the server's request id, and what to do next."""
-    text = str(error) or type(error).__name__
+    text = message_of(error)
     if isinstance(error, (StatusError, OutcomeUnknownError)) and error.request_id is not None:
         text = f"{text}; request id {error.request_id}"
     step = next_step(error)
@@ -114,6 +138,11 @@ def next_step(error: SpotError) -> str | None:
     if isinstance(error, NotSentError):
         return None if error.reason in {"closed", "stopped"} else _NEXT_OF_NOT_SENT.get(error.reason, _CHECK_CONNECTION)
     return next((step for kind, step in _NEXT if isinstance(error, kind)), None)
+
+
+def of_worker(text: str) -> str:
+    """Return a row's error message as a worker reported it, with how to see the server's reasons, if there are any."""
+    return without_pointer(text, "; without --dask and --workers, --show-phi shows the server's reasons")
 
 
 def hinted(text: str) -> str:

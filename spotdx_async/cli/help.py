@@ -9,6 +9,7 @@ import io
 import sys
 
 from spotdx_async import __version__
+from spotdx_async.cli.global_options import read_global_options
 from spotdx_async.cli.standard_streams import guarded_outputs
 
 TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions
 
-NO_COLOR = "--no-color"
-"""Understood anywhere on the line, by every command."""
 VERSION = f"spotdx-async {__version__}"
 
 COMMANDS = {
@@ -46,10 +45,13 @@ _STEPS = (
     ("spotdx kits update kits.csv --journal night.journal --failed failed.csv", ""),
 )
 _OPTIONS = (
-    ("--help, -h", "Show this page, or a command's: spotdx kits update --help."),
-    ("--profile NAME", "Settings for commands that talk to a server: spotdx config."),
-    (NO_COLOR, "Anywhere: no colours. So does NO_COLOR, a pipe, a file."),
-    ("--version", "Show the version."),
+    ("--help, -h", "Show this page, or a command's: spotdx help kits update."),
+    ("--profile NAME", "Settings for commands that ask a server: spotdx config."),
+    ("--color WHEN", "auto (on a terminal only), always or never, as --no-color."),
+    ("-q, --quiet", "Say only what needs attention; no progress."),
+    ("-v, --verbose", "Say what is tried again, too."),
+    ("--log-file PATH", "Log to this file (mode 0600); no token, id or patient data."),
+    ("--version, -V", "Show the version."),
 )
 _HELP, _STEP_WIDTH, _NAME_WIDTH = {"--help", "-h"}, 39, 14
 _WIDEST, _UNFOLDED, _INDENT, _COLUMN = 100, 10_000, 2, 24
@@ -60,18 +62,15 @@ def show_front_page(argv: Sequence[str]) -> int | None:
 
     None: a command must run.
     """
-    words = without_no_color(argv)
+    found = read_global_options(argv)
+    if found.fault is not None:
+        return None
+    words = found.words
     if not words or (len(words) == 1 and words[0] in _HELP):
         return _write_once(_front_page())
-    if words == ["--version"]:
+    if words in (["--version"], ["-V"]):
         return _write_once(f"{VERSION}\n")
     return None
-
-
-def without_no_color(argv: Sequence[str]) -> list[str]:
-    """Return the words without the switch; after a ``--`` there are no switches."""
-    end = argv.index("--") if "--" in argv else len(argv)
-    return [word for index, word in enumerate(argv) if word != NO_COLOR or index > end]
 
 
 def _write_once(text: str) -> int:
@@ -87,7 +86,7 @@ def _write_once(text: str) -> int:
 def _front_page() -> str:
     steps = "".join(f"  {step:<{_STEP_WIDTH}}{meaning}".rstrip() + "\n" for step, meaning in _STEPS)
     commands = "".join(f"  {name:<{_NAME_WIDTH}}{meaning}\n" for name, meaning in COMMANDS.items())
-    options = "".join(f"  {name:<{_NAME_WIDTH + 2}}{meaning}\n" for name, meaning in _OPTIONS)
+    options = "".join(f"  {name:<{_NAME_WIDTH + 3}}{meaning}\n" for name, meaning in _OPTIONS)
     return (
         "Usage: spotdx COMMAND [ARGUMENTS] [OPTIONS]\n\n"
         "The Spot home-testing API from the command line.\n\n"

@@ -4,22 +4,29 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from spotdx_async.cli.answers import show_list
 from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.lookups import show_each
 from spotdx_async.cli.options import (
     ALL,
+    FIRST,
     HIDING,
+    UNLIMITED,
     USUAL_UPDATE,
+    AtMost,
     Filtered,
+    Ids,
     Json,
     JsonFile,
+    ListShown,
     RowFiles,
     Shown,
     UpdateWith,
-    Whole,
     Yes,
 )
-from spotdx_async.cli.output import OurScreen, plain_table, show_list, show_object
-from spotdx_async.cli.settings import USUAL_SERVER, OnServer
+from spotdx_async.cli.output import OurScreen
+from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
+from spotdx_async.cli.tables import show_rows
 from spotdx_async.errors import InvalidInputError
 
 _COLUMNS = ("kit_id", "kit_type", "kit_status", "sample_status", "order_id", "created", "updated")
@@ -40,7 +47,7 @@ def update(
     *,
     options: UpdateWith = USUAL_UPDATE,
     as_json: Json = False,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Set the metadata of many kits from CSV, JSON Lines, Parquet or Excel.
@@ -71,31 +78,45 @@ def update(
 
 
 @kits.command
-def get(kit_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
-    """Show one kit; patient data is hidden.
+def get(
+    ids: Ids,
+    /,
+    *,
+    limits: AtMost = UNLIMITED,
+    view: Shown = HIDING,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
+    """Show kits; patient data is hidden.
+
+    They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
+    error, and the others still are. With --json several are one object a line.
+
+    Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
 
     Example: spotdx kits get SPOT123456
-    Example: spotdx kits get SPOT123456 --json --show-phi
+    Example: spotdx kits get SPOT123456 SPOT234567
+    Example: spotdx kits get - --json --rate 20 < ids.txt
 
     Args:
-        kit_id: The kit.
-        view: How to show it.
+        ids: The kits; - is standard input, one id a line.
+        limits: How fast.
+        view: How to show them.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    return show_object(server.ask(lambda spot: spot.kits.get(kit_id)), streams, view)
+    return show_each(ids, lambda spot: spot.kits.get, limits=limits, server=server, streams=streams, view=view)
 
 
 @kits.command(name="list")
 def list_kits(
     *,
-    limit: Whole = 100,
     kit_type: str | None = None,
     kit_status: str | None = None,
     sample_status: str | None = None,
     has_order: Annotated[bool | None, Parameter(negative="--no-has-order")] = None,
     filters: Filtered = ALL,
-    view: Shown = HIDING,
+    view: ListShown = FIRST,
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
@@ -104,7 +125,6 @@ def list_kits(
     Example: spotdx kits list --kit-status delivered --created-after 2024-01-31 --limit 20
 
     Args:
-        limit: The most kits to list.
         kit_type: Only this type, one of spotdx kits types.
         kit_status: Only kits in this status.
         sample_status: Only kits whose sample is in this status.
@@ -114,33 +134,35 @@ def list_kits(
         server: The server.
         streams: Where to write; no argument of the command line.
     """
+    from spotdx_async.models import KitSummary
+
     query = {"kit_type": kit_type, "kit_status": kit_status, "sample_status": sample_status, **filters.query}
     return show_list(
-        server.ask,
+        server,
         lambda spot: spot.kits.list(has_order=has_order, **query),
         *(streams, view),
-        limit=limit,
+        model=KitSummary,
         columns=_COLUMNS,
         nouns="kits",
     )
 
 
 @kits.command
-def types(*, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
+def types(*, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
     """List the kit types that can be ordered.
 
     Example: spotdx kits types
 
     Args:
-        as_json: Write one JSON array.
+        view: How to show them.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     found = server.ask(lambda spot: spot.kits.types())
-    if as_json:
+    if view.as_json:
         streams.write_json(found)
     else:
-        streams.show(plain_table(("kit_type",), [(one,) for one in found]))
+        show_rows(streams, ("kit_type",), [(one,) for one in found], is_firm=lambda _column: True)
     return Exit.OK
 
 
@@ -154,7 +176,7 @@ def activate(
     research_consent: Annotated[bool | None, Parameter(negative="--no-research-consent")] = None,
     yes: Yes = False,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Register a kit to a patient; asks first.

@@ -34,6 +34,7 @@ Word: TypeAlias = str | Path
 FilePath: TypeAlias = Annotated[Word | None, Parameter(metavar="PATH")]
 # "-" is standard input, so a leading hyphen must be accepted as a value here; `check_path` refuses all others.
 RowFiles: TypeAlias = Annotated[list[Word], Parameter(name="FILE", allow_leading_hyphen=True)]
+Ids: TypeAlias = Annotated[list[str], Parameter(name="ID", allow_leading_hyphen=True)]
 JsonFile: TypeAlias = Annotated[Word, Parameter(metavar="PATH", allow_leading_hyphen=True)]
 
 
@@ -54,9 +55,45 @@ class View:
     """How an answer is shown."""
 
     show_phi: Flag = False
-    """Show patient data as well."""
+    """Show patient data as well, and the server's reasons for an error, which may name patients."""
     as_json: Json = False
     """Write JSON."""
+
+
+@frozen(kw_only=True)
+class ListView(View):
+    """How much of a list is shown, and how."""
+
+    limit: Whole | None = None
+    """The most to list. Default: 100."""
+    is_whole: Annotated[Flag, Parameter(name="--all")] = False
+    """List all there are, page by page as they come; with --json one object a line."""
+    columns: str | None = None
+    """Show these fields, separated by commas, such as created,status; a field of a field is written
+    recipient.address.state."""
+
+
+@frozen(kw_only=True)
+class RequestLimits:
+    """How fast requests are sent."""
+
+    rate: float | None = None
+    """The most requests a second. Default: the profile's, else no limit."""
+    concurrency: Whole | None = None
+    """Requests in flight at once. Default: the profile's, else 64."""
+
+
+@frozen(kw_only=True)
+class EarlierAttempt:
+    """What is known of an earlier attempt with the same reference."""
+
+    never_sent: Flag = False
+    """The reference was never sent before: do not look first whether it was."""
+    sent_at: str | None = None
+    """When it was sent at the latest, with a zone, if it was sent before. Default: not known, so the command waits a
+    whole minute before it sends a reference that is not found."""
+    since: str | None = None
+    """Search only what was created since this day, YYYY-MM-DD; it saves time. Default: everything is searched."""
 
 
 @frozen(kw_only=True)
@@ -97,7 +134,8 @@ class UpdateOptions:
     row_format: Annotated[Format | None, Parameter(name="--format")] = None
     """The format of the rows. Default: guessed from the suffix or the first character."""
     failed: FilePath = None
-    """Write rows that are not done to this new file (mode 0600), unchanged, so that it can be used as input again."""
+    """Write the rows that are not done to this file (mode 0600), in the order and form of the input, to be used as
+    input again; those that cannot be read go to PATH.unreadable. A file that exists needs --force."""
     replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
     """Replace the files given by --failed and --outcomes if they exist."""
     journal: FilePath = None
@@ -153,6 +191,8 @@ class UpdateOptions:
     """Run on this many processes of this machine, closed to others: encrypted, with a certificate made for this run."""
     from_row: Whole = 1
     """Begin at this row of the first file; 1 is the first below the header."""
+    show_phi: Flag = False
+    """Show the server's reasons for rows that it refuses, which may name patients. Not with --dask or --workers."""
     is_dry_run: Annotated[Flag, Parameter(name="--dry-run")] = False
     """Check every row, send nothing; needs no token."""
 
@@ -169,4 +209,8 @@ class UpdateOptions:
 Shown: TypeAlias = Annotated[View, Parameter(name="*")]
 Filtered: TypeAlias = Annotated[Filters, Parameter(name="*")]
 UpdateWith: TypeAlias = Annotated[UpdateOptions, Parameter(name="*")]
+ListShown: TypeAlias = Annotated[ListView, Parameter(name="*")]
+SentBefore: TypeAlias = Annotated[EarlierAttempt, Parameter(name="*")]
+AtMost: TypeAlias = Annotated[RequestLimits, Parameter(name="*")]
 HIDING, ALL, USUAL_UPDATE = View(), Filters(), UpdateOptions()
+FIRST, UNLIMITED, UNKNOWN_ATTEMPT = ListView(), RequestLimits(), EarlierAttempt()

@@ -5,24 +5,32 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from spotdx_async.cli.answers import show_list
+from spotdx_async.cli.lookups import show_each
 from spotdx_async.cli.options import (
     ALL,
+    FIRST,
     HIDING,
+    UNKNOWN_ATTEMPT,
+    UNLIMITED,
     USUAL_UPDATE,
+    AtMost,
     Filtered,
+    Ids,
     Json,
     JsonFile,
+    ListShown,
     RowFiles,
+    SentBefore,
     Shown,
     UpdateWith,
-    Whole,
     Yes,
 )
-from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
-from spotdx_async.cli.settings import USUAL_SERVER, OnServer
+from spotdx_async.cli.output import OurScreen, counted
+from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
 
 if TYPE_CHECKING:
-    from spotdx_async import NewOrder
+    from spotdx_async import NewOrder, Order
 
 _COLUMNS = ("order_id", "status", "created", "updated")
 _NAMES = ("recipient.first_name", "recipient.last_name")
@@ -43,9 +51,10 @@ def create(
     /,
     *,
     client_ref: str | None = None,
+    earlier: SentBefore = UNKNOWN_ATTEMPT,
     yes: Yes = False,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Place an order, which ships a parcel; asks first.
@@ -55,17 +64,23 @@ def create(
     {"kit_types": ["health_kit_1"], "recipient": {"first_name": …, "last_name": …, "email": …, "phone": …,
     "address": {"street1": …, "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "metadata": {…}}
 
-    It is placed at most once. Before it is sent its reference is shown, for spotdx orders reconcile. If no usable
-    answer comes, the command checks whether it was placed.
+    It is placed at most once. A reference of your own, from --client-ref or the metadata, is looked up first: if it
+    was sent before, what was placed is shown, and nothing is sent; if that cannot be known, nothing is sent either. It
+    takes a minute, since an earlier attempt may still be carried out. --sent-at, --since and --never-sent say what you
+    know of that. Two commands that run at the same time do not know of each other.
+
+    Before it is sent its reference is shown, for spotdx orders reconcile. If no usable answer comes, the command checks
+    whether it was placed.
 
     Exit codes: 0 it is placed; 1 it is not, or that is not known; 2 wrong usage or an unusable file, nothing was
-    sent; 3 not confirmed, nothing was sent.
+    sent; 3 not confirmed, or not known whether it was sent before: nothing was sent.
 
     Example: spotdx orders create order.json
 
     Args:
         file: The order; - is standard input and needs --yes.
         client_ref: Your own reference, by which the order can be found again. Default: a new one.
+        earlier: What is known of an earlier attempt with the same reference.
         yes: Skip confirmation.
         view: How to show it.
         server: The server.
@@ -75,13 +90,18 @@ def create(
     from spotdx_async.cli.create import ConfirmedAction, carry_out, how_to_look, read_to_send, reference_of
 
     order = read_to_send(file, NewOrder, yes=yes)
-    reference = reference_of(client_ref, order.metadata)
+    reference = reference_of(client_ref, order.metadata, earlier)
     act = ConfirmedAction(
         question=f"Order {_kits_of(order)} for one recipient",
-        do=lambda spot: spot.orders.create(order, client_ref=reference),
+        do=lambda spot: spot.orders.create(order, client_ref=reference.text),
         look=lambda spot, error: spot.orders.reconcile(error),
         advice="look with spotdx orders reconcile before you run this command again",
-        how_to_look=lambda: how_to_look("orders", reference),
+        looks_first=reference.is_to_be_looked_up,
+        look_first=lambda spot: spot.orders.reconcile(
+            client_ref=reference.text, sent_at=reference.sent_at, since=reference.since
+        ),
+        other_than_asked=lambda found: _other_kits(order, found),
+        how_to_look=lambda: how_to_look("orders", reference.text),
     )
     return carry_out(act, server, streams, view, yes=yes)
 
@@ -93,7 +113,7 @@ def reconcile(
     sent_at: str | None = None,
     since: str | None = None,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Find out whether an order was placed, by its client reference.
@@ -125,27 +145,42 @@ def reconcile(
 
 
 @orders.command
-def get(order_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
-    """Show one order; patient data is hidden.
+def get(
+    ids: Ids,
+    /,
+    *,
+    limits: AtMost = UNLIMITED,
+    view: Shown = HIDING,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
+    """Show orders; patient data is hidden.
+
+    They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
+    error, and the others still are. With --json several are one object a line.
+
+    Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
 
     Example: spotdx orders get O1234567
+    Example: spotdx orders get O1234567 O1234568
+    Example: spotdx orders get - --json --rate 20 < ids.txt
 
     Args:
-        order_id: The order.
-        view: How to show it.
+        ids: The orders; - is standard input, one id a line.
+        limits: How fast.
+        view: How to show them.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    return show_object(server.ask(lambda spot: spot.orders.get(order_id)), streams, view)
+    return show_each(ids, lambda spot: spot.orders.get, limits=limits, server=server, streams=streams, view=view)
 
 
 @orders.command(name="list")
 def list_orders(
     *,
-    limit: Whole = 100,
     status: str | None = None,
     filters: Filtered = ALL,
-    view: Shown = HIDING,
+    view: ListShown = FIRST,
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
@@ -154,18 +189,19 @@ def list_orders(
     Example: spotdx orders list --status pending --created-after 2024-01-31 --limit 20
 
     Args:
-        limit: The most orders to list.
         status: Only orders in this status.
         filters: Which ones; people are their recipients.
         view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
+    from spotdx_async.models import OrderSummary
+
     return show_list(
-        server.ask,
+        server,
         lambda spot: spot.orders.list(status=status, **filters.query),
         *(streams, view),
-        limit=limit,
+        model=OrderSummary,
         columns=_COLUMNS,
         names=_NAMES,
         nouns="orders",
@@ -179,7 +215,7 @@ def update(
     *,
     options: UpdateWith = USUAL_UPDATE,
     as_json: Json = False,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Set the metadata of many orders from CSV, JSON Lines, Parquet or Excel.
@@ -206,8 +242,15 @@ def update(
     return update_many("orders", files, options, server, streams, as_json=as_json)
 
 
-def _kits_of(order: "NewOrder") -> str:
+def _kits_of(order: "NewOrder | Order") -> str:
     kinds = Counter(order.kit_types)
     named = [f"{kind} x{count:,}" for kind, count in kinds.most_common(_NAMED_KINDS)]
     more = [f"and {counted(len(kinds) - _NAMED_KINDS, 'other kind')}"] if len(kinds) > _NAMED_KINDS else []
     return f"{counted(len(order.kit_types), 'kit')} ({', '.join(named + more)})"
+
+
+def _other_kits(order: "NewOrder", found: "Order") -> str | None:
+    """Return that an order found has other kits than the one to be placed; None if it has the same, or shows none."""
+    if not found.kit_types or Counter(found.kit_types) == Counter(order.kit_types):
+        return None
+    return f"the order with this reference is one of {_kits_of(found)}, not of {_kits_of(order)}"

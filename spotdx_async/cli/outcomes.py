@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from spotdx_async import InvalidRow, Outcome
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.options import UpdateOptions
-from spotdx_async.cli.row_results import InputRow, RowSet, message_of
+from spotdx_async.cli.row_results import InputRow, RowSet, bare_message
 from spotdx_async.cli.row_source import RowSource, UpdateRecord
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.outcome_file import OutcomeFile, OutcomeRow
@@ -47,7 +47,7 @@ def outcome_row(row: InputRow, outcome: Outcome[Any]) -> OutcomeRow:
         *_place(row),
         outcome.state,
         None if error is None else type(error).__name__,
-        message_of(error) if error is not None else _DONE_BEFORE if is_done_before else None,
+        bare_message(error) if error is not None else _DONE_BEFORE if is_done_before else None,
         outcome.attempts,
     )
 

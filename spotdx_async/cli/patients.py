@@ -3,7 +3,7 @@
 from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.options import HIDING, Json, JsonFile, Shown, Yes
+from spotdx_async.cli.options import HIDING, JsonFile, Shown, Yes
 from spotdx_async.cli.output import OurScreen
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
@@ -64,7 +64,7 @@ def create_token(
     /,
     *,
     kit_type: str | None = None,
-    as_json: Json = False,
+    view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
@@ -75,12 +75,12 @@ def create_token(
     Args:
         patient_id: The patient.
         kit_type: The type that a multi-purpose kit is to become.
-        as_json: Write one JSON object.
+        view: How to show it.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
     made = server.ask(lambda spot: spot.registration_tokens.create(patient_id, kit_type))
-    if as_json:
+    if view.as_json:
         streams.write_json({"token": made.token})
     else:
         streams.tell(str(made.token))

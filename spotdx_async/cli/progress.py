@@ -116,6 +116,13 @@ class _Events(Display):
         self.show(last)
 
 
+class _Silence(Display):
+    """Nothing, with ``--quiet``."""
+
+    def show(self, standing: Standing) -> None:
+        pass
+
+
 class _Bar(Display):
     """A live bar, drawn over itself."""
 
@@ -155,9 +162,14 @@ class _Bar(Display):
 
 
 def display_for(streams: Streams, title: str) -> Display:
-    """Return what suits standard error: events for a program, a bar on a terminal that can draw one, else lines."""
+    """Return what suits standard error: events for a program, a bar on a terminal that can draw one, else lines.
+
+    With ``--quiet`` people get nothing.
+    """
     if streams.tells_events:
         return _Events(streams)
+    if streams.is_quiet:
+        return _Silence(streams)
     if streams.err.is_terminal and not streams.err.is_dumb_terminal:
         return _Bar(streams, title)
     return Display(streams)

@@ -1,10 +1,31 @@
 """``spotdx requisitions``: create, reconcile, get and list."""
 
+from typing import TYPE_CHECKING
+
 from cyclopts import App
 
-from spotdx_async.cli.options import ALL, HIDING, Filtered, JsonFile, Shown, Whole, Yes
-from spotdx_async.cli.output import OurScreen, counted, show_list, show_object
-from spotdx_async.cli.settings import USUAL_SERVER, OnServer
+from spotdx_async.cli.answers import show_list
+from spotdx_async.cli.lookups import show_each
+from spotdx_async.cli.options import (
+    ALL,
+    FIRST,
+    HIDING,
+    UNKNOWN_ATTEMPT,
+    UNLIMITED,
+    AtMost,
+    Filtered,
+    Ids,
+    JsonFile,
+    ListShown,
+    SentBefore,
+    Shown,
+    Yes,
+)
+from spotdx_async.cli.output import OurScreen, counted
+from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
+
+if TYPE_CHECKING:
+    from spotdx_async import Requisition
 
 _COLUMNS = ("requisition_id", "barcode", "lab", "status", "created", "updated")
 _NAMES = ("patient.first_name", "patient.last_name")
@@ -24,9 +45,10 @@ def create(
     /,
     *,
     client_ref: str | None = None,
+    earlier: SentBefore = UNKNOWN_ATTEMPT,
     yes: Yes = False,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Create a requisition, which is approved or denied at once; asks first.
@@ -37,17 +59,23 @@ def create(
     "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD", "address": {"street1": …,
     "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "tracking": {…}, "attributes": {…}, "metadata": {…}}
 
-    It is created at most once. Before it is sent its reference is shown, for spotdx requisitions reconcile. If no
-    usable answer comes, the command checks whether it was created.
+    It is created at most once. With a reference of your own, from --client-ref or the metadata, its barcode is looked
+    up first: if it was created before, it is shown, and nothing is sent; if that cannot be known, neither. It takes a
+    minute, since an earlier attempt may still be carried out. --sent-at, --since and --never-sent say what you know of
+    that. Two commands that run at the same time do not know of each other.
+
+    Before it is sent its reference is shown, for spotdx requisitions reconcile. If no usable answer comes, the command
+    checks whether it was created.
 
     Exit codes: 0 it is created, even if it is denied; 1 it is not, or that is not known; 2 wrong usage or an unusable
-    file, nothing was sent; 3 not confirmed, nothing was sent.
+    file, nothing was sent; 3 not confirmed, or not known whether it was sent before: nothing was sent.
 
     Example: spotdx requisitions create requisition.json
 
     Args:
         file: The requisition; - is standard input and needs --yes.
         client_ref: Your own reference, by which the requisition can be found again. Default: a new one.
+        earlier: What is known of an earlier attempt with the same reference.
         yes: Skip confirmation.
         view: How to show it.
         server: The server.
@@ -57,13 +85,22 @@ def create(
     from spotdx_async.cli.create import ConfirmedAction, carry_out, how_to_look, read_to_send, reference_of
 
     requisition = read_to_send(file, NewRequisition, yes=yes)
-    reference = reference_of(client_ref, requisition.metadata)
+    reference = reference_of(client_ref, requisition.metadata, earlier)
     act = ConfirmedAction(
         question=f"Create a requisition of {counted(len(requisition.panels), 'panel')} for one patient",
-        do=lambda spot: spot.requisitions.create(requisition, client_ref=reference),
+        do=lambda spot: spot.requisitions.create(requisition, client_ref=reference.text),
         look=lambda spot, error: spot.requisitions.reconcile(error),
         advice="look with spotdx requisitions reconcile before you run this command again",
-        how_to_look=lambda: how_to_look("requisitions", reference),
+        known_by="barcode",
+        other_than_asked=lambda found: _other_reference(reference.text, found),
+        looks_first=reference.is_to_be_looked_up,
+        look_first=lambda spot: spot.requisitions.reconcile(
+            # Not by the reference: the list shows barcodes, and no two requisitions have the same.
+            barcode=requisition.barcode,
+            sent_at=reference.sent_at,
+            since=reference.since,
+        ),
+        how_to_look=lambda: how_to_look("requisitions", reference.text),
     )
     return carry_out(act, server, streams, view, yes=yes)
 
@@ -76,7 +113,7 @@ def reconcile(
     sent_at: str | None = None,
     since: str | None = None,
     view: Shown = HIDING,
-    server: OnServer = USUAL_SERVER,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
     """Find out whether a requisition was created, by its client reference.
@@ -110,28 +147,43 @@ def reconcile(
 
 
 @requisitions.command
-def get(requisition_id: str, /, *, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
-    """Show one requisition; patient data is hidden.
+def get(
+    ids: Ids,
+    /,
+    *,
+    limits: AtMost = UNLIMITED,
+    view: Shown = HIDING,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
+    """Show requisitions; patient data is hidden.
+
+    They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
+    error, and the others still are. With --json several are one object a line.
+
+    Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
 
     Example: spotdx requisitions get 3c90c3cc-0d44-4b50-8888-8dd25736052a
+    Example: spotdx requisitions get - --json < ids.txt
+    Example: spotdx requisitions get - --json --rate 20 < ids.txt
 
     Args:
-        requisition_id: The requisition.
-        view: How to show it.
+        ids: The requisitions; - is standard input, one id a line.
+        limits: How fast.
+        view: How to show them.
         server: The server.
         streams: Where to write; no argument of the command line.
     """
-    return show_object(server.ask(lambda spot: spot.requisitions.get(requisition_id)), streams, view)
+    return show_each(ids, lambda spot: spot.requisitions.get, limits=limits, server=server, streams=streams, view=view)
 
 
 @requisitions.command(name="list")
 def list_requisitions(
     *,
-    limit: Whole = 100,
     lab: str | None = None,
     status: str | None = None,
     filters: Filtered = ALL,
-    view: Shown = HIDING,
+    view: ListShown = FIRST,
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
@@ -140,7 +192,6 @@ def list_requisitions(
     Example: spotdx requisitions list --lab CRL --status approved --limit 20
 
     Args:
-        limit: The most requisitions to list.
         lab: Only requisitions of this laboratory; case matters.
         status: Only requisitions in this status.
         filters: Which ones.
@@ -148,12 +199,22 @@ def list_requisitions(
         server: The server.
         streams: Where to write; no argument of the command line.
     """
+    from spotdx_async.models import RequisitionSummary
+
     return show_list(
-        server.ask,
+        server,
         lambda spot: spot.requisitions.list(lab=lab, status=status, **filters.query),
         *(streams, view),
-        limit=limit,
+        model=RequisitionSummary,
         columns=_COLUMNS,
         names=_NAMES,
         nouns="requisitions",
     )
+
+
+def _other_reference(reference: str, found: "Requisition") -> str | None:
+    """Return that a requisition with the barcode has another reference; None if it has the same, or shows none."""
+    from spotdx_async.cli.create import reference_in
+
+    theirs = reference_in(found.metadata)
+    return None if theirs in (None, reference) else "the barcode belongs to a requisition with another reference"

@@ -10,11 +10,12 @@ from typing import Any, get_args
 from attrs import define, field, frozen
 
 from spotdx_async.bulk.records import Outcome, State
+from spotdx_async.cli.exit_codes import reasons_of, without_pointer
 from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row, UnreadableRows
 from spotdx_async.files.failed_rows import UndoneRows
 
-__all__ = ["STATES", "FailureGroup", "InputRow", "RowResults", "RowSet", "Span", "message_of"]
+__all__ = ["STATES", "FailureGroup", "InputRow", "RowResults", "RowSet", "Span", "bare_message"]
 
 STATES: tuple[State, ...] = get_args(State)
 _SHOWN_REASONS = 20
@@ -169,7 +170,10 @@ class FailureGroup:
 class RowResults:
     """Counts rows by state, keeps the first failures, and writes every row that is not done to the failed-rows file."""
 
-    def __init__(self, failed: FailedRows | None = None, unreadable: UnreadableRows | None = None) -> None:
+    def __init__(
+        self, failed: FailedRows | None = None, unreadable: UnreadableRows | None = None, *, show_phi: bool = False
+    ) -> None:
+        self._show_phi = show_phi  # the server's reasons may name patients
         self.counts: Counter[str] = Counter()
         """Rows by state."""
         self.done_before: int = 0
@@ -227,7 +231,7 @@ class RowResults:
             self.add_done(row)
             return
         if state != "skipped":
-            self.add_failure(row, state, _reason(outcome.error), _kind(outcome.error))
+            self.add_failure(row, state, _reason(outcome.error, show_phi=self._show_phi), _kind(outcome.error))
         self.add_undone(row)
 
     def add_failure(self, row: InputRow, state: State, reason: str, kind: object = None) -> None:
@@ -290,20 +294,21 @@ class RowResults:
             self.unreadable.abandon()
 
 
-def _reason(error: SpotError | None) -> str:
+def _reason(error: SpotError | None, *, show_phi: bool) -> str:
     if error is None:
         return "no reason is known"
-    text = message_of(error)
-    return f"{text} ({error.attempts} attempts)" if error.attempts > 1 else text
+    text = bare_message(error)
+    tries = f" ({error.attempts} attempts)" if error.attempts > 1 else ""
+    return "; ".join([f"{text}{tries}", *reasons_of(error, show_phi=show_phi)])
 
 
 def _kind(error: SpotError | None) -> object:
     if error is None:
         return None
     status = error.status if isinstance(error, (StatusError, OutcomeUnknownError)) else None
-    return type(error).__name__, status, message_of(error)
+    return type(error).__name__, status, bare_message(error)
 
 
-def message_of(error: SpotError) -> str:
-    """Return what an error says, without operation and attempts."""
-    return str(error.args[0] if error.args else "") or type(error).__name__
+def bare_message(error: SpotError) -> str:
+    """Return what an error says, without operation and attempts, and not that ``details`` says more."""
+    return without_pointer(str(error.args[0] if error.args else "") or type(error).__name__)

@@ -7,7 +7,8 @@ from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import Json, Word
-from spotdx_async.cli.output import OurScreen, fields_table
+from spotdx_async.cli.output import OurScreen
+from spotdx_async.cli.tables import show_fields
 
 if TYPE_CHECKING:
     from spotdx_async import JournalState
@@ -41,7 +42,7 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
     if as_json:
         streams.write_json(_figures(state))
     else:
-        streams.show(fields_table(_shown(state)))
+        show_fields(_shown(state), streams)
     return Exit.OK
 
 
@@ -92,7 +93,7 @@ def _show_folder(folder: Word, streams: OurScreen, *, as_json: bool) -> int:
     if as_json:
         streams.write_json(_figures_of_folder(state))
     else:
-        streams.show(fields_table(_shown_of_folder(state)))
+        show_fields(_shown_of_folder(state), streams)
     return Exit.OK
 
 

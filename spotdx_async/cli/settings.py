@@ -8,18 +8,22 @@ from attrs import field, frozen
 from cyclopts import Parameter
 
 from spotdx_async.cli.exit_codes import Exit, naming_server
-from spotdx_async.cli.options import Flag, Json
-from spotdx_async.cli.output import OurScreen, plain_table
+from spotdx_async.cli.options import UNLIMITED, AtMost, Flag, Json
+from spotdx_async.cli.output import OurScreen
 from spotdx_async.cli.settings_file import (
     EXAMPLE,
-    MOST_CONCURRENCY,
     Profile,
     SettingsFile,
+    check_concurrency,
+    check_lands_within,
+    check_rate,
+    check_timeout,
     find_file,
     read_settings,
 )
+from spotdx_async.cli.tables import show_rows
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
-from spotdx_async.config import PRODUCTION_URL, RateLimit, check_base_url
+from spotdx_async.config import PRODUCTION_URL, RateLimit, base_url_from_environment, check_base_url
 from spotdx_async.errors import ConfigError
 from spotdx_async.own_loop import run_in_own_loop
 
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TIMEOUT_S, _CONCURRENCY = 30.0, 64
+_TIMEOUT_S, _CONCURRENCY, _LANDS_WITHIN_S = 30.0, 64, 60.0
 _BY_DEFAULT = "default"
 
 
@@ -119,33 +123,38 @@ class Server:
     """The server. Default: SPOTDX_BASE_URL, else the profile's, else the production server."""
     timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
     """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
-    allow_any_id: Flag = False
-    """Accept ids with a slash, a backslash, a semicolon or only dots, which a proxy may route to another object."""
+
+    @property
+    def _takes_any_id(self) -> bool:
+        return False
 
     def settings(self, *, rate: float | None = None, concurrency: int | None = None) -> Settings:
         """Find the settings in force.
 
         Raises:
-            ConfigError: the settings file cannot be used, the profile is unknown, or the server's address is invalid.
+            ConfigError: the settings file cannot be used, the profile is unknown, or a value is out of range.
         """
         file = read_settings()
         chosen, said = _profile(file, self.profile)
         origin = f"profile {said.name}"
         url: Setting[str] = _first(
             (self.base_url, "--base-url"),
-            (os.environ.get("SPOTDX_BASE_URL") or None, "SPOTDX_BASE_URL"),
+            # An option overrides the variable, whatever is wrong with that.
+            (base_url_from_environment() if self.base_url is None else None, "SPOTDX_BASE_URL"),
             (said.base_url, origin),
             usual=PRODUCTION_URL,
         )
-        requests = _first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY)
-        if requests.value > MOST_CONCURRENCY:
-            raise ConfigError(f"{requests.origin}: at most {MOST_CONCURRENCY:,} requests can be in flight at once")
         return Settings(
-            base_url=Setting(check_base_url(url.value), url.origin),
-            timeout_s=_first((self.timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S),
-            rate=_first((rate, "--rate"), (said.rate, origin), usual=None),
-            concurrency=requests,
-            allow_any_id=self.allow_any_id,  # must be given for each run: neither in the environment nor in a profile
+            base_url=_checked(url, check_base_url),
+            timeout_s=_checked(
+                _first((self.timeout_s, "--timeout"), (said.timeout, origin), usual=_TIMEOUT_S), check_timeout
+            ),
+            rate=_checked(_first((rate, "--rate"), (said.rate, origin), usual=None), check_rate),
+            concurrency=_checked(
+                _first((concurrency, "--concurrency"), (said.concurrency, origin), usual=_CONCURRENCY),
+                check_concurrency,
+            ),
+            allow_any_id=self._takes_any_id,  # must be given for each run: neither in the environment nor in a profile
             token=_token(said, origin),
             profile=chosen,
             file=file,
@@ -160,8 +169,35 @@ class Server:
         return self.settings().ask(question)
 
 
+@frozen(kw_only=True)
+class ServerOfIds(Server):
+    """Options of the commands that ask for an object by its id."""
+
+    allow_any_id: Flag = False
+    """Accept ids with a slash, a backslash, a semicolon or only dots, which a proxy may route to another object."""
+
+    @property
+    def _takes_any_id(self) -> bool:
+        return self.allow_any_id
+
+
 OnServer: TypeAlias = Annotated[Server, Parameter(name="*")]
-USUAL_SERVER = Server()
+OnServerOfIds: TypeAlias = Annotated[ServerOfIds, Parameter(name="*")]
+USUAL_SERVER, USUAL_SERVER_OF_IDS = Server(), ServerOfIds()
+
+
+def _checked(setting: Setting[T], check: Callable[[Any], T]) -> Setting[T]:
+    """Return a setting whose value is in range, whether it is used or only shown.
+
+    Raises:
+        ConfigError: it is not; the message says where it comes from.
+    """
+    if setting.value is None:
+        return setting
+    try:
+        return Setting(check(setting.value), setting.origin)
+    except ConfigError as error:
+        raise ConfigError(f"{setting.origin}: {error}") from None
 
 
 def _profile(file: SettingsFile, option: str | None) -> tuple[Setting[str | None], Profile]:
@@ -190,19 +226,29 @@ def _first(*candidates: tuple[Any, str], usual: Any) -> Setting[Any]:
     return next((Setting(value, origin) for value, origin in candidates if value is not None), Setting(usual))
 
 
-def config(*, example: Flag = False, as_json: Json = False, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
+def config(
+    *,
+    example: Flag = False,
+    limits: AtMost = UNLIMITED,
+    lands_within_s: Annotated[float | None, Parameter(name="--lands-within")] = None,
+    as_json: Json = False,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
     """Show the settings in force, and where each comes from. The token itself is never shown.
 
     An option on the command line overrides the environment (SPOTDX_BASE_URL, SPOTDX_TOKEN), which overrides a profile
     of the settings file. The file is ~/.config/spotdx/config.toml, or the one that SPOTDX_CONFIG names. It holds
     profiles, each with base_url, rate, concurrency, timeout, and where the token comes from: token_env or
-    token_command.
+    token_command. It takes the options of the command that you are about to run, and refuses values out of range.
 
     Example: spotdx config --profile staging
     Example: mkdir -p ~/.config/spotdx && spotdx config --example > ~/.config/spotdx/config.toml
 
     Args:
         example: Print an example of a settings file instead.
+        limits: How fast requests are sent.
+        lands_within_s: How long a request that got no answer may still be carried out, in seconds.
         as_json: Write one JSON object.
         server: The server.
         streams: Where to write; no argument of the command line.
@@ -210,16 +256,18 @@ def config(*, example: Flag = False, as_json: Json = False, server: OnServer = U
     if example:
         streams.out.write_raw(EXAMPLE)
         return Exit.OK
-    found = _by_name(server.settings())
+    settings = server.settings(rate=limits.rate, concurrency=limits.concurrency)
+    lands_within = _checked(_first((lands_within_s, "--lands-within"), usual=_LANDS_WITHIN_S), check_lands_within)
+    found = _by_name(settings, lands_within)
     if as_json:
         streams.write_json({name: {"value": one.value, "from": one.origin} for name, one in found.items()})
     else:
         rows = [(name, _in_words(name, one.value), one.origin) for name, one in found.items()]
-        streams.show(plain_table(("setting", "value", "from"), rows))
+        show_rows(streams, ("setting", "value", "from"), rows)
     return Exit.OK
 
 
-def _by_name(settings: Settings) -> dict[str, Setting[Any]]:
+def _by_name(settings: Settings, lands_within: Setting[float]) -> dict[str, Setting[Any]]:
     path, token = settings.file.path, settings.token
     return {
         "file": Setting(None if path is None else str(path), _about_file(settings.file)),
@@ -228,6 +276,8 @@ def _by_name(settings: Settings) -> dict[str, Setting[Any]]:
         "rate": settings.rate,
         "concurrency": settings.concurrency,
         "timeout": settings.timeout_s,
+        "lands_within": lands_within,
+        "allow_any_id": Setting(settings.allow_any_id, "--allow-any-id" if settings.allow_any_id else _BY_DEFAULT),
         "token": Setting(f"{token.text}{' (not set)' if token.is_empty else ''}", token.origin),
     }
 
@@ -235,7 +285,9 @@ def _by_name(settings: Settings) -> dict[str, Setting[Any]]:
 def _in_words(name: str, value: Any) -> str:
     if value is None:
         return "no limit" if name == "rate" else "none"
-    unit = {"rate": " a second", "timeout": " s"}.get(name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    unit = {"rate": " a second", "timeout": " s", "lands_within": " s"}.get(name)
     return f"{value:g}{unit}" if unit else str(value)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from spotdx_async.config import check_base_url
+from spotdx_async.config import CallOptions, RateLimit, check_base_url, check_count, check_seconds
 from spotdx_async.errors import ConfigError
 
 EXAMPLE = """\
@@ -39,7 +39,7 @@ _ADVICE = (
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _MAX_BYTES = 1024 * 1024
-MOST_CONCURRENCY = 1000
+_MOST_CONCURRENCY = 1000
 """A choice: beyond about 200 in flight each request costs twice the CPU, and 1,024 open files are a usual limit."""
 
 
@@ -74,10 +74,11 @@ class SettingsFile:
         """
         if (found := self.profiles.get(name)) is not None:
             return found
+        said = f'{named_by} names the profile "{name}"'
         if self.path is None:
-            raise ConfigError(f"{named_by} names a profile, but there is no settings file: see spotdx config")
+            raise ConfigError(f"{said}, but there is no settings file: see spotdx config")
         known = ", ".join(self.profiles) or "none"
-        raise ConfigError(f"{named_by}: {self.path} has no such profile{_guess(name, self.profiles)} (it has {known})")
+        raise ConfigError(f"{said}, which {self.path} does not have{_guess(name, self.profiles)} (it has {known})")
 
 
 def find_file() -> Path | None:
@@ -193,12 +194,58 @@ def _guess(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _is_amount(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+def check_rate(value: Any) -> float:
+    """Return requests a second unchanged.
+
+    Raises:
+        ConfigError: they are out of range.
+    """
+    RateLimit(value)
+    return float(value)
 
 
-def _is_concurrency(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_CONCURRENCY
+def check_timeout(value: Any) -> float:
+    """Return the seconds of one attempt unchanged.
+
+    Raises:
+        ConfigError: they are out of range.
+    """
+    CallOptions(timeout_s=value)
+    return float(value)
+
+
+def check_concurrency(value: Any) -> int:
+    """Return the requests in flight unchanged.
+
+    Raises:
+        ConfigError: they are out of range.
+    """
+    count = check_count("concurrency", value)
+    if count > _MOST_CONCURRENCY:
+        raise ConfigError(f"at most {_MOST_CONCURRENCY:,} requests can be in flight at once")
+    return count
+
+
+def check_lands_within(value: Any) -> float:
+    """Return the seconds in which a request lands unchanged.
+
+    Raises:
+        ConfigError: they are out of range.
+    """
+    return check_seconds("lands_within", value)
+
+
+def _passes(check: Callable[[Any], object]) -> Callable[[Any], bool]:
+    """Return whether a value is one that the client takes."""
+
+    def does(value: Any) -> bool:
+        try:
+            check(value)
+        except ConfigError:
+            return False
+        return True
+
+    return does
 
 
 def _is_argv(value: object) -> bool:
@@ -207,9 +254,9 @@ def _is_argv(value: object) -> bool:
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "base_url": (lambda value: isinstance(value, str), "text, such as https://app.spotdx.com"),
-    "rate": (_is_amount, "a number above 0: requests a second"),
-    "concurrency": (_is_concurrency, f"a whole number from 1 to {MOST_CONCURRENCY:,}"),
-    "timeout": (_is_amount, "a number above 0: seconds"),
+    "rate": (_passes(check_rate), "a number above 0: requests a second"),
+    "concurrency": (_passes(check_concurrency), f"a whole number from 1 to {_MOST_CONCURRENCY:,}"),
+    "timeout": (_passes(check_timeout), "a number above 0: seconds"),
     "token_env": (
         lambda value: isinstance(value, str) and _VARIABLE.fullmatch(value) is not None,
         "the name of an environment variable, such as SPOTDX_TOKEN, never the token itself",

@@ -96,7 +96,7 @@ class UpdateRun(ABC):
             if failed is not None:
                 stack.callback(failed.abandon)
             unreadable = None if failed is None else _unreadable_rows(request, failed, files)
-            self._row_results = RowResults(failed, unreadable)
+            self._row_results = RowResults(failed, unreadable, show_phi=request.options.show_phi)
             stack.callback(self._row_results.abandon)
             _say_notes(files, streams)
             _say_kept(self._row_results, streams)

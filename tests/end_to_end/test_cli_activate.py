@@ -187,7 +187,7 @@ async def test_requisitions_are_listed_up_to_the_limit_and_by_filters(spotdx: Sp
     code, out, err = await spotdx("requisitions", "list", "--limit", "2", "--json")
     assert (code, len(json.loads(out)), err) == (0, 2, "")
     code, out, err = await spotdx("requisitions", "list", "--limit", "2")
-    assert (code, err) == (0, "spotdx: the first 2 requisitions; --limit shows more\n")
+    assert (code, err) == (0, "spotdx: the first 2 requisitions; --limit or --all shows more\n")
     code, _, _ = await spotdx("requisitions", "list", "--lab", "C R/L", "--status", "approved", "--last-name", "Bird")
     asked = dict(fake.requests[-1].query)
     assert (code, asked["lab"], asked["status"], asked["last_name"]) == (0, "C R/L", "approved", "Bird")

@@ -132,6 +132,7 @@ async def test_what_is_created_is_shown_without_patient_data_unless_asked_for(
     assert len(fake.creations) == posts(fake) == 2
 
 
+@pytest.mark.usefixtures("soon")
 async def test_an_order_is_placed_as_the_file_says(spotdx: Spotdx, fake: FakeSpot, file_of: FileOf) -> None:
     before = set(fake.orders)
 
@@ -298,6 +299,7 @@ def last_line(err: str) -> str:
     return err.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("noun", ["orders", "requisitions"])
 @pytest.mark.parametrize("reference", [None, "study 7's"])
 async def test_the_reference_is_told_before_anything_is_sent_and_finds_what_was_created(
@@ -306,7 +308,7 @@ async def test_the_reference_is_told_before_anything_is_sent_and_finds_what_was_
     given = [] if reference is None else ["--client-ref", reference]
 
     done = await spotdx(noun, "create", file_of(NOUNS[noun]), "--yes", *given)
-    told, _, command = done.err.strip().partition("; if no answer comes: ")
+    told, _, command = last_line(done.err).partition("; if no answer comes: ")
     program, *words = shlex.split(command)
     found = await spotdx(*words, "--json")
 
@@ -357,7 +359,7 @@ async def test_what_cannot_be_looked_at_leaves_it_open(spotdx: Spotdx, fake: Fak
 
 async def test_several_with_one_reference_are_named(spotdx: Spotdx, fake: FakeSpot, file_of: FileOf) -> None:
     for _ in range(2):
-        await spotdx("orders", "create", file_of(ORDER), "--yes", "--client-ref", "study-7")
+        await spotdx("orders", "create", file_of(ORDER), "--yes", "--client-ref", "study-7", "--never-sent")
     first, second = (creation.an_id for creation in fake.creations)
 
     done = await spotdx("orders", "reconcile", "--client-ref", "study-7")
@@ -371,6 +373,7 @@ async def test_several_with_one_reference_are_named(spotdx: Spotdx, fake: FakeSp
     [
         (["--client-ref", "x", "--sent-at", "2024-01-31T12:00:00"], "--sent-at must be a date and time with a zone"),
         (["--client-ref", "x", "--sent-at", "yesterday"], "--sent-at must be a date and time with a zone"),
+        (["--client-ref", "x", "--sent-at", "2999-01-31T12:00:00Z"], "--sent-at must not be in the future"),
         (["--client-ref", "x", "--since", "yesterday"], "--since must be a date"),
         (["--client-ref", ""], "client_ref must be text, and not empty"),
     ],
@@ -437,7 +440,7 @@ async def test_a_refusal_keeps_the_reasons_that_may_name_patients_until_asked_fo
     done = await spotdx("requisitions", "create", path, "--yes")
     assert done.code == 1
     assert "the server answered 400" in done.err
-    assert "the server gave 1 reason, which may name patients: --show-phi shows them" in done.err
+    assert "the server gave 1 reason, which may name patients: --show-phi shows it" in done.err
     done = await spotdx("requisitions", "create", path, "--yes", "--show-phi")
     assert (done.code, "spotdx: the server says: barcode: " in done.err) == (1, True)
     assert len(fake.creations) == 1

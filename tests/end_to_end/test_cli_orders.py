@@ -150,7 +150,7 @@ async def test_orders_are_listed_up_to_the_limit(spotdx: Spotdx, fake: FakeSpot)
     assert (code, err) == (0, "")
     assert sorted(order["order_id"] for order in json.loads(out)) == sorted(fake.orders)
     code, out, err = await spotdx("orders", "list", "--limit", "2")
-    assert (code, err) == (0, "spotdx: the first 2 orders; --limit shows more\n")
+    assert (code, err) == (0, "spotdx: the first 2 orders; --limit or --all shows more\n")
     assert out.count("2023-01-0") == 4
 
 

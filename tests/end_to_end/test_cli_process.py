@@ -229,7 +229,7 @@ async def test_the_sandbox_serves_until_it_is_stopped_and_says_how_to_use_it(fak
     ("options", "reason"),
     [
         (["--port", "70000"], "the port cannot be used"),
-        (["--faults", "2"], "rate must be between 0 and 1"),
+        (["--faults", "2"], "--faults is a share of requests, from 0 (none) to 1 (all)"),
         (["--latency", "-1"], "latency_s must be 0 or more"),
         (["--rate-limit", "0"], "rate_limit must be a number"),
     ],

@@ -373,11 +373,29 @@ def test_the_environment_gives_the_address(monkeypatch: pytest.MonkeyPatch) -> N
     assert check_base_url(None) == "http://127.0.0.1:8080"
 
 
-@pytest.mark.parametrize("value", [None, ""])
-def test_without_one_it_is_the_production_server(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+def test_an_empty_address_in_the_environment_is_refused_since_another_server_was_meant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SPOTDX_BASE_URL", "")
+
+    with pytest.raises(ConfigError, match="SPOTDX_BASE_URL is empty"):
+        check_base_url(None)
+    assert check_base_url("https://example.com") == "https://example.com"
+
+
+@pytest.mark.parametrize("path", ["/api/v2", "/api/v2/", "/API/v2", "/spot/api/v3", "/api/v2/kits/", "//api/v2//"])
+def test_the_path_that_each_request_adds_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match="base_url must end before /api/v2, which is added to it"):
+        check_base_url(f"https://app.spotdx.com{path}")
+
+
+@pytest.mark.parametrize("path", ["", "/api", "/spot/api", "/api/vendor", "/v2", "/myapi/v2"])
+def test_another_path_is_a_gateways(path: str) -> None:
+    assert check_base_url(f"https://example.com{path}") == f"https://example.com{path}"
+
+
+def test_without_one_it_is_the_production_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPOTDX_BASE_URL", raising=False)
-    if value is not None:
-        monkeypatch.setenv("SPOTDX_BASE_URL", value)
 
     assert check_base_url(None) == PRODUCTION_URL == "https://app.spotdx.com"
 

@@ -1,6 +1,9 @@
 """The faults of the demonstration: seeded, and fewer for any kit than a call has attempts."""
 
+import pytest
+
 from spotdx_async import RetryPolicy
+from spotdx_async.cli.app import run
 from spotdx_async.cli.demo import plan_faults
 from spotdx_async.testing.state import SpotState
 
@@ -42,3 +45,11 @@ def test_a_fault_plays_once_on_the_kit_that_it_is_for() -> None:
     while plan.pick(call) is not None:
         pass
     assert plan.pick(state.read("GET", "/api/v2/kits/")) is None
+
+
+@pytest.mark.parametrize("share", ["2", "-0.1", "nan"])
+def test_a_share_of_faults_out_of_range_is_refused_with_the_range(
+    share: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sandbox", f"--faults={share}"]) == 2
+    assert "--faults is a share of requests, from 0 (none) to 1 (all)" in capsys.readouterr().err

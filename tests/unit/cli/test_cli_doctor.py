@@ -14,6 +14,7 @@ import trustme
 
 from spotdx_async.cli.doctor import (
     Finding,
+    advice_on_certificate,
     check_certificate,
     check_clock,
     check_settings,
@@ -87,21 +88,25 @@ def test_a_certificate_that_ends_soon_is_a_warning(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
-    ("about", "told"),
+    ("about", "told", "step"),
     [
-        ({"is_trusted": False}, "the certificate is not trusted (unable to get local issuer certificate)"),
-        ({"name": "elsewhere.example.com"}, "Hostname mismatch"),
-        ({"days": -1}, "certificate has expired"),
+        (
+            {"is_trusted": False},
+            "the certificate is not trusted (unable to get local issuer certificate)",
+            "SSL_CERT_FILE names, which replaces the system's",
+        ),
+        ({"name": "elsewhere.example.com"}, "Hostname mismatch", "check the name in the base_url"),
+        ({"days": -1}, "certificate has expired", "check this machine's clock"),
     ],
 )
 def test_a_certificate_that_is_not_trusted_ends_the_way_with_why(
-    serve: Serve, about: dict[str, object], told: str
+    serve: Serve, about: dict[str, object], told: str, step: str
 ) -> None:
     found = list(check_way(serve(**about)))
 
     assert states(found) == [("dns", "ok"), ("tcp", "ok"), ("tls", "FAIL")]
     assert told in found[-1].text
-    assert "SSL_CERT_FILE" in (found[-1].next or "")
+    assert step in (found[-1].next or "")
 
 
 def test_a_server_that_speaks_no_tls_ends_the_way() -> None:
@@ -198,3 +203,18 @@ def test_a_token_of_the_environment_that_goes_before_the_profiles_is_warned_of(
     assert found.state == state
     assert "canary" not in found.text
     assert ("unset SPOTDX_TOKEN" in (found.next or "")) == (state == "warn")
+
+
+@pytest.mark.parametrize(
+    ("verify_code", "said"),
+    [
+        (9, "check this machine's clock"),
+        (10, "must renew the certificate"),
+        (62, "check the name in the base_url"),
+        (64, "put the server's name in place of its address"),
+        (18, "SSL_CERT_FILE names, which replaces the system's"),
+        (20, "SSL_CERT_FILE names, which replaces the system's"),
+    ],
+)
+def test_the_advice_on_a_certificate_is_about_what_is_wrong_with_it(verify_code: int, said: str) -> None:
+    assert said in advice_on_certificate(verify_code)

@@ -154,7 +154,7 @@ def test_an_outage_is_told_in_the_words_of_the_log() -> None:
 
 
 def test_what_is_logged_again_and_again_is_shown_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
-    handler = app._OnScreen(Streams())
+    handler = app._OnScreen(Streams(), logging.WARNING)
     for at_s, text in [
         (0, "a pause"),
         (1, "a pause"),

@@ -93,6 +93,8 @@ def test_a_token_in_the_file_is_refused_unseen_with_what_to_do(settings_file: Pa
         ("[profiles.p]\nzzz = 5", r"\[profiles\.p\] has the unknown key zzz; it may have base_url, rate"),
         ("[profiles.p]\nrate = 0", "rate must be a number above 0: requests a second"),
         ("[profiles.p]\nrate = inf", "rate must be a number above 0"),
+        ("[profiles.p]\nrate = 1e-320", "rate must be a number above 0"),
+        ("[profiles.p]\ntimeout = nan", "timeout must be a number above 0"),
         ("[profiles.p]\nrate = true", "rate must be a number above 0"),
         ('[profiles.p]\ntimeout = "5"', "timeout must be a number above 0: seconds"),
         ("[profiles.p]\nconcurrency = 1.5", "concurrency must be a whole number from 1 to 1,000"),
@@ -180,7 +182,7 @@ def test_a_file_of_another_user_is_refused(settings_file: Path, monkeypatch: pyt
 def test_a_profile_that_is_not_there_is_said_with_those_that_are(settings_file: Path) -> None:
     settings_file.write_text(EXAMPLE)
 
-    told = r"--profile: .* has no such profile; did you mean staging\? \(it has production, staging\)"
+    told = r'--profile names the profile "stagin", which .* does not have; did you mean staging\? \(it has prod'
     with pytest.raises(ConfigError, match=told):
         read_settings().profile("stagin", named_by="--profile")
 
@@ -188,5 +190,5 @@ def test_a_profile_that_is_not_there_is_said_with_those_that_are(settings_file: 
 def test_a_profile_without_a_file_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPOTDX_CONFIG", os.devnull)
 
-    with pytest.raises(ConfigError, match="SPOTDX_PROFILE names a profile, but there is no settings file"):
+    with pytest.raises(ConfigError, match=r'SPOTDX_PROFILE names the profile ".*", but there is no settings file'):
         read_settings().profile("night", named_by="SPOTDX_PROFILE")

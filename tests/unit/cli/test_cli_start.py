@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from spotdx_async.cli.help import without_no_color
+from spotdx_async.cli.global_options import read_global_options
 
 HEAVY = (
     "aiohttp",
@@ -65,6 +65,28 @@ def test_a_page_of_help_comes_without_what_its_command_needs(words: list[str]) -
     assert loaded_by(words, HEAVY) == (0, "")
 
 
+EVERY_PAGE = """
+import sys
+sys.argv[0] = "spotdx"
+from spotdx_async.cli.app import make_app, run
+for words in [[name, *inner] for name in make_app() if not name.startswith("-")
+              for inner in [[], *([one] for one in make_app()[name] if not one.startswith("-"))]]:
+    print(words)
+    run([*words, "--help"])
+"""
+
+
+def test_the_pages_are_the_same_where_python_has_removed_docstrings() -> None:
+    pages = []
+    for options in ([], ["-OO"]):
+        script = [sys.executable, *options, "-c", EVERY_PAGE]
+        done = subprocess.run(script, capture_output=True, text=True, check=True, timeout=120)  # noqa: S603
+        pages.append(done.stdout)
+
+    assert pages[0].count("Example: ") > 25
+    assert pages[0] == pages[1]
+
+
 def test_a_reader_of_the_first_page_that_has_gone_is_no_trouble() -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -85,8 +107,26 @@ def test_a_terminal_without_the_letters_still_gets_the_first_page() -> None:
 
 
 def test_behind_two_hyphens_there_are_no_switches() -> None:
-    assert without_no_color(["a", "--no-color", "b", "--", "--no-color"]) == ["a", "b", "--", "--no-color"]
-    assert without_no_color(["--no-color", "a", "--no-color"]) == ["a"]
+    line = read_global_options(["a", "--no-color", "b", "--", "--color", "always"])
+    assert (line.words, line.color, line.fault) == (["a", "b", "--", "--color", "always"], "never", None)
+
+
+@pytest.mark.parametrize(
+    ("argv", "color"),
+    [
+        (["--color", "always", "a"], "always"),
+        (["a", "--color=never"], "never"),
+        (["--no-color", "a", "--color", "auto"], "auto"),
+    ],
+)
+def test_the_last_word_about_colours_counts(argv: list[str], color: str) -> None:
+    line = read_global_options(argv)
+    assert (line.words, line.color, line.fault) == (["a"], color, None)
+
+
+@pytest.mark.parametrize("argv", [["a", "--color"], ["--color", "sometimes", "a"], ["--color=", "a"]])
+def test_what_is_no_choice_of_colours_is_a_fault(argv: list[str]) -> None:
+    assert read_global_options(argv).fault == "--color must be auto, always or never"
 
 
 def test_a_command_loads_no_other_command() -> None:

@@ -1,0 +1,156 @@
+"""Objects by their ids: a few at once, shown in the order of the ids; one that is missing keeps back no other."""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeVar
+
+from spotdx_async.cli.answers import plain, show_object
+from spotdx_async.cli.exit_codes import Exit, naming_server
+from spotdx_async.cli.failures import show_error
+from spotdx_async.cli.options import RequestLimits, View
+from spotdx_async.cli.output import Streams, counted
+from spotdx_async.cli.settings import Server
+from spotdx_async.errors import (
+    AuthenticationError,
+    ConfigError,
+    InvalidInputError,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    SpotError,
+)
+from spotdx_async.own_loop import run_in_own_loop
+
+if TYPE_CHECKING:
+    from spotdx_async import SpotClient
+    from spotdx_async.models import Model
+
+T = TypeVar("T")
+
+__all__ = ["ids_of", "in_order", "show_each"]
+
+# Every further id would meet them as well.
+_OF_ALL = (AuthenticationError, ConfigError, NotSentError)
+# They may be of one object, a broken one say; so many in a row are not.
+_PERHAPS_OF_ALL = (OutcomeUnknownError, PermissionDeniedError, RateLimitError, ServerError)
+_MOST_IN_A_ROW = 3
+
+
+def ids_of(words: Sequence[str]) -> list[str]:
+    """Return the ids of a line; those of standard input, one a line, in the place of ``-``.
+
+    Raises:
+        InvalidInputError: a word is an option that the command does not know; or there is no id.
+    """
+    ids: list[str] = []
+    for word in words:
+        if word == "-":
+            # All of them before the first request: whoever types them can still leave with Ctrl-C.
+            text = "" if sys.stdin is None else sys.stdin.buffer.read().decode("utf-8-sig", errors="surrogateescape")
+            ids += filter(None, map(str.strip, text.split("\n")))
+        elif word.startswith("-"):
+            raise InvalidInputError(f"unknown option {word}: --help lists them")
+        else:
+            ids.append(word)
+    if not ids:
+        raise InvalidInputError("standard input holds no id")
+    return ids
+
+
+def show_each(
+    words: Sequence[str],
+    get_of: "Callable[[SpotClient], Callable[[str], Awaitable[Model]]]",
+    *,
+    limits: RequestLimits,
+    server: Server,
+    streams: Streams,
+    view: View,
+) -> Exit:
+    """Show the objects with these ids.
+
+    Args:
+        words: the ids, or ``-`` for those of standard input.
+        get_of: what gets an object with a client.
+        limits: how fast.
+        server: whom to ask.
+        streams: where to write.
+        view: how they are shown.
+
+    Raises:
+        SpotError: the only object cannot be had, or no object can be.
+    """
+    ids = ids_of(words)
+    settings = server.settings(rate=limits.rate, concurrency=limits.concurrency)
+    if len(ids) == 1 and "-" not in words:
+        return show_object(settings.ask(lambda spot: get_of(spot)(ids[0])), streams, view)
+
+    async def show_all() -> Exit:
+        async with settings.client() as spot:
+            found = in_order(get_of(spot), ids, at_once=settings.concurrency.value)
+            return await _show(found, len(ids), streams, view)
+
+    with naming_server(settings.base_url.value):
+        return run_in_own_loop(show_all())
+
+
+async def in_order(
+    get: Callable[[str], Awaitable[T]], ids: Sequence[str], *, at_once: int
+) -> AsyncGenerator[tuple[str, T | SpotError], None]:
+    """Yield each id with its object, or with why it cannot be had, in the order of the ids."""
+
+    async def result(an_id: str) -> T | SpotError:
+        try:
+            return await get(an_id)
+        except SpotError as error:
+            return error
+
+    tasks: deque[tuple[str, asyncio.Task[T | SpotError]]] = deque()
+    try:
+        for an_id in ids:
+            tasks.append((an_id, asyncio.ensure_future(result(an_id))))
+            if len(tasks) >= at_once:
+                yield tasks[0][0], await tasks[0][1]
+                tasks.popleft()
+        while tasks:
+            yield tasks[0][0], await tasks[0][1]
+            tasks.popleft()
+    finally:
+        for _, task in tasks:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
+
+
+async def _show(
+    found: "AsyncGenerator[tuple[str, Model | SpotError], None]", count: int, streams: Streams, view: View
+) -> Exit:
+    exit_code, in_a_row, asked = Exit.OK, 0, 0
+    async with aclosing(found):
+        async for an_id, one in found:
+            asked += 1
+            if not isinstance(one, SpotError):
+                in_a_row = 0
+                _show_one(one, streams, view)
+                if streams.out.quiet:  # the reader has gone, as head does
+                    break
+                continue
+            exit_code = Exit.FAILED
+            in_a_row = in_a_row + 1 if isinstance(one, _PERHAPS_OF_ALL) else 0
+            if isinstance(one, _OF_ALL) or in_a_row == _MOST_IN_A_ROW:
+                streams.say(f"stopped at {an_id}: {counted(count - asked + 1, 'object')} not shown")
+                raise one
+            show_error(one, streams, about=an_id, exit_code=Exit.FAILED)
+    return exit_code
+
+
+def _show_one(one: "Model", streams: Streams, view: View) -> None:
+    if view.as_json:
+        streams.write_json(plain(one, show_phi=view.show_phi), is_line=True)
+    else:
+        show_object(one, streams, view)
+        if not streams.is_for_people:
+            streams.tell("")
