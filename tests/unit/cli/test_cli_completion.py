@@ -54,7 +54,7 @@ WORDS = [
     (["ki"], ["kits"]),
     (["kits", ""], ["activate", "get", "list", "types", "update"]),
     (["kits", "update", "--fo"], ["--force", "--format"]),
-    (["kits", "update", "--format", ""], ["csv", "jsonl", "parquet"]),
+    (["kits", "update", "--format", ""], ["csv", "jsonl", "parquet", "xlsx"]),
     (["orders", "create", "--cl"], ["--client-ref"]),
     (["doctor", "--pro"], ["--profile"]),
     (["completion", ""], ["bash", "fish", "zsh"]),
