@@ -31,7 +31,7 @@ def show_error(
         exit_code: what the command ends with; None: what such an error usually means.
         hint: what to do next, for programs; None: what is usually to be done. A line for people says it elsewhere.
     """
-    if streams.as_json:
+    if streams.as_json or streams.tells_events:
         _write(streams, _as_object(error, streams, about, exit_code, hint))
         return
     begin = "" if about is None else f"{about}: "

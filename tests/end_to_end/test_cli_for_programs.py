@@ -106,7 +106,7 @@ async def test_a_limit_below_one_is_refused(update: Update, fake: FakeSpot, tmp_
 
     done = await update("--max-errors", "0")
 
-    assert (done.code, done.err) == (2, "spotdx: --max-errors must be at least 1\n")
+    assert (done.code, json.loads(done.err)["error"]["message"]) == (2, "--max-errors must be at least 1")
     assert not fake.requests
 
 
@@ -293,7 +293,8 @@ async def test_what_is_refused_is_an_event_too(update: Update) -> None:
     done = await update("--progress", "json", file="gone.csv")
 
     assert done.code == 2
-    assert json.loads(done.err) == {"event": "message", "text": "gone.csv: No such file or directory"}
+    told = json.loads(done.err)
+    assert (told["event"], told["error"]["message"]) == ("error", "gone.csv: No such file or directory")
 
 
 # --- The folder of a run of workers -----------------------------------------------------------------------------------
