@@ -117,7 +117,7 @@ def start_fake() -> Iterator[Any]:
 # For a file of tests, not longer: idle workers take a third of a core, and whatever comes after would pay for it.
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Three worker processes with the token in their environment; a killed one is started again."""
+    """Three worker processes with the token in their environment."""
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPOTDX_TOKEN", TOKEN)

@@ -26,7 +26,7 @@ TIMEOUT_S = 2.0
 @pytest_asyncio.fixture
 async def client(cluster: Any) -> AsyncIterator[Any]:
     async with dask.Client(cluster.scheduler_address, asynchronous=True) as found:
-        await found.wait_for_workers(3)
+        await found.wait_for_workers(2, timeout=60)
         yield found
 
 
@@ -43,37 +43,6 @@ async def kill_a_worker(client: Any, fake: Any, after: int) -> None:
     while fake.executed() < after:
         await asyncio.sleep(0.05)
     os.kill(next(iter(pids.values())), signal.SIGKILL)
-
-
-@pytest.mark.parametrize("has_folder", [True, False], ids=["shared folder", "no folder"])
-async def test_a_killed_worker_loses_no_row(
-    client: Any, start_fake: Any, rows_of: Any, tmp_path: Path, chaos: Any, *, has_folder: bool
-) -> None:
-    count, rate = (20_000, 800) if chaos.is_full else (3000, 500)
-    rows = rows_of(count, count // 5)
-    fake = start_fake(kits=count // 5)
-    killer = asyncio.create_task(kill_a_worker(client, fake, count // 3))
-    began = time.monotonic()
-    limit = RateLimit(rate)
-
-    report = await update(
-        rows, client, fake, folder=tmp_path / "run" if has_folder else None, shard_rows=count // 12, limit=limit
-    )
-    took_s = time.monotonic() - began
-    await killer
-    seen = fake.finish()
-
-    assert (report.stopped, report.unfinished, report.rows) == (None, [], count)
-    assert report.is_done
-    seen.check(rows)
-    repeats = len(seen.ledger) - count
-    print(  # noqa: T201 - the proof's figures
-        f"{count} rows, {report.shards} shards, one worker killed after {count // 3}: {took_s:.1f} s, {repeats} rows "
-        f"sent again, most in a second {seen.most_within(1)}, in five {seen.most_within(5)}, at a limit of {rate}; "
-        f"the fake was late by {seen.late_s * 1000:.0f} ms"
-    )
-    assert repeats <= (1000 + 64 if has_folder else report.rows // 12 * 1.25)
-    seen.check_rate(limit)
 
 
 async def test_a_token_is_in_no_key_and_no_log(
@@ -285,3 +254,35 @@ async def test_where_nobody_answers_it_is_said_so_without_the_address(monkeypatc
         with pytest.raises(ConfigError, match="no Dask scheduler answers"):
             async with clusters.connected(address, None):
                 raise AssertionError
+
+
+# The last: Dask does not always start a killed worker again, and two are enough for what it proves.
+@pytest.mark.parametrize("has_folder", [True, False], ids=["shared folder", "no folder"])
+async def test_a_killed_worker_loses_no_row(
+    client: Any, start_fake: Any, rows_of: Any, tmp_path: Path, chaos: Any, *, has_folder: bool
+) -> None:
+    count, rate = (20_000, 800) if chaos.is_full else (3000, 500)
+    rows = rows_of(count, count // 5)
+    fake = start_fake(kits=count // 5)
+    killer = asyncio.create_task(kill_a_worker(client, fake, count // 3))
+    began = time.monotonic()
+    limit = RateLimit(rate)
+
+    report = await update(
+        rows, client, fake, folder=tmp_path / "run" if has_folder else None, shard_rows=count // 12, limit=limit
+    )
+    took_s = time.monotonic() - began
+    await killer
+    seen = fake.finish()
+
+    assert (report.stopped, report.unfinished, report.rows) == (None, [], count)
+    assert report.is_done
+    seen.check(rows)
+    repeats = len(seen.ledger) - count
+    print(  # noqa: T201 - the proof's figures
+        f"{count} rows, {report.shards} shards, one worker killed after {count // 3}: {took_s:.1f} s, {repeats} rows "
+        f"sent again, most in a second {seen.most_within(1)}, in five {seen.most_within(5)}, at a limit of {rate}; "
+        f"the fake was late by {seen.late_s * 1000:.0f} ms"
+    )
+    assert repeats <= (1000 + 64 if has_folder else report.rows // 12 * 1.25)
+    seen.check_rate(limit)
