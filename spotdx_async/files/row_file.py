@@ -53,7 +53,7 @@ class RowFile:
             InvalidInputError: nothing in the input can be used.
         """
         self._stream: BinaryIO | StoredFile | UnpackedStream = stream
-        self.stored_file = stream if isinstance(stream, StoredFile) else None
+        self.stored_file: StoredFile | None = stream if isinstance(stream, StoredFile) else None
         self.name = name
         self.overflow: Callable[[int, int, bytes], None] | None = None
         """Is given the text of a row that is too long to keep, a piece at a time, with the row's number and line."""

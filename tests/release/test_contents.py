@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from spotdx_async import __version__
 from tests.release.conftest import ROOT, Built, build
 
-EXTRAS = {"cli", "dask", "otel", "parquet", "redis", "uvloop"}
+EXTRAS = {"cli", "dask", "excel", "otel", "parquet", "redis", "uvloop", "zstd"}
 MADE_BY_RUNNING = {"__pycache__"}
 
 

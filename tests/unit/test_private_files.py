@@ -408,7 +408,7 @@ def test_no_other_module_sets_modes_or_opens_files_with_flags_of_its_own() -> No
         # To read what a person has named, to look at a lock, and to write nowhere.
         "bulk/journal/lock.py: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)",
         "cli/standard_streams.py: os.open(os.devnull, os.O_RDWR)",
-        "files/row_file.py: os.open(place, os.O_RDONLY)",
+        "files/opening.py: os.open(place, os.O_RDONLY)",
     ]
 
 
