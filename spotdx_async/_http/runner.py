@@ -213,7 +213,7 @@ class Runner:
                     has_permit = False
                     self._forget_attempt(call)
                     continue
-                if call.is_bulk:
+                if call.may_go is not None:
                     return verdict  # its caller repeats by itself
                 if verdict.action is _ACCEPT:
                     self.state.budget.earn()
@@ -275,7 +275,10 @@ class Runner:
             if call.observation is not None:
                 # Before it is recorded: if an observer ends the call here, the request may still have arrived.
                 call.observation.attempted(verdict.error, result.status)
-            call.note(verdict)
+            if verdict.error is None:
+                call.attempt_state.may_have_arrived = False  # no attempt is in progress, and none is to be remembered
+            else:
+                call.note(verdict)
             return verdict
         return await self._failed(call, token, result)
 

@@ -23,6 +23,8 @@ from .page import Fault
 from .playing import Played, play
 from .test_fault_matrix import CASES
 
+pytestmark = pytest.mark.no_cover
+
 HERE = Path(__file__).parents[1]
 # Where a caller asked for it: what the server wrote, and what is to be looked for.
 IDS_SHOW_IN = ("repr of outcome", "repr of the value", "str of the value")
