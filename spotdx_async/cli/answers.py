@@ -10,7 +10,7 @@ import attrs
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import ListView, View
-from spotdx_async.cli.output import Streams
+from spotdx_async.cli.output import HIDDEN, Streams
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.tables import RowsTable, show_fields
 from spotdx_async.errors import InvalidInputError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from spotdx_async import Pages, SpotClient
     from spotdx_async.models import Model
 
-HIDDEN = "<hidden>"
-"""What stands in place of patient data."""
 _USUAL_LIMIT = 100
 _EMPTY: tuple[Any, ...] = (None, (), {})
 
@@ -79,7 +77,7 @@ def show_list(
         async with aclosing(cast("AsyncGenerator[Sequence[Model]]", pages.by_page())) as read:
             async for page in read:
                 writer.write(page)
-                if streams.out.quiet:  # the reader has gone, as head does
+                if streams.is_unread:
                     break
         return 0
 

@@ -6,12 +6,10 @@ Under ``--json`` each is one object on one line of standard error, in the same f
 from typing import Any
 
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, message_of, next_step, reasons_of
-from spotdx_async.cli.output import Streams
+from spotdx_async.cli.output import HIDDEN, Streams
 from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 
 __all__ = ["show_error", "show_failure"]
-
-_HIDDEN = "<hidden>"
 
 
 def show_error(
@@ -78,5 +76,5 @@ def _as_object(
     if isinstance(error, (StatusError, OutcomeUnknownError)):
         shown["status"], shown["request_id"] = error.status, error.request_id
     if isinstance(error, StatusError) and error.details:
-        shown["details"] = [*error.details] if streams.shows_phi else _HIDDEN
+        shown["details"] = [*error.details] if streams.shows_phi else HIDDEN
     return shown

@@ -135,7 +135,7 @@ async def _show(
             if not isinstance(one, SpotError):
                 in_a_row = 0
                 _show_one(one, streams, view)
-                if streams.out.quiet:  # the reader has gone, as head does
+                if streams.is_unread:
                     break
                 continue
             exit_code = Exit.FAILED

@@ -14,9 +14,13 @@ from cyclopts import Parameter
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from spotdx_async.cli.standard_streams import GuardedStream
+
 if TYPE_CHECKING:
     from spotdx_async.cli.global_options import Color
 
+HIDDEN = "<hidden>"
+"""What stands in place of patient data."""
 # Control, format (which reorder or hide text), lone surrogates, line and paragraph separators.
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _WIDE = 10_000
@@ -75,6 +79,11 @@ class Streams:
                 console.width = _WIDE  # nothing is cut off or folded on its way to a file
         self.is_for_people: bool = self.out.is_terminal or color == "always"
         """Whether standard output is laid out for people, rather than for the program at the end of a pipe."""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether nothing that is written on standard output gets through any more, so that a list need not go on."""
+        return isinstance(sys.stdout, GuardedStream) and sys.stdout.is_silent
 
     def say(self, text: str) -> None:
         """Write one line on standard error; an event there, if it is for programs."""

@@ -45,7 +45,8 @@ class GuardedStream:
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
-        self._is_silent = False
+        self.is_silent: bool = False
+        """Whether nothing more gets through: its reader has gone, say, as ``head`` does."""
         self.error: OSError | None = None
         """Why it cannot be written; None if it can, and where its reader has gone, which is no error."""
         if isinstance(stream, io.TextIOWrapper):
@@ -53,7 +54,7 @@ class GuardedStream:
 
     def write(self, text: str) -> int:
         """Write the text, or nothing."""
-        if not self._is_silent:
+        if not self.is_silent:
             try:
                 self._stream.write(text)
             except OSError as error:
@@ -62,7 +63,7 @@ class GuardedStream:
 
     def flush(self) -> None:
         """Hand over what was written."""
-        if not self._is_silent:
+        if not self.is_silent:
             try:
                 self._stream.flush()
             except OSError as error:
@@ -70,7 +71,7 @@ class GuardedStream:
 
     def isatty(self) -> bool:
         """Return whether it is a terminal that is still there."""
-        return not self._is_silent and self._stream.isatty()
+        return not self.is_silent and self._stream.isatty()
 
     def fileno(self) -> int:
         """Return the number of its descriptor."""
@@ -80,7 +81,7 @@ class GuardedStream:
         return getattr(self._stream, name)
 
     def _fall_silent(self, error: OSError) -> None:
-        self._is_silent = True
+        self.is_silent = True
         if error.errno != errno.EPIPE:
             self.error = error
         with suppress(OSError, ValueError):  # what has no descriptor has no last flush that could fail

@@ -10,11 +10,11 @@ import os
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from spotdx_async.errors import InvalidInputError
@@ -34,7 +34,7 @@ from spotdx_async.files.rows import (
     key_of,
     rename_columns,
 )
-from spotdx_async.files.stored_file import StoredFile
+from spotdx_async.files.stored_file import StoredFile, WatchedInput, watched
 
 __all__ = ["ExcelFile"]
 
@@ -45,7 +45,7 @@ _OLD_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
-class ExcelFile:
+class ExcelFile(WatchedInput):
     """The rows of one sheet of a workbook, in order; the same interface as ``RowFile``.
 
     The sheet is held in memory: one that spans more than eight million cells is refused before.
@@ -89,10 +89,8 @@ class ExcelFile:
         self._numbered: list[tuple[int, list[Any]]] = []
         self._rows_read = self._line = 0
         self._opens = ExitStack()
-        self.stored_file: StoredFile | None = None
         try:
-            opened = self._opens.enter_context(closing(StoredFile.open(Path(path))))
-            self.stored_file = opened if isinstance(opened, StoredFile) else None
+            self.stored_file: StoredFile | None = watched(Path(path), self._opens)
             self._cells, self._facts, self._first_column = self._taken_up(path, sheet)
             self._read_header(columns)
             self.check_unchanged()
@@ -139,24 +137,6 @@ class ExcelFile:
             self._rows_read += 1
             yield self._row(line, cells)
 
-    def check_unchanged(self) -> None:
-        """Make sure that the file is still the one that was opened.
-
-        Raises:
-            ChangedInputError: it is not.
-        """
-        if self.stored_file is not None:
-            self.stored_file.check()
-
-    def digest(self) -> bytes | None:
-        """Return a digest of the whole file.
-
-        Raises:
-            ChangedInputError: the file is no longer the one that was opened.
-            OSError: it cannot be read.
-        """
-        return None if self.stored_file is None else self.stored_file.digest()
-
     def __iter__(self) -> Iterator[Row | BadRow]:
         while not self.at_end:
             self.fill()
@@ -165,12 +145,6 @@ class ExcelFile:
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
         self._opens.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _taken_up(
         self, path: str | os.PathLike[str], wanted: str | None

@@ -5,7 +5,6 @@ Only rows whose cells can be told belong here: any other text could change what 
 ``FailedRows`` is the file; ``UndoneRows`` keeps it free of rows that a later row of the same id has overtaken.
 """
 
-import errno
 import hashlib
 import os
 from array import array
@@ -15,7 +14,7 @@ from typing import Self
 
 from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.part_file import PartFile, PartInUseError
+from spotdx_async.files.part_file import PartFile, PartInUseError, check_place
 
 __all__ = ["FailedRows", "UndoneRows"]
 
@@ -63,7 +62,8 @@ class FailedRows:
         # Where each row that was written begins, in the order of writing.
         self._starts = array("Q")
         try:
-            self._check(inputs, replace=replace)
+            self._check_inputs(inputs)
+            check_place(self.path, replace=replace)
             self._file = PartFile(self.path, is_replacing=replace, is_repeat=is_repeat)
         except PartInUseError as error:
             reason = f"{error.strerror}, or name another file"
@@ -166,26 +166,10 @@ class FailedRows:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _check(self, inputs: Iterable[str | os.PathLike[str]], *, replace: bool) -> None:
-        folder = self.path.parent
-        if not folder.is_dir():
-            raise InvalidInputError(f"{self.path} cannot be written: there is no such folder")
+    def _check_inputs(self, inputs: Iterable[str | os.PathLike[str]]) -> None:
         is_input = self.path.exists() and any(Path(it).exists() and self.path.samefile(it) for it in inputs)
         if is_input and not self.path.is_symlink():
             raise InvalidInputError(f"{self.path} is the input itself")
-        try:
-            about = private_files.look(self.path)
-        except private_files.UnfitFileError as error:
-            raise InvalidInputError(f"{self.path} {error.strerror}: name another file") from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "permission denied")
-        if about is None:
-            return
-        if private_files.is_mounted(self.path):
-            reason = "is mounted by itself, so it cannot be replaced: mount its folder instead"
-            raise InvalidInputError(f"{self.path} {reason}")
-        if about.st_size and not replace:
-            raise InvalidInputError(f"{self.path} exists and is not empty: give another name, or --force to replace it")
 
     def _span(self, row: int) -> tuple[int, int]:
         is_last = row + 1 == len(self._starts)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from spotdx_async import private_files
 from spotdx_async._codec.json import serialize
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.part_file import PartFile
+from spotdx_async.files.part_file import PartFile, PartInUseError, check_place
 
 __all__ = ["OutcomeFile", "OutcomeRow"]
 
@@ -63,10 +63,12 @@ class OutcomeFile:
             raise InvalidInputError(f"{self.path}: the name of a file of outcomes ends in .csv or .jsonl")
         self._is_csv = suffix == _CSV
         try:
-            self._check(replace=replace)
+            check_place(self.path, replace=replace)
             self._part = PartFile(self.path, is_replacing=replace)
-        except private_files.UnfitFileError as error:
-            reason = f"{error.strerror}: name another file"
+        except PartInUseError as error:
+            reason = f"{error.strerror}, or name another file"
+        except private_files.UnfitFileError as error:  # of the part: that of the file itself is said by the check
+            reason = f"cannot be written, since {self.path.name}.part {error.strerror}: move that away"
         except OSError as error:
             reason = f"cannot be written: {error.strerror}"
         else:
@@ -103,13 +105,6 @@ class OutcomeFile:
     def abandon(self) -> None:
         """Leave what was written beside the place, as a kill does; nothing is left where nothing was written."""
         self._part.abandon()
-
-    def _check(self, *, replace: bool) -> None:
-        if not self.path.parent.is_dir():
-            raise InvalidInputError(f"{self.path} cannot be written: there is no such folder")
-        about = private_files.look(self.path)
-        if about is not None and about.st_size and not replace:
-            raise InvalidInputError(f"{self.path} exists and is not empty: give another name, or --force to replace it")
 
     def _append(self, data: bytes) -> None:
         try:

@@ -9,10 +9,10 @@ lists, structs and maps become JSON. What has no JSON form, such as a binary val
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.parquet_batches import Batch, RowMaker
@@ -27,7 +27,7 @@ from spotdx_async.files.rows import (
     Row,
     RowFault,
 )
-from spotdx_async.files.stored_file import StoredFile
+from spotdx_async.files.stored_file import StoredFile, WatchedInput, watched
 
 __all__ = ["PARQUET_MAGIC", "ParquetFile"]
 
@@ -38,7 +38,7 @@ _MAX_FOOTER_LIST = 100_000
 """The longest list that the footer may hold: of columns, or of row groups."""
 
 
-class ParquetFile:
+class ParquetFile(WatchedInput):
     """The rows of one Parquet file, in order; the same interface as ``RowFile``.
 
     Memory holds one batch and its pages, at most 64 MiB: what may take more is refused before it is unpacked. Rows
@@ -83,7 +83,6 @@ class ParquetFile:
         self._slices: list[Batch | None] = []
         self._arrow = _pyarrow(self.name)
         self._opens = ExitStack()
-        self.stored_file: StoredFile | None = None
         self._in_seconds: list[int] = []
         found, sizes = self._opened(path, columns, id_name)
         self._maker = RowMaker(found, id_name, allow_empty)
@@ -149,24 +148,6 @@ class ParquetFile:
                     self._read = row.number
                     yield row
 
-    def check_unchanged(self) -> None:
-        """Make sure that the file is still the one that was opened.
-
-        Raises:
-            ChangedInputError: it is not.
-        """
-        if self.stored_file is not None:
-            self.stored_file.check()
-
-    def digest(self) -> bytes | None:
-        """Return a digest of the whole file.
-
-        Raises:
-            ChangedInputError: the file is no longer the one that was opened.
-            OSError: it cannot be read.
-        """
-        return None if self.stored_file is None else self.stored_file.digest()
-
     def __iter__(self) -> Iterator[Row | BadRow]:
         while not self.at_end:
             self.fill()
@@ -176,18 +157,12 @@ class ParquetFile:
         """Close the file; closing twice does nothing."""
         self._opens.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _opened(
         self, path: str | os.PathLike[str], columns: Mapping[str, str] | None, id_name: str
     ) -> tuple[Columns, list[int]]:
         """Open the file; return its columns, and how many rows of each row group can be read at once."""
         try:
-            self.stored_file = self._watched(path)
+            self.stored_file: StoredFile | None = watched(Path(path), self._opens)
             length = footer_bytes(path)
             check_description(length)
             file = self._file = self._opens.enter_context(_reader(self._arrow, path))
@@ -214,11 +189,6 @@ class ParquetFile:
             return found, sizes
         self.close()
         raise InvalidInputError(f"{self.name}: {reason}")
-
-    def _watched(self, path: str | os.PathLike[str]) -> StoredFile | None:
-        """Open the file beside Arrow, which opens it by its path, to know whether it stays the same."""
-        file = self._opens.enter_context(closing(StoredFile.open(Path(path))))
-        return file if isinstance(file, StoredFile) else None
 
     def _read_batches(self, sizes: list[int]) -> Iterator[Any]:
         for number, rows in enumerate(sizes):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from spotdx_async import private_files
+from spotdx_async.errors import InvalidInputError
 
 try:
     import fcntl
@@ -232,6 +233,34 @@ class PartFile:
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
+
+
+def check_place(path: Path, *, replace: bool) -> None:
+    """Check that a file can be put at a place, and may be.
+
+    Args:
+        path: the place.
+        replace: whether a file that is there, and not empty, may be replaced.
+
+    Raises:
+        InvalidInputError: it cannot, or must not.
+        OSError: the folder does not allow it.
+    """
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"{path} cannot be written: there is no such folder")
+    try:
+        about = private_files.look(path)
+    except private_files.UnfitFileError as error:
+        raise InvalidInputError(f"{path} {error.strerror}: name another file") from None
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "permission denied")
+    if about is None:
+        return
+    if private_files.is_mounted(path):
+        reason = "is mounted by itself, so it cannot be replaced: mount its folder instead"
+        raise InvalidInputError(f"{path} {reason}")
+    if about.st_size and not replace:
+        raise InvalidInputError(f"{path} exists and is not empty: give another name, or --force to replace it")
 
 
 def part_of(path: Path) -> Path:

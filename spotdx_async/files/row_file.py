@@ -4,7 +4,7 @@ import codecs
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from attrs import evolve
 
@@ -16,7 +16,7 @@ from spotdx_async.files.json_text import BOM
 from spotdx_async.files.lines import LineBuffer
 from spotdx_async.files.recognition import LONGEST_MARK, encoding_of, foreign_name, is_array
 from spotdx_async.files.rows import MAX_ROW_BYTES, USUAL_READING, BadRow, Format, Reading, Row, RowFault
-from spotdx_async.files.stored_file import StoredFile
+from spotdx_async.files.stored_file import StoredFile, WatchedInput
 from spotdx_async.files.unpacking import UnpackedStream, packing_of
 
 __all__ = ["RowFile"]
@@ -28,7 +28,7 @@ _RECENT_S = 10.0
 _LONGEST_LINE_END = 4
 
 
-class RowFile:
+class RowFile(WatchedInput):
     """The rows of one input, in order; iterate over it, or alternate between ``fill`` and ``rows``.
 
     Memory stays flat: one piece of the input is held, and the text of a row that has not ended. Every data row yields
@@ -136,24 +136,6 @@ class RowFile:
         self.check_unchanged()
         return self._reader.rows()
 
-    def check_unchanged(self) -> None:
-        """Make sure that a file is still the one that was opened; of a pipe or standard input nothing is known.
-
-        Raises:
-            ChangedInputError: it is not.
-        """
-        if self.stored_file is not None:
-            self.stored_file.check()
-
-    def digest(self) -> bytes | None:
-        """Return a digest of the whole file as it is stored; None if it can be read only once.
-
-        Raises:
-            ChangedInputError: the file is no longer the one that was opened.
-            OSError: it cannot be read.
-        """
-        return None if self.stored_file is None else self.stored_file.digest()
-
     def survey(self) -> Doubt | None:
         """Look through the whole input, in place of reading it; return what makes rows of it doubtful, if it does.
 
@@ -184,12 +166,6 @@ class RowFile:
     def close(self) -> None:
         """Close the input; closing twice does nothing."""
         self._stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _read(self) -> bytes:
         try:

@@ -6,14 +6,16 @@ What is read in several passes (a look for broken quotes, a fingerprint, the row
 import hashlib
 import os
 import stat
+from abc import ABC, abstractmethod
+from contextlib import ExitStack, closing
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from spotdx_async._http import clock
 from spotdx_async.files.rows import ChangedInputError
 
-__all__ = ["DIGEST_NAME", "StoredFile"]
+__all__ = ["DIGEST_NAME", "StoredFile", "WatchedInput", "watched"]
 
 DIGEST_NAME = "blake2b"
 
@@ -179,3 +181,48 @@ class StoredFile:
         if now.size != was.size:
             return f"it was changed while it was read: it had {was.size:,} bytes, and has {now.size:,} now"
         return "it was written to while it was read"
+
+
+class WatchedInput(ABC):
+    """What all inputs of rows share: each is perhaps a stored file, which must stay as it was opened."""
+
+    stored_file: StoredFile | None = None
+    """None if it can be read only once, such as a pipe or standard input: of that nothing is known."""
+
+    def check_unchanged(self) -> None:
+        """Make sure that the file is still the one that was opened; of a pipe or standard input nothing is known.
+
+        Raises:
+            ChangedInputError: it is not.
+        """
+        if self.stored_file is not None:
+            self.stored_file.check()
+
+    def digest(self) -> bytes | None:
+        """Return a digest of the whole file as it is stored; None if it can be read only once.
+
+        Raises:
+            ChangedInputError: the file is no longer the one that was opened.
+            OSError: it cannot be read.
+        """
+        return None if self.stored_file is None else self.stored_file.digest()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the input; closing twice does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def watched(path: Path, opens: ExitStack) -> StoredFile | None:
+    """Open a file beside what reads it by its path, until the stack is closed; None if it is not regular.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    file = opens.enter_context(closing(StoredFile.open(path)))
+    return file if isinstance(file, StoredFile) else None

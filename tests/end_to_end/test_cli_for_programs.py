@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from attrs import frozen
 
+from spotdx_async import private_files
 from spotdx_async.cli.app import run
 from spotdx_async.distributed import Shard, Split, run_shard
 from spotdx_async.errors import InvalidInputError
@@ -350,3 +351,15 @@ def test_the_folder_of_a_run_of_workers_shows_its_shards_and_how_to_go_on(
 def test_a_folder_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["runs", "show", str(tmp_path)]) == 2
     assert "this folder holds no run of --workers or --dask" in capsys.readouterr().err
+
+
+async def test_a_file_of_outcomes_that_could_not_be_replaced_is_refused_before_anything_is_sent(
+    update: Update, fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1")
+    (tmp_path / "out.jsonl").touch()
+    monkeypatch.setattr(private_files, "is_mounted", lambda path: Path(path).name == "out.jsonl")
+
+    done = await update("--outcomes", "out.jsonl")
+
+    assert (done.code, "is mounted by itself" in done.err, fake.requests) == (2, True, [])

@@ -88,3 +88,16 @@ async def test_a_question_that_is_terminated_ends_with_a_word(fake: FakeSpot) ->
         out, err = await process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     assert (out, err) == (b"", b"spotdx: stopped: run the command again when you are ready\n")
+
+
+@pytest.mark.parametrize("command", ["kits list --all --json", "kits get - --json --concurrency 2 < ids.txt"])
+async def test_a_reader_that_has_gone_is_sent_nothing_more(fake: FakeSpot, tmp_path: Path, command: str) -> None:
+    (tmp_path / "ids.txt").write_text("\n".join(fake.kits))
+    fake.latency_s = 0.02
+    words = f"{sys.executable} -m spotdx_async {command} | head -n 1"
+
+    process = await asyncio.create_subprocess_shell(words, cwd=tmp_path, stdout=PIPE, stderr=PIPE)
+
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    assert (out.count(b"\n"), err) == (1, b"")
+    assert fake.counts["requests"] < (5 if "list" in command else ROWS / 2)

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from spotdx_async import Kit, KitSummary, OrderSummary, Patient, Recipient, Report, Sample, Shipment, loads
-from spotdx_async.cli.answers import HIDDEN, fields_of, plain, row_of
-from spotdx_async.cli.output import Streams, visible
+from spotdx_async.cli.answers import fields_of, plain, row_of
+from spotdx_async.cli.output import HIDDEN, Streams, visible
 from spotdx_async.cli.standard_streams import guarded_outputs
 
 
