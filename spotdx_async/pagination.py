@@ -3,12 +3,13 @@
 import asyncio
 import inspect
 import secrets
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import date
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from spotdx_async._codec.codec import BadItem
 from spotdx_async._http import clock
@@ -31,6 +32,28 @@ PAGE_SIZE = 100
 """The most that the server returns at once."""
 _MOST_STALE_PAGES = 1
 _SMALLEST_PAGE_OF_A_SCAN = 75  # smaller pages would cost more than one extra page for every three
+
+
+@define(eq=False)
+class _PageAhead:
+    """The page that an iteration reads ahead, which ends as soon as the iteration is dropped.
+
+    The loop closes a generator that was dropped only after other tasks have run: by then the page would have begun, and
+    a client closed meanwhile would have refused it.
+    """
+
+    page: asyncio.Future[Any] | None = None
+    _reader: weakref.ref[Any] | None = None
+
+    def of(self, reader: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        """Return the iteration, which is watched from now on."""
+        self._reader = weakref.ref(reader, self._end)
+        return reader
+
+    def _end(self, _reader: object) -> None:
+        with suppress(RuntimeError):  # no loop runs here, such as in the garbage collector of another thread
+            if self.page is not None and self.page.get_loop() is asyncio.get_running_loop():
+                self.page.cancel()
 
 
 class Pages(Generic[T]):
@@ -77,22 +100,19 @@ class Pages(Generic[T]):
         self._on_bad_item = on_bad_item
         self._start_offset = start_offset
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> AsyncIterator[T]:
         """Yield the items one by one."""
-        async with aclosing(self._read()) as pages:
-            async for page in pages:
-                for item in page:
-                    yield item
+        ahead = _PageAhead()
+        return ahead.of(self._items(ahead))
 
-    async def by_page(self) -> AsyncIterator[tuple[T, ...]]:
+    def by_page(self) -> AsyncIterator[tuple[T, ...]]:
         """Yield the items in pages of at most 100, without those that came before; never an empty page.
 
         Raises:
             DecodeError: the server returns the same page again and again.
         """
-        async with aclosing(self._read()) as pages:
-            async for page in pages:
-                yield page
+        ahead = _PageAhead()
+        return ahead.of(self._read(ahead))
 
     async def first(self, n: int) -> list[T]:
         """Return the first ``n`` items, or fewer if there are no more; fetches no page beyond them.
@@ -104,24 +124,30 @@ class Pages(Generic[T]):
             raise InvalidInputError("n must be a whole number of at least 0")
         items: list[T] = []
         if n:
-            async with aclosing(self._read(most=n)) as pages:
+            async with aclosing(self._read(_PageAhead(), most=n)) as pages:
                 async for page in pages:
                     items += page
                     if len(items) >= n:
                         break  # unreadable items after the last one do not matter
         return items[:n]
 
-    async def _read(self, most: int | None = None) -> AsyncGenerator[tuple[T, ...], None]:
+    async def _items(self, ahead: "_PageAhead") -> AsyncGenerator[T, None]:
+        async with aclosing(self._read(ahead)) as pages:
+            async for page in pages:
+                for item in page:
+                    yield item
+
+    async def _read(self, ahead: "_PageAhead", most: int | None = None) -> AsyncGenerator[tuple[T, ...], None]:
         """Yield the pages, up to the one with the item number ``most``."""
         seen: set[Hashable] = set()
         previous: Sequence[T | BadItem] = ()
         offset = self._start_offset
         given = stale_pages = asked = 0
         clock.running_loop()  # raises without one; asyncio may otherwise return a loop that never runs
-        ahead = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
+        ahead.page = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
         try:
             while True:
-                page = await ahead
+                page = await ahead.page
                 asked += 1
                 fresh = [] if page == previous else [one for one in enumerate(page) if self._is_fresh(one[1], seen)]
                 items, error = self._readable(fresh, offset)
@@ -132,7 +158,7 @@ class Pages(Generic[T]):
                 is_last = error is not None or len(page) < PAGE_SIZE or (most is not None and given >= most)
                 if not is_last and stale_pages <= _MOST_STALE_PAGES:
                     offset += len(page)
-                    ahead = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
+                    ahead.page = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
                 if items:
                     yield items
                 if error is not None:
@@ -144,8 +170,8 @@ class Pages(Generic[T]):
                     raise DecodeError(SAME_PAGE, operation=self._operation, attempts=asked)
                 previous = page
         finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            ahead.page.cancel()
+            await asyncio.gather(ahead.page, return_exceptions=True)
 
     def _readable(
         self, fresh: Sequence[tuple[int, T | BadItem]], offset: int

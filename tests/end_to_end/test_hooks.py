@@ -179,6 +179,34 @@ async def test_the_pages_of_a_list_are_told_like_calls(fake_spot: FakeSpot) -> N
     assert [(one.attempt, one.outcome) for one in attempts] == [(1, "failed"), (2, "ok"), (1, "ok")]
 
 
+@pytest.mark.parametrize("by_page", [False, True])
+async def test_a_list_that_is_left_has_not_begun_the_page_that_nobody_asked_for(
+    fake_spot: FakeSpot, by_page: bool
+) -> None:
+    fake_spot.kits.add_many(150)
+    notes = Notes()
+
+    async with fake_spot.client(observer=notes) as spot:
+        kits = spot.kits.list()
+        async for _ in kits.by_page() if by_page else kits:
+            break
+
+    assert [(one.operation, one.outcome) for one in notes.of(EndRecord)] == [(LIST, "ok")]
+    assert fake_spot.counts["requests"] == 1
+
+
+async def test_the_page_ahead_of_a_list_that_is_left_is_cancelled_and_not_refused(fake_spot: FakeSpot) -> None:
+    fake_spot.kits.add_many(150)
+    notes = Notes()
+
+    async with fake_spot.client(observer=notes, rate_limit=RateLimit(1, burst=1)) as spot:
+        async for _ in spot.kits.list():
+            await asyncio.sleep(0.1)  # virtual: the page ahead waits for the rate limit
+            break
+
+    assert [(one.outcome, one.reason) for one in notes.of(EndRecord)] == [("ok", None), ("cancelled", None)]
+
+
 async def test_a_path_of_the_callers_is_not_told(fake_spot: FakeSpot) -> None:
     attempts: list[AttemptRecord] = []
     spot = fake_spot.client(on_attempt=attempts.append)

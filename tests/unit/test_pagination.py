@@ -123,6 +123,32 @@ async def test_a_page_that_fails_ahead_is_told_after_the_items_before_it() -> No
     assert seen == list(range(100))
 
 
+async def test_an_iterator_that_is_let_go_while_its_item_comes_still_gives_it() -> None:
+    assert await anext(aiter(Shelf(*range(250)).pages())) == 0
+
+
+async def test_an_iterator_may_be_let_go_in_another_thread() -> None:
+    shelf = Shelf(*range(250))
+    held = [aiter(shelf.pages())]
+    assert await anext(held[0]) == 0
+
+    await asyncio.to_thread(held.clear)
+    await asyncio.wait_for(shelf.was_asked(2), 1)
+
+    assert shelf.asked == [0, 100]
+
+
+def test_an_iterator_may_be_let_go_after_its_loop() -> None:
+    async def read() -> AsyncIterator[Any]:
+        rows = aiter(Shelf(*range(250)).pages())
+        assert await anext(rows) == 0
+        return rows
+
+    with asyncio.Runner() as runner:
+        rows = runner.run(read())
+    del rows
+
+
 @pytest.mark.parametrize("leave", ["break", "raise", "cancel"])
 async def test_leaving_the_loop_ends_the_page_that_is_read_ahead(leave: str) -> None:
     is_under_way, is_ended = asyncio.Event(), asyncio.Event()
