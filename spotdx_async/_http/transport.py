@@ -34,6 +34,8 @@ _READS: Final = frozenset({"GET", "HEAD"})
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout()
 _READ_AHEAD: Final = 256 * 1024
 """How much is read, and decompressed, before the body's cap is checked again. A caller's session may set far more."""
+_VERSIONS: Final = frozenset({None, (0, 9), (1, 0), (1, 1), (2, 0)})
+"""Of HTTP, as aiohttp's parser in C accepts them in an answer; None: a mock's."""
 
 
 class Transport:
@@ -110,6 +112,7 @@ class Transport:
             async with asyncio.timeout(timeout_s):
                 response = await self._request(session, request, sending)
                 attempt_state.may_have_arrived = sending.is_written = True
+                _check_head(response)
                 status, headers = response.status, response.headers
                 body = await self._read(response, session)
                 if len(body) > _SMALL_BODY and request.identity is not None:
@@ -305,6 +308,16 @@ class Transport:
         values = body.count(b",") + body.count(b"{") + body.count(b"[")
         if values * _BYTES_OF_A_VALUE > self._max_body_bytes:
             raise TooLargeError(_TOO_MANY)
+
+
+def _check_head(response: aiohttp.ClientResponse) -> None:
+    """Reject an ambiguous head, as aiohttp's parser in C does but not the one in Python.
+
+    With two lengths the next answer on the connection could begin in the middle of this one.
+    """
+    if response.version not in _VERSIONS or len(response.headers.getall("Content-Length", ())) > 1:
+        response.close()
+        raise aiohttp.ClientPayloadError
 
 
 async def _read_at_most(cap: int, response: aiohttp.ClientResponse, *, or_cut: bool) -> bytes:

@@ -24,6 +24,7 @@ import aiohttp
 import attrs
 import pytest
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_parser import HttpResponseParserPy
 
 from spotdx_async._http import fast_request
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure
@@ -571,7 +572,12 @@ async def test_a_slow_drip_is_bounded_by_the_whole_timeout(server: Scripted, tra
     ],
     ids=lambda text: repr(text[:40]),
 )
-async def test_an_answer_that_is_no_http(server: Scripted, transport: Transport, text: bytes) -> None:
+@pytest.mark.parametrize("parser", ["of the installation", "in Python"])
+async def test_an_answer_that_is_no_http(
+    server: Scripted, transport: Transport, text: bytes, parser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if parser == "in Python":  # what there is where aiohttp's extensions are not
+        monkeypatch.setattr("aiohttp.client_proto.HttpResponseParser", HttpResponseParserPy)
     server.play(then_drop(text))
 
     trouble = await failure_of(transport)
