@@ -66,7 +66,6 @@ class Operation(Generic[T]):
         *,
         query: Mapping[str, Any] | None = None,
         json: Any = None,
-        body: bytes | None = None,
         allow_any_id: bool = False,
     ) -> Request:
         """Fill in the row.
@@ -76,7 +75,6 @@ class Operation(Generic[T]):
             query: parameters by name; None values are left out, booleans become ``true`` and ``false``, dates
                 ``YYYY-MM-DD``.
             json: the body; None for no body.
-            body: the same, already written as JSON.
             allow_any_id: whether the id may contain characters that could lead to another path.
 
         Raises:
@@ -89,7 +87,7 @@ class Operation(Generic[T]):
             self.method,
             before + _segment(id_name, an_id, name, allow_any_id=allow_any_id) + after if id_name else self.path,
             _query(query, self.query, name) if query else "",
-            body if json is None else _body(json, name),
+            None if json is None else _body(json, name),
             self.is_replay_safe,
             None,
             self.identity,
