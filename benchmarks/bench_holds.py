@@ -1,4 +1,4 @@
-"""What does it cost that a kit's next value waits for a minute after a try that may still be carried out?
+"""What does it cost that a kit's next value waits for a minute after a try that may still be executed?
 
 A run against the fake server over loopback, in virtual time: answers after 20 ms, 64 at once. First, a share of all
 requests is answered 504, and each kit comes several times, one row behind the other: rows a second, until nine tenths

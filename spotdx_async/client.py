@@ -69,7 +69,7 @@ class SpotClient:
             if that is known in advance. The back-off of ``retry`` does not count.
         concurrency: calls in flight at once. More than about 200 costs twice the CPU per call, since the garbage
             collector walks over everything in flight.
-        lands_within_s: seconds after which a request that was sent has been carried out, or never will be; values below
+        lands_within_s: seconds after which a request that was sent has been executed, or never will be; values below
             ``timeout_s`` count as ``timeout_s``. After an attempt without a usable answer, even if a repeat succeeded,
             a kit's next value in a bulk run waits that long; ``reconcile`` says "not found" no sooner.
         max_pause_s: the longest pause that a server's Retry-After can impose on the whole client, in seconds;
@@ -263,7 +263,7 @@ class SpotClient:
             path: from the first slash on, ids percent-encoded, without a query.
             json: the body; None for none.
             query: parameters; None values are left out.
-            replay_safe: whether carrying it out twice leaves the same state as once; GET, HEAD and OPTIONS always are.
+            replay_safe: whether executing it twice leaves the same state as once; GET, HEAD and OPTIONS always are.
                 Without it, a failure after sending is an OutcomeUnknownError, and nothing is repeated that may have
                 been executed.
 

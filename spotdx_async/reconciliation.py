@@ -44,9 +44,9 @@ _PASSING_STATUSES = frozenset({408, 425})
 class Reconciliation(Generic[T]):
     """What became of a create.
 
-    ``match`` on the state: with ``"found"`` it was carried out and ``value`` is what it created; with ``"not found"``
+    ``match`` on the state: with ``"found"`` it was executed and ``value`` is what it created; with ``"not found"``
     it was not and can be sent again; with ``"unknown"`` neither is certain, so look again later. The state is ``"not
-    found"`` only if every candidate was judged, and the request cannot be carried out any longer.
+    found"`` only if every candidate was judged, and the request cannot be executed any longer.
     """
 
     state: Literal["found", "not found", "unknown"]
@@ -54,14 +54,14 @@ class Reconciliation(Generic[T]):
     value: T | None = None
     """What was created, as the server shows it now; of several, the one created first; None if nothing was found."""
     duplicates: tuple[str, ...] = ()
-    """The ids of further objects with the same reference: it was carried out more than once, or created again."""
+    """The ids of further objects with the same reference: it was executed more than once, or created again."""
     error: SpotError | None = None
     """Why nothing is known, if looking failed or something could not be judged; None if the request may still be
-    carried out."""
+    executed."""
 
     @property
     def is_found(self) -> bool:
-        """Return whether it was carried out."""
+        """Return whether it was executed."""
         return self.state == "found"
 
 
@@ -91,7 +91,7 @@ def clue_and_times(
 ) -> tuple[Clue, Times]:
     """Return what a caller knows about a create: its error, or what was recorded before it.
 
-    Without an instant nobody knows until when it may be carried out, so that is taken to be as long as a request may
+    Without an instant nobody knows until when it may be executed, so that is taken to be as long as a request may
     take, from now.
 
     Raises:
@@ -140,13 +140,13 @@ async def reconcile(
     patience_s: float | None,
     sleep: Callable[[float], Awaitable[None]],
 ) -> Reconciliation[T]:
-    """Look again and again, less and less often, until the request cannot be carried out any longer.
+    """Look again and again, less and less often, until the request cannot be executed any longer.
 
     The local clock and the server's both say how long that is; the later of the two counts.
 
     Args:
         look: looks at the server once.
-        clue: until when the request may still be carried out; None: for all of ``lands_within_s`` from now.
+        clue: until when the request may still be executed; None: for all of ``lands_within_s`` from now.
         lands_within_s: the most that this can be ahead, in seconds, whatever the clocks say, unless the clue comes from
             a client that gives its requests longer.
         patience_s: the longest wait for it, in seconds; None: as long as it takes.

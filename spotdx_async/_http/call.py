@@ -34,7 +34,7 @@ class Call:
     error: SpotError | None = None
     """Of the last attempt that failed."""
     earlier_may_be_executed: bool = False
-    """Whether an attempt before the last one that was judged may have been carried out."""
+    """Whether an attempt before the last one that was judged may have been executed."""
     has_renewed: bool = False
     sent_s: float = 0.0
     """When the last request was sent."""

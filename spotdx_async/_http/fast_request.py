@@ -36,7 +36,7 @@ def own_session(headers: Mapping[str, str], *, is_single_use: bool) -> aiohttp.C
     Args:
         headers: of every request, ``Host`` among them; any others come with the request.
         is_single_use: whether each request gets a connection of its own, closed afterwards. The server can close a
-            kept-alive connection just as a request goes out, and nobody knows whether that was carried out: what must
+            kept-alive connection just as a request goes out, and nobody knows whether that was executed: what must
             not be done twice gets a fresh connection.
     """
     if aiohttp.__version__ not in RELEASES:

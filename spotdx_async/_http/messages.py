@@ -35,7 +35,7 @@ OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 """The system's errors for a process, or a machine, that may open no more files."""
 
 SUCCESS: Final = range(200, 300)
-"""Statuses that say that the request was carried out."""
+"""Statuses that say that the request was executed."""
 
 
 @define
@@ -51,9 +51,9 @@ class Request:
     """Percent-encoded, without the question mark."""
     body: bytes | None = field(default=None, repr=False)
     is_replay_safe: bool = False
-    """Whether carrying it out twice leaves the same state as carrying it out once."""
+    """Whether executing it twice leaves the same state as once."""
     clue: Clue | None = field(default=None, repr=False)
-    """How to find out whether it was carried out, if it must not be done twice: errors carry it."""
+    """How to find out whether it was executed, if it must not be done twice: errors carry it."""
     identity: Identity | None = field(default=None, repr=False)
     """How its answer is recognised; None: any answer is accepted."""
     an_id: str | None = field(default=None, repr=False)
@@ -105,14 +105,14 @@ class TransportFailure:
 class AttemptState:
     """What is known of a call's attempts, at every moment: set where it happens, never concluded afterwards.
 
-    A single call has one for its life, a bulk row one for all its tries.
+    A single call has one for its life, a bulk row one for all its attempts.
     """
 
     may_have_arrived: bool = False
     """Whether bytes of the current attempt were handed to a connection: set by the transport right before the first
     byte goes, and taken back when the attempt is judged."""
     may_be_executed: bool = False
-    """Whether an attempt that was judged may have been carried out, by this call or, of a row, by an earlier session:
+    """Whether an attempt that was judged may have been executed, by this call or, of a row, by an earlier session:
     once True, nothing makes it False again."""
     last_byte_s: float = float("-inf")
     """When bytes of an attempt were last handed to a connection, on the loop's clock; set with ``may_have_arrived``,
@@ -163,7 +163,7 @@ class Verdict:
     is_throttle: bool = False
     """Whether the server said that calls come too fast."""
     may_be_executed: bool = False
-    """Whether the attempt may have been carried out."""
+    """Whether the attempt may have been executed."""
 
 
 def is_out_of_files(error: SpotError | None) -> bool:

@@ -49,7 +49,7 @@ class Runner:
 
     @property
     def lands_within_s(self) -> float:
-        """Seconds after which a request that was sent has been carried out, or never will be.
+        """Seconds after which a request that was sent has been executed, or never will be.
 
         Assumed, together with ``lands_within_s`` of the client: servers and their proxies give up on a request within a
         minute. A caller may give up sooner, which says nothing about the server.
@@ -181,7 +181,7 @@ class Runner:
             return Verdict(_RAISE, error=raised.with_traceback(None))
 
     def _dated(self, clue: Clue, call: Call) -> Clue:
-        """Add the latest time at which the last request may be carried out: a broken connection does not tell."""
+        """Add the latest time at which the last request may be executed: a broken connection does not tell."""
         now_s, last_byte_s = clock.now(), call.attempt_state.last_byte_s
         # In a session that cannot be watched, the last byte may have gone out just now.
         left_s = self.lands_within_s - (now_s - last_byte_s if last_byte_s >= call.sent_s else 0.0)

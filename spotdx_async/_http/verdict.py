@@ -114,7 +114,7 @@ def judge_failure(request: Request, trouble: TransportFailure) -> Verdict:
     """Judge an attempt that brought no complete answer.
 
     1. Certainly not executed: repeated, unless the next attempt would fail in the same way.
-    2. A 2xx too large to be read: the operation was carried out, or not; another attempt would end the same.
+    2. A 2xx too large to be read: the operation was executed, or not; another attempt would end the same.
     3. Everything else is unknown: repeated only if doing it twice is safe.
     """
     if not trouble.may_have_arrived:
@@ -187,7 +187,7 @@ def error_of_all(
         error: of the last attempt.
         request: what was sent.
         attempt_state: what is known of all attempts.
-        is_of_an_earlier: whether the attempt that may have been carried out came before the error's.
+        is_of_an_earlier: whether the attempt that may have been executed came before the error's.
     """
     # One still in progress was not judged: the error came from a hook that runs while it is sent.
     if not (attempt_state.may_be_executed or attempt_state.may_have_arrived):

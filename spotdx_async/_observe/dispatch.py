@@ -282,7 +282,7 @@ def _outcome(error: BaseException | None) -> ObservedOutcome:
 
 
 def _ending(operation: str, error: BaseException | None) -> ObservedOutcome:
-    """Return a word for how a call or row ended: a write that may have been carried out is unknown, whatever came last.
+    """Return a word for how a call or row ended: a write that may have been executed is unknown, whatever came last.
 
     A refusal of the last attempt says nothing about an earlier one that got no answer.
     """

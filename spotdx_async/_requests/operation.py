@@ -32,7 +32,7 @@ class Operation(Generic[T]):
     path: str
     """The path template, slashes exactly as the contract has them, with at most one ``{placeholder}``."""
     is_replay_safe: bool
-    """Whether carrying it out twice leaves the same state as carrying it out once."""
+    """Whether executing it twice leaves the same state as once."""
     answer: type[T] = field(repr=False)
     """What its answer is: a model, ``list[str]``, or ``ListPage[model]``."""
     query: tuple[str, ...] = ()

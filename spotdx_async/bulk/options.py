@@ -81,7 +81,7 @@ class RunOptions:
     host: str
     """The server's host, with its port if it names one: what texts may show of its address."""
     lands_within_s: float
-    """Seconds after which a request that was sent has been carried out, or never will be."""
+    """Seconds after which a request that was sent has been executed, or never will be."""
     sleep: Callable[[float], Awaitable[None]]
     """Waits before a repeat; ends early if the client lifts a pause."""
     total: int | None = None
@@ -105,7 +105,7 @@ class Job:
     server: str
     policy: RetryPolicy
     lands_within_s: float
-    """Seconds after which a request that was sent has been carried out, or never will be."""
+    """Seconds after which a request that was sent has been executed, or never will be."""
     open_runs: WeakSet[ClosableRun]
     """The client's runs: a session adds itself when it begins, and the closing client ends those that are left."""
     sleep: Callable[[float], Awaitable[None]]

@@ -83,7 +83,7 @@ class Row:
     request_s: float = 0.0
     """Seconds that the last request took."""
     lands_until_s: float = NEVER_S
-    """Until when a try without a usable answer may still be carried out, even after a later one was answered."""
+    """Until when a try without a usable answer may still be executed, even after a later one was answered."""
     rests_until_s: float = NEVER_S
     """Not tried before then: an earlier value of its key may land until then, or calls come too fast."""
     is_held: bool = False
@@ -109,7 +109,7 @@ class Row:
 
     @property
     def may_be_executed(self) -> bool:
-        """Whether an attempt may have been carried out, in this session or an earlier one."""
+        """Whether an attempt may have been executed, in this session or an earlier one."""
         return self.attempt_state.may_be_executed or self.attempt_state.may_have_arrived
 
     @property

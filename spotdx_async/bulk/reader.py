@@ -39,7 +39,7 @@ class Reader:
         self.journal: JournalWriter | None = None
         """Set before the first row is read."""
         self.lands_until_s: float = float("-inf")
-        """Until when requests of earlier sessions may still be carried out; set with the journal."""
+        """Until when requests of earlier sessions may still be executed; set with the journal."""
         self._updates = updates
         # Asked when the first row is read: the answer may come from the caller's code.
         self._rows: Iterator[Any] | None = None

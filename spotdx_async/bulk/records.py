@@ -139,7 +139,7 @@ class Outcome(Generic[T_co]):
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do for the row: carried out now or before, or overtaken by a newer value."""
+        """Whether nothing is left to do for the row: executed now or before, or overtaken by a newer value."""
         return self.state in {"ok", "superseded"} or (self.state == "skipped" and self.error is None)
 
 

@@ -58,7 +58,7 @@ class RowRunner:
 
         Args:
             send: makes one attempt of an update.
-            options: how often to try, how long to wait in between, and how long a request may still be carried out.
+            options: how often to try, how long to wait in between, and how long a request may still be executed.
             breaker: admits every try.
             scheduler: knows whether other rows are waiting.
             counts: counts throttled answers.
@@ -257,5 +257,5 @@ def _result(tried: AttemptResult) -> Result:
 
 
 def _is_answered(error: SpotError | None) -> bool:
-    """Return whether the server carried the try out and said so: then it cannot land later, unlike after a 5xx."""
+    """Return whether the server executed the try and said so: then it cannot land later, unlike after a 5xx."""
     return isinstance(error, DecodeError) and error.outcome == "done"

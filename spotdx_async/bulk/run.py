@@ -208,7 +208,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             self._session.stop()
 
     async def aclose(self) -> None:
-        """End the run at once and cancel requests in flight: one that was sent may or may not be carried out.
+        """End the run at once and cancel requests in flight: one that was sent may or may not be executed.
 
         It returns when the input and the journal are closed; a cancellation waits for that, at most 5 s.
 

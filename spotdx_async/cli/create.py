@@ -231,7 +231,7 @@ async def _carry_out(act: ConfirmedAction, settings: Settings, streams: Streams,
             return Exit.OK
         except StatusError as error:
             # A refusal of the last attempt says nothing about an earlier one that got no answer.
-            text = f"an earlier attempt may have been carried out all the same: {act.advice}"
+            text = f"an earlier attempt may have been executed all the same: {act.advice}"
             show_error(error, streams, hint=text if error.may_be_executed else None)
             if error.may_be_executed and not streams.as_json:
                 streams.say(text)

@@ -177,7 +177,7 @@ class UpdateOptions:
     """Wait that long even for a server that no request has reached yet. Without it the run stops after 30 s, since the
     address may be wrong. Not with --dask or --workers."""
     lands_within_s: Annotated[float, Parameter(name="--lands-within")] = 60.0
-    """How long a request that got no answer may still be carried out, in seconds; at least the timeout. The next value
+    """How long a request that got no answer may still be executed, in seconds; at least the timeout. The next value
     of its id waits that long, also after a run that was killed."""
     dask: str | None = None
     """Run on the workers of the Dask cluster at this address, such as tls://host:8786."""

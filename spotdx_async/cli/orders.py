@@ -66,7 +66,7 @@ def create(
 
     It is placed at most once. A reference of your own, from --client-ref or the metadata, is looked up first: if it
     was sent before, what was placed is shown, and nothing is sent; if that cannot be known, nothing is sent either. It
-    takes a minute, since an earlier attempt may still be carried out. --sent-at, --since and --never-sent say what you
+    takes a minute, since an earlier attempt may still be executed. --sent-at, --since and --never-sent say what you
     know of that. Two commands that run at the same time do not know of each other.
 
     Before it is sent its reference is shown, for spotdx orders reconcile. If no usable answer comes, the command checks
@@ -118,7 +118,7 @@ def reconcile(
 ) -> int:
     """Find out whether an order was placed, by its client reference.
 
-    For a create that was killed or whose outcome is unknown. While it can still be carried out, the command waits, a
+    For a create that was killed or whose outcome is unknown. While it can still be executed, the command waits, a
     minute at most; --sent-at says until when.
 
     Exit codes: 0 it is placed, also where there are several with the reference, which are named; 1 it is not, and no

@@ -19,7 +19,7 @@ __all__ = ["WorkerOutcomes", "outcome_row", "outcomes_file"]
 
 _DONE_BEFORE = "done before"
 _KINDS_OF_UNREAD = {"skipped": "NotSentError", "unknown": "OutcomeUnknownError"}
-_NO_REPORT = "no worker has reported it, so it may have been carried out"
+_NO_REPORT = "no worker has reported it, so it may have been executed"
 
 
 def outcomes_file(options: UpdateOptions, *, is_resumed: bool) -> OutcomeFile | None:

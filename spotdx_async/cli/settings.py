@@ -248,7 +248,7 @@ def config(
     Args:
         example: Print an example of a settings file instead.
         limits: How fast requests are sent.
-        lands_within_s: How long a request that got no answer may still be carried out, in seconds.
+        lands_within_s: How long a request that got no answer may still be executed, in seconds.
         as_json: Write one JSON object.
         server: The server.
         streams: Where to write; no argument of the command line.

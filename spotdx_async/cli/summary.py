@@ -18,7 +18,7 @@ _MEANING = {
     "ok": "done",
     "rejected": "a bad row, not sent",
     "failed": "refused by the server, or certainly not executed",
-    "unknown": "perhaps carried out: no usable answer, or a server error (5xx)",
+    "unknown": "perhaps executed: no usable answer, or a server error (5xx)",
     "superseded": "replaced by a newer value",
     "skipped": "read, but not sent",
 }
@@ -52,7 +52,7 @@ class RunResult:
     report: str | Path | None = None
     """Where the page about the run is."""
     lands_within_s: float = 60.0
-    """How long a request that got no answer may still be carried out."""
+    """How long a request that got no answer may still be executed."""
 
     @property
     def is_cut_short(self) -> bool:

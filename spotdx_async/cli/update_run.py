@@ -61,7 +61,7 @@ class UpdateRequest:
 
     @property
     def lands_within_s(self) -> float:
-        """How long a request that got no answer may still be carried out."""
+        """How long a request that got no answer may still be executed."""
         return max(self.options.lands_within_s, self.settings.timeout_s.value)
 
 

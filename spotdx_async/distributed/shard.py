@@ -58,7 +58,7 @@ class ShardRow:
 
 @frozen(kw_only=True)
 class Shard:
-    """A part of a run that one process carries out; it can be pickled, and no repr shows a row."""
+    """A part of a run that one process executes; it can be pickled, and no repr shows a row."""
 
     number: int
     """From 0; the same input and settings always give the same shards."""

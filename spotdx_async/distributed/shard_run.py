@@ -54,7 +54,7 @@ class ShardOptions:
     """Whether reports have the outcome of every row (``ShardReport.outcomes``), some 100 bytes for each."""
     settle_s: float = 60.0
     """How long rows of kits with several values wait where a shard without a journal is repeated: until then what a
-    lost process had sent may still be carried out, over a newer value. 60 s or the client's ``timeout_s``, the longer,
+    lost process had sent may still be executed, over a newer value. 60 s or the client's ``timeout_s``, the longer,
     as the client's ``lands_within_s``. With a journal it is not used: the run knows from it which rows must wait."""
 
     @classmethod
@@ -189,7 +189,7 @@ class _RowTracker:
         self.shard = shard
         self._outcomes: list[RowOutcome] | None = [] if keeps_outcomes else None
         self.lands_until_s = clock.NEVER_S
-        """Until when updates from an earlier try of the shard may still be carried out, if no journal knows of them."""
+        """Until when updates from an earlier try of the shard may still be executed, if no journal knows of them."""
         self.has_begun = False
         """Whether a row has been read."""
         self._is_cut = False

@@ -25,7 +25,7 @@ class ClientSettings:
     timeout_s: float = 30.0
     """One attempt, in seconds."""
     lands_within_s: float = 60.0
-    """Seconds after which a request that was sent has been carried out, or never will be; at least ``timeout_s``."""
+    """Seconds after which a request that was sent has been executed, or never will be; at least ``timeout_s``."""
     concurrency: int = field(default=64)
     """Calls in flight at once in one process."""
     retry: RetryPolicy = field(factory=RetryPolicy)

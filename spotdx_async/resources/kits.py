@@ -85,7 +85,7 @@ class Kits:
 
         The call sets the whole value, so repeating it is safe and the SDK does so. The documented answer does not
         return the metadata; if the server sends it, it is in ``kit.extra``, and must be what was sent, as for an order.
-        An attempt without a usable answer may be carried out late, over the value of your next call: a bulk run waits
+        An attempt without a usable answer may be executed late, over the value of your next call: a bulk run waits
         for that, single calls do not.
 
         Args:
@@ -95,7 +95,7 @@ class Kits:
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             NotFoundError: the server does not know the kit.
-            DecodeError: with ``outcome == "done"`` the update is carried out and its answer has another shape;
+            DecodeError: with ``outcome == "done"`` the update was executed and its answer has another shape;
                 otherwise unknown: no answer, even after repeats, showed that it answers this update.
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as the error tree says.
@@ -135,7 +135,7 @@ class Kits:
         met: ``failed`` and ``rejected`` rows were certainly not executed. Without a journal the last outcome of each
         kit counts: sent again, a row whose kit has a later ``ok`` row would set the older value over the newer one.
 
-        Tries are repeated according to the client's ``retry``, without its budget. In a total outage rows are paused
+        Attempts are repeated according to the client's ``retry``, without its budget. In a total outage rows are paused
         instead of failing, one at a time probes, and then the rate ramps up. In a partial outage the run continues with
         what is left of its rate; while so many other rows fail that chance could explain it, a row is repeated at once,
         and beyond ``max_attempts``. ``deadline_s`` and ``max_wait_s`` apply to single calls only.
@@ -243,7 +243,7 @@ class Kits:
         kit_id: str | None = None,
         patience_s: float | None = None,
     ) -> Prepared[Reconciliation[Kit]]:
-        """Find out whether an activation was carried out, by reading the kit.
+        """Find out whether an activation was executed, by reading the kit.
 
         A kit counts as found if it is registered and its registrant is the patient of the activation, as far as both
         are known.
@@ -251,7 +251,7 @@ class Kits:
         Args:
             error: of ``activate``.
             kit_id: of the kit; needed only for an error that was pickled, which leaves ids out.
-            patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
+            patience_s: the longest wait until the request cannot be executed any longer, in seconds; None: as long
                 as it takes, which is ``lands_within_s`` of the client from its sending or, if that is longer,
                 ``timeout_s``. If patience ends sooner, what was not found is ``"unknown"``.
 

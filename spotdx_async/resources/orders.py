@@ -112,7 +112,7 @@ class Orders:
                 process ended. It may be up to a day after the call. None: not known, so that the state is not "not
                 found" before the server has had the whole time for a request sent now.
             since: with ``client_ref``, the day of the call; None: that of ``sent_at``, and without that all orders.
-            patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
+            patience_s: the longest wait until the request cannot be executed any longer, in seconds; None: as long
                 as it takes, which is ``lands_within_s`` of the client from its sending or, if that is longer,
                 ``timeout_s``. If patience ends sooner, what was not found is ``"unknown"``.
 
@@ -162,7 +162,7 @@ class Orders:
         another form or as text, and trimmed texts) may belong to an earlier update: the update is repeated, as after a
         broken answer. Null for metadata proves nothing.
 
-        An attempt without a usable answer may be carried out late, over the value of your next call: a bulk run waits
+        An attempt without a usable answer may be executed late, over the value of your next call: a bulk run waits
         for that, single calls do not.
 
         Args:
@@ -172,7 +172,7 @@ class Orders:
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             NotFoundError: the server does not know the order.
-            DecodeError: with ``outcome == "done"`` the update is carried out and its answer has another shape; with
+            DecodeError: with ``outcome == "done"`` the update was executed and its answer has another shape; with
                 ``"unknown"`` no answer, even after repeats, showed that it answers this update.
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as the error tree says.

@@ -111,7 +111,7 @@ class Requisitions:
                 process ended. It may be up to a day after the call. None: not known, so that the state is not "not
                 found" before the server has had the whole time for a request sent now.
             since: without an error, the day of the call; None: that of ``sent_at``, and without that all requisitions.
-            patience_s: the longest wait until the request cannot be carried out any longer, in seconds; None: as long
+            patience_s: the longest wait until the request cannot be executed any longer, in seconds; None: as long
                 as it takes, which is ``lands_within_s`` of the client from its sending or, if that is longer,
                 ``timeout_s``. If patience ends sooner, what was not found is ``"unknown"``.
 

@@ -98,7 +98,7 @@ class Fault:
     reshape: Callable[[Answer | None], Answer | None] = field(default=_keep, repr=False)
     """Turns the API's own answer (None where it got no request) into the one sent; None drops the connection."""
     lands_after_s: float | None = None
-    """Seconds after which the API carries out a request that has been answered already; None if it never does."""
+    """Seconds after which the API executes a request that has been answered already; None if it never does."""
     is_early: bool = False
     """Whether it plays as soon as the request's headers have arrived, before its body is read."""
 
@@ -154,7 +154,7 @@ def land_later(seconds: float, *, status: int | None = 504) -> Fault:
 
     Args:
         seconds: from the answer to the execution, on the server's clock; 0 to execute before the answer. A request
-            still to be carried out when the server is closed never is.
+            still to be executed when the server is closed never is.
         status: the error to answer with, 400 to 599; None to close the connection without an answer.
     """
     _check_seconds(seconds)
@@ -228,7 +228,7 @@ def body(
         status: 200 to 599.
         content_type: the Content-Type header; None to send none.
         headers: further headers.
-        executes: whether the request is carried out first.
+        executes: whether the request is executed first.
     """
     _check_code(status, 200, 599)
     answer = Answer(status, content, content_type, dict(headers or {}))

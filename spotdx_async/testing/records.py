@@ -1,4 +1,4 @@
-"""What the fake remembers of the requests that came, and of the updates and creates that it carried out. Pure."""
+"""What the fake remembers of the requests that came, and of the updates and creates that it executed. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ class ReceivedRequest:
     connection: int = field(repr=False)
     """The client's port, which is the same for requests on the same connection."""
     executed: bool = False
-    """Whether it was carried out: it reached the API, which did not refuse it."""
+    """Whether it was executed: it reached the API, which did not refuse it."""
     fault: str | None = None
     """The name of the fault that played on it."""
     status: int | None = None
@@ -145,7 +145,7 @@ class RequestLog:
         self._note(index, "faults", fault=fault)
 
     def executed(self, index: int) -> None:
-        """Record that the request was carried out."""
+        """Record that the request was executed."""
         self._note(index, "executed", executed=True)
 
     def ended(self, index: int, status: int | None, *, at_s: float) -> None:

@@ -120,7 +120,7 @@ class SpotServer(StateView):
 
     @property
     def executed(self) -> list[ReceivedRequest]:
-        """The requests that were carried out: they read or changed the state."""
+        """The requests that were executed: they read or changed the state."""
         return [request for request in self._log.records if request.executed]
 
     @property
@@ -135,7 +135,7 @@ class SpotServer(StateView):
 
     @property
     def landing(self) -> int:
-        """How many requests ``faults.land_later`` has answered that are still to be carried out."""
+        """How many requests ``faults.land_later`` has answered that are still to be executed."""
         return len(self._landings)
 
     def locked(self) -> AbstractContextManager[object]:

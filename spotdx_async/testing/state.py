@@ -37,7 +37,7 @@ class SpotState:
     """The fake's memory, and what it answers to a call.
 
     Attributes:
-        lock: held while a request is carried out, since the server may do that in another thread than the test's.
+        lock: held while a request is executed, since the server may do that in another thread than the test's.
         kits: the kits by id.
         kit_types: what "list kit types" answers; may be changed.
         ledger: every executed update of a kit's metadata, in order; empty where ``keep_ledger`` is off.

@@ -93,7 +93,7 @@ async def test_kills_lose_no_row_and_repeat_few(tmp_path: Path, chaos: Any) -> N
 
 
 def check_ledger(fake: FakeSpot, last: dict[str, str], rows: int) -> None:
-    """Every row was carried out, each kit's in order, and each kit holds its last value."""
+    """Every row was executed, each kit's in order, and each kit holds its last value."""
     written: dict[str, list[int]] = {}
     for entry in fake.ledger:
         written.setdefault(entry.kit_id, []).append(int(entry.metadata["n"]))

@@ -74,7 +74,7 @@ class Seen:
             assert self.most_within(seconds) <= rate * (seconds + 0.05 + self.late_s) + limit.burst_size
 
     def check(self, rows: list[tuple[str, dict[str, int]]]) -> None:
-        """Every row was carried out, each kit's in order as far as first times go, and kits hold their last values."""
+        """Every row was executed, each kit's in order as far as first times go, and kits hold their last values."""
         written: dict[str, list[int]] = {}
         for kit_id, metadata in self.ledger:
             written.setdefault(kit_id, []).append(metadata["n"])

@@ -358,7 +358,7 @@ async def main(url, token, journal):
     rows = [("SPOT0", {"n": 0}), ("SPOT1", {"n": 1})]
     async with SpotClient(token, base_url=url) as spot:
         async for _ in spot.kits.update_metadata_many(rows, journal=journal, ordered=True):
-            os._exit(9)  # as kill -9: carried out, and not recorded
+            os._exit(9)  # as kill -9: executed, and not recorded
 
 asyncio.run(main(*sys.argv[1:]))
 """

@@ -59,7 +59,7 @@ async def test_no_inversion_on_a_few_kits_with_faults_on(fake_spot: FakeSpot) ->
 
 async def test_a_late_execution_cannot_land_after_a_newer_value(fake_spot: FakeSpot) -> None:
     fake_spot.kits.add("SPOTX")
-    # The connection breaks at once; the server carries the update out four seconds later.
+    # The connection breaks at once; the server executes the update four seconds later.
     fake_spot.faults.add(faults.Fault("late", executes=True, wait_before_s=4, reshape=lambda _: None), kit_id="SPOTX")
     async with fake_spot.client(timeout_s=5, retry=RetryPolicy(max_attempts=1)) as spot:
         outcomes = await run(spot, [("SPOTX", {"n": 1}), ("SPOTX", {"n": 2})])
@@ -110,7 +110,7 @@ async def test_a_try_without_an_answer_is_waited_for_though_a_later_one_succeede
 
 
 def late_after(answer: str, seconds: float = 40) -> faults.Fault:
-    """A try that is answered at once without a usable word of the server's, and carried out so much later."""
+    """A try that is answered at once without a usable word of the server's, and executed so much later."""
     if answer == "no answer":
         return faults.land_later(seconds, status=None)
     played = {"unreadable": faults.body(b"<html>", content_type="text/html"), "broken JSON": faults.body(b'{"id": ')}

@@ -1,6 +1,6 @@
 """The creates matrix: faults, operations, and whose session it is with what in it; the ledger knows what happened.
 
-No create is carried out twice, and no error says "not sent" of what the ledger has.
+No create is executed twice, and no error says "not sent" of what the ledger has.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ async def client_of(fake: FakeSpot, whose: str) -> AsyncIterator[SpotClient]:
 
 
 def executions(fake: FakeSpot) -> int:
-    """What the server has carried out, and what reached it of operations that it does not know."""
+    """What the server has executed, and what reached it of operations that it does not know."""
     unknown = sum("unknown" in request.path for request in fake.requests)
     return len(fake.creations) + len(fake.ledger) + unknown
 

@@ -26,7 +26,7 @@ POLICY: Final = RetryPolicy()
 """The default: 4 requests at most for a call."""
 OUTAGE_LIMIT_S: Final = 600.0
 LANDING_S: Final = 60.0
-"""How long the server may still carry out what it has received, before the counts are read."""
+"""How long the server may still execute what it has received, before the counts are read."""
 _SPOILED = frozenset({"client closed", "session closed", "no session"})
 """Where only a new client can work again."""
 _HIDDEN = frozenset({"details", "raw", "clue", "faults"})

@@ -51,7 +51,7 @@ class ScriptedServer:
         self.sent = 0
         """Requests that arrived whole."""
         self.executed_paths: list[str] = []
-        """The paths of the requests that were carried out."""
+        """The paths of the requests that were executed."""
         self.asides = 0
         """Requests of the matrix beside the call under test."""
         self.answers_asides = asyncio.Event()
@@ -68,7 +68,7 @@ class ScriptedServer:
 
     @property
     def executed(self) -> int:
-        """Requests that were carried out."""
+        """Requests that were executed."""
         return len(self.executed_paths)
 
     @property
@@ -210,7 +210,7 @@ class Connection:
         await asyncio.get_running_loop().sock_sendall(self._socket, data)
 
     def execute(self) -> None:
-        """Carry out the request that has arrived."""
+        """Execute the request that has arrived."""
         assert self._arrived is not None
         self.server.executed_paths.append(self._arrived.path)
 
@@ -255,7 +255,7 @@ class Connection:
 
 
 async def answer_well(connection: Connection) -> bool:
-    """Carry out what is asked, and say so."""
+    """Execute what is asked, and say so."""
     request = await connection.arrive()
     connection.execute()
     await connection.send(healthy(request))

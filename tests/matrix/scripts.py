@@ -123,7 +123,7 @@ def _no_answer(*, executes: bool = False, then: str = "hang", clock_jumps_s: flo
 
 
 def _late(seconds: float, *, before: bool = False) -> Script:
-    """Answer late, carried out before or after the wait; the wait goes on when the client has left."""
+    """Answer late, executed before or after the wait; the wait goes on when the client has left."""
 
     async def play(connection: Connection) -> bool:
         request = await connection.arrive()
@@ -183,7 +183,7 @@ def _answer(
     last_after_s: float = 0.0,
     then: str = "keep",
 ) -> Script:
-    """Carry out and answer with a body by name; ``first`` and ``last`` are bytes around the answer."""
+    """Execute and answer with a body by name; ``first`` and ``last`` are bytes around the answer."""
 
     async def play(connection: Connection) -> bool:
         request = await connection.arrive()

@@ -95,7 +95,7 @@ def _check_what_may_be_executed(played: Played, class_: str) -> None:
         assert not is_executed or outcome.state in {"ok", "unknown"}
         if outcome.error is not None:
             assert outcome.error.may_be_executed == (outcome.state in {"ok", "unknown"})
-    # A list changes nothing, whatever was carried out; the end of a run tells of the run, and its outcomes of the rows.
+    # A list changes nothing, whatever was executed; the end of a run tells of the run, and its outcomes of the rows.
     if class_ not in {"list", "bulk"} and isinstance(played.error, SpotError):
         assert played.error.may_be_executed or not played.executed_paths
 

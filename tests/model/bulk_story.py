@@ -68,7 +68,7 @@ class BulkStory:
 
     @property
     def lands_within_s(self) -> float:
-        """Seconds after which a request that was sent has been carried out, or never will be."""
+        """Seconds after which a request that was sent has been executed, or never will be."""
         return float(max(self.client_options["lands_within_s"], self.client_options["timeout_s"]))
 
 

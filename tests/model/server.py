@@ -45,7 +45,7 @@ class Arrival:
     is_exact: bool = True
     """Whether it was counted in the moment in which its bytes were handed over."""
     is_fated: bool = False
-    """Whether it is settled when it is carried out, if at all: once."""
+    """Whether it is settled when it is executed, if at all: once."""
 
     @property
     def is_write(self) -> bool:
@@ -104,7 +104,7 @@ class ModelServer:
         return arrival
 
     def execute(self, arrival: Arrival) -> tuple[int, bytes]:
-        """Carry it out by the fake's rules."""
+        """Execute it by the fake's rules."""
         arrival.is_fated = True
         request = arrival.request
         call = self.state.read(request.method, _target(request), request.body or b"", index=arrival.number)
@@ -114,7 +114,7 @@ class ModelServer:
         return answer.status, answer.body
 
     def execute_late(self, arrival: Arrival) -> None:
-        """Carry it out at any moment in which it still may land."""
+        """Execute it at any moment in which it still may land."""
         if arrival.is_fated:
             return
         arrival.is_fated = True

@@ -64,7 +64,7 @@ MOST_BEYOND_LAST = 10_000
 # Rows that failed, and that the current session sends again: if it is killed, they are in doubt too. Created when such
 # a session begins.
 _RESENT = "CREATE TABLE IF NOT EXISTS resent(row INTEGER PRIMARY KEY)"
-# Rows that are done although one of their attempts may still be carried out: created when the first such row is
+# Rows that are done although one of their attempts may still be executed: created when the first such row is
 # recorded. Earlier versions do not know this table, and ignore it.
 _LANDING = "CREATE TABLE IF NOT EXISTS landing(row INTEGER PRIMARY KEY, key BLOB NOT NULL)"
 
@@ -160,7 +160,7 @@ class JournalFile:
         Args:
             rows: the ones to record.
             ending: how the run ended; None while it is running.
-            landed: rows with no attempt left that can still be carried out.
+            landed: rows with no attempt left that can still be executed.
 
         Raises:
             JournalError: the run must stop. If the disk is full, the reserve is used first, so that this group is

@@ -24,7 +24,7 @@ class RowDigests:
     key: bytes
     """Of its key alone: whether it is for the same kit or order."""
     may_land: bool = False
-    """Whether an attempt of the row may be carried out after it has ended: a later session holds the key's next value.
+    """Whether an attempt of the row may be executed after it has ended: a later session holds the key's next value.
     """
 
 

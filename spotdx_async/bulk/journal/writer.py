@@ -37,7 +37,7 @@ class JournalWriter:
         self.doubtful_below: int = file.doubtful_below
         """Rows below it that are not recorded may have been sent by a session that was killed."""
         self.may_land: frozenset[bytes] = frozenset(file.may_land.values())
-        """Digests of the keys for which earlier sessions have sent a value that may still be carried out."""
+        """Digests of the keys for which earlier sessions have sent a value that may still be executed."""
         self.failure: JournalError | None = None
         """Why nothing more can be written; the run must stop."""
         self.on_failure: Callable[[JournalError], object] = lambda _: None
@@ -125,7 +125,7 @@ class JournalWriter:
             await self._progress.wait()
 
     def forget_landed_at(self, until_s: float) -> None:
-        """Set until when, on the loop's clock, writes of earlier sessions may still be carried out."""
+        """Set until when, on the loop's clock, writes of earlier sessions may still be executed."""
         self._landing.extend((until_s, row) for row in self._file.may_land)
 
     def record(self, index: int, state: State, digests: RowDigests, *, lands_until_s: float = clock.NEVER_S) -> None:
@@ -135,7 +135,7 @@ class JournalWriter:
             index: its number.
             state: how it ended.
             digests: the row's.
-            lands_until_s: until when an attempt of it may still be carried out, on the loop's clock.
+            lands_until_s: until when an attempt of it may still be executed, on the loop's clock.
         """
         if self._closing is not None:
             return

@@ -1773,7 +1773,7 @@ async def played(script: Script) -> Bench:
 
 
 def check_landing(bench: Bench) -> None:
-    """No value is sent while an earlier one of its key may still be carried out."""
+    """No value is sent while an earlier one of its key may still be executed."""
     for sent in bench.sent:
         for earlier in bench.sent:
             may_land = earlier.verdict is not None and is_unknown(earlier.verdict) and not is_done(earlier.verdict)

@@ -208,4 +208,4 @@ def test_a_no_after_an_attempt_that_may_have_been_carried_out_says_so(
     code = asyncio.run(_carry_out(act, cast("Settings", settings), Streams(), View()))
 
     assert code is Exit.FAILED
-    assert (f"may have been carried out all the same: {ADVICE}" in capsys.readouterr().err) is may_be_executed
+    assert (f"may have been executed all the same: {ADVICE}" in capsys.readouterr().err) is may_be_executed

@@ -102,7 +102,7 @@ def update() -> Request:
 
 
 def create(clue: Clue | None = None) -> Request:
-    """A request that must not be carried out twice."""
+    """A request that must not be executed twice."""
     return Request("POST /x/", "POST", "/x/", body=CANARY.encode(), clue=clue)
 
 
@@ -290,7 +290,7 @@ async def test_a_verdict_says_whether_it_is_sent_again(
 
 
 def one_may(step: Step) -> bool:
-    """Whether what was sent may have been carried out."""
+    """Whether what was sent may have been executed."""
     return not isinstance(step, Reply) or step.status in {200, 302, 408} or step.status >= 500
 
 

@@ -1,4 +1,4 @@
-"""Requests that are carried out after their answer, and answers that come before the whole request."""
+"""Requests that are executed after their answer, and answers that come before the whole request."""
 
 import asyncio
 import json
