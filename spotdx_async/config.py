@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from spotdx_async.errors import ConfigError, SpotError
+from spotdx_async.errors import ConfigError, NotSentError, SpotError
 
 __all__ = [
     "PRODUCTION_URL",
@@ -28,6 +28,8 @@ __all__ = [
     "check_key",
     "check_seconds",
     "check_token",
+    "host_of",
+    "name_server",
     "token_from_environment",
 ]
 
@@ -38,6 +40,7 @@ _FIRST_VISIBLE, _LAST_VISIBLE = 0x21, 0x7E
 _SERVER = re.compile(r"(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d*)?", re.ASCII)
 # What the path of every operation begins with.
 _OWN_PATH = re.compile(r"/api/v\d+(/|$)", re.ASCII | re.IGNORECASE)
+_CONNECT_REASONS = frozenset({"refused", "dns", "tls", "connect", "timeout"})
 
 
 @runtime_checkable
@@ -328,6 +331,19 @@ def check_base_url(base_url: str | None) -> str:
             f"base_url must end before /api/v2, which is added to it: {PRODUCTION_URL}, not {PRODUCTION_URL}/api/v2"
         )
     return base_url.rstrip("/")
+
+
+def host_of(base_url: str) -> str:
+    """Return the part of an address that messages may show: no user name, no password, no path."""
+    parts = urlsplit(base_url)
+    return parts.hostname or "" if parts.port is None else f"{parts.hostname}:{parts.port}"
+
+
+def name_server(error: SpotError, host: str) -> None:
+    """Add the server's name to the text of an error whose request never reached it: the name may be what is wrong."""
+    said = error.args[0] if error.args else ""
+    if isinstance(error, NotSentError) and error.reason in _CONNECT_REASONS and host not in said:
+        error.args = (f"{said} ({host})",)
 
 
 def base_url_from_environment() -> str | None:

@@ -20,6 +20,7 @@ Their text never shows a token, patient data, a query string or a body: what the
 from __future__ import annotations
 
 import copy
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -390,11 +391,10 @@ class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the calle
         self.stop_after: int | None = None
 
 
-_CONNECT_REASONS = frozenset({"refused", "dns", "tls", "connect", "timeout"})
+OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+"""The system's errors for a process, or a machine, that may open no more files."""
 
 
-def name_server(error: SpotError, host: str) -> None:
-    """Add the server's name to the text of an error whose request never reached it: the name may be what is wrong."""
-    said = error.args[0] if error.args else ""
-    if isinstance(error, NotSentError) and error.reason in _CONNECT_REASONS and host not in said:
-        error.args = (f"{said} ({host})",)
+def is_out_of_files(error: object) -> bool:
+    """Return whether nothing could be opened because this process, or this machine, may open no more files."""
+    return isinstance(error, (OSError, NotSentError)) and error.errno in OUT_OF_FILES

@@ -14,9 +14,9 @@ from typing import Final
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from spotdx_async._http.messages import OUT_OF_FILES, TransportFailure
+from spotdx_async._http.messages import TransportFailure
 from spotdx_async._http.sessions import SecondSendingError
-from spotdx_async.errors import FailureCause
+from spotdx_async.errors import OUT_OF_FILES, FailureCause
 
 _NOTHING_SENT: Final = ", so nothing was sent"
 _NO_CLIENT_CERTIFICATE: Final = "the server asks for a client certificate, and there is none"

@@ -4,7 +4,6 @@ Reprs show no path with ids, no query, no header and no body. What every call ma
 0.8 kI a field (callgrind; a call with aiohttp alone takes 450).
 """
 
-import errno
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -13,10 +12,9 @@ from attrs import define, field, frozen
 
 from spotdx_async._codec.json import NotJsonError, parse_exact
 from spotdx_async._requests.identity import Echo, Identity
-from spotdx_async.errors import Clue, DecodeError, FailureCause, NotSentError, SpotError
+from spotdx_async.errors import Clue, DecodeError, FailureCause, SpotError
 
 __all__ = [
-    "OUT_OF_FILES",
     "SUCCESS",
     "Action",
     "AttemptResult",
@@ -28,11 +26,7 @@ __all__ = [
     "Token",
     "TransportFailure",
     "Verdict",
-    "is_out_of_files",
 ]
-
-OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
-"""The system's errors for a process, or a machine, that may open no more files."""
 
 SUCCESS: Final = range(200, 300)
 """Statuses that say that the request was executed."""
@@ -164,11 +158,6 @@ class Verdict:
     """Whether the server said that calls come too fast."""
     may_be_executed: bool = False
     """Whether the attempt may have been executed."""
-
-
-def is_out_of_files(error: SpotError | None) -> bool:
-    """Return whether no connection was made because this process, or this machine, may open no more files."""
-    return isinstance(error, NotSentError) and error.errno in OUT_OF_FILES
 
 
 @define

@@ -25,13 +25,12 @@ from spotdx_async._http.messages import (
     Token,
     TransportFailure,
     Verdict,
-    is_out_of_files,
 )
 from spotdx_async._http.retry import repeat
 from spotdx_async._http.verdict import judge_deadline, judge_failure, judge_long_wait, judge_reply
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.config import CallOptions
-from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError, SpotError
+from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError, SpotError, is_out_of_files
 
 T = TypeVar("T")
 _LONGEST_LIFE_S = 366 * 86400.0

@@ -18,9 +18,8 @@ from spotdx_async.bulk.row_runner import RowRunner
 from spotdx_async.bulk.scheduler import IdleWorkers, ReadyRows, Scheduler
 from spotdx_async.bulk.stats import RunCounts
 from spotdx_async.bulk.stop_rules import LastRows, StopRules
-from spotdx_async.errors import JournalError, NotSentError, SpotError, name_server
-
-__all__ = ["Engine"]
+from spotdx_async.config import name_server
+from spotdx_async.errors import JournalError, NotSentError, SpotError
 
 T = TypeVar("T")
 

@@ -4,7 +4,6 @@ import inspect
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypedDict
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from attrs import frozen
@@ -25,7 +24,6 @@ __all__ = [
     "as_seconds",
     "check_progress",
     "check_updates",
-    "host_of",
 ]
 
 _READ_AHEAD_TO_COALESCE = 64
@@ -141,12 +139,6 @@ def check_updates(updates: object) -> None:
         raise InvalidInputError("updates is a mapping: pass its .items()")
     if isinstance(updates, (str, bytes)) or not isinstance(updates, (Iterable, AsyncIterable)):
         raise InvalidInputError(f"updates must be an iterable or async iterable of rows, not {type(updates).__name__}")
-
-
-def host_of(server: str) -> str:
-    """Return the part of an address that may be shown: no user name, no password, no path."""
-    parts = urlsplit(server)
-    return parts.hostname or "" if parts.port is None else f"{parts.hostname}:{parts.port}"
 
 
 def check_progress(progress: object) -> None:

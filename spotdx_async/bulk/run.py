@@ -19,12 +19,11 @@ from spotdx_async.bulk.options import (
     as_seconds,
     check_progress,
     check_updates,
-    host_of,
 )
 from spotdx_async.bulk.reader import checked_row, content_of
 from spotdx_async.bulk.records import Journal, Outcome, Progress
 from spotdx_async.bulk.session import Session
-from spotdx_async.config import check_count
+from spotdx_async.config import check_count, host_of
 from spotdx_async.errors import InvalidInputError, SpotError
 
 T = TypeVar("T")

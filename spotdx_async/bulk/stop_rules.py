@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spotdx_async._http import clock
-from spotdx_async._http.messages import AttemptResult, is_out_of_files
+from spotdx_async._http.messages import AttemptResult
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.options import RunOptions
 from spotdx_async.bulk.outage_signs import OutageLimit
@@ -24,6 +24,7 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
     WrongAnswerError,
+    is_out_of_files,
 )
 
 _MOST_IN_A_ROW = 3

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from urllib.parse import urlsplit
 
+from spotdx_async.config import host_of, name_server
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,
@@ -20,7 +20,6 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
     StatusError,
-    name_server,
 )
 
 
@@ -124,11 +123,6 @@ def naming_server(base_url: str) -> Iterator[None]:
     except NotSentError as error:
         name_server(error, host_of(base_url))
         raise
-
-
-def host_of(base_url: str) -> str:
-    """Return the server's name, as messages show it."""
-    return urlsplit(base_url).hostname or base_url
 
 
 def next_step(error: SpotError) -> str | None:

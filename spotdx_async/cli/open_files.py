@@ -1,13 +1,11 @@
 """How many files this process may still open, learned by opening them for a moment, and what needs more of them."""
 
-import errno
 import os
 
-from spotdx_async.errors import ConfigError
+from spotdx_async.errors import ConfigError, is_out_of_files
 
 __all__ = ["check_room", "connections_for", "reason_of_place", "spare_files"]
 
-_OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _OF_A_COMMAND = 10
 """Files of an event loop (7), one connection, and what finds the server's address."""
 _BESIDE_CONNECTIONS = 5
@@ -15,11 +13,6 @@ _BESIDE_CONNECTIONS = 5
 _OF_A_JOURNAL = 6
 _OF_A_WORKER = 16
 """Files of this process for each process of --workers. Measured: 38 with one process, 119 with eight, all included."""
-
-
-def is_out_of_files(error: BaseException | None) -> bool:
-    """Return whether an error says that this process, or this machine, may open no more files."""
-    return isinstance(error, OSError) and error.errno in _OUT_OF_FILES
 
 
 def reason_of_place(error: OSError) -> str | None:

@@ -111,7 +111,7 @@ def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> No
     ],
 )
 def test_a_run_that_stopped_names_its_server_and_the_flags_of_the_command_line(cause: SpotError, line: str) -> None:
-    assert stop_line(BulkStopped("the run stopped", cause=cause), "https://spot.example:443") == line
+    assert stop_line(BulkStopped("the run stopped", cause=cause), "https://spot.example") == line
 
 
 def test_how_to_go_on_is_not_told_in_the_line_of_a_stop_as_well() -> None:
@@ -137,6 +137,15 @@ def test_the_server_is_not_named_where_it_was_not_looked_for() -> None:
 
 def test_a_run_that_stopped_without_a_cause_says_so_in_its_own_words() -> None:
     assert stop_line(BulkStopped("the run stopped"), "https://spot.example") == "spot.example: the run stopped"
+
+
+def test_the_name_of_a_server_has_its_port_where_the_address_has_one() -> None:
+    stopped, error = BulkStopped("the run stopped"), NotSentError("refused", reason="refused")
+    with pytest.raises(NotSentError), naming_server("https://spot.example:8443/v1"):
+        raise error
+
+    assert stop_line(stopped, "https://spot.example:8443/v1") == "spot.example:8443: the run stopped"
+    assert str(error) == "refused (spot.example:8443)"
 
 
 def test_an_outage_is_told_in_the_words_of_the_log() -> None:
