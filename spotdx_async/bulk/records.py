@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 
 from attrs import field, frozen
 
@@ -10,10 +11,16 @@ from spotdx_async._requests.operation import check_id, check_metadata
 from spotdx_async.errors import InvalidInputError, SpotError
 
 __all__ = [
+    "DONE_BEFORE",
+    "FAILURES",
+    "MEANINGS",
+    "STATES",
+    "UPDATES",
     "InvalidRow",
     "Journal",
     "KitRow",
     "MetadataUpdate",
+    "Noun",
     "OrderMetadataUpdate",
     "OrderRow",
     "Outcome",
@@ -25,6 +32,23 @@ __all__ = [
 T_co = TypeVar("T_co", covariant=True)
 
 State = Literal["ok", "rejected", "failed", "unknown", "superseded", "skipped"]
+STATES: tuple[State, ...] = get_args(State)
+FAILURES: frozenset[State] = frozenset({"rejected", "failed", "unknown"})
+MEANINGS: Mapping[State, str] = MappingProxyType(
+    {
+        "ok": "done",
+        "rejected": "a bad row, not sent",
+        "failed": "refused by the server, or certainly not executed",
+        "unknown": "perhaps executed: no usable answer, or a server error (5xx)",
+        "superseded": "replaced by a newer value",
+        "skipped": "read, but not sent",
+    }
+)
+"""What tables for people say of each state."""
+DONE_BEFORE = "done in an earlier session"
+"""What they say of a skipped row that a journal has as done."""
+Noun = Literal["kits", "orders"]
+"""Whose metadata rows set."""
 
 
 class _Update:
@@ -98,6 +122,7 @@ class InvalidRow:
 
 
 Update: TypeAlias = MetadataUpdate | OrderMetadataUpdate
+UPDATES: Mapping[Noun, type[Update]] = MappingProxyType({"kits": MetadataUpdate, "orders": OrderMetadataUpdate})
 _Pair: TypeAlias = tuple[str, Mapping[str, Any]]
 KitRow: TypeAlias = MetadataUpdate | _Pair | InvalidRow | InvalidInputError
 """A row of a bulk update of kits; an error alone stands for a bad row too, one without a ``source``."""

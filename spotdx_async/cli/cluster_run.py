@@ -9,6 +9,7 @@ from typing import Any
 
 import spotdx_async
 from spotdx_async import distributed
+from spotdx_async.bulk.records import FAILURES
 from spotdx_async.cli.exit_codes import hinted, of_worker
 from spotdx_async.cli.open_files import check_room
 from spotdx_async.cli.options import UpdateOptions
@@ -76,7 +77,7 @@ class ClusterRun(UpdateRun):
             self._report = await self._update(
                 rows,
                 client=client,
-                noun=request.kind.noun,
+                noun=request.noun,
                 folder=options.journal,
                 settings=self._settings,
                 options=distributed.ShardOptions(
@@ -162,7 +163,7 @@ class ClusterRun(UpdateRun):
         known = self._progress
         if known is None:
             return estimator.standing(now_s, rows=0, failures=0, share=None)
-        failures = sum(known.by_state[state] for state in ("rejected", "failed", "unknown"))
+        failures = sum(known.by_state[state] for state in FAILURES)
         share = known.done / known.total if known.total else None
         states: dict[str, int] = {str(state): count for state, count in known.by_state.items()}
         return estimator.standing(now_s, rows=known.done, failures=failures, share=share, states=states)

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from spotdx_async import InvalidRow, Outcome
-from spotdx_async.bulk.records import State
+from spotdx_async.bulk.records import State, Update
 from spotdx_async.cli.options import UpdateOptions
 from spotdx_async.cli.row_results import InputRow, RowSet, bare_message
-from spotdx_async.cli.row_source import RowSource, UpdateRecord
+from spotdx_async.cli.row_source import RowSource
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.outcome_file import OutcomeFile, OutcomeRow
 
@@ -65,7 +65,7 @@ class WorkerOutcomes:
         self._told = RowSet()
         self._unread: list[tuple[RowSet, State, str]] = []
 
-    async def noted(self, source: RowSource) -> AsyncIterator[UpdateRecord | InvalidRow]:
+    async def noted(self, source: RowSource) -> AsyncIterator[Update | InvalidRow]:
         """Yield the rows, and remember where each stands."""
         async for item in source:
             row: InputRow = item.source

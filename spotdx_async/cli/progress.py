@@ -4,12 +4,12 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from attrs import field, frozen
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from spotdx_async.bulk.records import State
+from spotdx_async.bulk.records import STATES
 from spotdx_async.bulk.stats import Throughput
 from spotdx_async.cli.output import Streams, counted, duration
 
@@ -106,7 +106,7 @@ class _Events(Display):
             elapsed_s=round(standing.elapsed_s, 3),
             rows=standing.rows,
             failures=standing.failures,
-            states={state: standing.states.get(state, 0) for state in get_args(State)},
+            states={state: standing.states.get(state, 0) for state in STATES},
             rows_per_s=round(standing.rows_per_s, 3),
             share=None if standing.share is None else round(standing.share, 6),
             left_s=None if standing.left_s is None else round(standing.left_s, 1),

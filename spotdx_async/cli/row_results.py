@@ -5,19 +5,18 @@ Rows that failed for one reason are reported together: a wrong token gives one l
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 from attrs import define, field, frozen
 
-from spotdx_async.bulk.records import Outcome, State
+from spotdx_async.bulk.records import FAILURES, Outcome, State
 from spotdx_async.cli.exit_codes import reasons_of, without_pointer
 from spotdx_async.errors import OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.files import BadRow, FailedRows, Row, UnreadableRows
 from spotdx_async.files.failed_rows import UndoneRows
 
-__all__ = ["STATES", "FailureGroup", "InputRow", "RowResults", "RowSet", "Span", "bare_message"]
+__all__ = ["FailureGroup", "InputRow", "RowResults", "RowSet", "Span", "bare_message"]
 
-STATES: tuple[State, ...] = get_args(State)
 _SHOWN_REASONS = 20
 _NAMED_ROWS = 10
 # A row's number among all files: the index of its file above these bits, its number in the file below.
@@ -209,7 +208,7 @@ class RowResults:
     @property
     def failures(self) -> int:
         """How many rows were rejected, failed or ended unknown."""
-        return self.counts["rejected"] + self.counts["failed"] + self.counts["unknown"]
+        return sum(self.counts[state] for state in FAILURES)
 
     @property
     def unsent(self) -> int:

@@ -3,40 +3,15 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from typing import Any, Literal, TypeAlias
 
-from attrs import frozen
-
-from spotdx_async import BulkRun, InvalidRow, MetadataUpdate, OrderMetadataUpdate, SpotClient
+from spotdx_async.bulk.records import UPDATES, InvalidRow, Noun, Update
+from spotdx_async.cli.output import counted
 from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import BadRow, ChangedInputError, DamagedInputError, Row, RowFile
 from spotdx_async.files.late_input import AnyInput, LateInput
 
-__all__ = ["KINDS", "KITS", "Noun", "RowSource", "UpdateKind", "UpdateRecord"]
-
-Noun: TypeAlias = Literal["kits", "orders"]
-UpdateRecord: TypeAlias = MetadataUpdate | OrderMetadataUpdate
-
-
-@frozen
-class UpdateKind:
-    """A noun with a bulk update."""
-
-    noun: Noun
-    id_name: str
-    """The name of its id column."""
-    record: type[UpdateRecord]
-    """What a row is built as."""
-    send_of: Callable[[SpotClient], Callable[..., BulkRun[Any]]]
-    """Returns the client's call that sends such updates."""
-
-
-KITS = UpdateKind("kits", MetadataUpdate.ID_NAME, MetadataUpdate, lambda spot: spot.kits.update_metadata_many)
-_ORDERS = UpdateKind(
-    "orders", OrderMetadataUpdate.ID_NAME, OrderMetadataUpdate, lambda spot: spot.orders.update_metadata_many
-)
-KINDS: dict[Noun, UpdateKind] = {"kits": KITS, "orders": _ORDERS}
+__all__ = ["RowSource"]
 
 
 class RowSource:
@@ -45,13 +20,13 @@ class RowSource:
     Waiting for input, as from a pipe, does not block the event loop.
     """
 
-    def __init__(self, files: Sequence[AnyInput], *, from_row: int = 1, kind: UpdateKind = KITS) -> None:
+    def __init__(self, files: Sequence[AnyInput], *, from_row: int = 1, noun: Noun = "kits") -> None:
         """Read the files one after another.
 
         Args:
             files: opened files.
             from_row: the first row of the first file to yield; those before it are skipped.
-            kind: what the rows update.
+            noun: whose metadata the rows set.
         """
         self.yielded: int = 0
         """Rows that were yielded so far."""
@@ -63,7 +38,7 @@ class RowSource:
         """Called once a file is no longer the one that was opened, before the error is raised."""
         self._files = files
         self._from_row = from_row
-        self._kind = kind
+        self._record = UPDATES[noun]
         self._next = (0, from_row)
         self._passed = 0
         self._is_stopped = False
@@ -99,7 +74,7 @@ class RowSource:
         self._is_stopped = True
         self._news.set()
 
-    def again(self, files: Iterable[AnyInput]) -> Iterator[UpdateRecord | InvalidRow]:
+    def again(self, files: Iterable[AnyInput]) -> Iterator[Update | InvalidRow]:
         """Yield all rows once more, from the same files, opened again.
 
         Raises:
@@ -134,7 +109,7 @@ class RowSource:
                 continue
             raise ChangedInputError(f"{file.name}: {reason}")
 
-    async def __aiter__(self) -> AsyncIterator[UpdateRecord | InvalidRow]:
+    async def __aiter__(self) -> AsyncIterator[Update | InvalidRow]:
         for file_index, file in enumerate(self._files):
             try:
                 async with aclosing(self._rows_of(file)) as rows:
@@ -160,14 +135,14 @@ class RowSource:
             InvalidInputError: it does; right behind it there may be another file.
         """
         if self._from_row > 1 and self._from_row > self._passed + self.has_many_files:
-            rows = "1 row" if self._passed == 1 else f"{self._passed:,} rows"
+            rows = counted(self._passed, "row")
             raise InvalidInputError(f"--from-row {self._from_row:,} is past the end of {name}, which has {rows}")
 
-    def _update(self, source: InputRow) -> UpdateRecord | InvalidRow:
+    def _update(self, source: InputRow) -> Update | InvalidRow:
         row = source.row
         if isinstance(row, BadRow):
             return InvalidRow(InvalidInputError(row.reason), source=source)
-        return self._kind.record(row.key, row.metadata, source=source)
+        return self._record(row.key, row.metadata, source=source)
 
     async def _rows_of(self, file: AnyInput) -> AsyncGenerator[Row | BadRow, None]:
         if isinstance(file, LateInput):

@@ -47,7 +47,7 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
 
 
 def _figures(state: "JournalState") -> dict[str, Any]:
-    from spotdx_async.cli.row_results import STATES
+    from spotdx_async.bulk.records import STATES
 
     return {
         "operation": state.operation,
@@ -98,7 +98,7 @@ def _show_folder(folder: Word, streams: OurScreen, *, as_json: bool) -> int:
 
 
 def _figures_of_folder(state: "RunFolderState") -> dict[str, Any]:
-    from spotdx_async.cli.row_results import STATES
+    from spotdx_async.bulk.records import STATES
 
     shards = {standing: [] for standing in _STANDINGS}  # type: dict[str, list[int]]
     for number, standing in state.standings.items():

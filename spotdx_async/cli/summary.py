@@ -9,20 +9,12 @@ from attrs import frozen
 from rich import box
 from rich.table import Table
 
+from spotdx_async.bulk.records import DONE_BEFORE, MEANINGS, STATES
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import Streams, counted
-from spotdx_async.cli.row_results import STATES, FailureGroup, RowResults, RowSet, Span
+from spotdx_async.cli.row_results import FailureGroup, RowResults, RowSet, Span
 from spotdx_async.files.outcome_file import OutcomeFile
 
-_MEANING = {
-    "ok": "done",
-    "rejected": "a bad row, not sent",
-    "failed": "refused by the server, or certainly not executed",
-    "unknown": "perhaps executed: no usable answer, or a server error (5xx)",
-    "superseded": "replaced by a newer value",
-    "skipped": "read, but not sent",
-}
-_DONE_BEFORE = "done in an earlier session"
 _SPANS_A_LINE = 50
 _ACCEPTING = "--accept-changed-input, which sends only what is not done"
 InputFault: TypeAlias = Literal["damaged", "changed", "another"]
@@ -166,12 +158,12 @@ def _table(run_result: RunResult) -> Table:
     table.add_column("rows", justify="right")
     table.add_column("meaning")
     if done_before := run_result.row_results.done_before:
-        table.add_row("done before", f"{done_before:,}", _DONE_BEFORE)
+        table.add_row("done before", f"{done_before:,}", DONE_BEFORE)
     for state in STATES:
         is_skipped = state == "skipped"
         count = run_result.row_results.unsent if is_skipped else counts[state]
         if count or state == "ok":
-            meaning = "would be sent" if run_result.is_dry_run and state == "ok" else _MEANING[state]
+            meaning = "would be sent" if run_result.is_dry_run and state == "ok" else MEANINGS[state]
             table.add_row("not sent" if is_skipped else state, f"{count:,}", meaning)
     return table
 

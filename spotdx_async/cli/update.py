@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import spotdx_async
 from spotdx_async import report
-from spotdx_async.bulk.records import State
+from spotdx_async.bulk.records import Noun, State
 from spotdx_async.cli.changed_input import StoppedError, accept, what_differs
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.open_files import connections_for
@@ -21,7 +21,7 @@ from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.places import check_places, update_places
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
-from spotdx_async.cli.row_source import KINDS, Noun, RowSource
+from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.summary import show_summary, tell_end
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
@@ -51,7 +51,7 @@ def update_many(
     streams.tells_events = options.progress == "json"
     try:
         request = UpdateRequest(
-            kind=KINDS[noun],
+            noun=noun,
             files=tuple(map(check_path, files)),
             options=options,
             settings=server.settings(rate=options.rate, concurrency=options.concurrency),
@@ -136,7 +136,10 @@ class LocalRun(UpdateRun):
     def _begin(self) -> AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]:
         if self._options.is_dry_run:
             return aclosing(_checked(self._source, allow_any_id=self._request.settings.allow_any_id))
-        self._run = self._request.kind.send_of(self._client)(
+        spot, noun = self._client, self._request.noun
+        # Any: the class of the rows depends on the noun, which no type expresses.
+        many: Any = spot.kits.update_metadata_many if noun == "kits" else spot.orders.update_metadata_many
+        run: spotdx_async.BulkRun[Any] = many(
             self._source,
             concurrency=self._connections(),
             # The summary shows no answer, and building one takes a third of the CPU time.
@@ -148,7 +151,8 @@ class LocalRun(UpdateRun):
             wait_for_server=self._options.waits_for_server,
             stop_after=self._options.max_errors,
         )
-        return self._run
+        self._run = run
+        return run
 
     def _connections(self) -> int:
         """Return how many requests can be in flight at once.

@@ -12,13 +12,14 @@ from typing import Any, Self
 from attrs import frozen
 
 import spotdx_async
+from spotdx_async.bulk.records import UPDATES, Noun
 from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions, Word
 from spotdx_async.cli.outcomes import outcomes_file
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing, StopSignals, display_for, keep_showing
 from spotdx_async.cli.reading import reading_of
 from spotdx_async.cli.row_results import RowResults
-from spotdx_async.cli.row_source import RowSource, UpdateKind
+from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.summary import InputFault, RunResult
 from spotdx_async.errors import InvalidInputError, JournalError
@@ -34,7 +35,7 @@ __all__ = ["UpdateRequest", "UpdateRun", "open_files"]
 class UpdateRequest:
     """What is updated, from which files, where and how."""
 
-    kind: UpdateKind
+    noun: Noun
     files: tuple[str, ...]
     """Paths; ``-`` is standard input."""
     options: UpdateOptions = USUAL_UPDATE
@@ -51,7 +52,7 @@ class UpdateRequest:
             InvalidInputError: ``--map`` is malformed.
         """
         texts = self.options.column_map
-        return parse_map(texts, id_name=self.kind.id_name) if texts else None
+        return parse_map(texts, id_name=UPDATES[self.noun].ID_NAME) if texts else None
 
     @property
     def is_for_cluster(self) -> bool:
@@ -88,7 +89,7 @@ class UpdateRun(ABC):
         with ExitStack() as stack:
             files = self._files = open_files(request, stack)
             self._prepare()
-            self._source = RowSource(files, from_row=request.options.from_row, kind=request.kind)
+            self._source = RowSource(files, from_row=request.options.from_row, noun=request.noun)
             self._outcomes = outcomes_file(request.options, is_resumed=_is_resumed(request))
             if self._outcomes is not None:
                 stack.callback(self._outcomes.abandon)
@@ -197,7 +198,7 @@ def open_files(request: UpdateRequest, stack: ExitStack) -> list[AnyInput]:
             path,
             row_format=request.options.row_format,
             columns=request.columns,
-            id_name=request.kind.id_name,
+            id_name=UPDATES[request.noun].ID_NAME,
             reading=reading_of(request.options),
         )
         # What is no file, such as a pipe, can be opened only once.

@@ -11,14 +11,13 @@ from attrs import frozen
 from distributed import Client, Future, KilledWorker
 
 from spotdx_async._http import clock
-from spotdx_async.bulk.records import Progress, State
+from spotdx_async.bulk.records import Noun, Progress, State
 from spotdx_async.config import RateLimit
 from spotdx_async.distributed.coordinator import DistributedProgress
 from spotdx_async.distributed.dask_plugins import CoordinatorPlugin, WorkerSide, name_of, run_in_worker
 from spotdx_async.distributed.partition import Split
 from spotdx_async.distributed.shard import (
     ENOUGH_FAILURES,
-    Noun,
     RunReport,
     Shard,
     ShardReport,

@@ -14,16 +14,14 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from spotdx_async import private_files
 from spotdx_async.bulk.options import check_updates
-from spotdx_async.bulk.records import InvalidRow, State
+from spotdx_async.bulk.records import STATES, UPDATES, InvalidRow, Noun, State
 from spotdx_async.distributed.run_folder import claim_folder, note_split
 from spotdx_async.distributed.shard import (
-    KINDS,
     MOST_TROUBLES,
-    Noun,
     RowOutcome,
     RowTrouble,
     Shard,
@@ -80,8 +78,8 @@ class Split:
         keeps_outcomes: bool = False,
     ) -> None:
         _check_shard_rows(shard_rows)
-        if noun not in KINDS:
-            raise InvalidInputError(f"noun must be one of {', '.join(KINDS)}")
+        if noun not in UPDATES:
+            raise InvalidInputError(f"noun must be one of {', '.join(UPDATES)}")
         self.rows: int = 0
         """Rows read so far, bad ones included."""
         self.shards_given: int = 0
@@ -139,7 +137,7 @@ class Split:
     @property
     def rejected(self) -> ShardReport:
         """The rows that are in no shard, since they are bad and nothing can be sent for them."""
-        counts: dict[State, int] = {**dict.fromkeys(get_args(State), 0), "rejected": len(self._undone)}
+        counts: dict[State, int] = {**dict.fromkeys(STATES, 0), "rejected": len(self._undone)}
         return ShardReport(
             shard=-1,
             counts=counts,
@@ -179,7 +177,7 @@ class Split:
         index = self.rows
         self.rows += 1
         try:
-            update = _as_update(item, KINDS[self._noun])
+            update = _as_update(item, UPDATES[self._noun])
             line = row_line(index, update, allow_any_id=self._allow_any_id)
         except InvalidInputError as error:
             self._undone.append(index)

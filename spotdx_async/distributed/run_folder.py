@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
 from spotdx_async import private_files
 from spotdx_async.bulk.journal.reading import read_journal
 from spotdx_async.bulk.journal.records import JournalState
-from spotdx_async.bulk.records import State
-from spotdx_async.distributed.shard import KINDS, Noun
+from spotdx_async.bulk.records import STATES, UPDATES, Noun, State
 from spotdx_async.errors import InvalidInputError, JournalError
 
 __all__ = ["RunFolderState", "claim_folder", "note_split", "read_run_folder"]
@@ -74,7 +73,7 @@ def read_run_folder(path: str | os.PathLike[str]) -> RunFolderState:
     """
     folder = Path(path)
     described = _read(folder / _RUN)
-    if described is None or described.get("noun") not in KINDS or not isinstance(described.get("rows"), int):
+    if described is None or described.get("noun") not in UPDATES or not isinstance(described.get("rows"), int):
         raise InvalidInputError(f"{folder}: this folder holds no run of --workers or --dask")
     split = _read(folder / _SPLIT) or {}
     standings: dict[int, _Standing] = {}
@@ -98,7 +97,7 @@ def read_run_folder(path: str | os.PathLike[str]) -> RunFolderState:
         shards=split.get("shards"),
         standings=standings,
         faults=faults,
-        by_state={state: counts[state] for state in get_args(State)},
+        by_state={state: counts[state] for state in STATES},
         begun_at=min((state.begun_at for state in found), default=None),
         changed_at=max((state.changed_at for state in found), default=None),
     )

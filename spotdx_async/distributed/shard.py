@@ -3,20 +3,17 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, get_args
 
 from attrs import define, field, frozen
 
 from spotdx_async._codec.json import parse_exact, serialize
 from spotdx_async._requests.operation import check_id, metadata_json, metadata_of
-from spotdx_async.bulk.records import MetadataUpdate, OrderMetadataUpdate, State, Update
+from spotdx_async.bulk.records import FAILURES, STATES, UPDATES, Noun, State, Update
 from spotdx_async.errors import InvalidInputError
 
 __all__ = [
     "ENOUGH_FAILURES",
-    "KINDS",
     "MOST_TROUBLES",
-    "Noun",
     "RowOutcome",
     "RowTrouble",
     "RunReport",
@@ -31,19 +28,11 @@ __all__ = [
     "unread",
 ]
 
-Noun = Literal["kits", "orders"]
-"""Whose metadata the rows set."""
-
 MOST_TROUBLES = 20
 """Rows that a report names with their reasons: what a person reads."""
 
 ENOUGH_FAILURES = "as many rows were rejected, failed or ended unknown as are accepted (stop_after)"
 """Why a run stops that has reached its ``stop_after``."""
-
-KINDS: dict[Noun, type[Update]] = {"kits": MetadataUpdate, "orders": OrderMetadataUpdate}
-
-
-_FAILURES: tuple[State, ...] = ("rejected", "failed", "unknown")
 
 
 @frozen
@@ -85,7 +74,7 @@ class Shard:
         for line in self._text().splitlines():
             index, _, text = line.partition(b"\t")
             key, metadata = parse_exact(text)
-            yield ShardRow(int(index), KINDS[self.noun](key, metadata))
+            yield ShardRow(int(index), UPDATES[self.noun](key, metadata))
 
     def indexes(self) -> Iterator[int]:
         """Yield the places of the rows in the whole input.
@@ -201,7 +190,7 @@ class ShardReport:
 class RunReport:
     """What became of a run: the sum of its shards. ``add`` takes reports in any order, each once."""
 
-    counts: dict[State, int] = field(factory=lambda: dict.fromkeys(get_args(State), 0))
+    counts: dict[State, int] = field(factory=lambda: dict.fromkeys(STATES, 0))
     """Rows by state, each of the six states present."""
     done_before: int = 0
     """Rows that journals showed done; they are among the skipped ones."""
@@ -253,7 +242,7 @@ class RunReport:
 
 def failures_of(counts: Mapping[State, int]) -> int:
     """Return how many of these rows were rejected, failed or ended unknown."""
-    return sum(counts.get(state, 0) for state in _FAILURES)
+    return sum(counts.get(state, 0) for state in FAILURES)
 
 
 def merge(reports: Iterable[ShardReport]) -> RunReport:
@@ -276,7 +265,7 @@ def unread(shard: Shard, reason: str, *, state: State = "skipped", is_run_wide: 
     Raises:
         InvalidInputError: the shard's rows cannot be read.
     """
-    counts: dict[State, int] = {**dict.fromkeys(get_args(State), 0), state: shard.count}
+    counts: dict[State, int] = {**dict.fromkeys(STATES, 0), state: shard.count}
     indexes = tuple(shard.indexes())
     troubles = tuple(RowTrouble(index, state, reason) for index in indexes[:MOST_TROUBLES] if state != "skipped")
     return ShardReport(

@@ -5,13 +5,13 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import chain, compress
-from typing import Any, get_args
+from typing import Any
 
 from attrs import evolve, frozen
 
 from spotdx_async._codec.json import serialize
 from spotdx_async._http import clock
-from spotdx_async.bulk.records import Journal, Outcome, Progress, State, Update
+from spotdx_async.bulk.records import STATES, Journal, Outcome, Progress, State, Update
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.client import SpotClient
 from spotdx_async.distributed.shard import (
@@ -193,7 +193,7 @@ class _RowTracker:
         self.has_begun = False
         """Whether a row has been read."""
         self._is_cut = False
-        self._counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
+        self._counts: dict[State, int] = dict.fromkeys(STATES, 0)
         self._done_before = 0
         self._attempts = 0
         self._rows: Iterator[ShardRow] = iter(())
@@ -325,5 +325,5 @@ def _row_text(row: ShardRow) -> bytes:
 
 def _unreadable(shard: Shard, reason: str) -> ShardReport:
     """Report a shard whose rows cannot even be named."""
-    counts: dict[State, int] = {**dict.fromkeys(get_args(State), 0), "skipped": shard.count}
+    counts: dict[State, int] = {**dict.fromkeys(STATES, 0), "skipped": shard.count}
     return ShardReport(shard=shard.number, counts=counts, stopped=reason)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spotdx_async import private_files
 from spotdx_async._version import __version__
-from spotdx_async.bulk.records import State
+from spotdx_async.bulk.records import DONE_BEFORE, FAILURES, MEANINGS, STATES
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.report.charts import (
     latency_bins,
@@ -36,21 +36,13 @@ from spotdx_async.report.markup import (
     rate,
     table,
 )
-from spotdx_async.report.run_stats import STATES, Reason, RunStory, Setting
+from spotdx_async.report.run_stats import Reason, RunStory, Setting
 from spotdx_async.report.series import Histogram
 
 _PAGE_START = (
     '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="generator" content="spotdx_async">\n'
 )
 _TITLE = "Bulk run report"
-_MEANINGS: dict[State, str] = {
-    "ok": "done",
-    "rejected": "a bad row, never sent",
-    "failed": "refused by the server, or certainly not executed",
-    "unknown": "may have been executed: no usable answer, or a server error (5xx)",
-    "superseded": "replaced by a newer value",
-    "skipped": "read, but not sent because the run stopped",
-}
 _PERCENTS = (50, 90, 95, 99, 99.9)
 _MOST_STRETCHES = 40
 
@@ -154,7 +146,7 @@ def _is_report(place: Path) -> bool:
 def summary_of(run_stats: RunStory) -> str:
     """Return the run in two or three sentences."""
     counts, elapsed_s = run_stats.counts, run_stats.elapsed_s
-    failures = counts["rejected"] + counts["failed"] + counts["unknown"]
+    failures = sum(counts[state] for state in FAILURES)
     pace = f" ({rate(run_stats.rows, elapsed_s)} rows/s)" if run_stats.rows else ""
     parts = [f"{counted(run_stats.rows, 'row')} in {duration(elapsed_s)}{pace}: {counts['ok']:,} done"]
     skipped = (run_stats.done_before, "done before"), (counts["skipped"] - run_stats.done_before, "not sent")
@@ -182,11 +174,11 @@ def _outcomes(run_stats: RunStory) -> Html:
     columns = (Column("state"), Column("rows", is_number=True), Column("share", is_number=True), Column("meaning"))
     rows = max(run_stats.rows, 1)
     counts: list[tuple[str, int, str]] = [
-        (state, run_stats.counts[state], _MEANINGS[state]) for state in STATES if state != "skipped"
+        (state, run_stats.counts[state], MEANINGS[state]) for state in STATES if state != "skipped"
     ]
     counts += [
-        ("skipped: done before", run_stats.done_before, "done in an earlier session"),
-        ("skipped: not sent", run_stats.counts["skipped"] - run_stats.done_before, _MEANINGS["skipped"]),
+        ("skipped: done before", run_stats.done_before, DONE_BEFORE),
+        ("skipped: not sent", run_stats.counts["skipped"] - run_stats.done_before, MEANINGS["skipped"]),
     ]
     cells = [(name, f"{count:,}", f"{count / rows:.2%}", meaning) for name, count, meaning in counts]
     shown = [table("Rows by outcome", columns, cells)]

@@ -6,15 +6,14 @@ Only a row's state, its durations and the message of its error are kept: never i
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from spotdx_async.bulk.records import Outcome, Progress, State
+from spotdx_async.bulk.records import STATES, Outcome, Progress, State
 from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.report.series import Histogram, Timeline
 
-STATES: tuple[State, ...] = get_args(State)
 Setting: TypeAlias = str | int | float | bool | None
 
 MOST_PERIODS = 200

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdx_async import AuthenticationError, NotFoundError, NotSentError, Outcome, ServerError, SpotError
-from spotdx_async.bulk.records import State
-from spotdx_async.cli.row_results import STATES, InputRow, RowResults, RowSet, Span
+from spotdx_async.bulk.records import STATES, State
+from spotdx_async.cli.row_results import InputRow, RowResults, RowSet, Span
 from spotdx_async.files import BadRow, FailedRows, Row, open_rows
 
 

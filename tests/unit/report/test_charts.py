@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spotdx_async.bulk.records import Outcome, Progress
+from spotdx_async.bulk.records import STATES, Outcome, Progress
 from spotdx_async.errors import InvalidInputError, NotFoundError
 from spotdx_async.report import RunStory, render
 from spotdx_async.report.charts import (
@@ -18,7 +18,6 @@ from spotdx_async.report.charts import (
     outcome_chart,
     throughput_chart,
 )
-from spotdx_async.report.run_stats import STATES
 
 CHARTS = (outcome_chart, throughput_chart, latency_chart, latency_histogram)
 CANARY = "Quisling-7f3a"

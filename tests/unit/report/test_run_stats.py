@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async.bulk.records import Outcome, Progress
+from spotdx_async.bulk.records import STATES, Outcome, Progress
 from spotdx_async.errors import (
     BadRequestError,
     DecodeError,
@@ -17,7 +17,7 @@ from spotdx_async.errors import (
     SpotError,
 )
 from spotdx_async.report import RunStory
-from spotdx_async.report.run_stats import MOST_PERIODS, MOST_SHOWN, STATES, Period, Reason
+from spotdx_async.report.run_stats import MOST_PERIODS, MOST_SHOWN, Period, Reason
 
 
 def ok_row(**about: Any) -> Outcome[None]:
