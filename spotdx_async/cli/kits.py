@@ -6,16 +6,13 @@ from cyclopts import App, Parameter
 
 from spotdx_async.cli.answers import show_list
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.lookups import show_each
+from spotdx_async.cli.lookups import add_get
 from spotdx_async.cli.options import (
     ALL,
     FIRST,
     HIDING,
-    UNLIMITED,
     USUAL_UPDATE,
-    AtMost,
     Filtered,
-    Ids,
     Json,
     JsonFile,
     ListShown,
@@ -77,35 +74,7 @@ def update(
     return update_many("kits", files, options, server, streams, as_json=as_json)
 
 
-@kits.command
-def get(
-    ids: Ids,
-    /,
-    *,
-    limits: AtMost = UNLIMITED,
-    view: Shown = HIDING,
-    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
-    streams: OurScreen,
-) -> int:
-    """Show kits; patient data is hidden.
-
-    They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
-    error, and the others still are. With --json several are one object a line.
-
-    Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
-
-    Example: spotdx kits get SPOT123456
-    Example: spotdx kits get SPOT123456 SPOT234567
-    Example: spotdx kits get - --json --rate 20 < ids.txt
-
-    Args:
-        ids: The kits; - is standard input, one id a line.
-        limits: How fast.
-        view: How to show them.
-        server: The server.
-        streams: Where to write; no argument of the command line.
-    """
-    return show_each(ids, lambda spot: spot.kits.get, limits=limits, server=server, streams=streams, view=view)
+add_get(kits, "kits", lambda spot: spot.kits.get, "SPOT123456", "SPOT123456 SPOT234567", "- --json --rate 20 < ids.txt")
 
 
 @kits.command(name="list")

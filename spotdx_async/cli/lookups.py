@@ -7,12 +7,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
+from cyclopts import App
+
 from spotdx_async.cli.answers import plain, show_object
 from spotdx_async.cli.exit_codes import Exit, naming_server
 from spotdx_async.cli.failures import show_error
-from spotdx_async.cli.options import RequestLimits, View
-from spotdx_async.cli.output import Streams, counted
-from spotdx_async.cli.settings import Server
+from spotdx_async.cli.options import HIDING, UNLIMITED, AtMost, Ids, RequestLimits, Shown, View
+from spotdx_async.cli.output import OurScreen, Streams, counted
+from spotdx_async.cli.settings import USUAL_SERVER_OF_IDS, OnServerOfIds, Server
 from spotdx_async.errors import (
     AuthenticationError,
     ConfigError,
@@ -32,13 +34,58 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["ids_of", "in_order", "show_each"]
+__all__ = ["add_get", "ids_of", "in_order", "show_each"]
+
+_HELP_OF_GET = """Show {nouns}; patient data is hidden.
+
+They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
+error, and the others still are. With --json several are one object a line.
+
+Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
+
+{examples}
+
+Args:
+    ids: The {nouns}; - is standard input, one id a line.
+    limits: How fast.
+    view: How to show them.
+    server: The server.
+    streams: Where to write; no argument of the command line.
+"""
 
 # Every further id would meet them as well.
 _OF_ALL = (AuthenticationError, ConfigError, NotSentError)
 # They may be of one object, a broken one say; so many in a row are not.
 _PERHAPS_OF_ALL = (OutcomeUnknownError, PermissionDeniedError, RateLimitError, ServerError)
 _MOST_IN_A_ROW = 3
+
+
+def add_get(
+    app: App, nouns: str, get_of: "Callable[[SpotClient], Callable[[str], Awaitable[Model]]]", *examples: str
+) -> None:
+    """Add the command that shows objects by their ids.
+
+    Args:
+        app: the commands of the noun.
+        nouns: what it shows, and the name of ``app``.
+        get_of: what gets an object with a client.
+        examples: what may follow the name of the command.
+    """
+
+    def get(
+        ids: Ids,
+        /,
+        *,
+        limits: AtMost = UNLIMITED,
+        view: Shown = HIDING,
+        server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+        streams: OurScreen,
+    ) -> int:
+        return show_each(ids, get_of, limits=limits, server=server, streams=streams, view=view)
+
+    lines = "\n".join(f"Example: spotdx {nouns} get {words}" for words in examples)
+    get.__doc__ = _HELP_OF_GET.format(nouns=nouns, examples=lines)
+    app.command(get)
 
 
 def ids_of(words: Sequence[str]) -> list[str]:

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from spotdx_async.cli.answers import show_list
-from spotdx_async.cli.lookups import show_each
+from spotdx_async.cli.lookups import add_get
 from spotdx_async.cli.options import (
     ALL,
     FIRST,
     HIDING,
     UNKNOWN_ATTEMPT,
-    UNLIMITED,
     USUAL_UPDATE,
-    AtMost,
     Filtered,
-    Ids,
     Json,
     JsonFile,
     ListShown,
@@ -144,35 +141,7 @@ def reconcile(
     )
 
 
-@orders.command
-def get(
-    ids: Ids,
-    /,
-    *,
-    limits: AtMost = UNLIMITED,
-    view: Shown = HIDING,
-    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
-    streams: OurScreen,
-) -> int:
-    """Show orders; patient data is hidden.
-
-    They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
-    error, and the others still are. With --json several are one object a line.
-
-    Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
-
-    Example: spotdx orders get O1234567
-    Example: spotdx orders get O1234567 O1234568
-    Example: spotdx orders get - --json --rate 20 < ids.txt
-
-    Args:
-        ids: The orders; - is standard input, one id a line.
-        limits: How fast.
-        view: How to show them.
-        server: The server.
-        streams: Where to write; no argument of the command line.
-    """
-    return show_each(ids, lambda spot: spot.orders.get, limits=limits, server=server, streams=streams, view=view)
+add_get(orders, "orders", lambda spot: spot.orders.get, "O1234567", "O1234567 O1234568", "- --json --rate 20 < ids.txt")
 
 
 @orders.command(name="list")

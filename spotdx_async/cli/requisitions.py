@@ -5,16 +5,13 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from spotdx_async.cli.answers import show_list
-from spotdx_async.cli.lookups import show_each
+from spotdx_async.cli.lookups import add_get
 from spotdx_async.cli.options import (
     ALL,
     FIRST,
     HIDING,
     UNKNOWN_ATTEMPT,
-    UNLIMITED,
-    AtMost,
     Filtered,
-    Ids,
     JsonFile,
     ListShown,
     SentBefore,
@@ -146,35 +143,14 @@ def reconcile(
     )
 
 
-@requisitions.command
-def get(
-    ids: Ids,
-    /,
-    *,
-    limits: AtMost = UNLIMITED,
-    view: Shown = HIDING,
-    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
-    streams: OurScreen,
-) -> int:
-    """Show requisitions; patient data is hidden.
-
-    They are shown in the order of their ids, each once it is there. One that cannot be shown is named on standard
-    error, and the others still are. With --json several are one object a line.
-
-    Exit codes: 0 all are shown; 1 some are not, or the server cannot be asked; 2 wrong usage.
-
-    Example: spotdx requisitions get 3c90c3cc-0d44-4b50-8888-8dd25736052a
-    Example: spotdx requisitions get - --json < ids.txt
-    Example: spotdx requisitions get - --json --rate 20 < ids.txt
-
-    Args:
-        ids: The requisitions; - is standard input, one id a line.
-        limits: How fast.
-        view: How to show them.
-        server: The server.
-        streams: Where to write; no argument of the command line.
-    """
-    return show_each(ids, lambda spot: spot.requisitions.get, limits=limits, server=server, streams=streams, view=view)
+add_get(
+    requisitions,
+    "requisitions",
+    lambda spot: spot.requisitions.get,
+    "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    "- --json < ids.txt",
+    "- --json --rate 20 < ids.txt",
+)
 
 
 @requisitions.command(name="list")
