@@ -51,6 +51,8 @@ class ExcelFile(WatchedInput):
     The sheet is held in memory: one that spans more than eight million cells is refused before.
     """
 
+    at_end = False
+    """Whether the sheet has been read to its end."""
     format: Format = "xlsx"
     failed_format: Format = "jsonl"
     """The format in which its rows are written again."""
@@ -82,7 +84,6 @@ class ExcelFile(WatchedInput):
             ChangedInputError: the file was changed while it was looked at.
         """
         self.name: str = os.fspath(path)
-        self.at_end: bool = False
         self.notes: Sequence[str] = ()
         """What the user should know of how the file is read; shows no value."""
         self._id_name, self._allows_empty = id_name, allow_empty
@@ -136,11 +137,6 @@ class ExcelFile(WatchedInput):
         for line, cells in numbered:
             self._rows_read += 1
             yield self._row(line, cells)
-
-    def __iter__(self) -> Iterator[Row | BadRow]:
-        while not self.at_end:
-            self.fill()
-            yield from self.rows()
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""

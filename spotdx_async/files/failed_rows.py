@@ -12,9 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
-from spotdx_async import private_files
-from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.part_file import PartFile, PartInUseError, check_place
+from spotdx_async.files.part_file import begun_part
 
 __all__ = ["FailedRows", "UndoneRows"]
 
@@ -61,20 +59,7 @@ class FailedRows:
         self._preamble = preamble
         # Where each row that was written begins, in the order of writing.
         self._starts = array("Q")
-        try:
-            self._check_inputs(inputs)
-            check_place(self.path, replace=replace)
-            self._file = PartFile(self.path, is_replacing=replace, is_repeat=is_repeat)
-        except PartInUseError as error:
-            reason = f"{error.strerror}, or name another file"
-        except private_files.UnfitFileError as error:  # of the part: that of the file itself is said by the check
-            reason = f"cannot be written, since {self.path.name}.part {error.strerror}: move that away"
-        except OSError as error:
-            reason = f"cannot be written: {error.strerror}"
-        else:
-            private_files.warn_of_folder(self.path)
-            return
-        raise InvalidInputError(f"{self.path} {reason}")
+        self._file = begun_part(self.path, inputs=inputs, replace=replace, is_repeat=is_repeat)
 
     @property
     def place(self) -> Path:
@@ -165,11 +150,6 @@ class FailedRows:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _check_inputs(self, inputs: Iterable[str | os.PathLike[str]]) -> None:
-        is_input = self.path.exists() and any(Path(it).exists() and self.path.samefile(it) for it in inputs)
-        if is_input and not self.path.is_symlink():
-            raise InvalidInputError(f"{self.path} is the input itself")
 
     def _span(self, row: int) -> tuple[int, int]:
         is_last = row + 1 == len(self._starts)

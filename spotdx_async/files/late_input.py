@@ -8,17 +8,19 @@ from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.opening import RowInput
 from spotdx_async.files.row_file import RowFile
 from spotdx_async.files.rows import BadRow, Format, Row
-from spotdx_async.files.stored_file import StoredFile
+from spotdx_async.files.stored_file import WatchedInput
 
 __all__ = ["AnyInput", "LateInput"]
 
 
-class LateInput:
+class LateInput(WatchedInput):
     """The rows of a file on disk, with the interface of ``RowFile``; it is open only while they are read.
 
     It must be the very file that was checked: one that was replaced or changed meanwhile is not read.
     """
 
+    at_end = False
+    """True once the input has ended, and all its rows were yielded."""
     may_wait = False
     """Whether ``fill`` may have to wait for a writer: a file on disk never keeps its reader waiting."""
 
@@ -41,11 +43,9 @@ class LateInput:
             self.size: int | None = file.size
             self.notes: Sequence[str] = file.notes
             self._share_read = file.share_read
-            self._stored_file: StoredFile | None = file.stored_file
+            self.stored_file = file.stored_file
         self.overflow: Callable[[int, int, bytes], None] | None = None
         """As that of ``RowFile``."""
-        self.at_end: bool = False
-        """True once the input has ended, and all its rows were yielded."""
         self._file: RowInput | None = None
 
     @property
@@ -69,8 +69,8 @@ class LateInput:
             reason = str(error)
         else:
             self._file = file
-            if self._stored_file is not None and file.stored_file is not None:
-                file.stored_file.follow(self._stored_file.known)
+            if self.stored_file is not None and file.stored_file is not None:
+                file.stored_file.follow(self.stored_file.known)
             if isinstance(file, RowFile):
                 file.overflow = self.overflow
             return
@@ -84,17 +84,8 @@ class LateInput:
         """
         if self._file is not None:
             self._file.check_unchanged()
-        elif self._stored_file is not None:
-            self._stored_file.check()
-
-    def digest(self) -> bytes | None:
-        """Return a digest of the whole file; reading it to its end makes sure that the same bytes were read.
-
-        Raises:
-            ChangedInputError: the file is no longer the one that was checked.
-            OSError: it cannot be read.
-        """
-        return None if self._stored_file is None else self._stored_file.digest()
+        else:
+            super().check_unchanged()
 
     def fill(self) -> None:
         """Read one piece of the input.
@@ -114,12 +105,6 @@ class LateInput:
         if file.at_end:
             self.at_end = True
             self.close()
-
-    def __iter__(self) -> Iterator[Row | BadRow]:
-        yield from self.rows()
-        while not self.at_end:
-            self.fill()
-            yield from self.rows()
 
     def close(self) -> None:
         """Close the input; closing twice does nothing."""

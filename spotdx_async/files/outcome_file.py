@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from spotdx_async import private_files
 from spotdx_async._codec.json import serialize
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.part_file import PartFile, PartInUseError, check_place
+from spotdx_async.files.part_file import begun_part
 
 __all__ = ["OutcomeFile", "OutcomeRow"]
 
@@ -62,21 +61,9 @@ class OutcomeFile:
         if suffix not in {_CSV, *_LINES}:
             raise InvalidInputError(f"{self.path}: the name of a file of outcomes ends in .csv or .jsonl")
         self._is_csv = suffix == _CSV
-        try:
-            check_place(self.path, replace=replace)
-            self._part = PartFile(self.path, is_replacing=replace)
-        except PartInUseError as error:
-            reason = f"{error.strerror}, or name another file"
-        except private_files.UnfitFileError as error:  # of the part: that of the file itself is said by the check
-            reason = f"cannot be written, since {self.path.name}.part {error.strerror}: move that away"
-        except OSError as error:
-            reason = f"cannot be written: {error.strerror}"
-        else:
-            private_files.warn_of_folder(self.path)
-            if self._is_csv:
-                self._append(_csv_line(OutcomeRow._fields))
-            return
-        raise InvalidInputError(f"{self.path} {reason}")
+        self._part = begun_part(self.path, replace=replace)
+        if self._is_csv:
+            self._append(_csv_line(OutcomeRow._fields))
 
     @property
     def place(self) -> Path:

@@ -45,6 +45,8 @@ class ParquetFile(WatchedInput):
     become Python values a few at a time, and a row that takes more than 16 MiB of those is a bad one.
     """
 
+    at_end = False
+    """Whether the file has been read to its end."""
     format: Format = "parquet"
     failed_format: Format = "jsonl"
     """The format in which its rows are written again."""
@@ -78,7 +80,6 @@ class ParquetFile(WatchedInput):
             ChangedInputError: the file was changed while it was looked at.
         """
         self.name: str = os.fspath(path)
-        self.at_end: bool = False
         self._read = self._filled = 0
         self._slices: list[Batch | None] = []
         self._arrow = _pyarrow(self.name)
@@ -147,11 +148,6 @@ class ParquetFile(WatchedInput):
                 for row in self._maker.rows(part, first):
                     self._read = row.number
                     yield row
-
-    def __iter__(self) -> Iterator[Row | BadRow]:
-        while not self.at_end:
-            self.fill()
-            yield from self.rows()
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""

@@ -235,17 +235,39 @@ class PartFile:
             os.close(fd)
 
 
-def check_place(path: Path, *, replace: bool) -> None:
-    """Check that a file can be put at a place, and may be.
+def begun_part(
+    path: Path, *, inputs: Iterable[str | os.PathLike[str]] = (), replace: bool, is_repeat: bool = False
+) -> PartFile:
+    """Check that a file can be put at a place, and may be, and begin it.
 
     Args:
         path: the place.
+        inputs: files that it must not be.
         replace: whether a file that is there, and not empty, may be replaced.
+        is_repeat: as for ``PartFile``.
 
     Raises:
         InvalidInputError: it cannot, or must not.
-        OSError: the folder does not allow it.
     """
+    try:
+        _check_place(path, inputs, replace=replace)
+        part = PartFile(path, is_replacing=replace, is_repeat=is_repeat)
+    except PartInUseError as error:
+        reason = f"{error.strerror}, or name another file"
+    except private_files.UnfitFileError as error:  # of the part: that of the file itself is said by the check
+        reason = f"cannot be written, since {path.name}{_SUFFIX} {error.strerror}: move that away"
+    except OSError as error:
+        reason = f"cannot be written: {error.strerror}"
+    else:
+        private_files.warn_of_folder(path)
+        return part
+    raise InvalidInputError(f"{path} {reason}")
+
+
+def _check_place(path: Path, inputs: Iterable[str | os.PathLike[str]], *, replace: bool) -> None:
+    is_input = path.exists() and any(Path(it).exists() and path.samefile(it) for it in inputs)
+    if is_input and not path.is_symlink():
+        raise InvalidInputError(f"{path} is the input itself")
     if not path.parent.is_dir():
         raise InvalidInputError(f"{path} cannot be written: there is no such folder")
     try:

@@ -157,12 +157,6 @@ class RowFile(WatchedInput):
         if isinstance(self._reader, CsvRows):
             self._reader.distrust(doubt)
 
-    def __iter__(self) -> Iterator[Row | BadRow]:
-        yield from self.rows()
-        while not self.at_end:
-            self.fill()
-            yield from self.rows()
-
     def close(self) -> None:
         """Close the input; closing twice does nothing."""
         self._stream.close()

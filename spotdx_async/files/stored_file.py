@@ -7,13 +7,14 @@ import hashlib
 import os
 import stat
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from spotdx_async._http import clock
-from spotdx_async.files.rows import ChangedInputError
+from spotdx_async.files.rows import BadRow, ChangedInputError, Row
 
 __all__ = ["DIGEST_NAME", "StoredFile", "WatchedInput", "watched"]
 
@@ -206,6 +207,29 @@ class WatchedInput(ABC):
             OSError: it cannot be read.
         """
         return None if self.stored_file is None else self.stored_file.digest()
+
+    @property
+    @abstractmethod
+    def at_end(self) -> bool:
+        """Whether the input has ended."""
+
+    @abstractmethod
+    def fill(self) -> None:
+        """Read one piece of the input.
+
+        Raises:
+            OSError: it cannot be read any further.
+        """
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield the rows that are complete so far."""
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        yield from self.rows()
+        while not self.at_end:
+            self.fill()
+            yield from self.rows()
 
     @abstractmethod
     def close(self) -> None:
