@@ -1,19 +1,16 @@
 """``spotdx kits activate``, ``spotdx tokens create`` and ``spotdx requisitions get|list``, in this process."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 import pytest_asyncio
 
 from spotdx_async._http.runner import Runner
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
+from tests.command_line import Spotdx
 
-Spotdx: TypeAlias = Callable[..., Awaitable[tuple[int, str, str]]]
 PATIENT = {
     "first_name": "Canary",
     "last_name": "Bird",
@@ -30,18 +27,6 @@ async def fake() -> AsyncIterator[FakeSpot]:
     async with FakeSpot() as server:
         server.kits.add(NEW_KIT, status="delivered", registered_to=None)
         yield server
-
-
-@pytest.fixture
-def spotdx(fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Spotdx:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
-
-    async def command(*argv: object) -> tuple[int, str, str]:
-        code = await asyncio.to_thread(run, [str(word) for word in argv])
-        return code, *capsys.readouterr()
-
-    return command
 
 
 @pytest.fixture

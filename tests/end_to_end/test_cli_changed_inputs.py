@@ -1,6 +1,5 @@
 """An input that changes while it is read: what was sent, the exit code, and what is said."""
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from spotdx_async import distributed
-from spotdx_async.cli.app import run
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.files import ParquetFile, RowFile
 from spotdx_async.testing import FakeSpot
+from tests.command_line import spotdx
 
 OLD_S = 1_700_000_000
 PIECE = "x" * 65_000  # two rows fill a piece of what is read at once
@@ -28,10 +27,6 @@ async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
         monkeypatch.setenv("SPOTDX_TOKEN", server.token)
         monkeypatch.setenv("SPOTDX_BASE_URL", server.url)
         yield server
-
-
-async def spotdx(*argv: object) -> int:
-    return await asyncio.to_thread(run, [str(word) for word in argv])
 
 
 def values(fake: FakeSpot) -> set[str]:

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from spotdx_async.testing import FakeSpot
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 30
 STYLE = re.compile(r"\x1b\[[\d;]*m")
 CONTROL = "\x1b"
 

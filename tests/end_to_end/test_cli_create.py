@@ -1,24 +1,21 @@
 """``spotdx orders|requisitions|patients create``: asked about, done once, looked after; in this process."""
 
-import asyncio
 import io
 import json
 import re
 import shlex
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-import pytest_asyncio
-from attrs import frozen
 
 from spotdx_async import SpotClient
 from spotdx_async._http.runner import Runner
-from spotdx_async.cli.app import run
 from spotdx_async.cli.output import Streams
 from spotdx_async.testing import FakeSpot, faults
+from tests.command_line import Done, Spotdx
 
 ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}
 PERSON = {"first_name": "Canary", "last_name": "Bird", "email": "canary@example.org", "phone": "2025550199"}
@@ -40,37 +37,9 @@ PHI = ["anary", "Bird", "2025550199", "1990-01-31", "60609", "HIV"]
 NOUNS: dict[str, Any] = {"orders": ORDER, "requisitions": REQUISITION, "patients": PATIENT}
 
 
-@frozen
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Spotdx: TypeAlias = Callable[..., Awaitable[Done]]
-
-
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeSpot]:
-    async with FakeSpot() as server:
-        yield server
-
-
-@pytest.fixture
-def spotdx(fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Spotdx:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
-
-    async def command(*argv: object) -> Done:
-        code = await asyncio.to_thread(run, [str(word) for word in argv])
-        return Done(code, *capsys.readouterr())
-
-    return command
 
 
 @pytest.fixture

@@ -6,25 +6,18 @@ import os
 import pty
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from spotdx_async.testing import FakeSpot
+from tests.patience import PATIENCE_S
 
 ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}
 PERSON = {"first_name": "Canary", "last_name": "Bird", "email": "canary@example.org", "phone": "2025550199"}
 ORDER = json.dumps({"kit_types": ["health_kit_1"], "recipient": {**PERSON, "address": ADDRESS}}).encode()
-PATIENCE_S = 30
-
-
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeSpot]:
-    async with FakeSpot() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
 """``spotdx doctor`` and ``spotdx config`` against the fake server, in this process."""
 
-import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
-
-Done: TypeAlias = tuple[int, str, str]
-Spotdx: TypeAlias = Callable[..., Awaitable[Done]]
+from tests.command_line import Done, Spotdx
 
 
 @pytest_asyncio.fixture
@@ -24,15 +20,11 @@ async def fake() -> AsyncIterator[FakeSpot]:
 
 
 @pytest.fixture
-def spotdx(fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Spotdx:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
-
+def spotdx(spotdx: Spotdx) -> Spotdx:
     async def command(*argv: object) -> Done:
-        code = await asyncio.to_thread(run, [str(word) for word in argv])
-        out, err = capsys.readouterr()
-        assert "canary" not in out + err
-        return code, out, err
+        done = await spotdx(*argv)
+        assert "canary" not in done.out + done.err
+        return done
 
     return command
 

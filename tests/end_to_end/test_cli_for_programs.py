@@ -5,14 +5,13 @@ import csv
 import errno
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from attrs import frozen
 
 from spotdx_async import private_files
 from spotdx_async.cli.app import run
@@ -20,21 +19,7 @@ from spotdx_async.distributed import Shard, Split, run_shard
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.part_file import PartFile
 from spotdx_async.testing import FakeSpot
-
-
-@frozen
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(self.out)
-        return value
-
-
-Update: TypeAlias = Callable[..., Awaitable[Done]]
+from tests.command_line import Spotdx
 
 
 @pytest_asyncio.fixture
@@ -44,18 +29,9 @@ async def fake() -> AsyncIterator[FakeSpot]:
 
 
 @pytest.fixture
-def update(
-    fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Update:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
+def update(spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Spotdx:
     monkeypatch.chdir(tmp_path)
-
-    async def command(*argv: str, file: str = "kits.csv") -> Done:
-        code = await asyncio.to_thread(run, ["kits", "update", file, "--json", *argv])
-        return Done(code, *capsys.readouterr())
-
-    return command
+    return lambda *argv, file="kits.csv": spotdx("kits", "update", file, "--json", *argv)
 
 
 def kits(path: Path, *ids: str) -> None:
@@ -66,7 +42,7 @@ def kits(path: Path, *ids: str) -> None:
 
 
 async def test_a_run_stops_after_that_many_errors_and_is_resumed(
-    update: Update, fake: FakeSpot, tmp_path: Path
+    update: Spotdx, fake: FakeSpot, tmp_path: Path
 ) -> None:
     kits(tmp_path / "kits.csv", "SPOT1", "NONE1", "NONE2", *(f"SPOT{number}" for number in range(2, 31)))
     options = ("--concurrency", "1", "--journal", "night.journal")
@@ -85,7 +61,7 @@ async def test_a_run_stops_after_that_many_errors_and_is_resumed(
     assert (again.summary["ok"], again.summary["done_before"], again.summary["failed"]) == (29, 1, 2)
 
 
-async def test_errors_of_the_last_rows_stop_nothing(update: Update, tmp_path: Path) -> None:
+async def test_errors_of_the_last_rows_stop_nothing(update: Spotdx, tmp_path: Path) -> None:
     kits(tmp_path / "kits.csv", "SPOT1", "NONE1")
 
     done = await update("--max-errors", "1")
@@ -93,7 +69,7 @@ async def test_errors_of_the_last_rows_stop_nothing(update: Update, tmp_path: Pa
     assert (done.code, done.summary["stopped"], done.summary["rows"]) == (1, None, 2)
 
 
-async def test_a_dry_run_stops_after_that_many_bad_rows(update: Update, tmp_path: Path) -> None:
+async def test_a_dry_run_stops_after_that_many_bad_rows(update: Spotdx, tmp_path: Path) -> None:
     kits(tmp_path / "kits.csv", "SPOT1", "", "", "", "SPOT2")
 
     done = await update("--dry-run", "--max-errors", "2")
@@ -102,7 +78,7 @@ async def test_a_dry_run_stops_after_that_many_bad_rows(update: Update, tmp_path
     assert done.summary["next_row"] == {"file": "kits.csv", "row": 2}
 
 
-async def test_a_limit_below_one_is_refused(update: Update, fake: FakeSpot, tmp_path: Path) -> None:
+async def test_a_limit_below_one_is_refused(update: Spotdx, fake: FakeSpot, tmp_path: Path) -> None:
     kits(tmp_path / "kits.csv", "SPOT1")
 
     done = await update("--max-errors", "0")
@@ -146,7 +122,7 @@ def outcomes_in(path: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["file"], row["row"]))
 
 
-async def test_every_row_s_outcome_is_written_and_nothing_of_its_metadata(update: Update, tmp_path: Path) -> None:
+async def test_every_row_s_outcome_is_written_and_nothing_of_its_metadata(update: Spotdx, tmp_path: Path) -> None:
     (tmp_path / "kits.csv").write_text(ROWS)
 
     done = await update("--outcomes", "out.jsonl")
@@ -158,7 +134,7 @@ async def test_every_row_s_outcome_is_written_and_nothing_of_its_metadata(update
     assert [path.name for path in tmp_path.glob("out*")] == ["out.jsonl"]
 
 
-async def test_outcomes_are_csv_where_the_name_says_so(update: Update, tmp_path: Path) -> None:
+async def test_outcomes_are_csv_where_the_name_says_so(update: Spotdx, tmp_path: Path) -> None:
     (tmp_path / "kits.csv").write_text(ROWS)
 
     done = await update("--outcomes", "out.csv", "--outcomes-only", "failed", "--concurrency", "1")
@@ -170,7 +146,7 @@ async def test_outcomes_are_csv_where_the_name_says_so(update: Update, tmp_path:
 
 
 async def test_a_resumed_run_tells_rows_that_were_done_before_and_replaces_the_file(
-    update: Update, tmp_path: Path
+    update: Spotdx, tmp_path: Path
 ) -> None:
     kits(tmp_path / "kits.csv", "SPOT1", "NONE1", "SPOT2", "SPOT3")
     options = ("--concurrency", "1", "--journal", "j", "--outcomes", "out.jsonl")
@@ -193,7 +169,7 @@ async def test_a_resumed_run_tells_rows_that_were_done_before_and_replaces_the_f
     ]
 
 
-async def test_a_file_that_is_there_stays_until_all_is_checked(update: Update, fake: FakeSpot, tmp_path: Path) -> None:
+async def test_a_file_that_is_there_stays_until_all_is_checked(update: Spotdx, fake: FakeSpot, tmp_path: Path) -> None:
     kits(tmp_path / "kits.csv", "SPOT1")
     out = tmp_path / "out.jsonl"
     out.write_text("mine\n")
@@ -227,7 +203,7 @@ async def test_a_file_that_is_there_stays_until_all_is_checked(update: Update, f
     ],
 )
 async def test_a_place_that_outcomes_cannot_have_is_refused(
-    update: Update, fake: FakeSpot, tmp_path: Path, options: tuple[str, ...], words: str
+    update: Spotdx, fake: FakeSpot, tmp_path: Path, options: tuple[str, ...], words: str
 ) -> None:
     kits(tmp_path / "kits.csv", "SPOT1")
 
@@ -239,7 +215,7 @@ async def test_a_place_that_outcomes_cannot_have_is_refused(
 
 
 async def test_a_disk_that_takes_no_more_outcomes_costs_no_row(
-    update: Update, fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    update: Spotdx, fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kits(tmp_path / "kits.csv", "SPOT1", "SPOT2", "SPOT3")
     append = PartFile.append
@@ -265,7 +241,7 @@ async def test_a_disk_that_takes_no_more_outcomes_costs_no_row(
 PROGRESS = {"event", "elapsed_s", "rows", "failures", "states", "rows_per_s", "share", "left_s"}
 
 
-async def test_standard_error_is_one_json_object_a_line(update: Update, tmp_path: Path) -> None:
+async def test_standard_error_is_one_json_object_a_line(update: Spotdx, tmp_path: Path) -> None:
     kits(tmp_path / "kits.csv", "SPOT1", "NONE1", "")
 
     done = await update("--progress", "json", "--failed", "failed.csv")
@@ -290,7 +266,7 @@ async def test_standard_error_is_one_json_object_a_line(update: Update, tmp_path
     }
 
 
-async def test_what_is_refused_is_an_event_too(update: Update) -> None:
+async def test_what_is_refused_is_an_event_too(update: Spotdx) -> None:
     done = await update("--progress", "json", file="gone.csv")
 
     assert done.code == 2
@@ -354,7 +330,7 @@ def test_a_folder_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 async def test_a_file_of_outcomes_that_could_not_be_replaced_is_refused_before_anything_is_sent(
-    update: Update, fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    update: Spotdx, fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kits(tmp_path / "kits.csv", "SPOT1")
     (tmp_path / "out.jsonl").touch()

@@ -4,9 +4,9 @@ import asyncio
 import json
 import logging
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,8 +15,8 @@ from spotdx_async import __version__
 from spotdx_async._http.runner import Runner
 from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
+from tests.command_line import Done, Spotdx
 
-Spotdx: TypeAlias = Callable[..., Awaitable[tuple[int, str, str]]]
 FIELDS = {"kind", "message", "hint", "status", "request_id", "details", "id", "exit_code"}
 ORDER = {
     "kit_types": ["health_kit_1"],
@@ -37,21 +37,16 @@ async def fake() -> AsyncIterator[FakeSpot]:
 
 
 @pytest.fixture
-def spotdx(
-    fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Spotdx:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
+def spotdx(spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Spotdx:
     monkeypatch.setattr(Runner, "lands_within_s", 0.2)  # commands live in real time
     monkeypatch.chdir(tmp_path)
     Path("order.json").write_text(json.dumps(ORDER))
     Path("kits.csv").write_text("kit_id,a\nSPOT123456,1\n")
 
-    async def command(*argv: str) -> tuple[int, str, str]:
-        code = await asyncio.to_thread(run, argv)
-        out, err = capsys.readouterr()
-        assert "canary" not in (out + err).lower()
-        return code, out, err
+    async def command(*argv: str) -> Done:
+        done = await spotdx(*argv)
+        assert "canary" not in (done.out + done.err).lower()
+        return done
 
     return command
 

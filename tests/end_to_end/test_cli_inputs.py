@@ -1,6 +1,5 @@
 """``spotdx kits update`` on Parquet, on packed files and with renamed columns."""
 
-import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -11,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot
+from tests.command_line import spotdx
 
 
 @pytest_asyncio.fixture
@@ -21,10 +20,6 @@ async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
         monkeypatch.setenv("SPOTDX_TOKEN", server.token)
         monkeypatch.setenv("SPOTDX_BASE_URL", server.url)
         yield server
-
-
-async def spotdx(*argv: object) -> int:
-    return await asyncio.to_thread(run, [str(word) for word in argv])
 
 
 async def test_parquet_keeps_its_types_and_failed_rows_can_be_fed_in_again(fake: FakeSpot, tmp_path: Path) -> None:

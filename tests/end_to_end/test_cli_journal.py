@@ -7,7 +7,7 @@ import signal
 import stat
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import pytest
 import pytest_asyncio
 
 from spotdx_async.testing import FakeSpot
+from tests.patience import PATIENCE_S, until
 
 ROWS = 1500
 HEADER = "kit_id,a\n"
 CSV = HEADER + "".join(f"SPOT{number:06},{number}\n" for number in range(1, ROWS + 1))
-PATIENCE_S = 30
 
 
 @pytest_asyncio.fixture
@@ -49,12 +49,6 @@ async def finish(process: Process) -> tuple[int, Any, str]:
 
 async def spotdx(fake: FakeSpot, folder: Path, *argv: str) -> tuple[int, Any, str]:
     return await finish(await start(fake, folder, *argv))
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_so():
-            await asyncio.sleep(0.005)
 
 
 UPDATE = ("kits", "update", "kits.csv", "--journal", "run.journal", "--json")

@@ -1,36 +1,14 @@
 """``spotdx kits get|list|types`` and the help, in this process."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-import pytest_asyncio
 
 from spotdx_async import __version__
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
+from tests.command_line import Spotdx
 
-Spotdx = Callable[..., Awaitable[tuple[int, str, str]]]
 PHI = ["Alice", "Smith", "1990-01-01", "alice123@gmail.com", "1234567890", "9400123456789999876500", "HDL"]
-
-
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeSpot]:
-    async with FakeSpot() as server:
-        yield server
-
-
-@pytest.fixture
-def spotdx(fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Spotdx:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
-
-    async def command(*argv: str) -> tuple[int, str, str]:
-        code = await asyncio.to_thread(run, argv)
-        return code, *capsys.readouterr()
-
-    return command
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

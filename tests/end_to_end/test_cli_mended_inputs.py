@@ -1,6 +1,5 @@
 """Damaged inputs, and journals that go on with an input that was mended or extended."""
 
-import asyncio
 import gzip
 import lzma
 import os
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from spotdx_async.cli.app import run
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.testing import FakeSpot
+from tests.command_line import spotdx
 
 ROWS = 400
 ACCEPTING = "--accept-changed-input"
@@ -26,10 +25,6 @@ async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
         monkeypatch.setenv("SPOTDX_TOKEN", server.token)
         monkeypatch.setenv("SPOTDX_BASE_URL", server.url)
         yield server
-
-
-async def spotdx(*argv: object) -> int:
-    return await asyncio.to_thread(run, [str(word) for word in argv])
 
 
 def csv(numbers: Iterable[int]) -> bytes:

@@ -1,39 +1,17 @@
 """``spotdx orders update|get|list`` against the fake server, in this process."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import pytest_asyncio
 
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot
+from tests.command_line import Spotdx
 
-Spotdx: TypeAlias = Callable[..., Awaitable[tuple[int, str, str]]]
 PHI = ["Robin", "Sample", "robin.sample@", "2025550147", "Example Street", "Springfield"]
-
-
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeSpot]:
-    async with FakeSpot() as server:
-        yield server
-
-
-@pytest.fixture
-def spotdx(fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Spotdx:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
-
-    async def command(*argv: object) -> tuple[int, str, str]:
-        code = await asyncio.to_thread(run, [str(word) for word in argv])
-        return code, *capsys.readouterr()
-
-    return command
 
 
 def table_of(path: Path, order_ids: Sequence[str]) -> Path:

@@ -1,6 +1,5 @@
 """``spotdx kits update FILE.parquet --failed F``: what is sent, what is said, and F mended and fed in again."""
 
-import asyncio
 import json
 import os
 import re
@@ -15,8 +14,8 @@ import pytest
 import pytest_asyncio
 from attrs import frozen
 
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot
+from tests.command_line import spotdx
 
 ODD = 2**62
 TIMES = pa.timestamp("us", "Europe/Oslo")
@@ -29,10 +28,6 @@ async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
         monkeypatch.setenv("SPOTDX_TOKEN", server.token)
         monkeypatch.setenv("SPOTDX_BASE_URL", server.url)
         yield server
-
-
-async def spotdx(*argv: object) -> int:
-    return await asyncio.to_thread(run, [str(word) for word in argv])
 
 
 def write(path: Path, data: dict[str, Any], **options: Any) -> Path:

@@ -4,18 +4,17 @@ import asyncio
 import io
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from spotdx_async._http.runner import Runner
 from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
+from tests.command_line import Done, Spotdx
+from tests.patience import until
 
-Spotdx: TypeAlias = Callable[..., Awaitable[tuple[int, str, str]]]
 ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}
 PERSON = {"first_name": "Canary", "last_name": "Bird", "email": "canary@example.org", "phone": "2025550199"}
 ORDER: dict[str, Any] = {"kit_types": ["health_kit_1"], "recipient": {**PERSON, "address": ADDRESS}}
@@ -37,28 +36,17 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeSpot]:
-    async with FakeSpot() as server:
-        yield server
-
-
 @pytest.fixture
-def spotdx(
-    fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Spotdx:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
+def spotdx(spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Spotdx:
     monkeypatch.setattr(Runner, "lands_within_s", 0.3)  # commands live in real time
     monkeypatch.chdir(tmp_path)
     for noun, value in NOUNS.items():
         Path(f"{noun}.json").write_text(json.dumps(value))
 
-    async def command(*argv: str) -> tuple[int, str, str]:
-        code = await asyncio.to_thread(run, argv)
-        out, err = capsys.readouterr()
-        assert "anary" not in out + err
-        return code, out, err
+    async def command(*argv: str) -> Done:
+        done = await spotdx(*argv)
+        assert "anary" not in done.out + done.err
+        return done
 
     return command
 
@@ -110,9 +98,7 @@ async def test_an_attempt_that_is_still_under_way_is_waited_for(
     monkeypatch.setattr(Runner, "lands_within_s", 1.5)
     fake.faults.add(faults.land_later(0.4, status=None), method="POST")
     first = asyncio.ensure_future(spotdx(noun, "create", f"{noun}.json", *REF, "--never-sent", "--yes"))
-    async with asyncio.timeout(10):
-        while not posts(fake):
-            await asyncio.sleep(0.01)
+    await until(lambda: posts(fake))
 
     second = await asyncio.to_thread(run, [noun, "create", f"{noun}.json", *REF, "--yes"])
     await first

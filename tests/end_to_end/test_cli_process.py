@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 
 from spotdx_async.testing import FakeSpot, faults
+from tests.patience import PATIENCE_S, until
 
 CSV = "kit_id,a\n" + "".join(f"SPOT{number:06},{number}\n" for number in range(1, 2001))
-PATIENCE_S = 30
 
 
 @pytest_asyncio.fixture
@@ -43,12 +43,6 @@ async def finish(process: Process, data: bytes | None = None) -> tuple[int, str,
     out, err = await asyncio.wait_for(process.communicate(data), PATIENCE_S)
     assert process.returncode is not None
     return process.returncode, (out or b"").decode(), (err or b"").decode()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_so():
-            await asyncio.sleep(0.005)
 
 
 def command_line(process: Process) -> str:

@@ -1,18 +1,13 @@
 """The server's reasons in every command, hidden with a hint that works or shown; and wrong addresses."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
-import pytest_asyncio
 
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
+from tests.command_line import Spotdx
 
-Spotdx: TypeAlias = Callable[..., Awaitable[tuple[int, str, str]]]
 REASON = "last_name: Canary is on hold"
 ANSWER = {"error": {"code": 400, "type": "bad_request", "details": [REASON]}}
 REFUSAL = faults.body(json.dumps(ANSWER).encode(), status=400, executes=False)
@@ -33,26 +28,10 @@ COMMANDS = [
 ]
 
 
-@pytest_asyncio.fixture
-async def fake() -> AsyncIterator[FakeSpot]:
-    async with FakeSpot() as server:
-        yield server
-
-
-@pytest.fixture
-def spotdx(
-    fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Spotdx:
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
+@pytest.fixture(autouse=True)
+def rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("kit_id,a\nSPOT123456,1\n")
-
-    async def command(*argv: str) -> tuple[int, str, str]:
-        code = await asyncio.to_thread(run, argv)
-        return code, *capsys.readouterr()
-
-    return command
 
 
 @pytest.mark.parametrize("argv", COMMANDS, ids=lambda argv: " ".join(argv[:2]))

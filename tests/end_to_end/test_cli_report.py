@@ -1,6 +1,5 @@
 """``spotdx kits update --report``: a page about the run, refused in time where it cannot be written."""
 
-import asyncio
 import errno
 import stat
 from collections.abc import AsyncIterator
@@ -11,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from spotdx_async import report
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot
+from tests.command_line import spotdx
 
 
 @pytest_asyncio.fixture
@@ -28,10 +27,6 @@ def folder(tmp_path: Path) -> Path:
     rows = "".join(f"SPOT{number},A,canary\n" for number in range(41))
     (tmp_path / "kits.csv").write_text("kit_id,cohort,note\n" + rows)
     return tmp_path
-
-
-async def spotdx(*argv: object) -> int:
-    return await asyncio.to_thread(run, [str(word) for word in argv])
 
 
 async def test_a_run_leaves_its_page(fake: FakeSpot, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

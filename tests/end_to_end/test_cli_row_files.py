@@ -1,6 +1,5 @@
 """Files that readers are known to misread, by name: the exit code, what was sent, and what was said."""
 
-import asyncio
 import bz2
 import gzip
 import json
@@ -15,8 +14,8 @@ import pytest_asyncio
 from attrs import frozen
 from backports import zstd
 
-from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot
+from tests.command_line import spotdx
 from tests.workbooks import workbook
 
 HEADER = "kit_id,a\n"
@@ -340,10 +339,6 @@ async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
         monkeypatch.setenv("SPOTDX_TOKEN", server.token)
         monkeypatch.setenv("SPOTDX_BASE_URL", server.url)
         yield server
-
-
-async def spotdx(*argv: object) -> int:
-    return await asyncio.to_thread(run, [str(word) for word in argv])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -6,15 +6,15 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from spotdx_async.testing import FakeSpot, faults
+from tests.patience import PATIENCE_S, until
 
-PATIENCE_S = 30
 CSV = "kit_id,a\n" + "".join(f"SPOT{number:06},{number}\n" for number in range(1, 501))
 
 
@@ -42,12 +42,6 @@ async def finish(process: Process) -> tuple[int, str, str]:
     assert process.returncode is not None
     assert "Traceback" not in err.decode()
     return process.returncode, out.decode(), err.decode()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_so():
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from spotdx_async.testing import FakeSpot, faults
+from tests.patience import until
 
 PATIENCE_S = 40
 ROWS = 400
@@ -63,8 +64,7 @@ async def test_a_terminal_that_goes_away_stops_a_run_in_order(fake: FakeSpot, fo
     )
     os.close(theirs)
     async with asyncio.timeout(PATIENCE_S):
-        while len(fake.ledger) < 20:
-            await asyncio.sleep(0.005)
+        await until(lambda: len(fake.ledger) >= 20)
         os.close(ours)  # whatever is written there fails with EIO from now on
         process.send_signal(signal.SIGHUP)  # as the kernel does for the terminal's session
         out, _ = await process.communicate()
@@ -82,8 +82,7 @@ async def test_a_question_that_is_terminated_ends_with_a_word(fake: FakeSpot) ->
         *(sys.executable, "-m", "spotdx_async", "kits", "list"), stdout=PIPE, stderr=PIPE
     )
     async with asyncio.timeout(PATIENCE_S):
-        while not fake.counts["requests"]:
-            await asyncio.sleep(0.005)
+        await until(lambda: fake.counts["requests"])
         process.terminate()
         out, err = await process.communicate()
     assert process.returncode == 128 + signal.SIGTERM

@@ -5,60 +5,26 @@ import errno
 import json
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from attrs import frozen
 
-from spotdx_async.cli.app import run
 from spotdx_async.files import FailedRows, RowFile
 from spotdx_async.files.rows import EMPTY_ROW
 from spotdx_async.resources.kits import Kits
 from spotdx_async.testing import FakeSpot
+from tests.command_line import Spotdx
 
 HEADER = "kit_id,cohort,note\n"
-
-
-@frozen
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(self.out)
-        return value
-
-    @property
-    def counts(self) -> dict[str, int]:
-        names = ("rows", "ok", "rejected", "failed", "unknown", "skipped")
-        return {name: self.summary[name] for name in names if self.summary[name]}
-
-
-Spotdx: TypeAlias = Callable[..., Awaitable[Done]]
 
 
 @pytest_asyncio.fixture
 async def fake() -> AsyncIterator[FakeSpot]:
     async with FakeSpot(kits=[f"SPOT{number}" for number in range(1, 31)]) as server:
         yield server
-
-
-@pytest.fixture
-def spotdx(fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Spotdx:
-    """Run a command in a thread, so that its loop and the server's run side by side."""
-    monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
-    monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
-
-    async def command(*argv: str | Path) -> Done:
-        code = await asyncio.to_thread(run, [str(word) for word in argv])
-        return Done(code, *capsys.readouterr())
-
-    return command
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from spotdx_async import (
     SpotError,
 )
 from spotdx_async.testing import FakeSpot
+from tests.patience import until
 
 
 async def test_a_fixed_token_that_is_refused_is_an_authentication_error(fake_spot: FakeSpot) -> None:
@@ -138,8 +139,7 @@ async def test_close_ends_what_waits_and_what_is_under_way(fake_spot: FakeSpot) 
     fake_spot.latency_s = 30
     spot = fake_spot.client(concurrency=2, rate_limit=RateLimit(2, burst=1), retry=RetryPolicy(base_s=30))
     calls = [asyncio.create_task(spot.kits.update_metadata("SPOT123456", {})) for _ in range(5)]
-    while not fake_spot.in_flight:
-        await asyncio.sleep(0.01)
+    await until(lambda: fake_spot.in_flight)
     await spot.close()
     ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
 
@@ -291,8 +291,7 @@ def test_a_loop_that_ends_with_calls_under_way_leaves_the_next_one_a_clean_clien
     async def leave() -> None:
         fake.latency_s = 60
         calls = [asyncio.create_task(spot.kits.get("SPOT123456")) for _ in range(10)]
-        while not fake.in_flight:
-            await asyncio.sleep(0.005)
+        await until(lambda: fake.in_flight)
         fake.latency_s = 0
         assert not any(call.done() for call in calls)
 
@@ -385,8 +384,7 @@ async def test_a_forked_child_works_and_closes_while_the_parents_calls_go_on(fak
         await spot.kits.get("SPOT123456")
         fake_spot.latency_s = 0.2
         calls = [asyncio.create_task(spot.kits.update_metadata("SPOT123456", {"n": n})) for n in range(9)]
-        while fake_spot.in_flight < 3:
-            await asyncio.sleep(0.001)
+        await until(lambda: fake_spot.in_flight == 3)
         fake_spot.latency_s = 0
         assert await in_a_forked_child(work) == 0
         await asyncio.gather(*calls)

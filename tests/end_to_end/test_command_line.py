@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from spotdx_async.testing import FakeSpot, faults
+from tests.patience import PATIENCE_S, until
 
 
 class Shell:
@@ -168,8 +169,7 @@ async def test_an_interrupt_lets_what_is_under_way_finish_and_accounts_for_it(sh
     path = tmp_path / "kits.csv"
     path.write_text("kit_id,cohort\n" + "".join(f"K{n % 50},{n}\n" for n in range(5000)))
     process = await shell.start("kits", "update", str(path), "--json", "--concurrency", "5")
-    while shell.fake.counts["200"] < 10:
-        await asyncio.sleep(0.01)
+    await until(lambda: shell.fake.counts["200"] >= 10)
     process.send_signal(signal.SIGINT)
     out, err = await asyncio.wait_for(process.communicate(), 30)
 
@@ -183,10 +183,10 @@ async def test_an_interrupt_lets_what_is_under_way_finish_and_accounts_for_it(sh
 async def test_a_second_interrupt_ends_at_once(shell: Shell, good_file: Path) -> None:
     shell.fake.latency_s = 30
     process = await shell.start("kits", "update", str(good_file), "--json", "--concurrency", "5")
-    while not shell.fake.in_flight:
-        await asyncio.sleep(0.01)
+    await until(lambda: shell.fake.in_flight)
     process.send_signal(signal.SIGTERM)
-    await asyncio.sleep(0.2)
+    assert process.stderr is not None
+    assert b"stopping" in await asyncio.wait_for(process.stderr.readline(), PATIENCE_S)
     process.send_signal(signal.SIGTERM)
     out, _ = await asyncio.wait_for(process.communicate(), 10)
 

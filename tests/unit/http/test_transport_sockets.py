@@ -30,6 +30,7 @@ from spotdx_async._http import fast_request
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure
 from spotdx_async._http.transport import Transport
 from spotdx_async.errors import ConfigError, FailureCause
+from tests.patience import until
 
 UPDATE = Request(operation="POST /x/", method="POST", path="/x/", body=b'{"a":1}', is_replay_safe=True)
 CREATE = Request(operation="POST /y/", method="POST", path="/y/", body=b"{}", is_replay_safe=False)
@@ -795,8 +796,7 @@ async def test_a_call_cancelled_while_waiting_may_have_arrived(
     server.play(then_hang(text))
     attempt_state = AttemptState()
     task = asyncio.create_task(transport.send(request_, TOKEN, 5, attempt_state))
-    while not server.requests:
-        await asyncio.sleep(0.001)
+    await until(lambda: server.requests)
     await asyncio.sleep(0.02)
 
     task.cancel()
@@ -845,8 +845,7 @@ async def test_what_the_caller_is_handling_does_not_tell_where_a_call_stood(
 async def test_a_cancelled_call_leaves_the_transport_usable(server: Scripted, transport: Transport) -> None:
     server.play(hang, answer())
     task = asyncio.create_task(send(transport))
-    while not server.requests:
-        await asyncio.sleep(0.001)
+    await until(lambda: server.requests)
     task.cancel()
     await asyncio.wait([task])
 
@@ -856,8 +855,7 @@ async def test_a_cancelled_call_leaves_the_transport_usable(server: Scripted, tr
 async def test_closing_ends_what_is_under_way(server: Scripted, transport: Transport) -> None:
     server.play(hang)
     tasks = [asyncio.create_task(send(transport, request)) for request in (UPDATE, CREATE, GET)]
-    while len(server.requests) < 3:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(server.requests) == 3)
 
     await transport.close()
 
@@ -960,8 +958,7 @@ async def test_waiting_for_a_place_in_the_caller_s_pool_is_not_sending(
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         transport = open_transport(server.url, session=session)
         first = asyncio.create_task(send(transport, UPDATE, 0.2))
-        while not server.requests:
-            await asyncio.sleep(0.001)
+        await until(lambda: server.requests)
 
         trouble = await failure_of(transport, CREATE, 0.05)
 
@@ -1285,8 +1282,7 @@ async def test_a_session_closed_while_a_call_waits_for_a_place_in_it(
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         transport = open_transport(server.url, session=session)
         first, second = [asyncio.create_task(failure_of(transport, CREATE)) for _ in range(2)]
-        while not server.requests:
-            await asyncio.sleep(0.001)
+        await until(lambda: server.requests)
 
         await session.close()
 
@@ -1339,8 +1335,7 @@ async def test_what_a_callback_of_the_connection_raises_while_a_body_is_read_rea
 
     monkeypatch.setattr(ResponseHandler, "connection_made", made)
     task = asyncio.create_task(transport.send(CREATE, TOKEN, 5.0, attempt_state))
-    while not server.requests:
-        await asyncio.sleep(0.001)
+    await until(lambda: server.requests)
     await asyncio.sleep(0.05)
     limit = LookupError("of a signal")
     connection: Any = protocols[0].transport
