@@ -98,7 +98,7 @@ def judge_reply(request: Request, reply: Reply) -> Verdict:
     wait_s = retry_after_s(reply.headers) if status in _PASSING else None
     may_be_executed = status >= 500 or status == 408  # noqa: PLR2004 - HTTP's own codes
     if may_be_executed and not request.is_replay_safe:
-        message = f"the server answered {status} and may have carried it out: look before repeating"
+        message = f"the server answered {status} and may have executed it: look before repeating"
         error = OutcomeUnknownError(message, reason="status", status=status, request_id=_request_id_of(reply.headers))
         return Verdict(Action.RAISE, error=error, retry_after_s=wait_s, may_be_executed=True)
     refusal = _status_error(reply, wait_s)

@@ -159,7 +159,7 @@ class Outcome(Generic[T_co]):
 
     @property
     def ok(self) -> bool:
-        """Whether this run has carried the update out."""
+        """Whether this run has executed the update."""
         return self.state == "ok"
 
     @property

@@ -151,7 +151,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
     def accept_changed_input(self, rows: Iterable[Any]) -> AcceptedInput | None:
-        """Let the journal go on with an input that was mended or extended since; call it before the run is iterated.
+        """Let the journal resume with an input that was mended or extended since; call it before the run is iterated.
 
         Rows are known by their id and what they set, not by their number: what is done is not sent again, wherever it
         stands now. It blocks while it reads ``rows``.

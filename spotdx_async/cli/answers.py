@@ -135,7 +135,8 @@ def columns_of(text: str, model: "type[Model]") -> list[str]:
     columns, known = [word.strip() for word in text.split(",")], [*_paths(model)]
     unknown = [column for column in columns if column not in known]
     if unknown:
-        raise InvalidInputError(f"--columns: {unknown[0] or 'an empty name'} is no field; there are {', '.join(known)}")
+        name = unknown[0] or "an empty name"
+        raise InvalidInputError(f"--columns: {name} is not a field; the fields are {', '.join(known)}")
     if len({*columns}) < len(columns):
         raise InvalidInputError("--columns: a field is named twice")
     return columns

@@ -16,7 +16,7 @@ from spotdx_async.files import DamagedInputError
 __all__ = ["StoppedError", "accept", "what_differs"]
 
 _NAMED_FILES = 3
-_MENDED = "if it was mended or extended, --accept-changed-input goes on with it"
+_MENDED = "if it was mended or extended, --accept-changed-input resumes with it"
 
 
 class StoppedError(Exception):
@@ -26,11 +26,11 @@ class StoppedError(Exception):
 def accept(
     run: spotdx_async.BulkRun[Any], request: UpdateRequest, source: RowSource, is_stopped: Callable[[], object]
 ) -> str | None:
-    """Let the run's journal go on with its input; return what is said of it, None if it is the journal's anyway.
+    """Let the run's journal resume with its input; return what is said of it, None if it is the journal's anyway.
 
     Raises:
         StoppedError: ``is_stopped`` returned something; the journal is as it was, as with all errors.
-        JournalError: it cannot go on with this input.
+        JournalError: it cannot be resumed with this input.
         InvalidInputError: an input is damaged.
         ChangedInputError: an input is no longer the file that was opened.
     """
@@ -49,7 +49,7 @@ def accept(
             reason = str(error)
         else:
             return None if accepted is None else _line(accepted)
-    raise InvalidInputError(f"{reason}; repair all of the input, so that the journal can go on with it")
+    raise InvalidInputError(f"{reason}; repair all of the input, so that the run can be resumed with it")
 
 
 def what_differs(run: spotdx_async.BulkRun[Any], request: UpdateRequest, source: RowSource) -> str:
@@ -89,4 +89,4 @@ def _line(accepted: spotdx_async.AcceptedInput) -> str:
         again = (
             f"; {counted(accepted.done_again, 'row')} that were done come after a newer value now, and are sent again"
         )
-    return f"the journal goes on with this input: {known}{again}"
+    return f"the run resumes with this input: {known}{again}"

@@ -31,7 +31,7 @@ class LogFile(logging.Handler):
         """Open the file.
 
         Raises:
-            ConfigError: it cannot be opened, or holds something else than a log.
+            ConfigError: it cannot be opened, or holds something other than a log.
         """
         super().__init__(logging.DEBUG)
         self._path, self._streams = path, streams
@@ -122,7 +122,7 @@ def _opened(path: str) -> TextIO:
         if about is not None and about.st_size:
             with open(path, "rb") as file:  # noqa: PTH123 - the path as it was typed
                 if _LINE.match(file.read(_PEEK_BYTES)) is None:
-                    raise ConfigError(f"--log-file: {path} holds something else than a log: name another file")
+                    raise ConfigError(f"--log-file: {path} holds something other than a log: name another file")
         fd = private_files.open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:
         raise ConfigError(f"--log-file: {path} {error.strerror or error}") from None

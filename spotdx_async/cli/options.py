@@ -142,7 +142,7 @@ class UpdateOptions:
     """Record in this file (mode 0600) which rows are done, so that the run can be resumed; it holds no id or value.
     With --dask or --workers: a folder that the workers share, which holds the rows during the run."""
     accepts_changed_input: Annotated[Flag, Parameter(name="--accept-changed-input")] = False
-    """With --journal: go on with an input that was mended or extended. Rows that are done are known by what they hold,
+    """With --journal: resume with an input that was mended or extended. Rows that are done are known by what they hold,
     and are not sent again, wherever they stand now; the input must hold them all. Not with --dask or --workers."""
     coalesces: Annotated[Flag, Parameter(name="--coalesce")] = False
     """Send only the latest of the values that are waiting for the same id."""

@@ -169,10 +169,10 @@ class LocalRun(UpdateRun):
         return found
 
     async def _accept_changed_input(self) -> bool:
-        """Let the journal go on with this input; return False if a signal came meanwhile, so that nothing was changed.
+        """Let the journal resume with this input; return False if a signal came meanwhile, so that nothing was changed.
 
         Raises:
-            JournalError: it cannot go on with this input; nothing was sent.
+            JournalError: it cannot be resumed with this input; nothing was sent.
             InvalidInputError: an input cannot be read to its end.
             ChangedInputError: an input is no longer the file that was opened.
         """

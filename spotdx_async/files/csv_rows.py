@@ -19,10 +19,10 @@ _BESIDE_THE_CELL = 1024 * 1024
 """How much longer than the longest cell a row may be."""
 _BOM = "\ufeff"
 _DOUBTFUL = (
-    "the quote that is wrong may stand further up, so all from there on is rejected; correct the quotes, or pass "
+    "the wrong quote may be further up, so all from there on is rejected; correct the quotes, or pass "
     "--one-line-rows if no cell holds a line break"
 )
-_OTHER_HEADER = "another header stands here, as where two files were joined: all rows below it are rejected"
+_OTHER_HEADER = "another header is here, as where two files were joined: all rows below it are rejected"
 
 
 class Doubt(NamedTuple):

@@ -298,7 +298,7 @@ def _id_of(cell: object) -> str:
         return cell
     if isinstance(cell, (int, float)) and not isinstance(cell, bool) and 0 <= cell < _MOST_DIGITS and cell == int(cell):
         return str(int(cell))
-    raise RowFault("neither text nor a whole number of up to fifteen digits, so it is no id")
+    raise RowFault("neither text nor a whole number of up to fifteen digits, so it is not an id")
 
 
 def _value_of(cell: Any) -> Any:

@@ -18,7 +18,7 @@ _NOT_SPACE = re.compile(rb"[^ \t\r\n]")
 # Possessive, so that nothing is tried twice.
 _IN_STRING = re.compile(rb'(?:[^"\\\n]++|\\.)*+')
 _CUT_OFF = "the array is not closed: the file was cut off"
-_NO_COMMA = "something stands between two rows of the array that is no comma, so all that follows is rejected"
+_NO_COMMA = "something other than a comma is between two rows of the array, so all that follows is rejected"
 _OPEN_STRING = "the row is broken JSON (a text is not closed on its line), so all that follows is rejected"
 _BEHIND = "something follows the end of the array, and is rejected"
 

@@ -274,7 +274,7 @@ def _map(arrow: Any, convert_key: Convert, convert_item: Convert, array: Any) ->
         part = slice(span[0] - first, span[1] - first)
         names, of_names = keys.values[part], items.values[part]
         if not all(isinstance(name, str) for name in names):
-            faults[row] = "a map whose keys are no text"
+            faults[row] = "a map whose keys are not text"
         elif len(value := dict(zip(names, of_names, strict=True))) == len(names):
             values.append(value)
             continue

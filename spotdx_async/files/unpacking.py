@@ -181,10 +181,10 @@ class UnpackedStream:
         return piece
 
     def _damage(self, left: int) -> DamagedInputError:
-        where = f"the {self._packing.name} data is damaged at byte {self.packed_bytes - left + 1:,} or behind it"
+        where = f"the {self._packing.name} data is damaged at byte {self.packed_bytes - left + 1:,} or after it"
         if not self._is_begun:  # what came before is whole, with its checksum
             return DamagedInputError(f"{where}: something else follows there")
-        error = DamagedInputError(f"{where}: rows above may have other values than they had")
+        error = DamagedInputError(f"{where}: rows above may not have the values that they had")
         error.are_earlier_rows_sound = False
         return error
 

@@ -184,8 +184,8 @@ async def test_the_columns_are_those_that_are_asked_for(spotdx: Spotdx) -> None:
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ("kit_id,nope", "--columns: nope is no field; there are kit_id, kit_type, order_id, kit_status"),
-        ("", "--columns: an empty name is no field"),
+        ("kit_id,nope", "--columns: nope is not a field; the fields are kit_id, kit_type, order_id, kit_status"),
+        ("", "--columns: an empty name is not a field"),
         ("kit_id,kit_id", "a field is named twice"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Damaged inputs, and journals that go on with an input that was mended or extended."""
+"""Damaged inputs, and journals that resume with an input that was mended or extended."""
 
 import gzip
 import lzma
@@ -45,7 +45,7 @@ WHOLE = csv(range(ROWS))
 DAMAGES: list[tuple[str, bytes, str]] = [
     ("gz", gzip.compress(WHOLE)[:-3000], "the gzip data ends in the middle: the file was cut off"),
     ("xz", lzma.compress(WHOLE)[:-3000], "the xz data ends in the middle: the file was cut off"),
-    ("gz", gzip.compress(WHOLE) + b"garbage behind it", "or behind it: something else follows there"),
+    ("gz", gzip.compress(WHOLE) + b"garbage behind it", "or after it: something else follows there"),
 ]
 
 
@@ -77,7 +77,7 @@ async def test_the_rows_before_the_damage_are_sent_and_a_repaired_file_sends_the
     assert "was begun with another input" in capsys.readouterr().err
     assert await spotdx("kits", "update", repaired, "--journal", journal, ACCEPTING) == 0
     assert sent(fake) == list(range(ROWS))
-    assert f"the journal goes on with this input: {before:,} of its 400 rows are done" in capsys.readouterr().err
+    assert f"the run resumes with this input: {before:,} of its 400 rows are done" in capsys.readouterr().err
     assert await spotdx("kits", "update", repaired, "--journal", journal, ACCEPTING) == 0
     assert len(fake.ledger) == ROWS
 
@@ -94,7 +94,7 @@ async def test_a_wrong_checksum_is_known_before_anything_is_sent(
         assert await spotdx("kits", "update", tmp_path / name, *options) == 2
 
     assert fake.requests == []
-    assert "or behind it: rows above may have other values than they had" in capsys.readouterr().err
+    assert "or after it: rows above may not have the values that they had" in capsys.readouterr().err
 
 
 async def test_rows_are_known_by_what_they_hold(
@@ -111,7 +111,7 @@ async def test_rows_are_known_by_what_they_hold(
 
     assert sent(fake) == [0, 1, 2, 3, 3]
     assert fake.kits["K3"].metadata == {"a": "again"}
-    assert "the journal goes on with this input: 2 of its 5 rows are done" in capsys.readouterr().err
+    assert "the run resumes with this input: 2 of its 5 rows are done" in capsys.readouterr().err
 
 
 async def test_what_the_journal_cannot_tell_is_refused(
@@ -191,7 +191,7 @@ async def test_where_the_mended_input_cannot_be_read_the_journal_stays_as_it_was
 
     assert (code, len(fake.ledger), journal.read_bytes()) == ({"damaged": 2}.get(what, 3), before, recorded)
     said = {
-        "damaged": "the file was cut off; repair all of the input, so that the journal can go on with it",
+        "damaged": "the file was cut off; repair all of the input, so that the run can be resumed with it",
         "changed": "it was changed while it was read",
         "stopped": "stopped early: stopped by a signal",
     }
@@ -240,7 +240,7 @@ async def test_it_says_what_differs_from_the_journals_input(
     err = capsys.readouterr().err
     assert "was begun with another input: resume with the input that the run began with" in err
     assert f"the input is now {path} {said.format(path=path)}" in err
-    assert "if it was mended or extended, --accept-changed-input goes on with it" in err
+    assert "if it was mended or extended, --accept-changed-input resumes with it" in err
     assert len(fake.ledger) == 3
 
 

@@ -88,7 +88,7 @@ CASES = [
         csv('K0,z\nK1,"x\nK2,"\nK3,old\n"\nK4,y\n'),
         1,
         (kit(0, "z"),),
-        "row 2 (lines 3-7): rejected: a quote opens and is never closed, on line 6: the quote that is wrong may stand",
+        "row 2 (lines 3-7): rejected: a quote opens and is never closed, on line 6: the wrong quote may be",
     ),
     Case(
         "an inch",
@@ -120,7 +120,7 @@ CASES = [
         "two files of other columns joined",
         csv("K1,é\na,kit_id\nx,K2\n"),
         1,
-        said="row 2 (lines 3-4): rejected: another header stands here",
+        said="row 2 (lines 3-4): rejected: another header is here",
     ),
     Case(
         "an id with a character of no width",

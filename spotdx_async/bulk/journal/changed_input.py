@@ -1,4 +1,4 @@
-"""A journal goes on with an input that was mended or extended: rows are known by what they hold, not by their number.
+"""A journal is resumed with an input that was mended or extended: rows are known by what they hold, not their number.
 
 A journal keeps a digest of the key and content of each row that is done, and not whose row it was. So the new input
 must hold all such rows: then it says whose they are, and with the order in which they were done what each kit or order
@@ -67,7 +67,7 @@ class _UnreadableInputError(Exception):
 def accept(
     settings: Journal, rows: Iterable[tuple[str, bytes | None]], *, operation: str, server: str
 ) -> AcceptedInput | None:
-    """Let the journal go on with another input, in place of the one that it was begun with; all of it or nothing.
+    """Let the journal resume with another input, in place of the one that it was begun with; all of it or nothing.
 
     Args:
         settings: the journal; its fingerprint is that of the new input.
@@ -163,7 +163,7 @@ def _check_certain(path: Path, database: sqlite3.Connection, ending: str | None,
     recorded = database.execute("SELECT count(*) FROM rows WHERE row < ?", (below,)).fetchone()[0]
     if is_killed or (ending != "complete" and recorded < below):
         what = "is of a run that was killed, so rows may have been sent that it does not know"
-        raise refusal(path, f"{what}, and it cannot go on with another input", reason="changed input")
+        raise refusal(path, f"{what}, and it cannot be resumed with another input", reason="changed input")
 
 
 def _missing(count: int, first: int) -> str:

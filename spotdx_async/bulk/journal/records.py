@@ -100,7 +100,7 @@ class JournalState:
 
 @frozen(kw_only=True)
 class AcceptedInput:
-    """What of a changed input a journal knows, once it goes on with it."""
+    """What of a changed input a journal knows, once it is resumed with it."""
 
     rows: int
     """Rows of the input."""

@@ -345,7 +345,7 @@ def test_another_header_in_the_middle_ends_what_can_be_read() -> None:
         first, second = reading(HEADER + b"SPOT1,A,b\n" + header + b"\nSPOT2,A,b\n")
         assert isinstance(first, Row)
         assert isinstance(second, BadRow)
-        assert second.reason.startswith("another header stands here")
+        assert second.reason.startswith("another header is here")
         assert (second.line, second.last_line, second.is_readable) == (3, 4, False)
 
 

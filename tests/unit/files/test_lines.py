@@ -72,7 +72,7 @@ def test_a_damaged_stream_says_so() -> None:
     packed = bytearray(gzip.compress(random.Random(1).randbytes(5000)))
     packed[-6] ^= 0xFF
 
-    with pytest.raises(DamagedInputError, match=r"damaged at byte .* rows above may have other values") as caught:
+    with pytest.raises(DamagedInputError, match=r"damaged at byte .* rows above may not have the values") as caught:
         unpacked(bytes(packed))
     assert caught.value.__context__ is None
     assert not caught.value.are_earlier_rows_sound
@@ -85,7 +85,7 @@ def test_what_follows_packed_data_and_is_none_is_damage(pack: Callable[[bytes], 
     assert packing is not None
     stream = UnpackedStream(io.BytesIO(data + b"something else"), packing)
     assert stream.read(100) == b"abc"
-    with pytest.raises(DamagedInputError, match=f"at byte {len(data) + 1} or behind it: something else") as caught:
+    with pytest.raises(DamagedInputError, match=f"at byte {len(data) + 1} or after it: something else") as caught:
         stream.read(100)
     assert caught.value.are_earlier_rows_sound
 

@@ -84,7 +84,7 @@ def test_types_are_kept(path: Path, column: pa.Array, value: Any) -> None:
         (pa.array([[float("inf")]]), "infinity"),
         (pa.array([b"bytes"]), "of type binary"),
         (pa.array([timedelta(1)]), "of type duration[us]"),
-        (pa.array([[(1, "x")]], pa.map_(pa.int64(), pa.string())), "keys are no text"),
+        (pa.array([[(1, "x")]], pa.map_(pa.int64(), pa.string())), "keys are not text"),
     ],
     ids=lambda value: str(value.type) if isinstance(value, pa.Array) else None,
 )

@@ -245,7 +245,7 @@ BAD: dict[str, tuple[pa.Array, str, Any]] = {
     ),
     "keys that are no text": (
         pa.array([[], [(1, "x")], []], pa.map_(pa.int64(), pa.string())),
-        "a map whose keys are no text",
+        "a map whose keys are not text",
         [[1, "x"]],
     ),
     "bytes": (pa.array([None, b"\0\1", None]), "values of type binary", "0001"),

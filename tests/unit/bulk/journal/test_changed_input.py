@@ -1,4 +1,4 @@
-"""A journal goes on with another input: no row is sent twice, and each key ends with its last value."""
+"""A journal is resumed with another input: no row is sent twice, and each key ends with its last value."""
 
 import random
 import sqlite3
