@@ -309,39 +309,16 @@ async def test_all_that_happens_to_a_call_is_told_in_order() -> None:
     assert {mark for mark, _ in others} == {"call 0"}
     attempts = notes.of(AttemptRecord)
     assert [one.method for one in attempts] == ["POST"] * 3
-    assert [call_record(one) for one in attempts] == [
-        {
-            "attempt": 1,
-            "outcome": "throttled",
-            "status": 429,
-            "error": "RateLimitError",
-            "reason": None,
-            "request_s": 2,
-            "waited_s": 0,
-            "limiter_s": 0,
-        },
-        {
-            "attempt": 2,
-            "outcome": "failed",
-            "status": 503,
-            "error": "ServerError",
-            "reason": None,
-            "request_s": 1,
-            "waited_s": 7,
-            "limiter_s": 0,
-        },
-        {
-            "attempt": 3,
-            "outcome": "ok",
-            "status": 200,
-            "error": None,
-            "reason": None,
-            "request_s": 3,
-            "waited_s": 0,
-            "limiter_s": 0,
-        },
-    ]
     about = {"reason": None}
+    names = ("attempt", "outcome", "status", "error", "request_s", "waited_s")
+    assert [call_record(one) for one in attempts] == [
+        dict(zip(names, values, strict=True), limiter_s=0, **about)
+        for values in (
+            (1, "throttled", 429, "RateLimitError", 2, 0),
+            (2, "failed", 503, "ServerError", 1, 7),
+            (3, "ok", 200, None, 3, 0),
+        )
+    ]
     assert [call_record(one) for one in notes.of(RetryRecord)] == [
         {"attempt": 1, "wait_s": 7, "error": "RateLimitError", "status": 429, "retry_after_s": 7, **about},
         {"attempt": 2, "wait_s": 0, "error": "ServerError", "status": 503, "retry_after_s": None, **about},
