@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spotdx_async.testing.kits import FakeKit, Kits
     from spotdx_async.testing.orders import FakeOrder, Orders
     from spotdx_async.testing.patients import FakePatient, Patients
-    from spotdx_async.testing.records import Creation, LedgerEntry, OrderLedgerEntry, ReceivedRequest
+    from spotdx_async.testing.records import Creation, Creations, LedgerEntry, OrderLedgerEntry, ReceivedRequest
     from spotdx_async.testing.requisitions import FakeRequisition, Requisitions
     from spotdx_async.testing.server import SpotServer
     from spotdx_async.testing.state import OPERATIONS
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OPERATIONS",
     "Creation",
+    "Creations",
     "ExpectedRequests",
     "FakeKit",
     "FakeOrder",
@@ -58,7 +59,7 @@ _MODULES = {
     "kits": ("FakeKit", "Kits"),
     "orders": ("FakeOrder", "Orders"),
     "patients": ("FakePatient", "Patients"),
-    "records": ("Creation", "LedgerEntry", "OrderLedgerEntry", "ReceivedRequest"),
+    "records": ("Creation", "Creations", "LedgerEntry", "OrderLedgerEntry", "ReceivedRequest"),
     "requisitions": ("FakeRequisition", "Requisitions"),
     "server": ("SpotServer",),
     "state": ("OPERATIONS",),

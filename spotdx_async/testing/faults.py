@@ -4,16 +4,16 @@ A fault that executes passes the request on to the API, whose own rules may refu
 one that does not plays before the API sees the request, even before its token check.
 """
 
-import json
 import math
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from spotdx_async.testing.answers import Answer, error_answer, page_answer
+from spotdx_async.testing.answers import Answer, error_answer, http_date, json_answer, page_answer
+from spotdx_async.testing.reshaping import add_unknown, halve, on_success, remove_ids, replace_identity, wrap
 
 __all__ = [
     "DEFAULT_MIXTURE",
@@ -24,6 +24,7 @@ __all__ = [
     "FaultForm",
     "HttpDateAhead",
     "RetryAfter",
+    "accept_later",
     "body",
     "broken_json",
     "drop_after",
@@ -58,12 +59,13 @@ DEFAULT_MIXTURE = (
 """The default of a random mixture: every fault that costs no waiting."""
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_PAST_EVERY_TIMEOUT_S = 600.0  # more than clients in tests wait
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpDateAhead:
-    """An HTTP date this many seconds after the fault plays, rounded up to HTTP's whole seconds."""
+    """An HTTP date this many seconds after the answer's own ``Date``, rounded up to HTTP's whole seconds."""
 
     seconds: float
 
@@ -97,10 +99,13 @@ class Fault:
     """Seconds between that and the answer."""
     reshape: Callable[[Answer | None], Answer | None] = field(default=_keep, repr=False)
     """Turns the API's own answer (None where it got no request) into the one sent; None drops the connection."""
-    lands_after_s: float | None = None
-    """Seconds after which the API executes a request that has been answered already; None if it never does."""
+    lands_after_s: float | Callable[[], float] | None = None
+    """Seconds after which the API carries the request out on its own, whenever it is answered; a function draws them
+    for each play; None if it never does. One that ``executes`` too is carried out twice."""
     is_early: bool = False
     """Whether it plays as soon as the request's headers have arrived, before its body is read."""
+    repeats_after_s: float | None = None
+    """Seconds after the execution until the request is carried out again, which gives the answer; None if it is not."""
 
 
 def status(code: int, *, retry_after: RetryAfter | None = None, form: FaultForm = "openapi") -> Fault:
@@ -119,9 +124,11 @@ def status(code: int, *, retry_after: RetryAfter | None = None, form: FaultForm 
     if isinstance(retry_after, str) and not retry_after.isprintable():
         raise ValueError("retry_after must hold no control character")
 
+    ahead_s = {"Retry-After": retry_after.seconds} if isinstance(retry_after, HttpDateAhead) else {}
+
     def reshape(_: Answer | None) -> Answer:
         headers = {} if retry_after is None else {"Retry-After": _retry_after(retry_after)}
-        return _error(code, form, headers)
+        return replace(_error(code, form, headers), dates_ahead_s=ahead_s)
 
     return Fault(str(code), reshape=reshape)
 
@@ -149,19 +156,53 @@ def drop_after() -> Fault:
     return Fault("drop_after", executes=True, reshape=_drop)
 
 
-def land_later(seconds: float, *, status: int | None = 504) -> Fault:
-    """Answer at once and carry the request out later, as when a gateway gives up on a slow server.
+def land_later(
+    seconds: float | tuple[float, float], *, status: int | None = 504, answers_after_s: float = 0.0, seed: int = 0
+) -> Fault:
+    """Answer with an error and carry the request out later, as when a gateway gives up on a slow server.
 
     Args:
-        seconds: from the answer to the execution, on the server's clock; 0 to execute before the answer. A request
-            still to be executed when the server is closed never is.
+        seconds: from the request to its execution, on the clock of the server's loop; 0 to execute before the answer.
+            Two numbers are the least and the most: each play draws between them. A request still to be carried out
+            when the server is closed never is.
         status: the error to answer with, 400 to 599; None to close the connection without an answer.
+        answers_after_s: seconds from the request to that; more than the client's timeout, and the client gives up.
+        seed: the seed of what is drawn, the same sequence for each.
+    """
+    lands_after_s = _drawn(*seconds, seed) if isinstance(seconds, tuple) else seconds
+    for one in (*(seconds if isinstance(seconds, tuple) else (seconds,)), answers_after_s):
+        _check_seconds(one)
+    if status is None:
+        return Fault("land_later", reshape=_drop, lands_after_s=lands_after_s, wait_after_s=answers_after_s)
+    _check_code(status, 400, 599)
+    page = _error(status, "html", {})
+    return Fault("land_later", reshape=lambda _: page, lands_after_s=lands_after_s, wait_after_s=answers_after_s)
+
+
+def accept_later(seconds: float) -> Fault:
+    """Answer "activate kit" with success at once and carry it out this much later: until then the kit shows nothing.
+
+    What the API then refuses is never carried out, and nobody is told.
     """
     _check_seconds(seconds)
-    if status is None:
-        return Fault("land_later", reshape=_drop, lands_after_s=seconds)
-    _check_code(status, 400, 599)
-    return Fault("land_later", reshape=lambda _: _error(status, "html", {}), lands_after_s=seconds)
+    answer = json_answer(200, {"data": {"result": "success"}})
+    return Fault("accept_later", reshape=lambda _: answer, lands_after_s=seconds)
+
+
+def repeated(seconds: float = 0.0, *, answer: Literal["first", "last"] = "last") -> Fault:
+    """Execute twice and answer once, like a proxy that sends a request again by itself.
+
+    Args:
+        seconds: from the first execution to the second.
+        answer: whose answer comes: the last one's, after the second execution, as from a proxy that lost the first
+            answer; or the first one's, before it. The last may be a refusal, such as that of a barcode used twice.
+    """
+    _check_seconds(seconds)
+    if answer not in {"first", "last"}:
+        raise ValueError("answer must be 'first' or 'last'")
+    if answer == "first":
+        return Fault("repeated", executes=True, lands_after_s=seconds)
+    return Fault("repeated", executes=True, repeats_after_s=seconds)
 
 
 def half_body() -> Fault:
@@ -181,27 +222,32 @@ def slow_answer(seconds: float) -> Fault:
     return Fault("slow_answer", executes=True, wait_after_s=seconds)
 
 
-def unreadable() -> Fault:
-    """Execute and answer 200 with an HTML page; errors of the API itself stay as they are."""
-    page = page_answer(200, "Please sign in")
-    return Fault("unreadable", executes=True, reshape=_on_success(lambda _: page))
+def unreadable(status: int = 200) -> Fault:
+    """Execute and answer with an HTML page under this status, 200 to 299; errors of the API itself stay as they are."""
+    _check_code(status, 200, 299)
+    page = page_answer(status, "Please sign in")
+    return Fault("unreadable", executes=True, reshape=on_success(lambda _: page))
 
 
 def broken_json() -> Fault:
     """Execute and answer with the first half of the JSON, with a matching Content-Length; errors stay as they are."""
-    return Fault("broken_json", executes=True, reshape=_on_success(_halve))
+    return Fault("broken_json", executes=True, reshape=on_success(halve))
 
 
 def oversized(size: int) -> Fault:
     """Execute and pad the API's answer with spaces to a body of ``size`` bytes."""
     _check_size(size)
-    padded = _on_success(lambda answer: replace(answer, body=answer.body.ljust(size)))
+    padded = on_success(lambda answer: replace(answer, body=answer.body.ljust(size)))
     return Fault("oversized", executes=True, reshape=padded)
 
 
 def unknown_enum() -> Fault:
     """Execute and answer with ``UNKNOWN_VALUE`` for each status and an ``UNKNOWN_FIELD``; errors stay as they are."""
-    return Fault("unknown_enum", executes=True, reshape=_on_success(_add_unknown))
+    return Fault(
+        "unknown_enum",
+        executes=True,
+        reshape=on_success(_add_unknown),
+    )
 
 
 def wrong_object() -> Fault:
@@ -210,7 +256,17 @@ def wrong_object() -> Fault:
     Its id is ``WRONG_VALUE``, and so are the values of its metadata, its barcode and its last name, where it has them.
     Lists, answers without an id and errors stay as they are.
     """
-    return Fault("wrong_object", executes=True, reshape=_on_success(_replace_identity))
+    return Fault("wrong_object", executes=True, reshape=on_success(_replace_identity))
+
+
+def without_id() -> Fault:
+    """Execute and answer without the object's id; lists and errors stay as they are."""
+    return Fault("without_id", executes=True, reshape=on_success(remove_ids))
+
+
+def wrapped() -> Fault:
+    """Execute and answer with JSON of another shape: the answer under ``data``; errors stay as they are."""
+    return Fault("wrapped", executes=True, reshape=on_success(wrap))
 
 
 def body(
@@ -235,10 +291,30 @@ def body(
     return Fault("body", executes=executes, reshape=lambda _: answer)
 
 
-_BY_NAME: Mapping[str, Callable[[], Fault]] = {
-    made.__name__: made
-    for made in (drop_before, drop_after, half_body, unreadable, broken_json, unknown_enum, wrong_object, redirect)
-}
+_WITHOUT_ARGUMENTS: tuple[Callable[[], Fault], ...] = (
+    *(drop_before, drop_after, half_body, unreadable, broken_json, unknown_enum, wrong_object, redirect),
+    *(without_id, wrapped, repeated),
+)
+_BY_NAME: Mapping[str, Callable[[], Fault]] = {made.__name__: made for made in _WITHOUT_ARGUMENTS}
+
+
+def of_creates(lands_within_s: float, *, seed: int) -> tuple[Fault, ...]:
+    """Return a mixture for ``FaultPlan.random``: every fault after which nobody can tell whether a create was executed.
+
+    And three that are sure: a 429, a 503, a connection that closes before. A repeating proxy is not in it, as no client
+    can prevent what that does.
+
+    Args:
+        lands_within_s: the most seconds after which those that land later do.
+        seed: the seed of these seconds.
+    """
+    landing = [
+        land_later((0.0, lands_within_s), status=code, answers_after_s=wait_s, seed=seed + number)
+        for number, (code, wait_s) in enumerate([(504, 0.0), (None, 0.0), (504, _PAST_EVERY_TIMEOUT_S)])
+    ]
+    sure = (status(429), status(503), drop_before())
+    read = (half_body(), unreadable(201), broken_json(), without_id(), wrapped(), wrong_object())
+    return (*sure, *landing, drop_after(), slow_answer(_PAST_EVERY_TIMEOUT_S), *read)
 
 
 def named(name: str) -> Fault:
@@ -268,38 +344,23 @@ def _error(code: int, form: FaultForm, headers: Mapping[str, str]) -> Answer:
 
 def _retry_after(value: RetryAfter) -> str:
     if isinstance(value, HttpDateAhead):
-        value = datetime.now(UTC) + timedelta(seconds=value.seconds)
-        value += timedelta(microseconds=-value.microsecond % 1_000_000)
-    if isinstance(value, datetime):
-        return format_datetime(value.astimezone(UTC), usegmt=True)
-    return str(value)
-
-
-def _on_success(change: Callable[[Answer], Answer]) -> Callable[[Answer | None], Answer | None]:
-    return lambda answer: change(answer) if answer is not None and answer.is_success else answer
-
-
-def _halve(answer: Answer) -> Answer:
-    return replace(answer, body=answer.body[: len(answer.body) // 2])
+        return http_date(datetime.now(UTC) + timedelta(seconds=value.seconds), rounds_up=True)
+    return http_date(value) if isinstance(value, datetime) else str(value)
 
 
 def _add_unknown(answer: Answer) -> Answer:
-    value: Any = json.loads(answer.body)
-    for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, dict):
-            item |= {name: UNKNOWN_VALUE for name in ("status", "kit_status", "sample_status") if name in item}
-            item[UNKNOWN_FIELD] = {"of": "a later version"}
-    return replace(answer, body=json.dumps(value, ensure_ascii=False).encode())
+    return add_unknown(answer, UNKNOWN_VALUE, UNKNOWN_FIELD)
 
 
 def _replace_identity(answer: Answer) -> Answer:
-    value: Any = json.loads(answer.body)
-    if isinstance(value, dict):
-        known = ("kit_id", "order_id", "requisition_id", "patient_id", "barcode", "last_name")
-        value |= {name: WRONG_VALUE for name in known if name in value}
-        if isinstance(value.get("metadata"), dict):
-            value["metadata"] = dict.fromkeys(value["metadata"], WRONG_VALUE)
-    return replace(answer, body=json.dumps(value, ensure_ascii=False).encode())
+    return replace_identity(answer, WRONG_VALUE)
+
+
+def _drawn(least: float, most: float, seed: int) -> Callable[[], float]:
+    if not least <= most:
+        raise ValueError("the least of the seconds must not be more than the most")
+    dice = random.Random(seed)
+    return lambda: dice.uniform(least, most)
 
 
 def _check_code(code: object, least: int, most: int) -> None:

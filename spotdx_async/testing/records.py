@@ -1,13 +1,15 @@
 """What the fake remembers of the requests that came, and of the updates and creates that it executed. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from spotdx_async.testing.routes import NOT_JSON, Call
 
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 Noun = Literal["order", "requisition", "patient", "activation", "registration token"]
 
 
@@ -44,6 +46,43 @@ class Creation:
     """What was sent."""
     index: int
     """The position of its request in ``requests``."""
+    at_s: float = field(default=0.0, repr=False)
+    """When it was executed, on the loop's clock, as ``ReceivedRequest.at_s``."""
+
+    def reference(self, key: str = "client_ref") -> str | None:
+        """Return the client reference in the metadata that were sent; None where there is none."""
+        metadata = self.body.get("metadata")
+        found = metadata.get(key) if isinstance(metadata, dict) else None
+        return found if isinstance(found, str) else None
+
+
+class Creations(list[Creation]):
+    """Every executed create, in order, whatever became of its answer and of what it created."""
+
+    def by_request(self) -> dict[int, tuple[Creation, ...]]:
+        """Return what each request created, by its position in ``requests``; of one carried out twice, both."""
+        return _grouped((creation.index, creation) for creation in self)
+
+    def ids_by_reference(self, noun: Noun | None = None, *, key: str = "client_ref") -> dict[str, tuple[str, ...]]:
+        """Return the ids of what was created under each client reference, by the reference; each in order.
+
+        Args:
+            noun: ``"order"`` or ``"requisition"``; None for both.
+            key: where in the metadata the client keeps its reference.
+        """
+        wanted = (creation for creation in self if noun is None or creation.noun == noun)
+        return _grouped((found, one.an_id) for one in wanted if (found := one.reference(key)) is not None)
+
+    def duplicates(self, noun: Noun | None = None, *, key: str = "client_ref") -> dict[str, tuple[str, ...]]:
+        """Return ``ids_by_reference`` for the references under which more than one object was created."""
+        return {found: ids for found, ids in self.ids_by_reference(noun, key=key).items() if len(ids) > 1}
+
+
+def _grouped(pairs: Iterable[tuple[_K, _V]]) -> dict[_K, tuple[_V, ...]]:
+    groups: dict[_K, list[_V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in groups.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +140,7 @@ class RequestLog:
         self._keep = keep
         self._records: list[ReceivedRequest] = []
         self._counted: Counter[str] = Counter()
+        self._operations: Counter[str] = Counter()
 
     @property
     def next_index(self) -> int:
@@ -113,6 +153,11 @@ class RequestLog:
         return MappingProxyType(Counter(self._counted))
 
     @property
+    def operation_counts(self) -> Mapping[str, int]:
+        """How many so far of each operation, 0 of one that never came; a copy."""
+        return MappingProxyType(Counter(self._operations))
+
+    @property
     def records(self) -> list[ReceivedRequest]:
         """The records so far, in order of arrival; a copy."""
         return list(self._records)
@@ -120,6 +165,8 @@ class RequestLog:
     def arrived(self, call: Call, *, at_s: float, headers: Mapping[str, str], connection: int) -> None:
         """Record a request that has arrived whole; its index is the ``next_index`` of before."""
         self._counted["requests"] += 1
+        if call.route is not None:
+            self._operations[call.route.operation] += 1
         if self._keep:
             named = {name.lower(): value for name, value in headers.items()}
             body = None if call.body is NOT_JSON else call.body

@@ -2,10 +2,9 @@
 
 import asyncio
 import ipaddress
-import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from aiohttp import web
@@ -14,6 +13,7 @@ from spotdx_async.testing.answers import Answer, ErrorForm, error_answer
 from spotdx_async.testing.clock import LoopThread
 from spotdx_async.testing.fault_plan import FaultPlan
 from spotdx_async.testing.faults import Fault
+from spotdx_async.testing.rate_limit import Bucket
 from spotdx_async.testing.records import ReceivedRequest, RequestLog
 from spotdx_async.testing.routes import Call
 from spotdx_async.testing.state import Some, SpotState, StateView
@@ -33,6 +33,8 @@ class SpotServer(StateView):
         faults: the plan of faults, as in ``faults.add("503", times=2)``.
         state: everything that it remembers, and its rules.
         latency_s: seconds that every request waits before it is handled.
+        date_ahead_s: how many seconds the ``Date`` of answers is ahead of ``wall``; None to send none, after which each
+            connection is closed. Only whole seconds show.
         peak_in_flight: the most requests that were in flight at once.
     """
 
@@ -68,7 +70,7 @@ class SpotServer(StateView):
             faults: a plan made beforehand.
             error_form: which of the two documented error bodies is sent: ``"openapi"`` or ``"guide"``.
             keep_requests: whether to keep ``requests`` and the ledgers; a long run with ``counts`` alone does not grow.
-            wall: returns the time of day, aware, by which the API stamps what it writes and registration tokens expire.
+            wall: returns the time of day, aware, by which the API stamps and dates what it sends, and tokens expire.
             host: a loopback address.
             port: a port; 0 for any that is free.
 
@@ -90,6 +92,7 @@ class SpotServer(StateView):
         super().__init__(state, token)
         self.faults: FaultPlan = FaultPlan() if faults is None else faults
         self.latency_s = latency_s
+        self.date_ahead_s: float | None = 0.0
         self.peak_in_flight: int = 0
         self._host = _loopback(host)
         self._port = port
@@ -129,13 +132,18 @@ class SpotServer(StateView):
         return self._log.counts
 
     @property
+    def operation_counts(self) -> Mapping[str, int]:
+        """How many requests of each operation have come, by the client's call, such as ``"orders.list"``; else 0."""
+        return self._log.operation_counts
+
+    @property
     def in_flight(self) -> int:
         """How many requests are being handled."""
         return len(self._in_flight)
 
     @property
     def landing(self) -> int:
-        """How many requests ``faults.land_later`` has answered that are still to be executed."""
+        """How many requests are still to be carried out, by ``faults.land_later`` and others that land."""
         return len(self._landings)
 
     def locked(self) -> AbstractContextManager[object]:
@@ -229,6 +237,7 @@ class SpotServer(StateView):
         self._port = runner.addresses[0][1]
         self._runner = runner
         self._closed = asyncio.Event()
+        self.state.elapsed_s = asyncio.get_running_loop().time
 
     async def _stop(self) -> None:
         runner, self._runner = self._runner, None
@@ -275,7 +284,11 @@ class SpotServer(StateView):
         finally:
             self._in_flight.discard(task)
             self._log.ended(index, None if answer is None else answer.status, at_s=loop.time())
-        return _send(request, answer)
+        return _send(request, None if answer is None else self._dated(answer))
+
+    def _dated(self, answer: Answer) -> Answer:
+        ahead_s = self.date_ahead_s
+        return answer.dated(self.state.wall() + timedelta(seconds=ahead_s or 0.0), with_date=ahead_s is not None)
 
     async def _answer(self, call: Call, authorization: str | None, early: Fault | None) -> Answer | None:
         """Return the answer to send, or None to drop the connection."""
@@ -299,9 +312,12 @@ class SpotServer(StateView):
     async def _play(self, fault: Fault, call: Call, authorization: str | None) -> Answer | None:
         if fault.wait_before_s:
             await asyncio.sleep(fault.wait_before_s)
-        if fault.lands_after_s is not None:
-            self._land(call, authorization, fault.lands_after_s)
         answer = self._execute(call, authorization) if fault.executes else None
+        if (after_s := fault.lands_after_s) is not None:
+            self._land(call, authorization, after_s() if callable(after_s) else after_s)
+        if fault.repeats_after_s is not None:
+            await asyncio.sleep(fault.repeats_after_s)
+            answer = self._execute(call, authorization)
         if fault.wait_after_s:
             await asyncio.sleep(fault.wait_after_s)
         return fault.reshape(answer)
@@ -330,32 +346,6 @@ class SpotServer(StateView):
         return f"<{type(self).__name__} {where}: {len(self.kits)} kits, {self.counts['requests']} requests>"
 
 
-class Bucket:
-    """The rate limit, a token bucket: ``burst`` requests at once, and ``rate_per_s`` a second after that."""
-
-    def __init__(self, rate_per_s: float, burst: int | None = None) -> None:
-        """Start full; ``burst`` defaults to one second's worth, at least 1."""
-        if not (math.isfinite(rate_per_s) and rate_per_s > 0):
-            raise ValueError("rate_limit must be a number of requests per second above 0")
-        if burst is not None and burst < 1:
-            raise ValueError("burst must be 1 or more")
-        self.rate_per_s = rate_per_s
-        self.burst: int = max(1, math.floor(rate_per_s)) if burst is None else burst
-        self._level = float(self.burst)
-        self._at_s: float | None = None
-
-    def take(self, now_s: float) -> int:
-        """Take a token and return 0, or return the seconds until there is one, rounded up to whole seconds."""
-        if self._at_s is not None:
-            self._level = min(self.burst, self._level + (now_s - self._at_s) * self.rate_per_s)
-        self._at_s = now_s
-        # Sums of floats that stand for whole tokens come out a hair below them.
-        if self._level >= 1 - 1e-9:
-            self._level -= 1
-            return 0
-        return max(1, math.ceil((1 - self._level) / self.rate_per_s - 1e-9))
-
-
 def _loopback(host: str) -> str:
     if host == "localhost":
         return "127.0.0.1"  # one address, so that port 0 means one port
@@ -377,11 +367,12 @@ def _send(request: web.BaseRequest, answer: Answer | None) -> web.StreamResponse
     transport = request.transport
     if answer is None and transport is not None:
         transport.abort()
-    if answer is not None and answer.is_cut and transport is not None:
-        # By hand, since aiohttp would not promise more than it sends.
-        transport.write(answer.cut_short())
+    # By hand, since aiohttp would not promise more than it sends, and adds a Date of its own.
+    is_by_hand = answer is not None and (answer.is_cut or "Date" not in answer.headers)
+    if answer is not None and is_by_hand and transport is not None:
+        transport.write(answer.cut_short() if answer.is_cut else answer.as_last())
         transport.close()
-    if answer is None or answer.is_cut:
+    if answer is None or is_by_hand:
         return web.Response()  # goes nowhere: the connection is closing
     response = web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
     if answer.content_type is not None:

@@ -17,10 +17,10 @@ from spotdx_async.testing.kits import KIT_ROUTES, Kits
 from spotdx_async.testing.listing import BadQueryError
 from spotdx_async.testing.orders import ORDER_ROUTES, Orders
 from spotdx_async.testing.patients import PATIENT_ROUTES, FakePatient, Patients, Registrations
-from spotdx_async.testing.records import Creation, LedgerEntry, Noun, OrderLedgerEntry
+from spotdx_async.testing.records import Creation, Creations, LedgerEntry, Noun, OrderLedgerEntry
 from spotdx_async.testing.requisitions import REQUISITION_ROUTES, AddressForm, Requisitions
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
-from spotdx_async.testing.store import NotFoundError, Store, stamp
+from spotdx_async.testing.store import NotFoundError, Store, seconds_now, stamp
 
 ROUTES = (*KIT_ROUTES, *ORDER_ROUTES, *REQUISITION_ROUTES, *PATIENT_ROUTES)
 """The operations that the fake plays: the contract's rows."""
@@ -49,6 +49,7 @@ class SpotState:
         creations: the same as ``ledger`` for creates.
         tokens: the tokens that are accepted; may be changed.
         wall: returns the time of day, aware, by which everything is stamped; may be changed.
+        elapsed_s: returns the seconds by which creates are timed: those of a server's loop.
         states_without_testing: the two-letter codes of the states whose residents may not be tested; may be changed.
         activation_requires: the details of a new patient that "activate kit" requires; may be changed. Assumed: which
             they are; the documents say that it depends on the kit type.
@@ -77,6 +78,7 @@ class SpotState:
         self.lock: AbstractContextManager[Any] = RLock()
         self._keep_ledger = keep_ledger
         self.wall = wall
+        self.elapsed_s: Callable[[], float] = seconds_now
         self.kits: Kits = Kits(now=self.now)
         self.orders: Orders = Orders(self.kits, now=self.now)
         self.requisitions: Requisitions = Requisitions(now=self.now)
@@ -88,7 +90,7 @@ class SpotState:
         self.kit_types: list[str] = ["health_kit_1", "health_kit_2"]
         self.ledger: list[LedgerEntry] = []
         self.order_ledger: list[OrderLedgerEntry] = []
-        self.creations: list[Creation] = []
+        self.creations: Creations = Creations()
         self.registrations: Registrations = Registrations()
         self.tokens: set[str] = set(tokens)
         self.states_without_testing: set[str] = {"NY"}
@@ -181,7 +183,7 @@ class SpotState:
     def record_creation(self, noun: Noun, an_id: str, call: Call) -> None:
         """Enter an executed create in its ledger."""
         if self._keep_ledger:
-            self.creations.append(Creation(noun, an_id, call.body, call.index))
+            self.creations.append(Creation(noun, an_id, call.body, call.index, self.elapsed_s()))
 
     def refuse(self, status: int, *details: str) -> Answer:
         """Answer with an error in the chosen form."""
@@ -216,7 +218,7 @@ class StateView:
         """The requisitions by id."""
         self.patients: Patients = state.patients
         """The patients by id."""
-        self.creations: list[Creation] = state.creations
+        self.creations: Creations = state.creations
         """Every executed create, in order: what must not happen twice."""
 
     @property

@@ -3,6 +3,7 @@
 Pure; knows no kit and no order.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ def stamp(moment: datetime | str) -> str:
 def instant_now() -> str:
     """Return this instant by the machine's clock: the default of a store that belongs to no server."""
     return stamp(datetime.now(UTC))
+
+
+def seconds_now() -> float:
+    """Return seconds that only grow, by the machine's clock: the default of a store that belongs to no server."""
+    return time.monotonic()
 
 
 class NotFoundError(LookupError):

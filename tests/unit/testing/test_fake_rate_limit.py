@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdx_async.testing.server import Bucket
+from spotdx_async.testing.rate_limit import Bucket
 
 
 def test_a_full_bucket_gives_its_burst_and_then_says_when_to_come_back() -> None:
