@@ -6,16 +6,16 @@ Pure; knows no HTTP. What happens to a kit's sample is in ``samples``, its activ
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
+from spotdx_async.testing.listed_store import ListedStore
 from spotdx_async.testing.listing import SHARED_QUERY, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, EXAMPLE_KIT_ID, example_kit, example_kit_text, new_shipment
 from spotdx_async.testing.routes import Call, Route
 from spotdx_async.testing.samples import SampleSteps, new_sample
-from spotdx_async.testing.store import Step, Store, add_event, instant_now, stamp
+from spotdx_async.testing.store import Step, add_event, instant_now, stamp
 
 if TYPE_CHECKING:
     from spotdx_async.testing.patients import FakePatient
@@ -59,7 +59,7 @@ class FakeKit(SampleSteps):
         document: what "get kit" answers: change it freely, with fields missing, null or on no list.
     """
 
-    __slots__ = ("metadata", "order_id", "updated")
+    __slots__ = ("_updated", "metadata", "order_id")
 
     _noun: ClassVar[str] = "a kit"
     _fields = frozenset({"type", "status", "events", "shipment_to_customer", "registered_to", "sample"})
@@ -79,7 +79,7 @@ class FakeKit(SampleSteps):
         **fields: Any,
     ) -> None:
         super().__init__(kit_id, created=created, document=document, store=store, fields=fields)
-        self.updated: str = stamp(created if updated is None else updated)
+        self._updated = stamp(created if updated is None else updated)
         self.order_id: str | None = order_id
         self.metadata: dict[str, Any] = {} if metadata is None else metadata
 
@@ -92,6 +92,21 @@ class FakeKit(SampleSteps):
     def registered_to(self) -> Mapping[str, Any]:
         """The person the kit is registered to, to read; empty where that is missing or null."""
         return self._view.get("registered_to") or {}
+
+    @property
+    def person(self) -> Mapping[str, Any]:
+        """The same as ``registered_to``."""
+        return self.registered_to
+
+    @property
+    def updated(self) -> str:
+        """When it was last changed, as text."""
+        return self._updated
+
+    @updated.setter
+    def updated(self, value: str) -> None:
+        self._updated = value
+        self._changed()
 
     def answer(self) -> Answer:
         """Answer with the whole kit. Its metadata is not in it, as in the documented answer."""
@@ -188,7 +203,7 @@ def new_kit_document(kit_id: str, kit_type: str, at: str) -> dict[str, Any]:
     }
 
 
-class Kits(Store[FakeKit]):
+class Kits(ListedStore[FakeKit]):
     """The fake's kits by id, in the order of adding.
 
     Attributes:
@@ -236,7 +251,7 @@ class Kits(Store[FakeKit]):
 
     def by_creation(self) -> list[FakeKit]:
         """Return all kits, oldest first, in the order of adding among equals. Not to be changed."""
-        return self._in_order(attrgetter("created"))
+        return self._in_order()
 
     def notify(self, kit: FakeKit) -> None:
         """Tell the watchers that a kit has taken a step."""
@@ -267,7 +282,7 @@ def get_kit(state: "SpotState", call: Call) -> Answer:
 
 def list_kits(state: "SpotState", call: Call) -> Answer:
     """Answer with a page of kit summaries by creation date: a bare array without a total."""
-    return page_of(call, state.kits.by_creation(), person_of=attrgetter("registered_to"), own=_conditions)
+    return page_of(call, state.kits.listed(), own=_conditions, day_offset=state.day_offset)
 
 
 def list_kit_types(state: "SpotState", _call: Call) -> Answer:

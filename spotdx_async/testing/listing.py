@@ -1,9 +1,9 @@
 """How every list is answered: its query checked, its rows filtered, one page of them returned. Pure; knows no kit."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.routes import Call
@@ -30,28 +30,30 @@ class BadQueryError(ValueError):
 class Listed(Protocol):
     """An item that has a row in a list."""
 
+    @property
+    def person(self) -> Mapping[str, Any]:
+        """The person it is about; empty where that is missing or null."""
+        ...
+
     def summary(self) -> dict[str, Any]:
         """Return the row."""
         ...
 
 
-_T = TypeVar("_T", bound=Listed)
-
-
 def page_of(
     call: Call,
-    items: Sequence[_T],
+    items: Sequence[Listed],
     *,
-    person_of: Callable[[_T], Mapping[str, Any]],
     own: Callable[[Query], Iterator[Condition]],
+    day_offset: timedelta,
 ) -> Answer:
     """Answer with a page of summaries: a bare array without a total.
 
     Args:
         call: the call, for its query and the parameters that its route knows.
         items: all items, in the order of the list.
-        person_of: returns the person an item is about.
         own: turns the filters that only this list has into conditions.
+        day_offset: how far the zone in which the filters by date count their days is ahead of UTC.
 
     Raises:
         BadQueryError: a parameter is unknown or has a bad value.
@@ -59,10 +61,10 @@ def page_of(
     query = call.query
     refuse_unknown(query, call.route.query if call.route else ())
     part = page(query)
-    conditions = [*_on_person(query), *own(query), *_on_days(query)]
+    conditions = [*_on_person(query), *own(query), *_on_days(query, day_offset)]
     if not conditions:
         return json_answer(200, [item.summary() for item in items[part]])
-    rows = _rows(items, person_of, conditions)
+    rows = _rows(items, conditions)
     return json_answer(200, list(islice(rows, part.start, part.stop)))
 
 
@@ -137,27 +139,27 @@ def _is_person(name: str, wanted: str) -> Condition:
     return lambda _, person: str(person.get(name, "")).casefold() == folded
 
 
-def _on_days(query: Query) -> Iterator[Condition]:
+def _on_days(query: Query, offset: timedelta) -> Iterator[Condition]:
     """Turn the filters by date into conditions.
 
-    Assumed: days are those of UTC.
+    Assumed: days are those of UTC, where ``offset`` is zero.
     """
     for name in ("created", "updated"):
         if (latest := day(query, f"{name}_before")) is not None:
-            yield _is_within(name, "", latest)
+            yield _is_within(name, "", latest, offset)
         if (earliest := day(query, f"{name}_after")) is not None:
-            yield _is_within(name, earliest, "9999-12-31")
+            yield _is_within(name, earliest, "9999-12-31", offset)
 
 
-def _is_within(name: str, earliest: str, latest: str) -> Condition:
-    return lambda row, _: earliest <= row[name][: len("2023-01-31")] <= latest
+def _is_within(name: str, earliest: str, latest: str, offset: timedelta) -> Condition:
+    if not offset:
+        return lambda row, _: earliest <= row[name][: len("2023-01-31")] <= latest
+    return lambda row, _: earliest <= (datetime.fromisoformat(row[name]) + offset).date().isoformat() <= latest
 
 
-def _rows(
-    items: Iterable[_T], person_of: Callable[[_T], Mapping[str, Any]], conditions: Iterable[Condition]
-) -> Iterator[dict[str, Any]]:
+def _rows(items: Iterable[Listed], conditions: Iterable[Condition]) -> Iterator[dict[str, Any]]:
     for item in items:
-        row, person = item.summary(), person_of(item)
+        row, person = item.summary(), item.person
         if all(is_met(row, person) for is_met in conditions):
             yield row
 

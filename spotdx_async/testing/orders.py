@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spotdx_async.testing import bodies, listing
 from spotdx_async.testing.answers import Answer, json_answer
 from spotdx_async.testing.kits import FakeKit, Kits, new_kit_document
+from spotdx_async.testing.listed_store import MetadataStore
 from spotdx_async.testing.listing import SHARED_QUERY, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, RECIPIENT, fresh
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.store import Item, Step, Store, instant_now, stamp
+from spotdx_async.testing.store import Item, Step, instant_now, stamp
 
 if TYPE_CHECKING:
     from spotdx_async.testing.state import SpotState
@@ -80,6 +80,7 @@ class FakeOrder(Item):
         self._updated = value
         if self._store is not None:
             self._store.reset_order()
+        self._changed()
 
     @property
     def last_change(self) -> str:
@@ -87,16 +88,27 @@ class FakeOrder(Item):
         return self._updated or self._created
 
     @property
+    def sort_key(self) -> str:
+        """The same as ``last_change``."""
+        return self.last_change
+
+    @property
     def recipient(self) -> Mapping[str, Any]:
         """The person the order is shipped to, to read; empty where that is missing or null."""
         return self._view.get("recipient") or {}
+
+    @property
+    def person(self) -> Mapping[str, Any]:
+        """The same as ``recipient``."""
+        return self.recipient
 
     def answer(self) -> Answer:
         """Answer with the whole order."""
         row: dict[str, Any] = {"order_id": self._id, **self._view, "created": self._created}
         if self.updated is not None:
             row["updated"] = self.updated
-        return json_answer(200, {**row, "metadata": self.metadata})
+        row["metadata"] = self.metadata
+        return json_answer(200, row if self._store is None else self._store.shown(self, row))
 
     def summary(self) -> dict[str, Any]:
         """Return the order's row of the list, without the fields that the document lacks.
@@ -151,7 +163,7 @@ class FakeOrder(Item):
         return _EXAMPLE
 
 
-class Orders(Store[FakeOrder]):
+class Orders(MetadataStore[FakeOrder]):
     """The fake's orders by id, in the order of adding.
 
     Attributes:
@@ -160,6 +172,7 @@ class Orders(Store[FakeOrder]):
 
     _noun: ClassVar[str] = "an order"
     _id_format: ClassVar[str | None] = "O{:07}"
+    _newest_first: ClassVar[bool] = True
 
     def __init__(self, kits: Kits | None = None, *, now: Callable[[], str] = instant_now) -> None:
         """Start empty; the kits of orders are added to ``kits``."""
@@ -197,13 +210,19 @@ class Orders(Store[FakeOrder]):
 
     def by_update(self) -> list[FakeOrder]:
         """Return all orders, the most recently updated first, the last added first among equals. Not to be changed."""
-        return self._in_order(attrgetter("last_change"), is_descending=True)
+        return self._in_order()
 
     def make_kit(self, order_id: str, kit_type: str) -> FakeKit:
         """Make a kit of an order and add it to the kits."""
         kit_id, at = self._kits.free_id(), self.now()
         document = new_kit_document(kit_id, kit_type, at)
         return self._kits.add(kit_id, order_id=order_id, created=at, document=document)
+
+    def _add_stamped(self, an_id: str, created: str, metadata: dict[str, Any] | None) -> None:
+        self.add(an_id, created=created, metadata=metadata)
+
+    def _metadata_of(self, item: FakeOrder) -> Any:
+        return item.metadata
 
     def _kit_moved(self, kit: FakeKit) -> None:
         order = self._by_id.get(kit.order_id) if kit.order_id is not None else None
@@ -232,7 +251,7 @@ def create_order(state: "SpotState", call: Call) -> Answer:
 
 def list_orders(state: "SpotState", call: Call) -> Answer:
     """Answer with a page of order summaries, the most recently updated first: a bare array without a total."""
-    return page_of(call, state.orders.by_update(), person_of=attrgetter("recipient"), own=_conditions)
+    return page_of(call, state.orders.listed(), own=_conditions, day_offset=state.day_offset)
 
 
 def update_order_metadata(state: "SpotState", call: Call) -> Answer:

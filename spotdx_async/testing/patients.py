@@ -174,7 +174,7 @@ def create_registration_token(state: "SpotState", call: Call) -> Answer:
     """Issue a token that registers a kit to the patient once, within ten minutes."""
     sent = bodies.checked(call.body, fields({"patient_id": text}, {"kit_type": one_of(*state.kit_types)}))
     patient = state.patients.find(sent["patient_id"])
-    number, token = state.registrations.issue(patient.patient_id, sent.get("kit_type"), at=state.wall())
+    number, token = state.registrations.issue(patient.patient_id, sent.get("kit_type"), at=state.instant())
     state.record_creation("registration token", number, call)
     return json_answer(201, {"token": token})
 

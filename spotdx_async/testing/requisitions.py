@@ -5,7 +5,6 @@ Pure; knows no HTTP.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from spotdx_async.testing import bodies, listing
@@ -21,10 +20,11 @@ from spotdx_async.testing.bodies import (
     person_fields,
     text,
 )
+from spotdx_async.testing.listed_store import MetadataStore
 from spotdx_async.testing.listing import SHARED_QUERY, Condition, Query, holds, page_of
 from spotdx_async.testing.made_up import EXAMPLE_INSTANT, RECIPIENT, fresh, new_report
 from spotdx_async.testing.routes import Call, Route
-from spotdx_async.testing.store import Item, Step, Store, instant_now, stamp
+from spotdx_async.testing.store import Item, Step, instant_now, stamp
 
 if TYPE_CHECKING:
     from spotdx_async.testing.state import SpotState
@@ -74,11 +74,12 @@ class FakeRequisition(Item):
             it freely, but for the barcode.
     """
 
-    __slots__ = ("updated",)
+    __slots__ = ("_updated",)
 
     _noun: ClassVar[str] = "a requisition"
     _fields = frozenset({*_EXAMPLE, "barcode", "events"})
     _options = frozenset({"created", "updated", "document"})
+    _store: "Requisitions | None"
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class FakeRequisition(Item):
         **fields: Any,
     ) -> None:
         super().__init__(requisition_id, created=created, document=document, store=store, fields=fields)
-        self.updated: str = stamp(created if updated is None else updated)
+        self._updated = stamp(created if updated is None else updated)
 
     @property
     def requisition_id(self) -> str:
@@ -113,12 +114,28 @@ class FakeRequisition(Item):
         """The patient, to read; empty where that is missing or null."""
         return self.document.get("patient") or {}
 
+    @property
+    def person(self) -> Mapping[str, Any]:
+        """The same as ``patient``."""
+        return self.patient
+
+    @property
+    def updated(self) -> str:
+        """When it was last changed, as text."""
+        return self._updated
+
+    @updated.setter
+    def updated(self, value: str) -> None:
+        self._updated = value
+        self._changed()
+
     def answer(self, form: AddressForm = "plain") -> Answer:
         """Answer with the whole requisition."""
         row = {"requisition_id": self._id, **self.document}
         if form == "wrapped" and "address" in self.patient:
             row["patient"] = {**self.patient, "address": {"address": self.patient["address"]}}
-        return json_answer(200, {**row, "created": self._created, "updated": self.updated})
+        row |= {"created": self._created, "updated": self.updated}
+        return json_answer(200, row if self._store is None else self._store.shown(self, row))
 
     def summary(self) -> dict[str, Any]:
         """Return the requisition's row of the list, without the fields that the document lacks.
@@ -180,7 +197,7 @@ class FakeRequisition(Item):
         return self.document  # never shared: it has a barcode of its own
 
 
-class Requisitions(Store[FakeRequisition]):
+class Requisitions(MetadataStore[FakeRequisition]):
     """The fake's requisitions by id, in the order of adding; no two have the same barcode.
 
     Attributes:
@@ -221,7 +238,7 @@ class Requisitions(Store[FakeRequisition]):
 
     def by_creation(self) -> list[FakeRequisition]:
         """Return all requisitions, oldest first, in the order of adding among equals. Not to be changed."""
-        return self._in_order(attrgetter("created"))
+        return self._in_order()
 
     def add_default_world(self) -> None:
         """Add one with a report, one almost empty, and one that was denied and is full of nulls."""
@@ -251,6 +268,12 @@ class Requisitions(Store[FakeRequisition]):
             events=_new_events("denied", "2023-01-03T09:00:00.000Z"),
             attributes=None,
         )
+
+    def _add_stamped(self, an_id: str, created: str, metadata: dict[str, Any] | None) -> None:
+        self.add(an_id, created=created, metadata=metadata)
+
+    def _metadata_of(self, item: FakeRequisition) -> Any:
+        return item.metadata
 
     def __delitem__(self, requisition_id: str) -> None:
         with self._lock:
@@ -299,7 +322,7 @@ def list_requisitions(state: "SpotState", call: Call) -> Answer:
 
     Assumed: by creation date, as kits; the documents do not say.
     """
-    return page_of(call, state.requisitions.by_creation(), person_of=attrgetter("patient"), own=_conditions)
+    return page_of(call, state.requisitions.listed(), own=_conditions, day_offset=state.day_offset)
 
 
 _LIST_QUERY = (*SHARED_QUERY, "lab", "status")

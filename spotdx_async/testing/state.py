@@ -4,9 +4,10 @@ To add an operation, write it as a function of the state and the call beside the
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from threading import RLock
 from typing import Any, Never, get_args
 from urllib.parse import parse_qsl
@@ -49,7 +50,9 @@ class SpotState:
         creations: the same as ``ledger`` for creates.
         tokens: the tokens that are accepted; may be changed.
         wall: returns the time of day, aware, by which everything is stamped; may be changed.
-        elapsed_s: returns the seconds by which creates are timed: those of a server's loop.
+        stamps_ahead_s: how many seconds the clock that stamps everything is ahead of ``wall``; may be changed.
+        day_offset: how far the zone in which lists count days is ahead of UTC; may be changed.
+        elapsed_s: returns the seconds by which lags are counted and creates are timed: those of a server's loop.
         states_without_testing: the two-letter codes of the states whose residents may not be tested; may be changed.
         activation_requires: the details of a new patient that "activate kit" requires; may be changed. Assumed: which
             they are; the documents say that it depends on the kit type.
@@ -78,10 +81,14 @@ class SpotState:
         self.lock: AbstractContextManager[Any] = RLock()
         self._keep_ledger = keep_ledger
         self.wall = wall
+        self.stamps_ahead_s = 0.0
+        self.day_offset: timedelta = timedelta()
         self.elapsed_s: Callable[[], float] = seconds_now
         self.kits: Kits = Kits(now=self.now)
         self.orders: Orders = Orders(self.kits, now=self.now)
         self.requisitions: Requisitions = Requisitions(now=self.now)
+        for listed in (self.kits, self.orders, self.requisitions):
+            listed.elapsed_s = self.elapsed
         self.patients: Patients = Patients(now=self.now)
         _fill(self.kits, kits, self.kits.add_default_world)
         _fill(self.orders, orders, lambda: self.orders.add_default_world(self.kits))
@@ -134,13 +141,21 @@ class SpotState:
         except NotFoundError as error:
             return self.refuse(404, *error.args)
 
+    def elapsed(self) -> float:
+        """Return what ``elapsed_s`` does now."""
+        return self.elapsed_s()
+
+    def instant(self) -> datetime:
+        """Return this instant by the clock that stamps everything."""
+        return self.wall() + timedelta(seconds=self.stamps_ahead_s)
+
     def now(self) -> str:
         """Return this instant as the API writes it."""
-        return stamp(self.wall())
+        return stamp(self.instant())
 
     def today(self) -> date:
         """Return the current day in UTC."""
-        return self.wall().astimezone(UTC).date()
+        return self.instant().astimezone(UTC).date()
 
     def is_without_testing(self, home: Any) -> bool:
         """Return whether residents of this state, in two letters, may not be tested; False where it is unknown."""
@@ -161,7 +176,7 @@ class SpotState:
                 is unknown; or the kit is registered or canceled. The token is then not used up.
         """
         with self.lock:
-            registration = self.registrations.look_up(token, at=self.wall())
+            registration = self.registrations.look_up(token, at=self.instant())
             patient = self.patients.get(registration.patient_id)
             if patient is None:
                 raise ValueError("the patient of this registration token is not among the fake's patients any more")
@@ -183,7 +198,7 @@ class SpotState:
     def record_creation(self, noun: Noun, an_id: str, call: Call) -> None:
         """Enter an executed create in its ledger."""
         if self._keep_ledger:
-            self.creations.append(Creation(noun, an_id, call.body, call.index, self.elapsed_s()))
+            self.creations.append(Creation(noun, an_id, call.body, call.index, self.elapsed()))
 
     def refuse(self, status: int, *details: str) -> Answer:
         """Answer with an error in the chosen form."""
@@ -222,6 +237,44 @@ class StateView:
         """Every executed create, in order: what must not happen twice."""
 
     @property
+    def stamps_ahead_s(self) -> float:
+        """How many seconds the clock that stamps everything (``created``, events, tokens) is ahead of ``wall``.
+
+        The ``Date`` of answers has ``date_ahead_s`` for itself.
+
+        Raises:
+            ValueError: it is set to something that is no finite number.
+        """
+        return self.state.stamps_ahead_s
+
+    @stamps_ahead_s.setter
+    def stamps_ahead_s(self, seconds: float) -> None:
+        self.state.stamps_ahead_s = _finite("stamps_ahead_s", seconds)
+
+    @property
+    def day_offset_hours(self) -> float:
+        """How far the zone in which the filters of lists by date count their days is ahead of UTC.
+
+        Raises:
+            ValueError: it is set to something that is no finite number.
+        """
+        return self.state.day_offset.total_seconds() / 3600
+
+    @day_offset_hours.setter
+    def day_offset_hours(self, hours: float) -> None:
+        self.state.day_offset = timedelta(hours=_finite("day_offset_hours", hours))
+
+    def lag_lists(self, seconds: float) -> None:
+        """Let every list lag behind: the same as setting ``list_lag_s`` of kits, orders and requisitions; 0 ends it.
+
+        Raises:
+            ValueError: it is not a number, 0 or more.
+        """
+        with self.state.lock:
+            for store in (self.kits, self.orders, self.requisitions):
+                store.list_lag_s = seconds
+
+    @property
     def token(self) -> str:
         """The token to use; setting it rotates it: the old one is refused from then on."""
         return self._token
@@ -243,6 +296,12 @@ def _fill(store: Store[Any], some: Some, add_examples: Callable[[], None]) -> No
         add_examples()
     else:
         store.add_many(some)
+
+
+def _finite(name: str, given: float) -> float:
+    if not math.isfinite(given):
+        raise ValueError(f"{name} must be a finite number")
+    return given
 
 
 def _check_form(name: str, given: str, allowed: tuple[str, ...]) -> None:

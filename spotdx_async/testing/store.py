@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from threading import RLock
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from spotdx_async.testing.made_up import new_uuid
+
+if TYPE_CHECKING:
+    from spotdx_async.testing.listed_store import ListedStore
 
 T = TypeVar("T")
 
@@ -60,7 +63,6 @@ class Store(Mapping[str, T], ABC):
         self.now = now
         self._by_id: dict[str, T] = {}
         self._numbers = count(1)
-        self._sorted: list[T] | None = None
         self._lock = RLock()
 
     @abstractmethod
@@ -91,28 +93,12 @@ class Store(Mapping[str, T], ABC):
             raise NotFoundError(f"{self._noun.split()[-1].capitalize()} id {an_id} not found")
         return self._by_id[an_id]
 
-    def reset_order(self) -> None:
-        """Sort the list again before its next use: an item's sort key has changed."""
-        with self._lock:
-            self._sorted = None
-
     def _put(self, an_id: str, item: T) -> T:
         with self._lock:
             if an_id in self._by_id:
                 raise ValueError(f"{self._noun} with this id is there already")
             self._by_id[an_id] = item
-            self._sorted = None
         return item
-
-    def _in_order(self, key: Callable[[T], str], *, is_descending: bool = False) -> list[T]:
-        # Sorted on first use, since a list of thousands is read page by page. Under the lock, since an item that
-        # another thread adds while this one sorts would be missing from the list.
-        with self._lock:
-            if self._sorted is None:
-                self._sorted = sorted(self._by_id.values(), key=key)
-                if is_descending:
-                    self._sorted.reverse()  # the last added comes first among equals, unlike with sorted(reverse=True)
-            return self._sorted
 
     def __getitem__(self, an_id: str) -> T:
         return self._by_id[an_id]
@@ -120,7 +106,6 @@ class Store(Mapping[str, T], ABC):
     def __delitem__(self, an_id: str) -> None:
         with self._lock:
             del self._by_id[an_id]
-            self._sorted = None
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self._by_id])  # a copy: a create may add to it meanwhile
@@ -150,7 +135,7 @@ class Item(ABC):
         *,
         created: datetime | str,
         document: dict[str, Any] | None,
-        store: Store[Any] | None,
+        store: "ListedStore[Any] | None",
         fields: Mapping[str, Any],
     ) -> None:
         check_fields(fields, self._fields, self._options)
@@ -162,9 +147,28 @@ class Item(ABC):
             self.document.update(fields)
 
     @property
+    def an_id(self) -> str:
+        """Its id; fixed."""
+        return self._id
+
+    @property
     def created(self) -> str:
         """When it was created, as text; fixed."""
         return self._created
+
+    @property
+    def sort_key(self) -> str:
+        """What its list is sorted by."""
+        return self._created
+
+    @property
+    @abstractmethod
+    def person(self) -> Mapping[str, Any]:
+        """The person it is about, to read; empty where that is missing or null."""
+
+    @abstractmethod
+    def summary(self) -> dict[str, Any]:
+        """Return its row of the list."""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -182,6 +186,7 @@ class Item(ABC):
     @status.setter
     def status(self, value: Any) -> None:
         self.document["status"] = value
+        self._changed()
 
     @abstractmethod
     def _new_document(self) -> dict[str, Any]:
@@ -198,6 +203,10 @@ class Item(ABC):
 
     def _now(self) -> str:
         return instant_now() if self._store is None else self._store.now()
+
+    def _changed(self) -> None:
+        if self._store is not None:
+            self._store.changed(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id} {self.status}>"

@@ -1,6 +1,6 @@
-"""The Date of the fake's answers."""
+"""The fake's clocks: the Date of its answers, the one that dates objects, and the zone in which lists count days."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -58,6 +58,19 @@ async def test_the_date_goes_wrong_alone(server: SpotServer, session: aiohttp.Cl
     assert placed["created"] == "2030-01-01T12:00:00.000Z"
 
 
+async def test_the_clock_that_dates_objects_goes_wrong_alone(
+    server: SpotServer, session: aiohttp.ClientSession
+) -> None:
+    server.stamps_ahead_s = -3600
+
+    async with session.post(server.url + ORDERS, json=ORDER) as response:
+        placed = await response.json()
+    server.kits["SPOT234567"].ship()
+
+    assert parsedate_to_datetime(response.headers["Date"]) == NOON
+    assert placed["created"] == server.kits["SPOT234567"].updated == "2030-01-01T11:00:00.000Z"
+
+
 @pytest.mark.parametrize("fault", [None, "500", "redirect", faults.body(b"", status=204, content_type=None)])
 async def test_without_a_date_the_answer_is_whole_and_the_next_one_comes(
     server: SpotServer, session: aiohttp.ClientSession, fault: Any
@@ -105,3 +118,43 @@ async def test_a_retry_after_ahead_counts_from_the_date_of_its_answer(
 
     waits = parsedate_to_datetime(headers["Retry-After"]) - parsedate_to_datetime(headers["Date"])
     assert waits == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("offset_hours", "days"),
+    [(0, ("2030-01-01", "2030-01-02")), (1, ("2030-01-02", "2030-01-02")), (-24, ("2029-12-31", "2030-01-01"))],
+)
+async def test_days_are_counted_in_another_zone(
+    server: SpotServer, session: aiohttp.ClientSession, offset_hours: float, days: tuple[str, str]
+) -> None:
+    server.orders.add("late", created="2030-01-01T23:30:00.000Z")
+    server.orders.add("early", created="2030-01-02T00:30:00.000Z", updated="2030-01-02T22:00:00.000Z")
+    server.day_offset_hours = offset_hours
+
+    async def found(query: str) -> list[str]:
+        response = await get(session, server, f"{ORDERS}?{query}")
+        return [row["order_id"] for row in await response.json()]
+
+    for an_id, day in zip(("late", "early"), days, strict=True):
+        assert an_id in await found(f"created_after={day}&created_before={day}")
+        assert an_id not in await found(f"created_before={yesterday(day)}")
+    assert server.day_offset_hours == offset_hours
+
+
+def yesterday(day: str) -> str:
+    return (datetime.fromisoformat(day) - timedelta(days=1)).date().isoformat()
+
+
+SETTINGS: dict[str, Callable[[SpotServer, float], None]] = {
+    "stamps_ahead_s": lambda server, value: setattr(server, "stamps_ahead_s", value),
+    "day_offset_hours": lambda server, value: setattr(server, "day_offset_hours", value),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_clock_is_off_by_a_number(name: str) -> None:
+    server = SpotServer()
+
+    with pytest.raises(ValueError, match=f"{name} must be a finite number"):
+        SETTINGS[name](server, float("nan"))
+    assert (server.stamps_ahead_s, server.day_offset_hours) == (0, 0)
