@@ -1,0 +1,215 @@
+"""What may happen to a create on the server's side, each played by the fake against the client, in virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from spotdx_async import BadRequestError, NotFoundError, OutcomeUnknownError, PermissionDeniedError, SpotClient
+from spotdx_async._http import clock
+from spotdx_async.testing import FakeSpot, Fault, faults
+from spotdx_async.testing.listed_store import MetadataGap
+from tests.new_objects import ADDRESS, ORDER, PATIENT, REQUISITION
+
+pytestmark = pytest.mark.virtual_time
+
+REF = "cohort-7/1"
+KIT = "SPOT234567"
+
+
+@pytest.fixture
+async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
+    """Serve with one time of day for server and client, which goes with the virtual one."""
+    began = datetime.now(UTC)
+
+    def wall() -> datetime:
+        return began + timedelta(seconds=clock.now())
+
+    monkeypatch.setattr(clock, "wall", wall)
+    async with FakeSpot(wall=wall, orders=[], requisitions=[]) as fake:
+        yield fake
+
+
+@pytest.fixture
+def spot(fake: FakeSpot) -> SpotClient:
+    return fake.client(timeout_s=5)
+
+
+async def doubt(spot: SpotClient, fake: FakeSpot, fault: Fault | str) -> OutcomeUnknownError:
+    fake.faults.add(fault, method="POST")
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await spot.orders.create(ORDER, client_ref=REF)
+    return caught.value
+
+
+LOST = {
+    "dropped": faults.land_later(20, status=None),
+    "timed out": faults.land_later(20, answers_after_s=600),
+    "a page": faults.land_later(20),
+    "drawn": faults.land_later((10, 30), seed=1),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+async def test_an_order_lands_after_the_client_has_given_up(fake: FakeSpot, spot: SpotClient, name: str) -> None:
+    error = await doubt(spot, fake, LOST[name])
+    assert fake.creations == []
+
+    found = await spot.orders.reconcile(error)
+
+    (creation,) = fake.creations
+    assert (found.value and found.value.order_id, fake.landing) == (creation.an_id, 0)
+    assert creation.reference() == REF
+    assert 10 <= creation.at_s - fake.requests[0].at_s <= 31
+    assert fake.operation_counts["orders.list"] > 1
+
+
+async def test_a_list_that_lags_shows_the_order_after_all(fake: FakeSpot, spot: SpotClient) -> None:
+    fake.lag_lists(8)
+    error = await doubt(spot, fake, "drop_after")
+    (order_id,) = fake.orders
+    assert [order.order_id async for order in spot.orders.list()] == []
+    assert (await spot.orders.get(order_id)).order_id == order_id
+
+    found = await spot.orders.reconcile(error)
+
+    assert found.value is not None
+    assert (found.value.order_id, 8 <= clock.now() <= 20) == (order_id, True)
+
+
+@pytest.mark.parametrize("gap", ["missing", "null", "reference"])
+async def test_an_order_without_its_reference_is_not_found_for_sure(
+    fake: FakeSpot, spot: SpotClient, gap: MetadataGap
+) -> None:
+    fake.orders.strip_metadata(gap, only=lambda order: order.metadata is not None)
+    error = await doubt(spot, fake, "drop_after")
+
+    found = await spot.orders.reconcile(error)
+
+    assert found.state != "found"
+    assert fake.orders.ids_by_reference() == {REF: (fake.creations[0].an_id,)}
+
+
+async def test_a_cancelled_order_is_listed_and_a_deleted_one_is_not(fake: FakeSpot, spot: SpotClient) -> None:
+    cancelled, deleted = [(await spot.orders.create(ORDER, client_ref=f"r{n}")).order_id for n in range(2)]
+    assert cancelled
+    assert deleted
+    fake.orders[cancelled].status = "canceled"
+    del fake.orders[deleted]
+
+    assert [(order.order_id, order.status) async for order in spot.orders.list()] == [(cancelled, "canceled")]
+    with pytest.raises(NotFoundError):
+        await spot.orders.get(deleted)
+    assert {*fake.creations.ids_by_reference()} == {"r0", "r1"}
+    assert {*fake.orders.ids_by_reference()} == {"r0"}
+
+
+async def test_a_proxy_places_an_order_twice_and_both_are_found(fake: FakeSpot, spot: SpotClient) -> None:
+    fake.faults.add(faults.repeated(2), method="POST")
+    order = await spot.orders.create(ORDER, client_ref=REF)
+
+    found = await spot.orders.reconcile(client_ref=REF, sent_at=clock.wall() - timedelta(seconds=30))
+
+    first, last = fake.creations.duplicates()[REF]
+    assert (order.order_id, found.value and found.value.order_id, found.duplicates) == (last, first, (last,))
+
+
+@pytest.mark.parametrize("hours", [-11, 14])
+async def test_days_of_another_zone_do_not_hide_an_order(fake: FakeSpot, spot: SpotClient, hours: float) -> None:
+    fake.day_offset_hours = hours
+
+    found = await spot.orders.reconcile(await doubt(spot, fake, "drop_after"))
+
+    assert found.is_found
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+async def test_a_servers_clock_may_be_a_day_off(fake: FakeSpot, spot: SpotClient, days: int) -> None:
+    fake.date_ahead_s = fake.stamps_ahead_s = days * 86_400.0
+
+    found = await spot.orders.reconcile(await doubt(spot, fake, "drop_after"))
+
+    assert found.is_found
+
+
+async def test_without_a_date_nothing_is_not_found_for_sure(fake: FakeSpot, spot: SpotClient) -> None:
+    fake.date_ahead_s = None
+
+    found = await spot.orders.reconcile(await doubt(spot, fake, "drop_before"))
+
+    assert found.state == "unknown"
+    assert fake.creations == []
+
+
+@pytest.mark.parametrize("fault", ["half_body", faults.unreadable(201), "broken_json", "wrapped", "without_id"])
+async def test_an_order_whose_answer_cannot_be_read_is_found(
+    fake: FakeSpot, spot: SpotClient, fault: Fault | str
+) -> None:
+    error = await doubt(spot, fake, fault)
+
+    found = await spot.orders.reconcile(error)
+
+    assert [one.an_id for one in fake.creations] == [found.value and found.value.order_id]
+
+
+async def test_an_order_is_found_among_those_that_others_place_meanwhile(fake: FakeSpot, spot: SpotClient) -> None:
+    fake.orders.add_foreign(150, metadata={"client_ref": "theirs"})
+    error = await doubt(spot, fake, "drop_after")
+    fake.orders.add_foreign(150)
+    fake.latency_s = 0.05
+
+    async def others() -> None:
+        while True:
+            fake.orders.add_foreign()
+            await asyncio.sleep(0.11)
+
+    busy = asyncio.create_task(others())
+    found = await spot.orders.reconcile(error)
+    busy.cancel()
+
+    assert found.value is not None
+    assert fake.orders.ids_by_reference()[REF] == (found.value.order_id,)
+    assert len(fake.orders) > 302
+
+
+async def test_an_activation_shows_when_it_has_landed(fake: FakeSpot, spot: SpotClient) -> None:
+    fake.faults.add(faults.land_later(20, status=None), method="POST")
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await spot.kits.activate(KIT, patient=PATIENT)
+    assert (await spot.kits.get(KIT)).status == "preparing"
+
+    found = await spot.kits.reconcile(caught.value)
+
+    assert (found.state, fake.kits[KIT].status) == ("found", "registered")
+
+
+async def test_an_activation_that_was_accepted_shows_later(fake: FakeSpot, spot: SpotClient) -> None:
+    fake.faults.add(faults.accept_later(8), method="POST")
+    await spot.kits.activate(KIT, patient=PATIENT)
+    assert (await spot.kits.get(KIT)).status == "preparing"
+
+    await asyncio.sleep(8)
+
+    assert (await spot.kits.get(KIT)).status == "registered"
+
+
+async def test_an_activation_is_forbidden_where_testing_is_not_allowed(fake: FakeSpot, spot: SpotClient) -> None:
+    with pytest.raises(PermissionDeniedError):
+        await spot.kits.activate(KIT, patient=evolve(PATIENT, address=evolve(ADDRESS, state="NY")))
+
+    assert (fake.creations, fake.kits[KIT].status) == ([], "preparing")
+
+
+async def test_a_second_requisition_with_a_barcode_is_refused(fake: FakeSpot, spot: SpotClient) -> None:
+    fake.faults.add("drop_after", method="POST")
+    with pytest.raises(OutcomeUnknownError):
+        await spot.requisitions.create(REQUISITION, client_ref=REF)
+
+    with pytest.raises(BadRequestError):
+        await spot.requisitions.create(REQUISITION, client_ref=f"{REF}/again")
+
+    refs: dict[str, Any] = fake.requisitions.ids_by_reference()
+    assert {*refs} == {REF}
