@@ -100,12 +100,12 @@ class Fault:
     reshape: Callable[[Answer | None], Answer | None] = field(default=_keep, repr=False)
     """Turns the API's own answer (None where it got no request) into the one sent; None drops the connection."""
     lands_after_s: float | Callable[[], float] | None = None
-    """Seconds after which the API carries the request out on its own, whenever it is answered; a function draws them
-    for each play; None if it never does. One that ``executes`` too is carried out twice."""
+    """Seconds after which the API executes the request on its own, whenever it is answered; a function draws them
+    for each play; None if it never does. One that ``executes`` too is executed twice."""
     is_early: bool = False
     """Whether it plays as soon as the request's headers have arrived, before its body is read."""
     repeats_after_s: float | None = None
-    """Seconds after the execution until the request is carried out again, which gives the answer; None if it is not."""
+    """Seconds after the execution until the request is executed again, which gives the answer; None if it is not."""
 
 
 def status(code: int, *, retry_after: RetryAfter | None = None, form: FaultForm = "openapi") -> Fault:
@@ -159,11 +159,11 @@ def drop_after() -> Fault:
 def land_later(
     seconds: float | tuple[float, float], *, status: int | None = 504, answers_after_s: float = 0.0, seed: int = 0
 ) -> Fault:
-    """Answer with an error and carry the request out later, as when a gateway gives up on a slow server.
+    """Answer with an error and execute the request later, as when a gateway gives up on a slow server.
 
     Args:
         seconds: from the request to its execution, on the clock of the server's loop; 0 to execute before the answer.
-            Two numbers are the least and the most: each play draws between them. A request still to be carried out
+            Two numbers are the least and the most: each play draws between them. A request still to be executed
             when the server is closed never is.
         status: the error to answer with, 400 to 599; None to close the connection without an answer.
         answers_after_s: seconds from the request to that; more than the client's timeout, and the client gives up.
@@ -180,9 +180,9 @@ def land_later(
 
 
 def accept_later(seconds: float) -> Fault:
-    """Answer "activate kit" with success at once and carry it out this much later: until then the kit shows nothing.
+    """Answer "activate kit" with success at once and execute it this much later: until then the kit shows nothing.
 
-    What the API then refuses is never carried out, and nobody is told.
+    What the API then refuses is never executed, and nobody is told.
     """
     _check_seconds(seconds)
     answer = json_answer(200, {"data": {"result": "success"}})

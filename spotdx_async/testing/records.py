@@ -60,7 +60,7 @@ class Creations(list[Creation]):
     """Every executed create, in order, whatever became of its answer and of what it created."""
 
     def by_request(self) -> dict[int, tuple[Creation, ...]]:
-        """Return what each request created, by its position in ``requests``; of one carried out twice, both."""
+        """Return what each request created, by its position in ``requests``; of one executed twice, both."""
         return _grouped((creation.index, creation) for creation in self)
 
     def ids_by_reference(self, noun: Noun | None = None, *, key: str = "client_ref") -> dict[str, tuple[str, ...]]:

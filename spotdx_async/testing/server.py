@@ -143,7 +143,7 @@ class SpotServer(StateView):
 
     @property
     def landing(self) -> int:
-        """How many requests are still to be carried out, by ``faults.land_later`` and others that land."""
+        """How many requests are still to be executed, by ``faults.land_later`` and others that land."""
         return len(self._landings)
 
     def locked(self) -> AbstractContextManager[object]:
