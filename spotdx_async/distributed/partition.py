@@ -232,6 +232,7 @@ class _Sorter:
     """
 
     def __init__(self, folder: Path | None) -> None:
+        _check_name(Path(tempfile.gettempdir()) if folder is None else folder)
         self._folder = Path(tempfile.mkdtemp(prefix="spotdx-split-", dir=folder))
         self._lock = threading.Lock()
         self._is_closed = False
@@ -371,6 +372,7 @@ def _as_update(item: Any, kind: type[Any]) -> Any:
 
 def _made(folder: str | os.PathLike[str]) -> Path:
     path = Path(folder).absolute()
+    _check_name(path)
     try:
         private_files.make_folder(path)
     except OSError as error:
@@ -378,6 +380,12 @@ def _made(folder: str | os.PathLike[str]) -> Path:
     else:
         return path
     raise InvalidInputError(f"the folder {path} cannot be used: {why}")
+
+
+def _check_name(folder: Path) -> None:
+    """Refuse a folder that SQLite cannot be told to sort in: its name must be text."""
+    if any("\ud800" <= char <= "\udfff" for char in os.fspath(folder)):
+        raise InvalidInputError(f"the folder {folder} cannot be used: its name is not UTF-8: name another folder")
 
 
 @types.coroutine

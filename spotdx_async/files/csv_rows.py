@@ -209,10 +209,12 @@ class CsvRows:
 
     def _update(self, cells: list[str]) -> tuple[str, dict[str, Any]]:
         key = cells[self._id_at]
-        if key == self._names[self._id_at] or key.startswith(_BOM):
+        if key == self._names[self._id_at] or cells[0].startswith(_BOM):
             names = [cells[0].removeprefix(_BOM), *cells[1:]]
             if names == self._names:
                 raise RowFault("the row is the header once more, as where two files were joined")
+            if names != cells:
+                raise RowFault("the row begins with a byte order mark, as where two files were joined: remove it")
         check_key(key, self._id_name)
         if self._kept[0][1] == "metadata":
             text = cells[self._kept[0][0]]

@@ -35,6 +35,8 @@ _MARKS = (
     (BOM, "utf-8"),
 )
 _BY_ZEROS = {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}
+_OF_EITHER_ORDER = {"utf-16", "utf-32"}
+"""Their own readers in Python refuse text without a mark."""
 LONGEST_MARK = 16
 """How many bytes are enough to recognise anything."""
 # Codecs that change more than the characters' bytes, or need to see the whole text.
@@ -60,15 +62,18 @@ def encoding_of(start: bytes, given: str | None) -> tuple[str, bytes]:
     """Return the encoding of text and its byte order mark, which is empty if there is none.
 
     A mark is stronger than what is given: nobody means the letters that it would be otherwise. Without either, zero
-    bytes tell UTF-16 and UTF-32, since rows begin with a letter, a quote or a bracket of ASCII.
+    bytes tell UTF-16 and UTF-32, since rows begin with a letter, a quote or a bracket of ASCII; they also tell the
+    order of bytes that ``utf-16`` leaves open, and else it is that of Windows.
     """
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding, mark
-    if given is not None:
-        return given, b""
-    zeros = "".join("0" if byte == 0 else "x" for byte in start[:4])
-    return _BY_ZEROS.get(zeros, "utf-8"), b""
+    told = _BY_ZEROS.get("".join("0" if byte == 0 else "x" for byte in start[:4]))
+    if given is None:
+        return told or "utf-8", b""
+    if (name := codecs.lookup(given).name) in _OF_EITHER_ORDER:
+        return told if told is not None and told.startswith(name) else f"{name}-le", b""
+    return given, b""
 
 
 def check_encoding(name: str) -> str:

@@ -15,7 +15,16 @@ from spotdx_async.files.json_rows import JsonRows
 from spotdx_async.files.json_text import BOM
 from spotdx_async.files.lines import LineBuffer
 from spotdx_async.files.recognition import LONGEST_MARK, encoding_of, foreign_name, is_array
-from spotdx_async.files.rows import MAX_ROW_BYTES, USUAL_READING, BadRow, Format, Reading, Row, RowFault
+from spotdx_async.files.rows import (
+    MAX_ROW_BYTES,
+    USUAL_READING,
+    BadRow,
+    DamagedInputError,
+    Format,
+    Reading,
+    Row,
+    RowFault,
+)
 from spotdx_async.files.stored_file import StoredFile, WatchedInput
 from spotdx_async.files.unpacking import UnpackedStream, packing_of
 
@@ -121,7 +130,7 @@ class RowFile(WatchedInput):
         """Read one piece of the input, as much as is available; blocks while nothing is.
 
         Raises:
-            DamagedInputError: what is packed is damaged here.
+            DamagedInputError: what is packed is damaged here, or the text is of another encoding.
             ChangedInputError: the file is no longer the one that was opened.
             OSError: the input cannot be read any further.
         """
@@ -180,7 +189,10 @@ class RowFile(WatchedInput):
         if self._decoder is None:
             return piece
         # What cannot be decoded becomes a byte that is no UTF-8 either, so that its row is found to be bad.
-        text = self._decoder.decode(piece, final=not piece)
+        try:
+            text = self._decoder.decode(piece, final=not piece)
+        except UnicodeError:  # what a few say to text that is none of theirs, in place of replacing it
+            raise DamagedInputError(f"the text is not {self._encoding}, and cannot be read on") from None
         return text.encode("utf-8", "replace").replace(_NO_CHARACTER, b"\xff")
 
     def _notes_on_age(self) -> list[str]:

@@ -75,7 +75,7 @@ class UnreadableRows:
         try:
             if self._begun != (file, line):
                 self._begun = (file, line)
-                self._file.append(f"# {file}, from line {line}:\n".encode())
+                self._file.append(f"# {_in_one_line(file)}, from line {line}:\n".encode())
             self._file.append(piece)
         except OSError as error:
             self._error = error
@@ -88,11 +88,11 @@ class UnreadableRows:
         """
         if self._error is not None:
             raise self._error
-        last = row.last_line or row.line
+        last, name = row.last_line or row.line, _in_one_line(file)
         if row.source is not None:
-            self._file.write(f"# {file}, {_lines(row.line, last)}: {row.reason}\n".encode() + row.source)
+            self._file.write(f"# {name}, {_lines(row.line, last)}: {row.reason}\n".encode() + row.source)
         elif self._begun == (file, row.line):
-            self._file.write(f"\n# {file}, that was {_lines(row.line, last)}: {row.reason}\n".encode())
+            self._file.write(f"\n# {name}, that was {_lines(row.line, last)}: {row.reason}\n".encode())
         else:
             return False
         self.count += 1
@@ -118,3 +118,8 @@ def unreadable_of(failed: str | os.PathLike[str]) -> Path:
 
 def _lines(first: int, last: int) -> str:
     return f"line {first}" if first == last else f"lines {first}-{last}"
+
+
+def _in_one_line(name: str) -> str:
+    """Return the name of a file as text that cannot be taken for rows: it may hold any byte, line breaks too."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)

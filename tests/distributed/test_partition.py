@@ -227,3 +227,9 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInputError, match="cannot be used"):
         Split(folder=tmp_path / "file" / "run")
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="its name is not UTF-8: name another folder"):
+        Split(folder=tmp_path / "j\udcff")
+    assert not list(tmp_path.iterdir())

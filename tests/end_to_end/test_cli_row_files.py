@@ -204,6 +204,30 @@ CASES = [
     ),
     Case("Latin-1, told", csv("K1,é\n").decode().encode("latin-1"), options=("--encoding", "latin-1")),
     Case("a mark against --encoding", UTF_8 + csv("K1,é\n"), options=("--encoding", "latin-1")),
+    *(
+        Case(
+            f"{name} without a mark, told",
+            csv("K1,é\n").decode().encode(f"{name}-{order}"),
+            options=("--encoding", name),
+        )
+        for name in ("utf-16", "UTF-32")
+        for order in ("le", "be")
+    ),
+    Case(
+        "an encoding whose reader gives up",
+        csv("K1,x\n") + b"\xa2\xab" * 8 + b"\x1b$(" * 8,
+        2,
+        (),
+        "the text is not",
+        ("--encoding", "iso2022_jp_3"),
+    ),
+    Case(
+        "two files joined, the second without a header",
+        UTF_8 + b"a,kit_id\n\xc3\xa9,K1\n" + UTF_8 + b"old,K2\nnew,K3\n",
+        1,
+        (kit(1, "é"), kit(3, "new")),
+        "row 2 (line 3): rejected: the row begins with a byte order mark",
+    ),
     # Delimiters
     *(Case(f"separated by {sign!r}", csv("K1,é\n").replace(b",", sign.encode())) for sign in ";\t|"),
     Case("separated by a caret, told", csv("K1,é\n").replace(b",", b"^"), options=("--delimiter", "^")),
@@ -392,6 +416,18 @@ async def test_failed_rows_next_to_each_other_keep_their_meaning(
     capsys.readouterr()
     assert await spotdx("kits", "update", first, "--failed", failed) == 2
     assert f"{unreadable} exists and is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fake")
+async def test_no_name_of_a_file_ends_a_run_or_looks_like_a_row(tmp_path: Path) -> None:
+    path, failed = tmp_path / "a\nK9,\udcff\x1b[2J.csv", tmp_path / "failed\udcfe.csv"
+    path.write_bytes(csv('K1,x\nK2,"y\nK3,z\n'))
+
+    assert await spotdx("kits", "update", path, "--failed", failed) == 1
+
+    (head, *rest) = (tmp_path / "failed\udcfe.csv.unreadable").read_text().splitlines()
+    assert head.startswith(f"# {tmp_path}/a\\nK9,\\udcff\\x1b[2J.csv, lines 3-4: a quote opens")
+    assert rest == ['K2,"y', "K3,z"]
 
 
 async def test_failed_rows_of_another_encoding_and_delimiter_are_read_again_as_they_are(

@@ -133,7 +133,7 @@ def test_a_byte_order_mark_is_accepted_and_repeated_before_failed_rows() -> None
         (b"kit_id,cohort,note", "the row is the header once more"),
         (b"\xef\xbb\xbfkit_id,cohort,note", "the row is the header once more"),
         ("SP\u200bOT1,A,b".encode(), "the kit_id holds the invisible character U+200B"),
-        ("\ufeffSPOT1,A,b".encode(), "the kit_id holds the invisible character U+FEFF"),
+        ("\ufeffSPOT1,A,b".encode(), "the row begins with a byte order mark"),
         ("SPOT1\u00ad,A,b".encode(), "the kit_id holds the invisible character U+00AD"),
         ("SPOT1\u3164,A,b".encode(), "the kit_id holds the invisible character U+3164"),
     ],
