@@ -11,10 +11,11 @@ from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.excel_rows import ExcelFile
 from spotdx_async.files.json_text import name_of
 from spotdx_async.files.parquet_rows import PARQUET_MAGIC, ParquetFile
+from spotdx_async.files.recognition import LONGEST_MARK
 from spotdx_async.files.row_file import RowFile
 from spotdx_async.files.rows import USUAL_READING, ChangedInputError, DamagedInputError, Format, Reading
 from spotdx_async.files.stored_file import StoredFile
-from spotdx_async.files.unpacking import PACKINGS
+from spotdx_async.files.unpacking import PACKINGS, packing_of
 
 __all__ = ["RowInput", "open_rows"]
 
@@ -111,7 +112,10 @@ def _check_file(place: Path | Literal["standard input"], what: str) -> None:
         raise InvalidInputError(f"{place}: this is a folder: pass the files in it")
     if not stat.S_ISREG(mode):
         raise InvalidInputError(f"{place}: {what} is read only from a file, since its description is at its end")
-    os.close(os.open(place, os.O_RDONLY))
+    with open(place, "rb") as file:  # noqa: PTH123 - it may be a word for standard input, to a type checker
+        packing = packing_of(file.read(LONGEST_MARK))
+    if packing is not None:
+        raise InvalidInputError(f"{place}: this is packed with {packing.name}: {what} is read only unpacked")
 
 
 def _text_rows(place: Path | int, **how: Any) -> RowFile:

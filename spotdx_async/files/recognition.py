@@ -19,12 +19,21 @@ _FOREIGN = (
     (b"Rar!\x1a\x07", "a RAR archive: unpack it"),
     (b"\x04\x22\x4d\x18", "data packed with lz4: unpack it, or pack it with gzip"),
     (b"\x1f\x9d", "data packed with compress (.Z): unpack it, or pack it with gzip"),
+    (b"\x5d\0\0", "data packed with lzma (.lzma): unpack it, or pack it with xz"),
+    (b"\x89LZO\0", "data packed with lzop: unpack it, or pack it with gzip"),
+    (b"\xff\x06\0\0sNaPpY", "data packed with snappy: unpack it, or pack it with gzip"),
+    (b"{\\rtf", "a document of a word processor (RTF): save it as plain text"),
+    (
+        b"version https://git-lfs.",
+        "only the pointer that Git LFS keeps of the file: git lfs pull fetches the file itself",
+    ),
     (b"%PDF", "a PDF: export the table as CSV UTF-8"),
     (b"SQLite format 3\0", "an SQLite database: export the table as CSV"),
     (b"ORC", "ORC: convert it to Parquet or CSV"),
     (b"Obj\x01", "Avro: convert it to Parquet or CSV"),
     (b"ARROW1", "an Arrow (Feather) file: convert it to Parquet"),
 )
+_TAR_AT, _TAR = 257, b"ustar"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table")
 _MARKS = (
@@ -48,6 +57,8 @@ def foreign_name(start: bytes) -> str | None:
     if start.startswith(_ZIP):
         is_workbook = b"[Content_Types].xml" in start or b"xl/" in start
         return _WORKBOOK if is_workbook else "a zip archive: unpack it, or pack the file with gzip"
+    if start.startswith(_TAR, _TAR_AT):
+        return "a tar archive: unpack it, and pass the files in it"
     if start.removeprefix(BOM).lstrip()[:9].lower().startswith(_MARKUP):
         return "a page of HTML or XML: export the table as CSV UTF-8"
     return next((what for mark, what in _FOREIGN if start.startswith(mark)), None)

@@ -245,6 +245,8 @@ class RowFile(WatchedInput):
                 raise InvalidInputError(f"{self.name}: {fault}") from None
             self.size = None
             start = self._begin(b"")
+            if packing_of(start) is not None:
+                raise InvalidInputError(f"{self.name}: this is packed twice: unpack it once")
         if not start:
             raise InvalidInputError(f"{self.name}: the file is empty")
         if (what := foreign_name(start)) is not None:

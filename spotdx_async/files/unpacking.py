@@ -26,12 +26,16 @@ class Packing:
 
     name: str
     suffix: str
-    magic: bytes
-    """How such data begins."""
+    magics: tuple[bytes, ...]
+    """How such data may begin."""
     begin: Callable[[], Any]
     """Begins to unpack one member or stream."""
     faults: tuple[type[Exception], ...]
     """What is raised for damaged data."""
+
+
+class _TooMuchAskedError(Exception):
+    """The data is in order, and asks for more than it is given; the text is what."""
 
 
 class _GzipMember:
@@ -78,8 +82,40 @@ class _ZstdFrame:
     def decompress(self, data: bytes, max_length: int) -> bytes:
         try:
             return bytes(self._inner.decompress(data, max_length))
-        except self._fault:
-            pass
+        except self._fault as error:
+            text = str(error)
+        if "memory" in text:
+            raise _TooMuchAskedError("was packed for long distances, and asks for more than 128 MiB of memory")
+        if "Dictionary" in text:
+            raise _TooMuchAskedError("was packed with a dictionary, which is not in the file")
+        raise ValueError
+
+
+class _XzStream:
+    """A stream of xz, which says how much memory it asks for."""
+
+    def __init__(self) -> None:
+        self._inner = lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return self._inner.needs_input
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            return self._inner.decompress(data, max_length)
+        except lzma.LZMAError as error:
+            text = str(error)
+        if "Memory" in text:
+            raise _TooMuchAskedError(f"asks for more than {_MAX_XZ_BYTES // 1024**2} MiB of memory")
         raise ValueError
 
 
@@ -102,17 +138,20 @@ def _zstd() -> Any:
     raise RowFault("this is packed with zstd: install the extra, pip install 'spotdx-async[zstd]', or unpack it")
 
 
+_ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
+# What is skipped: pzstd begins with such a frame, and others keep notes in one.
+_ZSTD_SKIPPED = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
 PACKINGS = (
-    Packing("gzip", ".gz", b"\x1f\x8b", _GzipMember, (zlib.error,)),
-    Packing("bzip2", ".bz2", b"BZh", bz2.BZ2Decompressor, (OSError, ValueError)),
-    Packing("xz", ".xz", b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(memlimit=_MAX_XZ_BYTES), (lzma.LZMAError,)),
-    Packing("zstd", ".zst", b"\x28\xb5\x2f\xfd", _ZstdFrame, (ValueError,)),
+    Packing("gzip", ".gz", (b"\x1f\x8b",), _GzipMember, (zlib.error,)),
+    Packing("bzip2", ".bz2", (b"BZh",), bz2.BZ2Decompressor, (OSError, ValueError)),
+    Packing("xz", ".xz", (b"\xfd7zXZ\0",), _XzStream, (ValueError,)),
+    Packing("zstd", ".zst", (_ZSTD_FRAME, *_ZSTD_SKIPPED), _ZstdFrame, (ValueError,)),
 )
 
 
 def packing_of(start: bytes) -> Packing | None:
     """Return how data that begins so is packed; None if it is not."""
-    return next((packing for packing in PACKINGS if start.startswith(packing.magic)), None)
+    return next((packing for packing in PACKINGS if start.startswith(packing.magics)), None)
 
 
 class UnpackedStream:
@@ -142,7 +181,7 @@ class UnpackedStream:
         """Return the next bytes, at most ``max_bytes``; empty only at the end.
 
         Raises:
-            DamagedInputError: the packed data is damaged or truncated.
+            DamagedInputError: the packed data is damaged or truncated, or asks for more than it is given.
             OSError: it cannot be read any further.
         """
         while True:
@@ -172,6 +211,8 @@ class UnpackedStream:
             piece: bytes | None = self._member.decompress(data, max_bytes)
         except self._packing.faults:
             piece = None
+        except _TooMuchAskedError as asked:
+            raise DamagedInputError(f"the {self._packing.name} data {asked}: unpack it, and pass it so") from None
         if piece is None:
             raise self._damage(len(data))
         self._is_begun = True

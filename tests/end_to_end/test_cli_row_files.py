@@ -2,10 +2,12 @@
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import stat
 import sys
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -45,6 +47,20 @@ def kit(number: int, value: object) -> tuple[str, object]:
     return f"K{number}", {"a": value}
 
 
+def tar_of(name: str, data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        about = tarfile.TarInfo(name)
+        about.size = len(data)
+        archive.addfile(about, io.BytesIO(data))
+    return packed.getvalue()
+
+
+SKIPPED = b"\x50\x2a\x4d\x18\4\0\0\0note"
+LONG_DISTANCES = b"\x28\xb5\x2f\xfd\0\x90\x49\0\0kit_id,a\n"
+"""A frame of zstd that asks for a window of 256 MiB."""
+LARGE_XZ = b"\xfd7zXZ\0\0\1i\"\xde6\2\0!\1#\0\0\0\xe7'\x10d"
+"""The head of a stream of xz that asks for a dictionary of 768 MiB."""
 MULTI_LINE = 'K1,"see:\nK2,old\nK3,old\n" \nK4,right\n'
 CASES = [
     # Quotes
@@ -323,6 +339,44 @@ CASES = [
     ),
     Case("zstd that was cut off", zstd.compress(csv("K1,é\n"))[:-4], 2, (), "the zstd data ends in the middle"),
     Case("zstd that is none", b"\x28\xb5\x2f\xfdrest", 2, (), "the zstd data "),
+    *(
+        Case(f"zstd {where} a frame that is skipped", data, sent=(kit(1, "é"), kit(2, "x")), suffix=suffix)
+        for where, data, suffix in (
+            ("behind", SKIPPED + zstd.compress(csv("K1,é\nK2,x\n")), ".csv.zst"),
+            ("by its first bytes behind", SKIPPED + zstd.compress(csv("K1,é\nK2,x\n")), ""),
+            ("with", zstd.compress(csv("K1,é\n")) + SKIPPED + zstd.compress(b"K2,x\n"), ".csv.zst"),
+        )
+    ),
+    Case("zstd for long distances", LONG_DISTANCES, 2, (), "asks for more than 128 MiB of memory: unpack it"),
+    Case(
+        "zstd for long distances behind rows",
+        zstd.compress(csv("K1,é\n")) + LONG_DISTANCES,
+        2,
+        (),
+        said="the zstd data was packed for long distances",
+    ),
+    Case(
+        "zstd with a dictionary",
+        zstd.compress(csv("K1,x\n"), zstd_dict=zstd.train_dict([b"kit_id,a\n%d" % n for n in range(500)], 2000)),
+        2,
+        (),
+        "was packed with a dictionary, which is not in the file",
+    ),
+    Case("xz with a large dictionary", LARGE_XZ, 2, (), "the xz data asks for more than 256 MiB of memory: unpack it"),
+    Case("packed twice", gzip.compress(bz2.compress(csv("K1,x\n"))), 2, (), "this is packed twice", suffix=".csv.gz"),
+    Case("a packed tar", gzip.compress(tar_of("kits.csv", csv("K1,x\n"))), 2, (), "this is a tar archive: unpack it"),
+    *(
+        Case(name, start + b"rest of it\n" * 30, 2, (), said)
+        for name, start, said in (
+            ("lzma", b"\x5d\0\0\x80\0", "this is data packed with lzma"),
+            ("RTF", b"{\\rtf1\\ansi", "this is a document of a word processor"),
+            ("Git LFS", b"version https://git-lfs.github.com/spec/v1\n", "only the pointer that Git LFS keeps"),
+        )
+    ),
+    *(
+        Case(f"packed {what}", gzip.compress(b"x"), 2, (), f"{what} is read only unpacked", suffix=suffix)
+        for what, suffix in (("Parquet", ".parquet.gz"), ("Excel", ".xlsx.gz"))
+    ),
     Case("zip", b"PK\x03\x04\x14\0\0\0\x08\0rest", 2, (), "this is a zip archive: unpack it"),
     Case(
         "xlsx",
