@@ -5,6 +5,8 @@ whole rectangle that a sheet spans, however few cells are in it.
 """
 
 import re
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection
 from typing import Any, NamedTuple
 from xml.parsers import expat
@@ -20,6 +22,10 @@ _MAX_UNPACKED_BYTES = 512 * 1024 * 1024
 _MAX_CELLS = 8_000_000
 """Of the rectangle that a sheet spans: some 250 MB. A sheet of all rows has 1,048,576 of them. A choice."""
 _PIECE_BYTES = 256 * 1024
+_MOST_COLUMNS = 16384
+_LEAP_DAY = 60
+"""29 February 1900, which Excel counts and no calendar has."""
+_TRUE = {"1", "true"}
 _CELL = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})")
 _RELATIONSHIP = "officeDocument/2006/relationships"
 _STRICT_RELATIONSHIP = "purl.oclc.org/ooxml/officeDocument/relationships"
@@ -44,6 +50,25 @@ class SheetFacts:
     """What cells hold that have no value, by row and column."""
     merged: list[tuple[int, int, int, int]] = field(factory=list)
     """First row, last row, first column and last column of each range of merged cells."""
+    hidden_rows: int = 0
+    """How many rows that hold something nobody sees, since a filter, a group or somebody has hidden them."""
+    hidden_columns: list[tuple[int, int]] = field(factory=list)
+    """First and last column of each hidden range."""
+    _no_days: "array[int]" = field(factory=lambda: array("q"))
+
+    def is_column_hidden(self, column: int) -> bool:
+        """Return whether nobody sees a column."""
+        return any(first <= column <= last for first, last in self.hidden_columns)
+
+    def note_no_day(self, row: int, column: int) -> None:
+        """Keep that a cell holds a number that is no day; cells come in order."""
+        self._no_days.append(row * _MOST_COLUMNS + column)
+
+    def is_no_day(self, row: int, column: int) -> bool:
+        """Return whether a cell holds a number that is no day, so that what it is shown as is not what it says."""
+        place = row * _MOST_COLUMNS + column
+        at = bisect_left(self._no_days, place)
+        return at < len(self._no_days) and self._no_days[at] == place
 
     def merged_rows(self, columns: Collection[int]) -> list[tuple[int, int]]:
         """Return first and last row of what is merged in these columns, from the top, without overlaps."""
@@ -108,10 +133,10 @@ def facts_of(archive: ZipFile, sheet: Sheet) -> SheetFacts:
     """Look through the cells of a sheet.
 
     Raises:
-        RowFault: it cannot be read, or spans too many cells.
+        RowFault: it cannot be read, spans too many cells, or has a cell twice.
     """
     look = _Look()
-    _parse(archive, sheet.part, look.start, look.end)
+    _parse(archive, sheet.part, look.start, look.end, look.text)
     return look.facts
 
 
@@ -121,24 +146,40 @@ class _Look:
     def __init__(self) -> None:
         self.facts = SheetFacts()
         self._row = self._column = 0
+        self._last = (0, 0)
         self._type: str | None = None
-        self._has_formula = self._has_value = False
+        self._has_formula = self._has_value = self._is_hidden = self._is_number = False
+        self._digits = ""
 
     def start(self, name: str, about: dict[str, str]) -> None:
         if name == "c":
             self._cell(about)
         elif name in {"v", "is"}:
             self._has_value = True
+            self._is_number = name == "v" and self._type in {None, "n"}
+            if self._is_hidden:
+                self.facts.hidden_rows += 1
+                self._is_hidden = False
         elif name == "f":
             self._has_formula = True
         elif name == "row":
             self._row, self._column = int(about.get("r", self._row + 1)), 0
+            self._is_hidden = about.get("hidden") in _TRUE
+        elif name == "col":
+            if about.get("hidden") in _TRUE:
+                self.facts.hidden_columns.append((int(about["min"]), int(about["max"])))
         elif name == "mergeCell":
             first, _, last = about.get("ref", "").partition(":")
             (top, left), (bottom, right) = _position(first), _position(last or first)
             self.facts.merged.append((top, bottom, left, right))
 
+    def text(self, data: str) -> None:
+        if self._is_number:
+            self._digits += data
+
     def end(self, name: str) -> None:
+        if name == "v":
+            self._number()
         if name != "c":
             return
         if self._type == "e":
@@ -146,14 +187,25 @@ class _Look:
         elif self._has_formula and not self._has_value:
             self._note("a formula without its value: open the workbook in Excel, and save it")
 
+    def _number(self) -> None:
+        digits, self._digits, self._is_number = self._digits, "", False
+        if digits[:1] in {"-", "6"} and ((number := float(digits)) < 0 or _LEAP_DAY <= number < _LEAP_DAY + 1):
+            self.facts.note_no_day(self._row, self._column)
+
     def _note(self, fault: str) -> None:
         self.facts.faults.setdefault(self._row, {})[self._column] = fault
 
     def _cell(self, about: dict[str, str]) -> None:
+        before = self._last
         if (place := about.get("r")) is not None:
             self._row, self._column = _position(place)
         else:
             self._column += 1
+        self._last = self._row, self._column
+        if (
+            self._last <= before
+        ):  # of a cell that is there twice the reader keeps one, and of its row nothing may be left
+            raise RowFault(f"{_UNREADABLE}its cells are not in order: open it in Excel, and save it")
         self._type = about.get("t")
         self._has_formula = self._has_value = False
         facts = self.facts
@@ -165,7 +217,7 @@ class _Look:
             )
 
 
-def _parse(archive: ZipFile, part: str, start: Any, end: Any = None) -> None:
+def _parse(archive: ZipFile, part: str, start: Any, end: Any = None, text: Any = None) -> None:
     """Call back for each element of a part, by its name without the namespace.
 
     Raises:
@@ -180,6 +232,7 @@ def _parse(archive: ZipFile, part: str, start: Any, end: Any = None) -> None:
     parser.StartElementHandler = lambda name, about: start(name.rpartition(" ")[2], about)
     if end is not None:
         parser.EndElementHandler = lambda name: end(name.rpartition(" ")[2])
+    parser.CharacterDataHandler = text
     try:
         with archive.open(part) as file:
             while piece := file.read(_PIECE_BYTES):

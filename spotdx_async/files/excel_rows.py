@@ -42,6 +42,9 @@ _ROWS_AT_ONCE = 500
 _MOST_DIGITS = 10**15
 """Excel keeps fifteen digits of a number: what is longer is no longer what was typed."""
 _OLD_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_NO_DAY = "a number that is no day or time, such as a negative one or 29 February 1900"
+_LEAP_DAY_OF_1904 = date(1904, 3, 1)
+"""Where days count from 1904, number 60 is a day like others."""
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -87,7 +90,7 @@ class ExcelFile(WatchedInput):
         self.notes: Sequence[str] = ()
         """What the user should know of how the file is read; shows no value."""
         self._id_name, self._allows_empty = id_name, allow_empty
-        self._numbered: list[tuple[int, list[Any]]] = []
+        self._numbered: list[tuple[int, list[Any] | None]] = []
         self._rows_read = self._line = 0
         self._opens = ExitStack()
         try:
@@ -123,7 +126,7 @@ class ExcelFile(WatchedInput):
         self.at_end = not taken
         for cells in taken:
             self._line += 1
-            if any(cell != "" for cell in cells) or self._line in self._facts.faults:
+            if cells is None or any(cell != "" for cell in cells) or self._line in self._facts.faults:
                 self._numbered.append((self._line, cells))
 
     def rows(self) -> Iterator[Row | BadRow]:
@@ -144,7 +147,7 @@ class ExcelFile(WatchedInput):
 
     def _taken_up(
         self, path: str | os.PathLike[str], wanted: str | None
-    ) -> tuple[Iterator[list[Any]], SheetFacts, int]:
+    ) -> tuple[Iterator[list[Any] | None], SheetFacts, int]:
         """Return the rows of the sheet, what else is known of it, and the column with which they begin."""
         calamine = _calamine()
         with Path(path).open("rb") as file:
@@ -159,11 +162,11 @@ class ExcelFile(WatchedInput):
             facts = facts_of(archive, sheets[place])
         try:
             cells = calamine.load_workbook(path).get_sheet_by_index(place)
-            return iter(cells.iter_rows()), facts, 0 if cells.start is None else cells.start[1]
+            return _one_by_one(iter(cells.iter_rows())), facts, 0 if cells.start is None else cells.start[1]
         except calamine.CalamineError:
             pass
         except BaseException as error:
-            if type(error).__name__ != "PanicException":  # of the reader's own language, which is not an Exception
+            if not _is_panic(error):
                 raise
         raise RowFault("this workbook cannot be read: its cells are damaged")
 
@@ -192,16 +195,16 @@ class ExcelFile(WatchedInput):
         raise RowFault(f"--sheet names none of its {len(names)} sheets: it takes a name as it is written, or a number")
 
     def _read_header(self, columns: Mapping[str, str] | None) -> None:
-        cells: list[Any] = []
+        cells: list[Any] | None = []
         for cells in self._cells:
             self._line += 1
-            if any(cell != "" for cell in cells):
+            if cells is None or any(cell != "" for cell in cells):
                 break
         else:
             raise RowFault(f"the sheet is empty: its first row must be a header with {self._id_name}")
         where = f"the header in row {self._line} cannot be used: "
         has_merged = any(first <= self._line <= last for first, last, *_ in self._facts.merged)
-        if has_merged or self._line in self._facts.faults:
+        if cells is None or has_merged or self._line in self._facts.faults:
             raise RowFault(f"{where}it has merged cells, errors or formulas: one row of text must name the columns")
         names = [cell if isinstance(cell, str) else "" for cell in cells]
         while not names[-1] and cells[len(names) - 1] == "":
@@ -217,21 +220,41 @@ class ExcelFile(WatchedInput):
         self._kept = [(at, key) for at, key in enumerate(keys) if key is not None and at != self._id_at]
         self._used = {self._first_column + 1 + at for at in (self._id_at, *(at for at, _ in self._kept))}
         self._merged = self._facts.merged_rows(self._used)
+        self._note_hidden()
         self._check_second_header()
 
     def _check_second_header(self) -> None:
         """Refuse a second row of names: it would be sent as a row, or hide that the first is a title."""
         self.fill()
         for line, cells in self._numbered[:1]:
-            if isinstance(cells[self._id_at], str) and is_near(cells[self._id_at], self._id_name):
+            if cells is not None and isinstance(cells[self._id_at], str) and is_near(cells[self._id_at], self._id_name):
                 raise RowFault(f"row {line} is a second header: one row must name the columns")
+
+    def _note_hidden(self) -> None:
+        """Say what is read that nobody sees: whoever has filtered a sheet may mean to send what is left."""
+        notes = []
+        if (count := self._facts.hidden_rows) > 0:
+            rows = (
+                "a row that is hidden, by a filter say, is"
+                if count == 1
+                else f"{count:,} rows that are hidden, by a filter say, are"
+            )
+            notes.append(f"{rows} read too")
+        hidden = [self._names[at] for at, _ in self._kept if self._facts.is_column_hidden(self._first_column + 1 + at)]
+        notes += [f"the hidden column {name} is read too: --map '{name}=' leaves it out" for name in hidden]
+        if notes:
+            self.notes = [*self.notes, *notes]
 
     def _is_merged(self, line: int) -> bool:
         at = bisect_right(self._merged, (line, sys.maxsize)) - 1
         return at >= 0 and line <= self._merged[at][1]
 
-    def _row(self, line: int, cells: list[Any]) -> Row | BadRow:
-        values, faults = self._values(cells)
+    def _row(self, line: int, cells: list[Any] | None) -> Row | BadRow:
+        if cells is None:
+            reason = "a cell that is shown as a date or a time holds a number that is far beyond all of them"
+            lost = {self._id_name: None, "metadata": None, "rejected": {"reason": reason}}
+            return BadRow(self._rows_read, line, reason, _line(lost))
+        values, faults = self._values(line, cells)
         known = values.pop(self._id_name, None)
         try:
             self._check_cells(line, cells, faults)
@@ -245,18 +268,27 @@ class ExcelFile(WatchedInput):
             )
         return Row(self._rows_read, line, key, metadata, _line({self._id_name: key, "metadata": metadata}))
 
-    def _values(self, cells: list[Any]) -> tuple[dict[str, Any], list[str]]:
+    def _values(self, line: int, cells: list[Any]) -> tuple[dict[str, Any], list[str]]:
         """Return the values that JSON has, by key, and why others are none."""
         values: dict[str, Any] = {}
         faults = []
         for at, name in [(self._id_at, self._id_name), *self._kept]:
             if cells[at] == "" and isinstance(cells[at], str):
                 continue
+            if isinstance(cells[at], (date, time)) and self._is_no_day(line, at, cells[at]):
+                faults.append(f"the column {self._names[at]} holds {_NO_DAY}")
+                continue
             try:
                 values[name] = _id_of(cells[at]) if at == self._id_at else _value_of(cells[at])
             except RowFault as fault:
                 faults.append(f"the column {self._names[at]} holds {fault}")
         return values, faults
+
+    def _is_no_day(self, line: int, at: int, cell: date | time) -> bool:
+        if not self._facts.is_no_day(line, self._first_column + 1 + at):
+            return False
+        day = cell.date() if isinstance(cell, datetime) else cell
+        return day != _LEAP_DAY_OF_1904
 
     def _check_cells(self, line: int, cells: list[Any], faults: list[str]) -> None:
         for column, what in self._facts.faults.get(line, {}).items():
@@ -291,6 +323,25 @@ def _calamine() -> Any:
         "this is an Excel workbook (.xlsx): to read it install the extra, pip install 'spotdx-async[excel]', or save "
         "it as CSV UTF-8"
     )
+
+
+def _one_by_one(rows: Iterator[list[Any]]) -> Iterator[list[Any] | None]:
+    """Yield the cells of each row; None for one that the reader fails at, which it has passed then."""
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except BaseException as error:
+            if not isinstance(error, OverflowError) and not _is_panic(error):
+                raise
+            row = None
+        yield row
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Return whether it comes from the reader's own language, where it is not an Exception."""
+    return type(error).__name__ == "PanicException"
 
 
 def _id_of(cell: object) -> str:

@@ -1,6 +1,8 @@
 """Excel workbooks to rows: what each kind of cell becomes, and what makes a row, or the workbook, unreadable."""
 
+import io
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,14 @@ HEADER = ["kit_id", "a", "b"]
 ERROR = Cell('t="e"><v>#N/A</v>')
 FORMULA = Cell("><f>A1</f>")
 COMPUTED = Cell('t="str"><f>A1</f><v>x</v>')
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def sheet_of(data: bytes, part: str = SHEET) -> str:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.read(part).decode()
 
 
 def read(folder: Path, data: bytes, **how: Any) -> list[Row | BadRow]:
@@ -49,6 +59,11 @@ def refusal(folder: Path, data: bytes, **how: Any) -> str:
         (1e15, 1e15),
         (True, True),
         (number(46000, DATE), "2025-12-09"),
+        (number(59, DATE), "1900-02-28"),
+        (number(61, DATE), "1900-03-01"),
+        (number(0, TIME), "00:00:00"),
+        (-60, -60),
+        (60.5, 60.5),
         (number(46000.5, DATE_AND_TIME), "2025-12-09T12:00:00"),
         (number(0.5208333333333334, TIME), "12:30:00"),
         (COMPUTED, "x"),
@@ -87,6 +102,12 @@ def test_an_id_is_text_or_the_digits_of_a_whole_number(tmp_path: Path, cell: obj
         (("SPOT1", FORMULA), "the column a holds a formula without its value"),
         (("SPOT1", number(1.5, DURATION)), "the column a holds a duration, which JSON does not have"),
         (("SPOT1", Cell("><v>NaN</v>")), "the column a holds NaN"),
+        (("SPOT1", number(-0.25, TIME)), "the column a holds a number that is no day or time, such as a negative one"),
+        (("SPOT1", number(-1, DATE)), "the column a holds a number that is no day or time"),
+        (("SPOT1", number(60, DATE)), "the column a holds a number that is no day or time"),
+        (("SPOT1", number(60.75, DATE_AND_TIME)), "the column a holds a number that is no day or time"),
+        (("SPOT1", number(4006381333931, DURATION)), "holds a number that is far beyond all of them"),
+        (("SPOT1", number(-4006381333931, DATE)), "holds a number that is far beyond all of them"),
         (("SPOT1", None), "the row sets nothing"),
         (("SPOT1", "x", None, "y"), "the row has a cell beyond the last column that has a name"),
     ],
@@ -245,3 +266,52 @@ def test_a_workbook_is_read_from_a_file(tmp_path: Path) -> None:
         open_rows("-", row_format="xlsx")
     with pytest.raises(InvalidInputError, match="No such file"):
         open_rows(tmp_path / "kits.xlsx")
+
+
+def test_day_60_is_one_like_others_where_days_count_from_1904(tmp_path: Path) -> None:
+    since_1904 = sheet_of(workbook([HEADER, ["SPOT1", "x"]]), "xl/workbook.xml")
+    since_1904 = since_1904.replace("<sheets>", '<workbookPr date1904="1"/><sheets>')
+
+    data = workbook([HEADER, ["SPOT1", number(60, DATE), None]], more={"xl/workbook.xml": since_1904})
+    (row,) = read(tmp_path, data)
+
+    assert isinstance(row, Row)
+    assert row.metadata == {"a": "1904-03-01"}
+
+
+def test_what_nobody_sees_is_read_and_told(tmp_path: Path) -> None:
+    text = sheet_of(workbook([HEADER, ["SPOT1", "x", 1], ["SPOT2", "y", 2], ["SPOT3", "z", 3]]))
+    hidden = text.replace('<row r="3"', '<row r="3" hidden="1"').replace(
+        "</sheetData>", '<row r="9" hidden="1"/></sheetData>'
+    )
+    hidden = hidden.replace("<sheetData>", '<cols><col min="3" max="16384" hidden="true"/></cols><sheetData>')
+    (tmp_path / "kits.xlsx").write_bytes(workbook([], more={SHEET: hidden}))
+
+    with open_rows(tmp_path / "kits.xlsx") as file:
+        assert file.notes == [
+            "a row that is hidden, by a filter say, is read too",
+            "the hidden column b is read too: --map 'b=' leaves it out",
+        ]
+        assert [row.key for row in file] == ["SPOT1", "SPOT2", "SPOT3"]
+
+
+@pytest.mark.parametrize(
+    ("row", "first", "second"), [(2, "A2", "B2"), (1, "A1", "B1"), (3, "A3", "A3"), (3, "B3", "A3")]
+)
+def test_a_workbook_in_which_a_cell_may_be_there_twice_is_refused(
+    tmp_path: Path, row: int, first: str, second: str
+) -> None:
+    text = sheet_of(workbook([HEADER, ["SPOT1", "x"], ["SPOT2", "y"]]))
+    for old, new in (('<row r="3"', f'<row r="{row}"'), ('r="A3"', f'r="{first}"'), ('r="B3"', f'r="{second}"')):
+        text = text.replace(old, new)
+
+    assert "its cells are not in order: open it in Excel" in refusal(tmp_path, workbook([], more={SHEET: text}))
+
+
+def test_one_row_element_for_each_cell_is_one_row(tmp_path: Path) -> None:
+    text = sheet_of(workbook([HEADER, ["SPOT1", "x", "y"]])).replace('<c r="B2"', '</row><row r="2"><c r="B2"')
+
+    (row,) = read(tmp_path, workbook([], more={SHEET: text}))
+
+    assert isinstance(row, Row)
+    assert row.metadata == {"a": "x", "b": "y"}
