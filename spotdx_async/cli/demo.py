@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.options import Whole
+from spotdx_async.cli.options import Number, Whole
 from spotdx_async.cli.output import OurScreen, Streams, counted
 from spotdx_async.cli.tables import show_fields
 from spotdx_async.errors import InvalidInputError
@@ -188,9 +188,9 @@ def sandbox(
     *,
     port: Whole = 0,
     kits: Whole | None = None,
-    latency: float = 0.0,
-    rate_limit: float | None = None,
-    faults: float = 0.0,
+    latency: Number = 0.0,
+    rate_limit: Number | None = None,
+    faults: Number = 0.0,
     seed: Whole = 1,
     streams: OurScreen,
 ) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +26,7 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
 )
+from spotdx_async.files.recognition import encoding_of
 from spotdx_async.own_loop import run_in_own_loop
 
 if TYPE_CHECKING:
@@ -98,15 +99,23 @@ def ids_of(words: Sequence[str]) -> list[str]:
     for word in words:
         if word == "-":
             # All of them before the first request: whoever types them can still leave with Ctrl-C.
-            text = "" if sys.stdin is None else sys.stdin.buffer.read().decode("utf-8-sig", errors="surrogateescape")
-            ids += filter(None, map(str.strip, text.split("\n")))
+            ids += _ids_in(b"" if sys.stdin is None else sys.stdin.buffer.read())
         elif word.startswith("-"):
-            raise InvalidInputError(f"unknown option {word}: --help lists them")
+            raise InvalidInputError(
+                f"unknown option {word}: --help lists them; pass an id of that form by standard input"
+            )
         else:
             ids.append(word)
     if not ids:
         raise InvalidInputError("standard input holds no id")
     return ids
+
+
+def _ids_in(data: bytes) -> Iterator[str]:
+    """Return the lines that are not blank, of whatever a shell writes: UTF-16 too, as PowerShell does."""
+    encoding, mark = encoding_of(data, None)
+    text = data.removeprefix(mark).decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+    return filter(None, map(str.strip, text.replace("\r", "\n").split("\n")))
 
 
 def show_each(

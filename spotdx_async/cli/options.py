@@ -17,6 +17,8 @@ Json: TypeAlias = Annotated[bool, Parameter(name="--json", show_default=False)]
 Yes: TypeAlias = Annotated[bool, Parameter(name="--yes", show_default=False)]
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+# What is no number, nan, is left to those who know the range.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|[+-]?inf", re.IGNORECASE | re.ASCII)
 
 
 def _whole(_type: Any, tokens: Sequence[Token]) -> int:
@@ -27,7 +29,16 @@ def _whole(_type: Any, tokens: Sequence[Token]) -> int:
     return int(token.value)
 
 
+def _number(_type: Any, tokens: Sequence[Token]) -> float:
+    """Read a number of ASCII digits; Python would read 1_5 as 15, and digits of any script."""
+    (token,) = tokens
+    if _NUMBER.fullmatch(token.value) is None:
+        raise ValueError(f'"{token.value}" is not a number')
+    return float(token.value)
+
+
 Whole: TypeAlias = Annotated[int, Parameter(converter=_whole)]
+Number: TypeAlias = Annotated[float, Parameter(converter=_number)]
 
 # A path is kept as it was typed, so that "./-x" stays what it is. The Path in the union makes shells complete it.
 Word: TypeAlias = str | Path
@@ -77,7 +88,7 @@ class ListView(View):
 class RequestLimits:
     """How fast requests are sent."""
 
-    rate: float | None = None
+    rate: Number | None = None
     """The most requests a second. Default: the profile's, else no limit."""
     concurrency: Whole | None = None
     """Requests in flight at once. Default: the profile's, else 64."""
@@ -127,7 +138,7 @@ class Filters:
 class UpdateOptions:
     """Options of ``kits update`` and ``orders update``."""
 
-    rate: float | None = None
+    rate: Number | None = None
     """The most requests a second. Default: the profile's, else no limit."""
     concurrency: Whole | None = None
     """Requests in flight at once. Default: the profile's, else 64."""
@@ -171,12 +182,12 @@ class UpdateOptions:
     """Write progress, messages and the end to standard error as JSON, one object a line, for programs."""
     max_errors: Whole | None = None
     """Stop the run once this many rows were rejected, failed or ended unknown; what is in flight is finished."""
-    outage_limit_s: Annotated[float, Parameter(name="--outage-limit")] = 1800.0
+    outage_limit_s: Annotated[Number, Parameter(name="--outage-limit")] = 1800.0
     """Stop after an outage of this many seconds."""
     waits_for_server: Annotated[Flag, Parameter(name="--wait-for-server")] = False
     """Wait that long even for a server that no request has reached yet. Without it the run stops after 30 s, since the
     address may be wrong. Not with --dask or --workers."""
-    lands_within_s: Annotated[float, Parameter(name="--lands-within")] = 60.0
+    lands_within_s: Annotated[Number, Parameter(name="--lands-within")] = 60.0
     """How long a request that got no answer may still be executed, in seconds; at least the timeout. The next value
     of its id waits that long, also after a run that was killed."""
     dask: str | None = None

@@ -8,7 +8,7 @@ from attrs import field, frozen
 from cyclopts import Parameter
 
 from spotdx_async.cli.exit_codes import Exit, naming_server
-from spotdx_async.cli.options import UNLIMITED, AtMost, Flag, Json
+from spotdx_async.cli.options import UNLIMITED, AtMost, Flag, Json, Number
 from spotdx_async.cli.output import OurScreen
 from spotdx_async.cli.settings_file import (
     EXAMPLE,
@@ -121,7 +121,7 @@ class Server:
     """Use the settings of this profile. Default: SPOTDX_PROFILE, else what the settings file names."""
     base_url: str | None = None
     """The server. Default: SPOTDX_BASE_URL, else the profile's, else the production server."""
-    timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
+    timeout_s: Annotated[Number | None, Parameter(name="--timeout")] = None
     """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
 
     @property
@@ -230,7 +230,7 @@ def config(
     *,
     example: Flag = False,
     limits: AtMost = UNLIMITED,
-    lands_within_s: Annotated[float | None, Parameter(name="--lands-within")] = None,
+    lands_within_s: Annotated[Number | None, Parameter(name="--lands-within")] = None,
     as_json: Json = False,
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,

@@ -75,7 +75,7 @@ def keys_of_header(
     """
     if id_name not in names and id_name not in (columns or {}).values():
         raise RowFault(_missing_id(names, id_name, delimiter))
-    check_names(names)
+    check_names(names, columns)
     keys = rename_columns(names, columns)
     check_columns(keys, id_name, hint="")
     return keys

@@ -210,7 +210,7 @@ class ExcelFile(WatchedInput):
         while not names[-1] and cells[len(names) - 1] == "":
             names.pop()  # a cell below it has no name, which rejects its row
         try:
-            check_names(names)
+            check_names(names, columns)
             keys = rename_columns(names, columns)
             check_columns(keys, self._id_name, hint=f": --map 'COLUMN={self._id_name}' takes another column")
         except RowFault as fault:

@@ -70,7 +70,7 @@ def columns_of(
     fields = [schema.field(number) for number in range(len(schema))]
     names = [one.name for one in fields]
     left_out = _left_out(names, schema.metadata, renamed)
-    check_names(names)
+    check_names(names, renamed)
     keys = [None if name in left_out else key for name, key in zip(names, rename_columns(names, renamed), strict=True)]
     check_columns(keys, id_name, hint=f": give --map 'COLUMN={id_name}'")
     again = {place: len(fields) + number for number, place in enumerate(in_seconds)}

@@ -1,7 +1,7 @@
 """A row of a file, good or bad, and the columns that make one; knows no file format."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 from unicodedata import category
 
@@ -189,10 +189,11 @@ def rename_columns(names: Sequence[str], columns: Mapping[str, str] | None) -> l
     return keys
 
 
-def check_names(names: Sequence[str]) -> None:
+def check_names(names: Sequence[str], mapped: Collection[str] | None = None) -> None:
     """Check the names of columns as the file has them.
 
-    No reason shows a name: in a CSV file without a header the first row is patient data.
+    Those that the user has named may have whitespace around them. No reason shows a name: in a CSV file without a
+    header the first row is patient data.
 
     Raises:
         RowFault: one is empty, has whitespace around it or is that of an earlier column; or there are too many.
@@ -203,8 +204,10 @@ def check_names(names: Sequence[str]) -> None:
     for column, name in enumerate(names, start=1):
         if not name.strip():
             raise RowFault(f"column {column} has no name")
-        if name != name.strip():
-            raise RowFault(f"the name of column {column} has whitespace around it")
+        if name != name.strip() and name not in (mapped or ()):
+            raise RowFault(
+                f"the name of column {column} has whitespace around it: remove that, or name it with --map as it is"
+            )
         if found.setdefault(name, column) != column:
             raise RowFault(f"column {column} has the name of column {found[name]}")
 

@@ -61,6 +61,16 @@ async def test_ids_come_from_standard_input_with_blank_lines_and_a_mark(spotdx: 
     assert (code, ids_in(out), err) == (0, ["SPOT000009", "SPOT000002", "SPOT000001", "SPOT000003"], "")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+async def test_ids_come_as_any_shell_writes_them(spotdx: Spotdx, encoding: str, end: str) -> None:
+    given = end.join([*IDS[:2], ""]).encode(encoding)
+
+    code, out, err = await spotdx("kits", "get", "-", "--json", given=given)
+
+    assert (code, ids_in(out), err) == (0, IDS[:2], "")
+
+
 async def test_one_id_of_standard_input_is_one_line_too(spotdx: Spotdx) -> None:
     code, out, _ = await spotdx("kits", "get", "-", "--json", given=b"SPOT000002\n")
 

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import stat
 import sys
 import tarfile
@@ -15,7 +16,9 @@ import pytest
 import pytest_asyncio
 from attrs import frozen
 from backports import zstd
+from cyclopts import CycloptsError
 
+from spotdx_async.cli.app import make_app
 from spotdx_async.testing import FakeSpot
 from tests.command_line import spotdx
 from tests.workbooks import workbook
@@ -289,6 +292,14 @@ CASES = [
             ("Barcode", "--map Barcode=kit_id takes"),
         )
     ),
+    *(
+        Case(f"a name with {what} around it, mapped", data.encode(), options=("--map", text))
+        for what, data, text in (
+            ("a space", "kit_id ,a\nK1,é\n", "kit_id =kit_id"),
+            ("a no-break space", "kit_id\u00a0,a\nK1,é\n", "kit_id\u00a0=kit_id"),
+            ("a space to be left out", "kit_id,a, b\nK1,é,x\n", " b="),
+        )
+    ),
     Case(
         "no header",
         b"K1,Alice\nK2,Bob\n",
@@ -443,6 +454,24 @@ async def test_a_number_with_a_fraction_is_not_rounded(
     assert await spotdx(*command) == 2
     assert "is not a whole number" in capsys.readouterr().err
     assert fake.requests == []
+
+
+@pytest.mark.parametrize("value", ["1_5", "١٢", " 5", "1e", "0x5", ""])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("kits", "update", "k.csv", "--rate"),
+        ("kits", "update", "k.csv", "--outage-limit"),
+        ("kits", "update", "k.csv", "--lands-within"),
+        ("kits", "types", "--timeout"),
+        ("kits", "get", "K1", "--rate"),
+        ("config", "--lands-within"),
+        ("sandbox", "--latency"),
+    ],
+)
+def test_a_number_is_read_as_it_is_written(command: tuple[str, ...], value: str) -> None:
+    with pytest.raises(CycloptsError, match=re.escape(f'"{value}" is not a number')):
+        make_app().parse_args([*command, value], print_error=False, exit_on_error=False)
 
 
 @pytest.mark.usefixtures("fake")

@@ -460,7 +460,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([], "parameter FILE requires an argument"),
         (["good.csv", "--rate", "0"], "rate must be a number above 0"),
         (["good.csv", "--rate", "nan"], "rate must be a number above 0"),
-        (["good.csv", "--rate", "fast"], 'unable to convert "fast" into float'),
+        (["good.csv", "--rate", "fast"], '"fast" is not a number'),
         (["good.csv", "--concurrency", "0"], "concurrency must be a whole number of at least 1"),
         (["good.csv", "--timeout", "0"], "timeout_s must be a number above 0"),
         (["good.csv", "--base-url", "http://example.com"], "base_url must use https"),

@@ -315,3 +315,12 @@ def test_one_row_element_for_each_cell_is_one_row(tmp_path: Path) -> None:
 
     assert isinstance(row, Row)
     assert row.metadata == {"a": "x", "b": "y"}
+
+
+def test_a_name_with_spaces_around_it_can_be_mapped(tmp_path: Path) -> None:
+    data = workbook([["kit_id ", " a", "b"], ["SPOT1", "x", "y"]])
+
+    (row,) = read(tmp_path, data, columns={"kit_id ": "kit_id", " a": ""})
+
+    assert isinstance(row, Row)
+    assert (row.key, row.metadata) == ("SPOT1", {"b": "y"})
