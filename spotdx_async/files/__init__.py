@@ -5,7 +5,8 @@ from spotdx_async.files.csv_rows import Doubt
 from spotdx_async.files.excel_rows import ExcelFile
 from spotdx_async.files.failed_rows import FailedRows
 from spotdx_async.files.fingerprint import fingerprint
-from spotdx_async.files.json_text import name_of, read_object
+from spotdx_async.files.json_file import read_object
+from spotdx_async.files.json_text import name_of
 from spotdx_async.files.opening import RowInput, open_rows
 from spotdx_async.files.parquet_rows import ParquetFile
 from spotdx_async.files.recognition import check_encoding

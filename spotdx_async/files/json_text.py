@@ -1,4 +1,4 @@
-"""JSON text to an object, more strictly than JSON asks, and files of a single object.
+"""JSON text to an object, more strictly than JSON asks.
 
 A key that occurs twice is refused, since the value that would be dropped may be the one that was meant; and so is a
 number that would not be sent as it is written.
@@ -9,15 +9,12 @@ import math
 import os
 import re
 from decimal import Decimal
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
-from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.rows import MAX_ROW_BYTES, RowFault
 
-__all__ = ["BOM", "MAX_OBJECT_BYTES", "JsonSyntaxFault", "decode_text", "name_of", "parse_object", "read_object"]
+__all__ = ["BOM", "JsonSyntaxFault", "decode_text", "name_of", "parse_object"]
 
-MAX_OBJECT_BYTES = 10 * 1024 * 1024
-"""The largest file that ``read_object`` reads."""
 BOM = b"\xef\xbb\xbf"
 _NOT_UTF_8 = "the text is not UTF-8: save it as UTF-8, or pass --encoding, such as latin-1"
 _BYTES_OF_A_SIGN = {"{": 64, "[": 64, ",": 64, ":": 128}
@@ -33,29 +30,6 @@ class JsonSyntaxFault(RowFault):
 def name_of(path: str | os.PathLike[str]) -> str:
     """Return the name of a file for messages; ``-`` is standard input."""
     return "standard input" if os.fspath(path) == "-" else os.fspath(path)
-
-
-def read_object(path: str | os.PathLike[str]) -> bytes:
-    """Read a file, or standard input for ``-``, and check that it holds one JSON object in which no key occurs twice.
-
-    Returns:
-        The text as it came, without a byte order mark.
-
-    Raises:
-        InvalidInputError: it cannot be read, is larger than 10 MiB, is not UTF-8, or holds anything else. The message
-            shows no value.
-    """
-    try:
-        with _open(path) as file:
-            data = file.read(MAX_OBJECT_BYTES + 1).removeprefix(BOM)
-        _check_object(data)
-    except OSError as error:
-        reason = error.strerror or "it cannot be read"
-    except RowFault as fault:
-        reason = str(fault)
-    else:
-        return data
-    raise InvalidInputError(f"{name_of(path)}: {reason}")
 
 
 def decode_text(data: bytes, encoding: str | None = None) -> str:
@@ -103,18 +77,6 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
         reason = f"{what} is not a JSON object"
     # Raised out here: the decoder's error holds the whole text, and must not even be the context.
     raise fault(reason)
-
-
-def _open(path: str | os.PathLike[str]) -> BinaryIO:
-    return open(0, "rb", closefd=False) if os.fspath(path) == "-" else open(path, "rb")  # noqa: PTH123 - 0 is no path
-
-
-def _check_object(data: bytes) -> None:
-    if len(data) > MAX_OBJECT_BYTES:
-        raise RowFault(f"it is larger than {MAX_OBJECT_BYTES:,} bytes")
-    if not data.strip():
-        raise RowFault("the file is empty")
-    parse_object(decode_text(data), "the file")
 
 
 def _value_bytes(text: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spotdx_async import InvalidInputError
-from spotdx_async.files import json_text, read_object
+from spotdx_async.files import json_file, read_object
 
 
 @pytest.mark.parametrize("data", [b'{"a": 1}', b'\n {"a": 1}\n'])
@@ -19,6 +19,12 @@ def test_an_object_is_given_as_it_came(tmp_path: Path, data: bytes) -> None:
 def test_a_byte_order_mark_is_no_part_of_it(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert read_object(str(tmp_path / "one.json")) == b'{"a": 1}'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_it_is_read_as_any_editor_writes_it(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "one.json").write_bytes('{"a": "\u00e9"}\r\n'.encode(encoding))
+    assert read_object(tmp_path / "one.json") == '{"a": "\u00e9"}\r\n'.encode()
 
 
 @pytest.mark.parametrize(
@@ -33,8 +39,8 @@ def test_a_byte_order_mark_is_no_part_of_it(tmp_path: Path) -> None:
         (b'{"a": "Alice", "a": "Bob"}', "an object names a key twice"),
         (b'{"a": {"b": 1, "b": 2}}', "an object names a key twice"),
         (b'{"a": NaN}', "NaN and Infinity are not JSON"),
-        (b'{"a": "Al\xefce"}', "the text is not UTF-8"),
-        ('{"a": "Alice"}'.encode("utf-16"), "the text is not UTF-8"),
+        (b'{"a": "Al\xefce"}', "the text is not UTF-8: save it as UTF-8"),
+        ('{"a": "Alice"}'.encode("utf-16")[:-1], "the text is not UTF-16-LE: save it as UTF-8"),
         (b"[" * 100_000, "the file is nested too deeply"),
     ],
 )
@@ -60,7 +66,7 @@ def test_what_is_too_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatc
         def read(self, size: int = -1) -> bytes:
             return b" " * size
 
-    monkeypatch.setattr(json_text, "_open", lambda _path: Endless())
+    monkeypatch.setattr(json_file, "_open", lambda _path: Endless())
     with pytest.raises(InvalidInputError, match="larger than 10,485,760 bytes"):
         read_object("endless.json")
 
