@@ -90,7 +90,9 @@ def create(path: str | os.PathLike[str], flags: int = os.O_WRONLY) -> int:
         FileExistsError: the path exists, even if only as a dangling link.
         OSError: it cannot be created.
     """
-    return os.open(path, flags | os.O_CREAT | os.O_EXCL | _CAREFUL, PRIVATE)
+    fd = os.open(path, flags | os.O_CREAT | os.O_EXCL | _CAREFUL, PRIVATE)
+    _give_back(fd)
+    return fd
 
 
 def open_own(path: str | os.PathLike[str], flags: int) -> int:
@@ -164,6 +166,7 @@ def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None
     fd, new = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=place.parent)
     try:
         with open(fd, "wb") as file:  # noqa: PTH123 - an open descriptor
+            _give_back(fd)
             file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(fd)
@@ -243,6 +246,12 @@ def _is_open_to_others(about: os.stat_result) -> bool:
     # Many systems give each user a private group with the number of the user.
     is_own_group = about.st_gid == os.getegid() == os.geteuid()
     return bool(about.st_mode & stat.S_IWGRP) and not is_own_group
+
+
+def _give_back(fd: int) -> None:
+    """Give the owner of a new file what the umask has taken from him."""
+    if hasattr(os, "fchmod") and os.fstat(fd).st_mode & PRIVATE != PRIVATE:
+        os.fchmod(fd, PRIVATE)
 
 
 def _about(path: str | os.PathLike[str]) -> os.stat_result:

@@ -64,32 +64,37 @@ def check_places(places: Iterable[Place]) -> None:
 
 
 def update_places(files: Iterable[Word], options: UpdateOptions) -> Iterator[Place]:
-    """Yield the places of a bulk update."""
+    """Yield the places of a bulk update.
+
+    Raises:
+        InvalidInputError: one is empty, or a folder where only a file can be.
+    """
     yield from map(input_place, files)
     for name in ("ca", "cert", "key"):
         if (word := getattr(options, f"dask_tls_{name}")) is not None:
-            yield Place(f"--dask-tls-{name}", (Path(word),))
+            yield Place(f"--dask-tls-{name}", (_path(f"--dask-tls-{name}", word),))
     if options.failed is not None:
-        both = Path(options.failed), unreadable_of(options.failed)
+        failed = _file("--failed", options.failed)
+        both = failed, unreadable_of(failed)
         yield Place("--failed", (*both, *map(part_of, both)), is_written=True)
     if options.journal is not None:
         yield journal_place("--journal", options.journal, is_written=True)
     if options.report is not None:
-        yield Place("--report", (Path(options.report),), is_written=True)
+        yield Place("--report", (_file("--report", options.report),), is_written=True)
     if options.outcomes is not None:
-        path = Path(options.outcomes)
+        path = _file("--outcomes", options.outcomes)
         yield Place("--outcomes", (path, part_of(path)), is_written=True)
     yield from standard_outputs()
 
 
 def input_place(word: Word) -> Place:
     """Return an input; ``-`` is standard input."""
-    return Place(_STANDARD[0], (0,)) if str(word) == "-" else Place("the input", (Path(word),))
+    return Place(_STANDARD[0], (0,)) if str(word) == "-" else Place("the input", (_path("the input", word),))
 
 
 def journal_place(name: str, word: Word, *, is_written: bool = False) -> Place:
     """Return a journal, of one process or of a cluster, with what is beside or in it."""
-    path = Path(word)
+    path = _path(name, word)
     beside = (path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE_JOURNAL) if path.name else ()
     return Place(name, (path, *beside, path / _RUN_FILE), is_written=is_written)
 
@@ -99,6 +104,19 @@ def standard_outputs() -> Iterator[Place]:
     for number in (1, 2):
         if number == 1 or _identity(2) != _identity(1):
             yield Place(_STANDARD[number], (number,), is_written=True)
+
+
+def _path(name: str, word: Word) -> Path:
+    if str(word):
+        return Path(word)
+    raise InvalidInputError(f"{name} is an empty path: a variable of the shell may not be set")
+
+
+def _file(name: str, word: Word) -> Path:
+    path = _path(name, word)
+    if path.name in {"", ".."} or str(word).endswith(os.sep):
+        raise InvalidInputError(f"{name} {word} is a folder, or is to be one: name a file in it")
+    return path
 
 
 def _identity(file: Path | int) -> Identity | None:

@@ -135,8 +135,9 @@ def test_the_file_that_was_opened_is_judged_not_what_lies_there_later(
     assert mode(aim) == 0o644
 
 
-def test_a_new_file_is_private_from_its_first_instant_and_takes_no_place(tmp_path: Path) -> None:
-    old = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o277, 0o777])
+def test_a_new_file_is_private_from_its_first_instant_and_takes_no_place(tmp_path: Path, umask: int) -> None:
+    old = os.umask(umask)
     try:
         os.close(private_files.create(tmp_path / "new"))
         private_files.replace(tmp_path / "whole", b"text")
@@ -408,7 +409,6 @@ def test_no_other_module_sets_modes_or_opens_files_with_flags_of_its_own() -> No
         # To read what a person has named, to look at a lock, and to write nowhere.
         "bulk/journal/lock.py: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)",
         "cli/standard_streams.py: os.open(os.devnull, os.O_RDWR)",
-        "files/opening.py: os.open(place, os.O_RDONLY)",
     ]
 
 

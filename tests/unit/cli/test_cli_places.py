@@ -65,6 +65,34 @@ def test_other_files_are_no_trouble(files: list[str], options: dict[str, str]) -
     check_places(update_places(files, UpdateOptions(**options)))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["kits", "update", ""], "the input is an empty path"),
+        (["orders", "create", "", "--yes"], "the input is an empty path"),
+        (["runs", "show", ""], "the journal is an empty path"),
+        *(
+            (["kits", "update", "in.csv", option, ""], f"{option} is an empty path: a variable of the shell")
+            for option in ("--failed", "--journal", "--report", "--outcomes", "--dask-tls-ca")
+        ),
+        *(
+            (["kits", "update", "in.csv", option, word], f"{option} {word} is a folder, or is to be one")
+            for option in ("--failed", "--report", "--outcomes")
+            for word in (".", "..", "/", "none/", "sub/..")
+        ),
+    ],
+)
+def test_what_names_no_file_is_refused(
+    folder: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name for path in folder.iterdir()}
+
+    assert run(words) == 2
+
+    assert said in capsys.readouterr().err
+    assert {path.name for path in folder.iterdir()} == before
+
+
 @pytest.mark.parametrize("noun", ["kits", "orders"])
 @pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
 def test_an_update_is_refused_before_anything_is_opened(
