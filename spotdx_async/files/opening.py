@@ -29,6 +29,8 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".xlsm": "xlsx",
 }
 
+_OTHER_WORKBOOKS = {".xlsb", ".ods", ".numbers"}
+
 RowInput: TypeAlias = RowFile | ParquetFile | ExcelFile
 """What ``open_rows`` returns: all are used in the same way."""
 
@@ -71,6 +73,8 @@ def open_rows(
             _check_file("standard input" if is_stdin else Path(path), "Excel")
             how: dict[str, Any] = {"allow_empty": reading.allows_empty, "sheet": reading.sheet}
             return ExcelFile(path, columns=columns, id_name=id_name, **how)
+        if row_format is None and Path(path).suffix.lower() in _OTHER_WORKBOOKS:
+            raise InvalidInputError(f"{name}: of workbooks only .xlsx is read: save it as such, or as CSV UTF-8")
         if reading.sheet is not None:
             raise InvalidInputError(f"{name}: --sheet is for Excel workbooks (.xlsx)")
         again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)

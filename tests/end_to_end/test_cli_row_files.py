@@ -396,6 +396,10 @@ CASES = [
         (),
         "this is an Excel workbook (.xlsx): pass it as a file of that name, or with --format xlsx",
     ),
+    *(
+        Case(f"a workbook {suffix}", b"PK\x03\x04rest", 2, (), "only .xlsx is read: save it as such", suffix=suffix)
+        for suffix in (".xlsb", ".ods", ".Numbers")
+    ),
     Case("--sheet for CSV", csv("K1,é\n"), 2, (), "--sheet is for Excel workbooks (.xlsx)", ("--sheet", "1")),
     Case("a workbook", workbook([["kit_id", "a"], ["K1", "é"]]), suffix=".xlsx"),
     Case(
