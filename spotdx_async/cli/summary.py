@@ -227,7 +227,8 @@ def _show_failed_file(run_result: RunResult, streams: Streams) -> None:
     unreadable = row_results.unreadable
     if unreadable is not None and unreadable.count:
         text = f"the text of {counted(unreadable.count, 'row')} that cannot be read is in {unreadable.place}"
-        streams.say(f"{text} with its line numbers; correct it, put the header above it, and use it as input")
+        what_to_do = "correct it, put the header above it if it is CSV, and use it as input"
+        streams.say(f"{text} with its line numbers; {what_to_do}")
     if row_results.disk_error is not None:
         streams.say(f"{path} may be incomplete: {row_results.disk_error.strerror}")
     where = f"certainly in {path}" if row_results.disk_error is not None else f"in {path}"

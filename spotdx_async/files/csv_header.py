@@ -13,13 +13,15 @@ __all__ = [
     "delimiter_of_header",
     "delimiter_of_mark",
     "is_near",
-    "keys_of_header",
+    "keys_of_names",
+    "separators",
     "sign_name",
 ]
 
 DELIMITERS = ",;\t|"
 """What is recognised without being told."""
 _SIGN_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+_SIGN_PLURALS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 _MARK = re.compile(r'"?sep=([^"\w\s]|\t)"?[\r\n]*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*+"')
@@ -64,36 +66,49 @@ def sign_name(delimiter: str) -> str:
     return _SIGN_NAMES.get(delimiter, f"character {delimiter}")
 
 
-def keys_of_header(
-    names: Sequence[str], columns: Mapping[str, str] | None, id_name: str, delimiter: str
+def separators(delimiter: str) -> str:
+    """Return what separates the cells, as a remark behind their names or number."""
+    return f" (separated by {_SIGN_PLURALS.get(delimiter, delimiter)}; --delimiter names another separator)"
+
+
+def keys_of_names(
+    names: Sequence[str], columns: Mapping[str, str] | None, id_name: str, *, remark: str = ""
 ) -> list[str | None]:
-    """Check column names, and return their keys.
+    """Check column names, and return their keys, None for a column that is left out.
+
+    Args:
+        names: as the file has them.
+        columns: the key for each column that has another name.
+        id_name: the name of the id.
+        remark: what a reader must know of the names that are listed, such as what was taken to separate them.
 
     Raises:
-        RowFault: they cannot make rows. The reason names columns only where the line surely is a header: in a file
-            without one it is patient data.
+        RowFault: they cannot make rows. The reason names columns only where they surely are names: in a file without a
+            header, and in one that was made from such a file, they are patient data.
     """
-    if id_name not in names and id_name not in (columns or {}).values():
-        raise RowFault(_missing_id(names, id_name, delimiter))
+    is_padded = any(name != name.strip() and is_near(name, id_name) for name in names)
+    if id_name not in names and id_name not in (columns or {}).values() and not is_padded:
+        raise RowFault(_missing_id(names, id_name, remark))
     check_names(names, columns)
     keys = rename_columns(names, columns)
-    check_columns(keys, id_name, hint="")
+    check_columns(keys, id_name)
     return keys
 
 
-def _missing_id(names: Sequence[str], id_name: str, delimiter: str) -> str:
+def _missing_id(names: Sequence[str], id_name: str, remark: str) -> str:
     fault = f"no column is named {id_name}"
-    separated = f" (separated by the {sign_name(delimiter)}; --delimiter names another sign)"
     near = [name for name in names if is_near(name, id_name)]
     if not near and any(map(_HAS_VALUE.search, names)):
-        count = "1 cell" if len(names) == 1 else f"{len(names)} cells"
-        return f"{fault}: the line has {count}{separated}, which look like values: the first line must name the columns"
+        look = f"the names of the {len(names):,} columns{remark} look like values"
+        if len(names) == 1:
+            look = f"the name of the only column{remark} looks like a value"
+        return f"{fault}; {look}: is the header missing?"
     shown = ", ".join(name.strip()[:_LONGEST_SHOWN] for name in names[:_SHOWN_COLUMNS])
     more = ", …" if len(names) > _SHOWN_COLUMNS else ""
-    fault += f"; the columns are: {shown}{more}{separated}"
+    fault += f"; the columns are: {shown}{more}{remark}"
     if len(near) == 1:
-        return f"{fault}; --map {quote(f'{near[0]}={id_name}')} takes that one"
-    return f"{fault}; --map 'COLUMN={id_name}' takes another column"
+        return f"{fault}; if {near[0].strip()} is the id, pass --map {quote(f'{near[0]}={id_name}')}"
+    return f"{fault}; --map 'COLUMN={id_name}' says which one is the id"
 
 
 def is_near(name: str, id_name: str) -> bool:

@@ -6,7 +6,13 @@ Where one row ends and the next begins is the business of ``csv_records``, which
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from spotdx_async.files.csv_header import delimiter_of_header, delimiter_of_mark, keys_of_header, sign_name
+from spotdx_async.files.csv_header import (
+    delimiter_of_header,
+    delimiter_of_mark,
+    keys_of_names,
+    separators,
+    sign_name,
+)
 from spotdx_async.files.csv_quotes import has_stray_return
 from spotdx_async.files.csv_records import UNTOLD, CsvRecords, Record
 from spotdx_async.files.json_text import decode_text, parse_object
@@ -134,7 +140,7 @@ class CsvRows:
         sign = self._records.delimiter
         try:
             names = self._names_in(record, text)
-            keys = keys_of_header(names, self._columns, self._id_name, sign)
+            keys = keys_of_names(names, self._columns, self._id_name, remark=separators(sign))
         except RowFault as fault:
             raise RowFault(f"the header on line {record.first_line} cannot be used: {fault}") from None
         self._names = names

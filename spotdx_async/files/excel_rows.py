@@ -18,7 +18,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.csv_header import is_near
+from spotdx_async.files.csv_header import is_near, keys_of_names
 from spotdx_async.files.excel_parts import SheetFacts, check_archive, facts_of, sheets_of
 from spotdx_async.files.json_text import parse_object
 from spotdx_async.files.rows import (
@@ -28,11 +28,8 @@ from spotdx_async.files.rows import (
     Format,
     Row,
     RowFault,
-    check_columns,
     check_key,
-    check_names,
     key_of,
-    rename_columns,
 )
 from spotdx_async.files.stored_file import StoredFile, WatchedInput, watched
 
@@ -92,6 +89,7 @@ class ExcelFile(WatchedInput):
         self._id_name, self._allows_empty = id_name, allow_empty
         self._numbered: list[tuple[int, list[Any] | None]] = []
         self._rows_read = self._line = 0
+        self._remark = ""
         self._opens = ExitStack()
         try:
             self.stored_file: StoredFile | None = watched(Path(path), self._opens)
@@ -186,13 +184,16 @@ class ExcelFile(WatchedInput):
             if not usual:
                 raise RowFault("no sheet of cells is visible: --sheet takes the number of another")
             if len(usual) > 1:
-                self.notes = [f"sheet {usual[0] + 1} of {len(names)} is read: --sheet takes another, by name or number"]
+                read = f"sheet {usual[0] + 1} of {len(names)} is read"
+                self.notes = [f"{read}: --sheet takes another, by name or number"]
+                self._remark = f" ({read}; --sheet takes another)"
             return usual[0]
         if wanted in names:
             return names.index(wanted)
         if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
             return int(wanted) - 1
-        raise RowFault(f"--sheet names none of its {len(names)} sheets: it takes a name as it is written, or a number")
+        which = "its only sheet is number 1" if len(names) == 1 else f"its sheets are number 1 to {len(names)}"
+        raise RowFault(f"--sheet names none of its sheets: pass a name exactly as it is written, or a number; {which}")
 
     def _read_header(self, columns: Mapping[str, str] | None) -> None:
         cells: list[Any] | None = []
@@ -206,13 +207,11 @@ class ExcelFile(WatchedInput):
         has_merged = any(first <= self._line <= last for first, last, *_ in self._facts.merged)
         if cells is None or has_merged or self._line in self._facts.faults:
             raise RowFault(f"{where}it has merged cells, errors or formulas: one row of text must name the columns")
-        names = [cell if isinstance(cell, str) else "" for cell in cells]
-        while not names[-1] and cells[len(names) - 1] == "":
-            names.pop()  # a cell below it has no name, which rejects its row
+        while cells[-1] == "":
+            cells = cells[:-1]  # a cell below it has no name, which rejects its row
         try:
-            check_names(names, columns)
-            keys = rename_columns(names, columns)
-            check_columns(keys, self._id_name, hint=f": --map 'COLUMN={self._id_name}' takes another column")
+            names = _names_of(cells)
+            keys = keys_of_names(names, columns, self._id_name, remark=self._remark)
         except RowFault as fault:
             raise RowFault(f"{where}{fault}") from None
         self._names = names
@@ -342,6 +341,13 @@ def _one_by_one(rows: Iterator[list[Any]]) -> Iterator[list[Any] | None]:
 def _is_panic(error: BaseException) -> bool:
     """Return whether it comes from the reader's own language, where it is not an Exception."""
     return type(error).__name__ == "PanicException"
+
+
+def _names_of(cells: Sequence[Any]) -> list[str]:
+    for column, cell in enumerate(cells, start=1):
+        if not isinstance(cell, str):
+            raise RowFault(f"the name of column {column} is not text: format its cell as text, and type it again")
+    return [*cells]
 
 
 def _id_of(cell: object) -> str:

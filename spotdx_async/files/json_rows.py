@@ -63,7 +63,7 @@ class JsonRows:
 def _update(value: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:
     for name in (id_name, "metadata"):
         if name not in value:
-            raise RowFault(f"the key {name} is missing")
+            raise RowFault(f'the key {name} is missing: a row is {{"{id_name}": …, "metadata": {{…}}}}')
     if value.keys() != {id_name, "metadata"}:
         raise RowFault(f"the row has keys other than {id_name} and metadata")
     key, metadata = value[id_name], value["metadata"]

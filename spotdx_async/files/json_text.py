@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 from spotdx_async.files.rows import MAX_ROW_BYTES, RowFault
 
-__all__ = ["BOM", "JsonSyntaxFault", "decode_text", "name_of", "parse_object"]
+__all__ = ["BOM", "JsonSyntaxFault", "decode_text", "is_spread_object", "name_of", "parse_object"]
 
+_LINES_LOOKED_AT, _TWO = 20, 2
 BOM = b"\xef\xbb\xbf"
 _NOT_UTF_8 = "the text is not UTF-8: save it as UTF-8, or pass --encoding, such as latin-1"
 _BYTES_OF_A_SIGN = {"{": 64, "[": 64, ",": 64, ":": 128}
@@ -25,6 +26,30 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z|\\\Z)', re.DOTALL)
 
 class JsonSyntaxFault(RowFault):
     """The text is no JSON, so that where its values end is not certain either."""
+
+
+def is_spread_object(start: bytes) -> bool:
+    """Return whether JSON Lines surely are none: their first line only opens an object, and the next one goes on.
+
+    A first row that was cut off is not taken for that, since a row that stands by itself follows it.
+    """
+    lines = [line for line in start.removeprefix(BOM).splitlines(keepends=True)[:_LINES_LOOKED_AT] if line.strip()]
+    whole = [line for line in lines if line.endswith((b"\n", b"\r"))]
+    if len(lines) < _TWO or not whole:
+        return False
+    first, second = (line.decode("utf-8", "replace").strip() for line in lines[:_TWO])
+    return first.startswith("{") and _breaks_at(first) == len(first) and _breaks_at(second) is not None
+
+
+def _breaks_at(text: str) -> int | None:
+    """Return where text stops being JSON, which is its length if more is expected; None if it is whole."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos
+    except (ValueError, RecursionError):
+        return 0
+    return None
 
 
 def name_of(path: str | os.PathLike[str]) -> str:

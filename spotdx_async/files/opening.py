@@ -115,7 +115,7 @@ def _check_file(place: Path | Literal["standard input"], what: str) -> None:
     if stat.S_ISDIR(mode):
         raise InvalidInputError(f"{place}: this is a folder: pass the files in it")
     if not stat.S_ISREG(mode):
-        raise InvalidInputError(f"{place}: {what} is read only from a file, since its description is at its end")
+        raise InvalidInputError(f"{place}: {what} can be read only from a file, not from a pipe")
     with open(place, "rb") as file:  # noqa: PTH123 - it may be a word for standard input, to a type checker
         packing = packing_of(file.read(LONGEST_MARK))
     if packing is not None:

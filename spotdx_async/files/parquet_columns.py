@@ -7,9 +7,10 @@ from typing import Any
 
 from attrs import field, frozen
 
+from spotdx_async.files.csv_header import keys_of_names
 from spotdx_async.files.parquet_int96 import BothArrays
 from spotdx_async.files.parquet_values import Convert, Converted, converter, is_text, unregistered_name
-from spotdx_async.files.rows import RowFault, check_columns, check_names, rename_columns
+from spotdx_async.files.rows import RowFault
 
 __all__ = ["Column", "Columns", "columns_of"]
 
@@ -70,9 +71,9 @@ def columns_of(
     fields = [schema.field(number) for number in range(len(schema))]
     names = [one.name for one in fields]
     left_out = _left_out(names, schema.metadata, renamed)
-    check_names(names, renamed)
-    keys = [None if name in left_out else key for name, key in zip(names, rename_columns(names, renamed), strict=True)]
-    check_columns(keys, id_name, hint=f": give --map 'COLUMN={id_name}'")
+    used = [name for name in names if name not in left_out]
+    key_of_name = dict(zip(used, keys_of_names(used, renamed, id_name), strict=True))
+    keys = [key_of_name.get(name) for name in names]
     again = {place: len(fields) + number for number, place in enumerate(in_seconds)}
     kept = {
         key: Column(place, key, _convert(arrow, fields[place], key), again.get(place))

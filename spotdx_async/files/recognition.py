@@ -4,13 +4,14 @@ import codecs
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.json_text import BOM
+from spotdx_async.files.rows import RowFault
 
 __all__ = ["LONGEST_MARK", "check_encoding", "encoding_of", "foreign_name", "is_array"]
 
-_WORKBOOK = "an Excel workbook (.xlsx): pass it as a file of that name, or with --format xlsx"
+_WORKBOOK = "an Excel workbook: pass it as a file named .xlsx, or pass the file's name and --format xlsx"
 # What is no text of rows, and what to do with it.
 _FOREIGN = (
-    (b"PAR1", "Parquet, which can be read only from a file by its name"),
+    (b"PAR1", "Parquet, which can be read only from a file, not from a pipe: pass its name"),
     (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
         "an old Excel workbook (.xls): save it as CSV UTF-8, or as .xlsx without a password",
@@ -44,10 +45,10 @@ _MARKS = (
     (BOM, "utf-8"),
 )
 _BY_ZEROS = {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}
-_OF_EITHER_ORDER = {"utf-16", "utf-32"}
-"""Their own readers in Python refuse text without a mark."""
 LONGEST_MARK = 16
 """How many bytes are enough to recognise anything."""
+_WITHOUT_ORDER = {"utf-16", "utf-32"}  # their decoders refuse text without a mark
+_ASCII = "kit_id"
 # Codecs that change more than the characters' bytes, or need to see the whole text.
 _NO_ENCODINGS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "utf-7", "undefined", "mbcs", "oem"}
 
@@ -73,18 +74,39 @@ def encoding_of(start: bytes, given: str | None) -> tuple[str, bytes]:
     """Return the encoding of text and its byte order mark, which is empty if there is none.
 
     A mark is stronger than what is given: nobody means the letters that it would be otherwise. Without either, zero
-    bytes tell UTF-16 and UTF-32, since rows begin with a letter, a quote or a bracket of ASCII; they also tell the
-    order of bytes that ``utf-16`` leaves open, and else it is that of Windows.
+    bytes tell UTF-16 and UTF-32, since rows begin with a letter, a quote or a bracket of ASCII. They tell the order of
+    bytes as well where ``utf-16`` or ``utf-32`` is given; without them it is that of Windows.
+
+    Raises:
+        RowFault: the text is surely not in the encoding that is given.
     """
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding, mark
-    told = _BY_ZEROS.get("".join("0" if byte == 0 else "x" for byte in start[:4]))
+    found = _BY_ZEROS.get("".join("0" if byte == 0 else "x" for byte in start[:4]))
     if given is None:
-        return told or "utf-8", b""
-    if (name := codecs.lookup(given).name) in _OF_EITHER_ORDER:
-        return told if told is not None and told.startswith(name) else f"{name}-le", b""
-    return given, b""
+        return found or "utf-8", b""
+    name = codecs.lookup(given).name
+    if not _extends_ascii(name) and _begins_as_utf_8(start):
+        raise RowFault(f"the text is ASCII or UTF-8, not {name}: leave out --encoding")
+    if name not in _WITHOUT_ORDER:
+        return name, b""
+    return found if found is not None and found.startswith(name) else f"{name}-le", b""
+
+
+def _extends_ascii(encoding: str) -> bool:
+    """Return whether ASCII means the same in it, as in latin-1 and shift_jis; not in UTF-16 and EBCDIC."""
+    return _ASCII.encode().decode(encoding, "replace") == _ASCII if encoding not in _WITHOUT_ORDER else False
+
+
+def _begins_as_utf_8(start: bytes) -> bool:
+    # The last character may be cut. A zero byte is of UTF-16 or UTF-32; EBCDIC has its letters above ASCII.
+    first, *_ = start.lstrip().splitlines() or [b""]
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(first)
+    except UnicodeDecodeError:
+        return False
+    return bool(first) and b"\0" not in first
 
 
 def check_encoding(name: str) -> str:

@@ -12,7 +12,7 @@ from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.csv_rows import CsvRows, Doubt
 from spotdx_async.files.json_records import ArrayRecords, LineRecords
 from spotdx_async.files.json_rows import JsonRows
-from spotdx_async.files.json_text import BOM
+from spotdx_async.files.json_text import BOM, is_spread_object
 from spotdx_async.files.lines import LineBuffer
 from spotdx_async.files.recognition import LONGEST_MARK, encoding_of, foreign_name, is_array
 from spotdx_async.files.rows import (
@@ -35,6 +35,7 @@ _NO_CHARACTER = "\ufffd".encode()
 _RECENT_S = 10.0
 """A file that was written so lately, and does not end with a line end, may be written still. A choice."""
 _LONGEST_LINE_END = 4
+_SPREAD = "one JSON object is spread over several lines: write each row on one line, or all rows in one array, [ … ]"
 
 
 class RowFile(WatchedInput):
@@ -73,11 +74,13 @@ class RowFile(WatchedInput):
         start, mark = self._read_start(reading.encoding)
         self.format: Format = row_format or ("jsonl" if start.lstrip()[:1] in {b"{", b"["} else "csv")
         if self.format == "jsonl" and columns:
-            raise InvalidInputError(f"{name}: --map is for CSV and Parquet; JSON Lines name their keys themselves")
+            raise InvalidInputError(f"{name}: --map is for columns, and JSON has none: its rows name their keys")
         if self.format == "jsonl" and reading.delimiter is not None:
             raise InvalidInputError(f"{name}: --delimiter is for CSV, and this is JSON")
         if self.format == "csv" and start.lstrip()[:1] in {b"{", b"["}:
             raise InvalidInputError(f"{name}: this looks like JSON: pass --format jsonl")
+        if self.format == "jsonl" and is_spread_object(start):
+            raise InvalidInputError(f"{name}: {_SPREAD}")
         self._is_one_line = reading.is_one_line
         reading = evolve(reading, encoding=self._encoding)
         self._reader: JsonRows | CsvRows
@@ -251,7 +254,10 @@ class RowFile(WatchedInput):
             raise InvalidInputError(f"{self.name}: the file is empty")
         if (what := foreign_name(start)) is not None:
             raise InvalidInputError(f"{self.name}: this is {what}")
-        found, mark = encoding_of(start, encoding)
+        try:
+            found, mark = encoding_of(start, encoding)
+        except RowFault as fault:
+            raise InvalidInputError(f"{self.name}: {fault}") from None
         start = start.removeprefix(mark)
         if found == "utf-8":
             return self._begin(start), mark

@@ -185,7 +185,7 @@ def rename_columns(names: Sequence[str], columns: Mapping[str, str] | None) -> l
     keys = [columns.get(name, name) or None for name in names]
     kept = [key for key in keys if key is not None]
     if twice := [key for key in kept if kept.count(key) > 1]:
-        raise RowFault(f"two columns have the key {twice[0]}: give --map another key for one of them")
+        raise RowFault(f"two columns have the key {twice[0]}: use --map to give one of them another key")
     return keys
 
 
@@ -212,12 +212,12 @@ def check_names(names: Sequence[str], mapped: Collection[str] | None = None) -> 
             raise RowFault(f"column {column} has the name of column {found[name]}")
 
 
-def check_columns(keys: Sequence[str | None], id_name: str, *, hint: str) -> None:
+def check_columns(keys: Sequence[str | None], id_name: str) -> None:
     """Check that the columns can make rows.
 
     Raises:
-        RowFault: there is no id (the reason ends with ``hint``), nothing but the id, another column beside
-            ``metadata``, or two keys that differ only in case or spaces, of which one is surely a mistake.
+        RowFault: there is no id, nothing but the id, another column beside ``metadata``, or two keys that differ only
+            in case or spaces, of which one is surely a mistake.
     """
     kept = [key for key in keys if key is not None]
     found: dict[str, int] = {}
@@ -225,8 +225,8 @@ def check_columns(keys: Sequence[str | None], id_name: str, *, hint: str) -> Non
         if key is not None and (first := found.setdefault("".join(key.split()).casefold(), column)) != column:
             raise RowFault(f"the names of columns {first} and {column} differ only in case or spaces")
     if id_name not in kept:
-        raise RowFault(f"no column is named {id_name}{hint}")
+        raise RowFault(f"no column is named {id_name}")
     if len(kept) == 1:
-        raise RowFault(f"beside {id_name} there must be columns for the metadata")
+        raise RowFault(f"there is no column but {id_name}: each metadata key needs one")
     if "metadata" in kept and len(kept) > 2:  # noqa: PLR2004 - the id and metadata
-        raise RowFault(f"beside {id_name} and metadata there may be no other column")
+        raise RowFault(f"a column metadata holds all metadata, so there must be none but it and {id_name}")

@@ -210,7 +210,7 @@ async def test_a_pipe_that_is_named_parquet_is_refused_and_not_waited_for(
     rescue.cancel()
     assert code == 2
     assert sent(fake) == set()
-    assert "pipe.parquet: Parquet is read only from a file" in capsys.readouterr().err
+    assert "pipe.parquet: Parquet can be read only from a file, not from a pipe" in capsys.readouterr().err
 
 
 async def test_a_folder_that_is_named_parquet_says_what_to_pass(

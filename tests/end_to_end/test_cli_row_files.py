@@ -222,6 +222,19 @@ CASES = [
         "the text is not UTF-8: save it as UTF-8, or pass --encoding, such as latin-1",
     ),
     Case("Latin-1, told", csv("K1,é\n").decode().encode("latin-1"), options=("--encoding", "latin-1")),
+    Case(
+        "--encoding of something else",
+        csv("K1,é\n"),
+        2,
+        (),
+        "the text is ASCII or UTF-8, not utf-16: leave out --encoding",
+        ("--encoding", "utf-16"),
+    ),
+    Case(
+        "--encoding utf-16 without a mark",
+        (HEADER + "K1,é\n").encode("utf-16-le"),
+        options=("--encoding", "utf-16"),
+    ),
     Case("a mark against --encoding", UTF_8 + csv("K1,é\n"), options=("--encoding", "latin-1")),
     *(
         Case(
@@ -264,7 +277,7 @@ CASES = [
         b"kit_id;a,b\nK1;x\n",
         2,
         (),
-        "the columns are: kit_id;a, b (separated by the comma; --delimiter names another sign)",
+        "the columns are: kit_id;a, b (separated by commas; --delimiter names another separator)",
     ),
     Case(
         "--delimiter for JSON",
@@ -287,9 +300,9 @@ CASES = [
     *(
         Case(f"{name} for kit_id", f"{name},a\nK1,x\n".encode(), 2, (), said)
         for name, said in (
-            ("Kit ID", "--map 'Kit ID=kit_id' takes that one"),
-            ("kit-id", "--map kit-id=kit_id takes"),
-            ("Barcode", "--map Barcode=kit_id takes"),
+            ("Kit ID", "if Kit ID is the id, pass --map 'Kit ID=kit_id'"),
+            ("kit-id", "pass --map kit-id=kit_id"),
+            ("Barcode", "pass --map Barcode=kit_id"),
         )
     ),
     *(
@@ -305,7 +318,7 @@ CASES = [
         b"K1,Alice\nK2,Bob\n",
         2,
         (),
-        "2 cells (separated by the comma; --delimiter names another sign), which look like values",
+        "the names of the 2 columns (separated by commas; --delimiter names another separator) look like values",
     ),
     # JSON in an array
     Case("an array over many lines", ARRAY.encode(), sent=(kit(1, "é"), kit(2, 2)), suffix=".json"),
@@ -325,6 +338,14 @@ CASES = [
         1,
         (kit(1, 1),),
         "row 2 (lines 2-3): rejected: the row is broken JSON",
+        suffix=".json",
+    ),
+    Case(
+        "an object over many lines",
+        b'{\n  "kit_id": "K1",\n  "metadata": {"a": 1}\n}\n',
+        2,
+        (),
+        "one JSON object is spread over several lines: write each row on one line, or all rows in one array",
         suffix=".json",
     ),
     Case("JSON named .csv", ARRAY.encode(), 2, (), "this looks like JSON: pass --format jsonl"),
@@ -394,7 +415,7 @@ CASES = [
         b"PK\x03\x04\x14\0\6\0\x08\0[Content_Types].xml",
         2,
         (),
-        "this is an Excel workbook (.xlsx): pass it as a file of that name, or with --format xlsx",
+        "this is an Excel workbook: pass it as a file named .xlsx, or pass the file's name and --format xlsx",
     ),
     *(
         Case(f"a workbook {suffix}", b"PK\x03\x04rest", 2, (), "only .xlsx is read: save it as such", suffix=suffix)

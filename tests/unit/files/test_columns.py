@@ -62,7 +62,7 @@ def test_a_column_can_hold_the_metadata_as_json(tmp_path: Path) -> None:
         ({"Kit number": "kit_id", "note": "kit_id"}, "two columns have the key kit_id"),
         ({"Kit number": "kit_id", "note": "Cohort (text)"}, "two columns have the key"),
         ({"note": "kit"}, "no column is named kit_id"),
-        ({"Kit number": "kit_id", "Cohort (text)": "", "note": ""}, "beside kit_id"),
+        ({"Kit number": "kit_id", "Cohort (text)": "", "note": ""}, "there is no column but kit_id"),
         ({"Kit number": ""}, "no column is named kit_id"),
     ],
 )
@@ -76,7 +76,7 @@ def test_json_lines_take_no_map(tmp_path: Path) -> None:
     path = tmp_path / "kits.jsonl"
     path.write_text('{"kit_id": "SPOT1", "metadata": {}}\n')
 
-    with pytest.raises(InvalidInputError, match="CSV and Parquet"):
+    with pytest.raises(InvalidInputError, match="--map is for columns, and JSON has none"):
         open_rows(path, columns={"a": "b"})
 
 

@@ -191,19 +191,21 @@ def test_a_row_beyond_all_bounds_is_reported_and_not_kept() -> None:
         (b"", "the file is empty"),
         (b"\n\n", "the file is empty: its first line must be a header with kit_id"),
         (b"kit,a\nSPOT1,x\n", "the header on line 1 cannot be used: no column is named kit_id"),
-        (b"kit_id;a,b\n", "the columns are: kit_id;a, b (separated by the comma; --delimiter names another sign)"),
-        (b"Kit ID,a\nSPOT1,x\n", "the columns are: Kit ID, a (separated by the comma"),
-        (b"Kit ID,a\nSPOT1,x\n", "--map 'Kit ID=kit_id' takes that one"),
-        (b"kit-id;a\nSPOT1;x\n", "--map kit-id=kit_id takes that one"),
-        (b"a\tBarcode\nx\tSPOT1\n", "--map Barcode=kit_id takes that one"),
-        (b"Barcode,Kit ID\nSPOT1,x\n", "--map 'COLUMN=kit_id' takes another column"),
+        (b"kit_id;a,b\n", "the columns are: kit_id;a, b (separated by commas; --delimiter names another separator)"),
+        (b"Kit ID,a\nSPOT1,x\n", "the columns are: Kit ID, a (separated by commas"),
+        (b"Kit ID,a\nSPOT1,x\n", "if Kit ID is the id, pass --map 'Kit ID=kit_id'"),
+        (b"kit-id;a\nSPOT1;x\n", "if kit-id is the id, pass --map kit-id=kit_id"),
+        (b"a\tBarcode\nx\tSPOT1\n", "if Barcode is the id, pass --map Barcode=kit_id"),
+        (b"Barcode,Kit ID\nSPOT1,x\n", "--map 'COLUMN=kit_id' says which one is the id"),
+        (b"kit_id ,a\nSPOT1,x\n", "the name of column 1 has whitespace around it"),
+        (b"# export 7\nkit_id,a\n", "the name of the only column (separated by commas"),
         (b"sep=\nkit_id,a\n", "no column is named kit_id"),
         (b"kit_id,a,b,a\n", "column 4 has the name of column 2"),
         (b"kit_id,kit_id\n", "column 2 has the name of column 1"),
         (b"kit_id,a,\n", "column 3 has no name"),
         (b"\nkit_id, a\n", "the header on line 2 cannot be used: the name of column 2 has whitespace around it"),
-        (b"kit_id\nSPOT1\n", "beside kit_id there must be columns for the metadata"),
-        (b"kit_id,metadata,a\n", "beside kit_id and metadata there may be no other column"),
+        (b"kit_id\nSPOT1\n", "there is no column but kit_id: each metadata key needs one"),
+        (b"kit_id,metadata,a\n", "a column metadata holds all metadata, so there must be none but it and kit_id"),
         (b"kit_id,caf\xe9\n", "the text is not UTF-8"),
         (b"kit_id,a\0\n", "the text holds a NUL byte"),
         (b'kit_id,"a\nSPOT1,x\n', "a quote opens and is never closed, on line 1"),
@@ -218,7 +220,7 @@ def test_an_unusable_header_refuses_the_whole_file(data: bytes, reason: str) -> 
 def test_a_header_fault_shows_no_cell_since_it_may_be_a_patients() -> None:
     said = header_fault(b"SPOT1,Alice Smith\nSPOT2,Bob\n")
     assert "Alice" not in said
-    assert "2 cells (separated by the comma; --delimiter names another sign), which look like values" in said
+    assert "the names of the 2 columns (separated by commas; --delimiter names another separator) look like" in said
 
 
 def test_a_header_alone_is_a_file_of_no_rows() -> None:

@@ -165,12 +165,17 @@ def test_metadata_is_json_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "merged", "said"),
     [
-        ([["Kit ID", "a"], ["K1", "x"]], (), "the header in row 1 cannot be used: no column is named kit_id: --map"),
+        (
+            [["Kit ID", "a"], ["K1", "x"]],
+            (),
+            "no column is named kit_id; the columns are: Kit ID, a; if Kit ID is the id, pass --map 'Kit ID=kit_id'",
+        ),
+        ([["K1", "Alice", "7"]], (), "the names of the 3 columns look like values: is the header missing?"),
         ([["kit_id", "a", "a"]], (), "column 3 has the name of column 2"),
         ([["kit_id", None, "a"]], (), "column 2 has no name"),
-        ([["kit_id", "a", 5]], (), "column 3 has no name"),
+        ([["kit_id", "a", 5]], (), "the name of column 3 is not text: format its cell as text"),
         ([["kit_id", " a"]], (), "the name of column 2 has whitespace around it"),
-        ([["kit_id"]], (), "beside kit_id there must be columns for the metadata"),
+        ([["kit_id"]], (), "there is no column but kit_id: each metadata key needs one"),
         ([HEADER, ["K1", "x"]], ("B1:C1",), "it has merged cells, errors or formulas: one row of text"),
         ([["kit_id", "a", ERROR]], (), "it has merged cells, errors or formulas"),
         ([HEADER, ["Kit ID", "Stage"], ["K1", "x"]], (), "row 2 is a second header: one row must name the columns"),
@@ -191,9 +196,12 @@ def test_the_first_visible_sheet_is_read_or_the_one_that_is_named(tmp_path: Path
     for sheet, key in (("1", "K0"), ("Last", "K3"), ("3", "K2"), ("4", "K3")):
         assert read(tmp_path, data, sheet=sheet)[0].key == key
     for sheet in ("5", "0", "kits", "²"):
-        assert "--sheet names none of its 4 sheets" in refusal(tmp_path, data, sheet=sheet)
+        assert "--sheet names none of its sheets: pass" in (said := refusal(tmp_path, data, sheet=sheet))
+        assert said.endswith("its sheets are number 1 to 4")
     with open_rows(tmp_path / "kits.xlsx") as file:
         assert [*file.notes] == ["sheet 2 of 4 is read: --sheet takes another, by name or number"]
+    cover = refusal(tmp_path, workbook([["Report"]], [HEADER, ["K1", "x"]]))
+    assert "the columns are: Report (sheet 1 of 2 is read; --sheet takes another)" in cover
     assert "no sheet of cells is visible" in refusal(tmp_path, workbook([HEADER], hidden=[0]))
 
 
@@ -262,7 +270,7 @@ def test_a_workbook_that_changes_is_told(tmp_path: Path) -> None:
 
 
 def test_a_workbook_is_read_from_a_file(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="Excel is read only from a file"):
+    with pytest.raises(InvalidInputError, match="Excel can be read only from a file, not from a pipe"):
         open_rows("-", row_format="xlsx")
     with pytest.raises(InvalidInputError, match="No such file"):
         open_rows(tmp_path / "kits.xlsx")

@@ -46,8 +46,8 @@ def test_parquet_too_has_the_id_under_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (b'{"kit_id": "O1", "metadata": {}}', "the key order_id is missing"),
-        (b'{"order_id": "O1"}', "the key metadata is missing"),
+        (b'{"kit_id": "O1", "metadata": {}}', 'the key order_id is missing: a row is {"order_id": …, "metadata": {…}}'),
+        (b'{"order_id": "O1"}', 'the key metadata is missing: a row is {"order_id": …, "metadata": {…}}'),
         (b'{"order_id": "O1", "metadata": {}, "kit_id": "SPOT1"}', "the row has keys other than order_id and metadata"),
         (b'{"order_id": 1, "metadata": {}}', "the order_id is not a string"),
         (b'{"order_id": " O1", "metadata": {}}', "the order_id has whitespace around it"),
@@ -65,9 +65,9 @@ def test_a_bad_row_is_told_in_the_words_of_its_noun(row: bytes, reason: str) -> 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"kit_id,a\nSPOT1,x\n", "no column is named order_id; the columns are: kit_id, a (separated by the comma"),
-        (b"order_id\nO1\n", "beside order_id there must be columns for the metadata"),
-        (b"order_id,metadata,a\n", "beside order_id and metadata there may be no other column"),
+        (b"kit_id,a\nSPOT1,x\n", "no column is named order_id; the columns are: kit_id, a (separated by commas"),
+        (b"order_id\nO1\n", "there is no column but order_id: each metadata key needs one"),
+        (b"order_id,metadata,a\n", "so there must be none but it and order_id"),
         (b"\n", "its first line must be a header with order_id"),
     ],
 )
@@ -79,7 +79,10 @@ def test_a_header_of_another_noun_is_refused(data: bytes, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("column", "values", "reason"),
-    [("kit_id", ["SPOT1"], "give --map 'COLUMN=order_id'"), ("order_id", [1], "the column order_id is of type int64")],
+    [
+        ("kit_id", ["SPOT1"], "the columns are: kit_id, n; --map 'COLUMN=order_id'"),
+        ("order_id", [1], "the column order_id is of type int64"),
+    ],
 )
 def test_parquet_of_another_noun_is_refused(tmp_path: Path, column: str, values: list[object], reason: str) -> None:
     path = tmp_path / "orders.parquet"

@@ -156,8 +156,8 @@ def test_a_bad_row_is_kept_as_well_as_json_can(path: Path) -> None:
     [
         ({"kit_id": [1], "a": ["x"]}, "of type int64: it must be text"),
         ({"kit": ["SPOT1"], "a": ["x"]}, "no column is named kit_id"),
-        ({"kit_id": ["SPOT1"]}, "beside kit_id"),
-        ({"kit_id": ["SPOT1"], "metadata": ["{}"], "a": ["x"]}, "no other column"),
+        ({"kit_id": ["SPOT1"]}, "there is no column but kit_id"),
+        ({"kit_id": ["SPOT1"], "metadata": ["{}"], "a": ["x"]}, "there must be none but it and kit_id"),
     ],
 )
 def test_columns_that_make_no_rows_are_refused(path: Path, columns: dict[str, Any], reason: str) -> None:

@@ -1,17 +1,21 @@
 """Opening an input: what it is taken for, and how it is refused."""
 
+import codecs
 import io
 import os
 import subprocess
 import sys
 import threading
+from encodings.aliases import aliases
 from pathlib import Path
 
 import pytest
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import Format, Row, RowFile, open_rows
+from spotdx_async.files import BadRow, Format, Row, RowFile, open_rows
 from spotdx_async.files.lines import LineBuffer
+from spotdx_async.files.recognition import check_encoding
+from spotdx_async.files.rows import Reading
 
 CSV = b"kit_id,a\nSPOT1,x\n"
 JSONL = b'{"kit_id": "SPOT1", "metadata": {"a": "x"}}\n'
@@ -70,7 +74,7 @@ def test_a_given_format_is_stronger_than_the_suffix(tmp_path: Path) -> None:
     ("data", "what"),
     [
         (b"PK\x03\x04\0\0rest", "a zip archive: unpack it"),
-        (b"PK\x03\x04\0\0[Content_Types].xml", "an Excel workbook (.xlsx): pass it as a file of that name"),
+        (b"PK\x03\x04\0\0[Content_Types].xml", "an Excel workbook: pass it as a file named .xlsx"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest", "an old Excel workbook (.xls)"),
         (b"7z\xbc\xaf\x27\x1crest", "a 7-Zip archive"),
         (b"%PDF-1.7", "a PDF"),
@@ -83,6 +87,69 @@ def test_a_given_format_is_stronger_than_the_suffix(tmp_path: Path) -> None:
 @pytest.mark.parametrize("row_format", [None, "csv", "jsonl"])
 def test_what_is_no_rows_is_refused_by_its_name(data: bytes, what: str, row_format: Format | None) -> None:
     assert what in refusal(data, row_format)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"{\n", b'{"rows": [\n', b'\n{"kit_id": "SPOT1",\n', b"\xef\xbb\xbf{\r\n"],
+    ids=["an object", "an array in it", "a row", "with a mark"],
+)
+def test_an_object_over_several_lines_is_refused_and_not_taken_for_broken_rows(data: bytes) -> None:
+    said = refusal(data + b'  "metadata": {}\n}\n')
+
+    assert said.startswith("kits: one JSON object is spread over several lines: write each row on one line")
+
+
+@pytest.mark.parametrize("first", [b'{"kit_id": "SPOT0",', b'{"kit_id": "SPO', b"{}x", b"{"])
+def test_a_first_row_that_is_broken_is_a_bad_row_where_rows_follow(first: bytes) -> None:
+    with RowFile(io.BytesIO(first + b"\n" + JSONL), name="kits") as file:
+        bad, good = file
+
+    assert isinstance(bad, BadRow)
+    assert isinstance(good, Row)
+
+
+@pytest.mark.parametrize("encoding", sorted(set(aliases.values())))
+@pytest.mark.parametrize("data", [CSV, JSONL, b"", b"\0\xff\xfe" * 9, CSV.decode().encode("utf-16-be")[:-1]])
+def test_no_encoding_of_any_text_ends_in_anything_but_rows_or_a_refusal(encoding: str, data: bytes) -> None:
+    try:
+        encoding = check_encoding(encoding)
+        with RowFile(io.BytesIO(data), name="kits", reading=Reading(encoding=encoding)) as file:
+            rows = [*file]
+    except InvalidInputError:
+        return
+    assert all(isinstance(row, BadRow) or (row.key, row.metadata) == ("SPOT1", {"a": "x"}) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "stored"),
+    [
+        ("utf-16", "utf-16-le"),
+        ("utf-16", "utf-16-be"),
+        ("UTF16", "utf-16"),
+        ("utf-32", "utf-32-le"),
+        ("utf-32", "utf-32-be"),
+        ("utf-16-be", "utf-16-be"),
+        ("cp037", "cp037"),
+        ("shift_jis", "shift_jis"),
+    ],
+)
+def test_a_given_encoding_reads_what_is_stored_in_it(encoding: str, stored: str) -> None:
+    with RowFile(io.BytesIO(CSV.decode().encode(stored)), name="kits", reading=Reading(encoding=encoding)) as file:
+        (row,) = file
+
+    assert isinstance(row, Row)
+    assert row.metadata == {"a": "x"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-32-be", "cp037", "cp500"])
+@pytest.mark.parametrize("header", ["kit_id,a", "SPOT1,Größe", '{"kit_id": "SPOT1"'])
+def test_text_that_is_not_in_the_given_encoding_is_refused_and_none_of_it_is_shown(encoding: str, header: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        RowFile(io.BytesIO(f"{header}\n".encode()), name="kits", reading=Reading(encoding=encoding))
+
+    name = codecs.lookup(encoding).name
+    assert str(caught.value) == f"kits: the text is ASCII or UTF-8, not {name}: leave out --encoding"
 
 
 def test_what_cannot_be_opened_is_refused_with_the_reason(tmp_path: Path) -> None:
