@@ -169,7 +169,7 @@ class StopRules:
             return
         advice = "check base_url, or pass wait_for_server=True to wait for it"
         if is_out_of_files(last):
-            advice = "allow more of them (ulimit -n)"
+            advice = "raise the limit (ulimit -n)"
         message = f"no request has reached the server in {_UNREACHED_S:g} s: {self.trouble()}: {advice}"
         cause = FailureCause(last.cause_type, last.errno, last.tls_reason, last.proxy_status)
         self._stop(NotSentError(message, reason=last.reason, cause=cause))

@@ -83,8 +83,8 @@ def show_list(
 
     shown = server.ask(show)
     writer.close()
-    if shown == limit and not view.as_json:
-        streams.note(f"the first {limit:,} {nouns}; --limit or --all shows more")
+    if shown == limit and not (view.as_json and view.limit is not None):
+        streams.note(f"the first {'one' if limit == 1 else f'{limit:,} {nouns}'}; --limit or --all shows more")
     return Exit.OK
 
 

@@ -17,6 +17,7 @@ from spotdx_async.cli.log_file import Log, log_to
 from spotdx_async.cli.open_files import check_room, reason_of_place
 from spotdx_async.cli.output import OurScreen, Streams
 from spotdx_async.cli.standard_streams import guarded_outputs
+from spotdx_async.cli.usage_faults import usage_fault
 from spotdx_async.errors import ConfigError, SpotError
 
 Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
@@ -44,9 +45,7 @@ def run(argv: Sequence[str]) -> int:
         out.flush()
         if out.error is None:
             return code
-        what = (
-            "the exit code is right all the same" if streams.is_code_the_answer else "what was asked for is not there"
-        )
+        what = "the exit code still says what was done" if streams.is_code_the_answer else "the output is incomplete"
         streams.say(f"standard output cannot be written ({out.error.strerror}): {what}")
         return Exit.FAILED if code == Exit.OK and not streams.is_code_the_answer else code
 
@@ -70,7 +69,7 @@ def _run_logged(line: GlobalOptions, streams: Streams, log: Log) -> Exit:
     except CycloptsError as error:
         page = " ".join(("spotdx", *(error.command_chain or ()), "--help"))
         log.fail(error)
-        return _refuse(streams, " ".join(str(error).split()), page)
+        return _refuse(streams, usage_fault(error, line.words), page)
     except SpotError as error:
         log.fail(error)
         show_error(error, streams)
@@ -110,7 +109,7 @@ def make_app() -> App:
         name="spotdx",
         help_format="plaintext",
         help_formatter=HelpPages(),
-        help_epilogue="Every command takes --color, -q, -v and --log-file. spotdx --help shows the first steps.",
+        help_epilogue="Every command takes --color, -q, -v and --log-file: see spotdx --help.",
         version=VERSION,
         version_flags=["--version", "-V"],
         default_parameter=Parameter(negative=""),

@@ -78,7 +78,7 @@ def what_differs(run: spotdx_async.BulkRun[Any], request: UpdateRequest, source:
     elif index == count or last is None:
         how = f"it ends after {counted(count, 'row')}, and the journal knows more"
     else:
-        how = f"{last.text} of {last.file} is the first that the journal knows otherwise"
+        how = f"{last.text} of {last.file} is the first that differs from the journal"
     return f"{now}; {how}; {_MENDED}"
 
 

@@ -184,7 +184,7 @@ def _end(streams: Streams, text: str, code: Exit, *, kind: str, error: SpotError
 
 def _look_first(act: ConfirmedAction, settings: Settings, streams: Streams, view: View) -> Exit | None:
     """Find out whether it was done before; return None if it surely was not, and no longer can be."""
-    streams.note("looking whether it was done before, which can take a minute; --never-sent skips that")
+    streams.note("checking whether it was done before, which can take a minute; --never-sent skips that")
     try:
         found = settings.ask(act.look_first)
     except SpotError as error:

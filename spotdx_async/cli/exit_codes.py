@@ -44,6 +44,7 @@ _REFUSED_TOKEN = "does not accept the token"  # noqa: S105 - what the SDK says a
 _AGAIN = "run the command again later; "
 _IS_IT_THERE = "spotdx doctor shows whether the server answers"
 _CHECK_CONNECTION = "spotdx doctor checks the connection to the server"
+_NOTHING_LISTENS = "nothing is listening there: check --base-url; "
 _NOT_THE_API = "something else may be answering instead of the API, such as a maintenance page: see spotdx doctor"
 _NEXT: tuple[tuple[type[SpotError], str], ...] = (
     (AuthenticationError, _TOKEN_HINT),
@@ -55,7 +56,7 @@ _NEXT: tuple[tuple[type[SpotError], str], ...] = (
     (OutcomeUnknownError, _CHECK_CONNECTION),
 )
 _NEXT_OF_NOT_SENT = {
-    "refused": f"nothing is listening there: check --base-url; {_CHECK_CONNECTION}",
+    "refused": f"{_NOTHING_LISTENS}{_CHECK_CONNECTION}",
     "dns": "check the name in --base-url and this machine's network; spotdx doctor checks both",
     "tls": "spotdx doctor shows what is wrong with the certificate",
     "token": "spotdx doctor tests where the token comes from",
@@ -66,6 +67,10 @@ _OPTION_NAMES = (
     ("wait_for_server=True", "--wait-for-server"),
     ("check base_url", "check --base-url"),
     ("(stop_after)", "(--max-errors)"),
+    (
+        "allow_any_id=True of SpotClient, ClientSettings and Split, or --allow-any-id of spotdx, lets",
+        "--allow-any-id lets",
+    ),
 )
 
 
@@ -80,10 +85,10 @@ def message_of(error: SpotError) -> str:
 
 
 def without_pointer(text: str, instead: str = "") -> str:
-    """Return an error's message with something else in place of its pointer to ``details``."""
+    """Return an error's message in our options' names, with something else in place of its pointer to ``details``."""
     for pointer in _POINTERS:
         text = text.replace(pointer, instead)
-    return text
+    return _with_our_options(text)
 
 
 def reasons_of(error: SpotError | None, *, show_phi: bool) -> list[str]:
@@ -110,7 +115,8 @@ def stop_line(stopped: BulkStopped, base_url: str) -> str:
     """Return one line on why a bulk run stopped early, with the server's name, and what to do next."""
     # The end of a run says how to resume, depending on where it stopped: that is not repeated here.
     text = line_of(stopped.cause or stopped).replace(_AGAIN, "")
-    text = _with_our_options(text)
+    if text.count("check --base-url") > 1:
+        text = text.replace(_NOTHING_LISTENS, "")
     host = host_of(base_url)
     return text if host in text else f"{host}: {text}"
 

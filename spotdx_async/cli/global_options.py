@@ -53,7 +53,7 @@ class GlobalOptions:
     def close(self) -> None:
         """Put the words into the order that commands take; say what excludes each other."""
         if self.is_quiet and self.is_verbose:
-            self._fail("-q and -v exclude each other")
+            self._fail("-q and -v cannot be used together")
         self.words = _with_leading_behind(self.words)
         if self.words[:1] == ["help"]:
             self.words = [*self.words[1:], "--help"]

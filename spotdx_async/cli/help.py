@@ -46,10 +46,10 @@ _STEPS = (
 )
 _OPTIONS = (
     ("--help, -h", "Show this page, or a command's: spotdx help kits update."),
-    ("--profile NAME", "Settings for commands that ask a server: spotdx config."),
+    ("--profile NAME", "Use the settings of this profile; spotdx config shows them."),
     ("--color WHEN", "auto (on a terminal only), always or never, as --no-color."),
     ("-q, --quiet", "Say only what needs attention; no progress."),
-    ("-v, --verbose", "Say what is tried again, too."),
+    ("-v, --verbose", "Also say what is retried, and why."),
     ("--log-file PATH", "Log to this file (mode 0600); no token, id or patient data."),
     ("--version, -V", "Show the version."),
 )
@@ -90,7 +90,9 @@ def _front_page() -> str:
     return (
         "Usage: spotdx COMMAND [ARGUMENTS] [OPTIONS]\n\n"
         "The Spot home-testing API from the command line.\n\n"
-        f"First steps:\n{steps}\nCommands:\n{commands}\nOptions:\n{options}\n"
+        f"First steps:\n{steps}\nCommands:\n{commands}\nOptions:\n{options}"
+        "\nThese may come before the command, too: --base-url, --timeout, --json,\n"
+        "--show-phi and --allow-any-id.\n\n"
         "Exit codes: 0 all done; 1 something failed or is unknown; 2 wrong usage, input\n"
         "or setting, nothing was sent; 3 stopped early, can be resumed; 130 Ctrl-C.\n"
     )

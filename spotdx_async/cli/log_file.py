@@ -14,6 +14,7 @@ from typing import TextIO
 from spotdx_async import private_files
 from spotdx_async.cli.exit_codes import message_of
 from spotdx_async.cli.help import VERSION
+from spotdx_async.cli.open_files import reason_of_place
 from spotdx_async.cli.output import Streams
 from spotdx_async.errors import ConfigError, SpotError
 
@@ -125,5 +126,6 @@ def _opened(path: str) -> TextIO:
                     raise ConfigError(f"--log-file: {path} holds something other than a log: name another file")
         fd = private_files.open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:
-        raise ConfigError(f"--log-file: {path} {error.strerror or error}") from None
+        reason = reason_of_place(error) or f"{path}: {error.strerror or error}"
+        raise ConfigError(f"--log-file: {reason}") from None
     return open(fd, "a", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123 - closed by the handler

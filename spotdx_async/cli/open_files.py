@@ -18,7 +18,7 @@ _OF_A_WORKER = 16
 def reason_of_place(error: OSError) -> str | None:
     """Return what is wrong with the place where a command was started, if that is why something cannot be opened."""
     if is_out_of_files(error):
-        return "this process may open no more files: allow more of them (ulimit -n)"
+        return "this process may open no more files: raise the limit, for example with ulimit -n 1024"
     if not isinstance(error, FileNotFoundError):
         return None
     try:
@@ -78,6 +78,6 @@ def connections_for(concurrency: int, *, has_journal: bool, files: int) -> int:
 
 def _too_few(spare: int, needed: int) -> ConfigError:
     return ConfigError(
-        f"this process may open only {spare} more files at once, and needs {needed} (ulimit -n): allow more of them; "
-        "nothing was sent"
+        f"this process may open only {spare} more files at once, and needs {needed}: raise the limit, for example with "
+        f"ulimit -n 1024; nothing was sent"
     )

@@ -40,12 +40,16 @@ def _number(_type: Any, tokens: Sequence[Token]) -> float:
 Whole: TypeAlias = Annotated[int, Parameter(converter=_whole)]
 Number: TypeAlias = Annotated[float, Parameter(converter=_number)]
 
+Moment: TypeAlias = Annotated[str | None, Parameter(metavar="TIME")]
+Day: TypeAlias = Annotated[str | None, Parameter(metavar="DAY")]
+Seconds: TypeAlias = Annotated[float, Parameter(converter=_number, metavar="SECONDS")]
+
 # A path is kept as it was typed, so that "./-x" stays what it is. The Path in the union makes shells complete it.
 Word: TypeAlias = str | Path
 FilePath: TypeAlias = Annotated[Word | None, Parameter(metavar="PATH")]
 # "-" is standard input, so a leading hyphen must be accepted as a value here; `check_path` refuses all others.
-RowFiles: TypeAlias = Annotated[list[Word], Parameter(name="FILE", allow_leading_hyphen=True)]
-Ids: TypeAlias = Annotated[list[str], Parameter(name="ID", allow_leading_hyphen=True)]
+RowFiles: TypeAlias = Annotated[list[Word], Parameter(name="FILE...", allow_leading_hyphen=True)]
+Ids: TypeAlias = Annotated[list[str], Parameter(name="ID...", allow_leading_hyphen=True)]
 JsonFile: TypeAlias = Annotated[Word, Parameter(metavar="PATH", allow_leading_hyphen=True)]
 
 
@@ -79,7 +83,7 @@ class ListView(View):
     """The most to list. Default: 100."""
     is_whole: Annotated[Flag, Parameter(name="--all")] = False
     """List all there are, page by page as they come; with --json one object a line."""
-    columns: str | None = None
+    columns: Annotated[str | None, Parameter(metavar="NAMES")] = None
     """Show these fields, separated by commas, such as created,status; a field of a field is written
     recipient.address.state."""
 
@@ -100,10 +104,10 @@ class EarlierAttempt:
 
     never_sent: Flag = False
     """The reference was never sent before: do not look first whether it was."""
-    sent_at: str | None = None
-    """When it was sent at the latest, with a zone, if it was sent before. Default: not known, so the command waits a
-    whole minute before it sends a reference that is not found."""
-    since: str | None = None
+    sent_at: Moment = None
+    """When it was sent at the latest, if it was sent before, such as 2024-01-31T12:00:00Z. Default: not known, so the
+    command waits a whole minute before it sends a reference that is not found."""
+    since: Day = None
     """Search only what was created since this day, YYYY-MM-DD; it saves time. Default: everything is searched."""
 
 
@@ -111,13 +115,13 @@ class EarlierAttempt:
 class Filters:
     """What all lists can be filtered by. Other users of this machine can see arguments."""
 
-    created_after: str | None = None
+    created_after: Day = None
     """Only those created on this day or later."""
-    created_before: str | None = None
+    created_before: Day = None
     """Only those created on this day or earlier."""
-    updated_after: str | None = None
+    updated_after: Day = None
     """Only those updated on this day or later."""
-    updated_before: str | None = None
+    updated_before: Day = None
     """Only those updated on this day or earlier."""
     email: str | None = None
     """Only those of the person with this e-mail address. Other users of this machine can see arguments."""
@@ -157,14 +161,14 @@ class UpdateOptions:
     and are not sent again, wherever they stand now; the input must hold them all. Not with --dask or --workers."""
     coalesces: Annotated[Flag, Parameter(name="--coalesce")] = False
     """Send only the latest of the values that are waiting for the same id."""
-    column_map: Annotated[tuple[str, ...], Parameter(name="--map", show_default=False)] = ()
+    column_map: Annotated[tuple[str, ...], Parameter(name="--map", metavar="COLUMN=KEY", show_default=False)] = ()
     """COLUMN=KEY uses this column for that key or the id, COLUMN= leaves it out; repeatable; not for JSON."""
     delimiter: Annotated[str | None, Parameter(metavar="SIGN")] = None
     """What separates the cells of CSV, such as ';' or tab. Default: the one of , ; tab | that the header shows."""
-    encoding: str | None = None
+    encoding: Annotated[str | None, Parameter(metavar="NAME")] = None
     """The encoding of CSV and JSON, such as latin-1. Default: what the first bytes tell, else UTF-8."""
     allows_empty: Annotated[Flag, Parameter(name="--allow-empty")] = False
-    """Send {} for a row whose cells are empty but the id, which erases what is set. Default: such a row is rejected."""
+    """Send {} for a row in which only the id is given, which erases what is set. Default: such a row is rejected."""
     max_cell: Annotated[str, Parameter(metavar="SIZE")] = "16MiB"
     """The longest cell of CSV; a row with a longer one is rejected."""
     has_one_line_rows: Annotated[Flag, Parameter(name="--one-line-rows")] = False
@@ -177,20 +181,20 @@ class UpdateOptions:
     """Write each row's outcome to this file (mode 0600), for programs: .csv, or .jsonl for JSON Lines. It has no
     metadata."""
     outcomes_only: Annotated[Literal["failed"] | None, Parameter(show_choices=True)] = None
-    """Write only rows to it that were rejected, failed or ended unknown."""
+    """Write only the rows to it that were rejected, failed or ended unknown."""
     progress: Annotated[Literal["json"] | None, Parameter(show_choices=True)] = None
     """Write progress, messages and the end to standard error as JSON, one object a line, for programs."""
     max_errors: Whole | None = None
     """Stop the run once this many rows were rejected, failed or ended unknown; what is in flight is finished."""
-    outage_limit_s: Annotated[Number, Parameter(name="--outage-limit")] = 1800.0
+    outage_limit_s: Annotated[Seconds, Parameter(name="--outage-limit")] = 1800.0
     """Stop after an outage of this many seconds."""
     waits_for_server: Annotated[Flag, Parameter(name="--wait-for-server")] = False
     """Wait that long even for a server that no request has reached yet. Without it the run stops after 30 s, since the
     address may be wrong. Not with --dask or --workers."""
-    lands_within_s: Annotated[Number, Parameter(name="--lands-within")] = 60.0
+    lands_within_s: Annotated[Seconds, Parameter(name="--lands-within")] = 60.0
     """How long a request that got no answer may still be executed, in seconds; at least the timeout. The next value
     of its id waits that long, also after a run that was killed."""
-    dask: str | None = None
+    dask: Annotated[str | None, Parameter(metavar="ADDRESS")] = None
     """Run on the workers of the Dask cluster at this address, such as tls://host:8786."""
     dask_tls_ca: FilePath = None
     """The CA certificates (PEM) that identify the cluster at a tls:// address; with the next two."""
@@ -215,6 +219,8 @@ class UpdateOptions:
         """
         if self.max_errors is not None and self.max_errors < 1:
             raise InvalidInputError("--max-errors must be at least 1")
+        if not self.outage_limit_s > 0:
+            raise InvalidInputError("--outage-limit must be a number of seconds above 0")
 
 
 Shown: TypeAlias = Annotated[View, Parameter(name="*")]

@@ -13,10 +13,12 @@ from spotdx_async.cli.options import (
     HIDING,
     UNKNOWN_ATTEMPT,
     USUAL_UPDATE,
+    Day,
     Filtered,
     Json,
     JsonFile,
     ListShown,
+    Moment,
     RowFiles,
     SentBefore,
     Shown,
@@ -107,8 +109,8 @@ def create(
 def reconcile(
     *,
     client_ref: str,
-    sent_at: str | None = None,
-    since: str | None = None,
+    sent_at: Moment = None,
+    since: Day = None,
     view: Shown = HIDING,
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
@@ -125,8 +127,8 @@ def reconcile(
 
     Args:
         client_ref: The reference, as spotdx orders create showed it.
-        sent_at: When the order was sent at the latest, with a zone. Default: not known, so the command waits a
-            whole minute before reporting that it is not found.
+        sent_at: When the order was sent at the latest, such as 2024-01-31T12:00:00Z. Default: not known, so the
+            command waits a whole minute before reporting that it is not found.
         since: Without --sent-at, the day of the create, YYYY-MM-DD; it saves time. Default: all orders are searched.
         view: How to show it.
         server: The server.

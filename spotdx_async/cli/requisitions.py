@@ -11,9 +11,11 @@ from spotdx_async.cli.options import (
     FIRST,
     HIDING,
     UNKNOWN_ATTEMPT,
+    Day,
     Filtered,
     JsonFile,
     ListShown,
+    Moment,
     SentBefore,
     Shown,
     Yes,
@@ -107,8 +109,8 @@ def reconcile(
     *,
     client_ref: str | None = None,
     barcode: str | None = None,
-    sent_at: str | None = None,
-    since: str | None = None,
+    sent_at: Moment = None,
+    since: Day = None,
     view: Shown = HIDING,
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
@@ -126,8 +128,8 @@ def reconcile(
     Args:
         client_ref: The reference, as spotdx requisitions create showed it.
         barcode: The barcode of the requisition; instead of the reference, or with it.
-        sent_at: When the requisition was sent at the latest, with a zone. Default: not known, so the command waits a
-            whole minute before reporting that it is not found.
+        sent_at: When the requisition was sent at the latest, such as 2024-01-31T12:00:00Z. Default: not known, so the
+            command waits a whole minute before reporting that it is not found.
         since: Without --sent-at, the day of the create, YYYY-MM-DD; it saves time. Default: all requisitions are
             searched.
         view: How to show it.

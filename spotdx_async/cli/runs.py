@@ -53,6 +53,7 @@ def _figures(state: "JournalState") -> dict[str, Any]:
         "operation": state.operation,
         "rows": state.rows,
         **{name: state.by_state[name] for name in STATES},
+        "not_done": _not_done(state),
         "next_index": state.next_index,
         "begun_at": state.begun_at.isoformat(),
         "changed_at": state.changed_at.isoformat(),
@@ -69,17 +70,25 @@ def _shown(state: "JournalState") -> dict[str, str]:
         "state": _words(state),
         "rows recorded": f"{state.rows:,}",
         **{f"  {name}": f"{count:,}" for name, count in state.by_state.items() if count},
+        **({} if (not_done := _not_done(state)) is None else {"  not done": f"{not_done:,}"}),
         "begun": f"{state.begun_at:%Y-%m-%d %H:%M:%S} UTC",
         "last written": f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC",
         "sessions": f"{state.sessions:,}",
     }
 
 
+def _not_done(state: "JournalState") -> int | None:
+    """Return how many rows are not done, whatever the reason; None while that is not known: not all are recorded."""
+    if state.in_use or state.ending != "complete":
+        return None
+    return state.rows - state.by_state["ok"] - state.by_state["superseded"]
+
+
 def _words(state: "JournalState") -> str:
     if state.in_use:
         return "under way"
     if state.ending == "complete":
-        return "complete"
+        return "complete: the same command tries again what is not done" if _not_done(state) else "complete"
     ending = "it was killed" if state.ending is None else state.ending
     return f"{ending}: the same command resumes it"
 

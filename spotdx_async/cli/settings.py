@@ -117,11 +117,11 @@ class Settings:
 class Server:
     """Options of every command that talks to a server; the line beneath each is its help."""
 
-    profile: str | None = None
+    profile: Annotated[str | None, Parameter(metavar="NAME")] = None
     """Use the settings of this profile. Default: SPOTDX_PROFILE, else what the settings file names."""
-    base_url: str | None = None
+    base_url: Annotated[str | None, Parameter(metavar="URL")] = None
     """The server. Default: SPOTDX_BASE_URL, else the profile's, else the production server."""
-    timeout_s: Annotated[Number | None, Parameter(name="--timeout")] = None
+    timeout_s: Annotated[Number | None, Parameter(name="--timeout", metavar="SECONDS")] = None
     """The longest that one attempt may take, in seconds. Default: the profile's, else 30."""
 
     @property
@@ -197,7 +197,14 @@ def _checked(setting: Setting[T], check: Callable[[Any], T]) -> Setting[T]:
     try:
         return Setting(check(setting.value), setting.origin)
     except ConfigError as error:
-        raise ConfigError(f"{setting.origin}: {error}") from None
+        fault = str(error)
+    name, _, rest = fault.partition(" ")
+    # An option and its setting have the same name, which is said once.
+    name = name.removesuffix("_s")
+    is_named = setting.origin in {f"--{name.replace('_', '-')}", f"SPOTDX_{name.upper()}"}
+    raise ConfigError(
+        f"{setting.origin} {rest}" if is_named and rest.startswith("must ") else f"{setting.origin}: {fault}"
+    )
 
 
 def _profile(file: SettingsFile, option: str | None) -> tuple[Setting[str | None], Profile]:

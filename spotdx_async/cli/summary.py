@@ -33,6 +33,8 @@ class RunResult:
     next_row: tuple[str, int] | None
     """The file and row at which reading stopped; None if all was read."""
     has_many_files: bool
+    wants_failed: bool = False
+    """Whether a file of failed rows was asked for, even if a dry run leaves the one that exists."""
     input_fault: InputFault | None = None
     """Whether it stopped because an input is damaged there, was changed while it was read, or is not the journal's."""
     outcomes: OutcomeFile | None = None
@@ -185,7 +187,8 @@ def _show_failures(run_result: RunResult, streams: Streams) -> None:
         shown += 1 + group.others
     if (more := row_results.failures - shown) > 0:
         streams.say(f"and {counted(more, 'more row')} that failed")
-    if row_results.failures and row_results.failed is None and (run_result.has_journal or not run_result.is_cut_short):
+    is_over = run_result.has_journal or not run_result.is_cut_short
+    if row_results.failures and not run_result.wants_failed and is_over:
         streams.say("pass --failed PATH to get such rows into a file that can be used as input again")
 
 
@@ -281,7 +284,7 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
         _show_change(run_result, streams)
         return
     if run_result.input_fault == "damaged":
-        done = "the rows above are done or named here" if run_result.has_sent else "nothing was sent"
+        done = "the rows before that are done, or named above" if run_result.has_sent else "nothing was sent"
         streams.say(f"{done}; the same command would stop there again, so repair the input")
     if run_result.resumes:
         where = run_result.journal_folder or f"spotdx runs show {run_result.journal}"

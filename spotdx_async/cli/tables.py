@@ -131,10 +131,24 @@ def _header(columns: Sequence[str], widths: Sequence[int]) -> Text:
 
 def _lines(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
     """Yield the lines of one row."""
-    pieces = (chop_cells(cell, width) if cell else [""] for cell, width in zip(cells, widths, strict=True))
+    pieces = (_folded(cell, width) for cell, width in zip(cells, widths, strict=True))
     for line in zip_longest(*pieces, fillvalue=""):
         padded = (_padded(piece, width) for piece, width in zip(line, widths, strict=True))
         yield f"{_INDENT}{_GAP.join(padded)}".rstrip()
+
+
+def _folded(cell: str, width: int) -> list[str]:
+    """Return the lines of a cell: broken between words, and within one that is wider than the column."""
+    lines, line = [], ""
+    for word in cell.split(" "):
+        longer = f"{line} {word}" if line else word
+        if cell_len(longer) <= width:
+            line = longer
+            continue
+        lines += [line] if line else []
+        *whole, line = chop_cells(word, width) or [""]
+        lines += whole
+    return [*lines, line]
 
 
 def _padded(text: str, width: int) -> str:

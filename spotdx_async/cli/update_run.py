@@ -131,6 +131,7 @@ class UpdateRun(ABC):
             input_fault=self._input_fault,
             next_row=self._source.next_unread,
             has_many_files=self._source.has_many_files,
+            wants_failed=self._options.failed is not None,
             lands_within_s=self._request.lands_within_s,
             **written,
         )
@@ -238,7 +239,7 @@ def _failed_rows(request: UpdateRequest, files: list[AnyInput], streams: Streams
     if len({(file.failed_format, file.preamble) for file in files}) > 1:
         raise InvalidInputError("--failed needs inputs of one format with the same header; pass them one at a time")
     if request.options.is_dry_run and (kept := _not_replaced(request, request.options.failed)):
-        streams.say(f"a dry run replaces nothing, and there is {kept} already: bad rows are told, and not written")
+        streams.say(f"a dry run replaces nothing, and there is {kept} already: bad rows are shown, and not written")
         return None
     return FailedRows(
         request.options.failed,

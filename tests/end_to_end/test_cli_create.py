@@ -220,7 +220,7 @@ async def test_what_is_no_file_is_refused_by_its_name(
     cases: list[tuple[list[object], str]] = [
         ([tmp_path], f"{tmp_path}: Is a directory"),
         ([tmp_path / "none.json"], "none.json: No such file or directory"),
-        ([], "parameter FILE requires an argument"),
+        ([], "FILE is missing"),
         (["--nope"], "unknown option --nope"),
         ([file_of(ORDER), "--nope"], "--nope"),
         ([file_of(ORDER), "--client-ref", ""], "client_ref"),

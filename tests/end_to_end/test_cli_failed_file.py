@@ -81,7 +81,8 @@ async def test_a_dry_run_replaces_no_file(spotdx: Spotdx, failed: Path, is_resum
     code, told, err = await spotdx("--dry-run", *(("--journal", "run.journal") if is_resumed else ("--force",)))
 
     assert (code, told["failed_file"]) == (0, None)
-    assert "a dry run replaces nothing, and there is failed.csv already: bad rows are told, and not written" in err
+    assert "a dry run replaces nothing, and there is failed.csv already: bad rows are shown, and not written" in err
+    assert "pass --failed PATH" not in err
     assert failed.read_text() == YESTERDAY
     assert names(failed.parent) == there
 

@@ -274,6 +274,35 @@ async def test_what_is_refused_is_an_event_too(update: Spotdx) -> None:
     assert (told["event"], told["error"]["message"]) == ("error", "gone.csv: No such file or directory")
 
 
+# --- The state of a run ---------------------------------------------------------------------------------------------
+
+
+async def test_a_run_that_is_over_tells_how_many_rows_are_not_done(
+    update: Update, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kits.csv").write_text("kit_id,a\nSPOT1,x\nGONE,x\nSPOT2,\n")
+    assert (await update("--journal", "j")).code == 1
+
+    assert run(["runs", "show", "j"]) == 0
+    shown = capsys.readouterr().out
+    assert "complete: the same command tries again what is not done" in shown
+    assert "not done      2" in shown
+    assert run(["runs", "show", "j", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_done"] == 2
+
+
+async def test_a_run_that_was_stopped_does_not_know_how_many_rows_are_not_done(
+    update: Update, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kits.csv").write_text("kit_id,a\nGONE,x\nSPOT1,x\n")
+    assert (await update("--journal", "j", "--max-errors", "1", "--concurrency", "1")).code == 3
+
+    assert run(["runs", "show", "j"]) == 0
+    assert "not done" not in capsys.readouterr().out
+    assert run(["runs", "show", "j", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_done"] is None
+
+
 # --- The folder of a run of workers -----------------------------------------------------------------------------------
 
 

@@ -173,8 +173,11 @@ async def test_a_whole_list_is_streamed(spotdx: Spotdx, fake: FakeSpot, form: li
 async def test_a_list_is_limited_unless_all_is_asked_for(spotdx: Spotdx) -> None:
     code, out, err = await spotdx("kits", "list")
     assert (code, out.count("\n"), err) == (0, 101, "spotdx: the first 100 kits; --limit or --all shows more\n")
-    code, out, _ = await spotdx("kits", "list", "--limit", "150", "--json")
-    assert (code, len(json.loads(out))) == (0, 150)
+    code, out, err = await spotdx("kits", "list", "--json")
+    assert (code, len(json.loads(out)), err) == (0, 100, "spotdx: the first 100 kits; --limit or --all shows more\n")
+    code, out, err = await spotdx("kits", "list", "--limit", "150", "--json")
+    assert (code, len(json.loads(out)), err) == (0, 150, "")
+    assert (await spotdx("kits", "list", "--limit", "1"))[2] == "spotdx: the first one; --limit or --all shows more\n"
     code, _, err = await spotdx("kits", "list", "--limit", "150", "--all")
     assert (code, "pass --limit or --all, not both" in err) == (2, True)
 

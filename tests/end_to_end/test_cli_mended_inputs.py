@@ -217,12 +217,12 @@ FIRST = "kit_id,a\nK1,x\n\nK2,y\nK3,z\n"
 @pytest.mark.parametrize(
     "case",
     [
-        (FIRST.replace("K2", "K5"), (), "(25 bytes); row 2 (line 4) of {path} is the first that the journal knows oth"),
+        (FIRST.replace("K2", "K5"), (), "(25 bytes); row 2 (line 4) of {path} is the first that differs from the j"),
         ("kit_id,a\nK1,x\n", (), "(14 bytes); it ends after 1 row, and the journal knows more"),
         ("kit_id,a\n", (), "(9 bytes); it ends after 0 rows, and the journal knows more"),
         (FIRST + "K4,w\n", (), "(30 bytes); the rows that it knows are in it unchanged, so others were added or"),
         (FIRST, ("--allow-empty",), "(25 bytes); the rows that it knows are in it unchanged, so others were added or"),
-        (FIRST, ("--map", "a=b"), "(25 bytes); row 1 (line 2) of {path} is the first that the journal knows otherwise"),
+        (FIRST, ("--map", "a=b"), "(25 bytes); row 1 (line 2) of {path} is the first that differs from the journal"),
     ],
 )
 async def test_it_says_what_differs_from_the_journals_input(

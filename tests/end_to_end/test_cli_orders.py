@@ -83,7 +83,7 @@ async def test_a_journal_resumes_a_run_of_orders_and_no_run_of_kits(
         ("order_id,a\nO1,x\n", ["--map", "order_id"], "--map 'Number=order_id'"),
         ("order_id,a\nO1,x\n", ["--nope"], "unknown option --nope"),
         ("order_id,a\nO1,x\n", ["--rate", "0"], "rate must be a number above 0"),
-        ("order_id,a\nO1,x\n", ["--timeout", "0"], "timeout_s must be a number above 0"),
+        ("order_id,a\nO1,x\n", ["--timeout", "0"], "--timeout must be a number above 0"),
     ],
 )
 async def test_what_cannot_be_used_is_refused_before_anything_is_sent(

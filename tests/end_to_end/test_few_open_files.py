@@ -122,7 +122,9 @@ def test_connections_leave_room_for_what_else_a_run_opens() -> None:
         assert connections_for(64, has_journal=True, files=2) == 7
     with (
         room_for(5),
-        pytest.raises(ConfigError, match=r"may open only 5 more files at once, and needs 6 \(ulimit -n\)"),
+        pytest.raises(
+            ConfigError, match=r"may open only 5 more files at once, and needs 6: raise the limit, .* ulimit -n 1024"
+        ),
     ):
         connections_for(64, has_journal=False, files=0)
 
@@ -141,8 +143,8 @@ def test_a_command_that_can_open_too_few_files_says_so(
 
     assert code == 2
     assert capsys.readouterr().err == (
-        "spotdx: this process may open only 5 more files at once, and needs 10 (ulimit -n): allow more of them; "
-        "nothing was sent\n"
+        "spotdx: this process may open only 5 more files at once, and needs 10: raise the limit, for example with "
+        "ulimit -n 1024; nothing was sent\n"
     )
     assert not fake_spot.requests
 
@@ -191,6 +193,7 @@ def gone(fake_spot: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ["kits", "update", "{}", "--journal", "j"],
         ["kits", "update", "{}", "--failed", "f"],
         ["kits", "update", "k.csv"],
+        ["kits", "types", "--log-file", "x.log"],
     ],
 )
 def test_a_command_in_a_folder_that_is_gone_says_so(

@@ -147,7 +147,7 @@ async def test_a_process_that_may_open_no_file_gives_up_like_a_server_that_is_no
 
     assert str(stopped[0]) == (
         f"no request has reached the server in 30 s: {HOST}: this process may open no more files: "
-        "allow more of them (ulimit -n)"
+        "raise the limit (ulimit -n)"
     )
 
 

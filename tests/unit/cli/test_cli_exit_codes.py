@@ -108,6 +108,15 @@ def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> No
             NotSentError("spot.example: check base_url, or pass wait_for_server=True to wait", reason="stopped"),
             "spot.example: check --base-url, or pass --wait-for-server to wait",
         ),
+        (
+            NotSentError(
+                "spot.example: refused: check base_url, or pass wait_for_server=True to wait", reason="refused"
+            ),
+            (
+                "spot.example: refused: check --base-url, or pass --wait-for-server to wait; "
+                "spotdx doctor checks the connection to the server"
+            ),
+        ),
     ],
 )
 def test_a_run_that_stopped_names_its_server_and_the_flags_of_the_command_line(cause: SpotError, line: str) -> None:

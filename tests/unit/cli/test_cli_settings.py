@@ -108,11 +108,11 @@ async def test_the_token_of_a_profile_is_what_the_client_sends(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("options", "limits", "reason"),
     [
-        ({"timeout_s": 0}, {}, "--timeout: timeout_s must be a number above 0"),
-        ({"timeout_s": float("nan")}, {}, "--timeout: timeout_s must be a number above 0"),
-        ({}, {"rate": 0}, "--rate: rate must be a number above 0"),
+        ({"timeout_s": 0}, {}, "--timeout must be a number above 0"),
+        ({"timeout_s": float("nan")}, {}, "--timeout must be a number above 0"),
+        ({}, {"rate": 0}, "--rate must be a number above 0"),
         ({}, {"rate": 1e-320}, "--rate: rate and per_s are too far apart"),
-        ({}, {"concurrency": 0}, "--concurrency: concurrency must be a whole number of at least 1"),
+        ({}, {"concurrency": 0}, "--concurrency must be a whole number of at least 1"),
     ],
 )
 def test_a_value_out_of_range_is_refused_before_it_is_used(

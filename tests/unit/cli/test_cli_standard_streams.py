@@ -60,7 +60,7 @@ async def test_a_list_that_does_not_reach_the_disk_fails(
         for words in (["kits", "list"], ["kits", "get", "SPOT123456", "--json"], ["doctor"]):
             full("stdout")
             assert await asyncio.to_thread(run, [*words, "--base-url", fake.url]) == 1
-            assert f"{FULL}: what was asked for is not there" in capsys.readouterr().err
+            assert f"{FULL}: the output is incomplete" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -77,7 +77,7 @@ async def test_a_full_disk_changes_nothing_about_a_run_whose_figures_are_told_el
     err = capsys.readouterr().err
     assert "2 rows read in" in err
     assert ": 2 ok, 0 rejected" in err
-    assert f"{FULL}: the exit code is right all the same" in err
+    assert f"{FULL}: the exit code still says what was done" in err
 
 
 async def test_without_standard_error_a_run_goes_on_and_its_failed_rows_are_kept(

@@ -62,6 +62,15 @@ def test_other_columns_give_way_and_lose_nothing(terminal: Callable[[int], Termi
     assert "Z" in rows[-1]
 
 
+def test_a_cell_is_broken_between_words_where_it_can_be(terminal: Callable[[int], Terminal]) -> None:
+    shown = terminal(30)
+
+    show_rows(Streams(), ("setting", "from"), [("a file of rows", "the variable SPOTDX_CONFIG_OF_MINE  here")])
+
+    lines = [line.strip() for line in shown.getvalue().splitlines() if line.strip()]
+    assert lines[2:] == ["a file of      the variable", "rows           SPOTDX_CONFIG_", "OF_MINE  here"]
+
+
 def test_a_narrow_terminal_gets_a_field_a_line(terminal: Callable[[int], Terminal]) -> None:
     shown = terminal(40)
 
