@@ -100,7 +100,7 @@ def clue_and_times(
     day, moment, reference = day_of(since), _instant(sent_at), client_ref if isinstance(client_ref, str) else None
     faults = []
     if since is not None and day is None:
-        faults.append(("since", "must be a date, or text as YYYY-MM-DD"))
+        faults.append(("since", "must be a date, or text in the form YYYY-MM-DD"))
     if client_ref is not None and (reference is None or not reference.strip()):
         faults.append(("client_ref", "must be text, and not empty"))
     if sent_at is not None and error is not None:

@@ -89,7 +89,7 @@ def _faults(asked: Mapping[str, Any]) -> Iterator[Fault]:
                 yield name, "must be True or False"
         elif name in _DATES:
             if day_of(value) is None:
-                yield name, "must be a date, or text as YYYY-MM-DD"
+                yield name, "must be a date, or text in the form YYYY-MM-DD"
         elif not isinstance(value, str):
             yield name, f"must be text, not {type(value).__name__}"
         elif not value.strip():

@@ -171,7 +171,7 @@ def _email(value: Any) -> Iterator[Fault]:
 def _past_day(value: Any) -> Iterator[Fault]:
     day = day_of(value)
     if day is None:
-        yield "", "must be a date, or text as YYYY-MM-DD"
+        yield "", "must be a date, or text in the form YYYY-MM-DD"
     elif day > (clock.wall() + _FURTHEST_EAST).date():
         yield "", "must not be in the future"
 

@@ -115,8 +115,10 @@ class Streams:
         self.out.print(text, soft_wrap=True)
 
     def show(self, renderable: RenderableType) -> None:
-        """Write a table or the like on standard output."""
-        self.out.print(renderable)
+        """Write a table or the like on standard output, without the blanks that fill its lines."""
+        with self.out.capture() as shown:
+            self.out.print(renderable)
+        self.out.write_raw("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
 
     def write_json(self, value: Any, *, is_line: bool = False) -> None:
         """Write one JSON value on standard output, in ASCII, so that no terminal or encoding can spoil it.

@@ -134,14 +134,16 @@ class _Bar(Display):
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[rows]} rows"),
+            TextColumn("{task.fields[rows]}"),
             TextColumn("{task.fields[rate]} rows/s"),
-            TextColumn("{task.fields[failures]} failures"),
+            TextColumn("{task.fields[failures]}"),
             TextColumn("{task.fields[left]}"),
             console=streams.err,
             auto_refresh=False,
         )
-        self._task: TaskID = self._progress.add_task(title, total=None, rows="0", rate="0", failures="0", left="")
+        self._task: TaskID = self._progress.add_task(
+            title, total=None, rows="0 rows", rate="0", failures="0 failures", left=""
+        )
         self._progress.start()
 
     def show(self, standing: Standing) -> None:
@@ -149,9 +151,9 @@ class _Bar(Display):
             self._task,
             total=None if standing.share is None else 1.0,
             completed=standing.share or 0.0,
-            rows=f"{standing.rows:,}",
+            rows=counted(standing.rows, "row"),
             rate=f"{standing.rows_per_s:,.0f}",
-            failures=f"{standing.failures:,}",
+            failures=counted(standing.failures, "failure"),
             left="" if standing.left_s is None else f"{duration(standing.left_s)} left",
         )
         self._progress.refresh()

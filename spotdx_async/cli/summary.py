@@ -313,11 +313,11 @@ def _show_start(file: str, number: int, run_result: RunResult, streams: Streams)
     whole = "the repaired input" if run_result.input_fault == "damaged" else "the same input"
     files = f"{file} and the files after it" if run_result.has_many_files else whole
     options = f"--from-row {number}{' and a new --journal' if run_result.has_journal else ''}"
-    streams.say(f"the rows from row {number} of {file} on are left: to resume, pass {files} with {options}")
+    streams.say(f"row {number} of {file} is the first that is left: to resume, pass {files} with {options}")
     if run_result.input_fault == "damaged" and run_result.journal is not None:
         streams.say(f"or pass all of the repaired input with the same --journal and {_ACCEPTING}")
     if row_results.left and row_results.counts["ok"]:
-        streams.say("those that are already done are set again, in input order for each id")
+        streams.say("rows below it that are already done are set again, in input order for each id")
     if row_results.counts["unknown"] and not run_result.is_dry_run:
         wait = f"{run_result.lands_within_s:g} s"
         streams.say(

@@ -288,7 +288,7 @@ class LocalRun(UpdateRun):
         """Why ``--max-errors`` has stopped the run; None if nothing was left to stop."""
         if self._is_all_recorded and not self._row_results.unsent:
             return None
-        return f"{counted(self._row_results.failures, 'row')} rejected, failed or unknown, and --max-errors is reached"
+        return f"--max-errors is reached: {counted(self._row_results.failures, 'row')} rejected, failed or unknown"
 
     @property
     def _is_all_recorded(self) -> bool:

@@ -53,7 +53,7 @@ def open_rows(
     Args:
         path: the file.
         row_format: the format of the rows.
-        columns: the key for each column that has another name; an empty key drops the column. CSV and Parquet only.
+        columns: the key for each column that has another name; an empty key drops the column. Not for JSON.
         id_name: the name of the column, or JSON key, that holds the id.
         reading: how text is read as rows.
 
@@ -67,16 +67,18 @@ def open_rows(
     row_format = row_format or _format_of(Path(path))
     try:
         if row_format == "parquet" or (row_format is None and not is_stdin and _is_parquet(Path(path))):
+            _refuse_options_of_text(name, reading)
+            _refuse_sheet(name, reading)
             _check_file("standard input" if is_stdin else Path(path), "Parquet")
             return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=reading.allows_empty)
         if row_format == "xlsx":
+            _refuse_options_of_text(name, reading)
             _check_file("standard input" if is_stdin else Path(path), "Excel")
             how: dict[str, Any] = {"allow_empty": reading.allows_empty, "sheet": reading.sheet}
             return ExcelFile(path, columns=columns, id_name=id_name, **how)
         if row_format is None and Path(path).suffix.lower() in _OTHER_WORKBOOKS:
             raise InvalidInputError(f"{name}: of workbooks only .xlsx is read: save it as such, or as CSV UTF-8")
-        if reading.sheet is not None:
-            raise InvalidInputError(f"{name}: --sheet is for Excel workbooks (.xlsx)")
+        _refuse_sheet(name, reading)
         again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
         file = again(0 if is_stdin else Path(path))
         has_quotes = file.format == "csv" and not reading.is_one_line
@@ -94,6 +96,18 @@ def open_rows(
 def _format_of(path: Path) -> Format | None:
     name = path.with_suffix("") if path.suffix.lower() in {packing.suffix for packing in PACKINGS} else path
     return _FORMAT_OF_SUFFIX.get(name.suffix.lower())
+
+
+def _refuse_options_of_text(name: str, reading: Reading) -> None:
+    given = {"--delimiter": reading.delimiter, "--encoding": reading.encoding}
+    for option, value in given.items():
+        if value is not None:
+            raise InvalidInputError(f"{name}: {option} is for text, and this is not: leave it out")
+
+
+def _refuse_sheet(name: str, reading: Reading) -> None:
+    if reading.sheet is not None:
+        raise InvalidInputError(f"{name}: --sheet is for Excel workbooks (.xlsx)")
 
 
 def _is_parquet(path: Path) -> bool:

@@ -51,7 +51,7 @@ async def test_a_run_stops_after_that_many_errors_and_is_resumed(
 
     assert done.code == 3
     assert (done.summary["ok"], done.summary["failed"]) == (1, 2)
-    assert done.summary["stopped"] == "2 rows rejected, failed or unknown, and --max-errors is reached"
+    assert done.summary["stopped"] == "--max-errors is reached: 2 rows rejected, failed or unknown"
     assert "run the same command again to resume" in done.err
     assert len(fake.ledger) == 1
 

@@ -181,7 +181,7 @@ def test_rows_that_nobody_has_reported_on_are_among_those_to_go_on_with(
     assert update(path, "--workers", "2", "--failed", failed) == 3
 
     err = capsys.readouterr().err
-    assert f"the rows from row 1 of {path} on are left: to resume, pass the same input with --from-row 1" in err
+    assert f"row 1 of {path} is the first that is left: to resume, pass the same input with --from-row 1" in err
     assert f"what is left includes the rows in {failed}: do not use it as input" in err
     assert failed.read_text() == "kit_id,n\nSPOT1,new\n"
     assert not fake.ledger
@@ -211,7 +211,7 @@ def test_a_stop_says_that_the_rest_was_not_read_and_begins_at_the_first_row_that
 
     err = capsys.readouterr().err
     assert ", and the rest of the input was not read\n" in err
-    assert f"the rows from row 8 of {path} on are left: to resume, pass the same input with --from-row 8" in err
+    assert f"row 8 of {path} is the first that is left: to resume, pass the same input with --from-row 8" in err
     assert f"what is left includes the rows in {tmp_path / 'failed.csv'}: do not use it as input" in err
     assert "correct" not in err
 

@@ -421,6 +421,18 @@ CASES = [
         Case(f"a workbook {suffix}", b"PK\x03\x04rest", 2, (), "only .xlsx is read: save it as such", suffix=suffix)
         for suffix in (".xlsb", ".ods", ".Numbers")
     ),
+    *(
+        Case(
+            f"{option} for a workbook",
+            workbook([["kit_id", "a"], ["K1", "é"]]),
+            2,
+            (),
+            f"{option} is for text, and this is not: leave it out",
+            (option, value),
+            ".xlsx",
+        )
+        for option, value in (("--delimiter", ";"), ("--encoding", "latin-1"))
+    ),
     Case("--sheet for CSV", csv("K1,é\n"), 2, (), "--sheet is for Excel workbooks (.xlsx)", ("--sheet", "1")),
     Case("a workbook", workbook([["kit_id", "a"], ["K1", "é"]]), suffix=".xlsx"),
     Case(

@@ -288,7 +288,7 @@ async def test_a_refused_token_stops_the_run_and_tells_where_to_go_on(
     assert "check SPOTDX_TOKEN" in done.err
     assert "stale-token" not in done.err
     assert done.summary["next_row"] == {"file": str(kits_csv), "row": 1}
-    assert f"the rows from row 1 of {kits_csv} on are left" in done.err
+    assert f"row 1 of {kits_csv} is the first that is left" in done.err
     assert "name another file with --failed" in done.err
     assert done.counts["failed"] + done.counts.get("skipped", 0) == done.summary["rows"] < 30
     monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
@@ -306,7 +306,7 @@ async def test_without_a_file_for_them_the_row_that_met_the_stop_is_where_to_go_
     done = await spotdx("kits", "update", path, "--json")
     assert done.counts == {"rows": 9, "failed": 1, "skipped": 8}
     assert done.summary["next_row"] == {"file": str(path), "row": 1}
-    assert "the rows from row 1 of" in done.err
+    assert f"row 1 of {path} is the first that is left" in done.err
 
 
 async def test_several_files_are_one_run(spotdx: Spotdx, fake: FakeSpot, tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def test_the_summary_looks_as_it_did(
     show_summary(run_result, Streams(), as_json=False)
 
     out, err = capsys.readouterr()
+    assert [line for line in out.splitlines() if line != line.rstrip()] == []
     same_screen("summary", (err + out).replace(str(failed.path), "failed.csv").replace("─", "-"))
 
 

@@ -43,6 +43,21 @@ def one(path: Path, column: pa.Array) -> Any:
 
 
 @pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        (Reading(delimiter=";"), "--delimiter is for text"),
+        (Reading(encoding="latin-1"), "--encoding is for text"),
+        (Reading(sheet="1"), "--sheet is for Excel"),
+    ],
+)
+def test_options_of_other_formats_are_refused(tmp_path: Path, reading: Reading, said: str) -> None:
+    pq.write_table(pa.table({"kit_id": ["SPOT1"], "a": ["x"]}), tmp_path / "kits.parquet")
+
+    with pytest.raises(InvalidInputError, match=said):
+        open_rows(tmp_path / "kits.parquet", reading=reading)
+
+
+@pytest.mark.parametrize(
     ("column", "value"),
     [
         (pa.array([True]), True),

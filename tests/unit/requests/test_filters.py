@@ -131,7 +131,7 @@ def test_the_text_of_a_request_hides_what_is_asked_for() -> None:
 def test_what_is_no_date_is_refused_unseen(name: str, bad: Any) -> None:
     error = error_of(**{name: bad})
 
-    assert error.faults == ((name, "must be a date, or text as YYYY-MM-DD"),)
+    assert error.faults == ((name, "must be a date, or text in the form YYYY-MM-DD"),)
     assert "canary" not in repr(error)
     assert error.__context__ is None
 
@@ -213,7 +213,7 @@ def test_all_faults_stand_in_one_error() -> None:
         ("email", "must not be empty: leave it out instead"),
         ("phone", "must be text, not int"),
         ("has_order", "must be True or False"),
-        ("updated_before", "must be a date, or text as YYYY-MM-DD"),
+        ("updated_before", "must be a date, or text in the form YYYY-MM-DD"),
         ("created_after", "must not be later than created_before"),
     )
     assert str(error).startswith("GET /api/v2/kits/: 5 faults: email must not be empty: leave it out instead; phone ")

@@ -446,7 +446,9 @@ def test_tomorrow_passes_from_the_moment_that_it_begins_in_the_furthest_east(mon
     ],
 )
 def test_what_is_no_day_is_refused(bad: Any) -> None:
-    assert faults_with(PATIENT, "date_of_birth", bad) == (("date_of_birth", "must be a date, or text as YYYY-MM-DD"),)
+    assert faults_with(PATIENT, "date_of_birth", bad) == (
+        ("date_of_birth", "must be a date, or text in the form YYYY-MM-DD"),
+    )
 
 
 def test_the_day_of_a_date_and_of_its_text_is_the_same() -> None:
