@@ -275,7 +275,8 @@ def _span(span: Span, run_result: RunResult) -> str:
 
 def _show_stop(run_result: RunResult, streams: Streams) -> None:
     if run_result.stopped is not None:
-        streams.say(f"stopped early: {run_result.stopped}")
+        by_whom = run_result.stopped.removeprefix("stopped ")
+        streams.say(f"stopped early{' ' if by_whom != run_result.stopped else ': '}{by_whom}")
     if not run_result.is_cut_short:
         return
     if run_result.input_fault == "another":

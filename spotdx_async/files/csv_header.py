@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.rows import RowFault, check_columns, check_names, rename_columns
+from spotdx_async.files.rows import RowFault, check_columns, check_names, invisible_in, rename_columns
 
 __all__ = [
     "DELIMITERS",
@@ -32,6 +32,7 @@ _NEAR_MISSES = {
     "order_id": {"order", "orders", "orderno", "ordernr", "ordernumber", "ordercode", "id"},
 }
 """Headers that probably mean the id, letters and digits alone; the id's own name in another form is one as well."""
+_COMMANDS = {"kit_id": "spotdx kits update", "order_id": "spotdx orders update"}
 _HAS_VALUE = re.compile(r"[\d@]")
 
 
@@ -86,8 +87,8 @@ def keys_of_names(
         RowFault: they cannot make rows. The reason names columns only where they surely are names: in a file without a
             header, and in one that was made from such a file, they are patient data.
     """
-    is_padded = any(name != name.strip() and is_near(name, id_name) for name in names)
-    if id_name not in names and id_name not in (columns or {}).values() and not is_padded:
+    if id_name not in names and id_name not in (columns or {}).values():
+        _check_near_names(names, id_name)
         raise RowFault(_missing_id(names, id_name, remark))
     check_names(names, columns)
     keys = rename_columns(names, columns)
@@ -95,20 +96,39 @@ def keys_of_names(
     return keys
 
 
+def _check_near_names(names: Sequence[str], id_name: str) -> None:
+    """Refuse a name that looks like the id's and is not: what differs cannot be seen, nor be typed behind ``--map``."""
+    for column, name in enumerate(names, start=1):
+        if not is_near(name, id_name):
+            continue
+        if (found := invisible_in(name)) is not None:
+            raise RowFault(f"the name of column {column} holds the invisible character U+{ord(found):04X}: remove it")
+        if name != name.strip():
+            raise RowFault(f"the name of column {column} has whitespace around it")
+
+
 def _missing_id(names: Sequence[str], id_name: str, remark: str) -> str:
+    if not any(map(str.strip, names)):
+        return "it is blank"
     fault = f"no column is named {id_name}"
+    fault += "".join(f"; {other} is for {command}" for other, command in _COMMANDS.items() if other in names)
     near = [name for name in names if is_near(name, id_name)]
     if not near and any(map(_HAS_VALUE.search, names)):
         look = f"the names of the {len(names):,} columns{remark} look like values"
         if len(names) == 1:
             look = f"the name of the only column{remark} looks like a value"
         return f"{fault}; {look}: is the header missing?"
-    shown = ", ".join(name.strip()[:_LONGEST_SHOWN] for name in names[:_SHOWN_COLUMNS])
+    shown = ", ".join(map(_shown, names[:_SHOWN_COLUMNS]))
     more = ", …" if len(names) > _SHOWN_COLUMNS else ""
     fault += f"; the columns are: {shown}{more}{remark}"
     if len(near) == 1:
         return f"{fault}; if {near[0].strip()} is the id, pass --map {quote(f'{near[0]}={id_name}')}"
     return f"{fault}; --map 'COLUMN={id_name}' says which one is the id"
+
+
+def _shown(name: str) -> str:
+    name = name.strip()[:_LONGEST_SHOWN]
+    return f'"{name}"' if "," in name else name
 
 
 def is_near(name: str, id_name: str) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "check_columns",
     "check_key",
     "check_names",
+    "invisible_in",
     "key_of",
     "parse_map",
     "rename_columns",
@@ -137,7 +138,7 @@ def check_key(key: str, id_name: str) -> None:
         raise RowFault(f"the {id_name} is blank")
     if key != key.strip():
         raise RowFault(f"the {id_name} has whitespace around it")
-    if not key.isascii() and (found := _invisible(key)) is not None:
+    if not key.isascii() and (found := invisible_in(key)) is not None:
         raise RowFault(f"the {id_name} holds the invisible character U+{ord(found):04X}")
 
 
@@ -146,10 +147,10 @@ def key_of(values: Mapping[str, Any], id_name: str) -> str | None:
     key = values.get(id_name)
     if not isinstance(key, str) or not key or key != key.strip():
         return None
-    return key if key.isascii() or _invisible(key) is None else None
+    return key if key.isascii() or invisible_in(key) is None else None
 
 
-def _invisible(text: str) -> str | None:
+def invisible_in(text: str) -> str | None:
     """Return the first character that nobody sees: of no width, or blank without being whitespace."""
     return next((sign for sign in text if category(sign) in {"Cf", "Zl", "Zp"} or _IGNORABLE.match(sign)), None)
 

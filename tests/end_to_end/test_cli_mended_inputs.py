@@ -193,7 +193,7 @@ async def test_where_the_mended_input_cannot_be_read_the_journal_stays_as_it_was
     said = {
         "damaged": "the file was cut off; repair all of the input, so that the run can be resumed with it",
         "changed": "it was changed while it was read",
-        "stopped": "stopped early: stopped by a signal",
+        "stopped": "stopped early by a signal",
     }
     assert said[what] in capsys.readouterr().err
 

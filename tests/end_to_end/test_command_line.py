@@ -177,7 +177,7 @@ async def test_an_interrupt_lets_what_is_under_way_finish_and_accounts_for_it(sh
     assert process.returncode == 3
     assert facts["ok"] == shell.fake.counts["executed"] < 100
     assert facts["ok"] + facts["skipped"] == facts["rows"]
-    assert b"stopped by a signal" in err
+    assert b"stopped early by a signal" in err
 
 
 async def test_a_second_interrupt_ends_at_once(shell: Shell, good_file: Path) -> None:

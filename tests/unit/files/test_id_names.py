@@ -65,7 +65,10 @@ def test_a_bad_row_is_told_in_the_words_of_its_noun(row: bytes, reason: str) -> 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"kit_id,a\nSPOT1,x\n", "no column is named order_id; the columns are: kit_id, a (separated by commas"),
+        (
+            b"kit_id,a\nSPOT1,x\n",
+            "no column is named order_id; kit_id is for spotdx kits update; the columns are: kit_id, a (separated by",
+        ),
         (b"order_id\nO1\n", "there is no column but order_id: each metadata key needs one"),
         (b"order_id,metadata,a\n", "so there must be none but it and order_id"),
         (b"\n", "its first line must be a header with order_id"),
