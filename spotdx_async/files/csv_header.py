@@ -104,7 +104,9 @@ def _check_near_names(names: Sequence[str], id_name: str) -> None:
         if (found := invisible_in(name)) is not None:
             raise RowFault(f"the name of column {column} holds the invisible character U+{ord(found):04X}: remove it")
         if name != name.strip():
-            raise RowFault(f"the name of column {column} has whitespace around it")
+            raise RowFault(
+                f"the name of column {column} has whitespace around it: remove that, or name it with --map as it is"
+            )
 
 
 def _missing_id(names: Sequence[str], id_name: str, remark: str) -> str:

@@ -278,7 +278,7 @@ async def test_what_is_refused_is_an_event_too(update: Spotdx) -> None:
 
 
 async def test_a_run_that_is_over_tells_how_many_rows_are_not_done(
-    update: Update, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    update: Spotdx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "kits.csv").write_text("kit_id,a\nSPOT1,x\nGONE,x\nSPOT2,\n")
     assert (await update("--journal", "j")).code == 1
@@ -292,7 +292,7 @@ async def test_a_run_that_is_over_tells_how_many_rows_are_not_done(
 
 
 async def test_a_run_that_was_stopped_does_not_know_how_many_rows_are_not_done(
-    update: Update, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    update: Spotdx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "kits.csv").write_text("kit_id,a\nGONE,x\nSPOT1,x\n")
     assert (await update("--journal", "j", "--max-errors", "1", "--concurrency", "1")).code == 3
