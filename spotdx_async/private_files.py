@@ -162,6 +162,30 @@ def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None
     """
     look(path)
     place = Path(path)
+    new = write_beside(place, data)
+    try:
+        new.replace(place)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    sync_folder(place.parent)
+
+
+def write_beside(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> Path:
+    """Write a private file of a name that nobody else uses, in the folder of another, so that it can take its place.
+
+    Args:
+        path: the other file.
+        data: as for ``replace``.
+
+    Returns:
+        Its path; what is in it is on the disk.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    place = Path(path)
     name = os.fsencode(place.name)[:_MOST_OF_A_NAME].decode(errors="ignore")
     fd, new = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=place.parent)
     try:
@@ -170,12 +194,11 @@ def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None
             file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(fd)
-        os.replace(new, place)  # noqa: PTH105 - the name is a string here
     except BaseException:
         with suppress(OSError):
-            os.unlink(new)  # noqa: PTH108 - the same
+            os.unlink(new)  # noqa: PTH108 - the name is a string here
         raise
-    sync_folder(place.parent)
+    return Path(new)
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:

@@ -72,6 +72,11 @@ class FailedRows:
         return self._file.fault
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is neither in its place nor abandoned."""
+        return self._file.is_open
+
+    @property
     def kept(self) -> Path | None:
         """Where the rows are kept that a run which was killed has left in ``PATH.part``; None: there are none."""
         return self._file.kept
@@ -116,7 +121,8 @@ class FailedRows:
             rows: the position of each among those that were written, from 0.
 
         Raises:
-            OSError: it cannot be rewritten; it is unchanged, and still open.
+            OSError: it cannot be rewritten: it is unchanged, and ``is_open``; or it was, and a power failure may undo
+                that.
         """
         if not self._file.is_open:
             return
@@ -241,7 +247,7 @@ class UndoneRows:
             try:
                 failed.arrange(in_order)
             except OSError:
-                if self._must_arrange:
+                if self._must_arrange or not failed.is_open:
                     failed.abandon()
                     raise
                 # Harmless: a dropped row is a blank line, and rows of different ids may come in any order.

@@ -37,17 +37,18 @@ class PartFile:
     """
 
     def __init__(self, path: Path, *, is_replacing: bool = False, is_repeat: bool = False) -> None:
-        """Take the place, and change nothing there.
+        """Check the place and take it, and change nothing there.
 
         Args:
             path: the place.
-            is_replacing: whether what is at the place now may be replaced.
+            is_replacing: whether a file that is there, and not empty, may be replaced.
             is_repeat: whether all that an earlier writer has left is written again: then nothing of it is kept, and its
                 lock is not respected.
 
         Raises:
+            InvalidInputError: no file can be put there, or must be.
             PartInUseError: another writer has it.
-            OSError: the part cannot be created.
+            OSError: the part cannot be created, or the folder does not allow it.
         """
         self.path = path
         self.part: Path = part_of(path)
@@ -59,11 +60,19 @@ class PartFile:
         """Why what was written is under another name; None if it is not."""
         self.size: int = 0
         self._is_replacing = is_replacing
-        self._before = _mark_of(path)
+        self._has_leftover = False
+        _check_place(path, replace=is_replacing)
         self._fd: int | None = self._take(is_repeat=is_repeat)
-        self._has_leftover = os.fstat(self._fd).st_size > 0
-        if self._has_leftover:
-            self.kept = self._free_name()
+        try:
+            self._has_leftover = os.fstat(self._fd).st_size > 0
+            # Another writer may have put its file there until we had the lock, and none can from here on.
+            self._before = _mark_of(path)
+            _check_place(path, replace=is_replacing)
+            if self._has_leftover:
+                self.kept = self._free_name()
+        except BaseException:
+            self.abandon()
+            raise
 
     @property
     def is_open(self) -> bool:
@@ -74,7 +83,8 @@ class PartFile:
         """Write at the end.
 
         Raises:
-            OSError: it could not be written, as on a full disk; what was written before is there, whole.
+            OSError: it could not be written, as on a full disk; what was written before is there, whole, unless another
+                program has written to the part.
         """
         fd = self._ready()
         try:
@@ -118,19 +128,27 @@ class PartFile:
             pieces: what is put there instead of what was written; None: that.
 
         Raises:
-            OSError: it cannot be put there. ``place`` says where it is; it is still open.
+            OSError: it cannot be put there, and is still open; or it is there, closed, and a power failure may undo
+                that. ``place`` says where it is.
         """
         fd = self._ready()
         if pieces is None:
             os.fsync(fd)
-        target = self.place if self.fault else self._target()
-        if pieces is not None:
-            private_files.replace(target, pieces)
-            if self.place != target:
-                self.place.unlink(missing_ok=True)
-        else:
+            target = self.place if self.fault else self._target()
             self.place.replace(target)
-        self.place = target
+        else:
+            new = private_files.write_beside(self.path, pieces)
+            try:
+                target = self.place if self.fault else self._target()
+                new.replace(target)
+            except BaseException:
+                new.unlink(missing_ok=True)
+                raise
+        # It is there: whatever fails from here on must not have it put there once more.
+        left, self.place = self.place, target
+        if left != target:
+            with suppress(OSError):
+                self._remove(left)
         self._close()
         private_files.sync_folder(self.path.parent)
 
@@ -146,7 +164,7 @@ class PartFile:
             self._set_aside()
         if self._is_replacing and self._before is not None and _mark_of(self.path) == self._before:
             self.path.unlink()
-        self._remove()
+        self._remove(self.place)
         self._close()
         private_files.sync_folder(self.path.parent)
 
@@ -156,7 +174,7 @@ class PartFile:
             return
         if not self.size and not self._has_leftover:
             with suppress(OSError):
-                self._remove()
+                self._remove(self.place)
         self._close()
 
     def _take(self, *, is_repeat: bool) -> int:
@@ -174,11 +192,17 @@ class PartFile:
         raise PartInUseError(errno.EBUSY, "is being written by another run: wait until that has ended")
 
     def _ready(self) -> int:
-        """Return the descriptor to use, once nothing of a killed writer is in it, and what we wrote has a name."""
+        """Return the descriptor to use, once nothing of a killed writer is in it, and what we wrote has a name.
+
+        Raises:
+            OSError: that has no other name, or what we wrote is not all that is there.
+        """
         if self._has_leftover:
             self._set_aside()
         fd = self._fd
         assert fd is not None  # noqa: S101 - nothing is written once it is closed; for the type checker
+        if not self._is_ours(fd):
+            raise OSError(errno.EIO, "another program has written to it")
         if not _is_at(self.place, fd):
             fd = self._rescue(fd)
         return fd
@@ -225,9 +249,13 @@ class PartFile:
         names = (self.path.with_name(f"{self.path.name}.{number}") for number in count(1))
         return next(name for name in names if not os.path.lexists(name))
 
-    def _remove(self) -> None:
-        if self._fd is not None and _is_at(self.place, self._fd):
-            self.place.unlink()
+    def _remove(self, place: Path) -> None:
+        """Remove the part, unless it is another file by now, or another program has written to it."""
+        if self._fd is not None and _is_at(place, self._fd) and self._is_ours(self._fd):
+            place.unlink()
+
+    def _is_ours(self, fd: int) -> bool:
+        return os.fstat(fd).st_size == self.size
 
     def _close(self) -> None:
         fd, self._fd = self._fd, None
@@ -250,7 +278,9 @@ def begun_part(
         InvalidInputError: it cannot, or must not.
     """
     try:
-        _check_place(path, inputs, replace=replace)
+        is_input = path.exists() and any(Path(it).exists() and path.samefile(it) for it in inputs)
+        if is_input and not path.is_symlink():
+            raise InvalidInputError(f"{path} is the input itself")
         part = PartFile(path, is_replacing=replace, is_repeat=is_repeat)
     except PartInUseError as error:
         reason = f"{error.strerror}, or name another file"
@@ -264,10 +294,7 @@ def begun_part(
     raise InvalidInputError(f"{path} {reason}")
 
 
-def _check_place(path: Path, inputs: Iterable[str | os.PathLike[str]], *, replace: bool) -> None:
-    is_input = path.exists() and any(Path(it).exists() and path.samefile(it) for it in inputs)
-    if is_input and not path.is_symlink():
-        raise InvalidInputError(f"{path} is the input itself")
+def _check_place(path: Path, *, replace: bool) -> None:
     if not path.parent.is_dir():
         raise InvalidInputError(f"{path} cannot be written: there is no such folder")
     try:

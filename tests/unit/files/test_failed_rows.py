@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import BadRow, FailedRows, Row, open_rows, part_file
+from spotdx_async.files.failed_rows import UndoneRows
 
 
 def mode(path: Path) -> int:
@@ -390,3 +392,76 @@ def test_a_file_that_cannot_be_arranged_is_as_it_was(tmp_path: Path, monkeypatch
     failed.close()
     assert failed.path.read_bytes() == b"SPOT1,first\nSPOT2,second\nSPOT3,third\n"
     assert [*tmp_path.iterdir()] == [failed.path]
+
+
+def test_what_another_writer_puts_there_before_we_have_its_lock_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "failed"
+    first = FailedRows(path)
+    first.write(b"first\n")
+    check_place = part_file.check_place
+
+    def checked(*args: object, **options: object) -> None:
+        check_place(*args, **options)  # type: ignore[arg-type]
+        first.close()
+
+    monkeypatch.setattr(part_file, "check_place", checked)
+    assert "exists and is not empty: give another name" in refusal(path)
+    assert path.read_bytes() == b"first\n"
+    assert not part(path).exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"SPOT1,x\ntheirs\n"], ids=["cut off", "longer"])
+def test_a_part_that_another_program_has_written_to_is_no_file_of_rows(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "failed"
+    failed = FailedRows(path)
+    failed.write(b"SPOT1,x\n")
+    part(path).write_bytes(data)
+
+    with pytest.raises(OSError, match="another program has written to it"):
+        failed.write(b"SPOT2,x\n")
+    with pytest.raises(OSError, match="another program has written to it"):
+        failed.close()
+
+    assert (failed.count, failed.is_open) == (1, False)
+    assert (part(path).read_bytes(), path.exists()) == (data, False)
+
+
+@pytest.mark.parametrize("end", [FailedRows.close, FailedRows.abandon])
+def test_what_another_program_has_written_to_an_empty_part_stays(
+    tmp_path: Path, end: Callable[[FailedRows], None]
+) -> None:
+    failed = FailedRows(tmp_path / "failed")
+    part(failed.path).write_bytes(b"theirs")
+    end(failed)
+    assert part(failed.path).read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("what", ["the folder cannot be synced", "the part cannot be removed"])
+def test_a_file_in_its_place_is_not_put_there_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    path = tmp_path / "failed"
+    path.write_bytes(b"yesterday")
+    failed = FailedRows(path, replace=True)
+    undone = UndoneRows(failed)
+    for number, key in enumerate(("SPOT1", "SPOT2", "SPOT1")):
+        undone.add(number, key, f"{key},{number}\n".encode())
+    undone.overtaken_by(3, "SPOT1")
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        if what == "the part cannot be removed":
+            patched.setattr(Path, "unlink", broken)
+            undone.close()  # a part too many is no lost row
+        else:
+            patched.setattr(private_files, "sync_folder", broken)
+            with pytest.raises(OSError, match="Input/output error"):  # a power failure could undo it
+                undone.close()
+    undone.close()
+
+    assert path.read_bytes() == b"SPOT2,1\n"
+    assert (failed.place, failed.fault, numbered(path).exists()) == (path, None, False)
