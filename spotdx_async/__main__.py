@@ -6,7 +6,7 @@ The front page is written before anything else is imported, so that it appears a
 import sys
 from importlib.util import find_spec
 
-from spotdx_async.cli.standard_streams import EndingSignals, guarded_outputs, open_closed_streams
+from spotdx_async.cli.standard_streams import EndingSignals, guarded_outputs, leave, open_closed_streams
 
 _OF_THE_EXTRA = {"cyclopts", "rich"}
 _INTERRUPTED = 130
@@ -25,7 +25,7 @@ def main() -> None:
             code = _INTERRUPTED
         if code == _INTERRUPTED:
             code = signals.code(code)
-    sys.exit(code)
+    leave(code)
 
 
 def _run(argv: list[str]) -> int:

@@ -5,6 +5,7 @@ Light, since it comes before everything else; knows no command.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import io
 import os
@@ -16,9 +17,9 @@ TYPE_CHECKING = False  # in place of the import: the front page does not wait fo
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
-    from typing import IO, Any, Self
+    from typing import IO, Any, NoReturn, Self
 
-__all__ = ["EndingSignals", "GuardedStream", "guarded_outputs", "open_closed_streams"]
+__all__ = ["EndingSignals", "GuardedStream", "guarded_outputs", "leave", "open_closed_streams"]
 
 _OF_A_SIGNAL = 128
 """What shells add to a signal's number for the exit code of a command that it has ended."""
@@ -130,6 +131,20 @@ class EndingSignals:
         if not callable(handler):  # ignored, as in the background of a script
             raise KeyboardInterrupt
         handler(signal.SIGINT, frame)
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with a code that is certain: a signal that comes while Python shuts down does not replace it.
+
+    Such a signal ends the process at once, for the shutdown may have to wait for a thread that hangs.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGINT", *_ENDING) if hasattr(signal, name)]
+    ours = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in ours:
+        signal.signal(number, lambda *_: os._exit(code))
+    # Python takes its handlers away before it ends, and a signal would then kill the process as if nothing was done.
+    atexit.register(lambda: [signal.signal(number, signal.SIG_IGN) for number in ours])
+    sys.exit(code)
 
 
 def _send_nowhere(number: int) -> None:

@@ -1,13 +1,12 @@
 """``kits update`` and ``orders update``: which run sends the rows, and the one that does so from this process."""
 
 import asyncio
-import logging
+import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import spotdx_async
 from spotdx_async import report
@@ -16,6 +15,7 @@ from spotdx_async.cli.changed_input import StoppedError, accept, what_differs
 from spotdx_async.cli.exit_codes import Exit, stop_line
 from spotdx_async.cli.open_files import connections_for
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
+from spotdx_async.cli.outage_messages import OutageMessages
 from spotdx_async.cli.outcomes import outcome_row
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.places import check_places, update_places
@@ -23,20 +23,20 @@ from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.reading import facts_of_reading
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.settings import Server
-from spotdx_async.cli.summary import show_summary, tell_end
+from spotdx_async.cli.summary import RunResult, show_summary, tell_end
 from spotdx_async.cli.update_run import UpdateRequest, UpdateRun
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError
 from spotdx_async.files import ChangedInputError, DamagedInputError, fingerprint
 from spotdx_async.files.late_input import AnyInput
 from spotdx_async.own_loop import run_in_own_loop
 
-__all__ = ["LocalRun", "OutageMessages", "update_many"]
+__all__ = ["LocalRun", "update_many"]
 
 _NOTES_TO_REPORT = 4
 """Half-second notes between two lines: a hiccup of the server is not worth a line."""
 _CLOSING_S = 10.0
 """More than a journal needs to be closed."""
-_WHAT_FOLLOWS = ": rows paused"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def update_many(
@@ -58,19 +58,31 @@ def update_many(
         )
         check_places(update_places(request.files, options))
         with _run_class(request)(request, streams) as run:
-            run_result = run_in_own_loop(run.run())
-        streams.is_code_the_answer = True
-        show_summary(run_result, streams, as_json=as_json)
-        if streams.tells_events:
-            tell_end(run_result, streams)
+            run_result = _run_to_its_result(run)
     except ChangedInputError as error:
         streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
         return Exit.STOPPED
     except KeyboardInterrupt:
-        # Before the run handles signals, or after its end, while its summary is made.
+        # Before the run handles signals, so nothing was sent.
         streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
         return Exit.STOPPED
+    streams.is_code_the_answer = True
+    try:
+        show_summary(run_result, streams, as_json=as_json)
+        if streams.tells_events:
+            tell_end(run_result, streams)
+    except KeyboardInterrupt:
+        streams.say("the rest of the summary was cut off by a signal; the exit code is right all the same")
     return run_result.exit
+
+
+def _run_to_its_result(run: UpdateRun) -> RunResult:
+    try:
+        return run_in_own_loop(run.run())
+    except KeyboardInterrupt:
+        if run.result is None:
+            raise
+        return run.result  # a signal while the loop was closed, after all was done
 
 
 def _run_class(request: UpdateRequest) -> type[UpdateRun]:
@@ -105,13 +117,13 @@ class LocalRun(UpdateRun):
         self._closing: asyncio.Future[None] | None = None
         self._has_journal = self._journal is not None
 
-    async def _run_to_the_end(self, started_s: float) -> None:
+    async def _run_to_the_end(self, started_s: float, signals: ExitStack) -> None:
         if self._report is not None:
             began = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
             self._run_stats = report.RunStory({"began": began, **_facts(self._request)}, started_s)
         async with self._client:
             with self._outage:
-                await super()._run_to_the_end(started_s)
+                await super()._run_to_the_end(started_s, signals)
 
     async def _work(self) -> None:
         self._source.on_change = self._stop
@@ -246,8 +258,9 @@ class LocalRun(UpdateRun):
         elif error is not None:
             raise error
         elif self._row_results.disk_error is not None:
-            reason = self._row_results.disk_error.strerror
-            self._stopped = f"the failed rows cannot be written any further ({reason}): make room for them"
+            error = self._row_results.disk_error
+            advice = ": make room for them" if error.errno in _FULL else ""
+            self._stopped = f"the failed rows cannot be written any further ({error.strerror}){advice}"
         elif self._run is None and self._has_enough_errors:
             self._stopped = self._why_enough
         elif self._is_all_recorded and not self._row_results.unsent:
@@ -302,34 +315,6 @@ class LocalRun(UpdateRun):
             share = 1.0  # headers and blank lines are not rows
         rows, failures, states = row_results.rows, row_results.failures, row_results.counts
         return estimator.standing(now_s, rows=rows, failures=failures, share=share, states=states)
-
-
-class OutageMessages(logging.Handler):
-    """Keeps what the SDK last logged about an outage, for the run's own lines; a context manager that listens."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.line: str = "the server is unavailable: rows paused, probing one at a time"
-        """The whole line."""
-
-    @property
-    def cause(self) -> str:
-        """The line's first part, which names the server and why its rows do not get through."""
-        return self.line.partition(_WHAT_FOLLOWS)[0]
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line about a pause."""
-        if getattr(record, "spotdx_event", None) == "gate" and getattr(record, "spotdx_gate", None) == "closed":
-            self.line = record.getMessage()
-
-    def __enter__(self) -> Self:
-        logging.getLogger("spotdx_async").addHandler(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        logging.getLogger("spotdx_async").removeHandler(self)
 
 
 def _now() -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -85,6 +85,8 @@ class UpdateRun(ABC):
         self._streams = streams
         self._stopped: str | None = None
         self._input_fault: InputFault | None = None
+        self.result: RunResult | None = None
+        """How it ended; None as long as its files are not in their places."""
         self._options.check()
         with ExitStack() as stack:
             files = self._files = open_files(request, stack)
@@ -115,36 +117,38 @@ class UpdateRun(ABC):
         """Send, or check, every row, unless something stops the run; always return the results."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        await self._run_to_the_end(started_s)
-        # The books are finished, whatever comes now.
-        with StopSignals(first=_go_on, second=_go_on):
+        with ExitStack() as signals:
+            await self._run_to_the_end(started_s, signals)
             written = self._finish()
             self._row_results.close()
             if self._outcomes is not None:
                 self._outcomes.close()
-        return RunResult(
-            row_results=self._row_results,
-            outcomes=self._outcomes,
-            is_dry_run=self._options.is_dry_run,
-            elapsed_s=loop.time() - started_s,
-            stopped=self._stopped,
-            input_fault=self._input_fault,
-            next_row=self._source.next_unread,
-            has_many_files=self._source.has_many_files,
-            wants_failed=self._options.failed is not None,
-            lands_within_s=self._request.lands_within_s,
-            **written,
-        )
+            self.result = RunResult(
+                row_results=self._row_results,
+                outcomes=self._outcomes,
+                is_dry_run=self._options.is_dry_run,
+                elapsed_s=loop.time() - started_s,
+                stopped=self._stopped,
+                input_fault=self._input_fault,
+                next_row=self._source.next_unread,
+                has_many_files=self._source.has_many_files,
+                wants_failed=self._options.failed is not None,
+                lands_within_s=self._request.lands_within_s,
+                **written,
+            )
+        return self.result
 
-    async def _run_to_the_end(self, started_s: float) -> None:
+    async def _run_to_the_end(self, started_s: float, signals: ExitStack) -> None:
         loop = asyncio.get_running_loop()
         display = display_for(self._streams, "Checking" if self._options.is_dry_run else "Updating")
         look = partial(self._look, Estimator(started_s))
         work = asyncio.create_task(self._work())
         showing = asyncio.create_task(keep_showing(display, look))
+        # Until the books are finished: what comes once the work is over must not keep them from that.
+        first, second = (partial(_unless_over, work, act) for act in (self._wind_down, self._cut_off))
+        signals.enter_context(StopSignals(first=first, second=second))
         try:
-            with StopSignals(first=partial(self._wind_down, work), second=partial(self._cut_off, work)):
-                await asyncio.wait({work})
+            await asyncio.wait({work})
         finally:
             showing.cancel()
             work.cancel()
@@ -215,8 +219,9 @@ def _say_notes(files: Iterable[AnyInput], streams: Streams) -> None:
             streams.say(f"{file.name}: {note}")
 
 
-def _go_on() -> None:
-    """Take no notice of a signal."""
+def _unless_over(work: asyncio.Task[None], act: Callable[[asyncio.Task[None]], None]) -> None:
+    if not work.done():
+        act(work)
 
 
 def _say_kept(row_results: RowResults, streams: Streams) -> None:

@@ -30,10 +30,10 @@ def kits_csv(tmp_path: Path) -> str:
     return str(tmp_path / "kits.csv")
 
 
-async def start(fake: FakeSpot, *argv: str) -> Process:
+async def start(fake: FakeSpot, *argv: str, how: tuple[str, ...] = ("-m", "spotdx_async")) -> Process:
     env = {**os.environ, "SPOTDX_TOKEN": fake.token, "SPOTDX_BASE_URL": fake.url}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "spotdx_async", *argv, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        sys.executable, *how, *argv, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
 
 
@@ -193,3 +193,62 @@ main()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=PIPE, stderr=PIPE)
 
     assert await finish(process) == (130, "", "spotdx: stopped\n")
+
+
+SIGNALS_AFTER_ALL_ROWS = """
+import asyncio, atexit, signal, sys
+from spotdx_async import SpotClient
+from spotdx_async.cli import update
+
+def signals(*_):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.raise_signal(getattr(signal, name))
+
+leave, close, show = SpotClient.__aexit__, asyncio.Runner.close, update.show_summary
+async def left(self, *error):
+    signals()
+    await asyncio.sleep(0)
+    return await leave(self, *error)
+def closed(self):
+    close(self)
+    signals()
+def shown(*args, **options):
+    show(*args, **options)
+    signals()
+match sys.argv.pop(1):
+    case "the client is closed":
+        SpotClient.__aexit__ = left
+    case "the loop is closed":
+        asyncio.Runner.close = closed
+    case "the summary is shown":
+        update.show_summary = shown
+    case "Python shuts down":
+        update.show_summary = lambda *args, **options: (show(*args, **options), atexit.register(signals))
+    case "Python has nearly ended":
+        atexit.register(signals)
+from spotdx_async.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        *("the client is closed", "the loop is closed", "the summary is shown"),
+        *("Python shuts down", "Python has nearly ended"),
+    ],
+)
+async def test_signals_after_the_last_row_change_neither_files_nor_the_exit_code(
+    fake: FakeSpot, tmp_path: Path, when: str
+) -> None:
+    rows, failed = tmp_path / "three.csv", tmp_path / "failed.csv"
+    rows.write_text("kit_id,a\nSPOT000001,x\nNOPE,x\nSPOT000002,x\n")
+    command = ("kits", "update", str(rows), "--failed", str(failed), "--json")
+
+    code, out, err = await finish(await start(fake, when, *command, how=("-c", SIGNALS_AFTER_ALL_ROWS)))
+
+    summary = json.loads(out)
+    assert (code, summary["stopped"], summary["ok"], summary["failed"]) == (1, None, 2, 1)
+    assert failed.read_text() == "kit_id,a\nNOPE,x\n"
+    assert "stop" not in err
+    assert ("the exit code is right all the same" in err) == (when == "the summary is shown")

@@ -23,8 +23,8 @@ from spotdx_async import (
 )
 from spotdx_async.cli import app
 from spotdx_async.cli.exit_codes import Exit, exit_of, hinted, line_of, naming_server, stop_line
+from spotdx_async.cli.outage_messages import OutageMessages
 from spotdx_async.cli.output import Streams
-from spotdx_async.cli.update import OutageMessages
 
 
 def test_the_exit_codes_are_those_that_are_promised() -> None:

@@ -145,22 +145,25 @@ def test_a_signal_before_the_run_ends_the_command_with_a_word(
     name: str, is_ignored: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = getattr(signal, name)
-    before, of_ctrl_c = signal.getsignal(number), signal.getsignal(signal.SIGINT)
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     signal.signal(number, signal.SIG_DFL)
 
     def starting(_: list[str]) -> int:
         signal.raise_signal(number)
         return 0
 
+    at_exit: list[Callable[[], object]] = []
     monkeypatch.setattr("spotdx_async.__main__._run", starting)
+    monkeypatch.setattr("atexit.register", at_exit.append)
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN if is_ignored else signal.default_int_handler)
         with pytest.raises(SystemExit) as caught:
             main()
-        assert signal.getsignal(number) is signal.SIG_DFL
+        at_exit[0]()
+        assert signal.getsignal(number) is signal.SIG_IGN
     finally:
-        signal.signal(number, before)
-        signal.signal(signal.SIGINT, of_ctrl_c)
+        for each, handler in before.items():
+            signal.signal(each, handler)
     assert caught.value.code == 128 + number
     assert capsys.readouterr().err == "spotdx: stopped\n"
 
