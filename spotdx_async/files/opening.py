@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.excel_rows import ExcelFile
@@ -82,8 +82,8 @@ def open_rows(
         again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
         file = again(0 if is_stdin else Path(path))
         has_quotes = file.format == "csv" and not reading.is_one_line
-        if (has_quotes or file.is_packed) and not is_stdin and Path(path).is_file():
-            _survey(file, again, Path(path))
+        if (has_quotes or file.is_packed) and file.stored_file is not None:
+            _survey(file, file.stored_file, again)
     except ChangedInputError as error:
         raise ChangedInputError(f"{name}: {error}") from None
     except OSError as error:
@@ -136,8 +136,8 @@ def _check_file(place: Path | Literal["standard input"], what: str) -> None:
         raise InvalidInputError(f"{place}: this is packed with {packing.name}: {what} is read only unpacked")
 
 
-def _text_rows(place: Path | int, **how: Any) -> RowFile:
-    stream = _open(place)
+def _text_rows(place: Path | int | StoredFile, **how: Any) -> RowFile:
+    stream = place if isinstance(place, StoredFile) else StoredFile.open(place)
     try:
         return RowFile(stream, **how)
     except BaseException:
@@ -145,7 +145,7 @@ def _text_rows(place: Path | int, **how: Any) -> RowFile:
         raise
 
 
-def _survey(file: RowFile, again: Callable[[Path], RowFile], path: Path) -> None:
+def _survey(file: RowFile, stored: StoredFile, again: Callable[[StoredFile], RowFile]) -> None:
     """Look through a file that can be read twice, for what makes its rows doubtful.
 
     Raises:
@@ -153,7 +153,7 @@ def _survey(file: RowFile, again: Callable[[Path], RowFile], path: Path) -> None
         ChangedInputError: the file was changed meanwhile.
     """
     try:
-        with again(path) as copy:
+        with again(stored.again()) as copy:
             doubt = copy.survey()
         file.check_unchanged()
     except OSError as error:
@@ -167,7 +167,3 @@ def _survey(file: RowFile, again: Callable[[Path], RowFile], path: Path) -> None
         raise
     if doubt is not None:
         file.distrust(doubt)
-
-
-def _open(place: Path | int) -> BinaryIO | StoredFile:
-    return StoredFile.open(place) if isinstance(place, Path) else open(place, "rb", buffering=0, closefd=False)

@@ -9,9 +9,9 @@ import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from io import BufferedReader, FileIO
+from io import SEEK_SET, BufferedReader, FileIO, RawIOBase
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from spotdx_async._http import clock
 from spotdx_async.files.rows import BadRow, ChangedInputError, Row
@@ -42,28 +42,89 @@ class _Known(NamedTuple):
     fault: str | None
 
 
+class _OwnPlace(RawIOBase):
+    """A file that is open already, read from a place of its own: what else reads it does not notice."""
+
+    def __init__(self, number: int, start: int) -> None:
+        self._number = number
+        self._at = start
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = os.pread(self._number, len(buffer), self._at)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        assert whence == SEEK_SET  # noqa: S101 - all that is asked for here; for the type checker
+        self._at = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._at
+
+    def fileno(self) -> int:
+        return self._number
+
+
 class StoredFile:
     """The bytes of a regular file, unbuffered, and whether it is still what was opened."""
 
-    def __init__(self, path: Path, file: FileIO) -> None:
-        """Take over a file that was just opened for reading, of which nothing was read yet."""
+    def __init__(self, path: Path | None, file: FileIO | _OwnPlace) -> None:
+        """Take over a file that was just opened for reading, of which nothing was read yet.
+
+        Args:
+            path: where it is; None if nobody has said so, as of standard input.
+            file: the file.
+        """
         self._path = path
         self._file = file
+        self._start = file.tell()
         self._opened = _State.of(os.fstat(file.fileno()))
         self._bytes_read = hashlib.new(DIGEST_NAME)
         self._expected: bytes | None = None
         self._fault: str | None = None
 
     @classmethod
-    def open(cls, path: Path) -> "StoredFile | FileIO":
+    def open(cls, place: Path | int) -> "StoredFile | FileIO":
         """Open a file; one that is not regular, such as a pipe, comes as it is.
+
+        Args:
+            place: its path, or the number of a descriptor, which stays open.
 
         Raises:
             OSError: it cannot be opened.
         """
         # Unbuffered: a read returns what a pipe holds now instead of waiting for a full buffer.
-        file = path.open("rb", buffering=0)
-        return cls(path, file) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else file
+        file = FileIO(place, "rb", closefd=not isinstance(place, int))
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        if isinstance(place, Path):
+            return cls(place, file)
+        return cls(None, file) if hasattr(os, "pread") else file
+
+    def again(self) -> "StoredFile":
+        """Return the same file, to be read once more from where this one began.
+
+        Raises:
+            ChangedInputError: the file is not what was opened.
+            OSError: it cannot be opened.
+        """
+        if self._path is None:
+            return StoredFile(None, _OwnPlace(self._file.fileno(), self._start))
+        self.check()
+        return StoredFile(self._path, FileIO(self._path, "rb"))
+
+    @property
+    def has_path(self) -> bool:
+        """Whether it can be opened again, in a later session say."""
+        return self._path is not None
 
     @property
     def size(self) -> int:
@@ -156,6 +217,8 @@ class StoredFile:
 
     def _opened_again(self) -> BufferedReader:
         self.check()
+        if self._path is None:
+            return BufferedReader(_OwnPlace(self._file.fileno(), 0))
         again = self._path.open("rb")
         try:
             self._fault = self._fault or self._difference(_State.of(os.fstat(again.fileno())))
@@ -166,6 +229,8 @@ class StoredFile:
         return again
 
     def _difference_at_path(self) -> str | None:
+        if self._path is None:
+            return None
         try:
             return self._difference(_State.of(self._path.stat()))
         except FileNotFoundError:
@@ -188,10 +253,10 @@ class WatchedInput(ABC):
     """What all inputs of rows share: each is perhaps a stored file, which must stay as it was opened."""
 
     stored_file: StoredFile | None = None
-    """None if it can be read only once, such as a pipe or standard input: of that nothing is known."""
+    """None if it is no regular file, such as a pipe: of that nothing is known."""
 
     def check_unchanged(self) -> None:
-        """Make sure that the file is still the one that was opened; of a pipe or standard input nothing is known.
+        """Make sure that the file is still the one that was opened; of a pipe nothing is known.
 
         Raises:
             ChangedInputError: it is not.
@@ -206,7 +271,7 @@ class WatchedInput(ABC):
             ChangedInputError: the file is no longer the one that was opened.
             OSError: it cannot be read.
         """
-        return None if self.stored_file is None else self.stored_file.digest()
+        return self.stored_file.digest() if self.stored_file is not None and self.stored_file.has_path else None
 
     @property
     @abstractmethod

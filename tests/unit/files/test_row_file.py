@@ -165,7 +165,7 @@ def test_an_input_that_breaks_while_its_start_is_read_is_refused(
         def read(self, *_: object) -> bytes:
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("spotdx_async.files.opening._open", lambda _place: Broken())
+    monkeypatch.setattr("spotdx_async.files.opening.StoredFile.open", lambda _place: Broken())
     with pytest.raises(InvalidInputError, match="Input/output error"):
         open_rows(tmp_path / "kits.csv")
 

@@ -3,7 +3,8 @@
 import gzip
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from spotdx_async._http import clock
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files import ChangedInputError, RowFile, fingerprint, open_rows
+from spotdx_async.files import BadRow, ChangedInputError, Row, RowFile, fingerprint, open_rows
 from spotdx_async.files.stored_file import StoredFile
 
 HEADER = b"kit_id,a\n"
@@ -206,3 +207,67 @@ def test_a_pipe_by_its_name_is_not_watched(tmp_path: Path) -> None:
 def test_a_parquet_file_that_is_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="No such file or directory"):
         open_rows(tmp_path / "kits.parquet")
+
+
+@contextmanager
+def redirected(path: Path, skipped: int = 0) -> Iterator[None]:
+    """Make a file the standard input, as ``< PATH`` does; of which another program has read so many bytes."""
+    kept = os.dup(0)
+    with path.open("rb", buffering=0) as given:
+        given.read(skipped)
+        os.dup2(given.fileno(), 0)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES[:2], ids=["rewrite", "append"])
+@pytest.mark.parametrize("make", FILES[:3], ids=["csv", "gzip", "jsonl"])
+def test_a_redirected_file_is_watched_too(
+    tmp_path: Path, make: Callable[[Path], Path], change: Callable[[Path], None], said: str
+) -> None:
+    path = make(tmp_path)
+    with redirected(path), open_rows("-") as file:
+        file.fill()
+        assert [*file.rows()]
+        change(path)
+        with pytest.raises(ChangedInputError, match=said):
+            list(file)
+    os.fstat(0)  # it is not ours to close
+
+
+@pytest.mark.parametrize("change", [replace, Path.unlink])
+def test_a_redirected_file_may_lose_its_name(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    path = written(tmp_path / "kits.csv", ROWS)
+    with redirected(path), open_rows("-") as file:
+        change(path)
+        assert len([*file]) == 400
+        assert file.digest() is None
+
+
+@pytest.mark.parametrize("skipped", [b"", b"what is before the rows\n"])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_redirected_file_is_looked_through_for_broken_quotes(tmp_path: Path, skipped: bytes, is_packed: bool) -> None:
+    data = HEADER + b'SPOT1,x\nSPOT2,"a,b"\nSPOT3,"c\nSPOT4,old",d"\nSPOT5,y\n'
+    path = written(tmp_path / "kits", skipped + (gzip.compress(data) if is_packed else data))
+    with redirected(path, len(skipped)), open_rows("-") as file:
+        found = [*file]
+    assert [row.key for row in found if isinstance(row, Row)] == ["SPOT1"]
+    assert isinstance(found[-1], BadRow)
+    assert (found[-1].line, found[-1].last_line) == (3, 6)
+
+
+def test_a_wrong_checksum_of_a_redirected_file_is_known_before_its_rows(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(ROWS))
+    packed[-6] ^= 1
+    with redirected(written(tmp_path / "kits.gz", bytes(packed))), pytest.raises(InvalidInputError, match="is damaged"):
+        open_rows("-")
+
+
+def test_a_redirected_file_that_may_be_written_still_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "kits.csv"
+    path.write_bytes(ROWS[:-1])
+    with redirected(path), open_rows("-") as file:
+        assert "its last line has no line end" in file.notes[0]
