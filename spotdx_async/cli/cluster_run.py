@@ -64,6 +64,8 @@ class ClusterRun(UpdateRun):
         self._undone = RowSet()
         self._progress: spotdx_async.Progress | None = None
         self._report = distributed.RunReport()
+        # The first report is that of the bad rows, right before shards are given out.
+        self._has_begun = False
         self._stop = asyncio.Event()
         self._worker_outcomes: WorkerOutcomes | None = None
 
@@ -100,7 +102,9 @@ class ClusterRun(UpdateRun):
         self._progress = progress
 
     def _mark(self, report: distributed.ShardReport) -> None:
-        """Remember the rows that are not done."""
+        """Add the report to those before, in case the run is cut off, and remember the rows that are not done."""
+        self._report.add(report)
+        self._has_begun = True
         for index in report.undone:
             self._undone.add(0, "", index)
         if self._worker_outcomes is not None:
@@ -130,6 +134,7 @@ class ClusterRun(UpdateRun):
         row_results.done_before = report.done_before
         reasons = {trouble.index: trouble for trouble in report.troubles}
         yielded = self._source.yielded
+        row_results.counts["unknown" if self._has_begun else "skipped"] += max(0, yielded - report.rows)
         all_reported = yielded == len(self._undone) + report.done
         if not self._undone and all_reported:
             return {"journal_folder": self._options.journal}
@@ -143,6 +148,8 @@ class ClusterRun(UpdateRun):
                     row_results.add_undone(row)
                 elif all_reported:
                     row_results.add_done(row)
+                elif not self._has_begun:
+                    row_results.add_undone(row)
                 else:
                     row_results.add_unknown(row)  # it may belong to a shard that never reported
         except ChangedInputError as error:

@@ -20,6 +20,7 @@ __all__ = ["WorkerOutcomes", "outcome_row", "outcomes_file"]
 _DONE_BEFORE = "done before"
 _KINDS_OF_UNREAD = {"skipped": "NotSentError", "unknown": "OutcomeUnknownError"}
 _NO_REPORT = "no worker has reported it, so it may have been executed"
+_NOT_GIVEN_OUT = "the run stopped before any row was sent"
 
 
 def outcomes_file(options: UpdateOptions, *, is_resumed: bool) -> OutcomeFile | None:
@@ -64,6 +65,7 @@ class WorkerOutcomes:
         self._bad_keys: dict[int, str] = {}
         self._told = RowSet()
         self._unread: list[tuple[RowSet, State, str]] = []
+        self._otherwise: tuple[State, str] = ("skipped", _NOT_GIVEN_OUT)
 
     async def noted(self, source: RowSource) -> AsyncIterator[Update | InvalidRow]:
         """Yield the rows, and remember where each stands."""
@@ -79,6 +81,7 @@ class WorkerOutcomes:
 
     def add(self, report: "ShardReport") -> None:
         """Write a report's rows; those of one without outcomes wait until the input is read again."""
+        self._otherwise = ("unknown", _NO_REPORT)
         for one in report.outcomes:
             _, file_index, offset = next(start for start in reversed(self._starts) if start[0] <= one.index)
             key = self._bad_keys.get(one.index) if one.key is None else one.key
@@ -98,7 +101,7 @@ class WorkerOutcomes:
         if self._told.has(0, index):
             return
         found = ((state, said) for rows, state, said in self._unread if rows.has(0, index))
-        state, said = next(found, ("unknown", _NO_REPORT))
+        state, said = next(found, self._otherwise)
         self._file.add(OutcomeRow(*_place(row), state, _KINDS_OF_UNREAD.get(state), said))
 
 

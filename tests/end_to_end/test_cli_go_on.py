@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -159,8 +160,9 @@ def test_the_same_of_rows_that_workers_send(
         assert "old" not in failed.read_text()
 
 
+@pytest.mark.parametrize("is_begun", [True, False])
 def test_rows_that_nobody_has_reported_on_are_among_those_to_go_on_with(
-    fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fake: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_begun: bool
 ) -> None:
     pytest.importorskip("distributed", reason="the extra dask is not installed")
 
@@ -170,20 +172,33 @@ def test_rows_that_nobody_has_reported_on_are_among_those_to_go_on_with(
 
     async def cut_off(given: AsyncIterator[object], *, on_report: Callable[..., None], **_: object) -> None:
         assert len([row async for row in given]) == 5
-        counts: dict[State, int] = {"ok": 1, "failed": 1}
-        on_report(distributed.ShardReport(shard=0, counts=counts, undone=(2,)))
+        if is_begun:
+            on_report(distributed.ShardReport(shard=-1, counts={"rejected": 0}))
+            counts: dict[State, int] = {"ok": 1, "failed": 1}
+            outcomes = (distributed.RowOutcome(2, "SPOT1", "failed"), distributed.RowOutcome(3, "SPOT1", "ok"))
+            on_report(distributed.ShardReport(shard=0, counts=counts, undone=(2,), outcomes=outcomes))
         raise asyncio.CancelledError
 
     monkeypatch.setattr(distributed, "connected", connected)
     monkeypatch.setattr(distributed, "update_metadata_distributed", cut_off)
-    path, failed = csv_of(tmp_path / "kits.csv", OLD_AND_NEW), tmp_path / "failed.csv"
+    path, failed, outcomes = csv_of(tmp_path / "kits.csv", OLD_AND_NEW), tmp_path / "failed.csv", tmp_path / "out.jsonl"
 
-    assert update(path, "--workers", "2", "--failed", failed) == 3
+    assert update(path, "--workers", "2", "--failed", failed, "--outcomes", outcomes, "--json") == 3
 
-    err = capsys.readouterr().err
+    out, err = capsys.readouterr()
+    told = json.loads(out)
     assert f"row 1 of {path} is the first that is left: to resume, pass the same input with --from-row 1" in err
     assert f"what is left includes the rows in {failed}: do not use it as input" in err
-    assert failed.read_text() == "kit_id,n\nSPOT1,new\n"
+    assert failed.read_text() == ("kit_id,n\nSPOT1,new\n" if is_begun else path.read_text())
+    # The summary and the file for programs have the same account of all five rows.
+    account = {"ok": 1, "failed": 1, "unknown": 3} if is_begun else {"skipped": 5}
+    assert (
+        {state: told[state] for state in account}
+        == account
+        == Counter(json.loads(line)["state"] for line in outcomes.read_text().splitlines())
+    )
+    assert told["rows"] == 5
+    assert ("a request without a usable answer may still overwrite a newer value" in err) == is_begun
     assert not fake.ledger
 
 
