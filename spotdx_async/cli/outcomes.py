@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spotdx_async import InvalidRow, Outcome
@@ -11,6 +12,7 @@ from spotdx_async.cli.row_results import InputRow, RowSet, bare_message
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.outcome_file import OutcomeFile, OutcomeRow
+from spotdx_async.files.part_file import part_of
 
 if TYPE_CHECKING:
     from spotdx_async.distributed import ShardReport
@@ -33,6 +35,11 @@ def outcomes_file(options: UpdateOptions, *, is_resumed: bool) -> OutcomeFile | 
         if options.outcomes_only is not None:
             raise InvalidInputError("--outcomes-only needs --outcomes PATH")
         return None
+    part = part_of(Path(options.outcomes))
+    if options.is_dry_run and part.is_file() and part.stat().st_size:
+        raise InvalidInputError(
+            f"{part} is what a run that was killed has left, and a dry run moves nothing: move it away"
+        )
     return OutcomeFile(
         options.outcomes,
         only_failures=options.outcomes_only == "failed",

@@ -25,6 +25,7 @@ from spotdx_async.cli.summary import InputFault, RunResult
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import FailedRows, RowFile, UnreadableRows, open_rows, parse_map
 from spotdx_async.files.late_input import AnyInput, LateInput
+from spotdx_async.files.outcome_file import OutcomeFile
 from spotdx_async.files.part_file import part_of
 from spotdx_async.files.unreadable_rows import unreadable_of
 
@@ -102,7 +103,7 @@ class UpdateRun(ABC):
             self._row_results = RowResults(failed, unreadable, show_phi=request.options.show_phi)
             stack.callback(self._row_results.abandon)
             _say_notes(files, streams)
-            _say_kept(self._row_results, streams)
+            _say_kept((failed, unreadable, self._outcomes), streams)
             self._opened = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -224,8 +225,8 @@ def _unless_over(work: asyncio.Task[None], act: Callable[[asyncio.Task[None]], N
         act(work)
 
 
-def _say_kept(row_results: RowResults, streams: Streams) -> None:
-    for file in (row_results.failed, row_results.unreadable):
+def _say_kept(files: Iterable[FailedRows | UnreadableRows | OutcomeFile | None], streams: Streams) -> None:
+    for file in files:
         if file is not None and file.kept is not None:
             streams.say(f"{part_of(file.path)} is what a run that was killed has left: it is kept as {file.kept}")
 

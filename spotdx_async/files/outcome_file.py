@@ -62,8 +62,6 @@ class OutcomeFile:
             raise InvalidInputError(f"{self.path}: the name of a file of outcomes ends in .csv or .jsonl")
         self._is_csv = suffix == _CSV
         self._part = begun_part(self.path, replace=replace)
-        if self._is_csv:
-            self._append(_csv_line(OutcomeRow._fields))
 
     @property
     def place(self) -> Path:
@@ -75,6 +73,11 @@ class OutcomeFile:
         """Why it is complete under another name; None if it is not."""
         return self._part.fault
 
+    @property
+    def kept(self) -> Path | None:
+        """Where the outcomes are kept that a run which was killed has left in ``PATH.part``; None: there are none."""
+        return self._part.kept
+
     def add(self, row: OutcomeRow) -> None:
         """Write an outcome, unless it is left out, or an earlier one could not be written."""
         if self.error is None and (not self._only_failures or row.state in _FAILURES):
@@ -84,6 +87,7 @@ class OutcomeFile:
         """Put it in its place; what cannot be put there, or is incomplete, stays beside it."""
         if self.error is None:
             try:
+                self._part.append(self._head())
                 self._part.settle()
             except OSError as error:
                 self.error = error
@@ -95,9 +99,13 @@ class OutcomeFile:
 
     def _append(self, data: bytes) -> None:
         try:
-            self._part.append(data)
+            self._part.append(self._head() + data)
         except OSError as error:
             self.error = error
+
+    def _head(self) -> bytes:
+        """Return what comes first, unless it is there: it is not written before there is something to follow it."""
+        return _csv_line(OutcomeRow._fields) if self._is_csv and not self._part.size else b""
 
 
 def _csv_line(values: Iterable[object]) -> bytes:

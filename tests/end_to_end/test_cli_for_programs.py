@@ -169,6 +169,37 @@ async def test_a_resumed_run_tells_rows_that_were_done_before_and_replaces_the_f
     ]
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+async def test_outcomes_that_a_killed_run_has_left_are_touched_by_no_run_that_sends_nothing(
+    update: Spotdx, fake: FakeSpot, tmp_path: Path, name: str
+) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1")
+    part = tmp_path / f"{name}.part"
+    part.write_text("of the killed run\n")
+
+    dry = await update("--outcomes", name, "--dry-run")
+    refused = await update("--outcomes", name, "--failed", "gone/failed")
+
+    assert (dry.code, refused.code, fake.requests) == (2, 2, [])
+    assert f"{name}.part is what a run that was killed has left, and a dry run moves nothing" in dry.err
+    assert {path.name for path in tmp_path.iterdir()} == {"kits.csv", part.name}
+
+    done = await update("--outcomes", name)
+
+    assert done.code == 0
+    assert f"{name}.part is what a run that was killed has left: it is kept as {name}.1" in done.err
+    assert (tmp_path / f"{name}.1").read_text() == "of the killed run\n"
+    assert len((tmp_path / name).read_text().splitlines()) == (1 if name == "out.jsonl" else 2)
+
+
+async def test_a_file_of_outcomes_has_its_header_even_without_a_row(update: Spotdx, tmp_path: Path) -> None:
+    kits(tmp_path / "kits.csv", "SPOT1")
+
+    assert (await update("--outcomes", "out.csv", "--outcomes-only", "failed")).code == 0
+
+    assert (tmp_path / "out.csv").read_text() == "file,row,line,key,state,error,message,attempts\n"
+
+
 async def test_a_file_that_is_there_stays_until_all_is_checked(update: Spotdx, fake: FakeSpot, tmp_path: Path) -> None:
     kits(tmp_path / "kits.csv", "SPOT1")
     out = tmp_path / "out.jsonl"
