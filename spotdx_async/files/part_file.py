@@ -61,13 +61,13 @@ class PartFile:
         self.size: int = 0
         self._is_replacing = is_replacing
         self._has_leftover = False
-        _check_place(path, replace=is_replacing)
+        check_place(path, replace=is_replacing)
         self._fd: int | None = self._take(is_repeat=is_repeat)
         try:
             self._has_leftover = os.fstat(self._fd).st_size > 0
             # Another writer may have put its file there until we had the lock, and none can from here on.
             self._before = _mark_of(path)
-            _check_place(path, replace=is_replacing)
+            check_place(path, replace=is_replacing)
             if self._has_leftover:
                 self.kept = self._free_name()
         except BaseException:
@@ -294,7 +294,17 @@ def begun_part(
     raise InvalidInputError(f"{path} {reason}")
 
 
-def _check_place(path: Path, *, replace: bool) -> None:
+def check_place(path: Path, *, replace: bool) -> None:
+    """Check that a file can be put at a place, and may be.
+
+    Args:
+        path: the place.
+        replace: whether a file that is there, and not empty, may be replaced.
+
+    Raises:
+        InvalidInputError: it cannot, or must not.
+        OSError: the folder does not allow it.
+    """
     if not path.parent.is_dir():
         raise InvalidInputError(f"{path} cannot be written: there is no such folder")
     try:
