@@ -4,20 +4,21 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, Literal, TypeVar
 
-from attrs import define
-
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Verdict
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
+from spotdx_async.bulk.journal.records import RowJournal
 from spotdx_async.bulk.options import RunOptions, Send
-from spotdx_async.bulk.outcomes import AsTheyCome, InOrder, Row, Window, ended, skipped, superseded
+from spotdx_async.bulk.outcomes import AsTheyCome, InOrder, Window, ended, skipped, superseded
 from spotdx_async.bulk.reader import Reader
 from spotdx_async.bulk.records import Outcome, Progress, State
+from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.row_runner import RowRunner
-from spotdx_async.bulk.scheduler import IdleWorkers, ReadyRows, Scheduler
+from spotdx_async.bulk.scheduler import ReadyRows, Scheduler
 from spotdx_async.bulk.stats import RunCounts
 from spotdx_async.bulk.stop_rules import LastRows, StopRules
+from spotdx_async.bulk.workers import IdleWorkers, Worker
 from spotdx_async.config import name_server
 from spotdx_async.errors import JournalError, NotSentError, SpotError
 
@@ -27,37 +28,14 @@ _WAKE_EVERY_S = 0.1
 """A choice: well below what somebody who stops a run would notice, and ten wake-ups a second cost nothing."""
 
 
-@define(eq=False)
-class _Worker:
-    """A task of the run: the one that reads, or one that runs rows."""
-
-    row: Row | None = None
-    """The row it is running."""
-    task: asyncio.Task[None] | None = None
-    is_recalled: bool = False
-    """Whether the engine has cancelled it."""
-    is_cleaning_up: bool = False
-    """Whether it has finished its work, and must not be disturbed."""
-
-    def recall(self) -> None:
-        """Cancel it, once: a second cancellation would interrupt its clean-up."""
-        if self.task is not None and not self.is_recalled and not self.is_cleaning_up:
-            self.is_recalled = True
-            if self.row is not None:
-                self.row.attempt_state.is_called_off = True
-            self.task.cancel()
-
-    def is_waiting(self) -> bool:
-        """Whether it has a row whose current attempt was not handed to a connection."""
-        return self.row is not None and not self.row.attempt_state.may_have_arrived
-
-
 class Engine(Generic[T]):
     """Sends updates with a bounded window, and produces one outcome for every row that it has read.
 
     Memory is bounded by the window, however long the input. A slow consumer slows the reading, and with it the sending.
     However its tasks end: once the last one has, every row that was read has its outcome.
     """
+
+    _journal: RowJournal | None
 
     def __init__(
         self,
@@ -101,7 +79,9 @@ class Engine(Generic[T]):
         self._last_rows = self._new_last_rows()
         self.outcomes: InOrder[T] | AsTheyCome[T] = (InOrder if options.ordered else AsTheyCome)(self._window)
         """The outcomes that wait to be taken; taking one lets the reader continue if there is room."""
-        self._reading, self._workers = _Worker(), [_Worker() for _ in range(options.concurrency)]
+        self._reading, self._workers = Worker(), [Worker() for _ in range(options.concurrency)]
+        # The tasks that run no rows: they are cancelled whenever the run stops.
+        self._background = [self._reading]
         self._tasks_left, self._unsent, self._is_left = 0, 0, False
         self._cause: SpotError | None = None
         self._waking: asyncio.TimerHandle | None = None
@@ -187,38 +167,41 @@ class Engine(Generic[T]):
             return foreign
         if self._cause is None:
             return self._reader.close_error
-        read, has_journal = self._reader.read, self._journal is not None
-        return self._rules.stopped(self._cause, read=read, unsent=self._unsent, has_journal=has_journal)
+        read = self._reader.read
+        return self._rules.stopped(self._cause, read=read, unsent=self._unsent, has_journal=self._can_resume())
+
+    def _can_resume(self) -> bool:
+        return self._journal is not None
 
     def _wake(self) -> None:
         """Cancel the tasks that wait, now and until all have ended.
 
         A task may have to wait once more after the stop, for a new token after a 401 say.
         """
-        self._recall(lambda worker: worker is self._reading or worker.is_waiting())
+        self._recall(lambda worker: worker in self._background or worker.is_waiting())
         if self._waking is not None:
             self._waking.cancel()
         self._waking = clock.call_at(self._now() + _WAKE_EVERY_S, self._wake) if self._tasks_left else None
 
-    def _recall(self, which: Callable[[_Worker], bool]) -> None:
+    def _recall(self, which: Callable[[Worker], bool]) -> None:
         """Cancel the chosen tasks, but not the one that runs this.
 
         That one notices by itself that the run stops; if it waits after all, it is cancelled in the next turn.
         """
         own = clock.current_task()
-        for worker in (self._reading, *self._workers):
+        for worker in (*self._background, *self._workers):
             if worker.task is not own and which(worker):
                 worker.recall()
         if own in self.tasks:
             asyncio.get_running_loop().call_soon(self._recall, which)
 
-    def _begin(self, worker: _Worker, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, worker: Worker, work: Coroutine[Any, Any, None]) -> None:
         task = worker.task = asyncio.create_task(work, name="spotdx bulk")
         self.tasks.append(task)
         self._tasks_left += 1
         task.add_done_callback(lambda task: self._on_task_end(worker, task))
 
-    def _on_task_end(self, worker: _Worker, task: asyncio.Task[None]) -> None:
+    def _on_task_end(self, worker: Worker, task: asyncio.Task[None]) -> None:
         """Stop the run if a task ended unexpectedly; give the rows left their outcomes after the last task."""
         self._tasks_left -= 1
         if task.cancelled():
@@ -288,7 +271,7 @@ class Engine(Generic[T]):
         self._open[row] = None
         self._scheduler.enter(row)
 
-    async def _work(self, worker: _Worker) -> None:
+    async def _work(self, worker: Worker) -> None:
         while (row := await self._next_row()) is not None:
             worker.row = row
             await self._carry(row)
@@ -354,15 +337,20 @@ class Engine(Generic[T]):
     def _conclude(self, row: Row, outcome: Outcome[Any], reported: BaseException | None) -> None:
         """Record and hand out an outcome; ``reported`` is the error that observers get."""
         del self._open[row]
-        if self._journal is not None and row.digests is not None and outcome.state != "skipped":
-            for index, digests, was_sent in row.overtaken:
-                # Until the newer value is there, a resumed run must consider the older ones not done.
-                not_done: State = "unknown" if was_sent else "failed"
-                self._journal.record(index, "superseded" if outcome.state == "ok" else not_done, digests)
-            self._journal.record(row.index, outcome.state, row.digests, lands_until_s=row.lands_until_s)
+        self._record(row, outcome)
         if row.observation is not None:
             row.observation.end(reported)
         self._give(outcome, len(row.body))
+
+    def _record(self, row: Row, outcome: Outcome[Any]) -> None:
+        journal = self._reader.journal
+        if journal is None or row.digests is None or outcome.state == "skipped":
+            return
+        for index, digests, was_sent in row.overtaken:
+            # Until the newer value is there, a resumed run must consider the older ones not done.
+            not_done: State = "unknown" if was_sent else "failed"
+            journal.record(index, "superseded" if outcome.state == "ok" else not_done, digests)
+        journal.record(row.index, outcome.state, row.digests, lands_until_s=row.lands_until_s)
 
     def _give(self, outcome: Outcome[Any], sent_size: int = 0) -> None:
         if (error := outcome.error) is not None:

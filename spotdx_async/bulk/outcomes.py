@@ -1,18 +1,13 @@
-"""Rows on their way, the outcomes that follow from their tries, and the window in which both are kept."""
+"""The outcomes that follow from the tries of rows, and the window in which rows and outcomes are kept."""
 
 import asyncio
 from collections import deque
 from typing import Any, Generic, TypeVar
 
-from attrs import define, field
-
 from spotdx_async._http import clock
-from spotdx_async._http.clock import NEVER_S
-from spotdx_async._http.messages import Action, AttemptState, Verdict
-from spotdx_async._observe.dispatch import CallObservation
-from spotdx_async.bulk.journal.records import RowDigests
-from spotdx_async.bulk.outage_signs import Seen
+from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.bulk.records import Outcome, State
+from spotdx_async.bulk.row import Row
 from spotdx_async.errors import (
     AuthenticationError,
     ConfigError,
@@ -31,12 +26,6 @@ _ACCEPT = Action.ACCEPT
 _RUN_WIDE_REASONS = frozenset({"tls", "token", "closed"})
 _EARLIER = "an earlier attempt may have been executed"
 _SERVER_FAILED = 500
-_MOST_OVERTAKEN = 250
-"""Rows that one row may overtake before the journal hears of them: their digests are kept until it has ended."""
-_ROW_SIZE = 1024
-"""Bytes that a row takes beside its body, with its timer while it rests (tracemalloc)."""
-_OVERTAKEN_SIZE = 256
-"""The same for each row that it has overtaken: a tuple and its digests."""
 
 _MOST_BESIDE = 16 * 2**20
 """Bytes, about 15,000 small rows: if one row in twenty holds its next for a minute, a run keeps 5,000 a second."""
@@ -49,109 +38,20 @@ _MOST_IN_A_ROW = 128
 """Outcomes that are taken without a turn for the loop's other tasks: thousands may be ready after a held row."""
 
 
-@define(eq=False)
-class Row:
-    """A row that was read and has no outcome yet, with what its attempts have shown."""
-
-    index: int
-    key: str = field(repr=False)
-    """The id whose metadata to set."""
-    body: bytes = field(repr=False)
-    """The body to send: written when the row was read, so that later changes to the mapping have no effect."""
-    digests: RowDigests | None = field(default=None, repr=False)
-    """Its digests for the journal; None without a journal."""
-    source: Any = field(default=None, repr=False)
-    """Whatever the caller identifies the row by: handed back with its outcome, and used for nothing else."""
-    attempt_state: AttemptState = field(factory=AttemptState, repr=False)
-    """What is known of its attempts."""
-    tries: int = 0
-    """Tries so far; a try with a renewed token makes two requests."""
-    attempts: int = 0
-    """Requests made."""
-    failing_since_s: float = float("-inf")
-    """When the request of its first failed try began."""
-    charged: int = 0
-    """Failed tries while the run was not paused."""
-    odds: tuple[float, ...] = ()
-    """How likely each of these was if it was not the row's own fault: the share of others that failed at the time."""
-    seen: Seen = field(factory=Seen, repr=False)
-    """What was known of other rows when it first failed."""
-    others_served: bool = False
-    """Whether another row was served between the first and the last of its failures."""
-    began_s: float | None = None
-    """When it was taken up, on the loop's clock; None while it only waits."""
-    request_s: float = 0.0
-    """Seconds that the last request took."""
-    lands_until_s: float = NEVER_S
-    """Until when a try without a usable answer may still be executed, even after a later one was answered."""
-    rests_until_s: float = NEVER_S
-    """Not tried before then: an earlier value of its key may land until then, or calls come too fast."""
-    is_held: bool = False
-    """Whether it waits until an earlier value of its key cannot land any more, or for another try, or is behind a row
-    that does: it then counts beside the window until its turn comes."""
-    is_probe: bool = False
-    """Whether it is the one that is tried while the run is paused."""
-    last: Verdict | None = field(default=None, repr=False)
-    """The verdict on the last try that failed."""
-    observation: CallObservation | None = field(default=None, repr=False)
-    """Reports it to the observers, once it is taken up; None if there are none."""
-    following: "Row | None" = field(default=None, repr=False)
-    """The next row of the same key, which waits for this one's outcome."""
-
-    overtaken: list[tuple[int, RowDigests, bool]] = field(factory=list, repr=False)
-    """Rows whose place it has taken, and whether an earlier session may have sent them: the journal records them when
-    it has ended."""
-
-    @property
-    def size(self) -> int:
-        """Approximate memory in bytes."""
-        return _ROW_SIZE + len(self.body) + len(self.overtaken) * _OVERTAKEN_SIZE
-
-    @property
-    def may_be_executed(self) -> bool:
-        """Whether an attempt may have been executed, in this session or an earlier one."""
-        return self.attempt_state.may_be_executed or self.attempt_state.may_have_arrived
-
-    @property
-    def can_be_overtaken(self) -> bool:
-        """Whether a newer row may take its place: it has not been taken up yet."""
-        return self.began_s is None and len(self.overtaken) < _MOST_OVERTAKEN
-
-    def hold(self) -> None:
-        """Mark it as held, and shrink it to the size it reports: orjson leaves 4 KB behind the smallest body."""
-        self.is_held = True
-        self.body = memoryview(self.body).tobytes()
-
-    def become(self, newer: "Row") -> None:
-        """Become the newer row, in the same place; nothing has been tried yet."""
-        if self.digests is not None:
-            self.overtaken.append((self.index, self.digests, self.attempt_state.may_be_executed))
-        self.index, self.body, self.digests, self.source, self.attempt_state = (
-            newer.index,
-            newer.body,
-            newer.digests,
-            newer.source,
-            newer.attempt_state,
-        )
-        # What an earlier session may have sent of either: the older value would land over the newer one.
-        self.rests_until_s = max(self.rests_until_s, self.lands_until_s)
-        self.lands_until_s = max(self.lands_until_s, newer.lands_until_s)
-        if self.is_held:
-            self.hold()
-
-
 def ended(row: Row, verdict: Verdict, now_s: float) -> Outcome[Any]:
     """Return the outcome of a row that was tried, or could not be.
 
     1. A success, or a 2xx whose JSON has another shape: the update is done.
     2. An attempt may have been executed, or nobody knows what became of the last one: unknown, whatever came later.
-    3. Refused by the server, or certainly not executed: failed.
+    3. Refused by the server, or certainly not executed: failed. A read that brought nothing usable has failed too.
     """
     if verdict.action is _ACCEPT:
         return _outcome(row, "ok", None, now_s, verdict.value)
     assert verdict.error is not None  # noqa: S101 - whatever is not accepted has an error; for the type checker
     error = verdict.error
-    if _is_done(error):
+    if row.effect == "reads":
+        return _outcome(row, "failed", error, now_s)
+    if is_done(error):
         return _outcome(row, "ok", error, now_s)
     if row.may_be_executed or isinstance(error, (OutcomeUnknownError, DecodeError)):
         return _outcome(row, "unknown", _unknown(row, error), now_s)
@@ -163,7 +63,7 @@ def skipped(row: Row, now_s: float) -> Outcome[Any]:
 
     A row whose update was accepted is done, although the run stopped before that was reported.
     """
-    if row.last is not None and (row.last.action is _ACCEPT or _is_done(row.last.error)):
+    if row.last is not None and (row.last.action is _ACCEPT or is_done(row.last.error)):
         return ended(row, row.last, now_s)
     error = None if row.last is None else row.last.error
     row.attempts += row.attempt_state.may_have_arrived  # an attempt that was cut off, and so not counted yet
@@ -190,7 +90,8 @@ def is_run_wide(error: SpotError) -> bool:
     )
 
 
-def _is_done(error: SpotError | None) -> bool:
+def is_done(error: SpotError | None) -> bool:
+    """Return whether an error says that the request was carried out, though its answer has another shape."""
     return isinstance(error, DecodeError) and error.outcome == "done"
 
 
@@ -232,6 +133,7 @@ def _outcome(row: Row, state: State, error: SpotError | None, now_s: float, valu
         elapsed_s=elapsed_s,
         request_s=row.request_s,
         source=row.source,
+        object_id=row.object_id,
     )
 
 

@@ -13,10 +13,10 @@ from spotdx_async._http.messages import Action, AttemptResult, Verdict
 from spotdx_async._http.retry import repeat
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker, Result
 from spotdx_async.bulk.options import RunOptions, Send
-from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.scheduler import Scheduler
 from spotdx_async.bulk.stats import RunCounts
-from spotdx_async.errors import DecodeError, SpotError, WrongAnswerError
+from spotdx_async.errors import DecodeError, OutcomeUnknownError, SpotError, WrongAnswerError
 
 __all__ = ["RowRunner"]
 
@@ -129,7 +129,9 @@ class RowRunner:
                 breaker.report(row.key, "none")
                 return None
             try:
-                tried = await self._send(row.key, row.body, row.attempt_state, row.tries > 0, may_go, row.observation)
+                tried = await self._send(
+                    row.target, row.body, row.attempt_state, row.tries > 0, may_go, row.observation
+                )
             except BaseException:
                 breaker.report(row.key, "none")
                 raise
@@ -158,7 +160,7 @@ class RowRunner:
         # Noted before anything is reported: whatever an observer raises, the row's fate stays known.
         row.last = verdict
         self._record_execution(row, tried)
-        result = _result(tried)
+        result = _result(row, tried)
         if result == "good":
             self._usual_s += (row.request_s - self._usual_s) * _USUAL_WEIGHT
         if verdict.error is not None or not self._has_served:
@@ -185,6 +187,8 @@ class RowRunner:
     def _record_execution(self, row: Row, tried: AttemptResult) -> None:
         """Note whether the try may have been executed, and until when it may still be."""
         verdict, error = tried.verdict, tried.verdict.error
+        if row.effect == "reads":
+            return
         if not verdict.may_be_executed and (error is None or not error.may_be_executed):
             return
         row.attempt_state.may_be_executed = True
@@ -247,13 +251,20 @@ def _log_retry(row: Row, last: Verdict, wait_s: float) -> None:
         row.observation.repeated(last, wait_s)
 
 
-def _result(tried: AttemptResult) -> Result:
+def _result(row: Row, tried: AttemptResult) -> Result:
     verdict = tried.verdict
     if verdict.is_throttle:
         return "throttled"
     if verdict.action is _REPEAT or isinstance(verdict.error, WrongAnswerError):
         return "bad"  # a wrong answer is not repeated, but does not show that the server is well
+    if row.effect == "creates" and _is_of_the_server(verdict.error):
+        return "bad"  # a create is not repeated either
     return "good" if tried.attempts else "none"
+
+
+def _is_of_the_server(error: SpotError | None) -> bool:
+    """Return whether a try ended without a usable answer. A redirect is one, and comes however the server is."""
+    return isinstance(error, OutcomeUnknownError) and error.reason != "redirect"
 
 
 def _is_answered(error: SpotError | None) -> bool:

@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from spotdx_async._http import clock
-from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.outcomes import Row, Window
+from spotdx_async.bulk.outcomes import Window
+from spotdx_async.bulk.row import Row
 
 _LEAST_TO_SWEEP = 1024
 """Resting keys below which nobody looks for those that rest no more. A choice: they take some 100 KB."""
@@ -118,6 +118,15 @@ class ReadyRows:
         elif row.is_held:
             self._window.put_beside(1, row.size)
 
+    def enter_held(self, row: Row) -> None:
+        """Add a row that waits for something else than its turn."""
+        self._key_queues.enter(row)
+        self.hold(row)
+
+    def line_up(self, row: Row) -> None:
+        """Let a row go that was held: it may be tried now."""
+        self._line_up(row)
+
     def overtake(self, older: Row, newer: Row) -> None:
         """Replace a row that was not taken up yet with a newer one of its key."""
         size_before = older.size
@@ -179,32 +188,6 @@ class ReadyRows:
     def _end_rest(self, row: Row) -> None:
         del self._resting[row]
         self._line_up(row)
-
-
-class IdleWorkers:
-    """Workers that have found no row to send. A call with no waiter is lost: look for a row before waiting."""
-
-    def __init__(self) -> None:
-        self._queue: WaiterQueue[None] = WaiterQueue()
-        self._count = 0
-
-    async def wait(self) -> None:
-        """Wait for a call."""
-        self._count += 1
-        try:
-            await self._queue.wait(self._queue.add(None), self.call)
-        finally:
-            self._count -= 1
-
-    def call(self) -> None:
-        """Wake the one that has waited longest."""
-        if self._count and (waiter := self._queue.pop()) is not None:
-            waiter.grant()
-
-    def call_all(self) -> None:
-        """Wake all."""
-        while (waiter := self._queue.pop()) is not None:
-            waiter.grant()
 
 
 class Scheduler:

@@ -46,7 +46,7 @@ class Session(Generic[T]):
         self._mark = object()
         self._is_stopped = is_stopped
         self._end_cause: SpotError | None = None
-        self._reader = Reader(inputs.updates, inputs.job.kind, allow_any_id=inputs.job.allow_any_id)
+        self._reader = self._new_reader()
         self._engine: Engine[T] | None = None
         self.loop: asyncio.AbstractEventLoop = clock.running_loop()
         self._news = asyncio.Event()
@@ -64,6 +64,16 @@ class Session(Generic[T]):
     def is_under_way(self) -> bool:
         """Whether any part of it is still open."""
         return not self._keeper.done()
+
+    @property
+    def duplicates(self) -> tuple[tuple[str, str], ...]:
+        """The ids of objects that were created for one row, in pairs; only a run that creates looks for them."""
+        return ()
+
+    @property
+    def audit_error(self) -> SpotError | None:
+        """Why they could not be looked for."""
+        return None
 
     def check_loop(self) -> None:
         """Refuse to be used in another loop.
@@ -197,16 +207,33 @@ class Session(Generic[T]):
                 if observation is not None:
                     observation.end(self._error_at_end() if self._left is None else self._left)
 
-    async def _run(self, observation: CallObservation | None) -> None:
+    def _new_reader(self) -> Reader:
+        inputs = self._inputs
+        return Reader(inputs.updates, inputs.job.kind, allow_any_id=inputs.job.allow_any_id)
+
+    def _new_engine(self, observation: CallObservation | None) -> Engine[T]:
+        return Engine(self._reader, self._inputs.job.send, self._inputs.options, observation, self._news.set)
+
+    async def _open(self) -> None:
+        """Open what must be open before the first row is read."""
         inputs, job, reader = self._inputs, self._inputs.job, self._reader
         if inputs.journal is not None:
             reader.journal = await JournalWriter.open(inputs.journal, operation=job.operation, server=job.server)
             if reader.journal.had_sessions:
                 reader.lands_until_s = clock.now() + job.lands_within_s
                 reader.journal.forget_landed_at(reader.lands_until_s)
+
+    async def _close(self, *, is_complete: bool) -> None:
+        """Close what was opened."""
+        if self._reader.journal is not None:
+            await self._reader.journal.close("complete" if is_complete else "stopped")
+
+    async def _run(self, observation: CallObservation | None) -> None:
+        inputs = self._inputs
+        await self._open()
         reporter: asyncio.Task[None] | None = None
         try:
-            engine = self._engine = Engine(reader, job.send, inputs.options, observation, self._news.set)
+            engine = self._engine = self._new_engine(observation)
             if self._left is None:
                 self.outcomes = engine.outcomes
             engine.start()
@@ -221,9 +248,7 @@ class Session(Generic[T]):
                     reporter.cancel()
                     await clock.seen_through(asyncio.ensure_future(asyncio.wait([reporter])))
             finally:
-                if reader.journal is not None:
-                    is_complete = self._engine is not None and self._engine.is_complete
-                    await reader.journal.close("complete" if is_complete else "stopped")
+                await self._close(is_complete=self._engine is not None and self._engine.is_complete)
 
     async def _see_to_end(self, engine: Engine[T]) -> None:
         """Wait until all of its tasks have ended, even if the keeper itself is cancelled, as when the loop ends."""

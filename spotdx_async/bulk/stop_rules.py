@@ -10,8 +10,9 @@ from spotdx_async._http.messages import AttemptResult
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.options import RunOptions
 from spotdx_async.bulk.outage_signs import OutageLimit
-from spotdx_async.bulk.outcomes import Row, is_run_wide
+from spotdx_async.bulk.outcomes import is_run_wide
 from spotdx_async.bulk.records import Outcome
+from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.scheduler import ReadyRows
 from spotdx_async.errors import (
     BulkStopped,
@@ -116,9 +117,7 @@ class StopRules:
             error: of its last try; the outcome may report an earlier one.
         """
         if outcome.attempts:
-            kind = _kind_of(error)
-            self._run_length = self._run_length + 1 if kind == self.run_kind else 1
-            self.run_kind = kind
+            self._note_kind(error)
         if error is None or outcome.state == "ok":
             return
         self._failures += 1
@@ -129,6 +128,17 @@ class StopRules:
         elif limit is not None and self._failures >= limit:
             self._enough = self._enough or error
             self._stop(error)
+
+    def note_doubt(self, error: SpotError) -> None:
+        """Note that nobody knows what became of a row; stop if every further row would end the same."""
+        self._note_kind(error)
+        if self.run_kind is not None and self._run_length >= _MOST_IN_A_ROW:
+            self._stop(error)
+
+    def _note_kind(self, error: SpotError | None) -> None:
+        kind = _kind_of(error)
+        self._run_length = self._run_length + 1 if kind == self.run_kind else 1
+        self.run_kind = kind
 
     def give_up(self) -> None:
         """Stop after an outage beyond its limit."""

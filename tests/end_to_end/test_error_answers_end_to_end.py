@@ -14,7 +14,8 @@ from spotdx_async import (
     RetryPolicy,
 )
 from spotdx_async._http.messages import Action, AttemptState, Verdict
-from spotdx_async.bulk.outcomes import Row, ended
+from spotdx_async.bulk.outcomes import ended
+from spotdx_async.bulk.row import Row
 from spotdx_async.testing import FakeSpot, faults
 
 ADDRESS = Address(street1="1 Example Street", city="Springfield", state="CA", country="US", zip="00000")

@@ -48,8 +48,10 @@ ROWS = (
     ),
     ("_http.answer_check", "_http.call", "_requests.answers", "shared.*"),
     ("_http.client_state", "_requests.operation", "_requests.object_search"),  # the first holds the runner's stages
-    ("_http.runner", "bulk.*", "files.*", "_requests.filters"),
-    ("report.*", "bulk.updates", "pagination", "reconciliation", "otel.*"),
+    ("_http.runner", "bulk.*", "files.*", "_requests.filters", "_requests.activations"),
+    ("report.*", "bulk.jobs", "pagination", "reconciliation", "otel.*"),
+    ("bulk.updates", "bulk.reads", "bulk.list_look", "bulk.kit_look"),
+    ("bulk.creates",),
     ("resources.*",),
     ("client",),
     ("distributed.*",),
@@ -96,13 +98,14 @@ NARROWER = {
     "_requests.object_search": ("errors", "_codec.codec", "_requests.answers"),
     "pagination": ("errors", "_codec.codec", "_http.clock", "_http.runner", "_requests.*"),
     "reconciliation": (
-        *("errors", "_requests.validation", "_http.clock", "_requests.object_search", "_requests.answers"),
+        *("errors", "_requests.validation", "_http.clock", "_http.retry"),
+        *("_requests.object_search", "_requests.answers"),
     ),
     "files.*": ("errors", "_codec.json", "_http.clock", "private_files"),
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
-        *("_http.waiters", "private_files"),
+        *("_http.waiters", "private_files", "models.*"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
     "limits.*": ("errors", "config", "_http.clock", "_http.rate_control", "limits.block_limiter"),
@@ -153,7 +156,7 @@ ONLY_IMPORTERS = {
     "rich": ("cli.*",),
     "pytest": ("testing.plugin",),
     "pytest_asyncio": ("testing.plugin",),
-    "sqlite3": ("bulk.journal.file", "bulk.journal.reading", "bulk.journal.changed_input", "distributed.partition"),
+    "sqlite3": ("bulk.journal.*", "distributed.partition"),
     "time": ("_http.clock", "testing.*", "cli.*"),
     "asyncio.sleep": ("testing.*", "cli.*"),  # the clock waits for an event with a bound, not for a sleep
     "datetime.datetime.now": ("_http.clock", "testing.*", "cli.*"),
@@ -491,7 +494,7 @@ def test_an_import_that_goes_the_right_way_is_let_be(name: str, text: str) -> No
         ),
         ("config", "if TYPE_CHECKING:\n    from aiohttp import web", "config:2 uses aiohttp.web"),
         ("bulk.engine", "def later():\n    from tenacity import retry", "bulk.engine:2 uses tenacity.retry"),
-        ("bulk.circuit_breaker", "import sqlite3", "sqlite3 is for bulk.journal.file, bulk.journal.reading"),
+        ("bulk.circuit_breaker", "import sqlite3", "sqlite3 is for bulk.journal.*"),
         ("client", "from opentelemetry import trace", "opentelemetry is for otel.*"),
         ("_http.auth", "import asyncio as a\nawait a.sleep(1)", "_http.auth:2 uses asyncio.sleep"),
         ("_http.auth", "from asyncio import sleep as nap", "_http.auth:1 uses asyncio.sleep"),

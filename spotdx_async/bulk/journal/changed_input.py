@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from spotdx_async.bulk.journal.file import connect, now
+from spotdx_async.bulk.journal.database import connect, now
 from spotdx_async.bulk.journal.lock import JournalLock, is_locked
 from spotdx_async.bulk.journal.paths import Companions, absolute, look, refusal
 from spotdx_async.bulk.journal.reading import (
+    UPDATES,
     checked,
     has_table,
     read_doubtful,
@@ -136,7 +137,7 @@ def _first_difference(path: Path, rows: Iterable[tuple[str, bytes | None]]) -> i
 def _accept(
     path: Path, fingerprint: str | None, rows: Iterable[tuple[str, bytes | None]], operation: str, server: str
 ) -> AcceptedInput | None:
-    meta = checked(path, operation, server, None)
+    meta = checked(path, UPDATES, operation, server, None)
     digester = Digester(meta.secret)
     mark = None if fingerprint is None else digester.text(fingerprint)
     if mark is not None and mark == meta.fingerprint:

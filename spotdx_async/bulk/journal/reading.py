@@ -19,15 +19,14 @@ from spotdx_async.bulk.records import State
 
 T = TypeVar("T")
 
-VERSION = 1
 BUSY_S = 2.0
 """How long to wait for another program that has the file."""
 APPLICATION_ID = int.from_bytes(b"SpoJ")
 CODES: Mapping[State, int] = MappingProxyType({"ok": 1, "rejected": 2, "failed": 3, "unknown": 4, "superseded": 5})
+NOT_SENT, PARKED = 0, 6
+"""What a run that creates records beside these: a row whose intent came to nothing, and one that could not be settled.
+"""
 WORDS = MappingProxyType({code: word for word, code in CODES.items()})
-# CHECK constraints would say the same, but SQLite does not check them in a file that is opened for reading.
-_FIRST_IMPOSSIBLE_ROW = """SELECT 1 FROM rows WHERE (
-    state BETWEEN 1 AND 5 AND length(digest) = 8 AND (key IS NOT NULL) = (state IN (3, 4))) IS NOT TRUE LIMIT 1"""
 _REASONS = MappingProxyType(
     {sqlite3.SQLITE_NOTADB: "not a journal", sqlite3.SQLITE_FULL: "disk", sqlite3.SQLITE_IOERR: "disk"}
     | dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), "in use")
@@ -42,6 +41,41 @@ _WHAT = MappingProxyType(
         "corrupt": "is damaged",
     }
 )
+
+
+@frozen
+class Format:
+    """A kind of journal."""
+
+    version: int
+    does: str
+    """What its runs do, as the end of a sentence."""
+    other: str
+    """What differs if the fingerprint does, as the end of a sentence."""
+    reason: str
+    """The reason of the refusal then."""
+    first_impossible: str
+    """Finds a row that no run has written. CHECK constraints would say the same, but SQLite does not check them in a
+    file that is opened for reading."""
+
+
+UPDATES = Format(
+    1,
+    "sets metadata",
+    "was begun with another input",
+    "changed input",
+    """SELECT 1 FROM rows WHERE (state BETWEEN 1 AND 5 AND length(digest) = 8
+    AND (key IS NOT NULL) = (state IN (3, 4))) IS NOT TRUE LIMIT 1""",
+)
+CREATES = Format(
+    2,
+    "creates objects",
+    "belongs to another run, of another batch",
+    "another run",
+    """SELECT 1 FROM creates WHERE (state BETWEEN 0 AND 6 AND length(key) = 16 AND length(content) = 16
+    AND typeof(row) = 'integer') IS NOT TRUE LIMIT 1""",
+)
+_FORMATS: Mapping[int, Format] = MappingProxyType({each.version: each for each in (UPDATES, CREATES)})
 
 
 @frozen
@@ -71,12 +105,15 @@ def read_journal(path: str | os.PathLike[str]) -> JournalState:
     return translating_errors(place, lambda: _read_state(place))
 
 
-def checked(path: Path, operation: str, server: str, fingerprint: str | None) -> _Meta:
+def checked(path: Path, kind: Format, operation: str, server: str, fingerprint: str | None) -> _Meta:
     """Read whose journal it is, and reject one that is damaged or not this run's; nothing is changed."""
     with closing(reading(path, is_still=True)) as database:
-        _check_kind(path, database)
+        found = _format_of(path, database)
+        if found is not kind:
+            what = f"belongs to another run, one that {found.does}, and this one {kind.does}"
+            raise refusal(path, what, reason="another run")
         is_sound = database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-        if not is_sound or database.execute(_FIRST_IMPOSSIBLE_ROW).fetchone():
+        if not is_sound or database.execute(kind.first_impossible).fetchone():
             raise refusal(path, _WHAT["corrupt"], reason="corrupt")
         meta = read_meta(path, database)
     digester = Digester(meta.secret)
@@ -85,7 +122,7 @@ def checked(path: Path, operation: str, server: str, fingerprint: str | None) ->
     if meta.server != digester.text(server):
         raise refusal(path, "belongs to another run, with another server", reason="another run")
     if None not in (fingerprint, meta.fingerprint) and meta.fingerprint != digester.text(fingerprint or ""):
-        raise refusal(path, "was begun with another input", reason="changed input")
+        raise refusal(path, kind.other, reason=kind.reason)
     return meta
 
 
@@ -99,13 +136,13 @@ def reading(path: Path, *, is_still: bool) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)
 
 
-def _check_kind(path: Path, database: sqlite3.Connection) -> int:
+def _format_of(path: Path, database: sqlite3.Connection) -> Format:
     if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise refusal(path, _WHAT["not a journal"], reason="not a journal")
     version: int = database.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
+    if version not in _FORMATS:
         raise refusal(path, "was made by a later version of spotdx-async", reason="newer")
-    return version
+    return _FORMATS[version]
 
 
 def read_meta(path: Path, database: sqlite3.Connection) -> _Meta:
@@ -129,17 +166,20 @@ def _read_state(path: Path) -> JournalState:
     check_companions(path)
     was_in_use = is_locked(path)
     with closing(reading(path, is_still=not was_in_use)) as database:
-        version = _check_kind(path, database)
+        kind = _format_of(path, database)
         database.execute("BEGIN")
         meta = read_meta(path, database)
-        counts = dict(database.execute("SELECT state, count(*) FROM rows GROUP BY state").fetchall())
-        last = database.execute("SELECT max(row) FROM rows").fetchone()[0]
+        table = "rows" if kind is UPDATES else "creates"
+        counts = dict(database.execute(f"SELECT state, count(*) FROM {table} GROUP BY state").fetchall())  # noqa: S608
+        last = database.execute(f"SELECT max(row) FROM {table}").fetchone()[0]  # noqa: S608 - one of two names
     # What SQLite found there by path may have arrived after the first look.
     check_companions(path)
     by_state: dict[State, int] = {word: counts.get(CODES.get(word), 0) for word in get_args(State)}
+    parked = counts.get(PARKED, 0)
+    by_state["unknown"] += parked
     return JournalState(
         path=str(path),
-        version=version,
+        version=kind.version,
         operation=meta.operation,
         rows=sum(by_state.values()),
         by_state=MappingProxyType(by_state),
@@ -148,6 +188,7 @@ def _read_state(path: Path) -> JournalState:
         changed_at=meta.changed,
         sessions=meta.sessions,
         ending=meta.ending,
+        parked=parked,
         # It may have ended, or begun, while we were reading.
         in_use=is_locked(path) or (was_in_use and meta.ending is None),
     )

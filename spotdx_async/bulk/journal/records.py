@@ -1,13 +1,14 @@
 """What goes into a journal and what comes out of it: never an id or a value, only keyed digests of them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from attrs import frozen
 
 from spotdx_async.bulk.records import State
+from spotdx_async.errors import JournalError
 
 SECRET_BYTES = 16
 _DIGEST_BYTES = 8
@@ -26,6 +27,19 @@ class RowDigests:
     may_land: bool = False
     """Whether an attempt of the row may be executed after it has ended: a later session holds the key's next value.
     """
+
+
+@frozen
+class CreateDigests:
+    """What a journal keeps of a row that creates: long enough that no two of millions are the same."""
+
+    key: bytes
+    content: bytes
+    """Of everything that is sent."""
+    reference: bytes | None = None
+    """Of the reference in the metadata; None for what carries none."""
+    mark: bytes | None = None
+    """Of what else identifies it, such as a requisition's barcode; None if nothing does."""
 
 
 Recorded: TypeAlias = tuple[int, State, RowDigests]
@@ -53,6 +67,14 @@ class Digester:
         of_key.update(name)
         return RowDigests(of_content.digest(), of_key.digest())
 
+    def named(self, kind: str, data: bytes) -> bytes:
+        """Return the digest of a value of one kind, such as a key: those of two kinds never match."""
+        digest = self._text.copy()
+        digest.update(kind.encode())
+        digest.update(b"\0")
+        digest.update(data)
+        return digest.digest()
+
     def text(self, text: str) -> bytes:
         """Return the digest of a text that is only compared, such as the server's address."""
         digest = self._text.copy()
@@ -68,6 +90,30 @@ class Known:
     """How it ended."""
     content: bytes
     """The digest of its key and its content."""
+
+
+class RowJournal(Protocol):
+    """A run's open journal, whatever its format, as the engine sees it."""
+
+    on_failure: Callable[[JournalError], object]
+    """Called once, in the loop, when nothing more can be written."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another row may be read, and sent."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until that is so, or nothing can be written any more."""
+        ...
+
+    def may_read(self, index: int) -> bool:
+        """Return whether the row with this number may be read."""
+        ...
+
+    async def wait_to_read(self, index: int) -> None:
+        """Wait until that is so, or nothing can be written any more."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -96,6 +142,9 @@ class JournalState:
     """How the last session ended, such as ``complete``; None while it runs, and after it was killed."""
     in_use: bool
     """Whether a run has it at this moment."""
+    parked: int = 0
+    """Of the ``unknown`` rows of a run that creates, those for which looking has shown nothing certain; the others are
+    in doubt: sent, or about to be, and not looked for since."""
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ import tracemalloc
 from spotdx_async._http.messages import AttemptState
 from spotdx_async._requests.operation import metadata_json
 from spotdx_async.bulk.journal.records import RowDigests
-from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.scheduler import KeyQueues
 
 

@@ -8,7 +8,8 @@ import pytest
 from spotdx_async import NotSentError, ServerError, SpotError
 from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.outcomes import Row, Window
+from spotdx_async.bulk.outcomes import Window
+from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.scheduler import ReadyRows
 from spotdx_async.bulk.stop_rules import LastRows
 

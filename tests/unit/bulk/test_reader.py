@@ -11,9 +11,9 @@ import pytest
 
 from spotdx_async import InvalidInputError, InvalidRow, JournalError, MetadataUpdate, OrderMetadataUpdate, Outcome
 from spotdx_async.bulk.journal.records import Known, RowDigests
-from spotdx_async.bulk.options import check_updates
-from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.options import check_rows
 from spotdx_async.bulk.reader import Reader
+from spotdx_async.bulk.row import Row
 
 pytestmark = pytest.mark.virtual_time
 
@@ -204,7 +204,7 @@ WAYS = (*OPENED_HERE, *GENERATORS, *CALLERS_OWN)
 )
 async def test_each_row_comes_out_once_in_the_order_of_the_input_with_its_number(updates: Any) -> None:
     reader = reader_of(updates)
-    check_updates(updates)
+    check_rows("updates", updates)
 
     items = await all_of(reader)
 
@@ -918,9 +918,9 @@ async def test_a_journal_that_cannot_be_read_ends_the_reading() -> None:
 )
 def test_what_holds_no_rows_is_refused_before_a_run_begins(updates: Any, why: str) -> None:
     with pytest.raises(InvalidInputError, match=why):
-        check_updates(updates)
+        check_rows("updates", updates)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_can_be_iterated_is_let_through(way: str) -> None:
-    check_updates(Source().by(way))
+    check_rows("updates", Source().by(way))

@@ -15,7 +15,7 @@ from spotdx_async._http.messages import Action, AttemptResult, AttemptState, Ver
 from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker, Result
 from spotdx_async.bulk.options import RunOptions
-from spotdx_async.bulk.outcomes import Row
+from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.row_runner import RowRunner
 from spotdx_async.bulk.stats import RunCounts
 from spotdx_async.errors import (

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
-from spotdx_async.bulk.outcomes import Row, Window
+from spotdx_async.bulk.outcomes import Window
+from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.scheduler import ReadyRows, Scheduler
 
 pytestmark = pytest.mark.virtual_time

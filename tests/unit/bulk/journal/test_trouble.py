@@ -143,7 +143,7 @@ def test_another_database_is_left_as_it_is(path: Path, mode: str, use: Callable[
 def test_a_journal_of_a_later_version_is_refused(path: Path, use: Callable[[Path], object]) -> None:
     make(path)
     with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 3")
     before = path.read_bytes()
 
     error = refused(lambda: use(path))
