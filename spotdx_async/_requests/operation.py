@@ -94,12 +94,12 @@ class Operation(Generic[T]):
             an_id,
         )
 
-    def checked_request(self, an_id: str, body: bytes) -> Request:
+    def checked_request(self, an_id: str, body: bytes | None) -> Request:
         """Fill in the row with values that were checked and written before.
 
         Args:
             an_id: replaces the placeholder, as returned by ``check_id``.
-            body: JSON, such as ``metadata_json`` writes.
+            body: JSON, such as ``metadata_json`` writes; None for a read.
         """
         before, _, after = self._parts
         path = before + _quoted(an_id) + after

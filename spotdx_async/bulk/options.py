@@ -3,7 +3,8 @@
 import inspect
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypedDict
+from datetime import date
+from typing import Any, Required, TypedDict
 from weakref import WeakSet
 
 from attrs import frozen
@@ -15,15 +16,17 @@ from spotdx_async.config import RetryPolicy
 from spotdx_async.errors import InvalidInputError
 
 __all__ = [
+    "CreateOptions",
     "Inputs",
     "Job",
+    "ReadOptions",
     "RunOptions",
     "Send",
     "UpdateOptions",
     "as_journal",
     "as_seconds",
     "check_progress",
-    "check_updates",
+    "check_rows",
 ]
 
 _READ_AHEAD_TO_COALESCE = 64
@@ -31,26 +34,19 @@ _READ_AHEAD_TO_COALESCE = 64
 _LEAST_WINDOW = 8
 """A total outage shows in five rows, which must be there to be tried."""
 
-Send = Callable[[str, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
-"""Makes one attempt to set the metadata of a key, with the body as bytes, and keeps the row's attempt state true. It is
-told whether the row was tried before, asks at the last moment whether it may still go, and reports to observers, if
-there are any."""
+Send = Callable[[Any, bytes, AttemptState, bool, Callable[[], bool], CallObservation | None], Awaitable[AttemptResult]]
+"""Makes one attempt with a row's target and body, and keeps its attempt state true. It is told whether the row was
+tried before, asks at the last moment whether it may still go, and reports to observers, if there are any."""
 
 
-class UpdateOptions(TypedDict, total=False):
-    """What ``update_metadata_many`` takes beside its rows and ``decode``; each may be left out."""
+class ReadOptions(TypedDict, total=False):
+    """What every bulk run takes beside its rows; each may be left out. ``get_many`` takes no others."""
 
     concurrency: int
-    """Rows in flight at once, 64 if left out; the client's own ``concurrency`` applies as well."""
+    """Rows in flight at once, 64 if left out (8 for a run that creates); the client's own ``concurrency`` applies as
+    well."""
     ordered: bool
     """Return outcomes in the order of the rows, not as they come; False if left out."""
-    journal: str | os.PathLike[str] | Journal | None
-    """A file in which the run records which rows are done. The same call with the same input resumes a run that was
-    stopped or killed: rows done come out as ``skipped``, and at most what was in flight and the last 1,000 rows or
-    200 ms are sent once more. It holds no id, metadata or patient data. None, or left out: no journal."""
-    coalesce: bool
-    """Whether a newer update of an object replaces an older one that has not been sent yet, which comes out as
-    ``superseded``; False if left out."""
     progress: Callable[[Progress], object] | None
     """A plain function, called with a Progress every half second, and at the end."""
     stop_after: int | None
@@ -61,6 +57,32 @@ class UpdateOptions(TypedDict, total=False):
     wait_for_server: bool
     """False, or left out, stops the run after 30 s in which no request has ever reached the server because its name is
     not found, it refuses connections or TLS fails: a wrong ``base_url`` is not an outage."""
+
+
+class UpdateOptions(ReadOptions, total=False):
+    """What ``update_metadata_many`` takes beside its rows and ``decode``; each may be left out."""
+
+    journal: str | os.PathLike[str] | Journal | None
+    """A file in which the run records which rows are done. The same call with the same input resumes a run that was
+    stopped or killed: rows done come out as ``skipped``, and at most what was in flight and the last 1,000 rows or
+    200 ms are sent once more. It holds no id, metadata or patient data. None, or left out: no journal."""
+    coalesce: bool
+    """Whether a newer update of an object replaces an older one that has not been sent yet, which comes out as
+    ``superseded``; False if left out."""
+
+
+class CreateOptions(ReadOptions, total=False):
+    """What a bulk create takes beside its rows and its batch; all but ``journal`` may be left out."""
+
+    journal: Required[str | os.PathLike[str] | Journal | None]
+    """A file in which the run records, before each request, what it is about to send, and what was created. The same
+    call with the same batch resumes a run that was stopped or killed. It holds no key and no patient data, but the ids
+    of what was created. It must be passed: None says that a killed run cannot go on."""
+    lands_within_s: float
+    """Seconds within which a request is carried out or never will be; if left out, as for the client: 60."""
+    look_first: date | str | None
+    """A day, for a batch whose journal is lost: what was created since is read before anything is sent, and rows whose
+    reference is found come out as ``skipped`` with their id."""
 
 
 @frozen(kw_only=True)
@@ -95,8 +117,10 @@ class RunOptions:
 class Job:
     """What a run does with its rows, for any kind of row."""
 
-    kind: type[Update]
-    """The class of a row."""
+    kind: type[Update] | None = None
+    """The class of a row, in a run that sets metadata."""
+    rows_name: str = "updates"
+    """The name of the argument with the rows."""
     send: Send
     operation: str
     """The operation's name; with ``server`` it identifies whose journal a file is."""
@@ -129,16 +153,20 @@ class Inputs:
     progress: Callable[[Progress], object] | None
 
 
-def check_updates(updates: object) -> None:
+def check_rows(name: str, rows: object) -> None:
     """Reject input that cannot be iterated, or holds no rows, before a run begins.
+
+    Args:
+        name: the argument's, as an error shows it.
+        rows: the input.
 
     Raises:
         InvalidInputError: it is a mapping or text, or cannot be iterated.
     """
-    if isinstance(updates, Mapping):
-        raise InvalidInputError("updates is a mapping: pass its .items()")
-    if isinstance(updates, (str, bytes)) or not isinstance(updates, (Iterable, AsyncIterable)):
-        raise InvalidInputError(f"updates must be an iterable or async iterable of rows, not {type(updates).__name__}")
+    if isinstance(rows, Mapping):
+        raise InvalidInputError(f"{name} is a mapping: pass its .items()")
+    if isinstance(rows, (str, bytes)) or not isinstance(rows, (Iterable, AsyncIterable)):
+        raise InvalidInputError(f"{name} must be an iterable or async iterable of rows, not {type(rows).__name__}")
 
 
 def check_progress(progress: object) -> None:

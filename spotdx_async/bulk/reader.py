@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from spotdx_async._http import clock
 from spotdx_async._requests.operation import check_id, metadata_json, metadata_of
 from spotdx_async.bulk.journal.records import UNREADABLE, Known, RowDigests
 from spotdx_async.bulk.journal.writer import JournalWriter
-from spotdx_async.bulk.outcomes import Row
 from spotdx_async.bulk.records import InvalidRow, MetadataUpdate, OrderMetadataUpdate, Outcome, Update
+from spotdx_async.bulk.row import Effect, Row
 from spotdx_async.errors import InvalidInputError, JournalError
 
 _END: Final = object()
@@ -23,8 +23,11 @@ _MOST_TO_CLOSE_S = 10.0
 class Reader:
     """Returns each row of the input, either as a row to send or with its outcome."""
 
+    EFFECT: ClassVar[Effect] = "sets"
+    """What carrying out its rows does."""
+
     def __init__(
-        self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update], *, allow_any_id: bool = False
+        self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update] | None, *, allow_any_id: bool = False
     ) -> None:
         self.read: int = 0
         """Rows read so far."""
@@ -54,7 +57,7 @@ class Reader:
         cancelled_before = await clock.pending_cancellations() if task is not None and task.cancelling() else 0
         try:
             # Looked up first: a row that was taken from the input comes out, whenever the run is cut off.
-            known = None if self.journal is None else await self.journal.known(self.read)
+            known = await self._known()
             item = await self._next_item()
             if item is not _END:
                 return await self._taken(item, known)
@@ -98,6 +101,13 @@ class Reader:
             is_ours = isinstance(error, TimeoutError) and limit.expired()
             self.close_error = _too_long() if is_ours else error
 
+    def _count(self) -> None:
+        self.read += 1
+
+    async def _known(self) -> Known | None:
+        """Return what earlier sessions say of the next row."""
+        return None if self.journal is None else await self.journal.known(self.read)
+
     async def _next_item(self) -> Any:
         if self._rows is not None:
             return next(self._rows, _END)
@@ -112,13 +122,18 @@ class Reader:
         except StopAsyncIteration:
             return _END
 
+    def _checked(self, item: Any) -> tuple[str, bytes | InvalidInputError]:
+        """Return the key of an item and the body to send, or the fault in place of the body."""
+        assert self._kind is not None  # noqa: S101 - other kinds of runs have readers of their own; for the type checker
+        return checked_row(item, self._kind, allow_any_id=self._allow_any_id)
+
     async def _taken(self, item: object, known: Known | None) -> Row | Outcome[Any] | None:
         """Turn an item into a row: checked once, and written once as the bytes that are digested and sent.
 
         It waits for nothing; in a coroutine a StopIteration of the caller's own code is no end of the input.
         """
         index, journal = self.read, self.journal
-        key, body = checked_row(item, self._kind, allow_any_id=self._allow_any_id)
+        key, body = self._checked(item)
         source = item.source if isinstance(item, _WITH_SOURCE) else None
         digests: RowDigests | None = None
         if journal is not None:
@@ -130,18 +145,16 @@ class Reader:
                     reason="changed input",
                 )
                 return None
-        self.read += 1
+        self._count()
         if isinstance(body, InvalidInputError):
             if journal is not None and digests is not None:
                 journal.record(index, "rejected", digests)
-            shown = key or getattr(item, "key", None)
-            shown = shown if isinstance(shown, str) else None
-            return Outcome(index=index, key=shown, state="rejected", error=body, source=source)
+            return Outcome(index=index, key=shown_key(key, item), state="rejected", error=body, source=source)
         if known is not None and known.state == "ok":
             return Outcome(index=index, key=key, state="skipped", source=source)
         if known is not None and known.state == "superseded":
             return Outcome(index=index, key=key, state="superseded", source=source)
-        row = Row(index, key, body, digests, source)
+        row = Row(index, key, body, digests, source, self.EFFECT)
         if journal is not None:
             self._note_earlier_sessions(row, known, journal)
         return row
@@ -191,6 +204,12 @@ def checked_row(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[s
     except InvalidInputError as raised:
         fault = raised.with_traceback(None)  # the frames hold the row
     return key, fault
+
+
+def shown_key(key: str, item: object) -> str | None:
+    """Return the key that the outcome of a bad row shows: the row's own, whatever is wrong with it; None without."""
+    shown = key or getattr(item, "key", None)
+    return shown if isinstance(shown, str) else None
 
 
 def content_of(body: bytes | InvalidInputError) -> bytes:

@@ -156,6 +156,9 @@ class Outcome(Generic[T_co]):
     """Seconds that its last request took, from connection to last byte, without waits for a permit or a rate limit."""
     source: Any = field(default=None, eq=False, repr=False)
     """The very object that the row had as its ``source``; None where it had none, as a pair of id and metadata."""
+    object_id: str | None = None
+    """The id of what the row has created, for ``ok`` rows of a run that creates, and for rows ``skipped`` or
+    ``rejected`` because that was done before; None for all others, and where the answer did not tell it."""
 
     @property
     def ok(self) -> bool:

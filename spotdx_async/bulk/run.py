@@ -18,7 +18,7 @@ from spotdx_async.bulk.options import (
     as_journal,
     as_seconds,
     check_progress,
-    check_updates,
+    check_rows,
 )
 from spotdx_async.bulk.reader import checked_row, content_of
 from spotdx_async.bulk.records import Journal, Outcome, Progress
@@ -55,6 +55,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         stop_after: int | None = None,
         outage_limit: float = 1800.0,
         wait_for_server: bool = False,
+        session: type[Session[T]] = Session,
     ) -> None:
         """Check everything that can be checked before the run.
 
@@ -62,7 +63,8 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             InvalidInputError: ``updates`` or an option is unusable.
         """
         self._session: Session[T] | None = None
-        check_updates(updates)
+        self._session_type = session
+        check_rows(job.rows_name, updates)
         options = RunOptions(
             concurrency=check_count("concurrency", concurrency, error=InvalidInputError),
             ordered=ordered,
@@ -192,9 +194,25 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         return first_difference(self._inputs.journal, self._contents(rows))
 
     def _contents(self, rows: Iterable[Any]) -> Iterator[tuple[str, bytes | None]]:
+        job = self._inputs.job
+        if job.kind is None:
+            raise InvalidInputError("only a run that sets metadata knows rows by their numbers")
         for row in rows:
-            key, body = checked_row(row, self._inputs.job.kind, allow_any_id=self._inputs.job.allow_any_id)
+            key, body = checked_row(row, job.kind, allow_any_id=job.allow_any_id)
             yield key, content_of(body) if isinstance(body, bytes) else None
+
+    @property
+    def duplicates(self) -> tuple[tuple[str, str], ...]:
+        """The ids of objects that carry the same reference, in pairs, as a run that creates has found them by its end.
+
+        They are reported and never cancelled. Empty for other runs, and until looks have found some.
+        """
+        return () if self._session is None else self._session.duplicates
+
+    @property
+    def audit_error(self) -> SpotError | None:
+        """Why a run that creates could not look for duplicates at its end; None if it could, or did not have to."""
+        return None if self._session is None else self._session.audit_error
 
     def stop(self) -> None:
         """Read and send nothing more: requests in flight are finished, other rows that were read come out as skipped.
@@ -238,5 +256,5 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
     def _begin(self) -> Session[T]:
         if self._is_over:
             raise StopAsyncIteration
-        self._session = Session(self._inputs, is_stopped=self._is_stopped)
+        self._session = self._session_type(self._inputs, is_stopped=self._is_stopped)
         return self._session

@@ -8,7 +8,8 @@ from spotdx_async._http.messages import Reply
 from spotdx_async._http.runner import Runner
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import check_keywords
-from spotdx_async.bulk.options import Job, UpdateOptions
+from spotdx_async.bulk.jobs import job_of
+from spotdx_async.bulk.options import UpdateOptions
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun
 
@@ -39,21 +40,10 @@ def metadata_run(
         TypeError: there is no such option.
     """
     check_keywords("update_metadata_many", options, UpdateOptions.__annotations__)
-    unbounded = runner.without_bounds()
     read: Callable[[Reply], T | None] = operation.decode if decode else _no_value
-
-    job = Job(
-        kind=kind,
-        send=partial(unbounded.attempt_row, operation.checked_request, read),
-        operation=operation.name,
-        server=unbounded.state.transport.base_url,
-        policy=unbounded.options.retry,
-        lands_within_s=unbounded.lands_within_s,
-        open_runs=unbounded.state.open_runs,
-        sleep=partial(unbounded.state.sleep, for_pause=True),
-        dispatcher=unbounded.state.dispatcher,
-        allow_any_id=runner.allow_any_id,
-    )
+    unbounded = runner.without_bounds()
+    send = partial(unbounded.attempt_row, operation.checked_request, read)
+    job = job_of(operation, unbounded, send=send, kind=kind)
     return BulkRun(updates, job, **options)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from spotdx_async import private_files
-from spotdx_async.bulk.options import check_updates
+from spotdx_async.bulk.options import check_rows
 from spotdx_async.bulk.records import STATES, UPDATES, InvalidRow, Noun, State
 from spotdx_async.distributed.run_folder import claim_folder, note_split
 from spotdx_async.distributed.shard import (
@@ -114,7 +114,7 @@ class Split:
             InvalidInputError: it does not hold rows, or the folder belongs to another input.
             Exception: whatever the input raises.
         """
-        check_updates(source)
+        check_rows("updates", source)
         if isinstance(source, AsyncIterable):
             async for item in source:
                 self._take(item)
@@ -129,7 +129,7 @@ class Split:
 
     def read_now(self, source: Iterable[Any]) -> None:
         """Read the whole input without an event loop; otherwise like ``read``."""
-        check_updates(source)
+        check_rows("updates", source)
         for item in source:
             self._take(item)
         self._check_folder()
