@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 from attrs import frozen
 
 from spotdx_async._http import clock
+from spotdx_async._http.retry import may_pass
 from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.object_search import A_DAY, Look, Times
 from spotdx_async._requests.validation import day_of, refuse
@@ -15,12 +16,8 @@ from spotdx_async.errors import (
     DecodeError,
     InvalidInputError,
     NotFoundError,
-    NotSentError,
     OutcomeUnknownError,
-    RateLimitError,
-    ServerError,
     SpotError,
-    StatusError,
 )
 
 __all__ = ["Reconciliation", "clue_and_times", "clue_of", "nothing_known", "reconcile"]
@@ -35,9 +32,6 @@ _LONGEST_LIFE_S = 3600.0
 _MOST_LOOKS_AGAIN = 2
 # Dates are cut to whole seconds, so those of two answers differ if this much time lies between them.
 _SEEN_ON_A_CLOCK_S = 2.0
-# Errors that may be gone the next time; others, such as a refused token, are raised.
-_PASSING = (DecodeError, OutcomeUnknownError, RateLimitError, ServerError)
-_PASSING_STATUSES = frozenset({408, 425})
 
 
 @frozen(kw_only=True)
@@ -221,15 +215,9 @@ async def _tried(look: Callable[[], Awaitable[Look[T]]]) -> Look[T]:
     try:
         return await look()
     except SpotError as error:
-        if not _may_pass(error):
+        if not may_pass(error):
             raise
         return Look(trouble=error)
-
-
-def _may_pass(error: SpotError) -> bool:
-    if isinstance(error, NotSentError):
-        return error.reason != "closed"
-    return isinstance(error, _PASSING) or (isinstance(error, StatusError) and error.status in _PASSING_STATUSES)
 
 
 def _life_s(clue: Clue) -> float:

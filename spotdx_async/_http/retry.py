@@ -9,6 +9,18 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random
 
 from spotdx_async._http.messages import Action, Verdict
 from spotdx_async.config import RetryPolicy
+from spotdx_async.errors import (
+    DecodeError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ServerError,
+    SpotError,
+    StatusError,
+)
+
+_MAY_PASS = (DecodeError, OutcomeUnknownError, RateLimitError, ServerError)
+_MAY_PASS_STATUSES = frozenset({408, 425})
 
 
 async def repeat(
@@ -71,3 +83,10 @@ def _verdict(state: RetryCallState) -> Verdict:
     assert state.outcome is not None  # noqa: S101 - tenacity asks only after an attempt; for the type checker
     verdict: Verdict = state.outcome.result()
     return verdict
+
+
+def may_pass(error: SpotError) -> bool:
+    """Return whether the same read may succeed later: a refused token, for example, stays refused."""
+    if isinstance(error, NotSentError):
+        return error.reason != "closed"
+    return isinstance(error, _MAY_PASS) or (isinstance(error, StatusError) and error.status in _MAY_PASS_STATUSES)

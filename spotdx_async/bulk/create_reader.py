@@ -1,0 +1,144 @@
+"""Reads the rows of a run that creates: each is checked as a whole, written once, and known by its key."""
+
+from collections.abc import AsyncIterable, Iterable
+from typing import Any, ClassVar
+
+from spotdx_async._http.messages import Request
+from spotdx_async.bulk.create_rows import CreateRow, Creation, a
+from spotdx_async.bulk.journal.creates_file import BatchIndex, KnownCreate, RowEntry
+from spotdx_async.bulk.journal.creates_writer import CreatesWriter
+from spotdx_async.bulk.journal.reading import CODES, PARKED
+from spotdx_async.bulk.journal.records import CreateDigests, Digester, Known
+from spotdx_async.bulk.reader import Reader, shown_key
+from spotdx_async.bulk.records import InvalidRow, Outcome
+from spotdx_async.bulk.row import Effect, Row
+from spotdx_async.errors import InvalidInputError, OutcomeUnknownError
+
+_DOUBTFUL = frozenset({CODES["unknown"], PARKED})
+
+
+class CreateReader(Reader):
+    """Returns each row of the input, either as a row to send or with its outcome."""
+
+    EFFECT: ClassVar[Effect] = "creates"
+
+    book: CreatesWriter
+    """The journal; set before the first row is read."""
+
+    def __init__(self, rows: Iterable[Any] | AsyncIterable[Any], creation: Creation[Any]) -> None:
+        super().__init__(rows, None)
+        self._creation = creation
+        self.index: BatchIndex = BatchIndex()
+        """The keys so far, and what was found before the run began."""
+        self.looked_since: float | None = None
+        """From when on objects were looked at before the run began, in seconds since 1970; None if none were."""
+
+    async def close(self) -> None:
+        """Close the input, as soon as nothing more is read."""
+        await super().close()
+        self.index.close()
+
+    async def _known(self) -> Known | None:
+        return None  # rows are known by their keys, whatever their numbers
+
+    async def _taken(self, item: object, known: Known | None) -> Row | Outcome[Any] | None:  # noqa: ARG002
+        """Turn an item into a row. Nothing waits here, so that a row that was taken from the input comes out."""
+        number = self.read
+        key, request, likeness = self._parts(item)
+        source = item.source if isinstance(item, (self._creation.row_type, InvalidRow)) else None
+        digests = None if key is None else self._digests(key, request)
+        earlier = None if digests is None else self.book.known(digests.key)
+        self._count()
+        if key is None or digests is None or isinstance(request, InvalidInputError):
+            assert isinstance(request, InvalidInputError)  # noqa: S101 - a row without a key has a fault
+            if digests is not None and earlier is None:
+                self.index.first_with(digests.key, number)
+                self.book.record(RowEntry(number, CODES["rejected"], digests))
+            shown = shown_key(key or "", item)
+            return Outcome(index=number, key=shown, state="rejected", error=request, source=source)
+        if (first := self.index.first_with(digests.key, number)) != number:
+            error = InvalidInputError(
+                f"row {first + 1} has the same key, which must be unique in the batch; nothing was sent"
+            )
+            return Outcome(index=number, key=key, state="rejected", error=error, source=source)
+        if earlier is not None and earlier.state == CODES["ok"]:
+            return self._done_before(number, key, digests, earlier, source)
+        row = CreateRow(
+            number, key, request.body or b"", None, source, "creates", request, ids=digests, likeness=likeness
+        )
+        if earlier is not None and earlier.state in _DOUBTFUL:
+            row.is_known_in_doubt = row.attempt_state.may_be_executed = True
+            row.is_other = earlier.content != digests.content
+        return self._found_before(row) or row
+
+    def _parts(self, item: Any) -> tuple[str | None, Request | InvalidInputError, bytes | None]:
+        """Return an item's key, if it has a usable one, its request or its fault, and what it has in common."""
+        key: str | None = None
+        try:
+            key, new = self._creation.read(item)
+            request = self._creation.request_of(new, self._creation.reference_of(key, new))
+        except InvalidInputError as raised:
+            fault = raised.with_traceback(None)  # the frames hold the row
+        else:
+            likeness = self._creation.likeness_of(new)
+            return key, request, None if likeness is None else likeness_digest(self.book.digester, likeness)
+        return key, fault, None
+
+    def _digests(self, key: str, request: Request | InvalidInputError) -> CreateDigests:
+        digester = self.book.digester
+        of_key = digester.named("key", key.encode())
+        if isinstance(request, InvalidInputError):
+            return CreateDigests(of_key, digester.named("content", b""))
+        clue = request.clue
+        reference = None if clue is None or clue.client_ref is None else reference_digest(digester, clue.client_ref)
+        barcode = None if clue is None else clue.subject.get("barcode")
+        mark = None if barcode is None else mark_digest(digester, str(barcode))
+        return CreateDigests(of_key, digester.named("content", request.body or b""), reference, mark)
+
+    def _done_before(
+        self, number: int, key: str, digests: CreateDigests, earlier: KnownCreate, source: Any
+    ) -> Outcome[Any]:
+        if earlier.content == digests.content:
+            return Outcome(index=number, key=key, state="skipped", object_id=earlier.object_id, source=source)
+        return other_content(number, key, earlier.object_id, source)
+
+    def _found_before(self, row: CreateRow) -> Outcome[Any] | None:
+        """Return the outcome of a row that was found, or may be among what was seen, before the run began."""
+        looked, ids = self.looked_since, row.ids
+        if looked is None or ids.reference is None:
+            return None
+        if (object_id := self.index.found(ids.reference)) is not None:
+            self.book.record(RowEntry(row.index, CODES["ok"], ids, looked, object_id, looked))
+            return Outcome(index=row.index, key=row.key, state="skipped", object_id=object_id, source=row.source)
+        if row.likeness is None or not self.index.has_bare(row.likeness):
+            return None
+        self.book.record(RowEntry(row.index, PARKED, ids, looked))
+        noun = self._creation.noun
+        message = f"{a(noun)} for the same person shows no metadata, and may be this one, so nothing was sent"
+        error = OutcomeUnknownError(message, reason="unreadable", clue=row.target.clue)
+        return Outcome(index=row.index, key=row.key, state="unknown", error=error, source=row.source)
+
+    def _end(self) -> None:
+        self.is_read_up = True
+
+
+def other_content(number: int, key: str, object_id: str | None, source: Any) -> Outcome[Any]:
+    """Return the outcome of a row that was carried out with other content before."""
+    message = "placed before with other content under this key, so nothing was sent: a new one needs a key of its own"
+    error = InvalidInputError(message)
+    return Outcome(index=number, key=key, state="rejected", error=error, object_id=object_id, source=source)
+
+
+def reference_digest(digester: Digester, reference: str) -> bytes:
+    """Return what a journal keeps of a reference."""
+    return digester.named("reference", reference.encode("utf-8", "surrogatepass"))
+
+
+def mark_digest(digester: Digester, mark: str) -> bytes:
+    """Return what a journal keeps of a barcode."""
+    return digester.named("mark", mark.encode("utf-8", "surrogatepass"))
+
+
+def likeness_digest(digester: Digester, likeness: str) -> bytes:
+    """Return what a run keeps of the person that something is for."""
+    return digester.named("likeness", likeness.encode("utf-8", "surrogatepass"))

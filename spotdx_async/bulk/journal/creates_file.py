@@ -1,0 +1,281 @@
+"""The journal of a run that creates: which rows may have been sent, and what was created.
+
+A row is here, and on the disk, before the first byte of its request leaves. The file holds row numbers, states, times,
+the ids of what was created, and keyed digests of keys, references and contents: never a key or a value. Synchronous.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+from attrs import frozen
+
+from spotdx_async.bulk.journal.database import META, JournalDatabase, connect, now
+from spotdx_async.bulk.journal.lock import JournalLock
+from spotdx_async.bulk.journal.paths import Companions
+from spotdx_async.bulk.journal.reading import CODES, CREATES, PARKED, Format, translating_errors
+from spotdx_async.bulk.journal.records import SECRET_BYTES, CreateDigests, Digester
+from spotdx_async.errors import JournalError
+
+_SCHEMA = (
+    """CREATE TABLE creates(
+        key BLOB PRIMARY KEY, row INTEGER NOT NULL, state INTEGER NOT NULL, content BLOB NOT NULL,
+        reference BLOB, mark BLOB, began REAL, object TEXT, created REAL) WITHOUT ROWID""",
+    "CREATE INDEX by_reference ON creates(reference) WHERE reference IS NOT NULL",
+    "CREATE INDEX by_object ON creates(object) WHERE object IS NOT NULL",
+    "CREATE INDEX by_creation ON creates(created) WHERE created IS NOT NULL",
+    f"CREATE INDEX in_doubt ON creates(state) WHERE state IN ({CODES['unknown']}, {PARKED})",
+)
+_UPSERT = """INSERT INTO creates(key, row, state, content, reference, mark, began, object, created)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key) DO UPDATE SET row = excluded.row, state = excluded.state, content = excluded.content,
+        reference = excluded.reference, mark = excluded.mark, began = coalesce(excluded.began, began),
+        object = coalesce(excluded.object, object), created = coalesce(excluded.created, created)"""
+_SETTLED = """UPDATE creates SET state = ?, object = coalesce(?, object), created = coalesce(?, created)
+    WHERE key = ?"""
+_KNOWN = "SELECT key, state, content, reference, mark, began, object FROM creates WHERE "
+_ROWS_AT_ONCE = 500
+"""Values in one query: SQLite allows at least 999."""
+
+
+@frozen
+class RowEntry:
+    """A row that is about to be sent, or how it has ended."""
+
+    row: int
+    state: int
+    """One of CODES, or NOT_SENT or PARKED; ``unknown`` for one that is about to be sent."""
+    digests: CreateDigests
+    began: float | None = None
+    """When it was about to be sent, by the server's clock, in seconds since 1970: never later than that."""
+    object_id: str | None = None
+    created: float | None = None
+    """When its answer came, or when it was created, by the server's clock; None where nothing was, or nobody knows."""
+
+
+@frozen
+class Settled:
+    """What a scan has shown of a row."""
+
+    key: bytes
+    state: int
+    """``ok``, NOT_SENT or PARKED."""
+    object_id: str | None = None
+    created: float | None = None
+
+
+Entry: TypeAlias = RowEntry | Settled
+
+
+@frozen
+class KnownCreate:
+    """What a journal says of a row."""
+
+    key: bytes
+    state: int
+    content: bytes
+    reference: bytes | None
+    mark: bytes | None
+    began: float | None
+    object_id: str | None
+
+
+@frozen
+class Created:
+    """Something that the run has surely created."""
+
+    object_id: str
+    reference: bytes | None
+    mark: bytes | None
+    created: float
+
+
+class CreatesFile(JournalDatabase):
+    """An open journal of a run that creates."""
+
+    FORMAT: ClassVar[Format] = CREATES
+    SCHEMA: ClassVar[tuple[str, ...]] = _SCHEMA
+
+    def __init__(
+        self, path: Path, database: sqlite3.Connection, lock: JournalLock, companions: Companions, secret: bytes
+    ) -> None:
+        super().__init__(path, database, lock, companions, secret)
+        self._begin(database)
+
+    def _begin(self, database: sqlite3.Connection) -> None:
+        self._unwritten: Sequence[Entry] = ()
+        in_doubt = database.execute(_KNOWN + "state IN (?, ?)", (CODES["unknown"], PARKED))
+        self.in_doubt: tuple[KnownCreate, ...] = tuple(KnownCreate(*row) for row in in_doubt)
+        """Rows of earlier sessions that may have been carried out."""
+
+    def look_up(self) -> "LookUp | None":
+        """Open a second connection that only reads, for the thread of the event loop."""
+        return LookUp(self._path)
+
+    def write(self, entries: Sequence[Entry], ending: str | None = None) -> None:
+        """Record rows that are about to be sent or have ended, in order, and sync; all of it or nothing.
+
+        Raises:
+            JournalError: the run must stop, and no row that was about to be sent may be. If the disk is full the
+                reserve is used, so that the rows that have ended are recorded if at all possible; closing tries again
+                for the rest.
+        """
+        try:
+            translating_errors(self._path, lambda: self._commit(entries, ending))
+        except JournalError as error:
+            trouble = error
+        else:
+            return
+        if trouble.reason == "disk":
+            self._lock.free()
+        ended = [each for each in entries if not _is_intent(each)]
+        if trouble.reason != "disk" or not self._can_commit(ended, ending):
+            self._unwritten = ended
+        raise trouble
+
+    def close(self, entries: Sequence[Entry], ending: str) -> None:
+        """Record the last rows and how the run ended, as ``write`` does, leave a single file, and release it.
+
+        Raises:
+            JournalError: the last rows cannot be recorded; the journal is closed all the same.
+        """
+        self._release(lambda: self.write([*self._unwritten, *entries], ending))
+
+    def newest(self, most: int) -> list[Created]:
+        """Return what was surely created last, the newest first."""
+        rows = self._database.execute(
+            "SELECT object, reference, mark, created FROM creates INDEXED BY by_creation"
+            " WHERE created IS NOT NULL AND object IS NOT NULL AND state = ? ORDER BY created DESC LIMIT ?",
+            (CODES["ok"], most),
+        )
+        return [Created(*row) for row in rows]
+
+    def objects_among(self, ids: Iterable[str]) -> set[str]:
+        """Return which of these the run has created."""
+        return {row[0] for row in self._among("SELECT object FROM creates WHERE object IN", ids)}
+
+    def rows_of(self, references: Iterable[bytes]) -> dict[bytes, KnownCreate]:
+        """Return the rows with these references."""
+        rows = self._among(_KNOWN + "reference IN", references)
+        return {known.reference: known for known in (KnownCreate(*row) for row in rows) if known.reference is not None}
+
+    def _among(self, query: str, values: Iterable[object]) -> Iterator[Any]:
+        waiting = [*values]
+        while waiting:
+            group, waiting = waiting[:_ROWS_AT_ONCE], waiting[_ROWS_AT_ONCE:]
+            yield from self._database.execute(f"{query} ({', '.join('?' * len(group))})", group)
+
+    def _commit(self, entries: Sequence[Entry], ending: str | None) -> None:
+        self._check_place()
+        run = self._database
+        with run:
+            run.execute("BEGIN IMMEDIATE")
+            for each in entries:
+                if isinstance(each, Settled):
+                    run.execute(_SETTLED, (each.state, each.object_id, each.created, each.key))
+                else:
+                    of = each.digests
+                    values = (of.key, each.row, each.state, of.content, of.reference, of.mark, each.began)
+                    run.execute(_UPSERT, (*values, each.object_id, each.created))
+            run.execute("UPDATE meta SET changed = ?, ending = ?", (now(), ending))
+
+    def _can_commit(self, entries: Sequence[Entry], ending: str | None) -> bool:
+        try:
+            self._commit(entries, ending)
+        except (sqlite3.Error, JournalError):
+            return False
+        return True
+
+
+class TemporaryCreates(CreatesFile):
+    """The same without a file that lasts: for a run that cannot be resumed."""
+
+    def __init__(self) -> None:
+        self._path = Path("(none)")
+        database = self._database = sqlite3.connect("", isolation_level=None)
+        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", *META, *_SCHEMA):
+            database.execute(statement)
+        self.digester: Digester = Digester(secrets.token_bytes(SECRET_BYTES))
+        self.had_sessions: bool = False
+        self._begin(database)
+
+    def look_up(self) -> None:
+        """Return nothing to look rows up in: there are none of earlier sessions."""
+        return
+
+    def close(self, entries: Sequence[Entry], ending: str) -> None:  # noqa: ARG002 - nothing is kept
+        """Forget everything."""
+        self._database.close()
+
+    def _check_place(self) -> None:
+        pass
+
+
+def _is_intent(entry: Entry) -> bool:
+    return isinstance(entry, RowEntry) and entry.state == CODES["unknown"]
+
+
+class LookUp:
+    """Looks rows up while another thread writes; what it sees is committed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database = connect(path)
+
+    def known(self, key: bytes) -> KnownCreate | None:
+        """Return what the journal says of the row with this key.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        query = _KNOWN + "key = ?"
+        row = translating_errors(self._path, lambda: self._database.execute(query, (key,)).fetchone())
+        return None if row is None else KnownCreate(*row)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()
+
+
+class BatchIndex:
+    """The keys of a run's rows, and what was found before it began: in flat memory, in a file that nobody else sees."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)  # SQLite makes a temporary file when it grows
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE keys(key BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID",
+            "CREATE TABLE found(reference BLOB PRIMARY KEY, object TEXT NOT NULL) WITHOUT ROWID",
+            "CREATE TABLE bare(likeness BLOB PRIMARY KEY) WITHOUT ROWID",
+        ):
+            self._database.execute(statement)
+
+    def first_with(self, key: bytes, row: int) -> int:
+        """Return the first row with this key, which is ``row`` itself if no earlier one has it."""
+        self._database.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (key, row))
+        first: int = self._database.execute("SELECT row FROM keys WHERE key = ?", (key,)).fetchone()[0]
+        return first
+
+    def add_found(self, reference: bytes, object_id: str) -> None:
+        """Note an object that carries a reference."""
+        self._database.execute("INSERT OR IGNORE INTO found VALUES (?, ?)", (reference, object_id))
+
+    def found(self, reference: bytes) -> str | None:
+        """Return the id of the object that carries the reference."""
+        row = self._database.execute("SELECT object FROM found WHERE reference = ?", (reference,)).fetchone()
+        return None if row is None else row[0]
+
+    def add_bare(self, likeness: bytes) -> None:
+        """Note an object that shows no metadata."""
+        self._database.execute("INSERT OR IGNORE INTO bare VALUES (?)", (likeness,))
+
+    def has_bare(self, likeness: bytes) -> bool:
+        """Return whether an object of this likeness shows no metadata."""
+        return self._database.execute("SELECT 1 FROM bare WHERE likeness = ?", (likeness,)).fetchone() is not None
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._database.close()

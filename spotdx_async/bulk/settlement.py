@@ -1,0 +1,256 @@
+"""Settles what is in doubt: rows that may have been carried out, and whose answer did not come.
+
+A row is looked for when its request cannot be carried out any more, by one look for all such rows. Found: it is done.
+Not found, by a look that has shown that it can see: it was not carried out, and may be sent again. Else it is parked.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, TypeAlias
+
+from attrs import define, field, frozen
+
+from spotdx_async._http import clock
+from spotdx_async._http.retry import may_pass
+from spotdx_async.bulk.create_rows import CreateRow
+from spotdx_async.errors import SpotError
+
+LIST_LAG_S: Final = 10.0
+"""How much later a list may show what was done: a choice, above the few seconds of a replica or a cache."""
+_SHARE: Final = 0.5
+"""Of the landing window, for which the first row that is due waits for others, so that one look does for all."""
+_AGAIN_S: Final = 10.0
+"""Until the first look after one that was not certain; each further one waits twice as long."""
+_BUSY_AGAIN_S: Final = 30.0
+"""The same while the run still creates: what it creates shows what a look can see."""
+_MOST_LOOKS: Final = 4
+"""At a row when nothing else is left to do; with the waits between them, more than a minute."""
+_MOST_AUDIT_S: Final = 300.0
+"""For which an audit that fails is tried again. A choice: the rows have their outcomes, and the caller waits."""
+
+
+@define(eq=False)
+class Doubt:
+    """A row that may have been carried out."""
+
+    key: bytes = field(repr=False)
+    """The digest of its key."""
+    reference: bytes | None = field(repr=False)
+    """The digest of the reference that it was sent with."""
+    mark: bytes | None = field(repr=False)
+    """The digest of what else identifies it."""
+    began: float
+    """When it was sent at the earliest, by the server's clock, in seconds since 1970."""
+    lands_until_s: float
+    """Until when it may be carried out, on the loop's clock."""
+    row: CreateRow | None = None
+    """The row, once it was read."""
+    look_at_s: float = 0.0
+    """When to look for it."""
+    looks: int = 0
+    """How often nothing certain was seen while nothing else was left to do."""
+
+
+@frozen
+class Found:
+    """It was carried out."""
+
+    object_id: str
+    value: Any = field(default=None, repr=False)
+    created: float | None = None
+    """When, by the server's clock."""
+
+
+@frozen
+class Absent:
+    """It was not carried out, and will not be."""
+
+
+@frozen
+class Unsettled:
+    """Neither is certain."""
+
+    why: SpotError
+    may_change: bool = True
+    """Whether a later look may show more, though the run does nothing else."""
+
+
+Finding: TypeAlias = Found | Absent | Unsettled
+
+
+class Look(Protocol):
+    """Looks at the server for rows in doubt."""
+
+    duplicates: list[tuple[str, str]]
+    """The ids of objects with the same reference, in pairs."""
+
+    async def settle(self, doubts: Sequence[Doubt]) -> Mapping[Doubt, Finding]:
+        """Look once for all of these; the rows in doubt that are missing in the answer are not settled either.
+
+        Raises:
+            SpotError: looking failed.
+        """
+        ...
+
+    async def look_first(self, since: float) -> None:
+        """Note which objects were created since then, by the server's clock, before anything is sent.
+
+        Raises:
+            SpotError: that cannot be seen as a whole.
+        """
+        ...
+
+    async def audit(self, since: float) -> None:
+        """Look for objects with the same reference among all that were created since then, by the server's clock.
+
+        Raises:
+            SpotError: looking failed.
+        """
+        ...
+
+
+class Host(Protocol):
+    """The run, as its settlement sees it."""
+
+    def is_at_rest(self) -> bool:
+        """Return whether nothing is left to do but to settle what is in doubt."""
+        ...
+
+    def has_ended(self) -> bool:
+        """Return whether every row has its outcome."""
+        ...
+
+    def settled(self, doubt: Doubt, finding: Finding) -> None:
+        """Take what was found; Unsettled means that the row is parked."""
+        ...
+
+
+class Settlement:
+    """Keeps the rows in doubt, and looks for them when it is time."""
+
+    def __init__(self, look: Look, host: Host, *, lands_within_s: float, outage_limit_s: float) -> None:
+        """Start with nothing in doubt.
+
+        Args:
+            look: looks at the server.
+            host: the run.
+            lands_within_s: how long a request may be on its way.
+            outage_limit_s: for how long looking may fail before rows are parked.
+        """
+        self._look, self._host = look, host
+        self._lands_within_s, self._outage_limit_s = lands_within_s, outage_limit_s
+        self._doubts: dict[bytes, Doubt] = {}
+        self._news = asyncio.Event()
+        self._failing_since_s: float | None = None
+        self._failures = 0
+        self._since: float | None = None
+        self._audit_after_s = clock.NEVER_S
+        self.resolved: dict[bytes, Finding] = {}
+        """What became of rows of earlier sessions that were settled before they were read."""
+        self.audit_error: SpotError | None = None
+        """Why the run could not be audited; None if it was, or had no need to."""
+
+    def add(self, doubt: Doubt) -> None:
+        """Take a row that is in doubt."""
+        doubt.look_at_s = doubt.lands_until_s + LIST_LAG_S
+        self.note_began(doubt.began)
+        was_idle = not self._doubts
+        self._doubts[doubt.key] = doubt
+        if was_idle:
+            self._news.set()
+
+    def doubt_of(self, key: bytes) -> Doubt | None:
+        """Return the doubt about a row, if it is not settled."""
+        return self._doubts.get(key)
+
+    def note_began(self, began: float) -> None:
+        """Note when something was sent, by the server's clock: the audit looks from then on."""
+        self._since = began if self._since is None else min(self._since, began)
+
+    def note_end(self) -> None:
+        """Look whether the run has ended: rows have their outcomes."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Settle until the run has ended and nothing is in doubt, then audit it."""
+        while self._doubts or not self._host.has_ended():
+            self._news.clear()
+            if not self._doubts:
+                await self._news.wait()
+                continue
+            first_s = min(each.look_at_s for each in self._doubts.values())
+            await self._sleep_until(first_s)
+            last_s = max(each.look_at_s for each in self._doubts.values())
+            await self._sleep_until(min(last_s, first_s + _SHARE * self._lands_within_s))
+            now_s = clock.now()
+            due = [each for each in self._doubts.values() if each.look_at_s <= now_s + clock.INSTANT_S]
+            if due:
+                await self._look_for(due)
+        await self._audit()
+
+    async def _sleep_until(self, moment_s: float) -> None:
+        never = asyncio.Event()
+        if (wait_s := moment_s - clock.now()) > 0:
+            await clock.sleep(wait_s, unless=never)
+
+    async def _look_for(self, due: Sequence[Doubt]) -> None:
+        was_at_rest = self._host.is_at_rest()
+        try:
+            findings = await self._look.settle(due)
+        except SpotError as error:
+            self._note_failure(due, error.with_traceback(None))
+            return
+        self._failing_since_s, self._failures = None, 0
+        for doubt in due:
+            finding = findings.get(doubt)
+            if finding is None:
+                doubt.look_at_s = clock.now() + _AGAIN_S
+            elif not isinstance(finding, Unsettled):
+                self._end(doubt, finding)
+            elif not was_at_rest:
+                doubt.look_at_s = clock.now() + _BUSY_AGAIN_S
+            else:
+                doubt.looks += 1
+                if doubt.looks >= _MOST_LOOKS or not finding.may_change:
+                    self._end(doubt, finding)
+                else:
+                    doubt.look_at_s = clock.now() + _AGAIN_S * 2.0 ** (doubt.looks - 1)
+
+    def _note_failure(self, due: Sequence[Doubt], error: SpotError) -> None:
+        now_s = clock.now()
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        self._failures += 1
+        if not may_pass(error) or now_s - self._failing_since_s >= self._outage_limit_s:
+            for doubt in due:
+                self._end(doubt, Unsettled(error, may_change=False))
+            return
+        pause_s = min(_BUSY_AGAIN_S, 2.0 ** (self._failures - 1))
+        for doubt in due:
+            doubt.look_at_s = now_s + pause_s
+
+    def _end(self, doubt: Doubt, finding: Finding) -> None:
+        del self._doubts[doubt.key]
+        if isinstance(finding, Absent):
+            # By then it would have been carried out even if that took twice as long as was assumed.
+            self._audit_after_s = max(self._audit_after_s, doubt.lands_until_s + self._lands_within_s + LIST_LAG_S)
+        if doubt.row is None:
+            self.resolved[doubt.key] = finding
+        self._host.settled(doubt, finding)
+
+    async def _audit(self) -> None:
+        if self._since is None:
+            return
+        await self._sleep_until(self._audit_after_s)
+        began_s, failures = clock.now(), 0
+        while True:
+            try:
+                await self._look.audit(self._since)
+            except SpotError as error:
+                failures += 1
+                if not may_pass(error) or clock.now() - began_s >= min(self._outage_limit_s, _MOST_AUDIT_S):
+                    self.audit_error = error.with_traceback(None)
+                    return
+                await self._sleep_until(clock.now() + min(_BUSY_AGAIN_S, 2.0 ** (failures - 1)))
+            else:
+                return
