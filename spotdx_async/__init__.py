@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spotdx_async._http.rate_limiter import RateLimiter
     from spotdx_async._requests.validation import check_new
     from spotdx_async._version import __version__
+    from spotdx_async.bulk.create_rows import KitActivation, NewOrderRow, NewPatientRow, NewRequisitionRow
     from spotdx_async.bulk.journal.reading import read_journal
     from spotdx_async.bulk.journal.records import AcceptedInput, JournalState
     from spotdx_async.bulk.records import InvalidRow, Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
@@ -99,6 +100,7 @@ _HOMES = {
     "_http.messages": "Response",
     "observers": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
     "_version": "__version__",
+    "bulk.create_rows": "KitActivation NewOrderRow NewPatientRow NewRequisitionRow",
     "bulk.journal.reading": "read_journal",
     "bulk.journal.records": "AcceptedInput JournalState",
     "bulk.records": "InvalidRow Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
@@ -144,14 +146,18 @@ __all__ = [
     "JournalError",
     "JournalState",
     "Kit",
+    "KitActivation",
     "KitEvent",
     "KitStatus",
     "KitSummary",
     "Limiter",
     "MetadataUpdate",
     "NewOrder",
+    "NewOrderRow",
     "NewPatient",
+    "NewPatientRow",
     "NewRequisition",
+    "NewRequisitionRow",
     "NotFoundError",
     "NotSentError",
     "Observer",

@@ -6,7 +6,7 @@ import secrets
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import define, evolve, field, frozen
@@ -257,17 +257,40 @@ class Listing(Generic[S]):
 
         return Search(read=read, id_of=self.id_of, get=get, judge=judge, times=times, are_twins=are_twins)
 
-    async def scan(self, runner: Runner, first_day: Callable[[ServerClock | None], date | None]) -> Scan[S]:
+    async def scan(
+        self,
+        runner: Runner,
+        first_day: Callable[[ServerClock | None], date | None],
+        *,
+        down_to: datetime | None = None,
+        keep: Callable[[S], S] | None = None,
+        page_size: int | None = None,
+    ) -> Scan[S]:
         """Read everything that was created since a day, with requests that no cache has an answer to.
+
+        Args:
+            runner: fetches the pages.
+            first_day: returns the day, given the server's clock if that is known.
+            down_to: rows that were last changed before are not needed, and not read where the list's order allows it.
+            keep: returns what is to be kept of a row, so that a long list takes little memory.
+            page_size: rows asked for at once; None: one of several sizes, which caches are less likely to know.
 
         Raises:
             SpotError: the list cannot be read.
         """
-        size = PAGE_SIZE - secrets.randbelow(PAGE_SIZE - _SMALLEST_PAGE_OF_A_SCAN + 1)
+        size = page_size or PAGE_SIZE - secrets.randbelow(PAGE_SIZE - _SMALLEST_PAGE_OF_A_SCAN + 1)
 
         async def fetch(day: date | None, offset: int) -> ListPage[S]:
-            return await runner.call(fresh_page_of(self.operation, day, offset, size), self.operation.decode)
+            page = await runner.call(fresh_page_of(self.operation, day, offset, size), self.operation.decode)
+            if keep is None:
+                return page
+            return evolve(page, items=tuple(item if isinstance(item, BadItem) else keep(item) for item in page.items))
 
         return await scan(
-            fetch, self.id_of, first_day=first_day, page_size=size, is_newest_change_first=self.is_newest_change_first
+            fetch,
+            self.id_of,
+            first_day=first_day,
+            page_size=size,
+            is_newest_change_first=self.is_newest_change_first,
+            down_to=down_to,
         )

@@ -110,6 +110,7 @@ async def scan(
     first_day: Callable[[ServerClock | None], date | None],
     page_size: int,
     is_newest_change_first: bool,
+    down_to: datetime | None = None,
 ) -> Scan[S]:
     """Read a list to its end, and then again the rows that may have moved past the offset meanwhile.
 
@@ -125,6 +126,7 @@ async def scan(
         page.
         page_size: a shorter page is the last.
         is_newest_change_first: the order of the list.
+        down_to: in that order rows that were last changed before are not needed; None: all are.
 
     Raises:
         DecodeError: the list cannot be read to its end.
@@ -135,7 +137,7 @@ async def scan(
     server = page.clock
     if (corrected := first_day(server)) != day:
         day, page = corrected, await fetch(corrected, 0)
-    seen, top = _Seen(id_of), None
+    seen, top = _Seen(id_of), down_to if is_newest_change_first else None
     for _ in range(_MOST_PASSES):
         next_top = _newest(page) if is_newest_change_first else None
         pages, has_news = await _pass(page, lambda offset: fetch(day, offset), seen, top, page_size)
@@ -323,7 +325,7 @@ class Search(Generic[S, T]):
         """Fetch the objects of a few rows; return the matching ones, and the first problem."""
         found: dict[str, T] = {}
         trouble: SpotError | None = None
-        results = await _got(self.get, [an_id for an_id, _ in rows])
+        results = await got_each(self.get, [an_id for an_id, _ in rows])
         for (an_id, row), result in zip(rows, results, strict=True):
             doubt: SpotError | None = None
             if isinstance(result, SpotError):
@@ -346,7 +348,7 @@ def _graver(one: SpotError | None, other: SpotError | None) -> SpotError | None:
     return other if one is None or (isinstance(one, _UNJUDGED) and other and not isinstance(other, _UNJUDGED)) else one
 
 
-async def _got(get: Callable[[str], Awaitable[T]], ids: Sequence[str]) -> list[T | SpotError]:
+async def got_each(get: Callable[[str], Awaitable[T]], ids: Sequence[str]) -> list[T | SpotError]:
     """Fetch some objects side by side; an error takes the place of one that cannot be fetched."""
 
     async def one(an_id: str) -> T | SpotError:

@@ -5,24 +5,24 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from functools import partial
 from typing import Any, Unpack
 
-from attrs import evolve
-
-from spotdx_async._codec import codec
-from spotdx_async._http import clock
-from spotdx_async._http.messages import Reply, Request
+from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
-from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error, is_from_cache, server_clock
+from spotdx_async._requests.activations import ACTIVATE, activation_request, decode_dated, is_registered
+from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error
 from spotdx_async._requests.filters import PAGING, ListFilters
-from spotdx_async._requests.identity import TEXTS, any_id, id_asked_for, rows_with, tidied
+from spotdx_async._requests.identity import TEXTS, id_asked_for, rows_with
 from spotdx_async._requests.object_search import Look
-from spotdx_async._requests.operation import Operation, check_id, metadata_body
-from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
-from spotdx_async.bulk.options import UpdateOptions
-from spotdx_async.bulk.records import KitRow, MetadataUpdate
+from spotdx_async._requests.operation import Operation, metadata_body
+from spotdx_async.bulk.create_rows import Creation, KitActivation
+from spotdx_async.bulk.creates import checked_batch, create_run
+from spotdx_async.bulk.kit_look import KitLook
+from spotdx_async.bulk.options import CreateOptions, ReadOptions, UpdateOptions
+from spotdx_async.bulk.reads import read_run
+from spotdx_async.bulk.records import InvalidRow, KitRow, MetadataUpdate
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.bulk.updates import metadata_run
-from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
+from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
@@ -60,15 +60,6 @@ LIST = Operation(
     identity=rows_with("kit_id"),
 )
 TYPES = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, answer=list[str], identity=TEXTS)
-_A_RESULT = any_id("data", "result")  # the answer names neither the kit nor the patient
-ACTIVATE = Operation(
-    "POST",
-    "/api/v3/kits/{kit_id}/activate/",
-    is_replay_safe=False,
-    answer=Activation,
-    query=("public_id",),
-    identity=_A_RESULT,
-)
 OPERATIONS = (UPDATE_METADATA, GET, LIST, TYPES, ACTIVATE)
 """Source: the kit endpoints of the vendor's API reference, version 2."""
 
@@ -182,6 +173,25 @@ class Kits:
         return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
+    def get_many(self, ids: Iterable[str] | AsyncIterable[str], **options: Unpack[ReadOptions]) -> BulkRun[Kit]:
+        """Get very many kits; yields one Outcome for every id, in flat memory.
+
+        ``key`` is the id, ``value`` the kit. Each ends ``ok``, ``rejected`` (no usable id), ``failed`` (such as by a
+        NotFoundError) or ``skipped``. Everything that ``update_metadata_many`` of ``spot.kits`` says about blocks,
+        repeats, outages and errors applies; repeating is always safe.
+
+        Args:
+            ids: from an iterable or an async one; an id that comes twice is read twice.
+            **options: any of ReadOptions.
+
+        Raises:
+            InvalidInputError: at once, if ``ids`` or an option is unusable; a bad id is an outcome.
+            BulkStopped: from the loop, after a problem that every further id would meet, or an outage beyond its limit.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all ids read.
+        """
+        return read_run(ids, operation=GET, runner=self._runner, **options)
+
+    @scrubs_traceback
     def list(
         self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[KitFilters]
     ) -> Pages[KitSummary]:
@@ -232,8 +242,64 @@ class Kits:
             OutcomeUnknownError: sent, and no usable answer: call ``reconcile`` before activating again.
             SpotError: any other, as the error tree says.
         """
-        request = _activation(kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.allow_any_id)
+        request = activation_request(
+            kit_id, patient_id, patient, research_consent, allow_any_id=self._runner.allow_any_id
+        )
         return partial(self._runner.call, request, ACTIVATE.decode)
+
+    @scrubs_traceback
+    def activate_many(
+        self,
+        rows: Iterable[KitActivation | InvalidRow | InvalidInputError]
+        | AsyncIterable[KitActivation | InvalidRow | InvalidInputError],
+        *,
+        batch: str | None = None,
+        **options: Unpack[CreateOptions],
+    ) -> BulkRun[Activation]:
+        """Register very many kits, each at most once; yields one Outcome for every row, in flat memory.
+
+        Everything that ``spot.orders.create_many`` says applies, except that rows in doubt are settled by getting their
+        kits: one that is registered to the row's patient is ``ok``.
+
+        Args:
+            rows: ``KitActivation``, from an iterable or an async one; the key is the kit's id.
+            batch: a name of yours for these rows, which the journal belongs to.
+            **options: any of CreateOptions; ``journal`` must be passed, ``look_first`` is not for activations.
+
+        Raises:
+            InvalidInputError: at once, if ``rows`` or an option is unusable; a bad row is an outcome.
+            JournalError: from the loop, if the journal cannot be used.
+            BulkStopped: from the loop, after a problem that every further row would meet.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
+        """
+        runner = self._runner
+
+        def request_of(row: KitActivation, _reference: str | None) -> Request:
+            return activation_request(
+                row.kit_id, row.patient_id, row.patient, row.research_consent, allow_any_id=runner.allow_any_id
+            )
+
+        async def get(kit_id: str) -> tuple[Kit, ServerClock | None, bool]:
+            request = GET.request(kit_id, allow_any_id=runner.allow_any_id)
+            return await runner.without_bounds().call(request, decode_dated)
+
+        creation: Creation[Activation] = Creation(
+            noun="activation",
+            row_type=KitActivation,
+            request_of=request_of,
+            id_of=lambda _: None,
+            id_name="kit_id",
+            batch=None if batch is None else checked_batch(batch),
+        )
+        return create_run(
+            rows,
+            call="activate_many",
+            operation=ACTIVATE,
+            runner=runner,
+            creation=creation,
+            new_look=lambda _, server_time: KitLook(get, is_registered, server_time),
+            options=options,
+        )
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -267,8 +333,8 @@ class Kits:
         request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.allow_any_id)
 
         async def look() -> Look[Kit]:
-            kit, server, is_cached = await runner.call(request, _decode_dated)
-            verdict = _is_registered(kit, clue.subject)
+            kit, server, is_cached = await runner.call(request, decode_dated)
+            verdict = is_registered(kit, clue.subject)
             if verdict:
                 return Look(found=kit, clock=server)
             if verdict is None:
@@ -287,63 +353,3 @@ class Kits:
 
 
 _KITS = Listing(LIST, lambda kit: kit.kit_id)
-
-
-_REGISTRANT = ("patient_id", "last_name", "date_of_birth")
-"""The fields by which a kit's registrant is compared."""
-
-
-def _is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
-    """Return whether the kit is registered to the patient of the activation; None if it contradicts itself."""
-    is_registered = kit.status == KitStatus.REGISTERED
-    has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
-    if kit.registered_to is None:  # an event alone may belong to an earlier registration that was undone
-        # A missing field proves nothing: only an explicit null says that nobody is registered.
-        is_surely_nobody = codec.has_come_as_null(kit, "registered_to") or not has_event
-        return False if is_surely_nobody and not is_registered else None
-    registrant = codec.tree(kit.registered_to)
-    known = [
-        (str(subject[name]), str(registrant[name]))
-        for name in _REGISTRANT
-        if subject.get(name) and registrant.get(name)
-    ]
-    # Only what both sides show is compared, and loosely: the server may change case, accents or spaces of a name.
-    is_ours = all(tidied(ours) == tidied(theirs) for ours, theirs in known)
-    return None if is_ours and not (is_registered or has_event) else is_ours
-
-
-def _decode_dated(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
-    return GET.decode(reply), server_clock(reply.headers, clock.wall()), is_from_cache(reply.headers)
-
-
-def _activation(
-    kit_id: str,
-    patient_id: str | None,
-    patient: NewPatient | None,
-    research_consent: bool | None,
-    *,
-    allow_any_id: bool,
-) -> Request:
-    # Outside the frames that an error passes through: patient data must not stay in a traceback.
-    body = _activation_body(patient_id, patient, research_consent, allow_any_id=allow_any_id)
-    request = ACTIVATE.request(kit_id, query={"public_id": kit_id}, json=body, allow_any_id=allow_any_id)
-    subject = {"kit_id": kit_id, **{name: body[name] for name in _REGISTRANT if name in body}}
-    return evolve(request, clue=Clue(began_at=clock.wall(), subject=subject))
-
-
-def _activation_body(
-    patient_id: str | None, patient: NewPatient | None, research_consent: object, *, allow_any_id: bool
-) -> dict[str, Any]:
-    if (patient_id is None) == (patient is None):
-        refuse((("patient_id or patient", "must be given, and never both"),), ACTIVATE.name)
-    if research_consent is not None and not isinstance(research_consent, bool):
-        refuse((("research_consent", "must be True, False or None"),), ACTIVATE.name)
-    if patient is None:
-        public_id = check_id("patient_id", patient_id, ACTIVATE.name, allow_any_id=allow_any_id)
-        body: dict[str, Any] = {"patient_id": public_id}
-    else:
-        check(patient, ACTIVATION_PATIENT, ACTIVATE.name)
-        body = codec.tree(patient)
-        body |= body.pop("address", {})
-        body.pop("country", None)
-    return body if research_consent is None else {**body, "research_consent": research_consent}

@@ -15,15 +15,19 @@ from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_trace
 from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.filters import PAGING, ListFilters
-from spotdx_async._requests.identity import any_id, id_asked_for, rows_with
+from spotdx_async._requests.identity import any_id, id_asked_for, rows_with, tidied
 from spotdx_async._requests.operation import Operation, metadata_body
 from spotdx_async._requests.validation import ORDER, check, refuse
-from spotdx_async.bulk.options import UpdateOptions
+from spotdx_async.bulk.create_rows import Creation, NewOrderRow, OrderCreateRow
+from spotdx_async.bulk.creates import checked_batch, checked_key, create_run
+from spotdx_async.bulk.list_look import Listed, ListLook, evidence_of
+from spotdx_async.bulk.options import CreateOptions, ReadOptions, UpdateOptions
+from spotdx_async.bulk.reads import read_run
 from spotdx_async.bulk.records import OrderMetadataUpdate, OrderRow
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.bulk.updates import metadata_run
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
-from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary
+from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary, Recipient
 from spotdx_async.pagination import Listing, OnBadItem, Pages
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
 
@@ -87,6 +91,86 @@ class Orders:
             SpotError: any other, as the error tree says.
         """
         return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), CREATE.decode)
+
+    @scrubs_traceback
+    def create_many(
+        self,
+        rows: Iterable[OrderCreateRow] | AsyncIterable[OrderCreateRow],
+        *,
+        batch: str,
+        **options: Unpack[CreateOptions],
+    ) -> BulkRun[Order]:
+        """Place very many orders, each at most once; yields one Outcome for every row, in flat memory.
+
+        The key of a row is your own, such as a primary key. Its reference, in the order's metadata, is a UUID5 of batch
+        and key, so that the same row of the same batch has the same reference for ever; one of your own, in the
+        metadata, goes before it. Use the run as a context manager, as ``spot.kits.update_metadata_many`` shows.
+
+        Before a request leaves, its row is in the journal, and that on the disk. A row whose answer did not come, or
+        that a killed session was about to send, is in doubt, and never sent again before it is settled: when
+        ``lands_within_s`` has passed since it was sent (and 10 s, in case the list is late), one scan of the orders
+        placed since settles all such rows together, while others go on. Found: ``ok``, with the order. Not found, and
+        the same scan shows the newest orders that this batch has surely placed, with their references: sent again, with
+        the same reference. Otherwise ``unknown``; it is never sent again by itself, and the same call looks again.
+
+        So nothing is placed twice as long as (1) a request lands within ``lands_within_s`` or not at all, (2) the list
+        shows what was placed, (3) the metadata comes back, (4) the journal and its disk keep what was synced, and (5)
+        one batch name stands for one set of rows. Where the run cannot see (2) or (3), rows end ``unknown``. At its end
+        it looks for orders with the same reference: see ``duplicates`` of the run.
+
+        The same call resumes. Rows are known by their keys, whatever their order: those that are done come out
+        ``skipped`` with their ``object_id``, or ``rejected`` if their content changed; those that failed or were
+        rejected are tried again.
+
+        Args:
+            rows: ``(key, NewOrder)`` or ``NewOrderRow``, from an iterable or an async one. An ``InvalidRow``, or an
+                ``InvalidInputError``, marks a row already known to be bad. Of two rows with one key the second is
+                ``rejected``.
+            batch: a name of yours for these rows; the journal belongs to it.
+            **options: any of CreateOptions; ``journal`` must be passed.
+
+        Raises:
+            InvalidInputError: at once, if ``rows``, ``batch`` or an option is unusable; a bad row is an outcome.
+            ConfigError: at once, if the client has ``client_ref_key=None``.
+            JournalError: from the loop, before anything is sent, if the journal is another run's, a newer version's, in
+                use or damaged.
+            BulkStopped: from the loop, after a problem that every further row would meet, a journal that cannot be
+                written among them: nothing more was sent then.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
+        """
+        key = checked_key(self._client_ref_key, "orders.create_many")
+        creation: Creation[Order] = Creation(
+            noun="order",
+            row_type=NewOrderRow,
+            request_of=lambda order, reference: _creation(order, key, reference),
+            client_ref_key=key,
+            id_of=lambda order: order.order_id,
+            id_name="order_id",
+            likeness_of=lambda order: _likeness(order.recipient),
+            batch=checked_batch(batch),
+        )
+        runner = self._runner.without_bounds()
+
+        async def get(order_id: str) -> Order:
+            return await runner.call(GET.request(order_id, allow_any_id=runner.allow_any_id), GET.decode)
+
+        listed: Listed[OrderSummary, Order] = Listed(
+            noun="order",
+            listing=_ORDERS,
+            get=get,
+            keep=_kept,
+            evidence_of=lambda order: evidence_of(order.metadata, key),
+            likeness_of=lambda order: _likeness(order.recipient),
+        )
+        return create_run(
+            rows,
+            call="create_many",
+            operation=CREATE,
+            runner=runner,
+            creation=creation,
+            new_look=lambda reader, server_time: ListLook(listed, runner, reader, server_time),
+            options=options,
+        )
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -229,6 +313,25 @@ class Orders:
         return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
+    def get_many(self, ids: Iterable[str] | AsyncIterable[str], **options: Unpack[ReadOptions]) -> BulkRun[Order]:
+        """Get very many orders; yields one Outcome for every id, in flat memory.
+
+        ``key`` is the id, ``value`` the order. Each ends ``ok``, ``rejected`` (no usable id), ``failed`` (such as by a
+        NotFoundError) or ``skipped``. Everything that ``update_metadata_many`` of ``spot.kits`` says about blocks,
+        repeats, outages and errors applies; repeating is always safe.
+
+        Args:
+            ids: from an iterable or an async one; an id that comes twice is read twice.
+            **options: any of ReadOptions.
+
+        Raises:
+            InvalidInputError: at once, if ``ids`` or an option is unusable; a bad id is an outcome.
+            BulkStopped: from the loop, after a problem that every further id would meet, or an outage beyond its limit.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all ids read.
+        """
+        return read_run(ids, operation=GET, runner=self._runner, **options)
+
+    @scrubs_traceback
     def list(
         self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[OrderFilters]
     ) -> Pages[OrderSummary]:
@@ -249,6 +352,19 @@ class Orders:
 
 
 _ORDERS = Listing(LIST, lambda order: order.order_id, is_newest_change_first=True)
+
+
+def _likeness(recipient: Recipient | None) -> str | None:
+    """Return what all orders for one person have in common; None if the answer does not tell."""
+    if recipient is None or not recipient.first_name or not recipient.last_name:
+        return None
+    return f"{tidied(recipient.first_name)}\n{tidied(recipient.last_name)}"
+
+
+def _kept(order: OrderSummary) -> OrderSummary:
+    person = order.recipient
+    recipient = None if person is None else Recipient(first_name=person.first_name, last_name=person.last_name)
+    return OrderSummary(order_id=order.order_id, recipient=recipient, created=order.created, updated=order.updated)
 
 
 def _creation(order: NewOrder, key: str | None, reference: str | None) -> Request:

@@ -1,6 +1,8 @@
 """Patients: creating them."""
 
+from collections.abc import AsyncIterable, Iterable
 from functools import partial
+from typing import Unpack
 
 from attrs import evolve
 
@@ -8,10 +10,14 @@ from spotdx_async._codec import codec
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
-from spotdx_async._observe.scrub import Prepared, scrubs_traceback_of_call
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.identity import Echo, any_id
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import PATIENT, check
+from spotdx_async.bulk.create_rows import Creation, NewPatientRow, PatientCreateRow
+from spotdx_async.bulk.creates import checked_batch, create_run
+from spotdx_async.bulk.options import CreateOptions
+from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue
 from spotdx_async.models import NewPatient, Patient
 
@@ -44,13 +50,59 @@ class Patients:
                 tell whether there is one now; creating the patient again may make a second one.
             SpotError: any other, as the error tree says.
         """
-        check(patient, PATIENT, CREATE.name)
-        return partial(self._runner.call, _creation(patient), CREATE.decode)
+        return partial(self._runner.call, _checked_creation(patient), CREATE.decode)
+
+    @scrubs_traceback
+    def create_many(
+        self,
+        rows: Iterable[PatientCreateRow] | AsyncIterable[PatientCreateRow],
+        *,
+        batch: str,
+        **options: Unpack[CreateOptions],
+    ) -> BulkRun[Patient]:
+        """Create very many patients, each at most once; yields one Outcome for every row, in flat memory.
+
+        Everything that ``spot.orders.create_many`` says applies, but nobody can settle what is in doubt, since the API
+        has no list of patients: such a row ends ``unknown``, and is never sent again, by the same call either.
+
+        Args:
+            rows: ``(key, NewPatient)`` or ``NewPatientRow``, from an iterable or an async one.
+            batch: a name of yours for these rows; the journal belongs to it.
+            **options: any of CreateOptions; ``journal`` must be passed, ``look_first`` is not for patients.
+
+        Raises:
+            InvalidInputError: at once, if ``rows``, ``batch`` or an option is unusable; a bad row is an outcome.
+            JournalError: from the loop, if the journal cannot be used.
+            BulkStopped: from the loop, after a problem that every further row would meet.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
+        """
+        creation: Creation[Patient] = Creation(
+            noun="patient",
+            row_type=NewPatientRow,
+            request_of=lambda patient, _: _checked_creation(patient),
+            id_of=lambda patient: patient.patient_id,
+            id_name="patient_id",
+            batch=checked_batch(batch),
+        )
+        return create_run(
+            rows,
+            call="create_many",
+            operation=CREATE,
+            runner=self._runner,
+            creation=creation,
+            new_look=None,
+            options=options,
+        )
 
 
 _TELLING = {"email": False, "last_name": True, "date_of_birth": False}
 """What identifies an answer whose patient has no id, as the documented one has none, and which parts may come back
 cut."""
+
+
+def _checked_creation(patient: NewPatient) -> Request:
+    check(patient, PATIENT, CREATE.name)
+    return _creation(patient)
 
 
 def _creation(patient: NewPatient) -> Request:

@@ -1,5 +1,6 @@
 """Requisitions: creating them, finding out whether one was created, their state and their list."""
 
+from collections.abc import AsyncIterable, Iterable
 from datetime import date, datetime
 from functools import partial
 from typing import Unpack
@@ -17,6 +18,12 @@ from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_with
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import REQUISITION, check, refuse
+from spotdx_async.bulk.create_rows import Creation, NewRequisitionRow, RequisitionCreateRow
+from spotdx_async.bulk.creates import checked_batch, checked_key, create_run
+from spotdx_async.bulk.list_look import Listed, ListLook, evidence_of
+from spotdx_async.bulk.options import CreateOptions, ReadOptions
+from spotdx_async.bulk.reads import read_run
+from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary
 from spotdx_async.pagination import Listing, OnBadItem, Pages
@@ -83,6 +90,65 @@ class Requisitions:
         """
         request = _creation(requisition, self._client_ref_key, client_ref)
         return partial(self._runner.call, request, CREATE.decode)
+
+    @scrubs_traceback
+    def create_many(
+        self,
+        rows: Iterable[RequisitionCreateRow] | AsyncIterable[RequisitionCreateRow],
+        *,
+        batch: str,
+        **options: Unpack[CreateOptions],
+    ) -> BulkRun[Requisition]:
+        """Create very many requisitions, each at most once; yields one Outcome for every row, in flat memory.
+
+        Everything that ``spot.orders.create_many`` says applies. Rows in doubt are settled by their barcodes, which the
+        list shows, and by their references.
+
+        Args:
+            rows: ``(key, NewRequisition)`` or ``NewRequisitionRow``, from an iterable or an async one.
+            batch: a name of yours for these rows; the journal belongs to it.
+            **options: any of CreateOptions; ``journal`` must be passed.
+
+        Raises:
+            InvalidInputError: at once, if ``rows``, ``batch`` or an option is unusable; a bad row is an outcome.
+            ConfigError: at once, if the client has ``client_ref_key=None``.
+            JournalError: from the loop, if the journal cannot be used.
+            BulkStopped: from the loop, after a problem that every further row would meet.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
+        """
+        key = checked_key(self._client_ref_key, "requisitions.create_many")
+        creation: Creation[Requisition] = Creation(
+            noun="requisition",
+            row_type=NewRequisitionRow,
+            request_of=lambda new, reference: _creation(new, key, reference),
+            client_ref_key=key,
+            id_of=lambda requisition: requisition.requisition_id,
+            id_name="requisition_id",
+            batch=checked_batch(batch),
+        )
+        runner = self._runner.without_bounds()
+
+        async def get(requisition_id: str) -> Requisition:
+            return await runner.call(GET.request(requisition_id, allow_any_id=runner.allow_any_id), GET.decode)
+
+        listed: Listed[RequisitionSummary, Requisition] = Listed(
+            noun="requisition",
+            listing=_REQUISITIONS,
+            get=get,
+            keep=_kept,
+            evidence_of=lambda requisition: evidence_of(requisition.metadata, key),
+            likeness_of=lambda _: None,
+            mark_of=lambda requisition: requisition.barcode,
+        )
+        return create_run(
+            rows,
+            call="create_many",
+            operation=CREATE,
+            runner=runner,
+            creation=creation,
+            new_look=lambda reader, server_time: ListLook(listed, runner, reader, server_time),
+            options=options,
+        )
 
     @scrubs_traceback_of_call
     def reconcile(
@@ -167,6 +233,25 @@ class Requisitions:
         return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
+    def get_many(self, ids: Iterable[str] | AsyncIterable[str], **options: Unpack[ReadOptions]) -> BulkRun[Requisition]:
+        """Get very many requisitions; yields one Outcome for every id, in flat memory.
+
+        ``key`` is the id, ``value`` the requisition. Each ends ``ok``, ``rejected`` (no usable id), ``failed`` (such as
+        by a NotFoundError) or ``skipped``. Everything that ``update_metadata_many`` of ``spot.kits`` says about blocks,
+        repeats, outages and errors applies; repeating is always safe.
+
+        Args:
+            ids: from an iterable or an async one; an id that comes twice is read twice.
+            **options: any of ReadOptions.
+
+        Raises:
+            InvalidInputError: at once, if ``ids`` or an option is unusable; a bad id is an outcome.
+            BulkStopped: from the loop, after a problem that every further id would meet, or an outage beyond its limit.
+            BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all ids read.
+        """
+        return read_run(ids, operation=GET, runner=self._runner, **options)
+
+    @scrubs_traceback
     def list(
         self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[RequisitionFilters]
     ) -> Pages[RequisitionSummary]:
@@ -194,6 +279,12 @@ def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: b
         return True if found.barcode is not None else None if is_bounded else False
     is_surely_none = barcode is None and not is_bounded and codec.has_come_as_null(found, "metadata")
     return carries(found.metadata, clue.client_ref_key, clue.client_ref, is_surely_none=is_surely_none)
+
+
+def _kept(found: RequisitionSummary) -> RequisitionSummary:
+    return RequisitionSummary(
+        requisition_id=found.requisition_id, barcode=found.barcode, created=found.created, updated=found.updated
+    )
 
 
 def _creation(requisition: NewRequisition, key: str | None, reference: str | None) -> Request:

@@ -1,0 +1,270 @@
+"""The engine of a run that creates: what is about to be sent is on disk first, and what is in doubt is settled."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+from spotdx_async._http import clock
+from spotdx_async._http.messages import Action, AttemptState, Verdict
+from spotdx_async._observe.dispatch import CallObservation
+from spotdx_async.bulk.create_reader import CreateReader, other_content
+from spotdx_async.bulk.create_rows import CreateRow, Creation
+from spotdx_async.bulk.engine import Engine
+from spotdx_async.bulk.journal.creates_file import KnownCreate, RowEntry, Settled
+from spotdx_async.bulk.journal.reading import CODES, NOT_SENT, PARKED
+from spotdx_async.bulk.options import RunOptions, Send
+from spotdx_async.bulk.outcomes import is_done, skipped
+from spotdx_async.bulk.records import Outcome
+from spotdx_async.bulk.row import Row
+from spotdx_async.bulk.server_time import ServerTime
+from spotdx_async.bulk.settlement import Absent, Doubt, Finding, Found, Look, Settlement, Unsettled
+from spotdx_async.bulk.workers import Worker
+from spotdx_async.errors import DecodeError, NotSentError, OutcomeUnknownError, SpotError
+
+T = TypeVar("T")
+
+_ACCEPT = Action.ACCEPT
+
+
+class CreateEngine(Engine[T]):
+    """Sends creates, each at most once.
+
+    A row goes when the journal has it on disk. Where it may have been carried out and no answer says so, it leaves the
+    way of the others until it is settled: found, and done; not carried out, and sent again; or parked, and never sent.
+    """
+
+    def __init__(
+        self,
+        reader: CreateReader,
+        send: Send,
+        options: RunOptions,
+        observation: CallObservation | None,
+        on_news: Callable[[], object],
+        *,
+        creation: Creation[T],
+        look: Look | None,
+        server_time: ServerTime,
+        only_settles: bool,
+    ) -> None:
+        """Take the parts of the run.
+
+        Args:
+            reader: the rows, with the journal.
+            send: makes one attempt.
+            options: of the run.
+            observation: reports to the observers.
+            on_news: called at each outcome and when the last task has ended.
+            creation: what is created.
+            look: looks for what is in doubt; None if there is no way to.
+            server_time: the server's clock.
+            only_settles: whether nothing is to be sent.
+        """
+        super().__init__(reader, send, options, observation, on_news)
+        self._book = self._journal = reader.book
+        self._book.on_failure = self.stop
+        self._creation, self._server_time, self._only_settles = creation, server_time, only_settles
+        self._in_doubt: dict[CreateRow, None] = {}
+        self.settlement: Settlement | None = None
+        """Looks for what is in doubt."""
+        if look is not None:
+            self.settlement = Settlement(
+                look, self, lands_within_s=options.lands_within_s, outage_limit_s=options.outage_limit_s
+            )
+            self._take_from_earlier_sessions(self._book.in_doubt)
+        self._settling = Worker()
+        self._background.append(self._settling)
+
+    def start(self) -> None:
+        """Start reading, sending and settling."""
+        super().start()
+        if self.settlement is not None:
+            self._begin(self._settling, self.settlement.run())
+
+    def left_over(self) -> list[Outcome[T]]:
+        """Return the outcomes that nobody has taken, then those of rows that a task which does not end still holds."""
+        self._reopen(self._in_doubt)
+        return super().left_over()
+
+    def is_at_rest(self) -> bool:
+        """Return whether nothing is left to do but to settle what is in doubt."""
+        return self._is_read() and not self._open
+
+    def has_ended(self) -> bool:
+        """Return whether every row has its outcome."""
+        return self._is_read() and not self._open and not self._in_doubt
+
+    def settled(self, doubt: Doubt, finding: Finding) -> None:
+        """Record what was found about a row, and end or send it, if it was read."""
+        row = doubt.row
+        if isinstance(finding, Found):
+            self._book.record(Settled(doubt.key, CODES["ok"], finding.object_id, finding.created))
+        else:
+            self._book.record(Settled(doubt.key, NOT_SENT if isinstance(finding, Absent) else PARKED))
+        if row is not None:
+            self._reopen([row])
+            self._act_on(row, finding)
+
+    def _take_from_earlier_sessions(self, in_doubt: Iterable[KnownCreate]) -> None:
+        """Take what an earlier session may have sent: its process has ended, so nothing left it after now."""
+        assert self.settlement is not None  # noqa: S101 - for the type checker
+        lands_until_s = clock.now() + self._options.lands_within_s
+        for known in in_doubt:
+            began = self._server_time.not_before() if known.began is None else known.began
+            self.settlement.add(Doubt(known.key, known.reference, known.mark, began, lands_until_s))
+
+    def _can_resume(self) -> bool:
+        return self._book.can_resume
+
+    def _admit(self, row: Row) -> None:
+        row = cast("CreateRow", row)
+        if not row.is_known_in_doubt:
+            if self._only_settles:
+                self._open[row] = None
+                self._ready_rows.enter_held(row)
+                self._skip(row, "it is not in doubt, and nothing was to be sent")
+            else:
+                super()._admit(row)
+            return
+        self._open[row] = None
+        self._ready_rows.enter_held(row)
+        settlement = self.settlement
+        doubt = None if settlement is None else settlement.doubt_of(row.ids.key)
+        if doubt is not None:
+            doubt.row = row
+            del self._open[row]
+            self._in_doubt[row] = None
+        elif settlement is not None and (finding := settlement.resolved.get(row.ids.key)) is not None:
+            self._act_on(row, finding)
+        else:
+            self._act_on(row, Unsettled(_cannot_look(self._creation.noun)))
+
+    async def _carry(self, row: Row) -> None:
+        row = cast("CreateRow", row)
+        if not row.is_intended:
+            row.intended_at, row.is_recorded = self._server_time.not_before(), True
+            if not await self._book.intend(RowEntry(row.index, CODES["unknown"], row.ids, row.intended_at)):
+                self._set_aside(row)  # nothing more can be written, so the run is about to stop
+                return
+            row.is_intended = True
+            if self.settlement is not None:
+                self.settlement.note_began(row.intended_at)
+        await super()._carry(row)
+
+    def _settle(self, row: Row, verdict: Verdict) -> None:
+        row = cast("CreateRow", row)
+        error = verdict.error
+        if verdict.action is _ACCEPT:
+            row.object_id = self._creation.id_of(verdict.value)
+            row.created = self._server_time.at(clock.now())
+        elif is_done(error):
+            row.object_id = self._id_in(error)
+        elif self.settlement is not None and _is_in_doubt(row, error):
+            self._begin_doubt(row, verdict)
+            return
+        if error is not None and isinstance(error, (OutcomeUnknownError, DecodeError)):
+            error.clue = row.target.clue
+        super()._settle(row, verdict)
+
+    def _begin_doubt(self, row: CreateRow, verdict: Verdict) -> None:
+        assert self.settlement is not None  # noqa: S101 - for the type checker
+        assert verdict.error is not None  # noqa: S101 - it was not accepted
+        del self._open[row]
+        self._in_doubt[row] = None
+        self._ready_rows.hold(row)
+        self._rules.note_doubt(verdict.error)
+        ids, lands_until_s = row.ids, max(row.lands_until_s, clock.now())
+        self.settlement.add(Doubt(ids.key, ids.reference, ids.mark, row.intended_at, lands_until_s, row))
+        self._idle.call()
+
+    def _act_on(self, row: CreateRow, finding: Finding) -> None:
+        if isinstance(finding, Found):
+            row.object_id, row.created = finding.object_id, finding.created
+            if row.is_other:
+                outcome = other_content(row.index, row.key, finding.object_id, row.source)
+                self._conclude(row, outcome, outcome.error)
+                self._rules.note_outcome(outcome, outcome.error)
+                self._ready_rows.leave(row, clock.now())
+            else:
+                row.last = Verdict(_ACCEPT, value=finding.value)
+                super()._settle(row, row.last)
+        elif isinstance(finding, Unsettled):
+            row.attempt_state.may_be_executed = True
+            self._end(row, self._parked_error(row, finding.why))
+        elif self._only_settles:
+            row.attempt_state, row.is_known_in_doubt = AttemptState(), False
+            self._skip(row, "it was not carried out, and nothing was to be sent")
+        else:
+            self._send_again(row)
+
+    def _send_again(self, row: CreateRow) -> None:
+        last, row.last = row.last, None
+        row.attempt_state, row.is_recorded, row.is_intended = AttemptState(), False, False
+        row.is_known_in_doubt = row.is_other = False
+        row.lands_until_s = row.rests_until_s = clock.NEVER_S
+        row.rounds += last is not None
+        if row.rounds >= self._options.policy.max_attempts:
+            assert last is not None  # noqa: S101 - it was tried in every round
+            message = f"it was tried {row.rounds} times, and each time looking has shown that it was not carried out"
+            error = NotSentError(message, reason="absent")
+            self._end(row, error)
+            return
+        self._ready_rows.line_up(row)
+
+    def _end(self, row: CreateRow, error: SpotError) -> None:
+        """End a row that is not to be tried again."""
+        row.last = Verdict(Action.RAISE, error=error)
+        super()._settle(row, row.last)
+
+    def _skip(self, row: CreateRow, why: str) -> None:
+        """End a row that nobody wants to be sent."""
+        row.last = Verdict(Action.RAISE, error=NotSentError(why, reason="stopped"))
+        outcome = skipped(row, clock.now())
+        self._conclude(row, outcome, outcome.error)
+        self._ready_rows.leave(row, clock.now())
+
+    def _record(self, row: Row, outcome: Outcome[Any]) -> None:
+        row = cast("CreateRow", row)
+        if outcome.state == "ok":
+            self._book.record(RowEntry(row.index, CODES["ok"], row.ids, None, row.object_id, row.created))
+        elif outcome.state == "failed":
+            self._book.record(RowEntry(row.index, CODES["failed"], row.ids))
+        elif outcome.state == "skipped" and row.is_recorded:
+            self._book.record(RowEntry(row.index, NOT_SENT, row.ids))
+
+    def _parked_error(self, row: CreateRow, why: SpotError) -> SpotError:
+        last = None if row.last is None else row.last.error
+        said = str(last.args[0]) if last is not None and last.args else "an earlier session may have sent it"
+        found = str(why.args[0]) if why.args else type(why).__name__
+        message = f"{said}; looking has not settled it: {found}"
+        status = last.status if isinstance(last, OutcomeUnknownError) else None
+        reason = last.reason if isinstance(last, OutcomeUnknownError) else "dropped"
+        return OutcomeUnknownError(message, reason=reason, status=status, clue=row.target.clue)
+
+    def _id_in(self, error: SpotError | None) -> str | None:
+        raw = getattr(error, "raw", None)
+        found = raw.get(self._creation.id_name) if isinstance(raw, dict) else None
+        return found if isinstance(found, str) else None
+
+    def _reopen(self, rows: Iterable[CreateRow]) -> None:
+        for row in [*rows]:
+            if row in self._in_doubt:
+                del self._in_doubt[row]
+                self._open[row] = None
+
+    def _skip_rest(self) -> None:
+        self._reopen(self._in_doubt)
+        super()._skip_rest()
+
+    def _on_task_end(self, worker: Worker, task: "asyncio.Task[None]") -> None:
+        super()._on_task_end(worker, task)
+        if self.settlement is not None:
+            self.settlement.note_end()
+
+
+def _is_in_doubt(row: CreateRow, error: SpotError | None) -> bool:
+    return row.may_be_executed or isinstance(error, (OutcomeUnknownError, DecodeError))
+
+
+def _cannot_look(noun: str) -> SpotError:
+    message = f"the API has no list of {noun}s, so only the vendor can tell"
+    return NotSentError(message, reason="stopped")

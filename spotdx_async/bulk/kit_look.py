@@ -1,0 +1,90 @@
+"""Looks for activations in doubt: each by getting its kit, which says whether it is registered, and to whom."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from spotdx_async._requests.answers import ServerClock
+from spotdx_async._requests.object_search import got_each
+from spotdx_async.bulk.server_time import ServerTime
+from spotdx_async.bulk.settlement import Absent, Doubt, Finding, Found, Unsettled
+from spotdx_async.errors import (
+    BadRequestError,
+    DecodeError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    SpotError,
+)
+from spotdx_async.models import Kit
+
+_SIDE_BY_SIDE: Final = 8
+_OF_ONE_KIT = (BadRequestError, DecodeError, InvalidInputError, NotFoundError, PermissionDeniedError)
+
+
+class KitLook:
+    """Looks at kits. A row that is not in the input any more cannot be judged: nobody knows whose patient it was."""
+
+    def __init__(
+        self,
+        get: Callable[[str], Awaitable[tuple[Kit, ServerClock | None, bool]]],
+        judge: Callable[[Kit, Mapping[str, Any]], bool | None],
+        server_time: ServerTime,
+    ) -> None:
+        """Keep what it looks with.
+
+        Args:
+            get: gets a kit, the server's clock, and whether the answer comes from a cache.
+            judge: returns whether the kit is registered to the patient of an activation; None if it contradicts itself.
+            server_time: learns the server's time.
+        """
+        self._get, self._judge, self._server_time = get, judge, server_time
+        self.duplicates: list[tuple[str, str]] = []
+
+    async def settle(self, doubts: Sequence[Doubt]) -> Mapping[Doubt, Finding]:
+        """Get the kit of each.
+
+        Raises:
+            SpotError: looking failed.
+        """
+        findings: dict[Doubt, Finding] = {}
+        waiting = []
+        for doubt in doubts:
+            if doubt.row is None:
+                findings[doubt] = Unsettled(_error("the row has not come in the input again"))
+            else:
+                waiting.append((doubt, doubt.row))
+        while waiting:
+            group, waiting = waiting[:_SIDE_BY_SIDE], waiting[_SIDE_BY_SIDE:]
+            for (doubt, row), got in zip(group, await got_each(self._get, [row.key for _, row in group]), strict=True):
+                subject = row.target.clue.subject
+                findings[doubt] = self._unread(got) if isinstance(got, SpotError) else self._finding(*got, subject)
+        return findings
+
+    async def look_first(self, since: float) -> None:
+        """Do nothing: an activation has no day."""
+
+    async def audit(self, since: float) -> None:
+        """Do nothing: a kit is registered once."""
+
+    def _finding(self, kit: Kit, server: ServerClock | None, is_cached: bool, subject: Mapping[str, Any]) -> Finding:
+        verdict = self._judge(kit, subject)
+        if verdict:
+            return Found(subject["kit_id"])
+        if verdict is None:
+            return Unsettled(_error("the kit says both that it is registered and that it is not"))
+        if is_cached or server is None:
+            return Unsettled(
+                _error("the answer has no Date or came from a cache, so it may be old"), may_change=is_cached
+            )
+        self._server_time.note(server.now)
+        return Absent()
+
+    @staticmethod
+    def _unread(error: SpotError) -> Unsettled:
+        if not isinstance(error, _OF_ONE_KIT):
+            raise error.with_traceback(None)
+        return Unsettled(error)
+
+
+def _error(message: str) -> SpotError:
+    return DecodeError(message, outcome="done")
