@@ -1,4 +1,4 @@
-"""Activations of kits: their request, and how a kit shows that it was carried out. Pure."""
+"""Activations of kits: their request, and how a kit shows that it was executed. Pure."""
 
 from collections.abc import Mapping
 from typing import Any

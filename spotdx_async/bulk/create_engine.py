@@ -29,8 +29,8 @@ _ACCEPT = Action.ACCEPT
 class CreateEngine(Engine[T]):
     """Sends creates, each at most once.
 
-    A row goes when the journal has it on disk. Where it may have been carried out and no answer says so, it leaves the
-    way of the others until it is settled: found, and done; not carried out, and sent again; or parked, and never sent.
+    A row goes when the journal has it on disk. Where it may have been executed and no answer says so, it leaves the
+    way of the others until it is settled: found, and done; not executed, and sent again; or parked, and never sent.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class CreateEngine(Engine[T]):
             self._end(row, self._parked_error(row, finding.why))
         elif self._only_settles:
             row.attempt_state, row.is_known_in_doubt = AttemptState(), False
-            self._skip(row, "it was not carried out, and nothing was to be sent")
+            self._skip(row, "it was not executed, and nothing was to be sent")
         else:
             self._send_again(row)
 
@@ -204,7 +204,7 @@ class CreateEngine(Engine[T]):
         row.rounds += last is not None
         if row.rounds >= self._options.policy.max_attempts:
             assert last is not None  # noqa: S101 - it was tried in every round
-            message = f"it was tried {row.rounds} times, and each time looking has shown that it was not carried out"
+            message = f"it was tried {row.rounds} times, and each time looking has shown that it was not executed"
             error = NotSentError(message, reason="absent")
             self._end(row, error)
             return

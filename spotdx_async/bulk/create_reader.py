@@ -123,7 +123,7 @@ class CreateReader(Reader):
 
 
 def other_content(number: int, key: str, object_id: str | None, source: Any) -> Outcome[Any]:
-    """Return the outcome of a row that was carried out with other content before."""
+    """Return the outcome of a row that was executed with other content before."""
     message = "placed before with other content under this key, so nothing was sent: a new one needs a key of its own"
     error = InvalidInputError(message)
     return Outcome(index=number, key=key, state="rejected", error=error, object_id=object_id, source=source)

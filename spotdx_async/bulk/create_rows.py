@@ -116,13 +116,13 @@ class CreateRow(Row):
     intended_at: float = field(default=0.0, kw_only=True)
     """When that was, by the server's clock, in seconds since 1970: never later."""
     created: float | None = field(default=None, kw_only=True)
-    """When it was carried out, by the server's clock, once that is known."""
+    """When it was executed, by the server's clock, once that is known."""
     is_known_in_doubt: bool = field(default=False, kw_only=True)
     """Whether an earlier session may have sent it, and nobody has settled that."""
     is_other: bool = field(default=False, kw_only=True)
     """Whether that session would have sent other content."""
     rounds: int = field(default=0, kw_only=True)
-    """How often it was settled that it was not carried out."""
+    """How often it was settled that it was not executed."""
 
 
 @frozen(kw_only=True)

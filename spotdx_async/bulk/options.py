@@ -79,7 +79,7 @@ class CreateOptions(ReadOptions, total=False):
     call with the same batch resumes a run that was stopped or killed. It holds no key and no patient data, but the ids
     of what was created. It must be passed: None says that a killed run cannot go on."""
     lands_within_s: float
-    """Seconds within which a request is carried out or never will be; if left out, as for the client: 60."""
+    """Seconds within which a request is executed or never will be; if left out, as for the client: 60."""
     look_first: date | str | None
     """A day, for a batch whose journal is lost: what was created since is read before anything is sent, and rows whose
     reference is found come out as ``skipped`` with their id."""

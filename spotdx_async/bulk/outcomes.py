@@ -91,7 +91,7 @@ def is_run_wide(error: SpotError) -> bool:
 
 
 def is_done(error: SpotError | None) -> bool:
-    """Return whether an error says that the request was carried out, though its answer has another shape."""
+    """Return whether an error says that the request was executed, though its answer has another shape."""
     return isinstance(error, DecodeError) and error.outcome == "done"
 
 

@@ -24,7 +24,7 @@ class Reader:
     """Returns each row of the input, either as a row to send or with its outcome."""
 
     EFFECT: ClassVar[Effect] = "sets"
-    """What carrying out its rows does."""
+    """What executing its rows does."""
 
     def __init__(
         self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update] | None, *, allow_any_id: bool = False

@@ -11,7 +11,7 @@ from spotdx_async.bulk.journal.records import RowDigests
 from spotdx_async.bulk.outage_signs import Seen
 
 Effect: TypeAlias = Literal["sets", "creates", "reads"]
-"""What carrying out a row's request does: sets a value, which may be repeated; creates something, which must not be; or
+"""What executing a row's request does: sets a value, which may be repeated; creates something, which must not be; or
 changes nothing."""
 
 _MOST_OVERTAKEN = 250
@@ -36,7 +36,7 @@ class Row:
     source: Any = field(default=None, repr=False)
     """Whatever the caller identifies the row by: handed back with its outcome, and used for nothing else."""
     effect: Effect = "sets"
-    """What carrying it out does."""
+    """What executing it does."""
     target: Any = field(default=Factory(lambda row: row.key, takes_self=True), repr=False)
     """What the send gets beside the body: the id in the path, or the whole request."""
     object_id: str | None = field(default=None, repr=False)
@@ -62,7 +62,7 @@ class Row:
     request_s: float = 0.0
     """Seconds that the last request took."""
     lands_until_s: float = NEVER_S
-    """Until when a try without a usable answer may still be carried out, even after a later one was answered."""
+    """Until when a try without a usable answer may still be executed, even after a later one was answered."""
     rests_until_s: float = NEVER_S
     """Not tried before then: an earlier value of its key may land until then, or calls come too fast."""
     is_held: bool = False

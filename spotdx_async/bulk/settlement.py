@@ -1,7 +1,7 @@
-"""Settles what is in doubt: rows that may have been carried out, and whose answer did not come.
+"""Settles what is in doubt: rows that may have been executed, and whose answer did not come.
 
-A row is looked for when its request cannot be carried out any more, by one look for all such rows. Found: it is done.
-Not found, by a look that has shown that it can see: it was not carried out, and may be sent again. Else it is parked.
+A row is looked for when its request cannot be executed any more, by one look for all such rows. Found: it is done.
+Not found, by a look that has shown that it can see: it was not executed, and may be sent again. Else it is parked.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _MOST_AUDIT_S: Final = 300.0
 
 @define(eq=False)
 class Doubt:
-    """A row that may have been carried out."""
+    """A row that may have been executed."""
 
     key: bytes = field(repr=False)
     """The digest of its key."""
@@ -42,7 +42,7 @@ class Doubt:
     began: float
     """When it was sent at the earliest, by the server's clock, in seconds since 1970."""
     lands_until_s: float
-    """Until when it may be carried out, on the loop's clock."""
+    """Until when it may be executed, on the loop's clock."""
     row: CreateRow | None = None
     """The row, once it was read."""
     look_at_s: float = 0.0
@@ -53,7 +53,7 @@ class Doubt:
 
 @frozen
 class Found:
-    """It was carried out."""
+    """It was executed."""
 
     object_id: str
     value: Any = field(default=None, repr=False)
@@ -63,7 +63,7 @@ class Found:
 
 @frozen
 class Absent:
-    """It was not carried out, and will not be."""
+    """It was not executed, and will not be."""
 
 
 @frozen
@@ -232,7 +232,7 @@ class Settlement:
     def _end(self, doubt: Doubt, finding: Finding) -> None:
         del self._doubts[doubt.key]
         if isinstance(finding, Absent):
-            # By then it would have been carried out even if that took twice as long as was assumed.
+            # By then it would have been executed even if that took twice as long as was assumed.
             self._audit_after_s = max(self._audit_after_s, doubt.lands_until_s + self._lands_within_s + LIST_LAG_S)
         if doubt.row is None:
             self.resolved[doubt.key] = finding

@@ -108,7 +108,7 @@ class CreatesFile(JournalDatabase):
         self._unwritten: Sequence[Entry] = ()
         in_doubt = database.execute(_KNOWN + "state IN (?, ?)", (CODES["unknown"], PARKED))
         self.in_doubt: tuple[KnownCreate, ...] = tuple(KnownCreate(*row) for row in in_doubt)
-        """Rows of earlier sessions that may have been carried out."""
+        """Rows of earlier sessions that may have been executed."""
 
     def look_up(self) -> "LookUp | None":
         """Open a second connection that only reads, for the thread of the event loop."""

@@ -29,7 +29,7 @@ class CreatesWriter:
         self.digester: Digester = file.digester
         """Computes the digests of rows."""
         self.in_doubt: tuple[KnownCreate, ...] = file.in_doubt
-        """Rows of earlier sessions that may have been carried out."""
+        """Rows of earlier sessions that may have been executed."""
         self.failure: JournalError | None = None
         """Why nothing more can be written; the run must stop."""
         self.on_failure: Callable[[JournalError], object] = lambda _: None
