@@ -51,8 +51,6 @@ class ExcelFile(WatchedInput):
     The sheet is held in memory: one that spans more than eight million cells is refused before.
     """
 
-    at_end = False
-    """Whether the sheet has been read to its end."""
     format: Format = "xlsx"
     failed_format: Format = "jsonl"
     """The format in which its rows are written again."""
@@ -121,7 +119,7 @@ class ExcelFile(WatchedInput):
         """
         self.check_unchanged()
         taken = [*islice(self._cells, _ROWS_AT_ONCE)]
-        self.at_end = not taken
+        self._at_end = not taken
         for cells in taken:
             self._line += 1
             if cells is None or any(cell != "" for cell in cells) or self._line in self._facts.faults:

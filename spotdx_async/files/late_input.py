@@ -8,7 +8,7 @@ from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.opening import RowInput
 from spotdx_async.files.row_file import RowFile
 from spotdx_async.files.rows import BadRow, Format, Row
-from spotdx_async.files.stored_file import WatchedInput
+from spotdx_async.files.stored_file import StoredFile, WatchedInput
 
 __all__ = ["AnyInput", "LateInput"]
 
@@ -19,8 +19,6 @@ class LateInput(WatchedInput):
     It must be the very file that was checked: one that was replaced or changed meanwhile is not read.
     """
 
-    at_end = False
-    """True once the input has ended, and all its rows were yielded."""
     may_wait = False
     """Whether ``fill`` may have to wait for a writer: a file on disk never keeps its reader waiting."""
 
@@ -43,7 +41,7 @@ class LateInput(WatchedInput):
             self.size: int | None = file.size
             self.notes: Sequence[str] = file.notes
             self._share_read = file.share_read
-            self.stored_file = file.stored_file
+            self.stored_file: StoredFile | None = file.stored_file
         self.overflow: Callable[[int, int, bytes], None] | None = None
         """As that of ``RowFile``."""
         self._file: RowInput | None = None
@@ -103,7 +101,7 @@ class LateInput(WatchedInput):
         file = self._opened()
         yield from file.rows()
         if file.at_end:
-            self.at_end = True
+            self._at_end = True
             self.close()
 
     def close(self) -> None:

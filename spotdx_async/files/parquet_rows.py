@@ -45,8 +45,6 @@ class ParquetFile(WatchedInput):
     become Python values a few at a time, and a row that takes more than 16 MiB of those is a bad one.
     """
 
-    at_end = False
-    """Whether the file has been read to its end."""
     format: Format = "parquet"
     failed_format: Format = "jsonl"
     """The format in which its rows are written again."""
@@ -121,7 +119,7 @@ class ParquetFile(WatchedInput):
                 break
             else:
                 self.check_unchanged()
-                self.at_end = True
+                self._at_end = True
         except ChangedInputError:
             raise
         except (self._arrow.ArrowException, OSError) as error:

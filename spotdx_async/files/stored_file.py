@@ -255,6 +255,8 @@ class WatchedInput(ABC):
     stored_file: StoredFile | None = None
     """None if it is no regular file, such as a pipe: of that nothing is known."""
 
+    _at_end: bool = False
+
     def check_unchanged(self) -> None:
         """Make sure that the file is still the one that was opened; of a pipe nothing is known.
 
@@ -274,9 +276,9 @@ class WatchedInput(ABC):
         return self.stored_file.digest() if self.stored_file is not None and self.stored_file.has_path else None
 
     @property
-    @abstractmethod
     def at_end(self) -> bool:
         """Whether the input has ended."""
+        return self._at_end
 
     @abstractmethod
     def fill(self) -> None:

@@ -281,7 +281,7 @@ def test_a_lock_whose_file_was_removed_before_it_was_got_is_not_taken(
 
 def test_another_program_that_writes_the_journal_keeps_the_run_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
-    monkeypatch.setattr("spotdx_async.bulk.journal.file.BUSY_S", 0.01)
+    monkeypatch.setattr("spotdx_async.bulk.journal.database.BUSY_S", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
 
