@@ -7,7 +7,7 @@ from spotdx_async.files.failed_rows import FailedRows
 from spotdx_async.files.fingerprint import fingerprint
 from spotdx_async.files.json_file import read_object
 from spotdx_async.files.json_text import name_of
-from spotdx_async.files.opening import RowInput, open_rows
+from spotdx_async.files.opening import RowInput, is_rows, open_rows
 from spotdx_async.files.parquet_rows import ParquetFile
 from spotdx_async.files.recognition import check_encoding
 from spotdx_async.files.row_file import RowFile
@@ -41,6 +41,7 @@ __all__ = [
     "check_delimiter",
     "check_encoding",
     "fingerprint",
+    "is_rows",
     "name_of",
     "open_rows",
     "parse_map",

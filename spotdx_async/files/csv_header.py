@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.rows import RowFault, check_columns, check_names, invisible_in, rename_columns
+from spotdx_async.files.row_shape import RowShape
+from spotdx_async.files.rows import RowFault, check_names, invisible_in, rename_columns
 
 __all__ = [
     "DELIMITERS",
     "check_delimiter",
     "delimiter_of_header",
     "delimiter_of_mark",
-    "is_near",
     "keys_of_names",
     "separators",
     "sign_name",
@@ -27,11 +27,6 @@ _MARK = re.compile(r'"?sep=([^"\w\s]|\t)"?[\r\n]*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*+"')
 _SHOWN_COLUMNS = 20
 _LONGEST_SHOWN = 40
-_NEAR_MISSES = {
-    "kit_id": {"kit", "kits", "kitno", "kitnr", "kitnumber", "kitcode", "kitbarcode", "barcode", "id"},
-    "order_id": {"order", "orders", "orderno", "ordernr", "ordernumber", "ordercode", "id"},
-}
-"""Headers that probably mean the id, letters and digits alone; the id's own name in another form is one as well."""
 _COMMANDS = {"kit_id": "spotdx kits update", "order_id": "spotdx orders update"}
 _HAS_VALUE = re.compile(r"[\d@]")
 
@@ -73,33 +68,34 @@ def separators(delimiter: str) -> str:
 
 
 def keys_of_names(
-    names: Sequence[str], columns: Mapping[str, str] | None, id_name: str, *, remark: str = ""
+    names: Sequence[str], columns: Mapping[str, str] | None, shape: RowShape, *, remark: str = ""
 ) -> list[str | None]:
     """Check column names, and return their keys, None for a column that is left out.
 
     Args:
         names: as the file has them.
         columns: the key for each column that has another name.
-        id_name: the name of the id.
+        shape: what a row holds.
         remark: what a reader must know of the names that are listed, such as what was taken to separate them.
 
     Raises:
         RowFault: they cannot make rows. The reason names columns only where they surely are names: in a file without a
             header, and in one that was made from such a file, they are patient data.
     """
+    id_name = shape.id_name
     if id_name not in names and id_name not in (columns or {}).values():
-        _check_near_names(names, id_name)
-        raise RowFault(_missing_id(names, id_name, remark))
+        _check_near_names(names, shape)
+        raise RowFault(_missing_id(names, shape, remark))
     check_names(names, columns)
     keys = rename_columns(names, columns)
-    check_columns(keys, id_name)
+    shape.check_columns(keys)
     return keys
 
 
-def _check_near_names(names: Sequence[str], id_name: str) -> None:
+def _check_near_names(names: Sequence[str], shape: RowShape) -> None:
     """Refuse a name that looks like the id's and is not: what differs cannot be seen, nor be typed behind ``--map``."""
     for column, name in enumerate(names, start=1):
-        if not is_near(name, id_name):
+        if not shape.is_near_id(name):
             continue
         if (found := invisible_in(name)) is not None:
             raise RowFault(f"the name of column {column} holds the invisible character U+{ord(found):04X}: remove it")
@@ -109,12 +105,13 @@ def _check_near_names(names: Sequence[str], id_name: str) -> None:
             )
 
 
-def _missing_id(names: Sequence[str], id_name: str, remark: str) -> str:
+def _missing_id(names: Sequence[str], shape: RowShape, remark: str) -> str:
+    id_name = shape.id_name
     if not any(map(str.strip, names)):
         return "it is blank"
     fault = f"no column is named {id_name}"
     fault += "".join(f"; {other} is for {command}" for other, command in _COMMANDS.items() if other in names)
-    near = [name for name in names if is_near(name, id_name)]
+    near = [name for name in names if shape.is_near_id(name)]
     if not near and any(map(_HAS_VALUE.search, names)):
         look = f"the names of the {len(names):,} columns{remark} look like values"
         if len(names) == 1:
@@ -131,9 +128,3 @@ def _missing_id(names: Sequence[str], id_name: str, remark: str) -> str:
 def _shown(name: str) -> str:
     name = name.strip()[:_LONGEST_SHOWN]
     return f'"{name}"' if "," in name else name
-
-
-def is_near(name: str, id_name: str) -> bool:
-    """Return whether a name probably means the id."""
-    letters = re.sub(r"[\W_]", "", name).casefold()
-    return letters == id_name.replace("_", "") or letters in _NEAR_MISSES.get(id_name, ())

@@ -17,7 +17,8 @@ from spotdx_async.files.csv_quotes import has_stray_return
 from spotdx_async.files.csv_records import UNTOLD, CsvRecords, Record
 from spotdx_async.files.json_text import decode_text, parse_object
 from spotdx_async.files.lines import LineBuffer
-from spotdx_async.files.rows import EMPTY_ROW, BadRow, Reading, Row, RowFault, check_key, key_of
+from spotdx_async.files.row_shape import RowShape
+from spotdx_async.files.rows import BadRow, Reading, Row, RowFault, check_key, key_of
 
 __all__ = ["CsvRows", "Doubt"]
 
@@ -49,13 +50,13 @@ class CsvRows:
         lines: LineBuffer,
         columns: Mapping[str, str] | None = None,
         *,
-        id_name: str = "kit_id",
+        shape: RowShape,
         reading: Reading,
         overflow: Callable[[int, int, bytes], None],
     ) -> None:
         """Read from the buffer; ``overflow`` is given what is too long to keep: row, line, and a piece of it."""
         self._lines = lines
-        self._id_name = id_name
+        self._shape, self._id_name = shape, shape.id_name
         self._columns = columns
         self._reading = reading
         self._names: list[str] = []
@@ -140,7 +141,7 @@ class CsvRows:
         sign = self._records.delimiter
         try:
             names = self._names_in(record, text)
-            keys = keys_of_names(names, self._columns, self._id_name, remark=separators(sign))
+            keys = keys_of_names(names, self._columns, self._shape, remark=separators(sign))
         except RowFault as fault:
             raise RowFault(f"the header on line {record.first_line} cannot be used: {fault}") from None
         self._names = names
@@ -195,11 +196,11 @@ class CsvRows:
                 return self._unreadable(record, f"an unquoted cell has a carriage return on line {record.first_line}")
             self._check_cells(data, cells)
             known = cells[self._id_at]
-            key, metadata = self._update(cells)
+            key, content = self._update(cells)
         except RowFault as fault:
             key_if_certain = key_of({self._id_name: known}, self._id_name)
             return BadRow(number, record.first_line, str(fault), data, key_if_certain, record.last_line)
-        return Row(number, record.first_line, key, metadata, data)
+        return Row(number, record.first_line, key, content, data)
 
     def _unreadable(self, record: Record, reason: str) -> BadRow:
         return BadRow(
@@ -222,15 +223,13 @@ class CsvRows:
             if names != cells:
                 raise RowFault("the row begins with a byte order mark, as where two files were joined: remove it")
         check_key(key, self._id_name)
-        if self._kept[0][1] == "metadata":
+        if self._kept[0][1] == self._shape.whole:
             text = cells[self._kept[0][0]]
             if not text.strip():
                 raise RowFault("the metadata is empty: write {} to set no keys")
             return key, parse_object(text, "the metadata")
-        metadata: dict[str, Any] = {name: cells[at] for at, name in self._kept if cells[at]}
-        if not metadata and not self._reading.allows_empty:
-            raise RowFault(EMPTY_ROW)
-        return key, metadata
+        filled: dict[str, Any] = {name: cells[at] for at, name in self._kept if cells[at]}
+        return key, self._shape.content_of(filled, allows_empty=self._reading.allows_empty)
 
     def _is_header(self, names: list[str]) -> bool:
         """Return whether a row that has the name of the id column is another header: rows below have other columns."""

@@ -18,11 +18,11 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.files.csv_header import is_near, keys_of_names
+from spotdx_async.files.csv_header import keys_of_names
 from spotdx_async.files.excel_parts import SheetFacts, check_archive, facts_of, sheets_of
 from spotdx_async.files.json_text import parse_object
+from spotdx_async.files.row_shape import RowShape, shape_of
 from spotdx_async.files.rows import (
-    EMPTY_ROW,
     BadRow,
     ChangedInputError,
     Format,
@@ -65,6 +65,7 @@ class ExcelFile(WatchedInput):
         *,
         columns: Mapping[str, str] | None = None,
         id_name: str = "kit_id",
+        shape: RowShape | None = None,
         allow_empty: bool = False,
         sheet: str | None = None,
     ) -> None:
@@ -73,7 +74,8 @@ class ExcelFile(WatchedInput):
         Args:
             path: the file.
             columns: the key for each column that has another name; an empty key drops the column.
-            id_name: the name of the column that holds the id.
+            id_name: the name of the column that holds the id, beside metadata.
+            shape: what a row holds, if not that.
             allow_empty: take a row without a value as one that sets no key, instead of a bad one.
             sheet: its name, or its number from 1; None: the first that is visible.
 
@@ -84,7 +86,8 @@ class ExcelFile(WatchedInput):
         self.name: str = os.fspath(path)
         self.notes: Sequence[str] = ()
         """What the user should know of how the file is read; shows no value."""
-        self._id_name, self._allows_empty = id_name, allow_empty
+        self._shape = shape_of(id_name, shape)
+        self._id_name, self._allows_empty = self._shape.id_name, allow_empty
         self._numbered: list[tuple[int, list[Any] | None]] = []
         self._rows_read = self._line = 0
         self._remark = ""
@@ -209,7 +212,7 @@ class ExcelFile(WatchedInput):
             cells = cells[:-1]  # a cell below it has no name, which rejects its row
         try:
             names = _names_of(cells)
-            keys = keys_of_names(names, columns, self._id_name, remark=self._remark)
+            keys = keys_of_names(names, columns, self._shape, remark=self._remark)
         except RowFault as fault:
             raise RowFault(f"{where}{fault}") from None
         self._names = names
@@ -224,7 +227,7 @@ class ExcelFile(WatchedInput):
         """Refuse a second row of names: it would be sent as a row, or hide that the first is a title."""
         self.fill()
         for line, cells in self._numbered[:1]:
-            if cells is not None and isinstance(cells[self._id_at], str) and is_near(cells[self._id_at], self._id_name):
+            if cells is not None and isinstance(cells[self._id_at], str) and self._shape.is_near_id(cells[self._id_at]):
                 raise RowFault(f"row {line} is a second header: one row must name the columns")
 
     def _note_hidden(self) -> None:
@@ -257,13 +260,17 @@ class ExcelFile(WatchedInput):
             self._check_cells(line, cells, faults)
             key = known or ""
             check_key(key, self._id_name)
-            metadata = self._metadata(values)
+            content = self._content(values)
         except RowFault as fault:
-            source = {self._id_name: known, "metadata": None, "rejected": {"reason": str(fault), "values": values}}
+            source = {
+                self._id_name: known,
+                self._shape.content_name: None,
+                "rejected": {"reason": str(fault), "values": values},
+            }
             return BadRow(
                 self._rows_read, line, str(fault), _line(source), key_of({self._id_name: known}, self._id_name)
             )
-        return Row(self._rows_read, line, key, metadata, _line({self._id_name: key, "metadata": metadata}))
+        return Row(self._rows_read, line, key, content, _line({self._id_name: key, self._shape.content_name: content}))
 
     def _values(self, line: int, cells: list[Any]) -> tuple[dict[str, Any], list[str]]:
         """Return the values that JSON has, by key, and why others are none."""
@@ -298,11 +305,9 @@ class ExcelFile(WatchedInput):
         if faults:
             raise RowFault(faults[0])
 
-    def _metadata(self, values: dict[str, Any]) -> dict[str, Any]:
-        if self._kept[0][1] != "metadata":
-            if not values and not self._allows_empty:
-                raise RowFault(EMPTY_ROW)
-            return values
+    def _content(self, values: dict[str, Any]) -> dict[str, Any]:
+        if self._kept[0][1] != self._shape.whole:
+            return self._shape.content_of(values, allows_empty=self._allows_empty)
         text = values.get("metadata", "")
         if not isinstance(text, str) or not text.strip():
             raise RowFault("the metadata is not text: write {} to set no keys")

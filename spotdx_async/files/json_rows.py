@@ -5,7 +5,8 @@ from typing import Any
 
 from spotdx_async.files.json_records import ArrayRecords, JsonRecord, LineRecords
 from spotdx_async.files.json_text import JsonSyntaxFault, decode_text, parse_object
-from spotdx_async.files.rows import BadRow, Reading, Row, RowFault, check_key, key_of
+from spotdx_async.files.row_shape import RowShape
+from spotdx_async.files.rows import BadRow, Reading, Row, RowFault, key_of
 
 __all__ = ["JsonRows"]
 
@@ -18,9 +19,9 @@ class JsonRows:
     preamble = b""
     """What must come before rows that are written again."""
 
-    def __init__(self, records: LineRecords | ArrayRecords, *, id_name: str = "kit_id", reading: Reading) -> None:
+    def __init__(self, records: LineRecords | ArrayRecords, *, shape: RowShape, reading: Reading) -> None:
         self._records = records
-        self._id_name = id_name
+        self._shape = shape
         self._encoding = reading.encoding
         self._rows_read = 0
 
@@ -45,31 +46,16 @@ class JsonRows:
         values: dict[str, Any] = {}
         try:
             values = parse_object(decode_text(data, self._encoding).rstrip("\r\n"), "the row")
-            key, metadata = _update(values, self._id_name)
+            key, content = self._shape.read_json(values)
         except RowFault as found:
             if isinstance(found, JsonSyntaxFault) and isinstance(self._records, ArrayRecords):
                 self._records.lose(record, f"{found}: {_UNTOLD}")
                 return None
-            return self._bad(record, data, str(found), key_of(values, self._id_name))
-        return Row(self.number, record.first_line, key, metadata, self._records.source(data))
+            return self._bad(record, data, str(found), key_of(values, self._shape.id_name))
+        return Row(self.number, record.first_line, key, content, self._records.source(data))
 
     def _bad(self, record: JsonRecord, data: bytes, reason: str, key: str | None) -> BadRow:
         # What does not begin as an object would make a file of failed rows look like another kind of file.
         is_readable = data.lstrip(b" \t\r\n").startswith(b"{")
         source = self._records.source(data)
         return BadRow(self.number, record.first_line, reason, source, key, record.last_line, is_readable=is_readable)
-
-
-def _update(value: dict[str, Any], id_name: str) -> tuple[str, dict[str, Any]]:
-    for name in (id_name, "metadata"):
-        if name not in value:
-            raise RowFault(f'the key {name} is missing: a row is {{"{id_name}": …, "metadata": {{…}}}}')
-    if value.keys() != {id_name, "metadata"}:
-        raise RowFault(f"the row has keys other than {id_name} and metadata")
-    key, metadata = value[id_name], value["metadata"]
-    if not isinstance(key, str):
-        raise RowFault(f"the {id_name} is not a string")
-    if not isinstance(metadata, dict):
-        raise RowFault("the metadata is not a JSON object")
-    check_key(key, id_name)
-    return key, metadata

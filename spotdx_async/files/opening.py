@@ -9,15 +9,17 @@ from typing import Any, Literal, TypeAlias
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.excel_rows import ExcelFile
-from spotdx_async.files.json_text import name_of
+from spotdx_async.files.json_file import MAX_OBJECT_BYTES
+from spotdx_async.files.json_text import BOM, JsonSyntaxFault, decode_text, name_of, parse_object
 from spotdx_async.files.parquet_rows import PARQUET_MAGIC, ParquetFile
 from spotdx_async.files.recognition import LONGEST_MARK
 from spotdx_async.files.row_file import RowFile
-from spotdx_async.files.rows import USUAL_READING, ChangedInputError, DamagedInputError, Format, Reading
+from spotdx_async.files.row_shape import RowShape, shape_of
+from spotdx_async.files.rows import USUAL_READING, ChangedInputError, DamagedInputError, Format, Reading, RowFault
 from spotdx_async.files.stored_file import StoredFile
 from spotdx_async.files.unpacking import PACKINGS, packing_of
 
-__all__ = ["RowInput", "open_rows"]
+__all__ = ["RowInput", "is_rows", "open_rows"]
 
 _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".csv": "csv",
@@ -41,6 +43,7 @@ def open_rows(
     row_format: Format | None = None,
     columns: Mapping[str, str] | None = None,
     id_name: str = "kit_id",
+    shape: RowShape | None = None,
     reading: Reading = USUAL_READING,
 ) -> RowInput:
     """Open a file of rows; ``-`` is standard input. What is packed (gzip, bzip2, xz, zstd) is unpacked as it is read.
@@ -54,7 +57,8 @@ def open_rows(
         path: the file.
         row_format: the format of the rows.
         columns: the key for each column that has another name; an empty key drops the column. Not for JSON.
-        id_name: the name of the column, or JSON key, that holds the id.
+        id_name: the name of the column, or JSON key, that holds the id, beside metadata.
+        shape: what a row holds, if not that.
         reading: how text is read as rows.
 
     Raises:
@@ -62,6 +66,7 @@ def open_rows(
             is not rows at all.
         ChangedInputError: the file was changed while it was looked at.
     """
+    shape = shape_of(id_name, shape)
     is_stdin = os.fspath(path) == "-"
     name = name_of(path)
     row_format = row_format or _format_of(Path(path))
@@ -70,16 +75,16 @@ def open_rows(
             _refuse_options_of_text(name, reading)
             _refuse_sheet(name, reading)
             _check_file("standard input" if is_stdin else Path(path), "Parquet")
-            return ParquetFile(path, columns=columns, id_name=id_name, allow_empty=reading.allows_empty)
+            return ParquetFile(path, columns=columns, shape=shape, allow_empty=reading.allows_empty)
         if row_format == "xlsx":
             _refuse_options_of_text(name, reading)
             _check_file("standard input" if is_stdin else Path(path), "Excel")
             how: dict[str, Any] = {"allow_empty": reading.allows_empty, "sheet": reading.sheet}
-            return ExcelFile(path, columns=columns, id_name=id_name, **how)
+            return ExcelFile(path, columns=columns, shape=shape, **how)
         if row_format is None and Path(path).suffix.lower() in _OTHER_WORKBOOKS:
             raise InvalidInputError(f"{name}: of workbooks only .xlsx is read: save it as such, or as CSV UTF-8")
         _refuse_sheet(name, reading)
-        again = partial(_text_rows, name=name, row_format=row_format, columns=columns, id_name=id_name, reading=reading)
+        again = partial(_text_rows, name=name, row_format=row_format, columns=columns, shape=shape, reading=reading)
         file = again(0 if is_stdin else Path(path))
         has_quotes = file.format == "csv" and not reading.is_one_line
         if (has_quotes or file.is_packed) and file.stored_file is not None:
@@ -91,6 +96,37 @@ def open_rows(
     else:
         return file
     raise InvalidInputError(f"{name}: {reason}")
+
+
+def is_rows(path: str | os.PathLike[str], id_name: str) -> bool | None:
+    """Return whether a file holds rows, rather than one object without an id; None if it cannot be told.
+
+    The suffix decides, as for ``open_rows``. Any other file holds one object if it is one as a whole.
+
+    Args:
+        path: the file.
+        id_name: the JSON key that only a row has.
+    """
+    place = Path(path)
+    if _format_of(place) is not None:
+        return True
+    try:
+        if not place.is_file():
+            return None
+        if place.stat().st_size > MAX_OBJECT_BYTES or _is_parquet(place):
+            return True
+        data = place.read_bytes()
+    except OSError:
+        return None
+    if not data.removeprefix(BOM).lstrip().startswith(b"{"):
+        return None if place.suffix.lower() == ".json" else True
+    try:
+        return id_name in parse_object(decode_text(data.removeprefix(BOM)), "the file")
+    except JsonSyntaxFault:
+        # Several objects, or a broken one: whoever reads it says so.
+        return b"}\n{" in data
+    except RowFault:
+        return False
 
 
 def _format_of(path: Path) -> Format | None:

@@ -10,7 +10,7 @@ from spotdx_async._codec.json import serialize
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.part_file import begun_part
 
-__all__ = ["OutcomeFile", "OutcomeRow"]
+__all__ = ["OutcomeFile", "OutcomeRow", "csv_line"]
 
 _LINES = (".jsonl", ".ndjson")
 _CSV = ".csv"
@@ -81,7 +81,7 @@ class OutcomeFile:
     def add(self, row: OutcomeRow) -> None:
         """Write an outcome, unless it is left out, or an earlier one could not be written."""
         if self.error is None and (not self._only_failures or row.state in _FAILURES):
-            self._append(_csv_line(row) if self._is_csv else serialize(row._asdict()) + b"\n")
+            self._append(csv_line(row) if self._is_csv else serialize(row._asdict()) + b"\n")
 
     def close(self) -> None:
         """Put it in its place; what cannot be put there, or is incomplete, stays beside it."""
@@ -105,10 +105,11 @@ class OutcomeFile:
 
     def _head(self) -> bytes:
         """Return what comes first, unless it is there: it is not written before there is something to follow it."""
-        return _csv_line(OutcomeRow._fields) if self._is_csv and not self._part.size else b""
+        return csv_line(OutcomeRow._fields) if self._is_csv and not self._part.size else b""
 
 
-def _csv_line(values: Iterable[object]) -> bytes:
+def csv_line(values: Iterable[object]) -> bytes:
+    """Return a line of CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue().encode("utf-8", "backslashreplace")

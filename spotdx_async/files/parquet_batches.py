@@ -8,7 +8,8 @@ from attrs import field, frozen
 
 from spotdx_async.files.json_text import parse_object
 from spotdx_async.files.parquet_columns import Columns
-from spotdx_async.files.rows import EMPTY_ROW, BadRow, Row, RowFault, check_key, key_of
+from spotdx_async.files.row_shape import RowShape
+from spotdx_async.files.rows import BadRow, Row, RowFault, check_key, key_of
 
 __all__ = ["Batch", "RowMaker"]
 
@@ -32,7 +33,7 @@ class RowMaker:
     """Makes rows of the batches of one file."""
 
     columns: Columns
-    id_name: str
+    shape: RowShape
     allows_empty: bool
     """Whether a row without a value sets no key, instead of being bad."""
 
@@ -59,24 +60,27 @@ class RowMaker:
 
     def _row(self, number: int, key: Any, values: dict[str, Any]) -> Row | BadRow:
         # Null for a row without any value: its line, as {}, would be sent when it is fed in again.
-        found: Any = values.get("metadata") if self.columns.is_metadata else values or None
+        name = self.shape.content_name
+        found: Any = values.get(name) if self.columns.is_metadata else values or None
         try:
             self._check(key)
-            metadata = self._metadata(found)
+            content = self._content(found)
         except RowFault as fault:
-            return self._bad(number, key, str(fault), _line({self.id_name: key, "metadata": found}))
+            return self._bad(number, key, str(fault), _line({self._id_name: key, name: found}))
         if not self.columns.is_json:
-            return Row(number, number, key, metadata, _line({self.id_name: key, "metadata": metadata}))
+            return Row(number, number, key, content, _line({self._id_name: key, name: content}))
         # As it was written: another program's numbers stay what they are, however many digits they have.
         text = found.translate(_NO_LINE_ENDS)
-        source = f'{{{_ENCODE(self.id_name)}: {_ENCODE(key)}, "metadata": {text}}}\n'
-        return Row(number, number, key, metadata, source.encode())
+        source = f'{{{_ENCODE(self._id_name)}: {_ENCODE(key)}, "{name}": {text}}}\n'
+        return Row(number, number, key, content, source.encode())
 
-    def _metadata(self, found: Any) -> dict[str, Any]:
+    @property
+    def _id_name(self) -> str:
+        return self.shape.id_name
+
+    def _content(self, found: Any) -> dict[str, Any]:
         if not self.columns.is_metadata:
-            if found is None and not self.allows_empty:
-                raise RowFault(EMPTY_ROW)
-            return found or {}
+            return self.shape.content_of(found or {}, allows_empty=self.allows_empty)
         if found is None or (self.columns.is_json and not found.strip()):
             raise RowFault("the metadata is empty: write {} to set no keys")
         metadata: dict[str, Any] = parse_object(found, "the metadata") if self.columns.is_json else found
@@ -88,23 +92,23 @@ class RowMaker:
         Its line has them beside the metadata, under ``rejected``: so it is refused until a person has mended it.
         """
         column, reason = next(iter(faults.items()))
-        shown = {self.id_name: key, **values}
+        shown = {self._id_name: key, **values}
         rejected = {name: {"reason": f"holds {why}", "value": shown[name]} for name, why in faults.items()}
         kept = {name: value for name, value in values.items() if name not in faults}
         row = {
-            self.id_name: None if self.id_name in faults else key,
-            "metadata": None if self.columns.is_metadata else kept,
+            self._id_name: None if self._id_name in faults else key,
+            self.shape.content_name: None if self.columns.is_metadata else kept,
             "rejected": rejected,
         }
-        return self._bad(number, row[self.id_name], f"the column {column} holds {reason}", _line(row))
+        return self._bad(number, row[self._id_name], f"the column {column} holds {reason}", _line(row))
 
     def _check(self, key: str | None) -> None:
         if key is None:
-            raise RowFault(f"the {self.id_name} is empty")
-        check_key(key, self.id_name)
+            raise RowFault(f"the {self._id_name} is empty")
+        check_key(key, self._id_name)
 
     def _bad(self, number: int, key: Any, reason: str, source: bytes) -> BadRow:
-        return BadRow(number, number, reason, source, key_of({self.id_name: key}, self.id_name))
+        return BadRow(number, number, reason, source, key_of({self._id_name: key}, self._id_name))
 
 
 def _line(row: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from spotdx_async.files.csv_header import keys_of_names
 from spotdx_async.files.parquet_int96 import BothArrays
 from spotdx_async.files.parquet_values import Convert, Converted, converter, is_text, unregistered_name
+from spotdx_async.files.row_shape import RowShape
 from spotdx_async.files.rows import RowFault
 
 __all__ = ["Column", "Columns", "columns_of"]
@@ -53,7 +54,7 @@ class Columns:
 
 
 def columns_of(
-    arrow: Any, schema: Any, renamed: Mapping[str, str] | None, id_name: str, in_seconds: Sequence[int] = ()
+    arrow: Any, schema: Any, renamed: Mapping[str, str] | None, shape: RowShape, in_seconds: Sequence[int] = ()
 ) -> Columns:
     """Return the columns of a file.
 
@@ -61,7 +62,7 @@ def columns_of(
         arrow: pyarrow.
         schema: pyarrow's schema of the file.
         renamed: the key for each column that has another name; an empty key drops the column.
-        id_name: the name of the id.
+        shape: what a row holds.
         in_seconds: which columns batches have once more, behind all others, with INT96 timestamps as seconds.
 
     Raises:
@@ -71,8 +72,9 @@ def columns_of(
     fields = [schema.field(number) for number in range(len(schema))]
     names = [one.name for one in fields]
     left_out = _left_out(names, schema.metadata, renamed)
+    id_name, whole = shape.id_name, shape.whole
     used = [name for name in names if name not in left_out]
-    key_of_name = dict(zip(used, keys_of_names(used, renamed, id_name), strict=True))
+    key_of_name = dict(zip(used, keys_of_names(used, renamed, shape), strict=True))
     keys = [key_of_name.get(name) for name in names]
     again = {place: len(fields) + number for number, place in enumerate(in_seconds)}
     kept = {
@@ -82,8 +84,8 @@ def columns_of(
     }
     of_id = kept.pop(id_name)
     _check_id(arrow, fields[of_id.place], id_name)
-    is_metadata = "metadata" in kept
-    is_json = is_metadata and _is_json(arrow, fields[kept["metadata"].place])
+    is_metadata = whole in kept
+    is_json = whole is not None and is_metadata and _is_json(arrow, fields[kept[whole].place])
     return Columns(of_id, [*kept.values()], is_metadata, is_json, left_out)
 
 

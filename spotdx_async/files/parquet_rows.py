@@ -18,6 +18,7 @@ from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.parquet_batches import Batch, RowMaker
 from spotdx_async.files.parquet_budget import batch_rows, check_description, footer_bytes, value_bytes
 from spotdx_async.files.parquet_columns import Columns, columns_of
+from spotdx_async.files.row_shape import RowShape, shape_of
 from spotdx_async.files.rows import (
     MAX_ROW_BYTES,
     BadRow,
@@ -62,6 +63,7 @@ class ParquetFile(WatchedInput):
         *,
         columns: Mapping[str, str] | None = None,
         id_name: str = "kit_id",
+        shape: RowShape | None = None,
         allow_empty: bool = False,
     ) -> None:
         """Open the file and check its columns.
@@ -69,7 +71,8 @@ class ParquetFile(WatchedInput):
         Args:
             path: the file.
             columns: the key for each column that has another name; an empty key drops the column.
-            id_name: the name of the column that holds the id.
+            id_name: the name of the column that holds the id, beside metadata.
+            shape: what a row holds, if not that.
             allow_empty: take a row without a value as one that sets no key, instead of a bad one.
 
         Raises:
@@ -83,8 +86,8 @@ class ParquetFile(WatchedInput):
         self._arrow = _pyarrow(self.name)
         self._opens = ExitStack()
         self._in_seconds: list[int] = []
-        found, sizes = self._opened(path, columns, id_name)
-        self._maker = RowMaker(found, id_name, allow_empty)
+        found, sizes = self._opened(path, columns, shape_of(id_name, shape))
+        self._maker = RowMaker(found, shape_of(id_name, shape), allow_empty)
         self._rows: int = self._file.metadata.num_rows
         self._batches = self._read_batches(sizes)
 
@@ -152,7 +155,7 @@ class ParquetFile(WatchedInput):
         self._opens.close()
 
     def _opened(
-        self, path: str | os.PathLike[str], columns: Mapping[str, str] | None, id_name: str
+        self, path: str | os.PathLike[str], columns: Mapping[str, str] | None, shape: RowShape
     ) -> tuple[Columns, list[int]]:
         """Open the file; return its columns, and how many rows of each row group can be read at once."""
         try:
@@ -165,7 +168,7 @@ class ParquetFile(WatchedInput):
                 self._again = self._opens.enter_context(_reader(self._arrow, path, coerce_int96_timestamp_unit="s"))
                 types = zip(file.schema_arrow.types, self._again.schema_arrow.types, strict=True)
                 self._in_seconds = [number for number, (nanos, seconds) in enumerate(types) if nanos != seconds]
-            found = columns_of(self._arrow, file.schema_arrow, columns, id_name, self._in_seconds)
+            found = columns_of(self._arrow, file.schema_arrow, columns, shape, self._in_seconds)
             if any("dictionary<" in str(kind) for kind in file.schema_arrow.types):
                 import pyarrow.compute  # noqa: F401, PLC0415 - heavy too, and seldom needed: for the lengths of texts
             sizes = [*batch_rows(path, file.metadata, file.schema, partial(_unpacked, self._arrow))]

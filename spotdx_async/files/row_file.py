@@ -15,6 +15,7 @@ from spotdx_async.files.json_rows import JsonRows
 from spotdx_async.files.json_text import BOM, is_spread_object
 from spotdx_async.files.lines import LineBuffer
 from spotdx_async.files.recognition import LONGEST_MARK, encoding_of, foreign_name, is_array
+from spotdx_async.files.row_shape import RowShape, shape_of
 from spotdx_async.files.rows import (
     MAX_ROW_BYTES,
     USUAL_READING,
@@ -55,6 +56,7 @@ class RowFile(WatchedInput):
         row_format: Format | None = None,
         columns: Mapping[str, str] | None = None,
         id_name: str = "kit_id",
+        shape: RowShape | None = None,
         reading: Reading = USUAL_READING,
     ) -> None:
         """Read the start of the input: its format, unless given, and a CSV header.
@@ -82,14 +84,14 @@ class RowFile(WatchedInput):
         if self.format == "jsonl" and is_spread_object(start):
             raise InvalidInputError(f"{name}: {_SPREAD}")
         self._is_one_line = reading.is_one_line
-        reading = evolve(reading, encoding=self._encoding)
+        reading, shape = evolve(reading, encoding=self._encoding), shape_of(id_name, shape)
         self._reader: JsonRows | CsvRows
         self._buffer: LineBuffer | ArrayRecords
         if self.format == "jsonl":
-            self._buffer, self._reader = self._json(start, id_name, reading)
+            self._buffer, self._reader = self._json(start, shape, reading)
         else:
             self._buffer = LineBuffer(self.format)
-            self._reader = CsvRows(self._buffer, columns, id_name=id_name, reading=reading, overflow=self._overflow)
+            self._reader = CsvRows(self._buffer, columns, shape=shape, reading=reading, overflow=self._overflow)
         self._buffer.feed(start)
         self._read_header()
         self.preamble: bytes = mark + self._reader.preamble
@@ -216,19 +218,17 @@ class RowFile(WatchedInput):
         if self.overflow is not None:
             self.overflow(number, line, piece)
 
-    def _json(self, start: bytes, id_name: str, reading: Reading) -> tuple[LineBuffer | ArrayRecords, JsonRows]:
+    def _json(self, start: bytes, shape: RowShape, reading: Reading) -> tuple[LineBuffer | ArrayRecords, JsonRows]:
         def overflow(line: int, piece: bytes) -> None:
             self._overflow(reader.number, line, piece)
 
         if is_array(start):
             self.size = None
             array = ArrayRecords(max_bytes=MAX_ROW_BYTES, overflow=overflow)
-            reader = JsonRows(array, id_name=id_name, reading=reading)
+            reader = JsonRows(array, shape=shape, reading=reading)
             return array, reader
         lines = LineBuffer("jsonl")
-        reader = JsonRows(
-            LineRecords(lines, max_bytes=MAX_ROW_BYTES, overflow=overflow), id_name=id_name, reading=reading
-        )
+        reader = JsonRows(LineRecords(lines, max_bytes=MAX_ROW_BYTES, overflow=overflow), shape=shape, reading=reading)
         return lines, reader
 
     def _read_start(self, encoding: str | None) -> tuple[bytes, bytes]:

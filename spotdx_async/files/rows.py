@@ -21,7 +21,6 @@ __all__ = [
     "Reading",
     "Row",
     "RowFault",
-    "check_columns",
     "check_key",
     "check_names",
     "invisible_in",
@@ -98,11 +97,18 @@ class Row:
     line: int
     """The line of the file on which the row begins; 1 is the first."""
     key: str = field(repr=False)
-    """The id of a kit or order, as written in the row: never empty, no whitespace around it."""
-    metadata: dict[str, Any] = field(repr=False)
-    """What to set. From CSV columns every value is a string, and an empty cell leaves its key out."""
+    """The id of a kit or order, or the key of something new, as written in the row: never empty, no whitespace around
+    it."""
+    content: dict[str, Any] = field(repr=False)
+    """The metadata to set, or the object to create. From CSV columns every value is a string, and an empty cell leaves
+    its key out."""
     source: bytes = field(repr=False)
     """The row exactly as it came, with its line end if it had one."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The content, where that is metadata to set."""
+        return self.content
 
 
 @frozen
@@ -211,23 +217,3 @@ def check_names(names: Sequence[str], mapped: Collection[str] | None = None) -> 
             )
         if found.setdefault(name, column) != column:
             raise RowFault(f"column {column} has the name of column {found[name]}")
-
-
-def check_columns(keys: Sequence[str | None], id_name: str) -> None:
-    """Check that the columns can make rows.
-
-    Raises:
-        RowFault: there is no id, nothing but the id, another column beside ``metadata``, or two keys that differ only
-            in case or spaces, of which one is surely a mistake.
-    """
-    kept = [key for key in keys if key is not None]
-    found: dict[str, int] = {}
-    for column, key in enumerate(keys, start=1):
-        if key is not None and (first := found.setdefault("".join(key.split()).casefold(), column)) != column:
-            raise RowFault(f"the names of columns {first} and {column} differ only in case or spaces")
-    if id_name not in kept:
-        raise RowFault(f"no column is named {id_name}")
-    if len(kept) == 1:
-        raise RowFault(f"there is no column but {id_name}: each metadata key needs one")
-    if "metadata" in kept and len(kept) > 2:  # noqa: PLR2004 - the id and metadata
-        raise RowFault(f"a column metadata holds all metadata, so there must be none but it and {id_name}")
