@@ -34,8 +34,6 @@ class CreateJob(Job):
     new_look: NewLook | None = field(default=None)
     """None if there is no way to look for what is in doubt."""
     look_first: date | None = None
-    only_settles: bool = False
-    """Whether it settles what is in doubt, and sends nothing."""
 
 
 class CreateSession(Session[T]):
@@ -68,7 +66,7 @@ class CreateSession(Session[T]):
             self._inputs.journal,
             operation=job.operation,
             server=job.server,
-            batch=job.creation.batch or "",
+            batch=job.batch or "",
         )
         try:
             if job.new_look is None:

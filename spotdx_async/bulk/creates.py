@@ -35,7 +35,6 @@ def create_run(
     creation: Creation[T],
     new_look: NewLook | None,
     options: Mapping[str, Any],
-    only_settles: bool = False,
 ) -> BulkRun[T]:
     """Build the run; nothing is sent before it is iterated.
 
@@ -47,7 +46,6 @@ def create_run(
         creation: how a row becomes a request.
         new_look: makes what looks for rows in doubt; None if there is no way to.
         options: as passed to the method.
-        only_settles: whether the run settles what is in doubt, and sends nothing.
 
     Raises:
         InvalidInputError: ``rows`` or an option is unusable.
@@ -76,12 +74,11 @@ def create_run(
         lands_within_s=None if lands_within_s is None else as_seconds("lands_within_s", lands_within_s),
     )
     job = CreateJob(
-        **{name: getattr(base, name) for name in base.__annotations__},
+        **{name: getattr(base, name) for name in base.__annotations__} | {"creates": True, "batch": creation.batch},
         creation=creation,
         server_time=server_time,
         new_look=new_look,
         look_first=day,
-        only_settles=only_settles,
     )
     return BulkRun(rows, job, session=CreateSession, **{"concurrency": _CONCURRENCY, **given})
 

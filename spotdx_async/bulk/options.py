@@ -136,6 +136,12 @@ class Job:
     """Observes the run and its rows."""
     allow_any_id: bool = False
     """Whether ids may contain characters that could lead to another path."""
+    creates: bool = False
+    """Whether it is a run that creates, of the batch"""
+    batch: str | None = None
+    """with this name."""
+    only_settles: bool = False
+    """Whether it settles what is in doubt, and sends nothing."""
 
     def observe(self) -> CallObservation | None:
         """Report the start of a run to the observers, if there are any."""

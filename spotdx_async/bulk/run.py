@@ -8,8 +8,11 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from attrs import evolve
+
 from spotdx_async._http import clock
 from spotdx_async.bulk.journal.changed_input import accept, first_difference
+from spotdx_async.bulk.journal.recorded import RecordedCreate, recorded_creates
 from spotdx_async.bulk.journal.records import AcceptedInput
 from spotdx_async.bulk.options import (
     Inputs,
@@ -200,6 +203,39 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         for row in rows:
             key, body = checked_row(row, job.kind, allow_any_id=job.allow_any_id)
             yield key, content_of(body) if isinstance(body, bytes) else None
+
+    def only_settle(self) -> None:
+        """Let a run that creates settle what is in doubt, and send nothing; call it before the run is iterated.
+
+        Rows that are not in doubt come out ``skipped``, with an error unless they were done before.
+
+        Raises:
+            InvalidInputError: it is no run that creates, or has begun.
+        """
+        job = self._inputs.job
+        if not job.creates or self._session is not None:
+            raise InvalidInputError("only a run that creates can be told to settle only, before it begins")
+        self._inputs = evolve(self._inputs, job=evolve(job, only_settles=True))
+
+    def recorded(self, keys: Iterable[str]) -> Iterator[RecordedCreate]:
+        """Yield what the journal of a run that creates says of each key: the key, a state, the id of what was created.
+
+        For before the run and after its end; it blocks while it reads. The state is ``ok``, ``rejected``, ``failed``,
+        or ``unknown`` for what is in doubt; None, and no id, for what is not recorded as sent.
+
+        Args:
+            keys: of rows, in any order.
+
+        Raises:
+            JournalError: the journal is in use, or cannot be used by this run; it is as it was.
+            InvalidInputError: it is no run that creates.
+        """
+        job = self._inputs.job
+        if not job.creates:
+            raise InvalidInputError("only a run that creates records keys")
+        return recorded_creates(
+            self._inputs.journal, keys, operation=job.operation, server=job.server, batch=job.batch or ""
+        )
 
     @property
     def duplicates(self) -> tuple[tuple[str, str], ...]:

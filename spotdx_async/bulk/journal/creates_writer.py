@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from spotdx_async._http import clock
 from spotdx_async.bulk.journal.creates_file import CreatesFile, Entry, KnownCreate, LookUp, TemporaryCreates
+from spotdx_async.bulk.journal.paths import of_creates
 from spotdx_async.bulk.journal.records import Digester
 from spotdx_async.bulk.records import Journal
 from spotdx_async.errors import JournalError
@@ -64,9 +65,15 @@ class CreatesWriter:
         def open_it() -> None:
             if settings is None:
                 opened.append(TemporaryCreates())
-            else:
-                place = Journal(settings.path, fingerprint=batch)
+                return
+            place = Journal(settings.path, fingerprint=batch)
+            try:
                 opened.append(CreatesFile.open(place, operation=operation, server=server))
+            except JournalError as error:
+                refused = of_creates(error)
+            else:
+                return
+            raise refused
 
         try:
             await clock.seen_through(loop.run_in_executor(thread, open_it))
@@ -201,7 +208,7 @@ class CreatesWriter:
             return
         if not isinstance(error, JournalError):
             error = JournalError(f"{type(error).__name__} was raised while the journal was written", reason="disk")
-        self.failure = error
+        self.failure = error = of_creates(error)
         self._stop_timer()
         self.on_failure(error)
         self._room.set()

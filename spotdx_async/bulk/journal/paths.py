@@ -29,6 +29,13 @@ _ADVICE = {
     "disk": "fix that, and resume with the same call",
 }
 
+_OF_CREATES = {
+    "path": "fix that; a new journal knows nothing of what was created, so pass look_first with it",
+    "in use": "wait until that has ended: with another journal the same rows would be created once more",
+    "corrupt": "restore it from a copy, or pass look_first with a new journal, so that nothing is created once more",
+}
+"""What to do instead where rows create: sent again as new ones, they would create once more."""
+
 _BEING_MADE = "new"
 """A short name: SQLite accepts paths of at most 512 bytes."""
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -45,6 +52,15 @@ def refusal(path: Path, what: str, *, reason: str) -> JournalError:
         reason: one of JournalError's words; it selects the advice.
     """
     return JournalError(f"the journal {path} {what}: {_ADVICE[reason]}", reason=reason)
+
+
+def of_creates(error: JournalError) -> JournalError:
+    """Return a refusal with the advice that is right for a run that creates."""
+    text, usual = str(error.args[0]), _ADVICE.get(error.reason, "")
+    advice = _OF_CREATES.get(error.reason)
+    if advice is None or not usual or not text.endswith(usual):
+        return error
+    return JournalError(text.removesuffix(usual) + advice, reason=error.reason)
 
 
 def system_refusal(path: Path, error: OSError) -> JournalError:

@@ -188,6 +188,7 @@ def _read_state(path: Path) -> JournalState:
         changed_at=meta.changed,
         sessions=meta.sessions,
         ending=meta.ending,
+        creates=kind is CREATES,
         parked=parked,
         # It may have ended, or begun, while we were reading.
         in_use=is_locked(path) or (was_in_use and meta.ending is None),

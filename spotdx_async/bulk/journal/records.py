@@ -142,6 +142,8 @@ class JournalState:
     """How the last session ended, such as ``complete``; None while it runs, and after it was killed."""
     in_use: bool
     """Whether a run has it at this moment."""
+    creates: bool = False
+    """Whether it is the journal of a run that creates."""
     parked: int = 0
     """Of the ``unknown`` rows of a run that creates, those for which looking has shown nothing certain; the others are
     in doubt: sent, or about to be, and not looked for since."""
