@@ -1,9 +1,10 @@
 """How many instructions does the SDK add to a call? Counted, not timed: the figure is the same on a busy machine.
 
-Each kind of call runs in a process of its own under valgrind's callgrind, which counts the instructions of the whole
+Each kind of call runs in a process of its own under valgrind's cachegrind, which counts the instructions of the whole
 process in user space; two runs that differ only in the number of calls give the instructions of one call (in kI, 1,000
-instructions). The server is the thin one, outside of valgrind. Ratios are to the plain call, ``session.post`` and
-``orjson.loads``, 10 at once, each to a kit of its own. Needs valgrind::
+instructions). The processes are forks of one that has imported everything, which takes many times the instructions of
+the calls. The server is the thin one, outside of valgrind. Ratios are to the plain call, ``session.post`` and
+``orjson.loads``, 10 at once, each to a kit of its own. Needs valgrind and ``fork``::
 
     python benchmarks/bench_instructions.py [--calls 400] [--rounds 3] [--json FILE]
 """
@@ -15,7 +16,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiohttp
@@ -32,7 +32,10 @@ PLAIN = "plain"
 BARS = {"typed": 1.27, "bulk": 1.10}
 """The most that a kind may take of the plain call's instructions."""
 NAMES = {"typed": "typed call / plain call, instructions", "bulk": "bulk row / plain call, instructions"}
-_TOTAL = re.compile(r"Collected : (\d+)")
+_TOTAL = re.compile(r"==(\d+)== I +refs: +([\d,]+)")
+
+Run = tuple[str, int]
+"""A kind, and the number of its calls."""
 
 
 async def plain(url: str, calls: int) -> None:
@@ -98,31 +101,41 @@ def kit_ids(count: int) -> Iterator[str]:
     return (f"SPOT{number:09d}" for number in range(count))
 
 
-def counted(kind: str, url: str, calls: int) -> int:
-    """Count the instructions of a process that makes so many calls."""
-    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={os.devnull}"]
-    work = [sys.executable, __file__, "--work", kind, url, str(calls)]
+def work(url: str, runs: list[Run]) -> None:
+    """Fork a process for each run, one after the other, and print their ids."""
+    for kind, calls in runs:
+        pid = os.fork()
+        if not pid:
+            asyncio.run(KINDS[kind](url, calls))
+            os._exit(0)
+        assert os.waitpid(pid, 0) == (pid, 0)
+        print(pid)
+
+
+def counted(url: str, runs: list[Run]) -> list[int]:
+    """Count the instructions of each run, and those of what they have in common."""
+    valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={os.devnull}"]
+    work = [sys.executable, __file__, "--work", url, *(str(word) for run in runs for word in run)]
     surroundings = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
         surroundings.pop(name, None)
     done = subprocess.run(  # noqa: S603 - our own script
         [*valgrind, *work], capture_output=True, text=True, check=False, env=surroundings
     )
-    total = _TOTAL.search(done.stderr)
     assert done.returncode == 0, done.stderr
-    assert total is not None
-    return int(total[1])
+    totals = dict(_TOTAL.findall(done.stderr))
+    return [int(totals[pid].replace(",", "")) for pid in done.stdout.split()]
 
 
 def instructions_a_call(kinds: list[str], calls: int, repeats: int = 1) -> dict[str, list[float]]:
     """Give the instructions of a call of each kind, one figure a repeat."""
-    runs = [(kind, number) for _ in range(repeats) for kind in kinds for number in (WARM_UP, WARM_UP + calls)]
-    # Counting does not mind a neighbour, so all cores work.
-    with thin_server(pinned=False) as server, ThreadPoolExecutor(os.cpu_count()) as threads:
-        totals = list(threads.map(lambda run: counted(run[0], server.url, run[1]), runs))
+    runs = [(kind, number) for kind in kinds for number in (WARM_UP, WARM_UP + calls)]
     found: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for place in range(0, len(runs), 2):
-        found[runs[place][0]].append((totals[place + 1] - totals[place]) / calls)
+    with thin_server(pinned=False) as server:
+        for _ in range(repeats):
+            totals = iter(counted(server.url, runs))
+            for kind, few, many in zip(kinds, totals, totals, strict=True):
+                found[kind].append((many - few) / calls)
     return found
 
 
@@ -146,6 +159,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        asyncio.run(KINDS[sys.argv[2]](sys.argv[3], int(sys.argv[4])))
+        work(sys.argv[2], [*zip(sys.argv[3::2], map(int, sys.argv[4::2]), strict=True)])
     else:
         main()
