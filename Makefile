@@ -38,8 +38,12 @@ docs: $(INSTALLED)
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
 
 # The long test set: 50 kills over 20,000 rows, hundreds of orders under faults, schemathesis against the fake and the
-# like, about ten minutes. SPOTDX_CHAOS_SEED= repeats a run.
-LONG := tests/chaos tests/model tests/contract tests/distributed tests/limits tests/end_to_end/test_creates_end_to_end.py
+# like, about twenty minutes. SPOTDX_CHAOS_SEED= repeats a run. Beside the folders, the files that ask tests/long_set.py.
+LONG := tests/chaos tests/model tests/contract tests/distributed tests/limits tests/end_to_end/test_creates_end_to_end.py \
+	tests/end_to_end/test_adaptive_end_to_end.py tests/end_to_end/test_bulk_chance.py tests/end_to_end/test_bulk_order.py \
+	tests/end_to_end/test_bulk_partial_outage.py tests/end_to_end/test_bulk_rows_at_fault.py \
+	tests/unit/bulk/test_circuit_breaker.py tests/unit/codec/test_codec_properties.py \
+	tests/unit/files/test_damaged_csv.py tests/unit/files/test_parquet_truth.py
 chaos: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s --timeout 1800

@@ -6,7 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
@@ -50,6 +50,17 @@ LONG = (
     *("end_to_end/test_bulk_partial_outage", "unit/codec/test_codec_properties", "distributed/test_shard_run"),
 )
 """Files that take long, and so come first: a process that meets one at the end is the only one that still works."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep coverage out of the processes that a test marked ``no_cover`` starts, too."""
+    names = [name for name in os.environ if name.startswith("COVERAGE_")] if item.get_closest_marker("no_cover") else []
+    kept = {name: os.environ.pop(name) for name in names}
+    try:
+        return (yield)
+    finally:
+        os.environ.update(kept)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

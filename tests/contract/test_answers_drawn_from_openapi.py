@@ -5,7 +5,6 @@ Each operation's answers go through the resource's own method, behind which a st
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -29,10 +28,13 @@ from spotdx_async.errors import (
 )
 from spotdx_async.models import Address, QuantityResult
 from tests.calls import call, name_of, nouns
+from tests.long_set import IS_FULL
 
 PLACE = Path(__file__).parents[2].parent / "shared" / "spot-api" / "openapi.json"
 if not PLACE.is_file():
     pytest.skip("the vendor's OpenAPI document is not at hand: nothing to draw answers from", allow_module_level=True)
+
+pytestmark = pytest.mark.no_cover
 
 DOCUMENT: dict[str, Any] = json.loads(PLACE.read_text(encoding="utf-8"))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
@@ -55,7 +57,7 @@ T = TypeVar("T")
 Json = st.SearchStrategy[Any]
 Schema = dict[str, Any]
 MANY = settings(
-    max_examples=200 if os.environ.get("SPOTDX_CHAOS") == "full" else 25,
+    max_examples=200 if IS_FULL else 25,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

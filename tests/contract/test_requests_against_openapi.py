@@ -8,7 +8,6 @@ import asyncio
 import inspect
 import json
 import math
-import os
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -50,6 +49,7 @@ from spotdx_async.resources.registration_tokens import RegistrationTokens
 from spotdx_async.resources.requisitions import Requisitions
 from spotdx_async.testing import OPERATIONS as CALLS
 from tests.calls import call, name_of, nouns
+from tests.long_set import IS_FULL
 
 PLACE = Path(__file__).parents[2].parent / "shared" / "spot-api" / "openapi.json"
 if not PLACE.is_file():
@@ -67,7 +67,7 @@ Json = st.SearchStrategy[Any]
 Schema = dict[str, Any]
 Send = Callable[[Runner], Awaitable[Any]]
 MANY = settings(
-    max_examples=300 if os.environ.get("SPOTDX_CHAOS") == "full" else 60,
+    max_examples=300 if IS_FULL else 60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -7,6 +7,7 @@ import asyncio
 import importlib.util
 import sys
 from collections.abc import Awaitable, Callable
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from spotdx_async import AdaptiveRateLimit, RetryPolicy, SpotClient
 from spotdx_async.testing import FakeSpot, faults
+from tests.long_set import with_long
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
@@ -119,7 +121,7 @@ async def test_a_pause_that_the_server_asks_for_is_kept_in_full(fake_spot: FakeS
     assert len([at for at in after if at < after[0] + 0.05]) <= 3  # no burst of what the pause let pass
 
 
-@pytest.mark.parametrize("rate", [10, 20])
+@pytest.mark.parametrize("rate", with_long([10], [10, 20]))
 async def test_a_bulk_run_finds_the_server_s_rate(rate: int) -> None:
     count = rate * 75
     retry = RetryPolicy(budget=False)
@@ -185,19 +187,18 @@ def test_of_fixed_windows_90_percent_are_used(bench: ModuleType, rate: float, le
     assert used >= 0.9
 
 
-@pytest.mark.parametrize("factor", [0.5, 2, 4])
-@pytest.mark.parametrize(
-    ("kind", "rate", "clients"),
-    [
-        ("bucket", 10, 1),
-        ("bucket", 20, 2),
-        ("bucket", 50, 1),
-        ("bucket", 50, 4),
-        ("bucket+RA", 10, 1),
-        ("bucket+RA", 20, 2),
-        ("bucket+RA", 50, 4),
-    ],
-)
+LIMITS = [
+    *(("bucket", 10, 1), ("bucket", 20, 2), ("bucket", 50, 1), ("bucket", 50, 4)),
+    *(("bucket+RA", 10, 1), ("bucket+RA", 20, 2), ("bucket+RA", 50, 4)),
+]
+CHANGES = [(*limit, factor) for limit, factor in product(LIMITS, [0.5, 2, 4])]
+CHANGES_IN_SHORT = {
+    *(("bucket", 10, 1, 4), ("bucket", 20, 2, 2), ("bucket", 50, 1, 0.5), ("bucket", 50, 4, 4)),
+    *(("bucket+RA", 10, 1, 0.5), ("bucket+RA", 10, 1, 4), ("bucket+RA", 20, 2, 2), ("bucket+RA", 50, 4, 0.5)),
+}
+
+
+@pytest.mark.parametrize(("kind", "rate", "clients", "factor"), with_long(CHANGES_IN_SHORT, CHANGES))
 def test_a_limit_that_changes_is_learned_again_within_40_seconds(
     bench: ModuleType, kind: str, rate: float, clients: int, factor: float
 ) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 from collections import Counter
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
 
 from spotdx_async import RateLimit
 from spotdx_async.testing import FakeSpot, faults, run_virtual
+from tests.long_set import with_long
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
@@ -56,8 +58,16 @@ def healthy_rate(kind: str) -> float:
     return run_virtual(run(0.0, **KINDS[kind]))[0]  # type: ignore[arg-type]  # named as the arguments
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4])
-@pytest.mark.parametrize("kind", ["16 at once", "in order", "50 a second"])
+SHARES = [0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4]
+IN_SHORT = {
+    *(("16 at once", 0.05), ("16 at once", 0.25), ("16 at once", 0.4)),
+    *(("in order", 0.1), ("in order", 0.4), ("50 a second", 0.2), ("50 a second", 0.4)),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "share"), with_long(IN_SHORT, product(["16 at once", "in order", "50 a second"], SHARES))
+)
 def test_the_rate_falls_by_no_more_than_what_fails(kind: str, share: float) -> None:
     rate, requests, failures = run_virtual(run(share, **KINDS[kind]))  # type: ignore[arg-type]  # named as the arguments
 
@@ -75,7 +85,7 @@ def test_the_same_holds_at_a_low_rate_and_one_by_one(kind: str, share: float) ->
 
 @pytest.mark.parametrize(("up_s", "down_s"), [(2.7, 0.3), (2.0, 2.0)], ids=["maintenance", "flapping upstream"])
 async def test_a_server_that_comes_and_goes_is_used_while_it_is_there(up_s: float, down_s: float) -> None:
-    rate, seconds = 100, 24.0
+    rate, seconds = 100, 12.0
     async with FakeSpot(latency_s=LATENCY_S, keep_requests=False) as fake:
         updates = rows(fake, int(rate * seconds))
         loop, done = asyncio.get_running_loop(), 0
@@ -99,7 +109,10 @@ async def test_a_server_that_comes_and_goes_is_used_while_it_is_there(up_s: floa
 
 @pytest.mark.parametrize(
     ("capacity", "concurrency", "refused_in_s"),
-    [(8, 32, LATENCY_S / 4), (8, 64, LATENCY_S / 10), (3, 32, LATENCY_S / 10), (16, 24, LATENCY_S)],
+    with_long(
+        [(3, 32, LATENCY_S / 10), (16, 24, LATENCY_S)],
+        [(8, 32, LATENCY_S / 4), (8, 64, LATENCY_S / 10), (3, 32, LATENCY_S / 10), (16, 24, LATENCY_S)],
+    ),
 )
 async def test_a_server_with_too_much_to_do_is_asked_for_less(
     fake_spot: FakeSpot, monkeypatch: pytest.MonkeyPatch, capacity: int, concurrency: int, refused_in_s: float
@@ -163,7 +176,7 @@ async def test_refusals_that_come_at_once_make_no_more_requests_a_second(
     assert len(fake_spot.requests) / took_s <= 1.2 * 16 / 0.5
 
 
-@pytest.mark.parametrize("concurrency", [1, 5, 64])
+@pytest.mark.parametrize("concurrency", with_long([1, 64], [1, 5, 64]))
 async def test_a_total_outage_within_a_partial_one_fails_no_row(fake_spot: FakeSpot, concurrency: int) -> None:
     fake_spot.latency_s = LATENCY_S
     updates = rows(fake_spot, 600)

@@ -6,12 +6,14 @@ An outage looks the same for a while; the tests of outages hold that none is mis
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import product
 from typing import Any
 
 import pytest
 
 from spotdx_async import BulkStopped, RateLimit, RetryPolicy
 from spotdx_async.testing import FakeSpot, faults
+from tests.long_set import with_long
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.no_cover]
 
@@ -48,9 +50,12 @@ async def run(fake: FakeSpot, updates: Any, **options: Any) -> tuple[Counter[str
     return states, last_ok_s - began_s, now() - began_s
 
 
-@pytest.mark.parametrize("ordered", [False, True], ids=["as they come", "ordered"])
-@pytest.mark.parametrize("concurrency", [1, 4, 16])
-@pytest.mark.parametrize("first", [0, 400], ids=["at the start", "in the middle"])
+@pytest.mark.parametrize(
+    ("first", "concurrency", "ordered"),
+    with_long(
+        {(0, 1, True), (0, 16, False), (400, 4, False), (400, 16, True)}, product([0, 400], [1, 4, 16], [False, True])
+    ),
+)
 async def test_neighbours_at_fault_hold_up_nobody(
     fake_spot: FakeSpot, first: int, concurrency: int, *, ordered: bool
 ) -> None:
@@ -65,8 +70,7 @@ async def test_neighbours_at_fault_hold_up_nobody(
     assert len(fake_spot.requests) <= COUNT + 40 * 12
 
 
-@pytest.mark.parametrize("concurrency", [4, 16])
-@pytest.mark.parametrize("count", [6, 40])
+@pytest.mark.parametrize(("count", "concurrency"), with_long({(6, 16), (40, 4)}, product([6, 40], [4, 16])))
 async def test_at_the_end_of_the_input_they_end_in_minutes(fake_spot: FakeSpot, count: int, concurrency: int) -> None:
     fake_spot.latency_s = LATENCY_S
     updates = rows(fake_spot, COUNT)

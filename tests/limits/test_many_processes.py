@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from spotdx_async import RateLimit
+from tests.long_set import with_long
 
 TAKER = Path(__file__).with_name("slot_taker.py")
 PROCESSES = 4
@@ -19,6 +20,7 @@ RATE = 100.0
 BURST = RateLimit(RATE).burst_size
 SETTLED_S = 2.5
 """Until all processes are up, and the server's first half second is over."""
+MISHAPS = ["none", "a process is killed", "the server is killed"]
 
 
 class RedisServer(Protocol):
@@ -78,7 +80,8 @@ def most_in_a_second(times: list[float]) -> int:
     return max(bisect_right(times, at + 1.0) - index for index, at in enumerate(times))
 
 
-@pytest.mark.parametrize("mishap", ["none", "a process is killed", "the server is killed"])
+@pytest.mark.no_cover
+@pytest.mark.parametrize("mishap", with_long(MISHAPS[1:], MISHAPS))
 def test_four_processes_use_the_rate_and_no_more(
     redis_server: RedisServer, crowd: Callable[[RedisServer, float], Crowd], chaos: Chaos, mishap: str
 ) -> None:

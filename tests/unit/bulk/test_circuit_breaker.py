@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker, Result
 from spotdx_async.testing import run_virtual
+from tests.long_set import with_long
 
 pytestmark = pytest.mark.virtual_time
 
@@ -99,7 +100,8 @@ async def test_a_row_that_fails_again_and_again_counts_once() -> None:
     assert not breaker.is_paused
 
 
-@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.6])
+@pytest.mark.no_cover
+@pytest.mark.parametrize("share", with_long([0.05, 0.25, 0.6], [0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.6]))
 async def test_failures_by_chance_pause_it_hardly_ever(share: float) -> None:
     breaker, _ = make()
     dice = random.Random(5)
@@ -862,6 +864,7 @@ async def test_nothing_is_told_when_the_run_is_over() -> None:
     assert breaker.try_enter(10) is False  # it stays paused, and has no place left that nobody gives back
 
 
+@pytest.mark.no_cover
 @settings(deadline=None)  # the machine's speed is no matter here
 @given(
     results=st.lists(

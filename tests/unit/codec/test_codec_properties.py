@@ -45,6 +45,7 @@ from spotdx_async.models import (
     Tracking,
     UnknownResult,
 )
+from tests.long_set import IS_FULL
 
 pytestmark = pytest.mark.no_cover
 
@@ -260,7 +261,7 @@ ANSWER = st.one_of(
     st.tuples(st.just(tuple[RequisitionSummary, ...]), listed(REQUISITION_SUMMARY)),
     st.tuples(st.just(tuple[Result, ...]), listed(QUANTITY | UNKNOWN)),
 )
-MANY = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=300 if IS_FULL else 100, suppress_health_check=[HealthCheck.too_slow])
 
 
 def canonical(value: Any) -> str:

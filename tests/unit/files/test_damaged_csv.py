@@ -5,7 +5,6 @@ here leave a trace: a quote too many, a closing quote lost, a file cut off in a 
 that is no text. The cells are full of lines that look like rows.
 """
 
-import os
 import random
 from io import BytesIO
 from pathlib import Path
@@ -15,8 +14,9 @@ import pytest
 from attrs import frozen
 
 from spotdx_async.files import BadRow, FailedRows, Reading, Row, RowFile, UnreadableRows, open_rows
+from tests.long_set import IS_FULL
 
-FILES = 100_000 if os.environ.get("SPOTDX_CHAOS") == "full" else 2_000
+FILES = 100_000 if IS_FULL else 2_000
 CHUNKS = 20
 SIGNS = (",", ";", "\t", "|")
 ENDS = ("\n", "\r\n")

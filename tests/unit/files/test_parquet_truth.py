@@ -7,7 +7,6 @@ The truth is made by Python's own means, from values that hypothesis draws; the 
 import io
 import json
 import math
-import os
 import struct
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -24,8 +23,8 @@ from hypothesis import strategies as st
 from spotdx_async import InvalidInputError
 from spotdx_async.files import BadRow, Row, RowFile, open_rows
 from spotdx_async.files.parquet_pages import pages_of
+from tests.long_set import IS_FULL
 
-IS_FULL = os.environ.get("SPOTDX_CHAOS") == "full"
 EXAMPLES = settings(
     max_examples=2000 if IS_FULL else 60,
     deadline=None,
