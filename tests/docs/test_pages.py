@@ -8,6 +8,8 @@ from spotdx_async.testing import FakeSpot
 from tests.docs.pages import DOCS, ROOT, Block, blocks_of, every_page
 from tests.docs.playing import Player
 
+pytestmark = pytest.mark.no_cover
+
 PAGES = {page.relative_to(ROOT).as_posix(): blocks_of(page) for page in every_page()}
 PLAYED = [
     name for name, blocks in PAGES.items() if any(block.act not in {"show", "site", "elsewhere"} for block in blocks)

@@ -17,6 +17,8 @@ from sphinx.util.inventory import InventoryFile
 from spotdx_async.cli.app import make_app
 from tests.docs.pages import DOCS
 
+pytestmark = pytest.mark.no_cover
+
 PUBLIC = (
     "spotdx_async",
     "spotdx_async.models",

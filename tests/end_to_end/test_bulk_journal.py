@@ -81,6 +81,7 @@ async def test_only_what_has_no_success_is_sent_again(
     assert fake_spot.counts["requests"] - before == 2
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(4))
 async def test_runs_that_are_left_at_any_time_end_as_one_run_would(
     fake_spot: FakeSpot, journal: Path, seed: int

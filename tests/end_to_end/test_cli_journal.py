@@ -17,7 +17,7 @@ import pytest_asyncio
 from spotdx_async.testing import FakeSpot
 from tests.patience import PATIENCE_S, until
 
-ROWS = 1500
+ROWS = 1000
 HEADER = "kit_id,a\n"
 CSV = HEADER + "".join(f"SPOT{number:06},{number}\n" for number in range(1, ROWS + 1))
 

@@ -18,12 +18,13 @@ import pytest_asyncio
 from spotdx_async.testing import FakeSpot, faults
 from tests.patience import PATIENCE_S, until
 
-CSV = "kit_id,a\n" + "".join(f"SPOT{number:06},{number}\n" for number in range(1, 2001))
+ROWS = 800
+CSV = "kit_id,a\n" + "".join(f"SPOT{number:06},{number}\n" for number in range(1, ROWS + 1))
 
 
 @pytest_asyncio.fixture
 async def fake() -> AsyncIterator[FakeSpot]:
-    async with FakeSpot(kits=2000) as server:
+    async with FakeSpot(kits=ROWS) as server:
         yield server
 
 
@@ -54,8 +55,8 @@ async def test_rows_come_from_standard_input(fake: FakeSpot, form: list[str]) ->
     process = await start(fake, "kits", "update", "-", "--json", *form, stdin=PIPE)
     code, out, err = await finish(process, CSV.encode())
     assert (code, err) == (0, "")
-    assert json.loads(out)["ok"] == 2000
-    assert fake.kits["SPOT002000"].metadata == {"a": "2000"}
+    assert json.loads(out)["ok"] == ROWS
+    assert fake.kits[f"SPOT{ROWS:06}"].metadata == {"a": f"{ROWS}"}
 
 
 async def test_rows_of_a_slow_pipe_are_sent_as_they_come(fake: FakeSpot) -> None:
@@ -89,15 +90,15 @@ async def test_a_signal_lets_what_is_under_way_finish_and_accounts_for_every_row
     code, out, err = await finish(process)
     summary = json.loads(out)
     assert code == 3
-    assert summary["ok"] == len(fake.ledger) < 2000
+    assert summary["ok"] == len(fake.ledger) < ROWS
     assert summary["ok"] + summary["skipped"] == summary["rows"]
     go_on = summary["next_row"]["row"]
     assert summary["ok"] - 8 < go_on <= summary["ok"] + 1
     assert f"with --from-row {go_on}" in err
     again = await start(fake, "kits", "update", kits_csv, "--json", "--from-row", str(go_on))
     code, out, _ = await finish(again)
-    assert (code, json.loads(out)["ok"]) == (0, 2001 - go_on)
-    assert len({entry.kit_id for entry in fake.ledger}) == 2000
+    assert (code, json.loads(out)["ok"]) == (0, ROWS + 1 - go_on)
+    assert len({entry.kit_id for entry in fake.ledger}) == ROWS
 
 
 async def test_a_second_signal_stops_at_once_and_still_accounts_for_every_row(
@@ -139,7 +140,7 @@ async def test_a_reader_that_has_gone_changes_nothing_about_the_run(fake: FakeSp
     process = await start(fake, "kits", "update", kits_csv, stdout=writing)
     os.close(writing)
     assert await finish(process) == (0, "", "")
-    assert len(fake.ledger) == 2000
+    assert len(fake.ledger) == ROWS
     reading, writing = os.pipe()
     os.close(reading)
     listing = await start(fake, "kits", "list", "--json", stdout=writing, stderr=writing)
@@ -176,7 +177,7 @@ async def on_a_terminal(fake: FakeSpot, *argv: str, **env: str) -> tuple[int, st
 
 
 async def test_on_a_terminal_a_live_bar_is_shown_and_then_a_table(fake: FakeSpot, kits_csv: str) -> None:
-    fake.latency_s = 0.02
+    fake.latency_s = 0.05
     fake.faults.add("404", times=3)
     code, shown = await on_a_terminal(fake, "kits", "update", kits_csv)
     assert code == 1
@@ -186,9 +187,9 @@ async def test_on_a_terminal_a_live_bar_is_shown_and_then_a_table(fake: FakeSpot
     )
     assert len(frames) >= 3
     assert any(left for *_, left in frames)
-    assert frames[-1][0] == "2,000"
+    assert frames[-1][0] == f"{ROWS:,}"
     assert frames[-1][2] == "3"
-    assert "2,000 rows read" in shown
+    assert f"{ROWS:,} rows read" in shown
     assert "\x1b[?25h" in shown  # the cursor is given back
 
 

@@ -198,6 +198,7 @@ async def test_a_view_has_its_own_policy_on_the_same_counts(fake_spot: FakeSpot,
     assert spot_client.stats.calls == 1
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("trouble", ["503", "drop_before"])
 @pytest.mark.parametrize("is_read", [False, True])
 async def test_a_total_outage_is_not_amplified(
@@ -214,6 +215,7 @@ async def test_a_total_outage_is_not_amplified(
     assert spot_client.stats.retry_budget < 1
 
 
+@pytest.mark.no_cover
 async def test_a_brownout_loses_almost_nothing_and_costs_little(fake_spot: FakeSpot, spot_client: SpotClient) -> None:
     fake_spot.faults.random(0.1, seed=7, kinds=["503"])
 

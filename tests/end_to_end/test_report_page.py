@@ -6,10 +6,12 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
 import aiohttp
 import pytest
@@ -30,14 +32,36 @@ PATIENCE_S = 60
 HOSTILE = "</script></title><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
 
 
-@pytest.fixture
-def browser() -> str:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start one browser for all tests; give the address of its DevTools. Each test has a profile of its own there."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None and (os.environ.get("CI") == "true" or os.environ.get("SPOTDX_NEED_BROWSER") == "1"):
         pytest.fail(f"none of {', '.join(BROWSERS)} is installed, and here the report must be looked at in one")
     if found is None:
         pytest.skip(f"none of {', '.join(BROWSERS)} is installed: apt-get install chromium")
-    return found
+    command = [found, f"--user-data-dir={tmp_path_factory.mktemp('browser')}", *FLAGS]
+    with subprocess.Popen(  # noqa: S603 - the browser
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        drain = Thread(target=process.stderr.read, daemon=True)  # a full pipe would hold the browser up
+        try:
+            url = debugger_of(process.stderr)
+            drain.start()
+            yield url
+        finally:
+            process.terminate()
+        drain.join(PATIENCE_S)
+
+
+def debugger_of(stderr: IO[str]) -> str:
+    lines = []
+    for line in stderr:
+        lines.append(line)
+        if found := re.search(r"DevTools listening on (ws://\S+)", line):
+            return found[1]
+    pytest.fail(f"the browser did not start: {''.join(lines)}")
 
 
 class Tab:
@@ -93,12 +117,11 @@ class Tab:
 async def shown(
     browser: str, page: Path, *, width: int = 1280, dark: bool = False, scripts: bool = True
 ) -> AsyncIterator[Tab]:
-    async with running(browser, page.parent / "profile") as socket:
-        await socket.send_json({"id": 1, "method": "Target.createTarget", "params": {"url": "about:blank"}})
-        target = (await result(socket, 1))["targetId"]
-        params = {"targetId": target, "flatten": True}
-        await socket.send_json({"id": 2, "method": "Target.attachToTarget", "params": params})
-        tab = Tab(socket, (await result(socket, 2))["sessionId"])
+    async with aiohttp.ClientSession() as session, session.ws_connect(browser, max_msg_size=0) as socket:
+        context = await tell(socket, 1, "Target.createBrowserContext", disposeOnDetach=True)
+        target = await tell(socket, 2, "Target.createTarget", url="about:blank", **context)
+        attached = await tell(socket, 3, "Target.attachToTarget", flatten=True, **target)
+        tab = Tab(socket, attached["sessionId"])
         for domain in ("Page", "Runtime", "Log", "Network", "Audits"):
             await tab.call(f"{domain}.enable")
         nothing = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
@@ -111,44 +134,12 @@ async def shown(
         await tab.call("Page.navigate", url=page.as_uri())
         await tab.see("Page.loadEventFired")
         yield tab
-        await socket.send_json({"id": 3, "method": "Browser.close"})
 
 
-@asynccontextmanager
-async def running(browser: str, profile: Path) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    process = await asyncio.create_subprocess_exec(
-        *(browser, f"--user-data-dir={profile}", *FLAGS),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    drain = None
-    try:
-        url = await asyncio.wait_for(debugger_of(process.stderr), PATIENCE_S)
-        drain = asyncio.create_task(process.stderr.read())
-        async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0) as socket:
-            yield socket
-        await asyncio.wait_for(process.wait(), PATIENCE_S)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        if drain is not None:
-            await drain
-
-
-async def debugger_of(stderr: asyncio.StreamReader) -> str:
-    lines = []
-    while line := (await stderr.readline()).decode():
-        lines.append(line)
-        if found := re.search(r"DevTools listening on (ws://\S+)", line):
-            return found[1]
-    pytest.fail(f"the browser did not start: {''.join(lines)}")
-
-
-async def result(socket: aiohttp.ClientWebSocketResponse, wanted: int) -> dict[str, Any]:
-    while (answer := await asyncio.wait_for(socket.receive_json(), PATIENCE_S)).get("id") != wanted:
+async def tell(socket: aiohttp.ClientWebSocketResponse, number: int, method: str, **params: Any) -> dict[str, Any]:
+    """Give the browser itself a command, and return what it answers."""
+    await socket.send_json({"id": number, "method": method, "params": params})
+    while (answer := await asyncio.wait_for(socket.receive_json(), PATIENCE_S)).get("id") != number:
         pass
     found: dict[str, Any] = answer["result"]
     return found

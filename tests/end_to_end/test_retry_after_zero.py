@@ -43,6 +43,7 @@ def update(spot: SpotClient) -> Any:
     return spot.kits.update_metadata("SPOT123456", {"n": 1})
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("act", "way", "asks"),
     [
@@ -59,6 +60,7 @@ async def test_single_calls_make_few_requests_more(fake_spot: FakeSpot, act: Any
     assert 1000 <= fake_spot.counts["requests"] <= 1100
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("rows", [1, 30])
 @pytest.mark.parametrize("asks", ASKS_FOR_NOTHING, ids=IDS)
 async def test_a_row_makes_at_most_two_requests_a_second(fake_spot: FakeSpot, rows: int, asks: Any) -> None:

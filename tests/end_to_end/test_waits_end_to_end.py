@@ -27,6 +27,7 @@ def most_in_a_second(times: list[float]) -> int:
     return max(sum(start <= t < start + 1 for t in times[i : i + 1000]) for i, start in enumerate(times))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("rate", "burst"), [(400, 10), (50, 5), (5, 1)])
 async def test_the_rate_is_used_and_never_exceeded(fake_spot: FakeSpot, rate: int, burst: int) -> None:
     async with fake_spot.client(rate_limit=RateLimit(rate)) as spot:

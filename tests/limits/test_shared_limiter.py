@@ -289,6 +289,7 @@ class FarAway:
             await asyncio.gather(side.wait_closed(), return_exceptions=True)
 
 
+@pytest.mark.no_cover
 async def test_a_server_behind_300_ms_each_way_is_used_like_a_near_one(redis_server: RedisServer) -> None:
     way = FarAway(redis_server, 0.3)
     listening = await asyncio.start_server(way.serve, "127.0.0.1", 0)

@@ -71,6 +71,7 @@ def run_seed(seed: int) -> list[str]:
         return play(seed, run_all(seed, Path(folder)))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_bulk_run_keeps_its_books_whatever_happens(chaos: Any, part: int) -> None:
     count = 5_000 if chaos.is_full else 200
@@ -97,6 +98,7 @@ def story_of_steps(deed: Deed, steps: int) -> BulkStory:
     )
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("deed", ["stop", "close", "cancel", "cancel thrice", "kill"])
 def test_whatever_is_done_to_a_run_at_any_step_keeps_its_books(chaos: Any, deed: Deed) -> None:
     def run_steps(number: int) -> list[str]:

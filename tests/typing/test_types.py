@@ -15,6 +15,8 @@ import pytest
 
 import spotdx_async
 
+pytestmark = pytest.mark.no_cover
+
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent
 PACKAGE_HOME = Path(spotdx_async.__file__).parents[1]
@@ -64,25 +66,24 @@ def test_every_mistake_is_one_for_both_checkers() -> None:
     assert len(marked) > 50
 
 
-@pytest.mark.parametrize(
-    ("argument", "mark"),
-    [
-        ("5", ""),
-        ('"token"', "# type: ignore[arg-type]  # pyright: ignore[reportArgumentType]"),
-    ],
-    ids=["a mistake without its mark", "a mark without its mistake"],
-)
-def test_a_check_that_finds_nothing_wrong_would_show(tmp_path: Path, argument: str, mark: str) -> None:
-    (tmp_path / "program.py").write_text(RIGHT.format(argument=argument, mark=mark), encoding="utf-8")
+def test_a_check_that_finds_nothing_wrong_would_show(tmp_path: Path) -> None:
+    mark = "# type: ignore[arg-type]  # pyright: ignore[reportArgumentType]"
+    programs = {
+        "mistake_without_mark.py": RIGHT.format(argument="5", mark=""),
+        "mark_without_mistake.py": RIGHT.format(argument='"token"', mark=mark),
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pyright"]
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({**settings, "include": ["."]}), encoding="utf-8")
 
-    by_mypy = check(*MYPY, str(tmp_path / "program.py"))
+    by_mypy = check(*MYPY, *(str(tmp_path / name) for name in programs))
     by_pyright = check(*PYRIGHT, "--project", str(tmp_path))
 
     assert (by_mypy.returncode, by_pyright.returncode) == (1, 1)
-    assert "program.py:3: error" in by_mypy.stdout
-    assert "program.py:3:" in by_pyright.stdout
+    for name in programs:
+        assert f"{name}:3: error" in by_mypy.stdout
+        assert f"{name}:3:" in by_pyright.stdout
 
 
 def test_every_type_that_the_package_shows_is_known() -> None:

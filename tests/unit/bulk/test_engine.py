@@ -1784,12 +1784,14 @@ def check_landing(bench: Bench) -> None:
 PROPERTY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.no_cover
 @PROPERTY
 @given(scripts(WILD, has_events=True))
 def test_whatever_happens_each_row_that_was_read_has_the_outcome_that_its_tries_have_shown(script: Script) -> None:
     run_virtual(played(script))
 
 
+@pytest.mark.no_cover
 @PROPERTY
 @given(scripts(MILD, has_events=False))
 def test_a_run_that_nothing_stops_reads_every_row_and_ends_each(script: Script) -> None:

@@ -3,6 +3,8 @@
 import gc
 import tracemalloc
 
+import pytest
+
 from spotdx_async._http.messages import AttemptState
 from spotdx_async._requests.operation import metadata_json
 from spotdx_async.bulk.journal.records import RowDigests
@@ -120,6 +122,7 @@ def test_the_size_of_a_row_grows_with_its_body_and_with_those_that_it_has_overta
     assert small + 5000 < standing.size < small + 6000
 
 
+@pytest.mark.no_cover
 def test_held_rows_take_no_more_memory_than_they_say() -> None:
     key_queues = KeyQueues()
     key_queues.enter(row(0))

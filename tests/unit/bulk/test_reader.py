@@ -264,6 +264,7 @@ async def test_nothing_is_read_or_opened_before_it_is_asked_for(way: str) -> Non
     assert not reader.is_read_up
 
 
+@pytest.mark.no_cover
 async def test_of_the_rows_that_were_given_out_nothing_is_kept() -> None:
     class Marked(dict[str, int]):
         pass

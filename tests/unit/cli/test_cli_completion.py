@@ -1,9 +1,12 @@
 """The scripts of ``spotdx completion``: each shell takes its own, and completes the right words with it."""
 
+import io
 import os
 import shlex
 import shutil
 import subprocess
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,12 +24,18 @@ def shell(name: str) -> str:
     return found
 
 
+@cache
+def script_for(name: str) -> str:
+    with redirect_stdout(io.StringIO()) as out:
+        assert run(["completion", name]) == 0
+    return out.getvalue()
+
+
 @pytest.fixture
-def script(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+def script(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Write the script for the shell that the test is about."""
-    assert run(["completion", request.param]) == 0
     path = tmp_path / f"spotdx.{request.param}"
-    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    path.write_text(script_for(request.param), encoding="utf-8")
     return path
 
 

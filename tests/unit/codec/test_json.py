@@ -68,11 +68,13 @@ def nested(depth: int, inner: Any = 1) -> Any:
     return inner
 
 
+@pytest.mark.no_cover
 @given(VALUES)
 def test_what_is_written_is_read_back_exactly(value: Any) -> None:
     assert parse_exact(serialize(value)) == value
 
 
+@pytest.mark.no_cover
 @given(VALUES)
 def test_what_is_written_is_what_the_standard_library_reads(value: Any) -> None:
     assert json.loads(serialize(value)) == value
@@ -335,6 +337,7 @@ OBJECTS = st.dictionaries(
 )
 
 
+@pytest.mark.no_cover
 @given(OBJECTS, st.sampled_from([(",", ":"), (", ", ": ")]), st.sampled_from([None, 1]))
 @example({"a": {"b": "}", "c": {}}}, (",", ":"), None)
 @example({"a": {"b": "},", "c": {}}}, (",", ":"), None)
@@ -346,6 +349,7 @@ def test_no_text_that_was_cut_is_surely_whole(value: dict[str, Any], separators:
     assert [text[:end] for end in range(len(text)) if is_surely_whole(text[:end])] == []
 
 
+@pytest.mark.no_cover
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z_]+", fullmatch=True),

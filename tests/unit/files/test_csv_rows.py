@@ -381,15 +381,16 @@ def test_repr_shows_neither_kit_nor_metadata() -> None:
     assert "Alice" not in repr(broken)
 
 
+@pytest.mark.no_cover
 def test_reading_is_lazy_and_keeps_nothing(tmp_path: Path) -> None:
     path = tmp_path / "kits.csv"
-    path.write_bytes(b"kit_id,a\n" + b"SPOT1,x\n" * 100_000)
+    path.write_bytes(b"kit_id,a\n" + b"SPOT1,x\n" * 40_000)
     with open_rows(path) as file:
         first = next(iter(file))
         assert first.number == 1
         assert 0 < (file.share_read or 0) < 0.4
         assert file.size == path.stat().st_size
-        assert sum(1 for _ in file) == 99_999
+        assert sum(1 for _ in file) == 39_999
         assert file.share_read == 1
 
 
@@ -415,6 +416,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     return ["kit_id", *names], draw(st.lists(row, max_size=6))
 
 
+@pytest.mark.no_cover
 @given(
     table=tables(),
     # The same writer leaves a line feed unquoted where lines end with a carriage return alone.

@@ -132,6 +132,7 @@ SEEN = st.characters(
 IDS = st.text(SEEN, min_size=1).filter(lambda kit_id: kit_id == kit_id.strip())
 
 
+@pytest.mark.no_cover
 @given(st.lists(st.tuples(IDS, st.dictionaries(st.text(), VALUES, max_size=3)), min_size=1, max_size=4), st.booleans())
 def test_what_the_standard_library_writes_reads_back_equal(
     rows: list[tuple[str, dict[str, Any]]], ensure_ascii: bool

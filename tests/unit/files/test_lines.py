@@ -120,6 +120,7 @@ def test_the_suffix_below_gz_tells_the_format(tmp_path: Path) -> None:
         assert len(list(file)) == 1
 
 
+@pytest.mark.no_cover
 def test_rows_before_the_damage_are_given(tmp_path: Path) -> None:
     path = tmp_path / "kits.csv.gz"
     text = HEADER + b"".join(b"SPOT%d,%d\n" % (n, n * 7919) for n in range(50_000))
@@ -134,6 +135,7 @@ def test_rows_before_the_damage_are_given(tmp_path: Path) -> None:
     assert all(isinstance(row, Row) for row in rows)
 
 
+@pytest.mark.no_cover
 def test_a_bomb_costs_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "kits.csv.gz"
     with gzip.open(path, "wb") as packed:

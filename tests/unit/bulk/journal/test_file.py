@@ -453,6 +453,7 @@ def test_reading_does_not_get_into_the_way_of_a_run(path: Path) -> None:
     assert states(path) == {0: "ok"}
 
 
+@pytest.mark.no_cover
 def test_a_hundred_thousand_rows_take_a_few_bytes_each(path: Path) -> None:
     with opened(path) as file:
         for first in range(0, 100_000, 500):

@@ -463,6 +463,7 @@ async def test_an_opening_that_is_refused_leaves_no_thread(path: Path) -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.no_cover
 async def test_a_hundred_thousand_rows_go_through(path: Path) -> None:
     writer = await open_writer(path)
     for first in range(0, 100_000, 100):
