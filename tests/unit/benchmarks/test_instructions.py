@@ -17,7 +17,7 @@ def test_a_call_and_a_row_take_few_instructions_more_than_plain_aiohttp() -> Non
             pytest.fail("SPOTDX_NEED_VALGRIND is set, and there is no valgrind")
         pytest.skip("there is no valgrind to count with")
 
-    found = {kind: values[0] for kind, values in instructions_a_call([PLAIN, *BARS], calls=150).items()}
+    found = {kind: values[0] for kind, values in instructions_a_call([PLAIN, *BARS], calls=600).items()}
 
     shares = {kind: found[kind] / found[PLAIN] for kind in BARS}
     assert {kind: share for kind, share in shares.items() if share > BARS[kind]} == {}, shares
