@@ -4,7 +4,7 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError, ReadOnlyError
 
 from spotdx_async.limits.redis_source import RedisFailure, SourceAwayError
 from spotdx_async.shared import SharedLimiter
+from tests.long_set import with_long
 
 if TYPE_CHECKING:
     from tests.limits.virtual_server import VirtualServer
@@ -64,10 +65,11 @@ async def shares(server: "VirtualServer", rate: float, trips_s: Sequence[float],
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("rate", [1, 10, 50, 400])
-@pytest.mark.parametrize("trip_s", [0.3, 0.6])
+@pytest.mark.parametrize(
+    ("trip_s", "rate"), with_long({(0.3, 1), (0.3, 50), (0.6, 10), (0.6, 400)}, product([0.3, 0.6], [1, 10, 50, 400]))
+)
 async def test_one_near_and_three_far_away_have_equal_parts(
-    virtual_server: "VirtualServer", rate: float, trip_s: float
+    virtual_server: "VirtualServer", trip_s: float, rate: float
 ) -> None:
     found = await shares(virtual_server, rate, [0.001, trip_s, trip_s, trip_s])
 
@@ -76,7 +78,7 @@ async def test_one_near_and_three_far_away_have_equal_parts(
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("rate", [1, 10, 100])
+@pytest.mark.parametrize("rate", with_long([1, 10], [1, 10, 100]))
 async def test_twenty_have_equal_parts(virtual_server: "VirtualServer", rate: float) -> None:
     found = await shares(virtual_server, rate, [0.001] * 15 + [0.2] * 5, 80)
 
