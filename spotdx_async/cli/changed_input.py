@@ -8,8 +8,8 @@ from typing import Any
 import spotdx_async
 from spotdx_async.cli.output import counted
 from spotdx_async.cli.row_results import InputRow
+from spotdx_async.cli.row_run import RowRequest, open_files
 from spotdx_async.cli.row_source import RowSource
-from spotdx_async.cli.update_run import UpdateRequest, open_files
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import DamagedInputError
 
@@ -24,7 +24,7 @@ class StoppedError(Exception):
 
 
 def accept(
-    run: spotdx_async.BulkRun[Any], request: UpdateRequest, source: RowSource, is_stopped: Callable[[], object]
+    run: spotdx_async.BulkRun[Any], request: RowRequest, source: RowSource, is_stopped: Callable[[], object]
 ) -> str | None:
     """Let the run's journal resume with its input; return what is said of it, None if it is the journal's anyway.
 
@@ -52,7 +52,7 @@ def accept(
     raise InvalidInputError(f"{reason}; repair all of the input, so that the run can be resumed with it")
 
 
-def what_differs(run: spotdx_async.BulkRun[Any], request: UpdateRequest, source: RowSource) -> str:
+def what_differs(run: spotdx_async.BulkRun[Any], request: RowRequest, source: RowSource) -> str:
     """Return what is known of the difference between an input that a journal refuses and the one that it knows."""
     last: InputRow | None = None
     count = 0

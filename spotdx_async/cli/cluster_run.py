@@ -17,7 +17,8 @@ from spotdx_async.cli.outcomes import WorkerOutcomes
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
-from spotdx_async.cli.update_run import UpdateRequest, UpdateRun, open_files
+from spotdx_async.cli.row_run import RowRun, open_files
+from spotdx_async.cli.update_run import UpdateRequest
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import ChangedInputError, DamagedInputError
 
@@ -30,8 +31,11 @@ _OPEN_TO_NETWORK = (
 )
 
 
-class ClusterRun(UpdateRun):
+class ClusterRun(RowRun):
     """Sends the rows from the workers of a cluster."""
+
+    _request: UpdateRequest
+    _options: UpdateOptions
 
     def __init__(self, request: UpdateRequest, streams: Streams) -> None:
         """Check, before anything is opened, what a cluster cannot do; then open everything.

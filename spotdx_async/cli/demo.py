@@ -127,8 +127,7 @@ class _Comparison:
 async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, streams: Streams) -> Exit:
     from spotdx_async.cli.settings import Settings
     from spotdx_async.cli.summary import show_summary
-    from spotdx_async.cli.update import LocalRun
-    from spotdx_async.cli.update_run import UpdateRequest
+    from spotdx_async.cli.update_run import LocalUpdate, UpdateRequest
     from spotdx_async.testing import FakeSpot
 
     kit_ids = [f"SPOT{number:06}" for number in range(1, kits + 1)]
@@ -137,7 +136,7 @@ async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, str
         streams.tell(f"A fake server on {fake.url} with {counted(kits, 'kit')}, and faults of seed {seed}.")
         streams.tell(f"$ spotdx kits update {path.name}")
         settings = Settings.for_server(fake.url, fake.token, rate=rate)
-        with LocalRun(UpdateRequest(noun="kits", files=(str(path),), settings=settings), streams) as run:
+        with LocalUpdate(UpdateRequest(noun="kits", files=(str(path),), settings=settings), streams) as run:
             run_result = await run.run()
         show_summary(run_result, streams, as_json=False)
         comparison = _compare(fake, path)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spotdx_async import InvalidRow, Outcome
-from spotdx_async.bulk.records import State, Update
-from spotdx_async.cli.options import UpdateOptions
+from spotdx_async.bulk.records import State
+from spotdx_async.cli.options import CreateOptions, UpdateOptions
 from spotdx_async.cli.row_results import InputRow, RowSet, bare_message
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.errors import InvalidInputError
@@ -25,7 +25,7 @@ _NO_REPORT = "no worker has reported it, so it may have been executed"
 _NOT_GIVEN_OUT = "the run stopped before any row was sent"
 
 
-def outcomes_file(options: UpdateOptions, *, is_resumed: bool) -> OutcomeFile | None:
+def outcomes_file(options: UpdateOptions | CreateOptions, *, is_resumed: bool) -> OutcomeFile | None:
     """Begin the file that ``--outcomes`` names.
 
     Raises:
@@ -74,7 +74,7 @@ class WorkerOutcomes:
         self._unread: list[tuple[RowSet, State, str]] = []
         self._otherwise: tuple[State, str] = ("skipped", _NOT_GIVEN_OUT)
 
-    async def noted(self, source: RowSource) -> AsyncIterator[Update | InvalidRow]:
+    async def noted(self, source: RowSource) -> AsyncIterator[Any]:
         """Yield the rows, and remember where each stands."""
         async for item in source:
             row: InputRow = item.source

@@ -10,12 +10,12 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from spotdx_async.cli.open_files import reason_of_place
-from spotdx_async.cli.options import UpdateOptions, Word
+from spotdx_async.cli.options import CreateOptions, UpdateOptions, Word
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.part_file import part_of
 from spotdx_async.files.unreadable_rows import unreadable_of
 
-__all__ = ["Place", "check_places", "input_place", "journal_place", "standard_outputs", "update_places"]
+__all__ = ["Place", "check_places", "input_place", "journal_place", "row_places", "standard_outputs"]
 
 _STANDARD = {0: "standard input", 1: "standard output", 2: "standard error"}
 _BESIDE_JOURNAL = ("-wal", "-shm", "-journal", "-lock", "-being-made")
@@ -63,15 +63,15 @@ def check_places(places: Iterable[Place]) -> None:
             raise InvalidInputError(f"{texts[0]} and {texts[1]} are the same file: name another one")
 
 
-def update_places(files: Iterable[Word], options: UpdateOptions) -> Iterator[Place]:
-    """Yield the places of a bulk update.
+def row_places(files: Iterable[Word], options: UpdateOptions | CreateOptions) -> Iterator[Place]:
+    """Yield the places of a command that sends files of rows.
 
     Raises:
         InvalidInputError: one is empty, or a folder where only a file can be.
     """
     yield from map(input_place, files)
     for name in ("ca", "cert", "key"):
-        if (word := getattr(options, f"dask_tls_{name}")) is not None:
+        if (word := getattr(options, f"dask_tls_{name}", None)) is not None:
             yield Place(f"--dask-tls-{name}", (_path(f"--dask-tls-{name}", word),))
     if options.failed is not None:
         failed = _file("--failed", options.failed)
@@ -81,9 +81,10 @@ def update_places(files: Iterable[Word], options: UpdateOptions) -> Iterator[Pla
         yield journal_place("--journal", options.journal, is_written=True)
     if options.report is not None:
         yield Place("--report", (_file("--report", options.report),), is_written=True)
-    if options.outcomes is not None:
-        path = _file("--outcomes", options.outcomes)
-        yield Place("--outcomes", (path, part_of(path)), is_written=True)
+    for name, word in (("--outcomes", options.outcomes), ("--created", getattr(options, "created", None))):
+        if word is not None:
+            path = _file(name, word)
+            yield Place(name, (path, part_of(path)), is_written=True)
     yield from standard_outputs()
 
 

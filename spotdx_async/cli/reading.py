@@ -2,7 +2,7 @@
 
 import re
 
-from spotdx_async.cli.options import UpdateOptions
+from spotdx_async.cli.options import CreateOptions, UpdateOptions
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import USUAL_READING, Reading, check_delimiter, check_encoding
 
@@ -26,7 +26,7 @@ def bytes_of(size: str) -> int:
     raise InvalidInputError("--max-cell takes a size up to 1GiB, such as 64MiB or 200000 (bytes)")
 
 
-def reading_of(options: UpdateOptions) -> Reading:
+def reading_of(options: UpdateOptions | CreateOptions) -> Reading:
     """Return how text is read.
 
     Raises:
@@ -42,7 +42,7 @@ def reading_of(options: UpdateOptions) -> Reading:
     )
 
 
-def facts_of_reading(options: UpdateOptions) -> str:
+def facts_of_reading(options: UpdateOptions | CreateOptions) -> str:
     """Return what another reading of the same input would change, for its fingerprint; empty if all is as usual."""
     reading = reading_of(options)
     return "" if reading == USUAL_READING else f", {reading}"

@@ -170,9 +170,22 @@ class RowResults:
     """Counts rows by state, keeps the first failures, and writes every row that is not done to the failed-rows file."""
 
     def __init__(
-        self, failed: FailedRows | None = None, unreadable: UnreadableRows | None = None, *, show_phi: bool = False
+        self,
+        failed: FailedRows | None = None,
+        unreadable: UnreadableRows | None = None,
+        *,
+        show_phi: bool = False,
+        sets_values: bool = True,
     ) -> None:
-        self._show_phi = show_phi  # the server's reasons may name patients
+        """Begin with no row.
+
+        Args:
+            failed: where rows that are not done are written.
+            unreadable: where the text of rows is written that cannot be read.
+            show_phi: whether the server's reasons are kept, which may name patients.
+            sets_values: whether a later row of the same id makes an earlier one needless.
+        """
+        self._show_phi, self._sets_values = show_phi, sets_values
         self.counts: Counter[str] = Counter()
         """Rows by state."""
         self.done_before: int = 0
@@ -256,7 +269,7 @@ class RowResults:
             if self.unreadable is not None and isinstance(row.row, BadRow) and not row.row.is_readable:
                 is_written = self.disk_error is None and self.unreadable.add(row.file, row.row)
             else:
-                is_written = self._undone.add(row.number, row.row.key, source)
+                is_written = self._undone.add(row.number, row.row.key if self._sets_values else None, source)
         except OSError as error:
             self.disk_error = error
             is_written = False
@@ -269,6 +282,8 @@ class RowResults:
 
     def add_done(self, row: InputRow) -> None:
         """Record a row that is done: it has overtaken those of the same id above it."""
+        if not self._sets_values:
+            return
         for number in self._undone.overtaken_by(row.number, row.row.key):
             file_index, row_number = number >> _ROW_BITS, number & _ROW_MASK
             file = self.left.remove(file_index, row_number)

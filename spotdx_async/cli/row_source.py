@@ -1,10 +1,11 @@
-"""The rows of one or more files as one asynchronous stream of updates that can be stopped; knows no server."""
+"""The rows of one or more files as one asynchronous stream that can be stopped; knows no server."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from typing import Any
 
-from spotdx_async.bulk.records import UPDATES, InvalidRow, Noun, Update
+from spotdx_async.bulk.records import InvalidRow, MetadataUpdate
 from spotdx_async.cli.output import counted
 from spotdx_async.cli.row_results import InputRow
 from spotdx_async.errors import InvalidInputError
@@ -15,18 +16,20 @@ __all__ = ["RowSource"]
 
 
 class RowSource:
-    """Feeds updates to a bulk run, each with its ``InputRow`` as its ``source``.
+    """Feeds rows to a bulk run, each with its ``InputRow`` as its ``source``.
 
     Waiting for input, as from a pipe, does not block the event loop.
     """
 
-    def __init__(self, files: Sequence[AnyInput], *, from_row: int = 1, noun: Noun = "kits") -> None:
+    def __init__(
+        self, files: Sequence[AnyInput], *, from_row: int = 1, build: Callable[..., Any] = MetadataUpdate
+    ) -> None:
         """Read the files one after another.
 
         Args:
             files: opened files.
             from_row: the first row of the first file to yield; those before it are skipped.
-            noun: whose metadata the rows set.
+            build: returns what is sent for a row's id and content, with its ``source``; raises InvalidInputError.
         """
         self.yielded: int = 0
         """Rows that were yielded so far."""
@@ -38,7 +41,7 @@ class RowSource:
         """Called once a file is no longer the one that was opened, before the error is raised."""
         self._files = files
         self._from_row = from_row
-        self._record = UPDATES[noun]
+        self._build = build
         self._next = (0, from_row)
         self._passed = 0
         self._is_stopped = False
@@ -74,7 +77,7 @@ class RowSource:
         self._is_stopped = True
         self._news.set()
 
-    def again(self, files: Iterable[AnyInput]) -> Iterator[Update | InvalidRow]:
+    def again(self, files: Iterable[AnyInput]) -> Iterator[Any]:
         """Yield all rows once more, from the same files, opened again.
 
         Raises:
@@ -87,7 +90,7 @@ class RowSource:
             try:
                 for row in file:
                     if file_index or row.number >= self._from_row:
-                        yield self._update(InputRow(file.name, file_index, row))
+                        yield self._item(InputRow(file.name, file_index, row))
             except (ChangedInputError, DamagedInputError) as error:
                 named = type(error)(f"{file.name}: {error}")
             else:
@@ -109,14 +112,14 @@ class RowSource:
                 continue
             raise ChangedInputError(f"{file.name}: {reason}")
 
-    async def __aiter__(self) -> AsyncIterator[Update | InvalidRow]:
+    async def __aiter__(self) -> AsyncIterator[Any]:
         for file_index, file in enumerate(self._files):
             try:
                 async with aclosing(self._rows_of(file)) as rows:
                     async for row in rows:
                         self._next = (file_index, row.number + 1)
                         self.yielded += 1
-                        yield self._update(InputRow(file.name, file_index, row))
+                        yield self._item(InputRow(file.name, file_index, row))
             except ChangedInputError:
                 self.on_change()
                 raise
@@ -138,11 +141,14 @@ class RowSource:
             rows = counted(self._passed, "row")
             raise InvalidInputError(f"--from-row {self._from_row:,} is past the end of {name}, which has {rows}")
 
-    def _update(self, source: InputRow) -> Update | InvalidRow:
+    def _item(self, source: InputRow) -> Any:
         row = source.row
         if isinstance(row, BadRow):
             return InvalidRow(InvalidInputError(row.reason), source=source)
-        return self._record(row.key, row.metadata, source=source)
+        try:
+            return self._build(row.key, row.content, source=source)
+        except InvalidInputError as error:
+            return InvalidRow(error.with_traceback(None), source=source)  # the frames hold the row
 
     async def _rows_of(self, file: AnyInput) -> AsyncGenerator[Row | BadRow, None]:
         if isinstance(file, LateInput):

@@ -1,59 +1,42 @@
-"""A run of a bulk update, wherever it runs: what it is asked to do, what it opens, and how it is watched and ended."""
+"""A bulk update of metadata: what it is asked to do, and the run that sends or checks its rows from this process."""
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
-from functools import partial
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from attrs import frozen
 
 import spotdx_async
-from spotdx_async.bulk.records import UPDATES, Noun
-from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions, Word
-from spotdx_async.cli.outcomes import outcomes_file
-from spotdx_async.cli.output import Streams
-from spotdx_async.cli.progress import Estimator, Standing, StopSignals, display_for, keep_showing
-from spotdx_async.cli.reading import reading_of
-from spotdx_async.cli.row_results import RowResults
-from spotdx_async.cli.row_source import RowSource
-from spotdx_async.cli.settings import Settings
-from spotdx_async.cli.summary import InputFault, RunResult
+from spotdx_async.bulk.records import UPDATES, Noun, Update
+from spotdx_async.cli.changed_input import StoppedError, accept, what_differs
+from spotdx_async.cli.local_run import LocalRun
+from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions
+from spotdx_async.cli.reading import facts_of_reading
+from spotdx_async.cli.row_run import RowRequest
 from spotdx_async.errors import InvalidInputError, JournalError
-from spotdx_async.files import FailedRows, RowFile, UnreadableRows, open_rows, parse_map
-from spotdx_async.files.late_input import AnyInput, LateInput
-from spotdx_async.files.outcome_file import OutcomeFile
-from spotdx_async.files.part_file import part_of
-from spotdx_async.files.unreadable_rows import unreadable_of
+from spotdx_async.files import fingerprint
+from spotdx_async.files.late_input import AnyInput
+from spotdx_async.files.row_shape import RowShape, shape_of
 
-__all__ = ["UpdateRequest", "UpdateRun", "open_files"]
+__all__ = ["LocalUpdate", "UpdateRequest"]
 
 
 @frozen(kw_only=True)
-class UpdateRequest:
+class UpdateRequest(RowRequest):
     """What is updated, from which files, where and how."""
 
     noun: Noun
-    files: tuple[str, ...]
-    """Paths; ``-`` is standard input."""
     options: UpdateOptions = USUAL_UPDATE
-    settings: Settings
-    """What is in force, including the rate and concurrency of ``options``."""
-    grace_s: float = 10.0
-    """How long rows under way may take to finish after the first signal to stop."""
 
     @property
-    def columns(self) -> Mapping[str, str] | None:
-        """Metadata keys of columns that are named differently.
+    def shape(self) -> RowShape:
+        """How a row is written."""
+        return shape_of(UPDATES[self.noun].ID_NAME, None)
 
-        Raises:
-            InvalidInputError: ``--map`` is malformed.
-        """
-        texts = self.options.column_map
-        return parse_map(texts, id_name=UPDATES[self.noun].ID_NAME) if texts else None
+    @property
+    def build(self) -> Callable[..., Update]:
+        """Returns the update of a row's id and content."""
+        return UPDATES[self.noun]
 
     @property
     def is_for_cluster(self) -> bool:
@@ -61,245 +44,91 @@ class UpdateRequest:
         options = self.options
         return (options.dask is not None or options.workers is not None) and not options.is_dry_run
 
-    @property
-    def lands_within_s(self) -> float:
-        """How long a request that got no answer may still be executed."""
-        return max(self.options.lands_within_s, self.settings.timeout_s.value)
 
+class LocalUpdate(LocalRun):
+    """Sends, or checks, the rows from this process."""
 
-class UpdateRun(ABC):
-    """Opens everything at once, so that anything unusable is refused before anything is sent; then runs.
+    _request: UpdateRequest
+    _options: UpdateOptions
 
-    How rows are sent is up to the subclass.
-    """
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._journal = _journal_of(self._request, self._files)
 
-    def __init__(self, request: UpdateRequest, streams: Streams) -> None:
-        """Open everything.
+    def _facts(self) -> dict[str, str | float | bool | None]:
+        return {**super()._facts(), "coalesce": self._options.coalesces}
+
+    async def _work(self) -> None:
+        begun = self._begin()
+        if self._options.accepts_changed_input and not await self._accept_changed_input():
+            return
+        try:
+            await self._take_up(begun)
+        except JournalError as error:
+            if error.reason != "changed input" or self._source.yielded or self._run is None:
+                raise
+            refusal = str(error)
+        else:
+            return
+        differs = await asyncio.to_thread(what_differs, self._run, self._request, self._source)
+        raise JournalError(f"{refusal}; {differs}", reason="changed input")
+
+    def _new_run(self) -> spotdx_async.BulkRun[Any]:
+        spot, noun = self._client, self._request.noun
+        # Any: the class of the rows depends on the noun, which no type expresses.
+        many: Any = spot.kits.update_metadata_many if noun == "kits" else spot.orders.update_metadata_many
+        run: spotdx_async.BulkRun[Any] = many(
+            self._source,
+            # The summary shows no answer, and building one takes a third of the CPU time.
+            decode=False,
+            journal=self._journal,
+            coalesce=self._options.coalesces,
+            **self._run_options(),
+        )
+        return run
+
+    def _check(self, row: Any) -> None:
+        row.check(allow_any_id=self._request.settings.allow_any_id)
+
+    async def _accept_changed_input(self) -> bool:
+        """Let the journal resume with this input; return False if a signal came meanwhile, so that nothing was changed.
 
         Raises:
-            InvalidInputError: an input, an option, or a file to be written cannot be used.
-            ChangedInputError: an input was changed meanwhile.
-            ConfigError: a setting is wrong, there is no token, or Dask is not installed.
+            JournalError: it cannot be resumed with this input; nothing was sent.
+            InvalidInputError: an input cannot be read to its end.
+            ChangedInputError: an input is no longer the file that was opened.
         """
-        self._request = request
-        self._options = request.options
-        self._streams = streams
-        self._stopped: str | None = None
-        self._input_fault: InputFault | None = None
-        self.result: RunResult | None = None
-        """How it ended; None as long as its files are not in their places."""
-        self._options.check()
-        with ExitStack() as stack:
-            files = self._files = open_files(request, stack)
-            self._prepare()
-            self._source = RowSource(files, from_row=request.options.from_row, noun=request.noun)
-            self._outcomes = outcomes_file(request.options, is_resumed=_is_resumed(request))
-            if self._outcomes is not None:
-                stack.callback(self._outcomes.abandon)
-            failed = _failed_rows(request, files, streams)
-            if failed is not None:
-                stack.callback(failed.abandon)
-            unreadable = None if failed is None else _unreadable_rows(request, failed, files)
-            self._row_results = RowResults(failed, unreadable, show_phi=request.options.show_phi)
-            stack.callback(self._row_results.abandon)
-            _say_notes(files, streams)
-            _say_kept((failed, unreadable, self._outcomes), streams)
-            self._opened = stack.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._opened.close()
-
-    async def run(self) -> RunResult:
-        """Send, or check, every row, unless something stops the run; always return the results."""
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        with ExitStack() as signals:
-            await self._run_to_the_end(started_s, signals)
-            written = self._finish()
-            self._row_results.close()
-            if self._outcomes is not None:
-                self._outcomes.close()
-            self.result = RunResult(
-                row_results=self._row_results,
-                outcomes=self._outcomes,
-                is_dry_run=self._options.is_dry_run,
-                elapsed_s=loop.time() - started_s,
-                stopped=self._stopped,
-                input_fault=self._input_fault,
-                next_row=self._source.next_unread,
-                has_many_files=self._source.has_many_files,
-                wants_failed=self._options.failed is not None,
-                lands_within_s=self._request.lands_within_s,
-                **written,
-            )
-        return self.result
-
-    async def _run_to_the_end(self, started_s: float, signals: ExitStack) -> None:
-        loop = asyncio.get_running_loop()
-        display = display_for(self._streams, "Checking" if self._options.is_dry_run else "Updating")
-        look = partial(self._look, Estimator(started_s))
-        work = asyncio.create_task(self._work())
-        showing = asyncio.create_task(keep_showing(display, look))
-        # Until the books are finished: what comes once the work is over must not keep them from that.
-        first, second = (partial(_unless_over, work, act) for act in (self._wind_down, self._cut_off))
-        signals.enter_context(StopSignals(first=first, second=second))
+        if self._run is None:
+            return True  # a dry run
         try:
-            await asyncio.wait({work})
-        finally:
-            showing.cancel()
-            work.cancel()
-            await asyncio.wait({work, showing})
-            display.close(look(loop.time()))
-        self._judge(work)
-
-    @abstractmethod
-    def _prepare(self) -> None:
-        """Check, and open, what this kind of run needs besides its input."""
-
-    @abstractmethod
-    async def _work(self) -> None:
-        """Send, or check, every row."""
-
-    @abstractmethod
-    def _look(self, estimator: Estimator, now_s: float) -> Standing:
-        """Return how far the run is."""
-
-    @abstractmethod
-    def _wind_down(self, work: asyncio.Task[None]) -> None:
-        """Stop in an orderly way, at the first signal."""
-
-    def _cut_off(self, work: asyncio.Task[None]) -> None:
-        """Stop at once, at the second signal."""
-        work.cancel()
-
-    @abstractmethod
-    def _judge(self, work: asyncio.Task[None]) -> None:
-        """Find out why the work ended; raise an unexpected error again."""
-
-    @abstractmethod
-    def _finish(self) -> dict[str, Any]:
-        """Record the rows that have no outcome yet; return which files there are, as fields of the result."""
+            line = await asyncio.to_thread(accept, self._run, self._request, self._source, lambda: self._stopped)
+        except StoppedError:
+            return False
+        if line is not None:
+            self._streams.say(line)
+        return True
 
 
-def open_files(request: UpdateRequest, stack: ExitStack) -> list[AnyInput]:
-    """Open the inputs; of several files on disk the first, and the others again when their turn comes.
+def _journal_of(request: UpdateRequest, files: Sequence[AnyInput]) -> spotdx_async.Journal | None:
+    """Return the journal with the fingerprint of the input that it belongs to; a dry run records nothing.
 
     Raises:
-        InvalidInputError: one cannot be used.
-        ChangedInputError: one was changed meanwhile.
+        InvalidInputError: an input cannot be read.
+        ChangedInputError: an input is no longer the file that was opened.
     """
-    if request.files.count("-") > 1:
-        raise InvalidInputError("standard input (-) can be read only once")
-    if request.options.from_row < 1:
-        raise InvalidInputError("--from-row counts from 1")
-    files: list[AnyInput] = []
-    for path in request.files:
-        reopen = partial(
-            open_rows,
-            path,
-            row_format=request.options.row_format,
-            columns=request.columns,
-            id_name=UPDATES[request.noun].ID_NAME,
-            reading=reading_of(request.options),
-        )
-        # What is no file, such as a pipe, can be opened only once.
-        file = LateInput(reopen) if files and path != "-" and Path(path).is_file() else reopen()
-        stack.callback(file.close)
-        files.append(file)
-    return files
-
-
-def _say_notes(files: Iterable[AnyInput], streams: Streams) -> None:
-    for file in files:
-        for note in file.notes:
-            streams.say(f"{file.name}: {note}")
-
-
-def _unless_over(work: asyncio.Task[None], act: Callable[[asyncio.Task[None]], None]) -> None:
-    if not work.done():
-        act(work)
-
-
-def _say_kept(files: Iterable[FailedRows | UnreadableRows | OutcomeFile | None], streams: Streams) -> None:
-    for file in files:
-        if file is not None and file.kept is not None:
-            streams.say(f"{part_of(file.path)} is what a run that was killed has left: it is kept as {file.kept}")
-
-
-def _failed_rows(request: UpdateRequest, files: list[AnyInput], streams: Streams) -> FailedRows | None:
-    """Check where the rows that are not done are to be written; None: nowhere.
-
-    A run that is resumed tries all such rows again, so the file of the session before is replaced at its end. A dry run
-    replaces none.
-
-    Raises:
-        InvalidInputError: it cannot be written, or the journal that is to be resumed cannot be used.
-    """
-    if request.options.failed is None:
+    options = request.options
+    if options.accepts_changed_input and options.journal is None:
+        raise InvalidInputError("--accept-changed-input needs --journal: it is for a journal of an earlier session")
+    if options.accepts_changed_input and "-" in request.files:
+        raise InvalidInputError("--accept-changed-input reads its input twice: pass files, not standard input")
+    if options.journal is None or options.is_dry_run:
         return None
-    if len({(file.failed_format, file.preamble) for file in files}) > 1:
-        raise InvalidInputError("--failed needs inputs of one format with the same header; pass them one at a time")
-    if request.options.is_dry_run and (kept := _not_replaced(request, request.options.failed)):
-        streams.say(f"a dry run replaces nothing, and there is {kept} already: bad rows are shown, and not written")
-        return None
-    return FailedRows(
-        request.options.failed,
-        preamble=files[0].preamble,
-        inputs=request.files,
-        replace=_replaces(request),
+    # The noun is not in the fingerprint: the journal itself knows its operation.
+    mark = fingerprint(
+        request.files,
+        row_format=options.row_format,
+        columns=request.columns,
+        extra=f"from row {options.from_row}{facts_of_reading(options)}",
+        inputs=files,
     )
-
-
-def _not_replaced(request: UpdateRequest, failed: Word) -> Path | None:
-    """Return a file that only a run that is no dry run may move or replace; None if there is none."""
-    places = (Path(failed), unreadable_of(failed))
-    parts = map(part_of, places)
-    files = (*parts, *places) if _may_replace(request) else parts
-    return next((file for file in files if file.is_file() and file.stat().st_size), None)
-
-
-def _unreadable_rows(request: UpdateRequest, failed: FailedRows, files: list[AnyInput]) -> UnreadableRows:
-    """Check where text is to be written that cannot be told from rows.
-
-    Raises:
-        InvalidInputError: it cannot be written.
-    """
-    unreadable = UnreadableRows(failed.path, inputs=request.files, replace=_replaces(request))
-
-    def keep(file: RowFile | LateInput, first: int, number: int, line: int, piece: bytes) -> None:
-        if number >= first:
-            unreadable.begin(file.name, line, piece)
-
-    for index, file in enumerate(files):
-        if isinstance(file, (RowFile, LateInput)):
-            file.overflow = partial(keep, file, 1 if index else request.options.from_row)
-    return unreadable
-
-
-def _may_replace(request: UpdateRequest) -> bool:
-    """Return whether a run with these options may replace the files of an earlier one."""
-    journal = request.options.journal
-    return request.options.replaces_failed or (journal is not None and Path(journal).exists())
-
-
-def _replaces(request: UpdateRequest) -> bool:
-    return not request.options.is_dry_run and (request.options.replaces_failed or _is_resumed(request))
-
-
-def _is_resumed(request: UpdateRequest) -> bool:
-    journal = request.options.journal
-    if journal is None:
-        return False
-    if request.is_for_cluster:
-        return Path(journal, "run.json").is_file()
-    if not Path(journal).is_file():
-        return False
-    state = spotdx_async.read_journal(journal)
-    if state.in_use:
-        raise JournalError(f"{journal} is in use by another run: wait for it, or stop it", reason="in use")
-    return state.sessions > 0
+    return spotdx_async.Journal(options.journal, fingerprint=mark)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from spotdx_async import distributed
 from spotdx_async.bulk.records import State
-from spotdx_async.cli import update_run
+from spotdx_async.cli import row_run
 from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
 from spotdx_async.testing.faults import Fault
@@ -240,7 +240,7 @@ def stopped_by_signal(after_ms: int | None) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         if after_ms is not None:
-            patched.setattr(update_run, "StopSignals", signals)
+            patched.setattr(row_run, "StopSignals", signals)
         yield
 
 

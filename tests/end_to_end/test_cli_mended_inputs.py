@@ -184,7 +184,7 @@ async def test_where_the_mended_input_cannot_be_read_the_journal_stays_as_it_was
 
     monkeypatch.setattr(RowSource, "again", acting)
     if what == "stopped":
-        monkeypatch.setattr("spotdx_async.cli.update_run.StopSignals", stopping_at_once)
+        monkeypatch.setattr("spotdx_async.cli.row_run.StopSignals", stopping_at_once)
     capsys.readouterr()
 
     code = await spotdx("kits", "update", path, "--journal", journal, ACCEPTING)

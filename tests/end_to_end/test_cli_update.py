@@ -536,7 +536,7 @@ async def test_interrupting_before_the_run_has_begun_is_a_stop(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spotdx_async.cli.update_run.open_rows", interrupted)
+    monkeypatch.setattr("spotdx_async.cli.row_run.open_rows", interrupted)
     done = await spotdx("kits", "update", kits_csv)
     assert done.code == 3
     assert done.err == (

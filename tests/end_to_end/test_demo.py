@@ -7,7 +7,7 @@ import pytest
 
 from spotdx_async.cli import demo as demonstration
 from spotdx_async.cli.app import run
-from spotdx_async.cli.update import LocalRun
+from spotdx_async.cli.update_run import LocalUpdate
 from spotdx_async.testing import FakeSpot
 
 
@@ -57,7 +57,7 @@ def test_a_lost_value_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_a_row_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    begin = LocalRun.__enter__
+    begin = LocalUpdate.__enter__
     servers: list[FakeSpot] = []
     start = FakeSpot.start
 
@@ -65,13 +65,13 @@ def test_a_row_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: py
         servers.append(self)
         await start(self)
 
-    def spoilt(self: LocalRun) -> LocalRun:
+    def spoilt(self: LocalUpdate) -> LocalUpdate:
         del servers[-1].kits["SPOT000002"]
         servers[-1].kits.add("SPOT000002x")
         return begin(self)
 
     monkeypatch.setattr(FakeSpot, "start", started)
-    monkeypatch.setattr(LocalRun, "__enter__", spoilt)
+    monkeypatch.setattr(LocalUpdate, "__enter__", spoilt)
     monkeypatch.setattr(demonstration, "_compare", lambda *_: demonstration._Comparison(3, 2, 0))
     assert run(["demo", "--kits", "3", "--seed", "1"]) == 1
     assert "404" in capsys.readouterr().err

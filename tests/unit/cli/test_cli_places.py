@@ -7,7 +7,7 @@ import pytest
 
 from spotdx_async.cli.app import run
 from spotdx_async.cli.options import UpdateOptions
-from spotdx_async.cli.places import check_places, update_places
+from spotdx_async.cli.places import check_places, row_places
 from spotdx_async.errors import InvalidInputError
 
 ROWS = "kit_id,a\nK1,x\n"
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_two_uses_of_one_file_are_named(files: list[str], options: dict[str, str], said: str) -> None:
     with pytest.raises(InvalidInputError, match="are the same file: name another one") as caught:
-        check_places(update_places(files, UpdateOptions(**options)))  # type: ignore[arg-type]
+        check_places(row_places(files, UpdateOptions(**options)))  # type: ignore[arg-type]
     assert said in str(caught.value)
 
 
@@ -62,7 +62,7 @@ def test_two_uses_of_one_file_are_named(files: list[str], options: dict[str, str
     ],
 )
 def test_other_files_are_no_trouble(files: list[str], options: dict[str, str]) -> None:
-    check_places(update_places(files, UpdateOptions(**options)))  # type: ignore[arg-type]
+    check_places(row_places(files, UpdateOptions(**options)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
