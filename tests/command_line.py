@@ -1,13 +1,14 @@
 """A command of ``spotdx`` as tests run it, and what came of it."""
 
 import asyncio
+import io
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
 
 from spotdx_async.cli.app import run
 
-__all__ = ["Done", "Spotdx", "spotdx"]
+__all__ = ["Done", "Spotdx", "Terminal", "spotdx"]
 
 
 class Done(NamedTuple):
@@ -32,6 +33,13 @@ class Done(NamedTuple):
 
 Spotdx: TypeAlias = Callable[..., Awaitable[Done]]
 """Runs a command; the words may be paths."""
+
+
+class Terminal(io.StringIO):
+    """A standard stream that a person may be at."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 async def spotdx(*argv: object) -> int:

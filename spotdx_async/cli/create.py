@@ -2,13 +2,12 @@
 
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import attrs
 from attrs import frozen
 
 from spotdx_async import (
@@ -24,6 +23,7 @@ from spotdx_async import (
 from spotdx_async.cli.answers import plain, show_object
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
 from spotdx_async.cli.failures import show_error, show_failure
+from spotdx_async.cli.new_objects import unknown_fields
 from spotdx_async.cli.options import EarlierAttempt, View, Word, check_path
 from spotdx_async.cli.output import Streams, is_terminal
 from spotdx_async.cli.places import check_places, input_place, standard_outputs
@@ -57,7 +57,7 @@ def read_to_send(word: Word, type_: type[M], *, yes: bool, to_activate: bool = F
     except DecodeError as error:
         reason = str(error.args[0])
     else:
-        unknown = list(_unknown_fields(model))
+        unknown = list(unknown_fields(model))
         if not unknown:
             check_new(model, to_activate=to_activate)
             return model
@@ -65,18 +65,6 @@ def read_to_send(word: Word, type_: type[M], *, yes: bool, to_activate: bool = F
         more = f" and {len(unknown) - _NAMED_FIELDS:,} more" if len(unknown) > _NAMED_FIELDS else ""
         reason = f"unknown fields: {', '.join(unknown[:_NAMED_FIELDS])}{more}"
     raise InvalidInputError(f"{name_of(path)}: {reason}")
-
-
-def _unknown_fields(model: Model, path: str = "") -> Iterator[str]:
-    yield from (f"{path}{name}" for name in model.extra)
-    for field in attrs.fields(type(model)):
-        value = getattr(model, field.name)
-        # Nested models too: the address of a recipient is where misspelt names occur.
-        items = value if isinstance(value, tuple) else (value,)
-        for number, item in enumerate(items):
-            if isinstance(item, Model):
-                index = f"[{number}]" if isinstance(value, tuple) else ""
-                yield from _unknown_fields(item, f"{path}{field.name}{index}.")
 
 
 def check_can_ask(*, yes: bool) -> None:

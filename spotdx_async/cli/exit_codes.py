@@ -71,6 +71,7 @@ _OPTION_NAMES = (
         "allow_any_id=True of SpotClient, ClientSettings and Split, or --allow-any-id of spotdx, lets",
         "--allow-any-id lets",
     ),
+    ("pass look_first", "pass --look-first"),
 )
 
 

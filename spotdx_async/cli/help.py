@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 VERSION = f"spotdx-async {__version__}"
 
 COMMANDS = {
-    "kits": "Set metadata of kits from a file; show, list, activate kits.",
-    "orders": "Create, show, list orders; set their metadata from a file.",
-    "requisitions": "Create, show, list requisitions.",
-    "patients": "Create a patient.",
+    "kits": "Set metadata of kits, activate kits, from a file; show, list.",
+    "orders": "Create orders, set their metadata, from a file; show, list.",
+    "requisitions": "Create requisitions, from a file; show, list.",
+    "patients": "Create patients, from a file.",
     "tokens": "Create a token with which a patient registers a kit.",
     "runs": "Show from its journal how far a run has got.",
     "doctor": "Check that everything is set up; say what to do if not.",

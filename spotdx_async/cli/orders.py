@@ -1,4 +1,4 @@
-"""``spotdx orders``: create, reconcile, get, list and update."""
+"""``spotdx orders``: create, settle, reconcile, get, list and update."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -12,20 +12,23 @@ from spotdx_async.cli.options import (
     FIRST,
     HIDING,
     UNKNOWN_ATTEMPT,
+    USUAL_CREATE,
     USUAL_UPDATE,
+    CreateWith,
     Day,
     Filtered,
     Json,
-    JsonFile,
     ListShown,
     Moment,
     RowFiles,
     SentBefore,
+    SettleWith,
     Shown,
     UpdateWith,
     Yes,
+    check_for_rows,
 )
-from spotdx_async.cli.output import OurScreen, counted
+from spotdx_async.cli.output import OurScreen, checked_one, counted
 from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ _NAMED_KINDS = 5
 
 orders: App = App(
     name="orders",
-    help="""Orders: create one, show one, list them, set their metadata.
+    help="""Orders: create one or many, show one, list them, set their metadata.
 
     Example: spotdx orders list --status pending --limit 20
     """,
@@ -46,19 +49,26 @@ orders: App = App(
 
 @orders.command
 def create(
-    file: JsonFile,
+    files: RowFiles,
     /,
     *,
     client_ref: str | None = None,
     earlier: SentBefore = UNKNOWN_ATTEMPT,
+    options: CreateWith = USUAL_CREATE,
     yes: Yes = False,
     view: Shown = HIDING,
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
-    """Place an order, which ships a parcel; asks first.
+    """Place an order, which ships a parcel, or one for each row of a file; asks first.
 
-    The file holds one JSON object in the API's own form:
+    Files of rows: CSV, JSON Lines, Parquet or Excel. They need --batch NAME and --journal PATH; the same command
+    resumes after a stop or a kill, and places nothing twice. CSV has a header: key (your own, unique in the batch),
+    kit_types (separated by ;), first_name, last_name, email, phone, street1, street2, city, state, country, zip, and
+    metadata.NAME for each metadata key. JSON Lines has {"key": …, "order": {…}} a line, or the order itself with a key.
+    For gzip, Parquet and Excel see spotdx kits update --help.
+
+    A .json file holds one order in the API's own form, and so does standard input without --batch:
 
     {"kit_types": ["health_kit_1"], "recipient": {"first_name": …, "last_name": …, "email": …, "phone": …,
     "address": {"street1": …, "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "metadata": {…}}
@@ -71,15 +81,18 @@ def create(
     Before it is sent its reference is shown, for spotdx orders reconcile. If no usable answer comes, the command checks
     whether it was placed.
 
-    Exit codes: 0 it is placed; 1 it is not, or that is not known; 2 wrong usage or an unusable file, nothing was
-    sent; 3 not confirmed, or not known whether it was sent before: nothing was sent.
+    Exit codes: 0 all is placed; 1 something is not, or that is not known, or was placed twice; 2 wrong usage or an
+    unusable file, nothing was sent; 3 stopped early, not confirmed, or not known whether it was sent before.
 
     Example: spotdx orders create order.json
+    Example: spotdx orders create cohort.csv --dry-run
+    Example: spotdx orders create cohort.csv --batch cohort-7 --journal cohort-7.journal --created placed.csv
 
     Args:
-        file: The order; - is standard input and needs --yes.
-        client_ref: Your own reference, by which the order can be found again. Default: a new one.
-        earlier: What is known of an earlier attempt with the same reference.
+        files: The order, or files of rows; - is standard input and needs --yes.
+        client_ref: Of one order: your own reference, by which it can be found again. Default: a new one.
+        earlier: Of one order: what is known of an earlier attempt with the same reference.
+        options: Of files of rows: how to run.
         yes: Skip confirmation.
         view: How to show it.
         server: The server.
@@ -87,8 +100,15 @@ def create(
     """
     from spotdx_async import NewOrder
     from spotdx_async.cli.create import ConfirmedAction, carry_out, how_to_look, read_to_send, reference_of
+    from spotdx_async.cli.create_many import create_many, is_one_object
+    from spotdx_async.cli.new_objects import ORDERS
 
-    order = read_to_send(file, NewOrder, yes=yes)
+    if not is_one_object(files, options, "key"):
+        check_for_rows(client_ref, earlier)
+        return create_many(ORDERS, files, options, server, streams, view=view, yes=yes)
+    order = read_to_send(files[0], NewOrder, yes=yes)
+    if options.is_dry_run:
+        return checked_one(streams)
     reference = reference_of(client_ref, order.metadata, earlier)
     act = ConfirmedAction(
         question=f"Order {_kits_of(order)} for one recipient",
@@ -141,6 +161,38 @@ def reconcile(
         lambda spot: spot.orders.reconcile(client_ref=client_ref, sent_at=moment, since=day),
         *(server, streams, view),
     )
+
+
+@orders.command
+def settle(
+    files: RowFiles,
+    /,
+    *,
+    options: SettleWith,
+    as_json: Json = False,
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
+    """Find out which orders in doubt were placed, of a create of many that was killed; sends nothing.
+
+    Each order that the journal has in doubt is looked for, once it can no longer be executed. Found, it is done; not
+    found, spotdx orders create sends it; where that cannot be known, it stays in doubt.
+
+    Exit codes: 0 nothing is left in doubt; 1 something is; 2 wrong usage or unusable input; 3 stopped early.
+
+    Example: spotdx orders settle cohort.csv --batch cohort-7 --journal cohort-7.journal
+
+    Args:
+        files: The files of rows, as they were passed to create.
+        options: Of which run.
+        as_json: Write the summary as one JSON object on standard output.
+        server: The server.
+        streams: Where to write; no argument of the command line.
+    """
+    from spotdx_async.cli.create_many import settle as settle_rows
+    from spotdx_async.cli.new_objects import ORDERS
+
+    return settle_rows(ORDERS, files, options, server, streams, as_json=as_json)
 
 
 add_get(orders, "orders", lambda spot: spot.orders.get, "O1234567", "O1234567 O1234568", "- --json --rate 20 < ids.txt")

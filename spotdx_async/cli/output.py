@@ -52,6 +52,12 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
+def checked_one(streams: "Streams") -> int:
+    """Say that the one object of a dry run is in order; return the exit code."""
+    streams.say("it can be sent as it is; nothing was sent")
+    return 0
+
+
 class Streams:
     """Standard output for what was asked for, standard error for everything about it.
 

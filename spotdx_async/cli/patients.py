@@ -3,11 +3,13 @@
 from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.options import HIDING, JsonFile, Shown, Yes
-from spotdx_async.cli.output import OurScreen
+from spotdx_async.cli.options import HIDING, USUAL_CREATE, CreateWith, RowFiles, Shown, Yes
+from spotdx_async.cli.output import OurScreen, checked_one
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 
-patients: App = App(name="patients", help="Patients: create one.\n\nExample: spotdx patients create patient.json")
+patients: App = App(
+    name="patients", help="Patients: create one or many.\n\nExample: spotdx patients create patient.json"
+)
 tokens: App = App(
     name="tokens",
     help="Registration tokens: create one.\n\nExample: spotdx tokens create 3c90c3cc-0d44-4b50-8888-8dd25736052a",
@@ -16,29 +18,38 @@ tokens: App = App(
 
 @patients.command
 def create(
-    file: JsonFile,
+    files: RowFiles,
     /,
     *,
+    options: CreateWith = USUAL_CREATE,
     yes: Yes = False,
     view: Shown = HIDING,
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """Create a patient and show the patient_id; asks first.
+    """Create a patient and show the patient_id, or one for each row of a file; asks first.
 
-    The file holds one JSON object in the API's own form:
+    Files of rows: CSV, JSON Lines, Parquet or Excel. They need --batch NAME and --journal PATH; the same command
+    resumes after a stop or a kill, and creates nobody twice. CSV has a header: key (your own, unique in the batch),
+    first_name, last_name, email, phone, sex, date_of_birth (YYYY-MM-DD). JSON Lines has {"key": …, "patient": {…}} a
+    line, or the patient itself with a key. The API has no list of patients: a row whose answer did not come stays in
+    doubt, and is never sent again. For gzip, Parquet and Excel see spotdx kits update --help.
+
+    A .json file holds one patient in the API's own form, and so does standard input without --batch:
 
     {"first_name": …, "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD"}
 
-    It is done at most once. The API has no way to check whether it was done.
+    It is created at most once. The API has no way to check whether it was done.
 
-    Exit codes: 0 it is done; 1 it is not, or that is not known; 2 wrong usage or an unusable file, nothing was sent;
-    3 not confirmed, nothing was sent.
+    Exit codes: 0 all is done; 1 something is not, or that is not known; 2 wrong usage or an unusable file, nothing was
+    sent; 3 stopped early, or not confirmed.
 
     Example: spotdx patients create patient.json
+    Example: spotdx patients create people.csv --batch people-7 --journal people-7.journal --created ids.csv
 
     Args:
-        file: The patient; - is standard input and needs --yes.
+        files: The patient, or files of rows; - is standard input and needs --yes.
+        options: Of files of rows: how to run.
         yes: Skip confirmation.
         view: How to show it.
         server: The server.
@@ -46,8 +57,14 @@ def create(
     """
     from spotdx_async import NewPatient
     from spotdx_async.cli.create import ConfirmedAction, carry_out, read_to_send
+    from spotdx_async.cli.create_many import create_many, is_one_object
+    from spotdx_async.cli.new_objects import PATIENTS
 
-    patient = read_to_send(file, NewPatient, yes=yes)
+    if not is_one_object(files, options, "key"):
+        return create_many(PATIENTS, files, options, server, streams, view=view, yes=yes)
+    patient = read_to_send(files[0], NewPatient, yes=yes)
+    if options.is_dry_run:
+        return checked_one(streams)
     act = ConfirmedAction(
         question="Create one patient",
         do=lambda spot: spot.patients.create(patient),

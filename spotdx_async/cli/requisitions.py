@@ -11,16 +11,19 @@ from spotdx_async.cli.options import (
     FIRST,
     HIDING,
     UNKNOWN_ATTEMPT,
+    USUAL_CREATE,
+    CreateWith,
     Day,
     Filtered,
-    JsonFile,
     ListShown,
     Moment,
+    RowFiles,
     SentBefore,
     Shown,
     Yes,
+    check_for_rows,
 )
-from spotdx_async.cli.output import OurScreen, counted
+from spotdx_async.cli.output import OurScreen, checked_one, counted
 from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ _NAMES = ("patient.first_name", "patient.last_name")
 
 requisitions: App = App(
     name="requisitions",
-    help="""Requisitions: create one, show one, list them.
+    help="""Requisitions: create one or many, show one, list them.
 
     Example: spotdx requisitions list --status resulted --limit 20
     """,
@@ -40,19 +43,27 @@ requisitions: App = App(
 
 @requisitions.command
 def create(
-    file: JsonFile,
+    files: RowFiles,
     /,
     *,
     client_ref: str | None = None,
     earlier: SentBefore = UNKNOWN_ATTEMPT,
+    options: CreateWith = USUAL_CREATE,
     yes: Yes = False,
     view: Shown = HIDING,
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
-    """Create a requisition, which is approved or denied at once; asks first.
+    """Create a requisition, which is approved or denied at once, or one for each row of a file; asks first.
 
-    The file holds one JSON object in the API's own form:
+    Files of rows: CSV, JSON Lines, Parquet or Excel. They need --batch NAME and --journal PATH; the same command
+    resumes after a stop or a kill, and creates nothing twice. CSV has a header: key (yours, unique in the batch),
+    barcode, panels (separated by ;), account_number, lab, state_collected, first_name, last_name, email, phone, sex,
+    date_of_birth (YYYY-MM-DD), street1, street2, city, state, country, zip, tracking_number, carrier, crl_slip_id,
+    crl_tier3_account_number, and metadata.NAME for each metadata key. JSON Lines has {"key": …, "requisition": {…}} a
+    line, or the requisition itself with a key. For gzip, Parquet and Excel see spotdx kits update --help.
+
+    A .json file holds one requisition in the API's own form, and so does standard input without --batch:
 
     {"barcode": …, "panels": ["…"], "account_number": …, "lab": …, "state_collected": …, "patient": {"first_name": …,
     "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD", "address": {"street1": …,
@@ -66,15 +77,18 @@ def create(
     Before it is sent its reference is shown, for spotdx requisitions reconcile. If no usable answer comes, the command
     checks whether it was created.
 
-    Exit codes: 0 it is created, even if it is denied; 1 it is not, or that is not known; 2 wrong usage or an unusable
-    file, nothing was sent; 3 not confirmed, or not known whether it was sent before: nothing was sent.
+    Exit codes: 0 all is created, even if it is denied; 1 something is not, or that is not known, or was created twice;
+    2 wrong usage or an unusable file, nothing was sent; 3 stopped early, not confirmed, or not known whether it was
+    sent before.
 
     Example: spotdx requisitions create requisition.json
+    Example: spotdx requisitions create tubes.csv --batch tubes-7 --journal tubes-7.journal
 
     Args:
-        file: The requisition; - is standard input and needs --yes.
-        client_ref: Your own reference, by which the requisition can be found again. Default: a new one.
-        earlier: What is known of an earlier attempt with the same reference.
+        files: The requisition, or files of rows; - is standard input and needs --yes.
+        client_ref: Of one requisition: your own reference, by which it can be found again. Default: a new one.
+        earlier: Of one requisition: what is known of an earlier attempt with the same reference.
+        options: Of files of rows: how to run.
         yes: Skip confirmation.
         view: How to show it.
         server: The server.
@@ -82,8 +96,15 @@ def create(
     """
     from spotdx_async import NewRequisition
     from spotdx_async.cli.create import ConfirmedAction, carry_out, how_to_look, read_to_send, reference_of
+    from spotdx_async.cli.create_many import create_many, is_one_object
+    from spotdx_async.cli.new_objects import REQUISITIONS
 
-    requisition = read_to_send(file, NewRequisition, yes=yes)
+    if not is_one_object(files, options, "key"):
+        check_for_rows(client_ref, earlier)
+        return create_many(REQUISITIONS, files, options, server, streams, view=view, yes=yes)
+    requisition = read_to_send(files[0], NewRequisition, yes=yes)
+    if options.is_dry_run:
+        return checked_one(streams)
     reference = reference_of(client_ref, requisition.metadata, earlier)
     act = ConfirmedAction(
         question=f"Create a requisition of {counted(len(requisition.panels), 'panel')} for one patient",

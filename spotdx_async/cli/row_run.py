@@ -12,6 +12,7 @@ from typing import Any, Self
 from attrs import frozen
 
 import spotdx_async
+from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import CreateOptions, UpdateOptions, Word
 from spotdx_async.cli.outcomes import outcomes_file
 from spotdx_async.cli.output import Streams
@@ -20,7 +21,7 @@ from spotdx_async.cli.reading import reading_of
 from spotdx_async.cli.row_results import RowResults
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.settings import Settings
-from spotdx_async.cli.summary import InputFault, RunResult
+from spotdx_async.cli.summary import InputFault, RunResult, show_summary, tell_end
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import FailedRows, RowFile, UnreadableRows, open_rows, parse_map
 from spotdx_async.files.late_input import AnyInput, LateInput
@@ -28,8 +29,9 @@ from spotdx_async.files.outcome_file import OutcomeFile
 from spotdx_async.files.part_file import part_of
 from spotdx_async.files.row_shape import RowShape
 from spotdx_async.files.unreadable_rows import unreadable_of
+from spotdx_async.own_loop import run_in_own_loop
 
-__all__ = ["RowRequest", "RowRun", "is_resumed", "open_files", "replaces_files"]
+__all__ = ["RowRequest", "RowRun", "is_resumed", "open_files", "replaces_files", "run_to_its_result", "show_result"]
 
 
 @frozen(kw_only=True)
@@ -200,6 +202,32 @@ class RowRun(ABC):
     @abstractmethod
     def _finish(self) -> dict[str, Any]:
         """Record the rows that have no outcome yet; return which files there are, as fields of the result."""
+
+
+def run_to_its_result(run: RowRun) -> RunResult:
+    """Run in a loop of its own.
+
+    Raises:
+        KeyboardInterrupt: before the run handled signals.
+    """
+    try:
+        return run_in_own_loop(run.run())
+    except KeyboardInterrupt:
+        if run.result is None:
+            raise
+        return run.result  # a signal while the loop was closed, after all was done
+
+
+def show_result(run_result: RunResult, streams: Streams, *, as_json: bool) -> Exit:
+    """Show how a run ended, and return its exit code, also where a signal cuts the summary off."""
+    streams.is_code_the_answer = True
+    try:
+        show_summary(run_result, streams, as_json=as_json)
+        if streams.tells_events:
+            tell_end(run_result, streams)
+    except KeyboardInterrupt:
+        streams.say("the rest of the summary was cut off by a signal; the exit code is right all the same")
+    return run_result.exit
 
 
 def open_files(request: RowRequest, stack: ExitStack) -> list[AnyInput]:

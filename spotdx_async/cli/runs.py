@@ -49,11 +49,14 @@ def show(journal: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
 def _figures(state: "JournalState") -> dict[str, Any]:
     from spotdx_async.bulk.records import STATES
 
+    placed, parked = state.by_state["ok"], state.parked
+    of_creates = {"placed": placed, "in_doubt": _in_doubt(state), "parked": parked} if state.creates else {}
     return {
         "operation": state.operation,
         "rows": state.rows,
         **{name: state.by_state[name] for name in STATES},
         "not_done": _not_done(state),
+        **of_creates,
         "next_index": state.next_index,
         "begun_at": state.begun_at.isoformat(),
         "changed_at": state.changed_at.isoformat(),
@@ -69,7 +72,7 @@ def _shown(state: "JournalState") -> dict[str, str]:
         "operation": state.operation,
         "state": _words(state),
         "rows recorded": f"{state.rows:,}",
-        **{f"  {name}": f"{count:,}" for name, count in state.by_state.items() if count},
+        **{f"  {name}": f"{count:,}" for name, count in _counts(state).items() if count},
         **({} if (not_done := _not_done(state)) is None else {"  not done": f"{not_done:,}"}),
         "begun": f"{state.begun_at:%Y-%m-%d %H:%M:%S} UTC",
         "last written": f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC",
@@ -84,11 +87,32 @@ def _not_done(state: "JournalState") -> int | None:
     return state.rows - state.by_state["ok"] - state.by_state["superseded"]
 
 
+def _in_doubt(state: "JournalState") -> int:
+    return state.by_state["unknown"] - state.parked
+
+
+def _counts(state: "JournalState") -> dict[str, int]:
+    """Return the rows by state, those of a run that creates in its own words."""
+    if not state.creates:
+        return {str(name): count for name, count in state.by_state.items()}
+    by_state = state.by_state
+    return {
+        "placed": by_state["ok"],
+        "in doubt": _in_doubt(state),
+        "parked": state.parked,
+        "failed": by_state["failed"],
+        "rejected": by_state["rejected"],
+    }
+
+
 def _words(state: "JournalState") -> str:
     if state.in_use:
         return "under way"
     if state.ending == "complete":
-        return "complete: the same command tries again what is not done" if _not_done(state) else "complete"
+        if not _not_done(state):
+            return "complete"
+        looks = ", and looks for," if state.creates else ""
+        return f"complete: the same command tries again{looks} what is not done"
     ending = "it was killed" if state.ending is None else state.ending
     return f"{ending}: the same command resumes it"
 

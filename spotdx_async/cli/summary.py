@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from spotdx_async.bulk.records import DONE_BEFORE, MEANINGS, STATES
+from spotdx_async.cli.create_summary import CreatesEnd, figures_of, meanings_of, show_end
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.row_results import FailureGroup, RowResults, RowSet, Span
@@ -47,6 +48,8 @@ class RunResult:
     """Where the page about the run is."""
     lands_within_s: float = 60.0
     """How long a request that got no answer may still be executed."""
+    creates: CreatesEnd | None = None
+    """What only a run that creates has."""
 
     @property
     def is_cut_short(self) -> bool:
@@ -60,8 +63,8 @@ class RunResult:
 
     @property
     def resumes(self) -> bool:
-        """Whether the same command resumes with what is left."""
-        return self.has_journal and self.input_fault is None
+        """Whether the same command resumes with what is left; one that creates knows rows by their keys."""
+        return self.has_journal and (self.input_fault is None or self.creates is not None)
 
     @property
     def has_sent(self) -> bool:
@@ -88,18 +91,20 @@ class RunResult:
             return Exit.STOPPED
         if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
             return Exit.FAILED
-        if self.outcomes is not None and self.outcomes.error is not None:
-            return Exit.FAILED
-        return Exit.OK
+        is_clean = self.creates is None or self.creates.is_clean
+        return Exit.OK if is_clean and (self.outcomes is None or self.outcomes.error is None) else Exit.FAILED
 
 
 def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> None:
     """Show how the run ended: the figures on standard output, everything else on standard error."""
-    _show_failures(run_result, streams)
+    if run_result.creates is None or not run_result.is_dry_run:
+        _show_failures(run_result, streams)
     _show_overtaken(run_result, streams)
     _show_failed_file(run_result, streams)
     _show_outcomes_file(run_result.outcomes, streams)
     _show_stop(run_result, streams)
+    if run_result.creates is not None:
+        show_end(run_result.creates, run_result.row_results.counts, streams)
     if run_result.report is not None:
         streams.say(f"the report is in {run_result.report}")
     if as_json:
@@ -146,6 +151,7 @@ def _figures(run_result: RunResult) -> dict[str, Any]:
         "overtaken_rows": _spans(row_results.overtaken),
         "stopped": run_result.stopped,
         "next_row": next_row and {"file": next_row[0], "row": next_row[1]},
+        **({} if run_result.creates is None else figures_of(run_result.creates)),
     }
 
 
@@ -159,13 +165,14 @@ def _table(run_result: RunResult) -> Table:
     table.add_column("state")
     table.add_column("rows", justify="right")
     table.add_column("meaning")
+    meanings = MEANINGS if run_result.creates is None else {**MEANINGS, **meanings_of(run_result.creates)}
     if done_before := run_result.row_results.done_before:
         table.add_row("done before", f"{done_before:,}", DONE_BEFORE)
     for state in STATES:
         is_skipped = state == "skipped"
         count = run_result.row_results.unsent if is_skipped else counts[state]
         if count or state == "ok":
-            meaning = "would be sent" if run_result.is_dry_run and state == "ok" else MEANINGS[state]
+            meaning = "would be sent" if run_result.is_dry_run and state == "ok" else meanings[state]
             table.add_row("not sent" if is_skipped else state, f"{count:,}", meaning)
     return table
 
@@ -260,12 +267,14 @@ def _what_to_do_with(run_result: RunResult) -> str:
     """Return how to continue with the failed-rows file; nothing if another line says how to resume without it."""
     rest = ", and the rest of the input was not read" if run_result.next_row is not None else ""
     if run_result.is_cut_short and not run_result.resumes:
-        return rest
+        return rest if run_result.creates is None else f"{rest}; rows in doubt are among them: do not use it as input"
     if not run_result.resumes:
         return "; correct what is wrong and use the file as input"
     again = f"{rest}; the same command retries what is not done, so run that instead of using the file"
     if run_result.row_results.counts["rejected"] and not run_result.is_cut_short:
         again += "; bad rows need correcting: correct them in that file, and use it as input"
+        if run_result.creates is not None:
+            again += ", with the same --batch and --journal"
     return again
 
 
@@ -281,7 +290,7 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
         return
     if run_result.input_fault == "another":
         return  # the reason says what to do
-    if run_result.input_fault == "changed":
+    if run_result.input_fault == "changed" and run_result.creates is None:
         _show_change(run_result, streams)
         return
     if run_result.input_fault == "damaged":
@@ -290,6 +299,11 @@ def _show_stop(run_result: RunResult, streams: Streams) -> None:
     if run_result.resumes:
         where = run_result.journal_folder or f"spotdx runs show {run_result.journal}"
         streams.say(f"run the same command again to resume; {where} shows what is done")
+    elif run_result.creates is not None:
+        streams.say(
+            "the journal is not where it was: put it back, and run the same command again; if it is lost, --look-first "
+            "DAY with a new --journal finds out first what was created since that day"
+        )
     elif (start := run_result.resume_at) is None:
         streams.say("nothing is left to do")
     else:

@@ -7,12 +7,10 @@ from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import UpdateOptions, Word, check_path
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.places import check_places, row_places
-from spotdx_async.cli.row_run import RowRun
+from spotdx_async.cli.row_run import RowRun, run_to_its_result, show_result
 from spotdx_async.cli.settings import Server
-from spotdx_async.cli.summary import RunResult, show_summary, tell_end
 from spotdx_async.cli.update_run import LocalUpdate, UpdateRequest
 from spotdx_async.files import ChangedInputError
-from spotdx_async.own_loop import run_in_own_loop
 
 __all__ = ["update_many"]
 
@@ -37,7 +35,7 @@ def update_many(
         )
         check_places(row_places(request.files, options))
         with _run_class(request)(request, streams) as run:
-            run_result = _run_to_its_result(run)
+            run_result = run_to_its_result(run)
     except ChangedInputError as error:
         streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
         return Exit.STOPPED
@@ -45,23 +43,7 @@ def update_many(
         # Before the run handles signals, so nothing was sent.
         streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
         return Exit.STOPPED
-    streams.is_code_the_answer = True
-    try:
-        show_summary(run_result, streams, as_json=as_json)
-        if streams.tells_events:
-            tell_end(run_result, streams)
-    except KeyboardInterrupt:
-        streams.say("the rest of the summary was cut off by a signal; the exit code is right all the same")
-    return run_result.exit
-
-
-def _run_to_its_result(run: RowRun) -> RunResult:
-    try:
-        return run_in_own_loop(run.run())
-    except KeyboardInterrupt:
-        if run.result is None:
-            raise
-        return run.result  # a signal while the loop was closed, after all was done
+    return show_result(run_result, streams, as_json=as_json)
 
 
 def _run_class(request: UpdateRequest) -> type[RowRun]:

@@ -1,12 +1,14 @@
 """A fake server, and the command line that talks to it; a file whose server differs has a ``fake`` of its own."""
 
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from spotdx_async._http.runner import Runner
 from spotdx_async.testing import FakeSpot
-from tests.command_line import Done, Spotdx
+from tests.command_line import Done, Spotdx, Terminal
 from tests.command_line import spotdx as run_command
 
 
@@ -26,3 +28,25 @@ def spotdx(fake: FakeSpot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         return Done(await run_command(*argv), *capsys.readouterr())
 
     return command
+
+
+@pytest.fixture
+def asked(spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch) -> Spotdx:
+    """Run a command on a terminal, on which the first word is typed."""
+    monkeypatch.setenv("TERM", "dumb")
+
+    async def command(answer: str, *argv: object) -> Done:
+        with monkeypatch.context() as terminal:
+            terminal.setattr(sys, "stdin", Terminal(answer))
+            terminal.setattr(sys, "stderr", seen := Terminal())
+            done = await spotdx(*argv)
+        return Done(done.code, done.out, seen.getvalue())
+
+    return command
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request that was sent be sure after a moment, not a minute: commands live in real time."""
+    monkeypatch.setattr(Runner, "lands_within_s", 0.2)
+    monkeypatch.setattr("spotdx_async.bulk.settlement.LIST_LAG_S", 0.05)

@@ -1,10 +1,8 @@
 """``spotdx orders|requisitions|patients create``: asked about, done once, looked after; in this process."""
 
-import io
 import json
 import re
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,10 +10,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from spotdx_async import SpotClient
-from spotdx_async._http.runner import Runner
 from spotdx_async.cli.output import Streams
 from spotdx_async.testing import FakeSpot, faults
-from tests.command_line import Done, Spotdx
+from tests.command_line import Spotdx
 
 ADDRESS = {"street1": "1 Canary Lane", "city": "Canaryville", "state": "IL", "country": "US", "zip": "60609"}
 PERSON = {"first_name": "Canary", "last_name": "Bird", "email": "canary@example.org", "phone": "2025550199"}
@@ -37,26 +34,6 @@ PHI = ["anary", "Bird", "2025550199", "1990-01-31", "60609", "HIV"]
 NOUNS: dict[str, Any] = {"orders": ORDER, "requisitions": REQUISITION, "patients": PATIENT}
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.fixture
-def asked(spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch) -> Spotdx:
-    """Run a command on a terminal, on which the first word is typed."""
-    monkeypatch.setenv("TERM", "dumb")
-
-    async def command(answer: str, *argv: object) -> Done:
-        with monkeypatch.context() as terminal:
-            terminal.setattr(sys, "stdin", Terminal(answer))
-            terminal.setattr(sys, "stderr", seen := Terminal())
-            done = await spotdx(*argv)
-        return Done(done.code, done.out, seen.getvalue())
-
-    return command
-
-
 @pytest.fixture
 def file_of(tmp_path: Path) -> Callable[[Any], Path]:
     def write(value: Any) -> Path:
@@ -68,12 +45,6 @@ def file_of(tmp_path: Path) -> Callable[[Any], Path]:
 
 
 FileOf: TypeAlias = Callable[[Any], Path]
-
-
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a request that was sent be sure after a moment, not a minute: commands live in real time."""
-    monkeypatch.setattr(Runner, "lands_within_s", 0.2)
 
 
 def without_reference(err: str) -> str:

@@ -198,13 +198,13 @@ main()
 SIGNALS_AFTER_ALL_ROWS = """
 import asyncio, atexit, signal, sys
 from spotdx_async import SpotClient
-from spotdx_async.cli import update
+from spotdx_async.cli import row_run
 
 def signals(*_):
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.raise_signal(getattr(signal, name))
 
-leave, close, show = SpotClient.__aexit__, asyncio.Runner.close, update.show_summary
+leave, close, show = SpotClient.__aexit__, asyncio.Runner.close, row_run.show_summary
 async def left(self, *error):
     signals()
     await asyncio.sleep(0)
@@ -221,9 +221,9 @@ match sys.argv.pop(1):
     case "the loop is closed":
         asyncio.Runner.close = closed
     case "the summary is shown":
-        update.show_summary = shown
+        row_run.show_summary = shown
     case "Python shuts down":
-        update.show_summary = lambda *args, **options: (show(*args, **options), atexit.register(signals))
+        row_run.show_summary = lambda *args, **options: (show(*args, **options), atexit.register(signals))
     case "Python has nearly ended":
         atexit.register(signals)
 from spotdx_async.__main__ import main

@@ -1,0 +1,177 @@
+"""Creates of files of rows: told from those of one object, checked, asked about, executed, summed up."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from attrs import evolve, fields
+
+from spotdx_async.cli.create import check_can_ask, is_confirmed
+from spotdx_async.cli.create_run import CreateRequest, CreateRun, words_of
+from spotdx_async.cli.exit_codes import Exit
+from spotdx_async.cli.new_objects import CreateKind
+from spotdx_async.cli.options import USUAL_CREATE, CreateOptions, SettleOptions, View, Word, check_path
+from spotdx_async.cli.output import Streams
+from spotdx_async.cli.places import check_places, row_places
+from spotdx_async.cli.row_run import run_to_its_result, show_result
+from spotdx_async.cli.settings import Server, Setting, Settings
+from spotdx_async.errors import InvalidInputError, JournalError
+from spotdx_async.files import ChangedInputError, is_rows
+
+__all__ = ["create_many", "is_one_object", "settle"]
+
+_CONCURRENCY = 8
+"""Each order ships a parcel: fewer are in doubt when a run dies."""
+_BY_DEFAULT = Setting(0).origin
+_MEANS_ROWS = ("batch", "journal", "created", "failed", "report", "outcomes", "look_first", "row_format")
+_NAMES = {
+    "row_format": "--format",
+    "replaces_failed": "--force",
+    "column_map": "--map",
+    "has_one_line_rows": "--one-line-rows",
+    "outage_limit_s": "--outage-limit",
+    "waits_for_server": "--wait-for-server",
+    "lands_within_s": "--lands-within",
+}
+"""Options whose name is not that of their field."""
+
+
+def is_one_object(files: Sequence[Word], options: CreateOptions, id_name: str) -> bool:
+    """Return whether the command is to create one object, rather than those of files of rows.
+
+    Raises:
+        InvalidInputError: the file holds one object, and an option is for rows.
+    """
+    if len(files) > 1:
+        return False
+    kind = None if str(files[0]) == "-" else is_rows(files[0], id_name)
+    if kind is None:
+        kind = options.is_dry_run or any(getattr(options, name) is not None for name in _MEANS_ROWS)
+    if kind:
+        return False
+    names = (field.name for field in fields(CreateOptions) if field.name != "is_dry_run")
+    if (given := next((name for name in names if getattr(options, name) != getattr(USUAL_CREATE, name)), None)) is None:
+        return True
+    option = _NAMES.get(given, f"--{given.replace('_', '-')}")
+    raise InvalidInputError(f"{files[0]} holds one object, which is created by itself: {option} is for files of rows")
+
+
+def create_many(
+    kind: CreateKind,
+    files: Sequence[Word],
+    options: CreateOptions,
+    server: Server,
+    streams: Streams,
+    *,
+    view: View,
+    yes: bool,
+) -> Exit:
+    """Check the rows, ask, create what they hold, and show how it ended.
+
+    Raises:
+        InvalidInputError: an input, or a file to be written, cannot be used, or nobody can be asked; nothing was sent.
+        ConfigError: a setting is wrong, or there is no token.
+        JournalError: the journal cannot be used; nothing was sent.
+    """
+    streams.tells_events = options.progress == "json"
+    paths = tuple(map(check_path, files))
+    check_places(row_places(paths, options))
+    if not options.is_dry_run:
+        _check_names(kind, options)
+        _check_day(options.look_first)
+        if "-" in paths and not yes:
+            raise InvalidInputError("standard input holds the rows and cannot answer a question: pass --yes")
+        check_can_ask(yes=yes)
+    settings = _settings(server, options)
+    request = CreateRequest(
+        kind=kind, files=paths, options=options, settings=settings, shows_phi=view.show_phi, title="Creating"
+    )
+    return _carry_out(request, streams, as_json=view.as_json, asks=not yes and not options.is_dry_run)
+
+
+def settle(
+    kind: CreateKind, files: Sequence[Word], options: SettleOptions, server: Server, streams: Streams, *, as_json: bool
+) -> Exit:
+    """Look for the rows that are in doubt, send nothing, and show what was found.
+
+    Raises:
+        InvalidInputError: an input, or a file to be written, cannot be used.
+        ConfigError: a setting is wrong, or there is no token.
+        JournalError: there is no such journal, or it cannot be used.
+    """
+    if not Path(options.journal).exists():
+        raise InvalidInputError(f"{options.journal} does not exist: there is nothing to settle without the journal")
+    names = ("batch", "journal", "created", "row_format", "column_map", "lands_within_s")
+    wanted = CreateOptions(**{name: getattr(options, name) for name in names})
+    paths = tuple(map(check_path, files))
+    check_places(row_places(paths, wanted))
+    request = CreateRequest(
+        kind=kind,
+        files=paths,
+        options=wanted,
+        settings=_settings(server, wanted),
+        title="Settling",
+        only_settles=True,
+    )
+    return _carry_out(request, streams, as_json=as_json, asks=False)
+
+
+def _check_names(kind: CreateKind, options: CreateOptions) -> None:
+    if options.journal is None or (options.batch is None and kind.has_reference):
+        both = "--batch NAME and --journal PATH" if kind.has_reference else "--journal PATH"
+        needs = "are" if kind.has_reference else "is"
+        why = "the journal records what was sent before it is sent, so that the same command never does it twice"
+        names = "; references are made of the batch and each row's key" if kind.has_reference else ""
+        raise InvalidInputError(f"{both} {needs} needed for files of rows: {why}{names}; nothing was sent")
+    if options.batch is None and kind.noun == "patients":
+        raise InvalidInputError("--batch NAME is needed for files of rows: the journal belongs to it; nothing was sent")
+
+
+def _check_day(text: str | None) -> None:
+    if text is None:
+        return
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        return
+    raise InvalidInputError("--look-first must be a date, YYYY-MM-DD; nothing was sent")
+
+
+def _settings(server: Server, options: CreateOptions) -> Settings:
+    settings = server.settings(rate=options.rate, concurrency=options.concurrency)
+    if settings.concurrency.origin == _BY_DEFAULT:
+        return evolve(settings, concurrency=Setting(_CONCURRENCY))
+    return settings
+
+
+def _carry_out(request: CreateRequest, streams: Streams, *, as_json: bool, asks: bool) -> Exit:
+    try:
+        with CreateRun(request, streams) as run:
+            if asks:
+                found = run.forecast()
+                question = f"{words_of(found, request.kind)}. Go on, on {request.settings.name}?"
+                if found.new + found.in_doubt and not is_confirmed(question, streams, yes=False):
+                    return Exit.STOPPED
+            run_result = run_to_its_result(run)
+    except JournalError as error:
+        refused = _of_creates(error)
+    except ChangedInputError as error:
+        streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
+        return Exit.STOPPED
+    except KeyboardInterrupt:
+        # Before the run handles signals, so nothing was sent.
+        streams.say("stopped: you may run the same command again, which sends nothing twice")
+        return Exit.STOPPED
+    else:
+        return show_result(run_result, streams, as_json=as_json)
+    raise refused
+
+
+def _of_creates(error: JournalError) -> JournalError:
+    """Return the refusal of a journal, without the advice for updates, to which sending again does no harm."""
+    text = str(error.args[0]).replace("look_first", "--look-first")
+    if error.reason == "corrupt" and "--look-first" not in text:
+        text = f"{text.rpartition(': ')[0]}: restore it from a copy, or pass --look-first DAY with a new --journal"
+    return JournalError(text, reason=error.reason)

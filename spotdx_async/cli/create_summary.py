@@ -1,0 +1,102 @@
+"""What is said at the end of a run that creates, beside what is said of every run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from spotdx_async.bulk.records import State
+from spotdx_async.cli.new_objects import CreateKind
+from spotdx_async.cli.output import Streams, counted
+from spotdx_async.files.created_file import CreatedFile
+
+__all__ = ["CreatesEnd", "figures_of", "meanings_of", "show_end"]
+
+
+@frozen(kw_only=True)
+class CreatesEnd:
+    """What only a run that creates has at its end."""
+
+    kind: CreateKind
+    only_settles: bool = False
+    duplicates: tuple[tuple[str, str], ...] = ()
+    """The ids of objects that carry the same reference, in pairs."""
+    audit_error: str | None = None
+    """Why those could not be looked for."""
+    created: CreatedFile | None = None
+    doubts_elsewhere: int = 0
+    """Rows in doubt that the journal knows, and that are not among the input's."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong beside what the rows themselves say."""
+        return not (self.duplicates or self.doubts_elsewhere or (self.created and self.created.error))
+
+
+def figures_of(end: CreatesEnd) -> dict[str, Any]:
+    """Return what a program is told."""
+    created = end.created
+    return {
+        "created_file": None if created is None or created.error is not None else str(created.place),
+        "duplicates": [[*pair] for pair in end.duplicates],
+        "audit_error": end.audit_error,
+        "in_doubt_elsewhere": end.doubts_elsewhere,
+    }
+
+
+def meanings_of(end: CreatesEnd) -> dict[State, str]:
+    """Return what the states of rows mean, where that is something else than in other runs."""
+    sent = "not in doubt, or not executed; nothing was sent" if end.only_settles else "read, but not sent"
+    return {
+        "ok": f"{end.kind.done}, as looking has shown" if end.only_settles else end.kind.done,
+        "failed": f"refused by the server, or certainly not {end.kind.done}",
+        "unknown": f"in doubt: perhaps {end.kind.done}; never sent again by itself",
+        "skipped": sent,
+    }
+
+
+def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> None:
+    """Say what a person must know of what was created.
+
+    Args:
+        end: of the run.
+        counts: rows by state.
+        streams: where to say it.
+    """
+    unknown = counts["unknown"]
+    if end.duplicates:
+        pairs = ", ".join(f"{one} and {other}" for one, other in end.duplicates)
+        count = len(end.duplicates)
+        pair = "1 pair carries" if count == 1 else f"{count:,} pairs carry"
+        streams.say(f"CREATED TWICE: {pair} the same reference: {pairs}; none was cancelled, so ask the vendor to")
+    if end.audit_error is not None:
+        streams.say(
+            f"whether something was created twice could not be looked up at the end: {end.audit_error}; "
+            "the same command looks again"
+        )
+    if unknown:
+        _show_doubt(end, unknown, streams)
+    if end.doubts_elsewhere:
+        rows = counted(end.doubts_elsewhere, "row")
+        streams.say(
+            f"{rows} of the journal, not in this input, may have been {end.kind.done}: pass the input with them"
+        )
+    if counts["failed"] and not end.only_settles:
+        streams.say("the same command tries the failed rows again, and sends nothing twice")
+    if (created := end.created) is None:
+        return
+    if created.error is not None:
+        streams.say(f"{created.place} is incomplete: {created.error.strerror}; the same command writes it anew")
+    else:
+        why = "" if created.fault is None else f"{created.fault}: "
+        streams.say(f"{why}keys, ids and states of {counted(created.count, 'row')} are in {created.place}")
+
+
+def _show_doubt(end: CreatesEnd, unknown: int, streams: Streams) -> None:
+    rows = f"{counted(unknown, 'row')} {'is' if unknown == 1 else 'are'} in doubt"
+    if not end.kind.can_look:
+        streams.say(f"{rows}: only the vendor can tell whether they were {end.kind.done}, and they are not sent again")
+        return
+    settle = " (or spotdx orders settle, which sends nothing)" if end.kind.noun == "orders" else ""
+    again = "they are not sent again before that is known: the same command looks again"
+    streams.say(f"{rows}, and may have been {end.kind.done}; {again}{settle}")
