@@ -121,7 +121,7 @@ class NotSentError(SpotError):
             connecting), ``"wait"`` (it would exceed ``max_wait_s``), ``"deadline"``, ``"token"`` (the token callable
             failed), ``"limit"`` (the limiter granted no slot), ``"closed"`` (the client was closed, or the connections
             were before the request was written), ``"stopped"`` (the bulk run stopped before this row), ``"outage"``
-            (the bulk run gave up waiting for the server) or ``"absent"`` (a bulk create looked, and it is not there).
+            (the bulk run gave up waiting for the server) or ``"absent"`` (looking has shown that it was not done).
         cause_type: the class of what failed, such as ``ConnectionResetError``; None if nothing was tried.
         errno: the operating system's error number, if there was one.
         tls_reason: why OpenSSL rejected the certificate or the handshake, in its words.

@@ -10,14 +10,24 @@ from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.create_reader import CreateReader, other_content
 from spotdx_async.bulk.create_rows import CreateRow, Creation
 from spotdx_async.bulk.engine import Engine
-from spotdx_async.bulk.journal.creates_file import KnownCreate, RowEntry, Settled
+from spotdx_async.bulk.journal.creates_file import Audited, KnownCreate, RowEntry, Settled
 from spotdx_async.bulk.journal.reading import CODES, NOT_SENT, PARKED
 from spotdx_async.bulk.options import RunOptions, Send
 from spotdx_async.bulk.outcomes import is_done, skipped
 from spotdx_async.bulk.records import Outcome
 from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.server_time import ServerTime
-from spotdx_async.bulk.settlement import Absent, Doubt, Finding, Found, Look, Settlement, Unsettled
+from spotdx_async.bulk.settlement import (
+    LIST_LAG_S,
+    Absent,
+    Doubt,
+    Finding,
+    Found,
+    Look,
+    Settlement,
+    Unaudited,
+    Unsettled,
+)
 from spotdx_async.bulk.workers import Worker
 from spotdx_async.errors import DecodeError, NotSentError, OutcomeUnknownError, SpotError
 
@@ -64,6 +74,7 @@ class CreateEngine(Engine[T]):
         self._book.on_failure = self.stop
         self._creation, self._server_time, self._only_settles = creation, server_time, only_settles
         self._in_doubt: dict[CreateRow, None] = {}
+        self._began_s = clock.now()
         self.settlement: Settlement | None = None
         """Looks for what is in doubt."""
         if look is not None:
@@ -93,13 +104,34 @@ class CreateEngine(Engine[T]):
         """Return whether every row has its outcome."""
         return self._is_read() and not self._open and not self._in_doubt
 
+    async def unaudited(self) -> Unaudited | None:
+        """Return what this session and earlier ones have sent and not audited; None if that is nothing."""
+        since = await self._book.ask(lambda file: file.unaudited_since())
+        if since is None:
+            return None
+        after, now_s = self._book.audit_after, clock.now()
+        if after is None:
+            return Unaudited(since, clock.NEVER_S)
+        # An earlier session has sent something again: its first request left before this session began.
+        server_s = self._server_time.at(now_s)
+        latest_s = self._began_s + self._options.lands_within_s + LIST_LAG_S
+        return Unaudited(since, latest_s if server_s is None else min(latest_s, now_s + after - server_s))
+
+    def audited(self) -> None:
+        """Record that all of it was audited."""
+        self._book.record(Audited())
+
     def settled(self, doubt: Doubt, finding: Finding) -> None:
         """Record what was found about a row, and end or send it, if it was read."""
         row = doubt.row
         if isinstance(finding, Found):
             self._book.record(Settled(doubt.key, CODES["ok"], finding.object_id, finding.created))
+        elif isinstance(finding, Absent):
+            assert self.settlement is not None  # noqa: S101 - for the type checker
+            after = self._server_time.at(self.settlement.audit_after_s)
+            self._book.record(Settled(doubt.key, NOT_SENT, audit_after=after))
         else:
-            self._book.record(Settled(doubt.key, NOT_SENT if isinstance(finding, Absent) else PARKED))
+            self._book.record(Settled(doubt.key, PARKED))
         if row is not None:
             self._reopen([row])
             self._act_on(row, finding)
@@ -109,8 +141,9 @@ class CreateEngine(Engine[T]):
         assert self.settlement is not None  # noqa: S101 - for the type checker
         lands_until_s = clock.now() + self._options.lands_within_s
         for known in in_doubt:
-            began = self._server_time.not_before() if known.began is None else known.began
-            self.settlement.add(Doubt(known.key, known.reference, known.mark, began, lands_until_s))
+            self.settlement.add(
+                Doubt(known.key, known.reference, known.mark, known.began, lands_until_s, began_s=self._began_s)
+            )
 
     def _can_resume(self) -> bool:
         return self._book.can_resume
@@ -140,14 +173,21 @@ class CreateEngine(Engine[T]):
 
     async def _carry(self, row: Row) -> None:
         row = cast("CreateRow", row)
+        reader = cast("CreateReader", self._reader)
+        if reader.first_look is not None and not row.is_intended:
+            await reader.first_look.again()
+            if (outcome := reader.found_before(row)) is not None:
+                self._scheduler.end(row)
+                self._conclude(row, outcome, outcome.error)
+                self._ready_rows.leave(row, clock.now())
+                return
         if not row.is_intended:
-            row.intended_at, row.is_recorded = self._server_time.not_before(), True
-            if not await self._book.intend(RowEntry(row.index, CODES["unknown"], row.ids, row.intended_at)):
+            row.intended_s, row.is_recorded = clock.now(), True
+            began = self._server_time.not_later_than(row.intended_s)
+            if not await self._book.intend(RowEntry(row.index, CODES["unknown"], row.ids, began)):
                 self._set_aside(row)  # nothing more can be written, so the run is about to stop
                 return
             row.is_intended = True
-            if self.settlement is not None:
-                self.settlement.note_began(row.intended_at)
         await super()._carry(row)
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
@@ -156,6 +196,7 @@ class CreateEngine(Engine[T]):
         if verdict.action is _ACCEPT:
             row.object_id = self._creation.id_of(verdict.value)
             row.created = self._server_time.at(clock.now())
+            self._server_time.note_created(getattr(verdict.value, "created", None))
         elif is_done(error):
             row.object_id = self._id_in(error)
         elif self.settlement is not None and _is_in_doubt(row, error):
@@ -173,10 +214,15 @@ class CreateEngine(Engine[T]):
         self._ready_rows.hold(row)
         self._rules.note_doubt(verdict.error)
         ids, lands_until_s = row.ids, max(row.lands_until_s, clock.now())
-        self.settlement.add(Doubt(ids.key, ids.reference, ids.mark, row.intended_at, lands_until_s, row))
+        if not self._breaker.is_paused:
+            row.rounds += 1  # probes of an outage are not the row's fault
+        self.settlement.add(
+            Doubt(ids.key, ids.reference, ids.mark, None, lands_until_s, began_s=row.intended_s, row=row)
+        )
         self._idle.call()
 
     def _act_on(self, row: CreateRow, finding: Finding) -> None:
+        self._ready_rows.end_hold(row)
         if isinstance(finding, Found):
             row.object_id, row.created = finding.object_id, finding.created
             if row.is_other:
@@ -201,9 +247,7 @@ class CreateEngine(Engine[T]):
         row.attempt_state, row.is_recorded, row.is_intended = AttemptState(), False, False
         row.is_known_in_doubt = row.is_other = False
         row.lands_until_s = row.rests_until_s = clock.NEVER_S
-        row.rounds += last is not None
-        if row.rounds >= self._options.policy.max_attempts:
-            assert last is not None  # noqa: S101 - it was tried in every round
+        if last is not None and row.rounds >= self._options.policy.max_attempts:
             message = f"it was tried {row.rounds} times, and each time looking has shown that it was not executed"
             error = NotSentError(message, reason="absent")
             self._end(row, error)
@@ -217,6 +261,7 @@ class CreateEngine(Engine[T]):
 
     def _skip(self, row: CreateRow, why: str) -> None:
         """End a row that nobody wants to be sent."""
+        self._ready_rows.end_hold(row)
         row.last = Verdict(Action.RAISE, error=NotSentError(why, reason="stopped"))
         outcome = skipped(row, clock.now())
         self._conclude(row, outcome, outcome.error)
@@ -224,10 +269,13 @@ class CreateEngine(Engine[T]):
 
     def _record(self, row: Row, outcome: Outcome[Any]) -> None:
         row = cast("CreateRow", row)
+        # Known better by now than when it was about to be sent, if that was before the first answer.
+        knows_time = row.is_intended and self._server_time.at(row.intended_s) is not None
+        began = self._server_time.not_later_than(row.intended_s) if knows_time else None
         if outcome.state == "ok":
-            self._book.record(RowEntry(row.index, CODES["ok"], row.ids, None, row.object_id, row.created))
+            self._book.record(RowEntry(row.index, CODES["ok"], row.ids, began, row.object_id, row.created))
         elif outcome.state == "failed":
-            self._book.record(RowEntry(row.index, CODES["failed"], row.ids))
+            self._book.record(RowEntry(row.index, CODES["failed"], row.ids, began))
         elif outcome.state == "skipped" and row.is_recorded:
             self._book.record(RowEntry(row.index, NOT_SENT, row.ids))
 

@@ -1,10 +1,11 @@
 """Reads the rows of a run that creates: each is checked as a whole, written once, and known by its key."""
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, ClassVar
 
 from spotdx_async._http.messages import Request
 from spotdx_async.bulk.create_rows import CreateRow, Creation, a
+from spotdx_async.bulk.first_look import FirstLook
 from spotdx_async.bulk.journal.creates_file import BatchIndex, KnownCreate, RowEntry
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.journal.reading import CODES, PARKED
@@ -15,6 +16,7 @@ from spotdx_async.bulk.row import Effect, Row
 from spotdx_async.errors import InvalidInputError, OutcomeUnknownError
 
 _DOUBTFUL = frozenset({CODES["unknown"], PARKED})
+_TAKEN = _DOUBTFUL | {CODES["ok"]}
 
 
 class CreateReader(Reader):
@@ -30,13 +32,10 @@ class CreateReader(Reader):
         self._creation = creation
         self.index: BatchIndex = BatchIndex()
         """The keys so far, and what was found before the run began."""
-        self.looked_since: float | None = None
-        """From when on objects were looked at before the run began, in seconds since 1970; None if none were."""
-
-    async def close(self) -> None:
-        """Close the input, as soon as nothing more is read."""
-        await super().close()
-        self.index.close()
+        self.first_look: FirstLook | None = None
+        """Looks at what was there before the run began; None if nobody does."""
+        self.on_twins: Callable[[str, tuple[str, ...]], object] = lambda _first, _others: None
+        """Called with the id of an object that was there before, and those of others with its reference."""
 
     async def _known(self) -> Known | None:
         return None  # rows are known by their keys, whatever their numbers
@@ -44,23 +43,22 @@ class CreateReader(Reader):
     async def _taken(self, item: object, known: Known | None) -> Row | Outcome[Any] | None:  # noqa: ARG002
         """Turn an item into a row. Nothing waits here, so that a row that was taken from the input comes out."""
         number = self.read
-        key, request, likeness = self._parts(item)
+        key, request, likeness, is_own = self._parts(item)
         source = item.source if isinstance(item, (self._creation.row_type, InvalidRow)) else None
         digests = None if key is None else self._digests(key, request)
         earlier = None if digests is None else self.book.known(digests.key)
         self._count()
+        first = number if digests is None else self.index.first_with(digests.key, number)
         if key is None or digests is None or isinstance(request, InvalidInputError):
             assert isinstance(request, InvalidInputError)  # noqa: S101 - a row without a key has a fault
-            if digests is not None and earlier is None:
-                self.index.first_with(digests.key, number)
+            # The journal may not show yet that an earlier row of the key is on its way: that must stay there.
+            if digests is not None and earlier is None and first == number:
                 self.book.record(RowEntry(number, CODES["rejected"], digests))
             shown = shown_key(key or "", item)
             return Outcome(index=number, key=shown, state="rejected", error=request, source=source)
-        if (first := self.index.first_with(digests.key, number)) != number:
-            error = InvalidInputError(
-                f"row {first + 1} has the same key, which must be unique in the batch; nothing was sent"
-            )
-            return Outcome(index=number, key=key, state="rejected", error=error, source=source)
+        fault = _taken_by(first, "key") if first != number else self._shared_reference(number, digests, is_own=is_own)
+        if fault is not None:
+            return Outcome(index=number, key=key, state="rejected", error=fault, source=source)
         if earlier is not None and earlier.state == CODES["ok"]:
             return self._done_before(number, key, digests, earlier, source)
         row = CreateRow(
@@ -69,20 +67,35 @@ class CreateReader(Reader):
         if earlier is not None and earlier.state in _DOUBTFUL:
             row.is_known_in_doubt = row.attempt_state.may_be_executed = True
             row.is_other = earlier.content != digests.content
-        return self._found_before(row) or row
+        return self.found_before(row) or row
 
-    def _parts(self, item: Any) -> tuple[str | None, Request | InvalidInputError, bytes | None]:
-        """Return an item's key, if it has a usable one, its request or its fault, and what it has in common."""
+    def _shared_reference(self, number: int, digests: CreateDigests, *, is_own: bool) -> InvalidInputError | None:
+        """Return what is wrong with a reference of the caller's own, by which another row would be found too."""
+        if not is_own or digests.reference is None:
+            return None
+        if (first := self.index.first_with(digests.reference, number)) != number:
+            return _taken_by(first, "reference in its metadata")
+        other = self.book.with_reference(digests.reference)
+        if other is None or other.key == digests.key or other.state not in _TAKEN:
+            return None
+        return InvalidInputError(
+            "a row of an earlier session, with another key, has the same reference in its metadata; nothing was sent"
+        )
+
+    def _parts(self, item: Any) -> tuple[str | None, Request | InvalidInputError, bytes | None, bool]:
+        """Return an item's key, its request or fault, its likeness, and whether it has a reference of its own."""
         key: str | None = None
         try:
             key, new = self._creation.read(item)
-            request = self._creation.request_of(new, self._creation.reference_of(key, new))
+            reference = self._creation.reference_of(key, new)
+            request = self._creation.request_of(new, reference)
         except InvalidInputError as raised:
             fault = raised.with_traceback(None)  # the frames hold the row
         else:
             likeness = self._creation.likeness_of(new)
-            return key, request, None if likeness is None else likeness_digest(self.book.digester, likeness)
-        return key, fault, None
+            digest = None if likeness is None else likeness_digest(self.book.digester, likeness)
+            return key, request, digest, reference is None
+        return key, fault, None, False
 
     def _digests(self, key: str, request: Request | InvalidInputError) -> CreateDigests:
         digester = self.book.digester
@@ -102,13 +115,16 @@ class CreateReader(Reader):
             return Outcome(index=number, key=key, state="skipped", object_id=earlier.object_id, source=source)
         return other_content(number, key, earlier.object_id, source)
 
-    def _found_before(self, row: CreateRow) -> Outcome[Any] | None:
+    def found_before(self, row: CreateRow) -> Outcome[Any] | None:
         """Return the outcome of a row that was found, or may be among what was seen, before the run began."""
-        looked, ids = self.looked_since, row.ids
-        if looked is None or ids.reference is None:
+        ids = row.ids
+        if self.first_look is None or ids.reference is None:
             return None
-        if (object_id := self.index.found(ids.reference)) is not None:
+        looked = self.first_look.since
+        if object_ids := self.index.found(ids.reference):
+            object_id, *others = object_ids
             self.book.record(RowEntry(row.index, CODES["ok"], ids, looked, object_id, looked))
+            self.on_twins(object_id, tuple(others))
             return Outcome(index=row.index, key=row.key, state="skipped", object_id=object_id, source=row.source)
         if row.likeness is None or not self.index.has_bare(row.likeness):
             return None
@@ -120,6 +136,12 @@ class CreateReader(Reader):
 
     def _end(self) -> None:
         self.is_read_up = True
+
+
+def _taken_by(first: int, what: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"row {first + 1} has the same {what}, which must be unique in the batch; nothing was sent"
+    )
 
 
 def other_content(number: int, key: str, object_id: str | None, source: Any) -> Outcome[Any]:

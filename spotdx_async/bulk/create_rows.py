@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 from attrs import define, field, frozen
 
 from spotdx_async._codec.json import is_unicode
+from spotdx_async._http.clock import NEVER_S
 from spotdx_async._http.messages import Request
 from spotdx_async.bulk.journal.records import CreateDigests
 from spotdx_async.bulk.records import InvalidRow
@@ -113,8 +114,8 @@ class CreateRow(Row):
     """Whether the journal was told that it is about to be sent, and"""
     is_intended: bool = field(default=False, kw_only=True)
     """whether that is on the disk."""
-    intended_at: float = field(default=0.0, kw_only=True)
-    """When that was, by the server's clock, in seconds since 1970: never later."""
+    intended_s: float = field(default=NEVER_S, kw_only=True)
+    """When the journal was told, on the loop's clock."""
     created: float | None = field(default=None, kw_only=True)
     """When it was executed, by the server's clock, once that is known."""
     is_known_in_doubt: bool = field(default=False, kw_only=True)
@@ -122,7 +123,7 @@ class CreateRow(Row):
     is_other: bool = field(default=False, kw_only=True)
     """Whether that session would have sent other content."""
     rounds: int = field(default=0, kw_only=True)
-    """How often it was settled that it was not executed."""
+    """How often an attempt left it in doubt, other than as a probe of an outage."""
 
 
 @frozen(kw_only=True)

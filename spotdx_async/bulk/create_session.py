@@ -1,5 +1,6 @@
 """A session of a run that creates: its journal, its look at what was there before, its engine, its audit."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeAlias, TypeVar, cast
@@ -11,6 +12,7 @@ from spotdx_async.bulk.create_engine import CreateEngine
 from spotdx_async.bulk.create_reader import CreateReader
 from spotdx_async.bulk.create_rows import Creation
 from spotdx_async.bulk.engine import Engine
+from spotdx_async.bulk.first_look import FirstLook
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.options import Job
 from spotdx_async.bulk.reader import Reader
@@ -54,6 +56,7 @@ class CreateSession(Session[T]):
 
     def _new_reader(self) -> Reader:
         self._look: Look | None = None
+        self._looking: asyncio.Future[None] | None = None
         return CreateReader(self._inputs.updates, self._job.creation)
 
     @property
@@ -62,23 +65,51 @@ class CreateSession(Session[T]):
 
     async def _open(self) -> None:
         job, reader = self._job, cast("CreateReader", self._reader)
-        reader.book = await CreatesWriter.open(
-            self._inputs.journal,
-            operation=job.operation,
-            server=job.server,
-            batch=job.batch or "",
-        )
+        try:
+            reader.book = await CreatesWriter.open(
+                self._inputs.journal,
+                operation=job.operation,
+                server=job.server,
+                batch=job.batch or "",
+            )
+        except BaseException:
+            reader.index.close()
+            raise
         try:
             if job.new_look is None:
                 return
             self._look = job.new_look(reader, job.server_time)
             if job.look_first is not None:
                 since = datetime.combine(job.look_first, time(), UTC).timestamp()
-                await self._look.look_first(since)
-                reader.looked_since = since
+                first_look = FirstLook(self._look, since, lands_within_s=job.lands_within_s)
+                await self._look_before(first_look)
+                reader.first_look = first_look
         except BaseException:
-            await reader.book.close("stopped")
+            await self._close(is_complete=False)
             raise
+
+    async def _look_before(self, first_look: FirstLook) -> None:
+        """Look before the engine is there to be stopped: whoever ends the run meanwhile does not wait for that."""
+        if self._is_stopped:
+            return
+        looking = self._looking = asyncio.ensure_future(first_look.look())
+        try:
+            await asyncio.wait([looking])
+        finally:
+            looking.cancel()
+        if not looking.cancelled():
+            looking.result()
+
+    def stop(self) -> None:
+        """Read and send nothing more; requests that were handed to a connection are finished."""
+        super().stop()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _end(self, cause: SpotError | None) -> None:
+        super()._end(cause)
+        if self._looking is not None:
+            self._looking.cancel()
 
     def _new_engine(self, observation: CallObservation | None) -> Engine[T]:
         job = self._job
@@ -95,4 +126,6 @@ class CreateSession(Session[T]):
         )
 
     async def _close(self, *, is_complete: bool) -> None:
-        await cast("CreateReader", self._reader).book.close("complete" if is_complete else "stopped")
+        reader = cast("CreateReader", self._reader)
+        reader.index.close()  # rows that were read are looked up in it until the last one is sent
+        await reader.book.close("complete" if is_complete else "stopped")

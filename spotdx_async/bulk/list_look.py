@@ -6,30 +6,34 @@ created, and one of them came back with its reference.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Final, Generic, TypeVar
+from math import inf
+from types import MappingProxyType
+from typing import Final, Generic, TypeAlias, TypeVar
 
-from attrs import define, field, frozen
-
+from spotdx_async._http import clock
 from spotdx_async._http.runner import Runner
 from spotdx_async._requests.object_search import A_DAY, Row, Scan, got_each
 from spotdx_async.bulk.create_reader import CreateReader, likeness_digest, mark_digest, reference_digest
 from spotdx_async.bulk.create_rows import a
 from spotdx_async.bulk.journal.creates_file import Created, KnownCreate, Settled
 from spotdx_async.bulk.journal.reading import CODES
+from spotdx_async.bulk.listed import OF_ONE_OBJECT, Listed, Sight, raise_if_down
 from spotdx_async.bulk.server_time import ServerTime
-from spotdx_async.bulk.settlement import Absent, Doubt, Finding, Found, Unsettled
+from spotdx_async.bulk.settlement import LIST_LAG_S, Absent, Doubt, Finding, Found, Unsettled
 from spotdx_async.errors import (
-    BadRequestError,
     DecodeError,
-    InvalidInputError,
     NotFoundError,
-    PermissionDeniedError,
     SpotError,
 )
-from spotdx_async.pagination import PAGE_SIZE, Listing
+from spotdx_async.pagination import PAGE_SIZE
 
 S = TypeVar("S", bound=Row)
 T = TypeVar("T")
+
+_Object: TypeAlias = tuple[str, T, float | None]
+"""The id of an object, the object, and when it was created."""
+_Carried: TypeAlias = Mapping[bytes, list[_Object[T]]]
+"""Objects by the digest of the reference that they carry."""
 
 _SIDE_BY_SIDE: Final = 8
 _CONTROLS: Final = 50
@@ -40,47 +44,11 @@ _MOST_CHECKED: Final = 3
 _CLOCKS_S: Final = 600.0
 """How far the clock that dates objects may be from the one that dates answers, as for ``reconcile``."""
 _LATE_S: Final = 60.0
-"""How far before the newest row of the last scan the next one begins: more than a list may be late."""
-_OF_ONE_OBJECT = (BadRequestError, DecodeError, InvalidInputError, NotFoundError, PermissionDeniedError)
-
-
-@frozen
-class Evidence:
-    """What an object shows of its origin."""
-
-    reference: str | None = field(default=None, repr=False)
-    """The reference in its metadata; None without one."""
-    is_bare: bool = False
-    """Whether it shows no metadata at all."""
-
-
-@frozen(kw_only=True)
-class Listed(Generic[S, T]):
-    """How objects of one kind are listed, got and recognised."""
-
-    noun: str
-    listing: Listing[S]
-    get: Callable[[str], Awaitable[T]]
-    keep: Callable[[S], S]
-    """Returns what is needed of a row."""
-    evidence_of: Callable[[T], Evidence]
-    likeness_of: Callable[[S], str | None]
-    """Returns what the rows for one person have in common; None if the row does not tell."""
-    mark_of: Callable[[S], str | None] = lambda _row: None
-    """Returns what else identifies a row, such as a barcode; None if it shows none."""
-
-
-@define
-class _Sight(Generic[S]):
-    """What the list has shown by now."""
-
-    rows: dict[str, S]
-    """Objects that are not the run's own, as far as it knows, and were not judged."""
-    visible: frozenset[str]
-    """The ids that this scan has shown."""
-    now: float | None
-    """The server's time when it began, in seconds since 1970."""
-    trouble: SpotError | None
+"""How far before what the last scan has shown last the next one begins, where nobody knows how the clock that dates
+objects stands; where that is known, it begins twice a list's lag before the last scan."""
+_NEARBY_S: Final = 600.0
+"""How long before the first row in doubt a session may have begun to be read along. A choice: most first doubts come
+sooner, and it is little against the time for which clocks may differ."""
 
 
 class ListLook(Generic[S, T]):
@@ -90,16 +58,22 @@ class ListLook(Generic[S, T]):
         self._listed, self._runner, self._server_time = listed, runner, server_time
         self._book, self._index = reader.book, reader.index
         self._digester = reader.book.digester
+        reader.on_twins = lambda first, others: self.duplicates.extend((first, other) for other in others)
         self.duplicates: list[tuple[str, str]] = []
         self._foreign: set[str] = set()
         # Objects that could not be judged by the last look, and the controls that it did not show.
         self._unjudged: dict[str, S] = {}
         self._bare: dict[str, S] = {}
         self._unseen: dict[str, Created] = {}
+        # Of the run's own objects: those that the list has shown lately, and those that were deleted.
         self._shown: set[str] = set()
-        # From when on, and up to which change, the list was read as a whole.
+        self._gone: set[str] = set()
+        # From when on, and up to which change, the list was read as a whole, and all of it judged.
         self._read_from: float | None = None
         self._read_to: float | None = None
+        self._read_at: float | None = None
+        self._audit_until: float | None = None
+        self._began_s = clock.now()
 
     async def settle(self, doubts: Sequence[Doubt]) -> Mapping[Doubt, Finding]:
         """Look once for all of these.
@@ -108,13 +82,20 @@ class ListLook(Generic[S, T]):
             SpotError: looking failed.
         """
         controls = await self._book.ask(lambda file: file.newest(_CONTROLS))
-        since = min(doubt.began for doubt in doubts)
-        if controls:
-            since = min(since, controls[0].created)
-        sight = await self._scan(since)
+        # What was created before the rows in doubt were sent is none of them, and not fetched.
+        since = self._with_session(min(self._began(doubt) for doubt in doubts))
+        deep = min(since, controls[0].created) if controls else since
+        self._shown &= {each.object_id for each in controls} | self._unseen.keys()
+        sight = await self._scan(deep)
         by_reference = {doubt.reference: doubt for doubt in doubts if doubt.reference is not None}
         by_mark = {doubt.mark: doubt for doubt in doubts if doubt.mark is not None}
-        found = await self._judge(sight, since, by_mark)
+        found: dict[bytes, _Object[T]] = {}
+
+        async def take(carried: _Carried[T]) -> None:
+            found.update(await self._ours(carried))
+
+        await self._judge(sight, since, take, by_mark)
+        self._note_read(sight, since)
         findings: dict[Doubt, Finding] = {}
         for reference, (object_id, value, created) in found.items():
             if (doubt := by_reference.get(reference)) is not None:
@@ -127,7 +108,7 @@ class ListLook(Generic[S, T]):
                 findings[doubt] = Found(row.object_id, await self._value(row.object_id))
         left = [doubt for doubt in doubts if doubt not in findings]
         if left:
-            shown_until = await self._shown_until(sight, controls, since, is_proven=bool(found))
+            shown_until = await self._shown_until(sight, controls, deep, is_proven=bool(found))
             findings.update({doubt: self._verdict(doubt, shown_until) for doubt in left})
         return findings
 
@@ -140,8 +121,14 @@ class ListLook(Generic[S, T]):
         sight = await self._scan(since)
         if sight.trouble is not None:
             raise sight.trouble
-        for reference, (object_id, _, _) in (await self._judge(sight, since, {}, is_first=True)).items():
-            self._index.add_found(reference, object_id)
+
+        async def take(carried: _Carried[T]) -> None:
+            for reference, objects in carried.items():
+                for object_id, _, created in objects:
+                    self._index.add_found(reference, object_id, created)
+
+        await self._judge(sight, since, take)
+        self._note_read(sight, since)
         for row in self._bare.values():
             if (likeness := self._likeness(row)) is not None:
                 self._index.add_bare(likeness)
@@ -151,22 +138,42 @@ class ListLook(Generic[S, T]):
             )
             raise DecodeError(message, outcome="unknown")
 
-    async def audit(self, since: float) -> None:
+    async def audit(self, since: float) -> int:
         """Look for objects with the same reference among all that were created since then.
+
+        Returns:
+            how many of them could not be judged.
 
         Raises:
             SpotError: looking failed.
         """
         sight = await self._scan(since)
-        await self._judge(sight, since, {})
+        if self._audit_until is None and sight.now is not None:
+            # Others go on: what they create from now on would keep the audit from ever coming to its end.
+            self._audit_until = sight.now + _CLOCKS_S
+        until = inf if self._audit_until is None else self._audit_until
+        await self._judge(sight, since, self._ours, until=until)
+        self._note_read(sight, since)
         if sight.trouble is not None:
             raise sight.trouble
+        return sum(self._may_be_ours(an_id, row, since, until) for an_id, row in self._unjudged.items())
 
-    async def _scan(self, since: float) -> _Sight[S]:
+    def _with_session(self, since: float) -> float:
+        """Return an earlier time if the session began shortly before: the audit then need not read all of it again."""
+        session = self._server_time.not_later_than(self._began_s) - _LATE_S
+        return session if since - _NEARBY_S < session < since else since
+
+    def _began(self, doubt: Doubt) -> float:
+        return self._server_time.not_later_than(doubt.began_s) if doubt.began is None else doubt.began
+
+    async def _scan(self, since: float) -> Sight[S]:
         """Read the list since then, or since what was read before."""
         from_s = since - _CLOCKS_S
         if self._read_from is not None and self._read_to is not None and self._read_from <= from_s:
             from_s = max(from_s, self._read_to - _LATE_S)
+            ahead_s = self._server_time.objects_ahead_s
+            if ahead_s is not None and self._read_at is not None:
+                from_s = max(from_s, min(self._read_to, self._read_at + ahead_s - 2 * LIST_LAG_S))
         first_day = (datetime.fromtimestamp(min(from_s, since), UTC) - A_DAY).date()
         down_to = datetime.fromtimestamp(from_s, UTC)
         scan: Scan[S] = await self._listed.listing.scan(
@@ -185,28 +192,49 @@ class ListLook(Generic[S, T]):
         trouble = scan.trouble
         if trouble is None and len(named) < len(scan.rows):
             trouble = DecodeError("a row of the list has no id, so it cannot be looked up", outcome="done")
-        if trouble is None:
-            if self._read_from is None or since - _CLOCKS_S < self._read_from:
-                self._read_from = since - _CLOCKS_S
-            changes = [row.updated.timestamp() for row in scan.rows if row.updated is not None]
-            if self._listed.listing.is_newest_change_first and changes:
-                self._read_to = max(changes) if self._read_to is None else max(self._read_to, *changes)
+        changes = [row.updated.timestamp() for row in scan.rows if row.updated is not None]
+        newest = max(changes, default=None) if self._listed.listing.is_newest_change_first else None
         own = await self._book.ask(lambda file: file.objects_among(named))
+        self._shown |= own
         rows = {
             **self._unjudged,
             **{an_id: row for an_id, row in named.items() if an_id not in own and an_id not in self._foreign},
         }
-        return _Sight(rows, frozenset(named), now, trouble)
+        return Sight(rows, newest, now, trouble)
+
+    def _note_read(self, sight: Sight[S], since: float) -> None:
+        """Note that all that the scan has shown of the time since then was judged: the next one begins there."""
+        if sight.trouble is not None:
+            return
+        if self._read_from is None or since - _CLOCKS_S < self._read_from:
+            self._read_from = since - _CLOCKS_S
+        self._read_at = sight.now
+        if sight.newest_change is not None:
+            self._read_to = max(self._read_to or sight.newest_change, sight.newest_change)
 
     async def _judge(
-        self, sight: _Sight[S], since: float, by_mark: Mapping[bytes, Doubt], *, is_first: bool = False
-    ) -> dict[bytes, tuple[str, T, float | None]]:
-        """Fetch the objects that are not known; return those with a reference of the run that was not known before."""
-        waiting = [an_id for an_id, row in sight.rows.items() if self._may_be_ours(an_id, row, since, by_mark)]
-        carried: dict[bytes, list[tuple[str, T, float | None]]] = {}
+        self,
+        sight: Sight[S],
+        since: float,
+        take: Callable[[_Carried[T]], Awaitable[object]],
+        by_mark: Mapping[bytes, Doubt] = MappingProxyType({}),
+        until: float = inf,
+    ) -> None:
+        """Fetch the objects that are not known, the oldest first; hand over those that carry a reference.
+
+        That is done a few at a time: where fetching fails, what was judged is not fetched again.
+        """
+        marks = {an_id: mark for an_id, row in sight.rows.items() if (mark := self._mark(row)) is not None}
+        ours = await self._book.ask(lambda file: file.marks_among(marks.values())) if marks else set()
+        self._foreign.update(an_id for an_id, mark in marks.items() if mark not in ours)
+        waiting = [an_id for an_id, row in sight.rows.items() if self._may_be_ours(an_id, row, since, until)]
+        waiting.sort(key=lambda an_id: _seconds(sight.rows[an_id].created) or 0.0)
         while waiting:
             group, waiting = waiting[:_SIDE_BY_SIDE], waiting[_SIDE_BY_SIDE:]
-            for an_id, got in zip(group, await got_each(self._listed.get, group), strict=True):
+            carried: dict[bytes, list[_Object[T]]] = {}
+            results = await got_each(self._listed.get, group)
+            raise_if_down(results)
+            for an_id, got in zip(group, results, strict=True):
                 row = sight.rows[an_id]
                 if isinstance(got, SpotError):
                     self._note_unread(an_id, row, got)
@@ -224,22 +252,19 @@ class ListLook(Generic[S, T]):
                 else:
                     reference = reference_digest(self._digester, evidence.reference)
                     carried.setdefault(reference, []).append((an_id, got, _seconds(row.created)))
-        if is_first:
-            return {reference: objects[0] for reference, objects in carried.items()}
-        return await self._ours(carried)
+            if carried:
+                await take(carried)
 
-    async def _ours(
-        self, carried: Mapping[bytes, list[tuple[str, T, float | None]]]
-    ) -> dict[bytes, tuple[str, T, float | None]]:
+    async def _ours(self, carried: _Carried[T]) -> dict[bytes, _Object[T]]:
         """Return what belongs to rows of the run, and note the duplicates."""
         known = await self._book.ask(lambda file: file.rows_of(carried))
-        ours: dict[bytes, tuple[str, T, float | None]] = {}
+        ours: dict[bytes, _Object[T]] = {}
         for reference, objects in carried.items():
             row = known.get(reference)
             if row is None:
                 self._foreign.update(an_id for an_id, _, _ in objects)
                 continue
-            objects.sort(key=lambda each: (each[2] is None, each[2]))
+            self._shown.update(an_id for an_id, _, _ in objects)
             first = row.object_id if row.state == CODES["ok"] else None
             if first is None:
                 first = objects[0][0]
@@ -249,23 +274,18 @@ class ListLook(Generic[S, T]):
             self._foreign.update(an_id for an_id, _, _ in objects)
         return ours
 
-    def _note_late(self, row: KnownCreate, found: tuple[str, T, float | None]) -> None:
+    def _note_late(self, row: KnownCreate, found: _Object[T]) -> None:
         """Record an object of a row that nobody looked for any more, so that it is never sent again."""
         an_id, _, created = found
         self._book.record(Settled(row.key, CODES["ok"], an_id, created))
 
-    def _may_be_ours(self, an_id: str, row: S, since: float, by_mark: Mapping[bytes, Doubt]) -> bool:
-        if an_id in self._bare:
+    def _may_be_ours(self, an_id: str, row: S, since: float, until: float) -> bool:
+        if an_id in self._bare or an_id in self._foreign:
             return False
         created = _seconds(row.created)
-        if created is not None and created < since - _CLOCKS_S:
-            return False
-        mark = self._mark(row)
-        return mark is None or mark in by_mark or not by_mark
+        return created is None or since - _CLOCKS_S <= created <= until
 
     def _note_unread(self, an_id: str, row: S, error: SpotError) -> None:
-        if not isinstance(error, _OF_ONE_OBJECT):
-            raise error.with_traceback(None)
         if isinstance(error, NotFoundError) and an_id in self._unjudged:
             del self._unjudged[an_id]  # it was deleted
             self._foreign.add(an_id)
@@ -277,7 +297,7 @@ class ListLook(Generic[S, T]):
         return None if isinstance(got, SpotError) else got
 
     async def _shown_until(
-        self, sight: _Sight[S], controls: Sequence[Created], since: float, *, is_proven: bool
+        self, sight: Sight[S], controls: Sequence[Created], since: float, *, is_proven: bool
     ) -> float | Unsettled:
         """Return up to when the scan has surely shown what was created, by the server's clock; or why nobody knows."""
         if sight.trouble is not None:
@@ -285,33 +305,44 @@ class ListLook(Generic[S, T]):
         if sight.now is None:
             what = "the answers have no Date, so nobody knows what is older than the rows in doubt"
             return Unsettled(_error(what), may_change=False)
-        self._shown |= sight.visible.intersection(each.object_id for each in (*controls, *self._unseen.values()))
         expected = {each.object_id: each for each in controls if each.created >= since} | self._unseen
-        unseen = {an_id: each for an_id, each in expected.items() if an_id not in self._shown}
-        self._unseen = await self._still_there(unseen)
+        self._unseen = {an_id: each for an_id, each in expected.items() if an_id not in self._shown | self._gone}
+        await self._leave_out_deleted(sight.now)
         if not is_proven and not await self._come_back([each for each in controls if each.object_id in self._shown]):
             what = f"no {self._listed.noun} that the run has surely created came back in the list with its reference"
             return Unsettled(_error(f"{what}, so nobody knows what the list leaves out"), may_change=bool(self._unseen))
         return min((each.created for each in self._unseen.values()), default=sight.now)
 
-    async def _still_there(self, unseen: Mapping[str, Created]) -> dict[str, Created]:
-        """Return those that exist, though the list does not show them: a deleted one proves nothing."""
-        if not unseen:
-            return {}
-        oldest = sorted(unseen.values(), key=lambda each: each.created)[:_SIDE_BY_SIDE]
-        ids = [each.object_id for each in oldest]
-        results = await got_each(self._listed.get, ids)
-        gone = {an_id for an_id, got in zip(ids, results, strict=True) if isinstance(got, NotFoundError)}
-        return {an_id: each for an_id, each in unseen.items() if an_id not in gone}
+    async def _leave_out_deleted(self, now: float) -> None:
+        """Expect what does not exist any more no longer: a deleted object proves nothing.
+
+        The oldest one that does exist decides, so nobody looks further. What is so young that the list may be late may
+        be missing for the same reason where it is fetched.
+        """
+        waiting = sorted(self._unseen.values(), key=lambda each: each.created)
+        waiting = [each for each in waiting if each.created < now - _LATE_S]
+        are_gone = True
+        while waiting and are_gone:
+            group, waiting = [each.object_id for each in waiting[:_SIDE_BY_SIDE]], waiting[_SIDE_BY_SIDE:]
+            for an_id, got in zip(group, await got_each(self._listed.get, group), strict=True):
+                if isinstance(got, NotFoundError):
+                    del self._unseen[an_id]
+                    self._gone.add(an_id)
+                else:
+                    are_gone = False
 
     async def _come_back(self, seen: Sequence[Created]) -> bool:
         """Return whether one of them shows its reference."""
-        for control in [each for each in seen if each.reference is not None][:_MOST_CHECKED]:
+        checked = 0
+        for control in seen:
+            if control.reference is None or checked == _MOST_CHECKED:
+                continue
             (got,) = await got_each(self._listed.get, [control.object_id])
             if isinstance(got, SpotError):
-                if not isinstance(got, _OF_ONE_OBJECT):
+                if not isinstance(got, OF_ONE_OBJECT):
                     raise got.with_traceback(None)
-                continue
+                continue  # a deleted one proves nothing
+            checked += 1
             shown = self._listed.evidence_of(got).reference
             if shown is not None and reference_digest(self._digester, shown) == control.reference:
                 return True
@@ -334,7 +365,7 @@ class ListLook(Generic[S, T]):
 
     def _may_be(self, doubt: Doubt, row: S, lands_until: float) -> bool:
         created = _seconds(row.created)
-        if created is not None and not doubt.began - _CLOCKS_S <= created <= lands_until + _CLOCKS_S:
+        if created is not None and not self._began(doubt) - _CLOCKS_S <= created <= lands_until + _CLOCKS_S:
             return False
         mark = self._mark(row)
         if mark is not None and doubt.mark is not None:
@@ -357,11 +388,3 @@ def _seconds(moment: datetime | None) -> float | None:
 
 def _error(message: str) -> SpotError:
     return DecodeError(message, outcome="done")
-
-
-def evidence_of(metadata: Mapping[str, object] | None, key: str) -> Evidence:
-    """Return what an object's metadata show, by the key of references."""
-    if metadata is None:
-        return Evidence(is_bare=True)
-    reference = metadata.get(key)
-    return Evidence(reference if isinstance(reference, str) else None)

@@ -82,7 +82,8 @@ class CreateOptions(ReadOptions, total=False):
     """Seconds within which a request is executed or never will be; if left out, as for the client: 60."""
     look_first: date | str | None
     """A day, for a batch whose journal is lost: what was created since is read before anything is sent, and rows whose
-    reference is found come out as ``skipped`` with their id."""
+    reference is found come out as ``skipped`` with their id. The first row that was not found waits for
+    ``lands_within_s`` and 10 s, and another look: the lost session's last requests may still be on their way."""
 
 
 @frozen(kw_only=True)

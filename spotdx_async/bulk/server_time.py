@@ -4,7 +4,8 @@ from datetime import datetime
 
 from spotdx_async._http import clock
 
-_A_DAY_S = 86400.0
+_MOST_OFF_S = 2 * 86400.0
+"""How far the local clock may be off: a day, and whatever the server's is off in the other direction. A choice."""
 _CUT_S = 2.0
 """Dates of answers are cut to a second, and an answer takes a while."""
 
@@ -14,11 +15,19 @@ class ServerTime:
 
     def __init__(self) -> None:
         self._known: tuple[float, float] | None = None
+        self.objects_ahead_s: float | None = None
+        """How far the clock that dates objects is ahead of it, at least; None if that is not known."""
 
     def note(self, date: datetime | None) -> None:
         """Note the date of an answer that has just come."""
         if date is not None:
             self._known = date.timestamp(), clock.now()
+
+    def note_created(self, created: object) -> None:
+        """Note when, by its own date, something was created whose answer has just come."""
+        now = self.at(clock.now())
+        if isinstance(created, datetime) and now is not None:
+            self.objects_ahead_s = created.timestamp() - now - _CUT_S
 
     def at(self, moment_s: float) -> float | None:
         """Return a moment of the loop's clock by the server's, in seconds since 1970; None if that is not known."""
@@ -27,7 +36,12 @@ class ServerTime:
         server_s, loop_s = self._known
         return server_s + moment_s - loop_s
 
-    def not_before(self) -> float:
-        """Return a time by the server's clock that is certainly not in its future."""
-        now = self.at(clock.now())
-        return clock.wall().timestamp() - _A_DAY_S if now is None else now - _CUT_S
+    def not_later_than(self, moment_s: float) -> float:
+        """Return a time by the server's clock that is certainly not later than a moment of the loop's.
+
+        Before any answer it is days earlier, since only the local clock is there to go by.
+        """
+        then = self.at(moment_s)
+        if then is not None:
+            return then - _CUT_S
+        return clock.wall().timestamp() - (clock.now() - moment_s) - _MOST_OFF_S

@@ -5,6 +5,7 @@ Not found, by a look that has shown that it can see: it was not executed, and ma
 """
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -13,7 +14,7 @@ from attrs import define, field, frozen
 from spotdx_async._http import clock
 from spotdx_async._http.retry import may_pass
 from spotdx_async.bulk.create_rows import CreateRow
-from spotdx_async.errors import SpotError
+from spotdx_async.errors import DecodeError, SpotError
 
 LIST_LAG_S: Final = 10.0
 """How much later a list may show what was done: a choice, above the few seconds of a replica or a cache."""
@@ -39,10 +40,12 @@ class Doubt:
     """The digest of the reference that it was sent with."""
     mark: bytes | None = field(repr=False)
     """The digest of what else identifies it."""
-    began: float
-    """When it was sent at the earliest, by the server's clock, in seconds since 1970."""
+    began: float | None
+    """When it was sent at the earliest, by the server's clock, in seconds since 1970; None: see ``began_s``."""
     lands_until_s: float
     """Until when it may be executed, on the loop's clock."""
+    began_s: float = clock.NEVER_S
+    """The same on the loop's clock, of a row of this session: the server's may not have been known then."""
     row: CreateRow | None = None
     """The row, once it was read."""
     look_at_s: float = 0.0
@@ -78,6 +81,16 @@ class Unsettled:
 Finding: TypeAlias = Found | Absent | Unsettled
 
 
+@frozen
+class Unaudited:
+    """What was not audited yet."""
+
+    since: float
+    """When the first of it was sent at the earliest, by the server's clock."""
+    look_at_s: float
+    """Before when it may still be carried out once more, on the loop's clock."""
+
+
 class Look(Protocol):
     """Looks at the server for rows in doubt."""
 
@@ -100,8 +113,11 @@ class Look(Protocol):
         """
         ...
 
-    async def audit(self, since: float) -> None:
+    async def audit(self, since: float) -> int:
         """Look for objects with the same reference among all that were created since then, by the server's clock.
+
+        Returns:
+            how many of them could not be judged; the next call looks at them again.
 
         Raises:
             SpotError: looking failed.
@@ -124,6 +140,14 @@ class Host(Protocol):
         """Take what was found; Unsettled means that the row is parked."""
         ...
 
+    async def unaudited(self) -> Unaudited | None:
+        """Return what this session and earlier ones have sent and not audited; None if that is nothing."""
+        ...
+
+    def audited(self) -> None:
+        """Take that all of it was audited."""
+        ...
+
 
 class Settlement:
     """Keeps the rows in doubt, and looks for them when it is time."""
@@ -143,8 +167,8 @@ class Settlement:
         self._news = asyncio.Event()
         self._failing_since_s: float | None = None
         self._failures = 0
-        self._since: float | None = None
-        self._audit_after_s = clock.NEVER_S
+        self.audit_after_s: float = clock.NEVER_S
+        """Before when a row that was sent again may still be carried out twice, on the loop's clock."""
         self.resolved: dict[bytes, Finding] = {}
         """What became of rows of earlier sessions that were settled before they were read."""
         self.audit_error: SpotError | None = None
@@ -153,7 +177,6 @@ class Settlement:
     def add(self, doubt: Doubt) -> None:
         """Take a row that is in doubt."""
         doubt.look_at_s = doubt.lands_until_s + LIST_LAG_S
-        self.note_began(doubt.began)
         was_idle = not self._doubts
         self._doubts[doubt.key] = doubt
         if was_idle:
@@ -162,10 +185,6 @@ class Settlement:
     def doubt_of(self, key: bytes) -> Doubt | None:
         """Return the doubt about a row, if it is not settled."""
         return self._doubts.get(key)
-
-    def note_began(self, began: float) -> None:
-        """Note when something was sent, by the server's clock: the audit looks from then on."""
-        self._since = began if self._since is None else min(self._since, began)
 
     def note_end(self) -> None:
         """Look whether the run has ended: rows have their outcomes."""
@@ -233,24 +252,45 @@ class Settlement:
         del self._doubts[doubt.key]
         if isinstance(finding, Absent):
             # By then it would have been executed even if that took twice as long as was assumed.
-            self._audit_after_s = max(self._audit_after_s, doubt.lands_until_s + self._lands_within_s + LIST_LAG_S)
+            self.audit_after_s = max(self.audit_after_s, doubt.lands_until_s + self._lands_within_s + LIST_LAG_S)
         if doubt.row is None:
             self.resolved[doubt.key] = finding
         self._host.settled(doubt, finding)
 
     async def _audit(self) -> None:
-        if self._since is None:
+        unaudited = await self._host.unaudited()
+        if unaudited is None:
             return
-        await self._sleep_until(self._audit_after_s)
-        began_s, failures = clock.now(), 0
+        await self._sleep_until(max(self.audit_after_s, unaudited.look_at_s))
+        failures, least_left, failing_since_s = 0, sys.maxsize, clock.NEVER_S
         while True:
-            try:
-                await self._look.audit(self._since)
-            except SpotError as error:
-                failures += 1
-                if not may_pass(error) or clock.now() - began_s >= min(self._outage_limit_s, _MOST_AUDIT_S):
-                    self.audit_error = error.with_traceback(None)
-                    return
-                await self._sleep_until(clock.now() + min(_BUSY_AGAIN_S, 2.0 ** (failures - 1)))
-            else:
+            left = await self._tried_audit(unaudited.since)
+            if left == 0:
+                self._host.audited()
                 return
+            if left is not None and left < least_left:
+                failures, least_left = 0, left
+            if not failures:
+                failing_since_s = clock.now()
+            failures += 1
+            # Somebody else's object may be unreadable for good.
+            has_taken_s = sys.maxsize if left is not None else clock.now() - failing_since_s
+            is_in_vain = failures > _MOST_LOOKS and has_taken_s >= min(self._outage_limit_s, _MOST_AUDIT_S)
+            if is_in_vain or not self._may_audit_again:
+                return
+            await self._sleep_until(clock.now() + min(_BUSY_AGAIN_S, 2.0 ** (failures - 1)))
+
+    async def _tried_audit(self, since: float) -> int | None:
+        """Audit once, and note what went wrong; return how many objects are left, None if looking failed."""
+        try:
+            left = await self._look.audit(since)
+        except SpotError as error:
+            self.audit_error = error.with_traceback(None)
+            return None
+        message = f"{left} objects that may be duplicates cannot be read"
+        self.audit_error = DecodeError(message, outcome="unknown") if left else None
+        return left
+
+    @property
+    def _may_audit_again(self) -> bool:
+        return self.audit_error is None or may_pass(self.audit_error)

@@ -20,7 +20,8 @@ from spotdx_async._requests.operation import Operation, metadata_body
 from spotdx_async._requests.validation import ORDER, check, refuse
 from spotdx_async.bulk.create_rows import Creation, NewOrderRow, OrderCreateRow
 from spotdx_async.bulk.creates import checked_batch, checked_key, create_run
-from spotdx_async.bulk.list_look import Listed, ListLook, evidence_of
+from spotdx_async.bulk.list_look import ListLook
+from spotdx_async.bulk.listed import Listed, evidence_of
 from spotdx_async.bulk.options import CreateOptions, ReadOptions, UpdateOptions
 from spotdx_async.bulk.reads import read_run
 from spotdx_async.bulk.records import OrderMetadataUpdate, OrderRow

@@ -20,7 +20,8 @@ from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import REQUISITION, check, refuse
 from spotdx_async.bulk.create_rows import Creation, NewRequisitionRow, RequisitionCreateRow
 from spotdx_async.bulk.creates import checked_batch, checked_key, create_run
-from spotdx_async.bulk.list_look import Listed, ListLook, evidence_of
+from spotdx_async.bulk.list_look import ListLook
+from spotdx_async.bulk.listed import Listed, evidence_of
 from spotdx_async.bulk.options import CreateOptions, ReadOptions
 from spotdx_async.bulk.reads import read_run
 from spotdx_async.bulk.run import BulkRun

@@ -50,6 +50,7 @@ ROWS = (
     ("_http.client_state", "_requests.operation", "_requests.object_search"),  # the first holds the runner's stages
     ("_http.runner", "bulk.*", "files.*", "_requests.filters", "_requests.activations"),
     ("report.*", "bulk.jobs", "pagination", "reconciliation", "otel.*"),
+    ("bulk.listed",),
     ("bulk.updates", "bulk.reads", "bulk.list_look", "bulk.kit_look"),
     ("bulk.creates",),
     ("resources.*",),

@@ -22,19 +22,26 @@ from spotdx_async.errors import JournalError
 _SCHEMA = (
     """CREATE TABLE creates(
         key BLOB PRIMARY KEY, row INTEGER NOT NULL, state INTEGER NOT NULL, content BLOB NOT NULL,
-        reference BLOB, mark BLOB, began REAL, object TEXT, created REAL) WITHOUT ROWID""",
+        reference BLOB, mark BLOB, began REAL, object TEXT, created REAL, session INTEGER NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE audit(session INTEGER NOT NULL, after REAL)",
+    "INSERT INTO audit VALUES (0, NULL)",
     "CREATE INDEX by_reference ON creates(reference) WHERE reference IS NOT NULL",
+    "CREATE INDEX by_mark ON creates(mark) WHERE mark IS NOT NULL",
     "CREATE INDEX by_object ON creates(object) WHERE object IS NOT NULL",
     "CREATE INDEX by_creation ON creates(created) WHERE created IS NOT NULL",
     f"CREATE INDEX in_doubt ON creates(state) WHERE state IN ({CODES['unknown']}, {PARKED})",
 )
-_UPSERT = """INSERT INTO creates(key, row, state, content, reference, mark, began, object, created)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+# What is done stays done, whatever is said of the row later.
+_UPSERT = f"""INSERT INTO creates(key, row, state, content, reference, mark, began, object, created, session)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET row = excluded.row, state = excluded.state, content = excluded.content,
         reference = excluded.reference, mark = excluded.mark, began = coalesce(excluded.began, began),
-        object = coalesce(excluded.object, object), created = coalesce(excluded.created, created)"""
-_SETTLED = """UPDATE creates SET state = ?, object = coalesce(?, object), created = coalesce(?, created)
-    WHERE key = ?"""
+        object = coalesce(excluded.object, object), created = coalesce(excluded.created, created),
+        session = excluded.session
+    WHERE state <> {CODES["ok"]} OR excluded.state = {CODES["ok"]}"""  # noqa: S608 - numbers of ours
+_SETTLED = f"""UPDATE creates SET state = :state, object = coalesce(:object, object),
+        created = coalesce(:created, created), session = :session
+    WHERE key = :key AND (state <> {CODES["ok"]} OR :state = {CODES["ok"]})"""  # noqa: S608 - the same
 _KNOWN = "SELECT key, state, content, reference, mark, began, object FROM creates WHERE "
 _ROWS_AT_ONCE = 500
 """Values in one query: SQLite allows at least 999."""
@@ -64,9 +71,16 @@ class Settled:
     """``ok``, NOT_SENT or PARKED."""
     object_id: str | None = None
     created: float | None = None
+    audit_after: float | None = None
+    """If it is sent again: until when it may be carried out twice, by the server's clock, so that an audit waits."""
 
 
-Entry: TypeAlias = RowEntry | Settled
+@frozen
+class Audited:
+    """All that was sent so far has been looked at for duplicates."""
+
+
+Entry: TypeAlias = RowEntry | Settled | Audited
 
 
 @frozen
@@ -95,6 +109,7 @@ class Created:
 class CreatesFile(JournalDatabase):
     """An open journal of a run that creates."""
 
+    is_lasting: ClassVar[bool] = True
     FORMAT: ClassVar[Format] = CREATES
     SCHEMA: ClassVar[tuple[str, ...]] = _SCHEMA
 
@@ -109,6 +124,10 @@ class CreatesFile(JournalDatabase):
         in_doubt = database.execute(_KNOWN + "state IN (?, ?)", (CODES["unknown"], PARKED))
         self.in_doubt: tuple[KnownCreate, ...] = tuple(KnownCreate(*row) for row in in_doubt)
         """Rows of earlier sessions that may have been executed."""
+        self.audit_after: float | None = database.execute("SELECT after FROM audit").fetchone()[0]
+        """Until when something may be executed twice that earlier sessions have sent again, by the server's clock.
+        """
+        self._session: int = database.execute("SELECT sessions FROM meta").fetchone()[0] if self.is_lasting else 1
 
     def look_up(self) -> "LookUp | None":
         """Open a second connection that only reads, for the thread of the event loop."""
@@ -152,6 +171,15 @@ class CreatesFile(JournalDatabase):
         )
         return [Created(*row) for row in rows]
 
+    def unaudited_since(self) -> float | None:
+        """Return when the first row that no audit has covered was sent, by the server's clock; None without any."""
+        query = "SELECT min(began) FROM creates WHERE session > (SELECT session FROM audit)"
+        return self._database.execute(query).fetchone()[0]  # type: ignore[no-any-return]
+
+    def marks_among(self, marks: Iterable[bytes]) -> set[bytes]:
+        """Return which of these belong to rows of the run."""
+        return {row[0] for row in self._among("SELECT mark FROM creates WHERE mark IN", marks)}
+
     def objects_among(self, ids: Iterable[str]) -> set[str]:
         """Return which of these the run has created."""
         return {row[0] for row in self._among("SELECT object FROM creates WHERE object IN", ids)}
@@ -173,13 +201,30 @@ class CreatesFile(JournalDatabase):
         with run:
             run.execute("BEGIN IMMEDIATE")
             for each in entries:
-                if isinstance(each, Settled):
-                    run.execute(_SETTLED, (each.state, each.object_id, each.created, each.key))
-                else:
-                    of = each.digests
-                    values = (of.key, each.row, each.state, of.content, of.reference, of.mark, each.began)
-                    run.execute(_UPSERT, (*values, each.object_id, each.created))
+                self._note(each)
             run.execute("UPDATE meta SET changed = ?, ending = ?", (now(), ending))
+
+    def _note(self, entry: Entry) -> None:
+        run = self._database
+        if isinstance(entry, Audited):
+            run.execute("UPDATE audit SET session = ?, after = NULL", (self._session,))
+        elif isinstance(entry, Settled):
+            run.execute(
+                _SETTLED,
+                {
+                    "key": entry.key,
+                    "state": entry.state,
+                    "object": entry.object_id,
+                    "created": entry.created,
+                    "session": self._session,
+                },
+            )
+            if entry.audit_after is not None:
+                run.execute("UPDATE audit SET after = max(coalesce(after, 0), ?)", (entry.audit_after,))
+        else:
+            of = entry.digests
+            values = (of.key, entry.row, entry.state, of.content, of.reference, of.mark, entry.began)
+            run.execute(_UPSERT, (*values, entry.object_id, entry.created, self._session))
 
     def _can_commit(self, entries: Sequence[Entry], ending: str | None) -> bool:
         try:
@@ -191,6 +236,8 @@ class CreatesFile(JournalDatabase):
 
 class TemporaryCreates(CreatesFile):
     """The same without a file that lasts: for a run that cannot be resumed."""
+
+    is_lasting: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._path = Path("(none)")
@@ -230,8 +277,18 @@ class LookUp:
         Raises:
             JournalError: the file cannot be read.
         """
-        query = _KNOWN + "key = ?"
-        row = translating_errors(self._path, lambda: self._database.execute(query, (key,)).fetchone())
+        return self._one("key = ?", key)
+
+    def with_reference(self, reference: bytes) -> KnownCreate | None:
+        """Return what the journal says of the row with this reference.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        return self._one("reference = ? ORDER BY state = 1 DESC LIMIT 1", reference)
+
+    def _one(self, where: str, value: bytes) -> KnownCreate | None:
+        row = translating_errors(self._path, lambda: self._database.execute(_KNOWN + where, (value,)).fetchone())
         return None if row is None else KnownCreate(*row)
 
     def close(self) -> None:
@@ -248,7 +305,7 @@ class BatchIndex:
             "PRAGMA journal_mode = OFF",
             "PRAGMA synchronous = OFF",
             "CREATE TABLE keys(key BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID",
-            "CREATE TABLE found(reference BLOB PRIMARY KEY, object TEXT NOT NULL) WITHOUT ROWID",
+            "CREATE TABLE found(reference BLOB, object TEXT, created REAL, PRIMARY KEY (reference, object))",
             "CREATE TABLE bare(likeness BLOB PRIMARY KEY) WITHOUT ROWID",
         ):
             self._database.execute(statement)
@@ -259,14 +316,14 @@ class BatchIndex:
         first: int = self._database.execute("SELECT row FROM keys WHERE key = ?", (key,)).fetchone()[0]
         return first
 
-    def add_found(self, reference: bytes, object_id: str) -> None:
-        """Note an object that carries a reference."""
-        self._database.execute("INSERT OR IGNORE INTO found VALUES (?, ?)", (reference, object_id))
+    def add_found(self, reference: bytes, object_id: str, created: float | None) -> None:
+        """Note an object that carries a reference, and when it was created."""
+        self._database.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?)", (reference, object_id, created))
 
-    def found(self, reference: bytes) -> str | None:
-        """Return the id of the object that carries the reference."""
-        row = self._database.execute("SELECT object FROM found WHERE reference = ?", (reference,)).fetchone()
-        return None if row is None else row[0]
+    def found(self, reference: bytes) -> list[str]:
+        """Return the ids of the objects that carry the reference, the one created first before the others."""
+        query = "SELECT object FROM found WHERE reference = ? ORDER BY created IS NULL, created"
+        return [row[0] for row in self._database.execute(query, (reference,))]
 
     def add_bare(self, likeness: bytes) -> None:
         """Note an object that shows no metadata."""

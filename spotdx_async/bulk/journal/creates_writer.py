@@ -35,6 +35,9 @@ class CreatesWriter:
         """Why nothing more can be written; the run must stop."""
         self.on_failure: Callable[[JournalError], object] = lambda _: None
         """Called once, in the loop, when that happens."""
+        self.audit_after: float | None = file.audit_after
+        """Until when something may be carried out twice that earlier sessions have sent again, by the server's clock.
+        """
         self._file, self._thread, self._look_up = file, thread, look_up
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Entry] = []
@@ -95,6 +98,14 @@ class CreatesWriter:
             JournalError: the journal cannot be read any more.
         """
         return None if self._look_up is None else self._look_up.known(key)
+
+    def with_reference(self, reference: bytes) -> KnownCreate | None:
+        """Return the same of the row with a reference.
+
+        Raises:
+            JournalError: the journal cannot be read any more.
+        """
+        return None if self._look_up is None else self._look_up.with_reference(reference)
 
     @property
     def can_resume(self) -> bool:
@@ -160,12 +171,12 @@ class CreatesWriter:
         """
         if self._closing is None:
             self._stop_timer()
+            if self._look_up is not None:
+                self._look_up.close()  # first: whoever closes last leaves the single file, and that must hold the lock
             self._closing = self._loop.run_in_executor(self._thread, self._file.close, self._waiting, ending)
             self._closing.add_done_callback(self._on_closed)
             self._thread.shutdown(wait=False)
             _resolve(self._intended, may_go=False)
-            if self._look_up is not None:
-                self._look_up.close()
         with suppress(JournalError):
             await clock.seen_through(self._closing)
 
