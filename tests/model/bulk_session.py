@@ -115,7 +115,7 @@ class SessionPlayer:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: session.faults.append(f"the loop was told: {context}"))
         self._consumer = asyncio.create_task(self._consume(), name="consumer")
-        with disk(session.story, self._dice):
+        with disk(self._dice, 0.3 if session.story.disk_fails else 0.0):
             await self._play_to_end(self._consumer)
 
     async def _play_to_end(self, consumer: "asyncio.Task[None]") -> None:
@@ -291,22 +291,22 @@ def _lock_of(journal: Path) -> Path:
 
 
 @contextmanager
-def disk(story: SessionStory, dice: random.Random) -> Iterator[None]:
-    """Let the journal's file refuse some groups, where the story says so."""
-    if not story.disk_fails:
+def disk(dice: random.Random, share: float, kind: type[Any] = JournalFile) -> Iterator[None]:
+    """Let a journal's file refuse a share of the groups."""
+    if not share:
         yield
         return
-    commit = JournalFile._commit
+    commit = kind._commit
 
-    def failing(self: JournalFile, *of_it: Any) -> None:
-        if dice.random() < 0.3:
+    def failing(self: Any, *of_it: Any) -> None:
+        if dice.random() < share:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
             raise error
         commit(self, *of_it)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JournalFile, "_commit", failing)
+        patch.setattr(kind, "_commit", failing)
         yield
 
 

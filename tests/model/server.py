@@ -162,13 +162,16 @@ class ModelTransport(Transport):
         if self.closes != closes:  # the connection that was just made is closed with the others
             return TransportFailure("closed", "the client was closed before anything was sent", may_have_arrived=False)
         attempt_state.may_have_arrived = True
-        arrival = server.arrive(self.session, request, play)
+        arrival = self._hand_over(request, play, attempt_state)
         try:
             return await self._answered(arrival, dice, ends_at_s)
         except asyncio.CancelledError:
             if dice.random() < 0.5:
                 server.execute_late(arrival)
             raise
+
+    def _hand_over(self, request: Request, play: str, attempt_state: AttemptState) -> Arrival:  # noqa: ARG002
+        return self.server.arrive(self.session, request, play)
 
     async def close(self) -> None:
         self.closes += 1
