@@ -99,6 +99,8 @@ class BatchPlayer:
             session.faults.append(f"the run hangs: {[str(task.get_coro()) for task in asyncio.all_tasks()]}")
             session.is_killed = True
         session.duplicates, session.audit_error = run.duplicates, run.audit_error
+        if not session.is_killed and session.error is None:
+            session.faults += _left_in_window(run)
         for task in (reaper, consumer):
             if task is not None:
                 task.cancel()
@@ -204,6 +206,12 @@ class BatchPlayer:
         linked = {an_id for pair in pairs for an_id in pair}
         missing = [an_id for an_id in shown if an_id not in linked]
         return [f"{key}: {missing} of {_told(alive)} are unreported"] if len(shown) > 1 and missing else []
+
+
+def _left_in_window(run: Any) -> list[str]:
+    window = run._session._engine._window
+    counted = window._rows, window._beside, window._bytes_beside
+    return [f"the window still counts rows: {counted}"] if any(counted) else []
 
 
 def reference_of(key: str) -> str:
