@@ -88,7 +88,7 @@ class Unaudited:
     since: float
     """When the first of it was sent at the earliest, by the server's clock."""
     look_at_s: float
-    """Before when it may still be carried out once more, on the loop's clock."""
+    """Before when it may still be executed once more, on the loop's clock."""
 
 
 class Look(Protocol):
@@ -168,7 +168,7 @@ class Settlement:
         self._failing_since_s: float | None = None
         self._failures = 0
         self.audit_after_s: float = clock.NEVER_S
-        """Before when a row that was sent again may still be carried out twice, on the loop's clock."""
+        """Before when a row that was sent again may still be executed twice, on the loop's clock."""
         self.resolved: dict[bytes, Finding] = {}
         """What became of rows of earlier sessions that were settled before they were read."""
         self.audit_error: SpotError | None = None

@@ -72,7 +72,7 @@ class Settled:
     object_id: str | None = None
     created: float | None = None
     audit_after: float | None = None
-    """If it is sent again: until when it may be carried out twice, by the server's clock, so that an audit waits."""
+    """If it is sent again: until when it may be executed twice, by the server's clock, so that an audit waits."""
 
 
 @frozen

@@ -36,7 +36,7 @@ class CreatesWriter:
         self.on_failure: Callable[[JournalError], object] = lambda _: None
         """Called once, in the loop, when that happens."""
         self.audit_after: float | None = file.audit_after
-        """Until when something may be carried out twice that earlier sessions have sent again, by the server's clock.
+        """Until when something may be executed twice that earlier sessions have sent again, by the server's clock.
         """
         self._file, self._thread, self._look_up = file, thread, look_up
         self._loop = asyncio.get_running_loop()
