@@ -6,6 +6,7 @@ created, and one of them came back with its reference.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import chain
 from math import inf
 from types import MappingProxyType
 from typing import Final, Generic, TypeAlias, TypeVar
@@ -64,6 +65,7 @@ class ListLook(Generic[S, T]):
         # Objects that could not be judged by the last look, and the controls that it did not show.
         self._unjudged: dict[str, S] = {}
         self._bare: dict[str, S] = {}
+        self._unsigned: dict[str, S] = {}
         self._unseen: dict[str, Created] = {}
         # Of the run's own objects: those that the list has shown lately, and those that were deleted.
         self._shown: set[str] = set()
@@ -248,7 +250,7 @@ class ListLook(Generic[S, T]):
                     if doubt is not None and doubt.reference is not None:
                         carried.setdefault(doubt.reference, []).append((an_id, got, _seconds(row.created)))
                 elif evidence.reference is None:
-                    self._foreign.add(an_id)
+                    self._unsigned[an_id] = row
                 else:
                     reference = reference_digest(self._digester, evidence.reference)
                     carried.setdefault(reference, []).append((an_id, got, _seconds(row.created)))
@@ -280,7 +282,7 @@ class ListLook(Generic[S, T]):
         self._book.record(Settled(row.key, CODES["ok"], an_id, created))
 
     def _may_be_ours(self, an_id: str, row: S, since: float, until: float) -> bool:
-        if an_id in self._bare or an_id in self._foreign:
+        if an_id in self._bare or an_id in self._unsigned or an_id in self._foreign:
             return False
         created = _seconds(row.created)
         return created is None or since - _CLOCKS_S <= created <= until
@@ -358,9 +360,9 @@ class ListLook(Generic[S, T]):
         for an_id, row in self._unjudged.items():
             if self._may_be(doubt, row, lands_until):
                 return Unsettled(_error(f"{a(noun)} that may be it cannot be read ({an_id})"))
-        for an_id, row in self._bare.items():
+        for an_id, row in chain(self._bare.items(), self._unsigned.items()):
             if self._may_be(doubt, row, lands_until):
-                return Unsettled(_error(f"{a(noun)} that may be it shows no metadata ({an_id})"), may_change=False)
+                return Unsettled(_error(f"{a(noun)} that may be it shows no reference ({an_id})"), may_change=False)
         return Absent()
 
     def _may_be(self, doubt: Doubt, row: S, lands_until: float) -> bool:

@@ -81,7 +81,7 @@ class SpotState:
         self.lock: AbstractContextManager[Any] = RLock()
         self._keep_ledger = keep_ledger
         self.wall = wall
-        self.stamps_ahead_s = 0.0
+        self.stamps_ahead_s: float = 0.0
         self.day_offset: timedelta = timedelta()
         self.elapsed_s: Callable[[], float] = seconds_now
         self.kits: Kits = Kits(now=self.now)

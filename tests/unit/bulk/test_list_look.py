@@ -306,11 +306,14 @@ async def test_one_that_is_gone_for_two_looks_is_nobody(world: World) -> None:
     assert second == [Absent()]
 
 
-async def test_one_without_metadata_for_the_same_person_may_be_it(world: World) -> None:
+@pytest.mark.parametrize("metadata", [None, {}, {"shop": "their own"}])
+async def test_one_without_a_reference_for_the_same_person_may_be_it(
+    world: World, metadata: dict[str, str] | None
+) -> None:
     await world.row("a")
     await world.row("b")
     await world.own("c", "o-1", age_s=20)
-    world.server.add("o-2", None, metadata=None, person="Robin")
+    world.server.add("o-2", None, metadata=metadata, person="Robin")
 
     findings = await world.settle(world.doubt("a", person="Robin"), world.doubt("b", person="Kim"))
 
