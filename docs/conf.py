@@ -48,7 +48,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"spotdx_async\..*\.(T|T_co|_T|_Ts|Annotated)"),  # variables of types, and a word of typing's
     (r"py:class", r"spotdx_async\.report\.(run_stats\.(Outages|Reasons)|series\..*)"),  # parts of a RunStory
     (r"py:class", r"spotdx_async\.testing\.(routes\.Call|list_lag\.ListedRow)"),  # what the fake's server works with
-    (r"py:class", r"spotdx_async\.files\.(late_input\.LateInput|stored_file\.StoredFile|row_shape\.RowShape)"),  # what inputs are made of
+    # What inputs are made of.
+    (r"py:class", r"spotdx_async\.files\.(late_input\.LateInput|stored_file\.StoredFile|row_shape\.RowShape)"),
 ]
 
 _NOT_A_COLON = "\ue000"

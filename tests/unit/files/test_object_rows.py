@@ -90,8 +90,8 @@ def test_json_of_another_form_is_a_bad_row(row: str, reason: str) -> None:
         ("key,site", "--map site= leaves it out, site=metadata.site keeps it as metadata"),
         ("key,metadata.", "no column may be named metadata."),
         ("key,a1,b2,c3,d4,e5,f6", "; and 1 more"),
-        ("id,zip", "--map id=key takes that one"),
-        ("key", "beside key there must be columns for the order"),
+        ("id,zip", "if id is the id, pass --map id=key"),
+        ("key", "there is no column but key: each field of the order needs one"),
     ],
 )
 def test_a_header_that_cannot_be_used_says_what_is_meant(header: str, said: str) -> None:
