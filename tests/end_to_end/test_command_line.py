@@ -183,7 +183,7 @@ async def test_an_interrupt_lets_what_is_under_way_finish_and_accounts_for_it(sh
 async def test_a_second_interrupt_ends_at_once(shell: Shell, good_file: Path) -> None:
     shell.fake.latency_s = 30
     process = await shell.start("kits", "update", str(good_file), "--json", "--concurrency", "5")
-    await until(lambda: shell.fake.in_flight)
+    await until(lambda: shell.fake.in_flight == 5)
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
     assert b"stopping" in await asyncio.wait_for(process.stderr.readline(), PATIENCE_S)
