@@ -15,10 +15,10 @@ from spotdx_async.bulk.reader import Reader
 from spotdx_async.bulk.records import Outcome, Progress, State
 from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.row_runner import RowRunner
-from spotdx_async.bulk.scheduler import ReadyRows, Scheduler
+from spotdx_async.bulk.scheduler import IdleWorkers, ReadyRows, Scheduler
 from spotdx_async.bulk.stats import RunCounts
 from spotdx_async.bulk.stop_rules import LastRows, StopRules
-from spotdx_async.bulk.workers import IdleWorkers, Worker
+from spotdx_async.bulk.workers import Worker
 from spotdx_async.config import name_server
 from spotdx_async.errors import JournalError, NotSentError, SpotError
 

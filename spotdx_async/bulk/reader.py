@@ -154,7 +154,7 @@ class Reader:
             return Outcome(index=index, key=key, state="skipped", source=source)
         if known is not None and known.state == "superseded":
             return Outcome(index=index, key=key, state="superseded", source=source)
-        row = Row(index, key, body, digests, source, self.EFFECT)
+        row = Row(index, key, body, digests, source, self.EFFECT, key)
         if journal is not None:
             self._note_earlier_sessions(row, known, journal)
         return row

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, TypeAlias
 
-from attrs import Factory, define, field
+from attrs import define, field
 
 from spotdx_async._http.clock import NEVER_S
 from spotdx_async._http.messages import AttemptState, Verdict
@@ -37,7 +37,7 @@ class Row:
     """Whatever the caller identifies the row by: handed back with its outcome, and used for nothing else."""
     effect: Effect = "sets"
     """What executing it does."""
-    target: Any = field(default=Factory(lambda row: row.key, takes_self=True), repr=False)
+    target: Any = field(default=None, repr=False)
     """What the send gets beside the body: the id in the path, or the whole request."""
     object_id: str | None = field(default=None, repr=False)
     """The id of what it has created, once that is known."""

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from spotdx_async._http import clock
+from spotdx_async._http.waiters import WaiterQueue
 from spotdx_async.bulk.circuit_breaker import CircuitBreaker
 from spotdx_async.bulk.outcomes import Window
 from spotdx_async.bulk.row import Row
@@ -188,6 +189,32 @@ class ReadyRows:
     def _end_rest(self, row: Row) -> None:
         del self._resting[row]
         self._line_up(row)
+
+
+class IdleWorkers:
+    """Workers that have found no row to send. A call with no waiter is lost: look for a row before waiting."""
+
+    def __init__(self) -> None:
+        self._queue: WaiterQueue[None] = WaiterQueue()
+        self._count = 0
+
+    async def wait(self) -> None:
+        """Wait for a call."""
+        self._count += 1
+        try:
+            await self._queue.wait(self._queue.add(None), self.call)
+        finally:
+            self._count -= 1
+
+    def call(self) -> None:
+        """Wake the one that has waited longest."""
+        if self._count and (waiter := self._queue.pop()) is not None:
+            waiter.grant()
+
+    def call_all(self) -> None:
+        """Wake all."""
+        while (waiter := self._queue.pop()) is not None:
+            waiter.grant()
 
 
 class Scheduler:

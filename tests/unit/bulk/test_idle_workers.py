@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from spotdx_async.bulk.workers import IdleWorkers
+from spotdx_async.bulk.scheduler import IdleWorkers
 
 pytestmark = pytest.mark.virtual_time
 

@@ -97,7 +97,7 @@ class Bench:
         self.breaker = CircuitBreaker(
             limit_s=1800, concurrency=concurrency, on_overdue=lambda: None, dice=random.Random(1)
         )
-        self.row = Row(0, "SPOT1", b"{}")
+        self.row = Row(0, "SPOT1", b"{}", target="SPOT1")
         self.row_runner = RowRunner(
             self._send,
             RunOptions(
@@ -457,7 +457,7 @@ async def learn(bench: Bench, takes_s: float) -> None:
     while bench.answers:
         await bench.run()
     bench.answers = answers
-    bench.row = Row(1, "SPOT2", b"{}")
+    bench.row = Row(1, "SPOT2", b"{}", target="SPOT2")
     bench.sent_s.clear()
 
 
