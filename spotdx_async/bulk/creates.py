@@ -61,20 +61,18 @@ def create_run(
         raise InvalidInputError("look_first must be a date, or text as YYYY-MM-DD")
     if first is not None and creation.client_ref_key is None:
         raise InvalidInputError(f"look_first is not for {creation.noun}s: they carry no reference to look for")
-    given: dict[str, Any] = {
-        name: options.get(name) for name in options if name not in {"lands_within_s", "look_first"}
-    }
+    given = {name: value for name, value in options.items() if name not in {"lands_within_s", "look_first"}}
     lands_within_s = options.get("lands_within_s")
     unbounded, server_time = runner.without_bounds(), ServerTime()
-    base = job_of(
+    job = job_of(
         operation,
         unbounded,
+        make=CreateJob,
         send=partial(_send, unbounded, partial(_dated, operation.decode, server_time)),
         rows_name="rows",
         lands_within_s=None if lands_within_s is None else as_seconds("lands_within_s", lands_within_s),
-    )
-    job = CreateJob(
-        **{name: getattr(base, name) for name in base.__annotations__} | {"creates": True, "batch": creation.batch},
+        creates=True,
+        batch=creation.batch,
         creation=creation,
         server_time=server_time,
         new_look=new_look,
@@ -101,6 +99,15 @@ def _send(  # noqa: PLR0917 - as every Send is called
         may_go=may_go,
         observation=observation,
     )
+
+
+def getter(operation: Operation[T], runner: Runner) -> Callable[[str], Awaitable[T]]:
+    """Return the function that gets an object by its id, for whoever looks for what is in doubt."""
+
+    async def get(an_id: str) -> T:
+        return await runner.call(operation.request(an_id, allow_any_id=runner.allow_any_id), operation.decode)
+
+    return get
 
 
 def _dated(decode: Callable[[Reply], T], server_time: ServerTime, reply: Reply) -> T:

@@ -9,7 +9,7 @@ from spotdx_async._http.runner import Runner
 from spotdx_async._requests.operation import Operation, check_id
 from spotdx_async._requests.validation import check_keywords
 from spotdx_async.bulk.jobs import job_of
-from spotdx_async.bulk.options import ReadOptions
+from spotdx_async.bulk.options import Job, ReadOptions
 from spotdx_async.bulk.reader import Reader
 from spotdx_async.bulk.records import InvalidRow
 from spotdx_async.bulk.row import Effect
@@ -60,7 +60,7 @@ def read_run(
     check_keywords("get_many", options, ReadOptions.__annotations__)
     unbounded = runner.without_bounds()
     send = partial(unbounded.attempt_row, partial(_request, operation), operation.decode)
-    job = job_of(operation, unbounded, send=send, rows_name="ids")
+    job = job_of(operation, unbounded, make=Job, send=send, rows_name="ids")
     return BulkRun(ids, job, session=_ReadSession, **options)
 
 

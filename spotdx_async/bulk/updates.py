@@ -9,7 +9,7 @@ from spotdx_async._http.runner import Runner
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import check_keywords
 from spotdx_async.bulk.jobs import job_of
-from spotdx_async.bulk.options import UpdateOptions
+from spotdx_async.bulk.options import Job, UpdateOptions
 from spotdx_async.bulk.records import Update
 from spotdx_async.bulk.run import BulkRun
 
@@ -43,7 +43,7 @@ def metadata_run(
     read: Callable[[Reply], T | None] = operation.decode if decode else _no_value
     unbounded = runner.without_bounds()
     send = partial(unbounded.attempt_row, operation.checked_request, read)
-    job = job_of(operation, unbounded, send=send, kind=kind)
+    job = job_of(operation, unbounded, make=Job, send=send, kind=kind)
     return BulkRun(updates, job, **options)
 
 

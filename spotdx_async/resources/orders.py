@@ -19,7 +19,7 @@ from spotdx_async._requests.identity import any_id, id_asked_for, rows_with, tid
 from spotdx_async._requests.operation import Operation, metadata_body
 from spotdx_async._requests.validation import ORDER, check, refuse
 from spotdx_async.bulk.create_rows import Creation, NewOrderRow, OrderCreateRow
-from spotdx_async.bulk.creates import checked_batch, checked_key, create_run
+from spotdx_async.bulk.creates import checked_batch, checked_key, create_run, getter
 from spotdx_async.bulk.list_look import ListLook
 from spotdx_async.bulk.listed import Listed, evidence_of
 from spotdx_async.bulk.options import CreateOptions, ReadOptions, UpdateOptions
@@ -151,14 +151,10 @@ class Orders:
             batch=checked_batch(batch),
         )
         runner = self._runner.without_bounds()
-
-        async def get(order_id: str) -> Order:
-            return await runner.call(GET.request(order_id, allow_any_id=runner.allow_any_id), GET.decode)
-
         listed: Listed[OrderSummary, Order] = Listed(
             noun="order",
             listing=_ORDERS,
-            get=get,
+            get=getter(GET, runner),
             keep=_kept,
             evidence_of=lambda order: evidence_of(order.metadata, key),
             likeness_of=lambda order: _likeness(order.recipient),

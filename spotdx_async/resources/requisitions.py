@@ -19,7 +19,7 @@ from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_wit
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import REQUISITION, check, refuse
 from spotdx_async.bulk.create_rows import Creation, NewRequisitionRow, RequisitionCreateRow
-from spotdx_async.bulk.creates import checked_batch, checked_key, create_run
+from spotdx_async.bulk.creates import checked_batch, checked_key, create_run, getter
 from spotdx_async.bulk.list_look import ListLook
 from spotdx_async.bulk.listed import Listed, evidence_of
 from spotdx_async.bulk.options import CreateOptions, ReadOptions
@@ -128,14 +128,10 @@ class Requisitions:
             batch=checked_batch(batch),
         )
         runner = self._runner.without_bounds()
-
-        async def get(requisition_id: str) -> Requisition:
-            return await runner.call(GET.request(requisition_id, allow_any_id=runner.allow_any_id), GET.decode)
-
         listed: Listed[RequisitionSummary, Requisition] = Listed(
             noun="requisition",
             listing=_REQUISITIONS,
-            get=get,
+            get=getter(GET, runner),
             keep=_kept,
             evidence_of=lambda requisition: evidence_of(requisition.metadata, key),
             likeness_of=lambda _: None,
