@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from spotdx_async import BadRequestError, NotFoundError, OutcomeUnknownError, PermissionDeniedError, SpotClient
+from spotdx_async import (
+    BadRequestError,
+    KitActivation,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    SpotClient,
+)
 from spotdx_async._http import clock
 from spotdx_async.testing import FakeSpot, Fault, faults
 from spotdx_async.testing.listed_store import MetadataGap
@@ -23,10 +30,10 @@ KIT = "SPOT234567"
 @pytest.fixture
 async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
     """Serve with one time of day for server and client, which goes with the virtual one."""
-    began = datetime.now(UTC)
+    began, now = datetime.now(UTC), clock.of_loop()  # the thread of a journal asks too
 
     def wall() -> datetime:
-        return began + timedelta(seconds=clock.now())
+        return began + timedelta(seconds=now())
 
     monkeypatch.setattr(clock, "wall", wall)
     async with FakeSpot(wall=wall, orders=[], requisitions=[]) as fake:
@@ -213,3 +220,27 @@ async def test_a_second_requisition_with_a_barcode_is_refused(fake: FakeSpot, sp
 
     refs: dict[str, Any] = fake.requisitions.ids_by_reference()
     assert {*refs} == {REF}
+
+
+@pytest.mark.parametrize(("fault", "requests"), [(faults.drop_after(), 1), (faults.land_later(20), 1), ("504", 2)])
+async def test_an_activation_in_doubt_is_settled_by_its_kit(
+    fake: FakeSpot, spot: SpotClient, fault: Fault | str, requests: int
+) -> None:
+    fake.faults.add(faults.status(504) if fault == "504" else fault, method="POST")
+
+    async with spot.kits.activate_many([KitActivation(KIT, patient=PATIENT)], journal=None) as run:
+        (outcome,) = [outcome async for outcome in run]
+
+    assert (outcome.state, outcome.key, outcome.error) == ("ok", KIT, None)
+    assert fake.operation_counts["kits.activate"] == requests
+    assert fake.kits[KIT].registered_to
+
+
+async def test_an_activation_that_is_forbidden_fails_and_registers_nobody(fake: FakeSpot, spot: SpotClient) -> None:
+    row = KitActivation(KIT, patient=evolve(PATIENT, address=evolve(ADDRESS, state="NY")))
+
+    async with spot.kits.activate_many([row], journal=None) as run:
+        (outcome,) = [outcome async for outcome in run]
+
+    assert (outcome.state, type(outcome.error)) == ("failed", PermissionDeniedError)
+    assert not fake.kits[KIT].registered_to
