@@ -16,7 +16,8 @@ from spotdx_async._http import clock
 from spotdx_async._http.runner import Runner
 from spotdx_async._requests.answers import ListPage, ServerClock
 from spotdx_async._requests.filters import fresh_page_of, list_request, page_of
-from spotdx_async._requests.object_search import SAME_PAGE, Row, Scan, Search, Times, scan
+from spotdx_async._requests.list_scan import SAME_PAGE, Row, Scan, scan
+from spotdx_async._requests.object_search import Search, Times
 from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import DecodeError, InvalidInputError
 

@@ -13,7 +13,8 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from spotdx_async._http import clock
 from spotdx_async._http.runner import Runner
-from spotdx_async._requests.object_search import A_DAY, Row, Scan, got_each
+from spotdx_async._requests.list_scan import Row, Scan
+from spotdx_async._requests.object_search import A_DAY, got_each
 from spotdx_async.bulk.create_reader import CreateReader, likeness_digest, mark_digest, reference_digest
 from spotdx_async.bulk.create_rows import a
 from spotdx_async.bulk.journal.creates_file import Created, KnownCreate, Settled

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from attrs import define, field, frozen
 
 from spotdx_async._http.retry import may_pass
-from spotdx_async._requests.object_search import Row
+from spotdx_async._requests.list_scan import Row
 from spotdx_async.errors import (
     BadRequestError,
     DecodeError,

@@ -47,8 +47,11 @@ ROWS = (
         *("_http.retry", "_codec.codec", "limits.*"),
     ),
     ("_http.answer_check", "_http.call", "_requests.answers", "shared.*"),
-    ("_http.client_state", "_requests.operation", "_requests.object_search"),  # the first holds the runner's stages
-    ("_http.runner", "bulk.*", "files.*", "_requests.filters", "_requests.activations"),
+    ("_http.client_state", "_requests.operation", "_requests.list_scan"),  # the first holds the runner's stages
+    (
+        *("_http.runner", "bulk.*", "files.*", "_requests.filters", "_requests.activations"),
+        "_requests.object_search",
+    ),
     ("report.*", "bulk.jobs", "pagination", "reconciliation", "otel.*"),
     ("bulk.listed",),
     ("bulk.updates", "bulk.reads", "bulk.list_look", "bulk.kit_look"),
@@ -96,7 +99,8 @@ NARROWER = {
         *("_http.messages", "_http.verdict"),
     ),
     "_requests.answers": ("errors", "_codec.codec", "_http.clock", "_http.messages"),
-    "_requests.object_search": ("errors", "_codec.codec", "_requests.answers"),
+    "_requests.list_scan": ("errors", "_codec.codec", "_requests.answers"),
+    "_requests.object_search": ("errors", "_requests.answers", "_requests.list_scan"),
     "pagination": ("errors", "_codec.codec", "_http.clock", "_http.runner", "_requests.*"),
     "reconciliation": (
         *("errors", "_requests.validation", "_http.clock", "_http.retry"),

@@ -14,7 +14,8 @@ import pytest
 
 from spotdx_async._http import clock
 from spotdx_async._requests.answers import ServerClock
-from spotdx_async._requests.object_search import Look, Scan, Search, Times
+from spotdx_async._requests.list_scan import Scan
+from spotdx_async._requests.object_search import Look, Search, Times
 from spotdx_async.errors import (
     AuthenticationError,
     BadRequestError,

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from spotdx_async._requests.answers import ServerClock
-from spotdx_async._requests.object_search import Scan
+from spotdx_async._requests.list_scan import Scan
 from spotdx_async.bulk.create_reader import likeness_digest, reference_digest
 from spotdx_async.bulk.journal.creates_file import BatchIndex, RowEntry
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spotdx_async._codec.codec import BadItem
 from spotdx_async._requests.answers import ListPage, ServerClock
-from spotdx_async._requests.object_search import Scan, scan
+from spotdx_async._requests.list_scan import Scan, scan
 from spotdx_async.errors import DecodeError
 from spotdx_async.models import OrderSummary
 from spotdx_async.testing import run_virtual
@@ -29,6 +31,7 @@ class Server:
         self.asked: list[tuple[date | None, int]] = []
         self.before: Callable[[int], object] = lambda _number: None
         self.ahead: timedelta | None = timedelta()
+        self.most = SIZE
 
     def changed(self, order_id: str) -> OrderSummary:
         self.ticks += 1
@@ -42,7 +45,7 @@ class Server:
         self.before(len(self.asked))
         self.asked.append((day, offset))
         clock = None if self.ahead is None else ServerClock(NOON, self.ahead)
-        return ListPage(tuple(self.rows[offset : offset + SIZE]), clock)
+        return ListPage(tuple(self.rows[offset : offset + self.most]), clock)
 
     async def scan(self, *, is_newest_change_first: bool = True, **about: Any) -> Scan[OrderSummary]:
         options: dict[str, Any] = {"first_day": lambda _clock: DAY} | about
@@ -67,7 +70,7 @@ async def test_one_page_is_one_moment() -> None:
     assert len(found.rows) == 9
     assert found.trouble is None
     assert found.clock == ServerClock(NOON, timedelta())
-    assert server.asked == [(DAY, 0)]
+    assert server.asked == [(DAY, 0), (DAY, 9)]  # the second is empty, and proves that the first is all there is
 
 
 async def test_after_several_pages_the_head_is_read_again() -> None:
@@ -156,6 +159,52 @@ async def test_a_server_that_repeats_a_page_ends_it() -> None:
         )
 
 
+@pytest.mark.parametrize("most", [1, 4, 9])
+@pytest.mark.parametrize("is_newest_change_first", [True, False])
+async def test_pages_that_are_shorter_than_was_asked_for_end_no_list(most: int, is_newest_change_first: bool) -> None:
+    server = Server(25)
+    server.most = most
+
+    found = await server.scan(is_newest_change_first=is_newest_change_first)
+
+    assert (len(found.rows), found.trouble) == (25, None)
+
+
+async def test_a_short_page_that_comes_for_every_offset_is_all_there_is() -> None:
+    page = ListPage(tuple(Server(3).rows), None)
+    asked: list[int] = []
+
+    async def fetch(_day: date | None, offset: int) -> ListPage[OrderSummary]:
+        asked.append(offset)
+        return page
+
+    found = await scan(
+        fetch, lambda row: row.order_id, first_day=lambda _: DAY, page_size=SIZE, is_newest_change_first=True
+    )
+
+    assert (len(found.rows), found.trouble, asked[:2]) == (3, None, [0, 3])
+
+
+@pytest.mark.parametrize(("is_stable", "moved"), [(True, 0), (True, 3), (False, 0)])
+async def test_rows_of_one_time_that_change_places_leave_open_what_is_missing(is_stable: bool, moved: int) -> None:
+    server, draw = Server(25), Random(2)
+    server.rows = [evolve(row, updated=NOON) for row in server.rows]
+
+    def change(number: int) -> None:
+        if not is_stable:
+            draw.shuffle(server.rows)
+        elif number == 2:  # between the page behind the boundary and the look at both its sides
+            server.touch(*(f"O{one}" for one in range(moved)))
+
+    server.before = change
+
+    found = await server.scan()
+
+    assert ("in another order each time" in str(found.trouble)) is not is_stable
+    assert [offset for _, offset in server.asked][:4] == [0, 10, 5, 20]
+    assert not is_stable or len(found.rows) == 25
+
+
 async def test_what_cannot_be_read_is_told_and_hides_nothing() -> None:
     server = Server(5)
     fault = DecodeError("[2].created should be a date and time and is text")
@@ -179,7 +228,7 @@ async def test_the_servers_clock_corrects_the_first_day() -> None:
 
     found = await server.scan(first_day=lambda clock: DAY if clock is None else DAY - timedelta(days=2))
 
-    assert [day for day, _ in server.asked] == [DAY, DAY - timedelta(days=2)]
+    assert [day for day, _ in server.asked[:2]] == [DAY, DAY - timedelta(days=2)]
     assert len(found.rows) == 3
 
 

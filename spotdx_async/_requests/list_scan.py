@@ -1,0 +1,231 @@
+"""Reads a whole list while it changes, and tells whether it could be read as a whole. It knows no HTTP and no noun."""
+
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime
+from typing import Final, Generic, Protocol, TypeVar
+
+from attrs import field, frozen
+
+from spotdx_async._codec.codec import BadItem
+from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error
+from spotdx_async.errors import DecodeError, SpotError
+
+SAME_PAGE = "the server gives the same page for every offset, so the list cannot be read to its end"
+_NO_ORDER = (
+    "the server lists what was changed at the same time in another order each time, so rows of the list may be missing"
+)
+_MOST_PASSES: Final = 20
+"""At 20 changes a second and 0.1 s per page one more pass is enough; a list that needs more than this changes by
+hundreds of rows a second."""
+_MOST_STALE_PAGES: Final = 20
+"""So many pages of known rows in a row mean a server that ignores offsets, not rows that were added meanwhile."""
+
+
+class Row(Protocol):
+    """What the rows of all lists have."""
+
+    @property
+    def created(self) -> datetime | None:
+        """When it was created."""
+        ...
+
+    @property
+    def updated(self) -> datetime | None:
+        """When it was last changed."""
+        ...
+
+
+S = TypeVar("S", bound=Row)
+
+
+@frozen
+class Scan(Generic[S]):
+    """What a list held."""
+
+    rows: tuple[S, ...] = field(repr=False)
+    """Each object once, in the state that was read last."""
+    clock: ServerClock | None
+    """The server's clock, from before the first row was read; None if unknown."""
+    trouble: SpotError | None
+    """Why something may be missing; None if nothing is."""
+
+
+async def scan(
+    fetch: Callable[[date | None, int], Awaitable[ListPage[S]]],
+    id_of: Callable[[S], str | None],
+    *,
+    first_day: Callable[[ServerClock | None], date | None],
+    page_size: int,
+    is_newest_change_first: bool,
+    down_to: datetime | None = None,
+) -> Scan[S]:
+    """Read a list to its end, and then again the rows that may have moved past the offset meanwhile.
+
+    1. One page is one moment: nothing can have moved.
+    2. If the last changed come first, a row that was not read and has changed since has moved to the head. So the head
+       is read again, down to what was on top before, until one page suffices or contains nothing new.
+    3. In any other order the whole list is read again until it contains nothing new.
+
+    Args:
+        fetch: returns the page at an offset, of what was created since a day.
+        id_of: the row's identifier.
+        first_day: returns the day to start from, given the server's clock, which is unknown (None) before the first
+        page.
+        page_size: how many rows are asked for at once; once a page had as many, a shorter one is the last.
+        is_newest_change_first: the order of the list.
+        down_to: in that order rows that were last changed before are not needed; None: all are.
+
+    Raises:
+        DecodeError: the list cannot be read to its end.
+        SpotError: a page cannot be fetched.
+    """
+    day = first_day(None)
+    page = await fetch(day, 0)
+    server = page.clock
+    if (corrected := first_day(server)) != day:
+        day, page = corrected, await fetch(corrected, 0)
+    reading = _Reading(
+        lambda offset: fetch(day, offset), id_of, page_size=page_size, is_newest_change_first=is_newest_change_first
+    )
+    top = down_to if is_newest_change_first else None
+    for _ in range(_MOST_PASSES):
+        next_top = _newest(page) if is_newest_change_first else None
+        pages, has_news = await reading.go_through(page, top)
+        if pages <= 1 or not has_news:
+            return Scan(reading.seen.rows, server, reading.seen.trouble)
+        top, page = next_top, await fetch(day, 0)
+    trouble = DecodeError("the list changes faster than it can be read", outcome="done")
+    return Scan(reading.seen.rows, server, trouble)
+
+
+class _Seen(Generic[S]):
+    """The rows of all passes so far."""
+
+    def __init__(self, id_of: Callable[[S], str | None]) -> None:
+        self._id_of = id_of
+        self._by_id: dict[str, S] = {}
+        self._nameless: list[S] = []
+        self.trouble: SpotError | None = None
+
+    @property
+    def rows(self) -> tuple[S, ...]:
+        return (*self._by_id.values(), *self._nameless)
+
+    def take(self, page: ListPage[S]) -> bool:
+        """Keep the rows of a page; return True if one of them is new or has changed since."""
+        has_news = False
+        if page.is_from_cache:
+            self.trouble = self.trouble or from_cache_error()
+        for row in page.items:
+            if isinstance(row, BadItem):
+                self.trouble = self.trouble or row.error
+            elif (an_id := self._id_of(row)) is None:
+                if row not in self._nameless:
+                    self._nameless.append(row)
+                    has_news = True
+            else:
+                known = self._by_id.get(an_id)
+                has_news |= known is None or known.updated != row.updated
+                self._by_id[an_id] = row
+        return has_news
+
+
+class _Reading(Generic[S]):
+    """Reads a list, as often as it must be."""
+
+    def __init__(
+        self,
+        fetch: Callable[[int], Awaitable[ListPage[S]]],
+        id_of: Callable[[S], str | None],
+        *,
+        page_size: int,
+        is_newest_change_first: bool,
+    ) -> None:
+        self.seen: _Seen[S] = _Seen(id_of)
+        self._fetch, self._id_of, self._page_size = fetch, id_of, page_size
+        self._has_full_page = False
+        self._may_lack_order = is_newest_change_first
+
+    async def go_through(self, page: ListPage[S], top: datetime | None) -> tuple[int, bool]:
+        """Read from the first page on, down to a row changed before ``top``.
+
+        Returns:
+            how many pages had rows, and whether one of these is news.
+
+        Raises:
+            DecodeError: the server ignores offsets.
+            SpotError: a page cannot be fetched.
+        """
+        offset, pages, stale_pages = 0, 0, 0
+        has_news, is_first = False, not self.seen.rows
+        previous: ListPage[S] | None = None
+        while True:
+            pages += bool(page.items)
+            is_news = self.seen.take(page)
+            has_news |= is_news
+            stale_pages = 0 if is_news or not is_first else stale_pages + 1
+            if self._is_last(page, previous) or (top is not None and _reaches(page, top)):
+                return pages, has_news
+            if stale_pages > _MOST_STALE_PAGES:
+                raise DecodeError(SAME_PAGE, outcome="done")
+            offset += len(page.items)
+            previous, page = page, await self._fetch(offset)
+            if self._may_lack_order and (tie := self._tie_between(previous, page)) is not None:
+                self._may_lack_order = False
+                await self._check_order(previous, page, offset, tie)
+
+    def _is_last(self, page: ListPage[S], previous: ListPage[S] | None) -> bool:
+        """Return whether there is nothing behind a page.
+
+        A server may have pages of fewer rows than are asked for, or a proxy may drop that parameter. So a short page
+        proves the end only where a full one has come; else the next one does, which is empty, or the same once more
+        where the server ignores offsets.
+        """
+        count = len(page.items)
+        self._has_full_page |= count >= self._page_size
+        if not count:
+            return True
+        is_same = previous is not None and page.items == previous.items
+        return count < self._page_size and (self._has_full_page or is_same)
+
+    def _tie_between(self, previous: ListPage[S], page: ListPage[S]) -> datetime | None:
+        """Return when the rows on both sides of a page's end were last changed, if that is the same time."""
+        before = previous.items[-1]
+        ids = {self._id_of(row) for row in previous.items if not isinstance(row, BadItem)}
+        after = next((row for row in page.items if isinstance(row, BadItem) or self._id_of(row) not in ids), None)
+        if after is None or isinstance(before, BadItem) or isinstance(after, BadItem):
+            return None
+        return after.updated if after.updated == before.updated else None
+
+    async def _check_order(self, previous: ListPage[S], page: ListPage[S], offset: int, tie: datetime) -> None:
+        """Look at both sides of a page's end at one moment: whether rows with the same time keep their places.
+
+        A database need not order them the same way for each page, so that one may be on none. One look for each list
+        that has such rows: a server does so for all of them or for none.
+        """
+        places: dict[str | None, int] = {}
+        for row in (*previous.items, *page.items):
+            if not isinstance(row, BadItem):
+                places.setdefault(self._id_of(row), len(places))
+        again = await self._fetch(offset - len(previous.items) // 2)
+        self.seen.take(again)
+        last = -1
+        for row in again.items:
+            if isinstance(row, BadItem) or row.updated != tie:
+                continue
+            place = places.get(self._id_of(row), -1)
+            if place < last or place < 0:
+                self.seen.trouble = self.seen.trouble or DecodeError(_NO_ORDER, outcome="done")
+                return
+            last = place
+
+
+def _newest(page: ListPage[S]) -> datetime | None:
+    changes = [row.updated for row in page.items if not isinstance(row, BadItem) and row.updated is not None]
+    return max(changes, default=None)
+
+
+def _reaches(page: ListPage[S], top: datetime) -> bool:
+    """Return whether the page goes down to rows that have not changed since ``top`` was on top."""
+    last = page.items[-1]
+    return not isinstance(last, BadItem) and last.updated is not None and last.updated < top
