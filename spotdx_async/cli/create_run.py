@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, frozen
 
 import spotdx_async
+from spotdx_async.bulk.records import State
 from spotdx_async.cli.create_summary import CreatesEnd
 from spotdx_async.cli.local_run import LocalRun
 from spotdx_async.cli.new_objects import CreateKind
@@ -115,7 +116,7 @@ class CreateRun(LocalRun):
     async def _work(self) -> None:
         # Known before the run has the journal, which nobody else may read then.
         journal = self._options.journal
-        in_doubt = 0 if journal is None or not is_resumed(self._request) else _in_doubt(journal)
+        in_doubt = 0 if journal is None or not is_resumed(self._request) else _recorded(journal, "unknown")
         if in_doubt and self._request.kind.can_look and not self._options.is_dry_run:
             rows = f"{counted(in_doubt, 'row')} of an earlier session {'is' if in_doubt == 1 else 'are'} in doubt"
             self._streams.note(f"{rows}: looked for {self._wait_in_words} from now, while others go on")
@@ -197,6 +198,7 @@ class CreateRun(LocalRun):
                 duplicates=() if run is None else run.duplicates,
                 audit_error=None if error is None else bare_message(error),
                 created=self._created,
+                lacking=self._lacking(),
                 doubts_elsewhere=self._doubts_elsewhere(),
             ),
         }
@@ -221,15 +223,24 @@ class CreateRun(LocalRun):
         journal = self._options.journal
         if journal is None or self._options.is_dry_run or self._stopped is not None or not self._is_all_recorded:
             return 0
-        return max(0, _in_doubt(journal) - self._row_results.counts["unknown"])
+        return max(0, _recorded(journal, "unknown") - self._row_results.counts["unknown"])
+
+    def _lacking(self) -> int:
+        """Return how many rows are done that the file of what was created does not have."""
+        created, journal = self._created, self._options.journal
+        is_unread = "-" in self._request.files and not self._source.is_read_up
+        if created is None or created.error is not None or journal is None or is_unread:
+            return 0
+        return max(0, _recorded(journal, "ok") - created.done)
 
     def _id_of(self, key: str, object_id: str | None) -> str | None:
         return key if self._request.kind.shape.id_name == "kit_id" else object_id
 
 
-def _in_doubt(journal: Word) -> int:
+def _recorded(journal: Word, state: State) -> int:
+    """Return how many rows a journal has in a state; 0 where it cannot be read."""
     try:
-        return spotdx_async.read_journal(journal).by_state["unknown"]
+        return spotdx_async.read_journal(journal).by_state[state]
     except JournalError:
         return 0
 

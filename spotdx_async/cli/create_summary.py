@@ -26,6 +26,8 @@ class CreatesEnd:
     created: CreatedFile | None = None
     doubts_elsewhere: int = 0
     """Rows in doubt that the journal knows, and that are not among the input's."""
+    lacking: int = 0
+    """Rows that the journal knows to be done, and that ``created`` does not have: the input has them not."""
 
     @property
     def is_clean(self) -> bool:
@@ -41,6 +43,7 @@ def figures_of(end: CreatesEnd) -> dict[str, Any]:
         "duplicates": [[*pair] for pair in end.duplicates],
         "audit_error": end.audit_error,
         "in_doubt_elsewhere": end.doubts_elsewhere,
+        "not_in_created_file": end.lacking,
     }
 
 
@@ -90,6 +93,9 @@ def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> No
     else:
         why = "" if created.fault is None else f"{created.fault}: "
         streams.say(f"{why}keys, ids and states of {counted(created.count, 'row')} are in {created.place}")
+    if end.lacking:
+        rows = f"{counted(end.lacking, 'row')} that {'was' if end.lacking == 1 else 'were'} {end.kind.done} before"
+        streams.say(f"{created.place} lacks {rows}, which this input does not hold: pass the input with them")
 
 
 def _show_doubt(end: CreatesEnd, unknown: int, streams: Streams) -> None:

@@ -2,11 +2,13 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
+from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.outcome_file import csv_line
 from spotdx_async.files.part_file import begun_part
 
@@ -31,7 +33,7 @@ class CreatedFile:
 
         Args:
             path: its place.
-            replace: whether a file at the place may be replaced.
+            replace: whether a file at the place may be replaced, whatever it is.
             is_resumed: whether what earlier sessions have written is taken over.
 
         Raises:
@@ -40,12 +42,17 @@ class CreatedFile:
         self.path: Path = Path(path)
         self.count: int = 0
         """Lines below the header."""
+        self.done: int = 0
+        """Those of them that say what was created."""
         self.error: OSError | None = None
         """Why it is incomplete; None if it is not."""
         self._is_resumed = is_resumed
         self._known: set[bytes] = set()
         self._of_killed: list[tuple[str, str | None, str]] = []
         """Lines of a killed session whose state may be another by now."""
+        if is_resumed and not replace and not _is_such_a_file(self.path):
+            what = "exists, and holds something other than the keys, ids and states of earlier sessions"
+            raise InvalidInputError(f"{self.path} {what}: give another name, or --force to replace it")
         self._part = begun_part(self.path, replace=replace or is_resumed)
 
     @property
@@ -68,7 +75,7 @@ class CreatedFile:
         if digest not in self._known:
             self._known.add(digest)
             self._append([key, object_id or "", state])
-            self.count += self.error is None
+            self._count(state)
 
     def close(self) -> None:
         """Take over what earlier sessions say of other keys, and put it in its place; incomplete it stays beside it."""
@@ -87,6 +94,11 @@ class CreatedFile:
     def abandon(self) -> None:
         """Leave what was written beside the place, as a kill does."""
         self._part.abandon()
+
+    def _count(self, state: str) -> None:
+        if self.error is None:
+            self.count += 1
+            self.done += state == _FINAL
 
     def _append(self, values: list[str]) -> None:
         if self.error is None:
@@ -111,21 +123,41 @@ class CreatedFile:
             elif digest not in self._known:
                 self._known.add(digest)
                 self._part.append(csv_line([key, object_id or "", state]))
-                self.count += 1
+                self._count(state)
         left.unlink(missing_ok=True)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str | None, str]]:
     """Yield the whole lines of such a file; none of another one."""
-    with suppress(FileNotFoundError, csv.Error), path.open(encoding="utf-8", errors="replace", newline="") as file:
+    with suppress(FileNotFoundError, csv.Error), _opened(path) as file:
         rows = csv.reader(file)
         if next(rows, None) == _HEADER:
-            yield from ((key, object_id or None, state) for key, object_id, state in _whole(rows))
+            # A kill can cut the last line anywhere: a state that was cut is none.
+            yield from ((row[0], row[1] or None, row[2]) for row in rows if _is_whole(row))
 
 
-def _whole(rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    # A kill can cut the last line anywhere: a state that was cut is none.
-    return (row for row in rows if len(row) == len(_HEADER) and row[-1] in _STATES)
+def _is_such_a_file(path: Path) -> bool:
+    """Return whether nothing is lost if only the lines of a file are taken over: it has a header and whole lines."""
+    if not path.is_file():
+        return True  # what it may be is checked elsewhere
+    try:
+        with _opened(path) as file:
+            rows = csv.reader(file)
+            header = next(rows, None)
+            return header is None or (header == _HEADER and all(map(_is_whole, rows)))
+    except csv.Error:
+        return False
+    except OSError:
+        return True  # as above
+
+
+def _opened(path: Path) -> TextIO:
+    # A spreadsheet that saves such a file puts a byte order mark in front.
+    return path.open(encoding="utf-8-sig", errors="replace", newline="")
+
+
+def _is_whole(row: Sequence[str]) -> bool:
+    return len(row) == len(_HEADER) and row[-1] in _STATES
 
 
 def _digest(key: str) -> bytes:

@@ -88,6 +88,20 @@ async def test_each_row_becomes_one_object_and_the_same_command_creates_nothing_
     assert one.document["recipient"]["address"]["zip"] == "60609"
 
 
+async def test_ids_that_the_created_file_cannot_have_are_counted_and_no_other_file_is_lost(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path
+) -> None:
+    command = ("orders", "create", cohort, *BATCH, "--yes", "--json")
+    await spotdx(*command)
+    written(cohort, [HEADER, order("P11"), order("P12")])
+    notes = written(Path("notes.csv"), ["my own notes"])
+    other = await spotdx(*command, "--created", notes)
+    fewer = await spotdx(*command, "--created", "placed.csv")
+    assert (other.code, notes.read_text(), posts(fake)) == (2, "my own notes\n", 13)
+    assert (fewer.code, fewer.summary["not_in_created_file"]) == (0, 11)
+    assert "placed.csv lacks 11 rows that were placed before, which this input does not hold" in fewer.err
+
+
 async def test_json_lines_parquet_and_excel_hold_the_same_rows(spotdx: Spotdx, fake: FakeSpot, cohort: Path) -> None:
     names, cells = HEADER.split(","), order("P1").split(",")
     written(

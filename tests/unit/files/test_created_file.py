@@ -51,6 +51,38 @@ def test_another_file_is_not_replaced(tmp_path: Path) -> None:
         CreatedFile(tmp_path / "created.csv")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my own notes\n",
+        "key,kit_types,first_name\na,health_kit_1,Robin\n",
+        "key,id,state,note\na,O1,ok,called\n",
+        HEADER + "a,O1,shipped\n",
+        "key;id;state\na;O1;ok\n",
+        HEADER + "x" * 200_000 + ",O1,ok\n",  # longer than a cell may be
+    ],
+)
+def test_a_session_that_goes_on_replaces_no_file_that_it_would_lose_a_part_of(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "created.csv"
+    path.write_text(text)
+    with pytest.raises(InvalidInputError, match="holds something other than"):
+        CreatedFile(path, is_resumed=True)
+    assert path.read_text() == text
+    file = CreatedFile(path, is_resumed=True, replace=True)
+    file.add("b", "O2", "ok")
+    file.close()
+    assert path.read_text() == HEADER + "b,O2,ok\n"
+
+
+def test_a_file_that_a_spreadsheet_has_saved_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "created.csv"
+    path.write_bytes(b"\xef\xbb\xbfkey,id,state\r\na,O1,ok\r\n")
+    file = CreatedFile(path, is_resumed=True)
+    file.close()
+    assert path.read_text() == HEADER + "a,O1,ok\n"
+    assert (file.count, file.done) == (1, 1)
+
+
 def test_a_second_kill_loses_nothing_of_what_the_first_left_and_leaves_one_file(tmp_path: Path) -> None:
     path = tmp_path / "created.csv"
     for key in "abc":
