@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from unicodedata import normalize
 from uuid import UUID, uuid5
 
 from attrs import define, field, frozen
@@ -169,12 +170,15 @@ class Creation(Generic[T]):
         return key, new
 
     def reference_of(self, key: str, new: Any) -> str | None:
-        """Return the reference of a row: always the same for one key of one batch, unless the row has its own."""
+        """Return the reference of a row: always the same for one key of one batch, unless the row has its own.
+
+        One key in two forms of Unicode is one key.
+        """
         if self.client_ref_key is None or self.batch is None:
             return None
         metadata = getattr(new, "metadata", None)
         own = metadata.get(self.client_ref_key) if isinstance(metadata, Mapping) else None
-        return None if own is not None else str(uuid5(uuid5(_NAMESPACE, self.batch), key))
+        return None if own is not None else str(uuid5(uuid5(_NAMESPACE, self.batch), normalize("NFC", key)))
 
 
 def a(noun: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
+from unicodedata import normalize
 
 from spotdx_async._codec.json import is_unicode
 from spotdx_async._http import clock
@@ -119,13 +120,13 @@ def _dated(decode: Callable[[Reply], T], server_time: ServerTime, reply: Reply) 
 
 
 def checked_batch(batch: object) -> str:
-    """Return the name of a batch.
+    """Return the name of a batch, the same for every form of Unicode.
 
     Raises:
         InvalidInputError: it is not text, or empty.
     """
     if isinstance(batch, str) and batch.strip() and is_unicode(batch):
-        return batch
+        return normalize("NFC", batch)
     raise InvalidInputError("batch must be text, and not empty: a name of yours for these rows")
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
+from unicodedata import normalize
 
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.outcome_file import csv_line
@@ -161,4 +162,6 @@ def _is_whole(row: Sequence[str]) -> bool:
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+    # As a run knows it: the same in every form of Unicode.
+    name = normalize("NFC", key).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(name, digest_size=_DIGEST_BYTES).digest()

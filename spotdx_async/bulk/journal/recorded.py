@@ -54,8 +54,8 @@ def _recorded(
     digester = Digester(meta.secret)
     with closing(translating_errors(place, lambda: reading(place, is_still=True))) as database:
         for key in keys:
-            digest = digester.named("key", key.encode("utf-8", "surrogatepass"))
-            ask = partial(database.execute, "SELECT state, object FROM creates WHERE key = ?", (digest,))
+            query = "SELECT state, object FROM creates WHERE key = ?"
+            ask = partial(database.execute, query, (digester.create_key(key),))
             found = translating_errors(place, ask).fetchone()
             if found is None:
                 yield key, None, None

@@ -1,6 +1,7 @@
 """What goes into a journal and what comes out of it: never an id or a value, only keyed digests of them."""
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -74,6 +75,13 @@ class Digester:
         digest.update(b"\0")
         digest.update(data)
         return digest.digest()
+
+    def create_key(self, key: str) -> bytes:
+        """Return the digest by which a row that creates is known, the same for every Unicode form of its key.
+
+        The same letters come out of one program composed and out of another decomposed.
+        """
+        return self.named("key", unicodedata.normalize("NFC", key).encode("utf-8", "surrogatepass"))
 
     def text(self, text: str) -> bytes:
         """Return the digest of a text that is only compared, such as the server's address."""

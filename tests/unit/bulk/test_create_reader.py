@@ -87,6 +87,17 @@ async def test_the_same_row_of_the_same_batch_has_the_same_reference_for_ever(tm
     assert references[0] == "231c2b3c-7fe4-5ee5-aebb-0471123935f0"  # changing it would place every batch once more
 
 
+async def test_a_key_and_a_batch_are_the_same_in_every_form_of_unicode(tmp_path: Path) -> None:
+    composed, decomposed = ("\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}")
+
+    first, second = await read([(composed, ORDER), (decomposed, ORDER)], tmp_path / "1", composed)
+    (again,) = await read([(decomposed, ORDER)], tmp_path / "2", decomposed)
+
+    assert "row 1 has the same key" in str(second.error)
+    assert again.target.clue.client_ref == first.target.clue.client_ref
+    assert (again.key, second.key) == (decomposed, decomposed)
+
+
 async def test_a_reference_of_the_row_s_own_goes_before(session: Session) -> None:
     (row,) = await session([("a", with_ref("mine"))])
 
@@ -185,6 +196,27 @@ async def test_a_row_that_is_done_is_skipped_with_its_id_wherever_it_stands(sess
     items = await session([("z", ORDER), ("a", ORDER)])
 
     assert [told(item) for item in items] == [("row", None), ("skipped", "o-1")]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_same"),
+    [
+        ({"site": "n", "n": {"a": 1, "b": [1, 2]}}, {"n": {"b": [1, 2], "a": 1}, "site": "n"}, True),
+        ({"n": 10**30}, {"n": 10**30}, True),
+        ({"n": 10**30}, {"n": 10**30 + 1}, False),
+        ({"n": 1}, {"n": "1"}, False),
+        ({"n": [1, 2]}, {"n": [2, 1]}, False),
+    ],
+)
+async def test_content_is_the_same_in_whatever_order_its_keys_stand(
+    session: Session, tmp_path: Path, before: dict[str, Any], now: dict[str, Any], is_same: bool
+) -> None:
+    (row,) = await session([("a", attrs.evolve(ORDER, metadata=before))])
+    await record(tmp_path / "cohort.journal", row, CODES["ok"], "o-1")
+
+    (item,) = await session([("a", attrs.evolve(ORDER, metadata=now))])
+
+    assert told(item) == ("skipped" if is_same else "rejected", "o-1")
 
 
 async def test_a_row_that_is_done_with_other_content_is_rejected_with_its_id(session: Session, tmp_path: Path) -> None:

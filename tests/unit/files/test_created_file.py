@@ -45,6 +45,15 @@ def test_the_first_word_on_a_key_stands(tmp_path: Path) -> None:
     assert file.count == 1
 
 
+def test_a_key_has_one_line_in_whatever_form_of_unicode(tmp_path: Path) -> None:
+    path = tmp_path / "created.csv"
+    path.write_text(HEADER + "e\N{COMBINING ACUTE ACCENT},,unknown\n", encoding="utf-8")
+    file = CreatedFile(path, is_resumed=True)
+    file.add("\N{LATIN SMALL LETTER E WITH ACUTE}", "O1", "ok")
+    file.close()
+    assert path.read_text(encoding="utf-8") == HEADER + "\N{LATIN SMALL LETTER E WITH ACUTE},O1,ok\n"
+
+
 def test_another_file_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "created.csv").write_text("something else\n")
     with pytest.raises(InvalidInputError, match="exists and is not empty"):
