@@ -23,7 +23,7 @@ from spotdx_async import (
 from spotdx_async.cli.answers import plain, show_object
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
 from spotdx_async.cli.failures import show_error, show_failure
-from spotdx_async.cli.new_objects import unknown_fields
+from spotdx_async.cli.new_objects import REFERENCE_KEY, unknown_fields
 from spotdx_async.cli.options import EarlierAttempt, View, Word, check_path
 from spotdx_async.cli.output import Streams, is_terminal
 from spotdx_async.cli.places import check_places, input_place, standard_outputs
@@ -35,7 +35,6 @@ from spotdx_async.own_loop import run_in_own_loop
 
 M = TypeVar("M", NewOrder, NewPatient, NewRequisition)
 
-_REFERENCE_KEY = "client_ref"  # the client's own, which no setting changes
 _NAMED_FIELDS = 10
 
 
@@ -270,7 +269,7 @@ class Reference:
 
 def reference_in(metadata: Mapping[str, Any] | None) -> str | None:
     """Return the reference that metadata holds; None if there is none."""
-    found = (metadata or {}).get(_REFERENCE_KEY)
+    found = (metadata or {}).get(REFERENCE_KEY)
     return found if isinstance(found, str) else None
 
 

@@ -1,14 +1,17 @@
 """A run that creates: what it is asked to do, what is asked before it, and how its rows are sent or checked."""
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
+from unicodedata import normalize
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 import spotdx_async
 from spotdx_async.bulk.records import State
+from spotdx_async.cli.create import reference_in
 from spotdx_async.cli.create_summary import CreatesEnd
 from spotdx_async.cli.local_run import LocalRun
 from spotdx_async.cli.new_objects import CreateKind
@@ -26,6 +29,8 @@ __all__ = ["CreateRequest", "CreateRun", "Forecast"]
 _DIGEST_BYTES = 16
 """Long enough that no two keys ever share a digest."""
 _AT_ONCE = 500
+_OTHER_ROW = re.compile(r"row (\d+)(?= has the same )")
+"""As the SDK names a row, by its number in the run."""
 _NOTES_OF_STILLNESS = 10
 """Half-second notes without an outcome: longer than a slow answer, and soon enough for a person who waits."""
 _LIST_LAG_S = 10.0
@@ -82,7 +87,7 @@ class CreateRun(LocalRun):
             JournalError: the journal is no journal of this batch, or in use.
         """
         self._created: CreatedFile | None = None
-        self._seen: set[bytes] = set()
+        self._seen: dict[bytes, tuple[int, int]] = {}
         self._still = self._done = 0
         super().__init__(request, streams)
         try:
@@ -155,10 +160,25 @@ class CreateRun(LocalRun):
 
     def _check(self, row: Any) -> None:
         self._request.kind.check(row, allow_any_id=self._request.settings.allow_any_id)
-        digest = hashlib.blake2b(row.key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
-        if digest in self._seen:
-            raise InvalidInputError("an earlier row has the same key, which must be unique in the batch")
-        self._seen.add(digest)
+        place: InputRow = row.source
+        new = getattr(row, row.NEW) if hasattr(row, "NEW") else None
+        own = reference_in(getattr(new, "metadata", None))
+        for what, text in (("key", normalize("NFC", row.key)), ("reference in its metadata", own)):
+            if text is not None:
+                self._note_first(what, text, place)
+
+    def _note_first(self, what: str, text: str, place: InputRow) -> None:
+        """Note which row has a key or a reference.
+
+        Raises:
+            InvalidInputError: an earlier one has it.
+        """
+        name = f"{what} {text}".encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(name, digest_size=_DIGEST_BYTES).digest()
+        first = self._seen.setdefault(digest, place.position)
+        if first != place.position:
+            where = self._source.words_of(*first)
+            raise InvalidInputError(f"{where} has the same {what}, which must be unique in the batch; nothing was sent")
 
     def _fault_of(self, row: Any) -> InvalidInputError | None:
         try:
@@ -168,6 +188,7 @@ class CreateRun(LocalRun):
         return None
 
     def _record(self, outcome: spotdx_async.Outcome[Any]) -> None:
+        outcome = self._placed(outcome)
         super()._record(outcome)
         row: InputRow = outcome.source
         if self._options.is_dry_run and outcome.error is not None:
@@ -181,6 +202,14 @@ class CreateRun(LocalRun):
             self._created.add(key, self._id_of(key, outcome.object_id), "ok")
         elif outcome.state in {"failed", "unknown"}:
             self._created.add(key, None, outcome.state)
+
+    def _placed(self, outcome: spotdx_async.Outcome[Any]) -> spotdx_async.Outcome[Any]:
+        """Name another row that the outcome is about by its place in the files, not by its number in the run."""
+        text = str(outcome.error.args[0]) if isinstance(outcome.error, InvalidInputError) else ""
+        if self._options.is_dry_run or (found := _OTHER_ROW.match(text)) is None:
+            return outcome
+        where = self._source.place_of(int(found[1]) - 1)
+        return evolve(outcome, error=InvalidInputError(f"{where}{text[found.end() :]}"))
 
     def _finish(self) -> dict[str, Any]:
         written = super()._finish()

@@ -27,10 +27,12 @@ from spotdx_async.errors import DecodeError, InvalidInputError
 from spotdx_async.files.row_shape import Cell, ObjectShape
 from spotdx_async.models import Model
 
-__all__ = ["ACTIVATIONS", "ORDERS", "PATIENTS", "REQUISITIONS", "CreateKind", "unknown_fields"]
+__all__ = ["ACTIVATIONS", "ORDERS", "PATIENTS", "REFERENCE_KEY", "REQUISITIONS", "CreateKind", "unknown_fields"]
 
 M = TypeVar("M", NewOrder, NewPatient, NewRequisition)
 
+REFERENCE_KEY = "client_ref"
+"""Of the client's own, which no setting changes."""
 _ADDRESS = ("street1", "street2", "city", "state", "country", "zip")
 _CONTACT = ("first_name", "last_name", "email", "phone")
 _MOST_FAULTS = 50
@@ -110,6 +112,9 @@ def _built(content: Mapping[str, Any], type_: type[M], *, to_activate: bool = Fa
     if model is not None:
         unread = [path for path, _ in faults]
         faults += [(path, "is no field that the API has") for path in unknown_fields(model)]
+        reference = (getattr(model, "metadata", None) or {}).get(REFERENCE_KEY, "none")
+        if reference is not None and not (isinstance(reference, str) and reference.strip()):
+            faults.append((f"metadata.{REFERENCE_KEY}", "must be text, and not empty"))
         try:
             check_new(model, to_activate=to_activate)
         except InvalidInputError as error:

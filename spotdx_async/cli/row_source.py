@@ -1,6 +1,7 @@
 """The rows of one or more files as one asynchronous stream that can be stopped; knows no server."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -44,6 +45,7 @@ class RowSource:
         self._build = build
         self._next = (0, from_row)
         self._passed = 0
+        self._begun: list[int] = [0]
         self._is_stopped = False
         self._news = asyncio.Event()
 
@@ -71,6 +73,20 @@ class RowSource:
             return None
         index, number = self._next
         return self._files[index].name, number
+
+    def place_of(self, index: int) -> str:
+        """Return where a row stands, in words.
+
+        Args:
+            index: how many rows were yielded before it.
+        """
+        file_index = bisect_right(self._begun, index) - 1
+        first = 1 if file_index else self._from_row
+        return self.words_of(file_index, first + index - self._begun[file_index])
+
+    def words_of(self, file_index: int, number: int) -> str:
+        """Return in words which row of which file it is."""
+        return f"{self._files[file_index].name} row {number:,}" if self.has_many_files else f"row {number:,}"
 
     def stop(self) -> None:
         """Yield no further row, and wake whatever waits for input."""
@@ -129,6 +145,7 @@ class RowSource:
                 self._check_start(file.name)
             if file_index + 1 < len(self._files):
                 self._next = (file_index + 1, 1)
+                self._begun.append(self.yielded)
         self.is_read_up = True
 
     def _check_start(self, name: str) -> None:

@@ -209,12 +209,40 @@ async def test_a_dry_run_tells_every_fault_of_every_row_by_its_path_and_no_value
     )
     assert (done.code, done.counts) == (1, {"rows": 32, "ok": 1, "rejected": 31})
     assert done.err.count(faults) == 30
-    assert "row 32 (line 33): an earlier row has the same key" in done.err
+    assert "row 32 (line 33): row 31 has the same key" in done.err
     for path in ("kit_types[1] should be text", "recipient.first_name should be text", "recipient.street2 is no field"):
         assert path in nested_rows.err
     assert not any(word in done.err + nested_rows.err for word in (*PHI, "Illinois", "DE,"))
     assert fake.counts["requests"] == 0
     assert not Path("j").exists()
+
+
+@pytest.mark.parametrize("is_dry_run", [True, False])
+async def test_another_row_is_named_by_its_place_in_the_files(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path, is_dry_run: bool
+) -> None:
+    written(cohort, [HEADER, order("P1"), order("P2"), order("P2")])
+    written(cohort.with_name("more.csv"), [HEADER, order("P3"), order("P2"), order("P3")])
+    options = ("--dry-run",) if is_dry_run else (*BATCH, "--yes")
+    done = await spotdx("orders", "create", "cohort.csv", "more.csv", *options, "--from-row", 2)
+    says = "" if is_dry_run else "rejected: "
+    assert f"cohort.csv row 3 (line 4): {says}cohort.csv row 2 has the same key" in done.err
+    assert f"more.csv row 3 (line 4): {says}more.csv row 1 has the same key" in done.err
+    assert ("more.csv row 2 (line 3): cohort.csv row 2 has the same key" in done.err) is is_dry_run
+    assert ("1 more row like it" in done.err, posts(fake)) == (not is_dry_run, 0 if is_dry_run else 2)
+
+
+async def test_a_dry_run_knows_of_references_what_sending_does(spotdx: Spotdx, cohort: Path) -> None:
+    rows = [
+        {"key": f"P{number}", "order": {**nested("x"), "metadata": {"client_ref": reference}}}
+        for number, reference in enumerate(["mine", "mine", "", 7, None])
+    ]
+    lines = written(cohort.with_suffix(".jsonl"), [json.dumps(row) for row in rows])
+    checked = await spotdx("orders", "create", lines, "--dry-run", "--json")
+    sent = await spotdx("orders", "create", lines, *BATCH, "--yes", "--json")
+    assert checked.counts == sent.counts == {"rows": 5, "ok": 2, "rejected": 3}
+    assert "row 2 (line 2): row 1 has the same reference in its metadata" in checked.err
+    assert checked.err.count("metadata.client_ref must be text, and not empty") == 2
 
 
 async def test_a_column_by_another_name_is_refused_with_the_name_that_is_meant(
