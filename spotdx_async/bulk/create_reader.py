@@ -4,6 +4,8 @@ import json
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, ClassVar
 
+from attrs import evolve
+
 from spotdx_async._http.messages import Request
 from spotdx_async.bulk.create_rows import CreateRow, Creation, a
 from spotdx_async.bulk.first_look import FirstLook
@@ -28,9 +30,18 @@ class CreateReader(Reader):
     book: CreatesWriter
     """The journal; set before the first row is read."""
 
-    def __init__(self, rows: Iterable[Any] | AsyncIterable[Any], creation: Creation[Any]) -> None:
+    def __init__(
+        self, rows: Iterable[Any] | AsyncIterable[Any], creation: Creation[Any], *, is_of_batch: bool = True
+    ) -> None:
+        """Take the rows.
+
+        Args:
+            rows: from the caller.
+            creation: how one becomes a request.
+            is_of_batch: whether the journal is of the batch whose references the rows get.
+        """
         super().__init__(rows, None)
-        self._creation = creation
+        self._creation, self._is_of_batch = creation, is_of_batch
         self.index: BatchIndex = BatchIndex()
         """The keys so far, and what was found before the run began."""
         self.first_look: FirstLook | None = None
@@ -46,8 +57,10 @@ class CreateReader(Reader):
         number = self.read
         key, request, likeness, is_own = self._parts(item)
         source = item.source if isinstance(item, (self._creation.row_type, InvalidRow)) else None
-        digests = None if key is None else self._digests(key, request)
+        digests = None if key is None else self._digests(key, request, is_own=is_own)
         earlier = None if digests is None else self.book.known(digests.key)
+        if earlier is not None and digests is not None and not self._is_of_batch:
+            digests = evolve(digests, reference=earlier.reference)  # what it was sent with is what counts
         self._count()
         first = number if digests is None else self.index.first_with(digests.key, number)
         if key is None or digests is None or isinstance(request, InvalidInputError):
@@ -98,7 +111,7 @@ class CreateReader(Reader):
             return key, request, digest, reference is None
         return key, fault, None, False
 
-    def _digests(self, key: str, request: Request | InvalidInputError) -> CreateDigests:
+    def _digests(self, key: str, request: Request | InvalidInputError, *, is_own: bool) -> CreateDigests:
         digester = self.book.digester
         of_key = digester.create_key(key)
         if isinstance(request, InvalidInputError):
@@ -107,7 +120,8 @@ class CreateReader(Reader):
         reference = None if clue is None or clue.client_ref is None else reference_digest(digester, clue.client_ref)
         barcode = None if clue is None else clue.subject.get("barcode")
         mark = None if barcode is None else mark_digest(digester, str(barcode))
-        return CreateDigests(of_key, digester.named("content", _in_one_order(request.body or b"")), reference, mark)
+        content = _in_one_order(request.body or b"", without=None if is_own else self._creation.client_ref_key)
+        return CreateDigests(of_key, digester.named("content", content), reference, mark)
 
     def _done_before(
         self, number: int, key: str, digests: CreateDigests, earlier: KnownCreate, source: Any
@@ -139,15 +153,23 @@ class CreateReader(Reader):
         self.is_read_up = True
 
 
-def _in_one_order(body: bytes) -> bytes:
-    """Return the JSON with the keys of its objects in one order: that of a file's columns says nothing of content."""
+def _in_one_order(body: bytes, *, without: str | None) -> bytes:
+    """Return the JSON with the keys of its objects in one order: that of a file's columns says nothing of content.
+
+    Args:
+        body: of a request.
+        without: the key of a reference that was made of the batch and the row's key, and is no content of the row.
+    """
 
     def number(text: str) -> dict[str, str]:
         return {"number": text}  # as it is written, of any length, and never the same as a text
 
     try:
-        return json.dumps(json.loads(body, parse_int=number, parse_float=number), sort_keys=True).encode()
-    except (ValueError, RecursionError):
+        content = json.loads(body, parse_int=number, parse_float=number)
+        if without is not None:
+            del content["metadata"][without]
+        return json.dumps(content, sort_keys=True).encode()
+    except (ValueError, KeyError, RecursionError):
         return body
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any, TypeAlias, TypeVar, cast
 
 from attrs import field, frozen
@@ -57,7 +57,7 @@ class CreateSession(Session[T]):
     def _new_reader(self) -> Reader:
         self._look: Look | None = None
         self._looking: asyncio.Future[None] | None = None
-        return CreateReader(self._inputs.updates, self._job.creation)
+        return CreateReader(self._inputs.updates, self._job.creation, is_of_batch=not self._job.takes_any_batch)
 
     @property
     def _job(self) -> CreateJob:
@@ -70,7 +70,7 @@ class CreateSession(Session[T]):
                 self._inputs.journal,
                 operation=job.operation,
                 server=job.server,
-                batch=job.batch or "",
+                batch=None if job.takes_any_batch else job.batch or "",
             )
         except BaseException:
             reader.index.close()
@@ -80,8 +80,12 @@ class CreateSession(Session[T]):
                 return
             self._look = job.new_look(reader, job.server_time)
             if job.look_first is not None:
-                since = datetime.combine(job.look_first, time(), UTC).timestamp()
-                first_look = FirstLook(self._look, since, lands_within_s=job.lands_within_s)
+                first_look = FirstLook(
+                    self._look,
+                    job.look_first,
+                    lands_within_s=job.lands_within_s,
+                    outage_limit_s=self._inputs.options.outage_limit_s,
+                )
                 await self._look_before(first_look)
                 reader.first_look = first_look
         except BaseException:

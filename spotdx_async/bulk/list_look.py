@@ -24,6 +24,7 @@ from spotdx_async.bulk.server_time import ServerTime
 from spotdx_async.bulk.settlement import LIST_LAG_S, Absent, Doubt, Finding, Found, Unsettled
 from spotdx_async.errors import (
     DecodeError,
+    InvalidInputError,
     NotFoundError,
     SpotError,
 )
@@ -119,9 +120,12 @@ class ListLook(Generic[S, T]):
         """Note the references of everything that was created since then, and whom objects without metadata are for.
 
         Raises:
+            InvalidInputError: that is in the future, where nothing can be seen.
             SpotError: the list cannot be read as a whole.
         """
         sight = await self._scan(since)
+        if sight.now is not None and since > sight.now + _CLOCKS_S:
+            raise InvalidInputError("look_first is in the future by the server's clock, so nothing was sent")
         if sight.trouble is not None:
             raise sight.trouble
 

@@ -81,9 +81,10 @@ class CreateOptions(ReadOptions, total=False):
     lands_within_s: float
     """Seconds within which a request is executed or never will be; if left out, as for the client: 60."""
     look_first: date | str | None
-    """A day, for a batch whose journal is lost: what was created since is read before anything is sent, and rows whose
-    reference is found come out as ``skipped`` with their id. The first row that was not found waits for
-    ``lands_within_s`` and 10 s, and another look: the lost session's last requests may still be on their way."""
+    """A day, in whatever time zone, for a batch whose journal is lost or was restored from a copy: what was created
+    since is read before anything is sent, and rows whose reference is found come out as ``skipped`` with their id. The
+    first row that was not found waits for ``lands_within_s`` and 10 s, and another look: the lost session's last
+    requests may still be on their way. If it cannot be read, the run raises that error, and sends nothing."""
 
 
 @frozen(kw_only=True)
@@ -143,6 +144,8 @@ class Job:
     """with this name."""
     only_settles: bool = False
     """Whether it settles what is in doubt, and sends nothing."""
+    takes_any_batch: bool = False
+    """Whether it then does so for whatever batch the journal has."""
 
     def observe(self) -> CallObservation | None:
         """Report the start of a run to the observers, if there are any."""

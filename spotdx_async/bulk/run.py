@@ -204,10 +204,13 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
             key, body = checked_row(row, job.kind, allow_any_id=job.allow_any_id)
             yield key, content_of(body) if isinstance(body, bytes) else None
 
-    def only_settle(self) -> None:
+    def only_settle(self, *, any_batch: bool = False) -> None:
         """Let a run that creates settle what is in doubt, and send nothing; call it before the run is iterated.
 
         Rows that are not in doubt come out ``skipped``, with an error unless they were done before.
+
+        Args:
+            any_batch: whether the journal may be that of a batch by another name.
 
         Raises:
             InvalidInputError: it is no run that creates, or has begun.
@@ -215,7 +218,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         job = self._inputs.job
         if not job.creates or self._session is not None:
             raise InvalidInputError("only a run that creates can be told to settle only, before it begins")
-        self._inputs = evolve(self._inputs, job=evolve(job, only_settles=True))
+        self._inputs = evolve(self._inputs, job=evolve(job, only_settles=True, takes_any_batch=any_batch))
 
     def recorded(self, keys: Iterable[str]) -> Iterator[RecordedCreate]:
         """Yield what the journal of a run that creates says of each key: the key, a state, the id of what was created.

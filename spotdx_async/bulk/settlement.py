@@ -109,6 +109,7 @@ class Look(Protocol):
         """Note which objects were created since then, by the server's clock, before anything is sent.
 
         Raises:
+            InvalidInputError: that is in the future.
             SpotError: that cannot be seen as a whole.
         """
         ...

@@ -22,8 +22,15 @@ __all__ = ["create_many", "is_one_object", "settle"]
 
 _CONCURRENCY = 8
 """Each order ships a parcel: fewer are in doubt when a run dies."""
+_ANY_BATCH = "any"
+"""A name for the batch of a journal, whatever it is; it goes nowhere."""
 _BY_DEFAULT = Setting(0).origin
 _MEANS_ROWS = ("batch", "journal", "created", "failed", "report", "outcomes", "look_first", "row_format")
+_ADVICE = {
+    "path": "fix that; if rows were sent before, a journal elsewhere knows nothing of them: pass --look-first with it",
+    "corrupt": "restore it from a copy or begin a new one, and pass --look-first either way, since neither knows all",
+}
+"""What to do where the journal of a run that creates cannot be used, by the error's reason."""
 _NAMES = {
     "row_format": "--format",
     "replaces_failed": "--force",
@@ -78,7 +85,7 @@ def create_many(
     check_places(row_places(paths, options))
     if not options.is_dry_run:
         _check_names(kind, options)
-        _check_day(options.look_first)
+        _check_day(kind, options.look_first)
         if "-" in paths and not yes:
             raise InvalidInputError("standard input holds the rows and cannot answer a question: pass --yes")
         check_can_ask(yes=yes)
@@ -101,8 +108,8 @@ def settle(
     """
     if not Path(options.journal).exists():
         raise InvalidInputError(f"{options.journal} does not exist: there is nothing to settle without the journal")
-    names = ("batch", "journal", "created", "row_format", "column_map", "lands_within_s")
-    wanted = CreateOptions(**{name: getattr(options, name) for name in names})
+    given = {field.name: getattr(options, field.name) for field in fields(SettleOptions)}
+    wanted = CreateOptions(**{**given, "batch": options.batch or _ANY_BATCH})
     paths = tuple(map(check_path, files))
     check_places(row_places(paths, wanted))
     request = CreateRequest(
@@ -112,6 +119,7 @@ def settle(
         settings=_settings(server, wanted),
         title="Settling",
         only_settles=True,
+        takes_any_batch=options.batch is None,
     )
     return _carry_out(request, streams, as_json=as_json, asks=False)
 
@@ -127,15 +135,18 @@ def _check_names(kind: CreateKind, options: CreateOptions) -> None:
         raise InvalidInputError("--batch NAME is needed for files of rows: the journal belongs to it; nothing was sent")
 
 
-def _check_day(text: str | None) -> None:
+def _check_day(kind: CreateKind, text: str | None) -> None:
     if text is None:
         return
+    if not kind.has_reference:
+        raise InvalidInputError(
+            f"--look-first is for orders and requisitions: no reference tells which {kind.noun} were {kind.done} before"
+        )
     try:
-        date.fromisoformat(text)
+        if date.fromisoformat(text).isoformat() == text:  # Python also reads 20230131 and 2023-W05-2
+            return
     except ValueError:
         pass
-    else:
-        return
     raise InvalidInputError("--look-first must be a date, YYYY-MM-DD; nothing was sent")
 
 
@@ -156,10 +167,14 @@ def _carry_out(request: CreateRequest, streams: Streams, *, as_json: bool, asks:
                     return Exit.STOPPED
             run_result = run_to_its_result(run)
     except JournalError as error:
-        refused = _of_creates(error)
+        refused: InvalidInputError = _of_creates(error)
     except ChangedInputError as error:
         streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
         return Exit.STOPPED
+    except InvalidInputError as error:
+        if "look_first" not in str(error.args[0]):
+            raise
+        refused = InvalidInputError(_in_words(error))
     except KeyboardInterrupt:
         # Before the run handles signals, so nothing was sent.
         streams.say("stopped: you may run the same command again, which sends nothing twice")
@@ -171,7 +186,12 @@ def _carry_out(request: CreateRequest, streams: Streams, *, as_json: bool, asks:
 
 def _of_creates(error: JournalError) -> JournalError:
     """Return the refusal of a journal, without the advice for updates, to which sending again does no harm."""
-    text = str(error.args[0]).replace("look_first", "--look-first")
-    if error.reason == "corrupt" and "--look-first" not in text:
-        text = f"{text.rpartition(': ')[0]}: restore it from a copy, or pass --look-first DAY with a new --journal"
+    text = _in_words(error)
+    if error.reason in _ADVICE and "--look-first" not in text:
+        text = f"{text.rpartition(': ')[0]}: {_ADVICE[error.reason]}"
     return JournalError(text, reason=error.reason)
+
+
+def _in_words(error: InvalidInputError) -> str:
+    """Return what is wrong, with the names that options have here."""
+    return str(error.args[0]).replace("look_first", "--look-first")

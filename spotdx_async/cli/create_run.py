@@ -1,5 +1,6 @@
 """A run that creates: what it is asked to do, what is asked before it, and how its rows are sent or checked."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -13,13 +14,14 @@ import spotdx_async
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.create import reference_in
 from spotdx_async.cli.create_summary import CreatesEnd
+from spotdx_async.cli.exit_codes import line_of
 from spotdx_async.cli.local_run import LocalRun
 from spotdx_async.cli.new_objects import CreateKind
 from spotdx_async.cli.options import CreateOptions, Word
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.row_results import InputRow, RowResults, bare_message
 from spotdx_async.cli.row_run import RowRequest, is_resumed, open_files
-from spotdx_async.errors import InvalidInputError, JournalError
+from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows, UnreadableRows
 from spotdx_async.files.created_file import CreatedFile
 from spotdx_async.files.row_shape import ObjectShape
@@ -45,6 +47,8 @@ class CreateRequest(RowRequest):
     options: CreateOptions
     only_settles: bool = False
     """Whether it only settles what is in doubt, and sends nothing."""
+    takes_any_batch: bool = False
+    """Whether it then does so for whatever batch the journal has."""
 
     @property
     def shape(self) -> ObjectShape:
@@ -118,6 +122,15 @@ class CreateRun(LocalRun):
             _add(found, run, keys)
         return found
 
+    def _judge(self, work: asyncio.Task[None]) -> None:
+        error = None if work.cancelled() else work.exception()
+        is_of_look = isinstance(error, SpotError) and not isinstance(error, (InvalidInputError, BulkStopped))
+        if self._options.look_first is None or not is_of_look:
+            super()._judge(work)
+        elif isinstance(error, SpotError):
+            since = f"what was created since {self._options.look_first}"
+            self._stopped = f"{since} cannot be read as a whole, so nothing was sent: {line_of(error)}"
+
     async def _work(self) -> None:
         # Known before the run has the journal, which nobody else may read then.
         journal = self._options.journal
@@ -125,13 +138,18 @@ class CreateRun(LocalRun):
         if in_doubt and self._request.kind.can_look and not self._options.is_dry_run:
             rows = f"{counted(in_doubt, 'row')} of an earlier session {'is' if in_doubt == 1 else 'are'} in doubt"
             self._streams.note(f"{rows}: looked for {self._wait_in_words} from now, while others go on")
+        if (day := self._options.look_first) is not None and not self._options.is_dry_run:
+            waits = f"a row that is not found waits for {self._wait_in_words} and another look before it is sent"
+            self._streams.note(f"reading what was created since {day}; {waits}")
         await super()._work()
 
     def _note(self, progress: spotdx_async.Progress) -> None:
         super()._note(progress)
         self._still = self._still + 1 if progress.done == self._done and not progress.is_paused else 0
         self._done = progress.done
-        if self._still == _NOTES_OF_STILLNESS and self._source.is_read_up and not self._is_all_recorded:
+        is_first_look = self._options.look_first is not None and not self._row_results.counts["ok"]
+        is_still = self._still == _NOTES_OF_STILLNESS and not is_first_look
+        if is_still and self._source.is_read_up and not self._is_all_recorded:
             rows = counted(self._source.yielded - self._row_results.rows, "row")
             self._streams.note(f"{rows} left: what got no answer is looked for {self._wait_in_words} after it was sent")
 
@@ -155,7 +173,7 @@ class CreateRun(LocalRun):
             self._source, batch=options.batch, journal=options.journal, **more, **self._run_options()
         )
         if self._request.only_settles:
-            run.only_settle()
+            run.only_settle(any_batch=self._request.takes_any_batch)
         return run
 
     def _check(self, row: Any) -> None:

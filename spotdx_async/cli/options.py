@@ -153,18 +153,11 @@ class Filters:
 
 
 @frozen(kw_only=True)
-class RowOptions:
-    """Options of every command that reads files of rows and sends them."""
+class ReadingOptions:
+    """How files of rows are read."""
 
-    rate: Number | None = None
-    """The most requests a second. Default: the profile's, else no limit."""
     row_format: Annotated[Format | None, Parameter(name="--format")] = None
     """The format of the rows. Default: guessed from the suffix or the first character."""
-    failed: FilePath = None
-    """Write the rows that are not done to this file (mode 0600), in the order and form of the input, to be used as
-    input again; those that cannot be read go to PATH.unreadable. A file that exists needs --force."""
-    replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
-    """Replace the files given by --failed and --outcomes if they exist."""
     column_map: Annotated[tuple[str, ...], Parameter(name="--map", metavar="COLUMN=KEY", show_default=False)] = ()
     """COLUMN=KEY uses this column for that key or the id, COLUMN= leaves it out; repeatable; not for JSON."""
     delimiter: Annotated[str | None, Parameter(metavar="SIGN")] = None
@@ -177,6 +170,19 @@ class RowOptions:
     """No cell of the CSV holds a line break: each line is a row, so that a broken quote spoils no other."""
     sheet: Annotated[str | None, Parameter(metavar="NAME|NUMBER")] = None
     """The sheet of an Excel workbook, by its name or its number from 1. Default: the first that is visible."""
+
+
+@frozen(kw_only=True)
+class RowOptions(ReadingOptions):
+    """Options of every command that reads files of rows and sends them."""
+
+    rate: Number | None = None
+    """The most requests a second. Default: the profile's, else no limit."""
+    failed: FilePath = None
+    """Write the rows that are not done to this file (mode 0600), in the order and form of the input, to be used as
+    input again; those that cannot be read go to PATH.unreadable. A file that exists needs --force."""
+    replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
+    """Replace the files given by --failed and --outcomes if they exist."""
     report: FilePath = None
     """Write a page about the run to this file."""
     outcomes: FilePath = None
@@ -276,19 +282,17 @@ class CreateOptions(RowOptions):
 
 
 @frozen(kw_only=True)
-class SettleOptions:
+class SettleOptions(ReadingOptions):
     """Options of ``settle``."""
 
-    batch: Annotated[str, Parameter(metavar="NAME")]
-    """The name of the batch."""
     journal: Annotated[Word, Parameter(metavar="PATH")]
     """The journal of the batch."""
+    batch: Annotated[str | None, Parameter(metavar="NAME")] = None
+    """The name of the batch, to make sure that the journal is the one of this batch."""
     created: FilePath = None
-    """Write key, id and state of each row to this file (CSV, mode 0600)."""
-    row_format: Annotated[Format | None, Parameter(name="--format")] = None
-    """The format of the rows. Default: guessed from the suffix or the first character."""
-    column_map: Annotated[tuple[str, ...], Parameter(name="--map", metavar="COLUMN=KEY", show_default=False)] = ()
-    """As it was passed to create."""
+    """Write key, id and state of each row to this file (CSV, mode 0600), those of earlier sessions included."""
+    replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
+    """Replace the file given by --created, whatever it holds."""
     lands_within_s: Annotated[Seconds, Parameter(name="--lands-within")] = 60.0
     """How long a request that got no answer may still be executed, in seconds."""
 

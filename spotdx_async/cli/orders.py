@@ -180,11 +180,11 @@ def settle(
 
     Exit codes: 0 nothing is left in doubt; 1 something is; 2 wrong usage or unusable input; 3 stopped early.
 
-    Example: spotdx orders settle cohort.csv --batch cohort-7 --journal cohort-7.journal
+    Example: spotdx orders settle cohort.csv --journal cohort-7.journal
 
     Args:
         files: The files of rows, as they were passed to create.
-        options: Of which run.
+        options: Of which run, and how its files are read.
         as_json: Write the summary as one JSON object on standard output.
         server: The server.
         streams: Where to write; no argument of the command line.

@@ -103,6 +103,8 @@ class RowRun(ABC):
         self.result: RunResult | None = None
         """How it ended; None as long as its files are not in their places."""
         self._options.check()
+        if not self._options.lands_within_s > 0:
+            raise InvalidInputError("--lands-within must be a number of seconds above 0")
         with ExitStack() as stack:
             files = self._files = open_files(request, stack)
             self._prepare()
@@ -347,8 +349,8 @@ def is_resumed(request: RowRequest) -> bool:
         return False
     if request.is_for_cluster:
         return Path(journal, "run.json").is_file()
-    if not Path(journal).is_file():
-        return False
+    if not Path(journal).is_file() or not Path(journal).stat().st_size:
+        return False  # an empty file, as mktemp makes it, is one that a run may begin
     state = spotdx_async.read_journal(journal)
     if state.in_use:
         raise JournalError(f"{journal} is in use by another run: wait for it, or stop it", reason="in use")

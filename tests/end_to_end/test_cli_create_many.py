@@ -9,7 +9,7 @@ import stat
 import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +372,25 @@ async def test_after_a_kill_settle_sends_nothing_and_the_same_command_places_not
     assert not any(word in (Path("j").read_bytes() + done.err.encode()).decode("latin-1") for word in PHI)
 
 
+@pytest.mark.usefixtures("soon")
+async def test_settle_reads_as_create_did_and_needs_no_name_of_the_batch(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path
+) -> None:
+    rows = [order(f"P\N{LATIN SMALL LETTER E WITH ACUTE}{number}") for number in range(12)]
+    cohort.write_bytes("\r\n".join([HEADER, *rows]).replace(",", "#").encode("latin-1"))
+    reading = ("--encoding", "latin-1", "--delimiter", "#")
+    await killed(fake, cohort, lambda: len(fake.orders) >= 5, words=(*create_words(cohort), *reading))
+    before = posts(fake)
+    settled = await spotdx("orders", "settle", cohort, "--journal", "j", *reading, "--json")
+    again = await spotdx("orders", "settle", cohort, *BATCH, *reading, "--json")
+    other = await spotdx("orders", "settle", cohort, "--journal", "j", "--batch", "cohort-8", *reading)
+    assert (settled.code, again.code, other.code, posts(fake)) == (0, 0, 2, before)
+    assert settled.summary["ok"] + settled.summary["done_before"] == len(fake.orders)
+    assert again.summary["done_before"] == len(fake.orders)
+    done = await spotdx("orders", "create", cohort, *BATCH, *reading, "--yes", "--json")
+    assert (done.code, done.summary["duplicates"], len(placed(fake))) == (0, [], 12)
+
+
 async def killed(fake: FakeSpot, cohort: Path, is_time: Callable[[], bool], words: Sequence[str] | None = None) -> None:
     """Run the command as a process that is killed in the middle."""
     fake.latency_s = 0.05
@@ -387,8 +406,7 @@ async def ended(
     words: Sequence[str] | None = None,
 ) -> int | None:
     """Run the command as a process, and send it a signal; return its exit code."""
-    usual = ("orders", "create", str(cohort), *BATCH, "--created", "placed.csv", "--yes", "--concurrency", "2")
-    words = words or usual
+    words = words or create_words(cohort)
     env = {**os.environ, "SPOTDX_TOKEN": fake.token, "SPOTDX_BASE_URL": fake.url}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "spotdx_async", *words), env=env, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
@@ -401,6 +419,10 @@ async def ended(
         process.send_signal(number)
         await asyncio.wait_for(process.wait(), 30)
     return process.returncode
+
+
+def create_words(cohort: Path) -> tuple[str, ...]:
+    return ("orders", "create", str(cohort), *BATCH, "--created", "placed.csv", "--yes", "--concurrency", "2")
 
 
 async def test_the_created_file_of_a_session_that_is_stopped_holds_those_of_earlier_ones(
@@ -527,6 +549,43 @@ async def test_a_lost_journal_is_made_good_by_looking_first(spotdx: Spotdx, fake
     assert (done.code, done.counts, posts(fake)) == (0, {"rows": 12, "skipped": 12}, 12)
     assert done.summary["done_before"] == 12
     assert lines_of("placed.csv") == {key: (order_id, "ok") for key, order_id in placed(fake).items()}
+    waits = "a row that is not found waits for 70 s and another look before it is sent"
+    assert f"reading what was created since {day}; {waits}" in done.err
+
+
+async def test_what_was_there_before_and_cannot_be_seen_stops_the_run_before_anything_is_sent(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path
+) -> None:
+    day = datetime.now(UTC).date()
+    command = ("orders", "create", cohort, *BATCH, "--outage-limit", "0.1", "--yes", "--json")
+    fake.faults.add("403", method="GET")
+    blind = await spotdx(*command, "--look-first", day)
+    future = await spotdx(*command, "--look-first", day + timedelta(days=3))
+    patient = await spotdx("patients", "create", cohort, *BATCH, "--yes", "--look-first", day)
+    assert (blind.code, future.code, patient.code, posts(fake)) == (3, 2, 2, 0)
+    assert f"what was created since {day} cannot be read as a whole, so nothing was sent" in blind.err
+    assert "--look-first is in the future by the server's clock" in future.err
+    assert "--look-first is for orders and requisitions" in patient.err
+
+
+async def test_an_empty_file_is_a_journal_to_begin(spotdx: Spotdx, fake: FakeSpot, cohort: Path) -> None:
+    Path("j").touch()
+    done = await spotdx("orders", "create", cohort, *BATCH, "--yes")
+    assert (done.code, len(fake.orders)) == (0, 12)
+
+
+async def test_a_journal_that_cannot_be_reached_is_refused_with_advice_that_places_nothing_twice(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path
+) -> None:
+    await spotdx("orders", "create", cohort, *BATCH, "--yes")
+    Path("second").hardlink_to("j")
+    linked = await spotdx("orders", "create", cohort, *BATCH, "--yes")
+    Path("second").unlink()
+    other = await spotdx("orders", "create", cohort, "--batch", "cohort7", "--journal", "j", "--yes")
+    assert (linked.code, other.code, posts(fake)) == (2, 2, 12)
+    assert "pass --look-first with it" in linked.err
+    assert "name the one of this batch" in other.err
+    assert "name another" not in linked.err + other.err
 
 
 @pytest.mark.usefixtures("soon")

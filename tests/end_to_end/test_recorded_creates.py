@@ -79,5 +79,5 @@ async def test_no_refusal_of_a_journal_advises_what_would_create_once_more(spot:
     data = path.read_bytes()
     path.write_bytes(data[:4096] + bytes(len(data) - 4096))
     run = spot.orders.create_many([("a", ORDER)], batch="7", journal=path)
-    with pytest.raises(JournalError, match="pass look_first with a new journal"):
+    with pytest.raises(JournalError, match="pass look_first either way"):
         [outcome async for outcome in run]

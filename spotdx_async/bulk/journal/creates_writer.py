@@ -49,14 +49,14 @@ class CreatesWriter:
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod
-    async def open(cls, settings: Journal | None, *, operation: str, server: str, batch: str) -> "CreatesWriter":
+    async def open(cls, settings: Journal | None, *, operation: str, server: str, batch: str | None) -> "CreatesWriter":
         """Create the journal, or open the one that an earlier session of the same batch has left.
 
         Args:
             settings: where it is; None for a run that cannot be resumed.
             operation: what the run does.
             server: with which server.
-            batch: the name of the batch; a journal belongs to one.
+            batch: the name of the batch; a journal belongs to one. None: that of any.
 
         Raises:
             JournalError: for one of its reasons; an existing file is left as it was.

@@ -30,9 +30,10 @@ _ADVICE = {
 }
 
 _OF_CREATES = {
-    "path": "fix that; a new journal knows nothing of what was created, so pass look_first with it",
+    "path": "fix that; if rows were sent before, a journal elsewhere knows nothing of them: pass look_first with it",
+    "another run": "name the one of this batch; a new one is for a batch of which nothing was sent, or for look_first",
     "in use": "wait until that has ended: with another journal the same rows would be created once more",
-    "corrupt": "restore it from a copy, or pass look_first with a new journal, so that nothing is created once more",
+    "corrupt": "restore it from a copy or begin a new one, and pass look_first either way, since neither knows all",
 }
 """What to do instead where rows create: sent again as new ones, they would create once more."""
 

@@ -19,7 +19,7 @@ from spotdx_async.bulk.list_look import ListLook
 from spotdx_async.bulk.listed import Listed, evidence_of
 from spotdx_async.bulk.server_time import ServerTime
 from spotdx_async.bulk.settlement import Absent, Doubt, Finding, Found, Unsettled
-from spotdx_async.errors import DecodeError, NotFoundError, ServerError, SpotError
+from spotdx_async.errors import DecodeError, InvalidInputError, NotFoundError, ServerError, SpotError
 
 pytestmark = pytest.mark.virtual_time
 
@@ -407,3 +407,10 @@ async def test_a_first_look_that_cannot_see_all_sends_nothing(world: World) -> N
 
     with pytest.raises(DecodeError, match="1 of the orders of that time cannot be read"):
         await world.look.look_first(NOW.timestamp() - 86400)
+
+
+async def test_a_first_look_into_the_future_sends_nothing(world: World) -> None:
+    await world.look.look_first(NOW.timestamp() + 300)  # two clocks may differ by that
+
+    with pytest.raises(InvalidInputError, match="in the future"):
+        await world.look.look_first(NOW.timestamp() + 3600)
