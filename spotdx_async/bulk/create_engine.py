@@ -14,7 +14,7 @@ from spotdx_async.bulk.journal.creates_file import Audited, KnownCreate, RowEntr
 from spotdx_async.bulk.journal.reading import CODES, NOT_SENT, PARKED
 from spotdx_async.bulk.options import RunOptions, Send
 from spotdx_async.bulk.outcomes import is_done, skipped
-from spotdx_async.bulk.records import Outcome
+from spotdx_async.bulk.records import FAILURES, Outcome
 from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.server_time import ServerTime
 from spotdx_async.bulk.settlement import (
@@ -74,6 +74,7 @@ class CreateEngine(Engine[T]):
         self._book.on_failure = self.stop
         self._creation, self._server_time, self._only_settles = creation, server_time, only_settles
         self._in_doubt: dict[CreateRow, None] = {}
+        self._skipped = 0
         self._began_s = clock.now()
         self.settlement: Settlement | None = None
         """Looks for what is in doubt."""
@@ -103,6 +104,12 @@ class CreateEngine(Engine[T]):
     def has_ended(self) -> bool:
         """Return whether every row has its outcome."""
         return self._is_read() and not self._open and not self._in_doubt
+
+    @property
+    def left_undone(self) -> int:
+        """How many rows have come to their end without being done."""
+        by_state = self.progress().by_state
+        return self._skipped + sum(by_state[state] for state in FAILURES)
 
     async def unaudited(self) -> Unaudited | None:
         """Return what this session and earlier ones have sent and not audited; None if that is nothing."""
@@ -261,6 +268,7 @@ class CreateEngine(Engine[T]):
 
     def _skip(self, row: CreateRow, why: str) -> None:
         """End a row that nobody wants to be sent."""
+        self._skipped += 1
         self._ready_rows.end_hold(row)
         row.last = Verdict(Action.RAISE, error=NotSentError(why, reason="stopped"))
         outcome = skipped(row, clock.now())

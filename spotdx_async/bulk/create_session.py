@@ -13,6 +13,7 @@ from spotdx_async.bulk.create_reader import CreateReader
 from spotdx_async.bulk.create_rows import Creation
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.first_look import FirstLook
+from spotdx_async.bulk.journal.creates_file import Left
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.options import Job
 from spotdx_async.bulk.reader import Reader
@@ -132,4 +133,6 @@ class CreateSession(Session[T]):
     async def _close(self, *, is_complete: bool) -> None:
         reader = cast("CreateReader", self._reader)
         reader.index.close()  # rows that were read are looked up in it until the last one is sent
+        if is_complete and isinstance(self._engine, CreateEngine):
+            reader.book.record(Left(self._engine.left_undone))
         await reader.book.close("complete" if is_complete else "stopped")

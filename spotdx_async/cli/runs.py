@@ -50,13 +50,13 @@ def _figures(state: "JournalState") -> dict[str, Any]:
     from spotdx_async.bulk.records import STATES
 
     placed, parked = state.by_state["ok"], state.parked
-    of_creates = {"placed": placed, "in_doubt": _in_doubt(state), "parked": parked} if state.creates else {}
+    of_creates = {"placed": placed, "in_doubt": _in_doubt(state), "parked": parked, "not_sent": state.not_sent}
     return {
         "operation": state.operation,
         "rows": state.rows,
         **{name: state.by_state[name] for name in STATES},
         "not_done": _not_done(state),
-        **of_creates,
+        **(of_creates if state.creates else {}),
         "next_index": state.next_index,
         "begun_at": state.begun_at.isoformat(),
         "changed_at": state.changed_at.isoformat(),
@@ -84,7 +84,9 @@ def _not_done(state: "JournalState") -> int | None:
     """Return how many rows are not done, whatever the reason; None while that is not known: not all are recorded."""
     if state.in_use or state.ending != "complete":
         return None
-    return state.rows - state.by_state["ok"] - state.by_state["superseded"]
+    recorded = state.rows + state.not_sent - state.by_state["ok"] - state.by_state["superseded"]
+    # Of a bad row a run that creates may know no key to record it by; of what it skipped it records nothing.
+    return max(recorded, state.left or 0)
 
 
 def _in_doubt(state: "JournalState") -> int:
@@ -102,6 +104,7 @@ def _counts(state: "JournalState") -> dict[str, int]:
         "parked": state.parked,
         "failed": by_state["failed"],
         "rejected": by_state["rejected"],
+        "not sent": state.not_sent,
     }
 
 

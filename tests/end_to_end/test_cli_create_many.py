@@ -102,6 +102,19 @@ async def test_ids_that_the_created_file_cannot_have_are_counted_and_no_other_fi
     assert "placed.csv lacks 11 rows that were placed before, which this input does not hold" in fewer.err
 
 
+async def test_bad_rows_are_not_done_as_the_journal_shows(spotdx: Spotdx, fake: FakeSpot, cohort: Path) -> None:
+    written(cohort, [HEADER, order("P1"), order("P2", kits=""), order(""), order("P1"), order("P4", kits="no_such")])
+    done = await spotdx("orders", "create", cohort, *BATCH, "--yes", "--json")
+    shown = await spotdx("runs", "show", "j", "--json")
+    assert (done.counts, len(fake.orders)) == ({"rows": 5, "ok": 1, "rejected": 3, "failed": 1}, 1)
+    assert {name: shown.summary[name] for name in ("placed", "failed", "not_sent", "not_done")} == {
+        "placed": 1,
+        "failed": 1,
+        "not_sent": 0,
+        "not_done": 4,
+    }
+
+
 async def test_json_lines_parquet_and_excel_hold_the_same_rows(spotdx: Spotdx, fake: FakeSpot, cohort: Path) -> None:
     names, cells = HEADER.split(","), order("P1").split(",")
     written(
@@ -364,6 +377,9 @@ async def test_after_a_kill_settle_sends_nothing_and_the_same_command_places_not
     assert (settled.code, posts(fake)) == (0, before)
     assert settled.summary["ok"] + settled.summary["done_before"] == len(fake.orders)
     assert lines_of("placed.csv") == {key: (order_id, "ok") for key, order_id in placed(fake).items()}
+    then = await spotdx("runs", "show", "j")
+    assert f"not done      {12 - len(fake.orders)}\n" in then.out
+    assert "complete: the same command tries again" in then.out
     done = await spotdx("orders", "create", cohort, *BATCH, "--created", "placed.csv", "--yes", "--json")
     assert shown.summary["placed"] + shown.summary["in_doubt"] == shown.summary["rows"] >= 4
     assert (done.code, done.summary["ok"] + done.summary["done_before"]) == (0, 12)

@@ -23,8 +23,8 @@ _SCHEMA = (
     """CREATE TABLE creates(
         key BLOB PRIMARY KEY, row INTEGER NOT NULL, state INTEGER NOT NULL, content BLOB NOT NULL,
         reference BLOB, mark BLOB, began REAL, object TEXT, created REAL, session INTEGER NOT NULL) WITHOUT ROWID""",
-    "CREATE TABLE audit(session INTEGER NOT NULL, after REAL)",
-    "INSERT INTO audit VALUES (0, NULL)",
+    "CREATE TABLE audit(session INTEGER NOT NULL, after REAL, left INTEGER)",
+    "INSERT INTO audit VALUES (0, NULL, NULL)",
     "CREATE INDEX by_reference ON creates(reference) WHERE reference IS NOT NULL",
     "CREATE INDEX by_mark ON creates(mark) WHERE mark IS NOT NULL",
     "CREATE INDEX by_object ON creates(object) WHERE object IS NOT NULL",
@@ -80,7 +80,15 @@ class Audited:
     """All that was sent so far has been looked at for duplicates."""
 
 
-Entry: TypeAlias = RowEntry | Settled | Audited
+@frozen
+class Left:
+    """What a session that came to its end has left undone."""
+
+    rows: int
+    """Those of its input, bad ones included: of many of them the journal knows no key."""
+
+
+Entry: TypeAlias = RowEntry | Settled | Audited | Left
 
 
 @frozen
@@ -206,7 +214,9 @@ class CreatesFile(JournalDatabase):
 
     def _note(self, entry: Entry) -> None:
         run = self._database
-        if isinstance(entry, Audited):
+        if isinstance(entry, Left):
+            run.execute("UPDATE audit SET left = ?", (entry.rows,))
+        elif isinstance(entry, Audited):
             run.execute("UPDATE audit SET session = ?, after = NULL", (self._session,))
         elif isinstance(entry, Settled):
             run.execute(

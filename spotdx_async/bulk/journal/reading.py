@@ -172,6 +172,7 @@ def _read_state(path: Path) -> JournalState:
         table = "rows" if kind is UPDATES else "creates"
         counts = dict(database.execute(f"SELECT state, count(*) FROM {table} GROUP BY state").fetchall())  # noqa: S608
         last = database.execute(f"SELECT max(row) FROM {table}").fetchone()[0]  # noqa: S608 - one of two names
+        left = None if kind is UPDATES else database.execute("SELECT left FROM audit").fetchone()[0]
     # What SQLite found there by path may have arrived after the first look.
     check_companions(path)
     by_state: dict[State, int] = {word: counts.get(CODES.get(word), 0) for word in get_args(State)}
@@ -190,6 +191,8 @@ def _read_state(path: Path) -> JournalState:
         ending=meta.ending,
         creates=kind is CREATES,
         parked=parked,
+        not_sent=counts.get(NOT_SENT, 0),
+        left=left,
         # It may have ended, or begun, while we were reading.
         in_use=is_locked(path) or (was_in_use and meta.ending is None),
     )

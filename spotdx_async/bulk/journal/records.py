@@ -155,6 +155,12 @@ class JournalState:
     parked: int = 0
     """Of the ``unknown`` rows of a run that creates, those for which looking has shown nothing certain; the others are
     in doubt: sent, or about to be, and not looked for since."""
+    not_sent: int = 0
+    """Rows of a run that creates that were about to be sent, and surely were not executed; they are not among ``rows``.
+    """
+    left: int | None = None
+    """Of a run that creates, how many rows its last session left undone, bad ones included; None if no session has come
+    to its end."""
 
 
 @frozen(kw_only=True)
