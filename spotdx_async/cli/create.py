@@ -50,7 +50,7 @@ def read_to_send(word: Word, type_: type[M], *, yes: bool, to_activate: bool = F
     if path == "-" and not yes:
         raise InvalidInputError("standard input holds the object and cannot answer a question: pass --yes")
     check_places([input_place(path), *standard_outputs()])
-    data = read_object(path)
+    data = _read(path, to_activate=to_activate)
     try:
         model = loads(data, type_)
     except DecodeError as error:
@@ -64,6 +64,21 @@ def read_to_send(word: Word, type_: type[M], *, yes: bool, to_activate: bool = F
         more = f" and {len(unknown) - _NAMED_FIELDS:,} more" if len(unknown) > _NAMED_FIELDS else ""
         reason = f"unknown fields: {', '.join(unknown[:_NAMED_FIELDS])}{more}"
     raise InvalidInputError(f"{name_of(path)}: {reason}")
+
+
+def _read(path: str, *, to_activate: bool) -> bytes:
+    """Return what a file of one object holds.
+
+    Raises:
+        InvalidInputError: it is no JSON. Standard input, whose name tells nothing, may hold rows.
+    """
+    try:
+        return read_object(path)
+    except InvalidInputError as error:
+        if path != "-" or to_activate:
+            raise
+        text = str(error.args[0])
+    raise InvalidInputError(f"{text}; rows need --batch NAME and --journal PATH")
 
 
 def check_can_ask(*, yes: bool) -> None:

@@ -18,7 +18,7 @@ from spotdx_async.cli.settings import Server, Setting, Settings
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import ChangedInputError, is_rows
 
-__all__ = ["create_many", "is_one_object", "settle"]
+__all__ = ["check_for_one", "create_many", "is_one_object", "settle"]
 
 _CONCURRENCY = 8
 """Each order ships a parcel: fewer are in doubt when a run dies."""
@@ -56,11 +56,21 @@ def is_one_object(files: Sequence[Word], options: CreateOptions, id_name: str) -
         kind = options.is_dry_run or any(getattr(options, name) is not None for name in _MEANS_ROWS)
     if kind:
         return False
+    check_for_one(options, f"{files[0]} holds one object, which is created by itself")
+    return True
+
+
+def check_for_one(options: CreateOptions, what: str) -> None:
+    """Refuse options of files of rows where there is one object.
+
+    Raises:
+        InvalidInputError: one is given; the text begins with ``what``.
+    """
     names = (field.name for field in fields(CreateOptions) if field.name != "is_dry_run")
-    if (given := next((name for name in names if getattr(options, name) != getattr(USUAL_CREATE, name)), None)) is None:
-        return True
-    option = _NAMES.get(given, f"--{given.replace('_', '-')}")
-    raise InvalidInputError(f"{files[0]} holds one object, which is created by itself: {option} is for files of rows")
+    given = next((name for name in names if getattr(options, name) != getattr(USUAL_CREATE, name)), None)
+    if given is not None:
+        option = _NAMES.get(given, f"--{given.replace('_', '-')}")
+        raise InvalidInputError(f"{what}: {option} is for files of rows")
 
 
 def create_many(

@@ -101,8 +101,9 @@ def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> No
 def _show_doubt(end: CreatesEnd, unknown: int, streams: Streams) -> None:
     rows = f"{counted(unknown, 'row')} {'is' if unknown == 1 else 'are'} in doubt"
     if not end.kind.can_look:
-        streams.say(f"{rows}: only the vendor can tell whether they were {end.kind.done}, and they are not sent again")
+        never = "and nothing is sent again for them"
+        streams.say(f"{rows}: only the vendor can tell what was {end.kind.done}, {never}")
         return
     settle = " (or spotdx orders settle, which sends nothing)" if end.kind.noun == "orders" else ""
-    again = "they are not sent again before that is known: the same command looks again"
+    again = "nothing is sent again before that is known: the same command looks again"
     streams.say(f"{rows}, and may have been {end.kind.done}; {again}{settle}")

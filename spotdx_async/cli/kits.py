@@ -198,6 +198,12 @@ def activate(
     kit_id = str(kits_or_files[0])
     from spotdx_async import Activation, NewPatient
     from spotdx_async.cli.create import ConfirmedAction, carry_out, read_to_send
+    from spotdx_async.cli.create_many import check_for_one
+
+    check_for_one(options, "with --patient-id or --patient one kit is activated")
+    if Path(kit_id).suffix and Path(kit_id).is_file():
+        option = "--patient" if patient_id is None else "--patient-id"
+        raise InvalidInputError(f"{kit_id} is a file, whose rows say who the patients are: leave out {option}")
 
     new = None if patient is None else read_to_send(patient, NewPatient, yes=yes, to_activate=True)
     if options.is_dry_run:

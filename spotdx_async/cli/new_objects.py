@@ -1,6 +1,7 @@
 """What can be created: how a row of a file is written, and the object that it makes, checked as a whole."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NoReturn, TypeVar
@@ -35,6 +36,15 @@ REFERENCE_KEY = "client_ref"
 """Of the client's own, which no setting changes."""
 _ADDRESS = ("street1", "street2", "city", "state", "country", "zip")
 _CONTACT = ("first_name", "last_name", "email", "phone")
+_LISTS = {"kit_types", "panels"}
+_HOW_TO_LIST = " (several are separated by ; in a cell, and one that holds a comma ends with ;)"
+_SPOILT = (
+    (re.compile(r"\d{1,4}"), "has fewer than five digits, as where leading zeros were lost"),
+    (re.compile(r"\d(\.\d+)?E\+\d+", re.IGNORECASE), "is a number in scientific notation, as where digits were lost"),
+    (re.compile(r"\d+\.0+"), "is a number with a decimal point"),
+    (re.compile(r'=".*"', re.DOTALL), "is a formula"),
+)
+"""What a spreadsheet, or a data frame, makes of codes and telephone numbers; the first of postal codes alone."""
 _MOST_FAULTS = 50
 _NEAR_KEYS = frozenset(
     {"id", "rowid", "externalid", "reference", "ref", "clientref", "primarykey", "record", "recordid"}
@@ -109,6 +119,7 @@ def _built(content: Mapping[str, Any], type_: type[M], *, to_activate: bool = Fa
         InvalidInputError: it cannot be created; ``faults`` has every fault with its path, and no text shows a value.
     """
     model, faults = _read(content, type_)
+    faults += _spoilt(content)
     if model is not None:
         unread = [path for path, _ in faults]
         faults += [(path, "is no field that the API has") for path in unknown_fields(model)]
@@ -133,12 +144,24 @@ def _read(content: Mapping[str, Any], type_: type[M]) -> tuple[M | None, list[tu
             return loads(json.dumps(tree), type_), faults
         except DecodeError as error:
             path, text = error.path, str(error.args[0])
-        faults.append((path, text.removeprefix(path).strip() or "cannot be read"))
+        hint = _HOW_TO_LIST if path in _LISTS and isinstance(content.get(path), str) else ""
+        faults.append((path, f"{text.removeprefix(path).strip() or 'cannot be read'}{hint}"))
         if tree is content:
             tree = deepcopy(dict(content))
         if not _take_out(tree, path):
             break
     return None, faults
+
+
+def _spoilt(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield what a spreadsheet has made of text that looks like a number: the digits that are gone are in no file."""
+    for name, value in content.items():
+        if isinstance(value, dict) and name != "metadata":
+            yield from _spoilt(value, f"{path}{name}.")
+        elif isinstance(value, str) and name != "metadata":
+            for look, why in _SPOILT if name == "zip" else _SPOILT[1:]:
+                if look.fullmatch(value.strip()):
+                    yield f"{path}{name}", f"{why}: format the column as text in the spreadsheet"
 
 
 def _take_out(tree: Any, path: str) -> bool:

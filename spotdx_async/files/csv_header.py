@@ -112,7 +112,7 @@ def _missing_id(names: Sequence[str], shape: RowShape, remark: str) -> str:
     fault = f"no column is named {id_name}"
     fault += "".join(f"; {other} is for {command}" for other, command in _COMMANDS.items() if other in names)
     near = [name for name in names if shape.is_near_id(name)]
-    if not near and any(map(_HAS_VALUE.search, names)):
+    if not near and any(map(_HAS_VALUE.search, names)) and not any(map(shape.knows, names)):
         look = f"the names of the {len(names):,} columns{remark} look like values"
         if len(names) == 1:
             look = f"the name of the only column{remark} looks like a value"

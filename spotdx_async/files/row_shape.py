@@ -19,8 +19,10 @@ _SHOWN_COLUMNS = 5
 _LONGEST_SHOWN = 40
 _CLOSE_ENOUGH = 0.8
 """Of names that are compared letter by letter: one letter wrong in five. A choice."""
-_MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})T00:00:00(\.0+)?")
+_MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]00:00:00(\.0+)?")
 """How spreadsheets and data frames keep a day."""
+_OTHER_SIGNS = re.compile(r"[,|\r\n]")
+"""What people put between the items of a list, other than ``;``; one item may hold it, and then ends with ``;``."""
 _FLAGS = {"true": True, "false": False}
 
 
@@ -39,6 +41,10 @@ class RowShape:
     def whole(self) -> str | None:
         """The name of the column that holds everything but the id; None if there can be none."""
         return self.content_name
+
+    def knows(self, name: str) -> bool:  # noqa: ARG002 - as of objects
+        """Return whether a column's name can only be a name."""
+        return False
 
     def is_near_id(self, name: str) -> bool:
         """Return whether a column's name probably means the id."""
@@ -120,6 +126,10 @@ class ObjectShape(RowShape):
         """None: there is no such column."""
         return
 
+    def knows(self, name: str) -> bool:
+        """Return whether a column's name can only be a name: it is one of the object's."""
+        return name in self.columns
+
     def check_columns(self, keys: Sequence[str | None]) -> None:
         """Check that the columns can make rows.
 
@@ -161,7 +171,8 @@ class ObjectShape(RowShape):
             RowFault: it has another form.
         """
         if self.id_name not in value:
-            near = [name for name in value if self.is_near_id(name)]
+            others = {self.content_name, *self.columns}
+            near = [name for name in value if self.is_near_id(name) and name not in others]
             raise RowFault(f"the row has no {self.id_name}" + (f": is it {near[0]}?" if len(near) == 1 else ""))
         key = self._checked_key(value)
         if self.content_name in value:
@@ -195,6 +206,8 @@ class ObjectShape(RowShape):
 def _value_of(value: Any, kind: CellKind) -> Any:
     if not isinstance(value, str):
         return value
+    if kind == "list" and _OTHER_SIGNS.search(value) and ";" not in value:
+        return value  # whoever checks the object says that it is no list
     if kind == "list":
         return [part.strip() for part in value.split(";") if part.strip()]
     if kind == "flag":

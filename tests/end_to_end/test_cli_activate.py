@@ -209,3 +209,18 @@ async def test_the_help_of_each_command_has_an_example(spotdx: Spotdx, words: li
     assert (code, err) == (0, "")
     assert f"Example: spotdx {' '.join(words)}" in out
     assert "screen" not in out.lower()
+
+
+async def test_options_of_one_kit_and_of_files_of_rows_do_not_mix(
+    spotdx: Spotdx, fake: FakeSpot, patient_id: str, tmp_path: Path
+) -> None:
+    rows = tmp_path / "kits.csv"
+    rows.write_text(f"kit_id,patient_id\n{NEW_KIT},{patient_id}\n")
+    known = ("--patient-id", patient_id, "--yes")
+
+    file = await spotdx("kits", "activate", rows, *known)
+    journal = await spotdx("kits", "activate", NEW_KIT, *known, "--journal", tmp_path / "j")
+
+    assert (file.code, journal.code, fake.counts["requests"]) == (2, 2, 0)
+    assert "kits.csv is a file, whose rows say who the patients are: leave out --patient-id" in file.err
+    assert "with --patient-id or --patient one kit is activated: --journal is for files of rows" in journal.err

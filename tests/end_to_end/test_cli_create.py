@@ -1,5 +1,6 @@
 """``spotdx orders|requisitions|patients create``: asked about, done once, looked after; in this process."""
 
+import io
 import json
 import re
 import shlex
@@ -152,6 +153,17 @@ async def test_a_dash_on_a_terminal_needs_a_yes_too(asked: Spotdx, fake: FakeSpo
 
     assert (done.code, fake.requests) == (2, [])
     assert "pass --yes" in done.err
+
+
+async def test_rows_on_standard_input_are_told_what_they_need(spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = b"key,kit_types\nP1,health_kit_1\n"
+    monkeypatch.setattr("spotdx_async.files.json_file._open", lambda _path: io.BytesIO(rows))
+
+    done = await spotdx("orders", "create", "-", "--yes")
+
+    assert done.code == 2
+    assert "broken JSON" in done.err
+    assert "rows need --batch NAME and --journal PATH" in done.err
 
 
 @pytest.mark.parametrize("yes", [[], ["--yes"]])

@@ -258,6 +258,33 @@ async def test_a_dry_run_knows_of_references_what_sending_does(spotdx: Spotdx, c
     assert checked.err.count("metadata.client_ref must be text, and not empty") == 2
 
 
+async def test_what_a_spreadsheet_has_spoilt_is_told_before_it_is_sent(spotdx: Spotdx, cohort: Path) -> None:
+    person, place = "Canary,Bird,canary@example.org,{phone}", "1 Canary Lane,,Canaryville,MA,US,{zip}"
+    cells = [
+        ("2.02555E+09", "2139", "health_kit_1,health_kit_1"),
+        ("2025550199.0", "2139.0", "health_kit_1"),
+        ("2025550199", '=""02139""', "health_kit_1"),
+        ("2025550199", "02139", "health_kit_1"),
+        ("2025550199", "02139-4307", "health_kit_1"),
+    ]
+    rows = [
+        f'P{number},"{kits}",{person.format(phone=phone)},{place.format(zip=chr(34) + zip_ + chr(34))},E+1'
+        for number, (phone, zip_, kits) in enumerate(cells)
+    ]
+    done = await spotdx("orders", "create", written(cohort, [HEADER, *rows]), "--dry-run", "--json")
+    text = "format the column as text in the spreadsheet"
+    assert done.counts == {"rows": 5, "ok": 2, "rejected": 3}
+    for told in (
+        "row 1 (line 2): 3 faults: kit_types should be a list and is text (several are separated by ; in a cell, and",
+        f"recipient.phone is a number in scientific notation, as where digits were lost: {text}",
+        f"recipient.address.zip has fewer than five digits, as where leading zeros were lost: {text}",
+        f"row 2 (line 3): 2 faults: recipient.phone is a number with a decimal point: {text}; recipient.address.zip is",
+        f"row 3 (line 4): recipient.address.zip is a formula: {text}",
+    ):
+        assert told in done.err
+    assert not any(word in done.err for word in ("2139", "E+09", "0199"))
+
+
 async def test_a_column_by_another_name_is_refused_with_the_name_that_is_meant(
     spotdx: Spotdx, fake: FakeSpot, cohort: Path
 ) -> None:

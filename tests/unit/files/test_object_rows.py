@@ -38,8 +38,12 @@ def only(text: str) -> Row:
     ("column", "cell", "content"),
     [
         ("kit_types", "a; b;;a", {"kit_types": ["a", "b", "a"]}),
+        ("kit_types", "a, b", {"kit_types": "a, b"}),
+        ("kit_types", "a|b", {"kit_types": "a|b"}),
+        ("kit_types", "a, b;", {"kit_types": ["a, b"]}),
         ("zip", "02139", {"recipient": {"address": {"zip": "02139"}}}),
         ("born", "1990-01-31T00:00:00", {"recipient": {"born": "1990-01-31"}}),
+        ("born", "1990-01-31 00:00:00", {"recipient": {"born": "1990-01-31"}}),
         ("born", "1990-01-31T00:00:01", {"recipient": {"born": "1990-01-31T00:00:01"}}),
         ("consent", "TRUE", {"consent": True}),
         ("consent", "perhaps", {"consent": "perhaps"}),
@@ -48,7 +52,7 @@ def only(text: str) -> Row:
     ],
 )
 def test_a_cell_goes_to_its_field(column: str, cell: str, content: dict[str, Any]) -> None:
-    assert only(f"key,{column}\nP1,{cell}\n").content == content
+    assert only(f'key,{column}\nP1,"{cell}"\n').content == content
 
 
 def test_an_empty_cell_leaves_its_field_out_and_a_row_of_nothing_else_is_bad() -> None:
@@ -69,6 +73,7 @@ def test_json_has_the_object_under_its_name_or_beside_the_key(row: str) -> None:
     ("row", "reason"),
     [
         ('{"id": "P1", "order": {}}', "the row has no key: is it id?"),
+        ('{"order": {}}', "the row has no key"),
         ('{"key": "P1"}', "the row has no order"),
         ('{"key": "P1", "order": {}, "a": 1}', "the row has keys other than key and order"),
         ('{"key": "P1", "order": []}', "the order is not a JSON object"),
@@ -104,3 +109,10 @@ def test_where_the_first_line_looks_like_values_none_is_shown() -> None:
     with pytest.raises(InvalidInputError) as caught:
         reading("P1,canary@example.org,2025550199\n")
     assert "canary" not in str(caught.value)
+
+
+def test_a_header_without_the_key_is_told_from_values_by_its_other_names() -> None:
+    with pytest.raises(InvalidInputError, match="no column is named key; the columns are: zip, street1"):
+        reading("zip,street1\n02139,1 Example Street\n")
+    with pytest.raises(InvalidInputError, match="look like values: is the header missing"):
+        reading("02139,1 Example Street\n02139,2 Example Street\n")
