@@ -61,7 +61,6 @@ class CreateReader(Reader):
         earlier = None if digests is None else self.book.known(digests.key)
         if earlier is not None and digests is not None and not self._is_of_batch:
             digests = evolve(digests, reference=earlier.reference)  # what it was sent with is what counts
-        self._count()
         first = number if digests is None else self.index.first_with(digests.key, number)
         if key is None or digests is None or isinstance(request, InvalidInputError):
             assert isinstance(request, InvalidInputError)  # noqa: S101 - a row without a key has a fault

@@ -60,7 +60,10 @@ class Reader:
             known = await self._known()
             item = await self._next_item()
             if item is not _END:
-                return await self._taken(item, known)
+                taken = await self._taken(item, known)
+                # Only now: a row that is counted has an outcome, and its own code may raise until here.
+                self.read += taken is not None
+                return taken
             self._end()
         except asyncio.CancelledError:
             if clock.cancellations() > cancelled_before:
@@ -100,9 +103,6 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - the caller's own; raised again at the end
             is_ours = isinstance(error, TimeoutError) and limit.expired()
             self.close_error = _too_long() if is_ours else error
-
-    def _count(self) -> None:
-        self.read += 1
 
     async def _known(self) -> Known | None:
         """Return what earlier sessions say of the next row."""
@@ -145,7 +145,6 @@ class Reader:
                     reason="changed input",
                 )
                 return None
-        self._count()
         if isinstance(body, InvalidInputError):
             if journal is not None and digests is not None:
                 journal.record(index, "rejected", digests)

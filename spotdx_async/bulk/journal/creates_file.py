@@ -321,27 +321,39 @@ class BatchIndex:
             self._database.execute(statement)
 
     def first_with(self, key: bytes, row: int) -> int:
-        """Return the first row with this key, which is ``row`` itself if no earlier one has it."""
-        self._database.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (key, row))
-        first: int = self._database.execute("SELECT row FROM keys WHERE key = ?", (key,)).fetchone()[0]
+        """Return the first row with this key, which is ``row`` itself if no earlier one has it.
+
+        Raises:
+            JournalError: the temporary file cannot be written, as for all other methods.
+        """
+        self._execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", key, row)
+        first: int = self._execute("SELECT row FROM keys WHERE key = ?", key)[0][0]
         return first
 
     def add_found(self, reference: bytes, object_id: str, created: float | None) -> None:
         """Note an object that carries a reference, and when it was created."""
-        self._database.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?)", (reference, object_id, created))
+        self._execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?)", reference, object_id, created)
 
     def found(self, reference: bytes) -> list[str]:
         """Return the ids of the objects that carry the reference, the one created first before the others."""
         query = "SELECT object FROM found WHERE reference = ? ORDER BY created IS NULL, created"
-        return [row[0] for row in self._database.execute(query, (reference,))]
+        return [row[0] for row in self._execute(query, reference)]
 
     def add_bare(self, likeness: bytes) -> None:
         """Note an object that shows no metadata."""
-        self._database.execute("INSERT OR IGNORE INTO bare VALUES (?)", (likeness,))
+        self._execute("INSERT OR IGNORE INTO bare VALUES (?)", likeness)
 
     def has_bare(self, likeness: bytes) -> bool:
         """Return whether an object of this likeness shows no metadata."""
-        return self._database.execute("SELECT 1 FROM bare WHERE likeness = ?", (likeness,)).fetchone() is not None
+        return bool(self._execute("SELECT 1 FROM bare WHERE likeness = ?", likeness))
+
+    def _execute(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            why = getattr(error, "sqlite_errorname", type(error).__name__)
+        what = f"the index of the run's keys, a temporary file, cannot be used ({why})"
+        raise JournalError(f"{what}: fix that, and resume with the same call", reason="disk")
 
     def close(self) -> None:
         """Forget everything."""

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from spotdx_async import InvalidInputError, InvalidRow, NewOrder, NewOrderRow, Outcome, SpotClient
+from spotdx_async import InvalidInputError, InvalidRow, JournalError, NewOrder, NewOrderRow, Outcome, SpotClient
 from spotdx_async.bulk.create_reader import CreateReader, likeness_digest, reference_digest
 from spotdx_async.bulk.create_rows import CreateRow
 from spotdx_async.bulk.journal.creates_file import RowEntry
@@ -184,6 +184,19 @@ async def test_an_error_stands_for_a_bad_row_and_a_source_comes_back(session: Se
 
     assert [(each.state, each.source) for each in items] == [("rejected", None), ("rejected", "b"), ("rejected", "c")]
     assert items[0].error is error
+
+
+async def test_a_full_disk_under_the_index_of_keys_ends_the_input_and_counts_no_row(tmp_path: Path) -> None:
+    reader = await reader_of([("a", ORDER), ("b", ORDER)], tmp_path / "j")
+    await reader.next()
+    reader.index._database.execute("PRAGMA query_only = ON")
+
+    item = await reader.next()
+
+    assert (item, reader.read) == (None, 1)
+    assert isinstance(reader.error, JournalError)
+    assert reader.error.reason == "disk"
+    await reader.book.close("stopped")
 
 
 # --- What earlier sessions have done ----------------------------------------------------------------------------------

@@ -452,6 +452,22 @@ async def test_whatever_an_input_raises_gets_out(kind: type[BaseException]) -> N
     assert len(outcomes) == 3
 
 
+class Unnamed:
+    """A row of no known kind, whose own code fails."""
+
+    @property
+    def key(self) -> str:
+        raise LookupError
+
+
+async def test_what_the_code_of_a_row_raises_ends_the_run_and_leaves_no_row_without_an_outcome() -> None:
+    outcomes: list[Outcome[Any]] = []
+    with pytest.raises(LookupError):
+        await asyncio.wait_for(taken(run_of(playing(OK), [*rows(3), Unnamed(), *rows(3)]), outcomes), 60)
+
+    assert [outcome.state for outcome in outcomes] == ["ok"] * 3
+
+
 class Empty(Exception):  # noqa: N818 - of the kind that collects others
     """Counts as false, as one that collects errors and has none."""
 
