@@ -73,6 +73,7 @@ class CreateEngine(Engine[T]):
         self._book = self._journal = reader.book
         self._book.on_failure = self.stop
         self._creation, self._server_time, self._only_settles = creation, server_time, only_settles
+        server_time.begin()
         self._in_doubt: dict[CreateRow, None] = {}
         self._skipped = 0
         self._began_s = clock.now()

@@ -13,6 +13,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from spotdx_async._http import clock
 from spotdx_async._http.runner import Runner
+from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.list_scan import Row, Scan
 from spotdx_async._requests.object_search import A_DAY, got_each
 from spotdx_async.bulk.create_reader import CreateReader, likeness_digest, mark_digest, reference_digest
@@ -22,12 +23,7 @@ from spotdx_async.bulk.journal.reading import CODES
 from spotdx_async.bulk.listed import OF_ONE_OBJECT, Listed, Sight, raise_if_down
 from spotdx_async.bulk.server_time import ServerTime
 from spotdx_async.bulk.settlement import LIST_LAG_S, Absent, Doubt, Finding, Found, Unsettled
-from spotdx_async.errors import (
-    DecodeError,
-    InvalidInputError,
-    NotFoundError,
-    SpotError,
-)
+from spotdx_async.errors import DecodeError, InvalidInputError, NotFoundError, SpotError
 from spotdx_async.pagination import PAGE_SIZE
 
 S = TypeVar("S", bound=Row)
@@ -39,6 +35,8 @@ _Carried: TypeAlias = Mapping[bytes, list[_Object[T]]]
 """Objects by the digest of the reference that they carry."""
 
 _SIDE_BY_SIDE: Final = 8
+_FIRST_S: Final = datetime(2, 1, 2, tzinfo=UTC).timestamp()
+"""Earlier than anything was created, and a day whose neighbours are days too."""
 _CONTROLS: Final = 50
 """Of the newest objects that the run has created, how many a scan must show. A choice: more than are created within the
 seconds for which a list may be late at ten a second; those before them are seen with them."""
@@ -181,19 +179,22 @@ class ListLook(Generic[S, T]):
             ahead_s = self._server_time.objects_ahead_s
             if ahead_s is not None and self._read_at is not None:
                 from_s = max(from_s, min(self._read_to, self._read_at + ahead_s - 2 * LIST_LAG_S))
-        first_day = (datetime.fromtimestamp(min(from_s, since), UTC) - A_DAY).date()
-        down_to = datetime.fromtimestamp(from_s, UTC)
+        first_day = (datetime.fromtimestamp(max(min(from_s, since), _FIRST_S), UTC) - A_DAY).date()
+        down_to = datetime.fromtimestamp(max(from_s, _FIRST_S), UTC)
+
+        def noting(server: ServerClock | None) -> date:
+            if server is not None:
+                self._server_time.note(server.now)  # at once: the other pages may take long
+            return first_day
+
         scan: Scan[S] = await self._listed.listing.scan(
             self._runner,
-            lambda _clock: max(first_day, date(2, 1, 1)),
+            noting,
             down_to=down_to,
             keep=self._listed.keep,
             page_size=PAGE_SIZE,
         )
-        now = None
-        if scan.clock is not None:
-            self._server_time.note(scan.clock.now)
-            now = scan.clock.now.timestamp()
+        now = None if scan.clock is None else scan.clock.now.timestamp()
         id_of = self._listed.listing.id_of
         named = {an_id: row for row in scan.rows if (an_id := id_of(row))}
         trouble = scan.trouble

@@ -1,5 +1,6 @@
 """What a run knows of the server's clock: the local one may be a day off."""
 
+from bisect import bisect_left
 from datetime import datetime
 
 from spotdx_async._http import clock
@@ -8,20 +9,42 @@ _MOST_OFF_S = 2 * 86400.0
 """How far the local clock may be off: a day, and whatever the server's is off in the other direction. A choice."""
 _CUT_S = 2.0
 """Dates of answers are cut to a second, and an answer takes a while."""
+_JUMP_S = 5.0
+"""By how much more the two clocks must differ than ever before to be noted: answers that took long differ by less than
+those that did not. A choice, above the usual second or two."""
 
 
 class ServerTime:
-    """The server's clock, as the latest answer with a ``Date`` told it."""
+    """The server's clock, as the latest answer with a ``Date`` told it.
+
+    The loop's clock stands still while a machine sleeps: what the latest answer says of the difference is not true of
+    moments before that. So the greatest difference that was ever noted is kept with the moment from which on it holds.
+    """
 
     def __init__(self) -> None:
         self._known: tuple[float, float] | None = None
+        # When the loop's clock was at its least behind the server's, and by how much; both rise.
+        self._behind: list[tuple[float, float]] = []
+        self._began: tuple[float, float] | None = None
+        self._slept_s = 0.0
         self.objects_ahead_s: float | None = None
         """How far the clock that dates objects is ahead of it, at least; None if that is not known."""
 
+    def begin(self) -> None:
+        """Note that the run begins: whether the machine sleeps before the first answer shows by the local clock."""
+        self._began = clock.wall().timestamp(), clock.now()
+
     def note(self, date: datetime | None) -> None:
         """Note the date of an answer that has just come."""
-        if date is not None:
-            self._known = date.timestamp(), clock.now()
+        if date is None:
+            return
+        server_s, now_s = date.timestamp(), clock.now()
+        self._known = server_s, now_s
+        if not self._behind and self._began is not None:
+            slept_s = clock.wall().timestamp() - self._began[0] - (now_s - self._began[1])
+            self._slept_s = slept_s if slept_s > _JUMP_S else 0.0
+        if not self._behind or server_s - now_s > self._behind[-1][1] + _JUMP_S:
+            self._behind.append((now_s, server_s - now_s))
 
     def note_created(self, created: object) -> None:
         """Note when, by its own date, something was created whose answer has just come."""
@@ -43,5 +66,10 @@ class ServerTime:
         """
         then = self.at(moment_s)
         if then is not None:
-            return then - _CUT_S
+            return min(then, moment_s + self._least_behind(moment_s)) - _CUT_S
         return clock.wall().timestamp() - (clock.now() - moment_s) - _MOST_OFF_S
+
+    def _least_behind(self, moment_s: float) -> float:
+        """Return by how much, at the moment, the loop's clock was behind the server's at least."""
+        index = bisect_left(self._behind, moment_s, key=lambda each: each[0]) - 1
+        return self._behind[index][1] if index >= 0 else self._behind[0][1] - self._slept_s

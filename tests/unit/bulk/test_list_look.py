@@ -1,5 +1,6 @@
 """One look in a list: what is found, what counts as not there, what proves that the list can be seen, what is twice."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -48,6 +49,7 @@ class Server:
         self.hidden: set[str] = set()
         self.trouble: SpotError | None = None
         self.has_clock = True
+        self.pages_take_s = 0.0
         self.got: list[str] = []
         self.first_days: list[date] = []
         self.down_to: list[datetime | None] = []
@@ -64,7 +66,9 @@ class Server:
         return SimpleNamespace(order_id=order_id, metadata=self.metadata[order_id])
 
     async def scan(self, _runner: object, first_day: Callable[[Any], date], **options: Any) -> Scan[Row]:
-        self.first_days.append(first_day(None))
+        server = ServerClock(NOW, timedelta()) if self.has_clock else None
+        self.first_days.append(first_day(server))
+        await asyncio.sleep(self.pages_take_s)
         down_to = options["down_to"]
         self.down_to.append(down_to)
         rows = [
@@ -72,7 +76,7 @@ class Server:
             for an_id, row in self.rows.items()
             if an_id not in self.hidden and row.updated is not None and row.updated >= down_to
         ]
-        return Scan(tuple(rows), ServerClock(NOW, timedelta()) if self.has_clock else None, self.trouble)
+        return Scan(tuple(rows), server, self.trouble)
 
 
 @attrs.define
@@ -261,6 +265,18 @@ async def test_one_that_is_not_found_so_soon_may_only_be_late(world: World) -> N
     world.server.hidden, world.server.errors = {"o-2"}, {"o-2": GONE}
 
     (finding,) = await world.settle(world.doubt("a"))
+
+    assert isinstance(finding, Unsettled)
+
+
+async def test_a_list_of_which_only_the_first_page_came_soon_shows_nothing_younger_than_that(world: World) -> None:
+    await world.row("a")
+    await world.own("b", "o-1", age_s=90)
+    await world.own("c", "o-2", age_s=30)
+    world.server.hidden = {"o-2"}
+    world.server.pages_take_s = 100.0
+
+    (finding,) = await world.settle(world.doubt("a"))  # it may have landed until 15 s ago
 
     assert isinstance(finding, Unsettled)
 

@@ -1,0 +1,107 @@
+"""Bulk creates against the fake in virtual time, where clocks, lists and journals are not what they seem."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from spotdx_async import BulkRun, InvalidInputError, Outcome
+from spotdx_async._http import clock
+from spotdx_async.testing import FakeSpot
+from tests.new_objects import ORDER
+
+pytestmark = pytest.mark.virtual_time
+
+EVENING = datetime(2026, 11, 29, 22, tzinfo=UTC)
+
+
+@attrs.define
+class Wall:
+    """The time of day, which goes with the virtual time, and on while the machine of the client sleeps."""
+
+    now_s: Callable[[], float]
+    slept: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return EVENING + timedelta(seconds=self.now_s()) + self.slept
+
+
+@pytest.fixture
+async def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    wall = Wall(clock.of_loop())
+    monkeypatch.setattr(clock, "wall", wall)
+    return wall
+
+
+@pytest.fixture
+async def fake(wall: Wall) -> AsyncIterator[FakeSpot]:
+    async with FakeSpot(wall=wall, orders=[], requisitions=[], kits=[]) as fake:
+        yield fake
+
+
+async def place(fake: FakeSpot, keys: Iterable[str], journal: Path | None, **options: Any) -> dict[str, Outcome[Any]]:
+    """Order for each key as one session does."""
+    async with fake.client(timeout_s=5) as spot:
+        run = spot.orders.create_many([(key, ORDER) for key in keys], batch="cohort-7", journal=journal, **options)
+        return await outcomes_of(run)
+
+
+async def outcomes_of(run: BulkRun[Any]) -> dict[str, Outcome[Any]]:
+    async with run:
+        return {str(outcome.key): outcome async for outcome in run}
+
+
+def placed(fake: FakeSpot) -> list[int]:
+    """Return how many orders there are of each reference."""
+    return sorted(map(len, fake.orders.ids_by_reference().values()))
+
+
+@pytest.mark.parametrize("lost", [3, 0], ids=["after an answer", "before any"])
+async def test_what_was_sent_before_the_machine_slept_is_not_sent_again(
+    fake: FakeSpot, wall: Wall, tmp_path: Path, lost: int
+) -> None:
+    keys = [f"P{number}" for number in range(6)]
+
+    async def rows() -> AsyncIterator[Any]:
+        for number, key in enumerate(keys):
+            while fake.operation_counts.get("orders.create", 0) < number:
+                await asyncio.sleep(0.1)
+            if number == lost:
+                fake.faults.add("drop_after", method="POST")
+            if number == lost + 1:
+                wall.slept = timedelta(hours=8)
+            yield key, ORDER
+
+    async with fake.client(timeout_s=5) as spot:
+        run = spot.orders.create_many(rows(), batch="cohort-7", journal=tmp_path / "j", concurrency=1)
+        outcomes = await outcomes_of(run)
+
+    assert {outcome.state for outcome in outcomes.values()} == {"ok"}
+    assert placed(fake) == [1] * 6
+
+
+@pytest.mark.parametrize("day", ["2026-11-30", "0001-01-01"], ids=["the day in Sydney", "everything"])
+async def test_a_batch_of_that_day_wherever_it_began_is_found_without_its_journal(
+    fake: FakeSpot, tmp_path: Path, day: str
+) -> None:
+    first = await place(fake, ["P1", "P2"], tmp_path / "lost")
+
+    again = await place(fake, ["P1", "P2"], tmp_path / "new", look_first=day)
+
+    assert {key: (outcome.state, outcome.object_id) for key, outcome in again.items()} == {
+        key: ("skipped", outcome.object_id) for key, outcome in first.items()
+    }
+    assert placed(fake) == [1, 1]
+
+
+async def test_a_day_that_is_yet_to_come_is_no_day_to_look_from(fake: FakeSpot, tmp_path: Path) -> None:
+    await place(fake, ["P1"], tmp_path / "lost")
+
+    with pytest.raises(InvalidInputError, match="in the future by the server"):
+        await place(fake, ["P1"], tmp_path / "new", look_first="2026-12-01")
+
+    assert placed(fake) == [1]
