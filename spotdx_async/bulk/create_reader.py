@@ -135,10 +135,10 @@ class CreateReader(Reader):
         if self.first_look is None or ids.reference is None:
             return None
         looked = self.first_look.since
-        if object_ids := self.index.found(ids.reference):
-            object_id, *others = object_ids
-            self.book.record(RowEntry(row.index, CODES["ok"], ids, looked, object_id, looked))
-            self.on_twins(object_id, tuple(others))
+        if objects := self.index.found(ids.reference):
+            (object_id, created), *others = objects
+            self.book.record(RowEntry(row.index, CODES["ok"], ids, looked, object_id, created))
+            self.on_twins(object_id, tuple(an_id for an_id, _ in others))
             return Outcome(index=row.index, key=row.key, state="skipped", object_id=object_id, source=row.source)
         if row.likeness is None or not self.index.has_bare(row.likeness):
             return None

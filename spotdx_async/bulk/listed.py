@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from spotdx_async._http.retry import may_pass
 from spotdx_async._requests.list_scan import Row
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 OF_ONE_OBJECT = (BadRequestError, DecodeError, InvalidInputError, NotFoundError, PermissionDeniedError)
 """Errors of a single object, which say nothing about the next one."""
+_SEVERAL = 3
+"""Objects that fail together, so that the server is at fault. A choice: a third makes a coincidence unlikely."""
 
 
 @frozen
@@ -51,27 +53,14 @@ class Listed(Generic[S, T]):
     """Returns what else identifies a row, such as a barcode; None if it shows none."""
 
 
-@define
-class Sight(Generic[S]):
-    """What the list has shown by now."""
-
-    rows: dict[str, S]
-    """Objects that are not the run's own, as far as it knows, and were not judged."""
-    newest_change: float | None
-    """When the last of what this scan has shown was changed; None where the order does not tell."""
-    now: float | None
-    """The server's time when it began, in seconds since 1970."""
-    trouble: SpotError | None
-
-
 def raise_if_down(results: Sequence[object]) -> None:
-    """Raise what the server failed with if it has failed with all of them, or would with any other.
+    """Raise what the server failed with if it has failed with all of several, or would with any other.
 
-    One that fails among others is fetched again by the next look.
+    One that fails among others, or is the only one left, is fetched again by the next look: it may itself be at fault.
     """
     errors = [each for each in results if isinstance(each, SpotError) and not isinstance(each, OF_ONE_OBJECT)]
     for error in errors:
-        if len(errors) == len(results) or not may_pass(error):
+        if len(errors) == len(results) >= _SEVERAL or not may_pass(error):
             raise error.with_traceback(None)
 
 

@@ -118,7 +118,7 @@ class Look(Protocol):
         """Look for objects with the same reference among all that were created since then, by the server's clock.
 
         Returns:
-            how many of them could not be judged; the next call looks at them again.
+            how many of them could not be judged, or are not listed yet; the next call looks at them again.
 
         Raises:
             SpotError: looking failed.
@@ -288,7 +288,7 @@ class Settlement:
         except SpotError as error:
             self.audit_error = error.with_traceback(None)
             return None
-        message = f"{left} objects that may be duplicates cannot be read"
+        message = f"objects that may be duplicates ({left}) cannot be read, or are not listed yet"
         self.audit_error = DecodeError(message, outcome="unknown") if left else None
         return left
 

@@ -12,7 +12,7 @@ import pytest
 from spotdx_async import BulkRun, InvalidInputError, Outcome
 from spotdx_async._http import clock
 from spotdx_async.testing import FakeSpot
-from tests.new_objects import ORDER
+from tests.new_objects import ORDER, REQUISITION
 
 pytestmark = pytest.mark.virtual_time
 
@@ -105,3 +105,16 @@ async def test_a_day_that_is_yet_to_come_is_no_day_to_look_from(fake: FakeSpot, 
         await place(fake, ["P1"], tmp_path / "new", look_first="2026-12-01")
 
     assert placed(fake) == [1]
+
+
+async def test_a_lost_batch_of_requisitions_is_found_though_no_journal_knows_its_barcodes(
+    fake: FakeSpot, tmp_path: Path
+) -> None:
+    async with fake.client() as spot:
+        runs = [
+            spot.requisitions.create_many([("P1", REQUISITION)], batch="7", journal=tmp_path / name, look_first=day)
+            for name, day in (("lost", None), ("new", EVENING.date()))
+        ]
+        first, again = [(await outcomes_of(run))["P1"] for run in runs]
+
+    assert (again.state, again.object_id) == ("skipped", first.object_id)

@@ -334,10 +334,10 @@ class BatchIndex:
         """Note an object that carries a reference, and when it was created."""
         self._execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?)", reference, object_id, created)
 
-    def found(self, reference: bytes) -> list[str]:
-        """Return the ids of the objects that carry the reference, the one created first before the others."""
-        query = "SELECT object FROM found WHERE reference = ? ORDER BY created IS NULL, created"
-        return [row[0] for row in self._execute(query, reference)]
+    def found(self, reference: bytes) -> list[tuple[str, float | None]]:
+        """Return the objects that carry the reference, the first one first: the id, and when it was created."""
+        query = "SELECT object, created FROM found WHERE reference = ? ORDER BY created IS NULL, created"
+        return self._execute(query, reference)
 
     def add_bare(self, likeness: bytes) -> None:
         """Note an object that shows no metadata."""

@@ -249,13 +249,27 @@ async def test_a_list_that_was_not_read_as_a_whole_proves_nothing(world: World) 
 
 async def test_a_deleted_object_of_ours_proves_nothing_and_hides_nothing(world: World) -> None:
     await world.row("a", age_s=200)
-    await world.own("b", "o-1", age_s=90)
+    await world.own("b", "o-1", age_s=70)
     for n in range(2, 20):  # more than are fetched at once
         await world.own(f"c{n}", f"o-{n}", age_s=80)
         world.server.hidden.add(f"o-{n}")
         world.server.errors[f"o-{n}"] = GONE
 
     assert await world.settle(world.doubt("a", age_s=200)) == [Absent()]
+
+
+@pytest.mark.parametrize(("age_s", "is_deleted"), [(90, False), (700, True)])
+async def test_the_newest_of_ours_that_is_nowhere_may_be_behind_a_copy_of_the_data_that_is_late(
+    world: World, age_s: float, *, is_deleted: bool
+) -> None:
+    await world.row("a", age_s=age_s)
+    await world.own("b", "o-1", age_s=age_s + 50)
+    await world.own("c", "o-2", age_s=age_s)
+    world.server.hidden, world.server.errors = {"o-2"}, {"o-2": GONE}
+
+    (finding,) = await world.settle(world.doubt("a", age_s=age_s))
+
+    assert (finding == Absent()) is is_deleted
 
 
 async def test_one_that_is_not_found_so_soon_may_only_be_late(world: World) -> None:
@@ -292,6 +306,65 @@ async def test_what_an_earlier_look_has_shown_need_not_be_shown_again(world: Wor
 
     assert finding == Absent()
     assert world.server.down_to[1] == NOW - timedelta(seconds=80)
+
+
+async def test_a_list_that_shows_nothing_any_more_proves_nothing_whatever_it_has_shown_before(world: World) -> None:
+    await world.row("a")
+    await world.row("b")
+    await world.own("c", "o-1", age_s=50)
+    assert await world.settle(world.doubt("b")) == [Absent()]
+    world.server.hidden = {*world.server.rows}
+
+    (finding,) = await world.settle(world.doubt("a"))
+
+    assert isinstance(finding, Unsettled)
+
+
+async def test_a_list_of_no_known_order_must_show_all_controls_each_time(world: World) -> None:
+    world.look._reading._listing.is_newest_change_first = False  # type: ignore[misc]
+    await test_a_list_that_shows_nothing_any_more_proves_nothing_whatever_it_has_shown_before(world)
+
+
+async def test_where_what_was_on_top_was_deleted_the_list_is_read_as_a_whole(world: World) -> None:
+    await world.row("a")
+    await world.own("b", "o-1", age_s=90)
+    world.server.add("o-2", "theirs", age_s=20)
+    await world.settle(world.doubt("a"))
+    world.server.hidden = {"o-2"}
+
+    assert await world.settle(world.doubt("a")) == [Absent()]
+    whole, latest, again = world.server.down_to
+    assert whole == again
+    assert latest == NOW - timedelta(seconds=80)
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+async def test_a_list_that_dates_objects_by_another_clock_hides_which_are_in_question(
+    world: World, hours: float
+) -> None:
+    await world.row("a")
+    await world.own("b", "o-1", age_s=20)
+    world.server.add("o-2", "a", age_s=90)
+    for an_id, row in world.server.rows.items():
+        created = NOW + timedelta(hours=hours) - (NOW - (row.created or NOW))
+        world.server.rows[an_id] = attrs.evolve(row, created=created, updated=NOW)
+
+    (finding,) = await world.settle(world.doubt("a"))
+
+    assert not isinstance(finding, Absent)
+
+
+async def test_an_object_dated_in_the_future_moves_no_beginning_of_the_next_scan_there(world: World) -> None:
+    await world.row("a")
+    await world.own("b", "o-1", age_s=90)
+    world.server.add("o-2", "theirs", age_s=-3600)
+    await world.settle(world.doubt("a"))
+    await world.row("c", age_s=30)
+    world.server.add("o-3", "c", age_s=25)
+
+    (finding,) = await world.settle(world.doubt("c", age_s=30))
+
+    assert isinstance(finding, Found)
 
 
 # --- Objects that cannot be judged ------------------------------------------------------------------------------------
@@ -353,11 +426,25 @@ async def test_one_that_fails_among_others_is_fetched_again_by_the_next_look(wor
     assert isinstance(second, Found)
 
 
+async def test_one_that_always_fails_and_is_the_only_one_left_does_not_end_the_look(world: World) -> None:
+    await world.row("a")
+    await world.own("b", "o-1", age_s=20)
+    world.server.add("o-2", "theirs", person="Robin")
+    world.server.errors["o-2"] = DOWN
+
+    await world.row("c")
+    findings = await world.settle(world.doubt("a", person="Kim"), world.doubt("c", person="Robin"))
+
+    assert findings[0] == Absent()
+    assert isinstance(findings[1], Unsettled)
+
+
 async def test_a_look_that_failed_half_way_leaves_nothing_out_of_the_next(world: World) -> None:
     await world.row("a", age_s=4000)
     await world.own("b", "o-1", age_s=20)
-    world.server.add("o-2", "a", age_s=3900)
-    world.server.errors["o-2"] = DOWN
+    for n in range(2, 5):
+        world.server.add(f"o-{n}", "a" if n == 2 else "theirs", age_s=3900)
+        world.server.errors[f"o-{n}"] = DOWN
 
     with pytest.raises(ServerError):
         await world.settle(world.doubt("a", age_s=4000))
@@ -401,6 +488,42 @@ async def test_the_audit_counts_what_it_cannot_judge_and_leaves_out_what_comes_l
     assert left == 1
 
 
+async def test_an_object_that_was_seen_before_another_one_was_told_by_the_answer_is_a_pair_with_that(
+    world: World,
+) -> None:
+    await world.row("a")
+    await world.row("b")  # its answer is still awaited; a proxy has repeated it
+    world.server.add("o-1", "b")
+    world.server.add("o-2", "b")
+    world.server.hidden = {"o-2"}
+    await world.settle(world.doubt("a"))
+    await world.row("b", "ok", object_id="o-2", age_s=90)
+    world.server.hidden = set()
+
+    await world.look.audit(NOW.timestamp() - 200)
+
+    assert world.look.duplicates == [("o-2", "o-1")]
+
+
+async def test_an_audit_of_a_list_that_is_late_waits_for_it(world: World) -> None:
+    await world.own("a", "o-1")
+    await world.own("b", "o-2")
+    world.server.add("o-3", "a")
+    world.server.hidden = {"o-2", "o-3"}
+    asyncio.get_running_loop().call_later(8, world.server.hidden.clear)
+
+    left = await world.look.audit(NOW.timestamp() - 200)
+
+    assert (left, world.look.duplicates) == (0, [("o-1", "o-3")])
+
+
+async def test_an_audit_of_a_list_that_shows_nothing_is_none(world: World) -> None:
+    await world.own("a", "o-1")
+    world.server.hidden = {"o-1"}
+
+    assert await world.look.audit(NOW.timestamp() - 200) == 1
+
+
 # --- The look before a run whose journal is lost ----------------------------------------------------------------------
 
 
@@ -411,7 +534,7 @@ async def test_the_first_look_notes_references_and_whom_bare_objects_are_for(wor
 
     await world.look.look_first(NOW.timestamp() - 86400)
 
-    assert world.index.found(world.reference("a")) == ["o-1", "o-2"]
+    assert [an_id for an_id, _ in world.index.found(world.reference("a"))] == ["o-1", "o-2"]
     assert world.index.has_bare(likeness_digest(world.book.digester, "Robin"))
     assert not world.index.has_bare(likeness_digest(world.book.digester, "Kim"))
 

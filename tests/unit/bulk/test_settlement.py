@@ -270,6 +270,6 @@ async def test_an_object_that_stays_unreadable_ends_the_audit_soon() -> None:
     await run_out(settlement)
 
     assert isinstance(settlement.audit_error, DecodeError)
-    assert "1 objects that may be duplicates" in str(settlement.audit_error)
+    assert "objects that may be duplicates (1) cannot be read" in str(settlement.audit_error)
     assert clock.now() < 60.0
     assert not host.was_audited
