@@ -12,7 +12,7 @@ from spotdx_async._requests.answers import ServerClock, decoder_of, is_from_cach
 from spotdx_async._requests.identity import any_id, tidied
 from spotdx_async._requests.operation import Operation, check_id
 from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
-from spotdx_async.errors import Clue
+from spotdx_async.errors import Clue, DecodeError
 from spotdx_async.models import Activation, Kit, KitStatus, NewPatient
 
 _A_RESULT = any_id("data", "result")  # the answer names neither the kit nor the patient
@@ -26,12 +26,18 @@ ACTIVATE = Operation(
 )
 _decode_kit = decoder_of(Kit)
 
+_SUCCESS = "success"
+"""The one documented result of an activation."""
 _REGISTRANT = ("patient_id", "last_name", "date_of_birth")
 """The fields by which a kit's registrant is compared."""
 
 
 def is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
-    """Return whether the kit is registered to the patient of the activation; None if it contradicts itself."""
+    """Return whether the kit is registered to the patient of the activation; None if that cannot be told.
+
+    It cannot where the kit contradicts itself, and where it shows nothing of its registrant that the activation names.
+    An error that was pickled names nothing: then whoever is registered counts.
+    """
     is_registered = kit.status == KitStatus.REGISTERED
     has_event = any(event.status == KitStatus.REGISTERED for event in kit.events)
     if kit.registered_to is None:  # an event alone may belong to an earlier registration that was undone
@@ -39,19 +45,29 @@ def is_registered(kit: Kit, subject: Mapping[str, Any]) -> bool | None:
         is_surely_nobody = codec.has_come_as_null(kit, "registered_to") or not has_event
         return False if is_surely_nobody and not is_registered else None
     registrant = codec.tree(kit.registered_to)
-    known = [
-        (str(subject[name]), str(registrant[name]))
-        for name in _REGISTRANT
-        if subject.get(name) and registrant.get(name)
-    ]
+    named = [name for name in _REGISTRANT if subject.get(name)]
+    known = [(str(subject[name]), str(registrant[name])) for name in named if registrant.get(name)]
     # Only what both sides show is compared, and loosely: the server may change case, accents or spaces of a name.
-    is_ours = all(tidied(ours) == tidied(theirs) for ours, theirs in known)
-    return None if is_ours and not (is_registered or has_event) else is_ours
+    if not all(tidied(ours) == tidied(theirs) for ours, theirs in known):
+        return False
+    return True if (known or not named) and (is_registered or has_event) else None
 
 
 def decode_dated(reply: Reply) -> tuple[Kit, ServerClock | None, bool]:
     """Decode a kit, with the server's clock, and whether the answer came from a cache."""
     return _decode_kit(reply), server_clock(reply.headers, clock.wall()), is_from_cache(reply.headers)
+
+
+def decode_success(reply: Reply) -> Activation:
+    """Decode an answer that says that the activation was executed.
+
+    Raises:
+        DecodeError: it does not say so.
+    """
+    answer = ACTIVATE.decode(reply)
+    if answer.data is None or answer.data.result != _SUCCESS:
+        raise DecodeError("the answer does not say that it was executed", path="data.result", outcome="unknown")
+    return answer
 
 
 def activation_request(

@@ -117,6 +117,11 @@ def tidied(text: str) -> str:
     return " ".join("".join(char for char in folded if not combining(char)).split()) or text
 
 
+def compact(code: str) -> str:
+    """Return what all spellings of a code, such as a barcode, have in common: no case, accents and spaces."""
+    return "".join(tidied(code).split())
+
+
 def may_show_another(body: bytes, answer: bytes) -> bool:
     """Return whether an answer, as text without a backslash, may show other metadata than was sent: parse it then.
 

@@ -69,7 +69,7 @@ class CreateReader(Reader):
                 self.book.record(RowEntry(number, CODES["rejected"], digests))
             shown = shown_key(key or "", item)
             return Outcome(index=number, key=shown, state="rejected", error=request, source=source)
-        fault = _taken_by(first, "key") if first != number else self._shared_reference(number, digests, is_own=is_own)
+        fault = _taken_by(first, "key") if first != number else self._shared_reference(number, digests)
         if fault is not None:
             return Outcome(index=number, key=key, state="rejected", error=fault, source=source)
         if earlier is not None and earlier.state == CODES["ok"]:
@@ -82,9 +82,12 @@ class CreateReader(Reader):
             row.is_other = earlier.content != digests.content
         return self.found_before(row) or row
 
-    def _shared_reference(self, number: int, digests: CreateDigests, *, is_own: bool) -> InvalidInputError | None:
-        """Return what is wrong with a reference of the caller's own, by which another row would be found too."""
-        if not is_own or digests.reference is None:
+    def _shared_reference(self, number: int, digests: CreateDigests) -> InvalidInputError | None:
+        """Return what is wrong with a reference by which another row would be found too.
+
+        One of the caller's own may be that of another row of the batch, as where metadata are copied from an object.
+        """
+        if digests.reference is None:
             return None
         if (first := self.index.first_with(digests.reference, number)) != number:
             return _taken_by(first, "reference in its metadata")
@@ -117,8 +120,8 @@ class CreateReader(Reader):
             return CreateDigests(of_key, digester.named("content", b""))
         clue = request.clue
         reference = None if clue is None or clue.client_ref is None else reference_digest(digester, clue.client_ref)
-        barcode = None if clue is None else clue.subject.get("barcode")
-        mark = None if barcode is None else mark_digest(digester, str(barcode))
+        written = self._creation.mark_of(request)
+        mark = None if written is None else mark_digest(digester, written)
         content = _in_one_order(request.body or b"", without=None if is_own else self._creation.client_ref_key)
         return CreateDigests(of_key, digester.named("content", content), reference, mark)
 

@@ -143,6 +143,8 @@ class Creation(Generic[T]):
     """Its name in an answer."""
     likeness_of: Callable[[Any], str | None] = lambda _new: None
     """Returns what the objects for one person have in common."""
+    mark_of: Callable[[Request], str | None] = lambda _request: None
+    """Returns what else identifies what a request creates, as ``mark_of`` of ``Listed`` does."""
     batch: str | None = None
     """The name of the batch; None for rows whose keys need none."""
 

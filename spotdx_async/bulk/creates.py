@@ -36,6 +36,7 @@ def create_run(
     creation: Creation[T],
     new_look: NewLook | None,
     options: Mapping[str, Any],
+    decode: Callable[[Reply], T] | None = None,
 ) -> BulkRun[T]:
     """Build the run; nothing is sent before it is iterated.
 
@@ -47,6 +48,7 @@ def create_run(
         creation: how a row becomes a request.
         new_look: makes what looks for rows in doubt; None if there is no way to.
         options: as passed to the method.
+        decode: decodes an answer, if not as the operation does: a DecodeError says that it does not show success.
 
     Raises:
         InvalidInputError: ``rows`` or an option is unusable.
@@ -69,7 +71,7 @@ def create_run(
         operation,
         unbounded,
         make=CreateJob,
-        send=partial(_send, unbounded, partial(_dated, operation.decode, server_time)),
+        send=partial(_send, unbounded, partial(_dated, decode or operation.decode, server_time)),
         rows_name="rows",
         lands_within_s=None if lands_within_s is None else as_seconds("lands_within_s", lands_within_s),
         creates=True,

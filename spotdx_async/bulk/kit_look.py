@@ -34,7 +34,7 @@ class KitLook:
 
         Args:
             get: gets a kit, the server's clock, and whether the answer comes from a cache.
-            judge: returns whether the kit is registered to the patient of an activation; None if it contradicts itself.
+            judge: returns whether the kit is registered to the patient of an activation; None if it does not tell.
             server_time: learns the server's time.
         """
         self._get, self._judge, self._server_time = get, judge, server_time
@@ -72,7 +72,7 @@ class KitLook:
         if verdict:
             return Found(subject["kit_id"])
         if verdict is None:
-            return Unsettled(_error("the kit says both that it is registered and that it is not"))
+            return Unsettled(_error("the kit does not tell whether it is registered to this patient"))
         if is_cached or server is None:
             return Unsettled(
                 _error("the answer has no Date or came from a cache, so it may be old"), may_change=is_cached

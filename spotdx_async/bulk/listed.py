@@ -50,7 +50,7 @@ class Listed(Generic[S, T]):
     likeness_of: Callable[[S], str | None]
     """Returns what the rows for one person have in common; None if the row does not tell."""
     mark_of: Callable[[S], str | None] = lambda _row: None
-    """Returns what else identifies a row, such as a barcode; None if it shows none."""
+    """Returns what else identifies a row, such as a barcode, however the server writes it; None if it shows none."""
 
 
 def raise_if_down(results: Sequence[object]) -> None:

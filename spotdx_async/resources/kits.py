@@ -8,7 +8,13 @@ from typing import Any, Unpack
 from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
-from spotdx_async._requests.activations import ACTIVATE, activation_request, decode_dated, is_registered
+from spotdx_async._requests.activations import (
+    ACTIVATE,
+    activation_request,
+    decode_dated,
+    decode_success,
+    is_registered,
+)
 from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error
 from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import TEXTS, id_asked_for, rows_with
@@ -259,7 +265,8 @@ class Kits:
         """Register very many kits, each at most once; yields one Outcome for every row, in flat memory.
 
         Everything that ``spot.orders.create_many`` says applies, except that rows in doubt are settled by getting their
-        kits: one that is registered to the row's patient is ``ok``.
+        kits: one that is registered to the row's patient is ``ok``. A row whose answer does not say ``"success"`` is in
+        doubt too.
 
         Args:
             rows: ``KitActivation``, from an iterable or an async one; the key is the kit's id.
@@ -295,6 +302,7 @@ class Kits:
             rows,
             call="activate_many",
             operation=ACTIVATE,
+            decode=decode_success,
             runner=runner,
             creation=creation,
             new_look=lambda _, server_time: KitLook(get, is_registered, server_time),
@@ -322,7 +330,7 @@ class Kits:
                 ``timeout_s``. If patience ends sooner, what was not found is ``"unknown"``.
 
         Returns:
-            ``"unknown"`` also if the kit says both that it is registered and that it is not, and if answers have no
+            ``"unknown"`` also if the kit does not tell whether it is registered to this patient, and if answers have no
             ``Date`` or show that they come from a cache; with a cache that hides itself ``"not found"`` may be wrong.
 
         Raises:
@@ -338,7 +346,7 @@ class Kits:
             if verdict:
                 return Look(found=kit, clock=server)
             if verdict is None:
-                message = "the kit says both that it is registered and that it is not"
+                message = "the kit does not tell whether it is registered to this patient"
                 return Look(trouble=DecodeError(message, outcome="done"), clock=server)
             return Look(trouble=from_cache_error() if is_cached else None, clock=server)
 

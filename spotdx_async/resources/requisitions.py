@@ -15,7 +15,7 @@ from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_trace
 from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.filters import PAGING, ListFilters
-from spotdx_async._requests.identity import Echo, any_id, id_asked_for, rows_with
+from spotdx_async._requests.identity import Echo, any_id, compact, id_asked_for, rows_with
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import REQUISITION, check, refuse
 from spotdx_async.bulk.create_rows import Creation, NewRequisitionRow, RequisitionCreateRow
@@ -125,6 +125,7 @@ class Requisitions:
             client_ref_key=key,
             id_of=lambda requisition: requisition.requisition_id,
             id_name="requisition_id",
+            mark_of=lambda request: None if request.clue is None else compact(request.clue.subject["barcode"]),
             batch=checked_batch(batch),
         )
         runner = self._runner.without_bounds()
@@ -135,7 +136,7 @@ class Requisitions:
             keep=_kept,
             evidence_of=lambda requisition: evidence_of(requisition.metadata, key),
             likeness_of=lambda _: None,
-            mark_of=lambda requisition: requisition.barcode,
+            mark_of=lambda requisition: None if requisition.barcode is None else compact(requisition.barcode),
         )
         return create_run(
             rows,
@@ -211,7 +212,7 @@ class Requisitions:
             get=self.get,
             judge=partial(_is_it, clue=clue, barcode=wanted, is_bounded=times.are_bounded),
             are_twins=lambda one, other: one.patient == other.patient or one.barcode == other.barcode,
-            may_be=lambda row: wanted is None or row.barcode in (None, wanted),
+            may_be=lambda row: wanted is None or row.barcode is None or compact(row.barcode) == compact(str(wanted)),
         )
         return partial(
             reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
@@ -270,7 +271,7 @@ _REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)
 
 def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:
     """Return whether it is the requisition of the call; None if that cannot be told."""
-    if barcode is not None and found.barcode not in (None, barcode):
+    if barcode is not None and found.barcode is not None and compact(found.barcode) != compact(str(barcode)):
         return False
     if clue.client_ref is None or clue.client_ref_key is None:
         return True if found.barcode is not None else None if is_bounded else False
@@ -289,6 +290,6 @@ def _creation(requisition: NewRequisition, key: str | None, reference: str | Non
     check(requisition, REQUISITION, CREATE.name)
     metadata, reference = with_reference(requisition.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(requisition, metadata=metadata)))
-    barcode = Echo(("barcode",), str(requisition.barcode))
+    barcode = Echo(("barcode",), str(requisition.barcode), ignores_case=True)
     clue = Clue(reference, key, clock.wall(), subject={"barcode": requisition.barcode})
     return evolve(request, clue=clue, echoes=(*echoes_of(key, reference), barcode))

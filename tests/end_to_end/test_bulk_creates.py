@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 import pytest
 
-from spotdx_async import BulkRun, InvalidInputError, Outcome
+from spotdx_async import BulkRun, InvalidInputError, KitActivation, Outcome
 from spotdx_async._http import clock
-from spotdx_async.testing import FakeSpot
-from tests.new_objects import ORDER, REQUISITION
+from spotdx_async.testing import FakeSpot, faults
+from tests.new_objects import ORDER, PATIENT, REQUISITION
 
 pytestmark = pytest.mark.virtual_time
 
@@ -118,3 +118,56 @@ async def test_a_lost_batch_of_requisitions_is_found_though_no_journal_knows_its
         first, again = [(await outcomes_of(run))["P1"] for run in runs]
 
     assert (again.state, again.object_id) == ("skipped", first.object_id)
+
+
+async def test_a_barcode_that_the_server_writes_otherwise_is_that_of_the_row(fake: FakeSpot, tmp_path: Path) -> None:
+    fake.faults.add("drop_after", method="POST")
+
+    def tidy() -> None:
+        for requisition in fake.requisitions.values():
+            requisition.document["barcode"] = requisition.barcode.replace(" ", "").upper()
+
+    asyncio.get_running_loop().call_later(30, tidy)
+    rows = [(f"P{n}", attrs.evolve(REQUISITION, barcode=f"ab 774{n}")) for n in range(2)]
+    async with fake.client(timeout_s=5) as spot:
+        run = spot.requisitions.create_many(rows, batch="7", journal=tmp_path / "j", concurrency=1)
+        outcomes = await outcomes_of(run)
+
+    assert {key: outcome.object_id for key, outcome in outcomes.items()} == dict(
+        zip(["P0", "P1"], fake.requisitions, strict=True)
+    )
+
+
+# --- Activations ------------------------------------------------------------------------------------------------------
+
+KIT = "SPOT234567"
+
+
+async def activate(fake: FakeSpot) -> Outcome[Any]:
+    fake.kits.add(KIT, status="delivered", events=[], registered_to=None)
+    async with fake.client(timeout_s=5) as spot:
+        outcomes = await outcomes_of(spot.kits.activate_many([KitActivation(KIT, patient=PATIENT)], journal=None))
+    return outcomes[KIT]
+
+
+@pytest.mark.parametrize(("executes", "requests"), [(True, 1), (False, 2)])
+async def test_an_answer_that_does_not_say_success_leaves_an_activation_in_doubt(
+    fake: FakeSpot, *, executes: bool, requests: int
+) -> None:
+    fake.faults.add(faults.body(b'{"data": {"result": "failure"}}', executes=executes), method="POST")
+
+    outcome = await activate(fake)
+
+    assert (outcome.state, fake.operation_counts["kits.activate"]) == ("ok", requests)
+    assert fake.kits[KIT].registered_to
+
+
+async def test_a_kit_that_shows_nothing_of_its_registrant_may_be_registered_to_anybody(fake: FakeSpot) -> None:
+    fake.faults.add("drop_before", method="POST")
+    hidden = {"status": "registered", "registered_to": {"first_name": "Robin"}}
+    asyncio.get_running_loop().call_later(30, lambda: fake.kits[KIT].document.update(hidden))
+
+    outcome = await activate(fake)
+
+    assert (outcome.state, fake.operation_counts["kits.activate"]) == ("unknown", 1)
+    assert "does not tell whether it is registered to this patient" in str(outcome.error)

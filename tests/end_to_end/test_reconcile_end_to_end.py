@@ -225,10 +225,11 @@ async def test_an_instant_without_a_zone_is_refused(sent_at: Any) -> None:
     ("about", "state"),
     [
         ({"status": "registered", "registered_to": None}, "unknown"),
+        ({"status": "registered", "registered_to": {"first_name": "Robin"}}, "unknown"),
         ({"status": "delivered", "events": [], "registered_to": None}, "not found"),
     ],
 )
-async def test_a_kit_that_contradicts_itself_is_not_judged(about: dict[str, Any], state: str) -> None:
+async def test_a_kit_that_does_not_tell_whose_it_is_is_not_judged(about: dict[str, Any], state: str) -> None:
     async with FakeSpot() as fake:
         spot = fake.client()
         fake.kits.add("SPOT900001", status="delivered", events=[], registered_to=None)

@@ -193,9 +193,12 @@ class CreatesFile(JournalDatabase):
         return {row[0] for row in self._among("SELECT object FROM creates WHERE object IN", ids)}
 
     def rows_of(self, references: Iterable[bytes]) -> dict[bytes, KnownCreate]:
-        """Return the rows with these references."""
-        rows = self._among(_KNOWN + "reference IN", references)
-        return {known.reference: known for known in (KnownCreate(*row) for row in rows) if known.reference is not None}
+        """Return the rows with these references; of several, one that is done, or else one that may have been sent."""
+        rows = sorted(
+            (KnownCreate(*row) for row in self._among(_KNOWN + "reference IN", references)),
+            key=lambda known: (known.state == CODES["ok"], known.state in {CODES["unknown"], PARKED}),
+        )
+        return {known.reference: known for known in rows if known.reference is not None}
 
     def _among(self, query: str, values: Iterable[object]) -> Iterator[Any]:
         waiting = [*values]

@@ -113,6 +113,20 @@ async def test_two_rows_with_one_reference_of_their_own_are_not_both_sent(sessio
     assert "row 1 has the same reference in its metadata" in str(second.error)
 
 
+@pytest.mark.parametrize("copy_first", [False, True])
+async def test_a_reference_that_is_copied_from_another_row_of_the_batch_is_sent_once(
+    session: Session, *, copy_first: bool
+) -> None:
+    (row,) = await session([("a", ORDER)])
+    rows = [("a", ORDER), ("b", with_ref(row.target.clue.client_ref))]
+
+    first, second = await session(reversed(rows) if copy_first else rows)
+
+    assert told(first) == ("row", None)
+    assert second.state == "rejected"
+    assert "row 1 has the same reference in its metadata" in str(second.error)
+
+
 @pytest.mark.parametrize("state", [CODES["ok"], CODES["unknown"], PARKED])
 async def test_the_reference_of_a_row_that_an_earlier_session_has_sent_is_taken(
     session: Session, tmp_path: Path, state: int

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from spotdx_async.bulk.journal.creates_file import Audited, CreatesFile, RowEntry, Settled, TemporaryCreates
 from spotdx_async.bulk.journal.file import JournalFile
@@ -116,6 +117,21 @@ def test_the_newest_are_those_that_were_surely_created_last(path: Path) -> None:
     file.close([], "stopped")
 
     assert [each.object_id for each in newest] == ["o-b", "o-a"]
+
+
+@pytest.mark.parametrize("others", [CODES["failed"], NOT_SENT])
+@pytest.mark.parametrize("state", [CODES["ok"], PARKED, INTENT])
+def test_of_rows_with_one_reference_the_one_that_was_sent_has_it(path: Path, state: int, others: int) -> None:
+    file, reference = opened(path), digests("a").reference
+    assert reference
+    rows = [evolve(entry(name, others), digests=evolve(digests(name), reference=reference)) for name in "abc"]
+    rows[1] = evolve(rows[1], state=state)
+    file.write(rows)
+
+    known = file.rows_of([reference])
+    file.close([], "stopped")
+
+    assert known[reference].key == key("b")
 
 
 def test_more_ids_than_one_query_may_hold_are_looked_up(path: Path) -> None:
