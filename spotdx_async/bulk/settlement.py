@@ -259,7 +259,11 @@ class Settlement:
         self._host.settled(doubt, finding)
 
     async def _audit(self) -> None:
-        unaudited = await self._host.unaudited()
+        try:
+            unaudited = await self._host.unaudited()
+        except SpotError as error:  # the journal cannot be read, which stops the run by itself
+            self.audit_error = error.with_traceback(None)
+            return
         if unaudited is None:
             return
         await self._sleep_until(max(self.audit_after_s, unaudited.look_at_s))

@@ -6,9 +6,9 @@ the ids of what was created, and keyed digests of keys, references and contents:
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -18,6 +18,8 @@ from spotdx_async.bulk.journal.paths import Companions
 from spotdx_async.bulk.journal.reading import CODES, CREATES, PARKED, Format, translating_errors
 from spotdx_async.bulk.journal.records import SECRET_BYTES, CreateDigests, Digester
 from spotdx_async.errors import JournalError
+
+T = TypeVar("T")
 
 _SCHEMA = (
     """CREATE TABLE creates(
@@ -138,8 +140,20 @@ class CreatesFile(JournalDatabase):
         self._session: int = database.execute("SELECT sessions FROM meta").fetchone()[0] if self.is_lasting else 1
 
     def look_up(self) -> "LookUp | None":
-        """Open a second connection that only reads, for the thread of the event loop."""
-        return LookUp(self._path)
+        """Open a second connection that only reads, for the thread of the event loop.
+
+        Raises:
+            JournalError: it cannot be opened.
+        """
+        return translating_errors(self._path, lambda: LookUp(self._path))
+
+    def asked(self, query: "Callable[[CreatesFile], T]") -> T:
+        """Return what a query of this file returns.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        return translating_errors(self._path, lambda: query(self))
 
     def write(self, entries: Sequence[Entry], ending: str | None = None) -> None:
         """Record rows that are about to be sent or have ended, in order, and sync; all of it or nothing.
@@ -156,10 +170,10 @@ class CreatesFile(JournalDatabase):
         else:
             return
         if trouble.reason == "disk":
-            self._lock.free()
+            self._free_reserve()
         ended = [each for each in entries if not _is_intent(each)]
         if trouble.reason != "disk" or not self._can_commit(ended, ending):
-            self._unwritten = ended
+            self._unwritten = [*self._unwritten, *ended]
         raise trouble
 
     def close(self, entries: Sequence[Entry], ending: str) -> None:
@@ -239,6 +253,9 @@ class CreatesFile(JournalDatabase):
             values = (of.key, entry.row, entry.state, of.content, of.reference, of.mark, entry.began)
             run.execute(_UPSERT, (*values, entry.object_id, entry.created, self._session))
 
+    def _free_reserve(self) -> None:
+        self._lock.free()
+
     def _can_commit(self, entries: Sequence[Entry], ending: str | None) -> bool:
         try:
             self._commit(entries, ending)
@@ -270,6 +287,9 @@ class TemporaryCreates(CreatesFile):
         self._database.close()
 
     def _check_place(self) -> None:
+        pass
+
+    def _free_reserve(self) -> None:
         pass
 
 

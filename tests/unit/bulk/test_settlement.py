@@ -8,13 +8,14 @@ import pytest
 
 from spotdx_async._http import clock
 from spotdx_async.bulk.settlement import LIST_LAG_S, Absent, Doubt, Finding, Found, Settlement, Unaudited, Unsettled
-from spotdx_async.errors import AuthenticationError, DecodeError, ServerError, SpotError
+from spotdx_async.errors import AuthenticationError, DecodeError, JournalError, ServerError, SpotError
 
 pytestmark = pytest.mark.virtual_time
 
 LANDS_WITHIN_S = 60.0
 AUTHENTICATION = AuthenticationError("the token", status=401)
 DOWN = ServerError("down", status=503)
+UNREADABLE = JournalError("the journal cannot be read", reason="disk")
 
 Answer = Callable[[Doubt], Finding] | SpotError
 
@@ -273,3 +274,16 @@ async def test_an_object_that_stays_unreadable_ends_the_audit_soon() -> None:
     assert "objects that may be duplicates (1) cannot be read" in str(settlement.audit_error)
     assert clock.now() < 60.0
     assert not host.was_audited
+
+
+async def test_a_journal_that_cannot_tell_what_to_audit_is_why_nothing_is() -> None:
+    class Unreadable(ScriptedHost):
+        async def unaudited(self) -> Unaudited | None:
+            raise UNREADABLE
+
+    look = ScriptedLook(absent)
+    settlement = a_settlement(look, Unreadable())
+
+    await run_out(settlement)
+
+    assert (settlement.audit_error, look.audits) == (UNREADABLE, [])

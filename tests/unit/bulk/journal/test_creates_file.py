@@ -255,6 +255,12 @@ def test_a_state_that_no_run_has_written_is_damage(path: Path) -> None:
 # --- A full disk ------------------------------------------------------------------------------------------------------
 
 
+def full(*_: Any) -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
+    raise error
+
+
 def test_where_the_disk_is_full_no_intent_is_kept_and_outcomes_are(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = opened(path)
     file.write([entry("a", INTENT)])
@@ -264,9 +270,7 @@ def test_where_the_disk_is_full_no_intent_is_kept_and_outcomes_are(path: Path, m
         nonlocal calls
         calls += 1
         if calls == 1:
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
-            raise error
+            full()
         commit(self, *of_it)
 
     monkeypatch.setattr(CreatesFile, "_commit", full_once)
@@ -276,6 +280,32 @@ def test_where_the_disk_is_full_no_intent_is_kept_and_outcomes_are(path: Path, m
 
     assert refusal.value.reason == "disk"
     assert states(path) == {key("a"): CODES["ok"]}
+
+
+def test_all_that_a_full_disk_did_not_take_is_tried_again_when_the_journal_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = opened(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(CreatesFile, "_commit", full)
+        for name in "ab":
+            with pytest.raises(JournalError):
+                file.write([entry(name, CODES["ok"])])
+
+    file.close([entry("c", CODES["ok"])], "stopped")
+
+    assert states(path) == {key(name): CODES["ok"] for name in "abc"}
+
+
+def test_a_full_disk_is_told_without_a_journal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = TemporaryCreates()
+    monkeypatch.setattr(CreatesFile, "_commit", full)
+
+    with pytest.raises(JournalError) as refusal:
+        file.write([entry("a", INTENT)])
+
+    assert refusal.value.reason == "disk"
+    file.close([], "stopped")
 
 
 # --- What a reader sees -----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Intents in the run's event loop: none may go before its sync, groups share one, and a failure lets nobody go."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -140,6 +141,25 @@ async def test_a_query_sees_what_was_recorded_before(path: Path) -> None:
     own = await writer.ask(lambda file: file.objects_among(["o-0", "o-1"]))
 
     assert own == {"o-0"}
+    await writer.close("stopped")
+
+
+async def test_a_query_of_a_file_that_cannot_be_read_stops_the_run_and_so_does_the_next(path: Path) -> None:
+    writer = await open_writer(path)
+    failures: list[JournalError] = []
+    writer.on_failure = failures.append
+
+    def unreadable(_: CreatesFile) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
+        raise error
+
+    for _ in range(2):
+        with pytest.raises(JournalError, match="SQLITE_IOERR"):
+            await writer.ask(unreadable)
+
+    assert [failure.reason for failure in failures] == ["disk"]
+    assert not await writer.intend(intent(0))
     await writer.close("stopped")
 
 
