@@ -14,6 +14,7 @@ from spotdx_async.bulk.journal.creates_file import Audited, KnownCreate, RowEntr
 from spotdx_async.bulk.journal.reading import CODES, NOT_SENT, PARKED
 from spotdx_async.bulk.options import RunOptions, Send
 from spotdx_async.bulk.outcomes import is_done, skipped
+from spotdx_async.bulk.read_first import Ask, reading_first
 from spotdx_async.bulk.records import FAILURES, Outcome
 from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.server_time import ServerTime
@@ -54,6 +55,7 @@ class CreateEngine(Engine[T]):
         creation: Creation[T],
         look: Look | None,
         server_time: ServerTime,
+        ask: Ask,
         only_settles: bool,
     ) -> None:
         """Take the parts of the run.
@@ -67,9 +69,11 @@ class CreateEngine(Engine[T]):
             creation: what is created.
             look: looks for what is in doubt; None if there is no way to.
             server_time: the server's clock.
+            ask: reads something, to find out whether the server is back.
             only_settles: whether nothing is to be sent.
         """
-        super().__init__(reader, send, options, observation, on_news)
+        probing = reading_first(send, ask, lambda: self._breaker.is_paused)
+        super().__init__(reader, probing, options, observation, on_news)
         self._book = self._journal = reader.book
         self._book.on_failure = self.stop
         self._creation, self._server_time, self._only_settles = creation, server_time, only_settles

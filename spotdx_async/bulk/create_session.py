@@ -16,6 +16,7 @@ from spotdx_async.bulk.first_look import FirstLook
 from spotdx_async.bulk.journal.creates_file import Left
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.options import Job
+from spotdx_async.bulk.read_first import Ask
 from spotdx_async.bulk.reader import Reader
 from spotdx_async.bulk.server_time import ServerTime
 from spotdx_async.bulk.session import Session
@@ -34,6 +35,8 @@ class CreateJob(Job):
 
     creation: Creation[Any]
     server_time: ServerTime
+    ask: Ask
+    """Reads something, to find out whether the server is back."""
     new_look: NewLook | None = field(default=None)
     """None if there is no way to look for what is in doubt."""
     look_first: date | None = None
@@ -127,6 +130,7 @@ class CreateSession(Session[T]):
             creation=job.creation,
             look=self._look,
             server_time=job.server_time,
+            ask=job.ask,
             only_settles=job.only_settles,
         )
 

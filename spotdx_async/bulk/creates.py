@@ -11,6 +11,7 @@ from spotdx_async._http.messages import AttemptResult, AttemptState, Reply, Requ
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async._requests.answers import server_clock
+from spotdx_async._requests.identity import TEXTS
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import check_keywords, day_of
 from spotdx_async.bulk.create_rows import Creation
@@ -23,6 +24,8 @@ from spotdx_async.errors import ConfigError, InvalidInputError
 
 T = TypeVar("T")
 
+_SMALL_READ = Operation("GET", "/api/v2/kit_types", is_replay_safe=True, answer=list[str], identity=TEXTS)
+"""Shows whether the server is back, for whatever is created."""
 _CONCURRENCY = 8
 """Each order ships a parcel: fewer are in doubt when a run dies."""
 
@@ -78,6 +81,7 @@ def create_run(
         batch=creation.batch,
         creation=creation,
         server_time=server_time,
+        ask=partial(_ask, unbounded),
         new_look=new_look,
         look_first=day,
     )
@@ -101,6 +105,13 @@ def _send(  # noqa: PLR0917 - as every Send is called
         is_repeat=is_repeat,
         may_go=may_go,
         observation=observation,
+    )
+
+
+async def _ask(runner: Runner) -> AttemptResult:
+    request = _SMALL_READ.request()
+    return await runner.attempt(
+        request, _SMALL_READ.decode, attempt_state=AttemptState(), is_repeat=False, may_go=lambda: True
     )
 
 

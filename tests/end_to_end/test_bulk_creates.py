@@ -1,6 +1,7 @@
 """Bulk creates against the fake in virtual time, where clocks, lists and journals are not what they seem."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from spotdx_async import BulkRun, InvalidInputError, KitActivation, Outcome
 from spotdx_async._http import clock
-from spotdx_async.testing import FakeSpot, faults
+from spotdx_async.testing import FakeSpot, Fault, faults
 from tests.new_objects import ORDER, PATIENT, REQUISITION
 
 pytestmark = pytest.mark.virtual_time
@@ -171,3 +172,25 @@ async def test_a_kit_that_shows_nothing_of_its_registrant_may_be_registered_to_a
 
     assert (outcome.state, fake.operation_counts["kits.activate"]) == ("unknown", 1)
     assert "does not tell whether it is registered to this patient" in str(outcome.error)
+
+
+# --- Outages ----------------------------------------------------------------------------------------------------------
+
+
+PAGE = faults.body(b"<html>", content_type="text/html", executes=False)
+
+
+@pytest.mark.parametrize("fault", [faults.status(503), faults.drop_before(), PAGE])
+async def test_an_outage_takes_few_rows_with_it_whose_fate_nobody_can_find_out(
+    fake: FakeSpot, tmp_path: Path, fault: Fault
+) -> None:
+    fake.faults.add(fault, times=10_000)
+    asyncio.get_running_loop().call_later(60, fake.faults.clear)
+
+    async with fake.client(timeout_s=5) as spot:
+        rows = [(f"P{number}", PATIENT) for number in range(100)]
+        outcomes = await outcomes_of(spot.patients.create_many(rows, batch="7", journal=tmp_path / "j"))
+
+    states = Counter(outcome.state for outcome in outcomes.values())
+    assert states["ok"] + states["unknown"] == 100
+    assert 5 <= states["unknown"] <= 12  # what was in flight when it began
