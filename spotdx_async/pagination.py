@@ -294,4 +294,5 @@ class Listing(Generic[S]):
             page_size=size,
             is_newest_change_first=self.is_newest_change_first,
             down_to=down_to,
+            expects_removals=True,
         )

@@ -11,6 +11,7 @@ from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_err
 from spotdx_async.errors import DecodeError, SpotError
 
 SAME_PAGE = "the server gives the same page for every offset, so the list cannot be read to its end"
+_TOO_FAST = "the list changes faster than it can be read"
 _NO_ORDER = (
     "the server lists what was changed at the same time in another order each time, so rows of the list may be missing"
 )
@@ -58,6 +59,7 @@ async def scan(
     page_size: int,
     is_newest_change_first: bool,
     down_to: datetime | None = None,
+    expects_removals: bool = False,
 ) -> Scan[S]:
     """Read a list to its end, and then again the rows that may have moved past the offset meanwhile.
 
@@ -74,6 +76,8 @@ async def scan(
         page_size: how many rows are asked for at once; once a page had as many, a shorter one is the last.
         is_newest_change_first: the order of the list.
         down_to: in that order rows that were last changed before are not needed; None: all are.
+        expects_removals: whether rows may leave the list meanwhile: others then move up across the offset. The last row
+            of a page is read again with the next one, to see whether it is still there.
 
     Raises:
         DecodeError: the list cannot be read to its end.
@@ -85,7 +89,11 @@ async def scan(
     if (corrected := first_day(server)) != day:
         day, page = corrected, await fetch(corrected, 0)
     reading = _Reading(
-        lambda offset: fetch(day, offset), id_of, page_size=page_size, is_newest_change_first=is_newest_change_first
+        lambda offset: fetch(day, offset),
+        id_of,
+        page_size=page_size,
+        is_newest_change_first=is_newest_change_first,
+        overlap=int(expects_removals),
     )
     top = down_to if is_newest_change_first else None
     for _ in range(_MOST_PASSES):
@@ -94,7 +102,7 @@ async def scan(
         if pages <= 1 or not has_news:
             return Scan(reading.seen.rows, server, reading.seen.trouble)
         top, page = next_top, await fetch(day, 0)
-    trouble = DecodeError("the list changes faster than it can be read", outcome="done")
+    trouble = DecodeError(_TOO_FAST, outcome="done")
     return Scan(reading.seen.rows, server, trouble)
 
 
@@ -140,9 +148,10 @@ class _Reading(Generic[S]):
         *,
         page_size: int,
         is_newest_change_first: bool,
+        overlap: int,
     ) -> None:
         self.seen: _Seen[S] = _Seen(id_of)
-        self._fetch, self._id_of, self._page_size = fetch, id_of, page_size
+        self._fetch, self._id_of, self._page_size, self._overlap = fetch, id_of, page_size, overlap
         self._has_full_page = False
         self._may_lack_order = is_newest_change_first
 
@@ -159,8 +168,10 @@ class _Reading(Generic[S]):
         offset, pages, stale_pages = 0, 0, 0
         has_news, is_first = False, not self.seen.rows
         previous: ListPage[S] | None = None
+        passed: set[str | None] = set()
         while True:
             pages += bool(page.items)
+            passed.update(map(self._id_in, page.items))
             is_news = self.seen.take(page)
             has_news |= is_news
             stale_pages = 0 if is_news or not is_first else stale_pages + 1
@@ -168,11 +179,32 @@ class _Reading(Generic[S]):
                 return pages, has_news
             if stale_pages > _MOST_STALE_PAGES:
                 raise DecodeError(SAME_PAGE, outcome="done")
-            offset += len(page.items)
-            previous, page = page, await self._fetch(offset)
+            previous = page
+            page, offset = await self._following(offset, len(page.items), passed)
             if self._may_lack_order and (tie := self._tie_between(previous, page)) is not None:
                 self._may_lack_order = False
                 await self._check_order(previous, page, offset, tie)
+
+    async def _following(self, offset: int, count: int, passed: set[str | None]) -> tuple[ListPage[S], int]:
+        """Return the page that goes on behind ``count`` rows from an offset on, and where it begins.
+
+        It begins with the last of them, or with one that was pushed down there: else rows that were not read may have
+        moved up, so that an earlier page is read.
+
+        Raises:
+            DecodeError: rows are removed faster than the list can be read.
+        """
+        overlap = self._overlap if count > 1 else 0
+        at = offset + count - overlap
+        for _ in range(_MOST_PASSES):
+            page = await self._fetch(at)
+            if not overlap or not at or (page.items and self._id_in(page.items[0]) in passed):
+                return page, at
+            at = max(0, at - count + overlap)
+        raise DecodeError(_TOO_FAST, outcome="done")
+
+    def _id_in(self, item: S | BadItem) -> str | None:
+        return None if isinstance(item, BadItem) else self._id_of(item)
 
     def _is_last(self, page: ListPage[S], previous: ListPage[S] | None) -> bool:
         """Return whether there is nothing behind a page.

@@ -41,6 +41,9 @@ class Server:
         for an_id in ids:
             self.rows = [self.changed(an_id), *(row for row in self.rows if row.order_id != an_id)]
 
+    def remove(self, *ids: str) -> None:
+        self.rows = [row for row in self.rows if row.order_id not in ids]
+
     async def fetch(self, day: date | None, offset: int) -> ListPage[OrderSummary]:
         self.before(len(self.asked))
         self.asked.append((day, offset))
@@ -105,6 +108,59 @@ async def test_more_changes_than_a_page_holds_are_followed_until_none_comes() ->
     assert ids_of(found) == {f"O{number}" for number in range(60)}
     assert found.trouble is None
     assert server.asked[-1] == (DAY, 0)
+
+
+@pytest.mark.parametrize("is_newest_change_first", [True, False])
+@pytest.mark.parametrize("removed", [("O24",), ("O24", "O23", "O20"), tuple(f"O{number}" for number in range(8, 25))])
+async def test_what_moves_up_since_others_were_removed_is_not_missed(
+    removed: tuple[str, ...], *, is_newest_change_first: bool
+) -> None:
+    server = Server(25)
+    server.before = lambda number: server.remove(*removed) if number == 1 else None
+
+    found = await server.scan(expects_removals=True, is_newest_change_first=is_newest_change_first)
+
+    assert ids_of(found) >= {f"O{number}" for number in range(25)} - {*removed}
+    assert found.trouble is None
+
+
+async def test_a_list_that_is_never_the_same_cannot_be_read() -> None:
+    server = Server(500)
+
+    def replace(number: int) -> None:
+        if number >= 30:
+            server.rows = [server.changed(f"N{number}-{one}") for one in range(500)]
+
+    server.before = replace
+
+    with pytest.raises(DecodeError, match="faster than it can be read"):
+        await server.scan(expects_removals=True)
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(0, 80),
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 79), max_size=12), st.lists(st.integers(0, 79), max_size=4)), max_size=9
+    ),
+)
+def test_whatever_changes_and_is_removed_meanwhile_no_row_is_missed(
+    count: int, changes: list[tuple[list[int], list[int]]]
+) -> None:
+    server, removed = Server(count), set[str]()
+
+    def change(number: int) -> None:
+        if 0 < number <= len(changes):
+            touched, gone = ([f"O{one}" for one in ones if one < count] for ones in changes[number - 1])
+            removed.update(gone)
+            server.remove(*gone)
+            server.touch(*(an_id for an_id in touched if an_id not in removed))
+
+    server.before = change
+
+    found = run_virtual(server.scan(expects_removals=True))
+
+    assert ids_of(found) >= {f"O{number}" for number in range(count)} - removed
 
 
 @settings(max_examples=300)
