@@ -68,7 +68,8 @@ class CreateReader(Reader):
             if digests is not None and earlier is None and first == number:
                 self.book.record(RowEntry(number, CODES["rejected"], digests))
             shown = shown_key(key or "", item)
-            return Outcome(index=number, key=shown, state="rejected", error=request, source=source)
+            placed = earlier.object_id if earlier is not None and first == number else None
+            return Outcome(index=number, key=shown, state="rejected", error=request, object_id=placed, source=source)
         fault = _taken_by(first, "key") if first != number else self._shared_reference(number, digests)
         if fault is not None:
             return Outcome(index=number, key=key, state="rejected", error=fault, source=source)

@@ -225,6 +225,15 @@ async def test_a_row_that_is_done_is_skipped_with_its_id_wherever_it_stands(sess
     assert [told(item) for item in items] == [("row", None), ("skipped", "o-1")]
 
 
+async def test_a_row_that_is_done_and_bad_now_tells_what_was_placed(session: Session, tmp_path: Path) -> None:
+    (row,) = await session([("a", ORDER)])
+    await record(tmp_path / "cohort.journal", row, CODES["ok"], "o-1")
+
+    items = await session([("a", BAD), ("a", BAD)])
+
+    assert [told(item) for item in items] == [("rejected", "o-1"), ("rejected", None)]
+
+
 @pytest.mark.parametrize(
     ("before", "now", "is_same"),
     [
