@@ -54,8 +54,9 @@ class ListLook(Generic[S, T]):
         self._unjudged: dict[str, S] = {}
         self._bare: dict[str, S] = {}
         self._unsigned: dict[str, S] = {}
-        # Objects of rows whose answers were still awaited, by reference: the answers may name others.
-        self._early: dict[bytes, str] = {}
+        # Objects that carry a reference, by that, of rows that were not done by then, or not even sent: their answers
+        # may name others.
+        self._early: dict[bytes, list[str]] = {}
         self._audit_until: float | None = None
         self._began_s = clock.now()
 
@@ -86,7 +87,7 @@ class ListLook(Generic[S, T]):
             if (doubt := by_reference.get(reference)) is not None:
                 findings[doubt] = Found(object_id, value, created)
             else:
-                self._early[reference] = object_id
+                self._early.setdefault(reference, []).append(object_id)
         # An earlier look may have seen the object of a row whose answer was still awaited then.
         known = await self._book.ask(lambda file: file.rows_of(by_reference))
         for reference, row in known.items():
@@ -143,9 +144,9 @@ class ListLook(Generic[S, T]):
             await clock.sleep(LIST_LAG_S, unless=asyncio.Event())
             left, are_shown = await self._audited(since)
         for reference, row in (await self._book.ask(lambda file: file.rows_of(self._early))).items():
-            an_id = self._early[reference]
-            if row.object_id not in {None, an_id}:
-                self.duplicates.append((str(row.object_id), an_id))
+            self.duplicates += [
+                (row.object_id, an_id) for an_id in self._early[reference] if row.object_id and row.object_id != an_id
+            ]
         return left + (not are_shown)
 
     async def _audited(self, since: float) -> tuple[int, bool]:
@@ -241,6 +242,7 @@ class ListLook(Generic[S, T]):
             row = known.get(reference)
             if row is None:
                 self._foreign.update(an_id for an_id, _, _ in objects)
+                self._early.setdefault(reference, []).extend(an_id for an_id, _, _ in objects)
                 continue
             self._controls.note({an_id: created for an_id, _, created in objects})
             first = row.object_id if row.state == CODES["ok"] else None

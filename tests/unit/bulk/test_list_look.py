@@ -505,6 +505,17 @@ async def test_an_object_that_was_seen_before_another_one_was_told_by_the_answer
     assert world.look.duplicates == [("o-2", "o-1")]
 
 
+async def test_an_object_of_a_row_that_was_sent_only_later_is_a_pair_with_its_new_one(world: World) -> None:
+    await world.row("a")
+    world.server.add("o-1", "b")  # a session whose journal is lost has created it
+    await world.settle(world.doubt("a"))
+    await world.own("b", "o-2", age_s=10)
+
+    await world.look.audit(NOW.timestamp() - 200)
+
+    assert world.look.duplicates == [("o-2", "o-1")]
+
+
 async def test_an_audit_of_a_list_that_is_late_waits_for_it(world: World) -> None:
     await world.own("a", "o-1")
     await world.own("b", "o-2")
