@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 from attrs import evolve
 
@@ -157,7 +158,9 @@ class CreateReader(Reader):
 
 
 def _in_one_order(body: bytes, *, without: str | None) -> bytes:
-    """Return the JSON with the keys of its objects in one order: that of a file's columns says nothing of content.
+    """Return the JSON with the keys of its objects in one order, and its texts in one Unicode form.
+
+    Neither says anything of content: columns of a file move, and programs write letters composed or decomposed.
 
     Args:
         body: of a request.
@@ -171,7 +174,8 @@ def _in_one_order(body: bytes, *, without: str | None) -> bytes:
         content = json.loads(body, parse_int=number, parse_float=number)
         if without is not None:
             del content["metadata"][without]
-        return json.dumps(content, sort_keys=True).encode()
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return normalize("NFC", text).encode("utf-8", "surrogatepass")
     except (ValueError, KeyError, RecursionError):
         return body
 

@@ -241,10 +241,11 @@ async def test_a_row_that_is_done_and_bad_now_tells_what_was_placed(session: Ses
         ({"n": 10**30}, {"n": 10**30}, True),
         ({"n": 10**30}, {"n": 10**30 + 1}, False),
         ({"n": 1}, {"n": "1"}, False),
+        ({"site": "Zo\u00eb"}, {"site": "Zoe\u0308"}, True),
         ({"n": [1, 2]}, {"n": [2, 1]}, False),
     ],
 )
-async def test_content_is_the_same_in_whatever_order_its_keys_stand(
+async def test_content_is_the_same_in_whatever_order_and_form_it_is_written(
     session: Session, tmp_path: Path, before: dict[str, Any], now: dict[str, Any], is_same: bool
 ) -> None:
     (row,) = await session([("a", attrs.evolve(ORDER, metadata=before))])
