@@ -5,7 +5,7 @@ careful one then reads the text again: it accepts integers of any length and rep
 model.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache, partial
@@ -23,8 +23,7 @@ from spotdx_async._codec.json import (
     parse_exact,
     parse_unguarded,
     parse_with_constants,
-    serialize,
-    serialize_scalar,
+    serialize_any,
 )
 from spotdx_async._codec.scalars import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
@@ -33,8 +32,6 @@ from spotdx_async.models.people import Address, PatientAddress
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
 T = TypeVar("T")
-
-_DEEPEST = 1100  # the parser stops at 1,024 levels: only a value that contains itself goes deeper
 
 
 class HasBody(Protocol):
@@ -143,13 +140,9 @@ def dumps(model: Any) -> bytes:
     """
     values = _careful().unstructure(model)
     try:
-        return serialize(values)
+        return serialize_any(values)
     except NotSerializableError as fault:
         why = str(fault)
-    try:
-        return b"".join(_pieces(values))
-    except NotSerializableError:
-        pass
     del model, values  # as in decode
     raise InvalidInputError(f"the model has no JSON form: {why}")
 
@@ -193,40 +186,6 @@ def _item(rule: Hook, raw: Any, index: int, operation: str | None) -> Any:
 def has_come_as_null(model: Model, name: str) -> bool:
     """Return whether the JSON had null for a field; False if it had a value or no such field."""
     return (model._as_came or {}).get(name, ...) is None  # noqa: SLF001 - kept for the codec
-
-
-def _pieces(tree: Any) -> Iterator[bytes]:
-    """Yield JSON without recursion: unknown fields may be nested deeper than ``serialize`` goes."""
-    levels = [(iter([(b"", tree)]), b"")]
-    while levels:
-        if len(levels) > _DEEPEST:
-            raise NotSerializableError("", "never ends")
-        items, end = levels[-1]
-        for lead, item in items:
-            if isinstance(item, dict):
-                yield lead + b"{"
-                levels.append((_members(item), b"}"))
-                break
-            if isinstance(item, (list, tuple)):
-                yield lead + b"["
-                levels.append((_elements(item), b"]"))
-                break
-            yield lead + serialize_scalar(item)
-        else:
-            levels.pop()
-            yield end
-
-
-def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
-    for number, (key, item) in enumerate(value.items()):
-        if not isinstance(key, str):
-            raise NotSerializableError("", "has a key that is not a string")
-        yield (b"," if number else b"") + serialize_scalar(key) + b":", item
-
-
-def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]:
-    for number, item in enumerate(value):
-        yield b"," if number else b"", item
 
 
 # The converters are built on first use; each collects the hooks for a type when first asked for it.

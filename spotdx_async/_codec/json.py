@@ -6,7 +6,7 @@ It knows no model and no HTTP, and raises its own exceptions, which never carry 
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import NoneType
 from typing import Any, Self
@@ -14,6 +14,7 @@ from typing import Any, Self
 import orjson
 
 _DEEPEST = 200
+_DEEPEST_PARSED = 1100  # the parser stops at 1,024 levels: only a value that contains itself goes deeper
 _PLAIN = frozenset({int, bool, NoneType})
 _PLAIN_LEVELS = 4
 _LONGEST_PATH = 80
@@ -193,6 +194,57 @@ def serialize(value: Any) -> bytes:
     except (TypeError, ValueError):
         pass
     raise NotSerializableError("", "has no JSON form: use only strings, numbers, booleans, null, lists and objects")
+
+
+def serialize_any(value: Any) -> bytes:
+    """Write everything that ``parse_exact`` reads: huge numbers, lone surrogates and any depth included.
+
+    Raises:
+        NotSerializableError: as ``serialize``, except for these; the message is about the first fault that it found.
+    """
+    try:
+        return serialize(value)
+    except NotSerializableError as fault:
+        path, why = fault.path, fault.why
+    try:
+        return b"".join(_pieces(value))
+    except NotSerializableError:
+        pass
+    raise NotSerializableError(path, why)
+
+
+def _pieces(tree: Any) -> Iterator[bytes]:
+    """Yield JSON without recursion: unknown fields may be nested deeper than ``serialize`` goes."""
+    levels = [(iter([(b"", tree)]), b"")]
+    while levels:
+        if len(levels) > _DEEPEST_PARSED:
+            raise NotSerializableError("", "never ends")
+        items, end = levels[-1]
+        for lead, item in items:
+            if isinstance(item, dict):
+                yield lead + b"{"
+                levels.append((_members(item), b"}"))
+                break
+            if isinstance(item, (list, tuple)):
+                yield lead + b"["
+                levels.append((_elements(item), b"]"))
+                break
+            yield lead + serialize_scalar(item)
+        else:
+            levels.pop()
+            yield end
+
+
+def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
+    for number, (key, item) in enumerate(value.items()):
+        if not isinstance(key, str):
+            raise NotSerializableError("", "has a key that is not a string")
+        yield (b"," if number else b"") + serialize_scalar(key) + b":", item
+
+
+def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]:
+    for number, item in enumerate(value):
+        yield b"," if number else b"", item
 
 
 def check_serializable(value: Any) -> None:
