@@ -49,7 +49,7 @@ ROWS = (
     ("_http.answer_check", "_http.call", "_requests.answers", "shared.*"),
     ("_http.client_state", "_requests.operation", "_requests.list_scan"),  # the first holds the runner's stages
     (
-        *("_http.runner", "bulk.*", "files.*", "_requests.filters", "_requests.activations"),
+        *("_http.runner", "bulk.*", "files.*", "tables.*", "_requests.filters", "_requests.activations"),
         "_requests.object_search",
     ),
     ("report.*", "bulk.jobs", "pagination", "reconciliation", "otel.*"),
@@ -108,6 +108,7 @@ NARROWER = {
         *("_requests.object_search", "_requests.answers"),
     ),
     "files.*": ("errors", "_codec.json", "_http.clock", "private_files"),
+    "tables.*": ("errors", "models.*", "_codec.json"),  # pure
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
@@ -179,7 +180,7 @@ LAZY = ("spotdx_async", "testing")
 # What users import from. Elsewhere a name without an underscore is for other modules of the package: nothing lists it.
 PUBLIC = (
     *(FACADE, "client", "config", "errors", "models", "observers", "otel", "pagination", "reconciliation"),
-    *("bulk.options", "distributed", "files", "report", "resources.*", "shared"),
+    *("bulk.options", "distributed", "files", "report", "resources.*", "shared", "tables"),
     *("testing", "testing.answers", "testing.factories", "testing.faults"),
 )
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 50
