@@ -3,3 +3,57 @@
 Pure: nothing is read, written or asked. Equal objects make equal rows. Without ``phi`` the columns that are marked as
 safe decide what is written, and nothing that names a patient is.
 """
+
+from collections.abc import Mapping
+
+from spotdx_async.models import Kit, Requisition
+from spotdx_async.tables.cells import Pseudonym
+from spotdx_async.tables.kits import KIT_EVENTS, KITS, SAMPLE_EVENTS, SAMPLES, SHIPMENTS, kit_rows
+from spotdx_async.tables.orders import ORDER_KITS, ORDERS, order_rows
+from spotdx_async.tables.reports import REPORTS, REQUISITION_REPORTS
+from spotdx_async.tables.requisitions import REQUISITION_EVENTS, REQUISITIONS, requisition_rows
+from spotdx_async.tables.results import RESULTS, results_of
+from spotdx_async.tables.schema import Column, ColumnType, Row, Table, Value
+
+__all__ = [
+    "TABLES",
+    "Column",
+    "ColumnType",
+    "Pseudonym",
+    "Row",
+    "Table",
+    "Value",
+    "kit_rows",
+    "order_rows",
+    "requisition_rows",
+    "result_rows",
+]
+
+TABLES: Mapping[str, Table] = {
+    table.name: table
+    for table in (
+        *(KITS, KIT_EVENTS, SAMPLES, SAMPLE_EVENTS, SHIPMENTS, REPORTS, RESULTS),
+        *(ORDERS, ORDER_KITS),
+        *(REQUISITIONS, REQUISITION_EVENTS, REQUISITION_REPORTS),
+    )
+}
+"""Every table by its name."""
+
+
+def result_rows(of: Kit | Requisition, *, phi: bool = False) -> list[dict[str, Value]]:
+    """Return the results of a kit or a requisition, one dict each, with the columns of ``TABLES["results"]``.
+
+    They are in the server's order, report by report; an object without a report has none.
+
+    Args:
+        of: the kit or requisition.
+        phi: whether to fill in the columns of patient data; without it they are None.
+
+    Raises:
+        InvalidInputError: with ``phi``, a model that you built yourself holds what has no JSON form.
+    """
+    if isinstance(of, Requisition):
+        return RESULTS.as_dicts(results_of("requisition", of.requisition_id, None, of.reports, phi=phi))
+    if of.sample is None:
+        return []
+    return RESULTS.as_dicts(results_of("kit", of.kit_id, of.sample.sample_id, of.sample.reports, phi=phi))
