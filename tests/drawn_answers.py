@@ -183,3 +183,57 @@ REQUISITION = shape(
     created=TIME,
     updated=TIME,
 )
+
+# Of what is drawn above nearly every kit lacks a sample, a report or a result. These have them, with usual values too.
+UNIT = st.sampled_from(["mg/dL", "pg/mL", "µIU/mL", "%", "K/uL", "ratio"]) | WORD
+USUAL_RESULT = {"name": st.sampled_from(["HDL", "TSH"]) | WORD, "time_collected": TIME, "comments": WORD}
+RANGE = {name: st.integers(0, 9) | st.none() | LIMIT for name in LIMITS}
+MEASURED = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "result_type": st.just("quantity"),
+            "result": st.integers(0, 9) | st.floats(0, 9) | AMOUNT | NUMBER | WORD,
+            "unit_of_measure": UNIT | st.none(),
+            **USUAL_RESULT,
+            **RANGE,
+        }
+    ),
+    st.fixed_dictionaries(
+        {"result_type": st.just("reactivity"), "result": st.sampled_from(["positive", "negative"]), **USUAL_RESULT}
+    ),
+    st.fixed_dictionaries({"result_type": st.just("genotype"), "result": st.just("TT"), **USUAL_RESULT}),
+    st.fixed_dictionaries({"result_type": st.sampled_from(["titer", None]), "result": ANY, "name": ANY, **RANGE}),
+    QUANTITY | UNKNOWN,
+)
+FILLED_REPORT = st.fixed_dictionaries(
+    {
+        "report_id": WORD,
+        "results": st.lists(MEASURED, min_size=1, max_size=4),
+        "pdf": st.just("https://example.com/1.pdf") | WORD,
+        "is_amendment": st.booleans(),
+        "date_collected": TIME | st.none(),
+        "date_resulted": TIME | st.none(),
+    }
+)
+SAMPLE_STATUS = known_or_not(
+    *("resulted", "received", "partially_resulted", "extra_quality_checks", "canceled", "awaiting_collection")
+)
+FILLED_KIT = st.builds(
+    lambda kit, sample, person: {**kit, "sample": sample, "registered_to": person},
+    KIT,
+    st.builds(
+        lambda sample, status, reports: {**sample, "status": status, "reports": reports},
+        SAMPLE,
+        SAMPLE_STATUS,
+        st.lists(FILLED_REPORT | st.none(), min_size=1, max_size=3),
+    ),
+    st.fixed_dictionaries(
+        {
+            "patient_id": WORD,
+            "first_name": WORD,
+            "last_name": WORD,
+            "sex": st.sampled_from("MFX"),
+            "date_of_birth": DATE,
+        }
+    ),
+)

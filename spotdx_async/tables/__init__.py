@@ -40,20 +40,20 @@ TABLES: Mapping[str, Table] = {
 """Every table by its name."""
 
 
-def result_rows(of: Kit | Requisition, *, phi: bool = False) -> list[dict[str, Value]]:
+def result_rows(kit: Kit | Requisition, *, phi: bool = False) -> list[dict[str, Value]]:
     """Return the results of a kit or a requisition, one dict each, with the columns of ``TABLES["results"]``.
 
     They are in the server's order, report by report; an object without a report has none.
 
     Args:
-        of: the kit or requisition.
+        kit: the kit, or a requisition.
         phi: whether to fill in the columns of patient data; without it they are None.
 
     Raises:
         InvalidInputError: with ``phi``, a model that you built yourself holds what has no JSON form.
     """
-    if isinstance(of, Requisition):
-        return RESULTS.as_dicts(results_of("requisition", of.requisition_id, None, of.reports, phi=phi))
-    if of.sample is None:
+    if isinstance(kit, Requisition):
+        return RESULTS.as_dicts(results_of("requisition", kit.requisition_id, None, kit.reports, phi=phi))
+    if kit.sample is None:
         return []
-    return RESULTS.as_dicts(results_of("kit", of.kit_id, of.sample.sample_id, of.sample.reports, phi=phi))
+    return RESULTS.as_dicts(results_of("kit", kit.kit_id, kit.sample.sample_id, kit.sample.reports, phi=phi))

@@ -58,6 +58,11 @@ def unknown_fields(model: Model | None, **parts: Mapping[str, Any]) -> Mapping[s
     return {**model.extra, **{name: part for name, part in parts.items() if part}} if parts else model.extra
 
 
+def extra_of(model: Model, *, phi: bool) -> str | None:
+    """Return a model's unknown fields as JSON; None where there are none, and without ``phi``."""
+    return json_text(model.extra) if phi and model.extra else None
+
+
 def text_of(value: Any, *, phi: bool) -> str | None:
     """Return a value of a kind of result that the SDK does not know as text: a text as it came, else its JSON.
 

@@ -3,6 +3,7 @@
 from spotdx_async.models import Kit, KitEvent, KitSummary, Sample, SampleEvent, Shipment
 from spotdx_async.tables.cells import (
     Pseudonym,
+    extra_of,
     instant,
     json_or_none,
     plain,
@@ -117,12 +118,15 @@ def kit_rows(
         summary: the kit as listed, which alone says its order and when it was created and updated.
         phi: whether to fill in the columns of patient data; without it they are None.
         pseudonym: without ``phi``, what stands for a patient's id; None leaves it out.
+
+    Raises:
+        InvalidInputError: with ``phi``, a model that you built yourself holds what has no JSON form.
     """
     kit_id, sample = kit.kit_id, kit.sample
     rows: dict[str, list[Row]] = {
         "kits": KITS.shown([_kit_row(kit, summary, phi=phi, pseudonym=pseudonym)], phi=phi),
         "kit_events": KIT_EVENTS.shown(
-            [(kit_id, seq, *_event(event)) for seq, event in enumerate(kit.events)], phi=phi
+            [(kit_id, seq, *_event(event, phi=phi)) for seq, event in enumerate(kit.events)], phi=phi
         ),
         "samples": [],
         "sample_events": [],
@@ -131,18 +135,19 @@ def kit_rows(
         "results": [],
     }
     outward = kit.shipment_to_customer
-    parcels: list[Row] = [] if outward is None else [(kit_id, "to_customer", 0, None, *_parcel(outward))]
+    parcels: list[Row] = [] if outward is None else [(kit_id, "to_customer", 0, None, *_parcel(outward, phi=phi))]
     if sample is not None:
         sample_id = sample.sample_id
         parcels += [
-            (kit_id, "to_laboratory", seq, sample_id, *_parcel(parcel)) for seq, parcel in enumerate(sample.shipments)
+            (kit_id, "to_laboratory", seq, sample_id, *_parcel(parcel, phi=phi))
+            for seq, parcel in enumerate(sample.shipments)
         ]
-        rows["samples"] = SAMPLES.shown([_sample_row(kit_id, sample)], phi=phi)
+        rows["samples"] = SAMPLES.shown([_sample_row(kit_id, sample, phi=phi)], phi=phi)
         rows["sample_events"] = SAMPLE_EVENTS.shown(
-            [(kit_id, seq, sample_id, *_event(event)) for seq, event in enumerate(sample.events)], phi=phi
+            [(kit_id, seq, sample_id, *_event(event, phi=phi)) for seq, event in enumerate(sample.events)], phi=phi
         )
         rows["reports"] = REPORTS.shown(
-            [(kit_id, seq, sample_id, *cells) for seq, cells in report_cells(sample.reports)], phi=phi
+            [(kit_id, seq, sample_id, *cells) for seq, cells in report_cells(sample.reports, phi=phi)], phi=phi
         )
         rows["results"] = results_of("kit", kit_id, sample_id, sample.reports, phi=phi)
     rows["shipments"] = SHIPMENTS.shown(parcels, phi=phi)
@@ -163,7 +168,7 @@ def _kit_row(kit: Kit, summary: KitSummary | None, *, phi: bool, pseudonym: Pseu
     return (*row, *person_cells(person), json_or_none(extra))
 
 
-def _sample_row(kit_id: str | None, sample: Sample) -> Row:
+def _sample_row(kit_id: str | None, sample: Sample, *, phi: bool) -> Row:
     panels = json_or_none(sample.panels)
     return (
         kit_id,
@@ -171,13 +176,13 @@ def _sample_row(kit_id: str | None, sample: Sample) -> Row:
         plain(sample.status),
         plain(sample.type),
         panels,
-        json_or_none(unknown_fields(sample)),
+        extra_of(sample, phi=phi),
     )
 
 
-def _event(event: KitEvent | SampleEvent) -> Row:
-    return plain(event.status), instant(event.created), json_or_none(unknown_fields(event))
+def _event(event: KitEvent | SampleEvent, *, phi: bool) -> Row:
+    return plain(event.status), instant(event.created), extra_of(event, phi=phi)
 
 
-def _parcel(parcel: Shipment) -> Row:
-    return plain(parcel.carrier), instant(parcel.created), parcel.tracking_number, json_or_none(unknown_fields(parcel))
+def _parcel(parcel: Shipment, *, phi: bool) -> Row:
+    return plain(parcel.carrier), instant(parcel.created), parcel.tracking_number, extra_of(parcel, phi=phi)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from spotdx_async.models import Report
-from spotdx_async.tables.cells import instant, json_or_none, unknown_fields
+from spotdx_async.tables.cells import extra_of, instant
 from spotdx_async.tables.schema import Row, Table, key, patient_data, safe
 
 _EVERY_REPORT = (
@@ -46,7 +46,7 @@ REQUISITION_REPORTS = Table(
 )
 
 
-def report_cells(reports: Sequence[Report | None]) -> Iterator[tuple[int, Row]]:
+def report_cells(reports: Sequence[Report | None], *, phi: bool) -> Iterator[tuple[int, Row]]:
     """Yield the position of each report, and its values in the columns that both tables have; null has no row."""
     for seq, report in enumerate(reports):
         if report is not None:
@@ -61,6 +61,6 @@ def report_cells(reports: Sequence[Report | None]) -> Iterator[tuple[int, Row]]:
                     len(report.results),
                     report.pdf,
                     report.txt,
-                    json_or_none(unknown_fields(report)),
+                    extra_of(report, phi=phi),
                 ),
             )

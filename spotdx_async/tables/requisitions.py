@@ -3,6 +3,7 @@
 from spotdx_async.models import Requisition
 from spotdx_async.tables.cells import (
     Pseudonym,
+    extra_of,
     instant,
     json_or_none,
     json_text,
@@ -85,14 +86,14 @@ def requisition_rows(
     """
     requisition_id, reports = requisition.requisition_id, requisition.reports
     events: list[Row] = [
-        (requisition_id, seq, plain(event.event), instant(event.date), json_or_none(unknown_fields(event)))
+        (requisition_id, seq, plain(event.event), instant(event.date), extra_of(event, phi=phi))
         for seq, event in enumerate(requisition.events)
     ]
     return {
         "requisitions": REQUISITIONS.shown([_requisition_row(requisition, phi=phi, pseudonym=pseudonym)], phi=phi),
         "requisition_events": REQUISITION_EVENTS.shown(events, phi=phi),
         "requisition_reports": REQUISITION_REPORTS.shown(
-            [(requisition_id, seq, *cells) for seq, cells in report_cells(reports)], phi=phi
+            [(requisition_id, seq, *cells) for seq, cells in report_cells(reports, phi=phi)], phi=phi
         ),
         RESULTS.name: results_of("requisition", requisition_id, None, reports, phi=phi),
     }

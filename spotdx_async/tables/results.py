@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from spotdx_async.models import Report, Result
-from spotdx_async.tables.cells import instant, json_or_none, plain, text_of, unknown_fields
+from spotdx_async.tables.cells import extra_of, instant, plain, text_of
 from spotdx_async.tables.readings import Reading, read
 from spotdx_async.tables.schema import Row, Table, key, patient_data, safe
 
@@ -150,5 +150,5 @@ def _private(result: Result, reading: Reading) -> Row:
         text_of(low, phi=True) if reading.low is None else None,
         text_of(high, phi=True) if reading.high is None else None,
         text_of(result.comments, phi=True),
-        json_or_none(unknown_fields(result)),
+        extra_of(result, phi=True),
     )

@@ -6,10 +6,13 @@ from typing import Any, get_args
 
 import attrs
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from spotdx_async import InvalidInputError, loads
 from spotdx_async.models import (
     Kit,
+    KitEvent,
     KitStatus,
     KitSummary,
     Order,
@@ -42,6 +45,8 @@ from spotdx_async.testing.factories import (
     make_sample,
     make_shipment,
 )
+from tests.drawn_answers import FILLED_KIT, KIT, ORDER, REQUISITION
+from tests.long_set import IS_FULL
 
 TYPES: dict[str, type] = {
     "text": str,
@@ -309,8 +314,36 @@ def test_unknown_fields_of_any_depth_and_size_are_written() -> None:
 
 def test_what_has_no_json_form_is_refused_without_showing_it() -> None:
     order = make_order(metadata={"Robin": {1, 2}})
+    kit = Kit(events=(KitEvent(extra={"Robin": {1, 2}}),))
 
     assert dicts("orders", order)[0]["metadata"] is None
+    assert dicts("kit_events", kit)[0]["extra"] is None
     with pytest.raises(InvalidInputError, match="of type set") as caught:
         order_rows(order, phi=True)
     assert caught.value.__context__ is None
+
+
+# --- Any answer of the server -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.no_cover
+@settings(max_examples=300 if IS_FULL else 60, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.tuples(st.just(Kit), FILLED_KIT | KIT)
+    | st.tuples(st.just(Order), ORDER)
+    | st.tuples(st.just(Requisition), REQUISITION)
+)
+def test_any_object_makes_rows_of_the_tables_types(answer: tuple[Any, Any]) -> None:
+    type_, tree = answer
+    of = loads(json.dumps(tree), type_)
+
+    for phi in (False, True):
+        for name, rows in rows_of(of, phi=phi).items():
+            columns = TABLES[name].columns
+            for row in rows:
+                assert len(row) == len(columns)
+                assert {
+                    column.name: type(value)
+                    for column, value in zip(columns, row, strict=True)
+                    if value is not None and type(value) is not TYPES[column.type]
+                } == {}
