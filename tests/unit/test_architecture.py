@@ -52,7 +52,7 @@ ROWS = (
         *("_http.runner", "bulk.*", "files.*", "tables.*", "_requests.filters", "_requests.activations"),
         "_requests.object_search",
     ),
-    ("report.*", "bulk.jobs", "pagination", "reconciliation", "otel.*"),
+    ("report.*", "bulk.jobs", "fhir.*", "pagination", "reconciliation", "otel.*"),
     ("bulk.listed", "bulk.list_reading"),
     ("bulk.controls",),
     ("bulk.updates", "bulk.reads", "bulk.list_look", "bulk.kit_look"),
@@ -109,6 +109,7 @@ NARROWER = {
     ),
     "files.*": ("errors", "_codec.json", "_http.clock", "private_files"),
     "tables.*": ("errors", "models.*", "_codec.json"),  # pure
+    "fhir.*": ("errors", "config", "models.*", "tables.*"),  # pure too
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP

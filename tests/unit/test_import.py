@@ -38,6 +38,12 @@ def test_models_come_without_the_network(statement: str) -> None:
     assert not added & {"aiohttp", "cattrs", "orjson", "tenacity", "asyncio"}
 
 
+def test_rows_and_resources_come_without_the_network() -> None:
+    added = modules_added_by("import spotdx_async.fhir, spotdx_async.tables")
+
+    assert not added & {"aiohttp", "cattrs", "tenacity", "asyncio", "sqlite3"}
+
+
 def public_signatures() -> Iterator[tuple[str, Callable[..., Any]]]:
     for name in spotdx_async.__all__:
         value = getattr(spotdx_async, name)
