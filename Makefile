@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 LOWEST_AIOHTTP := $(shell sed -n 's/.*"aiohttp>=\([0-9.]*\).*/\1/p' pyproject.toml)
 
-.PHONY: demo test test-aiohttp docs chaos audit faults lint types check release-check bench bench-peers clean
+.PHONY: demo test test-aiohttp docs chaos audit faults columns lint types check release-check bench bench-peers clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -59,6 +59,10 @@ audit: $(INSTALLED)
 # Writes the page that the fault table makes.
 faults: $(INSTALLED)
 	$(BIN)/python tests/matrix/page.py --write
+
+# Writes the columns of the tables into their page.
+columns: $(INSTALLED)
+	$(BIN)/python -m tests.docs.columns_page --write
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
