@@ -17,7 +17,7 @@ from spotdx_async.fhir.elements import (
     identifier,
 )
 from spotdx_async.models import Address, Kit, Patient, Registrant, Report, Requisition
-from spotdx_async.tables.cells import plain
+from spotdx_async.tables.cells import Pseudonym, plain
 
 # The namespace of every id that is made here: random once, and never to be changed.
 _NAMESPACE: Final = UUID("36b2f494-9223-48fd-98f8-7a2e457ce05a")
@@ -40,10 +40,19 @@ class Options:
     """What the caller asks for."""
 
     codes: Codes | None = None
+    """The codings of names and units."""
+
     phi: bool = False
+    """Whether to write patient data."""
+
     links: bool = False
-    pseudonym: Callable[[str], str] | None = None
+    """Whether reports link to their files."""
+
+    pseudonym: Pseudonym | None = None
+    """What stands for a patient's id without ``phi``."""
+
     reference: ReferenceForm = relative
+    """How resources refer to one another."""
 
 
 @attrs.frozen(kw_only=True)

@@ -70,8 +70,6 @@ def text_of(value: Any, *, phi: bool) -> str | None:
     """
     if value is None or type(value) is str:
         return value
-    if isinstance(value, str):
-        return plain(value)
     if isinstance(value, (Mapping, list, tuple)):
         return json_text(value) if phi else None
     return number_text(value)
