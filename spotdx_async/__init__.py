@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spotdx_async.bulk.journal.records import AcceptedInput, JournalState
     from spotdx_async.bulk.records import InvalidRow, Journal, MetadataUpdate, OrderMetadataUpdate, Outcome, Progress
     from spotdx_async.bulk.run import BulkRun
+    from spotdx_async.changes import Batch, ChangeCounts, Changes, Unread
     from spotdx_async.client import SpotClient
     from spotdx_async.config import AdaptiveRateLimit, Limiter, RateLimit, RetryPolicy, Stats
     from spotdx_async.errors import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         ServerError,
         SpotError,
         StatusError,
+        WaitTimeoutError,
         WrongAnswerError,
     )
     from spotdx_async.models import (
@@ -105,11 +107,12 @@ _HOMES = {
     "bulk.journal.records": "AcceptedInput JournalState",
     "bulk.records": "InvalidRow Journal MetadataUpdate OrderMetadataUpdate Outcome Progress",
     "bulk.run": "BulkRun",
+    "changes": "Batch ChangeCounts Changes Unread",
     "client": "SpotClient",
     "config": "AdaptiveRateLimit Limiter RateLimit RetryPolicy Stats",
     "errors": "AuthenticationError BadRequestError BulkStopped Clue ConfigError DecodeError FailureCause "
     "InvalidInputError JournalError NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError "
-    "RateLimitError ServerError SpotError StatusError WrongAnswerError",
+    "RateLimitError ServerError SpotError StatusError WaitTimeoutError WrongAnswerError",
     "models": "Activation ActivationResult Address Carrier Country GenotypeResult Kit KitEvent KitStatus "
     "KitSummary NewOrder NewPatient NewRequisition Order OrderStatus OrderSummary Patient "
     "QuantityResult ReactivityResult Recipient Registrant RegistrationToken Report Requisition "
@@ -129,9 +132,12 @@ __all__ = [
     "AttemptRecord",
     "AuthenticationError",
     "BadRequestError",
+    "Batch",
     "BulkRun",
     "BulkStopped",
     "Carrier",
+    "ChangeCounts",
+    "Changes",
     "Clue",
     "ConfigError",
     "Country",
@@ -205,6 +211,8 @@ __all__ = [
     "SubjectRecord",
     "Tracking",
     "UnknownResult",
+    "Unread",
+    "WaitTimeoutError",
     "WrongAnswerError",
     "__version__",
     "check_new",

@@ -97,14 +97,14 @@ def check_count(name: str, value: object, *, error: type[SpotError] = ConfigErro
     return value
 
 
-def check_seconds(name: str, value: object) -> float:
+def check_seconds(name: str, value: object, *, error: type[SpotError] = ConfigError) -> float:
     """Return a number of seconds above 0 as a float.
 
     Raises:
-        ConfigError: it is anything else.
+        SpotError: it is anything else; of the class given as ``error``.
     """
     if not _is_number(value) or value <= 0:
-        raise ConfigError(f"{name} must be a number of seconds above 0")
+        raise error(f"{name} must be a number of seconds above 0")
     return float(value)
 
 

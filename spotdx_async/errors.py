@@ -11,6 +11,7 @@ SpotError
 │   ├── NotFoundError 404           ├── RateLimitError 429         └── ServerError 5xx
 ├── DecodeError                     a 2xx that is not what the contract says
 │   └── WrongAnswerError            a 2xx with a different object than the one asked for
+├── WaitTimeoutError                the condition of ``wait_until`` did not hold in time
 └── BulkStopped                     a bulk run ended early
 
 Their text never shows a token, patient data, a query string or a body: what the server wrote stays in attributes
@@ -45,6 +46,7 @@ __all__ = [
     "ServerError",
     "SpotError",
     "StatusError",
+    "WaitTimeoutError",
     "WrongAnswerError",
 ]
 
@@ -366,6 +368,22 @@ class WrongAnswerError(DecodeError):
     ``path`` says where the answer differs; ``outcome`` is ``"unknown"`` and ``raw`` None. Three consecutive rows that
     end like this stop a bulk run.
     """
+
+
+class WaitTimeoutError(SpotError, TimeoutError):
+    """The condition of ``wait_until`` did not hold within ``deadline_s``. Waiting again is always safe.
+
+    Attributes:
+        last: the object as it was got last; None if it was never got. Never shown, and never pickled.
+    """
+
+    def __init__(self, message: str = "", *, last: Any = None, **about: Any) -> None:
+        super().__init__(message, **about)
+        self.last = last
+
+    def __reduce__(self) -> Any:
+        """Pickle everything but ``last``, which holds patient data."""
+        return type(self), self.args, {**self.__dict__, "last": None}
 
 
 class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the caller; the name is promised

@@ -65,3 +65,13 @@ class Call:
         """Return the error that is true of all attempts, given the error of the last one."""
         is_of_an_earlier = self.earlier_may_be_executed or error is not self.error
         return error_of_all(error, self.request, self.attempt_state, is_of_an_earlier=is_of_an_earlier)
+
+
+@define(eq=False, repr=False)
+class BackgroundCall(Call):
+    """A call that lets single ones go first, and is repeated as they are."""
+
+    @property
+    def is_bulk(self) -> bool:
+        """True: it waits where the rows of bulk runs wait."""
+        return True

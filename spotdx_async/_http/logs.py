@@ -1,7 +1,7 @@
 """Everything the SDK logs, line by line and field by field: an allow-list, so that nothing else can get in.
 
 Lines go to the logger ``spotdx_async``. Beside the text each record has fields, as attributes that begin with
-``spotdx_``: ``event`` (``retry``, ``pause`` or ``gate``), ``operation``, ``attempt``, ``error``, ``status``,
+``spotdx_``: ``event`` (``retry``, ``pause``, ``gate`` or ``feed``), ``operation``, ``attempt``, ``error``, ``status``,
 ``reason``, ``wait_s`` and ``gate`` (``closed`` while a bulk run is paused, else ``open``), each where it applies.
 """
 
@@ -70,6 +70,18 @@ def log_breaker(
                 "after %.1f s only rows that have failed are left: they get their remaining attempts, then the run ends"
             )
         _log.warning(text, after_s, extra=_fields("gate", gate=state, wait_s=after_s))
+
+
+def log_feed_outage(error: SpotError, *, noun: str, wait_s: float) -> None:
+    """Log at WARNING that a pass of a feed of changes failed, and another follows."""
+    kind, status, reason = type(error).__name__, getattr(error, "status", None), getattr(error, "reason", None)
+    _log.warning(
+        "following changes of %s: %s; nothing is lost, the next pass begins in %.0f s",
+        noun,
+        f"{kind} ({about})" if (about := status or reason) else kind,
+        wait_s,
+        extra=_fields("feed", operation=error.operation, error=kind, status=status, reason=reason, wait_s=wait_s),
+    )
 
 
 def quoted(text: str) -> str:

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from spotdx_async._http import clock
 from spotdx_async._http.answer_check import decoded
-from spotdx_async._http.call import Call
+from spotdx_async._http.call import BackgroundCall, Call
 from spotdx_async._http.client_state import ClientState, WaitTooLongError
 from spotdx_async._http.logs import log_pause, log_retry
 from spotdx_async._http.messages import (
@@ -58,6 +58,16 @@ class Runner:
     def without_bounds(self) -> "Runner":
         """Return a runner of the same client without bounds on waits, for a caller that bounds the whole."""
         return Runner(self.state, evolve(self.options, deadline_s=None, max_wait_s=None))
+
+    def within(self, seconds: float) -> "Runner":
+        """Return a runner of the same client whose calls end within so many seconds, or sooner if the options say."""
+        deadline_s = self.options.deadline_s
+        left_s = seconds if deadline_s is None else min(seconds, deadline_s)
+        return Runner(self.state, evolve(self.options, deadline_s=left_s))
+
+    def in_background(self) -> "Runner":
+        """Return the same for calls that let all others go first."""
+        return _BackgroundRunner(self.state, evolve(self.options, deadline_s=None, max_wait_s=None))
 
     def call(self, request: Request, decode: Callable[[Reply], T]) -> Coroutine[Any, Any, T]:
         """Send the request as often as its kind and the options allow, and return the decoded answer.
@@ -361,3 +371,11 @@ class Runner:
         log_retry(last.error, operation=call.request.operation, attempt=call.attempts, wait_s=wait_s)
         if call.observation is not None:
             call.observation.repeated(last, wait_s)
+
+
+class _BackgroundRunner(Runner):
+    """Runs calls that wait for permits and slots behind single ones, as the rows of bulk runs do."""
+
+    def _new_call(self, request: Request, decode: Callable[[Reply], Any]) -> Call:
+        self.state.counters.calls += 1
+        return BackgroundCall(request, decode, started_s=clock.now())

@@ -204,12 +204,16 @@ def _graver(one: SpotError | None, other: SpotError | None) -> SpotError | None:
     return other if one is None or (isinstance(one, _UNJUDGED) and other and not isinstance(other, _UNJUDGED)) else one
 
 
-async def got_each(get: Callable[[str], Awaitable[T]], ids: Sequence[str]) -> list[T | SpotError]:
-    """Fetch some objects side by side; an error takes the place of one that cannot be fetched."""
+async def got_each(
+    get: Callable[[str], Awaitable[T]], ids: Sequence[str], *, at_once: int | None = None
+) -> list[T | SpotError]:
+    """Fetch some objects side by side, at most ``at_once``; an error takes the place of one that cannot be fetched."""
+    places = asyncio.Semaphore(at_once or max(1, len(ids)))
 
     async def one(an_id: str) -> T | SpotError:
         try:
-            return await get(an_id)
+            async with places:
+                return await get(an_id)
         except SpotError as error:
             return error
 

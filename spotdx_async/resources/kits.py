@@ -1,7 +1,7 @@
 """Kits: their metadata, their state, their list, their types, and their activation."""
 
 import builtins
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Unpack
 
@@ -28,6 +28,9 @@ from spotdx_async.bulk.reads import read_run
 from spotdx_async.bulk.records import InvalidRow, KitRow, MetadataUpdate
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.bulk.updates import metadata_run
+from spotdx_async.changes.feed import ChangeOptions, Changes
+from spotdx_async.changes.objects import Source
+from spotdx_async.changes.waiting import wait_until
 from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Listing, OnBadItem, Pages
@@ -198,6 +201,47 @@ class Kits:
         return read_run(ids, operation=GET, runner=self._runner, **options)
 
     @scrubs_traceback
+    def changes(self, cursor: str | None = None, **options: Unpack[ChangeOptions]) -> Changes[Kit]:
+        """Pull kits that have changed: batches of whole kits, each with a cursor to store in the same transaction.
+
+        One ``async for`` over the feed is a pass; ``changes(cursor)`` is the next, ``follow`` makes them for ever. The list
+        is asked with ``updated_after`` alone, from the day before the last pass by the server's clock, so an idle
+        pass reads the pages of two days. Kits that it shows changed are got side by side.
+
+        Nothing is lost, and nothing that was committed comes again unchanged, as long as the list shows each change
+        within a day; what it does not tell only a sweep can see (``feed.sweep = True``). A first pass over more than
+        1,000 kits reads them by days of creation, in flat memory, so that it resumes anywhere.
+
+        Args:
+            cursor: of the last batch that was stored; None: from the beginning.
+            **options: any of ChangeOptions.
+
+        Raises:
+            InvalidInputError: an argument is wrong, or the cursor is damaged, of a newer version, of another list,
+                server or (from the loop) account.
+            SpotError: from the loop, as the error tree says. Repeating is always safe.
+        """
+        return Changes(_CHANGES, self._runner, cursor, **options)
+
+    @scrubs_traceback_of_call
+    def wait_until(
+        self, kit_id: str, condition: Callable[[Kit], object], *, deadline_s: float, every_s: float = 30.0
+    ) -> Prepared[Kit]:
+        """Get one kit again and again until a condition holds, and return it; outages are waited out.
+
+        Args:
+            kit_id: as for ``get``.
+            condition: a plain function of the kit.
+            deadline_s: the longest wait, in seconds; looks are ``every_s`` seconds apart.
+
+        Raises:
+            WaitTimeoutError: the condition did not hold in time; ``last`` is the kit as it was got last.
+            SpotError: any other that would not pass, as the error tree says. Repeating is always safe.
+        """
+        request = GET.request(kit_id, allow_any_id=self._runner.allow_any_id)
+        return wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
+
+    @scrubs_traceback
     def list(
         self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[KitFilters]
     ) -> Pages[KitSummary]:
@@ -361,3 +405,4 @@ class Kits:
 
 
 _KITS = Listing(LIST, lambda kit: kit.kit_id)
+_CHANGES = Source(noun="kits", id_name="kit_id", listing=_KITS, get=GET)

@@ -1,6 +1,6 @@
 """Orders: placing them, finding out whether one was placed, their state, their list and their metadata."""
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import date, datetime
 from functools import partial
 from typing import Any, Unpack
@@ -27,6 +27,9 @@ from spotdx_async.bulk.reads import read_run
 from spotdx_async.bulk.records import OrderMetadataUpdate, OrderRow
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.bulk.updates import metadata_run
+from spotdx_async.changes.feed import ChangeOptions, Changes
+from spotdx_async.changes.objects import Source
+from spotdx_async.changes.waiting import wait_until
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary, Recipient
 from spotdx_async.pagination import Listing, OnBadItem, Pages
@@ -329,13 +332,37 @@ class Orders:
         return read_run(ids, operation=GET, runner=self._runner, **options)
 
     @scrubs_traceback
+    def changes(self, cursor: str | None = None, **options: Unpack[ChangeOptions]) -> Changes[Order]:
+        """Pull orders that have changed: batches of whole ones, each with a cursor to store with it.
+
+        As ``changes`` of ``spot.kits``, but a pass ends with the first page of known orders.
+
+        Raises:
+            InvalidInputError: an argument is wrong, or the cursor does not belong here.
+            SpotError: from the loop, as the error tree says. Repeating is always safe.
+        """
+        return Changes(_CHANGES, self._runner, cursor, **options)
+
+    @scrubs_traceback_of_call
+    def wait_until(
+        self, order_id: str, condition: Callable[[Order], object], *, deadline_s: float, every_s: float = 30.0
+    ) -> Prepared[Order]:
+        """Get one order again and again until a condition holds, and return it; as ``wait_until`` of ``spot.kits``.
+
+        Raises:
+            WaitTimeoutError: the condition did not hold in time; ``last`` is the order as it was got last.
+            SpotError: any other that would not pass. Repeating is always safe.
+        """
+        request = GET.request(order_id, allow_any_id=self._runner.allow_any_id)
+        return wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
+
+    @scrubs_traceback
     def list(
         self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[OrderFilters]
     ) -> Pages[OrderSummary]:
         """List orders, most recently updated first; fetched page by page as it is read, may be empty.
 
-        An order that changes while the list is read moves to its front, and is missed if it was not read before: to
-        follow changes, list again with ``updated_after``.
+        An order that changes while the list is read moves to its front, and is missed if it was not read before.
 
         Args:
             on_bad_item: what to do with an order that cannot be read: see Pages.
@@ -349,6 +376,7 @@ class Orders:
 
 
 _ORDERS = Listing(LIST, lambda order: order.order_id, is_newest_change_first=True)
+_CHANGES = Source(noun="orders", id_name="order_id", listing=_ORDERS, get=GET)
 
 
 def _likeness(recipient: Recipient | None) -> str | None:

@@ -1,6 +1,6 @@
 """Requisitions: creating them, finding out whether one was created, their state and their list."""
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from datetime import date, datetime
 from functools import partial
 from typing import Unpack
@@ -25,6 +25,9 @@ from spotdx_async.bulk.listed import Listed, evidence_of
 from spotdx_async.bulk.options import CreateOptions, ReadOptions
 from spotdx_async.bulk.reads import read_run
 from spotdx_async.bulk.run import BulkRun
+from spotdx_async.changes.feed import ChangeOptions, Changes
+from spotdx_async.changes.objects import Source
+from spotdx_async.changes.waiting import wait_until
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary
 from spotdx_async.pagination import Listing, OnBadItem, Pages
@@ -250,6 +253,36 @@ class Requisitions:
         return read_run(ids, operation=GET, runner=self._runner, **options)
 
     @scrubs_traceback
+    def changes(self, cursor: str | None = None, **options: Unpack[ChangeOptions]) -> Changes[Requisition]:
+        """Pull requisitions that have changed: batches of whole ones, each with a cursor to store with it.
+
+        Everything that ``changes`` of ``spot.kits`` says applies.
+
+        Raises:
+            InvalidInputError: an argument is wrong, or the cursor does not belong here.
+            SpotError: from the loop, as the error tree says. Repeating is always safe.
+        """
+        return Changes(_CHANGES, self._runner, cursor, **options)
+
+    @scrubs_traceback_of_call
+    def wait_until(
+        self,
+        requisition_id: str,
+        condition: Callable[[Requisition], object],
+        *,
+        deadline_s: float,
+        every_s: float = 30.0,
+    ) -> Prepared[Requisition]:
+        """Get one requisition until a condition holds, and return it; as ``wait_until`` of ``spot.kits``.
+
+        Raises:
+            WaitTimeoutError: the condition did not hold in time; ``last`` is the requisition as it was got last.
+            SpotError: any other that would not pass, as the error tree says. Repeating is always safe.
+        """
+        request = GET.request(requisition_id, allow_any_id=self._runner.allow_any_id)
+        return wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
+
+    @scrubs_traceback
     def list(
         self, *, on_bad_item: OnBadItem = "raise", start_offset: int = 0, **filters: Unpack[RequisitionFilters]
     ) -> Pages[RequisitionSummary]:
@@ -267,6 +300,7 @@ class Requisitions:
 
 
 _REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)
+_CHANGES = Source(noun="requisitions", id_name="requisition_id", listing=_REQUISITIONS, get=GET)
 
 
 def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:

@@ -56,7 +56,7 @@ ROWS = (
     ("bulk.listed", "bulk.list_reading"),
     ("bulk.controls",),
     ("bulk.updates", "bulk.reads", "bulk.list_look", "bulk.kit_look"),
-    ("bulk.creates",),
+    ("bulk.creates", "changes.*"),
     ("resources.*",),
     ("client",),
     ("distributed.*",),

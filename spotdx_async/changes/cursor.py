@@ -1,0 +1,270 @@
+"""What a feed of changes has delivered, and its text form: the cursor. Pure; it knows no HTTP.
+
+The text is base64 of: a version, the noun, digests of server and token, a salt, times of the server's clock, the states
+that were delivered, and a checksum. Ids and contents are in it as keyed digests only.
+"""
+
+import binascii
+import secrets
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2b
+from itertools import islice
+from typing import Final
+
+from attrs import define, field
+
+from spotdx_async.errors import InvalidInputError
+
+_VERSION = 1
+_NOUNS: Final = ("kits", "orders", "requisitions")
+_SALT = 8
+# An entry has 16 bytes. With n entries, two ids share a digest by a chance of n * n / 2 ** 41 (both then come again); a
+# changed state passes for the delivered one by 1 in 2 ** 48.
+_ID, _ROW, _CONTENT = 5, 6, 5
+_ENTRY = _ID + _ROW + _CONTENT
+_CHECKSUM = 8
+_ENCIPHERED_AT_ONCE = 64
+_ANCHORS = 8
+# Version, noun, server, token, salt, flags; four times, two days; the number of groups, the length of the ids owed.
+_HEADER = struct.Struct(">BB8s4s8sB4d2iHI")
+_GROUP = struct.Struct(">iI")
+_NONE_S, _NO_DAY = float("-inf"), -1
+_IS_COMPLETE, _IS_SWEEP = 1, 2
+
+UNDATED: Final = 0
+"""The group of states without a date of their last change."""
+OF_THE_WINDOW: Final = -2
+"""The group of older states, kept while the days on which their objects were created are being read."""
+
+
+NO_CONTENT: Final = bytes(_CONTENT)
+"""In place of a content's digest: the object did not exist when it was got."""
+
+
+@define
+class Delivered:
+    """What was delivered of one object."""
+
+    row: bytes
+    """The digest of its row in the list; of nothing if no row was known."""
+    content: bytes
+    """The digest of its content."""
+
+
+@define(kw_only=True)
+class FeedState:
+    """What a feed has delivered, as of one moment.
+
+    All times are the server's, in seconds since 1970.
+    """
+
+    noun: str
+    server: bytes
+    """A digest of the server's address."""
+    token: bytes = b"\0" * 4
+    """A digest of the token of the last pass."""
+    salt: bytes = field(factory=lambda: secrets.token_bytes(_SALT), repr=False)
+    watermark_s: float = _NONE_S
+    """When the last pass that was read to its end began."""
+    read_to_s: float = _NONE_S
+    """Everything that changed up to then was surely shown when it was last read."""
+    deep_read_at_s: float = _NONE_S
+    """When the list was last read down to ``read_to_s``."""
+    is_complete: bool = True
+    """Whether the last pass was read to its end."""
+    since: date | None = None
+    """The day that the feed begins with; None: with the first object."""
+    long_pass_at_s: float = _NONE_S
+    """When a pass that reads by days of creation began; none is under way at minus infinity."""
+    created_from: date | None = None
+    """In such a pass: what was created before that day is done."""
+    is_sweep: bool = False
+    """Whether that pass gets everything again."""
+    owed: dict[str, None] = field(factory=dict, repr=False)
+    """Ids of objects that changed and could not be read."""
+    groups: dict[int, dict[bytes, bytes]] = field(factory=dict, repr=False)
+    """States by the ordinal of the day of their last change: a digest of the id, one of the row, one of the content."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a pass that reads by days of creation is under way."""
+        return self.long_pass_at_s != _NONE_S
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a pass was ever read to its end."""
+        return self.watermark_s != _NONE_S
+
+    def row_digest(self, an_id: str, row: bytes) -> bytes:
+        """Return a digest of an object's row in the list."""
+        return blake2b(row, digest_size=_ROW, key=self.salt, person=b"row", salt=self._id_digest(an_id)).digest()
+
+    def content_digest(self, an_id: str, content: bytes) -> bytes:
+        """Return a digest of an object's content."""
+        digest = blake2b(content, digest_size=_CONTENT, key=self.salt, person=b"content", salt=self._id_digest(an_id))
+        return digest.digest()
+
+    def delivered(self, an_id: str) -> Delivered | None:
+        """Return what was delivered of an object; None if nothing is known."""
+        key = self._id_digest(an_id)
+        for group in self.groups.values():
+            if (state := group.get(key)) is not None:
+                return Delivered(state[:_ROW], state[_ROW:])
+        return None
+
+    def note(self, an_id: str, day: int, row: bytes, content: bytes) -> None:
+        """Note what is delivered of an object, in place of what was before."""
+        key = self._id_digest(an_id)
+        for group in self.groups.values():
+            group.pop(key, None)
+        self.groups.setdefault(day, {})[key] = (row or bytes(_ROW)) + content
+        self.owed.pop(an_id, None)
+
+    def forget_before(self, day: int) -> None:
+        """Drop the states whose last change was before a day, since the list is not asked for them any more.
+
+        A few of the newest stay, so that a quiet account is still recognised.
+        """
+        dated = self.dated_groups()
+        for known in dated:
+            if known < day:
+                states = self.groups.pop(known)
+                if known == dated[-1]:
+                    self.groups[known] = dict(islice(states.items(), _ANCHORS))
+
+    def dated_groups(self) -> list[int]:
+        """Return the days whose states are known, the oldest first."""
+        return sorted(day for day, states in self.groups.items() if day > UNDATED and states)
+
+    def token_digest(self, token: str) -> bytes:
+        """Return a digest by which the same token is recognised; too short to find a token by."""
+        return blake2b(token.encode(), digest_size=4, key=self.salt, person=b"token").digest()
+
+    def knows_any(self, ids: Iterable[str]) -> bool:
+        """Return whether something was delivered of one of these objects."""
+        return any(self._id_digest(an_id) in group for an_id in ids for group in self.groups.values())
+
+    def _id_digest(self, an_id: str) -> bytes:
+        return blake2b(an_id.encode(errors="surrogatepass"), digest_size=_ID, key=self.salt).digest()
+
+    # --- Text ---------------------------------------------------------------------------------------------------------
+
+    def encode(self) -> str:
+        """Return the cursor."""
+        owed = self._enciphered("\n".join(self.owed).encode(errors="surrogatepass"))
+        flags = _IS_COMPLETE * self.is_complete | _IS_SWEEP * self.is_sweep
+        groups = [(day, states) for day, states in self.groups.items() if states]
+        parts = [
+            _HEADER.pack(
+                *(_VERSION, _NOUNS.index(self.noun), self.server, self.token, self.salt, flags),
+                *(self.watermark_s, self.read_to_s, self.deep_read_at_s, self.long_pass_at_s),
+                *(_ordinal(self.since), _ordinal(self.created_from), len(groups), len(owed)),
+            ),
+            owed,
+        ]
+        for day, states in groups:
+            parts.append(_GROUP.pack(day, len(states)))
+            for key, state in states.items():
+                parts += (key, state)
+        body = b"".join(parts)
+        return urlsafe_b64encode(body + _checksum(body)).decode()
+
+    @classmethod
+    def decode(cls, cursor: object, *, noun: str, server: bytes) -> "FeedState":
+        """Read a cursor.
+
+        Raises:
+            InvalidInputError: it is none, damaged, of a newer version, of another noun or of another server.
+        """
+        body = _body_of(cursor)
+        _, noun_number, its_server, token, salt, flags, *rest = _HEADER.unpack_from(body)
+        its_noun = _NOUNS[noun_number] if noun_number < len(_NOUNS) else "something else"
+        if its_noun != noun:
+            raise InvalidInputError(f"the cursor is one of {its_noun}, not of {noun}: store one for each")
+        if its_server != server:
+            raise InvalidInputError(
+                "the cursor was made with another server: pass the one that was stored for this base_url, or None to "
+                "begin again"
+            )
+        watermark_s, read_to_s, deep_read_at_s, long_pass_at_s, since, created_from, groups, owed_size = rest
+        at = _HEADER.size
+        state = cls(
+            noun=noun,
+            server=server,
+            token=token,
+            salt=salt,
+            watermark_s=watermark_s,
+            read_to_s=read_to_s,
+            deep_read_at_s=deep_read_at_s,
+            is_complete=bool(flags & _IS_COMPLETE),
+            since=_day(since),
+            long_pass_at_s=long_pass_at_s,
+            created_from=_day(created_from),
+            is_sweep=bool(flags & _IS_SWEEP),
+        )
+        owed = state._enciphered(body[at : at + owed_size]).decode(errors="surrogatepass")
+        state.owed = dict.fromkeys(filter(None, owed.split("\n")))
+        at += owed_size
+        for _ in range(groups):
+            day, size = _GROUP.unpack_from(body, at)
+            at += _GROUP.size
+            entries = (body[one : one + _ENTRY] for one in range(at, at + size * _ENTRY, _ENTRY))
+            state.groups[day] = {entry[:_ID]: entry[_ID:] for entry in entries}
+            at += size * _ENTRY
+        return state
+
+    def _enciphered(self, text: bytes) -> bytes:
+        """Return a text that nobody reads by accident, such as in a log; the same again gives the text."""
+        keys = (
+            blake2b(number.to_bytes(8, "big"), key=self.salt, person=b"owed").digest()
+            for number in range(-(-len(text) // _ENCIPHERED_AT_ONCE))
+        )
+        return bytes(one ^ other for one, other in zip(text, b"".join(keys), strict=False))
+
+
+_DAMAGED = "the cursor is not one of changes(), or a part of it is missing: pass the text of batch.cursor unchanged"
+
+
+def day_of_state(updated: datetime | None) -> int:
+    """Return the group of a state that was last changed at this moment."""
+    return UNDATED if updated is None else updated.astimezone(UTC).toordinal()
+
+
+def first_day(watermark_s: float) -> date:
+    """Return the day that the list is asked for: the one before the watermark."""
+    return (datetime.fromtimestamp(watermark_s, UTC) - timedelta(days=1)).date()
+
+
+def server_digest(base_url: str) -> bytes:
+    """Return the digest by which a cursor recognises its server."""
+    return blake2b(base_url.encode(), digest_size=8, person=b"server").digest()
+
+
+def _body_of(cursor: object) -> bytes:
+    if not isinstance(cursor, str):
+        raise InvalidInputError(f"cursor must be the text of batch.cursor, or None, not {type(cursor).__name__}")
+    try:
+        whole = urlsafe_b64decode(cursor.encode("ascii", errors="strict"))
+    except (binascii.Error, ValueError):
+        whole = b""
+    body, checksum = whole[:-_CHECKSUM], whole[-_CHECKSUM:]
+    if not body or _checksum(body) != checksum:
+        raise InvalidInputError(_DAMAGED)
+    if body[0] > _VERSION:
+        raise InvalidInputError("the cursor was made by a newer version of spotdx_async: update this one")
+    return body
+
+
+def _checksum(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_CHECKSUM, person=b"spotdx cursor").digest()
+
+
+def _ordinal(day: date | None) -> int:
+    return _NO_DAY if day is None else day.toordinal()
+
+
+def _day(ordinal: int) -> date | None:
+    return None if ordinal == _NO_DAY else date.fromordinal(ordinal)

@@ -1,0 +1,254 @@
+"""Gets the objects that a list shows as changed, and notes what is delivered of them."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field, frozen
+
+from spotdx_async._http.messages import Reply
+from spotdx_async._http.retry import may_pass
+from spotdx_async._http.runner import Runner
+from spotdx_async._requests.answers import ListPage
+from spotdx_async._requests.object_search import Row, got_each
+from spotdx_async._requests.operation import Operation
+from spotdx_async.bulk.listed import OF_ONE_OBJECT
+from spotdx_async.changes.cursor import NO_CONTENT, OF_THE_WINDOW, FeedState, day_of_state, first_day
+from spotdx_async.changes.records import Batch, Unread
+from spotdx_async.changes.walk import page_request
+from spotdx_async.errors import NotFoundError, ServerError, SpotError
+from spotdx_async.pagination import PAGE_SIZE, Listing
+
+S = TypeVar("S", bound=Row)
+T = TypeVar("T")
+
+_MOST_OWED = 1000
+_FILE_LINK = re.compile(rb'("(?:pdf|txt)"\s*:\s*"[^"?]*\?)([^"]*)')
+# The parameters of signed links (Amazon, Google, Azure, CloudFront): another signature is not another file.
+_SIGNATURE = re.compile(
+    rb"(?i)(?<![^&])(?:x-amz-[^=&]*|x-goog-[^=&]*|awsaccesskeyid|googleaccessid|signature|expires|policy|key-pair-id|"
+    rb"sig|se|st|sp|sv|sr|ske|skoid|sks|skt|sktid|skv|token)=[^&]*&?"
+)
+
+
+@frozen(kw_only=True)
+class Source(Generic[S, T]):
+    """How objects of one kind are listed and got."""
+
+    noun: str
+    """``kits``, ``orders`` or ``requisitions``."""
+    id_name: str
+    listing: Listing[S]
+    get: Operation[T]
+
+
+@define
+class Change(Generic[S]):
+    """An object to be got."""
+
+    object_id: str
+    row: S | None = None
+    digest: bytes = b""
+    """Of the row."""
+
+
+@define
+class Counters:
+    """Counts so far, under the names of ``ChangeCounts``."""
+
+    lists: int = 0
+    gets: int = 0
+    delivered: int = 0
+    unchanged: int = 0
+    untold: int = 0
+
+
+@define
+class Pass(Generic[S]):
+    """What one pass has read so far."""
+
+    now_s: float
+    """The server's time when it began."""
+    is_sweep: bool = False
+    todo: dict[str, Change[S]] = field(factory=dict)
+    undated: set[str] = field(factory=set)
+    """Objects without ``updated``, which were got in this pass."""
+    failed: dict[str, bytes] = field(factory=dict)
+    """What could not be got in this pass, and the digest of its row then."""
+    nameless: list[Unread] = field(factory=list)
+    failure: SpotError | None = None
+    """What ends the pass."""
+
+
+@define(kw_only=True, eq=False)
+class Objects(Generic[S, T]):
+    """Gets objects, and notes in the feed's state what is delivered of them."""
+
+    source: Source[S, T]
+    runner: Runner
+    state: FeedState
+    concurrency: int
+    batch_size: int
+    counters: Counters = field(factory=Counters)
+    nameless: set[object] = field(factory=set)
+    """Rows without an id that were reported."""
+
+    async def page(self, filters: dict[str, Any], offset: int, size: int = PAGE_SIZE) -> ListPage[Any]:
+        """Fetch a page of the list.
+
+        Raises:
+            SpotError: it cannot be fetched.
+        """
+        operation = self.source.listing.operation
+        self.counters.lists += 1
+        return await self.runner.call(page_request(operation, filters, offset, size), operation.decode)
+
+    async def is_up(self) -> bool:
+        """Return whether the server answers."""
+        try:
+            await self.page({}, 0, 1)
+        except SpotError:
+            return False
+        return True
+
+    async def next_batch(self, run: Pass[S], done: Callable[[], None] = lambda: None) -> Batch[T] | None:
+        """Get the next objects of a pass; None if nothing of them is new.
+
+        Args:
+            run: the pass.
+            done: called if nothing is left to be got, before the cursor is made.
+        """
+        names = list(run.todo)[: self.batch_size]
+        changes = [run.todo.pop(an_id) for an_id in names]
+        batch = await self.batch(run, changes, done if not run.todo else lambda: None)
+        return batch if batch.items or batch.touched or batch.unread else None
+
+    async def batch(
+        self, run: Pass[S], changes: Sequence[Change[S]], done: Callable[[], None] = lambda: None
+    ) -> Batch[T]:
+        """Get some objects; the cursor of the batch covers those that were got.
+
+        Args:
+            run: the pass; its ``failure`` says what ends it.
+            changes: what is to be got.
+            done: called if all were got, before the cursor is made.
+        """
+        results = await self._got(changes)
+        run.failure = await self._failure(results)
+        items: list[T] = []
+        summaries: list[S | None] = []
+        touched: list[S] = []
+        unread, run.nameless = run.nameless, []
+        for change, result in zip(changes, results, strict=True):
+            if isinstance(result, SpotError):
+                unread += self._unread(run, change, result)
+                continue
+            if result is None:
+                continue  # not tried: the pass ends
+            item, content = result
+            is_news, is_touched = self._note(run, change, content)
+            if is_news:
+                items.append(item)
+                summaries.append(change.row)
+            elif is_touched and change.row is not None:
+                touched.append(change.row)
+        self.counters.delivered += len(items)
+        if run.failure is None:
+            done()
+        return Batch(tuple(items), self.state.encode(), tuple(summaries), tuple(touched), tuple(unread))
+
+    def _note(self, run: Pass[S], change: Change[S], content: bytes) -> tuple[bool, bool]:
+        """Note what was got; return whether it has to be delivered, and whether its row is another one."""
+        digest = self.state.content_digest(change.object_id, content)
+        known = self.state.delivered(change.object_id)
+        is_same = known is not None and known.content == digest
+        is_same_row = known is not None and known.row == change.digest
+        if is_same:
+            self.counters.unchanged += 1
+        elif run.is_sweep and is_same_row and change.row is not None:
+            self.counters.untold += 1
+        self._remember(run, change, digest)
+        return not is_same, not is_same_row
+
+    def _remember(self, run: Pass[S], change: Change[S], content: bytes) -> None:
+        state, row = self.state, change.row
+        updated = None if row is None else row.updated
+        if updated is None:
+            run.undated.add(change.object_id)
+        day = day_of_state(datetime.fromtimestamp(run.now_s, UTC) if row is None else updated)
+        if state.is_long and updated is not None and day < first_day(state.long_pass_at_s).toordinal():
+            day = OF_THE_WINDOW
+        state.note(change.object_id, day, change.digest, content)
+
+    def _unread(self, run: Pass[S], change: Change[S], error: SpotError) -> Iterator[Unread]:
+        """Note an object that could not be got; yield it if that is news."""
+        an_id, owed = change.object_id, self.state.owed
+        run.failed[an_id] = change.digest
+        is_known = an_id in owed
+        if run.failure is not None and not isinstance(error, OF_ONE_OBJECT):
+            return  # it comes again in the next pass
+        if isinstance(error, NotFoundError):  # listed, and gone: it is got again when its row changes
+            self._remember(run, change, NO_CONTENT)
+        elif is_known or len(owed) < _MOST_OWED:
+            owed[an_id] = None
+        else:
+            run.failure = error
+            return
+        if not is_known:
+            yield Unread(an_id, error)
+
+    async def _got(self, changes: Sequence[Change[S]]) -> list[tuple[T, bytes] | SpotError | None]:
+        """Get objects side by side; None for those that are not tried after failures that others would meet too."""
+        is_over, in_vain = False, 0
+
+        async def get(an_id: str) -> tuple[T, bytes] | None:
+            nonlocal is_over, in_vain
+            if is_over:
+                return None
+            self.counters.gets += 1
+            try:
+                found = await self._get(an_id)
+            except OF_ONE_OBJECT:
+                in_vain = 0
+                raise
+            except SpotError as error:
+                in_vain += 1
+                is_over = not may_pass(error) or in_vain >= self.concurrency
+                raise
+            in_vain = 0
+            return found
+
+        return await got_each(get, [change.object_id for change in changes], at_once=self.concurrency)
+
+    async def _get(self, an_id: str) -> tuple[T, bytes]:
+        operation = self.source.get
+        request = operation.request(an_id, allow_any_id=self.runner.allow_any_id)
+
+        def decode(reply: Reply) -> tuple[T, bytes]:
+            return operation.decode(reply), _without_signatures(reply.body)
+
+        return await self.runner.call(request, decode)
+
+    async def _failure(self, results: Sequence[object]) -> SpotError | None:
+        """Return what ends the pass: something that every further object would meet.
+
+        Where the server has failed with all of them, it may be down; or it fails with these few for good, and would
+        keep the feed from ever passing them. So it is asked for something else.
+        """
+        errors = [each for each in results if isinstance(each, SpotError) and not isinstance(each, OF_ONE_OBJECT)]
+        for error in errors:
+            if not may_pass(error):
+                return error
+        if not errors or len(errors) < sum(each is not None for each in results):
+            return None
+        if all(isinstance(error, ServerError) for error in errors):
+            return None if await self.is_up() else errors[0]
+        return errors[0]
+
+
+def _without_signatures(body: bytes) -> bytes:
+    """Return an answer without what differs in the links to its files each time it is got."""
+    if b"?" not in body:
+        return body
+    return _FILE_LINK.sub(lambda link: link[1] + _SIGNATURE.sub(b"", link[2]), body)
