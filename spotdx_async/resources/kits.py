@@ -204,13 +204,13 @@ class Kits:
     def changes(self, cursor: str | None = None, **options: Unpack[ChangeOptions]) -> Changes[Kit]:
         """Pull kits that have changed: batches of whole kits, each with a cursor to store in the same transaction.
 
-        One ``async for`` over the feed is a pass; ``changes(cursor)`` is the next, ``follow`` makes them for ever. The list
-        is asked with ``updated_after`` alone, from the day before the last pass by the server's clock, so an idle
-        pass reads the pages of two days. Kits that it shows changed are got side by side.
+        One ``async for`` over the feed is a pass; ``changes(cursor)`` is the next, ``follow`` makes them for ever. The
+        list is asked with ``updated_after`` alone, from the day before the last pass by the server's clock (so an idle
+        pass reads the pages of two days), and kits that it shows changed are got side by side.
 
         Nothing is lost, and nothing that was committed comes again unchanged, as long as the list shows each change
-        within a day; what it does not tell only a sweep can see (``feed.sweep = True``). A first pass over more than
-        1,000 kits reads them by days of creation, in flat memory, so that it resumes anywhere.
+        within a day; what it never tells only a sweep can see (``feed.sweep = True``). A first pass reads more than
+        1,000 kits by days of creation, in flat memory, and resumes anywhere.
 
         Args:
             cursor: of the last batch that was stored; None: from the beginning.
@@ -232,7 +232,8 @@ class Kits:
         Args:
             kit_id: as for ``get``.
             condition: a plain function of the kit.
-            deadline_s: the longest wait, in seconds; looks are ``every_s`` seconds apart.
+            deadline_s: the longest wait, in seconds.
+            every_s: seconds between two looks.
 
         Raises:
             WaitTimeoutError: the condition did not hold in time; ``last`` is the kit as it was got last.
