@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
@@ -208,20 +208,22 @@ async def got_each(
     get: Callable[[str], Awaitable[T]], ids: Sequence[str], *, at_once: int | None = None
 ) -> list[T | SpotError]:
     """Fetch some objects side by side, at most ``at_once``; an error takes the place of one that cannot be fetched."""
-    places = asyncio.Semaphore(at_once or max(1, len(ids)))
+    results: list[Any] = [None] * len(ids)
+    waiting = iter(enumerate(ids))
 
-    async def one(an_id: str) -> T | SpotError:
-        try:
-            async with places:
-                return await get(an_id)
-        except SpotError as error:
-            return error
+    async def work() -> None:
+        for place, an_id in waiting:
+            try:
+                results[place] = await get(an_id)
+            except SpotError as error:
+                results[place] = error
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(an_id)) for an_id in ids]
+            for _ in range(min(at_once or len(ids), len(ids))):
+                group.create_task(work())
     except BaseExceptionGroup as several:
         foreign = several.exceptions[0]  # from a hook or a signal handler: the caller expects its own class
     else:
-        return [task.result() for task in tasks]
+        return results
     raise foreign

@@ -87,6 +87,7 @@ class FeedState:
     """Ids of objects that changed and could not be read."""
     groups: dict[int, dict[bytes, bytes]] = field(factory=dict, repr=False)
     """States by the ordinal of the day of their last change: a digest of the id, one of the row, one of the content."""
+    _last: tuple[str, bytes] = field(default=("", b""), init=False, repr=False, eq=False)
 
     @property
     def is_long(self) -> bool:
@@ -148,7 +149,11 @@ class FeedState:
         return any(self._id_digest(an_id) in group for an_id in ids for group in self.groups.values())
 
     def _id_digest(self, an_id: str) -> bytes:
-        return blake2b(an_id.encode(errors="surrogatepass"), digest_size=_ID, key=self.salt).digest()
+        if an_id == self._last[0]:  # each object's is needed several times in a row
+            return self._last[1]
+        digest = blake2b(an_id.encode(errors="surrogatepass"), digest_size=_ID, key=self.salt).digest()
+        self._last = an_id, digest
+        return digest
 
     # --- Text ---------------------------------------------------------------------------------------------------------
 

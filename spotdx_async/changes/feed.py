@@ -1,6 +1,7 @@
 """A feed of changes as its user sees it: passes, following, and nudges."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import date
@@ -101,6 +102,19 @@ class Changes(Generic[T]):
     def counts(self) -> ChangeCounts:
         """What the feed has done so far."""
         return ChangeCounts(**asdict(self._objects.counters))
+
+    def derived_key(self, purpose: str) -> bytes:
+        """Return 32 bytes that are always the same for a token and a purpose, and tell nothing of the token.
+
+        Call it after the first batch.
+
+        Raises:
+            InvalidInputError: no token is known yet.
+        """
+        token = self._objects.runner.state.auth.current
+        if token is None:
+            raise InvalidInputError("no token is known before the first batch")
+        return hashlib.scrypt(token.text.encode(), salt=purpose.encode(), n=2**14, r=8, p=1, dklen=32)
 
     def __aiter__(self) -> AsyncIterator[Batch[T]]:
         """Make one pass; it begins when the first batch is asked for.

@@ -11,7 +11,8 @@ from spotdx_async._http.messages import Reply
 from spotdx_async._http.retry import may_pass
 from spotdx_async._http.runner import Runner
 from spotdx_async._requests.answers import ListPage
-from spotdx_async._requests.object_search import Row, got_each
+from spotdx_async._requests.list_scan import Row
+from spotdx_async._requests.object_search import got_each
 from spotdx_async._requests.operation import Operation
 from spotdx_async.bulk.listed import OF_ONE_OBJECT
 from spotdx_async.changes.cursor import NO_CONTENT, OF_THE_WINDOW, FeedState, day_of_state, first_day
@@ -224,11 +225,14 @@ class Objects(Generic[S, T]):
     async def _get(self, an_id: str) -> tuple[T, bytes]:
         operation = self.source.get
         request = operation.request(an_id, allow_any_id=self.runner.allow_any_id)
+        content = b""
 
-        def decode(reply: Reply) -> tuple[T, bytes]:
-            return operation.decode(reply), _without_signatures(reply.body)
+        def decode(reply: Reply) -> T:
+            nonlocal content
+            content = reply.body
+            return operation.decode(reply)
 
-        return await self.runner.call(request, decode)
+        return await self.runner.call(request, decode), _without_signatures(content)
 
     async def _failure(self, results: Sequence[object]) -> SpotError | None:
         """Return what ends the pass: something that every further object would meet.

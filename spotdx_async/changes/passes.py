@@ -12,7 +12,7 @@ from spotdx_async._codec import codec
 from spotdx_async._codec.codec import BadItem
 from spotdx_async._http import clock
 from spotdx_async._requests.answers import ListPage
-from spotdx_async._requests.object_search import Row
+from spotdx_async._requests.list_scan import Row
 from spotdx_async.changes.cursor import OF_THE_WINDOW, FeedState, first_day
 from spotdx_async.changes.objects import Change, Objects, Pass
 from spotdx_async.changes.records import Batch, Unread

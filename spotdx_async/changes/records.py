@@ -1,5 +1,6 @@
 """What a feed of changes gives: batches, with the cursor to store beside them."""
 
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
@@ -44,6 +45,10 @@ class Batch(Generic[T]):
     """The rows of objects whose row changed (such as ``updated`` alone) while the object is as it was delivered."""
     unread: tuple[Unread, ...] = ()
     """Objects that could not be got, each reported once."""
+
+    def pairs(self) -> Iterator[tuple[T, Any]]:
+        """Yield each object with its row in the list."""
+        return zip(self.items, self.summaries, strict=True)
 
 
 @frozen

@@ -10,7 +10,7 @@ from spotdx_async._codec.codec import BadItem
 from spotdx_async._http.messages import Request
 from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.filters import page_of
-from spotdx_async._requests.object_search import SAME_PAGE
+from spotdx_async._requests.list_scan import SAME_PAGE
 from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import DecodeError
 from spotdx_async.pagination import PAGE_SIZE

@@ -1,0 +1,6 @@
+"""A local copy of kits, orders and requisitions to query: an SQLite file that is brought up to date, and its export."""
+
+from spotdx_async.mirror.mirror import Mirror
+from spotdx_async.mirror.records import MirrorError, MirrorState, NounPull, PullProgress, PullReport
+
+__all__ = ["Mirror", "MirrorError", "MirrorState", "NounPull", "PullProgress", "PullReport"]

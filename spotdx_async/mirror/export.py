@@ -1,0 +1,115 @@
+"""Writes a mirror's tables to files: Parquet, CSV, JSON Lines; each whole or absent, and deterministic."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from attrs import evolve
+
+from spotdx_async import private_files
+from spotdx_async._codec.json import serialize
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.mirror.parquet import check_parquet, parquet_pieces
+from spotdx_async.mirror.schema import columns_of
+from spotdx_async.mirror.store import MirrorFile
+from spotdx_async.tables import TABLES, Column, Table
+
+__all__ = ["ExportFormat", "export_tables"]
+
+ExportFormat: TypeAlias = Literal["parquet", "csv", "jsonl"]
+"""How tables are written."""
+
+Rows: TypeAlias = Iterable[tuple[Any, ...]]
+Write: TypeAlias = Callable[[Sequence[Column], Rows], Iterator[bytes]]
+
+_EXPORTED = {**TABLES, "current_results": evolve(TABLES["results"], name="current_results")}
+_LINES_AT_ONCE = 1000
+
+
+def export_tables(
+    file: MirrorFile, folder: Path, form: str, *, tables: Sequence[str] | None, since: date | None
+) -> dict[str, Path]:
+    """Write tables to files, as of one moment.
+
+    Raises:
+        InvalidInputError: an argument is wrong, or a file cannot be written.
+        MirrorError: the mirror cannot be read.
+    """
+    if form not in get_args(ExportFormat):
+        raise InvalidInputError(f"format must be one of {', '.join(get_args(ExportFormat))}")
+    names = list(TABLES) if tables is None else list(dict.fromkeys(tables))
+    if isinstance(tables, str) or not set(names) <= _EXPORTED.keys():
+        raise InvalidInputError(f"tables must be a list of some of {', '.join(_EXPORTED)}")
+    if form == "parquet":
+        check_parquet()
+    write = _WRITERS[form]
+    with file.snapshot() as database:
+        return {
+            name: _write(
+                folder / f"{name}.{form}",
+                write(_columns(_EXPORTED[name], phi=file.phi), file.rows(database, _EXPORTED[name], since)),
+            )
+            for name in names
+        }
+
+
+def _columns(table: Table, *, phi: bool) -> list[Column]:
+    names = columns_of(table, phi=phi)
+    return [column for column in table.columns if column.name in names]
+
+
+def _write(path: Path, pieces: Iterator[bytes]) -> Path:
+    try:
+        private_files.make_folder(path.parent)
+        private_files.replace(path, pieces)
+    except private_files.UnfitFileError as error:
+        fault = str(error.strerror)
+    except OSError as error:
+        fault = f"cannot be written: {error.strerror}"
+    else:
+        return path
+    raise InvalidInputError(f"{path} {fault}")
+
+
+def _csv(columns: Sequence[Column], rows: Rows) -> Iterator[bytes]:
+    """Yield a header and a line for each row: nothing for null, ``true`` and ``false``, instants in UTC."""
+    text = io.StringIO()
+    write = csv.writer(text, lineterminator="\n").writerow
+    write([column.name for column in columns])
+    flags = [index for index, column in enumerate(columns) if column.type == "boolean"]
+    for number, row in enumerate(rows, start=1):
+        cells = list(row)
+        for index in flags:
+            cells[index] = None if cells[index] is None else "true" if cells[index] else "false"
+        write(cells)
+        if number % _LINES_AT_ONCE == 0:
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue().encode()
+
+
+def _json_lines(columns: Sequence[Column], rows: Rows) -> Iterator[bytes]:
+    """Yield an object for each row, with every column; JSON columns as values, not as text."""
+    names = [serialize(column.name) + b":" for column in columns]
+    writers = [_JSON.get(column.type, serialize) for column in columns]
+    lines: list[bytes] = []
+    for row in rows:
+        cells = zip(names, writers, row, strict=True)
+        members = (name + (b"null" if value is None else write(value)) for name, write, value in cells)
+        lines.append(b"{" + b",".join(members) + b"}\n")
+        if len(lines) == _LINES_AT_ONCE:
+            yield b"".join(lines)
+            lines.clear()
+    yield b"".join(lines)
+
+
+_JSON: dict[str, Callable[[Any], bytes]] = {
+    "boolean": lambda value: b"true" if value else b"false",
+    "json": str.encode,
+}
+_WRITERS: dict[str, Write] = {"parquet": partial(parquet_pieces), "csv": _csv, "jsonl": _json_lines}

@@ -1,0 +1,96 @@
+"""Rows to Parquet, some thousands at a time; imports pyarrow, and only when something is written."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from itertools import islice
+from typing import Any
+
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.tables import Column
+
+__all__ = ["check_parquet", "parquet_pieces"]
+
+_ROWS_OF_A_GROUP = 20_000
+
+
+def check_parquet() -> None:
+    """Make sure that Parquet can be written.
+
+    Raises:
+        InvalidInputError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401, PLC0415 - an extra, and slow to import
+    except ImportError:
+        pass
+    else:
+        return
+    raise InvalidInputError("Parquet needs the extra parquet (pyarrow): install it, or export as csv or jsonl")
+
+
+def parquet_pieces(columns: Sequence[Column], rows: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
+    """Yield the bytes of a file: instants as microseconds in UTC, JSON as text, null as null."""
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415
+
+    schema = pa.schema([pa.field(column.name, _type(pa, column), nullable=column.nullable) for column in columns])
+    sink = _Sink()
+    with parquet.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
+        waiting = iter(rows)
+        while group := list(islice(waiting, _ROWS_OF_A_GROUP)):
+            cells = zip(*group, strict=True)
+            arrays = [
+                pa.array([_read(column, cell) for cell in of_column], schema.field(column.name).type)
+                for column, of_column in zip(columns, cells, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            yield sink.take()
+    yield sink.take()
+
+
+class _Sink:
+    """Keeps what is written until it is taken."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        """Return what was written since the last time."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        return data
+
+
+def _type(pyarrow: Any, column: Column) -> Any:
+    types = {
+        "text": pyarrow.string,
+        "json": pyarrow.string,
+        "integer": pyarrow.int64,
+        "real": pyarrow.float64,
+        "boolean": pyarrow.bool_,
+        "date": pyarrow.date32,
+        "instant": lambda: pyarrow.timestamp("us", tz="UTC"),
+    }
+    return types[column.type]()
+
+
+def _read(column: Column, cell: Any) -> Any:
+    if cell is None:
+        return None
+    if column.type == "instant":
+        return datetime.fromisoformat(cell)
+    if column.type == "date":
+        return date.fromisoformat(cell)
+    return bool(cell) if column.type == "boolean" else cell

@@ -1,0 +1,82 @@
+"""What a mirror reports: what a pull has brought, and what the file holds."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+from spotdx_async.errors import InvalidInputError
+
+__all__ = ["MirrorError", "MirrorState", "NounPull", "PullProgress", "PullReport"]
+
+
+class MirrorError(InvalidInputError):
+    """A mirror's file cannot be used; the message says why and what to do. It is as it was.
+
+    Attributes:
+        reason: ``"path"`` (it cannot be created or opened), ``"not a mirror"``, ``"newer"`` (made by a later version of
+            the SDK), ``"phi"`` (made with, or without, patient data), ``"in use"`` (by another pull), ``"disk"`` or
+            ``"corrupt"``.
+    """
+
+    def __init__(self, message: str = "", *, reason: str = "path", **about: object) -> None:
+        super().__init__(message, **about)  # type: ignore[arg-type]  # what all errors carry
+        self.reason = reason
+
+
+@frozen(kw_only=True)
+class NounPull:
+    """What one pull has brought of kits, of orders or of requisitions."""
+
+    delivered: int = 0
+    """Objects whose rows were written."""
+    lists: int = 0
+    """Pages of the list that were fetched."""
+    gets: int = 0
+    """Objects that were got."""
+    unread: int = 0
+    """Objects that changed and could not be got; the next pull tries them again."""
+    untold: int = 0
+    """In a sweep: objects that had changed although the list showed the ``updated`` that was known."""
+
+
+@frozen(kw_only=True)
+class PullReport:
+    """What a pull has brought."""
+
+    kits: NounPull = NounPull()
+    orders: NounPull = NounPull()
+    requisitions: NounPull = NounPull()
+    elapsed_s: float = 0.0
+    is_sweep: bool = False
+
+    @property
+    def unread(self) -> int:
+        """Objects that could not be got, of all three."""
+        return self.kits.unread + self.orders.unread + self.requisitions.unread
+
+
+@frozen(kw_only=True)
+class PullProgress:
+    """How far a pull is."""
+
+    noun: str
+    """``kits``, ``orders`` or ``requisitions``."""
+    so_far: NounPull
+    """What it has brought of that."""
+
+
+@frozen(kw_only=True)
+class MirrorState:
+    """What a mirror holds."""
+
+    phi: bool
+    """Whether it holds patient data."""
+    rows: Mapping[str, int] = field(factory=dict)
+    """Rows by table."""
+    statuses: Mapping[str, Mapping[str, int]] = field(factory=dict)
+    """How many kits, samples, orders and requisitions have each status, by table; ``""`` for those without one."""
+    last_pull: datetime | None = None
+    """When the last pull that was completed began, aware, in UTC; None if none was."""
+    is_complete: bool = False
+    """Whether the last pull was completed."""

@@ -1,0 +1,108 @@
+"""The SQLite schema of a mirror, made from ``TABLES``; the only place that writes DDL."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from spotdx_async.tables import TABLES, ColumnType, Table
+
+APPLICATION_ID: Final = 0x53504D31  # "SPM1"
+VERSION: Final = 1
+"""Of the schema. A new one adds an entry to ``MIGRATIONS``, by which a pull brings an older file up to date."""
+
+MIGRATIONS: Final[dict[int, tuple[str, ...]]] = {}
+"""The statements that lead from a version to the next one."""
+
+_TYPES: Final[dict[ColumnType, str]] = {
+    "text": "TEXT",
+    "integer": "INTEGER",
+    "real": "REAL",
+    "boolean": "INTEGER",
+    "instant": "TEXT",
+    "date": "TEXT",
+    "json": "TEXT",
+}
+_OWN: Final = (
+    # One row: whether there is patient data, and the key of the pseudonyms of patients.
+    "CREATE TABLE mirror(phi INTEGER NOT NULL, pseudonym_key BLOB)",
+    """CREATE TABLE cursors(noun TEXT NOT NULL PRIMARY KEY, cursor TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE pulls(
+        pull_id INTEGER PRIMARY KEY, began TEXT NOT NULL, ended TEXT, is_sweep INTEGER NOT NULL,
+        kits INTEGER NOT NULL DEFAULT 0, orders INTEGER NOT NULL DEFAULT 0, requisitions INTEGER NOT NULL DEFAULT 0,
+        gets INTEGER NOT NULL DEFAULT 0, lists INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0,
+        untold INTEGER NOT NULL DEFAULT 0)""",
+)
+
+
+def columns_of(table: Table, *, phi: bool) -> tuple[str, ...]:
+    """Return the columns that a mirror has of a table: without patient data only those that are marked as safe."""
+    return table.names if phi else table.safe_names
+
+
+def statements(*, phi: bool) -> Iterator[str]:
+    """Yield what makes an empty mirror."""
+    yield from _OWN
+    for table in TABLES.values():
+        shown = columns_of(table, phi=phi)
+        lines = [
+            f"{_quoted(column.name)} {_TYPES[column.type]}{'' if column.nullable else ' NOT NULL'}"
+            for column in table.columns
+            if column.name in shown
+        ]
+        lines.append(f"PRIMARY KEY ({_list(table.primary_key)})")
+        yield f"CREATE TABLE {_quoted(table.name)}({', '.join(lines)}) WITHOUT ROWID"
+        for index in table.indexes:
+            if set(index) <= set(shown):
+                yield f"CREATE INDEX {_quoted('_'.join((table.name, *index)))} ON {_quoted(table.name)}({_list(index)})"
+    yield "CREATE VIEW current_results AS SELECT * FROM results WHERE is_current = 1"
+
+
+def select(table: Table, *, phi: bool, since: bool) -> str:
+    """Return the query for a table's rows in the order of its primary key.
+
+    Args:
+        table: the table.
+        phi: whether the mirror has patient data.
+        since: whether only rows of objects that changed at or after a moment, the query's one parameter, are wanted.
+    """
+    where = f" WHERE {_changed(table)}" if since else ""
+    columns = _list(columns_of(table, phi=phi))
+    return f"SELECT {columns} FROM {_quoted(table.name)}{where} ORDER BY {_list(table.primary_key)}"  # noqa: S608 - names of ours
+
+
+def insert(table: Table, *, phi: bool) -> str:
+    """Return the statement that adds a row."""
+    names = columns_of(table, phi=phi)
+    return f"INSERT INTO {_quoted(table.name)}({_list(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - as above
+
+
+def delete(table: Table) -> str:
+    """Return the statement that removes the rows of one object, given by its id, or by its source and id."""
+    where = " AND ".join(f"{_quoted(name)} = ?" for name in table.owner)
+    return f"DELETE FROM {_quoted(table.name)} WHERE {where}"  # noqa: S608 - as above
+
+
+def of_object(table: Table, *, phi: bool) -> str:
+    """Return the query for the rows of one object, in the order of the primary key."""
+    where = " AND ".join(f"{_quoted(name)} = ?" for name in table.owner)
+    columns = _list(columns_of(table, phi=phi))
+    return f"SELECT {columns} FROM {_quoted(table.name)} WHERE {where} ORDER BY {_list(table.primary_key)}"  # noqa: S608 - as above
+
+
+def _changed(table: Table) -> str:
+    """Return the condition on a table's rows that their object changed at or after a moment."""
+    if table.primary_key[0] == "source":
+        return (
+            "(source, source_id) IN (SELECT 'kit', kit_id FROM kits WHERE updated >= ?1"
+            " UNION ALL SELECT 'requisition', requisition_id FROM requisitions WHERE updated >= ?1)"
+        )
+    owner = table.owner[0]
+    noun = {"kit_id": "kits", "order_id": "orders", "requisition_id": "requisitions"}[owner]
+    return f"{_quoted(owner)} IN (SELECT {_quoted(owner)} FROM {noun} WHERE updated >= ?1)"  # noqa: S608 - as above
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(map(_quoted, names))
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

@@ -1,0 +1,293 @@
+"""A mirror's open file: made, checked, locked for a pull, and written one batch in one transaction.
+
+Synchronous: use it from one thread at a time.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from attrs import frozen
+
+from spotdx_async import private_files
+from spotdx_async._http import clock
+from spotdx_async.changes.records import Batch
+from spotdx_async.errors import InvalidInputError
+from spotdx_async.mirror.database import give_back, one, open_database, take_lock, translating_errors
+from spotdx_async.mirror.records import MirrorError, MirrorState, NounPull
+from spotdx_async.mirror.schema import columns_of, delete, insert, of_object, select
+from spotdx_async.tables import TABLES, Row, Table, kit_rows, order_rows, requisition_rows
+
+_PSEUDONYM_BYTES = 16
+_TABLES_OF = {
+    "kits": ("kits", "kit_events", "samples", "sample_events", "shipments", "reports", "results"),
+    "orders": ("orders", "order_kits"),
+    "requisitions": ("requisitions", "requisition_events", "requisition_reports", "results"),
+}
+_SOURCES = {"kits": "kit", "requisitions": "requisition"}
+_IDS = {"kits": "kit_id", "orders": "order_id", "requisitions": "requisition_id"}
+_TOUCHED = {
+    "kits": ("order_id", "created", "updated"),
+    "orders": ("created", "updated"),
+    "requisitions": ("created", "updated"),
+}
+_STATUSES = ("kits", "samples", "orders", "requisitions")
+
+
+@frozen
+class _Made:
+    """The rows of one object, to be written."""
+
+    object_id: str
+    rows: Mapping[str, list[Row]]
+    summary: Any
+    """Its row in the list; None if that was not read."""
+
+
+class MirrorFile:
+    """An open mirror."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection, lock: int | None) -> None:
+        self._path = path
+        self._database = database
+        self._lock = lock
+        phi, key = database.execute("SELECT phi, pseudonym_key FROM mirror").fetchone()
+        self.phi: bool = bool(phi)
+        """Whether it holds patient data."""
+        self._key: bytes | None = key
+
+    @classmethod
+    def open(cls, path: Path, *, phi: bool | None, for_pull: bool) -> Self:
+        """Open a mirror, and make it if a pull is to fill it and it is missing.
+
+        Args:
+            path: the file.
+            phi: whether it holds, or shall hold, patient data; None: whatever it was made with.
+            for_pull: whether it is written: only one pull at a time has it.
+
+        Raises:
+            MirrorError: for one of its reasons; an existing file is as it was.
+        """
+        with translating_errors(path):
+            found = private_files.look(path)
+            if found is None and not for_pull:
+                raise MirrorError(f"{path} does not exist: make it with pull", reason="path")
+            private_files.warn_of_folder(path)
+            lock = take_lock(path) if for_pull else None
+            try:
+                return cls(path, open_database(path, phi, for_pull=for_pull), lock)
+            except BaseException:
+                give_back(lock)
+                raise
+
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+        lock, self._lock = self._lock, None
+        try:
+            with translating_errors(self._path):
+                self._database.close()
+        finally:
+            give_back(lock)
+
+    # --- Pulls --------------------------------------------------------------------------------------------------------
+
+    def begin(self, *, is_sweep: bool) -> int:
+        """Note that a pull begins, and return its number."""
+        with self._transaction() as database:
+            begun = database.execute("INSERT INTO pulls(began, is_sweep) VALUES (?, ?)", (_now(), is_sweep))
+            assert begun.lastrowid is not None  # noqa: S101 - after an INSERT; for the type checker
+            return begun.lastrowid
+
+    def end(self, pull: int) -> None:
+        """Note that a pull is complete."""
+        with self._transaction() as database:
+            database.execute("UPDATE pulls SET ended = ? WHERE pull_id = ?", (_now(), pull))
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it has no key for the pseudonyms of patients, and will need one."""
+        return self._key is None and not self.phi
+
+    def set_key(self, key: bytes) -> None:
+        """Set the key for the pseudonyms of patients, once for the life of the mirror."""
+        with self._transaction() as database:
+            database.execute("UPDATE mirror SET pseudonym_key = ?", (key,))
+        self._key = key
+
+    def cursor(self, noun: str) -> str | None:
+        """Return the cursor that was stored with the last rows; None if there is none."""
+        with translating_errors(self._path):
+            row = self._database.execute("SELECT cursor FROM cursors WHERE noun = ?", (noun,)).fetchone()
+        return None if row is None else row[0]
+
+    def write(self, noun: str, batch: Batch[Any], pull: int, counts: NounPull, *, is_sweep: bool) -> int:
+        """Replace the rows of a batch's objects, and store its cursor, in one transaction.
+
+        Returns:
+            in a sweep, how many of them had other rows although the list's ``updated`` was known; else 0.
+        """
+        made = [_Made(_id_of(noun, item), self._rows(noun, item, row), row) for item, row in batch.pairs()]
+        with self._transaction() as database:
+            untold = sum(self._is_untold(noun, one_object) for one_object in made) if is_sweep else 0
+            self._replace(noun, made)
+            names = _TOUCHED[noun]
+            database.executemany(
+                f"UPDATE {noun} SET {', '.join(f'{name} = ?' for name in names)} WHERE {_IDS[noun]} = ?",  # noqa: S608 - names of ours
+                [(*(_cell(getattr(row, name)) for name in names), _id_of(noun, row)) for row in batch.touched],
+            )
+            database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (noun, batch.cursor))
+            _count(database, noun, pull, counts, untold)
+        return untold
+
+    def count(self, noun: str, pull: int, counts: NounPull) -> None:
+        """Count in the row of a pull what it has done without writing anything."""
+        with self._transaction() as database:
+            _count(database, noun, pull, counts, 0)
+
+    def _rows(self, noun: str, item: Any, summary: Any) -> Mapping[str, list[Row]]:
+        if noun == "kits":
+            return kit_rows(item, summary=summary, phi=self.phi, pseudonym=self.pseudonym)
+        if noun == "orders":
+            return order_rows(item, phi=self.phi)
+        return requisition_rows(item, phi=self.phi, pseudonym=self.pseudonym)
+
+    def pseudonym(self, patient_id: str) -> str:
+        """Return what stands for a patient's id in this mirror."""
+        assert self._key is not None  # noqa: S101 - set before the first rows; for the type checker
+        text = patient_id.encode(errors="surrogatepass")
+        return hashlib.blake2b(text, digest_size=_PSEUDONYM_BYTES, key=self._key).hexdigest()
+
+    def _replace(self, noun: str, made: Sequence[_Made]) -> None:
+        database = self._database
+        known = [each.object_id for each in made if self._updated(noun, each.object_id) is not None]
+        for name in _TABLES_OF[noun]:
+            table = TABLES[name]
+            database.executemany(delete(table), [_owner(noun, name, an_id) for an_id in known])
+            rows = [row for each in made for row in each.rows[name]]
+            if rows:
+                database.executemany(insert(table, phi=self.phi), self._cells(table, rows))
+
+    def _cells(self, table: Table, rows: Sequence[Row]) -> list[Row]:
+        """Return rows as SQLite keeps them: the columns that the mirror has, instants as text."""
+        names = columns_of(table, phi=self.phi)
+        width = len(names)
+        dated = [place for place, column in enumerate(table.columns[:width]) if column.type in {"instant", "date"}]
+        if not dated:
+            return [row[:width] for row in rows]
+        kept: list[Row] = []
+        for row in rows:
+            cells = list(row[:width])
+            for place in dated:
+                cells[place] = _cell(cells[place])
+            kept.append(tuple(cells))
+        return kept
+
+    def _updated(self, noun: str, an_id: str) -> tuple[Any, ...] | None:
+        """Return when an object changed last, in a tuple; None if it has no rows: nothing has to be removed then."""
+        query = f"SELECT updated FROM {noun} WHERE {_IDS[noun]} = ?"  # noqa: S608 - names of ours
+        row: tuple[Any, ...] | None = self._database.execute(query, (an_id,)).fetchone()
+        return row
+
+    def _is_untold(self, noun: str, made: _Made) -> bool:
+        """Return whether an object's rows differ although the list shows the moment of change that is known."""
+        known = self._updated(noun, made.object_id)
+        if known is None or made.summary is None or known[0] != _cell(made.summary.updated):
+            return False
+        return any(self._differs(noun, name, made.object_id, made.rows[name]) for name in _TABLES_OF[noun])
+
+    def _differs(self, noun: str, name: str, an_id: str, rows: Sequence[Row]) -> bool:
+        table = TABLES[name]
+        known = self._database.execute(of_object(table, phi=self.phi), _owner(noun, name, an_id)).fetchall()
+        return known != sorted(self._cells(table, rows))  # both in the order of the primary key
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    def state(self) -> MirrorState:
+        """Return what it holds, as of one moment."""
+        with self.snapshot() as database:
+            rows = {name: one(database, f"SELECT count(*) FROM {name}") for name in TABLES}  # noqa: S608 - names of ours
+            statuses = {
+                name: dict(
+                    database.execute(
+                        f"SELECT coalesce(status, ''), count(*) FROM {name} GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608 - as above
+                    )
+                )
+                for name in _STATUSES
+            }
+            ended = database.execute("SELECT began, ended FROM pulls ORDER BY pull_id DESC LIMIT 1").fetchone()
+            last = one(database, "SELECT max(began) FROM pulls WHERE ended IS NOT NULL")
+        return MirrorState(
+            phi=self.phi,
+            rows={**rows, "pulls": self._pulls()},
+            statuses=statuses,
+            last_pull=None if last is None else datetime.fromisoformat(last),
+            is_complete=ended is not None and ended[1] is not None,
+        )
+
+    def _pulls(self) -> int:
+        return int(one(self._database, "SELECT count(*) FROM pulls"))
+
+    def rows(self, database: sqlite3.Connection, table: Table, since: date | None) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a table, or of a view like it, in the order of its key, a few at a time."""
+        query = select(table, phi=self.phi, since=since is not None)
+        parameters = () if since is None else (_cell(datetime(since.year, since.month, since.day, tzinfo=UTC)),)
+        yield from database.execute(query, parameters)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read as of one moment, whatever a pull writes meanwhile."""
+        with translating_errors(self._path):
+            self._database.execute("BEGIN")
+            try:
+                yield self._database
+            finally:
+                self._database.execute("ROLLBACK")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with translating_errors(self._path):
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+
+def _count(database: sqlite3.Connection, noun: str, pull: int, counts: NounPull, untold: int) -> None:
+    database.execute(
+        f"UPDATE pulls SET {noun} = {noun} + ?, gets = gets + ?, lists = lists + ?, unread = unread + ?,"  # noqa: S608 - a name of ours
+        " untold = untold + ? WHERE pull_id = ?",
+        (counts.delivered, counts.gets, counts.lists, counts.unread, untold, pull),
+    )
+
+
+def _owner(noun: str, table: str, an_id: str) -> tuple[str, ...]:
+    return (_SOURCES[noun], an_id) if table == "results" else (an_id,)
+
+
+def _id_of(noun: str, item: Any) -> str:
+    an_id: str | None = getattr(item, _IDS[noun])
+    if an_id is None:
+        raise InvalidInputError("an object without an id cannot be kept")
+    return an_id
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as SQLite keeps it: instants as text that sorts by time."""
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+        return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    return value
+
+
+def _now() -> str:
+    return clock.wall().isoformat(timespec="milliseconds")
