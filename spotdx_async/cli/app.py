@@ -124,10 +124,10 @@ def make_app() -> App:
 
 
 def _restore_texts() -> None:
-    from spotdx_async.cli import demo, doctor, kits, orders, patients, requisitions, runs, settings
+    from spotdx_async.cli import demo, doctor, kits, mirror, orders, patients, requisitions, runs, settings
 
     here = sys.modules[__name__]
-    restore_texts((here, demo, doctor, kits, orders, patients, requisitions, runs, settings))
+    restore_texts((here, demo, doctor, kits, mirror, orders, patients, requisitions, runs, settings))
 
 
 def completion(shell: Shell, /, *, streams: OurScreen) -> int:

@@ -27,6 +27,7 @@ COMMANDS = {
     "requisitions": "Create requisitions, from a file; show, list.",
     "patients": "Create patients, from a file.",
     "tokens": "Create a token with which a patient registers a kit.",
+    "mirror": "Keep a local copy in an SQLite file; export it as tables.",
     "runs": "Show from its journal how far a run has got.",
     "doctor": "Check that everything is set up; say what to do if not.",
     "config": "Show the settings in force, and where each comes from.",
