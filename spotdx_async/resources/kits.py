@@ -217,8 +217,7 @@ class Kits:
             **options: any of ChangeOptions.
 
         Raises:
-            InvalidInputError: an argument is wrong, or the cursor is damaged, of a newer version, of another list,
-                server or (from the loop) account.
+            InvalidInputError: an argument is wrong, or the cursor does not belong here: the message says why.
             SpotError: from the loop, as the error tree says. Repeating is always safe.
         """
         return Changes(_CHANGES, self._runner, cursor, **options)
@@ -230,7 +229,7 @@ class Kits:
         """Get one kit again and again until a condition holds, and return it; outages are waited out.
 
         Args:
-            kit_id: as for ``get``.
+            kit_id: its id.
             condition: a plain function of the kit.
             deadline_s: the longest wait, in seconds.
             every_s: seconds between two looks.

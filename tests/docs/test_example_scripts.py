@@ -1,5 +1,6 @@
 """The scripts in ``examples/``, run as their docstrings say, against the fake server."""
 
+import asyncio
 import signal
 import sqlite3
 import subprocess
@@ -7,17 +8,19 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spotdx_async import read_journal
+from spotdx_async import SpotClient, read_journal
+from spotdx_async.mirror import Mirror
 from spotdx_async.testing import FakeSpot
 from tests.docs.conftest import CANARY
 from tests.docs.pages import ROOT
 from tests.docs.playing import environment
 
 EXAMPLES = ROOT / "examples"
-SCRIPTS = {"dask_run.py", "etl_worker.py", "gather_batch.py", "sync_script.py"}
+SCRIPTS = {"dask_run.py", "dlt_source.py", "duckdb_query.py", "etl_worker.py", "gather_batch.py", "sync_script.py"}
 SERVICES = {"aiohttp_app.py", "fastapi_app.py", "webhook_receiver.py"}
 
 
@@ -26,7 +29,7 @@ def run(name: str, *arguments: str, fake: FakeSpot, folder: Path) -> tuple[int, 
     done = subprocess.run(  # noqa: S603 - our own script
         [sys.executable, str(EXAMPLES / name), *arguments],
         cwd=folder,
-        env=environment(fake),
+        env={**environment(fake), "DLT_DATA_DIR": str(folder / "dlt")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -136,3 +139,37 @@ def test_the_run_on_dask_updates_every_kit(watched: FakeSpot, tmp_path: Path) ->
 
     assert (code, output) == (0, f"{len(kit_ids)} ok\n")
     assert [kit.metadata for kit in watched.kits.values()] == [{"cohort": "B"}] * len(kit_ids)
+
+
+def test_dlt_loads_everything_once_and_then_what_has_changed(watched: FakeSpot, tmp_path: Path) -> None:
+    first, _ = run("dlt_source.py", fake=watched, folder=tmp_path)
+    changed = next(iter(watched.kits))
+    watched.kits[changed].document["status"] = "canceled"
+    watched.kits[changed].updated = "2030-01-01T00:00:00.000Z"
+    second, output = run("dlt_source.py", fake=watched, folder=tmp_path)
+
+    assert (first, second) == (0, 0), output
+    with duckdb.connect(str(tmp_path / "spot_pull.duckdb"), read_only=True) as database:
+        kits = dict(database.execute("SELECT kit_id, status FROM spot.kits").fetchall())
+        doubled = database.execute(
+            "SELECT count(*) - count(DISTINCT (source, source_id, report_seq, seq)) FROM spot.results"
+        ).fetchone()
+    assert kits.keys() == set(watched.kits)
+    assert kits[changed] == "canceled"
+    assert doubled == (0,)
+
+
+def test_duckdb_answers_from_a_mirror_and_from_its_export_alike(watched: FakeSpot, tmp_path: Path) -> None:
+    async def pull() -> None:
+        async with SpotClient(watched.token, base_url=watched.url) as spot:
+            await Mirror(tmp_path / "spot.db").pull(spot)
+
+    asyncio.run(pull())
+    Mirror(tmp_path / "spot.db").export(tmp_path / "tables")
+
+    code, of_mirror = run("duckdb_query.py", "spot.db", fake=watched, folder=tmp_path)
+    _, of_files = run("duckdb_query.py", "tables", fake=watched, folder=tmp_path)
+
+    assert code == 0, of_mirror
+    assert "HDL Cholesterol: " in of_mirror
+    assert of_files == of_mirror

@@ -25,6 +25,7 @@ PUBLIC = (
     "spotdx_async.errors",
     "spotdx_async.fhir",
     "spotdx_async.files",
+    "spotdx_async.mirror",
     "spotdx_async.report",
     "spotdx_async.shared",
     "spotdx_async.tables",
