@@ -48,6 +48,9 @@ def _span(_type: Any, tokens: Sequence[Token]) -> float:
     return seconds
 
 
+FormatOfTables: TypeAlias = Annotated[
+    Literal["parquet", "csv", "jsonl", "fhir"], Parameter(name="--format", show_choices=True)
+]
 Span: TypeAlias = Annotated[float | None, Parameter(converter=_span, metavar="SPAN")]
 
 mirror: App = App(
@@ -266,7 +269,9 @@ def export(
     folder: Word,
     /,
     *,
-    form: Annotated[Literal["parquet", "csv", "jsonl"], Parameter(name="--format", show_choices=True)] = "parquet",
+    form: Annotated[
+        Literal["parquet", "csv", "jsonl", "fhir"], Parameter(name="--format", show_choices=True)
+    ] = "parquet",
     tables: Annotated[str | None, Parameter(metavar="NAMES")] = None,
     since: Day = None,
     as_json: Json = False,
@@ -279,11 +284,12 @@ def export(
 
     Example: spotdx mirror export spot.db tables/
     Example: spotdx mirror export spot.db tables/ --format csv --tables results,kits --since 2026-11-01
+    Example: spotdx mirror export spot.db fhir/ --format fhir    # Observation.ndjson and the like
 
     Args:
         db: The file of the mirror.
         folder: Where to write; made if it is missing.
-        form: The format.
+        form: The format; fhir writes resources of FHIR R4, a file for each type.
         tables: Only these tables, separated by commas. Default: all.
         since: Only rows of objects that changed on this day, YYYY-MM-DD, or later.
         as_json: Write the path of each file as one JSON object.

@@ -20,8 +20,8 @@ from spotdx_async.tables import TABLES, Column, Table
 
 __all__ = ["ExportFormat", "export_tables"]
 
-ExportFormat: TypeAlias = Literal["parquet", "csv", "jsonl"]
-"""How tables are written."""
+ExportFormat: TypeAlias = Literal["parquet", "csv", "jsonl", "fhir"]
+"""How tables are written; ``fhir``: as resources, not as tables."""
 
 Rows: TypeAlias = Iterable[tuple[Any, ...]]
 Write: TypeAlias = Callable[[Sequence[Column], Rows], Iterator[bytes]]

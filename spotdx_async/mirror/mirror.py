@@ -17,7 +17,9 @@ from spotdx_async._requests.validation import day_of
 from spotdx_async.changes.feed import Changes
 from spotdx_async.changes.records import Batch
 from spotdx_async.errors import InvalidInputError
+from spotdx_async.fhir import Codes
 from spotdx_async.mirror.export import ExportFormat, export_tables
+from spotdx_async.mirror.fhir_files import export_fhir
 from spotdx_async.mirror.records import MirrorState, NounPull, PullProgress, PullReport
 from spotdx_async.mirror.store import MirrorFile
 
@@ -123,6 +125,7 @@ class Mirror:
         *,
         tables: Sequence[str] | None = None,
         since: date | str | None = None,
+        codes: Codes | None = None,
     ) -> dict[str, Path]:
         """Write tables to files of a folder, one each, as of one moment; it blocks while it writes.
 
@@ -131,12 +134,14 @@ class Mirror:
 
         Args:
             folder: made if it is missing; files of the same names are replaced.
-            format: ``parquet`` (needs the extra ``parquet``), ``csv`` or ``jsonl``.
+            format: ``parquet`` (needs the extra ``parquet``), ``csv``, ``jsonl``; or ``fhir``: FHIR R4 resources of
+                kits and requisitions, one file of NDJSON for each type (``Observation.ndjson``).
             tables: some of ``TABLES``, or ``current_results``; None: all of ``TABLES``.
             since: only rows of objects that changed on this day (in UTC) or later. None: all.
+            codes: for ``fhir``: the codings of names and units, as ``spotdx_async.fhir.bundle`` takes them.
 
         Returns:
-            The path of each file, by table.
+            The path of each file, by table or resource type.
 
         Raises:
             InvalidInputError: an argument is wrong, or a file cannot be written.
@@ -147,7 +152,11 @@ class Mirror:
             raise InvalidInputError("since must be a date, or text in the form YYYY-MM-DD")
         file = MirrorFile.open(self.path, phi=None, for_pull=False)
         try:
-            return export_tables(file, Path(folder), format, tables=tables, since=day)
+            if format != "fhir":
+                return export_tables(file, Path(folder), format, tables=tables, since=day)
+            if tables is not None:
+                raise InvalidInputError("FHIR resources are not made by table: leave tables out")
+            return export_fhir(file, Path(folder), codes=codes, since=day)
         finally:
             file.close()
 

@@ -5,7 +5,7 @@ Synchronous: use it from one thread at a time.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -236,6 +236,19 @@ class MirrorFile:
         query = select(table, phi=self.phi, since=since is not None)
         parameters = () if since is None else (_cell(datetime(since.year, since.month, since.day, tzinfo=UTC)),)
         yield from database.execute(query, parameters)
+
+    def rows_of(self, database: sqlite3.Connection, table: Table, owner: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of one object, in the order of the table's key."""
+        return database.execute(of_object(table, phi=self.phi), owner)
+
+    @contextmanager
+    def seen_ids(self, database: sqlite3.Connection) -> Iterator[Callable[[str], bool]]:
+        """Provide a function that returns whether an id is new; it keeps them in a table, not in memory."""
+        database.execute("CREATE TEMP TABLE seen(id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID")
+        try:
+            yield lambda an_id: database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (an_id,)).rowcount == 1
+        finally:
+            database.execute("DROP TABLE seen")
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
