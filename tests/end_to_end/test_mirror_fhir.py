@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async import InvalidInputError
+from spotdx_async import InvalidInputError, Kit, Requisition
 from spotdx_async.fhir import resources
 from spotdx_async.mirror import Mirror
 from spotdx_async.testing import FakeSpot
@@ -20,7 +20,7 @@ async def test_a_mirror_gives_the_resources_of_the_objects(fake_spot: FakeSpot, 
     mirror = Mirror(tmp_path / "spot.db", phi=phi)
     async with fake_spot.client() as spot:
         await mirror.pull(spot)
-        found = [await spot.kits.get(kit_id) for kit_id in fake_spot.kits]
+        found: list[Kit | Requisition] = [await spot.kits.get(kit_id) for kit_id in fake_spot.kits]
         found += [await spot.requisitions.get(one) for one in fake_spot.requisitions]
     for each in found:
         expected |= keyed([*resources(each, phi=phi)])
