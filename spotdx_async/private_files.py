@@ -185,20 +185,83 @@ def write_beside(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     Raises:
         OSError: it cannot be written; nothing is left of it.
     """
-    place = Path(path)
-    name = os.fsencode(place.name)[:_MOST_OF_A_NAME].decode(errors="ignore")
-    fd, new = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=place.parent)
+    new = NewFile(path)
     try:
-        with open(fd, "wb") as file:  # noqa: PTH123 - an open descriptor
-            _give_back(fd)
-            file.writelines([data] if isinstance(data, bytes) else data)
-            file.flush()
-            os.fsync(fd)
+        new.write([data] if isinstance(data, bytes) else data)
+        new.sync()
+        new.close()
     except BaseException:
-        with suppress(OSError):
-            os.unlink(new)  # noqa: PTH108 - the name is a string here
+        new.discard()
         raise
-    return Path(new)
+    return new.part
+
+
+class NewFile:
+    """A private file that is written a piece at a time, under a name that nobody else uses, beside its place."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Create it.
+
+        Args:
+            path: the place; nothing is changed there before ``put_in_place``.
+
+        Raises:
+            OSError: it cannot be created.
+        """
+        self.path: Path = Path(path)
+        name = os.fsencode(self.path.name)[:_MOST_OF_A_NAME].decode(errors="ignore")
+        fd, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=self.path.parent)
+        self.part: Path = Path(part)
+        """Where it is until then."""
+        self._file = open(fd, "wb")  # noqa: PTH123, SIM115 - an open descriptor, for as long as the object lives
+        try:
+            _give_back(fd)
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Write at the end.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._file.writelines(pieces)
+
+    def sync(self) -> None:
+        """Have the disk keep what was written.
+
+        Raises:
+            OSError: it cannot be written, as on a full disk.
+        """
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close it where it is; closing twice does nothing.
+
+        Raises:
+            OSError: what was written last cannot be written.
+        """
+        self._file.close()
+
+    def put_in_place(self) -> None:
+        """Close it and put it in its place, where it replaces another file. ``sync_folder`` makes that last.
+
+        Raises:
+            UnfitFileError: the existing file must not be replaced.
+            OSError: it cannot be put there.
+        """
+        self.close()
+        look(self.path)
+        self.part.replace(self.path)
+
+    def discard(self) -> None:
+        """Close it and remove it, unless it is in its place; whatever fails is ignored, since nobody needs it."""
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self.part.unlink()
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:

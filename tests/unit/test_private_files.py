@@ -178,6 +178,47 @@ def test_a_replaced_file_is_synced_and_then_its_name(tmp_path: Path, synced: lis
     assert synced == [("file", set()), ("folder", {"file"})]
 
 
+@on_linux
+def test_a_file_written_piece_by_piece_is_private_and_takes_its_place_as_a_whole(
+    tmp_path: Path, synced: list[tuple[str, set[str]]]
+) -> None:
+    place = tmp_path / "file"
+    place.write_bytes(b"older")
+    new = private_files.NewFile(place)
+    new.write([b"a" * 10, b"b"])
+    new.write([b"c"])
+    new.sync()
+
+    assert (mode(new.part), new.part.read_bytes(), place.read_bytes()) == (0o600, b"aaaaaaaaaabc", b"older")
+    assert synced == [("file", set())]
+
+    new.put_in_place()
+    new.discard()
+
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"aaaaaaaaaabc")]
+
+
+def test_a_file_written_piece_by_piece_leaves_nothing_where_it_is_given_up(tmp_path: Path) -> None:
+    new = private_files.NewFile(tmp_path / "file")
+    new.write([b"text"])
+
+    new.discard()
+    new.discard()
+
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_place_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    new = private_files.NewFile(tmp_path / "file")
+    (tmp_path / "file").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(private_files.UnfitFileError, match="is a symbolic link"):
+        new.put_in_place()
+    new.discard()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
 def test_a_file_system_that_syncs_no_folders_can_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
