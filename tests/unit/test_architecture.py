@@ -24,6 +24,7 @@ FOLDER = Path(spotdx_async.__file__).parent
 # A name with ".*" is one group, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_http", "_codec", "_requests", "_observe", "resources"),  # the folders' own modules: a docstring each
+    ("clue",),
     (
         *("errors", "_version", "_codec.scalars", "_http.waiters", "testing.*", "own_loop"),
         "private_files",
