@@ -43,6 +43,7 @@ ROWS = (
         *("_requests.client_reference", "limits.block_limiter"),
         *("_http.fast_request", "_http.failures"),
     ),
+    ("_http.bodies",),
     (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
         *("_http.retry", "_codec.codec", "limits.*"),
@@ -81,6 +82,7 @@ NARROWER = {
     "_http.sessions": ("_http.clock", "_http.messages"),
     "_http.fast_request": ("_http.sessions",),
     "_http.failures": ("errors", "_http.sessions", "_http.messages"),
+    "_http.bodies": ("_http.failures", "_http.messages", "_http.sessions"),
     "_http.rate_control": ("config",),
     "_codec.structuring": ("_codec.scalars", "models.*"),
     "_codec.compiled": (
@@ -146,6 +148,7 @@ ONLY_IMPORTERS = {
         "_http.sessions",
         "_http.fast_request",
         "_http.failures",
+        "_http.bodies",
         "_http.transport",
         "testing.server",
     ),
