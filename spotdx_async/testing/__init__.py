@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spotdx_async.testing.orders import FakeOrder, Orders
     from spotdx_async.testing.patients import FakePatient, Patients
     from spotdx_async.testing.records import Creation, Creations, LedgerEntry, OrderLedgerEntry, ReceivedRequest
+    from spotdx_async.testing.report_files import ReportFiles
     from spotdx_async.testing.requisitions import FakeRequisition, Requisitions
     from spotdx_async.testing.server import SpotServer
     from spotdx_async.testing.state import OPERATIONS
@@ -41,6 +42,7 @@ __all__ = [
     "Orders",
     "Patients",
     "ReceivedRequest",
+    "ReportFiles",
     "Requisitions",
     "SpotServer",
     "VirtualClock",
@@ -60,6 +62,7 @@ _MODULES = {
     "orders": ("FakeOrder", "Orders"),
     "patients": ("FakePatient", "Patients"),
     "records": ("Creation", "Creations", "LedgerEntry", "OrderLedgerEntry", "ReceivedRequest"),
+    "report_files": ("ReportFiles",),
     "requisitions": ("FakeRequisition", "Requisitions"),
     "server": ("SpotServer",),
     "state": ("OPERATIONS",),

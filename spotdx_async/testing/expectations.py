@@ -10,11 +10,13 @@ from typing import Any
 
 from spotdx_async.testing.fault_plan import FaultPlan, PlannedFault
 from spotdx_async.testing.records import ReceivedRequest
+from spotdx_async.testing.report_files import FILE_OPERATIONS
 from spotdx_async.testing.state import OPERATIONS
 
 _TEXTS = ("kit_id", "order_id", "requisition_id", "method", "path")
 _PLAN_OPTIONS = ("times", *_TEXTS)
 _OPTIONS = (*_PLAN_OPTIONS, "operation", "unmet_ok")
+_NAMED: Mapping[str, tuple[str, str]] = {**OPERATIONS, **FILE_OPERATIONS}
 
 
 class ExpectedRequests:
@@ -115,17 +117,17 @@ def operation_named(name: object) -> tuple[str, str]:
     """Return an operation's method and path template.
 
     Args:
-        name: a key of ``OPERATIONS``, or method and path template as errors show them.
+        name: a key of ``OPERATIONS``, ``"reports.save"``, or method and path template as errors show them.
 
     Raises:
         ValueError: there is no such operation; the message lists those that there are.
     """
     if isinstance(name, str):
-        row = OPERATIONS.get(name) or tuple(name.split(" ", 1))
-        if row in OPERATIONS.values():
+        row = _NAMED.get(name) or tuple(name.split(" ", 1))
+        if row in _NAMED.values():
             return row[0], row[1]
     raise ValueError(
-        f"unknown operation {name!r}: use one of {', '.join(OPERATIONS)}, or method and path template as in "
+        f"unknown operation {name!r}: use one of {', '.join(_NAMED)}, or method and path template as in "
         "'GET /api/v2/kits/{kit_id}/'"
     )
 
@@ -134,7 +136,7 @@ def title_of(method: str, template: str | None) -> str:
     """Return what messages call an operation: never a path as sent, which holds ids."""
     if template is None:
         return f"{method} of a path that no operation has"
-    names = [name for name, row in OPERATIONS.items() if row == (method, template)]
+    names = [name for name, row in _NAMED.items() if row == (method, template)]
     return f"{method} {template} ({names[0]})"
 
 

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Literal, get_args
 
 from spotdx_async.testing.answers import Answer, error_answer, http_date, json_answer, page_answer
+from spotdx_async.testing.report_files import expired_answer
 from spotdx_async.testing.reshaping import add_unknown, halve, on_success, remove_ids, replace_identity, wrap
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "drop_after",
     "drop_before",
     "early",
+    "expired_link",
     "half_body",
     "land_later",
     "named",
@@ -144,6 +146,15 @@ def redirect(code: int = 302, location: str = "/moved/") -> Fault:
         raise ValueError(f"code must be one of {', '.join(map(str, _REDIRECTS))}")
     answer = Answer(code, content_type=None, headers={"Location": location})
     return Fault("redirect", reshape=lambda _: answer)
+
+
+def expired_link(code: int = 403) -> Fault:
+    """Answer as a storage does to a link to a report's file that has expired; nothing is executed.
+
+    To let all links expire, and kits have new ones, call ``expire`` of the fake's ``report_files``.
+    """
+    _check_code(code, 400, 499)
+    return Fault("expired_link", reshape=lambda _: expired_answer(code))
 
 
 def drop_before() -> Fault:
@@ -293,7 +304,7 @@ def body(
 
 _WITHOUT_ARGUMENTS: tuple[Callable[[], Fault], ...] = (
     *(drop_before, drop_after, half_body, unreadable, broken_json, unknown_enum, wrong_object, redirect),
-    *(without_id, wrapped, repeated),
+    *(without_id, wrapped, repeated, expired_link),
 )
 _BY_NAME: Mapping[str, Callable[[], Fault]] = {made.__name__: made for made in _WITHOUT_ARGUMENTS}
 

@@ -11,6 +11,8 @@ from zlib import crc32
 EXAMPLE_KIT_ID = "SPOT123456"
 EXAMPLE_INSTANT = "2023-01-01T04:30:11.222Z"
 """The instant of the documented examples."""
+MADE_UP = "https://results.example.com"
+"""Where the links of made-up reports lead, until a server has an address of its own for them."""
 
 PERSON: Mapping[str, Any] = {
     "first_name": "Robin",
@@ -111,8 +113,8 @@ def new_report(
     return {
         "report_id": report_id,
         "results": [fresh(result) for result in results],
-        "pdf": f"https://results.example.com/{report_id}.pdf",
-        "txt": f"https://results.example.com/{report_id}.txt",
+        "pdf": f"{MADE_UP}/{report_id}.pdf",
+        "txt": f"{MADE_UP}/{report_id}.txt",
         "date_collected": collected,
         "date_received": received,
         "date_resulted": resulted,

@@ -236,6 +236,7 @@ class SpotServer(StateView):
             raise
         self._port = runner.addresses[0][1]
         self._runner = runner
+        self.report_files.base_url = self.url
         self._closed = asyncio.Event()
         self.state.elapsed_s = asyncio.get_running_loop().time
 

@@ -19,6 +19,7 @@ from spotdx_async.testing.listing import BadQueryError
 from spotdx_async.testing.orders import ORDER_ROUTES, Orders
 from spotdx_async.testing.patients import PATIENT_ROUTES, FakePatient, Patients, Registrations
 from spotdx_async.testing.records import Creation, Creations, LedgerEntry, Noun, OrderLedgerEntry
+from spotdx_async.testing.report_files import FILE_ROUTES, ReportFiles
 from spotdx_async.testing.requisitions import REQUISITION_ROUTES, AddressForm, Requisitions
 from spotdx_async.testing.routes import NOT_JSON, Call, RouteTable
 from spotdx_async.testing.store import NotFoundError, Store, seconds_now, stamp
@@ -47,6 +48,7 @@ class SpotState:
         requisitions: the requisitions by id.
         patients: the patients by id.
         registrations: the registration tokens that were issued.
+        report_files: the files that the links of reports lead to.
         creations: the same as ``ledger`` for creates.
         tokens: the tokens that are accepted; may be changed.
         wall: returns the time of day, aware, by which everything is stamped; may be changed.
@@ -61,7 +63,7 @@ class SpotState:
             patient's address; may be changed.
     """
 
-    _table = RouteTable(ROUTES)
+    _table = RouteTable((*ROUTES, *FILE_ROUTES))
 
     def __init__(
         self,
@@ -84,11 +86,13 @@ class SpotState:
         self.stamps_ahead_s: float = 0.0
         self.day_offset: timedelta = timedelta()
         self.elapsed_s: Callable[[], float] = seconds_now
+        self.report_files: ReportFiles = ReportFiles()
         self.kits: Kits = Kits(now=self.now)
         self.orders: Orders = Orders(self.kits, now=self.now)
         self.requisitions: Requisitions = Requisitions(now=self.now)
         for listed in (self.kits, self.orders, self.requisitions):
             listed.elapsed_s = self.elapsed
+            listed.report_files = self.report_files
         self.patients: Patients = Patients(now=self.now)
         _fill(self.kits, kits, self.kits.add_default_world)
         _fill(self.orders, orders, lambda: self.orders.add_default_world(self.kits))
@@ -130,12 +134,13 @@ class SpotState:
 
         A rule that raises has changed nothing yet.
         """
-        if not self.admits(authorization):
+        is_open = call.route in FILE_ROUTES and not self.report_files.needs_token
+        if not is_open and not self.admits(authorization):
             return self.refuse(401, "Authentication credentials were not provided or are not valid")
         if call.route is None:
             return self.refuse(404, f"No operation {call.method} {call.path} (a slash too many or too few?)")
         try:
-            return call.route.handler(self, call)
+            return self.report_files.with_links(call.route.handler(self, call))
         except (BadBodyError, BadQueryError) as error:
             return self.refuse(400, *error.args)
         except NotFoundError as error:
@@ -235,6 +240,8 @@ class StateView:
         """The patients by id."""
         self.creations: Creations = state.creations
         """Every executed create, in order: what must not happen twice."""
+        self.report_files: ReportFiles = state.report_files
+        """The files that the links of reports lead to."""
 
     @property
     def stamps_ahead_s(self) -> float:

@@ -16,6 +16,7 @@ from spotdx_async.testing.made_up import new_uuid
 
 if TYPE_CHECKING:
     from spotdx_async.testing.listed_store import ListedStore
+    from spotdx_async.testing.report_files import ReportFiles
 
 T = TypeVar("T")
 
@@ -52,8 +53,10 @@ class Store(Mapping[str, T], ABC):
 
     Attributes:
         now: returns the instant that the items' steps are stamped with.
+        report_files: renews the links in the items' documents; None for a store that belongs to no server.
     """
 
+    report_files: "ReportFiles | None" = None
     _noun: ClassVar[str]
     """What messages call one of the items."""
     _id_format: ClassVar[str | None] = None
@@ -176,6 +179,8 @@ class Item(ABC):
         # Made on first use: the documents of a benchmark's hundred thousand kits would take half a gigabyte.
         if self._document is None:
             self._document = self._new_document()
+        if self._store is not None and self._store.report_files is not None:
+            self._store.report_files.renew_in(self._document)
         return self._document
 
     @property

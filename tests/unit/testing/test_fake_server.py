@@ -189,7 +189,7 @@ async def test_half_a_body_stops_short_of_its_content_length(server: SpotServer)
 
     head, _, body = (await sent_by(server)).partition(b"\r\n\r\n")
 
-    whole = server.kits["SPOT123456"].answer().body
+    whole = server.report_files.with_links(server.kits["SPOT123456"].answer()).body
     assert b"HTTP/1.1 200 OK" in head
     assert f"Content-Length: {len(whole)}".encode() in head
     assert body == whole[: len(whole) // 2]
