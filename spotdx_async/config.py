@@ -11,6 +11,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
 from spotdx_async.errors import ConfigError, NotSentError, SpotError
+from spotdx_async.hosts import is_loopback
 
 __all__ = [
     "PRODUCTION_URL",
@@ -322,7 +323,7 @@ def check_base_url(base_url: str | None) -> str:
     parts = _split(base_url)
     if parts is None or not parts.hostname or parts.scheme not in {"https", "http"}:
         raise ConfigError(f"base_url must look like {PRODUCTION_URL}")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigError("base_url must use https: http would expose the token and patient data to the network")
     if "@" in parts.netloc or "?" in base_url or "#" in base_url:
         raise ConfigError("base_url must have no user, password, query or fragment")
@@ -367,12 +368,3 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if is_server else None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
