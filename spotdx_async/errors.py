@@ -8,7 +8,8 @@ SpotError
 ├── OutcomeUnknownError             sent, but no usable answer: look before repeating
 ├── StatusError                     the server refused or failed
 │   ├── BadRequestError 400, 422    ├── AuthenticationError 401    ├── PermissionDeniedError 403
-│   ├── NotFoundError 404           ├── RateLimitError 429         └── ServerError 5xx
+│   ├── NotFoundError 404           ├── RateLimitError 429         ├── ServerError 5xx
+│   └── LinkExpiredError            the link of a report's file is gone: get the kit again
 ├── DecodeError                     a 2xx that is not what the contract says
 │   └── WrongAnswerError            a 2xx with a different object than the one asked for
 ├── WaitTimeoutError                the condition of ``wait_until`` did not hold in time
@@ -39,6 +40,7 @@ __all__ = [
     "FailureCause",
     "InvalidInputError",
     "JournalError",
+    "LinkExpiredError",
     "NotFoundError",
     "NotSentError",
     "OutcomeUnknownError",
@@ -294,6 +296,13 @@ class RateLimitError(StatusError):
 
 class ServerError(StatusError):
     """5xx: the server failed. Only for operations that are safe to repeat; a create raises OutcomeUnknownError."""
+
+
+class LinkExpiredError(StatusError):
+    """401, 403, 404 or 410 where a report's file was: its link is no longer valid. Get the kit again for a new one.
+
+    ``details`` and ``body`` are empty: they may hold the link, which opens the file to whoever has it.
+    """
 
 
 class DecodeError(SpotError):

@@ -1,4 +1,4 @@
-"""Reads the bodies of answers into memory, up to a cap. Knows no request."""
+"""Reads the bodies of answers: into memory up to a cap, or piece by piece into a file. Knows no request."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Final
 import aiohttp
 
 from spotdx_async._http.failures import ClosedError, TooLargeError
-from spotdx_async._http.messages import SUCCESS
+from spotdx_async._http.messages import SUCCESS, Download
 from spotdx_async._http.sessions import look_at
 
 _MOST_OF_AN_ERROR_BODY: Final = 64 * 1024
@@ -68,6 +68,33 @@ async def read_body(
     finally:
         if not response.closed:  # cut, broken, or endless, as after 101
             response.close()
+
+
+async def receive(response: aiohttp.ClientResponse, session: aiohttp.ClientSession, download: Download) -> None:
+    """Hand the body of a 2xx to a download, as it was sent; of any other answer nothing is read.
+
+    Raises:
+        aiohttp.ClientPayloadError: it broke off, as far as that can be told.
+        Exception: whatever aiohttp raises where it breaks off, or the download.
+    """
+    try:
+        if response.status not in SUCCESS or not download.begin(response.status, response.headers):
+            return
+        with _ended_with_its_connection(response, session):
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                if not download.take(chunk):
+                    return
+        _check_end(download)
+    except aiohttp.ClientPayloadError as error:
+        raise error from _end_of(response) or error.__cause__
+    finally:
+        if not response.closed:
+            response.close()
+
+
+def _check_end(download: Download) -> None:
+    if not download.end():
+        raise aiohttp.ClientPayloadError
 
 
 def check_values(body: bytes, cap: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from attrs import define, field, frozen
 
 from spotdx_async._codec.json import NotJsonError, parse_exact
+from spotdx_async._http.links import Link
 from spotdx_async._requests.identity import Echo, Identity
 from spotdx_async.errors import Clue, DecodeError, FailureCause, SpotError
 
@@ -20,6 +21,7 @@ __all__ = [
     "AttemptResult",
     "AttemptState",
     "ClosableRun",
+    "Download",
     "Reply",
     "Request",
     "Response",
@@ -54,6 +56,8 @@ class Request:
     """The id in its path, where it has one."""
     echoes: tuple[Echo, ...] = field(default=(), repr=False)
     """What of it must come back in the answer."""
+    download: "Download | None" = field(default=None, repr=False)
+    """Where the body of its answer goes, and where that comes from; None: from the server, into memory."""
 
 
 class Token:
@@ -76,6 +80,35 @@ class Reply:
     headers: Mapping[str, str] = field(repr=False)
     """Names are compared case-insensitively."""
     body: bytes = field(repr=False)
+
+
+class Download(Protocol):
+    """A file that comes from a link: what the stages of a call ask about it, and give it."""
+
+    link: Link
+    """Where the attempt in progress goes."""
+    carries_token: bool
+    """Whether the token may go there, if it is the API's own server."""
+
+    def start(self) -> "TransportFailure | None":
+        """Begin an attempt, with nothing of an earlier one; return why it cannot begin, if another one may."""
+        ...
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Take the head of a 2xx; return whether to read its body."""
+        ...
+
+    def take(self, piece: bytes) -> bool:
+        """Take a piece of the body as it was sent; return whether to read on."""
+        ...
+
+    def end(self) -> bool:
+        """Take the end of the body; return whether that was all of it."""
+        ...
+
+    def judge(self, request: Request, reply: Reply) -> "Verdict":
+        """Judge any other answer."""
+        ...
 
 
 @frozen
@@ -140,6 +173,7 @@ class Action(Enum):
     ACCEPT = "accept"
     REPEAT = "repeat"
     RENEW_TOKEN = "renew token"  # noqa: S105 - an act, not a token
+    FOLLOW = "follow"
     RAISE = "raise"
 
 
@@ -158,6 +192,8 @@ class Verdict:
     """Whether the server said that calls come too fast."""
     may_be_executed: bool = False
     """Whether the attempt may have been executed."""
+    is_of_server: bool = True
+    """Whether the API's own server answered: what another one asks for holds up this call alone."""
 
 
 @define

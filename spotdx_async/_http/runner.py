@@ -160,7 +160,9 @@ class Runner:
         """Return the decoded answer, or raise the error that is true of all attempts."""
         dispatcher = self.state.dispatcher
         if dispatcher is not None and call.observation is None:
-            with dispatcher.observe(call.request.operation) as call.observation:
+            link = None if call.request.download is None else call.request.download.link
+            server = None if link is None else (link.host, link.port)
+            with dispatcher.observe(call.request.operation, server=server) as call.observation:
                 return await self._settle(call)
         verdict = await self._walk(call, self._drive if call.ends_at_s is None else self._drive_until)
         if verdict.action is _ACCEPT:
@@ -311,19 +313,22 @@ class Runner:
         if isinstance(result, TransportFailure):
             verdict = judge_failure(call.request, result)
         else:
-            verdict = judge_reply(call.request, result)
+            judge = judge_reply if call.request.download is None else call.request.download.judge
+            verdict = judge(call.request, result)
         call.note(verdict)
         if call.observation is not None:
             call.observation.attempted(verdict.error, result.status)
         if verdict.is_throttle:
             state.counters.throttled += 1
-            if state.tell_throttled is not None:
+            if state.tell_throttled is not None and verdict.is_of_server:
                 state.tell_throttled(call.sent_s)
         if self.options.max_wait_s is not None:
             call.admit_by_s = clock.now() + self.options.max_wait_s
         call.asked_s = verdict.retry_after_s or 0.0
         if verdict.retry_after_s:
-            verdict = evolve(verdict, retry_after_s=self._pause(call, verdict.retry_after_s))
+            verdict = evolve(verdict, retry_after_s=self._pause(call, verdict))
+        if verdict.action is Action.FOLLOW:
+            return await self._attempt(call)  # a request like any other, with a slot of its own
         if verdict.action is Action.RENEW_TOKEN and not call.has_renewed:
             call.has_renewed = True
             if await self._renew(call, token):
@@ -350,9 +355,12 @@ class Runner:
         is_invited = last.is_throttle and bool(last.retry_after_s)
         return is_invited or not self.options.retry.budget or self.state.budget.spend()
 
-    def _pause(self, call: Call, asked_s: float) -> float:
+    def _pause(self, call: Call, verdict: Verdict) -> float:
         """Pause the whole client as the server asks, within ``max_pause_s``; return the seconds."""
+        asked_s = verdict.retry_after_s or 0.0
         seconds = min(asked_s, self.state.max_pause_s)
+        if not verdict.is_of_server:
+            return seconds
         until_s = clock.now() + seconds
         if until_s >= self.state.paused_until_s + 1:  # one log line per pause: many calls may learn of it at once
             log_pause(seconds, asked_s=asked_s)
@@ -363,7 +371,7 @@ class Runner:
 
     def _on_wait(self, call: Call, last: Verdict, wait_s: float) -> None:
         self.state.counters.retries += 1
-        call.is_paused = bool(last.retry_after_s)
+        call.is_paused = bool(last.retry_after_s) and last.is_of_server
         if self.options.max_wait_s is not None:
             # max_wait_s bounds waits that the server asked for, not our own back-off.
             own_s = wait_s - (last.retry_after_s or 0.0)

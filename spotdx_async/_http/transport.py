@@ -16,9 +16,9 @@ import aiohttp
 from yarl import URL
 
 from spotdx_async._http import clock, fast_request
-from spotdx_async._http.bodies import SMALL_BODY, check_head, check_values, read_body
+from spotdx_async._http.bodies import SMALL_BODY, check_head, check_values, read_body, receive
 from spotdx_async._http.failures import ClosedError, closed_failure, failure_of, foreign_in
-from spotdx_async._http.messages import SUCCESS, AttemptState, Reply, Request, Token, TransportFailure
+from spotdx_async._http.messages import SUCCESS, AttemptState, Download, Reply, Request, Token, TransportFailure
 from spotdx_async._http.sessions import CURRENT, TRACING, Sending
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
@@ -93,6 +93,8 @@ class Transport:
         if session.closed:
             message = "the aiohttp session is closed, so nothing was sent"
             return TransportFailure("closed", message, may_have_arrived=False, is_lasting=True)
+        if request.download is not None and (failure := request.download.start()) is not None:
+            return failure
         sending = self._sending(session, request, token, attempt_state)
         task = asyncio.current_task()
         cancels = await clock.pending_cancellations() if task is not None and task.cancelling() else 0
@@ -106,6 +108,9 @@ class Transport:
                 attempt_state.may_have_arrived = sending.is_written = True
                 check_head(response)
                 status, headers = response.status, response.headers
+                if request.download is not None:
+                    await receive(response, session, request.download)
+                    return Reply(status, headers, b"")
                 cap = self._max_body_bytes
                 body = await read_body(response, session, cap, is_own=self._callers_session is None)
                 if len(body) > SMALL_BODY and request.identity is not None:
@@ -176,6 +181,7 @@ class Transport:
                 raise_for_status=False,
                 timeout=_NO_TIMEOUT,
                 read_bufsize=_READ_AHEAD,
+                auto_decompress=None if request.download is None else False,  # None: as the session does
                 trace_request_ctx=sending if session.trace_configs else None,
             )
         finally:
@@ -249,12 +255,16 @@ class Transport:
         return self._single_use
 
     def _url(self, request: Request) -> URL:
+        if request.download is not None:
+            return URL(request.download.link.url, encoded=True)
         if not request.query:
             return self._base.with_path(self._prefix + request.path, encoded=True)
         return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
 
     def _headers_of(self, request: Request, token: Token, attempt_state: AttemptState) -> dict[str, str]:
         """Return the headers that the session does not send by itself."""
+        if request.download is not None:
+            return self._headers_of_file(request.download, token, attempt_state)
         headers = {"Authorization": f"Token {token.text}"}
         if attempt_state.headers is not None:
             headers = {**attempt_state.headers, **headers}
@@ -267,6 +277,22 @@ class Transport:
             headers |= self._headers
             if not request.is_replay_safe:
                 headers["Connection"] = "close"
+        return headers
+
+    def _headers_of_file(self, download: Download, token: Token, attempt_state: AttemptState) -> dict[str, str]:
+        """Return the headers of a request for a file, which may be on another server: that gets nothing of this one's.
+
+        Raises:
+            ConfigError: the caller's session would send it a credential by itself.
+        """
+        session, link = self._callers_session, download.link
+        headers = {**self._headers, "Accept": "*/*", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+        if session is None:  # our sessions send the name of the API's server with every request
+            headers["Host"] = link.place
+        if link.is_of_server and download.carries_token:
+            return {**(attempt_state.headers or {}), **headers, "Authorization": f"Token {token.text}"}
+        if session is not None and "Authorization" in session.headers:
+            raise ConfigError("session has an Authorization among its headers, which would go to the host of the file")
         return headers
 
 

@@ -45,17 +45,30 @@ class Dispatcher:
         self._port = server.port or (443 if server.scheme == "https" else 80)
 
     def observe(
-        self, operation: str, kind: Literal["call", "run", "row"] = "call", parent: "CallObservation | None" = None
+        self,
+        operation: str,
+        kind: Literal["call", "run", "row"] = "call",
+        parent: "CallObservation | None" = None,
+        *,
+        server: tuple[str, int] | None = None,
     ) -> "CallObservation":
-        """Report that it begins; the returned object reports the rest."""
+        """Report that it begins; the returned object reports the rest.
+
+        Args:
+            operation: the method and the path template.
+            kind: what begins.
+            parent: the run of a row.
+            server: host and port, where it goes to another server than the client's.
+        """
         path = operation.partition(" ")[2]
+        host, port = (self._host, self._port) if server is None else server
         subject = SubjectRecord(
             kind=kind,
             operation=operation,
             method=_method(operation),
             template=path if path.startswith("/") else None,
-            host=self._host,
-            port=self._port,
+            host=host,
+            port=port,
         )
         loop = asyncio.get_running_loop()
         marks = [

@@ -19,6 +19,7 @@ from spotdx_async.errors import (
     DecodeError,
     InvalidInputError,
     JournalError,
+    LinkExpiredError,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
@@ -57,6 +58,7 @@ KINDS_OF_STATUS = [
     NotFoundError,
     RateLimitError,
     ServerError,
+    LinkExpiredError,
 ]
 EXAMPLES: list[tuple[type[SpotError], dict[str, Any]]] = [
     (SpotError, ABOUT),
@@ -105,6 +107,7 @@ def test_the_tree_is_the_promised_one() -> None:
         "NotFoundError": ["StatusError"],
         "RateLimitError": ["StatusError"],
         "ServerError": ["StatusError"],
+        "LinkExpiredError": ["StatusError"],
         "DecodeError": ["SpotError"],
         "WrongAnswerError": ["DecodeError"],
         "BulkStopped": ["SpotError"],

@@ -27,6 +27,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_parser import HttpResponseParserPy
 
 from spotdx_async._http import fast_request
+from spotdx_async._http.downloads import FileDownload
+from spotdx_async._http.links import AllowedHosts
 from spotdx_async._http.messages import AttemptState, Reply, Request, Token, TransportFailure
 from spotdx_async._http.transport import Transport
 from spotdx_async.errors import ConfigError, FailureCause
@@ -1660,3 +1662,94 @@ async def test_headers_over_aiohttp_s_limits_say_so(server: Scripted, transport:
 
     assert trouble.message == "the answer's headers are longer than aiohttp allows (8 kB each)"
     assert trouble.cause == FailureCause("LineTooLong")
+
+
+# Files
+
+
+PDF = b"%PDF-1.7\n" + b"x" * 5000 + b"\n%%EOF"
+CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunked(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def unframed(data: bytes) -> Play:
+    return then_drop(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + data)
+
+
+def download_of(server: Scripted, tmp_path: Path) -> FileDownload:
+    hosts = AllowedHosts(server.url, None)
+    return FileDownload(hosts.link(f"{server.url}/a?b=%2F&c"), hosts, tmp_path / "a.pdf", "pdf")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        answer(PDF),
+        answer(gzip.compress(PDF), "Content-Encoding: gzip"),
+        CHUNKED_HEAD + chunked(PDF[:2000]) + chunked(PDF[2000:]) + b"0\r\n\r\n",
+        CHUNKED_HEAD.replace(b"Tr", b"Content-Encoding: gzip\r\nTr") + chunked(gzip.compress(PDF)) + b"0\r\n\r\n",
+        unframed(PDF),
+    ],
+    ids=["length", "gzip", "chunked", "chunked gzip", "unframed"],
+)
+async def test_a_file_is_read_however_its_body_is_framed(
+    server: Scripted, transport: Transport, tmp_path: Path, script: bytes | Play
+) -> None:
+    server.play(script)
+    download = download_of(server, tmp_path)
+
+    result = await send(transport, download.request)
+    download.decode(Reply(200, {}, b""))
+    await download.finish()
+
+    assert isinstance(result, Reply), result
+    assert result.body == b""
+    assert (tmp_path / "a.pdf").read_bytes() == PDF
+    assert server.heads[0].startswith("GET /a?b=%2F&c HTTP/1.1\r\n")
+    assert "Accept-Encoding: identity" in server.heads[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (then_drop(answer(PDF)[:-1]), "dropped"),
+        (then_drop(CHUNKED_HEAD + chunked(PDF)), "dropped"),
+        (then_drop(CHUNKED_HEAD + chunked(PDF) + b"zz\r\n"), "dropped"),
+        (unframed(PDF[:-5]), "dropped"),
+        (answer(gzip.compress(PDF)[:-9], "Content-Encoding: gzip"), "dropped"),
+        (answer(b"no gzip", "Content-Encoding: gzip"), "dropped"),
+        (then_hang(answer(PDF)[:-1]), "timeout"),
+        (answer(PDF, length=51 * 1024 * 1024), "too large"),
+        (endless(CHUNKED_HEAD + chunked(PDF), chunked(b"x" * 1024 * 1024)), "too large"),
+    ],
+    ids=["cut", "cut chunks", "bad chunk", "no end", "cut gzip", "no gzip", "stalls", "says too much", "endless"],
+)
+async def test_a_file_that_does_not_come_whole_leaves_nothing(
+    server: Scripted, transport: Transport, tmp_path: Path, script: bytes | Play, reason: str
+) -> None:
+    server.play(script)
+    download = download_of(server, tmp_path)
+
+    trouble = await failure_of(transport, download.request, timeout_s=5 if reason != "timeout" else 0.2)
+    download.discard()
+
+    assert trouble.reason == reason
+    assert [*tmp_path.iterdir()] == []
+    if callable(script) or reason == "too large":  # otherwise all of the body came, and the connection is used again
+        await server.gone.wait()
+
+
+async def test_a_connection_that_brought_a_file_is_used_again(
+    server: Scripted, transport: Transport, tmp_path: Path
+) -> None:
+    server.play(answer(PDF))
+    for _ in range(3):
+        download = download_of(server, tmp_path)
+        assert isinstance(await send(transport, download.request), Reply)
+        download.discard()
+    assert isinstance(await send(transport, GET), Reply)
+
+    assert server.connections == 1
