@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         FailureCause,
         InvalidInputError,
         JournalError,
+        LinkExpiredError,
         NotFoundError,
         NotSentError,
         OutcomeUnknownError,
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     )
     from spotdx_async.pagination import Pages
     from spotdx_async.reconciliation import Reconciliation
+    from spotdx_async.resources.reports import SavedFile
 
 _HOMES = {
     "_requests.validation": "check_new",
@@ -111,8 +113,8 @@ _HOMES = {
     "client": "SpotClient",
     "config": "AdaptiveRateLimit Limiter RateLimit RetryPolicy Stats",
     "errors": "AuthenticationError BadRequestError BulkStopped Clue ConfigError DecodeError FailureCause "
-    "InvalidInputError JournalError NotFoundError NotSentError OutcomeUnknownError PermissionDeniedError "
-    "RateLimitError ServerError SpotError StatusError WaitTimeoutError WrongAnswerError",
+    "InvalidInputError JournalError LinkExpiredError NotFoundError NotSentError OutcomeUnknownError "
+    "PermissionDeniedError RateLimitError ServerError SpotError StatusError WaitTimeoutError WrongAnswerError",
     "models": "Activation ActivationResult Address Carrier Country GenotypeResult Kit KitEvent KitStatus "
     "KitSummary NewOrder NewPatient NewRequisition Order OrderStatus OrderSummary Patient "
     "QuantityResult ReactivityResult Recipient Registrant RegistrationToken Report Requisition "
@@ -120,6 +122,7 @@ _HOMES = {
     "SampleEvent SampleStatus SampleType Sex Shipment Tracking UnknownResult",
     "pagination": "Pages",
     "reconciliation": "Reconciliation",
+    "resources.reports": "SavedFile",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -157,6 +160,7 @@ __all__ = [
     "KitStatus",
     "KitSummary",
     "Limiter",
+    "LinkExpiredError",
     "MetadataUpdate",
     "NewOrder",
     "NewOrderRow",
@@ -201,6 +205,7 @@ __all__ = [
     "SampleEvent",
     "SampleStatus",
     "SampleType",
+    "SavedFile",
     "ServerError",
     "Sex",
     "Shipment",

@@ -38,6 +38,7 @@ from spotdx_async.resources.kits import Kits
 from spotdx_async.resources.orders import Orders
 from spotdx_async.resources.patients import Patients
 from spotdx_async.resources.registration_tokens import RegistrationTokens
+from spotdx_async.resources.reports import Reports
 from spotdx_async.resources.requisitions import Requisitions
 
 __all__ = ["SpotClient"]
@@ -245,6 +246,11 @@ class SpotClient:
     def registration_tokens(self) -> RegistrationTokens:
         """Secrets with which patients register kits themselves."""
         return RegistrationTokens(self._runner)
+
+    @cached_property
+    def reports(self) -> Reports:
+        """The files of reports, which kits and requisitions link to."""
+        return Reports(self._runner)
 
     @scrubs_traceback_of_call
     def request(

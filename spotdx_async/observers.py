@@ -37,7 +37,8 @@ class SubjectRecord:
     method: str
     """The HTTP method, in capitals."""
     template: str | None
-    """The path template, such as ``/api/v2/kits/{kit_id}/``; None for ``SpotClient.request``, whose paths hold ids."""
+    """The path template, such as ``/api/v2/kits/{kit_id}/``; None for ``SpotClient.request`` and
+    ``reports.save``, whose paths hold ids."""
     host: str
     """The server's name."""
     port: int

@@ -162,10 +162,10 @@ class Report(Model):
     """The results, in the server's order."""
 
     pdf: str | None = attrs.field(default=None, **PHI)
-    """The URL of the report as PDF."""
+    """The link to the report as PDF, for ``spot.reports.save``. It may open the file to whoever has it, and expires."""
 
     txt: str | None = attrs.field(default=None, **PHI)
-    """The URL of the report as text."""
+    """The same for the report as text."""
 
     date_collected: datetime | None = None
     """When the sample was taken."""
