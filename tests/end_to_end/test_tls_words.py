@@ -1,4 +1,6 @@
-"""Real certificates: what a call and a run say of each, and which authorities a client's own session trusts."""
+"""Real certificates: what a call and a run say of each, which authorities a client's own session trusts, and which of
+several servers gets the token.
+"""
 
 import os
 import socket
@@ -11,6 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import aiohttp
 import pytest
@@ -20,13 +23,17 @@ from spotdx_async import BulkStopped, NotSentError, OutcomeUnknownError, RetryPo
 
 Serve = Callable[..., str]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]"
+PDF = b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\nContent-Length: 9\r\nConnection: close\r\n\r\n%PDF-1.7\n"
+MOVED = "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-def answer(connection: socket.socket, context: ssl.SSLContext) -> None:
-    with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as scrubs_traceback:
-        scrubs_traceback.recv(65536)
-        scrubs_traceback.sendall(ANSWER)
-        scrubs_traceback.unwrap()
+def answer(connection: socket.socket, context: ssl.SSLContext, heard: list[str]) -> None:
+    with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as secured:
+        heard.append(secured.recv(65536).decode())
+        path = heard[-1].split(" ")[1]
+        moved = MOVED.format(unquote(path.partition("?")[2])).encode()
+        secured.sendall(PDF if path == "/file" else moved if path.startswith("/moved") else ANSWER)
+        secured.unwrap()
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +46,17 @@ def serve(authority: trustme.CA) -> Iterator[Serve]:
     """Start a TLS server; give its address."""
     listening: list[socket.socket] = []
 
-    def start(*, days: int = 90, asks: bool = False, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> str:
+    def start(
+        *,
+        days: int = 90,
+        asks: bool = False,
+        version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+        name: str = "127.0.0.1",
+        heard: list[str] | None = None,
+    ) -> str:
+        requests: list[str] = [] if heard is None else heard
         not_after = datetime.now(UTC) + timedelta(days=days)
-        issued = authority.issue_cert("127.0.0.1", not_before=not_after - timedelta(days=365), not_after=not_after)
+        issued = authority.issue_cert(name, not_before=not_after - timedelta(days=365), not_after=not_after)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.maximum_version = version
         issued.configure_cert(context)
@@ -54,10 +69,11 @@ def serve(authority: trustme.CA) -> Iterator[Serve]:
         def accept() -> None:
             with suppress(OSError):
                 while True:
-                    threading.Thread(target=answer, args=(server.accept()[0], context), daemon=True).start()
+                    about = (server.accept()[0], context, requests)
+                    threading.Thread(target=answer, args=about, daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
-        return f"https://127.0.0.1:{server.getsockname()[1]}"
+        return f"https://{name}:{server.getsockname()[1]}"
 
     yield start
     for server in listening:
@@ -147,3 +163,47 @@ def test_ssl_cert_file_names_the_authorities_that_own_sessions_trust(
     assert (done.returncode == 0) == is_named
     assert ("[]" in done.stdout) == is_named
     assert ("unknown authority" in done.stderr) != is_named
+
+
+SAVE = """
+import asyncio, sys
+from spotdx_async import SpotClient, SpotError
+
+async def main(server, *links):
+    async with SpotClient("canary-token", base_url=server) as spot:
+        for link in links:
+            try:
+                saved = await spot.reports.save(link, "a.pdf", hosts=[link.split("/")[2], sys.argv[3].split("/")[2]])
+                print(saved.size)
+            except SpotError as error:
+                print(type(error).__name__, str(error))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_the_token_goes_to_the_apis_own_server_alone(serve: Serve, authority: trustme.CA, tmp_path: Path) -> None:
+    at_server: list[str] = []
+    at_storage: list[str] = []
+    at_misnamed: list[str] = []
+    server = serve(heard=at_server)
+    # With a certificate for its own name alone: each connection is made to, and checked for, the host of the link.
+    storage = serve(heard=at_storage, name="localhost")
+    misnamed = serve(heard=at_misnamed).replace("127.0.0.1", "localhost")
+    moved = f"{server}/moved?{quote(f'{storage}/file', safe='')}"
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    env = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "authority.pem")}
+    command = [sys.executable, "-c", SAVE, server, f"{server}/file", f"{storage}/file", moved, f"{misnamed}/file"]
+
+    done = subprocess.run(  # noqa: S603 - fixed
+        command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    own, other, redirected, refused = done.stdout.splitlines()
+    assert (own, other, redirected) == ("9", "9", "9")
+    assert refused.startswith("NotSentError GET report file: the server's certificate is not valid for this host")
+    assert ["canary-token" in head for head in at_server] == [True, True]
+    assert ["canary-token" in head for head in at_storage] == [False, False]
+    assert all(f"Host: {storage.removeprefix('https://')}\r\n" in head for head in at_storage)
+    assert not at_misnamed
+    assert (tmp_path / "a.pdf").read_bytes() == b"%PDF-1.7\n"

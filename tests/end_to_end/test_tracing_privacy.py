@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -51,7 +52,7 @@ class Refusing:
         """Do nothing."""
 
 
-async def play_everything(fake: FakeSpot, observer: OpenTelemetry) -> None:
+async def play_everything(fake: FakeSpot, observer: OpenTelemetry, folder: Path) -> None:
     kit_id, token = WORDS["kit id"], WORDS["token"]
     if kit_id not in fake.kits:
         fake.kits.add(kit_id)
@@ -79,6 +80,7 @@ async def play_everything(fake: FakeSpot, observer: OpenTelemetry) -> None:
         lambda spot: spot.patients.create(patient),
         lambda spot: spot.request("GET", f"/api/v2/{WORDS['path']}/", query={"q": WORDS["query"]}),
         drain,
+        lambda spot: spot.reports.save(f"{fake.url}/results/{WORDS['path']}?q={WORDS['query']}", folder / "a.pdf"),
     )
     troubles = (
         *(None, "401", "503", "429", "drop_after", "half_body", "unreadable", "broken_json", "unknown_enum"),
@@ -103,7 +105,7 @@ async def settle(call: Any) -> None:
         return
 
 
-async def test_nothing_private_is_in_anything_that_is_exported() -> None:
+async def test_nothing_private_is_in_anything_that_is_exported(tmp_path: Path) -> None:
     exporter = InMemorySpanExporter()
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(exporter))
@@ -115,7 +117,7 @@ async def test_nothing_private_is_in_anything_that_is_exported() -> None:
             observer = OpenTelemetry(
                 tracer_provider=tracers, meter_provider=meters, bulk_rows=bulk_rows, propagate=True
             )
-            await play_everything(fake, observer)
+            await play_everything(fake, observer, tmp_path)
 
     data = reader.get_metrics_data()
     assert data is not None

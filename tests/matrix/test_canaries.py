@@ -3,17 +3,30 @@
 import asyncio
 import copy
 import csv
+import errno
 import json
 import logging
+import os
 import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 
-from spotdx_async import SpotError
+from spotdx_async import (
+    AttemptRecord,
+    EndRecord,
+    Observer,
+    Report,
+    RetryPolicy,
+    SpotError,
+    SubjectRecord,
+    private_files,
+)
 from spotdx_async.cli.app import run
 from spotdx_async.testing import FakeSpot, faults
 
@@ -106,6 +119,71 @@ def locals_in(trace: TracebackType | None) -> Iterator[str]:
         if not Path(trace.tb_frame.f_code.co_filename).is_relative_to(HERE):
             yield from (repr(value) for value in trace.tb_frame.f_locals.values())
         trace = trace.tb_next
+
+
+# Files of reports
+
+
+class Noting(Observer):
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+
+    def begin(self, subject: SubjectRecord, parent: Any) -> None:  # noqa: ARG002 - as in its base
+        self.records.append(subject)
+
+    def attempt(self, mark: Any, record: AttemptRecord) -> None:  # noqa: ARG002 - as in its base
+        self.records.append(record)
+
+    def end(self, mark: Any, record: EndRecord) -> None:  # noqa: ARG002 - as in its base
+        self.records.append(record)
+
+
+def link_to(fake: FakeSpot) -> str:
+    """A link that names a patient in its path and in its query."""
+    name, query = quote(WORDS["answer pdf"], safe=""), quote_plus(WORDS["answer last name"])
+    return f"{fake.url}/results/{name}?signature=00000001&name={query}"
+
+
+def fail_to_write(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(None, "expired_link", "401", "503", "half_body", "unreadable", "drop_before", "full disk"),
+        *(faults.slow(100), faults.body(b"%PDF-", headers={"Content-Encoding": "br"})),
+        *(faults.redirect(location="https://evil.example/"), faults.redirect(location="\u0001")),
+    ],
+)
+async def test_no_text_about_a_reports_file_shows_a_canary(
+    fault: faults.Fault | str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(1)
+    loop, observer = asyncio.get_running_loop(), Noting()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.0  # asyncio then tells of every step
+    error: BaseException | None = None
+    async with FakeSpot(token=WORDS["token"]) as fake:
+        fake.report_files[WORDS["answer pdf"]] = b"%PDF-x"
+        spot = fake.client(observer=observer, retry=RetryPolicy(max_attempts=2, base_s=0.01))
+        if fault == "full disk":
+            monkeypatch.setattr(private_files.NewFile, "write", fail_to_write)
+        elif fault is not None:
+            fake.faults.add(fault, times=None)
+        shown = [repr(spot.reports)]
+        try:
+            shown.append(repr(await spot.reports.save(Report(pdf=link_to(fake)), tmp_path / "a.pdf")))
+        except (SpotError, OSError) as raised:
+            error = raised
+        loop.set_debug(False)
+
+    assert (error is None) == (fault is None), error
+    texts = [*shown, *([] if error is None else texts_of_error(error)), repr(observer.records)]
+    texts += [text for record in caplog.records for text in (record.getMessage(), repr(record.args))]
+    assert len(observer.records) >= 2
+    assert {name for text in texts for name in found_in(text)} == set()
 
 
 # The command line, the journal and the report

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any, assert_type
 
 import aiohttp
@@ -28,6 +29,7 @@ from spotdx_async import (
     RequisitionSummary,
     Response,
     RetryPolicy,
+    SavedFile,
     SpotClient,
     Stats,
     check_new,
@@ -111,6 +113,15 @@ async def ask_for_people(spot: SpotClient, requisition: NewRequisition, patient:
     assert_type(spot.requisitions.list(status="denied"), Pages[RequisitionSummary])
     assert_type(await spot.patients.create(patient), Patient)
     assert_type(await spot.registration_tokens.create("P1"), RegistrationToken)
+
+
+async def save_files(spot: SpotClient, kit: Kit, requisition: Requisition) -> None:
+    for report in (*(kit.sample.reports if kit.sample else ()), *requisition.reports):
+        if report is not None and report.pdf is not None:
+            saved = await spot.reports.save(report, Path("report.pdf"))
+            assert_type(saved, SavedFile)
+            assert_type((saved.path, saved.size, saved.sha256), tuple[Path, int, str])
+    await spot.reports.save("https://app.spotkits.com/report.txt", "report.txt", kind="txt", hosts={"a.example:8443"})
 
 
 async def ask_what_the_sdk_does_not_know(spot: SpotClient) -> None:

@@ -77,6 +77,13 @@ async def wrong_calls(spot: SpotClient) -> None:
     await spot.order.get("O1")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+async def wrong_files(spot: SpotClient, kit: Kit) -> None:
+    await spot.reports.save(kit, "a.pdf")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await spot.reports.save("https://app.spotkits.com/a", b"a.pdf")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await spot.reports.save("https://app.spotkits.com/a", "a", kind="doc")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await spot.reports.save("https://app.spotkits.com/a", "a", "txt")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
 async def wrong_rows(spot: SpotClient) -> None:
     spot.kits.update_metadata_many(["SPOT123456"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     spot.kits.update_metadata_many([OrderMetadataUpdate("O1", {})])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
