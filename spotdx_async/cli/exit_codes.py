@@ -12,6 +12,7 @@ from spotdx_async.errors import (
     ConfigError,
     DecodeError,
     InvalidInputError,
+    LinkExpiredError,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
@@ -54,6 +55,7 @@ _NEXT: tuple[tuple[type[SpotError], str], ...] = (
     (BadRequestError, "correct what was sent"),
     (ServerError, f"{_AGAIN}{_IS_IT_THERE}"),
     (OutcomeUnknownError, _CHECK_CONNECTION),
+    (LinkExpiredError, "a new link was tried too: ask the vendor"),
 )
 _NEXT_OF_NOT_SENT = {
     "refused": f"{_NOTHING_LISTENS}{_CHECK_CONNECTION}",
@@ -62,7 +64,7 @@ _NEXT_OF_NOT_SENT = {
     "token": "spotdx doctor tests where the token comes from",
     "outage": f"{_AGAIN}{_IS_IT_THERE}",
 }
-_POINTERS = ("; details says what", "; details says why")
+_POINTERS = ("; details says what", "; details says why", "; get the kit again for a new one")
 _OPTION_NAMES = (
     ("wait_for_server=True", "--wait-for-server"),
     ("check base_url", "check --base-url"),
@@ -72,6 +74,8 @@ _OPTION_NAMES = (
         "--allow-any-id lets",
     ),
     ("pass look_first", "pass --look-first"),
+    ("hosts must be a list of names", "--host takes names"),
+    ("name it in hosts", "name it with --host"),
 )
 
 

@@ -1,4 +1,4 @@
-"""``spotdx kits``: update, get, list, types and activate."""
+"""``spotdx kits``: update, get, reports, list, types and activate."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,13 @@ from spotdx_async.cli.options import (
     ALL,
     FIRST,
     HIDING,
+    UNLIMITED,
     USUAL_CREATE,
     USUAL_UPDATE,
+    AtMost,
     CreateWith,
     Filtered,
+    Ids,
     Json,
     JsonFile,
     KitsOrFiles,
@@ -27,6 +30,7 @@ from spotdx_async.cli.options import (
     Yes,
 )
 from spotdx_async.cli.output import OurScreen, checked_one
+from spotdx_async.cli.report_files import SaveWith, save_reports
 from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
 from spotdx_async.cli.tables import show_rows
 from spotdx_async.errors import InvalidInputError
@@ -80,6 +84,41 @@ def update(
 
 
 add_get(kits, "kits", lambda spot: spot.kits.get, "SPOT123456", "SPOT123456 SPOT234567", "- --json --rate 20 < ids.txt")
+
+
+@kits.command
+def reports(
+    ids: Ids,
+    /,
+    *,
+    options: SaveWith,
+    limits: AtMost = UNLIMITED,
+    view: Shown = HIDING,  # noqa: ARG001 - the app reads it
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
+    """Save the files of kits' reports, each named KIT_ID-REPORT_ID.pdf and readable by you alone (mode 0600).
+
+    A file is there whole or not at all. One that is there is not fetched again, since an amendment is a report of its
+    own; with --force all are. The paths of the files go to standard output; with --json it is one object a line for
+    each file, with its state (saved, kept, missing or failed), path, size and sha256. A link that has expired is
+    renewed once.
+
+    Exit codes: 0 all files that the reports have are there; 1 some are not, or the server cannot be asked; 2 wrong
+    usage, nothing was sent.
+
+    Example: spotdx kits reports SPOT123456 --out reports
+    Example: spotdx kits reports - --out reports --kind all --json --rate 20 < ids.txt
+
+    Args:
+        ids: The kits; - is standard input, one id a line.
+        options: Which files, and where.
+        limits: How fast.
+        view: How to show it.
+        server: The server.
+        streams: Where to write; no argument of the command line.
+    """
+    return save_reports(ids, options, limits=limits, server=server, streams=streams)
 
 
 @kits.command(name="list")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["add_get", "ids_of", "in_order", "show_each"]
+__all__ = ["StopRule", "add_get", "ids_of", "in_order", "show_each"]
 
 _HELP_OF_GET = """Show {nouns}; patient data is hidden.
 
@@ -181,25 +181,67 @@ async def in_order(
         await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
 
 
+class StopRule:
+    """Ends a command of several objects by an error that every further one would meet.
+
+    Args:
+        noun: what one of them is called.
+        done: what the command does with them.
+        of_all: errors of that kind, besides those that every such command has.
+        is_named: whether an error names its object: not where there is only one, which the line names.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        done: str,
+        streams: Streams,
+        *,
+        of_all: tuple[type[SpotError], ...] = (),
+        is_named: bool = True,
+    ) -> None:
+        self._noun, self._done, self._streams, self._is_named = noun, done, streams, is_named
+        self._of_all = (*_OF_ALL, *of_all)
+        self._in_a_row = 0
+
+    def succeeded(self) -> None:
+        """Note that the last one was had."""
+        self._in_a_row = 0
+
+    def failed(self, an_id: str, error: SpotError, *, left: int) -> None:
+        """Note an error, and show it.
+
+        Args:
+            an_id: of the object.
+            error: what it met.
+            left: how many objects are not done, this one included.
+
+        Raises:
+            SpotError: the same error, if further objects would meet it too.
+        """
+        self._in_a_row = self._in_a_row + 1 if isinstance(error, _PERHAPS_OF_ALL) else 0
+        if isinstance(error, self._of_all) or self._in_a_row == _MOST_IN_A_ROW:
+            if self._is_named:
+                self._streams.say(f"stopped at {an_id}: {counted(left, self._noun)} not {self._done}")
+            raise error
+        show_error(error, self._streams, about=an_id if self._is_named else None, exit_code=Exit.FAILED)
+
+
 async def _show(
     found: "AsyncGenerator[tuple[str, Model | SpotError], None]", count: int, streams: Streams, view: View
 ) -> Exit:
-    exit_code, in_a_row, asked = Exit.OK, 0, 0
+    exit_code, asked, stop = Exit.OK, 0, StopRule("object", "shown", streams)
     async with aclosing(found):
         async for an_id, one in found:
             asked += 1
-            if not isinstance(one, SpotError):
-                in_a_row = 0
-                _show_one(one, streams, view)
-                if streams.is_unread:
-                    break
+            if isinstance(one, SpotError):
+                exit_code = Exit.FAILED
+                stop.failed(an_id, one, left=count - asked + 1)
                 continue
-            exit_code = Exit.FAILED
-            in_a_row = in_a_row + 1 if isinstance(one, _PERHAPS_OF_ALL) else 0
-            if isinstance(one, _OF_ALL) or in_a_row == _MOST_IN_A_ROW:
-                streams.say(f"stopped at {an_id}: {counted(count - asked + 1, 'object')} not shown")
-                raise one
-            show_error(one, streams, about=an_id, exit_code=Exit.FAILED)
+            stop.succeeded()
+            _show_one(one, streams, view)
+            if streams.is_unread:
+                break
     return exit_code
 
 

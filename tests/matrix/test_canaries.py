@@ -232,6 +232,7 @@ async def test_no_output_of_a_bulk_run_shows_a_canary(
     "command",
     [
         ["kits", "get", WORDS["kit id"]],
+        ["kits", "reports", WORDS["kit id"], "--out", "reports"],
         ["kits", "list", "--email", WORDS["filter email"], "--first-name", WORDS["filter first name"]],
         ["orders", "list", "--phone", WORDS["filter phone"]],
         ["tokens", "create", WORDS["answer patient id"]],
@@ -239,12 +240,14 @@ async def test_no_output_of_a_bulk_run_shows_a_canary(
 )
 @pytest.mark.parametrize("fault", ["", "404", "503", "half_body", "unreadable", "another shape"])
 async def test_no_output_of_a_command_shows_a_canary(
-    command: list[str], fault: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    command: list[str], fault: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     logging.getLogger().setLevel(1)
     async with FakeSpot(token=WORDS["token"]) as fake:
         registered = {"patient_id": WORDS["answer patient id"], "first_name": WORDS["answer first name"]}
-        fake.kits.add(WORDS["kit id"], registered_to=registered)
+        kit = fake.kits.add(WORDS["kit id"], registered_to=registered)
+        kit.document["sample"]["reports"][0]["pdf"] = link_to(fake)
         if fault:
             other_shape = {"kit_id": WORDS["kit id"], "events": 7, "note": WORDS["answer metadata"]}
             shape = faults.body(json.dumps(other_shape).encode())

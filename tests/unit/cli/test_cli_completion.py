@@ -61,7 +61,7 @@ def test_the_shell_takes_its_script(script: Path) -> None:
 
 WORDS = [
     (["ki"], ["kits"]),
-    (["kits", ""], ["activate", "get", "list", "types", "update"]),
+    (["kits", ""], ["activate", "get", "list", "reports", "types", "update"]),
     (["kits", "update", "--fo"], ["--force", "--format"]),
     (["kits", "update", "--format", ""], ["csv", "jsonl", "parquet", "xlsx"]),
     (["orders", "create", "--cl"], ["--client-ref"]),
