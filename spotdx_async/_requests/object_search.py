@@ -36,6 +36,7 @@ _UNJUDGED = (DecodeError, InvalidInputError, NotFoundError)
 
 S = TypeVar("S", bound=Row)
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 @frozen(kw_only=True)
@@ -205,7 +206,7 @@ def _graver(one: SpotError | None, other: SpotError | None) -> SpotError | None:
 
 
 async def got_each(
-    get: Callable[[str], Awaitable[T]], ids: Sequence[str], *, at_once: int | None = None
+    get: Callable[[K], Awaitable[T]], ids: Sequence[K], *, at_once: int | None = None
 ) -> list[T | SpotError]:
     """Fetch some objects side by side, at most ``at_once``; an error takes the place of one that cannot be fetched."""
     results: list[Any] = [None] * len(ids)

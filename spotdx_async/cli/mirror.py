@@ -25,6 +25,7 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
 )
+from spotdx_async.hosts import check_hosts
 from spotdx_async.own_loop import run_in_own_loop
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class PullOptions:
     every_s: Annotated[Span, Parameter(name="--every")] = None
     """Pull again and again, so much time after each pull, such as 5m; outages are waited out. Ctrl-C or SIGTERM ends
     it."""
+    reports: Annotated[Word | None, Parameter(metavar="DIR")] = None
+    """Save the PDF of each report in this folder too, which is made if it is missing. They name patients."""
+    hosts: Annotated[tuple[str, ...], Parameter(name="--host", metavar="HOST", show_default=False)] = ()
+    """Fetch reports from this host too, written as host or host:port; repeatable. The token is not sent there."""
     as_json: Json = False
     """Write what each pull has brought as one JSON object."""
 
@@ -112,6 +117,7 @@ def pull(
     """
     from spotdx_async.mirror import Mirror
 
+    check_hosts(options.hosts)
     settings = server.settings(rate=limits.rate, concurrency=limits.concurrency)
     runner = _Puller(Mirror(str(db), phi=options.phi), options, settings, streams)
     with naming_server(settings.base_url.value):
@@ -173,6 +179,8 @@ class _Puller:
                     since=options.since,
                     sweep=options.sweep,
                     concurrency=min(16, self._settings.concurrency.value),
+                    reports=None if options.reports is None else str(options.reports),
+                    hosts=options.hosts,
                     progress=lambda progress: self._note(progress, display),
                 )
                 if not await self._finished(job):
@@ -193,7 +201,7 @@ class _Puller:
         assert self._at_work is not None  # noqa: S101 - it has ended; for the type checker
         report: PullReport = self._at_work.result()
         self._show(report)
-        return Exit.FAILED if report.unread else Exit.OK
+        return Exit.FAILED if report.unread or report.files_failed else Exit.OK
 
     def _note(self, progress: "PullProgress", display: "_Display") -> None:
         display.show(progress)
@@ -206,10 +214,14 @@ class _Puller:
             return
         parts = [f"{getattr(report, noun).delivered:,} {noun}" for noun in _NOUNS]
         text = f"{self._mirror.path}: {', '.join(parts)} in {duration(report.elapsed_s)}"
+        if options.reports is not None:
+            text += f"; {counted(report.files, 'file')} saved"
         if report.is_sweep:
             untold = sum(getattr(report, noun).untold for noun in _NOUNS)
             text += f"; {counted(untold, 'change')} that the lists had not shown"
         streams.tell(text)
+        if report.files_failed:
+            streams.say(f"{counted(report.files_failed, 'file')} could not be saved: the next pull tries them again")
         if report.unread:
             streams.say(
                 f"{counted(report.unread, 'object')} could not be read: the next pull tries them again; -v and "
@@ -258,6 +270,8 @@ def _figures(report: "PullReport") -> dict[str, Any]:
     return {
         **{noun: attrs.asdict(getattr(report, noun)) for noun in _NOUNS},
         "unread": report.unread,
+        "files": report.files,
+        "files_failed": report.files_failed,
         "is_sweep": report.is_sweep,
         "elapsed_s": round(report.elapsed_s, 3),
     }

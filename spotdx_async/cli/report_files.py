@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
-from urllib.parse import quote
 
 from attrs import evolve, field, frozen
 from cyclopts import Parameter
@@ -18,6 +17,7 @@ from spotdx_async.cli.options import Flag, RequestLimits, Word
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.settings import Server
 from spotdx_async.errors import InvalidInputError, LinkExpiredError, SpotError
+from spotdx_async.files.report_names import name_of_report
 from spotdx_async.hosts import check_hosts
 from spotdx_async.own_loop import run_in_own_loop
 
@@ -28,8 +28,6 @@ __all__ = ["FileOptions", "SaveWith", "save_reports"]
 
 _Kind: TypeAlias = Literal["pdf", "txt"]
 _BEGINNINGS = {"pdf": b"%PDF-", "txt": b""}
-_LONGEST_ID = 80
-"""Characters of an id in a name: two of them, and what stands between, stay below the 255 that file systems take."""
 
 
 @frozen(kw_only=True)
@@ -226,7 +224,7 @@ def _files_in(kit: "Kit", kit_id: str, kinds: Sequence[_Kind]) -> Iterator[_File
     for place, report in reports:
         is_lasting = bool(report.report_id) and times[report.report_id] == 1
         for kind in kinds:
-            name = _name(kit_id, report.report_id if is_lasting else None, place)
+            name = name_of_report(kit_id, report.report_id if is_lasting else None, place)
             yield _File(
                 kit_id=kit_id,
                 report_id=report.report_id,
@@ -240,21 +238,6 @@ def _files_in(kit: "Kit", kit_id: str, kinds: Sequence[_Kind]) -> Iterator[_File
 
 def _link_of(report: "Report", kind: _Kind) -> str | None:
     return (report.pdf if kind == "pdf" else report.txt) or None
-
-
-def _name(kit_id: str, report_id: str | None, place: int) -> str:
-    """Return a name that no other report has; one without an id of its own is named after its position."""
-    return f"{_safe(kit_id).replace('-', '%2D')}-{f'report{place + 1}' if report_id is None else _safe(report_id)}"
-
-
-def _safe(an_id: str) -> str:
-    """Return an id so that it is a part of a name on every file system, and no two ids become the same."""
-    safe = quote(an_id, safe="")
-    if safe.startswith("."):  # hidden, or one of the folders themselves
-        safe = f"%2E{safe[1:]}"
-    if len(safe) <= _LONGEST_ID:
-        return safe
-    return f"{safe[: _LONGEST_ID // 2]}%{hashlib.sha256(an_id.encode()).hexdigest()[:24]}"
 
 
 def _kept(path: Path, kind: _Kind) -> bytes | None:

@@ -21,6 +21,7 @@ from spotdx_async.fhir import Codes
 from spotdx_async.mirror.export import ExportFormat, export_tables
 from spotdx_async.mirror.fhir_files import export_fhir
 from spotdx_async.mirror.records import MirrorState, NounPull, PullProgress, PullReport
+from spotdx_async.mirror.report_files import ReportFiles, Run
 from spotdx_async.mirror.store import MirrorFile
 
 __all__ = ["Mirror"]
@@ -47,6 +48,11 @@ class Pulled(Protocol):
     @property
     def requisitions(self) -> Any:
         """Requisitions."""
+        ...
+
+    @property
+    def reports(self) -> Any:
+        """The files of reports."""
         ...
 
 
@@ -87,6 +93,8 @@ class Mirror:
         sweep: bool = False,
         nouns: Sequence[str] = NOUNS,
         concurrency: int = 16,
+        reports: str | os.PathLike[str] | None = None,
+        hosts: Sequence[str] = (),
         progress: Callable[[PullProgress], object] | None = None,
     ) -> PullReport:
         """Bring the file up to date with what has changed, and return what that has brought.
@@ -97,6 +105,9 @@ class Mirror:
             sweep: get every object again, and count what had changed without the list showing it.
             nouns: which of ``kits``, ``orders`` and ``requisitions`` to pull.
             concurrency: objects got at once, within the client's limits.
+            reports: a folder for the PDF of each report, mode 0600; made if it is missing. Those that are there, whole,
+                are not fetched again. They name patients, whatever ``phi`` says. None: no files.
+            hosts: where links to files may lead besides the client's own server and ``app.spotkits.com``.
             progress: a plain function, called after each batch that was written.
 
         Raises:
@@ -115,8 +126,19 @@ class Mirror:
             for noun in nouns:
                 puller = _NounPuller(file, run, noun, pull, is_sweep=sweep, progress=progress)
                 brought[noun] = await puller.pull(spot, since=since, concurrency=concurrency)
+            files = None if reports is None else ReportFiles(file, run, Path(reports), tuple(hosts))
+            if files is not None:
+                await files.save(spot)
             await run(partial(file.end, pull))
-        return PullReport(**brought, elapsed_s=clock.now() - began_s, is_sweep=sweep)
+        return PullReport(
+            kits=brought.get("kits", NounPull()),
+            orders=brought.get("orders", NounPull()),
+            requisitions=brought.get("requisitions", NounPull()),
+            files=0 if files is None else files.saved,
+            files_failed=0 if files is None else files.failed,
+            elapsed_s=clock.now() - began_s,
+            is_sweep=sweep,
+        )
 
     def export(
         self,
@@ -173,7 +195,7 @@ class Mirror:
             file.close()
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[tuple[MirrorFile, "_Run"]]:
+    async def _opened(self) -> AsyncIterator[tuple[MirrorFile, Run]]:
         """Open the file for a pull, in a thread of its own; it is closed however the block is left."""
         loop = clock.running_loop()
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="spotdx mirror") as thread:
@@ -194,19 +216,13 @@ class Mirror:
                 await run(file.close)
 
 
-class _Run(Protocol):
-    async def __call__(self, job: Callable[[], T]) -> T:
-        """Do something in the mirror's thread, and see it through even if the wait is cancelled."""
-        ...
-
-
 class _NounPuller:
     """Pulls the objects of one kind; while a batch is written, the next is fetched."""
 
     def __init__(
         self,
         file: MirrorFile,
-        run: _Run,
+        run: Run,
         noun: str,
         pull: int,
         *,

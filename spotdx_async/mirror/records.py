@@ -47,6 +47,10 @@ class PullReport:
     kits: NounPull = NounPull()
     orders: NounPull = NounPull()
     requisitions: NounPull = NounPull()
+    files: int = 0
+    """Files of reports that were saved."""
+    files_failed: int = 0
+    """Files of reports that could not be saved; the next pull tries them again."""
     elapsed_s: float = 0.0
     is_sweep: bool = False
 

@@ -25,6 +25,10 @@ _OWN: Final = (
     # One row: whether there is patient data, and the key of the pseudonyms of patients.
     "CREATE TABLE mirror(phi INTEGER NOT NULL, pseudonym_key BLOB)",
     """CREATE TABLE cursors(noun TEXT NOT NULL PRIMARY KEY, cursor TEXT NOT NULL) WITHOUT ROWID""",
+    # The mark says which state of the report the file is of; without a digest there was no file.
+    """CREATE TABLE report_files(
+        source TEXT NOT NULL, source_id TEXT NOT NULL, report_seq INTEGER NOT NULL, mark TEXT NOT NULL,
+        name TEXT, size INTEGER, sha256 TEXT, PRIMARY KEY (source, source_id, report_seq)) WITHOUT ROWID""",
     """CREATE TABLE pulls(
         pull_id INTEGER PRIMARY KEY, began TEXT NOT NULL, ended TEXT, is_sweep INTEGER NOT NULL,
         kits INTEGER NOT NULL DEFAULT 0, orders INTEGER NOT NULL DEFAULT 0, requisitions INTEGER NOT NULL DEFAULT 0,
@@ -67,6 +71,19 @@ def select(table: Table, *, phi: bool, since: bool) -> str:
     where = f" WHERE {_changed(table)}" if since else ""
     columns = _list(columns_of(table, phi=phi))
     return f"SELECT {columns} FROM {_quoted(table.name)}{where} ORDER BY {_list(table.primary_key)}"  # noqa: S608 - names of ours
+
+
+_MARK = "coalesce(r.report_id, '') || '|' || coalesce(r.date_resulted, '') || '|' || coalesce(r.is_amendment, '')"
+WAITING_REPORTS: Final = " UNION ALL ".join(
+    f"SELECT '{source}' AS source, r.{owner} AS source_id, r.seq AS seq, {_MARK} AS mark FROM {table} r"  # noqa: S608 - names of ours
+    f" WHERE ('{source}', r.{owner}) > (?1, ?2) AND NOT EXISTS (SELECT 1 FROM report_files f"
+    f" WHERE f.source = '{source}' AND f.source_id = r.{owner} AND f.report_seq = r.seq AND f.mark = {_MARK})"
+    for source, owner, table in (
+        ("kit", "kit_id", "reports"),
+        ("requisition", "requisition_id", "requisition_reports"),
+    )
+)
+"""The reports of objects after one, whose files are not known in their present state."""
 
 
 def insert(table: Table, *, phi: bool) -> str:

@@ -19,7 +19,7 @@ from spotdx_async.changes.records import Batch
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.mirror.database import give_back, one, open_database, take_lock, translating_errors
 from spotdx_async.mirror.records import MirrorError, MirrorState, NounPull
-from spotdx_async.mirror.schema import columns_of, delete, insert, of_object, select
+from spotdx_async.mirror.schema import WAITING_REPORTS, columns_of, delete, insert, of_object, select
 from spotdx_async.tables import TABLES, Row, Table, kit_rows, order_rows, requisition_rows
 
 _PSEUDONYM_BYTES = 16
@@ -46,6 +46,19 @@ class _Made:
     rows: Mapping[str, list[Row]]
     summary: Any
     """Its row in the list; None if that was not read."""
+
+
+@frozen
+class WaitingReport:
+    """A report whose file is not known."""
+
+    source: str
+    """``kit`` or ``requisition``."""
+    source_id: str
+    seq: int
+    """Its position among the object's reports."""
+    mark: str
+    """Which state of it is meant."""
 
 
 class MirrorFile:
@@ -134,6 +147,11 @@ class MirrorFile:
         with self._transaction() as database:
             untold = sum(self._is_untold(noun, one_object) for one_object in made) if is_sweep else 0
             self._replace(noun, made)
+            if noun in _SOURCES:  # where there was no file, one may have come
+                database.executemany(
+                    "DELETE FROM report_files WHERE source = ? AND source_id = ? AND sha256 IS NULL",
+                    [(_SOURCES[noun], each.object_id) for each in made],
+                )
             names = _TOUCHED[noun]
             database.executemany(
                 f"UPDATE {noun} SET {', '.join(f'{name} = ?' for name in names)} WHERE {_IDS[noun]} = ?",  # noqa: S608 - names of ours
@@ -204,6 +222,38 @@ class MirrorFile:
         known = self._database.execute(of_object(table, phi=self.phi), _owner(noun, name, an_id)).fetchall()
         return known != sorted(self._cells(table, rows))  # both in the order of the primary key
 
+    # --- Files of reports ---------------------------------------------------------------------------------------------
+
+    def waiting_reports(self, after: tuple[str, str], objects: int) -> list[WaitingReport]:
+        """Return the reports of the next few objects whose files are not known, in the order of the objects."""
+        query = (
+            f"WITH waiting AS ({WAITING_REPORTS}) SELECT * FROM waiting WHERE (source, source_id) IN"  # noqa: S608 - ours
+            " (SELECT DISTINCT source, source_id FROM waiting ORDER BY 1, 2 LIMIT ?3) ORDER BY 1, 2, 3"
+        )
+        with translating_errors(self._path):
+            return [WaitingReport(*row) for row in self._database.execute(query, (*after, objects))]
+
+    def note_report_file(self, waiting: WaitingReport, name: str | None, size: int | None, sha256: str | None) -> None:
+        """Note a file that was saved, or that there is none."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO report_files VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (waiting.source, waiting.source_id, waiting.seq, waiting.mark, name, size, sha256),
+            )
+
+    def forget_missing_files(self, folder: Path) -> None:
+        """Forget the files that are not in their folder any more, or have another length."""
+        with translating_errors(self._path):
+            known = self._database.execute(
+                "SELECT source, source_id, report_seq, name, size FROM report_files WHERE name IS NOT NULL"
+            )
+            missing = [row[:3] for row in known if not _has_length(folder / row[3], row[4])]
+        if missing:
+            with self._transaction() as database:
+                database.executemany(
+                    "DELETE FROM report_files WHERE source = ? AND source_id = ? AND report_seq = ?", missing
+                )
+
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def state(self) -> MirrorState:
@@ -271,6 +321,13 @@ class MirrorFile:
                     self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
+
+
+def _has_length(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
 
 
 def _count(database: sqlite3.Connection, noun: str, pull: int, counts: NounPull, untold: int) -> None:
