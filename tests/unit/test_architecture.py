@@ -29,8 +29,9 @@ ROWS = (
         *("errors", "_version", "_codec.scalars", "_http.waiters", "testing.*", "own_loop"),
         "private_files",
     ),
+    ("hosts",),
     (*("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),),
-    ("_requests.identity",),
+    ("_requests.identity", "_http.links"),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
         "observers",
@@ -43,12 +44,12 @@ ROWS = (
         *("_requests.client_reference", "limits.block_limiter"),
         *("_http.fast_request", "_http.failures"),
     ),
-    ("_http.bodies",),
+    ("_http.bodies", "_http.file_body"),
     (
         *("_http.rate_limiter", "_http.auth", "_http.transport", "_http.verdict"),
         *("_http.retry", "_codec.codec", "limits.*"),
     ),
-    ("_http.answer_check", "_http.call", "_requests.answers", "shared.*"),
+    ("_http.answer_check", "_http.call", "_http.downloads", "_requests.answers", "shared.*"),
     ("_http.client_state", "_requests.operation", "_requests.list_scan"),  # the first holds the runner's stages
     (
         *("_http.runner", "bulk.*", "files.*", "tables.*", "_requests.filters", "_requests.activations"),
@@ -74,15 +75,21 @@ FOLDERS = {name.partition(".")[0] for names in ROWS for name in names if "." in 
 # What a module may import beside its own group, where that is less than all lower rows.
 NARROWER = {
     "models.*": (),
-    "config": ("errors",),
+    "config": ("errors", "hosts"),
     "_codec.json": (),
     "_requests.identity": ("_codec.json",),
+    "_http.links": ("errors", "hosts"),
     "_http.clock": ("errors",),
     "_http.waiters": (),
     "_http.sessions": ("_http.clock", "_http.messages"),
     "_http.fast_request": ("_http.sessions",),
     "_http.failures": ("errors", "_http.sessions", "_http.messages"),
     "_http.bodies": ("_http.failures", "_http.messages", "_http.sessions"),
+    "_http.file_body": ("_http.failures",),
+    "_http.downloads": (
+        *("errors", "private_files", "_http.links", "_http.messages", "_http.verdict"),
+        "_http.file_body",
+    ),
     "_http.rate_control": ("config",),
     "_codec.structuring": ("_codec.scalars", "models.*"),
     "_codec.compiled": (
@@ -134,8 +141,8 @@ NARROWER = {
         *("limits.block_limiter", "private_files", "_http.rate_limiter", "_requests.operation"),
     ),
     "cli.*": (  # the public face
-        *(FACADE, "errors", "config", "models.*", "files.*", "report.*", "testing.*", "bulk.records", "bulk.stats"),
-        *("distributed.*", "own_loop", "private_files"),
+        *(FACADE, "errors", "config", "hosts", "models.*", "files.*", "mirror.*", "report.*", "testing.*"),
+        *("bulk.records", "bulk.stats", "distributed.*", "own_loop", "private_files"),
     ),
     "__main__": ("cli.*",),
 }
@@ -152,7 +159,7 @@ ONLY_IMPORTERS = {
         "_http.transport",
         "testing.server",
     ),
-    "yarl": ("_http.transport", "_http.fast_request"),
+    "yarl": ("_http.links", "_http.transport", "_http.fast_request"),
     "tenacity": ("_http.retry",),
     "cattrs": ("_codec.codec",),
     "orjson": ("_codec.json",),
@@ -186,7 +193,8 @@ LAZY = ("spotdx_async", "testing")
 # What users import from. Elsewhere a name without an underscore is for other modules of the package: nothing lists it.
 PUBLIC = (
     *(FACADE, "client", "config", "errors", "models", "observers", "otel", "pagination", "reconciliation"),
-    *("bulk.options", "distributed", "files", "report", "resources.*", "shared", "tables"),
+    *("bulk.options", "changes", "distributed", "fhir", "files", "mirror", "report", "resources.*", "shared"),
+    "tables",
     *("testing", "testing.answers", "testing.factories", "testing.faults"),
 )
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 50
