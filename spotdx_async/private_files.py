@@ -9,11 +9,17 @@ those users must not read.
 import errno
 import logging
 import os
+import re
 import stat
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not on every system
+    fcntl = None  # type: ignore[assignment]
 
 _log = logging.getLogger("spotdx_async")
 
@@ -21,6 +27,7 @@ PRIVATE = 0o600
 _PRIVATE_FOLDER = 0o700
 _MOST_OF_A_NAME = 100
 """Bytes of a file's name in that of its unfinished copy, which has to stay below the 255 that file systems take."""
+_SUFFIX_BESIDE = ".part"
 _MOUNTS = Path("/proc/self/mountinfo")
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -162,25 +169,21 @@ def replace(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None
     """
     look(path)
     place = Path(path)
-    new = write_beside(place, data)
-    try:
+    with written_beside(place, data) as new:
         new.replace(place)
-    except BaseException:
-        with suppress(OSError):
-            new.unlink()
-        raise
     sync_folder(place.parent)
 
 
-def write_beside(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> Path:
-    """Write a private file of a name that nobody else uses, in the folder of another, so that it can take its place.
+@contextmanager
+def written_beside(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> Iterator[Path]:
+    """Yield a private file of a name that nobody else uses, in the folder of another, so that it can take its place.
+
+    What it holds is on the disk. It is gone if that place was not taken by the end; a killed writer leaves it, and the
+    next one removes it.
 
     Args:
         path: the other file.
         data: as for ``replace``.
-
-    Returns:
-        Its path; what is in it is on the disk.
 
     Raises:
         OSError: it cannot be written; nothing is left of it.
@@ -189,11 +192,11 @@ def write_beside(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     try:
         new.write([data] if isinstance(data, bytes) else data)
         new.sync()
+        yield new.part
         new.close()
     except BaseException:
         new.discard()
         raise
-    return new.part
 
 
 class NewFile:
@@ -209,9 +212,9 @@ class NewFile:
             OSError: it cannot be created.
         """
         self.path: Path = Path(path)
-        name = os.fsencode(self.path.name)[:_MOST_OF_A_NAME].decode(errors="ignore")
-        fd, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=self.path.parent)
-        self.part: Path = Path(part)
+        remove_unfinished(path)
+        fd, part = _new_beside(self.path)
+        self.part: Path = part
         """Where it is until then."""
         self._file = open(fd, "wb")  # noqa: PTH123, SIM115 - an open descriptor, for as long as the object lives
         try:
@@ -246,15 +249,16 @@ class NewFile:
         self._file.close()
 
     def put_in_place(self) -> None:
-        """Close it and put it in its place, where it replaces another file. ``sync_folder`` makes that last.
+        """Put it in its place, where it replaces another file, and close it. ``sync_folder`` makes that last.
 
         Raises:
             UnfitFileError: the existing file must not be replaced.
             OSError: it cannot be put there.
         """
-        self.close()
+        self._file.flush()
         look(self.path)
-        self.part.replace(self.path)
+        self.part.replace(self.path)  # before it is closed: without its lock it would look like a killed writer's
+        self.close()
 
     def discard(self) -> None:
         """Close it and remove it, unless it is in its place; whatever fails is ignored, since nobody needs it."""
@@ -262,6 +266,16 @@ class NewFile:
             self._file.close()
         with suppress(OSError):
             self.part.unlink()
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what killed writers have left beside a file before it could take its place: nobody would find it there."""
+    place = Path(path)
+    named = re.compile(rf"{re.escape(_prefix_beside(place))}[a-z0-9_]{{8}}{re.escape(_SUFFIX_BESIDE)}")
+    with suppress(OSError):
+        for name in os.listdir(place.parent):  # noqa: PTH208 - one string a file, however many there are
+            if named.fullmatch(name):
+                _remove_unless_written(place.with_name(name))
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
@@ -332,6 +346,39 @@ def _is_open_to_others(about: os.stat_result) -> bool:
     # Many systems give each user a private group with the number of the user.
     is_own_group = about.st_gid == os.getegid() == os.geteuid()
     return bool(about.st_mode & stat.S_IWGRP) and not is_own_group
+
+
+def _prefix_beside(place: Path) -> str:
+    return f".{os.fsencode(place.name)[:_MOST_OF_A_NAME].decode(errors='ignore')}."
+
+
+def _new_beside(place: Path) -> tuple[int, Path]:
+    """Create a file beside another and lock it, so that nobody takes it for a killed writer's."""
+    while True:
+        fd, name = tempfile.mkstemp(prefix=_prefix_beside(place), suffix=_SUFFIX_BESIDE, dir=place.parent)
+        new = Path(name)
+        with suppress(OSError):  # a file system without locks: there nobody removes anything
+            if _can_lock():
+                fcntl.flock(fd, fcntl.LOCK_EX)
+        if new.exists():
+            return fd, new
+        os.close(fd)  # somebody came between creating and locking it
+
+
+def _can_lock() -> bool:
+    return fcntl is not None
+
+
+def _remove_unless_written(unfinished: Path) -> None:
+    if not _can_lock():
+        return
+    with suppress(OSError):
+        fd = open_own(unfinished, os.O_RDWR)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unfinished.unlink()
+        finally:
+            os.close(fd)
 
 
 def _give_back(fd: int) -> None:

@@ -64,6 +64,7 @@ class PartFile:
         check_place(path, replace=is_replacing)
         self._fd: int | None = self._take(is_repeat=is_repeat)
         try:
+            private_files.remove_unfinished(path)  # the part has all that is in it
             self._has_leftover = os.fstat(self._fd).st_size > 0
             # Another writer may have put its file there until we had the lock, and none can from here on.
             self._before = _mark_of(path)
@@ -137,13 +138,9 @@ class PartFile:
             target = self.place if self.fault else self._target()
             self.place.replace(target)
         else:
-            new = private_files.write_beside(self.path, pieces)
-            try:
+            with private_files.written_beside(self.path, pieces) as new:
                 target = self.place if self.fault else self._target()
                 new.replace(target)
-            except BaseException:
-                new.unlink(missing_ok=True)
-                raise
         # It is there: whatever fails from here on must not have it put there once more.
         left, self.place = self.place, target
         if left != target:

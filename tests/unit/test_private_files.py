@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,25 @@ def test_a_name_as_long_as_may_be_can_be_replaced(tmp_path: Path, name: str) -> 
         private_files.replace(tmp_path / name, text)
 
         assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, text)]
+
+
+def test_what_a_killed_writer_has_left_is_removed_by_the_next_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    for name in (".file.abcd_123.part", ".other.abcd1234.part", ".file.backup.part"):
+        (tmp_path / name).write_bytes(b"left")
+    with private_files.written_beside(tmp_path / "file", b"first") as first:
+        private_files.replace(tmp_path / "file", b"second")
+        first.replace(tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert {path.name for path in tmp_path.iterdir()} == {"file", ".other.abcd1234.part", ".file.backup.part"}
+
+
+def test_what_does_not_take_its_place_is_gone(tmp_path: Path) -> None:
+    with suppress(ZeroDivisionError), private_files.written_beside(tmp_path / "file", b"text") as new:
+        assert new.read_bytes() == b"text"
+        _ = 1 / 0
+
+    assert not [*tmp_path.iterdir()]
 
 
 def fail_for_folders(monkeypatch: pytest.MonkeyPatch, number: int) -> None:

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import BadRow, FailedRows, Row, open_rows, part_file
 from spotdx_async.files.failed_rows import UndoneRows
+from tests.unit.bulk.journal.test_lock_forks import fork
+
+KILLED = 9
 
 
 def mode(path: Path) -> int:
@@ -392,6 +396,58 @@ def test_a_file_that_cannot_be_arranged_is_as_it_was(tmp_path: Path, monkeypatch
     failed.close()
     assert failed.path.read_bytes() == b"SPOT1,first\nSPOT2,second\nSPOT3,third\n"
     assert [*tmp_path.iterdir()] == [failed.path]
+
+
+def test_a_kill_before_any_change_of_a_file_loses_no_row_and_leaves_nothing_untold(tmp_path: Path) -> None:
+    path = tmp_path / "failed.csv"
+
+    def session() -> Path | None:
+        failed = FailedRows(path, preamble=b"kit_id,a", replace=True)
+        for row in (b"SPOT2,y\n", b"SPOT1,x\n"):
+            failed.write(row)
+        failed.arrange([1, 0])
+        return failed.kept
+
+    step, is_killed = 0, True
+    while is_killed:
+        step += 1
+        for left in tmp_path.iterdir():
+            left.unlink()
+        path.write_text("of the session before\n")
+        is_killed = is_killed_at(step, session)
+        assert path.read_text() in {"of the session before\n", "kit_id,a\nSPOT1,x\nSPOT2,y\n"}, step
+        kept = session()
+        assert path.read_text() == "kit_id,a\nSPOT1,x\nSPOT2,y\n", step
+        assert {*tmp_path.iterdir()} == {path, kept} - {None}, step
+    assert step > 4
+
+
+def is_killed_at(step: int, act: Callable[[], object]) -> bool:
+    """Act in a process that is killed before so many changes of files; return whether it came so far."""
+    child = fork()
+    if not child:
+        left = step
+
+        def counting(call: Callable[..., Any]) -> Callable[..., Any]:
+            def counted(*args: Any, **named: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if not left:
+                    os._exit(KILLED)
+                return call(*args, **named)
+
+            return counted
+
+        try:
+            for name in ("write", "ftruncate", "fsync", "rename", "replace", "unlink"):
+                setattr(os, name, counting(getattr(os, name)))
+            act()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, KILLED}
+    return code == KILLED
 
 
 def test_what_another_writer_puts_there_before_we_have_its_lock_is_not_replaced(
