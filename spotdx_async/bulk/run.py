@@ -237,7 +237,11 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         if not job.creates:
             raise InvalidInputError("only a run that creates records keys")
         return recorded_creates(
-            self._inputs.journal, keys, operation=job.operation, server=job.server, batch=job.batch or ""
+            self._inputs.journal,
+            keys,
+            operation=job.operation,
+            server=job.server,
+            batch=None if job.takes_any_batch else job.batch or "",
         )
 
     @property

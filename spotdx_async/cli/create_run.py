@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 from unicodedata import normalize
@@ -20,10 +20,10 @@ from spotdx_async.cli.new_objects import CreateKind
 from spotdx_async.cli.options import CreateOptions, Word
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.row_results import InputRow, RowResults, bare_message
-from spotdx_async.cli.row_run import RowRequest, is_resumed, open_files
+from spotdx_async.cli.row_run import RowRequest, is_resumed, open_files, say_kept
 from spotdx_async.errors import BulkStopped, InvalidInputError, JournalError, SpotError
 from spotdx_async.files import FailedRows, UnreadableRows
-from spotdx_async.files.created_file import CreatedFile
+from spotdx_async.files.created_file import CreatedFile, RecordedKey
 from spotdx_async.files.row_shape import ObjectShape
 
 __all__ = ["CreateRequest", "CreateRun", "Forecast"]
@@ -95,12 +95,13 @@ class CreateRun(LocalRun):
         self._still = self._done = 0
         super().__init__(request, streams)
         try:
-            self._created = _created_file(request)
+            self._created = self._created_file()
         except BaseException:
             self._opened.close()
             raise
         if self._created is not None:
             self._opened.callback(self._created.abandon)
+            say_kept([self._created], streams)
 
     def forecast(self) -> Forecast:
         """Read all rows once, from the same files, opened again, and return what will become of them.
@@ -110,7 +111,7 @@ class CreateRun(LocalRun):
             ChangedInputError: one is no longer the file that was opened.
             JournalError: the journal cannot be used by this run.
         """
-        found, keys, run = Forecast(), list[str](), self._new_run()
+        found, keys = Forecast(), list[str]()
         with ExitStack() as stack:
             for row in self._source.again(open_files(self._request, stack)):
                 if isinstance(row, spotdx_async.InvalidRow) or self._fault_of(row) is not None:
@@ -118,9 +119,39 @@ class CreateRun(LocalRun):
                     continue
                 keys.append(row.key)
                 if len(keys) >= _AT_ONCE:
-                    _add(found, run, keys)
-            _add(found, run, keys)
+                    self._add(found, keys)
+            self._add(found, keys)
         return found
+
+    def _add(self, found: Forecast, keys: list[str]) -> None:
+        for _, state, _ in self._recorded(keys):
+            if state == "ok":
+                found.done += 1
+            elif state == "unknown":
+                found.in_doubt += 1
+            else:
+                found.new += 1
+        keys.clear()
+
+    def _created_file(self) -> CreatedFile | None:
+        """Begin the file that ``--created`` names; a dry run writes none.
+
+        Raises:
+            InvalidInputError: it cannot be written, or must not.
+            JournalError: the journal that is to be resumed cannot be used.
+        """
+        options = self._options
+        if options.created is None or options.is_dry_run:
+            return None
+        recorded = self._recorded if is_resumed(self._request) else None
+        return CreatedFile(options.created, replace=options.replaces_failed, recorded=recorded)
+
+    def _recorded(self, keys: Iterable[str]) -> Iterator[RecordedKey]:
+        """Yield what the journal says of each key, with the id as it is written."""
+        options, send = self._options, self._request.kind.send_of(self._client)
+        run = self._settling(send((), batch=options.batch, journal=options.journal))
+        for key, state, object_id in run.recorded(keys):
+            yield key, state, self._id_of(key, object_id) if state == "ok" else object_id
 
     def _judge(self, work: asyncio.Task[None]) -> None:
         error = None if work.cancelled() else work.exception()
@@ -134,7 +165,7 @@ class CreateRun(LocalRun):
     async def _work(self) -> None:
         # Known before the run has the journal, which nobody else may read then.
         journal = self._options.journal
-        in_doubt = 0 if journal is None or not is_resumed(self._request) else _recorded(journal, "unknown")
+        in_doubt = 0 if journal is None or not is_resumed(self._request) else _rows_in(journal, "unknown")
         if in_doubt and self._request.kind.can_look and not self._options.is_dry_run:
             rows = f"{counted(in_doubt, 'row')} of an earlier session {'is' if in_doubt == 1 else 'are'} in doubt"
             self._streams.note(f"{rows}: looked for {self._wait_in_words} from now, while others go on")
@@ -172,6 +203,9 @@ class CreateRun(LocalRun):
         run = kind.send_of(self._client)(
             self._source, batch=options.batch, journal=options.journal, **more, **self._run_options()
         )
+        return self._settling(run)
+
+    def _settling(self, run: spotdx_async.BulkRun[Any]) -> spotdx_async.BulkRun[Any]:
         if self._request.only_settles:
             run.only_settle(any_batch=self._request.takes_any_batch)
         return run
@@ -252,16 +286,15 @@ class CreateRun(LocalRun):
 
     def _add_recorded(self, created: CreatedFile) -> None:
         """Write what the journal knows of rows that this session has not come to."""
-        run = self._run
-        if run is None or "-" in self._request.files:
+        if "-" in self._request.files:
             return
         try:
             with ExitStack() as stack:
                 rows = self._source.again(open_files(self._request, stack))
                 keys = (row.source.row.key for row in rows)
-                for key, state, object_id in run.recorded(key for key in keys if key and not created.has(key)):
+                for key, state, object_id in self._recorded(key for key in keys if key and not created.has(key)):
                     if state is not None and state != "rejected":
-                        created.add(key, self._id_of(key, object_id) if state == "ok" else object_id, state)
+                        created.add(key, object_id, state)
         except (OSError, InvalidInputError, JournalError) as error:
             self._streams.say(f"{created.path} may lack rows of earlier sessions: {error}")
 
@@ -270,7 +303,7 @@ class CreateRun(LocalRun):
         journal = self._options.journal
         if journal is None or self._options.is_dry_run or self._stopped is not None or not self._is_all_recorded:
             return 0
-        return max(0, _recorded(journal, "unknown") - self._row_results.counts["unknown"])
+        return max(0, _rows_in(journal, "unknown") - self._row_results.counts["unknown"])
 
     def _lacking(self) -> int:
         """Return how many rows are done that the file of what was created does not have."""
@@ -278,41 +311,18 @@ class CreateRun(LocalRun):
         is_unread = "-" in self._request.files and not self._source.is_read_up
         if created is None or created.error is not None or journal is None or is_unread:
             return 0
-        return max(0, _recorded(journal, "ok") - created.done)
+        return max(0, _rows_in(journal, "ok") - created.done)
 
     def _id_of(self, key: str, object_id: str | None) -> str | None:
         return key if self._request.kind.shape.id_name == "kit_id" else object_id
 
 
-def _recorded(journal: Word, state: State) -> int:
+def _rows_in(journal: Word, state: State) -> int:
     """Return how many rows a journal has in a state; 0 where it cannot be read."""
     try:
         return spotdx_async.read_journal(journal).by_state[state]
     except JournalError:
         return 0
-
-
-def _created_file(request: CreateRequest) -> CreatedFile | None:
-    """Begin the file that ``--created`` names; a dry run writes none.
-
-    Raises:
-        InvalidInputError: it cannot be written, or must not.
-    """
-    options = request.options
-    if options.created is None or options.is_dry_run:
-        return None
-    return CreatedFile(options.created, replace=options.replaces_failed, is_resumed=is_resumed(request))
-
-
-def _add(found: Forecast, run: spotdx_async.BulkRun[Any], keys: list[str]) -> None:
-    for _, state, _ in run.recorded(keys):
-        if state == "ok":
-            found.done += 1
-        elif state == "unknown":
-            found.in_doubt += 1
-        else:
-            found.new += 1
-    keys.clear()
 
 
 def words_of(found: Forecast, kind: CreateKind) -> str:

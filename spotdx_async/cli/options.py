@@ -262,7 +262,8 @@ class CreateOptions(RowOptions):
     replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
     """Replace the files given by --failed, --outcomes and --created if they exist."""
     created: FilePath = None
-    """Write key, id and state of each row to this file (CSV, mode 0600), those of earlier sessions included."""
+    """Write key, id and state of each row that was sent to this file (CSV, mode 0600), also of those that earlier
+    sessions have sent. A rejected row has no line."""
     concurrency: Whole | None = None
     """Requests in flight at once. Default: the profile's, else 8."""
     waits_for_server: Annotated[Flag, Parameter(name="--wait-for-server")] = False
@@ -290,7 +291,8 @@ class SettleOptions(ReadingOptions):
     batch: Annotated[str | None, Parameter(metavar="NAME")] = None
     """The name of the batch, to make sure that the journal is the one of this batch."""
     created: FilePath = None
-    """Write key, id and state of each row to this file (CSV, mode 0600), those of earlier sessions included."""
+    """Write key, id and state of each row that was sent to this file (CSV, mode 0600), also of those that earlier
+    sessions have sent."""
     replaces_failed: Annotated[Flag, Parameter(name="--force")] = False
     """Replace the file given by --created, whatever it holds."""
     lands_within_s: Annotated[Seconds, Parameter(name="--lands-within")] = 60.0

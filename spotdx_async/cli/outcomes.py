@@ -25,8 +25,12 @@ _NO_REPORT = "no worker has reported it, so it may have been executed"
 _NOT_GIVEN_OUT = "the run stopped before any row was sent"
 
 
-def outcomes_file(options: UpdateOptions | CreateOptions, *, is_resumed: bool) -> OutcomeFile | None:
+def outcomes_file(options: UpdateOptions | CreateOptions, *, replace: bool) -> OutcomeFile | None:
     """Begin the file that ``--outcomes`` names.
+
+    Args:
+        options: of the run.
+        replace: whether a file at its place may be replaced.
 
     Raises:
         InvalidInputError: it cannot be written, or must not.
@@ -43,7 +47,7 @@ def outcomes_file(options: UpdateOptions | CreateOptions, *, is_resumed: bool) -
     return OutcomeFile(
         options.outcomes,
         only_failures=options.outcomes_only == "failed",
-        replace=not options.is_dry_run and (options.replaces_failed or is_resumed),
+        replace=replace,
     )
 
 

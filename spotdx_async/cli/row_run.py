@@ -24,6 +24,7 @@ from spotdx_async.cli.settings import Settings
 from spotdx_async.cli.summary import InputFault, RunResult, show_summary, tell_end
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import FailedRows, RowFile, UnreadableRows, open_rows, parse_map
+from spotdx_async.files.created_file import CreatedFile
 from spotdx_async.files.late_input import AnyInput, LateInput
 from spotdx_async.files.outcome_file import OutcomeFile
 from spotdx_async.files.part_file import part_of
@@ -31,7 +32,10 @@ from spotdx_async.files.row_shape import RowShape
 from spotdx_async.files.unreadable_rows import unreadable_of
 from spotdx_async.own_loop import run_in_own_loop
 
-__all__ = ["RowRequest", "RowRun", "is_resumed", "open_files", "replaces_files", "run_to_its_result", "show_result"]
+__all__ = ["RowRequest", "RowRun", "is_resumed", "open_files", "run_to_its_result", "say_kept", "show_result"]
+
+_COARSE_S = 2.0
+"""Seconds of which file systems may be unaware when they date a file."""
 
 
 @frozen(kw_only=True)
@@ -109,7 +113,8 @@ class RowRun(ABC):
             files = self._files = open_files(request, stack)
             self._prepare()
             self._source = RowSource(files, from_row=request.options.from_row, build=request.build)
-            self._outcomes = outcomes_file(request.options, is_resumed=is_resumed(request))
+            place = request.options.outcomes
+            self._outcomes = outcomes_file(request.options, replace=place is not None and _replaces(request, place))
             if self._outcomes is not None:
                 stack.callback(self._outcomes.abandon)
             failed = _failed_rows(request, files, streams)
@@ -119,7 +124,7 @@ class RowRun(ABC):
             self._row_results = self._new_results(failed, unreadable)
             stack.callback(self._row_results.abandon)
             _say_notes(files, streams)
-            _say_kept((failed, unreadable, self._outcomes), streams)
+            say_kept((failed, unreadable, self._outcomes), streams)
             self._opened = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -271,7 +276,8 @@ def _unless_over(work: asyncio.Task[None], act: Callable[[asyncio.Task[None]], N
         act(work)
 
 
-def _say_kept(files: Iterable[FailedRows | UnreadableRows | OutcomeFile | None], streams: Streams) -> None:
+def say_kept(files: Iterable[FailedRows | UnreadableRows | OutcomeFile | CreatedFile | None], streams: Streams) -> None:
+    """Say where that is, or will be, what runs that were killed have left where these files are written first."""
     for file in files:
         if file is not None and file.kept is not None:
             streams.say(f"{part_of(file.path)} is what a run that was killed has left: it is kept as {file.kept}")
@@ -297,7 +303,7 @@ def _failed_rows(request: RowRequest, files: list[AnyInput], streams: Streams) -
         request.options.failed,
         preamble=files[0].preamble,
         inputs=request.files,
-        replace=replaces_files(request),
+        replace=_replaces(request, request.options.failed),
     )
 
 
@@ -315,7 +321,8 @@ def _unreadable_rows(request: RowRequest, failed: FailedRows, files: list[AnyInp
     Raises:
         InvalidInputError: it cannot be written.
     """
-    unreadable = UnreadableRows(failed.path, inputs=request.files, replace=replaces_files(request))
+    replace = _replaces(request, unreadable_of(failed.path))
+    unreadable = UnreadableRows(failed.path, inputs=request.files, replace=replace)
 
     def keep(file: RowFile | LateInput, first: int, number: int, line: int, piece: bytes) -> None:
         if number >= first:
@@ -333,9 +340,19 @@ def _may_replace(request: RowRequest) -> bool:
     return request.options.replaces_failed or (journal is not None and Path(journal).exists())
 
 
-def replaces_files(request: RowRequest) -> bool:
-    """Return whether the files of an earlier run are replaced."""
-    return not request.options.is_dry_run and (request.options.replaces_failed or is_resumed(request))
+def _replaces(request: RowRequest, place: Word) -> bool:
+    """Return whether a file that is there is replaced: since that is asked for, or the run itself may have written it.
+
+    Raises:
+        JournalError: as for ``is_resumed``.
+    """
+    if request.options.is_dry_run or request.options.replaces_failed:
+        return not request.options.is_dry_run
+    begun_s = _begun_s(request)
+    try:
+        return begun_s is not None and Path(place).stat().st_mtime >= begun_s - _COARSE_S
+    except OSError:
+        return begun_s is not None  # there is nothing, or nothing that can be written, which others say
 
 
 def is_resumed(request: RowRequest) -> bool:
@@ -344,14 +361,20 @@ def is_resumed(request: RowRequest) -> bool:
     Raises:
         JournalError: another run has it, or it is none.
     """
+    return _begun_s(request) is not None
+
+
+def _begun_s(request: RowRequest) -> float | None:
+    """Return when the run began that is to be resumed, in seconds since 1970; None if none is."""
     journal = request.options.journal
     if journal is None:
-        return False
+        return None
     if request.is_for_cluster:
-        return Path(journal, "run.json").is_file()
+        described = Path(journal, "run.json")  # written once
+        return described.stat().st_mtime if described.is_file() else None
     if not Path(journal).is_file() or not Path(journal).stat().st_size:
-        return False  # an empty file, as mktemp makes it, is one that a run may begin
+        return None  # an empty file, as mktemp makes it, is one that a run may begin
     state = spotdx_async.read_journal(journal)
     if state.in_use:
         raise JournalError(f"{journal} is in use by another run: wait for it, or stop it", reason="in use")
-    return state.sessions > 0
+    return state.begun_at.timestamp() if state.sessions else None

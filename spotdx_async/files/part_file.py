@@ -80,6 +80,20 @@ class PartFile:
         """Whether it is neither settled nor abandoned."""
         return self._fd is not None
 
+    def continue_at(self, size: int) -> None:
+        """Continue what a killed writer has left after its first bytes, instead of keeping it under another name.
+
+        Args:
+            size: how many of these bytes stay.
+
+        Raises:
+            OSError: what comes after them cannot be cut off.
+        """
+        assert self._fd is not None  # noqa: S101 - before anything is written; for the type checker
+        os.ftruncate(self._fd, size)
+        os.lseek(self._fd, size, os.SEEK_SET)
+        self.size, self._has_leftover, self.kept = size, False, None
+
     def append(self, data: bytes) -> None:
         """Write at the end.
 

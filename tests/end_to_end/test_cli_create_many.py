@@ -495,6 +495,71 @@ async def test_keys_that_are_no_longer_in_the_input_stay_in_the_created_file(
     assert "use it as input, with the same --batch and --journal" in done.err
 
 
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--created", "key,id,state\nP1,ANOTHER,ok\n"),
+        ("--created", "not of this form\n"),
+        ("--failed", f"{HEADER}\n{order('of last week')}\n"),
+        ("--outcomes", "of last week\n"),
+    ],
+)
+async def test_a_resumed_run_replaces_no_file_of_another_one_unasked(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path, option: str, text: str
+) -> None:
+    command = ("orders", "create", cohort, *BATCH, "--yes")
+    assert (await spotdx(*command)).code == 0
+    before = fake.counts["requests"]
+    other = written(cohort.with_name("other.csv"), [text.rstrip("\n")])
+    os.utime(other, (0, datetime.now(UTC).timestamp() - 3600))
+    refused = await spotdx(*command, option, "other.csv")
+    assert (refused.code, fake.counts["requests"], other.read_text()) == (2, before, text)
+    assert "other.csv exists and is not empty: give another name, or --force to replace it" in refused.err
+    asked_for = await spotdx(*command, option, "other.csv", "--force")
+    assert asked_for.code == 0
+    assert not other.exists() or "last week" not in other.read_text()
+
+
+async def test_settling_replaces_the_created_file_of_another_run_if_that_is_asked_for(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path
+) -> None:
+    await spotdx("orders", "create", cohort, *BATCH, "--yes")
+    written(Path("placed.csv"), ["not of this form"])
+    settle = ("orders", "settle", cohort, *BATCH, "--created", "placed.csv")
+    codes = [(await spotdx(*settle, *more)).code for more in ((), ("--force",), ())]
+    assert codes == [2, 0, 0]
+    assert lines_of("placed.csv") == {key: (order_id, "ok") for key, order_id in placed(fake).items()}
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_created_file_holds_no_line_of_the_one_that_it_was_to_replace(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path
+) -> None:
+    before = "key,id,state\nP1,ANOTHER,ok\nof last week,ANOTHER,ok\n"
+    Path("placed.csv").write_text(before)
+    command = ("orders", "create", str(cohort), *BATCH, "--created", "placed.csv", "--yes", "--force")
+    await killed(fake, cohort, lambda: len(fake.orders) >= 3, command)
+    assert Path("placed.csv").read_text() == before
+    assert (await spotdx(*command)).code == 0
+    assert lines_of("placed.csv") == {key: (order_id, "ok") for key, order_id in placed(fake).items()}
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.parametrize("text", ["key,id,state\nP1,ANOTHER,ok\n", "not of this form\n"])
+async def test_what_another_killed_run_has_left_of_its_created_file_is_kept_and_told(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path, text: str, *, is_resumed: bool
+) -> None:
+    command = ("orders", "create", cohort, *BATCH, "--yes")
+    if is_resumed:
+        assert (await spotdx(*command)).code == 0
+    Path("placed.csv.part").write_text(text)
+    done = await spotdx(*command, "--created", "placed.csv")
+    assert done.code == 0
+    assert "placed.csv.part is what a run that was killed has left: it is kept as placed.csv.1" in done.err
+    assert Path("placed.csv.1").read_text() == text
+    assert lines_of("placed.csv") == {key: (order_id, "ok") for key, order_id in placed(fake).items()}
+
+
 async def test_an_order_that_was_placed_with_other_content_is_told_and_keeps_its_id(
     spotdx: Spotdx, fake: FakeSpot, cohort: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -69,6 +70,25 @@ async def test_a_journal_that_is_refused_leaves_the_files_of_the_session_before(
     assert "the journal" in err
     assert failed.read_text() == YESTERDAY
     assert names(failed.parent) == {"failed.csv"}
+
+
+@pytest.mark.parametrize("name", ["failed.csv", "failed.csv.unreadable"])
+async def test_a_resumed_run_replaces_no_file_that_is_older_than_its_journal_unasked(
+    spotdx: Spotdx, fake: FakeSpot, tmp_path: Path, name: str
+) -> None:
+    await spotdx("--journal", "run.journal")
+    (tmp_path / name).write_text(YESTERDAY)
+    assert (await spotdx("--journal", "run.journal"))[0] == 1
+    assert names(tmp_path) == {"failed.csv"}
+
+    (tmp_path / name).write_text(YESTERDAY)
+    os.utime(tmp_path / name, (0, 0))
+    sent = fake.counts["requests"]
+    code, _, err = await spotdx("--journal", "run.journal")
+    assert (code, fake.counts["requests"], (tmp_path / name).read_text()) == (2, sent, YESTERDAY)
+    assert f"{name} exists and is not empty: give another name, or --force to replace it" in err
+    assert (await spotdx("--journal", "run.journal", "--force"))[0] == 1
+    assert names(tmp_path) == {"failed.csv"}
 
 
 @pytest.mark.parametrize("is_resumed", [False, True])

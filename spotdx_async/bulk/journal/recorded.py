@@ -17,7 +17,7 @@ RecordedCreate: TypeAlias = tuple[str, State | None, str | None]
 
 
 def recorded_creates(
-    journal: Journal | None, keys: Iterable[str], *, operation: str, server: str, batch: str
+    journal: Journal | None, keys: Iterable[str], *, operation: str, server: str, batch: str | None
 ) -> Iterator[RecordedCreate]:
     """Yield what is recorded of each key, in the order of the keys.
 
@@ -26,7 +26,7 @@ def recorded_creates(
         keys: the keys.
         operation: what the run does.
         server: with which server.
-        batch: the name of its batch.
+        batch: the name of its batch; None: whatever it is.
 
     Raises:
         JournalError: it is in use, or not this run's, or damaged; it is as it was.
@@ -41,7 +41,7 @@ def recorded_creates(
 
 
 def _recorded(
-    journal: Journal | None, keys: Iterable[str], operation: str, server: str, batch: str
+    journal: Journal | None, keys: Iterable[str], operation: str, server: str, batch: str | None
 ) -> Iterator[RecordedCreate]:
     place = None if journal is None else absolute(journal.path)
     if place is None or look(place) is None:
