@@ -130,8 +130,8 @@ class CreateEngine(Engine[T]):
         return Unaudited(since, latest_s if server_s is None else min(latest_s, now_s + after - server_s))
 
     def audited(self) -> None:
-        """Record that all of it was audited."""
-        self._book.record(Audited())
+        """Record that all of it was audited; not before the end, as nobody is told earlier what was found."""
+        self._book.record_at_end(Audited())
 
     def settled(self, doubt: Doubt, finding: Finding) -> None:
         """Record what was found about a row, and end or send it, if it was read."""

@@ -13,7 +13,7 @@ from attrs import define, evolve, frozen
 import spotdx_async
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.create import reference_in
-from spotdx_async.cli.create_summary import CreatesEnd
+from spotdx_async.cli.create_summary import CreatesEnd, show_duplicates
 from spotdx_async.cli.exit_codes import line_of
 from spotdx_async.cli.local_run import LocalRun
 from spotdx_async.cli.new_objects import CreateKind
@@ -264,6 +264,8 @@ class CreateRun(LocalRun):
         return evolve(outcome, error=InvalidInputError(f"{where}{text[found.end() :]}"))
 
     def _finish(self) -> dict[str, Any]:
+        duplicates = () if self._run is None else self._run.duplicates
+        show_duplicates(duplicates, self._streams)  # first: a kill may come while files take their places
         written = super()._finish()
         if self._created is not None:
             if not self._source.is_read_up or self._row_results.unsent:
@@ -276,7 +278,7 @@ class CreateRun(LocalRun):
             "creates": CreatesEnd(
                 kind=kind,
                 only_settles=self._request.only_settles,
-                duplicates=() if run is None else run.duplicates,
+                duplicates=duplicates,
                 audit_error=None if error is None else bare_message(error),
                 created=self._created,
                 lacking=self._lacking(),

@@ -1,6 +1,6 @@
 """What is said at the end of a run that creates, beside what is said of every run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -10,7 +10,7 @@ from spotdx_async.cli.new_objects import CreateKind
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.files.created_file import CreatedFile
 
-__all__ = ["CreatesEnd", "figures_of", "meanings_of", "show_end"]
+__all__ = ["CreatesEnd", "figures_of", "meanings_of", "show_duplicates", "show_end"]
 
 
 @frozen(kw_only=True)
@@ -58,6 +58,15 @@ def meanings_of(end: CreatesEnd) -> dict[State, str]:
     }
 
 
+def show_duplicates(duplicates: Sequence[tuple[str, str]], streams: Streams) -> None:
+    """Say which objects carry the same reference, if there are any; once the journal says so, nobody looks again."""
+    if duplicates:
+        pairs = ", ".join(f"{one} and {other}" for one, other in duplicates)
+        count = len(duplicates)
+        pair = "1 pair carries" if count == 1 else f"{count:,} pairs carry"
+        streams.say(f"CREATED TWICE: {pair} the same reference: {pairs}; none was cancelled, so ask the vendor to")
+
+
 def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> None:
     """Say what a person must know of what was created.
 
@@ -67,11 +76,6 @@ def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> No
         streams: where to say it.
     """
     unknown = counts["unknown"]
-    if end.duplicates:
-        pairs = ", ".join(f"{one} and {other}" for one, other in end.duplicates)
-        count = len(end.duplicates)
-        pair = "1 pair carries" if count == 1 else f"{count:,} pairs carry"
-        streams.say(f"CREATED TWICE: {pair} the same reference: {pairs}; none was cancelled, so ask the vendor to")
     if end.audit_error is not None:
         streams.say(
             f"whether something was created twice could not be looked up at the end: {end.audit_error}; "

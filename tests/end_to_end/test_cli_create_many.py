@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 
-from spotdx_async import NotSentError
+from spotdx_async import NotSentError, report
 from spotdx_async.testing import FakeSpot
 from tests.command_line import Spotdx
 from tests.docs.pages import DOCS, blocks_of
@@ -376,13 +376,20 @@ async def test_what_cannot_be_known_stays_in_doubt_gives_1_and_says_how_to_go_on
     assert posts(fake) == 1
 
 
-async def test_duplicates_are_told_loudly_and_give_1(
-    spotdx: Spotdx, cohort: Path, monkeypatch: pytest.MonkeyPatch
+async def test_duplicates_are_told_loudly_before_files_take_their_places_and_give_1(
+    spotdx: Spotdx, cohort: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    told, write_report = [], report.write_report
+
+    def write(path: Path, run_stats: report.RunStory) -> None:
+        told.append(capsys.readouterr().err)
+        write_report(path, run_stats)
+
+    monkeypatch.setattr(report, "write_report", write)
     monkeypatch.setattr("spotdx_async.BulkRun.duplicates", (("O1", "O2"),))
-    done = await spotdx("orders", "create", cohort, *BATCH, "--yes", "--json")
+    done = await spotdx("orders", "create", cohort, *BATCH, "--report", "page.html", "--yes", "--json")
     assert (done.code, done.summary["duplicates"]) == (1, [["O1", "O2"]])
-    assert "CREATED TWICE: 1 pair carries the same reference: O1 and O2" in done.err
+    assert "CREATED TWICE: 1 pair carries the same reference: O1 and O2" in told[0]
 
 
 async def test_an_audit_that_failed_is_told(spotdx: Spotdx, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:

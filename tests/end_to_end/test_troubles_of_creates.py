@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ from spotdx_async import (
     SpotClient,
 )
 from spotdx_async._http import clock
+from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.testing import FakeSpot, Fault, faults
 from spotdx_async.testing.listed_store import MetadataGap
+from tests.model.bulk_session import copy_of
 from tests.new_objects import ADDRESS, ORDER, PATIENT, REQUISITION
 
 pytestmark = pytest.mark.virtual_time
@@ -244,3 +247,31 @@ async def test_an_activation_that_is_forbidden_fails_and_registers_nobody(fake: 
 
     assert (outcome.state, type(outcome.error)) == ("failed", PermissionDeniedError)
     assert not fake.kits[KIT].registered_to
+
+
+async def test_what_was_created_twice_is_reported_again_where_a_kill_came_before_the_end(
+    fake: FakeSpot, spot: SpotClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.faults.add(faults.repeated(), method="POST")
+    journal, left_behind = tmp_path / "journal", tmp_path / "left-behind"
+    close = CreatesWriter.close
+
+    async def close_late(book: CreatesWriter, ending: str) -> None:
+        await asyncio.sleep(1)  # so that whatever is to be written before the end is written
+        copy_of(journal, left_behind)
+        await close(book, ending)
+
+    with monkeypatch.context() as late:
+        late.setattr(CreatesWriter, "close", close_late)
+        reported = [await duplicates_of(spot, journal)]
+    reported += [await duplicates_of(spot, each) for each in (left_behind, left_behind)]
+    (ids,) = fake.creations.duplicates().values()
+    assert [{*map(frozenset, each)} for each in reported] == [{frozenset(ids)}, {frozenset(ids)}, set()]
+    assert len(fake.creations) == 2
+
+
+async def duplicates_of(spot: SpotClient, journal: Path) -> tuple[tuple[str, str], ...]:
+    async with spot.orders.create_many([("A", ORDER)], batch="b", journal=journal) as run:
+        assert [outcome.is_done async for outcome in run] == [True]
+    assert run.audit_error is None
+    return run.duplicates

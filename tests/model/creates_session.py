@@ -202,7 +202,8 @@ class BatchPlayer:
     def _unreported(self, key: str, alive: list[PlacedOrder]) -> list[str]:
         """Return whether duplicates that the server shows were reported by none of the sessions."""
         shown = [order.order_id for order in alive if order.shows_metadata]
-        pairs = {frozenset(pair) for each in self.sessions for pair in each.duplicates}
+        # Nobody is told what a killed session has found.
+        pairs = {frozenset(pair) for each in self.sessions if not each.is_killed for pair in each.duplicates}
         linked = {an_id for pair in pairs for an_id in pair}
         missing = [an_id for an_id in shown if an_id not in linked]
         return [f"{key}: {missing} of {_told(alive)} are unreported"] if len(shown) > 1 and missing else []

@@ -35,6 +35,7 @@ class CreatesWriter(GroupWriter[CreatesFile]):
         """
         self._look_up = look_up
         self._waiting: list[Entry] = []
+        self._at_end: list[Entry] = []
         self._intended: list[asyncio.Future[bool]] = []
         self._is_writing = False
 
@@ -114,6 +115,10 @@ class CreatesWriter(GroupWriter[CreatesFile]):
             self._room.clear()
             self._write_next()
 
+    def record_at_end(self, entry: Entry) -> None:
+        """Accept what is to be written together with the end of the run, so that a kill before that undoes it."""
+        self._at_end.append(entry)
+
     async def ask(self, query: Callable[[CreatesFile], T]) -> T:
         """Run a query in the journal's thread, behind what was recorded before.
 
@@ -133,7 +138,7 @@ class CreatesWriter(GroupWriter[CreatesFile]):
     def _last_job(self, ending: str) -> Callable[[], None]:
         if self._look_up is not None:
             self._look_up.close()  # first: whoever closes last leaves the single file, and that must hold the lock
-        return partial(self._file.close, self._waiting, ending)
+        return partial(self._file.close, [*self._waiting, *self._at_end], ending)
 
     def _write_next(self) -> None:
         """Write a group as soon as the current one is written."""
