@@ -103,6 +103,7 @@ def long_story(lands_most_s: float, lands_within_s: float) -> CreatesStory:
     return CreatesStory(rows=10_000, kills=200, habits=habits, lands_within_s=lands_within_s, most_between_kills=150)
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("lands_most_s", "lands_within_s"), [(50.0, 60.0), (120.0, 60.0), (120.0, 120.0)])
 def test_ten_thousand_orders_and_two_hundred_kills(chaos: Any, lands_most_s: float, lands_within_s: float) -> None:
     if not chaos.is_full:
