@@ -264,6 +264,7 @@ class Listing(Generic[S]):
         first_day: Callable[[ServerClock | None], date | None],
         *,
         down_to: datetime | None = None,
+        known: Sequence[S] = (),
         keep: Callable[[S], S] | None = None,
         page_size: int | None = None,
     ) -> Scan[S]:
@@ -273,6 +274,7 @@ class Listing(Generic[S]):
             runner: fetches the pages.
             first_day: returns the day, given the server's clock if that is known.
             down_to: rows that were last changed before are not needed, and not read where the list's order allows it.
+            known: rows that an earlier scan has shown, last changed at ``down_to``.
             keep: returns what is to be kept of a row, so that a long list takes little memory.
             page_size: rows asked for at once; None: one of several sizes, which caches are less likely to know.
 
@@ -295,4 +297,5 @@ class Listing(Generic[S]):
             is_newest_change_first=self.is_newest_change_first,
             down_to=down_to,
             expects_removals=True,
+            known=known,
         )

@@ -1,6 +1,6 @@
 """Reads a whole list while it changes, and tells whether it could be read as a whole. It knows no HTTP and no noun."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -49,6 +49,8 @@ class Scan(Generic[S]):
     """The server's clock, from before the first row was read; None if unknown."""
     trouble: SpotError | None
     """Why something may be missing; None if nothing is."""
+    unread: frozenset[str] = field(default=frozenset(), repr=False)
+    """The ids of rows that were known before, and were not read again."""
 
 
 async def scan(
@@ -59,13 +61,16 @@ async def scan(
     page_size: int,
     is_newest_change_first: bool,
     down_to: datetime | None = None,
+    known: Sequence[S] = (),
     expects_removals: bool = False,
 ) -> Scan[S]:
     """Read a list to its end, and then again the rows that may have moved past the offset meanwhile.
 
     1. One page is one moment: nothing can have moved.
     2. If the last changed come first, a row that was not read and has changed since has moved to the head. So the head
-       is read again, down to what was on top before, until one page suffices or contains nothing new.
+       is read again, down to what was on top before, until one page suffices or contains nothing new. Rows that bear
+       the time of the top may be many, as after a change of all at once: where they end where those that are known
+       would, none has joined them.
     3. In any other order the whole list is read again until it contains nothing new.
 
     Args:
@@ -76,6 +81,7 @@ async def scan(
         page_size: how many rows are asked for at once; once a page had as many, a shorter one is the last.
         is_newest_change_first: the order of the list.
         down_to: in that order rows that were last changed before are not needed; None: all are.
+        known: rows that an earlier scan has shown, last changed at ``down_to``: they need not be read again.
         expects_removals: whether rows may leave the list meanwhile: others then move up across the offset. The last row
             of a page is read again with the next one, to see whether it is still there.
 
@@ -91,6 +97,7 @@ async def scan(
     reading = _Reading(
         lambda offset: fetch(day, offset),
         id_of,
+        known,
         page_size=page_size,
         is_newest_change_first=is_newest_change_first,
         overlap=int(expects_removals),
@@ -100,18 +107,20 @@ async def scan(
         next_top = _newest(page) if is_newest_change_first else None
         pages, has_news = await reading.go_through(page, top)
         if pages <= 1 or not has_news:
-            return Scan(reading.seen.rows, server, reading.seen.trouble)
+            break
         top, page = next_top, await fetch(day, 0)
-    trouble = DecodeError(_TOO_FAST, outcome="done")
-    return Scan(reading.seen.rows, server, trouble)
+    else:
+        reading.seen.trouble = DecodeError(_TOO_FAST, outcome="done")
+    return Scan(reading.seen.rows, server, reading.seen.trouble, frozenset(reading.seen.unread))
 
 
 class _Seen(Generic[S]):
     """The rows of all passes so far."""
 
-    def __init__(self, id_of: Callable[[S], str | None]) -> None:
+    def __init__(self, id_of: Callable[[S], str | None], known: Sequence[S]) -> None:
         self._id_of = id_of
-        self._by_id: dict[str, S] = {}
+        self._by_id: dict[str, S] = {an_id: row for row in known if (an_id := id_of(row)) is not None}
+        self.unread: set[str] = {*self._by_id}
         self._nameless: list[S] = []
         self.trouble: SpotError | None = None
 
@@ -135,7 +144,12 @@ class _Seen(Generic[S]):
                 known = self._by_id.get(an_id)
                 has_news |= known is None or known.updated != row.updated
                 self._by_id[an_id] = row
+                self.unread.discard(an_id)
         return has_news
+
+    def changed_at(self, moment: datetime) -> int:
+        """Return how many rows were last changed at this moment."""
+        return sum(row.updated == moment for row in self.rows)
 
 
 class _Reading(Generic[S]):
@@ -145,12 +159,14 @@ class _Reading(Generic[S]):
         self,
         fetch: Callable[[int], Awaitable[ListPage[S]]],
         id_of: Callable[[S], str | None],
+        known: Sequence[S],
         *,
         page_size: int,
         is_newest_change_first: bool,
         overlap: int,
     ) -> None:
-        self.seen: _Seen[S] = _Seen(id_of)
+        self.seen: _Seen[S] = _Seen(id_of, known)
+        self._known, self._is_first = len(known), True
         self._fetch, self._id_of, self._page_size, self._overlap = fetch, id_of, page_size, overlap
         self._has_full_page = False
         self._may_lack_order = is_newest_change_first
@@ -166,7 +182,8 @@ class _Reading(Generic[S]):
             SpotError: a page cannot be fetched.
         """
         offset, pages, stale_pages = 0, 0, 0
-        has_news, is_first = False, not self.seen.rows
+        has_news, is_first, may_skip = False, self._is_first, top is not None
+        self._is_first = False
         previous: ListPage[S] | None = None
         passed: set[str | None] = set()
         while True:
@@ -177,8 +194,12 @@ class _Reading(Generic[S]):
             stale_pages = 0 if is_news or not is_first else stale_pages + 1
             if self._is_last(page, previous) or (top is not None and _reaches(page, top)):
                 return pages, has_news
-            if stale_pages > _MOST_STALE_PAGES:
+            if stale_pages > _MOST_STALE_PAGES + self._known // max(1, len(page.items) - self._overlap):
                 raise DecodeError(SAME_PAGE, outcome="done")
+            if may_skip and top is not None and (last := self._last_of(top, page, offset)) is not None:
+                if self._ends(await self._fetch(last), top):
+                    return pages + 1, has_news
+                may_skip = False
             previous = page
             page, offset = await self._following(offset, len(page.items), passed)
             if self._may_lack_order and (tie := self._tie_between(previous, page)) is not None:
@@ -202,6 +223,23 @@ class _Reading(Generic[S]):
                 return page, at
             at = max(0, at - count + overlap)
         raise DecodeError(_TOO_FAST, outcome="done")
+
+    def _last_of(self, top: datetime, page: ListPage[S], offset: int) -> int | None:
+        """Return where the rows that were changed at ``top`` end if all are known; None if not far behind a page."""
+        if not _is_of(page.items[-1], top):
+            return None
+        first = offset + next(place for place, row in enumerate(page.items) if _is_of(row, top))
+        last = first + self.seen.changed_at(top) - 1
+        return last if last >= offset + len(page.items) else None
+
+    def _ends(self, page: ListPage[S], top: datetime) -> bool:
+        """Return whether the first row of a page is the last one that was changed at ``top``."""
+        if page.is_from_cache or not page.items or not _is_of(page.items[0], top):
+            return False
+        if len(page.items) == 1:
+            return self._has_full_page and self._page_size > 1
+        behind = page.items[1]
+        return not isinstance(behind, BadItem) and behind.updated is not None and behind.updated < top
 
     def _id_in(self, item: S | BadItem) -> str | None:
         return None if isinstance(item, BadItem) else self._id_of(item)
@@ -250,6 +288,10 @@ class _Reading(Generic[S]):
                 self.seen.trouble = self.seen.trouble or DecodeError(_NO_ORDER, outcome="done")
                 return
             last = place
+
+
+def _is_of(row: Row | BadItem, moment: datetime) -> bool:
+    return not isinstance(row, BadItem) and row.updated == moment
 
 
 def _newest(page: ListPage[S]) -> datetime | None:

@@ -34,8 +34,8 @@ _Carried: TypeAlias = Mapping[bytes, list[_Object[T]]]
 
 _SIDE_BY_SIDE: Final = 8
 _NEARBY_S: Final = 600.0
-"""How long before the first row in doubt a session may have begun to be read along. A choice: most first doubts come
-sooner, and it is little against the time for which clocks may differ."""
+"""How long before the first row in doubt what was not audited may have begun to be read along. A choice: most first
+doubts come sooner, and it is little against the time for which clocks may differ."""
 
 
 class ListLook(Generic[S, T]):
@@ -68,7 +68,7 @@ class ListLook(Generic[S, T]):
         """
         newest = await self._expect_newest()
         # What was created before the rows in doubt were sent is none of them, and not fetched.
-        since = self._with_session(min(self._began(doubt) for doubt in doubts))
+        since = await self._with_unaudited(min(self._began(doubt) for doubt in doubts))
         deep = since if newest is None else min(since, newest)
         sight, rows = await self._look(deep)
         await self._leave_out_other_marks(rows)
@@ -165,10 +165,12 @@ class ListLook(Generic[S, T]):
         left = sum(self._may_be_ours(an_id, row, since, until) for an_id, row in self._unjudged.items())
         return left, not await self._controls.unseen(sight, since, are_late_s=LATE_S)
 
-    def _with_session(self, since: float) -> float:
-        """Return an earlier time if the session began shortly before: the audit then need not read all of it again."""
+    async def _with_unaudited(self, since: float) -> float:
+        """Return an earlier time if what the audit is about began shortly before: it need not read all of it again."""
         session = self._server_time.not_later_than(self._began_s) - LATE_S
-        return session if since - _NEARBY_S < session < since else since
+        unaudited = await self._book.ask(lambda file: file.unaudited_since())
+        begins = (session, since if unaudited is None else unaudited)
+        return min((each for each in begins if since - _NEARBY_S < each < since), default=since)
 
     def _began(self, doubt: Doubt) -> float:
         return self._server_time.not_later_than(doubt.began_s) if doubt.began is None else doubt.began

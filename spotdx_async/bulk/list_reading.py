@@ -40,6 +40,8 @@ class Sight(Generic[S]):
     """The server's time when it began, in seconds since 1970."""
     trouble: SpotError | None
     """Why something may be missing; None if nothing is."""
+    unread: frozenset[str]
+    """The ids of rows that an earlier scan has shown, and that this one did not have to read again."""
     is_whole: bool
     """Whether it went back to the time that was asked for, and not only to where the last one ended."""
 
@@ -54,6 +56,8 @@ class ListReading(Generic[S]):
         self._read_to: float | None = None
         self._read_at: float | None = None
         self._top: frozenset[str] = frozenset()
+        # What was changed last: often many rows at one instant.
+        self._latest: tuple[S, ...] = ()
 
     async def read(self, since: float) -> Sight[S]:
         """Read what was created since then, or has changed since the last scan.
@@ -67,7 +71,7 @@ class ListReading(Generic[S]):
         whole_s = since - CLOCKS_S
         from_s = self._go_on_from(whole_s)
         sight = await self._scan(since, from_s, is_whole=from_s == whole_s)
-        if not sight.is_whole and sight.trouble is None and self._top.isdisjoint(sight.rows):
+        if not sight.is_whole and sight.trouble is None and self._top.isdisjoint(sight.rows.keys() - sight.unread):
             # What was on top is not there any more: the list may show less than it did, and must prove itself anew.
             sight = await self._scan(since, whole_s, is_whole=True)
         return sight
@@ -82,7 +86,10 @@ class ListReading(Generic[S]):
         changes = {an_id: row.updated.timestamp() for an_id, row in sight.rows.items() if row.updated is not None}
         if self._listing.is_newest_change_first and changes:
             self._top = frozenset(nlargest(_TOP, changes, key=changes.__getitem__))
-            self._read_to = max(*changes.values(), self._read_to or 0.0)
+            newest = max(changes.values())
+            if self._read_to is None or newest >= self._read_to:
+                self._read_to = newest
+                self._latest = tuple(sight.rows[an_id] for an_id, change in changes.items() if change == newest)
 
     def _go_on_from(self, whole_s: float) -> float:
         """Return from when on a scan must read again; ``whole_s`` if that is all."""
@@ -105,10 +112,13 @@ class ListReading(Generic[S]):
                 self._server_time.note(server.now)  # at once: the other pages may take long
             return first_day
 
+        known = self._latest if not is_whole and from_s == self._read_to else ()
+        from_moment = datetime.fromtimestamp(max(from_s, _FIRST_S), UTC)
         scan: Scan[S] = await self._listing.scan(
             self._runner,
             noting,
-            down_to=datetime.fromtimestamp(max(from_s, _FIRST_S), UTC),
+            down_to=known[0].updated if known else from_moment,
+            known=known,
             keep=self._keep,
             page_size=PAGE_SIZE,
         )
@@ -116,4 +126,5 @@ class ListReading(Generic[S]):
         trouble = scan.trouble
         if trouble is None and len(rows) < len(scan.rows):
             trouble = DecodeError("a row of the list has no id, so it cannot be looked up", outcome="done")
-        return Sight(rows, None if scan.clock is None else scan.clock.now.timestamp(), trouble, is_whole)
+        now = None if scan.clock is None else scan.clock.now.timestamp()
+        return Sight(rows, now, trouble, scan.unread, is_whole)

@@ -1,6 +1,7 @@
 """What may happen to a create on the server's side, each played by the fake against the client, in virtual time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from attrs import evolve
 from spotdx_async import (
     BadRequestError,
     KitActivation,
+    NewOrder,
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -275,3 +277,49 @@ async def duplicates_of(spot: SpotClient, journal: Path) -> tuple[tuple[str, str
         assert [outcome.is_done async for outcome in run] == [True]
     assert run.audit_error is None
     return run.duplicates
+
+
+# In bulk
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at one instant", "one by one"])
+async def test_a_hundred_rows_that_a_kill_left_in_doubt_cost_few_requests(
+    fake: FakeSpot, tmp_path: Path, *, at_once: bool
+) -> None:
+    rows = [(f"P{number}", ORDER) for number in range(120)]
+
+    async def in_two_parts() -> AsyncIterator[tuple[str, NewOrder]]:
+        for row in rows[:20]:
+            yield row
+        await asyncio.sleep(120)
+        fake.faults.add(faults.slow_answer(1e6), times=50, method="POST")
+        fake.faults.add(faults.land_later(1e6, answers_after_s=1e6), times=50, method="POST")
+        for row in rows[20:]:
+            yield row
+
+    killed = asyncio.create_task(place(fake, tmp_path / "j", in_two_parts()))
+    while fake.operation_counts["orders.create"] < 120:
+        await asyncio.sleep(1)
+    killed.cancel()
+    await asyncio.wait([killed])
+    for _ in range(1 if at_once else 500):
+        fake.orders.add_foreign(500 if at_once else 1, metadata={"client_ref": "theirs"})
+        await asyncio.sleep(0.02)
+    before = Counter(fake.operation_counts)
+
+    states = await place(fake, tmp_path / "j", rows)
+
+    used = Counter(fake.operation_counts) - before
+    assert states == {"skipped": 20, "ok": 100}
+    assert used["orders.create"] == 50
+    assert used["orders.list"] <= 12  # with those of the audit of what both sessions have placed
+    assert used["orders.get"] <= 610
+    assert sorted(map(len, fake.orders.ids_by_reference().values())) == [1] * 120 + [500]
+
+
+async def place(fake: FakeSpot, journal: Path, rows: Any) -> Counter[str]:
+    async with (
+        fake.client(concurrency=100) as spot,
+        spot.orders.create_many(rows, batch="cohort-7", journal=journal, concurrency=100) as run,
+    ):
+        return Counter([outcome.state async for outcome in run])

@@ -23,11 +23,14 @@ SIZE = 10
 
 
 class Server:
-    """A list of orders, the last changed first, which may change before each request."""
+    """A list of orders, the last changed first, which may change before each request.
 
-    def __init__(self, count: int) -> None:
-        self.ticks = 0
-        self.rows = [self.changed(f"O{number}") for number in range(count)][::-1]
+    So many changes as ``at_once`` says bear the same time; those are listed by their ids.
+    """
+
+    def __init__(self, count: int, *, at_once: int = 1) -> None:
+        self.ticks, self.at_once = 0, at_once
+        self.rows = self.sorted([self.changed(f"O{number}") for number in range(count)][::-1])
         self.asked: list[tuple[date | None, int]] = []
         self.before: Callable[[int], object] = lambda _number: None
         self.ahead: timedelta | None = timedelta()
@@ -35,11 +38,18 @@ class Server:
 
     def changed(self, order_id: str) -> OrderSummary:
         self.ticks += 1
-        return OrderSummary(order_id=order_id, created=NOON, updated=NOON + timedelta(milliseconds=self.ticks))
+        updated = NOON + timedelta(milliseconds=self.ticks // self.at_once)
+        return OrderSummary(order_id=order_id, created=NOON, updated=updated)
+
+    def sorted(self, rows: list[OrderSummary]) -> list[OrderSummary]:
+        if self.at_once == 1:
+            return rows
+        return sorted(rows, key=lambda row: (row.updated, row.order_id), reverse=True)
 
     def touch(self, *ids: str) -> None:
         for an_id in ids:
             self.rows = [self.changed(an_id), *(row for row in self.rows if row.order_id != an_id)]
+        self.rows = self.sorted(self.rows)
 
     def remove(self, *ids: str) -> None:
         self.rows = [row for row in self.rows if row.order_id not in ids]
@@ -163,10 +173,41 @@ def test_whatever_changes_and_is_removed_meanwhile_no_row_is_missed(
     assert ids_of(found) >= {f"O{number}" for number in range(count)} - removed
 
 
+async def test_the_head_is_not_read_as_a_whole_again_if_all_was_changed_at_one_instant() -> None:
+    server = Server(205, at_once=1000)
+
+    found = await server.scan()
+
+    assert len(found.rows) == 205
+    # The one at 5 looks whether rows with the same time keep their places.
+    assert [offset for _, offset in server.asked] == [0, 10, 5, *range(20, 210, 10), 0, 204]
+
+
+async def test_what_changes_at_the_instant_of_the_head_is_not_missed() -> None:
+    server = Server(205, at_once=1000)
+    # Below all those of that instant, until it is changed at the same.
+    late = OrderSummary(order_id="O5x", created=NOON, updated=NOON - timedelta(days=1))
+    server.rows.append(late)
+
+    def change(number: int) -> None:
+        if number == 20:
+            server.touch("O5x")
+
+    server.before = change
+
+    found = await server.scan()
+
+    assert len(found.rows) == 206
+
+
 @settings(max_examples=300)
-@given(st.integers(0, 80), st.lists(st.lists(st.integers(0, 79), max_size=30), max_size=12))
-def test_whatever_changes_meanwhile_no_row_is_missed(count: int, changes: list[list[int]]) -> None:
-    server = Server(count)
+@given(
+    st.integers(0, 80),
+    st.lists(st.lists(st.integers(0, 79), max_size=30), max_size=12),
+    st.sampled_from([1, 7, 40, 1000]),
+)
+def test_whatever_changes_meanwhile_no_row_is_missed(count: int, changes: list[list[int]], at_once: int) -> None:
+    server = Server(count, at_once=at_once)
 
     def change(number: int) -> None:
         if 0 < number <= len(changes):
@@ -301,3 +342,41 @@ async def test_a_page_out_of_a_cache_leaves_open_what_is_missing(stored_page: in
     )
 
     assert (len(found.rows), "cache" in str(found.trouble)) == (25, True)
+
+
+@given(
+    st.integers(0, 80),
+    st.lists(st.lists(st.integers(0, 79), max_size=30), max_size=12),
+    st.sampled_from([1, 7, 40, 1000]),
+)
+def test_a_scan_that_begins_where_another_ended_misses_nothing_either(
+    count: int, changes: list[list[int]], at_once: int
+) -> None:
+    server = Server(count, at_once=at_once)
+    before = run_virtual(server.scan()).rows
+    newest = max((row.updated for row in before if row.updated is not None), default=NOON)
+    known = [row for row in before if row.updated == newest]
+    server.asked.clear()
+    touched: set[str] = set()
+
+    def change(number: int) -> None:
+        ids = [f"O{one}" for one in changes[number] if one < count] if number < len(changes) else []
+        server.touch(*ids)
+        touched.update(ids)
+
+    server.before = change
+
+    found = run_virtual(server.scan(down_to=newest, known=known))
+
+    assert ids_of(found) >= touched
+
+
+async def test_a_scan_does_not_read_what_it_is_told_again() -> None:
+    server = Server(205, at_once=1000)
+    known = (await server.scan()).rows
+    server.asked.clear()
+
+    found = await server.scan(down_to=known[0].updated, known=known)
+
+    assert len(found.rows) == 205
+    assert [offset for _, offset in server.asked] == [0, 204]
