@@ -1,5 +1,6 @@
 """A server as thin as can be, for benchmarks of the client: answers every request with one kit, under the id asked for.
 
+A new order gets one with an id of its own, and without metadata; the list of orders is empty.
 Run as a script it prints its port and serves until its standard input ends, then prints how many requests it answered.
 Arguments: its latency in ms, and a file with the JSON to answer in place of the vendor's example kit.
 """
@@ -7,6 +8,7 @@ Arguments: its latency in ms, and a file with the JSON to answer in place of the
 import asyncio
 import json
 import sys
+from email.utils import formatdate
 from pathlib import Path
 
 KIT = Path(__file__).parents[1] / "tests" / "samples" / "kit.json"
@@ -41,14 +43,22 @@ class Answering(asyncio.Protocol):
                 return
             self._buffer = self._buffer[end + 4 + length :]
             Answering.answered += 1
+            is_of_orders = asked_for[:1] in {b" ", b"?"}
+            answer = self._of_orders(head.startswith(b"post")) if is_of_orders else self._answer(asked_for)
             if self._latency_s:
-                asyncio.get_running_loop().call_later(self._latency_s, self._transport.write, self._answer(asked_for))
+                asyncio.get_running_loop().call_later(self._latency_s, self._transport.write, answer)
             else:
-                self._transport.write(self._answer(asked_for))
+                self._transport.write(answer)
 
     def _answer(self, kit_id: bytes) -> bytes:
         body = self._before + kit_id + self._after
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def _of_orders(self, is_new: bool) -> bytes:
+        body = b'{"order_id":"O%d","status":"pending"}' % Answering.answered if is_new else b"[]"
+        date = formatdate(usegmt=True).encode()
+        head = b"HTTP/1.1 20%d OK\r\nDate: %b\r\nContent-Type: application/json" % (is_new, date)
+        return b"%b\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
 async def serve(body: bytes, latency_s: float) -> None:

@@ -51,6 +51,7 @@ BENCHES = (
             *("--growth", "100000", "--memory", "20000"),
         ),
     ),
+    Bench("bench_creates", ("--rounds", "1", "--rows", "500", "--slower-ms", "0")),
     Bench("bench_rate", ("--rounds", "1")),
     Bench("bench_import", ("--rounds", "5")),
     Bench("bench_adaptive", (), leaves_figures=False),

@@ -1,7 +1,7 @@
 """The engine of a run that creates: what is about to be sent is on disk first, and what is in doubt is settled."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 from spotdx_async._http import clock
@@ -80,7 +80,7 @@ class CreateEngine(Engine[T]):
         server_time.begin()
         self._in_doubt: dict[CreateRow, None] = {}
         self._skipped = 0
-        self._began_s = clock.now()
+        self._began_s, self._ahead = clock.now(), options.concurrency
         self.settlement: Settlement | None = None
         """Looks for what is in doubt."""
         if look is not None:
@@ -186,6 +186,7 @@ class CreateEngine(Engine[T]):
     async def _carry(self, row: Row) -> None:
         row = cast("CreateRow", row)
         reader = cast("CreateReader", self._reader)
+        self._take_up(row)
         if reader.first_look is not None and not row.is_intended:
             await reader.first_look.again()
             if (outcome := reader.found_before(row)) is not None:
@@ -193,14 +194,37 @@ class CreateEngine(Engine[T]):
                 self._conclude(row, outcome, outcome.error)
                 self._ready_rows.leave(row, clock.now())
                 return
-        if not row.is_intended:
-            row.intended_s, row.is_recorded = clock.now(), True
-            began = self._server_time.not_later_than(row.intended_s)
-            if not await self._book.intend(RowEntry(row.index, CODES["unknown"], row.ids, began)):
-                self._set_aside(row)  # nothing more can be written, so the run is about to stop
-                return
-            row.is_intended = True
+        if not row.is_intended and not await self._intended(row):
+            self._set_aside(row)  # nothing more can be written, so the run is about to stop
+            return
         await super()._carry(row)
+
+    async def _intended(self, row: CreateRow) -> bool:
+        """Return, once it is on the disk that the row is about to be sent, whether it may be.
+
+        Rows that go next are recorded with it, or before all that were have gone: so they share a sync, and wait for
+        none. A kill leaves those in doubt too, so that is done only where they can be looked for.
+        """
+        may_be_ahead = self.settlement is not None and cast("CreateReader", self._reader).first_look is None
+        ahead = [
+            each
+            for each in cast("list[CreateRow]", self._ready_rows.first(self._ahead if may_be_ahead else 0))
+            if not each.is_recorded
+        ]
+        if not row.is_recorded:
+            self._intend([row, *ahead])
+        elif 2 * len(ahead) >= self._ahead:
+            self._intend(ahead)
+        assert row.written is not None  # noqa: S101 - it was recorded; for the type checker
+        row.is_intended = await row.written
+        return row.is_intended
+
+    def _intend(self, rows: Sequence[CreateRow]) -> None:
+        now_s = clock.now()
+        began = self._server_time.not_later_than(now_s)
+        entries = [RowEntry(row.index, CODES["unknown"], row.ids, began) for row in rows]
+        for row, written in zip(rows, self._book.intend_all(entries), strict=True):
+            row.intended_s, row.is_recorded, row.written = now_s, True, written
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
         row = cast("CreateRow", row)
@@ -256,7 +280,7 @@ class CreateEngine(Engine[T]):
 
     def _send_again(self, row: CreateRow) -> None:
         last, row.last = row.last, None
-        row.attempt_state, row.is_recorded, row.is_intended = AttemptState(), False, False
+        row.attempt_state, row.is_recorded, row.is_intended, row.written = AttemptState(), False, False, None
         row.is_known_in_doubt = row.is_other = False
         row.lands_until_s = row.rests_until_s = clock.NEVER_S
         if last is not None and row.rounds >= self._options.policy.max_attempts:

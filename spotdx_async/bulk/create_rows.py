@@ -1,5 +1,6 @@
 """The rows of runs that create, and how one of them becomes a request."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 from unicodedata import normalize
@@ -115,6 +116,8 @@ class CreateRow(Row):
     """Whether the journal was told that it is about to be sent, and"""
     is_intended: bool = field(default=False, kw_only=True)
     """whether that is on the disk."""
+    written: "asyncio.Future[bool] | None" = field(default=None, kw_only=True, repr=False)
+    """Tells, once that is there, whether it may be sent."""
     intended_s: float = field(default=NEVER_S, kw_only=True)
     """When the journal was told, on the loop's clock."""
     created: float | None = field(default=None, kw_only=True)

@@ -302,10 +302,7 @@ class Engine(Generic[T]):
 
     async def _carry(self, row: Row) -> None:
         """Run a row. Any exception raised here ends the task, and the run with it."""
-        if row.began_s is None:
-            row.began_s = self._now()
-            if self._run_observation is not None:
-                row.observation = self._run_observation.row()
+        self._take_up(row)
         if self._journal is not None and not self._journal.has_room:
             await self._journal.room()
         verdict = await self._row_runner.run(row)
@@ -315,6 +312,12 @@ class Engine(Generic[T]):
             if row.is_probe:
                 self._scheduler.end(row)
             self._settle(row, verdict)
+
+    def _take_up(self, row: Row) -> None:
+        if row.began_s is None:
+            row.began_s = self._now()
+            if self._run_observation is not None:
+                row.observation = self._run_observation.row()
 
     def _set_aside(self, row: Row) -> None:
         """Try the row again later, and read more rows meanwhile."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from spotdx_async._http import clock
 from spotdx_async._http.waiters import WaiterQueue
@@ -142,6 +143,10 @@ class ReadyRows:
             self._on_ready()
         else:
             self._line_up(following)
+
+    def first(self, most: int) -> list[Row]:
+        """Return the rows that go next, at most so many; they stay here."""
+        return [*islice(self._ready, most)]
 
     def next(self) -> Row | None:
         """Return the row that has waited longest of those that may go."""

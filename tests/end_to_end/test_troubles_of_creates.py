@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,14 @@ from spotdx_async import (
     OutcomeUnknownError,
     PermissionDeniedError,
     SpotClient,
+    read_journal,
 )
 from spotdx_async._http import clock
+from spotdx_async.bulk.create_engine import CreateEngine
+from spotdx_async.bulk.create_rows import CreateRow
+from spotdx_async.bulk.journal.creates_file import CreatesFile, Entry, RowEntry
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
+from spotdx_async.bulk.journal.reading import CODES
 from spotdx_async.testing import FakeSpot, Fault, faults
 from spotdx_async.testing.listed_store import MetadataGap
 from tests.model.bulk_session import copy_of
@@ -323,3 +328,73 @@ async def place(fake: FakeSpot, journal: Path, rows: Any) -> Counter[str]:
         spot.orders.create_many(rows, batch="cohort-7", journal=journal, concurrency=100) as run,
     ):
         return Counter([outcome.state async for outcome in run])
+
+
+async def test_a_row_s_time_holds_its_wait_for_the_disk(
+    spot: SpotClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intended = CreateEngine._intended
+
+    async def slowly(engine: CreateEngine[Any], row: CreateRow) -> bool:
+        await asyncio.sleep(3)
+        return await intended(engine, row)
+
+    monkeypatch.setattr(CreateEngine, "_intended", slowly)
+    run = spot.orders.create_many([("P1", ORDER)], batch="cohort-7", journal=tmp_path / "j")
+    assert [outcome.elapsed_s >= 3 async for outcome in run] == [True]
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows that are about to be sent each sync of a journal holds."""
+    write, groups = CreatesFile.write, list[int]()
+
+    def counted(file: CreatesFile, entries: Sequence[Entry], ending: str | None = None) -> None:
+        groups.append(sum(isinstance(one, RowEntry) and one.state == CODES["unknown"] for one in entries))
+        write(file, entries, ending)
+
+    monkeypatch.setattr(CreatesFile, "write", counted)
+    return groups
+
+
+async def test_rows_that_go_next_share_a_sync_with_those_that_go(
+    fake: FakeSpot, spot: SpotClient, tmp_path: Path, groups: list[int]
+) -> None:
+    fake.latency_s = 0.05
+    rows = [(f"P{number}", ORDER) for number in range(200)]
+    run = spot.orders.create_many(rows, batch="cohort-7", journal=tmp_path / "j")
+    assert {outcome.state async for outcome in run} == {"ok"}
+    assert sum(groups) == 200
+    assert sum(group > 0 for group in groups) <= 70
+
+
+async def test_rows_that_were_recorded_and_not_sent_are_not_in_doubt_after_a_stop(
+    fake: FakeSpot, spot: SpotClient, tmp_path: Path, groups: list[int]
+) -> None:
+    fake.latency_s = 0.05
+    rows = [(f"P{number}", ORDER) for number in range(100)]
+    async with spot.orders.create_many(rows, batch="cohort-7", journal=tmp_path / "j") as run:
+        async for _ in run:
+            run.stop()
+    placed = len(fake.orders)
+    state = read_journal(tmp_path / "j")
+    assert sum(groups) > placed
+    assert (state.by_state["ok"], state.by_state["unknown"]) == (placed, 0)
+    assert await place(fake, tmp_path / "j", rows) == {"skipped": placed, "ok": 100 - placed}
+
+
+@pytest.mark.parametrize("kind", ["orders", "patients", "look first"])
+async def test_rows_are_recorded_ahead_only_where_a_kill_leaves_none_in_doubt_for_good(
+    fake: FakeSpot, spot: SpotClient, tmp_path: Path, groups: list[int], kind: str
+) -> None:
+    rows = [(f"P{number}", PATIENT if kind == "patients" else ORDER) for number in range(100)]
+    noun: Any = spot.patients if kind == "patients" else spot.orders
+    more = {"look_first": datetime.now(UTC).date()} if kind == "look first" else {}
+    fake.faults.add(faults.slow(4), times=None, method="POST")
+    async with noun.create_many(rows, batch="cohort-7", journal=tmp_path / "j", **more) as run:
+        taking = asyncio.ensure_future(anext(aiter(run)))
+        while fake.in_flight < 8:
+            await asyncio.sleep(0.5)
+        recorded = sum(groups)
+        await taking
+    assert recorded in (range(9, 17) if kind == "orders" else {8})

@@ -4,7 +4,7 @@ Rows that are about to be sent while a group is being written share the next syn
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -94,13 +94,19 @@ class CreatesWriter(GroupWriter[CreatesFile]):
 
     async def intend(self, entry: Entry) -> bool:
         """Record a row that is about to be sent; return, once it is synced, whether it may be."""
-        if self.failure is not None or self._closing is not None:
-            return False
-        written: asyncio.Future[bool] = self._loop.create_future()
-        self._waiting.append(entry)
-        self._intended.append(written)
-        self._write_next()
+        (written,) = self.intend_all([entry])
         return await written
+
+    def intend_all(self, entries: Sequence[Entry]) -> list[asyncio.Future[bool]]:
+        """Record rows that are about to be sent; each result tells, once all are synced, whether its row may be."""
+        written: list[asyncio.Future[bool]] = [self._loop.create_future() for _ in entries]
+        if self.failure is not None or self._closing is not None:
+            _resolve([*written], may_go=False)
+            return written
+        self._waiting += entries
+        self._intended += written
+        self._write_next()
+        return written
 
     def record(self, entry: Entry) -> None:
         """Accept a row that has ended; it is written with its group. Never waits."""
