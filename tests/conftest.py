@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
@@ -18,7 +19,7 @@ from aiohttp import ClientResponse
 from aioresponses import aioresponses
 from hypothesis import settings
 
-from spotdx_async._http import fast_request
+from spotdx_async._http import clock, fast_request
 from spotdx_async.testing import VirtualTimeLoop
 
 pytest_plugins = ["spotdx_async.testing.plugin", "pytester"]
@@ -92,6 +93,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting is not permitted here")
     yield folder
     subprocess.run([umount, "--lazy", str(folder)], check=True)  # noqa: S603 - the same
+
+
+@pytest.fixture
+async def wall(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
+    """One time of day for the client, and a server that is given it, which goes with the time of the test's loop."""
+    began, now = datetime.now(UTC), clock.of_loop()  # the thread of a journal asks too
+
+    def wall() -> datetime:
+        return began + timedelta(seconds=now())
+
+    monkeypatch.setattr(clock, "wall", wall)
+    return wall
 
 
 @pytest.fixture

@@ -230,11 +230,11 @@ class CreateEngine(Engine[T]):
         row = cast("CreateRow", row)
         error = verdict.error
         if verdict.action is _ACCEPT:
-            row.object_id = self._creation.id_of(verdict.value)
+            row.object_id = row.key if self._creation.is_of_key else self._creation.id_of(verdict.value)
             row.created = self._server_time.at(clock.now())
             self._server_time.note_created(getattr(verdict.value, "created", None))
         elif is_done(error):
-            row.object_id = self._id_in(error)
+            row.object_id = row.key if self._creation.is_of_key else self._id_in(error)
         elif self.settlement is not None and _is_in_doubt(row, error):
             self._begin_doubt(row, verdict)
             return

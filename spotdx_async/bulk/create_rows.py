@@ -140,8 +140,10 @@ class Creation(Generic[T]):
     """Returns the request for what a row holds, with its reference; raises InvalidInputError."""
     client_ref_key: str | None = None
     """The key of the reference in the metadata; None for what has no metadata."""
-    id_of: Callable[[T], str | None]
+    id_of: Callable[[T], str | None] = lambda _answer: None
     """Returns the id of what was created."""
+    is_of_key: bool = False
+    """Whether the key is that id: nothing else has one."""
     id_name: str
     """Its name in an answer."""
     likeness_of: Callable[[Any], str | None] = lambda _new: None

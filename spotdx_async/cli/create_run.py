@@ -147,11 +147,9 @@ class CreateRun(LocalRun):
         return CreatedFile(options.created, replace=options.replaces_failed, recorded=recorded)
 
     def _recorded(self, keys: Iterable[str]) -> Iterator[RecordedKey]:
-        """Yield what the journal says of each key, with the id as it is written."""
+        """Yield what the journal says of each key."""
         options, send = self._options, self._request.kind.send_of(self._client)
-        run = self._settling(send((), batch=options.batch, journal=options.journal))
-        for key, state, object_id in run.recorded(keys):
-            yield key, state, self._id_of(key, object_id) if state == "ok" else object_id
+        yield from self._settling(send((), batch=options.batch, journal=options.journal)).recorded(keys)
 
     def _judge(self, work: asyncio.Task[None]) -> None:
         error = None if work.cancelled() else work.exception()
@@ -251,7 +249,7 @@ class CreateRun(LocalRun):
         if self._created is None or key is None:
             return
         if outcome.is_done or outcome.object_id is not None:
-            self._created.add(key, self._id_of(key, outcome.object_id), "ok")
+            self._created.add(key, outcome.object_id, "ok")
         elif outcome.state in {"failed", "unknown"}:
             self._created.add(key, None, outcome.state)
 
@@ -314,9 +312,6 @@ class CreateRun(LocalRun):
         if created is None or created.error is not None or journal is None or is_unread:
             return 0
         return max(0, _rows_in(journal, "ok") - created.done)
-
-    def _id_of(self, key: str, object_id: str | None) -> str | None:
-        return key if self._request.kind.shape.id_name == "kit_id" else object_id
 
 
 def _rows_in(journal: Word, state: State) -> int:

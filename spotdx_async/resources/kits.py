@@ -310,7 +310,7 @@ class Kits:
 
         Everything that ``spot.orders.create_many`` says applies, except that rows in doubt are settled by getting their
         kits: one that is registered to the row's patient is ``ok``. A row whose answer does not say ``"success"`` is in
-        doubt too.
+        doubt too. ``object_id`` is the kit's id.
 
         Args:
             rows: ``KitActivation``, from an iterable or an async one; the key is the kit's id.
@@ -338,7 +338,7 @@ class Kits:
             noun="activation",
             row_type=KitActivation,
             request_of=request_of,
-            id_of=lambda _: None,
+            is_of_key=True,
             id_name="kit_id",
             batch=None if batch is None else checked_batch(batch),
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,7 @@ KIT = "SPOT234567"
 
 
 @pytest.fixture
-async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSpot]:
-    """Serve with one time of day for server and client, which goes with the virtual one."""
-    began, now = datetime.now(UTC), clock.of_loop()  # the thread of a journal asks too
-
-    def wall() -> datetime:
-        return began + timedelta(seconds=now())
-
-    monkeypatch.setattr(clock, "wall", wall)
+async def fake(wall: Callable[[], datetime]) -> AsyncIterator[FakeSpot]:
     async with FakeSpot(wall=wall, orders=[], requisitions=[]) as fake:
         yield fake
 
@@ -398,3 +391,20 @@ async def test_rows_are_recorded_ahead_only_where_a_kill_leaves_none_in_doubt_fo
         recorded = sum(groups)
         await taking
     assert recorded in (range(9, 17) if kind == "orders" else {8})
+
+
+async def test_an_audit_does_not_believe_a_list_that_hides_what_the_run_has_created(
+    fake: FakeSpot, spot: SpotClient, tmp_path: Path
+) -> None:
+    await place(fake, tmp_path / "j", [("P1", ORDER)])
+    fake.orders.list_lag_s = 600  # far longer than is assumed: what is there now is shown, what comes is not
+    fake.faults.add("drop_after", method="POST")
+    rows = [("P1", ORDER), ("P2", ORDER)]
+    run = spot.orders.create_many(rows, batch="cohort-7", journal=tmp_path / "j")
+    assert [outcome.state async for outcome in run] == ["skipped", "ok"]
+    assert (run.duplicates, run.audit_error is None) == ((), False)
+
+    fake.orders.list_lag_s = 0
+    again = spot.orders.create_many(rows, batch="cohort-7", journal=tmp_path / "j")
+    assert [outcome.state async for outcome in again] == ["skipped", "skipped"]
+    assert (len(again.duplicates), again.audit_error) == (1, None)

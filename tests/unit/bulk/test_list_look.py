@@ -535,6 +535,24 @@ async def test_an_audit_of_a_list_that_shows_nothing_is_none(world: World) -> No
     assert await world.look.audit(NOW.timestamp() - 200) == 1
 
 
+async def test_the_audit_counts_what_the_run_has_created_and_the_list_does_not_show(world: World) -> None:
+    await world.own("a", "o-1")
+    await world.own("b", "o-2")
+    world.server.hidden = {"o-2"}
+    since = NOW.timestamp() - 200
+
+    assert await world.look.audit(since) == 1
+    world.server.hidden = set()
+    assert await world.look.audit(since) == 0
+
+
+async def test_the_audit_does_not_wait_for_what_was_deleted(world: World) -> None:
+    await world.own("a", "o-1", age_s=90)
+    world.server.hidden, world.server.errors = {"o-1"}, {"o-1": GONE}
+
+    assert await world.look.audit(NOW.timestamp() - 200) == 0
+
+
 # --- The look before a run whose journal is lost ----------------------------------------------------------------------
 
 
