@@ -56,9 +56,10 @@ audit: $(INSTALLED)
 	$(BIN)/python -m pip freeze --exclude-editable > .venv/audit/installed.txt
 	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement .venv/audit/installed.txt
 
-# Writes the page that the fault table makes.
+# Writes the pages that the tables of faults make.
 faults: $(INSTALLED)
 	$(BIN)/python tests/matrix/page.py --write
+	$(BIN)/python tests/matrix/create_page.py --write
 
 # Writes the columns of the tables into their page.
 columns: $(INSTALLED)
