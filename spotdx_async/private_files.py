@@ -203,10 +203,7 @@ class NewFile:
     """A private file that is written a piece at a time, under a name that nobody else uses, beside its place."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Create it.
-
-        Args:
-            path: the place; nothing is changed there before ``put_in_place``.
+        """Create it; nothing is changed at the place before ``put_in_place``.
 
         Raises:
             OSError: it cannot be created.
@@ -281,8 +278,7 @@ def remove_unfinished(path: str | os.PathLike[str]) -> None:
 def sync_folder(path: str | os.PathLike[str]) -> None:
     """Have the disk keep the names of the files in a folder, so that a file just created or renamed survives a crash.
 
-    Nothing is done where the folder must not be read, or where its file system syncs no folders (CIFS, some of FUSE).
-    SQLite does the same.
+    As in SQLite, nothing is done where it must not be read, or its file system syncs no folders (CIFS, some of FUSE).
 
     Raises:
         OSError: the disk has failed.
@@ -303,9 +299,7 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 def make_folder(path: str | os.PathLike[str], *, must_be_ours: bool = False) -> None:
     """Create a folder, and those above it, for its owner alone; existing folders stay as they are.
 
-    Args:
-        path: the folder.
-        must_be_ours: refuse an existing folder of another user, or a link.
+    With ``must_be_ours`` an existing folder of another user, or a link, is refused.
 
     Raises:
         UnfitFileError: the existing folder must not be used.

@@ -161,12 +161,7 @@ class Kits:
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
         return metadata_run(
-            updates,
-            kind=MetadataUpdate,
-            operation=UPDATE_METADATA,
-            runner=self._runner,
-            decode=decode,
-            **options,
+            updates, kind=MetadataUpdate, operation=UPDATE_METADATA, runner=self._runner, decode=decode, **options
         )
 
     @scrubs_traceback_of_call
@@ -395,12 +390,7 @@ class Kits:
             return Look(trouble=from_cache_error() if is_cached else None, clock=server)
 
         return partial(
-            reconcile,
-            look,
-            clue,
-            lands_within_s=runner.lands_within_s,
-            patience_s=patience_s,
-            sleep=runner.state.sleep,
+            reconcile, look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
         )
 
 

@@ -148,9 +148,7 @@ def test_a_session_that_goes_on_replaces_no_file_that_it_would_lose_a_part_of(pa
 
 
 @pytest.mark.parametrize("place_of", [Path, part_of])
-def test_a_file_that_a_spreadsheet_has_saved_is_taken_over(
-    path: Path, place_of: Callable[[Path], Path]
-) -> None:
+def test_a_file_that_a_spreadsheet_has_saved_is_taken_over(path: Path, place_of: Callable[[Path], Path]) -> None:
     place_of(path).write_bytes(b"\xef\xbb\xbfkey,id,state\r\na,O1,ok\r\nb,,failed\r\n")
     file = CreatedFile(path, recorded=FakeJournal({"a": ("ok", "O1"), "b": ("failed", None)}).recorded)
     file.close()
