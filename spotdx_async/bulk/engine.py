@@ -340,10 +340,12 @@ class Engine(Generic[T]):
     def _conclude(self, row: Row, outcome: Outcome[Any], reported: BaseException | None) -> None:
         """Record and hand out an outcome; ``reported`` is the error that observers get."""
         del self._open[row]
-        self._record(row, outcome)
-        if row.observation is not None:
-            row.observation.end(reported)
-        self._give(outcome, len(row.body))
+        try:
+            self._record(row, outcome)
+            if row.observation is not None:
+                row.observation.end(reported)
+        finally:
+            self._give(outcome, len(row.body))  # whatever an observer raises
 
     def _record(self, row: Row, outcome: Outcome[Any]) -> None:
         journal = self._reader.journal
@@ -387,4 +389,7 @@ class Engine(Generic[T]):
         for row in sorted(self._open, key=lambda row: row.index):
             outcome = skipped(row, now)
             self._unsent += outcome.state == "skipped"
-            self._conclude(row, outcome, asyncio.CancelledError() if self._is_left else outcome.error)
+            try:
+                self._conclude(row, outcome, asyncio.CancelledError() if self._is_left else outcome.error)
+            except BaseException as error:  # noqa: BLE001 - an observer's, raised at the end; the others come out too
+                self.foreign_error = error if self.foreign_error is None else self.foreign_error

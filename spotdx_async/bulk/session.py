@@ -192,8 +192,9 @@ class Session(Generic[T]):
 
     async def _keep(self) -> None:
         _RUNS_OF_TASK.set((*_RUNS_OF_TASK.get(), self._mark))  # before its other tasks start
-        observation = self._inputs.job.observe()
+        observation: CallObservation | None = None
         try:
+            observation = self._inputs.job.observe()
             await self._run(observation)
         except asyncio.CancelledError:  # no user of the run can do that
             self._error = _cut_off()

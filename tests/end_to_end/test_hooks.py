@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -26,6 +27,7 @@ from spotdx_async import (
     SubjectRecord,
 )
 from spotdx_async.testing import FakeSpot, Fault, faults
+from tests.new_objects import ORDER
 
 pytestmark = pytest.mark.virtual_time
 
@@ -445,6 +447,67 @@ async def test_an_interrupt_in_a_hook_is_not_held_up(fake_spot: FakeSpot) -> Non
 
     with pytest.raises(Stop):
         await fake_spot.client(on_attempt=hook).kits.get("SPOT123456")
+
+
+class Interrupts(Observer):
+    """Raises what is no ordinary error, at one time of all that it is told of one kind, and from then on or not."""
+
+    def __init__(self, what: str, at: int, *, goes_on: bool) -> None:
+        self.raised: list[BaseException] = []
+        self._what, self._at, self._goes_on = what, at, goes_on
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name.startswith("_") or name != self._what:
+            return found
+
+        def told(*about: Any) -> Any:
+            self._at -= 1
+            if self._at < 0 and (self._goes_on or not self.raised):
+                self.raised.append(Interrupt(name))
+                raise self.raised[-1]
+            return found(*about)
+
+        return told
+
+
+class Interrupt(BaseException):
+    """As a framework's way to end a task."""
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.parametrize("what", ["begin", "sending", "attempt", "retry", "end"])
+@pytest.mark.parametrize("creates", [False, True])
+async def test_whatever_an_interrupted_observer_ends_each_row_has_its_outcome(
+    tmp_path: Path, *, creates: bool, what: str, goes_on: bool
+) -> None:
+    read: list[int] = []
+
+    def rows(of: Callable[[int], Any]) -> Iterator[Any]:
+        for n in range(9):
+            read.append(n)
+            yield of(n)
+
+    for at in (0, 3) if what != "retry" else (0,):
+        read.clear()
+        async with FakeSpot(kits=9, orders=[]) as fake:
+            fake.faults.add("429", method="POST")
+            spot = fake.client(observer=Interrupts(what, at, goes_on=goes_on))
+            options: dict[str, Any] = {"journal": tmp_path / f"{at}", "concurrency": 2}
+            given = rows((lambda n: (f"k{n}", ORDER)) if creates else (lambda n: (f"SPOT00000{n + 1}", {"n": n})))
+            run: Any = (
+                spot.orders.create_many(given, batch="b", **options)
+                if creates
+                else spot.kits.update_metadata_many(given, **options)
+            )
+            outcomes = []
+            with pytest.raises(Interrupt):
+                async for outcome in run:
+                    outcomes.append(outcome)  # noqa: PERF401 - those that come before it raises
+
+            assert sorted(outcome.index for outcome in outcomes) == read
+            assert sum(outcome.ok for outcome in outcomes) <= fake.counts["executed"]
+            assert given.gi_frame is None, "the input was not closed"  # type: ignore[attr-defined]
 
 
 async def test_callbacks_and_an_observer_are_told_the_same(fake_spot: FakeSpot) -> None:
