@@ -20,6 +20,7 @@ from aioresponses import aioresponses
 from hypothesis import settings
 
 from spotdx_async._http import clock, fast_request
+from spotdx_async._http.runner import Runner
 from spotdx_async.testing import VirtualTimeLoop
 
 pytest_plugins = ["spotdx_async.testing.plugin", "pytester"]
@@ -114,6 +115,25 @@ def aioresponses_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]
     monkeypatch.setattr("aioresponses.core.ClientResponse", shimmed)
     with aioresponses() as mock:
         yield mock
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request that was sent be sure after a moment, not a minute: commands live in real time."""
+    monkeypatch.setattr(Runner, "lands_within_s", 0.2)
+    monkeypatch.setattr("spotdx_async.bulk.settlement.LIST_LAG_S", 0.05)
+
+
+@pytest.fixture
+async def wall_of_loop(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
+    """The client's time of day, which goes with the loop's virtual one; for the server's too. Only in such a loop."""
+    began, now = datetime.now(UTC), clock.of_loop()  # the thread of a journal asks too
+
+    def wall() -> datetime:
+        return began + timedelta(seconds=now())
+
+    monkeypatch.setattr(clock, "wall", wall)
+    return wall
 
 
 @attrs.frozen

@@ -92,7 +92,7 @@ class CreateRun(LocalRun):
         """
         self._created: CreatedFile | None = None
         self._seen: dict[bytes, tuple[int, int]] = {}
-        self._still = self._done = 0
+        self._still = self._done = self._left_in_doubt = 0
         super().__init__(request, streams)
         try:
             self._created = self._created_file()
@@ -152,6 +152,7 @@ class CreateRun(LocalRun):
         yield from self._settling(send((), batch=options.batch, journal=options.journal)).recorded(keys)
 
     def _judge(self, work: asyncio.Task[None]) -> None:
+        stopped = self._stopped
         error = None if work.cancelled() else work.exception()
         is_of_look = isinstance(error, SpotError) and not isinstance(error, (InvalidInputError, BulkStopped))
         if self._options.look_first is None or not is_of_look:
@@ -159,6 +160,8 @@ class CreateRun(LocalRun):
         elif isinstance(error, SpotError):
             since = f"what was created since {self._options.look_first}"
             self._stopped = f"{since} cannot be read as a whole, so nothing was sent: {line_of(error)}"
+        if self._left_in_doubt and self._request.kind.can_look:
+            self._stopped = self._stopped or stopped  # nobody has looked for them yet, which the same command does
 
     async def _work(self) -> None:
         # Known before the run has the journal, which nobody else may read then.
@@ -246,6 +249,8 @@ class CreateRun(LocalRun):
             place = f"{row.file} {row.text}" if self._source.has_many_files else row.text
             self._streams.say(f"{place}: {bare_message(outcome.error)}")
         key = row.row.key
+        if outcome.state == "unknown" and self._stopped is not None:
+            self._left_in_doubt += 1
         if self._created is None or key is None:
             return
         if outcome.is_done or outcome.object_id is not None:

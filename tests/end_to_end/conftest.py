@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from spotdx_async._http.runner import Runner
 from spotdx_async.testing import FakeSpot
 from tests.command_line import Done, Spotdx, Terminal
 from tests.command_line import spotdx as run_command
@@ -43,10 +42,3 @@ def asked(spotdx: Spotdx, monkeypatch: pytest.MonkeyPatch) -> Spotdx:
         return Done(done.code, done.out, seen.getvalue())
 
     return command
-
-
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a request that was sent be sure after a moment, not a minute: commands live in real time."""
-    monkeypatch.setattr(Runner, "lands_within_s", 0.2)
-    monkeypatch.setattr("spotdx_async.bulk.settlement.LIST_LAG_S", 0.05)

@@ -231,13 +231,13 @@ main()
 """
 
 
-@pytest.mark.parametrize(
-    "when",
-    [
-        *("the client is closed", "the loop is closed", "the summary is shown"),
-        *("Python shuts down", "Python has nearly ended"),
-    ],
+WHENS = (
+    *("the client is closed", "the loop is closed", "the summary is shown"),
+    *("Python shuts down", "Python has nearly ended"),
 )
+
+
+@pytest.mark.parametrize("when", WHENS)
 async def test_signals_after_the_last_row_change_neither_files_nor_the_exit_code(
     fake: FakeSpot, tmp_path: Path, when: str
 ) -> None:
