@@ -1,9 +1,11 @@
 """How a mirror's SQLite file is made, checked, brought up to date and locked for a pull, and what its errors mean."""
 
+import errno
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +19,37 @@ except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 _BUSY_S = 10.0
+"""How long to wait for another program that writes to the file: longer than a transaction of a pull takes. A choice."""
 _CACHE_KIB = 16 * 1024
+"""Holds the upper levels of the indexes of 10^6 kits; a choice."""
+_BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite opens beside a database, whoever has put it there. A ``-journal`` is played back into the database."""
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_OPEN_TO_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @contextmanager
 def translating_errors(path: Path) -> Iterator[None]:
-    """Turn what the system and SQLite raise into a MirrorError that says what to do."""
+    """Turn what the system and SQLite raise into a MirrorError that says what to do, and holds no row."""
     try:
         yield
-    except private_files.UnfitFileError as error:
-        raise MirrorError(f"{path} {error.strerror}: name another file", reason="path") from None
-    except OSError as error:
-        raise MirrorError(f"{path} cannot be used: {error.strerror}", reason="path") from None
-    except sqlite3.DatabaseError as error:
-        raise _translated(path, error) from None
+    except (OSError, sqlite3.Error) as error:
+        trouble = _of_system(path, error) if isinstance(error, OSError) else _of_sqlite(path, error)
+        try:
+            raise trouble
+        finally:
+            trouble.__context__ = None  # its frames hold rows
 
 
-def _translated(path: Path, error: sqlite3.DatabaseError) -> MirrorError:
+def _of_system(path: Path, error: OSError) -> MirrorError:
+    if isinstance(error, private_files.UnfitFileError):
+        return MirrorError(f"{path} {error.strerror}: name another file", reason="path")
+    if error.errno in _OF_THE_DISK:
+        return _disk_fault(path)
+    return MirrorError(f"{path} cannot be used ({error.strerror}): name another file", reason="path")
+
+
+def _of_sqlite(path: Path, error: sqlite3.Error) -> MirrorError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
         return MirrorError(f"{path} is not a mirror: name another file", reason="not a mirror")
@@ -41,59 +57,139 @@ def _translated(path: Path, error: sqlite3.DatabaseError) -> MirrorError:
         message = f"{path} is damaged: move it away, and pull again from the beginning"
         return MirrorError(message, reason="corrupt")
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
-        return MirrorError(
-            f"{path} cannot be written: the disk is full or failing; what was committed is there, and the same pull "
-            "resumes",
-            reason="disk",
-        )
+        return _disk_fault(path)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return MirrorError(f"{path} is locked by another program: wait until it has ended", reason="in use")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        return MirrorError(f"{path} cannot be opened for writing, or its folder cannot", reason="path")
-    return MirrorError(f"{path} cannot be used by SQLite (error {code})", reason="corrupt")
+        message = (
+            f"{path} or its folder cannot be written, which SQLite needs even to read it: name or copy it elsewhere"
+        )
+        return MirrorError(message, reason="path")
+    message = f"{path} cannot be used by SQLite (error {code}): move it away, and pull again from the beginning"
+    return MirrorError(message, reason="corrupt")
 
 
-def open_database(path: Path, phi: bool | None, *, for_pull: bool) -> sqlite3.Connection:
-    """Open a mirror's database; a pull makes one that is missing, and brings an old one up to date.
+def _disk_fault(path: Path) -> MirrorError:
+    message = (
+        f"{path} cannot be written, since the disk is full or failing: what was committed is there, and the same pull "
+        "resumes"
+    )
+    return MirrorError(message, reason="disk")
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open a mirror that is there.
 
     Raises:
-        MirrorError: it is none, of a newer version, or made with other content than ``phi`` says.
-        sqlite3.DatabaseError: SQLite cannot use it.
+        MirrorError: it is none, or was made by another version.
+        OSError: it cannot be opened.
+        sqlite3.Error: SQLite cannot use it.
     """
-    if for_pull:
-        # Created by us, so that nobody else could ever read it; SQLite gives the files beside it the same mode.
-        os.close(private_files.open_own(path, os.O_RDWR | os.O_CREAT))
-    database = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S, check_same_thread=False)
+    place = _place_of(path)
+    if _look(place) is None:
+        raise MirrorError(f"{path} does not exist: make it with pull", reason="path")
+    database = _connect(place)
     try:
-        _ready(database, path, phi, for_pull=for_pull)
+        _check_readable(database, path)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _ready(database: sqlite3.Connection, path: Path, phi: bool | None, *, for_pull: bool) -> None:
-    _check(database, path)
-    if not one(database, "PRAGMA user_version"):
-        if not for_pull:
-            raise MirrorError(f"{path} is empty: fill it with pull", reason="not a mirror")
-        _make(database, phi=bool(phi))
-    database.execute("PRAGMA synchronous = NORMAL")
-    database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    if for_pull:
-        _migrate(database)
-    made_with = bool(one(database, "SELECT phi FROM mirror"))
-    if phi is not None and made_with != phi:
-        raise MirrorError(_phi_fault(path, made_with=made_with), reason="phi")
+def open_for_pull(path: Path, *, phi: bool) -> tuple[sqlite3.Connection, int | None]:
+    """Open a mirror to write it, with its lock; one that is missing is made, and an old one brought up to date.
+
+    Raises:
+        MirrorError: it is none, of a newer version, made with other content than ``phi`` says, or in use.
+        OSError: it cannot be opened.
+        sqlite3.Error: SQLite cannot use it.
+    """
+    place = _place_of(path)
+    found = _look(place)
+    private_files.warn_of_folder(place)
+    if found is not None and found.st_size:
+        # Looked at as it is: nothing is changed, or left beside it, before it is known to be a mirror.
+        with closing(_connect(place)) as database:
+            _version(database, path)
+    lock = _take_lock(path, place)
+    try:
+        # Made by us, so that nobody else could ever read it; SQLite gives the files beside it the same mode. A file
+        # that is there is not opened: closing it would drop the locks that SQLite's readers in this process have on it.
+        if found is None:
+            os.close(private_files.create(place, os.O_RDWR))
+        for name in ("", *_BESIDE):
+            private_files.tighten(f"{place}{name}")
+        database = _connect(place)
+        try:
+            _make_ready(database, path, phi=phi)
+        except BaseException:
+            database.close()
+            raise
+    except BaseException:
+        give_back(lock)
+        raise
+    return database, lock
 
 
-def _check(database: sqlite3.Connection, path: Path) -> None:
-    identity, version = one(database, "PRAGMA application_id"), one(database, "PRAGMA user_version")
+def _place_of(path: Path) -> Path:
+    """Return the path as SQLite must get it: ``:memory:`` would have a meaning of its own."""
+    if "\0" in str(path):
+        raise MirrorError("a path with NUL in it cannot be used: name another file", reason="path")
+    return path.absolute()
+
+
+def _look(place: Path) -> os.stat_result | None:
+    """Return the status of the file, if there is one; what SQLite would open must be its owner's alone."""
+    found = private_files.look(place)
+    for suffix in _BESIDE:
+        beside = Path(f"{place}{suffix}")
+        try:
+            about = private_files.look(beside)
+        except private_files.UnfitFileError as error:
+            fault = error.strerror
+        else:
+            if suffix != "-journal" or about is None or not about.st_mode & _OPEN_TO_OTHERS:
+                continue
+            fault = "can be written by other users"
+        raise MirrorError(f"{beside} {fault}, and SQLite would use it: have it removed", reason="path")
+    return found
+
+
+def _connect(place: Path) -> sqlite3.Connection:
+    return sqlite3.connect(place, isolation_level=None, timeout=_BUSY_S, check_same_thread=False)
+
+
+def _version(database: sqlite3.Connection, path: Path) -> int:
+    """Return the version of a mirror's schema; 0 of an empty file."""
+    identity, version = one(database, "PRAGMA application_id"), int(one(database, "PRAGMA user_version"))
     tables = one(database, "SELECT count(*) FROM sqlite_master")
     if identity != APPLICATION_ID and (identity or version or tables):
         raise MirrorError(f"{path} is not a mirror: name another file", reason="not a mirror")
     if version > VERSION:
         raise MirrorError(f"{path} was made by a newer version of spotdx_async: update this one", reason="newer")
+    return version
+
+
+def _check_readable(database: sqlite3.Connection, path: Path) -> None:
+    version = _version(database, path)
+    if not version:
+        raise MirrorError(f"{path} is empty: fill it with pull", reason="not a mirror")
+    if version < VERSION:
+        message = f"{path} was made by an older version of spotdx_async: pull once to bring it up to date"
+        raise MirrorError(message, reason="older")
+
+
+def _make_ready(database: sqlite3.Connection, path: Path, *, phi: bool) -> None:
+    version = _version(database, path)
+    if not version:
+        _make(database, phi=phi)
+    elif (made_with := bool(one(database, "SELECT phi FROM mirror"))) != phi:
+        raise MirrorError(_phi_fault(path, made_with=made_with), reason="phi")
+    else:
+        _migrate(database, version)
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 def _make(database: sqlite3.Connection, *, phi: bool) -> None:
@@ -107,8 +203,7 @@ def _make(database: sqlite3.Connection, *, phi: bool) -> None:
     database.execute("COMMIT")
 
 
-def _migrate(database: sqlite3.Connection) -> None:
-    version = one(database, "PRAGMA user_version")
+def _migrate(database: sqlite3.Connection, version: int) -> None:
     while version < VERSION:
         database.execute("BEGIN IMMEDIATE")
         for statement in MIGRATIONS[version]:
@@ -124,20 +219,21 @@ def _phi_fault(path: Path, *, made_with: bool) -> str:
     return f"{path} was made without patient data: leave phi (--phi) out, or name another file for a mirror with it"
 
 
-def take_lock(path: Path) -> int | None:
+def _take_lock(path: Path, place: Path) -> int | None:
     """Return the descriptor of the lock file, which one pull holds; None where the system has no such locks."""
     if not _can_lock():
         return None
-    fd = private_files.open_own(path.with_name(f"{path.name}-lock"), os.O_RDWR | os.O_CREAT)
+    fd = private_files.open_own(f"{place}-lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise MirrorError(f"{path} is being filled by another pull: wait until it has ended", reason="in use") from None
     except BaseException:
         os.close(fd)
         raise
-    return fd
+    else:
+        return fd
+    raise MirrorError(f"{path} is being filled by another pull: wait until it has ended", reason="in use")
 
 
 def give_back(lock: int | None) -> None:

@@ -14,9 +14,9 @@ class MirrorError(InvalidInputError):
     """A mirror's file cannot be used; the message says why and what to do. It is as it was.
 
     Attributes:
-        reason: ``"path"`` (it cannot be created or opened), ``"not a mirror"``, ``"newer"`` (made by a later version of
-            the SDK), ``"phi"`` (made with, or without, patient data), ``"in use"`` (by another pull), ``"disk"`` or
-            ``"corrupt"``.
+        reason: ``"path"`` (it cannot be created or opened), ``"not a mirror"``, ``"newer"`` or ``"older"`` (made by
+            another version of the SDK), ``"phi"`` (made with, or without, patient data), ``"in use"`` (by another pull
+            or program), ``"disk"`` or ``"corrupt"``.
     """
 
     def __init__(self, message: str = "", *, reason: str = "path", **about: object) -> None:

@@ -13,12 +13,11 @@ from typing import Any, Self
 
 from attrs import frozen
 
-from spotdx_async import private_files
 from spotdx_async._http import clock
 from spotdx_async.changes.records import Batch
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.mirror.database import give_back, one, open_database, take_lock, translating_errors
-from spotdx_async.mirror.records import MirrorError, MirrorState, NounPull
+from spotdx_async.mirror.database import give_back, one, open_for_pull, open_for_reading, translating_errors
+from spotdx_async.mirror.records import MirrorState, NounPull
 from spotdx_async.mirror.schema import WAITING_REPORTS, columns_of, delete, insert, of_object, select
 from spotdx_async.tables import TABLES, Row, Table, kit_rows, order_rows, requisition_rows
 
@@ -65,7 +64,7 @@ class MirrorFile:
     """An open mirror."""
 
     def __init__(self, path: Path, database: sqlite3.Connection, lock: int | None) -> None:
-        self._path = path
+        self.path = path
         self._database = database
         self._lock = lock
         phi, key = database.execute("SELECT phi, pseudonym_key FROM mirror").fetchone()
@@ -74,26 +73,23 @@ class MirrorFile:
         self._key: bytes | None = key
 
     @classmethod
-    def open(cls, path: Path, *, phi: bool | None, for_pull: bool) -> Self:
+    def open(cls, path: Path, *, phi: bool | None = None, for_pull: bool) -> Self:
         """Open a mirror, and make it if a pull is to fill it and it is missing.
 
         Args:
             path: the file.
-            phi: whether it holds, or shall hold, patient data; None: whatever it was made with.
+            phi: for a pull, whether it holds, or shall hold, patient data.
             for_pull: whether it is written: only one pull at a time has it.
 
         Raises:
             MirrorError: for one of its reasons; an existing file is as it was.
         """
         with translating_errors(path):
-            found = private_files.look(path)
-            if found is None and not for_pull:
-                raise MirrorError(f"{path} does not exist: make it with pull", reason="path")
-            private_files.warn_of_folder(path)
-            lock = take_lock(path) if for_pull else None
+            database, lock = open_for_pull(path, phi=bool(phi)) if for_pull else (open_for_reading(path), None)
             try:
-                return cls(path, open_database(path, phi, for_pull=for_pull), lock)
+                return cls(path, database, lock)
             except BaseException:
+                database.close()
                 give_back(lock)
                 raise
 
@@ -101,7 +97,7 @@ class MirrorFile:
         """Close it; a second time does nothing."""
         lock, self._lock = self._lock, None
         try:
-            with translating_errors(self._path):
+            with translating_errors(self.path):
                 self._database.close()
         finally:
             give_back(lock)
@@ -133,7 +129,7 @@ class MirrorFile:
 
     def cursor(self, noun: str) -> str | None:
         """Return the cursor that was stored with the last rows; None if there is none."""
-        with translating_errors(self._path):
+        with translating_errors(self.path):
             row = self._database.execute("SELECT cursor FROM cursors WHERE noun = ?", (noun,)).fetchone()
         return None if row is None else row[0]
 
@@ -259,7 +255,7 @@ class MirrorFile:
     def state(self) -> MirrorState:
         """Return what it holds, as of one moment."""
         with self.snapshot() as database:
-            rows = {name: one(database, f"SELECT count(*) FROM {name}") for name in TABLES}  # noqa: S608 - names of ours
+            rows = {name: one(database, f"SELECT count(*) FROM {name}") for name in (*TABLES, "pulls")}  # noqa: S608 - names of ours
             statuses = {
                 name: dict(
                     database.execute(
@@ -272,14 +268,11 @@ class MirrorFile:
             last = one(database, "SELECT max(began) FROM pulls WHERE ended IS NOT NULL")
         return MirrorState(
             phi=self.phi,
-            rows={**rows, "pulls": self._pulls()},
+            rows=rows,
             statuses=statuses,
             last_pull=None if last is None else datetime.fromisoformat(last),
             is_complete=ended is not None and ended[1] is not None,
         )
-
-    def _pulls(self) -> int:
-        return int(one(self._database, "SELECT count(*) FROM pulls"))
 
     def rows(self, database: sqlite3.Connection, table: Table, since: date | None) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a table, or of a view like it, in the order of its key, a few at a time."""
@@ -303,7 +296,7 @@ class MirrorFile:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Read as of one moment, whatever a pull writes meanwhile."""
-        with translating_errors(self._path):
+        with translating_errors(self.path):
             self._database.execute("BEGIN")
             try:
                 yield self._database
@@ -312,15 +305,15 @@ class MirrorFile:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with translating_errors(self._path):
+        with translating_errors(self.path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
 
 def _has_length(path: Path, size: int) -> bool:
