@@ -66,7 +66,8 @@ def select(table: Table, *, phi: bool, since: bool) -> str:
     Args:
         table: the table.
         phi: whether the mirror has patient data.
-        since: whether only rows of objects that changed at or after a moment, the query's one parameter, are wanted.
+        since: whether only rows of objects that changed at or after a moment, the query's one parameter, are wanted,
+            and of those of which that is not known.
     """
     where = f" WHERE {_changed(table)}" if since else ""
     columns = _list(columns_of(table, phi=phi))
@@ -106,15 +107,16 @@ def of_object(table: Table, *, phi: bool) -> str:
 
 
 def _changed(table: Table) -> str:
-    """Return the condition on a table's rows that their object changed at or after a moment."""
+    """Return the condition on a table's rows that their object changed at or after a moment, or nobody knows when."""
+    late = "(updated >= ?1 OR updated IS NULL)"
     if table.primary_key[0] == "source":
         return (
-            "(source, source_id) IN (SELECT 'kit', kit_id FROM kits WHERE updated >= ?1"
-            " UNION ALL SELECT 'requisition', requisition_id FROM requisitions WHERE updated >= ?1)"
+            f"(source, source_id) IN (SELECT 'kit', kit_id FROM kits WHERE {late}"  # noqa: S608 - as above
+            f" UNION ALL SELECT 'requisition', requisition_id FROM requisitions WHERE {late})"
         )
     owner = table.owner[0]
     noun = {"kit_id": "kits", "order_id": "orders", "requisition_id": "requisitions"}[owner]
-    return f"{_quoted(owner)} IN (SELECT {_quoted(owner)} FROM {noun} WHERE updated >= ?1)"  # noqa: S608 - as above
+    return f"{_quoted(owner)} IN (SELECT {_quoted(owner)} FROM {noun} WHERE {late})"  # noqa: S608 - as above
 
 
 def _list(names: tuple[str, ...]) -> str:

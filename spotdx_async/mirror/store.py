@@ -8,10 +8,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from spotdx_async._http import clock
 from spotdx_async.changes.records import Batch
@@ -20,6 +21,7 @@ from spotdx_async.mirror.database import give_back, one, open_for_pull, open_for
 from spotdx_async.mirror.records import MirrorState, NounPull
 from spotdx_async.mirror.schema import WAITING_REPORTS, columns_of, delete, insert, of_object, select
 from spotdx_async.tables import TABLES, Row, Table, kit_rows, order_rows, requisition_rows
+from spotdx_async.tables.cells import instant
 
 _PSEUDONYM_BYTES = 16
 _TABLES_OF = {
@@ -29,12 +31,8 @@ _TABLES_OF = {
 }
 _SOURCES = {"kits": "kit", "requisitions": "requisition"}
 _IDS = {"kits": "kit_id", "orders": "order_id", "requisitions": "requisition_id"}
-_TOUCHED = {
-    "kits": ("order_id", "created", "updated"),
-    "orders": ("created", "updated"),
-    "requisitions": ("created", "updated"),
-}
 _STATUSES = ("kits", "samples", "orders", "requisitions")
+_LINKS = {"pdf", "txt"}
 
 
 @frozen
@@ -42,9 +40,14 @@ class _Made:
     """The rows of one object, to be written."""
 
     object_id: str
-    rows: Mapping[str, list[Row]]
+    rows: Mapping[str, Sequence[Row]]
     summary: Any
     """Its row in the list; None if that was not read."""
+
+    def storable(self) -> "_Made":
+        """Return the same with text that SQLite can keep."""
+        rows = {name: [*map(_storable, of_table)] for name, of_table in self.rows.items()}
+        return evolve(self, object_id=_storable([self.object_id])[0], rows=rows)
 
 
 @frozen
@@ -140,6 +143,23 @@ class MirrorFile:
             in a sweep, how many of them had other rows although the list's ``updated`` was known; else 0.
         """
         made = [_Made(_id_of(noun, item), self._rows(noun, item, row), row) for item, row in batch.pairs()]
+        touched = [_as_listed(row) for row in batch.touched] if noun == "kits" else []
+        store = partial(self._store, noun=noun, cursor=batch.cursor, pull=pull, counts=counts, is_sweep=is_sweep)
+        with suppress(UnicodeEncodeError):  # rare, and not worth a look at every text
+            return store(made, touched)
+        return store([each.storable() for each in made], [*map(_storable, touched)])
+
+    def _store(
+        self,
+        made: Sequence[_Made],
+        touched: Sequence[Row],
+        *,
+        noun: str,
+        cursor: str,
+        pull: int,
+        counts: NounPull,
+        is_sweep: bool,
+    ) -> int:
         with self._transaction() as database:
             untold = sum(self._is_untold(noun, one_object) for one_object in made) if is_sweep else 0
             self._replace(noun, made)
@@ -148,12 +168,8 @@ class MirrorFile:
                     "DELETE FROM report_files WHERE source = ? AND source_id = ? AND sha256 IS NULL",
                     [(_SOURCES[noun], each.object_id) for each in made],
                 )
-            names = _TOUCHED[noun]
-            database.executemany(
-                f"UPDATE {noun} SET {', '.join(f'{name} = ?' for name in names)} WHERE {_IDS[noun]} = ?",  # noqa: S608 - names of ours
-                [(*(_cell(getattr(row, name)) for name in names), _id_of(noun, row)) for row in batch.touched],
-            )
-            database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (noun, batch.cursor))
+            database.executemany("UPDATE kits SET order_id = ?, created = ?, updated = ? WHERE kit_id = ?", touched)
+            database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (noun, cursor))
             _count(database, noun, pull, counts, untold)
         return untold
 
@@ -178,17 +194,30 @@ class MirrorFile:
     def _replace(self, noun: str, made: Sequence[_Made]) -> None:
         database = self._database
         known = [each.object_id for each in made if self._updated(noun, each.object_id) is not None]
+        kept = self._as_listed_before(made) if noun == "kits" else []
+        texts = _Texts()
         for name in _TABLES_OF[noun]:
             table = TABLES[name]
             database.executemany(delete(table), [_owner(noun, name, an_id) for an_id in known])
             rows = [row for each in made for row in each.rows[name]]
             if rows:
-                database.executemany(insert(table, phi=self.phi), self._cells(table, rows))
+                database.executemany(insert(table, phi=self.phi), self._cells(table, rows, texts))
+        database.executemany(
+            "UPDATE kits SET order_id = ?, created = ?, type = coalesce(type, ?) WHERE kit_id = ?", kept
+        )
 
-    def _cells(self, table: Table, rows: Sequence[Row]) -> list[Row]:
+    def _as_listed_before(self, made: Sequence[_Made]) -> list[tuple[Any, ...]]:
+        """Return what the list has said of kits that were got without their row now, each with the kit's id.
+
+        When such a kit changed is not known any more: that stays null.
+        """
+        query = "SELECT order_id, created, type, kit_id FROM kits WHERE kit_id = ?"
+        unlisted = [each.object_id for each in made if each.summary is None]
+        return [row for an_id in unlisted for row in self._database.execute(query, (an_id,))]
+
+    def _cells(self, table: Table, rows: Sequence[Row], texts: "_Texts") -> list[Row]:
         """Return rows as SQLite keeps them: the columns that the mirror has, instants as text."""
-        names = columns_of(table, phi=self.phi)
-        width = len(names)
+        width = len(columns_of(table, phi=self.phi))
         dated = [place for place, column in enumerate(table.columns[:width]) if column.type in {"instant", "date"}]
         if not dated:
             return [row[:width] for row in rows]
@@ -196,7 +225,8 @@ class MirrorFile:
         for row in rows:
             cells = list(row[:width])
             for place in dated:
-                cells[place] = _cell(cells[place])
+                if (moment := cells[place]) is not None:
+                    cells[place] = texts[moment]
             kept.append(tuple(cells))
         return kept
 
@@ -209,14 +239,16 @@ class MirrorFile:
     def _is_untold(self, noun: str, made: _Made) -> bool:
         """Return whether an object's rows differ although the list shows the moment of change that is known."""
         known = self._updated(noun, made.object_id)
-        if known is None or made.summary is None or known[0] != _cell(made.summary.updated):
+        if known is None or made.summary is None or known[0] != _cell(instant(made.summary.updated)):
             return False
         return any(self._differs(noun, name, made.object_id, made.rows[name]) for name in _TABLES_OF[noun])
 
     def _differs(self, noun: str, name: str, an_id: str, rows: Sequence[Row]) -> bool:
         table = TABLES[name]
         known = self._database.execute(of_object(table, phi=self.phi), _owner(noun, name, an_id)).fetchall()
-        return known != sorted(self._cells(table, rows))  # both in the order of the primary key
+        made = sorted(self._cells(table, rows, _Texts()))  # both in the order of the primary key
+        links = [place for place, column in enumerate(columns_of(table, phi=self.phi)) if column in _LINKS]
+        return _unsigned(known, links) != _unsigned(made, links)
 
     # --- Files of reports ---------------------------------------------------------------------------------------------
 
@@ -342,15 +374,46 @@ def _id_of(noun: str, item: Any) -> str:
     return an_id
 
 
+def _as_listed(row: Any) -> tuple[Any, ...]:
+    """Return what the row of a kit in the list says, and the kit's id."""
+    return row.order_id, _cell(instant(row.created)), _cell(instant(row.updated)), row.kit_id
+
+
+class _Texts(dict[Any, Any]):
+    """Moments as text: rows of an object, and of those beside it, share many of them."""
+
+    def __missing__(self, moment: Any) -> Any:
+        self[moment] = text = _cell(moment)
+        return text
+
+
 def _cell(value: Any) -> Any:
-    """Return a value as SQLite keeps it: instants as text that sorts by time."""
+    """Return a value as SQLite keeps it: instants, which are in UTC, as text that sorts by time."""
     if isinstance(value, datetime):
-        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
-        return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
+        return f"{value.isoformat(timespec='microseconds')[:-6]}Z"
     if isinstance(value, date):
         return value.isoformat()
     return value
 
 
+def _storable(row: Sequence[Any]) -> tuple[Any, ...]:
+    """Return values without halves of surrogate pairs, which SQLite's UTF-8 cannot hold: as JSON escapes them."""
+    return tuple(value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value for value in row)
+
+
+def _unsigned(rows: Sequence[Row], links: Sequence[int]) -> list[Row]:
+    """Return rows whose links to files are cut off where signatures begin, which are others each time."""
+    if not links:
+        return [*rows]
+    return [
+        tuple(
+            value.partition("?")[0] if place in links and isinstance(value, str) else value
+            for place, value in enumerate(row)
+        )
+        for row in rows
+    ]
+
+
 def _now() -> str:
-    return clock.wall().isoformat(timespec="milliseconds")
+    text: str = _cell(clock.wall())
+    return text
