@@ -84,6 +84,13 @@ def log_feed_outage(error: SpotError, *, noun: str, wait_s: float) -> None:
     )
 
 
+def log_unread(error: SpotError, *, noun: str) -> None:
+    """Log at INFO that a feed of changes could not get an object."""
+    text = "one of the %s that changed cannot be read: %s"
+    kind, status = type(error).__name__, getattr(error, "status", None)
+    _log.info(text, noun, error, extra=_fields("feed", operation=error.operation, error=kind, status=status))
+
+
 def quoted(text: str) -> str:
     r"""Make the server's text safe for one line: control characters as ``\x1b``, 200 characters at most.
 

@@ -103,6 +103,11 @@ class Changes(Generic[T]):
         """What the feed has done so far."""
         return ChangeCounts(**asdict(self._objects.counters))
 
+    @property
+    def owed(self) -> int:
+        """How many objects changed and could not be got so far: every pass tries them again."""
+        return len(self._state.owed)
+
     def derived_key(self, purpose: str) -> bytes:
         """Return 32 bytes that are always the same for a token and a purpose, and tell nothing of the token.
 

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define, field, frozen
 
+from spotdx_async._http.logs import log_unread
 from spotdx_async._http.messages import Reply
 from spotdx_async._http.retry import may_pass
 from spotdx_async._http.runner import Runner
@@ -184,6 +185,7 @@ class Objects(Generic[S, T]):
 
     def _unread(self, run: Pass[S], change: Change[S], error: SpotError) -> Iterator[Unread]:
         """Note an object that could not be got; yield it if that is news."""
+        log_unread(error, noun=self.source.noun)
         an_id, owed = change.object_id, self.state.owed
         run.failed[an_id] = change.digest
         is_known = an_id in owed

@@ -2,25 +2,27 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from spotdx_async._http import clock
+from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.validation import day_of
 from spotdx_async.changes.feed import Changes
 from spotdx_async.changes.records import Batch
-from spotdx_async.errors import InvalidInputError
+from spotdx_async.config import check_count
+from spotdx_async.errors import InvalidInputError, NotFoundError
 from spotdx_async.fhir import Codes
 from spotdx_async.mirror.export import ExportFormat, export_tables
 from spotdx_async.mirror.fhir_files import export_fhir
-from spotdx_async.mirror.records import MirrorState, NounPull, PullProgress, PullReport
+from spotdx_async.mirror.records import MirrorError, MirrorState, NounPull, PullProgress, PullReport
 from spotdx_async.mirror.report_files import ReportFiles, Run
 from spotdx_async.mirror.store import MirrorFile
 
@@ -57,7 +59,7 @@ class Pulled(Protocol):
 
 
 class Mirror:
-    """A local copy of kits, orders and requisitions as tables: an SQLite file for SQL, notebooks and exports.
+    r"""A local copy of kits, orders and requisitions as tables: an SQLite file for SQL, notebooks and exports.
 
     ``pull`` makes the file and brings it up to date. The rows of an object and the cursor change in one transaction, so
     a kill at any instant loses and doubles nothing, and the same call resumes. Other programs may read the file
@@ -76,6 +78,9 @@ class Mirror:
             ``patient_id`` is a pseudonym: the same for the same patient in every mirror that was made with the same
             token, and worth nothing to whoever has neither the token nor the file. Results, statuses and times are kept
             in both. A file keeps what it was made with.
+
+    Text is kept as it came, but for halves of surrogate pairs, which no UTF-8 can hold: those are kept as JSON escapes
+    them (``\ud800``).
     """
 
     def __init__(self, path: str | os.PathLike[str], *, phi: bool = False) -> None:
@@ -85,7 +90,8 @@ class Mirror:
     def __repr__(self) -> str:
         return f"<Mirror at {self.path}>"
 
-    async def pull(
+    @scrubs_traceback_of_call
+    def pull(
         self,
         spot: Pulled,
         *,
@@ -96,7 +102,7 @@ class Mirror:
         reports: str | os.PathLike[str] | None = None,
         hosts: Sequence[str] = (),
         progress: Callable[[PullProgress], object] | None = None,
-    ) -> PullReport:
+    ) -> Prepared[PullReport]:
         """Bring the file up to date with what has changed, and return what that has brought.
 
         Args:
@@ -111,22 +117,46 @@ class Mirror:
             progress: a plain function, called after each batch that was written.
 
         Raises:
-            InvalidInputError: an argument is wrong, or the file belongs to another account or server.
-            MirrorError: the file cannot be used; another pull may have it.
+            InvalidInputError: an argument is wrong.
+            MirrorError: the file cannot be used: its reason says why, such as another pull that has it.
             SpotError: as the error tree says. What was committed is there: the same call resumes.
         """
         if since is not None and day_of(since) is None:
             raise InvalidInputError("since must be a date, or text in the form YYYY-MM-DD")
         if not nouns or not set(nouns) <= set(NOUNS):
             raise InvalidInputError(f"nouns must be some of {', '.join(NOUNS)}")
+        check_count("concurrency", concurrency, error=InvalidInputError)
+        options = {"since": since, "concurrency": concurrency}
+        return partial(
+            self._pull,
+            spot,
+            tuple(nouns),
+            options,
+            is_sweep=sweep,
+            folder=None if reports is None else Path(reports),
+            hosts=tuple(hosts),
+            progress=progress,
+        )
+
+    async def _pull(
+        self,
+        spot: Pulled,
+        nouns: Sequence[str],
+        options: Mapping[str, Any],
+        *,
+        is_sweep: bool,
+        folder: Path | None,
+        hosts: tuple[str, ...],
+        progress: Callable[[PullProgress], object] | None,
+    ) -> PullReport:
         began_s = clock.now()
         async with self._opened() as (file, run):
-            pull = await run(partial(file.begin, is_sweep=sweep))
+            pull = await run(partial(file.begin, is_sweep=is_sweep))
             brought: dict[str, NounPull] = {}
             for noun in nouns:
-                puller = _NounPuller(file, run, noun, pull, is_sweep=sweep, progress=progress)
-                brought[noun] = await puller.pull(spot, since=since, concurrency=concurrency)
-            files = None if reports is None else ReportFiles(file, run, Path(reports), tuple(hosts))
+                puller = _NounPuller(file, run, noun, pull, is_sweep=is_sweep, progress=progress)
+                brought[noun] = await puller.pull(spot, options)
+            files = None if folder is None else ReportFiles(file, run, folder, hosts)
             if files is not None:
                 await files.save(spot)
             await run(partial(file.end, pull))
@@ -137,9 +167,10 @@ class Mirror:
             files=0 if files is None else files.saved,
             files_failed=0 if files is None else files.failed,
             elapsed_s=clock.now() - began_s,
-            is_sweep=sweep,
+            is_sweep=is_sweep,
         )
 
+    @scrubs_traceback
     def export(
         self,
         folder: str | os.PathLike[str],
@@ -172,7 +203,7 @@ class Mirror:
         day = day_of(since)
         if since is not None and day is None:
             raise InvalidInputError("since must be a date, or text in the form YYYY-MM-DD")
-        file = MirrorFile.open(self.path, phi=None, for_pull=False)
+        file = MirrorFile.open(self.path, for_pull=False)
         try:
             if format != "fhir":
                 return export_tables(file, Path(folder), format, tables=tables, since=day)
@@ -182,13 +213,14 @@ class Mirror:
         finally:
             file.close()
 
+    @scrubs_traceback
     def state(self) -> MirrorState:
         """Return what the mirror holds: rows by table, statuses counted, the last pull; it blocks while it counts.
 
         Raises:
             MirrorError: the mirror cannot be read.
         """
-        file = MirrorFile.open(self.path, phi=None, for_pull=False)
+        file = MirrorFile.open(self.path, for_pull=False)
         try:
             return file.state()
         finally:
@@ -198,22 +230,26 @@ class Mirror:
     async def _opened(self) -> AsyncIterator[tuple[MirrorFile, Run]]:
         """Open the file for a pull, in a thread of its own; it is closed however the block is left."""
         loop = clock.running_loop()
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="spotdx mirror") as thread:
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spotdx mirror")
+        opened: list[MirrorFile] = []
 
-            async def run(job: Callable[[], T]) -> T:
-                return await clock.seen_through(loop.run_in_executor(thread, job))
+        async def run(job: Callable[[], T]) -> T:
+            return await clock.seen_through(loop.run_in_executor(thread, job))
 
-            opening = loop.run_in_executor(thread, partial(MirrorFile.open, self.path, phi=self.phi, for_pull=True))
+        def close() -> None:
+            for file in opened:
+                file.close()
+
+        try:
+            await run(lambda: opened.append(MirrorFile.open(self.path, phi=self.phi, for_pull=True)))
+            yield opened[0], run
+        finally:
+            # In the same thread, so behind an opening that goes on although the wait for it was cancelled.
+            closing = loop.run_in_executor(thread, close)
             try:
-                file = await clock.seen_through(opening)
-            except asyncio.CancelledError:
-                if opening.done() and not opening.cancelled() and opening.exception() is None:
-                    opening.result().close()
-                raise
-            try:
-                yield file, run
+                await clock.seen_through(closing)
             finally:
-                await run(file.close)
+                thread.shutdown(wait=closing.done())  # the loop is not held up by what takes longer than patience
 
 
 class _NounPuller:
@@ -236,13 +272,24 @@ class _NounPuller:
         self._is_sweep = is_sweep
         self._progress = progress
         self._so_far = NounPull()
+        self._lost = 0
 
-    async def pull(self, spot: Pulled, *, since: date | str | None, concurrency: int) -> NounPull:
+    async def pull(self, spot: Pulled, options: Mapping[str, Any]) -> NounPull:
         """Make one pass, and write what it brings."""
         cursor = await self._run(partial(self._file.cursor, self._noun))
-        feed: Changes[Any] = getattr(spot, self._noun).changes(
-            cursor, since=since if cursor is None else None, concurrency=concurrency
-        )
+        try:
+            await self._make_pass(spot, cursor, options if cursor is None else {**options, "since": None})
+        except InvalidInputError as error:
+            if cursor is None or isinstance(error, MirrorError):
+                raise
+            why = str(error).partition(":")[0]
+        else:
+            return self._so_far
+        message = f"{self._file.path} cannot be brought up to date by this client ({why}): name another file"
+        raise MirrorError(message, reason="account")
+
+    async def _make_pass(self, spot: Pulled, cursor: str | None, options: Mapping[str, Any]) -> None:
+        feed: Changes[Any] = getattr(spot, self._noun).changes(cursor, **options)
         feed.sweep = self._is_sweep
         writing: asyncio.Task[None] | None = None
         try:
@@ -251,12 +298,14 @@ class _NounPuller:
                     if writing is not None:
                         await writing
                     writing = asyncio.create_task(self._write(batch, feed))
-        finally:
             if writing is not None:
                 await clock.seen_through(writing)
-        more = self._more(feed)
-        await self._run(partial(self._file.count, self._noun, self._pull, more))
-        return self._so_far
+        except BaseException:
+            if writing is not None:
+                with suppress(Exception):  # what ends the pass is told, above all a cancellation
+                    await clock.seen_through(writing)
+            raise
+        await self._run(partial(self._file.count, self._noun, self._pull, self._more(feed)))
 
     async def _write(self, batch: Batch[Any], feed: Changes[Any]) -> None:
         if self._file.needs_key:
@@ -271,17 +320,14 @@ class _NounPuller:
     def _more(self, feed: Changes[Any], batch: Batch[Any] | None = None) -> NounPull:
         """Return what the pass has done since the last time, and count it."""
         before, counts = self._so_far, feed.counts
-        more = NounPull(
-            delivered=0 if batch is None else len(batch.items),
-            unread=0 if batch is None else len(batch.unread),
-            lists=counts.lists - before.lists,
-            gets=counts.gets - before.gets,
-        )
-        self._so_far = evolve(
-            before,
-            delivered=before.delivered + more.delivered,
-            unread=before.unread + more.unread,
+        unread = () if batch is None else batch.unread
+        # The others are tried again, whether they are news or not.
+        self._lost += sum(each.object_id is None or isinstance(each.error, NotFoundError) for each in unread)
+        self._so_far = NounPull(
+            delivered=before.delivered + (0 if batch is None else len(batch.items)),
             lists=counts.lists,
             gets=counts.gets,
+            unread=self._lost + feed.owed,
+            untold=before.untold,
         )
-        return more
+        return NounPull(**{name: value - getattr(before, name) for name, value in asdict(self._so_far).items()})

@@ -15,8 +15,8 @@ class MirrorError(InvalidInputError):
 
     Attributes:
         reason: ``"path"`` (it cannot be created or opened), ``"not a mirror"``, ``"newer"`` or ``"older"`` (made by
-            another version of the SDK), ``"phi"`` (made with, or without, patient data), ``"in use"`` (by another pull
-            or program), ``"disk"`` or ``"corrupt"``.
+            another version of the SDK), ``"phi"`` (made with, or without, patient data), ``"account"`` (filled from
+            another account or server), ``"in use"`` (by another pull or program), ``"disk"`` or ``"corrupt"``.
     """
 
     def __init__(self, message: str = "", *, reason: str = "path", **about: object) -> None:
@@ -35,7 +35,8 @@ class NounPull:
     gets: int = 0
     """Objects that were got."""
     unread: int = 0
-    """Objects that changed and could not be got; the next pull tries them again."""
+    """Objects that changed and could not be got, now or before; every pull tries them again. Also rows of the list that
+    show no id, and what was listed and is gone: those are counted once."""
     untold: int = 0
     """In a sweep: objects that had changed although the list showed the ``updated`` that was known."""
 

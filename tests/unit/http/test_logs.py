@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from spotdx_async._http.logs import log_breaker, log_pause, log_retry, quoted
+from spotdx_async._http.logs import log_breaker, log_pause, log_retry, log_unread, quoted
 from spotdx_async.errors import OutcomeUnknownError, ServerError
 
 OPERATION = "POST /api/v2/kits/{kit_id}/"
@@ -46,6 +46,19 @@ def test_a_retry_costs_nothing_where_nobody_listens(caplog: pytest.LogCaptureFix
     log_retry(ServerError("x", status=503), operation=OPERATION, attempt=1, wait_s=0.2)
 
     assert caplog.records == []
+
+
+def test_an_object_that_cannot_be_read_is_one_line_at_info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "spotdx_async")
+
+    log_unread(ServerError("the server answered 500: it failed", status=500, operation=OPERATION), noun="kits")
+
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.getMessage() == (
+        f"one of the kits that changed cannot be read: {OPERATION}: the server answered 500: it failed"
+    )
+    assert fields_of(record) == {"event": "feed", "operation": OPERATION, "error": "ServerError", "status": 500}
 
 
 def test_a_pause_is_one_line_at_warning(caplog: pytest.LogCaptureFixture) -> None:
