@@ -1,22 +1,21 @@
 """Writes a mirror's tables to files: Parquet, CSV, JSON Lines; each whole or absent, and deterministic."""
 
 import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import partial
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from attrs import evolve
 
 from spotdx_async import private_files
-from spotdx_async._codec.json import serialize
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.mirror.parquet import check_parquet, parquet_pieces
 from spotdx_async.mirror.schema import columns_of
 from spotdx_async.mirror.store import MirrorFile
-from spotdx_async.tables import TABLES, Column, Table
+from spotdx_async.tables import TABLES, Column, ColumnType, Table
 
 __all__ = ["ExportFormat", "export_tables"]
 
@@ -28,6 +27,9 @@ Write: TypeAlias = Callable[[Sequence[Column], Rows], Iterator[bytes]]
 
 _EXPORTED = {**TABLES, "current_results": evolve(TABLES["results"], name="current_results")}
 _LINES_AT_ONCE = 1000
+# Before Python 3.13 the writer quotes a cell for those line breaks alone that end its lines, so that a lone carriage
+# return would be read as the end of a row.
+_QUOTED_IN_CELLS = "\r\n"
 
 
 def export_tables(
@@ -77,39 +79,56 @@ def _write(path: Path, pieces: Iterator[bytes]) -> Path:
 
 def _csv(columns: Sequence[Column], rows: Rows) -> Iterator[bytes]:
     """Yield a header and a line for each row: nothing for null, ``true`` and ``false``, instants in UTC."""
-    text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n").writerow
+    lines = _Lines()
+    write = csv.writer(lines, lineterminator=_QUOTED_IN_CELLS).writerow
     write([column.name for column in columns])
     flags = [index for index, column in enumerate(columns) if column.type == "boolean"]
-    for number, row in enumerate(rows, start=1):
+    for row in rows:
         cells = list(row)
         for index in flags:
             cells[index] = None if cells[index] is None else "true" if cells[index] else "false"
         write(cells)
-        if number % _LINES_AT_ONCE == 0:
-            yield text.getvalue().encode()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue().encode()
+        if len(lines.waiting) >= _LINES_AT_ONCE:
+            yield lines.take()
+    yield lines.take()
+
+
+class _Lines:
+    """Takes the lines of a CSV writer, which hands over each as a whole."""
+
+    def __init__(self) -> None:
+        self.waiting: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.waiting.append(line[: -len(_QUOTED_IN_CELLS)])
+
+    def take(self) -> bytes:
+        """Return what was written since the last time, each line with its end."""
+        data = "\n".join([*self.waiting, ""]).encode()
+        self.waiting.clear()
+        return data
 
 
 def _json_lines(columns: Sequence[Column], rows: Rows) -> Iterator[bytes]:
     """Yield an object for each row, with every column; JSON columns as values, not as text."""
-    names = [serialize(column.name) + b":" for column in columns]
-    writers = [_JSON.get(column.type, serialize) for column in columns]
-    lines: list[bytes] = []
+    names = [f"{encode_basestring(column.name)}:" for column in columns]
+    writers = [_JSON[column.type] for column in columns]
+    lines: list[str] = []
     for row in rows:
         cells = zip(names, writers, row, strict=True)
-        members = (name + (b"null" if value is None else write(value)) for name, write, value in cells)
-        lines.append(b"{" + b",".join(members) + b"}\n")
+        members = [f"{name}null" if value is None else name + write(value) for name, write, value in cells]
+        lines.append(f"{{{','.join(members)}}}\n")
         if len(lines) == _LINES_AT_ONCE:
-            yield b"".join(lines)
+            yield "".join(lines).encode()
             lines.clear()
-    yield b"".join(lines)
+    yield "".join(lines).encode()
 
 
-_JSON: dict[str, Callable[[Any], bytes]] = {
-    "boolean": lambda value: b"true" if value else b"false",
-    "json": str.encode,
+_JSON: dict[ColumnType, Callable[[Any], str]] = {
+    **dict.fromkeys(("text", "instant", "date"), encode_basestring),
+    "json": str,
+    "integer": repr,
+    "real": repr,  # always a finite number
+    "boolean": lambda value: "true" if value else "false",
 }
 _WRITERS: dict[str, Write] = {"parquet": partial(parquet_pieces), "csv": _csv, "jsonl": _json_lines}

@@ -1,7 +1,6 @@
 """Rows to Parquet, some thousands at a time; imports pyarrow, and only when something is written."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
@@ -40,7 +39,7 @@ def parquet_pieces(columns: Sequence[Column], rows: Iterable[tuple[Any, ...]]) -
         while group := list(islice(waiting, _ROWS_OF_A_GROUP)):
             cells = zip(*group, strict=True)
             arrays = [
-                pa.array([_read(column, cell) for cell in of_column], schema.field(column.name).type)
+                pa.array(of_column, _kept_as(pa, column)).cast(schema.field(column.name).type)
                 for column, of_column in zip(columns, cells, strict=True)
             ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -86,11 +85,8 @@ def _type(pyarrow: Any, column: Column) -> Any:
     return types[column.type]()
 
 
-def _read(column: Column, cell: Any) -> Any:
-    if cell is None:
-        return None
-    if column.type == "instant":
-        return datetime.fromisoformat(cell)
-    if column.type == "date":
-        return date.fromisoformat(cell)
-    return bool(cell) if column.type == "boolean" else cell
+def _kept_as(pyarrow: Any, column: Column) -> Any:
+    """Return the type of what SQLite has in a column: instants and dates are text, true and false are numbers."""
+    if column.type == "boolean":
+        return pyarrow.int64()
+    return pyarrow.string() if column.type in {"instant", "date"} else _type(pyarrow, column)
