@@ -10,7 +10,8 @@ import attrs
 from attrs import frozen
 from cyclopts import App, Parameter, Token
 
-from spotdx_async.cli.exit_codes import Exit, line_of, naming_server
+from spotdx_async.cli.exit_codes import Exit, line_of, naming_server, next_step
+from spotdx_async.cli.failures import show_error, show_failure
 from spotdx_async.cli.options import UNLIMITED, AtMost, Day, Flag, Json, Word
 from spotdx_async.cli.output import OurScreen, Streams, counted, duration
 from spotdx_async.cli.progress import StopSignals
@@ -18,6 +19,7 @@ from spotdx_async.cli.settings import USUAL_SERVER, OnServer, Settings
 from spotdx_async.cli.tables import show_fields, show_rows
 from spotdx_async.errors import (
     ConfigError,
+    DecodeError,
     InvalidInputError,
     NotSentError,
     OutcomeUnknownError,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 _LINE_EVERY_S = 5.0
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", re.ASCII)
-_PASSING = (NotSentError, OutcomeUnknownError, RateLimitError, ServerError)
+_PASSING = (DecodeError, NotSentError, OutcomeUnknownError, RateLimitError, ServerError)
 _NOUNS = ("kits", "orders", "requisitions")
 
 
@@ -120,8 +122,7 @@ def pull(
     check_hosts(options.hosts)
     settings = server.settings(rate=limits.rate, concurrency=limits.concurrency)
     runner = _Puller(Mirror(str(db), phi=options.phi), options, settings, streams)
-    with naming_server(settings.base_url.value):
-        return run_in_own_loop(runner.run())
+    return run_in_own_loop(runner.run())
 
 
 class _Puller:
@@ -132,7 +133,7 @@ class _Puller:
         self._options = options
         self._settings = settings
         self._streams = streams
-        self._is_stopped = self._has_failed = False
+        self._is_stopped = self._has_failed = self._has_pulled = False
         self._at_work: asyncio.Task[Any] | None = None
         self._brought = 0
 
@@ -142,7 +143,8 @@ class _Puller:
             with StopSignals(first=self._stop, second=self._stop):
                 code = await self._pull(spot)
                 while (every_s := self._options.every_s) is not None and not self._is_over():
-                    if await self._finished(asyncio.sleep(every_s)):
+                    await self._finished(asyncio.sleep(every_s))
+                    if not self._is_over():
                         code = await self._pull(spot)
         if self._options.every_s is not None and self._is_stopped:
             self._streams.note("stopped: the mirror is whole, and the same command resumes")
@@ -173,35 +175,54 @@ class _Puller:
         options = self._options
         self._brought = 0
         try:
-            with display:
+            with display, naming_server(self._settings.base_url.value):
                 job = self._mirror.pull(
                     spot,
                     since=options.since,
                     sweep=options.sweep,
-                    concurrency=min(16, self._settings.concurrency.value),
+                    concurrency=self._settings.concurrency.value,
                     reports=None if options.reports is None else str(options.reports),
                     hosts=options.hosts,
                     progress=lambda progress: self._note(progress, display),
                 )
                 if not await self._finished(job):
-                    if options.every_s is None:
-                        self._streams.say(f"stopped after {counted(self._brought, 'object')}: the same command resumes")
-                    return Exit.STOPPED
-        except (ConfigError, InvalidInputError) as error:
-            if getattr(error, "reason", None) != "disk":
-                raise
-            self._streams.say(f"{line_of(error)}")
-            return Exit.STOPPED
+                    return self._stopped()
         except SpotError as error:
-            goes_on = options.every_s is not None and isinstance(error, _PASSING)
-            after = f"pulling again in {duration(options.every_s or 0.0)}" if goes_on else "the same command resumes"
-            self._streams.say(f"{line_of(error)}; what was pulled is kept, and {after}")
-            self._has_failed = not goes_on
+            if not self._goes_on(error):
+                raise
             return Exit.STOPPED
         assert self._at_work is not None  # noqa: S101 - it has ended; for the type checker
         report: PullReport = self._at_work.result()
+        self._has_pulled = True
         self._show(report)
         return Exit.FAILED if report.unread or report.files_failed else Exit.OK
+
+    def _stopped(self) -> Exit:
+        if self._options.every_s is None:
+            text, advice = f"stopped after {counted(self._brought, 'object')}", "the same command resumes"
+            if self._streams.as_json:
+                show_failure(self._streams, "Interrupted", text, hint=advice, exit_code=Exit.STOPPED)
+            else:
+                self._streams.say(f"{text}: {advice}")
+        return Exit.STOPPED
+
+    def _goes_on(self, error: SpotError) -> bool:
+        """Tell an error after which the same command, or the next pull of this one, resumes; others are not told."""
+        is_of_file = isinstance(error, (ConfigError, InvalidInputError))
+        # Room is made on a disk, and another pull, such as a sweep, ends. At first it is one that nobody thought of.
+        reason = getattr(error, "reason", None) if is_of_file else None
+        is_passing = reason == "disk" or (reason == "in use" and self._has_pulled)
+        if is_of_file and not is_passing:
+            return False
+        every_s = self._options.every_s
+        self._has_failed = every_s is None or not (is_passing or isinstance(error, _PASSING))
+        after = "the same command resumes" if self._has_failed else f"pulling again in {duration(every_s or 0.0)}"
+        if self._streams.as_json:
+            hint = "; ".join(filter(None, (next_step(error), after)))
+            show_error(error, self._streams, exit_code=Exit.STOPPED, hint=hint)
+        else:
+            self._streams.say(f"{line_of(error)}; what was pulled is kept, and {after}")
+        return True
 
     def _note(self, progress: "PullProgress", display: "_Display") -> None:
         display.show(progress)
