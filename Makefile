@@ -44,7 +44,7 @@ LONG := tests/chaos tests/model tests/contract tests/distributed tests/limits te
 	tests/end_to_end/test_bulk_partial_outage.py tests/end_to_end/test_bulk_rows_at_fault.py \
 	tests/unit/bulk/test_circuit_breaker.py tests/unit/codec/test_codec_properties.py \
 	tests/unit/fhir/test_fhir_validity.py tests/unit/tables/test_rows.py tests/unit/files/test_damaged_csv.py \
-	tests/unit/files/test_parquet_truth.py tests/unit/mirror
+	tests/unit/files/test_parquet_truth.py tests/unit/mirror tests/end_to_end/test_mirror_end_to_end.py
 chaos: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s --timeout 1800
