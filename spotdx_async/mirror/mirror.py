@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from attrs import asdict, evolve
 
@@ -22,6 +22,7 @@ from spotdx_async.errors import InvalidInputError, NotFoundError
 from spotdx_async.fhir import Codes
 from spotdx_async.mirror.export import ExportFormat, export_tables
 from spotdx_async.mirror.fhir_files import export_fhir
+from spotdx_async.mirror.known_files import KnownFiles
 from spotdx_async.mirror.records import MirrorError, MirrorState, NounPull, PullProgress, PullReport
 from spotdx_async.mirror.report_files import ReportFiles, Run
 from spotdx_async.mirror.store import MirrorFile
@@ -50,11 +51,6 @@ class Pulled(Protocol):
     @property
     def requisitions(self) -> Any:
         """Requisitions."""
-        ...
-
-    @property
-    def reports(self) -> Any:
-        """The files of reports."""
         ...
 
 
@@ -156,9 +152,9 @@ class Mirror:
             for noun in nouns:
                 puller = _NounPuller(file, run, noun, pull, is_sweep=is_sweep, progress=progress)
                 brought[noun] = await puller.pull(spot, options)
-            files = None if folder is None else ReportFiles(file, run, folder, hosts)
+            files = None if folder is None else ReportFiles(KnownFiles(file), run, folder, hosts)
             if files is not None:
-                await files.save(spot)
+                await files.save(cast("Any", spot))
             await run(partial(file.end, pull))
         return PullReport(
             kits=brought.get("kits", NounPull()),

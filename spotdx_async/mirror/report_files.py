@@ -14,8 +14,8 @@ from spotdx_async._requests.object_search import got_each
 from spotdx_async.bulk.listed import OF_ONE_OBJECT
 from spotdx_async.errors import InvalidInputError, LinkExpiredError, SpotError
 from spotdx_async.files.report_names import name_of_report
+from spotdx_async.mirror.known_files import KnownFiles, WaitingReport
 from spotdx_async.mirror.records import MirrorError
-from spotdx_async.mirror.store import MirrorFile, WaitingReport
 from spotdx_async.models import Report
 
 __all__ = ["ReportFiles"]
@@ -63,7 +63,7 @@ class ReportFiles:
     it is got anew, so that its links are fresh.
     """
 
-    file: MirrorFile
+    known: KnownFiles
     run: Run
     folder: Path
     hosts: Sequence[str]
@@ -78,9 +78,9 @@ class ReportFiles:
             SpotError: a request failed that every further one would meet.
         """
         self._prepare()
-        await self.run(partial(self.file.forget_missing_files, self.folder))
+        await self.run(partial(self.known.forget_missing, self.folder))
         after: _Key = ("", "")
-        while waiting := await self.run(partial(self.file.waiting_reports, after, _OBJECTS_AT_ONCE)):
+        while waiting := await self.run(partial(self.known.waiting, after, _OBJECTS_AT_ONCE)):
             by_object = {key: list(of_one) for key, of_one in groupby(waiting, key=_key_of)}
             for result in await got_each(partial(self._save_of, spot, by_object), [*by_object], at_once=_SIDE_BY_SIDE):
                 if isinstance(result, SpotError):
@@ -103,7 +103,7 @@ class ReportFiles:
         self, spot: Saving, waiting: WaitingReport, report: Report | None, reports: Iterable[Report | None]
     ) -> None:
         if report is None or not report.pdf:
-            await self.run(partial(self.file.note_report_file, waiting, None, None, None))
+            await self.run(partial(self.known.note, waiting, None, None, None))
             return
         is_lasting = bool(report.report_id) and [one and one.report_id for one in reports].count(report.report_id) == 1
         name = f"{name_of_report(waiting.source_id, report.report_id if is_lasting else None, waiting.seq)}.pdf"
@@ -115,7 +115,7 @@ class ReportFiles:
         except OSError as error:
             fault = f"{self.folder / name} cannot be written: {error.strerror}"
         else:
-            await self.run(partial(self.file.note_report_file, waiting, name, saved.size, saved.sha256))
+            await self.run(partial(self.known.note, waiting, name, saved.size, saved.sha256))
             self.saved += 1
             return
         raise MirrorError(fault, reason="disk")

@@ -19,7 +19,7 @@ from spotdx_async.changes.records import Batch
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.mirror.database import give_back, one, open_for_pull, open_for_reading, translating_errors
 from spotdx_async.mirror.records import MirrorState, NounPull
-from spotdx_async.mirror.schema import WAITING_REPORTS, columns_of, delete, insert, of_object, select
+from spotdx_async.mirror.schema import columns_of, delete, insert, of_object, select
 from spotdx_async.tables import TABLES, Row, Table, kit_rows, order_rows, requisition_rows
 from spotdx_async.tables.cells import instant
 
@@ -48,19 +48,6 @@ class _Made:
         """Return the same with text that SQLite can keep."""
         rows = {name: [*map(_storable, of_table)] for name, of_table in self.rows.items()}
         return evolve(self, object_id=_storable([self.object_id])[0], rows=rows)
-
-
-@frozen
-class WaitingReport:
-    """A report whose file is not known."""
-
-    source: str
-    """``kit`` or ``requisition``."""
-    source_id: str
-    seq: int
-    """Its position among the object's reports."""
-    mark: str
-    """Which state of it is meant."""
 
 
 class MirrorFile:
@@ -109,14 +96,14 @@ class MirrorFile:
 
     def begin(self, *, is_sweep: bool) -> int:
         """Note that a pull begins, and return its number."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             begun = database.execute("INSERT INTO pulls(began, is_sweep) VALUES (?, ?)", (_now(), is_sweep))
             assert begun.lastrowid is not None  # noqa: S101 - after an INSERT; for the type checker
             return begun.lastrowid
 
     def end(self, pull: int) -> None:
         """Note that a pull is complete."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute("UPDATE pulls SET ended = ? WHERE pull_id = ?", (_now(), pull))
 
     @property
@@ -126,7 +113,7 @@ class MirrorFile:
 
     def set_key(self, key: bytes) -> None:
         """Set the key for the pseudonyms of patients, once for the life of the mirror."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute("UPDATE mirror SET pseudonym_key = ?", (key,))
         self._key = key
 
@@ -160,7 +147,7 @@ class MirrorFile:
         counts: NounPull,
         is_sweep: bool,
     ) -> int:
-        with self._transaction() as database:
+        with self.transaction() as database:
             untold = sum(self._is_untold(noun, one_object) for one_object in made) if is_sweep else 0
             self._replace(noun, made)
             if noun in _SOURCES:  # where there was no file, one may have come
@@ -175,7 +162,7 @@ class MirrorFile:
 
     def count(self, noun: str, pull: int, counts: NounPull) -> None:
         """Count in the row of a pull what it has done without writing anything."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             _count(database, noun, pull, counts, 0)
 
     def _rows(self, noun: str, item: Any, summary: Any) -> Mapping[str, list[Row]]:
@@ -250,38 +237,6 @@ class MirrorFile:
         links = [place for place, column in enumerate(columns_of(table, phi=self.phi)) if column in _LINKS]
         return _unsigned(known, links) != _unsigned(made, links)
 
-    # --- Files of reports ---------------------------------------------------------------------------------------------
-
-    def waiting_reports(self, after: tuple[str, str], objects: int) -> list[WaitingReport]:
-        """Return the reports of the next few objects whose files are not known, in the order of the objects."""
-        query = (
-            f"WITH waiting AS ({WAITING_REPORTS}) SELECT * FROM waiting WHERE (source, source_id) IN"  # noqa: S608 - ours
-            " (SELECT DISTINCT source, source_id FROM waiting ORDER BY 1, 2 LIMIT ?3) ORDER BY 1, 2, 3"
-        )
-        with translating_errors(self._path):
-            return [WaitingReport(*row) for row in self._database.execute(query, (*after, objects))]
-
-    def note_report_file(self, waiting: WaitingReport, name: str | None, size: int | None, sha256: str | None) -> None:
-        """Note a file that was saved, or that there is none."""
-        with self._transaction() as database:
-            database.execute(
-                "INSERT OR REPLACE INTO report_files VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (waiting.source, waiting.source_id, waiting.seq, waiting.mark, name, size, sha256),
-            )
-
-    def forget_missing_files(self, folder: Path) -> None:
-        """Forget the files that are not in their folder any more, or have another length."""
-        with translating_errors(self._path):
-            known = self._database.execute(
-                "SELECT source, source_id, report_seq, name, size FROM report_files WHERE name IS NOT NULL"
-            )
-            missing = [row[:3] for row in known if not _has_length(folder / row[3], row[4])]
-        if missing:
-            with self._transaction() as database:
-                database.executemany(
-                    "DELETE FROM report_files WHERE source = ? AND source_id = ? AND report_seq = ?", missing
-                )
-
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def state(self) -> MirrorState:
@@ -336,7 +291,8 @@ class MirrorFile:
                 self._database.execute("ROLLBACK")
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write all of a block or nothing of it."""
         with translating_errors(self.path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -346,13 +302,6 @@ class MirrorFile:
                 with suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")
                 raise
-
-
-def _has_length(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except OSError:
-        return False
 
 
 def _count(database: sqlite3.Connection, noun: str, pull: int, counts: NounPull, untold: int) -> None:

@@ -1,0 +1,67 @@
+"""Which files of reports a mirror knows, and of which it does not. Synchronous: use it from the mirror's thread."""
+
+from pathlib import Path
+
+from attrs import frozen
+
+from spotdx_async.mirror.schema import WAITING_REPORTS
+from spotdx_async.mirror.store import MirrorFile
+
+__all__ = ["KnownFiles", "WaitingReport"]
+
+
+@frozen
+class WaitingReport:
+    """A report whose file is not known."""
+
+    source: str
+    """``kit`` or ``requisition``."""
+    source_id: str
+    seq: int
+    """Its position among the object's reports."""
+    mark: str
+    """Which state of it is meant."""
+
+
+class KnownFiles:
+    """The files of reports that a mirror knows by their digests."""
+
+    def __init__(self, file: MirrorFile) -> None:
+        self._file = file
+
+    def waiting(self, after: tuple[str, str], objects: int) -> list[WaitingReport]:
+        """Return the reports of the next few objects whose files are not known, in the order of the objects."""
+        query = (
+            f"WITH waiting AS ({WAITING_REPORTS}) SELECT * FROM waiting WHERE (source, source_id) IN"  # noqa: S608 - ours
+            " (SELECT DISTINCT source, source_id FROM waiting ORDER BY 1, 2 LIMIT ?3) ORDER BY 1, 2, 3"
+        )
+        with self._file.snapshot() as database:
+            return [WaitingReport(*row) for row in database.execute(query, (*after, objects))]
+
+    def note(self, waiting: WaitingReport, name: str | None, size: int | None, sha256: str | None) -> None:
+        """Note a file that was saved, or that there is none."""
+        with self._file.transaction() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO report_files VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (waiting.source, waiting.source_id, waiting.seq, waiting.mark, name, size, sha256),
+            )
+
+    def forget_missing(self, folder: Path) -> None:
+        """Forget the files that are not in their folder any more, or have another length."""
+        with self._file.snapshot() as database:
+            known = database.execute(
+                "SELECT source, source_id, report_seq, name, size FROM report_files WHERE name IS NOT NULL"
+            )
+            missing = [row[:3] for row in known if not _has_length(folder / row[3], row[4])]
+        if missing:
+            with self._file.transaction() as database:
+                database.executemany(
+                    "DELETE FROM report_files WHERE source = ? AND source_id = ? AND report_seq = ?", missing
+                )
+
+
+def _has_length(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
