@@ -25,6 +25,7 @@ async def spot(fake: FakeSpot) -> AsyncIterator[SpotClient]:
 
 async def test_keys_are_told_with_what_was_created_and_new_ones_as_new(spot: SpotClient, tmp_path: Path) -> None:
     rows = [("a", ORDER), ("b", ORDER)]
+    (tmp_path / "j").touch()  # as mktemp makes it
     run = spot.orders.create_many(rows, batch="7", journal=tmp_path / "j")
     assert [*run.recorded(["a"])] == [("a", None, None)]
     made = {outcome.key: outcome.object_id async for outcome in run}

@@ -22,7 +22,7 @@ def recorded_creates(
     """Yield what is recorded of each key, in the order of the keys.
 
     Args:
-        journal: where it is; None, or one that is not there yet, knows no key.
+        journal: where it is; None, or one that is not there yet or empty, knows no key.
         keys: the keys.
         operation: what the run does.
         server: with which server.
@@ -44,7 +44,8 @@ def _recorded(
     journal: Journal | None, keys: Iterable[str], operation: str, server: str, batch: str | None
 ) -> Iterator[RecordedCreate]:
     place = None if journal is None else absolute(journal.path)
-    if place is None or look(place) is None:
+    about = None if place is None else look(place)
+    if place is None or about is None or not about.st_size:  # an empty file is one that a run may begin
         yield from ((key, None, None) for key in keys)
         return
     check_companions(place)
