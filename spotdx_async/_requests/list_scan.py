@@ -168,7 +168,7 @@ class _Reading(Generic[S]):
         self.seen: _Seen[S] = _Seen(id_of, known)
         self._known, self._is_first = len(known), True
         self._fetch, self._id_of, self._page_size, self._overlap = fetch, id_of, page_size, overlap
-        self._has_full_page = False
+        self._has_full_page = self._has_small_pages = False
         self._may_lack_order = is_newest_change_first
 
     async def go_through(self, page: ListPage[S], top: datetime | None) -> tuple[int, bool]:
@@ -215,6 +215,11 @@ class _Reading(Generic[S]):
         Raises:
             DecodeError: rows are removed faster than the list can be read.
         """
+        if count < self._page_size and not self._has_small_pages:
+            page = await self._fetch(offset + count)
+            if not page.items or not self._overlap:
+                return page, offset + count
+            self._has_small_pages = True
         overlap = self._overlap if count > 1 else 0
         at = offset + count - overlap
         for _ in range(_MOST_PASSES):
