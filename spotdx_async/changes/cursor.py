@@ -5,6 +5,7 @@ that were delivered, and a checksum. Ids and contents are in it as keyed digests
 """
 
 import binascii
+import json
 import secrets
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -27,7 +28,7 @@ _ID, _ROW, _CONTENT = 5, 6, 5
 _ENTRY = _ID + _ROW + _CONTENT
 _CHECKSUM = 8
 _ENCIPHERED_AT_ONCE = 64
-_ANCHORS = 8
+_ANCHORS = 3
 # Version, noun, server, token, salt, flags; four times, two days; the number of groups, the length of the ids owed.
 _HEADER = struct.Struct(">BB8s4s8sB4d2iHI")
 _GROUP = struct.Struct(">iI")
@@ -52,6 +53,8 @@ class Delivered:
     """The digest of its row in the list; of nothing if no row was known."""
     content: bytes
     """The digest of its content."""
+    day: int = UNDATED
+    """The group that it is in."""
 
 
 @define(kw_only=True)
@@ -83,8 +86,8 @@ class FeedState:
     """In such a pass: what was created before that day is done."""
     is_sweep: bool = False
     """Whether that pass gets everything again."""
-    owed: dict[str, None] = field(factory=dict, repr=False)
-    """Ids of objects that changed and could not be read."""
+    owed: dict[str, tuple[int, int]] = field(factory=dict, repr=False)
+    """Ids of objects that changed and could not be got, with the days of their last change and of the first try."""
     groups: dict[int, dict[bytes, bytes]] = field(factory=dict, repr=False)
     """States by the ordinal of the day of their last change: a digest of the id, one of the row, one of the content."""
     _last: tuple[str, bytes] = field(default=("", b""), init=False, repr=False, eq=False)
@@ -99,6 +102,12 @@ class FeedState:
         """Whether a pass was ever read to its end."""
         return self.watermark_s != _NONE_S
 
+    def first_kept_day(self) -> date:
+        """Return the first day whose states are kept beyond their window, in a pass that reads by days of creation."""
+        # A sweep may be given up, and what was delivered before it must not come again then.
+        kept_s = self.watermark_s if self.is_sweep and self.has_begun else self.long_pass_at_s
+        return first_day(min(kept_s, self.long_pass_at_s))
+
     def row_digest(self, an_id: str, row: bytes) -> bytes:
         """Return a digest of an object's row in the list."""
         return blake2b(row, digest_size=_ROW, key=self.salt, person=b"row", salt=self._id_digest(an_id)).digest()
@@ -111,9 +120,9 @@ class FeedState:
     def delivered(self, an_id: str) -> Delivered | None:
         """Return what was delivered of an object; None if nothing is known."""
         key = self._id_digest(an_id)
-        for group in self.groups.values():
+        for day, group in self.groups.items():
             if (state := group.get(key)) is not None:
-                return Delivered(state[:_ROW], state[_ROW:])
+                return Delivered(state[:_ROW], state[_ROW:], day)
         return None
 
     def note(self, an_id: str, day: int, row: bytes, content: bytes) -> None:
@@ -135,6 +144,12 @@ class FeedState:
                 states = self.groups.pop(known)
                 if known == dated[-1]:
                     self.groups[known] = dict(islice(states.items(), _ANCHORS))
+
+    def keep_undated(self, ids: Iterable[str]) -> None:
+        """Drop the states without a date, except those of the objects that the list still shows."""
+        states = self.groups.pop(UNDATED, {})
+        if kept := {key: states[key] for an_id in ids if (key := self._id_digest(an_id)) in states}:
+            self.groups[UNDATED] = kept
 
     def dated_groups(self) -> list[int]:
         """Return the days whose states are known, the oldest first."""
@@ -159,7 +174,7 @@ class FeedState:
 
     def encode(self) -> str:
         """Return the cursor."""
-        owed = self._enciphered("\n".join(self.owed).encode(errors="surrogatepass"))
+        owed = self._enciphered(json.dumps(self.owed).encode() if self.owed else b"")
         flags = _IS_COMPLETE * self.is_complete | _IS_SWEEP * self.is_sweep
         groups = [(day, states) for day, states in self.groups.items() if states]
         parts = [
@@ -210,8 +225,9 @@ class FeedState:
             created_from=_day(created_from),
             is_sweep=bool(flags & _IS_SWEEP),
         )
-        owed = state._enciphered(body[at : at + owed_size]).decode(errors="surrogatepass")
-        state.owed = dict.fromkeys(filter(None, owed.split("\n")))
+        if owed_size:
+            days = json.loads(state._enciphered(body[at : at + owed_size]))
+            state.owed = {an_id: (day, since) for an_id, (day, since) in days.items()}
         at += owed_size
         for _ in range(groups):
             day, size = _GROUP.unpack_from(body, at)
@@ -254,6 +270,8 @@ def _body_of(cursor: object) -> bytes:
     try:
         whole = urlsafe_b64decode(cursor.encode("ascii", errors="strict"))
     except (binascii.Error, ValueError):
+        whole = b""
+    if urlsafe_b64encode(whole).decode() != cursor.strip():  # decoding leaves out what does not belong there
         whole = b""
     body, checksum = whole[:-_CHECKSUM], whole[-_CHECKSUM:]
     if not body or _checksum(body) != checksum:

@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import date
 from types import TracebackType
@@ -14,6 +15,7 @@ from spotdx_async._http import clock
 from spotdx_async._http.logs import log_feed_outage
 from spotdx_async._http.retry import may_pass
 from spotdx_async._http.runner import Runner
+from spotdx_async._observe.scrub import scrubs_traceback, without_ours
 from spotdx_async._requests.operation import check_id
 from spotdx_async._requests.validation import check_keywords, day_of
 from spotdx_async.changes.cursor import FeedState, server_digest
@@ -51,14 +53,17 @@ class Changes(Generic[T]):
         async for batch in feed:
             await store(batch.items, batch.cursor)  # in one transaction
 
-    What was committed with its cursor does not come again unless it has changed. Stopping anywhere, by an exception or
-    a kill, loses nothing: pass the last stored cursor. Attempts are repeated according to the client's ``retry``;
+    What was committed with its cursor does not come again unless it or its row has changed; a kit that changes while a
+    first pass reads it may come twice where the list shows changes late. Stopping anywhere, by an exception or a kill,
+    loses nothing: pass the last stored cursor. Attempts are repeated according to the client's ``retry``;
     single calls go before those of a feed, and ``deadline_s`` and ``max_wait_s`` do not apply to it. A feed belongs to
     one consumer, in one event loop.
 
     Attributes:
         sweep: set it to True before a pass that gets every object again, whatever the list shows, and counts in
-            ``counts.untold`` what the list did not tell. It is False again when that pass has ended.
+            ``counts.untold`` what the list did not tell. What changed more than two days ago is delivered again, as the
+            cursor does not know it. A long pass that is under way is finished first. It is False again when the pass
+            has ended.
     """
 
     def __init__(
@@ -89,7 +94,8 @@ class Changes(Generic[T]):
             concurrency=check_count("concurrency", options.get("concurrency", 16), error=InvalidInputError),
             batch_size=check_count("batch_size", options.get("batch_size", 100), error=InvalidInputError),
         )
-        self._is_read = self._is_closed = False
+        self._reading: _Reading | None = None
+        self._is_closed = False
         self._nudged: dict[str, None] = {}
         self._wake = asyncio.Event()
 
@@ -129,7 +135,7 @@ class Changes(Generic[T]):
             DecodeError: the list cannot be read.
             SpotError: a request failed that every further one would meet; what was got before came first.
         """
-        return self._scrubbed(self._pass())
+        return self._reader(self._pass())
 
     def follow(self, *, every_s: float = 60.0) -> AsyncIterator[Batch[T]]:
         """Make passes for ever, each ``every_s`` seconds after the one before; ends after ``aclose``.
@@ -140,8 +146,9 @@ class Changes(Generic[T]):
             InvalidInputError: ``every_s`` is no number of seconds; or as for one pass.
             SpotError: a request failed in a way that repeating does not mend, such as a token that is refused.
         """
-        return self._scrubbed(self._follow(check_seconds("every_s", every_s, error=InvalidInputError)))
+        return self._reader(self._follow(check_seconds("every_s", every_s, error=InvalidInputError)))
 
+    @scrubs_traceback
     def nudge(self, object_id: str) -> None:
         """Have ``follow`` get an object at once, such as one that a webhook names. Call it in the event loop.
 
@@ -174,19 +181,35 @@ class Changes(Generic[T]):
         """Close it."""
         await self.aclose()
 
-    async def _scrubbed(self, batches: AsyncGenerator[Batch[T], None]) -> AsyncGenerator[Batch[T], None]:
+    def _reader(self, batches: AsyncGenerator[Batch[T], None]) -> AsyncIterator[Batch[T]]:
+        reading = _Reading()
+        reader = self._scrubbed(batches, reading)
+        reading.reader = weakref.ref(reader)
+        return reader
+
+    async def _scrubbed(
+        self, batches: AsyncGenerator[Batch[T], None], reading: "_Reading"
+    ) -> AsyncGenerator[Batch[T], None]:
         """Yield the batches, for one reader at a time; errors come without the frames that hold rows."""
-        if self._is_read:
+        if self._reading is not None and self._reading.reader() is not None:
             raise InvalidInputError("this feed is being read already: a feed has one consumer")
-        self._is_read = True
+        self._reading = reading
+        batch: Batch[T] | None = None
         try:
             async with aclosing(batches):
                 async for batch in batches:
                     yield batch
-        except SpotError as error:
+        except (SpotError, asyncio.CancelledError) as error:
+            del batch, batches
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - from a hook, a limiter, a signal handler: raised again
+            del batch, batches
+            raise without_ours(error)  # noqa: B904 - it is the same error
         finally:
-            self._is_read = False
+            if self._reading is reading:
+                self._reading = None
 
     async def _pass(self) -> AsyncGenerator[Batch[T], None]:
         is_sweep = self.sweep
@@ -198,6 +221,7 @@ class Changes(Generic[T]):
 
     async def _follow(self, every_s: float) -> AsyncGenerator[Batch[T], None]:
         self._objects.runner.state.open_runs.add(self)
+        self._wake = asyncio.Event()  # of this loop
         failures = 0
         while not self._is_over():
             try:
@@ -221,15 +245,18 @@ class Changes(Generic[T]):
 
     async def _pass_and_nudges(self, every_s: float) -> AsyncGenerator[Batch[T], None]:
         """Make one pass, and get what is nudged until the next is due."""
-        async for batch in self._pass():
-            yield batch
+        async with aclosing(self._pass()) as batches:
+            async for batch in batches:
+                yield batch
         next_s = clock.now() + every_s
         while not self._is_over() and (left_s := next_s - clock.now()) > clock.INSTANT_S:
             self._wake.clear()
             if not self._nudged:
                 await clock.sleep(left_s, unless=self._wake)
-            elif (nudged := await self._nudged_batch()) is not None:
-                yield nudged
+                continue
+            async with aclosing(self._nudged_batches()) as batches:
+                async for batch in batches:
+                    yield batch
 
     def _is_over(self) -> bool:
         return self._is_closed
@@ -241,12 +268,25 @@ class Changes(Generic[T]):
             self._wake.clear()
             await clock.sleep(left_s, unless=self._wake)
 
-    async def _nudged_batch(self) -> Batch[T] | None:
-        nudged = list(self._nudged)[: self._objects.batch_size]
-        run: Pass[Any] = Pass(self._state.watermark_s)
-        batch = await self._objects.batch(run, [Change(an_id) for an_id in nudged])
-        if run.failure is not None:
-            raise run.failure  # they stay nudged
-        for an_id in nudged:
-            del self._nudged[an_id]
-        return batch if batch.items or batch.unread else None
+    async def _nudged_batches(self) -> AsyncGenerator[Batch[T], None]:
+        nudged, self._nudged = self._nudged, {}  # it may be nudged again while it is got
+        run: Pass[Any] = Pass(self._state.watermark_s, todo={an_id: Change(an_id) for an_id in nudged})
+        is_done = False
+        try:
+            while run.todo:
+                batch = await self._objects.next_batch(run)
+                if batch is not None:
+                    yield batch
+                if run.failure is not None:
+                    raise run.failure
+            is_done = True
+        finally:
+            if not is_done:
+                self._nudged = nudged | self._nudged
+
+
+class _Reading:
+    """One iteration over a feed."""
+
+    reader: Callable[[], object]
+    """Returns None once it was dropped: the loop ends what was dropped only after other tasks have run."""

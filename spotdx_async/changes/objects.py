@@ -16,10 +16,10 @@ from spotdx_async._requests.list_scan import Row
 from spotdx_async._requests.object_search import got_each
 from spotdx_async._requests.operation import Operation
 from spotdx_async.bulk.listed import OF_ONE_OBJECT
-from spotdx_async.changes.cursor import NO_CONTENT, OF_THE_WINDOW, FeedState, day_of_state, first_day
+from spotdx_async.changes.cursor import NO_CONTENT, OF_THE_WINDOW, UNDATED, FeedState, day_of_state, first_day
 from spotdx_async.changes.records import Batch, Unread
 from spotdx_async.changes.walk import page_request
-from spotdx_async.errors import NotFoundError, ServerError, SpotError
+from spotdx_async.errors import AuthenticationError, NotFoundError, RateLimitError, SpotError, StatusError
 from spotdx_async.pagination import PAGE_SIZE, Listing
 
 S = TypeVar("S", bound=Row)
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 _MOST_OWED = 1000
 _FILE_LINK = re.compile(rb'("(?:pdf|txt)"\s*:\s*"[^"?]*\?)([^"]*)')
+# "&" as some servers write it in JSON.
+_ESCAPED_AMPERSAND = re.compile(rb"\\u0026")
 # The parameters of signed links (Amazon, Google, Azure, CloudFront): another signature is not another file.
 _SIGNATURE = re.compile(
     rb"(?i)(?<![^&])(?:x-amz-[^=&]*|x-goog-[^=&]*|awsaccesskeyid|googleaccessid|signature|expires|policy|key-pair-id|"
@@ -43,6 +45,8 @@ class Source(Generic[S, T]):
     id_name: str
     listing: Listing[S]
     get: Operation[T]
+    changed_at: Callable[[T], datetime | None] = lambda _object: None
+    """When an object was last changed, as far as it shows that."""
 
 
 @define
@@ -74,11 +78,16 @@ class Pass(Generic[S]):
     """The server's time when it began."""
     is_sweep: bool = False
     todo: dict[str, Change[S]] = field(factory=dict)
+    """Objects to be got, by their ids."""
     undated: set[str] = field(factory=set)
     """Objects without ``updated``, which were got in this pass."""
     failed: dict[str, bytes] = field(factory=dict)
     """What could not be got in this pass, and the digest of its row then."""
     nameless: list[Unread] = field(factory=list)
+    lists_from: int | None = None
+    """The day of the oldest changes that the list was read for, once it was read to its end."""
+    has_old_rows: bool = False
+    """Whether it gets objects for whose rows the next pass will not ask."""
     failure: SpotError | None = None
     """What ends the pass."""
 
@@ -123,44 +132,39 @@ class Objects(Generic[S, T]):
         """
         names = list(run.todo)[: self.batch_size]
         changes = [run.todo.pop(an_id) for an_id in names]
-        batch = await self.batch(run, changes, done if not run.todo else lambda: None)
+        batch = await self._batch(run, changes, done)
         return batch if batch.items or batch.touched or batch.unread else None
 
-    async def batch(
-        self, run: Pass[S], changes: Sequence[Change[S]], done: Callable[[], None] = lambda: None
-    ) -> Batch[T]:
-        """Get some objects; the cursor of the batch covers those that were got.
-
-        Args:
-            run: the pass; its ``failure`` says what ends it.
-            changes: what is to be got.
-            done: called if all were got, before the cursor is made.
-        """
+    async def _batch(self, run: Pass[S], changes: Sequence[Change[S]], done: Callable[[], None]) -> Batch[T]:
+        """Get some objects; the cursor of the batch covers those that were got, and the pass says what ends it."""
         results = await self._got(changes)
-        run.failure = await self._failure(results)
+        run.failure = await self._failure(changes, results)
         items: list[T] = []
         summaries: list[S | None] = []
         touched: list[S] = []
+        waiting: dict[str, Change[S]] = {}
         unread, run.nameless = run.nameless, []
         for change, result in zip(changes, results, strict=True):
             if isinstance(result, SpotError):
                 unread += self._unread(run, change, result)
                 continue
             if result is None:
-                continue  # not tried: the pass ends
+                waiting[change.object_id] = change
+                continue
             item, content = result
-            is_news, is_touched = self._note(run, change, content)
+            is_news, is_touched = self._note(run, change, content, self.source.changed_at(item))
             if is_news:
                 items.append(item)
                 summaries.append(change.row)
             elif is_touched and change.row is not None:
                 touched.append(change.row)
         self.counters.delivered += len(items)
-        if run.failure is None:
+        run.todo = waiting | run.todo
+        if run.failure is None and not run.todo:
             done()
         return Batch(tuple(items), self.state.encode(), tuple(summaries), tuple(touched), tuple(unread))
 
-    def _note(self, run: Pass[S], change: Change[S], content: bytes) -> tuple[bool, bool]:
+    def _note(self, run: Pass[S], change: Change[S], content: bytes, changed: datetime | None) -> tuple[bool, bool]:
         """Note what was got; return whether it has to be delivered, and whether its row is another one."""
         digest = self.state.content_digest(change.object_id, content)
         known = self.state.delivered(change.object_id)
@@ -170,36 +174,60 @@ class Objects(Generic[S, T]):
             self.counters.unchanged += 1
         elif run.is_sweep and is_same_row and change.row is not None:
             self.counters.untold += 1
-        self._remember(run, change, digest)
+        row = known.row if change.row is None and known is not None else change.digest
+        self._remember(run, change, row, digest, changed)
         return not is_same, not is_same_row
 
-    def _remember(self, run: Pass[S], change: Change[S], content: bytes) -> None:
-        state, row = self.state, change.row
-        updated = None if row is None else row.updated
+    def _remember(
+        self, run: Pass[S], change: Change[S], row: bytes, content: bytes, changed: datetime | None = None
+    ) -> None:
+        state, an_id = self.state, change.object_id
+        updated = None if change.row is None else change.row.updated
         if updated is None:
-            run.undated.add(change.object_id)
-        day = day_of_state(datetime.fromtimestamp(run.now_s, UTC) if row is None else updated)
-        if state.is_long and updated is not None and day < first_day(state.long_pass_at_s).toordinal():
+            run.undated.add(an_id)
+        elif changed is not None:  # it has changed since the list was read, and will be listed with that date
+            updated = max(updated, changed)
+        today = datetime.fromtimestamp(run.now_s, UTC)
+        if change.row is None:
+            known = state.delivered(an_id)
+            day = max(day_of_state(today), UNDATED if known is None else known.day)
+        else:
+            day = day_of_state(updated)
+        if state.is_long and updated is not None and day < state.first_kept_day().toordinal():
             day = OF_THE_WINDOW
-        state.note(change.object_id, day, change.digest, content)
+        state.note(an_id, day, row, content)
 
     def _unread(self, run: Pass[S], change: Change[S], error: SpotError) -> Iterator[Unread]:
         """Note an object that could not be got; yield it if that is news."""
         log_unread(error, noun=self.source.noun)
         an_id, owed = change.object_id, self.state.owed
         run.failed[an_id] = change.digest
-        is_known = an_id in owed
+        known = self.state.delivered(an_id)
+        is_known = an_id in owed or (known is not None and known.content == NO_CONTENT)
         if run.failure is not None and not isinstance(error, OF_ONE_OBJECT):
             return  # it comes again in the next pass
-        if isinstance(error, NotFoundError):  # listed, and gone: it is got again when its row changes
-            self._remember(run, change, NO_CONTENT)
-        elif is_known or len(owed) < _MOST_OWED:
-            owed[an_id] = None
+        if isinstance(error, NotFoundError) and self._is_gone(run, change):
+            self._remember(run, change, b"", NO_CONTENT)
+        elif an_id in owed or len(owed) < _MOST_OWED:
+            day, since = owed.get(an_id, (UNDATED, day_of_state(datetime.fromtimestamp(run.now_s, UTC))))
+            owed[an_id] = (day if change.row is None else day_of_state(change.row.updated), since)
         else:
             run.failure = error
             return
         if not is_known:
-            yield Unread(an_id, error)
+            yield Unread(an_id, error.with_traceback(None))
+
+    def _is_gone(self, run: Pass[S], change: Change[S]) -> bool:
+        """Return whether an object that cannot be found is not listed either.
+
+        The list is not asked for one that changed long ago: it is tried for two days.
+        """
+        an_id, owed = change.object_id, self.state.owed
+        if change.row is not None or an_id not in owed:
+            return change.row is None
+        day, since = owed[an_id]
+        is_covered = run.lists_from is not None and (day == UNDATED or day >= run.lists_from)
+        return is_covered or since < first_day(run.now_s).toordinal()
 
     async def _got(self, changes: Sequence[Change[S]]) -> list[tuple[T, bytes] | SpotError | None]:
         """Get objects side by side; None for those that are not tried after failures that others would meet too."""
@@ -217,7 +245,7 @@ class Objects(Generic[S, T]):
                 raise
             except SpotError as error:
                 in_vain += 1
-                is_over = not may_pass(error) or in_vain >= self.concurrency
+                is_over |= _is_of_all(error) or in_vain >= self.concurrency
                 raise
             in_vain = 0
             return found
@@ -236,25 +264,34 @@ class Objects(Generic[S, T]):
 
         return await self.runner.call(request, decode), _without_signatures(content)
 
-    async def _failure(self, results: Sequence[object]) -> SpotError | None:
+    async def _failure(self, changes: Sequence[Change[S]], results: Sequence[object]) -> SpotError | None:
         """Return what ends the pass: something that every further object would meet.
 
-        Where the server has failed with all of them, it may be down; or it fails with these few for good, and would
-        keep the feed from ever passing them. So it is asked for something else.
+        Where the server has failed with all of them, or with many in a row, it may be down; or it fails with these for
+        good, and would keep the feed from ever passing them. So it is asked for something else.
         """
-        errors = [each for each in results if isinstance(each, SpotError) and not isinstance(each, OF_ONE_OBJECT)]
-        for error in errors:
-            if not may_pass(error):
-                return error
-        if not errors or len(errors) < sum(each is not None for each in results):
+        for result in results:
+            if isinstance(result, SpotError) and _is_of_all(result):
+                return result
+        # Objects that the passes before could not get either say nothing new.
+        owed = self.state.owed
+        fresh = [result for change, result in zip(changes, results, strict=True) if change.object_id not in owed]
+        failed = [each for each in fresh if isinstance(each, SpotError) and not isinstance(each, OF_ONE_OBJECT)]
+        if not failed or (len(failed) < len(fresh) and None not in fresh):
             return None
-        if all(isinstance(error, ServerError) for error in errors):
-            return None if await self.is_up() else errors[0]
-        return errors[0]
+        throttled = next((error for error in failed if isinstance(error, RateLimitError)), None)
+        return throttled or (None if await self.is_up() else failed[0])
+
+
+def _is_of_all(error: SpotError) -> bool:
+    """Return whether every further object would meet the same, such as a token that is refused."""
+    if isinstance(error, StatusError):
+        return isinstance(error, AuthenticationError)
+    return not may_pass(error) and not isinstance(error, OF_ONE_OBJECT)
 
 
 def _without_signatures(body: bytes) -> bytes:
     """Return an answer without what differs in the links to its files each time it is got."""
     if b"?" not in body:
         return body
-    return _FILE_LINK.sub(lambda link: link[1] + _SIGNATURE.sub(b"", link[2]), body)
+    return _FILE_LINK.sub(lambda link: link[1] + _SIGNATURE.sub(b"", _ESCAPED_AMPERSAND.sub(b"&", link[2])), body)

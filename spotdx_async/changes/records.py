@@ -14,7 +14,11 @@ T = TypeVar("T")
 
 @frozen
 class Unread:
-    """An object that changed and could not be got. It is tried again in every pass until it can, or is gone."""
+    """An object that changed and could not be got.
+
+    It is tried again in every pass until it can be got. One that cannot be found (404) is given up when the list does
+    not show it any more, or after two days if it changed so long ago that the list is not asked for it.
+    """
 
     object_id: str | None
     """Its id; None for a row of the list that shows none, which is not tried again."""
@@ -34,9 +38,9 @@ class Batch(Generic[T]):
     cursor: str = field(repr=False)
     """What was delivered up to and including this batch, as text for ``changes(cursor)``.
 
-    It holds no patient data and no id in clear: 16 bytes, in base64, for each object that changed within the last two
-    days, and 100 bytes besides. While a long list is read for the first time, also for those that were created on the
-    days being read.
+    It holds no patient data and no id in clear: 16 bytes, in base64, for each object that changed within the two days
+    before the pass or shows no date, 150 bytes besides, and the enciphered ids of objects that could not be got. While
+    a long list is read for the first time, also for those that were created on the days being read.
     """
     summaries: tuple[Any, ...] = field(default=(), repr=False)
     """The rows of the list for ``items``, in the same order: a kit's ``created``, ``updated`` and ``order_id`` are only

@@ -50,7 +50,7 @@ async def _wait(  # noqa: PLR0917 - as prepared above
     ends_at_s = clock.now() + deadline_s
     last: T | None = None
     trouble: SpotError | None = None
-    while (left_s := ends_at_s - clock.now()) > 0:
+    while (left_s := ends_at_s - clock.now()) > clock.INSTANT_S:
         try:
             last, trouble = await runner.within(left_s).call(request, decode), None
         except SpotError as error:
@@ -58,7 +58,12 @@ async def _wait(  # noqa: PLR0917 - as prepared above
                 raise
             trouble = error
         else:
-            if condition(last):
+            answer = condition(last)
+            if inspect.isawaitable(answer):
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                raise InvalidInputError("condition must be a plain function of the object, and returned an awaitable")
+            if answer:
                 return last
         await runner.state.sleep(min(every_s, max(0.0, ends_at_s - clock.now())))
         runner.state.check_open()

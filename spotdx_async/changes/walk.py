@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from datetime import date, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
+from spotdx_async._codec import codec
 from spotdx_async._codec.codec import BadItem
 from spotdx_async._http.messages import Request
 from spotdx_async._requests.answers import ListPage
@@ -24,6 +25,8 @@ requests that only ask whether one is small enough."""
 _FIRST_DAY = date(2015, 1, 1)
 # So many pages of known rows in a row mean a server that ignores offsets, not rows that were added meanwhile.
 _MOST_STALE_PAGES = 20
+# So many pages without getting any further mean a list that has no order, or changes by hundreds of rows a page.
+_MOST_PAGES_BACK = 100
 _A_DAY = timedelta(days=1)
 
 
@@ -58,15 +61,20 @@ async def walk(
     up.
 
     Raises:
-        DecodeError: the server gives the same page for every offset.
+        DecodeError: the server gives the same page for every offset, or the list changes faster than it can be read.
         SpotError: a page cannot be fetched.
     """
-    offset, back, stale = 0, PAGE_SIZE // 2, 0
+    offset, back, stale, furthest, pages_back = 0, PAGE_SIZE // 2, 0, 0, 0
     before: dict[object, S | BadItem] = {}
     while True:
         page = await fetch(offset)
         shown = {_key(item, id_of): item for item in page.items}
+        if offset > furthest:
+            furthest, pages_back = offset, 0
         if offset and before.keys().isdisjoint(shown):
+            pages_back += 1
+            if pages_back > _MOST_PAGES_BACK:
+                raise DecodeError("the list changes faster than it can be read", outcome="done")
             offset, back = max(0, offset - back), back * 2
             continue
         yield [item for key, item in shown.items() if before.get(key) != item]
@@ -85,24 +93,36 @@ def page_request(operation: Operation[Any], filters: dict[str, Any], offset: int
     return page_of(request, offset, size)
 
 
-def named(
-    items: Iterable[S | BadItem], id_of: Callable[[S], str | None], id_name: str
-) -> Iterator[tuple[str | None, S | None, DecodeError | None]]:
-    """Yield the id and the row of each item.
+@frozen
+class Named(Generic[S]):
+    """A row of a list, and the object that it is about."""
 
-    The row is None if it cannot be read although it shows its id; the id is None if it shows none, and the error says
-    what is wrong.
-    """
+    an_id: str | None
+    """None if it shows none."""
+    row: S | None
+    """None if it cannot be read, although it may show its id."""
+    error: DecodeError | None = None
+    """Why there is no id."""
+    key: object = None
+    """The same for the same row without an id."""
+
+
+def named(items: Iterable[S | BadItem], id_of: Callable[[S], str | None], id_name: str) -> Iterator[Named[S]]:
+    """Yield each row with its id."""
     for item in items:
         if isinstance(item, BadItem):
             raw = item.error.raw
             an_id = raw.get(id_name) if isinstance(raw, dict) else None
-            yield (an_id, None, None) if isinstance(an_id, str) and an_id else (None, None, item.error)
+            is_known = isinstance(an_id, str) and an_id
+            yield Named(an_id, None) if is_known else Named(None, None, item.error, item.key)
         elif an_id := id_of(item):
-            yield an_id, item, None
+            yield Named(an_id, item)
         else:
-            yield None, item, DecodeError("a row of the list has no id, so its object cannot be got", outcome="done")
+            error = DecodeError("a row of the list has no id, so its object cannot be got", outcome="done")
+            yield Named(None, item, error, codec.dumps(item))
 
 
 def _key(item: S | BadItem, id_of: Callable[[S], str | None]) -> object:
-    return (BadItem, item.key) if isinstance(item, BadItem) else id_of(item) or id(item)
+    if isinstance(item, BadItem):
+        return BadItem, item.key
+    return id_of(item) or codec.dumps(item)

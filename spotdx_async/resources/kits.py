@@ -199,20 +199,20 @@ class Kits:
     def changes(self, cursor: str | None = None, **options: Unpack[ChangeOptions]) -> Changes[Kit]:
         """Pull kits that have changed: batches of whole kits, each with a cursor to store in the same transaction.
 
-        One ``async for`` over the feed is a pass; ``changes(cursor)`` is the next, ``follow`` makes them for ever. The
-        list is asked with ``updated_after`` alone, from the day before the last pass by the server's clock (so an idle
-        pass reads the pages of two days), and kits that it shows changed are got side by side.
+        One ``async for`` is a pass, ``changes(cursor)`` the next, and ``follow`` makes them for ever. The list is asked
+        with ``updated_after`` alone, from the day before the last pass by the server's clock: an idle pass reads the
+        pages of two days. Kits that it shows changed are got side by side.
 
-        Nothing is lost, and nothing that was committed comes again unchanged, as long as the list shows each change
-        within a day; what it never tells only a sweep can see (``feed.sweep = True``). A first pass reads more than
-        1,000 kits by days of creation, in flat memory, and resumes anywhere.
+        Nothing is lost if the list shows each change within a day; what it does not tell only a sweep can see
+        (``feed.sweep = True``). What was committed comes again only if the kit or its row has changed. A first pass
+        over many kits reads them by days of creation, in flat memory, and resumes anywhere.
 
         Args:
             cursor: of the last batch that was stored; None: from the beginning.
             **options: any of ChangeOptions.
 
         Raises:
-            InvalidInputError: an argument is wrong, or the cursor does not belong here: the message says why.
+            InvalidInputError: an argument is wrong, or the cursor does not belong here; from the loop: to this account.
             SpotError: from the loop, as the error tree says. Repeating is always safe.
         """
         return Changes(_CHANGES, self._runner, cursor, **options)
@@ -227,7 +227,7 @@ class Kits:
             kit_id: its id.
             condition: a plain function of the kit.
             deadline_s: the longest wait, in seconds.
-            every_s: seconds between two looks.
+            every_s: seconds from one look to the next.
 
         Raises:
             WaitTimeoutError: the condition did not hold in time; ``last`` is the kit as it was got last.

@@ -376,7 +376,7 @@ class Orders:
 
 
 _ORDERS = Listing(LIST, lambda order: order.order_id, is_newest_change_first=True)
-_CHANGES = Source(noun="orders", id_name="order_id", listing=_ORDERS, get=GET)
+_CHANGES = Source(noun="orders", id_name="order_id", listing=_ORDERS, get=GET, changed_at=lambda order: order.updated)
 
 
 def _likeness(recipient: Recipient | None) -> str | None:

@@ -300,7 +300,13 @@ class Requisitions:
 
 
 _REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)
-_CHANGES = Source(noun="requisitions", id_name="requisition_id", listing=_REQUISITIONS, get=GET)
+_CHANGES = Source(
+    noun="requisitions",
+    id_name="requisition_id",
+    listing=_REQUISITIONS,
+    get=GET,
+    changed_at=lambda requisition: requisition.updated,
+)
 
 
 def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:
