@@ -74,6 +74,12 @@ async def wrong_calls(spot: SpotClient) -> None:
     await spot.orders.create(NewPatient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await spot.orders.create(NewOrder(), "reference")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await spot.orders.reconcile(SpotError())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    spot.kits.changes(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    spot.kits.changes(every_s=60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    spot.kits.changes().nudge(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await spot.kits.changes()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await spot.kits.wait_until("SPOT123456", lambda kit: kit.status)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await spot.kits.wait_until("SPOT123456", "delivered", deadline_s=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await spot.order.get("O1")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -28,6 +28,7 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
     StatusError,
+    WaitTimeoutError,
     WrongAnswerError,
 )
 
@@ -73,6 +74,7 @@ EXAMPLES: list[tuple[type[SpotError], dict[str, Any]]] = [
         {**ABOUT, "path": "sample.reports[0]", "outcome": "done", "raw": {"canary_raw": "Jane Doe"}, "clue": CLUE},
     ),
     (WrongAnswerError, {**ABOUT, "path": "kit_id", "outcome": "unknown", "raw": None, "clue": CLUE}),
+    (WaitTimeoutError, {**ABOUT, "last": {"canary_last": "Jane Doe"}}),
     (BulkStopped, {**ABOUT, "next_index": 12, "unsent": 3}),
 ]
 WRONG_INPUT = [ConfigError, InvalidInputError, JournalError]
@@ -110,6 +112,7 @@ def test_the_tree_is_the_promised_one() -> None:
         "LinkExpiredError": ["StatusError"],
         "DecodeError": ["SpotError"],
         "WrongAnswerError": ["DecodeError"],
+        "WaitTimeoutError": ["SpotError", "TimeoutError"],
         "BulkStopped": ["SpotError"],
     }
 
@@ -135,7 +138,7 @@ def test_pickling_keeps_all_but_the_raw_answer_and_what_the_clue_is_about(
     kind: type[SpotError], about: dict[str, Any], protocol: int
 ) -> None:
     error = kind("what failed", **about)
-    left_out = {"raw": None, "clue": dataclasses.replace(CLUE, subject={})}
+    left_out = {"raw": None, "last": None, "clue": dataclasses.replace(CLUE, subject={})}
 
     again = pickle.loads(pickle.dumps(error, protocol))
 
