@@ -22,6 +22,11 @@ _MOST_STALE_PAGES: Final = 20
 """So many pages of known rows in a row mean a server that ignores offsets, not rows that were added meanwhile."""
 
 
+_SMALLEST_LIMIT, _ROUND = 10, 5
+"""Limits to a page's rows: the API's own default is 10, and others are 20, 25, 50 and the like. To look behind every
+short page would cost each look a request."""
+
+
 class Row(Protocol):
     """What the rows of all lists have."""
 
@@ -252,16 +257,17 @@ class _Reading(Generic[S]):
     def _is_last(self, page: ListPage[S], previous: ListPage[S] | None) -> bool:
         """Return whether there is nothing behind a page.
 
-        A server may have pages of fewer rows than are asked for, or a proxy may drop that parameter. So a short page
-        proves the end only where a full one has come; else the next one does, which is empty, or the same once more
-        where the server ignores offsets.
+        A server may have pages of fewer rows than are asked for, or a proxy may drop that parameter. So a short page of
+        a round number of rows, as such limits are, proves the end only where a full one has come; else the next one
+        does, which is empty, or the same once more where the server ignores offsets.
         """
         count = len(page.items)
         self._has_full_page |= count >= self._page_size
         if not count:
             return True
         is_same = previous is not None and page.items == previous.items
-        return count < self._page_size and (self._has_full_page or is_same)
+        may_be_limit = count >= _SMALLEST_LIMIT and count % _ROUND == 0
+        return count < self._page_size and (self._has_full_page or is_same or not may_be_limit)
 
     def _tie_between(self, previous: ListPage[S], page: ListPage[S]) -> datetime | None:
         """Return when the rows on both sides of a page's end were last changed, if that is the same time."""

@@ -61,11 +61,10 @@ class Server:
         return ListPage(tuple(self.rows[offset : offset + self.most]), clock)
 
     async def scan(self, *, is_newest_change_first: bool = True, **about: Any) -> Scan[OrderSummary]:
-        options: dict[str, Any] = {"first_day": lambda _clock: DAY} | about
+        options: dict[str, Any] = {"first_day": lambda _clock: DAY, "page_size": SIZE} | about
         return await scan(
             self.fetch,
             lambda row: row.order_id,
-            page_size=SIZE,
             is_newest_change_first=is_newest_change_first,
             **options,
         )
@@ -83,7 +82,17 @@ async def test_one_page_is_one_moment() -> None:
     assert len(found.rows) == 9
     assert found.trouble is None
     assert found.clock == ServerClock(NOON, timedelta())
-    assert server.asked == [(DAY, 0), (DAY, 9)]  # the second is empty, and proves that the first is all there is
+    assert server.asked == [(DAY, 0)]
+
+
+async def test_a_short_page_of_a_round_number_may_be_a_limit() -> None:
+    server = Server(50)
+    server.most = 100
+
+    found = await server.scan(page_size=100)
+
+    assert len(found.rows) == 50
+    assert server.asked == [(DAY, 0), (DAY, 50)]  # the second is empty, and proves that the first is all there is
 
 
 async def test_after_several_pages_the_head_is_read_again() -> None:
@@ -256,19 +265,19 @@ async def test_a_server_that_repeats_a_page_ends_it() -> None:
         )
 
 
-@pytest.mark.parametrize("most", [1, 4, 9])
+@pytest.mark.parametrize("most", [10, 20, 25, 50, 75])
 @pytest.mark.parametrize("is_newest_change_first", [True, False])
 async def test_pages_that_are_shorter_than_was_asked_for_end_no_list(most: int, is_newest_change_first: bool) -> None:
-    server = Server(25)
+    server = Server(160)
     server.most = most
 
-    found = await server.scan(is_newest_change_first=is_newest_change_first)
+    found = await server.scan(is_newest_change_first=is_newest_change_first, page_size=100)
 
-    assert (len(found.rows), found.trouble) == (25, None)
+    assert (len(found.rows), found.trouble) == (160, None)
 
 
 async def test_a_short_page_that_comes_for_every_offset_is_all_there_is() -> None:
-    page = ListPage(tuple(Server(3).rows), None)
+    page = ListPage(tuple(Server(20).rows), None)
     asked: list[int] = []
 
     async def fetch(_day: date | None, offset: int) -> ListPage[OrderSummary]:
@@ -276,10 +285,10 @@ async def test_a_short_page_that_comes_for_every_offset_is_all_there_is() -> Non
         return page
 
     found = await scan(
-        fetch, lambda row: row.order_id, first_day=lambda _: DAY, page_size=SIZE, is_newest_change_first=True
+        fetch, lambda row: row.order_id, first_day=lambda _: DAY, page_size=100, is_newest_change_first=True
     )
 
-    assert (len(found.rows), found.trouble, asked[:2]) == (3, None, [0, 3])
+    assert (len(found.rows), found.trouble, asked[:2]) == (20, None, [0, 20])
 
 
 @pytest.mark.parametrize(("is_stable", "moved"), [(True, 0), (True, 3), (False, 0)])
