@@ -124,18 +124,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spotdx_async.bulk.settlement.LIST_LAG_S", 0.05)
 
 
-@pytest.fixture
-async def wall_of_loop(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
-    """The client's time of day, which goes with the loop's virtual one; for the server's too. Only in such a loop."""
-    began, now = datetime.now(UTC), clock.of_loop()  # the thread of a journal asks too
-
-    def wall() -> datetime:
-        return began + timedelta(seconds=now())
-
-    monkeypatch.setattr(clock, "wall", wall)
-    return wall
-
-
 @attrs.frozen
 class Chaos:
     """How hard a test of ``tests/chaos`` is to try: a little in the normal tests, all of it by ``make chaos``."""

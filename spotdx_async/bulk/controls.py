@@ -12,9 +12,9 @@ from spotdx_async.bulk.create_reader import reference_digest
 from spotdx_async.bulk.journal.creates_file import Created
 from spotdx_async.bulk.journal.records import Digester
 from spotdx_async.bulk.list_reading import CLOCKS_S, LATE_S, Sight
-from spotdx_async.bulk.listed import OF_ONE_OBJECT, Listed
+from spotdx_async.bulk.listed import OF_ONE_OBJECT, Listed, nothing_certain
 from spotdx_async.bulk.settlement import Unsettled
-from spotdx_async.errors import DecodeError, NotFoundError, SpotError
+from spotdx_async.errors import NotFoundError, SpotError
 
 S = TypeVar("S", bound=Row)
 T = TypeVar("T")
@@ -87,17 +87,19 @@ class Controls(Generic[S, T]):
             return Unsettled(sight.trouble)
         if sight.now is None:
             what = "the answers have no Date, so nobody knows what is older than the rows in doubt"
-            return Unsettled(_error(what), may_change=False)
+            return Unsettled(nothing_certain(what), may_change=False)
         owes = await self.unseen(sight, since, are_late_s=CLOCKS_S)
         seen = [each for each in self._newest if each.object_id in self._shown]
         if seen and all(self._is_dated_otherwise(each) for each in seen):
             what = (
                 f"the list dates {self._listed.noun}s more than {CLOCKS_S / 60:.0f} minutes from when they were created"
             )
-            return Unsettled(_error(f"{what}, so nobody knows which are those of the rows in doubt"), may_change=False)
+            return Unsettled(
+                nothing_certain(f"{what}, so nobody knows which are those of the rows in doubt"), may_change=False
+            )
         if not is_proven and not await self._come_back(seen):
             what = f"no {self._listed.noun} that the run has surely created came back in the list with its reference"
-            return Unsettled(_error(f"{what}, so nobody knows what the list leaves out"), may_change=owes)
+            return Unsettled(nothing_certain(f"{what}, so nobody knows what the list leaves out"), may_change=owes)
         return min((each.created for each in self._unseen.values()), default=sight.now)
 
     def _is_dated_otherwise(self, control: Created) -> bool:
@@ -137,7 +139,3 @@ class Controls(Generic[S, T]):
             if shown is not None and reference_digest(self._digester, shown) == control.reference:
                 return True
         return False
-
-
-def _error(message: str) -> SpotError:
-    return DecodeError(message, outcome="done")

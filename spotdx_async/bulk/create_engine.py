@@ -129,21 +129,25 @@ class CreateEngine(Engine[T]):
         latest_s = self._began_s + self._options.lands_within_s + LIST_LAG_S
         return Unaudited(since, latest_s if server_s is None else min(latest_s, now_s + after - server_s))
 
-    def audited(self) -> None:
-        """Record that all of it was audited; not before the end, as nobody is told earlier what was found."""
-        self._book.record_at_end(Audited())
+    def audited(self, began_s: float) -> None:
+        """Record that all of it was audited, apart from what the list may not have shown yet at that moment.
+
+        Not before the end, as nobody is told earlier what was found.
+        """
+        self._book.record_at_end(Audited(self._server_time.at(began_s - LIST_LAG_S)))
 
     def settled(self, doubt: Doubt, finding: Finding) -> None:
         """Record what was found about a row, and end or send it, if it was read."""
-        row = doubt.row
-        if isinstance(finding, Found):
-            self._book.record(Settled(doubt.key, CODES["ok"], finding.object_id, finding.created))
-        elif isinstance(finding, Absent):
-            assert self.settlement is not None  # noqa: S101 - for the type checker
+        assert self.settlement is not None  # noqa: S101 - for the type checker
+        row, after = doubt.row, None
+        if doubt.was_sent_before or isinstance(finding, Absent):
             after = self._server_time.at(self.settlement.audit_after_s)
-            self._book.record(Settled(doubt.key, NOT_SENT, audit_after=after))
+        if isinstance(finding, Found):
+            object_id = self._recorded_id(finding.object_id)
+            self._book.record(Settled(doubt.key, CODES["ok"], object_id, finding.created, after))
         else:
-            self._book.record(Settled(doubt.key, PARKED))
+            state = NOT_SENT if isinstance(finding, Absent) else PARKED
+            self._book.record(Settled(doubt.key, state, audit_after=after))
         if row is not None:
             self._reopen([row])
             self._act_on(row, finding)
@@ -151,11 +155,11 @@ class CreateEngine(Engine[T]):
     def _take_from_earlier_sessions(self, in_doubt: Iterable[KnownCreate]) -> None:
         """Take what an earlier session may have sent: its process has ended, so nothing left it after now."""
         assert self.settlement is not None  # noqa: S101 - for the type checker
-        lands_until_s = clock.now() + self._options.lands_within_s
+        lands_until_s, was_sent_before = clock.now() + self._options.lands_within_s, self._book.audit_after is not None
         for known in in_doubt:
-            self.settlement.add(
-                Doubt(known.key, known.reference, known.mark, known.began, lands_until_s, began_s=self._began_s)
-            )
+            doubt = Doubt(known.key, known.reference, known.mark, known.began, lands_until_s, began_s=self._began_s)
+            doubt.was_sent_before = was_sent_before
+            self.settlement.add(doubt)
 
     def _can_resume(self) -> bool:
         return self._book.can_resume
@@ -252,9 +256,9 @@ class CreateEngine(Engine[T]):
         ids, lands_until_s = row.ids, max(row.lands_until_s, clock.now())
         if not self._breaker.is_paused:
             row.rounds += 1  # probes of an outage are not the row's fault
-        self.settlement.add(
-            Doubt(ids.key, ids.reference, ids.mark, None, lands_until_s, began_s=row.intended_s, row=row)
-        )
+        doubt = Doubt(ids.key, ids.reference, ids.mark, None, lands_until_s, began_s=row.intended_s, row=row)
+        doubt.was_sent_before = row.was_sent_before
+        self.settlement.add(doubt)
         self._idle.call()
 
     def _act_on(self, row: CreateRow, finding: Finding) -> None:
@@ -281,7 +285,7 @@ class CreateEngine(Engine[T]):
     def _send_again(self, row: CreateRow) -> None:
         last, row.last = row.last, None
         row.attempt_state, row.is_recorded, row.is_intended, row.written = AttemptState(), False, False, None
-        row.is_known_in_doubt = row.is_other = False
+        row.is_known_in_doubt, row.is_other, row.was_sent_before = False, False, True
         row.lands_until_s = row.rests_until_s = clock.NEVER_S
         if last is not None and row.rounds >= self._options.policy.max_attempts:
             message = f"it was tried {row.rounds} times, and each time looking has shown that it was not executed"
@@ -310,7 +314,8 @@ class CreateEngine(Engine[T]):
         knows_time = row.is_intended and self._server_time.at(row.intended_s) is not None
         began = self._server_time.not_later_than(row.intended_s) if knows_time else None
         if outcome.state == "ok":
-            self._book.record(RowEntry(row.index, CODES["ok"], row.ids, began, row.object_id, row.created))
+            object_id = self._recorded_id(row.object_id)
+            self._book.record(RowEntry(row.index, CODES["ok"], row.ids, began, object_id, row.created))
         elif outcome.state == "failed":
             self._book.record(RowEntry(row.index, CODES["failed"], row.ids, began))
         elif outcome.state == "skipped" and row.is_recorded:
@@ -324,6 +329,9 @@ class CreateEngine(Engine[T]):
         status = last.status if isinstance(last, OutcomeUnknownError) else None
         reason = last.reason if isinstance(last, OutcomeUnknownError) else "dropped"
         return OutcomeUnknownError(message, reason=reason, status=status, clue=row.target.clue)
+
+    def _recorded_id(self, object_id: str | None) -> str | None:
+        return None if self._creation.is_of_key else object_id
 
     def _id_in(self, error: SpotError | None) -> str | None:
         raw = getattr(error, "raw", None)

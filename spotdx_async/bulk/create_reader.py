@@ -130,9 +130,10 @@ class CreateReader(Reader):
     def _done_before(
         self, number: int, key: str, digests: CreateDigests, earlier: KnownCreate, source: Any
     ) -> Outcome[Any]:
+        object_id = key if self._creation.is_of_key else earlier.object_id
         if earlier.content == digests.content:
-            return Outcome(index=number, key=key, state="skipped", object_id=earlier.object_id, source=source)
-        return other_content(number, key, earlier.object_id, source)
+            return Outcome(index=number, key=key, state="skipped", object_id=object_id, source=source)
+        return other_content(number, key, object_id, source)
 
     def found_before(self, row: CreateRow) -> Outcome[Any] | None:
         """Return the outcome of a row that was found, or may be among what was seen, before the run began."""
@@ -140,7 +141,8 @@ class CreateReader(Reader):
         if self.first_look is None or ids.reference is None:
             return None
         looked = self.first_look.since
-        if objects := self.index.found(ids.reference):
+        by_mark = [] if ids.mark is None else self.index.found(ids.mark)
+        if objects := self.index.found(ids.reference) or by_mark:
             (object_id, created), *others = objects
             self.book.record(RowEntry(row.index, CODES["ok"], ids, looked, object_id, created))
             self.on_twins(object_id, tuple(an_id for an_id, _ in others))

@@ -126,6 +126,8 @@ class CreateRow(Row):
     """Whether an earlier session may have sent it, and nobody has settled that."""
     is_other: bool = field(default=False, kw_only=True)
     """Whether that session would have sent other content."""
+    was_sent_before: bool = field(default=False, kw_only=True)
+    """Whether a request of it was taken for lost, and it was sent again."""
     rounds: int = field(default=0, kw_only=True)
     """How often an attempt left it in doubt, other than as a probe of an outage."""
 
@@ -143,7 +145,7 @@ class Creation(Generic[T]):
     id_of: Callable[[T], str | None] = lambda _answer: None
     """Returns the id of what was created."""
     is_of_key: bool = False
-    """Whether the key is that id: nothing else has one."""
+    """Whether the key of a row is that id, as a kit's: a journal, which holds no keys, then leaves it out."""
     id_name: str
     """Its name in an answer."""
     likeness_of: Callable[[Any], str | None] = lambda _new: None

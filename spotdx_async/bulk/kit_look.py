@@ -5,20 +5,14 @@ from typing import Any, Final
 
 from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.object_search import got_each
+from spotdx_async.bulk.create_rows import CreateRow
+from spotdx_async.bulk.listed import OF_ONE_OBJECT, nothing_certain
 from spotdx_async.bulk.server_time import ServerTime
 from spotdx_async.bulk.settlement import Absent, Doubt, Finding, Found, Unsettled
-from spotdx_async.errors import (
-    BadRequestError,
-    DecodeError,
-    InvalidInputError,
-    NotFoundError,
-    PermissionDeniedError,
-    SpotError,
-)
+from spotdx_async.errors import SpotError
 from spotdx_async.models import Kit
 
 _SIDE_BY_SIDE: Final = 8
-_OF_ONE_KIT = (BadRequestError, DecodeError, InvalidInputError, NotFoundError, PermissionDeniedError)
 
 
 class KitLook:
@@ -50,14 +44,13 @@ class KitLook:
         waiting = []
         for doubt in doubts:
             if doubt.row is None:
-                findings[doubt] = Unsettled(_error("the row has not come in the input again"))
+                findings[doubt] = Unsettled(nothing_certain("the row has not come in the input again"))
             else:
                 waiting.append((doubt, doubt.row))
         while waiting:
             group, waiting = waiting[:_SIDE_BY_SIDE], waiting[_SIDE_BY_SIDE:]
             for (doubt, row), got in zip(group, await got_each(self._get, [row.key for _, row in group]), strict=True):
-                subject = row.target.clue.subject
-                findings[doubt] = self._unread(got) if isinstance(got, SpotError) else self._finding(*got, subject)
+                findings[doubt] = self._unread(got) if isinstance(got, SpotError) else self._finding(*got, row)
         return findings
 
     async def look_first(self, since: float) -> None:
@@ -67,25 +60,27 @@ class KitLook:
         """Do nothing, and leave nothing out: a kit is registered once."""
         return 0
 
-    def _finding(self, kit: Kit, server: ServerClock | None, is_cached: bool, subject: Mapping[str, Any]) -> Finding:
-        verdict = self._judge(kit, subject)
+    def _finding(self, kit: Kit, server: ServerClock | None, is_cached: bool, row: CreateRow) -> Finding:
+        verdict = self._judge(kit, row.target.clue.subject)
         if verdict:
-            return Found(subject["kit_id"])
+            return Found(row.key)
         if verdict is None:
-            return Unsettled(_error("the kit does not tell whether it is registered to this patient"))
+            return Unsettled(nothing_certain("the kit does not tell whether it is registered to this patient"))
+        if row.is_other and kit.registered_to is not None:
+            # Nobody knows any more for whom that session would have registered it.
+            return Unsettled(
+                nothing_certain("the kit is registered, and not to the patient whom this row names now"),
+                may_change=False,
+            )
         if is_cached or server is None:
             return Unsettled(
-                _error("the answer has no Date or came from a cache, so it may be old"), may_change=is_cached
+                nothing_certain("the answer has no Date or came from a cache, so it may be old"), may_change=is_cached
             )
         self._server_time.note(server.now)
         return Absent()
 
     @staticmethod
     def _unread(error: SpotError) -> Unsettled:
-        if not isinstance(error, _OF_ONE_KIT):
+        if not isinstance(error, OF_ONE_OBJECT):
             raise error.with_traceback(None)
         return Unsettled(error)
-
-
-def _error(message: str) -> SpotError:
-    return DecodeError(message, outcome="done")

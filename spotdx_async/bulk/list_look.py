@@ -3,10 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from itertools import chain
 from math import inf
-from types import MappingProxyType
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from spotdx_async._http import clock
@@ -19,7 +17,7 @@ from spotdx_async.bulk.create_rows import a
 from spotdx_async.bulk.journal.creates_file import KnownCreate, Settled
 from spotdx_async.bulk.journal.reading import CODES
 from spotdx_async.bulk.list_reading import CLOCKS_S, LATE_S, ListReading, Sight
-from spotdx_async.bulk.listed import Listed, raise_if_down
+from spotdx_async.bulk.listed import Listed, nothing_certain, raise_if_down, seconds_of
 from spotdx_async.bulk.server_time import ServerTime
 from spotdx_async.bulk.settlement import LIST_LAG_S, Absent, Doubt, Finding, Found, Unsettled
 from spotdx_async.errors import DecodeError, InvalidInputError, NotFoundError, SpotError
@@ -73,16 +71,14 @@ class ListLook(Generic[S, T]):
         sight, rows = await self._look(deep)
         await self._leave_out_other_marks(rows)
         by_reference = {doubt.reference: doubt for doubt in doubts if doubt.reference is not None}
-        marks = Counter(doubt.mark for doubt in doubts)
-        by_mark = {doubt.mark: doubt for doubt in doubts if doubt.mark is not None and marks[doubt.mark] == 1}
         found: dict[bytes, _Object[T]] = {}
 
         async def take(carried: _Carried[T]) -> None:
             found.update(await self._ours(carried))
 
-        await self._judge(rows, since, take, by_mark)
+        await self._judge(rows, since, take)
         self._reading.note_judged(sight, since)
-        findings: dict[Doubt, Finding] = {}
+        findings: dict[Doubt, Found] = {}
         for reference, (object_id, value, created) in found.items():
             if (doubt := by_reference.get(reference)) is not None:
                 findings[doubt] = Found(object_id, value, created)
@@ -94,11 +90,14 @@ class ListLook(Generic[S, T]):
             doubt = by_reference[reference]
             if doubt not in findings and row.state == CODES["ok"] and row.object_id is not None:
                 findings[doubt] = Found(row.object_id, await self._value(row.object_id))
+        for doubt, bare in (await self._by_mark(doubts)).items():
+            if (first := findings.setdefault(doubt, bare).object_id) != bare.object_id:
+                self.duplicates.append((first, bare.object_id))
         left = [doubt for doubt in doubts if doubt not in findings]
-        if left:
-            shown_until = await self._controls.shown_until(sight, deep, is_proven=bool(found))
-            findings.update({doubt: self._verdict(doubt, shown_until) for doubt in left})
-        return findings
+        if not left:
+            return findings
+        shown_until = await self._controls.shown_until(sight, deep, is_proven=bool(found))
+        return {**findings, **{doubt: self._verdict(doubt, shown_until) for doubt in left}}
 
     async def look_first(self, since: float) -> None:
         """Note the references of everything that was created since then, and whom objects without metadata are for.
@@ -120,8 +119,10 @@ class ListLook(Generic[S, T]):
 
         await self._judge(rows, since, take)
         self._reading.note_judged(sight, since)
-        for row in self._bare.values():
-            if (likeness := self._likeness(row)) is not None:
+        for an_id, row in self._bare.items():
+            if (mark := self._mark(row)) is not None:
+                self._index.add_found(mark, an_id, seconds_of(row.created))
+            elif (likeness := self._likeness(row)) is not None:
                 self._index.add_bare(likeness)
         if self._unjudged:
             message = (
@@ -144,9 +145,9 @@ class ListLook(Generic[S, T]):
             await clock.sleep(LIST_LAG_S, unless=asyncio.Event())
             left, are_shown = await self._audited(since)
         for reference, row in (await self._book.ask(lambda file: file.rows_of(self._early))).items():
-            self.duplicates += [
-                (row.object_id, an_id) for an_id in self._early[reference] if row.object_id and row.object_id != an_id
-            ]
+            if row.object_id is not None:
+                others = self._early.pop(reference)  # so that the next audit finds what is new
+                self.duplicates += [(row.object_id, an_id) for an_id in others if row.object_id != an_id]
         return left + (not are_shown)
 
     async def _audited(self, since: float) -> tuple[int, bool]:
@@ -185,7 +186,7 @@ class ListLook(Generic[S, T]):
         """Read the list since then; return what it has shown, and what of it is not known, or was not judged before."""
         sight = await self._reading.read(since)
         own = await self._book.ask(lambda file: file.objects_among(sight.rows))
-        dated = {an_id: _seconds(sight.rows[an_id].created) for an_id in own}
+        dated = {an_id: seconds_of(sight.rows[an_id].created) for an_id in own}
         self._controls.note(dated, whole_since=since if sight.is_whole else None)
         others = {an_id: row for an_id, row in sight.rows.items() if an_id not in own and an_id not in self._foreign}
         return sight, {**self._unjudged, **others}
@@ -201,7 +202,6 @@ class ListLook(Generic[S, T]):
         rows: Mapping[str, S],
         since: float,
         take: Callable[[_Carried[T]], Awaitable[object]],
-        by_mark: Mapping[bytes, Doubt] = MappingProxyType({}),
         until: float = inf,
     ) -> None:
         """Fetch the objects that are not known, the oldest first; hand over those that carry a reference.
@@ -209,7 +209,7 @@ class ListLook(Generic[S, T]):
         That is done a few at a time: where fetching fails, what was judged is not fetched again.
         """
         waiting = [an_id for an_id, row in rows.items() if self._may_be_ours(an_id, row, since, until)]
-        waiting.sort(key=lambda an_id: _seconds(rows[an_id].created) or 0.0)
+        waiting.sort(key=lambda an_id: seconds_of(rows[an_id].created) or 0.0)
         while waiting:
             group, waiting = waiting[:_SIDE_BY_SIDE], waiting[_SIDE_BY_SIDE:]
             carried: dict[bytes, list[_Object[T]]] = {}
@@ -224,17 +224,33 @@ class ListLook(Generic[S, T]):
                 evidence = self._listed.evidence_of(got)
                 if evidence.is_bare:
                     self._bare[an_id] = row
-                    mark = self._mark(row)
-                    doubt = None if mark is None else by_mark.get(mark)
-                    if doubt is not None and doubt.reference is not None:
-                        carried.setdefault(doubt.reference, []).append((an_id, got, _seconds(row.created)))
                 elif evidence.reference is None:
                     self._unsigned[an_id] = row
                 else:
                     reference = reference_digest(self._digester, evidence.reference)
-                    carried.setdefault(reference, []).append((an_id, got, _seconds(row.created)))
+                    carried.setdefault(reference, []).append((an_id, got, seconds_of(row.created)))
             if carried:
                 await take(carried)
+
+    async def _by_mark(self, doubts: Sequence[Doubt]) -> dict[Doubt, Found]:
+        """Return what shows no metadata, in this look or an earlier one, and is known by what else identifies it."""
+        # Where two rows have one barcode, nobody knows whose it is.
+        counts = Counter(doubt.mark for doubt in doubts)
+        by_mark = {doubt.mark: doubt for doubt in doubts if doubt.mark is not None and counts[doubt.mark] == 1}
+        matches = {an_id: by_mark[mark] for an_id, row in self._bare.items() if (mark := self._mark(row)) in by_mark}
+        own = await self._book.ask(lambda file: file.objects_among(matches)) if matches else set()
+        found: dict[Doubt, Found] = {}
+        for an_id, doubt in matches.items():
+            row = self._bare[an_id]
+            if an_id in own or not self._may_be(doubt, row, inf):
+                continue
+            created = seconds_of(row.created)
+            self._controls.note({an_id: created})
+            if (first := found.get(doubt)) is None:
+                found[doubt] = Found(an_id, await self._value(an_id), created)
+            else:
+                self.duplicates.append((first.object_id, an_id))
+        return found
 
     async def _ours(self, carried: _Carried[T]) -> dict[bytes, _Object[T]]:
         """Return what belongs to rows of the run, and note the duplicates."""
@@ -264,7 +280,7 @@ class ListLook(Generic[S, T]):
     def _may_be_ours(self, an_id: str, row: S, since: float, until: float) -> bool:
         if an_id in self._bare or an_id in self._unsigned or an_id in self._foreign:
             return False
-        created = _seconds(row.created)
+        created = seconds_of(row.created)
         return created is None or since - CLOCKS_S <= created <= until
 
     def _note_unread(self, an_id: str, row: S, error: SpotError) -> None:
@@ -283,18 +299,18 @@ class ListLook(Generic[S, T]):
             return shown_until
         lands_until = self._server_time.at(doubt.lands_until_s)
         if lands_until is None or lands_until > shown_until:
-            return Unsettled(_error("the list does not show yet what was created last"))
+            return Unsettled(nothing_certain("the list does not show yet what was created last"))
         noun = self._listed.noun
-        for an_id, row in self._unjudged.items():
+        for row in self._unjudged.values():
             if self._may_be(doubt, row, lands_until):
-                return Unsettled(_error(f"{a(noun)} that may be it cannot be read ({an_id})"))
-        for an_id, row in chain(self._bare.items(), self._unsigned.items()):
+                return Unsettled(nothing_certain(f"{a(noun)} that may be it cannot be read"))
+        for row in chain(self._bare.values(), self._unsigned.values()):
             if self._may_be(doubt, row, lands_until):
-                return Unsettled(_error(f"{a(noun)} that may be it shows no reference ({an_id})"), may_change=False)
+                return Unsettled(nothing_certain(f"{a(noun)} that may be it shows no reference"), may_change=False)
         return Absent()
 
     def _may_be(self, doubt: Doubt, row: S, lands_until: float) -> bool:
-        created = _seconds(row.created)
+        created = seconds_of(row.created)
         if created is not None and not self._began(doubt) - CLOCKS_S <= created <= lands_until + CLOCKS_S:
             return False
         mark = self._mark(row)
@@ -310,11 +326,3 @@ class ListLook(Generic[S, T]):
     def _likeness(self, row: S) -> bytes | None:
         likeness = self._listed.likeness_of(row)
         return None if likeness is None else likeness_digest(self._digester, likeness)
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
-
-
-def _error(message: str) -> SpotError:
-    return DecodeError(message, outcome="done")

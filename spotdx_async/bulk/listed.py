@@ -1,6 +1,7 @@
 """How objects of one kind are listed, got and recognised, for whoever looks for what a run has created."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from attrs import field, frozen
@@ -70,3 +71,13 @@ def evidence_of(metadata: Mapping[str, object] | None, key: str) -> Evidence:
         return Evidence(is_bare=True)
     reference = metadata.get(key)
     return Evidence(reference if isinstance(reference, str) else None)
+
+
+def seconds_of(moment: datetime | None) -> float | None:
+    """Return a moment in seconds since 1970."""
+    return None if moment is None else moment.timestamp()
+
+
+def nothing_certain(why: str) -> SpotError:
+    """Return the error that says why a look has not settled something."""
+    return DecodeError(why, outcome="done")

@@ -248,7 +248,8 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
     def duplicates(self) -> tuple[tuple[str, str], ...]:
         """The ids of objects that carry the same reference, in pairs, as a run that creates has found them by its end.
 
-        They are reported and never cancelled. Empty for other runs, and until looks have found some.
+        They are reported and never cancelled. Empty for other runs, and until looks have found some. The list may be
+        late with what was created in the last 10 s of a run: a later session of the same call looks at that again.
         """
         return () if self._session is None else self._session.duplicates
 

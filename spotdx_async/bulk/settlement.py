@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from spotdx_async._http import clock
 from spotdx_async._http.retry import may_pass
 from spotdx_async.bulk.create_rows import CreateRow
-from spotdx_async.errors import DecodeError, SpotError
+from spotdx_async.errors import DecodeError, NotSentError, SpotError
 
 LIST_LAG_S: Final = 10.0
 """How much later a list may show what was done: a choice, above the few seconds of a replica or a cache."""
@@ -50,6 +50,8 @@ class Doubt:
     """The row, once it was read."""
     look_at_s: float = 0.0
     """When to look for it."""
+    was_sent_before: bool = False
+    """Whether an earlier request of it was taken for lost, and the last one is not the only that may be executed."""
     looks: int = 0
     """How often nothing certain was seen while nothing else was left to do."""
 
@@ -145,8 +147,8 @@ class Host(Protocol):
         """Return what this session and earlier ones have sent and not audited; None if that is nothing."""
         ...
 
-    def audited(self) -> None:
-        """Take that all of it was audited."""
+    def audited(self, began_s: float) -> None:
+        """Take that all of it was audited, by a look that began at this moment of the loop's clock."""
         ...
 
 
@@ -251,7 +253,7 @@ class Settlement:
 
     def _end(self, doubt: Doubt, finding: Finding) -> None:
         del self._doubts[doubt.key]
-        if isinstance(finding, Absent):
+        if doubt.was_sent_before or isinstance(finding, Absent):
             # By then it would have been executed even if that took twice as long as was assumed.
             self.audit_after_s = max(self.audit_after_s, doubt.lands_until_s + self._lands_within_s + LIST_LAG_S)
         if doubt.row is None:
@@ -266,12 +268,25 @@ class Settlement:
             return
         if unaudited is None:
             return
+        try:
+            await self._see_to_audit(unaudited)
+        except asyncio.CancelledError:
+            self.audit_error = self.audit_error or NotSentError("the run was stopped first", reason="stopped")
+            raise
+
+    async def _see_to_audit(self, unaudited: Unaudited) -> None:
         await self._sleep_until(max(self.audit_after_s, unaudited.look_at_s))
-        failures, least_left, failing_since_s = 0, sys.maxsize, clock.NEVER_S
+        failures, least_left, failing_since_s, pairs = 0, sys.maxsize, clock.NEVER_S, 0
         while True:
+            began_s = clock.now()
             left = await self._tried_audit(unaudited.since)
+            if left == 0 and len(self._look.duplicates) > pairs:
+                # Something repeats requests, and what it has done last may be what the list does not show yet.
+                pairs = len(self._look.duplicates)
+                await self._sleep_until(clock.now() + LIST_LAG_S)
+                continue
             if left == 0:
-                self._host.audited()
+                self._host.audited(began_s)
                 return
             if left is not None and left < least_left:
                 failures, least_left = 0, left

@@ -305,7 +305,8 @@ class Kits:
 
         Everything that ``spot.orders.create_many`` says applies, except that rows in doubt are settled by getting their
         kits: one that is registered to the row's patient is ``ok``. A row whose answer does not say ``"success"`` is in
-        doubt too. ``object_id`` is the kit's id.
+        doubt too. Where a row was changed while it was in doubt, and its kit is registered to somebody else, it stays
+        ``unknown``. ``object_id`` is the kit's id.
 
         Args:
             rows: ``KitActivation``, from an iterable or an async one; the key is the kit's id.

@@ -14,6 +14,7 @@ from spotdx_async import (
     BadRequestError,
     KitActivation,
     NewOrder,
+    NewPatient,
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -39,6 +40,7 @@ KIT = "SPOT234567"
 
 @pytest.fixture
 async def fake(wall: Callable[[], datetime]) -> AsyncIterator[FakeSpot]:
+    """Serve with one time of day for server and client, which goes with the virtual one."""
     async with FakeSpot(wall=wall, orders=[], requisitions=[]) as fake:
         yield fake
 
@@ -247,6 +249,44 @@ async def test_an_activation_that_is_forbidden_fails_and_registers_nobody(fake: 
 
     assert (outcome.state, type(outcome.error)) == ("failed", PermissionDeniedError)
     assert not fake.kits[KIT].registered_to
+
+
+async def test_an_activation_that_was_in_doubt_when_its_row_changed_is_not_sent_for_another_patient(
+    fake: FakeSpot, spot: SpotClient, tmp_path: Path
+) -> None:
+    fake.faults.add(faults.land_later(20, status=None), method="POST")
+
+    async def states(*patients: NewPatient) -> list[tuple[str, str | None]]:
+        rows = [KitActivation(KIT, patient=patient) for patient in patients]
+        run = spot.kits.activate_many(rows, journal=tmp_path / "j")
+        return [(outcome.state, outcome.object_id) async for outcome in run]
+
+    run = spot.kits.activate_many([KitActivation(KIT, patient=PATIENT)], journal=tmp_path / "j")
+    killed = asyncio.ensure_future(anext(run))
+    while not fake.landing:
+        await asyncio.sleep(0.01)
+    killed.cancel()
+    await asyncio.wait([killed])
+
+    assert await states(evolve(PATIENT, last_name="Other")) == [("unknown", None)]
+    assert await states(evolve(PATIENT, first_name="Other")) == [("rejected", KIT)]
+    assert await states(PATIENT) == [("skipped", KIT)]
+    assert fake.operation_counts["kits.activate"] == 1
+
+
+async def test_a_journal_of_activations_holds_no_kit_and_its_rows_have_it_as_what_was_created(
+    fake: FakeSpot, spot: SpotClient, tmp_path: Path
+) -> None:
+    other = "SPOT345678"
+    fake.faults.add("drop_after", method="POST")
+    rows = [KitActivation(KIT, patient=PATIENT), KitActivation(other, patient=PATIENT)]
+
+    for state in ("ok", "skipped"):
+        async with spot.kits.activate_many(rows, journal=tmp_path / "j") as run:
+            outcomes = {outcome.key: (outcome.state, outcome.object_id) async for outcome in run}
+        assert outcomes == {KIT: (state, KIT), other: (state, other)}
+
+    assert not any(kit.encode() in (tmp_path / "j").read_bytes() for kit in (KIT, other))
 
 
 async def test_what_was_created_twice_is_reported_again_where_a_kill_came_before_the_end(

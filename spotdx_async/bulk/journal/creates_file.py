@@ -25,8 +25,11 @@ _SCHEMA = (
     """CREATE TABLE creates(
         key BLOB PRIMARY KEY, row INTEGER NOT NULL, state INTEGER NOT NULL, content BLOB NOT NULL,
         reference BLOB, mark BLOB, began REAL, object TEXT, created REAL, session INTEGER NOT NULL) WITHOUT ROWID""",
-    "CREATE TABLE audit(session INTEGER NOT NULL, after REAL, left INTEGER)",
-    "INSERT INTO audit VALUES (0, NULL, NULL)",
+    "CREATE TABLE audit(session INTEGER NOT NULL, after REAL, until REAL, left INTEGER)",
+    "INSERT INTO audit VALUES (0, NULL, NULL, NULL)",
+    "CREATE TABLE former_marks(mark BLOB PRIMARY KEY) WITHOUT ROWID",
+    """CREATE TRIGGER keep_mark AFTER UPDATE OF mark ON creates WHEN old.mark IS NOT NULL AND old.mark IS NOT new.mark
+        BEGIN INSERT OR IGNORE INTO former_marks VALUES (old.mark); END""",
     "CREATE INDEX by_reference ON creates(reference) WHERE reference IS NOT NULL",
     "CREATE INDEX by_mark ON creates(mark) WHERE mark IS NOT NULL",
     "CREATE INDEX by_object ON creates(object) WHERE object IS NOT NULL",
@@ -79,7 +82,10 @@ class Settled:
 
 @frozen
 class Audited:
-    """All that was sent so far has been looked at for duplicates."""
+    """All that was sent so far has been looked at for duplicates, apart from what was created just before."""
+
+    until: float | None = None
+    """Up to when the list was sure to show what was created, by the server's clock; None: nobody knows."""
 
 
 @frozen
@@ -194,13 +200,16 @@ class CreatesFile(JournalDatabase):
         return [Created(*row) for row in rows]
 
     def unaudited_since(self) -> float | None:
-        """Return when the first row that no audit has covered was sent, by the server's clock; None without any."""
-        query = "SELECT min(began) FROM creates WHERE session > (SELECT session FROM audit)"
+        """Return when the first row that no audit has surely covered was sent, by the server's clock; None: none is."""
+        query = """SELECT min(began) FROM creates, audit
+            WHERE creates.session > audit.session OR creates.created > audit.until"""
         return self._database.execute(query).fetchone()[0]  # type: ignore[no-any-return]
 
     def marks_among(self, marks: Iterable[bytes]) -> set[bytes]:
-        """Return which of these belong to rows of the run."""
-        return {row[0] for row in self._among("SELECT mark FROM creates WHERE mark IN", marks)}
+        """Return which of these belong to rows of the run, or did before their contents were changed."""
+        known = [*marks]
+        now = self._among("SELECT mark FROM creates WHERE mark IN", known)
+        return {row[0] for row in (*now, *self._among("SELECT mark FROM former_marks WHERE mark IN", known))}
 
     def objects_among(self, ids: Iterable[str]) -> set[str]:
         """Return which of these the run has created."""
@@ -234,7 +243,7 @@ class CreatesFile(JournalDatabase):
         if isinstance(entry, Left):
             run.execute("UPDATE audit SET left = ?", (entry.rows,))
         elif isinstance(entry, Audited):
-            run.execute("UPDATE audit SET session = ?, after = NULL", (self._session,))
+            run.execute("UPDATE audit SET session = ?, after = NULL, until = ?", (self._session, entry.until))
         elif isinstance(entry, Settled):
             run.execute(
                 _SETTLED,

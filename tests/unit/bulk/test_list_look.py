@@ -11,7 +11,7 @@ import pytest
 
 from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.list_scan import Scan
-from spotdx_async.bulk.create_reader import likeness_digest, reference_digest
+from spotdx_async.bulk.create_reader import likeness_digest, mark_digest, reference_digest
 from spotdx_async.bulk.journal.creates_file import BatchIndex, RowEntry
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.journal.reading import CODES
@@ -37,6 +37,7 @@ class Row:
     created: datetime | None
     updated: datetime | None
     person: str | None = "P"
+    barcode: str | None = None
 
 
 class Server:
@@ -56,7 +57,7 @@ class Server:
 
     def add(self, order_id: str, reference: str | None, *, age_s: float = 100.0, **more: Any) -> None:
         created = NOW - timedelta(seconds=age_s)
-        self.rows[order_id] = Row(order_id, created, created, more.get("person", "P"))
+        self.rows[order_id] = Row(order_id, created, created, more.get("person", "P"), more.get("barcode"))
         self.metadata[order_id] = more.get("metadata", {"client_ref": reference})
 
     async def get(self, order_id: str) -> Any:
@@ -91,12 +92,16 @@ class World:
     def reference(self, name: str) -> bytes:
         return reference_digest(self.book.digester, name)
 
+    def mark(self, barcode: str | None) -> bytes | None:
+        return None if barcode is None else mark_digest(self.book.digester, barcode)
+
     async def row(self, name: str, state: str = "unknown", *, age_s: float = 100.0, **more: Any) -> None:
         """Record a row of the batch that was sent so long ago, and what it has created."""
         began = NOW.timestamp() - age_s
         object_id = more.get("object_id")
         created = began if object_id is not None else None
-        digests = CreateDigests(name.encode().ljust(16), b"content".ljust(16), self.reference(name))
+        mark = self.mark(more.get("barcode"))
+        digests = CreateDigests(name.encode().ljust(16), b"content".ljust(16), self.reference(name), mark)
         await self.book.intend(RowEntry(0, CODES["unknown"], digests, began))
         if state != "unknown":
             self.book.record(RowEntry(0, CODES[state], digests, None, object_id, created))  # type: ignore[index]
@@ -106,12 +111,12 @@ class World:
         await self.row(name, "ok", age_s=age_s, object_id=order_id)
         self.server.add(order_id, name, age_s=age_s, **more)
 
-    def doubt(self, name: str, *, age_s: float = 100.0, person: str | None = None) -> Doubt:
+    def doubt(self, name: str, *, age_s: float = 100.0, person: str | None = None, barcode: str | None = None) -> Doubt:
         row: Any = None
         if person is not None:
             row = SimpleNamespace(likeness=likeness_digest(self.book.digester, person))
         began = NOW.timestamp() - age_s
-        return Doubt(name.encode().ljust(16), self.reference(name), None, began, 0.0, row=row)
+        return Doubt(name.encode().ljust(16), self.reference(name), self.mark(barcode), began, 0.0, row=row)
 
     async def settle(self, *doubts: Doubt) -> list[Finding | None]:
         findings = await self.look.settle(doubts)
@@ -132,6 +137,7 @@ async def world() -> AsyncIterator[World]:
         keep=lambda row: row,
         evidence_of=lambda order: evidence_of(order.metadata, "client_ref"),
         likeness_of=lambda row: row.person,
+        mark_of=lambda row: row.barcode,
     )
     yield World(server, book, reader.index, ListLook(listed, None, reader, server_time))  # type: ignore[arg-type]
     await book.close("stopped")
@@ -408,6 +414,7 @@ async def test_one_without_a_reference_for_the_same_person_may_be_it(
 
     assert isinstance(findings[0], Unsettled)
     assert not findings[0].may_change
+    assert str(findings[0].why) == "an order that may be it shows no reference"  # and no id
     assert findings[1] == Absent()
 
 
@@ -452,6 +459,88 @@ async def test_a_look_that_failed_half_way_leaves_nothing_out_of_the_next(world:
     (finding,) = await world.settle(world.doubt("a", age_s=4000))
 
     assert isinstance(finding, Found)
+
+
+# --- Barcodes ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_shows_no_metadata_is_found_by_its_barcode_by_a_later_look_too(world: World) -> None:
+    await world.row("a", barcode="1")
+    await world.row("b", barcode="2")
+    await world.own("c", "o-3", age_s=20)
+    world.server.add("o-1", None, metadata=None, barcode="1")
+
+    first = await world.settle(world.doubt("b", barcode="2"))  # while the answer of the other is awaited
+    (second,) = await world.settle(world.doubt("a", barcode="1"))
+
+    assert first == [Absent()]
+    assert isinstance(second, Found)
+    assert second.object_id == "o-1"
+
+
+async def test_what_two_rows_with_one_barcode_may_have_created_is_neither_s(world: World) -> None:
+    await world.row("a", barcode="1")
+    await world.row("b", barcode="1")
+    await world.own("c", "o-3", age_s=20)
+    world.server.add("o-1", None, metadata=None, barcode="1")
+
+    findings = await world.settle(world.doubt("a", barcode="1"), world.doubt("b", barcode="1"))
+
+    assert all(isinstance(each, Unsettled) for each in findings)
+
+
+async def test_what_else_shows_the_barcode_of_a_row_is_reported_as_a_duplicate(world: World) -> None:
+    await world.row("a", barcode="1")
+    await world.row("b", barcode="2")
+    await world.own("c", "o-3", age_s=20)
+    world.server.add("o-1", None, age_s=50, metadata=None, barcode="1")
+    world.server.add("o-2", None, age_s=40, metadata=None, barcode="1")
+    world.server.add("o-4", "b", age_s=50, barcode="2")
+    world.server.add("o-5", None, age_s=40, metadata=None, barcode="2")
+
+    findings = await world.settle(world.doubt("a", barcode="1"), world.doubt("b", barcode="2"))
+
+    assert [each.object_id for each in findings if isinstance(each, Found)] == ["o-1", "o-4"]
+    assert world.look.duplicates == [("o-1", "o-2"), ("o-4", "o-5")]
+
+
+async def test_a_further_audit_reports_nothing_again(world: World) -> None:
+    world.server.add("o-1", "a", age_s=50)  # seen before its row was sent
+    await world.own("c", "o-3", age_s=20)
+    await world.settle(world.doubt("c"))
+    await world.own("a", "o-2", age_s=10)
+
+    lengths = []
+    for _ in range(2):
+        await world.look.audit(NOW.timestamp() - 200)
+        lengths.append(len(world.look.duplicates))
+
+    assert {frozenset(pair) for pair in world.look.duplicates} == {frozenset({"o-1", "o-2"})}
+    assert lengths[0] == lengths[1]
+
+
+async def test_what_another_row_has_surely_created_is_not_found_by_its_barcode(world: World) -> None:
+    await world.row("a", barcode="1")
+    await world.row("b", barcode="1")
+    await world.own("c", "o-3", age_s=20)
+    world.server.add("o-1", None, metadata=None, barcode="1")
+    await world.settle(world.doubt("c"))
+    await world.row("a", "ok", object_id="o-1", barcode="1")
+
+    (finding,) = await world.settle(world.doubt("b", barcode="1"))
+
+    assert not isinstance(finding, Found)
+
+
+async def test_the_audit_finds_what_a_row_has_created_with_the_barcode_that_it_had_before(world: World) -> None:
+    await world.row("a", barcode="1")
+    await world.row("a", "ok", barcode="2", object_id="o-2")
+    world.server.add("o-2", "a", age_s=50, barcode="2")
+    world.server.add("o-1", "a", age_s=40, barcode="1")
+
+    left = await world.look.audit(NOW.timestamp() - 200)
+
+    assert (left, world.look.duplicates) == (0, [("o-2", "o-1")])
 
 
 # --- Twice ------------------------------------------------------------------------------------------------------------
@@ -566,6 +655,19 @@ async def test_the_first_look_notes_references_and_whom_bare_objects_are_for(wor
     assert [an_id for an_id, _ in world.index.found(world.reference("a"))] == ["o-1", "o-2"]
     assert world.index.has_bare(likeness_digest(world.book.digester, "Robin"))
     assert not world.index.has_bare(likeness_digest(world.book.digester, "Kim"))
+
+
+async def test_the_first_look_fetches_what_shows_a_barcode_and_notes_that_of_what_shows_no_metadata(
+    world: World,
+) -> None:
+    world.server.add("o-1", "a", barcode="1")
+    world.server.add("o-2", None, metadata=None, barcode="2")
+
+    await world.look.look_first(NOW.timestamp() - 86400)
+
+    assert [an_id for an_id, _ in world.index.found(world.reference("a"))] == ["o-1"]
+    assert [an_id for an_id, _ in world.index.found(mark_digest(world.book.digester, "2"))] == ["o-2"]
+    assert world.index.found(mark_digest(world.book.digester, "1")) == []
 
 
 async def test_a_first_look_that_cannot_see_all_sends_nothing(world: World) -> None:

@@ -25,6 +25,8 @@ class ScriptedLook:
 
     def __init__(self, *answers: Answer, audits: Sequence[int | SpotError] = (0,)) -> None:
         self.duplicates: list[tuple[str, str]] = []
+        self.twins: list[tuple[str, str]] = []
+        """What an audit finds, each one pair."""
         self.looks: list[tuple[float, list[bytes]]] = []
         self.audits: list[tuple[float, float]] = []
         self._answers, self._audits = [*answers], [*audits]
@@ -41,6 +43,8 @@ class ScriptedLook:
 
     async def audit(self, since: float) -> int:
         self.audits.append((clock.now(), since))
+        if self.twins:
+            self.duplicates.append(self.twins.pop(0))
         answer = self._audits.pop(0) if len(self._audits) > 1 else self._audits[0]
         if isinstance(answer, SpotError):
             raise answer
@@ -54,6 +58,7 @@ class ScriptedHost:
         self.findings: dict[bytes, tuple[float, Finding]] = {}
         self.is_busy = False
         self.was_audited = False
+        self.audited_s = clock.NEVER_S
         self._unaudited = unaudited
 
     def is_at_rest(self) -> bool:
@@ -68,8 +73,8 @@ class ScriptedHost:
     async def unaudited(self) -> Unaudited | None:
         return self._unaudited
 
-    def audited(self) -> None:
-        self.was_audited = True
+    def audited(self, began_s: float) -> None:
+        self.was_audited, self.audited_s = True, began_s
 
 
 def a_settlement(look: ScriptedLook, host: ScriptedHost, outage_limit_s: float = 1800.0) -> Settlement:
@@ -226,6 +231,27 @@ async def test_the_audit_waits_until_what_was_sent_again_cannot_be_carried_out_t
     assert host.was_audited
 
 
+async def test_the_audit_waits_for_the_last_request_of_a_row_that_its_first_one_has_settled() -> None:
+    look = ScriptedLook(lambda _: Found("o-1"))
+    host = ScriptedHost(Unaudited(7.0, clock.NEVER_S))
+    again = a_doubt(b"a", 60.0)
+    again.was_sent_before = True
+
+    await run_out(a_settlement(look, host), again, a_doubt(b"b", 90.0))
+
+    assert look.audits == [(60.0 + LANDS_WITHIN_S + LIST_LAG_S, 7.0)]
+
+
+async def test_an_audit_that_finds_something_looks_again_when_the_list_is_sure_to_show_all() -> None:
+    look, host = ScriptedLook(absent), ScriptedHost(Unaudited(7.0, clock.NEVER_S))
+    look.twins = [("o-1", "o-2"), ("o-3", "o-4")]
+
+    await run_out(a_settlement(look, host))
+
+    assert [at_s for at_s, _ in look.audits] == [0.0, LIST_LAG_S, 2 * LIST_LAG_S]
+    assert (host.was_audited, host.audited_s) == (True, 2 * LIST_LAG_S)
+
+
 async def test_the_audit_waits_for_what_an_earlier_session_has_sent_again() -> None:
     look, host = ScriptedLook(absent), ScriptedHost(Unaudited(7.0, 33.0))
 
@@ -242,6 +268,19 @@ async def test_an_audit_that_fails_is_tried_again_and_its_error_is_gone_then() -
 
     assert [at_s for at_s, _ in look.audits] == [0.0, 1.0, 3.0]
     assert (settlement.audit_error, host.was_audited) == (None, True)
+
+
+async def test_an_audit_that_is_cut_off_says_so() -> None:
+    look, host = ScriptedLook(absent), ScriptedHost(Unaudited(7.0, 33.0))
+    settlement = a_settlement(look, host)
+
+    with running(settlement) as task:
+        await asyncio.sleep(5)
+        before = settlement.audit_error
+    await asyncio.wait([task])
+
+    assert (before, task.cancelled(), look.audits) == (None, True, [])
+    assert "the run was stopped first" in str(settlement.audit_error)
 
 
 async def test_an_audit_that_goes_on_failing_says_why() -> None:

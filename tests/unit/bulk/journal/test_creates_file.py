@@ -185,6 +185,32 @@ def test_until_when_an_audit_waits_outlasts_a_kill_and_ends_with_the_audit(path:
     assert (waits_until, at_last) == (50.0, None)
 
 
+def test_what_was_created_just_before_an_audit_is_left_to_the_next(path: Path) -> None:
+    file = opened(path)
+    for name, began, created in (("a", 90.0, 100.0), ("b", 180.0, 195.0), ("c", 185.0, None)):
+        file.write([entry(name, CODES["ok"], began=began, object_id=f"o-{name}", created=created)])
+
+    file.write([Audited(until=190.0)])
+    left = file.unaudited_since()
+    file.write([Audited(until=300.0)])
+    at_last = file.unaudited_since()
+    file.close([], "complete")
+
+    assert (left, at_last) == (180.0, None)
+
+
+def test_a_barcode_that_a_row_had_before_is_still_one_of_the_run_s(path: Path) -> None:
+    file = opened(path)
+    for mark in (b"mark 1", b"mark 1", b"mark 2"):
+        of = digests("a")
+        file.write([RowEntry(0, INTENT, CreateDigests(of.key, of.content, of.reference, mark))])
+
+    known = file.marks_among([b"mark 1", b"mark 2", b"mark 3"])
+    file.close([], "stopped")
+
+    assert known == {b"mark 1", b"mark 2"}
+
+
 def test_a_run_without_a_journal_is_audited_too() -> None:
     file = TemporaryCreates()
     file.write([entry("a", INTENT, began=5.0)])
