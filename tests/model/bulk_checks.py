@@ -1,5 +1,6 @@
 """What holds of every bulk run, whatever happened to it."""
 
+import asyncio
 from typing import Any
 
 import attrs
@@ -20,11 +21,11 @@ def check_session(story: BulkStory, session: BulkSession) -> list[str]:
     found = list(session.faults)
     if session.is_killed:
         return found + _wrong_given(session)
-    found += _wrong_numbers(story, session)
+    found += wrong_numbers(story, session)
     found += _wrong_given(session)
     found += [fault for outcome in session.outcomes for fault in _wrong_outcome(session, outcome)]
-    found += _wrong_end(session)
-    found += _sent_too_late(story, session)
+    found += wrong_end(session)
+    found += sent_too_late(story, session)
     window = max(8, 2 * story.options["concurrency"]) + (64 if story.options["coalesce"] else 0)
     sent = [n for n in session.sent_while_lingering if not _was_held(story, session, n)]
     if story.options["ordered"]:
@@ -51,7 +52,7 @@ def _was_behind_a_slow_one(session: BulkSession, n: int) -> bool:
     )
 
 
-def _wrong_numbers(story: BulkStory, session: BulkSession) -> list[str]:
+def wrong_numbers(story: BulkStory, session: BulkSession) -> list[str]:
     """Outcomes given = rows read: none lost, none twice."""
     given = sorted(outcome.index for outcome in session.outcomes)
     if len(given) != len(set(given)):
@@ -106,10 +107,10 @@ def _wrong_outcome(session: BulkSession, outcome: Any) -> list[str]:
     return found
 
 
-def _wrong_end(session: BulkSession) -> list[str]:
+def wrong_end(session: BulkSession) -> list[str]:
     """What came from outside gets out."""
     error, foreign = session.error, list(session.raised)
-    if session.input.raised is not None and type(session.input.raised).__module__ == "tests.model.world":
+    if session.input.raised is not None and not isinstance(session.input.raised, asyncio.CancelledError):
         foreign.append(session.input.raised)
     if session.input.raised_in_close is not None and (error is None or error is session.input.raised_in_close):
         foreign.append(session.input.raised_in_close)  # behind another error, it is that one that is told
@@ -130,7 +131,7 @@ def _wrong_end(session: BulkSession) -> list[str]:
     return found
 
 
-def _sent_too_late(story: BulkStory, session: BulkSession) -> list[str]:
+def sent_too_late(story: BulkStory, session: BulkSession) -> list[str]:
     """After a stop nothing new is sent, and it ends soon."""
     found = []
     arrivals, ended_at_s = session.arrivals, session.ended_at_s

@@ -4,15 +4,15 @@ import asyncio
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import attrs
 import pytest
 
-from spotdx_async import Outcome, SpotClient, SpotError
+from spotdx_async import Outcome, Progress, SpotClient, SpotError
 from spotdx_async.bulk.journal.file import JournalFile
 from tests.model.bulk_story import BulkStory, ModelInput, SessionStory, limit_of, progress_of, token_of
 from tests.model.server import Arrival, Weather, now
@@ -85,6 +85,10 @@ class BulkSession:
 class SessionPlayer:
     """Plays a session against the server."""
 
+    JOURNAL: ClassVar[type[Any]] = JournalFile
+    DISK_FAILS: ClassVar[float] = 0.3
+    """The share of the journal's groups that a failing disk refuses."""
+
     def __init__(
         self, server: Server, story: BulkStory, session: BulkSession, dice: random.Random, journal: Path | None
     ) -> None:
@@ -102,11 +106,11 @@ class SessionPlayer:
         self.spot, self.transport = server.client(session, **options)
         self.journal_left: Path | None = journal
         """Where the next session finds the journal: of a killed one a copy, as the disk had it at that moment."""
-        self._run: Any = self.spot.kits.update_metadata_many(
-            session.input.made(),
-            journal=journal,
-            progress=progress_of(own.progress, dice, server.raised, self._stop),
-            **story.options,
+        self._run: Any = self._new_run(progress_of(own.progress, dice, server.raised, self._stop))
+
+    def _new_run(self, progress: Callable[[Progress], object] | None) -> Any:
+        return self.spot.kits.update_metadata_many(
+            self._session.input.made(), journal=self._journal, progress=progress, **self._story.options
         )
 
     async def play(self) -> None:
@@ -115,12 +119,12 @@ class SessionPlayer:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: session.faults.append(f"the loop was told: {context}"))
         self._consumer = asyncio.create_task(self._consume(), name="consumer")
-        with disk(self._dice, 0.3 if session.story.disk_fails else 0.0):
+        with disk(self._dice, self.DISK_FAILS if session.story.disk_fails else 0.0, self.JOURNAL):
             await self._play_to_end(self._consumer)
 
     async def _play_to_end(self, consumer: "asyncio.Task[None]") -> None:
         session, server = self._session, self._server
-        self._deeds = [asyncio.create_task(self._do(*deed), name="deed") for deed in session.story.deeds]
+        self._deeds = self._begin_deeds()
         await asyncio.wait([consumer], timeout=HANG_S)
         if not consumer.done():
             session.faults.append(f"the run hangs: {[str(task.get_coro()) for task in asyncio.all_tasks()]}")
@@ -130,6 +134,9 @@ class SessionPlayer:
         await self._tidy_up()
         session.raised = server.raised[session.first_raised :]
         session.arrivals = [each for each in server.arrivals if each.session is session and each.is_write]
+
+    def _begin_deeds(self) -> list["asyncio.Task[None]"]:
+        return [asyncio.create_task(self._do(*deed), name="deed") for deed in self._session.story.deeds]
 
     def _note_end(self, consumer: "asyncio.Task[None]") -> None:
         session = self._session
@@ -180,8 +187,8 @@ class SessionPlayer:
             or (session.is_left and own.ending == "break")
         ):
             return
-        self._server.weather = Weather()
-        calls = [self.spot.kits.get("SPOT0") for _ in range(2 * self._story.client_options["concurrency"])]
+        self._calm()
+        calls = [self.spot.kits.types() for _ in range(2 * self._story.client_options["concurrency"])]
         try:
             async with asyncio.timeout(self._story.client_options["max_pause_s"] + 60):
                 await asyncio.gather(*calls)
@@ -190,6 +197,9 @@ class SessionPlayer:
         stats = self.spot.stats
         if (stats.in_flight, stats.waiting) != (0, 0) and not session.is_left:
             session.faults.append(f"{stats.in_flight} calls in flight and {stats.waiting} waiting are left")
+
+    def _calm(self) -> None:
+        self._server.weather = Weather()
 
     async def _consume(self) -> None:
         session, ending = self._session, self._session.story.ending
@@ -213,13 +223,16 @@ class SessionPlayer:
         async for outcome in run:
             if session.is_killed:
                 return
-            session.outcomes.append(outcome)
-            session.executed_when_given.append(self._was_executed(outcome.index))
+            self._note(outcome)
             if own.ending != "to the end" and len(session.outcomes) == own.leaves_after:
                 session.is_left = True
                 return
             if own.consumer_s and self._dice.random() < 0.3:
                 await asyncio.sleep(own.consumer_s)
+
+    def _note(self, outcome: Outcome[Any]) -> None:
+        self._session.outcomes.append(outcome)
+        self._session.executed_when_given.append(self._was_executed(outcome.index))
 
     def _was_executed(self, index: int) -> bool:
         return any(arrival.n == index and arrival.executed_at_s for arrival in self._server.arrivals)
@@ -238,6 +251,10 @@ class SessionPlayer:
             await self.spot.close()
         elif deed == "kill":
             self._kill(consumer)
+        elif deed == "aclose":
+            self._session.is_left = True
+            with suppress(BaseException):  # what the input raised, which nobody else is told then
+                await self._run.aclose()
         else:
             await self._cancel(consumer, {"cancel": 1, "cancel twice": 2, "cancel thrice": 3}[deed])
 
@@ -296,10 +313,17 @@ def disk(dice: random.Random, share: float, kind: type[Any] = JournalFile) -> It
     if not share:
         yield
         return
+    with disk_full(kind, lambda _: dice.random() < share):
+        yield
+
+
+@contextmanager
+def disk_full(kind: type[Any], is_full: Callable[[Any], bool]) -> Iterator[None]:
+    """Let a journal's file refuse groups as a full disk does."""
     commit = kind._commit
 
     def failing(self: Any, *of_it: Any) -> None:
-        if dice.random() < share:
+        if is_full(of_it[0]):
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
             raise error

@@ -22,7 +22,7 @@ ENDINGS: tuple[Ending, ...] = (
     "break and aclose",
     "raise inside with",
 )
-Deed = Literal["stop", "close", "cancel", "cancel twice", "cancel thrice", "kill"]
+Deed = Literal["stop", "close", "aclose", "cancel", "cancel twice", "cancel thrice", "kill"]
 
 DEEDS: tuple[Deed, ...] = ("stop", "stop", "close", "close", "cancel", "cancel twice", "cancel thrice")
 MOMENTS_S = (0.0, 0.01, 0.1, 1.0, 10.0, 60.0)

@@ -1,20 +1,22 @@
-"""An order server by a script: what it creates lands late, its list lags and moves, its clocks disagree.
+"""A server of creates by a script: what it creates lands late, what it shows lags and moves, its clocks disagree.
 
-It looks into the journal of whoever sends it a create: the intent must be there, committed.
+It looks into the journal of whoever sends it a create: the intent must be there, committed. What is created, and how it
+is shown, is up to the subclasses in ``creates_nouns``.
 """
 
 import asyncio
 import json
 import random
 import sqlite3
+from abc import ABC, abstractmethod
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 import attrs
@@ -22,11 +24,11 @@ import pytest
 
 from spotdx_async import SpotClient
 from spotdx_async._http.messages import AttemptState, Reply, Request, TransportFailure
+from spotdx_async.bulk.create_reader import _in_one_order
 from spotdx_async.bulk.journal.records import Digester
-from tests.model.server import BASE_URL, Arrival, ModelTransport, Weather, now
+from tests.model.server import BASE_URL, DOUBTFUL, Arrival, ModelTransport, Weather, now
 
 EPOCH = datetime(2026, 11, 29, 22, 0, tzinfo=UTC)
-ORDERS = "/api/v2/orders/"
 KEY = "client_ref"
 LOST_READS = ("500", "502", "503", "504", "drop", "timeout", "unreadable", "429", "refused")
 MOST_OF_READS = 0.05
@@ -34,6 +36,12 @@ LOST_CREATES = (
     *("refused", "dns", "no connection", "slow connect", "429", "429 soon"),
     *("drop", "drop", "timeout", "500", "502", "503", "504", "unreadable"),
 )
+ODD_CREATES = (
+    *("400", "cut", "redirect", "other shape", "wrong object"),
+    *("foreign before", "foreign after", "base before", "base after", "cancelled before", "cancelled after"),
+)
+"""Troubles after which a row has failed, or the whole run ends: for sessions that others follow."""
+_REFUSED = frozenset({400, 401, 403, 404, 425, 429})
 
 
 @attrs.define(kw_only=True)
@@ -53,64 +61,107 @@ class Habits:
     zone_h: int = 0
     """Where the days of filters begin."""
     stripped: float = 0.0
-    """Share of orders that never show their metadata."""
+    """Share of objects that never show their metadata."""
     repeats: float = 0.0
     """Share of creates that a proxy repeats."""
+    sick: float = 0.0
+    """Share of objects that cannot be got for some time."""
     foreign_every_s: float = float("inf")
     touches: tuple[str, ...] = ()
-    """What others do to orders whenever they place one: update, cancel, delete."""
+    """What others do to objects whenever they create one: update, cancel, delete."""
     latency_s: float = 0.05
 
 
 @attrs.define(eq=False)
-class PlacedOrder:
-    """An order as the server keeps it."""
+class Placed:
+    """An object as the server keeps it."""
 
     number: int
+    an_id: str
     body: dict[str, Any]
+    identity: str | None
+    """Which row it is; None for one of somebody else's."""
     created_s: float
     updated_s: float
     visible_s: float
-    is_ours: bool
+    well_s: float = 0.0
+    """From when on it can be got."""
     shows_metadata: bool = True
     status: str = "pending"
     is_deleted: bool = False
     is_answered: bool = False
 
-    @property
-    def order_id(self) -> str:
-        return f"o-{self.number}"
 
-    @property
-    def reference(self) -> str | None:
-        return (self.body.get("metadata") or {}).get(KEY)
+class CreatesServer(ABC):
+    """The world behind the border of clients that create."""
 
-
-class OrderServer:
-    """The world behind the border of clients that place orders."""
+    PATH: ClassVar[str]
+    """Where creates go."""
+    SUMMARY: ClassVar[tuple[str, ...]] = ()
+    """What a row of its list shows."""
 
     def __init__(self, dice: random.Random, habits: Habits) -> None:
         self.dice, self.habits = dice, habits
         self.weather = Weather(latency_s=habits.latency_s, connect_s=(0.0, 0.0, 0.002))
+        self.plays: tuple[str, ...] = LOST_CREATES
+        """What may happen to a create in this session."""
+        self.is_calm = False
         self.arrivals: list[Arrival] = []
+        self.refused: set[int] = set()
+        """Creates that got a final no, by the number of their arrival."""
         self.sends = 0
         self.raised: list[BaseException] = []
-        self.orders: dict[str, PlacedOrder] = {}
-        self.by_reference: defaultdict[str, list[PlacedOrder]] = defaultdict(list)
+        self.placed: dict[str, Placed] = {}
+        self.by_identity: defaultdict[str, list[Placed]] = defaultdict(list)
+        self.placed_by: dict[int, Placed] = {}
+        """What a create has placed, by the number of its arrival."""
         self.on_its_way: Counter[str] = Counter()
-        """Creates that will still land, by reference."""
+        """Creates that will still land, by identity."""
         self.counts: Counter[str] = Counter()
         self.faults: list[str] = []
         self.most_foreign: float = float("inf")
         self.journal: Path | None = None
         """Of the session that runs."""
+        self.keys: dict[str, str] = {}
+        """The key of each row, by its identity."""
         self._reading: tuple[Path, sqlite3.Connection, Digester] | None = None
-        # The orders by their last change, newest last; entries that are out of date are skipped.
+        # The objects by their last change, newest last; entries that are out of date are skipped.
         self._by_change: list[tuple[float, int]] = []
         self._next_foreign: asyncio.TimerHandle | None = None
 
+    @abstractmethod
+    def identity_of(self, request: Request, body: dict[str, Any]) -> str:
+        """Tell which row a create is."""
+
+    @abstractmethod
+    def version_of(self, body: Mapping[str, Any]) -> int:
+        """Tell which of a row's contents it is."""
+
+    @abstractmethod
+    def created(self, placed: Placed) -> tuple[int, dict[str, Any]]:
+        """Give the answer to a create."""
+
+    @abstractmethod
+    def look(self, request: Request) -> tuple[int, Any]:
+        """Answer a GET."""
+
+    def shown(self, placed: Placed) -> dict[str, Any]:
+        """Give the whole object."""
+        raise NotImplementedError
+
+    def foreign_body(self) -> dict[str, Any]:
+        """Give something of others to create."""
+        raise NotImplementedError
+
+    def foreign_metadata(self) -> Any:
+        return self.dice.choice([None, {"theirs": "1"}, {KEY: f"theirs-{len(self.placed)}"}])
+
+    def refusal(self, arrival: Arrival) -> str | None:  # noqa: ARG002 - for subclasses
+        """Tell why the server does not carry a create out."""
+        return None
+
     def start(self) -> None:
-        """Let others place their orders."""
+        """Let others create theirs."""
         if self.counts["foreign"] >= self.most_foreign:
             return
         if self.habits.foreign_every_s != float("inf"):
@@ -124,134 +175,147 @@ class OrderServer:
         if self._reading is not None:
             self._reading[1].close()
 
-    def client(self, session: object, **options: Any) -> "tuple[SpotClient, OrderTransport]":
+    def client(self, session: object, **options: Any) -> "tuple[SpotClient, CreatesTransport]":
         spot = SpotClient(**{"token": "model", "base_url": BASE_URL, **options})
-        transport = OrderTransport(self, session)
+        transport = CreatesTransport(self, session)
         spot._runner.state.transport = transport
         return spot, transport
 
     def draw(self, request: Request) -> str:
         self.count(request)
+        if self.is_calm:
+            return "ok"
         if request.method == "POST" and self.dice.random() < self.habits.repeats:
             return "repeat"
         share = self.habits.share if request.method == "POST" else min(self.habits.share, MOST_OF_READS)
         if self.dice.random() >= share:
             return "ok"
-        return self.dice.choice(LOST_CREATES if request.method == "POST" else LOST_READS)
+        return self.dice.choice(self.plays if request.method == "POST" else LOST_READS)
 
     def count(self, request: Request) -> None:
-        self.counts["creates" if request.method == "POST" else "lists" if request.path == ORDERS else "gets"] += 1
+        self.counts["creates" if request.method == "POST" else "lists" if request.path == self.PATH else "gets"] += 1
 
     def arrive(self, session: object, request: Request, play: str) -> Arrival:
         body = json.loads(request.body) if request.body else None
         arrival = Arrival(len(self.arrivals), now(), session, request, play, body)
         self.arrivals.append(arrival)
         if body is not None:
-            self._check_intent(body)
+            arrival.key = self.identity_of(request, body)
+            self._check_intent(arrival)
         return arrival
 
     def execute(self, arrival: Arrival) -> tuple[int, bytes]:
         arrival.is_fated = True
         request = arrival.request
         if request.method == "POST":
-            order = self.place(arrival.body, is_ours=True)
+            if (why := self.refusal(arrival)) is not None:
+                return 400, json.dumps({"error": {"status": 400, "type": "invalid", "detail": why}}).encode()
+            placed = self.place(arrival.body, identity=arrival.key)
             arrival.executed_at_s.append(now())
-            shown = self._shown(order)
-            del shown["updated"]
-            return 201, json.dumps(shown).encode()
-        if request.path == ORDERS:
-            return 200, json.dumps(self._page(request.query)).encode()
-        found = self.orders.get(request.path.removeprefix(ORDERS).strip("/"))
-        if found is None or found.is_deleted or (self.habits.gets_lag and found.visible_s > now()):
-            return 404, b'{"error": {"status": 404, "type": "not_found", "detail": "not found"}}'
-        return 200, json.dumps(self._shown(found)).encode()
+            self.placed_by[arrival.number] = placed
+            status, answer = self.created(placed)
+            return status, json.dumps(answer).encode()
+        if request.path == "/api/v2/kit_types":
+            return 200, b"[]"
+        status, answer = self.look(request)
+        return status, json.dumps(answer).encode()
 
     def execute_late(self, arrival: Arrival) -> None:
         """Carry it out at any moment in which it still may land."""
-        if arrival.is_fated or arrival.body is None:
+        if arrival.is_fated or arrival.key is None:
             return
         arrival.is_fated = True
         latest_s = arrival.at_s + self.habits.lands_most_s
         at_s = self.dice.choice([now(), self.dice.uniform(arrival.at_s, latest_s), latest_s - 0.001])
-        reference = _reference(arrival.body)
-        self.on_its_way[reference] += 1
+        identity = arrival.key
+        self.on_its_way[identity] += 1
 
         def land() -> None:
-            self.on_its_way[reference] -= 1
+            self.on_its_way[identity] -= 1
             self.execute(arrival)
 
         asyncio.get_running_loop().call_at(max(now(), at_s), land)
 
-    def place(self, body: dict[str, Any], *, is_ours: bool) -> PlacedOrder:
-        lag_s = self.dice.uniform(0.0, self.habits.list_lag_s)
-        order = PlacedOrder(len(self.orders), body, now(), now(), now() + lag_s, is_ours)
-        order.shows_metadata = self.dice.random() >= self.habits.stripped
-        self.orders[order.order_id] = order
-        if order.reference is not None:
-            self.by_reference[order.reference].append(order)
-        insort(self._by_change, (order.updated_s, order.number))
-        return order
+    def place(self, body: dict[str, Any], *, identity: str | None) -> Placed:
+        lag_s, number = self.dice.uniform(0.0, self.habits.list_lag_s), len(self.placed)
+        placed = Placed(number, f"o-{number}", body, identity, now(), now(), now() + lag_s)
+        placed.shows_metadata = self.dice.random() >= self.habits.stripped
+        if self.habits.sick and self.dice.random() < self.habits.sick:
+            placed.well_s = now() + self.dice.uniform(0.0, 400.0)
+        self.placed[placed.an_id] = placed
+        if identity is not None:
+            self.by_identity[identity].append(placed)
+        insort(self._by_change, (placed.updated_s, placed.number))
+        return placed
 
-    def change(self, order: PlacedOrder, status: str) -> None:
-        order.updated_s, order.status = now(), status
-        insort(self._by_change, (order.updated_s, order.number))
+    def change(self, placed: Placed, status: str) -> None:
+        placed.updated_s, placed.status = now(), status
+        insort(self._by_change, (placed.updated_s, placed.number))
 
     def headers(self) -> dict[str, str]:
         moment = EPOCH + timedelta(seconds=now() + self.habits.date_ahead_s)
         return {"Date": format_datetime(moment.replace(microsecond=0), usegmt=True)}
 
-    def alive(self, reference: str) -> list[PlacedOrder]:
-        return [order for order in self.by_reference[reference] if not order.is_deleted]
+    def executions(self) -> list[tuple[float, Arrival]]:
+        return [(at_s, arrival) for arrival in self.arrivals for at_s in arrival.executed_at_s]
 
-    def _page(self, query: str) -> list[dict[str, Any]]:
+    def alive(self, identity: str) -> list[Placed]:
+        return [placed for placed in self.by_identity[identity] if not placed.is_deleted]
+
+    def is_shown(self, placed: Placed) -> bool:
+        return not placed.is_deleted and placed.visible_s <= now()
+
+    def found(self, an_id: str) -> tuple[int, Any]:
+        """Answer a GET of one object."""
+        found = self.placed.get(an_id)
+        if found is None or found.is_deleted or (self.habits.gets_lag and found.visible_s > now()):
+            return 404, {"error": {"status": 404, "type": "not_found", "detail": "not found"}}
+        return (200, self.shown(found)) if found.well_s <= now() else (500, {})
+
+    def page(self, query: str, *, newest_change_first: bool) -> list[dict[str, Any]]:
+        """Answer with a page of the list."""
         asked = {name: values[0] for name, values in parse_qs(query).items()}
         since, size, offset = asked.get("created_after"), int(asked["results"]), int(asked["offset"])
         first = date.min if since is None else date.fromisoformat(since)
-        found: list[dict[str, Any]] = []
+        order = reversed(self._by_change) if newest_change_first else [(p.updated_s, p.number) for p in self._all()]
+        found: list[Placed] = []
         last = offset + size
-        for updated_s, number in reversed(self._by_change):
-            order = self.orders[f"o-{number}"]
-            if order.updated_s != updated_s or order.is_deleted or order.visible_s > now():
+        for updated_s, number in order:
+            placed = self.placed[f"o-{number}"]
+            if placed.updated_s != updated_s or not self.is_shown(placed):
                 continue
-            if (self._dated(order.created_s) + timedelta(hours=self.habits.zone_h)).date() < first:
+            if (self.dated(placed.created_s) + timedelta(hours=self.habits.zone_h)).date() < first:
                 continue
-            found.append(order)  # type: ignore[arg-type]
+            found.append(placed)
             if len(found) == last:
                 break
-        names = ("order_id", "status", "recipient", "created", "updated")
-        return [{name: shown[name] for name in names} for shown in map(self._shown, found[offset:])]  # type: ignore[arg-type]
+        return [{name: shown[name] for name in self.SUMMARY} for shown in map(self.shown, found[offset:])]
 
-    def _shown(self, order: PlacedOrder) -> dict[str, Any]:
-        return {
-            "order_id": order.order_id,
-            "status": order.status,
-            "recipient": order.body["recipient"],
-            "kit_types": order.body["kit_types"],
-            "kits": [],
-            "created": _text(self._dated(order.created_s)),
-            "updated": _text(self._dated(order.updated_s)),
-            "metadata": order.body.get("metadata") if order.shows_metadata else None,
-        }
+    def _all(self) -> list[Placed]:
+        return [*self.placed.values()]
 
-    def _dated(self, moment_s: float) -> datetime:
+    def dated(self, moment_s: float) -> datetime:
         return EPOCH + timedelta(seconds=moment_s + self.habits.objects_ahead_s)
+
+    def dates(self, placed: Placed) -> dict[str, str]:
+        """Give when it was created and changed, as the server writes that."""
+        return {"created": _text(self.dated(placed.created_s)), "updated": _text(self.dated(placed.updated_s))}
 
     def _act_of_others(self) -> None:
         dice = self.dice
         self.counts["foreign"] += 1
-        metadata: Any = dice.choice([None, {"theirs": "1"}, {KEY: f"theirs-{len(self.orders)}"}])
-        self.place(order_body(f"Other{dice.randrange(50)}", metadata), is_ours=False)
-        ids = list(self.orders) if len(self.orders) < 500 else [f"o-{dice.randrange(len(self.orders))}" for _ in "x"]
-        order = self.orders[dice.choice(ids)]
+        self.place(self.foreign_body(), identity=None)
+        ids = list(self.placed) if len(self.placed) < 500 else [f"o-{dice.randrange(len(self.placed))}" for _ in "x"]
+        placed = self.placed[dice.choice(ids)]
         touch = dice.choice(self.habits.touches) if self.habits.touches else "none"
-        if touch == "delete" and (order.is_answered or not order.is_ours):
-            order.is_deleted = True
+        if touch == "delete" and (placed.is_answered or placed.identity is None):
+            placed.is_deleted = True
         elif touch in {"update", "cancel"}:
-            self.change(order, "in_progress" if touch == "update" else "canceled")
+            self.change(placed, "in_progress" if touch == "update" else "canceled")
         self.start()
 
-    def _check_intent(self, body: dict[str, Any]) -> None:
-        if self.journal is None:
+    def _check_intent(self, arrival: Arrival) -> None:
+        if self.journal is None or arrival.key is None:
             return
         if self._reading is None or self._reading[0] != self.journal:
             if self._reading is not None:
@@ -260,8 +324,11 @@ class OrderServer:
             (secret,) = database.execute("SELECT secret FROM meta").fetchone()
             self._reading = self.journal, database, Digester(secret)
         _, database, digester = self._reading
-        digest = digester.named("reference", _reference(body).encode())
-        found = database.execute("SELECT state, began FROM creates WHERE reference = ?", (digest,)).fetchall()
+        digest = digester.create_key(self.keys[arrival.key])
+        reference_key = KEY if "metadata" in arrival.body else None
+        content = digester.named("content", _in_one_order(arrival.request.body or b"", without=reference_key))
+        query = "SELECT state, began FROM creates WHERE key = ? AND content = ?"
+        found = database.execute(query, (digest, content)).fetchall()
         if len(found) != 1 or found[0][0] != 4:
             self.faults.append(f"a create was sent, and the journal says {found} of it")
             return
@@ -270,12 +337,12 @@ class OrderServer:
             self.faults.append("an intent is dated later than its request")
 
 
-class OrderTransport(ModelTransport):
-    """The border of one client of the order server."""
+class CreatesTransport(ModelTransport):
+    """The border of one client of a server of creates."""
 
-    server: OrderServer  # type: ignore[assignment]
+    server: CreatesServer  # type: ignore[assignment]
 
-    def __init__(self, server: OrderServer, session: object) -> None:
+    def __init__(self, server: CreatesServer, session: object) -> None:
         super().__init__(server, session)  # type: ignore[arg-type]
         self.after_arrival: Any = lambda: None
 
@@ -288,21 +355,27 @@ class OrderTransport(ModelTransport):
     async def _answered(self, arrival: Arrival, dice: random.Random, ends_at_s: float) -> Reply | TransportFailure:
         server, play = self.server, arrival.play
         if play == "repeat":
-            server.execute(Arrival(-1, now(), self.session, arrival.request, "repeated", arrival.body))
+            server.execute(Arrival(-1, now(), self.session, arrival.request, "repeated", arrival.body, arrival.key))
         answer = await super()._answered(arrival, dice, ends_at_s)
         if isinstance(answer, TransportFailure):
             return answer
-        if answer.status == 201:
-            server.orders[json.loads(answer.body)["order_id"]].is_answered = True
-        return Reply(answer.status, {**server.headers(), **answer.headers}, answer.body)
+        if arrival.key is not None and answer.status in _REFUSED:
+            server.refused.add(arrival.number)
+        body = answer.body
+        if (placed := server.placed_by.get(arrival.number)) is not None and play not in DOUBTFUL:
+            placed.is_answered = play != "wrong object"
+            body = _distorted(play, body)
+        return Reply(answer.status, {**server.headers(), **answer.headers}, body)
 
 
-def order_body(person: str, metadata: Any) -> dict[str, Any]:
-    return {
-        "kit_types": ["k"],
-        "recipient": {"first_name": person, "last_name": "Sample", "email": "e@example.com", "phone": "1"},
-        "metadata": metadata,
-    }
+def _distorted(play: str, body: bytes) -> bytes:
+    """Give an answer of another shape, or for another object."""
+    if play == "other shape":
+        return json.dumps({**json.loads(body), "kits": 7, "panels": 7, "sex": 7}).encode()
+    if play == "wrong object":
+        answer = json.loads(body)
+        return json.dumps({**answer, "metadata": {KEY: "of another"}} if "metadata" in answer else []).encode()
+    return body
 
 
 @contextmanager
@@ -318,10 +391,6 @@ def _time_s() -> float:
         return now()
     except RuntimeError:  # before the loop runs
         return 0.0
-
-
-def _reference(body: dict[str, Any]) -> str:
-    return str((body.get("metadata") or {}).get(KEY))
 
 
 def _text(moment: datetime) -> str:

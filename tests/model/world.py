@@ -91,6 +91,9 @@ def known_dice(seed: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         fresh = SimpleNamespace(Random=lambda: random.Random(random.randrange(10**9)))
         patch.setattr("spotdx_async.bulk.circuit_breaker.random", fresh)
+        for module in ("creates_file", "database"):  # the order in which objects are looked up follows from digests
+            secrets = SimpleNamespace(token_bytes=random.randbytes)
+            patch.setattr(f"spotdx_async.bulk.journal.{module}.secrets", secrets)
         try:
             yield
         finally:
@@ -98,9 +101,16 @@ def known_dice(seed: int) -> Iterator[None]:
 
 
 def play(seed: int, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a seed's coroutine on a loop of its own."""
+    """Run a seed's coroutine on a loop of its own, which goes on where somebody's KeyboardInterrupt has ended it."""
     with known_dice(seed), asyncio.Runner(loop_factory=lambda: ModelLoop(random.Random(seed))) as runner:
-        return runner.run(coroutine)
+        loop = runner.get_loop()
+        task = loop.create_task(coroutine)
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except (KeyboardInterrupt, SystemExit):
+                if task.done():
+                    raise
 
 
 def seeds(count: int, part: int, parts: int) -> list[int]:
