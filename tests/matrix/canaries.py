@@ -3,7 +3,7 @@
 import base64
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote
 
@@ -135,13 +135,24 @@ def forms(word: str) -> Iterator[str]:
     yield from (base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 : -4].decode() for shift in range(3))
 
 
-# What all forms but base64 have in common is quicker to look for; whoever finds it says which word it was.
-_MARKS: Final = {f"canary{number:02}": name for number, name in enumerate(WORDS, start=1)}
-_BASE64: Final = {form: name for name, word in WORDS.items() for form in [*forms(word)][-3:]}
+class Canaries:
+    """Words by their names, each with a mark of its own: ``bird`` and two digits."""
+
+    def __init__(self, words: Mapping[str, str], bird: str) -> None:
+        # What all forms but base64 have in common is quicker to look for; whoever finds it says which word it was.
+        self._bird = bird
+        self._marks = {word[word.index(bird) :][: len(bird) + 2]: name for name, word in words.items() if bird in word}
+        self._exact = {form: name for name, word in words.items() for form in _exact_forms(word, has_mark=bird in word)}
+
+    def found_in(self, text: str) -> set[str]:
+        """Name the canaries that a text shows, in whatever form."""
+        lowered = text.lower()
+        raw = {name for mark, name in self._marks.items() if mark in lowered} if self._bird in lowered else set()
+        return raw | {name for form, name in self._exact.items() if form in text}
 
 
-def found_in(text: str) -> set[str]:
-    """Name the canaries that a text shows, in whatever form."""
-    lowered = text.lower()
-    raw = {name for mark, name in _MARKS.items() if mark in lowered} if "canary" in lowered else set()
-    return raw | {name for form, name in _BASE64.items() if form in text}
+def _exact_forms(word: str, *, has_mark: bool) -> list[str]:
+    return [*forms(word)][-3:] if has_mark else [*forms(word)]
+
+
+found_in = Canaries(WORDS, "canary").found_in
