@@ -42,6 +42,7 @@ docs: $(INSTALLED)
 LONG := tests/chaos tests/model tests/contract tests/distributed tests/limits tests/end_to_end/test_creates_end_to_end.py \
 	tests/end_to_end/test_adaptive_end_to_end.py tests/end_to_end/test_bulk_chance.py tests/end_to_end/test_bulk_order.py \
 	tests/end_to_end/test_bulk_partial_outage.py tests/end_to_end/test_bulk_rows_at_fault.py \
+	tests/end_to_end/test_cli_create_signals.py tests/matrix/test_create_canaries.py \
 	tests/unit/bulk/test_circuit_breaker.py tests/unit/codec/test_codec_properties.py \
 	tests/unit/fhir/test_fhir_validity.py tests/unit/tables/test_rows.py tests/unit/files/test_damaged_csv.py \
 	tests/unit/files/test_parquet_truth.py tests/unit/mirror tests/end_to_end/test_mirror_end_to_end.py
