@@ -60,7 +60,7 @@ async def test_a_disk_that_is_full_before_the_first_intent_sends_nothing_and_the
     again = await spotdx(*create())
 
     assert (full.code, before, full.counts) == (3, 0, {"rows": ROWS, "skipped": ROWS})
-    assert "j cannot be written" in full.summary["stopped"]
+    assert "j cannot be written (the disk is full)" in full.summary["stopped"]
     assert "run the same command again to resume" in full.err
     assert (again.code, placed(fake)) == (0, [1] * ROWS)
 

@@ -216,8 +216,10 @@ def translating_errors(path: Path, act: Callable[[], T]) -> T:
         return act()
     except sqlite3.Error as error:
         # Any other error means that a table, a column or a page is not what it must be.
-        reason = _REASONS.get(getattr(error, "sqlite_errorcode", -1) & 0xFF, "corrupt")
-        why = getattr(error, "sqlite_errorname", type(error).__name__)
+        code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+        reason = _REASONS.get(code, "corrupt")
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        why = "the disk is full" if code == sqlite3.SQLITE_FULL else name
         trouble = refusal(path, f"{_WHAT[reason]} ({why})", reason=reason)
     except OSError as error:
         trouble = system_refusal(path, error)
