@@ -69,7 +69,7 @@ class CreateReader(Reader):
             if digests is not None and earlier is None and first == number:
                 self.book.record(RowEntry(number, CODES["rejected"], digests))
             shown = shown_key(key or "", item)
-            placed = earlier.object_id if earlier is not None and first == number else None
+            placed = self._placed(key, earlier) if earlier is not None and first == number else None
             return Outcome(index=number, key=shown, state="rejected", error=request, object_id=placed, source=source)
         fault = _taken_by(first, "key") if first != number else self._shared_reference(number, digests)
         if fault is not None:
@@ -130,10 +130,14 @@ class CreateReader(Reader):
     def _done_before(
         self, number: int, key: str, digests: CreateDigests, earlier: KnownCreate, source: Any
     ) -> Outcome[Any]:
-        object_id = key if self._creation.is_of_key else earlier.object_id
+        object_id = self._placed(key, earlier)
         if earlier.content == digests.content:
             return Outcome(index=number, key=key, state="skipped", object_id=object_id, source=source)
         return other_content(number, key, object_id, source)
+
+    def _placed(self, key: str | None, earlier: KnownCreate) -> str | None:
+        """Return the id of what was created for a row; a journal does not hold one that is the key."""
+        return key if self._creation.is_of_key and earlier.state == CODES["ok"] else earlier.object_id
 
     def found_before(self, row: CreateRow) -> Outcome[Any] | None:
         """Return the outcome of a row that was found, or may be among what was seen, before the run began."""

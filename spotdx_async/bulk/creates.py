@@ -79,6 +79,7 @@ def create_run(
         lands_within_s=None if lands_within_s is None else as_seconds("lands_within_s", lands_within_s),
         creates=True,
         batch=creation.batch,
+        ids_are_keys=creation.is_of_key,
         creation=creation,
         server_time=server_time,
         ask=partial(_ask, unbounded),

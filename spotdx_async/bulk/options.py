@@ -142,6 +142,8 @@ class Job:
     """Whether it is a run that creates, of the batch"""
     batch: str | None = None
     """with this name."""
+    ids_are_keys: bool = False
+    """Whether what it creates has the row's key as its id, which its journal does not hold."""
     only_settles: bool = False
     """Whether it settles what is in doubt, and sends nothing."""
     takes_any_batch: bool = False

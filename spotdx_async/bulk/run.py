@@ -236,13 +236,16 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         job = self._inputs.job
         if not job.creates:
             raise InvalidInputError("only a run that creates records keys")
-        return recorded_creates(
+        recorded = recorded_creates(
             self._inputs.journal,
             keys,
             operation=job.operation,
             server=job.server,
             batch=None if job.takes_any_batch else job.batch or "",
         )
+        if not job.ids_are_keys:
+            return recorded
+        return ((key, state, key if state == "ok" else None) for key, state, _ in recorded)
 
     @property
     def duplicates(self) -> tuple[tuple[str, str], ...]:

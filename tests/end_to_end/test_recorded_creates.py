@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from spotdx_async import InvalidInputError, JournalError, SpotClient, read_journal
+from spotdx_async import InvalidInputError, JournalError, KitActivation, SpotClient, read_journal
 from spotdx_async.testing import FakeSpot
 from tests.new_objects import ORDER, PATIENT
 
@@ -32,6 +32,19 @@ async def test_keys_are_told_with_what_was_created_and_new_ones_as_new(spot: Spo
     assert [*run.recorded(["b", "new", "a"])] == [("b", "ok", made["b"]), ("new", None, None), ("a", "ok", made["a"])]
     state = read_journal(tmp_path / "j")
     assert (state.creates, state.by_state["ok"], state.parked) == (True, 2, 0)
+
+
+async def test_the_kits_of_activations_are_told_though_the_journal_does_not_hold_them(
+    spot: SpotClient, tmp_path: Path
+) -> None:
+    kit, unknown = "SPOT234567", "SPOT999999"
+    rows = [KitActivation(kit, patient=PATIENT), KitActivation(unknown, patient=PATIENT)]
+    run = spot.kits.activate_many(rows, journal=tmp_path / "j")
+    assert {outcome.key: outcome.state async for outcome in run} == {kit: "ok", unknown: "failed"}
+    assert [*run.recorded([kit, unknown])] == [(kit, "ok", kit), (unknown, "failed", None)]
+
+    again = spot.kits.activate_many([KitActivation(kit)], journal=tmp_path / "j")  # without a patient: a bad row
+    assert [(outcome.state, outcome.object_id) async for outcome in again] == [("rejected", kit)]
 
 
 async def test_a_row_in_doubt_is_unknown_whether_it_was_parked_or_not(
