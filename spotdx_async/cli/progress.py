@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Self
@@ -219,3 +220,33 @@ class StopSignals:
     def _step(self) -> None:
         if self._steps:
             self._steps.pop(0)()
+
+
+class LateSignals:
+    """Once a run is over, lets one signal pass: all that it could still cut off is the summary.
+
+    A second one does what Ctrl-C does, since standard output may be a pipe that nobody reads.
+    """
+
+    def __init__(self) -> None:
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._has_passed = False
+
+    def take(self) -> None:
+        """Take the signals over, where this is the main thread and they are not ignored."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+                signal.signal(number, self._pass)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            if handler is not None and signal.getsignal(number) == self._pass:  # None: it was not set from Python
+                signal.signal(number, handler)
+
+    def _pass(self, *_: object) -> None:
+        if self._has_passed:
+            raise KeyboardInterrupt
+        self._has_passed = True

@@ -16,7 +16,7 @@ from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import CreateOptions, UpdateOptions, Word
 from spotdx_async.cli.outcomes import outcomes_file
 from spotdx_async.cli.output import Streams
-from spotdx_async.cli.progress import Estimator, Standing, StopSignals, display_for, keep_showing
+from spotdx_async.cli.progress import Estimator, LateSignals, Standing, StopSignals, display_for, keep_showing
 from spotdx_async.cli.reading import reading_of
 from spotdx_async.cli.row_results import RowResults
 from spotdx_async.cli.row_source import RowSource
@@ -103,6 +103,7 @@ class RowRun(ABC):
         self._options = request.options
         self._streams = streams
         self._stopped: str | None = None
+        self._late_signals = LateSignals()
         self._input_fault: InputFault | None = None
         self.result: RunResult | None = None
         """How it ended; None as long as its files are not in their places."""
@@ -140,6 +141,7 @@ class RowRun(ABC):
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         with ExitStack() as signals:
+            signals.callback(self._let_late_signals_pass)
             await self._run_to_the_end(started_s, signals)
             written = self._finish()
             self._row_results.close()
@@ -156,9 +158,14 @@ class RowRun(ABC):
                 has_many_files=self._source.has_many_files,
                 wants_failed=self._options.failed is not None,
                 lands_within_s=self._request.lands_within_s,
+                late_signals=self._late_signals,
                 **written,
             )
         return self.result
+
+    def _let_late_signals_pass(self) -> None:
+        if self.result is not None:
+            self._late_signals.take()
 
     async def _run_to_the_end(self, started_s: float, signals: ExitStack) -> None:
         loop = asyncio.get_running_loop()
@@ -228,12 +235,13 @@ def run_to_its_result(run: RowRun) -> RunResult:
 def show_result(run_result: RunResult, streams: Streams, *, as_json: bool) -> Exit:
     """Show how a run ended, and return its exit code, also where a signal cuts the summary off."""
     streams.is_code_the_answer = True
-    try:
-        show_summary(run_result, streams, as_json=as_json)
-        if streams.tells_events:
-            tell_end(run_result, streams)
-    except KeyboardInterrupt:
-        streams.say("the rest of the summary was cut off by a signal; the exit code is right all the same")
+    with run_result.late_signals:
+        try:
+            show_summary(run_result, streams, as_json=as_json)
+            if streams.tells_events:
+                tell_end(run_result, streams)
+        except KeyboardInterrupt:
+            streams.say("the rest of the summary was cut off by a signal; the exit code is right all the same")
     return run_result.exit
 
 

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 from rich import box
 from rich.table import Table
 
@@ -13,6 +13,7 @@ from spotdx_async.bulk.records import DONE_BEFORE, MEANINGS, STATES
 from spotdx_async.cli.create_summary import CreatesEnd, figures_of, meanings_of, show_end
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import Streams, counted
+from spotdx_async.cli.progress import LateSignals
 from spotdx_async.cli.row_results import FailureGroup, RowResults, RowSet, Span
 from spotdx_async.files.outcome_file import OutcomeFile
 
@@ -50,6 +51,8 @@ class RunResult:
     """How long a request that got no answer may still be executed."""
     creates: CreatesEnd | None = None
     """What only a run that creates has."""
+    late_signals: LateSignals = field(factory=LateSignals)
+    """Those that come while it is told how the run ended."""
 
     @property
     def is_cut_short(self) -> bool:

@@ -51,7 +51,7 @@ def created(folder: Path) -> set[str]:
     return {line.split(",")[1] for line in (folder / "placed.csv").read_text().splitlines() if line.endswith(",ok")}
 
 
-@pytest.mark.parametrize("when", with_long(["the summary is shown"], WHENS))
+@pytest.mark.parametrize("when", with_long(["the files are closed, once"], WHENS))
 async def test_signals_after_the_last_row_change_neither_files_nor_the_exit_code(
     fake: FakeSpot, tmp_path: Path, when: str
 ) -> None:
@@ -91,6 +91,7 @@ async def test_after_signals_at_any_instant_the_same_command_places_nothing_twic
     fake.faults.random(0.1, seed=seed, kinds=["drop_after", "503", "429"])
     words = command(tmp_path)
     process = await start(fake, *words, "--concurrency", "4")
+    await until(lambda: len([*tmp_path.iterdir()]) > 1 or process.returncode is not None)  # it has begun its files
     await at_some_instant(process, fake, dice)
     signals = dice.choice(SIGNALS)
     for number in signals:
@@ -104,8 +105,11 @@ async def test_after_signals_at_any_instant_the_same_command_places_nothing_twic
     fake.faults.clear()
     again = await spotdx(*words, "--force")
 
-    assert code in {0, 3, 128 + signals[0]}, err
+    assert code in {0, 3, *(128 + number for number in signals)}, err
     if stopped or code == 0:
+        # Of two signals the second may come while the summary is shown.
+        assert out or len(signals) > 1, (code, signals, stopped, err)
+    if out:
         summary = json.loads(out)
         assert sum(summary[state] for state in ("ok", "failed", "unknown", "skipped")) == summary["rows"]
         assert summary["ok"] <= stopped <= summary["ok"] + summary["unknown"]
@@ -120,7 +124,7 @@ async def test_after_signals_at_any_instant_the_same_command_places_nothing_twic
 async def at_some_instant(process: asyncio.subprocess.Process, fake: FakeSpot, dice: random.Random) -> None:
     """Wait for some time or some work."""
     loop = asyncio.get_running_loop()
-    until_s = loop.time() + (dice.uniform(0.0, 2.0) if dice.random() < 0.3 else 4.0)
+    until_s = loop.time() + (dice.uniform(0.0, 1.0) if dice.random() < 0.3 else 4.0)
     work = dice.randrange(1, ROWS + 5)
     while process.returncode is None and loop.time() < until_s and fake.counts["executed"] < work:
         await asyncio.sleep(0.002)

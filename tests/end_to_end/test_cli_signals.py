@@ -205,6 +205,12 @@ def signals(*_):
         signal.raise_signal(getattr(signal, name))
 
 leave, close, show = SpotClient.__aexit__, asyncio.Runner.close, row_run.show_summary
+exit_run = row_run.RowRun.__exit__
+def terminated(act):
+    def acting(*args, **options):
+        signal.raise_signal(signal.SIGTERM)
+        return act(*args, **options)
+    return acting
 async def left(self, *error):
     signals()
     await asyncio.sleep(0)
@@ -220,6 +226,10 @@ match sys.argv.pop(1):
         SpotClient.__aexit__ = left
     case "the loop is closed":
         asyncio.Runner.close = closed
+    case "the files are closed, once":
+        row_run.RowRun.__exit__ = terminated(exit_run)
+    case "the summary begins, once":
+        row_run.show_summary = terminated(show)
     case "the summary is shown":
         row_run.show_summary = shown
     case "Python shuts down":
@@ -232,8 +242,8 @@ main()
 
 
 WHENS = (
-    *("the client is closed", "the loop is closed", "the summary is shown"),
-    *("Python shuts down", "Python has nearly ended"),
+    *("the client is closed", "the loop is closed", "the files are closed, once", "the summary begins, once"),
+    *("the summary is shown", "Python shuts down", "Python has nearly ended"),
 )
 
 
