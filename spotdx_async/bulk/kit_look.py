@@ -44,7 +44,8 @@ class KitLook:
         waiting = []
         for doubt in doubts:
             if doubt.row is None:
-                findings[doubt] = Unsettled(nothing_certain("the row has not come in the input again"))
+                # While the input is being read the run looks again in any case.
+                findings[doubt] = Unsettled(nothing_certain("the row is not in the input"), may_change=False)
             else:
                 waiting.append((doubt, doubt.row))
         while waiting:

@@ -274,6 +274,26 @@ async def test_an_activation_that_was_in_doubt_when_its_row_changed_is_not_sent_
     assert fake.operation_counts["kits.activate"] == 1
 
 
+async def test_an_activation_in_doubt_whose_row_is_gone_holds_the_run_up_for_one_look_alone(
+    fake: FakeSpot, spot: SpotClient, tmp_path: Path
+) -> None:
+    fake.faults.add("drop_after", method="POST")
+    run = spot.kits.activate_many([KitActivation(KIT, patient=PATIENT)], journal=tmp_path / "j")
+    killed = asyncio.ensure_future(anext(run))
+    while not fake.creations:
+        await asyncio.sleep(0.01)
+    killed.cancel()
+    await asyncio.wait([killed])
+    began_s = clock.now()
+
+    others = [KitActivation("SPOT345678", patient=PATIENT)]
+    async with spot.kits.activate_many(others, journal=tmp_path / "j") as run:
+        states = [outcome.state async for outcome in run]
+
+    assert (states, read_journal(tmp_path / "j").parked) == (["ok"], 1)
+    assert 69 <= clock.now() - began_s <= 75
+
+
 async def test_a_journal_of_activations_holds_no_kit_and_its_rows_have_it_as_what_was_created(
     fake: FakeSpot, spot: SpotClient, tmp_path: Path
 ) -> None:
