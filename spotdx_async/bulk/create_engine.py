@@ -85,7 +85,11 @@ class CreateEngine(Engine[T]):
         """Looks for what is in doubt."""
         if look is not None:
             self.settlement = Settlement(
-                look, self, lands_within_s=options.lands_within_s, outage_limit_s=options.outage_limit_s
+                look,
+                self,
+                lands_within_s=options.lands_within_s,
+                outage_limit_s=options.outage_limit_s,
+                only_settles=only_settles,
             )
             self._take_from_earlier_sessions(self._book.in_doubt)
         self._settling = Worker()
@@ -173,6 +177,7 @@ class CreateEngine(Engine[T]):
                 self._skip(row, "it is not in doubt, and nothing was to be sent")
             else:
                 super()._admit(row)
+                self._intend_ahead()
             return
         self._open[row] = None
         self._ready_rows.enter_held(row)
@@ -204,24 +209,30 @@ class CreateEngine(Engine[T]):
         await super()._carry(row)
 
     async def _intended(self, row: CreateRow) -> bool:
-        """Return, once it is on the disk that the row is about to be sent, whether it may be.
-
-        Rows that go next are recorded with it, or before all that were have gone: so they share a sync, and wait for
-        none. A kill leaves those in doubt too, so that is done only where they can be looked for.
-        """
-        may_be_ahead = self.settlement is not None and cast("CreateReader", self._reader).first_look is None
-        ahead = [
-            each
-            for each in cast("list[CreateRow]", self._ready_rows.first(self._ahead if may_be_ahead else 0))
-            if not each.is_recorded
-        ]
-        if not row.is_recorded:
-            self._intend([row, *ahead])
-        elif 2 * len(ahead) >= self._ahead:
-            self._intend(ahead)
+        """Return, once it is on the disk that the row is about to be sent, whether it may be."""
+        if row.is_recorded:
+            self._intend_ahead()
+        else:
+            self._intend([row, *self._not_recorded()])
         assert row.written is not None  # noqa: S101 - it was recorded; for the type checker
         row.is_intended = await row.written
         return row.is_intended
+
+    def _intend_ahead(self) -> None:
+        """Record rows that go next before their turn comes, some at a time: they share a sync, and wait for none."""
+        rows = self._not_recorded()
+        if 2 * len(rows) >= self._ahead:
+            self._intend(rows)
+
+    def _not_recorded(self) -> list[CreateRow]:
+        """Return the rows that go next and may be recorded before their turn.
+
+        A kill leaves those in doubt too, so there are none where nobody can look, or where each waits for a look.
+        """
+        if self.settlement is None or cast("CreateReader", self._reader).first_look is not None:
+            return []
+        rows = cast("list[CreateRow]", self._ready_rows.first(self._ahead))
+        return [each for each in rows if not each.is_recorded]
 
     def _intend(self, rows: Sequence[CreateRow]) -> None:
         now_s = clock.now()
