@@ -33,6 +33,7 @@ _SLOW_S = 0.2
 _THROTTLES = 3
 _THROTTLE_S = 1
 
+_SHIP_EVERY_S = 0.5
 _LAST_PORT = 65535
 _TOKEN = "sandbox-token"  # noqa: S105 - made up, and shown on purpose
 
@@ -191,11 +192,13 @@ def sandbox(
     rate_limit: Number | None = None,
     faults: Number = 0.0,
     seed: Whole = 1,
+    ship_after: Number | None = None,
     streams: OurScreen,
 ) -> int:
     """Run the bundled fake server on this machine until Ctrl-C, to try things on; it keeps nothing afterwards.
 
     Example: spotdx sandbox --port 8123 --kits 1000 --faults 0.05
+    Example: spotdx sandbox --port 8123 --ship-after 20
 
     Args:
         port: The port on 127.0.0.1. Default: any free one.
@@ -204,6 +207,7 @@ def sandbox(
         rate_limit: Requests a second; those above it get a 429.
         faults: The share of requests that meet a fault, from 0 (none) to 1 (all).
         seed: Which faults.
+        ship_after: Seconds after which the kits of an order are shipped, with tracking numbers. Default: never.
         streams: Where to write; no argument of the command line.
     """
     from spotdx_async.own_loop import run_in_own_loop
@@ -211,6 +215,8 @@ def sandbox(
 
     if not 0 <= faults <= 1:
         raise InvalidInputError("--faults is a share of requests, from 0 (none) to 1 (all), such as 0.05")
+    if ship_after is not None and ship_after < 0:
+        raise InvalidInputError("--ship-after must be 0 or more seconds")
     try:
         fake = FakeSpot(
             token=_TOKEN, kits=kits, latency_s=latency, rate_limit=rate_limit, port=port, keep_requests=False
@@ -219,7 +225,7 @@ def sandbox(
     except ValueError as error:
         reason = str(error)
     else:
-        return run_in_own_loop(_serve(fake, port, streams))
+        return run_in_own_loop(_serve(fake, port, ship_after, streams))
     raise InvalidInputError(reason)
 
 
@@ -227,7 +233,7 @@ def _unusable(why: str) -> InvalidInputError:
     return InvalidInputError(f"the port cannot be used ({why}): pass another --port, or none for any free one")
 
 
-async def _serve(fake: "FakeSpot", port: int, streams: Streams) -> Exit:
+async def _serve(fake: "FakeSpot", port: int, ship_after_s: float | None, streams: Streams) -> Exit:
     from spotdx_async.cli.progress import StopSignals
 
     if not 0 <= port <= _LAST_PORT:  # uvloop takes it modulo 65536
@@ -242,9 +248,24 @@ async def _serve(fake: "FakeSpot", port: int, streams: Streams) -> Exit:
             streams.say(f"the fake server with {counted(len(fake.kits), 'kit')} is on {fake.url}; Ctrl-C stops it")
             streams.tell(f"export SPOTDX_BASE_URL={fake.url}")
             streams.tell(f"export SPOTDX_TOKEN={fake.token}")
+            shipping = None if ship_after_s is None else asyncio.create_task(_ship(fake, ship_after_s))
             await stop.wait()
+            if shipping is not None:
+                shipping.cancel()
         finally:
             await fake.close()
     played = sum(fake.faults.played.values())
     streams.say(f"received {counted(fake.counts['requests'], 'request')}; {played:,} met a fault")
     return Exit.OK
+
+
+async def _ship(fake: "FakeSpot", after_s: float) -> None:
+    """Make the kits of each order that has been there for so long, and hand them to the carrier."""
+    loop, first_seen_s = asyncio.get_running_loop(), dict[str, float]()
+    while True:
+        now_s = loop.time()
+        for order_id, order in [*fake.orders.items()]:
+            if order.status == "pending" and now_s - first_seen_s.setdefault(order_id, now_s) >= after_s:
+                for kit in order.fulfil():
+                    kit.ship()
+        await asyncio.sleep(_SHIP_EVERY_S)

@@ -206,13 +206,13 @@ async def test_a_pipe_gets_neither_colours_nor_control(fake: FakeSpot) -> None:
 
 
 async def test_the_sandbox_serves_until_it_is_stopped_and_says_how_to_use_it(fake: FakeSpot) -> None:
-    sandbox = await start(fake, "sandbox", "--kits", "5", "--faults", "0.2", "--seed", "3")
+    sandbox = await start(fake, "sandbox", "--kits", "5", "--faults", "0.2", "--seed", "3", "--ship-after", "0")
     assert sandbox.stdout is not None
     lines = [(await asyncio.wait_for(sandbox.stdout.readline(), PATIENCE_S)).decode() for _ in range(2)]
     settings = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
     assert set(settings) == {"SPOTDX_BASE_URL", "SPOTDX_TOKEN"}
     code, out, _ = await finish(await start(fake, "kits", "list", "--json", env=settings))
-    assert (code, len(json.loads(out))) == (0, 5)
+    assert (code, len(json.loads(out))) == (0, 6)  # with that of its pending order
     sandbox.send_signal(signal.SIGINT)
     code, _, err = await finish(sandbox)
     assert code == 0
@@ -226,6 +226,7 @@ async def test_the_sandbox_serves_until_it_is_stopped_and_says_how_to_use_it(fak
         (["--port", "70000"], "the port cannot be used"),
         (["--faults", "2"], "--faults is a share of requests, from 0 (none) to 1 (all)"),
         (["--latency", "-1"], "latency_s must be 0 or more"),
+        (["--ship-after", "-1"], "--ship-after must be 0 or more seconds"),
         (["--rate-limit", "0"], "rate_limit must be a number"),
     ],
 )

@@ -1,5 +1,6 @@
 """``spotdx demo``: it overcomes its own troubles, and notices when it does not."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -75,3 +76,16 @@ def test_a_row_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr(demonstration, "_compare", lambda *_: demonstration._Comparison(3, 2, 0))
     assert run(["demo", "--kits", "3", "--seed", "1"]) == 1
     assert "404" in capsys.readouterr().err
+
+
+@pytest.mark.virtual_time
+async def test_the_sandbox_ships_what_was_ordered_so_long_ago() -> None:
+    async with FakeSpot(orders=2) as fake:
+        shipping = asyncio.create_task(demonstration._ship(fake, 20.0))
+        await asyncio.sleep(10)
+        fake.orders.add_foreign()
+        await asyncio.sleep(11)
+        shipping.cancel()
+        kits = [kit for order in fake.orders.values() for kit in order.document["kits"]]
+    assert [order.status for order in fake.orders.values()] == ["in_progress", "in_progress", "pending"]
+    assert all(kit["shipment_to_customer"]["tracking_number"] for kit in kits)
