@@ -4,7 +4,7 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ _BUSY_S = 10.0
 """How long to wait for another program that writes to the file: longer than a transaction of a pull takes. A choice."""
 _CACHE_KIB = 16 * 1024
 """Holds the upper levels of the indexes of 10^6 kits; a choice."""
-_BESIDE = ("-wal", "-shm", "-journal")
-"""What SQLite opens beside a database, whoever has put it there. A ``-journal`` is played back into the database."""
+_PLAYED_BACK = "-journal"
+_BESIDE = ("-wal", "-shm", _PLAYED_BACK)
+"""What SQLite opens beside a database, whoever has put it there; the last is even played back into the database."""
+_LOCK = "-lock"
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _OPEN_TO_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -86,7 +88,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         sqlite3.Error: SQLite cannot use it.
     """
     place = _place_of(path)
-    if _look(place) is None:
+    if _look(place, _BESIDE) is None:
         raise MirrorError(f"{path} does not exist: make it with pull", reason="path")
     database = _connect(place)
     try:
@@ -106,7 +108,7 @@ def open_for_pull(path: Path, *, phi: bool) -> tuple[sqlite3.Connection, int | N
         sqlite3.Error: SQLite cannot use it.
     """
     place = _place_of(path)
-    found = _look(place)
+    found = _look(place, (*_BESIDE, _LOCK))
     private_files.warn_of_folder(place)
     if found is not None and found.st_size:
         # Looked at as it is: nothing is changed, or left beside it, before it is known to be a mirror.
@@ -139,20 +141,20 @@ def _place_of(path: Path) -> Path:
     return path.absolute()
 
 
-def _look(place: Path) -> os.stat_result | None:
-    """Return the status of the file, if there is one; what SQLite would open must be its owner's alone."""
+def _look(place: Path, suffixes: Iterable[str]) -> os.stat_result | None:
+    """Return the status of the file, if there is one; those beside it must be its owner's alone too."""
     found = private_files.look(place)
-    for suffix in _BESIDE:
+    for suffix in suffixes:
         beside = Path(f"{place}{suffix}")
         try:
             about = private_files.look(beside)
         except private_files.UnfitFileError as error:
             fault = error.strerror
         else:
-            if suffix != "-journal" or about is None or not about.st_mode & _OPEN_TO_OTHERS:
+            if suffix != _PLAYED_BACK or about is None or not about.st_mode & _OPEN_TO_OTHERS:
                 continue
             fault = "can be written by other users"
-        raise MirrorError(f"{beside} {fault}, and SQLite would use it: have it removed", reason="path")
+        raise MirrorError(f"{beside} {fault}, and would be used with the mirror: have it removed", reason="path")
     return found
 
 
@@ -223,7 +225,7 @@ def _take_lock(path: Path, place: Path) -> int | None:
     """Return the descriptor of the lock file, which one pull holds; None where the system has no such locks."""
     if not _can_lock():
         return None
-    fd = private_files.open_own(f"{place}-lock", os.O_RDWR | os.O_CREAT)
+    fd = private_files.open_own(f"{place}{_LOCK}", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

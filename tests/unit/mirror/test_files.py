@@ -3,8 +3,10 @@
 import asyncio
 import os
 import re
+import shutil
 import sqlite3
 import stat
+import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -180,6 +182,19 @@ def test_no_name_means_anything_but_a_file(tmp_path: Path, name: str, monkeypatc
     assert (tmp_path / name).read_bytes().startswith(b"SQLite format 3")
 
 
+@every_use
+def test_a_disk_that_cannot_be_written_is_told(small_disk: Path, use: Use) -> None:
+    pull(Mirror(small_disk / "spot.db"), small_disk)
+    mount = shutil.which("mount")
+    assert mount is not None
+    subprocess.run([mount, "-o", "remount,ro", str(small_disk)], check=True)  # noqa: S603 - no input of others
+
+    error = refused(lambda: use(Mirror(small_disk / "spot.db"), small_disk))
+
+    assert error.reason == "path"
+    assert "cannot be written, which SQLite needs even to read it" in str(error) or "Read-only" in str(error)
+
+
 def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
@@ -189,14 +204,18 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @every_use
-@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", "-lock"])
 @pytest.mark.parametrize("planted", [link, second_name, of_another], ids=lambda made: made.__name__)
 def test_files_of_others_beside_a_mirror_get_nothing_of_it(
     tmp_path: Path, suffix: str, planted: Callable[[Path], None], use: Use
 ) -> None:
     pull(Mirror(tmp_path / "spot.db"), tmp_path)
+    (tmp_path / f"spot.db{suffix}").unlink(missing_ok=True)
     planted(tmp_path / f"spot.db{suffix}")
     before = listing(tmp_path)
+    if suffix == "-lock" and use is not pull:
+        use(Mirror(tmp_path / "spot.db"), tmp_path)  # it is for pulls alone
+        return
 
     error = refused(lambda: use(Mirror(tmp_path / "spot.db"), tmp_path))
 
