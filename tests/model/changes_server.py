@@ -15,7 +15,7 @@ import attrs
 
 from spotdx_async import SpotClient
 from spotdx_async._http.messages import Request
-from tests.model.creates_server import EPOCH, LOST_READS, OrderTransport
+from tests.model.creates_server import EPOCH, LOST_READS, CreatesTransport
 from tests.model.server import BASE_URL, Arrival, Weather, now
 
 NOUNS = ("kits", "orders", "requisitions")
@@ -123,9 +123,9 @@ class FeedServer:
 
     # --- What the transport asks ----------------------------------------------------------------------------------
 
-    def client(self, session: object, **options: Any) -> tuple[SpotClient, OrderTransport]:
+    def client(self, session: object, **options: Any) -> tuple[SpotClient, CreatesTransport]:
         spot = SpotClient(**{"token": "model", "base_url": BASE_URL, **options})
-        transport = OrderTransport(self, session)  # type: ignore[arg-type]
+        transport = CreatesTransport(self, session)
         spot._runner.state.transport = transport
         return spot, transport
 
