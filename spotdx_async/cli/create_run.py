@@ -180,8 +180,12 @@ class CreateRun(LocalRun):
         self._still = self._still + 1 if progress.done == self._done and not progress.is_paused else 0
         self._done = progress.done
         is_first_look = self._options.look_first is not None and not self._row_results.counts["ok"]
-        is_still = self._still == _NOTES_OF_STILLNESS and not is_first_look
-        if is_still and self._source.is_read_up and not self._is_all_recorded:
+        if self._still != _NOTES_OF_STILLNESS or not self._source.is_read_up or is_first_look:
+            return
+        if self._is_all_recorded:
+            what = "all rows have ended; what was sent again is looked at once more, in case it was created twice"
+            self._streams.note(f"{what}, when nothing can be on its way any more")
+        else:
             rows = counted(self._source.yielded - self._row_results.rows, "row")
             self._streams.note(f"{rows} left: what got no answer is looked for {self._wait_in_words} after it was sent")
 

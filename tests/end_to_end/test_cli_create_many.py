@@ -360,6 +360,16 @@ async def test_rows_without_an_answer_are_found_again_and_not_sent_twice(
 
 
 @pytest.mark.usefixtures("soon")
+async def test_somebody_who_waits_is_told_for_what(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spotdx_async.cli.create_run._NOTES_OF_STILLNESS", 0)
+    fake.faults.add("drop_before", times=1, method="POST")
+    done = await spotdx("orders", "create", cohort, *BATCH, "--yes")
+    assert "all rows have ended; what was sent again is looked at once more" in done.err
+
+
+@pytest.mark.usefixtures("soon")
 async def test_what_cannot_be_known_stays_in_doubt_gives_1_and_says_how_to_go_on(
     spotdx: Spotdx, fake: FakeSpot, tmp_path: Path
 ) -> None:

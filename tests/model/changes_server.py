@@ -125,7 +125,7 @@ class FeedServer:
 
     def client(self, session: object, **options: Any) -> tuple[SpotClient, CreatesTransport]:
         spot = SpotClient(**{"token": "model", "base_url": BASE_URL, **options})
-        transport = CreatesTransport(self, session)
+        transport = CreatesTransport(self, session)  # type: ignore[arg-type]
         spot._runner.state.transport = transport
         return spot, transport
 

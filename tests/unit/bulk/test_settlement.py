@@ -77,8 +77,8 @@ class ScriptedHost:
         self.was_audited, self.audited_s = True, began_s
 
 
-def a_settlement(look: ScriptedLook, host: ScriptedHost, outage_limit_s: float = 1800.0) -> Settlement:
-    return Settlement(look, host, lands_within_s=LANDS_WITHIN_S, outage_limit_s=outage_limit_s)
+def a_settlement(look: ScriptedLook, host: ScriptedHost, outage_limit_s: float = 1800.0, **more: bool) -> Settlement:
+    return Settlement(look, host, lands_within_s=LANDS_WITHIN_S, outage_limit_s=outage_limit_s, **more)
 
 
 def a_doubt(key: bytes, lands_until_s: float) -> Doubt:
@@ -250,6 +250,15 @@ async def test_an_audit_that_finds_something_looks_again_when_the_list_is_sure_t
 
     assert [at_s for at_s, _ in look.audits] == [0.0, LIST_LAG_S, 2 * LIST_LAG_S]
     assert (host.was_audited, host.audited_s) == (True, 2 * LIST_LAG_S)
+
+
+async def test_a_run_that_sends_nothing_audits_at_once_and_leaves_the_rest_to_the_next() -> None:
+    look, host = ScriptedLook(absent), ScriptedHost(Unaudited(7.0, clock.NEVER_S))
+
+    await run_out(a_settlement(look, host, only_settles=True), a_doubt(b"a", 60.0))
+
+    assert look.audits == [(60.0 + LIST_LAG_S, 7.0)]
+    assert not host.was_audited
 
 
 async def test_the_audit_waits_for_what_an_earlier_session_has_sent_again() -> None:

@@ -84,6 +84,51 @@ async def test_an_idle_pass_of_orders_is_one_request() -> None:
         assert server.counts["attempts"] - before == 1
 
 
+async def test_after_an_interrupted_pass_known_orders_do_not_end_the_next_one() -> None:
+    server = calm_server("orders", 250)
+    feed = feed_of(server)
+    await one_pass(feed)
+    await asyncio.sleep(10)
+    for thing in server.things.values():
+        server.change(thing)
+    stored = (await anext(aiter(feed))).cursor
+
+    rest = ids(await one_pass(feed_of(server, stored)))
+
+    assert len(rest) == 150
+
+
+async def test_an_order_that_is_listed_late_below_known_ones_is_found_two_minutes_later() -> None:
+    server = calm_server("orders", 250, late_s=60.0)
+    feed = feed_of(server)
+    await one_pass(feed)
+    *others, late = server.things.values()
+    server.change(late, is_late=True)
+    await asyncio.sleep(0.01)
+    for thing in others:
+        server.change(thing)
+    await one_pass(feed)
+    await asyncio.sleep(130)
+
+    assert ids(await one_pass(feed)) == [late.an_id]
+
+
+async def test_an_order_that_is_listed_hours_late_is_found_when_the_day_changes() -> None:
+    server = calm_server("orders", 250, late_s=7000.0)
+    feed = feed_of(server)
+    await one_pass(feed)
+    *others, late = server.things.values()
+    server.change(late, is_late=True)
+    for _ in range(4):
+        await asyncio.sleep(1800)
+        for thing in others:
+            server.change(thing)
+        assert late.an_id not in ids(await one_pass(feed))
+    await asyncio.sleep(4000)
+
+    assert ids(await one_pass(feed)) == [late.an_id]
+
+
 @pytest.mark.parametrize("noun", ["kits", "requisitions"])
 async def test_an_idle_pass_reads_the_pages_of_two_days(noun: str) -> None:
     server = calm_server(noun, 1200, days=20.0)
