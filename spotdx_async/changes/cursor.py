@@ -29,8 +29,8 @@ _ENTRY = _ID + _ROW + _CONTENT
 _CHECKSUM = 8
 _ENCIPHERED_AT_ONCE = 64
 _ANCHORS = 3
-# Version, noun, server, token, salt, flags; four times, two days; the number of groups, the length of the ids owed.
-_HEADER = struct.Struct(">BB8s4s8sB4d2iHI")
+# Version, noun, server, token, salt, flags; four times, three days; the number of groups, the length of the ids owed.
+_HEADER = struct.Struct(">BB8s4s8sB4d3iHI")
 _GROUP = struct.Struct(">iI")
 _NONE_S, _NO_DAY = float("-inf"), -1
 _IS_COMPLETE, _IS_SWEEP = 1, 2
@@ -84,6 +84,8 @@ class FeedState:
     """When a pass that reads by days of creation began; none is under way at minus infinity."""
     created_from: date | None = None
     """In such a pass: what was created before that day is done."""
+    created_to: date | None = None
+    """In such a pass: the last day of the window that is being read, whose states are kept; None: it has no end."""
     is_sweep: bool = False
     """Whether that pass gets everything again."""
     owed: dict[str, tuple[int, int]] = field(factory=dict, repr=False)
@@ -181,7 +183,8 @@ class FeedState:
             _HEADER.pack(
                 *(_VERSION, _NOUNS.index(self.noun), self.server, self.token, self.salt, flags),
                 *(self.watermark_s, self.read_to_s, self.deep_read_at_s, self.long_pass_at_s),
-                *(_ordinal(self.since), _ordinal(self.created_from), len(groups), len(owed)),
+                *(_ordinal(self.since), _ordinal(self.created_from), _ordinal(self.created_to)),
+                *(len(groups), len(owed)),
             ),
             owed,
         ]
@@ -209,7 +212,8 @@ class FeedState:
                 "the cursor was made with another server: pass the one that was stored for this base_url, or None to "
                 "begin again"
             )
-        watermark_s, read_to_s, deep_read_at_s, long_pass_at_s, since, created_from, groups, owed_size = rest
+        watermark_s, read_to_s, deep_read_at_s, long_pass_at_s, *ordinals, groups, owed_size = rest
+        since, created_from, created_to = map(_day, ordinals)
         at = _HEADER.size
         state = cls(
             noun=noun,
@@ -220,9 +224,10 @@ class FeedState:
             read_to_s=read_to_s,
             deep_read_at_s=deep_read_at_s,
             is_complete=bool(flags & _IS_COMPLETE),
-            since=_day(since),
+            since=since,
             long_pass_at_s=long_pass_at_s,
-            created_from=_day(created_from),
+            created_from=created_from,
+            created_to=created_to,
             is_sweep=bool(flags & _IS_SWEEP),
         )
         if owed_size:

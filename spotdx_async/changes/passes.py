@@ -82,7 +82,10 @@ class Passes(Generic[S, T]):
         state = self.state
         resumes = state.is_long and state.is_sweep == is_sweep
         day = None if is_sweep else first_day(state.watermark_s) if state.has_begun else state.since
-        asked = {"updated_after": day, **Window(state.created_from if resumes else None).filters()}
+        asked = {
+            "updated_after": day,
+            **(Window(state.created_from, state.created_to) if resumes else Window()).filters(),
+        }
         first = await self.objects.page(asked, 0)
         run: Pass[Any] = Pass(_server_time(first), is_sweep=is_sweep)
         is_other_token = await self._check_account(first)
@@ -101,7 +104,11 @@ class Passes(Generic[S, T]):
         """Read all that changed since the day before the watermark; of a list by last change, its beginning."""
         state, plan = self.state, self._plan(run.now_s)
         state.is_complete = False
-        state.long_pass_at_s, state.created_from = float("-inf"), None  # an interrupted sweep is not resumed
+        state.long_pass_at_s, state.created_from, state.created_to = (
+            float("-inf"),
+            None,
+            None,
+        )  # an interrupted sweep is not resumed
         pages, was_read_down, was_read_to_end = 0, True, True
         async with aclosing(walk(self._fetch(asked, asked, first), self.objects.source.listing.id_of)) as walked:
             async for items in walked:
@@ -142,7 +149,7 @@ class Passes(Generic[S, T]):
 
     def _end_short_pass(self, now_s: float, *, was_read_down: bool) -> None:
         state = self.state
-        self._end_window(None)
+        self._end_window(Window())
         state.watermark_s = max(state.watermark_s, now_s)
         state.is_complete = True
         if was_read_down:
@@ -155,19 +162,25 @@ class Passes(Generic[S, T]):
         """Read everything by windows of creation days: what a finished window holds need not be remembered."""
         state = self.state
         if not state.is_long or state.is_sweep != run.is_sweep:
-            state.long_pass_at_s, state.created_from, state.is_sweep = run.now_s, None, run.is_sweep
+            state.long_pass_at_s, state.is_sweep = run.now_s, run.is_sweep
+            state.created_from = state.created_to = None
         state.is_complete = False
         today = datetime.fromtimestamp(run.now_s, UTC).date() + timedelta(days=1)
-        windows = [Window(state.created_from)]
+        windows = [Window(state.created_from, state.created_to)]
+        if state.created_to is not None:
+            windows.insert(0, Window(state.created_to + timedelta(days=1)))
+        # One that was begun is read to its end as it is: the states of its rows are known, wherever they stand in it.
+        is_begun = bool(state.groups.get(OF_THE_WINDOW))
         while windows:
             window = windows.pop()
             filters = {"updated_after": asked["updated_after"], **window.filters()}
-            if await self._is_longer_than_a_window(filters) and (halves := window.halves(today)) is not None:
+            if not is_begun and await self._is_longer_than_a_window(filters) and (halves := window.halves(today)):
                 windows += reversed(halves)
                 continue
+            is_begun, state.created_to = False, window.last
             async for batch in self._window(run, filters, self._fetch(filters, asked, first)):
                 yield batch
-            done = partial(self._end_window, windows[-1].first) if windows else self._end_long_pass
+            done = partial(self._end_window, windows[-1]) if windows else self._end_long_pass
             if not windows:
                 self._take_owed(run)
             async for batch in self._last_batches(run, done, matters=True):
@@ -242,13 +255,13 @@ class Passes(Generic[S, T]):
 
         return fetch
 
-    def _end_window(self, created_from: date | None) -> None:
-        self.state.created_from = created_from
+    def _end_window(self, following: Window) -> None:
+        self.state.created_from, self.state.created_to = following.first, following.last
         self.state.groups.pop(OF_THE_WINDOW, None)
 
     def _end_long_pass(self) -> None:
         state = self.state
-        self._end_window(None)
+        self._end_window(Window())
         state.watermark_s = max(state.watermark_s, state.long_pass_at_s)
         state.deep_read_at_s, state.read_to_s = state.watermark_s, state.watermark_s - _LATE_S
         state.long_pass_at_s, state.is_sweep, state.is_complete = float("-inf"), False, True

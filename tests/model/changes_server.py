@@ -14,9 +14,9 @@ from urllib.parse import parse_qs
 import attrs
 
 from spotdx_async import SpotClient
-from spotdx_async._http.messages import Request
-from tests.model.creates_server import EPOCH, LOST_READS, CreatesTransport
-from tests.model.server import BASE_URL, Arrival, Weather, now
+from spotdx_async._http.messages import AttemptState, Reply, Request, TransportFailure
+from tests.model.creates_server import EPOCH, LOST_READS
+from tests.model.server import BASE_URL, Arrival, ModelTransport, Weather, now
 
 NOUNS = ("kits", "orders", "requisitions")
 CANARY = "canary"
@@ -123,9 +123,9 @@ class FeedServer:
 
     # --- What the transport asks ----------------------------------------------------------------------------------
 
-    def client(self, session: object, **options: Any) -> tuple[SpotClient, CreatesTransport]:
+    def client(self, session: object, **options: Any) -> tuple[SpotClient, "FeedTransport"]:
         spot = SpotClient(**{"token": "model", "base_url": BASE_URL, **options})
-        transport = CreatesTransport(self, session)  # type: ignore[arg-type]
+        transport = FeedTransport(self, session)
         spot._runner.state.transport = transport
         return spot, transport
 
@@ -346,3 +346,25 @@ def _moment(time_s: float) -> datetime:
 
 def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class FeedTransport(ModelTransport):
+    """The border of one client of a server whose objects change."""
+
+    server: FeedServer  # type: ignore[assignment]
+
+    def __init__(self, server: FeedServer, session: object) -> None:
+        super().__init__(server, session)  # type: ignore[arg-type]
+        self.after_arrival: Any = lambda: None
+
+    def _hand_over(self, request: Request, play: str, attempt_state: AttemptState) -> Arrival:
+        attempt_state.last_byte_s = now()
+        arrival = super()._hand_over(request, play, attempt_state)
+        self.after_arrival()
+        return arrival
+
+    async def _answered(self, arrival: Arrival, dice: random.Random, ends_at_s: float) -> Reply | TransportFailure:
+        answer = await super()._answered(arrival, dice, ends_at_s)
+        if isinstance(answer, TransportFailure):
+            return answer
+        return Reply(answer.status, {**self.server.headers(), **answer.headers}, answer.body)

@@ -12,9 +12,9 @@ import attrs
 
 from spotdx_async import Batch, Changes, SpotClient, SpotError
 from spotdx_async._http.retry import may_pass
-from tests.model.changes_server import CANARY, DAY_S, FeedServer, Thing
+from tests.model.changes_server import CANARY, DAY_S, FeedServer, FeedTransport, Thing
 from tests.model.changes_story import ChangesStory
-from tests.model.creates_server import EPOCH, CreatesTransport
+from tests.model.creates_server import EPOCH
 from tests.model.server import now
 from tests.model.world import MOST_STEPS, other_tasks
 
@@ -64,7 +64,7 @@ class FeedPlayer:
         self.passes = 0
         self.how = ""
         self.spot: SpotClient | None = None
-        self.transport: CreatesTransport | None = None
+        self.transport: FeedTransport | None = None
         self.feed: Changes[Any] | None = None
         self._nudged: set[str] = set()
         self._sweep_of: Changes[Any] | None = None

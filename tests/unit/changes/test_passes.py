@@ -113,22 +113,6 @@ async def test_an_order_that_is_listed_late_below_known_ones_is_found_two_minute
     assert ids(await one_pass(feed)) == [late.an_id]
 
 
-async def test_an_order_that_is_listed_hours_late_is_found_when_the_day_changes() -> None:
-    server = calm_server("orders", 250, late_s=7000.0)
-    feed = feed_of(server)
-    await one_pass(feed)
-    *others, late = server.things.values()
-    server.change(late, is_late=True)
-    for _ in range(4):
-        await asyncio.sleep(1800)
-        for thing in others:
-            server.change(thing)
-        assert late.an_id not in ids(await one_pass(feed))
-    await asyncio.sleep(4000)
-
-    assert ids(await one_pass(feed)) == [late.an_id]
-
-
 @pytest.mark.parametrize("noun", ["kits", "requisitions"])
 async def test_an_idle_pass_reads_the_pages_of_two_days(noun: str) -> None:
     server = calm_server(noun, 1200, days=20.0)
