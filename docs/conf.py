@@ -48,6 +48,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"spotdx_async\..*\.(T|T_co|_T|_Ts|Annotated)"),  # variables of types, and a word of typing's
     (r"py:class", r"spotdx_async\.report\.(run_stats\.(Outages|Reasons)|series\..*)"),  # parts of a RunStory
     (r"py:class", r"spotdx_async\.testing\.(routes\.Call|list_lag\.ListedRow)"),  # what the fake's server works with
+    (r"py:class", r"spotdx_async\.mirror\.mirror\.Pulled"),  # a client, as far as a pull uses it
     # What inputs are made of.
     (r"py:class", r"spotdx_async\.files\.(late_input\.LateInput|stored_file\.StoredFile|row_shape\.RowShape)"),
 ]

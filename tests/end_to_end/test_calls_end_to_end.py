@@ -85,7 +85,7 @@ async def test_one_wrong_call_of_a_batch_is_one_result(fake_spot: FakeSpot, spot
 
 
 def test_every_call_is_still_a_coroutine_function() -> None:
-    plain = {"list", "resume", "with_options"}
+    plain = {"changes", "list", "resume", "with_options"}
     calls = {
         f"{noun.__name__}.{name}": function
         for noun in (*NOUNS, SpotClient)

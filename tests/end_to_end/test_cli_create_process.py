@@ -87,7 +87,8 @@ async def test_a_pipe_that_holds_no_object_is_refused(fake: FakeSpot) -> None:
 
     code, out, err = await finish(process, b"[" + ORDER + b"]")
 
-    assert (code, out, err, fake.requests) == (2, "", "spotdx: standard input: the file is not a JSON object\n", [])
+    said = "standard input: the file is not a JSON object; rows need --batch NAME and --journal PATH"
+    assert (code, out, err, fake.requests) == (2, "", f"spotdx: {said}\n", [])
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

@@ -87,7 +87,7 @@ async def test_the_figures_of_a_pull_as_json(spotdx: Spotdx, db: Path) -> None:
         *("files", "files_failed"),
     }
     assert [{*done.summary[noun]} for noun in ("kits", "orders", "requisitions")] == [FIGURES] * 3
-    assert done.summary["kits"] == {"delivered": 5, "lists": 1, "gets": 5, "unread": 0, "untold": 0}
+    assert done.summary["kits"] == {"delivered": 5, "lists": 2, "gets": 5, "unread": 0, "untold": 0}
 
 
 async def test_a_sweep_says_what_the_lists_had_not_shown(spotdx: Spotdx, fake: FakeSpot, db: Path) -> None:
