@@ -200,7 +200,7 @@ class _Reading(Generic[S]):
             if self._is_last(page, previous) or (top is not None and _reaches(page, top)):
                 return pages, has_news
             if stale_pages > _MOST_STALE_PAGES + self._known // max(1, len(page.items) - self._overlap):
-                raise DecodeError(SAME_PAGE, outcome="done")
+                raise self.seen.trouble or DecodeError(SAME_PAGE, outcome="done")  # a cache explains it
             if may_skip and top is not None and (last := self._last_of(top, page, offset)) is not None:
                 if self._ends(await self._fetch(last), top):
                     return pages + 1, has_news

@@ -101,7 +101,7 @@ def test_every_command_is_on_the_page_of_the_command_line(site: Path) -> None:
     page = (site / "command-line.html").read_text(encoding="utf-8")
 
     assert [words for words in commands_of(make_app(), "spotdx") if f'id="{words.replace(" ", "-")}"' not in page] == []
-    assert page.count("--concurrency INT") == 10
+    assert page.count("--concurrency INT") == 12
 
 
 def commands_of(app: App, words: str) -> Iterator[str]:

@@ -27,9 +27,9 @@ async def pull_kits(spot: SpotClient, stored: str | None) -> str | None:
         assert_type(batch.summaries, tuple[Any, ...])
         assert_type(batch.unread, tuple[Unread, ...])
         stored = batch.cursor
-    for unread in batch.unread:
-        assert_type(unread.object_id, str | None)
-        assert_type(unread.error, SpotError)
+        for unread in batch.unread:
+            assert_type(unread.object_id, str | None)
+            assert_type(unread.error, SpotError)
     assert_type(feed.counts, ChangeCounts)
     assert_type(feed.cursor, str)
     feed.sweep = True
