@@ -130,7 +130,8 @@ async def test_a_page_out_of_a_cache_is_no_proof_of_absence() -> None:
 
         assert proxy.hits != []
         assert found.state == "unknown"
-        assert "cache" in str(found.error)
+        # A page that was cached in the same second has the Age 0, and only shows that it is the same for every offset.
+        assert any(why in str(found.error) for why in ("cache", "the same page for every offset"))
 
 
 READS: dict[str, Callable[[SpotClient], Awaitable[Any]]] = {
