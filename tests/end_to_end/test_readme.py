@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spotdx_async.testing import FakeSpot
-from tests.docs.pages import ROOT, blocks_of
+from tests.docs.pages import DOCS, ROOT, blocks_of
 from tests.docs.playing import Player
 
 BLOCKS = blocks_of(ROOT / "README.md")
@@ -30,10 +30,13 @@ def test_the_first_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_the_commands_run(tmp_path: Path) -> None:
     (tmp_path / "kits.csv").write_text("kit_id,cohort\nSPOT123456,A\n")
+    (cohort,) = (block.text for block in blocks_of(DOCS / "cohorts.md") if block.act == "file")
+    (tmp_path / "cohort.csv").write_text(cohort)
     with FakeSpot() as fake, Player(fake, tmp_path) as player:
         for block in BLOCKS:
             if block.act == "shell":
                 player.play(block)
         player.finish()
         assert [entry.metadata for entry in fake.ledger] == [{"cohort": "A"}]
+        assert len(fake.creations) == 4
     assert (tmp_path / "night.journal").exists()
