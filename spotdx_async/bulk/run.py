@@ -88,6 +88,11 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         self._is_stopped = self._is_over = self._is_awaited = False
         self._consumer: asyncio.Task[Any] | None = None
 
+    @property
+    def operation(self) -> str:
+        """What is done with each row: the method and the path template, such as ``POST /api/v2/orders/``."""
+        return self._operation
+
     def __aiter__(self) -> "BulkRun[T]":
         """Return the run itself.
 

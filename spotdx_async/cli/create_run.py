@@ -11,9 +11,10 @@ from unicodedata import normalize
 from attrs import define, evolve, frozen
 
 import spotdx_async
+from spotdx_async import report
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.create import reference_in
-from spotdx_async.cli.create_summary import CreatesEnd, show_duplicates
+from spotdx_async.cli.create_summary import CreatesEnd, show_duplicates, told_in_report
 from spotdx_async.cli.exit_codes import line_of
 from spotdx_async.cli.local_run import LocalRun
 from spotdx_async.cli.new_objects import CreateKind
@@ -292,6 +293,12 @@ class CreateRun(LocalRun):
                 doubts_elsewhere=self._doubts_elsewhere(),
             ),
         }
+
+    def _complete(self, run_stats: report.RunStory) -> None:
+        super()._complete(run_stats)
+        if self._run is not None:
+            is_whole = self._stopped is None
+            run_stats.creates = told_in_report(self._request.kind, self._run, self._options.journal, is_whole=is_whole)
 
     def _add_recorded(self, created: CreatedFile) -> None:
         """Write what the journal knows of rows that this session has not come to."""

@@ -1,16 +1,22 @@
 """What is said at the end of a run that creates, beside what is said of every run."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
 
+import spotdx_async
+from spotdx_async import report
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.new_objects import CreateKind
+from spotdx_async.cli.options import Word
 from spotdx_async.cli.output import Streams, counted
+from spotdx_async.cli.row_results import bare_message
+from spotdx_async.errors import JournalError
 from spotdx_async.files.created_file import CreatedFile
 
-__all__ = ["CreatesEnd", "figures_of", "meanings_of", "show_duplicates", "show_end"]
+__all__ = ["CreatesEnd", "figures_of", "meanings_of", "show_duplicates", "show_end", "told_in_report"]
 
 
 @frozen(kw_only=True)
@@ -45,6 +51,26 @@ def figures_of(end: CreatesEnd) -> dict[str, Any]:
         "in_doubt_elsewhere": end.doubts_elsewhere,
         "not_in_created_file": end.lacking,
     }
+
+
+def told_in_report(
+    kind: CreateKind, run: spotdx_async.BulkRun[Any], journal: Word | None, *, is_whole: bool
+) -> report.Creates:
+    """Return what the page about the run tells of it; ``is_whole``: nothing has stopped it."""
+    batch: dict[str, int] = {}
+    with suppress(JournalError):
+        state = None if journal is None else spotdx_async.read_journal(journal)
+        if state is not None:
+            counts, parked = state.by_state, state.parked
+            in_doubt = {"in doubt, not looked for yet": counts["unknown"] - parked, "in doubt, parked": parked}
+            batch = {kind.done: counts["ok"], **in_doubt, "failed": counts["failed"], "rejected": counts["rejected"]}
+    return report.Creates(
+        done=kind.done,
+        duplicates=run.duplicates,
+        is_audited=kind.has_reference and is_whole,
+        audit_error=None if run.audit_error is None else bare_message(run.audit_error),
+        batch=batch,
+    )
 
 
 def meanings_of(end: CreatesEnd) -> dict[State, str]:

@@ -211,6 +211,7 @@ class LocalRun(RowRun):
         if self._run_stats is None or path is None:
             return written
         self._run_stats.finish(_now(), self._stopped)
+        self._complete(self._run_stats)
         try:
             report.write_report(path, self._run_stats)
         except (OSError, InvalidInputError) as error:
@@ -219,6 +220,11 @@ class LocalRun(RowRun):
             self._streams.say(f"the report {path} cannot be written: {reason}; the summary is complete without it")
             return written
         return {**written, "report": path}
+
+    def _complete(self, run_stats: report.RunStory) -> None:
+        """Add to the report what is known of the run only at its end."""
+        if self._run is not None:
+            run_stats.operation = self._run.operation
 
     @property
     def _has_enough_errors(self) -> bool:

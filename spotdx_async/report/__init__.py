@@ -1,6 +1,6 @@
 """The page about a finished bulk run: one small file that needs no network; knows outcomes only."""
 
 from spotdx_async.report.page import check_path, render, write_report
-from spotdx_async.report.run_stats import RunStory, Setting
+from spotdx_async.report.run_stats import Creates, RunStory, Setting
 
-__all__ = ["RunStory", "Setting", "check_path", "render", "write_report"]
+__all__ = ["Creates", "RunStory", "Setting", "check_path", "render", "write_report"]

@@ -7,14 +7,14 @@ import base64
 import hashlib
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata, resources
 from itertools import pairwise
 from pathlib import Path
 
 from spotdx_async import private_files
 from spotdx_async._version import __version__
-from spotdx_async.bulk.records import DONE_BEFORE, FAILURES, MEANINGS, STATES
+from spotdx_async.bulk.records import DONE_BEFORE, FAILURES, MEANINGS, STATES, State
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.report.charts import (
     latency_bins,
@@ -36,7 +36,7 @@ from spotdx_async.report.markup import (
     rate,
     table,
 )
-from spotdx_async.report.run_stats import Reason, RunStory, Setting
+from spotdx_async.report.run_stats import Creates, Reason, RunStory, Setting
 from spotdx_async.report.series import Histogram
 
 _PAGE_START = (
@@ -45,6 +45,7 @@ _PAGE_START = (
 _TITLE = "Bulk run report"
 _PERCENTS = (50, 90, 95, 99, 99.9)
 _MOST_STRETCHES = 40
+_MOST_PAIRS = 50
 
 
 def render(story: RunStory) -> str:
@@ -98,9 +99,11 @@ def write_report(path: str | os.PathLike[str], story: RunStory) -> None:
 
 def _body(run_stats: RunStory) -> list[Html]:
     body = [element("h1", escaped(_TITLE)), element("p", escaped(summary_of(run_stats)), class_="sum")]
+    if run_stats.operation is not None:
+        body.insert(1, _quiet(f"Each row: {run_stats.operation}"))
     if run_stats.stopped is not None:
         body.append(element("p", escaped(f"The run stopped early: {run_stats.stopped}"), class_="stopped"))
-    sections = (_outcomes, _throughput, _latency, _reasons, _setup)
+    sections = (_outcomes, *([_creates] if run_stats.creates else []), _throughput, _latency, _reasons, _setup)
     return [*body, *(section(run_stats) for section in sections)]
 
 
@@ -145,14 +148,22 @@ def _is_report(place: Path) -> bool:
 
 def summary_of(run_stats: RunStory) -> str:
     """Return the run in two or three sentences."""
-    counts, elapsed_s = run_stats.counts, run_stats.elapsed_s
-    failures = sum(counts[state] for state in FAILURES)
+    counts, elapsed_s, creates = run_stats.counts, run_stats.elapsed_s, run_stats.creates
+    failures, done = sum(counts[state] for state in FAILURES), "done" if creates is None else creates.done
     pace = f" ({rate(run_stats.rows, elapsed_s)} rows/s)" if run_stats.rows else ""
-    parts = [f"{counted(run_stats.rows, 'row')} in {duration(elapsed_s)}{pace}: {counts['ok']:,} done"]
-    skipped = (run_stats.done_before, "done before"), (counts["skipped"] - run_stats.done_before, "not sent")
-    parts += [f"{count:,} {what}" for count, what in ((counts["superseded"], "superseded"), *skipped) if count]
+    parts = [f"{counted(run_stats.rows, 'row')} in {duration(elapsed_s)}{pace}: {counts['ok']:,} {done}"]
+    others = [(counts["superseded"], "superseded"), (run_stats.done_before, f"{done} before")]
+    others.append((counts["skipped"] - run_stats.done_before, "not sent"))
+    if creates is not None:
+        others.append((counts["unknown"], "in doubt"))
+        failures -= counts["unknown"]
+    parts += [f"{count:,} {what}" for count, what in others if count]
     parts.append(f"{failures:,} did not go through" if failures else "none failed")
     sentences = [", ".join(parts) + "."]
+    if creates is not None and creates.duplicates:
+        sentences.append(
+            f"Created twice: {counted(len(creates.duplicates), 'pair')} of objects with the same reference."
+        )
     if run_stats.outages.count:
         times, total = counted(run_stats.outages.count, "time"), duration(run_stats.outages.total_s)
         why = "" if run_stats.trouble is None else f"; last cause: {run_stats.trouble}"
@@ -172,19 +183,56 @@ def _quiet(text: str) -> Html:
 
 def _outcomes(run_stats: RunStory) -> Html:
     columns = (Column("state"), Column("rows", is_number=True), Column("share", is_number=True), Column("meaning"))
-    rows = max(run_stats.rows, 1)
+    rows, meanings, left_out = max(run_stats.rows, 1), MEANINGS, {"skipped"}
+    if run_stats.creates is not None:
+        meanings, left_out = _meanings_of(run_stats.creates), {"skipped", "superseded"}
     counts: list[tuple[str, int, str]] = [
-        (state, run_stats.counts[state], MEANINGS[state]) for state in STATES if state != "skipped"
+        (state, run_stats.counts[state], meanings[state]) for state in STATES if state not in left_out
     ]
     counts += [
         ("skipped: done before", run_stats.done_before, DONE_BEFORE),
-        ("skipped: not sent", run_stats.counts["skipped"] - run_stats.done_before, MEANINGS["skipped"]),
+        ("skipped: not sent", run_stats.counts["skipped"] - run_stats.done_before, meanings["skipped"]),
     ]
     cells = [(name, f"{count:,}", f"{count / rows:.2%}", meaning) for name, count, meaning in counts]
     shown = [table("Rows by outcome", columns, cells)]
     if (chart := outcome_chart(run_stats)) is not None:
         shown.insert(0, figure("All rows, divided by outcome", chart))
     return _section("Outcomes", element("div", *shown, class_="pair"))
+
+
+def _meanings_of(creates: Creates) -> Mapping[State, str]:
+    done = creates.done
+    return {
+        **MEANINGS,
+        "ok": done,
+        "failed": f"refused by the server, or certainly not {done}",
+        "unknown": f"in doubt: perhaps {done}, and looking has not shown it; never sent again by itself",
+    }
+
+
+def _creates(run_stats: RunStory) -> Html:
+    """Return what only a run that creates has: the whole batch, and what was created twice."""
+    creates = run_stats.creates
+    assert creates is not None  # noqa: S101 - for the type checker
+    shown = []
+    if creates.batch:
+        columns = (Column("rows of the batch"), Column("rows", is_number=True))
+        cells = [(name, f"{count:,}") for name, count in creates.batch.items()]
+        shown.append(table("The whole batch, by its journal", columns, cells))
+    if creates.duplicates:
+        columns = (Column("first object"), Column("another with its reference"))
+        pairs = creates.duplicates[:_MOST_PAIRS]
+        more = "" if len(pairs) == len(creates.duplicates) else f", the first {_MOST_PAIRS} of them"
+        caption = f"{counted(len(creates.duplicates), 'pair')} with the same reference{more}; none was cancelled"
+        shown.append(table(caption, columns, pairs))
+    body = [element("div", *shown, class_="pair")] if shown else []
+    if creates.audit_error is not None:
+        body.append(_quiet(f"Looking for what was created twice has failed: {creates.audit_error}"))
+    elif not creates.is_audited:
+        body.append(_quiet("What was created twice was not looked for at the end."))
+    elif not creates.duplicates:
+        body.append(_quiet("Looking for two objects with the same reference has found none."))
+    return _section(f"What was {creates.done}", *body)
 
 
 def _throughput(run_stats: RunStory) -> Html:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from spotdx_async.bulk.records import STATES, Outcome, Progress, State
 from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError, SpotError, StatusError
@@ -22,6 +22,22 @@ _MOST_KEPT = 500
 _LONGEST_TEXT = 300
 _DIGITS = re.compile(r"\d+")
 _METADATA_PATH = re.compile(r"\bmetadata(?:\.\w+|\[[^\]]*\])+…?")
+
+
+@frozen(kw_only=True)
+class Creates:
+    """What the report of a run that creates says beside what all reports do; no data of a row."""
+
+    done: str = "created"
+    """What becomes of its rows, in a word, such as ``placed``."""
+    duplicates: tuple[tuple[str, str], ...] = ()
+    """``BulkRun.duplicates``: ids of objects with the same reference, in pairs."""
+    is_audited: bool = True
+    """Whether those were looked for at the end: not if the run stopped before, nor for what has no list."""
+    audit_error: str | None = None
+    """Why that failed; None if it did not."""
+    batch: Mapping[str, int] = field(factory=dict)
+    """How many rows of the whole batch are placed, in doubt and so on, by the journal: see ``read_journal``."""
 
 
 class RunStory:
@@ -38,6 +54,10 @@ class RunStory:
             now_s: the moment at which the run begins; every ``now_s`` is on the same monotonic clock.
         """
         self.settings: dict[str, Setting] = dict(settings)
+        self.operation: str | None = None
+        """What is done with each row: ``BulkRun.operation``; None: not shown."""
+        self.creates: Creates | None = None
+        """What only a run that creates has; None for all others. Set it before the page is made."""
         self.counts: dict[State, int] = dict.fromkeys(STATES, 0)
         """Rows by state."""
         self.done_before: int = 0

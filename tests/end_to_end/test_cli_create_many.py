@@ -402,6 +402,26 @@ async def test_duplicates_are_told_loudly_before_files_take_their_places_and_giv
     assert "CREATED TWICE: 1 pair carries the same reference: O1 and O2" in told[0]
 
 
+async def test_the_report_tells_of_the_batch_and_names_no_row(
+    spotdx: Spotdx, fake: FakeSpot, cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("orders", "create", cohort, *BATCH, "--report", "run.html", "--yes")
+    await spotdx(*command)
+    written(cohort, [*cohort.read_text().splitlines(), order("P12"), order("P13", kits="")])
+    monkeypatch.setattr("spotdx_async.BulkRun.duplicates", (("O0000001", "O0000009"),))
+    await spotdx(*command)
+    told = Path("run.html").read_text()
+    for fact in (
+        "Each row: POST /api/v2/orders/",
+        ": 1 placed, 12 placed before, 1 did not go through. Created twice: 1 pair of objects with",
+        '<th scope="row">placed</th><td class="number">13</td>',
+        '<th scope="row">rejected</th><td class="number">1</td>',
+        '<th scope="row">O0000001</th><td>O0000009</td>',
+    ):
+        assert fact in told
+    assert not any(word in told for word in (*PHI, "P12", "cohort", fake.token))
+
+
 async def test_an_audit_that_failed_is_told(spotdx: Spotdx, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = NotSentError("no connection", reason="refused")
     monkeypatch.setattr("spotdx_async.BulkRun.audit_error", error)

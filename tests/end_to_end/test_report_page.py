@@ -19,7 +19,7 @@ import pytest
 from spotdx_async import MetadataUpdate
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import NotFoundError, OutcomeUnknownError
-from spotdx_async.report import RunStory, write_report
+from spotdx_async.report import Creates, RunStory, write_report
 from spotdx_async.testing import FakeSpot, faults
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -265,6 +265,34 @@ async def test_nothing_is_fetched_or_complained_of_and_all_fits(
         )
     assert picture.startswith(b"\x89PNG")
     assert int.from_bytes(picture[16:20]) == width
+
+
+@pytest.mark.parametrize("width", [1440, 320])
+async def test_what_only_a_run_that_creates_has_fits_too(browser: str, tmp_path: Path, width: int) -> None:
+    run_stats = RunStory({"concurrency": 8}, 0.0)
+    run_stats.operation = "POST /api/v2/orders/"
+    for n in range(400):
+        state: Any = "unknown" if n % 100 == 99 else "skipped" if n < 90 else "ok"
+        error = OutcomeUnknownError("looking has not settled it") if state == "unknown" else None
+        run_stats.add(Outcome(index=n, key=f"P-{n}", state=state, error=error, request_s=0.2, elapsed_s=0.3), n / 10)
+    run_stats.finish(175.0)
+    batch = {"placed": 396, "in doubt, not looked for yet": 0, "in doubt, parked": 4, "failed": 0}
+    pairs = (("O0000317", "O0000402"), ("O0000118", "O0000403"))
+    run_stats.creates = Creates(done="placed", duplicates=pairs, batch=batch)
+    write_report(tmp_path / "creates.html", run_stats)
+
+    async with shown(browser, tmp_path / "creates.html", width=width) as tab:
+        assert await tab.complaints() == []
+        assert await tab.look("document.documentElement.scrollWidth") <= width
+        captions = await ask(tab, "shown([...document.querySelectorAll('caption')]).map((node) => node.innerText)")
+        titles = await tab.look("[...document.querySelectorAll('h2')].map((node) => node.innerText)")
+        wide = "[...document.querySelectorAll('.wide')].filter((box) => box.scrollWidth > box.clientWidth)"
+        labels = f"{wide}.map((box) => box.getAttribute('aria-label'))"
+        assert not {"The whole batch, by its journal", "2 pairs with the same reference; none was cancelled"} & {
+            *await tab.look(labels)
+        }
+    assert "What was placed" in titles
+    assert {"The whole batch, by its journal", "2 pairs with the same reference; none was cancelled"} <= {*captions}
 
 
 async def test_the_meanings_of_the_outcomes_need_no_scrolling_sideways_on_a_phone(browser: str, page: Path) -> None:

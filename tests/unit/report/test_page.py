@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spotdx_async import private_files
 from spotdx_async.bulk.records import Outcome, Progress
 from spotdx_async.errors import BadRequestError, InvalidInputError, NotFoundError, NotSentError, OutcomeUnknownError
-from spotdx_async.report import RunStory, check_path, page, render, write_report
+from spotdx_async.report import Creates, RunStory, check_path, page, render, write_report
 from spotdx_async.report.markup import Html, amount, duration, element, escaped, latency, rate
 from spotdx_async.report.page import summary_of
 
@@ -77,6 +77,62 @@ def test_the_page_says_what_the_run_was() -> None:
         *("coalesce", "yes", "journal", "not set", "aiohttp", "CPython"),
     ):
         assert fact in words
+
+
+def story_of_creates(**about: Any) -> RunStory:
+    run_stats = RunStory({}, 0.0)
+    run_stats.operation = "POST /api/v2/orders/"
+    states = ["ok"] * 6 + ["skipped"] * 2 + ["unknown"]
+    error = OutcomeUnknownError("the answer never came; looking has not settled it", reason="dropped")
+    for n, state in enumerate(states):
+        found: Any = {"index": n, "key": f"P-{n}", "state": state, "error": error if state == "unknown" else None}
+        run_stats.add(Outcome(**found), float(n))
+    run_stats.finish(10.0)
+    run_stats.creates = Creates(**{"done": "placed", **about})
+    return run_stats
+
+
+def test_the_page_of_a_run_that_creates_speaks_of_what_it_created() -> None:
+    batch = {"placed": 8, "in doubt, parked": 1}
+
+    words = Reader(render(story_of_creates(duplicates=(("O1", "O2"), ("O1", "O3")), batch=batch))).words
+
+    for fact in (
+        "Each row: POST /api/v2/orders/",
+        "9 rows in 10 s (0.9 rows/s): 6 placed, 2 placed before, 1 in doubt, none failed.",
+        "Created twice: 2 pairs of objects with the same reference.",
+        "What was placed",
+        "in doubt, parked1",
+        "2 pairs with the same reference; none was cancelled",
+        "O1O2",
+        "O1O3",
+        "in doubt: perhaps placed, and looking has not shown it; never sent again by itself",
+        "certainly not placed",
+    ):
+        assert fact in words
+    assert not [word for word in ("superseded", "P-1", "none.") if word in words]
+
+
+@pytest.mark.parametrize(
+    ("about", "says"),
+    [
+        ({}, "Looking for two objects with the same reference has found none."),
+        ({"is_audited": False}, "What was created twice was not looked for at the end."),
+        ({"audit_error": HOSTILE}, "Looking for what was created twice has failed: "),
+    ],
+)
+def test_the_page_says_whether_duplicates_were_looked_for(about: dict[str, Any], says: str) -> None:
+    reader = Reader(render(story_of_creates(**about)))
+
+    assert says in reader.words
+    assert "script" not in [tag for tag, _ in reader.tags]
+
+
+def test_very_many_duplicates_are_counted_and_the_first_are_shown() -> None:
+    words = Reader(render(story_of_creates(duplicates=tuple((f"O{n}", f"D{n}") for n in range(2000))))).words
+
+    assert "2,000 pairs with the same reference, the first 50 of them" in words
+    assert ("O49D49" in words, "O50D50" in words) == (True, False)
 
 
 def test_the_page_names_the_server_and_the_cause_of_the_last_pause() -> None:
