@@ -193,7 +193,7 @@ def activate(
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
-    """Register a kit to a patient, or one for each row of a file; asks first.
+    """Register one kit to a patient, or a kit for each row of a file. Asks first.
 
     Files of rows: CSV, JSON Lines, Parquet or Excel. They need --journal PATH; the same command resumes after a stop or
     a kill, and registers no kit twice. CSV has a header: kit_id, then patient_id of a patient that the vendor knows, or
@@ -205,7 +205,7 @@ def activate(
 
     {"first_name": …, "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD", "address": {…}}
 
-    It is done at most once. If no usable answer comes, the command checks whether it was done.
+    That is done at most once. If no usable answer comes, the command checks whether it was done.
 
     Exit codes: 0 all is done; 1 something is not, or that is not known; 2 wrong usage or an unusable file, nothing was
     sent; 3 stopped early, or not confirmed.

@@ -60,26 +60,27 @@ def create(
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
-    """Place an order, which ships a parcel, or one for each row of a file; asks first.
+    """Place one order, or an order for each row of a file; each ships a parcel. Asks first.
 
     Files of rows: CSV, JSON Lines, Parquet or Excel. They need --batch NAME and --journal PATH; the same command
-    resumes after a stop or a kill, and places nothing twice. CSV has a header: key (your own, unique in the batch),
-    kit_types (separated by ;), first_name, last_name, email, phone, street1, street2, city, state, country, zip, and
-    metadata.NAME for each metadata key. JSON Lines has {"key": …, "order": {…}} a line, or the order itself with a key.
-    For gzip, Parquet and Excel see spotdx kits update --help.
+    resumes after a stop or a kill, and places nothing twice. Start with --dry-run, which names all faults of all rows.
+    CSV has a header: key (your own, unique in the batch), kit_types (separated by ;), first_name, last_name, email,
+    phone, street1, street2, city, state, country, zip, and metadata.NAME for each metadata key. JSON Lines has
+    {"key": …, "order": {…}} a line, or the order itself with a key. For gzip, Parquet and Excel see spotdx kits update
+    --help.
 
     A .json file holds one order in the API's own form, and so does standard input without --batch:
 
     {"kit_types": ["health_kit_1"], "recipient": {"first_name": …, "last_name": …, "email": …, "phone": …,
     "address": {"street1": …, "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "metadata": {…}}
 
-    It is placed at most once. A reference of your own, from --client-ref or the metadata, is looked up first: if it
-    was sent before, what was placed is shown, and nothing is sent; if that cannot be known, nothing is sent either. It
-    takes a minute, since an earlier attempt may still be executed. --sent-at, --since and --never-sent say what you
-    know of that. Two commands that run at the same time do not know of each other.
+    Such an order is placed at most once. A reference of your own, from --client-ref or the metadata, is looked up
+    first: if it was sent before, what was placed is shown, and nothing is sent; if that cannot be known, nothing is
+    sent either. That takes a minute, since an earlier attempt may still be executed. --sent-at, --since and
+    --never-sent say what you know of it. Two commands that run at the same time do not know of each other.
 
-    Before it is sent its reference is shown, for spotdx orders reconcile. If no usable answer comes, the command checks
-    whether it was placed.
+    Before the order is sent its reference is shown, for spotdx orders reconcile. If no usable answer comes, the command
+    checks whether it was placed.
 
     Exit codes: 0 all is placed; 1 something is not, or that is not known, or was placed twice; 2 wrong usage or an
     unusable file, nothing was sent; 3 stopped early, not confirmed, or not known whether it was sent before.
@@ -173,10 +174,11 @@ def settle(
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
-    """Find out which orders in doubt were placed, of a create of many that was killed; sends nothing.
+    """Find out which orders were placed by a spotdx orders create that was killed; places nothing.
 
-    Each order that the journal has in doubt is looked for, once it can no longer be executed. Found, it is done; not
-    found, spotdx orders create sends it; where that cannot be known, it stays in doubt.
+    Each order that the journal has in doubt is looked for, once it can no longer be executed: 70 seconds after the
+    start. One that is found is done; one that was surely not placed is sent by the next spotdx orders create; where
+    neither is certain it stays in doubt.
 
     Exit codes: 0 nothing is left in doubt; 1 something is; 2 wrong usage or unusable input; 3 stopped early.
 

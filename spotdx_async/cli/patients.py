@@ -27,19 +27,19 @@ def create(
     server: OnServer = USUAL_SERVER,
     streams: OurScreen,
 ) -> int:
-    """Create a patient and show the patient_id, or one for each row of a file; asks first.
+    """Create one patient and show the patient_id, or create one for each row of a file. Asks first.
 
     Files of rows: CSV, JSON Lines, Parquet or Excel. They need --batch NAME and --journal PATH; the same command
     resumes after a stop or a kill, and creates nobody twice. CSV has a header: key (your own, unique in the batch),
     first_name, last_name, email, phone, sex, date_of_birth (YYYY-MM-DD). JSON Lines has {"key": …, "patient": {…}} a
     line, or the patient itself with a key. The API has no list of patients: a row whose answer did not come stays in
-    doubt, and is never sent again. For gzip, Parquet and Excel see spotdx kits update --help.
+    doubt, and is never sent again; only the vendor can tell. For gzip, Parquet and Excel see spotdx kits update --help.
 
     A .json file holds one patient in the API's own form, and so does standard input without --batch:
 
     {"first_name": …, "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD"}
 
-    It is created at most once. The API has no way to check whether it was done.
+    Such a patient is created at most once. If no usable answer comes, the API has no way to check whether it was.
 
     Exit codes: 0 all is done; 1 something is not, or that is not known; 2 wrong usage or an unusable file, nothing was
     sent; 3 stopped early, or not confirmed.

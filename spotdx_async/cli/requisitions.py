@@ -54,7 +54,7 @@ def create(
     server: OnServerOfIds = USUAL_SERVER_OF_IDS,
     streams: OurScreen,
 ) -> int:
-    """Create a requisition, which is approved or denied at once, or one for each row of a file; asks first.
+    """Create one requisition, or one for each row of a file; each is approved or denied at once. Asks first.
 
     Files of rows: CSV, JSON Lines, Parquet or Excel. They need --batch NAME and --journal PATH; the same command
     resumes after a stop or a kill, and creates nothing twice. CSV has a header: key (yours, unique in the batch),
@@ -69,13 +69,13 @@ def create(
     "last_name": …, "email": …, "phone": …, "sex": …, "date_of_birth": "YYYY-MM-DD", "address": {"street1": …,
     "street2": …, "city": …, "state": …, "country": …, "zip": …}}, "tracking": {…}, "attributes": {…}, "metadata": {…}}
 
-    It is created at most once. With a reference of your own, from --client-ref or the metadata, its barcode is looked
-    up first: if it was created before, it is shown, and nothing is sent; if that cannot be known, neither. It takes a
-    minute, since an earlier attempt may still be executed. --sent-at, --since and --never-sent say what you know of
-    that. Two commands that run at the same time do not know of each other.
+    Such a requisition is created at most once. With a reference of your own, from --client-ref or the metadata, its
+    barcode is looked up first: if it was created before, it is shown, and nothing is sent; if that cannot be known,
+    nothing is sent either. That takes a minute, since an earlier attempt may still be executed. --sent-at, --since and
+    --never-sent say what you know of it. Two commands that run at the same time do not know of each other.
 
-    Before it is sent its reference is shown, for spotdx requisitions reconcile. If no usable answer comes, the command
-    checks whether it was created.
+    Before the requisition is sent its reference is shown, for spotdx requisitions reconcile. If no usable answer comes,
+    the command checks whether it was created.
 
     Exit codes: 0 all is created, even if it is denied; 1 something is not, or that is not known, or was created twice;
     2 wrong usage or an unusable file, nothing was sent; 3 stopped early, not confirmed, or not known whether it was
