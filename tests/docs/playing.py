@@ -1,6 +1,7 @@
 """Plays a page: its blocks one after the other, in one folder, against one fake server, as its reader would."""
 
 import contextlib
+import importlib.util
 import io
 import os
 import re
@@ -18,7 +19,7 @@ from spotdx_async import JournalError, read_journal
 from spotdx_async.testing import FakeSpot
 from tests.docs.pages import ROOT, Block
 
-__all__ = ["Player", "environment", "is_like"]
+__all__ = ["Player", "environment", "is_like", "load_example"]
 
 _LONGEST_S = 60
 _PORT_IN_PAGES = "8123"
@@ -35,6 +36,16 @@ def environment(fake: FakeSpot) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     named = {"SPOTDX_BASE_URL": fake.url, "SPOTDX_TOKEN": fake.token}
     return {**os.environ, **named, "PATH": path, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+
+
+def load_example(name: str) -> ModuleType:
+    """Import a file of ``examples/``, as its own module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Player:

@@ -20,8 +20,11 @@ from tests.docs.pages import ROOT
 from tests.docs.playing import environment
 
 EXAMPLES = ROOT / "examples"
-SCRIPTS = {"dask_run.py", "dlt_source.py", "duckdb_query.py", "etl_worker.py", "gather_batch.py", "sync_script.py"}
-SERVICES = {"aiohttp_app.py", "fastapi_app.py", "webhook_receiver.py"}
+SCRIPTS = {
+    *("dask_run.py", "dlt_source.py", "duckdb_query.py", "etl_worker.py", "gather_batch.py"),
+    *("order_cohort.py", "order_task.py", "sync_script.py"),
+}
+SERVICES = {"aiohttp_app.py", "fastapi_app.py", "order_service.py", "webhook_receiver.py"}
 
 
 def run(name: str, *arguments: str, fake: FakeSpot, folder: Path) -> tuple[int, str]:

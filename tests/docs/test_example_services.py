@@ -1,9 +1,7 @@
 """The services in ``examples/``, served on loopback in front of the fake server, and asked by HTTP."""
 
-import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import ModuleType
 
 import httpx
 import pytest
@@ -11,7 +9,7 @@ from aiohttp import web
 
 from spotdx_async.testing import FakeSpot, faults
 from tests.docs.conftest import CANARY
-from tests.docs.pages import ROOT
+from tests.docs.playing import load_example
 
 
 @pytest.fixture(autouse=True)
@@ -20,18 +18,9 @@ def settings(watched: FakeSpot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPOTDX_TOKEN", watched.token)
 
 
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @asynccontextmanager
 async def served(name: str) -> AsyncIterator[httpx.AsyncClient]:
-    runner = web.AppRunner(load(name).make_app())
+    runner = web.AppRunner(load_example(name).make_app())
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -45,7 +34,7 @@ async def served(name: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def fastapi_served() -> AsyncIterator[httpx.AsyncClient]:
-    app = load("fastapi_app").app
+    app = load_example("fastapi_app").app
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
