@@ -28,7 +28,16 @@ MOVED = "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\nConnection: 
 
 
 def answer(connection: socket.socket, context: ssl.SSLContext, heard: list[str]) -> None:
-    with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as secured:
+    secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+    with suppress(OSError), secured:
+        try:
+            secured.do_handshake()
+        except ssl.SSLError:
+            # Closed with a request unread, the connection would be reset, which can overtake the alert on its way.
+            secured.settimeout(10)
+            while socket.socket.recv(secured, 65536):
+                pass
+            return
         heard.append(secured.recv(65536).decode())
         path = heard[-1].split(" ")[1]
         moved = MOVED.format(unquote(path.partition("?")[2])).encode()
