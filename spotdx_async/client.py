@@ -1,6 +1,7 @@
 """SpotClient: opens and closes, wires the stages of a call, hands out the resources."""
 
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from typing import Any, NoReturn, Self, Unpack
 
@@ -8,6 +9,7 @@ from attrs import evolve
 
 from spotdx_async._http.auth import Auth, TokenSource
 from spotdx_async._http.client_state import ClientState
+from spotdx_async._http.logs import log_exposure
 from spotdx_async._http.messages import Response
 from spotdx_async._http.rate_limiter import GcraLimiter, RateLimiter, slots_of
 from spotdx_async._http.runner import Runner
@@ -30,9 +32,12 @@ from spotdx_async.config import (
     check_flag,
     check_key,
     check_seconds,
+    host_of,
+    is_exposed,
     token_from_environment,
 )
 from spotdx_async.errors import ConfigError
+from spotdx_async.network import Network, network_of
 from spotdx_async.observers import AttemptRecord, Observer, PauseRecord, RetryRecord
 from spotdx_async.resources.kits import Kits
 from spotdx_async.resources.orders import Orders
@@ -89,6 +94,21 @@ class SpotClient:
             it. With middlewares a failure is never "not sent", since one of them may have sent the request in its own
             way. For requests that must not be repeated, a session with its own request class, or of a subclass with its
             own way of sending, is rejected (ConfigError).
+        proxy: your network's forward proxy, ``http://host:port`` or ``http://user:password@host:port``, with special
+            characters percent-encoded. TLS to the server passes it unread, and what must not be sent twice has a
+            connection of its own there too. None: the environment's ``SPOTDX_PROXY``, else none; ``HTTPS_PROXY`` is not
+            read. Not together with ``session``, which has its own.
+        ssl_context: verifies the server, and may hold a client certificate. One that does not verify is rejected,
+            unless the server is on this machine. None: a context from the files that the environment's
+            ``SPOTDX_CA_FILE``, ``SPOTDX_CLIENT_CERT`` and ``SPOTDX_CLIENT_KEY`` name, else Python's own. Not together
+            with ``session``.
+        connect_timeout_s: the part of ``timeout_s`` that a new connection may take, in seconds: the lookup of the name,
+            the connection itself, the proxy's answer, the TLS handshake. With ``session``, without the lookup.
+        headers: sent with each request to the server, and to nobody else: no proxy, and no other host of a file. For a
+            gateway that asks for a key, say. Names that the SDK sets itself are rejected.
+        user_agent: follows the SDK's own in ``User-Agent``, such as ``acme-etl/2.1``.
+        allow_http_hosts: names of hosts, such as ``host.docker.internal``, to which ``base_url`` may lead by http: for
+            a fake server in another container. Token and patient data can be read on the way, which is logged.
         observer: is notified of everything that this client and its views do; ``spotdx_async.otel.OpenTelemetry`` is
         one.
         on_attempt: a plain function, called with a record of each attempt when it ends: of single calls, lists and bulk
@@ -119,35 +139,33 @@ class SpotClient:
         client_ref_key: str | None = "client_ref",
         allow_any_id: bool = False,
         session: CallersSession | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        connect_timeout_s: float = 10.0,
+        headers: Mapping[str, str] | None = None,
+        user_agent: str | None = None,
+        allow_http_hosts: Iterable[str] = (),
         observer: Observer | None = None,
         on_attempt: Callable[[AttemptRecord], object] | None = None,
         on_retry: Callable[[RetryRecord], object] | None = None,
         on_pause: Callable[[PauseRecord], object] | None = None,
     ) -> None:
-        options = CallOptions(
-            timeout_s=timeout_s,
-            deadline_s=deadline_s,
-            retry=RetryPolicy() if retry is None else retry,
-            max_wait_s=max_wait_s,
-        )
-        self._base_url = check_base_url(base_url)
+        self._base_url = _base_url(base_url, allow_http_hosts)
         self._client_ref_key = check_key("client_ref_key", client_ref_key)
+        retry = RetryPolicy() if retry is None else retry
+        options = CallOptions(timeout_s=timeout_s, deadline_s=deadline_s, retry=retry, max_wait_s=max_wait_s)
+        hooks = {"on_attempt": on_attempt, "on_retry": on_retry, "on_pause": on_pause}
+        way = (proxy, ssl_context, connect_timeout_s)
+        network = network_of(self._base_url, way, headers=headers, user_agent=user_agent, session=session)
         state = ClientState(
             auth=Auth(token_from_environment() if token is None else token, timeout_s=options.timeout_s),
-            transport=Transport(
-                self._base_url,
-                max_body_bytes=check_count("max_body_bytes", max_body_bytes),
-                user_agent=f"spotdx-async/{__version__}",
-                session=session,
-            ),
+            transport=_transport(self._base_url, network, session, max_body_bytes),
             limiter=_limiter(rate_limit),
             concurrency=check_count("concurrency", concurrency),
             lands_within_s=check_seconds("lands_within_s", lands_within_s),
             max_pause_s=check_seconds("max_pause_s", max_pause_s),
             allow_any_id=check_flag("allow_any_id", allow_any_id),
-            dispatcher=dispatcher_of(
-                self._base_url, observer, {"on_attempt": on_attempt, "on_retry": on_retry, "on_pause": on_pause}
-            ),
+            dispatcher=dispatcher_of(self._base_url, observer, hooks),
         )
         self._runner = Runner(state, options)
         self._is_owner = True
@@ -261,6 +279,7 @@ class SpotClient:
         json: Any = None,
         query: Mapping[str, Any] | None = None,
         replay_safe: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> Prepared[Response]:
         """Call an endpoint that the SDK does not know, through the same stages: limits, token, repeats, redaction.
 
@@ -272,13 +291,27 @@ class SpotClient:
             replay_safe: whether executing it twice leaves the same state as once; GET, HEAD and OPTIONS always are.
                 Without it, a failure after sending is an OutcomeUnknownError, and nothing is repeated that may have
                 been executed.
+            headers: of this request, beside the client's own. Names that the SDK sets itself are rejected.
 
         Raises:
             InvalidInputError: an argument is wrong; nothing was sent.
             SpotError: any other, as the error tree says.
         """
-        request = unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe)
+        request = unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe, headers=headers)
         return partial(self._runner.fetch, request)
+
+
+def _base_url(base_url: str | None, allow_http_hosts: Iterable[str]) -> str:
+    checked = check_base_url(base_url, allow_http_hosts)
+    if is_exposed(checked):
+        log_exposure(host_of(checked))
+    return checked
+
+
+def _transport(base_url: str, network: Network, session: CallersSession | None, max_body_bytes: int) -> Transport:
+    most = check_count("max_body_bytes", max_body_bytes)
+    sdk = f"spotdx-async/{__version__}"
+    return Transport(base_url, max_body_bytes=most, user_agent=sdk, session=session, network=network)
 
 
 def _limiter(rate_limit: RateLimit | AdaptiveRateLimit | Limiter | None) -> GcraLimiter | Limiter:

@@ -1,17 +1,17 @@
 """Settings with units, from arguments or the environment, validated when they are created."""
 
-import ipaddress
 import os
 import re
 import sys
+from collections.abc import Iterable
 from typing import Protocol, TypedDict, TypeGuard, runtime_checkable
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from spotdx_async.errors import ConfigError, NotSentError, SpotError
-from spotdx_async.hosts import is_loopback
+from spotdx_async.errors import ConfigError, InvalidInputError, NotSentError, SpotError
+from spotdx_async.hosts import check_hosts, is_loopback, split_url
 
 __all__ = [
     "PRODUCTION_URL",
@@ -30,6 +30,7 @@ __all__ = [
     "check_seconds",
     "check_token",
     "host_of",
+    "is_exposed",
     "name_server",
     "token_from_environment",
 ]
@@ -37,8 +38,6 @@ __all__ = [
 PRODUCTION_URL = "https://app.spotdx.com"
 _LARGEST = sys.float_info.max
 _FIRST_VISIBLE, _LAST_VISIBLE = 0x21, 0x7E
-# urlsplit accepts "[::1]evil.com" and "a|b" as hosts, which the HTTP library then refuses or reads differently.
-_SERVER = re.compile(r"(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d*)?", re.ASCII)
 # What the path of every operation begins with.
 _OWN_PATH = re.compile(r"/api/v\d+(/|$)", re.ASCII | re.IGNORECASE)
 _CONNECT_REASONS = frozenset({"refused", "dns", "tls", "connect", "timeout"})
@@ -307,8 +306,12 @@ def token_from_environment() -> str:
     return check_token(token)
 
 
-def check_base_url(base_url: str | None) -> str:
+def check_base_url(base_url: str | None, allow_http_hosts: Iterable[str] = ()) -> str:
     """Return the server's address without a trailing slash; None: that in ``SPOTDX_BASE_URL``, else production.
+
+    Args:
+        base_url: the address.
+        allow_http_hosts: hosts that http may lead to besides this machine itself.
 
     Raises:
         ConfigError: it is not an https URL (http is for loopback hosts only), has a user, a query or a fragment, or
@@ -320,10 +323,11 @@ def check_base_url(base_url: str | None) -> str:
         raise ConfigError(f"base_url must be a string, not {type(base_url).__name__}")
     if any(not _FIRST_VISIBLE <= ord(char) <= _LAST_VISIBLE for char in base_url):
         raise ConfigError("base_url contains a space, a control or a non-ASCII character")
-    parts = _split(base_url)
+    parts = split_url(base_url)
     if parts is None or not parts.hostname or parts.scheme not in {"https", "http"}:
         raise ConfigError(f"base_url must look like {PRODUCTION_URL}")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    allowed = _http_hosts(allow_http_hosts)
+    if parts.scheme == "http" and not is_loopback(parts.hostname) and parts.hostname not in allowed:
         raise ConfigError("base_url must use https: http would expose the token and patient data to the network")
     if "@" in parts.netloc or "?" in base_url or "#" in base_url:
         raise ConfigError("base_url must have no user, password, query or fragment")
@@ -332,6 +336,27 @@ def check_base_url(base_url: str | None) -> str:
             f"base_url must end before /api/v2, which is added to it: {PRODUCTION_URL}, not {PRODUCTION_URL}/api/v2"
         )
     return base_url.rstrip("/")
+
+
+def is_exposed(base_url: str) -> bool:
+    """Return whether what is sent to a server can be read on the way, as ``allow_http_hosts`` lets it be."""
+    parts = urlsplit(base_url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def _http_hosts(hosts: Iterable[str]) -> frozenset[str]:
+    """Return names of hosts in lower case, as a parsed URL has them.
+
+    Raises:
+        ConfigError: one of them is no name, or has a port; or they are one string.
+    """
+    try:
+        named = check_hosts(hosts)
+    except InvalidInputError:
+        named = ("",)
+    if any(not name or ":" in name.rpartition("]")[2] for name in named):
+        raise ConfigError('allow_http_hosts must be a list of names without ports, such as ("host.docker.internal",)')
+    return frozenset(name.strip("[]").lower() for name in named)
 
 
 def host_of(base_url: str) -> str:
@@ -357,14 +382,3 @@ def base_url_from_environment() -> str | None:
     if found == "":
         raise ConfigError("SPOTDX_BASE_URL is empty: set it to the server's address, or unset it for production")
     return found
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        is_server = _SERVER.fullmatch(parts.netloc.rpartition("@")[2]) is not None and parts.port != 0
-        if "[" in parts.netloc:
-            ipaddress.IPv6Address(parts.hostname or "")
-    except ValueError:
-        return None
-    return parts if is_server else None

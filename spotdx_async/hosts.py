@@ -4,11 +4,27 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from spotdx_async.errors import InvalidInputError
 
 # A host, or one with its port; a name may be of any script.
 _HOST = re.compile(r"(\[[\da-fA-F:.]+\]|[\w-]+(\.[\w-]+)*\.?)(:[1-9]\d{0,4})?")
+
+# urlsplit accepts "[::1]evil.com" and "a|b" as hosts, which the HTTP library then refuses or reads differently.
+_SERVER = re.compile(r"(\[[\da-fA-F:.]+\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:\d*)?", re.ASCII)
+
+
+def split_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL whose host and port are such; None of any other text."""
+    try:
+        parts = urlsplit(url)
+        is_server = _SERVER.fullmatch(parts.netloc.rpartition("@")[2]) is not None and parts.port != 0
+        if "[" in parts.netloc:
+            ipaddress.IPv6Address(parts.hostname or "")
+    except ValueError:
+        return None
+    return parts if is_server else None
 
 
 def check_hosts(hosts: Iterable[str]) -> tuple[str, ...]:

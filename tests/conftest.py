@@ -31,7 +31,8 @@ settings.load_profile("spotdx")
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["SPOTDX_CONFIG"] = os.devnull  # the settings file of whoever runs the tests stays out of them
-    os.environ.pop("SPOTDX_PROFILE", None)
+    for name in ("PROFILE", "PROXY", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY"):
+        os.environ.pop(f"SPOTDX_{name}", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts jobs in the background so, and they theirs
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if (way := os.environ.get("SPOTDX_AIOHTTP")) is not None:

@@ -32,10 +32,23 @@ _VERIFY_TEXTS: Final = MappingProxyType(
 # OpenSSL's names for a server's complaint that the client shows no certificate: in TLS 1.3, and before.
 _CERTIFICATE_REQUIRED: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 _HANDSHAKE_FAILURE: Final = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+# OpenSSL's names for a server's complaints of the client's certificate, in the handshake or after it.
+_CERTIFICATE_REFUSED: Final = MappingProxyType(
+    {
+        "TLSV1_ALERT_UNKNOWN_CA": "it does not know its authority",
+        "SSLV3_ALERT_BAD_CERTIFICATE": "it calls it bad",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it does not support its kind",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED": "it was revoked",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it has expired",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it does not say why",
+        "TLSV1_ALERT_ACCESS_DENIED": "it gives it no access",
+    }
+)
 _PROXY_TEXTS: Final = MappingProxyType(
     {
-        403: "the proxy refused to connect to the server (403)",
-        407: "the proxy asks for credentials (407)",
+        401: "does not accept the credentials (401)",
+        403: "refused to connect to the server (403)",
+        407: "asks for credentials (407)",
     }
 )
 
@@ -82,7 +95,12 @@ def closed_failure(status: int | None, *, may_have_arrived: bool) -> TransportFa
 
 
 def failure_of(
-    error: BaseException, status: int | None, *, may_have_arrived: bool, was_repeated: bool = False
+    error: BaseException,
+    status: int | None,
+    *,
+    may_have_arrived: bool,
+    was_repeated: bool = False,
+    proxy: str | None = None,
 ) -> TransportFailure:
     """Describe a failure of the network or of aiohttp.
 
@@ -91,9 +109,10 @@ def failure_of(
         status: of the answer, if it broke off after one.
         may_have_arrived: whether bytes were sent, or nobody can know.
         was_repeated: whether a second sending was prevented after the first had failed.
+        proxy: host and port of the client's own proxy; None if there is none, or a caller's session knows of it.
     """
     if not may_have_arrived:
-        return _not_sent(error)
+        return _not_sent(error, proxy)
     inner = _innermost(error)
     if isinstance(error, TooLargeError):
         message = f"the answer {error.args[0]}, so it was not read"
@@ -108,15 +127,26 @@ def failure_of(
         message = "the answer's headers are longer than aiohttp allows (8 kB each)"
     cause = _cause(error, inner)
     # In TLS 1.3 a server reports it after the client's handshake, and the request may have been written by then.
-    asks_for_certificate = cause.tls_reason == _CERTIFICATE_REQUIRED
-    if asks_for_certificate:
-        message = _NO_CLIENT_CERTIFICATE
+    about_certificate = _certificate_words(cause.tls_reason)
     return TransportFailure(
-        reason, message, may_have_arrived=True, is_lasting=asks_for_certificate, status=status, cause=cause
+        reason,
+        about_certificate or message,
+        may_have_arrived=True,
+        is_lasting=about_certificate is not None,
+        status=status,
+        cause=cause,
     )
 
 
-def _not_sent(error: BaseException) -> TransportFailure:
+def _certificate_words(tls_reason: str | None) -> str | None:
+    """Return what a server said of the client's certificate; None if it is something else."""
+    if tls_reason == _CERTIFICATE_REQUIRED:
+        return _NO_CLIENT_CERTIFICATE
+    why = _CERTIFICATE_REFUSED.get(tls_reason or "")
+    return None if why is None else f"the server refused the client certificate ({why})"
+
+
+def _not_sent(error: BaseException, proxy: str | None) -> TransportFailure:
     inner = _innermost(error)
     cause = _cause(error, inner)
     if _is_out_of_files(error):
@@ -124,7 +154,7 @@ def _not_sent(error: BaseException) -> TransportFailure:
         if cause.errno not in OUT_OF_FILES:
             cause = FailureCause("OSError", errno.EMFILE)
         return TransportFailure("connect", message, may_have_arrived=False, cause=cause)
-    reason, message, is_lasting = _connection_words(error, inner)
+    reason, message, is_lasting = _connection_words(error, inner, proxy)
     return TransportFailure(
         reason,
         message + _NOTHING_SENT,
@@ -134,23 +164,33 @@ def _not_sent(error: BaseException) -> TransportFailure:
     )
 
 
-def _connection_words(error: BaseException, inner: BaseException) -> tuple[str, str, bool]:
+def _connection_words(error: BaseException, inner: BaseException, proxy: str | None) -> tuple[str, str, bool]:
     """Return the reason, the message, and whether the next attempt would fail in the same way."""
+    named = "the proxy" if proxy is None else f"the proxy {proxy}"
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        message = _PROXY_TEXTS.get(error.status, f"the proxy answered {error.status}")
-        return "connect", message, error.status in _PROXY_TEXTS
+        return (
+            "connect",
+            f"{named} {_PROXY_TEXTS.get(error.status, f'answered {error.status}')}",
+            error.status in _PROXY_TEXTS,
+        )
     if isinstance(error, (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError)):
         return "tls", *_tls_words(inner)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "dns", "the server's name was not found", False
+    if isinstance(error, aiohttp.ClientConnectorDNSError):  # where there is a proxy, no other name is looked up
+        return (
+            "dns",
+            "the server's name was not found" if proxy is None else f"the proxy's name was not found ({proxy})",
+            False,
+        )
     if isinstance(error, TimeoutError):
-        return "timeout", "no connection within timeout_s", False
+        bound = "connect_timeout_s" if isinstance(error, aiohttp.ConnectionTimeoutError) else "timeout_s"
+        return "timeout", f"no connection within {bound}", False
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
         return "connect", "aiohttp rejected the request", True
+    other_end = named if isinstance(error, aiohttp.ClientProxyConnectionError) else "the server"
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ECONNREFUSED:
-        return "refused", "the server refused the connection", False
-    return "connect", "no connection could be made", False
+        return "refused", f"{other_end} refused the connection", False
+    return "connect", "no connection could be made" + (f" to {named}" if other_end == named else ""), False
 
 
 def _is_out_of_files(error: BaseException) -> bool:
@@ -180,8 +220,8 @@ def _tls_words(inner: BaseException) -> tuple[str, bool]:
     if isinstance(inner, aiohttp.ServerFingerprintMismatch):
         return "the server's certificate has a different fingerprint", True
     reason = inner.reason if isinstance(inner, ssl.SSLError) else None
-    if reason == _CERTIFICATE_REQUIRED:
-        return _NO_CLIENT_CERTIFICATE, True
+    if (about_certificate := _certificate_words(reason)) is not None:
+        return about_certificate, True
     if reason == _HANDSHAKE_FAILURE:
         return "the server refused the TLS handshake: it may ask for a client certificate or another TLS version", False
     return "the server refused the TLS handshake" if "ALERT" in (reason or "") else "the TLS handshake failed", False

@@ -9,6 +9,7 @@ Two kinds of thing, with different rules:
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -30,7 +31,9 @@ _LARGE_BODY: Final = 64 * 1024
 """Bodies from this size on are left to aiohttp's writer, which waits while the connection's buffer is full."""
 
 
-def own_session(headers: Mapping[str, str], *, is_single_use: bool) -> aiohttp.ClientSession:
+def own_session(
+    headers: Mapping[str, str], *, is_single_use: bool, ssl_context: ssl.SSLContext | None = None
+) -> aiohttp.ClientSession:
     """Return a session of the SDK's own, which writes its requests itself if aiohttp's release is known.
 
     Args:
@@ -38,10 +41,11 @@ def own_session(headers: Mapping[str, str], *, is_single_use: bool) -> aiohttp.C
         is_single_use: whether each request gets a connection of its own, closed afterwards. The server can close a
             kept-alive connection just as a request goes out, and nobody knows whether that was executed: what must
             not be done twice gets a fresh connection.
+        ssl_context: verifies the server; None: as aiohttp does it.
     """
     if aiohttp.__version__ not in RELEASES:
-        return new_session(Connector(force_close=is_single_use), headers)
-    connector = _WritingConnector(force_close=is_single_use)
+        return new_session(Connector(force_close=is_single_use, ssl_context=ssl_context), headers)
+    connector = _WritingConnector(force_close=is_single_use, ssl_context=ssl_context)
     session = new_session(connector, headers, request_class=_OneWrite, has_hooks=False)
     # Otherwise aiohttp reconnects for a GET whose kept-alive connection broke, only to find that it may not send it
     # again.
@@ -100,8 +104,8 @@ def _fail(protocol: Any, error: BaseException) -> None:
 class _WritingConnector(Connector):
     """Writes the requests, since the connector knows how many are in progress."""
 
-    def __init__(self, *, force_close: bool) -> None:
-        super().__init__(force_close=force_close)
+    def __init__(self, *, force_close: bool, ssl_context: ssl.SSLContext | None = None) -> None:
+        super().__init__(force_close=force_close, ssl_context=ssl_context)
         self._writes = WriteQueue()
 
     def write(self, protocol: Any, request: bytes, sending: Sending) -> None:
@@ -145,7 +149,8 @@ class _OneWrite(aiohttp.ClientRequest):
         session = self._session = options["session"]
         self.loop, self._timer, self._traces = options["loop"], options["timer"], options["traces"]
         self._ssl, self.response_class = options["ssl"], options["response_class"] or aiohttp.ClientResponse
-        self.server_hostname = self.proxy = self.proxy_auth = self.proxy_headers = None
+        self.proxy, self.proxy_headers = options["proxy"], options["proxy_headers"]
+        self.server_hostname = self.proxy_auth = None
         # With ``Host`` in its place. Headers that tracers have added to the options are not sent.
         self.headers = session.headers.copy()
         self.headers.update(sending.headers)
@@ -160,7 +165,8 @@ class _OneWrite(aiohttp.ClientRequest):
             self._traces = [Trace(session, TRACING, TRACING.trace_config_ctx(trace_request_ctx=sending))]
             return await super().send(conn)
         sending.check_first()
-        head = f"{self.method} {self.url.raw_path_qs} HTTP/1.1"
+        target = self.url.raw_path_qs if self.proxy is None or self.is_ssl() else str(self.url)
+        head = f"{self.method} {target} HTTP/1.1"
         # It rejects control characters in the headers. Looked up here, since another release may not have it.
         request = http_writer._serialize_headers(head, self.headers) + body  # noqa: SLF001 - of a known release
         session.connector.write(conn.protocol, request, sending)

@@ -89,14 +89,15 @@ class AllowedHosts:
         if "@" in url.raw_authority:
             raise UnusableLinkError("holds a user name")
         host, port = _place_of(url)
-        if url.scheme == "http" and not is_loopback(host):
+        is_of_server = (url.scheme, host, port) == self._own  # http only where the client's base_url may be
+        if url.scheme == "http" and not (is_of_server or is_loopback(host)):
             raise UnusableLinkError("does not use https")
         if (host, port) not in self._allowed and not (port == _PORTS[url.scheme] and (host, None) in self._allowed):
             raise UnusableLinkError("leads to a host that is not allowed: if you trust that host, name it in hosts")
         # Put together anew, so that what was compared is what is requested, whatever else a parser reads in the text.
         shown = f"[{host}]" if ":" in host else host
         origin = f"{url.scheme}://{shown}" if port == _PORTS[url.scheme] else f"{url.scheme}://{shown}:{port}"
-        return Link(origin + (url.raw_path_qs or "/"), host, port, is_of_server=(url.scheme, host, port) == self._own)
+        return Link(origin + (url.raw_path_qs or "/"), host, port, is_of_server=is_of_server)
 
 
 def _parsed(text: str, base: URL | None) -> URL | None:

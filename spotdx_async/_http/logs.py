@@ -1,8 +1,9 @@
 """Everything the SDK logs, line by line and field by field: an allow-list, so that nothing else can get in.
 
 Lines go to the logger ``spotdx_async``. Beside the text each record has fields, as attributes that begin with
-``spotdx_``: ``event`` (``retry``, ``pause``, ``gate`` or ``feed``), ``operation``, ``attempt``, ``error``, ``status``,
-``reason``, ``wait_s`` and ``gate`` (``closed`` while a bulk run is paused, else ``open``), each where it applies.
+``spotdx_``: ``event`` (``retry``, ``pause``, ``gate``, ``feed`` or ``exposure``), ``operation``, ``attempt``,
+``error``, ``status``, ``reason``, ``wait_s`` and ``gate`` (``closed`` while a bulk run is paused, else ``open``), each
+where it applies.
 """
 
 import logging
@@ -13,6 +14,8 @@ from spotdx_async.errors import SpotError
 
 _log = logging.getLogger("spotdx_async")
 _LONGEST_QUOTE = 200
+_EXPOSED: set[str] = set()
+"""The servers of which it was said that they are reached by http."""
 # Control characters, format characters (which reorder or hide text), lone surrogates, line and paragraph separators.
 _STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -47,6 +50,14 @@ def log_pause(seconds: float, *, asked_s: float | None = None) -> None:
             "client.resume() ends it sooner"
         )
         _log.warning(text, asked_s, seconds, extra=_fields("pause", wait_s=seconds))
+
+
+def log_exposure(host: str) -> None:
+    """Log at WARNING, once in a process for each server, that what is sent to it can be read on the way."""
+    if host not in _EXPOSED:
+        _EXPOSED.add(host)
+        text = "http to %s, which allow_http_hosts names: token and patient data can be read on the way"
+        _log.warning(text, host, extra=_fields("exposure"))
 
 
 def log_breaker(

@@ -58,6 +58,8 @@ class Request:
     """What of it must come back in the answer."""
     download: "Download | None" = field(default=None, repr=False)
     """Where the body of its answer goes, and where that comes from; None: from the server, into memory."""
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    """Of the caller's own, sent beside the client's."""
 
 
 class Token:

@@ -5,6 +5,7 @@ Only aiohttp's public API is used here: ``fast_request`` has the rest.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -168,9 +169,9 @@ class Connector(aiohttp.TCPConnector):
     written, the next request would queue behind the rest.
     """
 
-    def __init__(self, *, force_close: bool = False) -> None:
+    def __init__(self, *, force_close: bool = False, ssl_context: ssl.SSLContext | None = None) -> None:
         # No limit here: the client's own permits come first, and waiting for those uses up no timeout.
-        super().__init__(limit=0, force_close=force_close)
+        super().__init__(limit=0, force_close=force_close, ssl=True if ssl_context is None else ssl_context)
         self._used: WeakSet[Any] = WeakSet()
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's

@@ -6,11 +6,12 @@ A ``TransportFailure`` says whether the request may have arrived. This module kn
 import asyncio
 import io
 import platform
+import ssl
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from yarl import URL
@@ -22,10 +23,10 @@ from spotdx_async._http.messages import SUCCESS, AttemptState, Download, Reply, 
 from spotdx_async._http.sessions import CURRENT, TRACING, Sending
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
+from spotdx_async.network import Network
 
 _LARGE_BODY: Final = 1024 * 1024
 _READS: Final = frozenset({"GET", "HEAD"})
-_NO_TIMEOUT: Final = aiohttp.ClientTimeout()
 _READ_AHEAD: Final = 256 * 1024
 """How much is read, and decompressed, before the body's cap is checked again. A caller's session may set far more."""
 
@@ -40,21 +41,34 @@ class Transport:
         max_body_bytes: int,
         user_agent: str,
         session: aiohttp.ClientSession | None = None,
+        network: Network | None = None,
     ) -> None:
+        """Open nothing yet.
+
+        Args:
+            base_url: the server.
+            max_body_bytes: the longest answer that is read, decompressed.
+            user_agent: what names the SDK.
+            session: a caller's own.
+            network: how sessions of our own reach the server, how long any one may take for that, and what is sent.
+        """
         self._pooled: aiohttp.ClientSession | None = None
         self._single_use: aiohttp.ClientSession | None = None
         self.now: Callable[[], float] = clock.now
         """The clock of the loop whose requests it sends."""
+        self._network = network or Network()
         self._base = URL(base_url)
         self._prefix = self._base.raw_path.rstrip("/")
         self._max_body_bytes = max_body_bytes
+        versions = f"python/{platform.python_version()} aiohttp/{aiohttp.__version__}"
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
-            "User-Agent": f"{user_agent} python/{platform.python_version()} aiohttp/{aiohttp.__version__}",
+            "User-Agent": f"{user_agent} {versions}{self._network.user_agent}",
         }
         self._own_headers = {"Host": self._base.host_port_subcomponent or "", **self._headers}
         self._callers_session = _checked(session)
+        self._timeout = _connect_timeout(self._network.connect_timeout_s, is_own=session is None)
         self._inherited: list[aiohttp.ClientSession | None] = []
         # Sessions of loops that are open but not running: each loop finds its own again.
         self._left: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession | None, ...]] = {}
@@ -143,7 +157,14 @@ class Transport:
                 return foreign
             if may_have_arrived or not session.closed:
                 was_repeated = sending.is_repeated
-                return failure_of(error, status, may_have_arrived=may_have_arrived, was_repeated=was_repeated)
+                proxy = self._network.proxy
+                return failure_of(
+                    error,
+                    status,
+                    may_have_arrived=may_have_arrived,
+                    was_repeated=was_repeated,
+                    proxy=None if proxy is None else proxy.place,
+                )
         # Closed by another task: aiohttp cancels what it had begun for the request.
         return closed_failure(status, may_have_arrived=may_have_arrived)
 
@@ -179,10 +200,11 @@ class Transport:
                 headers={**(sending.headers or {})},  # a copy: Datadog and Elastic add theirs to the mapping they see
                 allow_redirects=False,
                 raise_for_status=False,
-                timeout=_NO_TIMEOUT,
+                timeout=self._timeout,
                 read_bufsize=_READ_AHEAD,
                 auto_decompress=None if request.download is None else False,  # None: as the session does
                 trace_request_ctx=sending if session.trace_configs else None,
+                **self._way(request),
             )
         finally:
             sending.end()
@@ -248,11 +270,25 @@ class Transport:
             return self._callers_session
         if request.is_replay_safe:
             if self._pooled is None:
-                self._pooled = fast_request.own_session(self._own_headers, is_single_use=False)
+                self._pooled = self._new_session(is_single_use=False)
             return self._pooled
         if self._single_use is None:
-            self._single_use = fast_request.own_session(self._own_headers, is_single_use=True)
+            self._single_use = self._new_session(is_single_use=True)
         return self._single_use
+
+    def _new_session(self, *, is_single_use: bool) -> aiohttp.ClientSession:
+        context = self._network.ssl_context
+        return fast_request.own_session(self._own_headers, is_single_use=is_single_use, ssl_context=context)
+
+    def _way(self, request: Request) -> dict[str, Any]:
+        """Return how aiohttp is to reach the server, where that is not its usual way."""
+        proxy, way = self._network.proxy, dict[str, Any]()
+        if proxy is not None:
+            # aiohttp sends a session's headers to the proxy as well, and a tunnel is not closed after one request.
+            way = {"proxy": proxy.url, "proxy_headers": {"Connection": "keep-alive", **proxy.headers}}
+        if request.download is not None and not (self._network.verifies or request.download.link.is_of_server):
+            way["ssl"] = ssl.create_default_context()  # only the server on this machine need not be verified
+        return way
 
     def _url(self, request: Request) -> URL:
         if request.download is not None:
@@ -268,6 +304,10 @@ class Transport:
         headers = {"Authorization": f"Token {token.text}"}
         if attempt_state.headers is not None:
             headers = {**attempt_state.headers, **headers}
+        if self._network.headers or request.headers:
+            headers = _merged(self._network.headers, _merged(request.headers, headers))
+        if self._network.proxy is not None and self._base.scheme == "http":  # it is the proxy that reads the request
+            headers |= self._network.proxy.headers
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         if request.method in _READS:
@@ -290,7 +330,8 @@ class Transport:
         if session is None:  # our sessions send the name of the API's server with every request
             headers["Host"] = link.place
         if link.is_of_server and download.carries_token:
-            return {**(attempt_state.headers or {}), **headers, "Authorization": f"Token {token.text}"}
+            headers = _merged(self._network.headers, {**(attempt_state.headers or {}), **headers})
+            return {**headers, "Authorization": f"Token {token.text}"}
         if session is not None and "Authorization" in session.headers:
             raise ConfigError("session has an Authorization among its headers, which would go to the host of the file")
         return headers
@@ -316,6 +357,20 @@ def _checked(session: object) -> aiohttp.ClientSession | None:
     if not session.auto_decompress:
         raise ConfigError("session does not decompress answers: create it without auto_decompress=False")
     return session
+
+
+def _connect_timeout(seconds: float, *, is_own: bool) -> aiohttp.ClientTimeout:
+    """Return aiohttp's bound on the time that a new connection takes, which a caller's session spends waiting too."""
+    exactly = float("inf")  # from this on it would round up to whole seconds
+    if is_own:
+        return aiohttp.ClientTimeout(connect=seconds, ceil_threshold=exactly)
+    return aiohttp.ClientTimeout(sock_connect=seconds, ceil_threshold=exactly)
+
+
+def _merged(under: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
+    """Return two sets of headers as one; names are compared in any case."""
+    names = {name.lower() for name in over}
+    return {**{name: value for name, value in under.items() if name.lower() not in names}, **over}
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:

@@ -14,6 +14,7 @@ from spotdx_async._http.messages import Reply, Request
 from spotdx_async._requests.answers import decoder_of
 from spotdx_async._requests.identity import Identity
 from spotdx_async.errors import InvalidInputError
+from spotdx_async.network import check_headers
 
 T = TypeVar("T")
 
@@ -198,7 +199,13 @@ def check_metadata(metadata: Any) -> None:
 
 
 def unlisted_request(
-    method: object, path: object, *, json: Any, query: Mapping[str, Any] | None, replay_safe: bool
+    method: object,
+    path: object,
+    *,
+    json: Any,
+    query: Mapping[str, Any] | None,
+    replay_safe: bool,
+    headers: Mapping[str, str] | None = None,
 ) -> Request:
     """Return a request to an endpoint that no row describes.
 
@@ -207,7 +214,8 @@ def unlisted_request(
 
     Raises:
         InvalidInputError: an unknown method, a path that does not start with ``/``, holds ``?``, ``#``, a control
-            character or a ``.`` or ``..`` segment, alone or before a ``;``, or values that have no JSON or query form.
+            character or a ``.`` or ``..`` segment, alone or before a ``;``, values that have no JSON or query form, or
+            headers that are not a caller's to set.
     """
     if not isinstance(method, str) or method not in _METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(sorted(_METHODS))}; nothing was sent")
@@ -228,6 +236,7 @@ def unlisted_request(
         query=_query(query, None, name) if query else "",
         body=None if json is None else _body(json, name),
         is_replay_safe=replay_safe or method in _SAFE_METHODS,
+        headers=check_headers(headers, error=InvalidInputError),
     )
 
 

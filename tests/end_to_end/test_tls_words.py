@@ -129,6 +129,23 @@ async def test_a_client_certificate_that_is_asked_for_says_so(
     assert "ALERT" in error.tls_reason
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_certificate_that_is_refused_says_so(
+    serve: Serve, authority: trustme.CA, version: ssl.TLSVersion
+) -> None:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    trustme.CA().issue_cert("worker@example.com").configure_cert(context)
+
+    async with SpotClient("token", base_url=serve(asks=True, version=version), ssl_context=context) as spot:
+        with pytest.raises((NotSentError, OutcomeUnknownError)) as caught:
+            await spot.kits.types()
+
+    error: Any = caught.value
+    assert "the server refused the client certificate (it does not know its authority)" in str(error)
+    assert (error.tls_reason, error.attempts) == ("TLSV1_ALERT_UNKNOWN_CA", 1)
+
+
 async def test_a_run_without_the_client_certificate_that_is_asked_for_stops(
     serve: Serve, authority: trustme.CA
 ) -> None:

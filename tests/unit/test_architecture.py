@@ -31,7 +31,7 @@ ROWS = (
     ),
     ("hosts",),
     (*("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),),
-    ("_requests.identity", "_http.links"),
+    ("_requests.identity", "_http.links", "network"),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
         "observers",
@@ -76,6 +76,7 @@ FOLDERS = {name.partition(".")[0] for names in ROWS for name in names if "." in 
 NARROWER = {
     "models.*": (),
     "config": ("errors", "hosts"),
+    "network": ("config", "errors", "hosts"),
     "_codec.json": (),
     "_requests.identity": ("_codec.json",),
     "_http.links": ("errors", "hosts"),
@@ -138,11 +139,11 @@ NARROWER = {
     "private_files": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_http.clock", "_codec.json", "own_loop"),
-        *("limits.block_limiter", "private_files", "_http.rate_limiter", "_requests.operation"),
+        *("limits.block_limiter", "private_files", "_http.rate_limiter", "_requests.operation", "network"),
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "hosts", "models.*", "files.*", "mirror.*", "report.*", "testing.*"),
-        *("bulk.records", "bulk.stats", "distributed.*", "own_loop", "private_files"),
+        *("bulk.records", "bulk.stats", "distributed.*", "network", "own_loop", "private_files"),
     ),
     "__main__": ("cli.*",),
 }
@@ -167,6 +168,7 @@ ONLY_IMPORTERS = {
     "python_calamine": ("files.excel_rows",),
     "backports": ("files.unpacking",),
     "compression": ("files.unpacking",),
+    "truststore": ("network",),
     "redis": ("limits.redis_source",),
     "uvloop": ("own_loop",),
     "distributed": ("distributed.clusters", "distributed.dask_engine", "distributed.dask_plugins"),

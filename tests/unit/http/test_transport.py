@@ -87,12 +87,12 @@ async def test_redirects_are_left_to_the_verdict(aioresponses_mock: aioresponses
     assert asked(aioresponses_mock)[2]["allow_redirects"] is False
 
 
-async def test_aiohttp_keeps_no_time_of_its_own(aioresponses_mock: aioresponses, transport: Transport) -> None:
+async def test_aiohttp_times_new_connections_alone(aioresponses_mock: aioresponses, transport: Transport) -> None:
     aioresponses_mock.post(f"{BASE}/api/v2/orders/", payload={})
 
     await transport.send(CREATE, TOKEN, 7.25, AttemptState())
 
-    assert asked(aioresponses_mock)[2]["timeout"] == aiohttp.ClientTimeout()
+    assert asked(aioresponses_mock)[2]["timeout"] == aiohttp.ClientTimeout(connect=10.0, ceil_threshold=float("inf"))
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 404, 429, 503])
