@@ -18,6 +18,7 @@ from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
 from spotdx_async.cli.row_results import InputRow, RowSet
 from spotdx_async.cli.row_run import RowRun, open_files
+from spotdx_async.cli.settings import Setting
 from spotdx_async.cli.update_run import UpdateRequest
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import ChangedInputError, DamagedInputError
@@ -56,6 +57,10 @@ class ClusterRun(RowRun):
             lands_within_s=options.lands_within_s,
             concurrency=settings.concurrency.value,
             allow_any_id=settings.allow_any_id,
+            proxy=_of_profile(settings.proxy),
+            ca_file=_of_profile(settings.ca_file),
+            client_cert=_of_profile(settings.client_cert),
+            client_key=_of_profile(settings.client_key),
             # Processes of this machine ask the same source; a cluster's workers have a token of their own.
             token=None if options.workers is None else settings.token.read,
         )
@@ -214,6 +219,11 @@ def _check_workers(options: UpdateOptions) -> None:
         raise InvalidInputError("--workers must be at least 1")
     if options.workers is not None and options.workers > _MOST_WORKERS:
         raise InvalidInputError(f"--workers must be at most {_MOST_WORKERS}: more processes need a cluster (--dask)")
+
+
+def _of_profile(setting: Setting[str | None]) -> str | None:
+    """Return what a profile says; None where the environment does, which each worker reads for itself."""
+    return None if setting.origin.startswith("SPOTDX_") else setting.value
 
 
 def _tls(options: UpdateOptions) -> distributed.TlsFiles | None:

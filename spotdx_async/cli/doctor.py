@@ -1,16 +1,12 @@
 """``spotdx doctor``: checks step by step that everything is set up, and says what to do where it is not."""
 
-import socket
-import ssl
-import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
-from typing import Literal, TypeAlias
-from urllib.parse import SplitResult, urlsplit
 
-from attrs import asdict, frozen
+from attrs import asdict
 
+from spotdx_async.cli.connection_checks import Finding, check_way
 from spotdx_async.cli.exit_codes import Exit, message_of, next_step, reasons_of
 from spotdx_async.cli.options import HIDING, Shown, View
 from spotdx_async.cli.output import OurScreen, Streams, counted
@@ -18,41 +14,11 @@ from spotdx_async.cli.settings import USUAL_SERVER, OnServer, Server, Settings
 from spotdx_async.cli.token_source import TokenVariable
 from spotdx_async.errors import AuthenticationError, ConfigError, DecodeError, PermissionDeniedError, SpotError
 
-State: TypeAlias = Literal["ok", "warn", "FAIL"]
-
 _PATIENCE_S = 10.0
-_DAY_S = 86_400
-_SOON_DAYS = 14
-_SKEW_S = 30
-_SHOWN_ADDRESSES = 2
 _IN_BETWEEN = (
     "something else answers in its place, such as a proxy, a sign-in page or a maintenance page: check the "
     "base_url, or try again later"
 )
-
-_CERTIFICATE_STEPS = {
-    9: "check this machine's clock: by it, the certificate is not valid yet",
-    10: "check this machine's clock; if it is right, whoever runs the server must renew the certificate",
-    62: "check the name in the base_url: the certificate is for another one, or something else answers in its place",
-    64: "put the server's name in place of its address into the base_url: the certificate is for another address",
-}
-"""By X509_V_ERR codes: not yet valid, expired, another name, another address."""
-_OTHER_AUTHORITY = (
-    "ask your network's administrator whether TLS is inspected here, or an authority of your own signs; put its "
-    "certificate, with all others that are needed, into a file that SSL_CERT_FILE names, which replaces the system's"
-)
-
-
-@frozen
-class Finding:
-    """What a check found."""
-
-    check: str
-    state: State
-    text: str
-    """One sentence, without a token or patient data."""
-    next: str | None = None
-    """What to do; None if there is nothing to do."""
 
 
 def doctor(*, view: Shown = HIDING, server: OnServer = USUAL_SERVER, streams: OurScreen) -> int:
@@ -90,7 +56,7 @@ def _examine(server: Server, view: View) -> Iterator[Finding]:
         yield Finding("settings", "FAIL", str(error), "spotdx config --example shows a correct file")
         return
     yield check_settings(settings)
-    for finding in check_way(settings.base_url.value):
+    for finding in check_way(settings):
         yield finding
         if finding.state == "FAIL":
             return
@@ -117,6 +83,9 @@ def check_settings(settings: Settings) -> Finding:
     place = "no profile" if profile is None else f"profile {profile} ({settings.profile.origin})"
     unset = ", which is not set" if settings.token.is_empty else ""
     text = f"{place}, {settings.base_url.value} ({settings.base_url.origin}), token from {settings.token.text}{unset}"
+    for name in ("ca_file", "client_cert"):
+        if (one := getattr(settings, name)).value is not None:
+            text += f", {name} {one.value} ({one.origin})"
     if profile is not None and settings.token.origin == "environment":
         said = settings.file.profile(profile, named_by="the profile")
         if said.token_command is not None or said.token_env not in {None, "SPOTDX_TOKEN"}:
@@ -127,93 +96,6 @@ def check_settings(settings: Settings) -> Finding:
                 "unset SPOTDX_TOKEN to use the profile's token",
             )
     return Finding("settings", "ok", text)
-
-
-def check_way(base_url: str) -> Iterator[Finding]:
-    """Connect to the server step by step: name, connection, certificate, clock; the first failure ends it."""
-    parts = urlsplit(base_url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        addresses = {found[4][0] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    except OSError as error:
-        step = "check the name in the base_url, and this machine's network and DNS"
-        yield Finding("dns", "FAIL", f"{host} cannot be resolved ({error.strerror or error})", step)
-        return
-    yield Finding("dns", "ok", f"{host} is {', '.join(sorted(map(str, addresses))[:_SHOWN_ADDRESSES])}")
-    try:
-        plain = socket.create_connection((host, port), timeout=_PATIENCE_S)
-    except OSError as error:
-        step = "check the port in the base_url, and for a firewall or proxy in between (proxies are not used)"
-        yield Finding("tcp", "FAIL", f"no connection to port {port} ({error.strerror or 'it timed out'})", step)
-        return
-    with plain:
-        yield Finding("tcp", "ok", f"port {port} accepts connections")
-        if parts.scheme == "http":
-            yield Finding("tls", "ok", "not used: the server is on this machine")
-            yield _clock_at(plain, parts)
-            return
-        try:
-            secured = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-        except ssl.SSLCertVerificationError as error:
-            text = f"the certificate is not trusted ({error.verify_message})"
-            yield Finding("tls", "FAIL", text, advice_on_certificate(error.verify_code))
-            return
-        except OSError as error:
-            step = "check that the base_url names the right port; ask your network's administrator"
-            yield Finding("tls", "FAIL", f"no TLS on port {port} ({error.strerror or 'it timed out'})", step)
-            return
-        with secured:
-            yield check_certificate(str((secured.getpeercert() or {}).get("notAfter", "")), time.time())
-            yield _clock_at(secured, parts)
-
-
-def advice_on_certificate(verify_code: int) -> str:
-    """Return what to do about a certificate that OpenSSL rejects with this code of its verification."""
-    return _CERTIFICATE_STEPS.get(verify_code, _OTHER_AUTHORITY)
-
-
-def check_certificate(not_after: str, now_s: float) -> Finding:
-    """Report how long a trusted certificate lasts, from its own date such as ``Jun  1 12:00:00 2030 GMT``."""
-    if not not_after:
-        return Finding("tls", "ok", "the certificate is trusted; it has no expiry date")
-    left = int((ssl.cert_time_to_seconds(not_after) - now_s) // _DAY_S)
-    text = f"the certificate is trusted until {not_after} ({counted(left, 'day')})"
-    if left < _SOON_DAYS:
-        return Finding("tls", "warn", text, "tell the vendor unless it is renewed in time")
-    return Finding("tls", "ok", text)
-
-
-def _clock_at(connected: socket.socket, parts: SplitResult) -> Finding:
-    import http.client
-
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port)
-    connection.sock = connected
-    before_s = time.time()
-    try:
-        connection.request("HEAD", parts.path or "/")
-        said = connection.getresponse().getheader("Date")
-    except (OSError, http.client.HTTPException):
-        said = None
-    return check_clock(said, before_s, time.time())
-
-
-def check_clock(said: str | None, before_s: float, after_s: float) -> Finding:
-    """Compare the server's ``Date`` with this machine's clock before the request and after the response."""
-    from email.utils import parsedate_to_datetime
-
-    try:
-        server_s = parsedate_to_datetime(said or "").timestamp()
-    except ValueError:
-        return Finding("clock", "ok", "the server does not report its time")
-    # The header has whole seconds: the server's time is anywhere within that second.
-    behind_s, ahead_s = server_s - after_s, before_s - (server_s + 1)
-    skew_s = max(behind_s, ahead_s, 0.0)
-    if skew_s <= _SKEW_S:
-        return Finding("clock", "ok", f"within {_SKEW_S} s of the server's")
-    way = "behind" if behind_s > ahead_s else "ahead of"
-    text = f"this machine's clock is {skew_s:,.0f} s {way} the server's"
-    return Finding("clock", "warn", text, "set the clock (NTP): journal dates and waits until a date depend on it")
 
 
 def check_token(settings: Settings, *, show_phi: bool = False) -> Finding:

@@ -25,13 +25,17 @@ from spotdx_async.cli.tables import show_rows
 from spotdx_async.cli.token_source import TokenCommand, TokenSource, TokenVariable
 from spotdx_async.config import PRODUCTION_URL, RateLimit, base_url_from_environment, check_base_url
 from spotdx_async.errors import ConfigError
+from spotdx_async.network import check_proxy, proxy_from_environment, ssl_context_of
 from spotdx_async.own_loop import run_in_own_loop
 
 if TYPE_CHECKING:
+    import ssl
+
     from spotdx_async import SpotClient
 
 T = TypeVar("T")
 
+_FILES = ("ca_file", "client_cert", "client_key")
 _TIMEOUT_S, _CONCURRENCY, _LANDS_WITHIN_S = 30.0, 64, 60.0
 _BY_DEFAULT = "default"
 
@@ -53,6 +57,10 @@ class Settings:
     rate: Setting[float | None] = Setting(None)
     concurrency: Setting[int] = Setting(_CONCURRENCY)
     allow_any_id: bool = False
+    proxy: Setting[str | None] = field(default=Setting(None), repr=False)
+    ca_file: Setting[str | None] = Setting(None)
+    client_cert: Setting[str | None] = Setting(None)
+    client_key: Setting[str | None] = Setting(None)
     token: TokenSource
     profile: Setting[str | None] = Setting(None)
     file: SettingsFile = field(factory=SettingsFile)
@@ -94,9 +102,21 @@ class Settings:
             timeout_s=self.timeout_s.value,
             concurrency=self.concurrency.value,
             allow_any_id=self.allow_any_id,
+            proxy=self.proxy.value,
+            ssl_context=self.ssl_context(),
             rate_limit=None if self.rate.value is None else RateLimit(self.rate.value),
             **options,
         )
+
+    def ssl_context(self) -> "ssl.SSLContext | None":
+        """Return what verifies the server, from the files that the settings name; None: Python's own.
+
+        Raises:
+            ConfigError: one of the files cannot be used; the message says which setting names it.
+        """
+        files = (self.ca_file, self.client_cert, self.client_key)
+        named = {name: _named(name, one.origin) for name, one in zip(_FILES, files, strict=True)}
+        return ssl_context_of(*(one.value for one in files), names=named)
 
     def ask(self, question: Callable[["SpotClient"], Awaitable[T]]) -> T:
         """Run one call, or a few, on a client and an event loop of its own.
@@ -155,6 +175,10 @@ class Server:
                 check_concurrency,
             ),
             allow_any_id=self._takes_any_id,  # must be given for each run: neither in the environment nor in a profile
+            proxy=_checked(
+                _first((proxy_from_environment(), "SPOTDX_PROXY"), (said.proxy, origin), usual=None), _check_proxy_text
+            ),
+            **_files(said, origin),
             token=_token(said, origin),
             profile=chosen,
             file=file,
@@ -207,6 +231,32 @@ def _checked(setting: Setting[T], check: Callable[[Any], T]) -> Setting[T]:
     )
 
 
+def _files(said: Profile, origin: str) -> dict[str, Any]:
+    """Return the files that a connection needs; a key belongs to the certificate that is named in the same place."""
+    has_own = bool(os.environ.get("SPOTDX_CLIENT_CERT") or os.environ.get("SPOTDX_CLIENT_KEY"))
+    found = {}
+    for name in _FILES:
+        variable = f"SPOTDX_{name.upper()}"
+        of_profile = None if has_own and name != "ca_file" else getattr(said, name)
+        found[name] = _first((os.environ.get(variable) or None, variable), (of_profile, origin), usual=None)
+    return found
+
+
+def _check_proxy_text(value: str) -> str:
+    """Return a proxy's address unchanged.
+
+    Raises:
+        ConfigError: it is none; the message does not show it.
+    """
+    check_proxy(value)
+    return value
+
+
+def _named(name: str, origin: str) -> str:
+    """Return what a message calls the setting that names a file."""
+    return origin if origin == f"SPOTDX_{name.upper()}" else f"{name} of {origin}"
+
+
 def _profile(file: SettingsFile, option: str | None) -> tuple[Setting[str | None], Profile]:
     chosen: Setting[str | None] = _first(
         (option, "--profile"),
@@ -244,10 +294,11 @@ def config(
 ) -> int:
     """Show the settings in force, and where each comes from. The token itself is never shown.
 
-    An option on the command line overrides the environment (SPOTDX_BASE_URL, SPOTDX_TOKEN), which overrides a profile
-    of the settings file. The file is ~/.config/spotdx/config.toml, or the one that SPOTDX_CONFIG names. It holds
-    profiles, each with base_url, rate, concurrency, timeout, and where the token comes from: token_env or
-    token_command. It takes the options of the command that you are about to run, and refuses values out of range.
+    An option on the command line overrides the environment (SPOTDX_BASE_URL, SPOTDX_TOKEN, SPOTDX_PROXY,
+    SPOTDX_CA_FILE, SPOTDX_CLIENT_CERT, SPOTDX_CLIENT_KEY), which overrides a profile of the settings file. The file is
+    ~/.config/spotdx/config.toml, or the one that SPOTDX_CONFIG names. It holds profiles, each with base_url, rate,
+    concurrency, timeout, proxy, ca_file, client_cert, client_key, and where the token comes from: token_env or
+    token_command. This command takes the options of the one that you are about to run, and refuses values out of range.
 
     Example: spotdx config --profile staging
     Example: mkdir -p ~/.config/spotdx && spotdx config --example > ~/.config/spotdx/config.toml
@@ -275,7 +326,7 @@ def config(
 
 
 def _by_name(settings: Settings, lands_within: Setting[float]) -> dict[str, Setting[Any]]:
-    path, token = settings.file.path, settings.token
+    path, token, proxy = settings.file.path, settings.token, check_proxy(settings.proxy.value)
     return {
         "file": Setting(None if path is None else str(path), _about_file(settings.file)),
         "profile": settings.profile,
@@ -284,6 +335,8 @@ def _by_name(settings: Settings, lands_within: Setting[float]) -> dict[str, Sett
         "concurrency": settings.concurrency,
         "timeout": settings.timeout_s,
         "lands_within": lands_within,
+        "proxy": Setting(None if proxy is None else proxy.url, settings.proxy.origin),
+        **{name: getattr(settings, name) for name in _FILES},
         "allow_any_id": Setting(settings.allow_any_id, "--allow-any-id" if settings.allow_any_id else _BY_DEFAULT),
         "token": Setting(f"{token.text}{' (not set)' if token.is_empty else ''}", token.origin),
     }

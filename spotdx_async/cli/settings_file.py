@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from spotdx_async.config import CallOptions, RateLimit, check_base_url, check_count, check_seconds
 from spotdx_async.errors import ConfigError
+from spotdx_async.network import check_proxy
 
 EXAMPLE = """\
 # Settings of spotdx: ~/.config/spotdx/config.toml, or the file that SPOTDX_CONFIG names.
@@ -30,6 +31,10 @@ token_env = "SPOTDX_TOKEN"      # the environment variable that holds the token
 [profiles.staging]
 base_url = "https://staging.example.com"
 token_command = ["pass", "show", "spot/staging"]    # its first line is the token; run without a shell
+proxy = "http://proxy.example.com:3128"             # one with user and password belongs into SPOTDX_PROXY
+ca_file = "/etc/ssl/example-ca.pem"                 # in place of the system's authorities; "system" needs truststore
+client_cert = "/etc/ssl/etl.pem"                    # where the server asks for one
+client_key = "/etc/ssl/etl.key"                     # unless it is in client_cert
 """
 
 _ADVICE = (
@@ -52,6 +57,10 @@ class Profile:
     rate: float | None = None
     concurrency: int | None = None
     timeout: float | None = None
+    proxy: str | None = None
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
     token_env: str | None = None
     token_command: tuple[str, ...] | None = field(default=None, repr=False)
 
@@ -235,6 +244,18 @@ def check_lands_within(value: Any) -> float:
     return check_seconds("lands_within", value)
 
 
+def check_proxy_in_file(value: Any) -> Any:
+    """Return the address of a proxy unchanged.
+
+    Raises:
+        ConfigError: it is none, or has credentials, which do not belong into a file.
+    """
+    found = check_proxy(value)
+    if found is None or found.headers:
+        raise ConfigError("proxy must have no credentials here")
+    return value
+
+
 def _passes(check: Callable[[Any], object]) -> Callable[[Any], bool]:
     """Return whether a value is one that the client takes."""
 
@@ -248,6 +269,10 @@ def _passes(check: Callable[[Any], object]) -> Callable[[Any], bool]:
     return does
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def _is_argv(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value) and bool(value and value[0])
 
@@ -257,6 +282,13 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rate": (_passes(check_rate), "a number above 0: requests a second"),
     "concurrency": (_passes(check_concurrency), f"a whole number from 1 to {_MOST_CONCURRENCY:,}"),
     "timeout": (_passes(check_timeout), "a number above 0: seconds"),
+    "proxy": (
+        _passes(check_proxy_in_file),
+        "a proxy without credentials, such as http://proxy.example.com:3128; one with them belongs into SPOTDX_PROXY",
+    ),
+    "ca_file": (_is_text, 'the path of a file with certificates in PEM, or "system"'),
+    "client_cert": (_is_text, "the path of a file with a certificate in PEM"),
+    "client_key": (_is_text, "the path of a file with a private key in PEM"),
     "token_env": (
         lambda value: isinstance(value, str) and _VARIABLE.fullmatch(value) is not None,
         "the name of an environment variable, such as SPOTDX_TOKEN, never the token itself",

@@ -1,15 +1,30 @@
 """The client of a worker process: one for all its shards, created when the first needs it. No token travels with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
 from spotdx_async.client import SpotClient
-from spotdx_async.config import Limiter, RateLimit, RetryPolicy, check_base_url, check_count, check_flag
+from spotdx_async.config import (
+    PRODUCTION_URL,
+    Limiter,
+    RateLimit,
+    RetryPolicy,
+    base_url_from_environment,
+    check_base_url,
+    check_count,
+    check_flag,
+)
 from spotdx_async.distributed.shard import Shard, ShardReport
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.errors import ConfigError
+from spotdx_async.network import check_proxy, ssl_context_with_environment
 from spotdx_async.own_loop import run_in_own_loop
+
+
+def _text_of(base_url: str | None) -> str:
+    """Return the server that is meant, to be checked when the hosts that http may lead to are known."""
+    return (base_url_from_environment() or PRODUCTION_URL) if base_url is None else base_url
 
 
 @frozen(kw_only=True)
@@ -20,7 +35,9 @@ class ClientSettings:
         ConfigError: a setting is wrong.
     """
 
-    base_url: str = field(default=None, converter=check_base_url)
+    allow_http_hosts: tuple[str, ...] = field(default=(), converter=tuple)
+    """Hosts to which ``base_url`` may lead by http, as for ``SpotClient``."""
+    base_url: str = field(default=None, converter=_text_of)
     """The server; None: the one that the environment names here, where the settings are made, else production."""
     timeout_s: float = 30.0
     """One attempt, in seconds."""
@@ -32,6 +49,21 @@ class ClientSettings:
     """When and how often to repeat."""
     allow_any_id: bool = field(default=False)
     """Accept ids that hold a slash, a backslash, a semicolon or nothing but dots, as ``SpotClient`` does."""
+    proxy: str | None = field(default=None)
+    """The workers' forward proxy, without credentials: one with them belongs into the workers' ``SPOTDX_PROXY``, which
+    is used where this is None."""
+    ca_file: str | None = None
+    """A file on the workers with the authorities to trust, in PEM, or ``system``; None: their ``SPOTDX_CA_FILE``."""
+    client_cert: str | None = None
+    """A file on the workers with their client certificate, in PEM; None: their ``SPOTDX_CLIENT_CERT``."""
+    client_key: str | None = None
+    """A file on the workers with its key, in PEM; None: it is in ``client_cert``, or in ``SPOTDX_CLIENT_KEY``."""
+    connect_timeout_s: float = 10.0
+    """The part of ``timeout_s`` that a new connection may take, in seconds."""
+    user_agent: str | None = None
+    """What follows the SDK's own ``User-Agent``."""
+    headers: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
+    """Returns headers on the worker, which a gateway asks for, say: they may be secret, and do not travel."""
     token: Callable[[], str] | None = field(default=None, repr=False)
     """Returns the token on the worker, plain or async; None: the ``SPOTDX_TOKEN`` of the worker's own environment."""
     limiter: Callable[[], RateLimit | Limiter] | None = field(default=None, repr=False)
@@ -41,6 +73,15 @@ class ClientSettings:
     def _check_token(self, _attribute: object, value: object) -> None:
         if value is not None and not callable(value):
             raise ConfigError("token must be a function, called on the worker: no token is sent to it")
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "base_url", check_base_url(self.base_url, self.allow_http_hosts))
+
+    @proxy.validator
+    def _check_proxy(self, _attribute: object, value: object) -> None:
+        found = check_proxy(value)
+        if found is not None and found.headers:
+            raise ConfigError("proxy has credentials, and no secret is sent to workers: set their SPOTDX_PROXY instead")
 
     @concurrency.validator
     def _check_concurrency(self, _attribute: object, value: object) -> None:
@@ -62,6 +103,12 @@ class ClientSettings:
         return SpotClient(
             self.token,
             base_url=self.base_url,
+            allow_http_hosts=self.allow_http_hosts,
+            proxy=self.proxy,
+            ssl_context=ssl_context_with_environment(self.ca_file, self.client_cert, self.client_key),
+            connect_timeout_s=self.connect_timeout_s,
+            headers=None if self.headers is None else self.headers(),
+            user_agent=self.user_agent,
             timeout_s=self.timeout_s,
             lands_within_s=self.lands_within_s,
             concurrency=self.concurrency,

@@ -1,10 +1,5 @@
 """A cache between the client and the API never makes "not found" of what is there."""
 
-import asyncio
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -20,6 +15,7 @@ from spotdx_async.resources import kits, orders, requisitions
 from spotdx_async.testing import FakeSpot
 from tests.end_to_end.caching_proxy import cached, path_alone
 from tests.new_objects import ORDER, PATIENT, REQUISITION
+from tests.programs import find, free_port, running
 
 virtual_time = pytest.mark.virtual_time
 
@@ -203,33 +199,11 @@ http {{
 @asynccontextmanager
 async def nginx_before(url: str, folder: Path) -> AsyncIterator[str]:
     """Let nginx with a cache, in its usual settings, stand before a server."""
-    program = shutil.which("nginx")
-    if program is None:
-        if os.environ.get("SPOTDX_NEED_NGINX"):
-            pytest.fail("SPOTDX_NEED_NGINX is set, and there is no nginx")
-        pytest.skip("nginx is not installed: apt-get install nginx")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    program, port = find("nginx", "nginx"), free_port()
     settings = folder / "nginx.conf"
     settings.write_text(NGINX.format(at=folder, port=port, to=url))
-    process = subprocess.Popen(  # noqa: ASYNC220, S603 - the program that was found, with a file of ours
-        [program, "-c", str(settings), "-e", str(folder / "error.log")]
-    )
-    try:
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except ConnectionError:
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    break
+    async with running(program, "-c", str(settings), "-e", str(folder / "error.log"), port=port):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.mark.parametrize("noun", CREATES)

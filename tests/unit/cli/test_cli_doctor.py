@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 import trustme
 
-from spotdx_async.cli.doctor import (
+from spotdx_async.cli.connection_checks import (
     Finding,
     advice_on_certificate,
     check_certificate,
     check_clock,
-    check_settings,
-    check_versions,
     check_way,
+    issuer_in,
 )
-from spotdx_async.cli.settings import Server
+from spotdx_async.cli.doctor import check_settings, check_versions
+from spotdx_async.cli.settings import Server, Settings
 
 NOW_S = 1_700_000_000.0
 Serve = Callable[..., str]
@@ -61,6 +61,10 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         server.server_close()
 
 
+def way_to(url: str) -> list[Finding]:
+    return list(check_way(Settings.for_server(url, "token")))
+
+
 def states(findings: list[Finding]) -> list[tuple[str, str]]:
     return [(one.check, one.state) for one in findings]
 
@@ -72,7 +76,7 @@ def test_the_versions_are_told() -> None:
 
 
 def test_the_way_to_a_trusted_server_is_well(serve: Serve) -> None:
-    found = list(check_way(serve()))
+    found = way_to(serve())
 
     assert states(found) == [("dns", "ok"), ("tcp", "ok"), ("tls", "ok"), ("clock", "ok")]
     assert "(90 days)" in found[2].text
@@ -80,7 +84,7 @@ def test_the_way_to_a_trusted_server_is_well(serve: Serve) -> None:
 
 
 def test_a_certificate_that_ends_soon_is_a_warning(serve: Serve) -> None:
-    found = list(check_way(serve(days=5)))
+    found = way_to(serve(days=5))
 
     assert states(found)[2] == ("tls", "warn")
     assert "(5 days)" in found[2].text
@@ -92,8 +96,8 @@ def test_a_certificate_that_ends_soon_is_a_warning(serve: Serve) -> None:
     [
         (
             {"is_trusted": False},
-            "the certificate is not trusted (unable to get local issuer certificate)",
-            "SSL_CERT_FILE names, which replaces the system's",
+            "(unable to get local issuer certificate; it is signed by trustme",
+            "(SPOTDX_CA_FILE) names, which replaces the system's",
         ),
         ({"name": "elsewhere.example.com"}, "Hostname mismatch", "check the name in the base_url"),
         ({"days": -1}, "certificate has expired", "check this machine's clock"),
@@ -102,7 +106,7 @@ def test_a_certificate_that_ends_soon_is_a_warning(serve: Serve) -> None:
 def test_a_certificate_that_is_not_trusted_ends_the_way_with_why(
     serve: Serve, about: dict[str, object], told: str, step: str
 ) -> None:
-    found = list(check_way(serve(**about)))
+    found = way_to(serve(**about))
 
     assert states(found) == [("dns", "ok"), ("tcp", "ok"), ("tls", "FAIL")]
     assert told in found[-1].text
@@ -112,7 +116,7 @@ def test_a_certificate_that_is_not_trusted_ends_the_way_with_why(
 def test_a_server_that_speaks_no_tls_ends_the_way() -> None:
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        found = list(check_way(f"https://localhost:{server.server_port}"))
+        found = way_to(f"https://localhost:{server.server_port}")
 
     assert states(found) == [("dns", "ok"), ("tcp", "ok"), ("tls", "FAIL")]
     assert "right port" in (found[-1].next or "")
@@ -121,7 +125,7 @@ def test_a_server_that_speaks_no_tls_ends_the_way() -> None:
 def test_a_port_where_nothing_listens_ends_the_way() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    found = list(check_way(f"http://127.0.0.1:{port}"))
+    found = way_to(f"http://127.0.0.1:{port}")
 
     assert states(found) == [("dns", "ok"), ("tcp", "FAIL")]
     assert found[-1].text == f"no connection to port {port} (Connection refused)"
@@ -133,7 +137,7 @@ def test_a_name_that_nobody_knows_ends_the_way(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
-    (found,) = check_way("https://nowhere.example.com")
+    (found,) = way_to("https://nowhere.example.com")
 
     assert (found.check, found.state) == ("dns", "FAIL")
     assert found.text == "nowhere.example.com cannot be resolved (Name or service not known)"
@@ -212,9 +216,17 @@ def test_a_token_of_the_environment_that_goes_before_the_profiles_is_warned_of(
         (10, "must renew the certificate"),
         (62, "check the name in the base_url"),
         (64, "put the server's name in place of its address"),
-        (18, "SSL_CERT_FILE names, which replaces the system's"),
-        (20, "SSL_CERT_FILE names, which replaces the system's"),
+        (18, "(SPOTDX_CA_FILE) names, which replaces the system's"),
+        (20, "(SPOTDX_CA_FILE) names, which replaces the system's"),
     ],
 )
 def test_the_advice_on_a_certificate_is_about_what_is_wrong_with_it(verify_code: int, said: str) -> None:
     assert said in advice_on_certificate(verify_code)
+
+
+def test_the_issuer_of_a_certificate_is_read() -> None:
+    for authority, name in ((trustme.CA(organization_name="Lab Ä"), "Lab Ä"), (trustme.CA(), "trustme")):
+        der = ssl.PEM_cert_to_DER_cert(authority.issue_cert("localhost").cert_chain_pems[0].bytes().decode())
+        assert str(issuer_in(der)).startswith(name)
+        assert not any(issuer_in(der[:cut]) for cut in range(len(der)))
+    assert issuer_in(b"no certificate") is None
