@@ -1,7 +1,13 @@
 """What can be created in the model: orders, requisitions, patients, and activations of kits."""
 
+import asyncio
+import random
+from abc import abstractmethod
+from bisect import insort
 from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 from uuid import uuid5
 
 import attrs
@@ -16,8 +22,8 @@ from spotdx_async import (
 )
 from spotdx_async._http.messages import Request
 from spotdx_async.bulk.create_rows import _NAMESPACE
-from tests.model.creates_server import KEY, CreatesServer, Placed
-from tests.model.server import Arrival
+from tests.model.creates_server import KEY, CreatesServer, Habits, Placed
+from tests.model.server import Arrival, now
 from tests.new_objects import ADDRESS, PATIENT, REQUISITION
 
 BATCH = "cohort"
@@ -28,7 +34,96 @@ def reference_of(key: str) -> str:
     return str(uuid5(uuid5(_NAMESPACE, BATCH), key))
 
 
-class OrderServer(CreatesServer):
+class ListedServer(CreatesServer):
+    """It lists what was created, by its clients and by others."""
+
+    SUMMARY: ClassVar[tuple[str, ...]]
+    """What a row of its list shows."""
+
+    def __init__(self, dice: random.Random, habits: Habits) -> None:
+        super().__init__(dice, habits)
+        # The objects by their last change, newest last; entries that are out of date are skipped.
+        self._by_change: list[tuple[float, int]] = []
+        self._next_foreign: asyncio.TimerHandle | None = None
+
+    @abstractmethod
+    def shown(self, placed: Placed) -> dict[str, Any]:
+        """Give the whole object."""
+
+    @abstractmethod
+    def foreign_body(self) -> dict[str, Any]:
+        """Give something of others to create."""
+
+    def foreign_metadata(self) -> Any:
+        return self.dice.choice([None, {"theirs": "1"}, {KEY: f"theirs-{len(self.placed)}"}])
+
+    def start(self) -> None:
+        """Let others create theirs."""
+        if self.counts["foreign"] >= self.most_foreign:
+            return
+        if self.habits.foreign_every_s != float("inf"):
+            self._next_foreign = asyncio.get_running_loop().call_later(
+                self.dice.expovariate(1 / self.habits.foreign_every_s), self._act_of_others
+            )
+
+    def end(self) -> None:
+        super().end()
+        if self._next_foreign is not None:
+            self._next_foreign.cancel()
+
+    def place(self, body: dict[str, Any], *, identity: str | None) -> Placed:
+        placed = super().place(body, identity=identity)
+        insort(self._by_change, (placed.updated_s, placed.number))
+        return placed
+
+    def change(self, placed: Placed, status: str) -> None:
+        placed.updated_s, placed.status = now(), status
+        insort(self._by_change, (placed.updated_s, placed.number))
+
+    def found(self, an_id: str) -> tuple[int, Any]:
+        """Answer a GET of one object."""
+        found = self.placed.get(an_id)
+        if found is None or found.is_deleted or (self.habits.gets_lag and found.visible_s > now()):
+            return 404, {"error": {"status": 404, "type": "not_found", "detail": "not found"}}
+        return (200, self.shown(found)) if found.well_s <= now() else (500, {})
+
+    def page(self, query: str, *, newest_change_first: bool) -> list[dict[str, Any]]:
+        """Answer with a page of the list."""
+        asked = {name: values[0] for name, values in parse_qs(query).items()}
+        since, size, offset = asked.get("created_after"), int(asked["results"]), int(asked["offset"])
+        first = date.min if since is None else date.fromisoformat(since)
+        order = reversed(self._by_change) if newest_change_first else [(p.updated_s, p.number) for p in self._all()]
+        found: list[Placed] = []
+        last = offset + size
+        for updated_s, number in order:
+            placed = self.placed[f"o-{number}"]
+            if placed.updated_s != updated_s or not self.is_shown(placed):
+                continue
+            if (self.dated(placed.created_s) + timedelta(hours=self.habits.zone_h)).date() < first:
+                continue
+            found.append(placed)
+            if len(found) == last:
+                break
+        return [{name: shown[name] for name in self.SUMMARY} for shown in map(self.shown, found[offset:])]
+
+    def _all(self) -> list[Placed]:
+        return [*self.placed.values()]
+
+    def _act_of_others(self) -> None:
+        dice = self.dice
+        self.counts["foreign"] += 1
+        self.place(self.foreign_body(), identity=None)
+        ids = list(self.placed) if len(self.placed) < 500 else [f"o-{dice.randrange(len(self.placed))}" for _ in "x"]
+        placed = self.placed[dice.choice(ids)]
+        touch = dice.choice(self.habits.touches) if self.habits.touches else "none"
+        if touch == "delete" and (placed.is_answered or placed.identity is None):
+            placed.is_deleted = True
+        elif touch in {"update", "cancel"}:
+            self.change(placed, "in_progress" if touch == "update" else "canceled")
+        self.start()
+
+
+class OrderServer(ListedServer):
     """Its list shows the last changed first."""
 
     PATH: ClassVar[str] = "/api/v2/orders/"
@@ -70,7 +165,7 @@ class OrderServer(CreatesServer):
         }
 
 
-class RequisitionServer(CreatesServer):
+class RequisitionServer(ListedServer):
     """Its list is by creation, and shows barcodes, of which there is one of each."""
 
     PATH: ClassVar[str] = "/api/v2/requisitions/"

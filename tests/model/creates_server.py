@@ -9,15 +9,13 @@ import json
 import random
 import sqlite3
 from abc import ABC, abstractmethod
-from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import parse_qs
 
 import attrs
 import pytest
@@ -97,8 +95,6 @@ class CreatesServer(ABC):
 
     PATH: ClassVar[str]
     """Where creates go."""
-    SUMMARY: ClassVar[tuple[str, ...]] = ()
-    """What a row of its list shows."""
 
     def __init__(self, dice: random.Random, habits: Habits) -> None:
         self.dice, self.habits = dice, habits
@@ -125,9 +121,6 @@ class CreatesServer(ABC):
         self.keys: dict[str, str] = {}
         """The key of each row, by its identity."""
         self._reading: tuple[Path, sqlite3.Connection, Digester] | None = None
-        # The objects by their last change, newest last; entries that are out of date are skipped.
-        self._by_change: list[tuple[float, int]] = []
-        self._next_foreign: asyncio.TimerHandle | None = None
 
     @abstractmethod
     def identity_of(self, request: Request, body: dict[str, Any]) -> str:
@@ -145,33 +138,14 @@ class CreatesServer(ABC):
     def look(self, request: Request) -> tuple[int, Any]:
         """Answer a GET."""
 
-    def shown(self, placed: Placed) -> dict[str, Any]:
-        """Give the whole object."""
-        raise NotImplementedError
-
-    def foreign_body(self) -> dict[str, Any]:
-        """Give something of others to create."""
-        raise NotImplementedError
-
-    def foreign_metadata(self) -> Any:
-        return self.dice.choice([None, {"theirs": "1"}, {KEY: f"theirs-{len(self.placed)}"}])
-
     def refusal(self, arrival: Arrival) -> str | None:  # noqa: ARG002 - for subclasses
         """Tell why the server does not carry a create out."""
         return None
 
-    def start(self) -> None:
-        """Let others create theirs."""
-        if self.counts["foreign"] >= self.most_foreign:
-            return
-        if self.habits.foreign_every_s != float("inf"):
-            self._next_foreign = asyncio.get_running_loop().call_later(
-                self.dice.expovariate(1 / self.habits.foreign_every_s), self._act_of_others
-            )
+    def start(self) -> None:  # noqa: B027 - most have nothing to start
+        """Let others create theirs, where that can be seen."""
 
     def end(self) -> None:
-        if self._next_foreign is not None:
-            self._next_foreign.cancel()
         if self._reading is not None:
             self._reading[1].close()
 
@@ -245,12 +219,7 @@ class CreatesServer(ABC):
         self.placed[placed.an_id] = placed
         if identity is not None:
             self.by_identity[identity].append(placed)
-        insort(self._by_change, (placed.updated_s, placed.number))
         return placed
-
-    def change(self, placed: Placed, status: str) -> None:
-        placed.updated_s, placed.status = now(), status
-        insort(self._by_change, (placed.updated_s, placed.number))
 
     def headers(self) -> dict[str, str]:
         moment = EPOCH + timedelta(seconds=now() + self.habits.date_ahead_s)
@@ -265,54 +234,12 @@ class CreatesServer(ABC):
     def is_shown(self, placed: Placed) -> bool:
         return not placed.is_deleted and placed.visible_s <= now()
 
-    def found(self, an_id: str) -> tuple[int, Any]:
-        """Answer a GET of one object."""
-        found = self.placed.get(an_id)
-        if found is None or found.is_deleted or (self.habits.gets_lag and found.visible_s > now()):
-            return 404, {"error": {"status": 404, "type": "not_found", "detail": "not found"}}
-        return (200, self.shown(found)) if found.well_s <= now() else (500, {})
-
-    def page(self, query: str, *, newest_change_first: bool) -> list[dict[str, Any]]:
-        """Answer with a page of the list."""
-        asked = {name: values[0] for name, values in parse_qs(query).items()}
-        since, size, offset = asked.get("created_after"), int(asked["results"]), int(asked["offset"])
-        first = date.min if since is None else date.fromisoformat(since)
-        order = reversed(self._by_change) if newest_change_first else [(p.updated_s, p.number) for p in self._all()]
-        found: list[Placed] = []
-        last = offset + size
-        for updated_s, number in order:
-            placed = self.placed[f"o-{number}"]
-            if placed.updated_s != updated_s or not self.is_shown(placed):
-                continue
-            if (self.dated(placed.created_s) + timedelta(hours=self.habits.zone_h)).date() < first:
-                continue
-            found.append(placed)
-            if len(found) == last:
-                break
-        return [{name: shown[name] for name in self.SUMMARY} for shown in map(self.shown, found[offset:])]
-
-    def _all(self) -> list[Placed]:
-        return [*self.placed.values()]
-
     def dated(self, moment_s: float) -> datetime:
         return EPOCH + timedelta(seconds=moment_s + self.habits.objects_ahead_s)
 
     def dates(self, placed: Placed) -> dict[str, str]:
         """Give when it was created and changed, as the server writes that."""
         return {"created": _text(self.dated(placed.created_s)), "updated": _text(self.dated(placed.updated_s))}
-
-    def _act_of_others(self) -> None:
-        dice = self.dice
-        self.counts["foreign"] += 1
-        self.place(self.foreign_body(), identity=None)
-        ids = list(self.placed) if len(self.placed) < 500 else [f"o-{dice.randrange(len(self.placed))}" for _ in "x"]
-        placed = self.placed[dice.choice(ids)]
-        touch = dice.choice(self.habits.touches) if self.habits.touches else "none"
-        if touch == "delete" and (placed.is_answered or placed.identity is None):
-            placed.is_deleted = True
-        elif touch in {"update", "cancel"}:
-            self.change(placed, "in_progress" if touch == "update" else "canceled")
-        self.start()
 
     def _check_intent(self, arrival: Arrival) -> None:
         if self.journal is None or arrival.key is None:
