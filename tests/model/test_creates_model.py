@@ -67,7 +67,7 @@ def run_any(seed: int, noun: str, change: Callable[[CreatesStory], None] = lambd
 
 @pytest.mark.parametrize("noun", NOUNS)
 def test_whatever_is_created_and_happens_to_rows_and_runs_is_done_once(chaos: Any, noun: str) -> None:
-    count = 500 if chaos.is_full else 6
+    count = 300 if chaos.is_full else 6
     hold(seeds(count, 0, 1), lambda seed: run_any(seed, noun), f"tests/model/test_creates_model.py, {noun}")
 
 
@@ -92,7 +92,7 @@ def test_whatever_is_done_to_a_run_at_any_step_nothing_is_done_twice(chaos: Any,
         story = story_of_steps([*NOUNS][number % len(NOUNS)], deed, steps)
         return run_story(variant, story, random.Random(variant))
 
-    numbers = range(STEPS * 8) if chaos.is_full else range(chaos.seed % 29, STEPS, 29)
+    numbers = range(STEPS * 4) if chaos.is_full else range(chaos.seed % 29, STEPS, 29)
     hold([*numbers], run_steps, f"tests/model/test_creates_model.py, {deed} after {STEPS} * variant + steps")
 
 
@@ -102,7 +102,7 @@ def test_where_an_assumption_does_not_hold_all_is_reported(chaos: Any, kind: str
     def run_kind(seed: int) -> list[str]:
         return run_any(seed, noun, KINDS[kind])
 
-    hold(seeds(200 if chaos.is_full else 1, 0, 1), run_kind, f"tests/model/test_creates_model.py, {kind}, {noun}")
+    hold(seeds(100 if chaos.is_full else 1, 0, 1), run_kind, f"tests/model/test_creates_model.py, {kind}, {noun}")
 
 
 @pytest.mark.parametrize("noun", ["orders", "requisitions"])
@@ -116,7 +116,7 @@ def test_a_lost_journal_with_a_look_first_creates_nothing_twice(chaos: Any, noun
     def run_lost(seed: int) -> list[str]:
         return run_any(seed, noun, lose)
 
-    hold(seeds(200 if chaos.is_full else 1, 0, 1), run_lost, f"tests/model/test_creates_model.py, {noun}")
+    hold(seeds(100 if chaos.is_full else 1, 0, 1), run_lost, f"tests/model/test_creates_model.py, {noun}")
 
 
 def test_a_hundred_rows_in_doubt_among_two_thousand_foreign_orders_cost_few_requests() -> None:
