@@ -298,7 +298,8 @@ class SessionPlayer:
         session.is_killed = True
         self.transport.is_dead = True
         if self._journal is not None:
-            left = self._journal.with_name(f"after {session.number} {self._journal.name}")
+            # Named after the first one: two hundred kills would make a name too long for any disk.
+            left = self._journal.with_name(f"after {session.number} {self._journal.name.rpartition(' ')[2]}")
             self.journal_left = copy_of(self._journal, left)
         consumer.cancel()
 
