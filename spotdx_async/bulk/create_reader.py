@@ -7,6 +7,7 @@ from unicodedata import normalize
 
 from attrs import evolve
 
+from spotdx_async._http import clock
 from spotdx_async._http.messages import Request
 from spotdx_async.bulk.create_rows import CreateRow, Creation, a
 from spotdx_async.bulk.first_look import FirstLook
@@ -47,6 +48,8 @@ class CreateReader(Reader):
         """The keys so far, and what was found before the run began."""
         self.first_look: FirstLook | None = None
         """Looks at what was there before the run began; None if nobody does."""
+        self.taken_s: float = clock.NEVER_S
+        """When the last item was taken from the input, on the loop's clock."""
         self.on_twins: Callable[[str, tuple[str, ...]], object] = lambda _first, _others: None
         """Called with the id of an object that was there before, and those of others with its reference."""
 
@@ -55,7 +58,7 @@ class CreateReader(Reader):
 
     async def _taken(self, item: object, known: Known | None) -> Row | Outcome[Any] | None:  # noqa: ARG002
         """Turn an item into a row. Nothing waits here, so that a row that was taken from the input comes out."""
-        number = self.read
+        number, self.taken_s = self.read, clock.now()
         key, request, likeness, is_own = self._parts(item)
         source = item.source if isinstance(item, (self._creation.row_type, InvalidRow)) else None
         digests = None if key is None else self._digests(key, request, is_own=is_own)

@@ -158,12 +158,18 @@ class Window:
         self._beside = 0
         self._bytes_beside = 0
         self._without_pause = 0
+        self._is_full = False
         self._room = asyncio.Event()
 
     @property
     def size(self) -> int:
         """Rows that may be read and not taken, beside those that can only wait."""
         return self._size
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no row is read before others that are here have ended or were taken."""
+        return self._is_full
 
     def try_enter(self) -> bool:
         """Count a row that is read next, where there is room for it; else the reader waits by ``enter``."""
@@ -180,7 +186,9 @@ class Window:
             await clock.turn()
         while self._inside() >= self._size:
             self._room.clear()
+            self._is_full = True
             await self._room.wait()
+            self._is_full = False
         self._rows += 1
         self._without_pause += 1
 

@@ -176,6 +176,40 @@ async def test_rows_whose_metadata_does_not_come_back_are_parked_and_never_sent_
     assert (last.states, batch.is_placed_once) == ({"ok": 2, "skipped": 4}, True)
 
 
+async def test_in_order_what_cannot_be_settled_does_not_hold_up_the_rows_behind_it_for_ever(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spotdx_async.bulk.options._LEAST_WINDOW", 20)
+    monkeypatch.setattr("spotdx_async.bulk.outcomes._MOST_BESIDE", 100_000)
+    batch.fake.orders.strip_metadata("null")
+    batch.fake.faults.add("drop_after", method="POST")
+
+    session = await asyncio.wait_for(batch.run(rows(100), ordered=True), 300)
+
+    assert session.states == {"unknown": 1, "ok": 99}
+    assert [outcome.index for outcome in session.outcomes] == [*range(100)]
+
+
+async def test_an_input_that_waits_for_the_outcome_of_its_row_gets_it(batch: Batch) -> None:
+    batch.fake.orders.strip_metadata("null")
+    batch.fake.faults.add("drop_after", method="POST")
+    has_come = asyncio.Event()
+
+    async def one_by_one() -> AsyncIterator[tuple[str, NewOrder]]:
+        for row in rows(3):
+            has_come.clear()
+            yield row
+            await has_come.wait()
+
+    states = []
+    async with batch.fake.client(timeout_s=5) as spot, asyncio.timeout(900):
+        async for outcome in batch.begun(spot, one_by_one()):
+            states.append(outcome.state)
+            has_come.set()
+
+    assert states == ["unknown", "ok", "ok"]
+
+
 async def test_a_cancelled_order_is_found_and_a_deleted_one_is_placed_anew_only_if_nobody_knew_it(batch: Batch) -> None:
     await killed(batch)
     (unknown,) = batch.fake.orders.values()
