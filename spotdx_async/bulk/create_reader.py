@@ -1,7 +1,7 @@
 """Reads the rows of a run that creates: each is checked as a whole, written once, and known by its key."""
 
 import json
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from typing import Any, ClassVar
 from unicodedata import normalize
 
@@ -11,7 +11,7 @@ from spotdx_async._http import clock
 from spotdx_async._http.messages import Request
 from spotdx_async.bulk.create_rows import CreateRow, Creation, a
 from spotdx_async.bulk.first_look import FirstLook
-from spotdx_async.bulk.journal.creates_file import BatchIndex, KnownCreate, RowEntry
+from spotdx_async.bulk.journal.creates_file import BatchIndex, KnownCreate, RowEntry, Settled
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.journal.reading import CODES, PARKED
 from spotdx_async.bulk.journal.records import CreateDigests, Digester, Known
@@ -149,18 +149,31 @@ class CreateReader(Reader):
             return None
         looked = self.first_look.since
         by_mark = [] if ids.mark is None else self.index.found(ids.mark)
-        if objects := self.index.found(ids.reference) or by_mark:
-            (object_id, created), *others = objects
-            self.book.record(RowEntry(row.index, CODES["ok"], ids, looked, object_id, created))
-            self.on_twins(object_id, tuple(an_id for an_id, _ in others))
-            return Outcome(index=row.index, key=row.key, state="skipped", object_id=object_id, source=row.source)
-        if row.likeness is None or not self.index.has_bare(row.likeness):
-            return None
-        self.book.record(RowEntry(row.index, PARKED, ids, looked))
+        if by_reference := self.index.found(ids.reference):
+            return self._found_before(row, by_reference, looked)
         noun = self._creation.noun
-        message = f"{a(noun)} for the same person shows no metadata, and may be this one, so nothing was sent"
-        error = OutcomeUnknownError(message, reason="unreadable", clue=row.target.clue)
+        if by_mark and ids.mark is not None:
+            if self.index.first_with(ids.mark, row.index) == row.index:
+                return self._found_before(row, by_mark, looked)
+            why = f"{a(noun)} without metadata may be that of an earlier row with the same barcode, or this one"
+        elif self.index.has_bare(*(each for each in (row.likeness, ids.mark) if each is not None)):
+            why = f"{a(noun)} for the same person, or with the same barcode, shows no reference, and may be this one"
+        else:
+            return None
+        parked = Settled(ids.key, PARKED) if row.is_known_in_doubt else RowEntry(row.index, PARKED, ids, looked)
+        self.book.record(parked)
+        error = OutcomeUnknownError(f"{why}, so nothing was sent", reason="unreadable", clue=row.target.clue)
         return Outcome(index=row.index, key=row.key, state="unknown", error=error, source=row.source)
+
+    def _found_before(self, row: CreateRow, objects: Sequence[tuple[str, float | None]], looked: float) -> Outcome[Any]:
+        """Return the outcome of a row whose object, or several of them, was there before the run began."""
+        (object_id, created), *others = objects
+        self.on_twins(object_id, tuple(an_id for an_id, _ in others))
+        if row.is_other:
+            self.book.record(Settled(row.ids.key, CODES["ok"], object_id, created))
+            return other_content(row.index, row.key, object_id, row.source)
+        self.book.record(RowEntry(row.index, CODES["ok"], row.ids, looked, object_id, created))
+        return Outcome(index=row.index, key=row.key, state="skipped", object_id=object_id, source=row.source)
 
     def _end(self) -> None:
         self.is_read_up = True

@@ -100,7 +100,7 @@ class ListLook(Generic[S, T]):
         return {**findings, **{doubt: self._verdict(doubt, shown_until) for doubt in left}}
 
     async def look_first(self, since: float) -> None:
-        """Note the references of everything that was created since then, and whom objects without metadata are for.
+        """Note the references of everything that was created since then, and whom objects without one are for.
 
         Raises:
             InvalidInputError: that is in the future, where nothing can be seen.
@@ -119,16 +119,23 @@ class ListLook(Generic[S, T]):
 
         await self._judge(rows, since, take)
         self._reading.note_judged(sight, since)
-        for an_id, row in self._bare.items():
-            if (mark := self._mark(row)) is not None:
-                self._index.add_found(mark, an_id, seconds_of(row.created))
-            elif (likeness := self._likeness(row)) is not None:
-                self._index.add_bare(likeness)
+        self._note_without_reference()
         if self._unjudged:
             message = (
                 f"{len(self._unjudged)} of the {self._listed.noun}s of that time cannot be read, so nothing was sent"
             )
             raise DecodeError(message, outcome="unknown")
+
+    def _note_without_reference(self) -> None:
+        for an_id, row in self._bare.items():
+            if (mark := self._mark(row)) is not None:
+                self._index.add_found(mark, an_id, seconds_of(row.created))
+            else:
+                self._index.add_bare(self._likeness(row) or b"")
+        for row in self._unsigned.values():
+            # Others' most likely; or the row's own, whose metadata somebody has replaced.
+            if (sign := self._mark(row) or self._likeness(row)) is not None:
+                self._index.add_bare(sign)
 
     async def audit(self, since: float) -> int:
         """Look for objects with the same reference among all that were created since then.

@@ -67,7 +67,7 @@ def raise_if_down(results: Sequence[object]) -> None:
 
 def evidence_of(metadata: Mapping[str, object] | None, key: str) -> Evidence:
     """Return what an object's metadata show, by the key of references."""
-    if metadata is None:
+    if not metadata:  # empty where a server has dropped the only one
         return Evidence(is_bare=True)
     reference = metadata.get(key)
     return Evidence(reference if isinstance(reference, str) else None)

@@ -82,9 +82,12 @@ class CreateOptions(ReadOptions, total=False):
     """Seconds within which a request is executed or never will be; if left out, as for the client: 60."""
     look_first: date | str | None
     """A day, in whatever time zone, for a batch whose journal is lost or was restored from a copy: what was created
-    since is read before anything is sent, and rows whose reference is found come out as ``skipped`` with their id. The
-    first row that was not found waits for ``lands_within_s`` and 10 s, and another look: the lost session's last
-    requests may still be on their way. If it cannot be read, the run raises that error, and sends nothing."""
+    since is read before anything is sent, and rows whose reference is found come out as ``skipped`` with their id.
+    Where something for the same person, or with the same barcode, shows no reference (its metadata are hidden, or were
+    replaced), nobody knows whose it is, and the row ends ``unknown``; a requisition without any metadata is taken by
+    the first row with its barcode. The first row that was not found waits for ``lands_within_s`` and 10 s, and another
+    look: the lost session's last requests may still be on their way. If what was created cannot be read, the run raises
+    that error, and sends nothing."""
 
 
 @frozen(kw_only=True)

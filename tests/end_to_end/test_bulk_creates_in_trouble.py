@@ -333,6 +333,37 @@ async def test_requisitions_whose_journal_is_lost_are_found_by_reference_or_barc
     assert fake.operation_counts["requisitions.create"] == 4
 
 
+async def test_one_requisition_without_metadata_is_that_of_one_row_with_its_barcode(
+    fake: FakeSpot, tmp_path: Path, wall: Callable[[], datetime]
+) -> None:
+    wanted = [("a", REQUISITION), ("b", REQUISITION)]
+    fake.requisitions.strip_metadata("null")
+
+    async def session(journal: str, count: int, **options: Any) -> list[tuple[str, str | None]]:
+        async with fake.client() as spot:
+            run = spot.requisitions.create_many(wanted[:count], batch="7", journal=tmp_path / journal, **options)
+            return [(outcome.state, outcome.object_id) async for outcome in run]
+
+    await session("lost", 1)
+    states = [await session("new", 2, look_first=wall().date()), await session("new", 2)]
+
+    assert states == 2 * [[("skipped", *fake.requisitions), ("unknown", None)]]
+    assert fake.operation_counts["requisitions.create"] == 1
+
+
+@pytest.mark.parametrize("gap", ["missing", "null", "reference"])
+async def test_what_came_back_without_its_reference_is_not_placed_again_where_the_journal_is_lost(
+    batch: Batch, wall: Callable[[], datetime], gap: Any
+) -> None:
+    batch.fake.orders.strip_metadata(gap)
+    await batch.run()
+    batch.journal.unlink()
+
+    session = await batch.run(look_first=wall().date())
+
+    assert (session.states, batch.is_placed_once) == ({"unknown": 6}, True)
+
+
 async def test_a_journal_that_is_deleted_during_the_run_stops_it(batch: Batch) -> None:
     batch.fake.latency_s = 0.1
     async with batch.fake.client() as spot:

@@ -348,7 +348,7 @@ class BatchIndex:
             "PRAGMA synchronous = OFF",
             "CREATE TABLE keys(key BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID",
             "CREATE TABLE found(reference BLOB, object TEXT, created REAL, PRIMARY KEY (reference, object))",
-            "CREATE TABLE bare(likeness BLOB PRIMARY KEY) WITHOUT ROWID",
+            "CREATE TABLE bare(sign BLOB PRIMARY KEY) WITHOUT ROWID",
         ):
             self._database.execute(statement)
 
@@ -371,13 +371,13 @@ class BatchIndex:
         query = "SELECT object, created FROM found WHERE reference = ? ORDER BY created IS NULL, created"
         return self._execute(query, reference)
 
-    def add_bare(self, likeness: bytes) -> None:
-        """Note an object that shows no metadata."""
-        self._execute("INSERT OR IGNORE INTO bare VALUES (?)", likeness)
+    def add_bare(self, sign: bytes) -> None:
+        """Note an object that shows no reference: whom it is for or its barcode; nothing where it shows neither."""
+        self._execute("INSERT OR IGNORE INTO bare VALUES (?)", sign)
 
-    def has_bare(self, likeness: bytes) -> bool:
-        """Return whether an object of this likeness shows no metadata."""
-        return bool(self._execute("SELECT 1 FROM bare WHERE likeness = ?", likeness))
+    def has_bare(self, *signs: bytes) -> bool:
+        """Return whether an object that shows no reference has one of these signs, or may have any."""
+        return any(self._execute("SELECT 1 FROM bare WHERE sign = ?", each) for each in (b"", *signs))
 
     def _execute(self, query: str, *values: object) -> list[Any]:
         try:

@@ -315,16 +315,35 @@ async def test_what_the_first_look_has_found_is_skipped_and_recorded(tmp_path: P
     await reader.book.close("stopped")
 
 
-async def test_a_row_that_may_be_among_what_shows_no_metadata_is_parked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", ["whom it is for", "nothing"])
+async def test_a_row_that_may_be_among_what_shows_no_reference_is_parked(tmp_path: Path, sign: str) -> None:
     reader = await reader_of([("a", ORDER)], tmp_path / "cohort.journal")
     reader.first_look = SimpleNamespace(since=1.0)  # type: ignore[assignment]
-    reader.index.add_bare(likeness_digest(reader.book.digester, "robin\nsample"))
+    reader.index.add_bare(b"" if sign == "nothing" else likeness_digest(reader.book.digester, "robin\nsample"))
 
     (item,) = await items_of(reader)
     await reader.book.close("stopped")
     again = await CreatesWriter.open(Journal(tmp_path / "cohort.journal"), operation="POST", server="s", batch="cohort")
 
     assert item.state == "unknown"
-    assert "shows no metadata, and may be this one" in str(item.error)
+    assert "shows no reference, and may be this one" in str(item.error)
     assert [each.state for each in again.in_doubt] == [PARKED]
     await again.close("stopped")
+
+
+async def test_a_row_in_doubt_that_the_first_look_has_found_is_rejected_if_its_content_has_changed(
+    session: Session, tmp_path: Path
+) -> None:
+    journal = tmp_path / "cohort.journal"
+    (row,) = await session([("a", with_ref("mine"))])
+    await record(journal, row, CODES["unknown"])
+    changed = attrs.evolve(OTHER, metadata=with_ref("mine").metadata)
+    reader = await reader_of([("a", changed)], journal)
+    reader.first_look = SimpleNamespace(since=1.0)  # type: ignore[assignment]
+    reader.index.add_found(reference_digest(reader.book.digester, "mine"), "o-1", 10.0)
+
+    found = [told(item) for item in await items_of(reader)]
+    await reader.book.close("stopped")
+    again = [told(item) for item in await session([("a", changed)])]
+
+    assert (found, again) == ([("rejected", "o-1")], [("rejected", "o-1")])

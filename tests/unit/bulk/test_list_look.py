@@ -645,16 +645,28 @@ async def test_the_audit_does_not_wait_for_what_was_deleted(world: World) -> Non
 # --- The look before a run whose journal is lost ----------------------------------------------------------------------
 
 
-async def test_the_first_look_notes_references_and_whom_bare_objects_are_for(world: World) -> None:
+@pytest.mark.parametrize("metadata", [None, {}, {"site": "of somebody who has replaced them"}])
+async def test_the_first_look_notes_references_and_whom_objects_without_one_are_for(
+    world: World, metadata: dict[str, Any] | None
+) -> None:
     world.server.add("o-2", "a", age_s=80)
     world.server.add("o-1", "a", age_s=90)
-    world.server.add("o-3", None, metadata=None, person="Robin")
+    world.server.add("o-3", None, metadata=metadata, person="Robin")
 
     await world.look.look_first(NOW.timestamp() - 86400)
 
     assert [an_id for an_id, _ in world.index.found(world.reference("a"))] == ["o-1", "o-2"]
     assert world.index.has_bare(likeness_digest(world.book.digester, "Robin"))
     assert not world.index.has_bare(likeness_digest(world.book.digester, "Kim"))
+
+
+async def test_what_shows_neither_a_reference_nor_whom_it_is_for_may_be_any_row_s(world: World) -> None:
+    world.server.add("o-1", None, metadata={}, person=None)
+
+    await world.look.look_first(NOW.timestamp() - 86400)
+
+    assert world.index.has_bare(likeness_digest(world.book.digester, "Kim"))
+    assert world.index.has_bare()
 
 
 async def test_the_first_look_fetches_what_shows_a_barcode_and_notes_that_of_what_shows_no_metadata(
