@@ -11,7 +11,8 @@ from spotdx_async._http import clock
 from spotdx_async._http.messages import Request
 from spotdx_async.bulk.create_rows import CreateRow, Creation, a
 from spotdx_async.bulk.first_look import FirstLook
-from spotdx_async.bulk.journal.creates_file import BatchIndex, KnownCreate, RowEntry, Settled
+from spotdx_async.bulk.journal.batch_index import BatchIndex
+from spotdx_async.bulk.journal.creates_file import KnownCreate, RowEntry, Settled
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.journal.reading import CODES, PARKED
 from spotdx_async.bulk.journal.records import CreateDigests, Digester, Known

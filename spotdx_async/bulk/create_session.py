@@ -13,7 +13,7 @@ from spotdx_async.bulk.create_reader import CreateReader
 from spotdx_async.bulk.create_rows import Creation
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.first_look import FirstLook
-from spotdx_async.bulk.journal.creates_file import Left
+from spotdx_async.bulk.journal.creates_file import Left, Twins
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.options import Job
 from spotdx_async.bulk.read_first import Ask
@@ -139,4 +139,6 @@ class CreateSession(Session[T]):
         reader.index.close()  # rows that were read are looked up in it until the last one is sent
         if is_complete and isinstance(self._engine, CreateEngine):
             reader.book.record(Left(self._engine.left_undone))
+        if twins := self.duplicates:  # whoever is killed before telling of them finds them there
+            reader.book.record_at_end(Twins(twins))
         await reader.book.close("complete" if is_complete else "stopped")

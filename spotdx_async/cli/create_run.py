@@ -14,7 +14,7 @@ import spotdx_async
 from spotdx_async import report
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.create import reference_in
-from spotdx_async.cli.create_summary import CreatesEnd, show_duplicates, told_in_report
+from spotdx_async.cli.create_summary import CreatesEnd, pairs_before, show_duplicates, told_in_report
 from spotdx_async.cli.exit_codes import line_of
 from spotdx_async.cli.local_run import LocalRun
 from spotdx_async.cli.new_objects import CreateKind
@@ -287,6 +287,7 @@ class CreateRun(LocalRun):
                 kind=kind,
                 only_settles=self._request.only_settles,
                 duplicates=duplicates,
+                duplicates_before=pairs_before(None if self._options.is_dry_run else self._options.journal, duplicates),
                 audit_error=None if error is None else bare_message(error),
                 created=self._created,
                 lacking=self._lacking(),

@@ -1,6 +1,6 @@
 """What is said at the end of a run that creates, beside what is said of every run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,12 +11,12 @@ from spotdx_async import report
 from spotdx_async.bulk.records import State
 from spotdx_async.cli.new_objects import CreateKind
 from spotdx_async.cli.options import Word
-from spotdx_async.cli.output import Streams, counted
+from spotdx_async.cli.output import Streams, counted, pairs_of
 from spotdx_async.cli.row_results import bare_message
 from spotdx_async.errors import JournalError
 from spotdx_async.files.created_file import CreatedFile
 
-__all__ = ["CreatesEnd", "figures_of", "meanings_of", "show_duplicates", "show_end", "told_in_report"]
+__all__ = ["CreatesEnd", "figures_of", "meanings_of", "pairs_before", "show_duplicates", "show_end", "told_in_report"]
 
 
 @frozen(kw_only=True)
@@ -27,6 +27,8 @@ class CreatesEnd:
     only_settles: bool = False
     duplicates: tuple[tuple[str, str], ...] = ()
     """The ids of objects that carry the same reference, in pairs."""
+    duplicates_before: tuple[tuple[str, str], ...] = ()
+    """Those that only earlier sessions have found; one that was killed may not have told of them."""
     audit_error: str | None = None
     """Why those could not be looked for."""
     created: CreatedFile | None = None
@@ -47,6 +49,7 @@ def figures_of(end: CreatesEnd) -> dict[str, Any]:
     return {
         "created_file": None if created is None or created.error is not None else str(created.place),
         "duplicates": [[*pair] for pair in end.duplicates],
+        "duplicates_before": [[*pair] for pair in end.duplicates_before],
         "audit_error": end.audit_error,
         "in_doubt_elsewhere": end.doubts_elsewhere,
         "not_in_created_file": end.lacking,
@@ -87,10 +90,18 @@ def meanings_of(end: CreatesEnd) -> dict[State, str]:
 def show_duplicates(duplicates: Sequence[tuple[str, str]], streams: Streams) -> None:
     """Say which objects carry the same reference, if there are any; once the journal says so, nobody looks again."""
     if duplicates:
-        pairs = ", ".join(f"{one} and {other}" for one, other in duplicates)
-        count = len(duplicates)
+        pairs, count = pairs_of(duplicates), len(duplicates)
         pair = "1 pair carries" if count == 1 else f"{count:,} pairs carry"
         streams.say(f"CREATED TWICE: {pair} the same reference: {pairs}; none was cancelled, so ask the vendor to")
+
+
+def pairs_before(journal: Word | None, duplicates: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return the pairs that a journal knows, and that this session has not found."""
+    found = {frozenset(pair) for pair in duplicates}
+    with suppress(JournalError):
+        known = () if journal is None else spotdx_async.read_journal(journal).duplicates
+        return tuple(pair for pair in known if frozenset(pair) not in found)
+    return ()
 
 
 def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> None:
@@ -102,6 +113,9 @@ def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> No
         streams: where to say it.
     """
     unknown = counts["unknown"]
+    if end.duplicates_before:
+        pairs = pairs_of(end.duplicates_before)
+        streams.say(f"created twice, as an earlier session has found: {pairs}; none was cancelled by this command")
     if end.audit_error is not None:
         streams.say(
             f"whether something was created twice could not be looked up at the end: {end.audit_error}; "

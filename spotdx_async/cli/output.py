@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import unicodedata
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
 
 from cyclopts import Parameter
@@ -24,6 +25,11 @@ HIDDEN = "<hidden>"
 # Control, format (which reorder or hide text), lone surrogates, line and paragraph separators.
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _WIDE = 10_000
+
+
+def pairs_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return pairs of ids as a part of a sentence."""
+    return ", ".join(f"{one} and {other}" for one, other in pairs)
 
 
 def counted(number: int, noun: str) -> str:

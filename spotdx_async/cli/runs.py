@@ -7,7 +7,7 @@ from cyclopts import App
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import Json, Word
-from spotdx_async.cli.output import OurScreen
+from spotdx_async.cli.output import OurScreen, pairs_of
 from spotdx_async.cli.tables import show_fields
 
 if TYPE_CHECKING:
@@ -50,7 +50,13 @@ def _figures(state: "JournalState") -> dict[str, Any]:
     from spotdx_async.bulk.records import STATES
 
     placed, parked = state.by_state["ok"], state.parked
-    of_creates = {"placed": placed, "in_doubt": _in_doubt(state), "parked": parked, "not_sent": state.not_sent}
+    of_creates = {
+        "placed": placed,
+        "in_doubt": _in_doubt(state),
+        "parked": parked,
+        "not_sent": state.not_sent,
+        "duplicates": [[*pair] for pair in state.duplicates],
+    }
     return {
         "operation": state.operation,
         "rows": state.rows,
@@ -74,6 +80,7 @@ def _shown(state: "JournalState") -> dict[str, str]:
         "rows recorded": f"{state.rows:,}",
         **{f"  {name}": f"{count:,}" for name, count in _counts(state).items() if count},
         **({} if (not_done := _not_done(state)) is None else {"  not done": f"{not_done:,}"}),
+        **({"created twice": pairs_of(state.duplicates)} if state.duplicates else {}),
         "begun": f"{state.begun_at:%Y-%m-%d %H:%M:%S} UTC",
         "last written": f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC",
         "sessions": f"{state.sessions:,}",

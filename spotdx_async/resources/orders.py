@@ -113,10 +113,9 @@ class Orders:
         Before a request leaves, its row is in the journal, and that on the disk. A row whose answer did not come, or
         that a killed session was about to send, is in doubt, and never sent again before it is settled: when
         ``lands_within_s`` has passed since it was sent (and 10 s, in case the list is late), one scan of the orders
-        placed since settles all such rows together, while others go on. Found: ``ok``, with the order. Not found, and
-        the same scan shows the newest orders that this batch has surely placed, with their references: sent again, with
-        the same reference. Otherwise ``unknown``, once the run can do nothing else (or its input has given no row for
-        ten minutes); it is never sent again by itself, and the same call looks again.
+        placed since settles all such rows, while others go on. Found: ``ok``, with the order. Not found, and the same
+        scan shows the newest orders that this batch has surely placed, with their references: sent again, with the same
+        one. Else ``unknown``, once nothing else goes on (or no row came for ten minutes): the same call looks again.
 
         So nothing is placed twice as long as (1) a request lands within ``lands_within_s`` or not at all, (2) the list
         shows what was placed, (3) the metadata comes back, (4) the journal and its disk keep what was synced, and (5)

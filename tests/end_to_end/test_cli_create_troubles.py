@@ -1,8 +1,9 @@
 """Commands that create where disk, clock, server or network are not as they should be."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,27 @@ async def test_what_a_proxy_repeats_is_told_with_both_ids_and_gives_1(
     assert [{*pair} for pair in done.summary["duplicates"]] == [{first, last}]
     assert first in done.err
     assert last in done.err
+    assert done.summary["duplicates_before"] == []
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_was_created_twice_is_told_later_too_as_a_kill_may_have_come_before_the_words(
+    spotdx: Spotdx, fake: FakeSpot, create: Callable[..., list[str]]
+) -> None:
+    fake.faults.add(faults.repeated(0.05), method="POST")
+    await spotdx(*create())
+    with closing(sqlite3.connect("j")) as journal, journal:
+        journal.execute("UPDATE audit SET until = NULL")  # as if it had come when the list was sure to show all
+    (pair,) = fake.creations.duplicates().values()
+
+    shown, figures = await spotdx("runs", "show", "j"), await spotdx("runs", "show", "j", "--json")
+    again = await spotdx(*create())
+
+    assert {*figures.summary["duplicates"][0]} == {*pair}
+    assert {*again.summary["duplicates_before"][0]} == {*pair}
+    assert (again.code, again.summary["duplicates"]) == (0, [])
+    assert "created twice, as an earlier session has found: " in again.err
+    assert all(an_id in shown.out for an_id in pair)
 
 
 @pytest.mark.usefixtures("soon")

@@ -27,6 +27,7 @@ _SCHEMA = (
         reference BLOB, mark BLOB, began REAL, object TEXT, created REAL, session INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE audit(session INTEGER NOT NULL, after REAL, until REAL, left INTEGER)",
     "INSERT INTO audit VALUES (0, NULL, NULL, NULL)",
+    "CREATE TABLE twins(one TEXT, other TEXT, PRIMARY KEY (one, other)) WITHOUT ROWID",
     "CREATE TABLE former_marks(mark BLOB PRIMARY KEY) WITHOUT ROWID",
     """CREATE TRIGGER keep_mark AFTER UPDATE OF mark ON creates WHEN old.mark IS NOT NULL AND old.mark IS NOT new.mark
         BEGIN INSERT OR IGNORE INTO former_marks VALUES (old.mark); END""",
@@ -89,6 +90,14 @@ class Audited:
 
 
 @frozen
+class Twins:
+    """What a session has found of objects that were created for one row."""
+
+    pairs: tuple[tuple[str, str], ...]
+    """Their ids."""
+
+
+@frozen
 class Left:
     """What a session that came to its end has left undone."""
 
@@ -96,7 +105,7 @@ class Left:
     """Those of its input, bad ones included: of many of them the journal knows no key."""
 
 
-Entry: TypeAlias = RowEntry | Settled | Audited | Left
+Entry: TypeAlias = RowEntry | Settled | Audited | Twins | Left
 
 
 @frozen
@@ -242,6 +251,8 @@ class CreatesFile(JournalDatabase):
         run = self._database
         if isinstance(entry, Left):
             run.execute("UPDATE audit SET left = ?", (entry.rows,))
+        elif isinstance(entry, Twins):
+            run.executemany("INSERT OR IGNORE INTO twins VALUES (?, ?)", entry.pairs)
         elif isinstance(entry, Audited):
             run.execute("UPDATE audit SET session = ?, after = NULL, until = ?", (self._session, entry.until))
         elif isinstance(entry, Settled):
@@ -335,58 +346,4 @@ class LookUp:
 
     def close(self) -> None:
         """Close the connection."""
-        self._database.close()
-
-
-class BatchIndex:
-    """The keys of a run's rows, and what was found before it began: in flat memory, in a file that nobody else sees."""
-
-    def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)  # SQLite makes a temporary file when it grows
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "CREATE TABLE keys(key BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID",
-            "CREATE TABLE found(reference BLOB, object TEXT, created REAL, PRIMARY KEY (reference, object))",
-            "CREATE TABLE bare(sign BLOB PRIMARY KEY) WITHOUT ROWID",
-        ):
-            self._database.execute(statement)
-
-    def first_with(self, key: bytes, row: int) -> int:
-        """Return the first row with this key, which is ``row`` itself if no earlier one has it.
-
-        Raises:
-            JournalError: the temporary file cannot be written, as for all other methods.
-        """
-        self._execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", key, row)
-        first: int = self._execute("SELECT row FROM keys WHERE key = ?", key)[0][0]
-        return first
-
-    def add_found(self, reference: bytes, object_id: str, created: float | None) -> None:
-        """Note an object that carries a reference, and when it was created."""
-        self._execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?)", reference, object_id, created)
-
-    def found(self, reference: bytes) -> list[tuple[str, float | None]]:
-        """Return the objects that carry the reference, the first one first: the id, and when it was created."""
-        query = "SELECT object, created FROM found WHERE reference = ? ORDER BY created IS NULL, created"
-        return self._execute(query, reference)
-
-    def add_bare(self, sign: bytes) -> None:
-        """Note an object that shows no reference: whom it is for or its barcode; nothing where it shows neither."""
-        self._execute("INSERT OR IGNORE INTO bare VALUES (?)", sign)
-
-    def has_bare(self, *signs: bytes) -> bool:
-        """Return whether an object that shows no reference has one of these signs, or may have any."""
-        return any(self._execute("SELECT 1 FROM bare WHERE sign = ?", each) for each in (b"", *signs))
-
-    def _execute(self, query: str, *values: object) -> list[Any]:
-        try:
-            return self._database.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            why = getattr(error, "sqlite_errorname", type(error).__name__)
-        what = f"the index of the run's keys, a temporary file, cannot be used ({why})"
-        raise JournalError(f"{what}: fix that, and resume with the same call", reason="disk")
-
-    def close(self) -> None:
-        """Forget everything."""
         self._database.close()

@@ -173,6 +173,7 @@ def _read_state(path: Path) -> JournalState:
         counts = dict(database.execute(f"SELECT state, count(*) FROM {table} GROUP BY state").fetchall())  # noqa: S608
         last = database.execute(f"SELECT max(row) FROM {table}").fetchone()[0]  # noqa: S608 - one of two names
         left = None if kind is UPDATES else database.execute("SELECT left FROM audit").fetchone()[0]
+        twins = () if kind is UPDATES else database.execute("SELECT one, other FROM twins").fetchall()
     # What SQLite found there by path may have arrived after the first look.
     check_companions(path)
     by_state: dict[State, int] = {word: counts.get(CODES.get(word), 0) for word in get_args(State)}
@@ -193,6 +194,7 @@ def _read_state(path: Path) -> JournalState:
         parked=parked,
         not_sent=counts.get(NOT_SENT, 0),
         left=left,
+        duplicates=tuple(twins),
         # It may have ended, or begun, while we were reading.
         in_use=is_locked(path) or (was_in_use and meta.ending is None),
     )

@@ -161,6 +161,8 @@ class JournalState:
     left: int | None = None
     """Of a run that creates, how many rows its last session left undone, bad ones included; None if no session has come
     to its end."""
+    duplicates: tuple[tuple[str, str], ...] = ()
+    """The ids of objects that were created for one row, in pairs, as all sessions of a run that creates have found."""
 
 
 @frozen(kw_only=True)

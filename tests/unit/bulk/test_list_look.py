@@ -12,7 +12,8 @@ import pytest
 from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.list_scan import Scan
 from spotdx_async.bulk.create_reader import likeness_digest, mark_digest, reference_digest
-from spotdx_async.bulk.journal.creates_file import BatchIndex, RowEntry
+from spotdx_async.bulk.journal.batch_index import BatchIndex
+from spotdx_async.bulk.journal.creates_file import RowEntry
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.journal.reading import CODES
 from spotdx_async.bulk.journal.records import CreateDigests

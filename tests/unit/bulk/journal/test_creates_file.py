@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from spotdx_async.bulk.journal.creates_file import Audited, CreatesFile, RowEntry, Settled, TemporaryCreates
+from spotdx_async.bulk.journal.creates_file import Audited, CreatesFile, RowEntry, Settled, TemporaryCreates, Twins
 from spotdx_async.bulk.journal.file import JournalFile
 from spotdx_async.bulk.journal.reading import CODES, NOT_SENT, PARKED, read_journal
 from spotdx_async.bulk.journal.records import CreateDigests
@@ -350,11 +350,14 @@ def test_read_journal_tells_a_batch(path: Path) -> None:
         }.items()
     ):
         file.write([RowEntry(n, state, digests(name))])
-    file.close([], "stopped")
+    pairs = ("O1", "O2"), ("O1", "O3")
+    file.write([Twins(pairs[:1])])
+    file.close([Twins(pairs)], "stopped")
 
     found = read_journal(path)
 
     assert (found.version, found.operation, found.ending, found.parked) == (2, OPERATION, "stopped", 1)
+    assert found.duplicates == pairs
     told = {name: count for name, count in found.by_state.items() if count}
     assert told == {"ok": 1, "unknown": 2, "failed": 1, "rejected": 1}
     assert found.next_index == 6
