@@ -8,7 +8,7 @@ from spotdx_async._http import clock
 from spotdx_async._http.messages import Action, AttemptState, Verdict
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.bulk.create_reader import CreateReader, other_content
-from spotdx_async.bulk.create_rows import CreateRow, Creation
+from spotdx_async.bulk.create_rows import CreateRow, Creation, a
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.journal.creates_file import Audited, KnownCreate, RowEntry, Settled
 from spotdx_async.bulk.journal.reading import CODES, NOT_SENT, PARKED
@@ -30,7 +30,7 @@ from spotdx_async.bulk.settlement import (
     Unsettled,
 )
 from spotdx_async.bulk.workers import Worker
-from spotdx_async.errors import DecodeError, NotSentError, OutcomeUnknownError, SpotError
+from spotdx_async.errors import DecodeError, NotSentError, OutcomeUnknownError, SpotError, WrongAnswerError
 
 T = TypeVar("T")
 
@@ -252,9 +252,13 @@ class CreateEngine(Engine[T]):
 
     def _settle(self, row: Row, verdict: Verdict) -> None:
         row = cast("CreateRow", row)
+        object_id = self._creation.id_of(verdict.value) if verdict.action is _ACCEPT else None
+        can_look = self.settlement is not None  # else it would stay in doubt for good
+        if can_look and object_id is not None and cast("CreateReader", self._reader).is_of_another(row, object_id):
+            verdict = row.last = Verdict(Action.RAISE, error=_of_another(self._creation.noun))
         error = verdict.error
         if verdict.action is _ACCEPT:
-            row.object_id = row.key if self._creation.is_of_key else self._creation.id_of(verdict.value)
+            row.object_id = row.key if self._creation.is_of_key else object_id
             row.created = self._server_time.at(clock.now())
             self._server_time.note_created(getattr(verdict.value, "created", None))
         elif is_done(error):
@@ -376,6 +380,11 @@ class CreateEngine(Engine[T]):
 
 def _is_in_doubt(row: CreateRow, error: SpotError | None) -> bool:
     return row.may_be_executed or isinstance(error, (OutcomeUnknownError, DecodeError))
+
+
+def _of_another(noun: str) -> SpotError:
+    message = f"the answer is about {a(noun)} that another row has created, so something on the way mixes answers up"
+    return WrongAnswerError(message, outcome="unknown")
 
 
 def _cannot_look(noun: str) -> SpotError:

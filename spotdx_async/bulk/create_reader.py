@@ -104,6 +104,18 @@ class CreateReader(Reader):
             "a row of an earlier session, with another key, has the same reference in its metadata; nothing was sent"
         )
 
+    def is_of_another(self, row: CreateRow, object_id: str) -> bool:
+        """Return whether what a row seems to have created is what another one has: an answer need not show whose it is.
+
+        Raises:
+            JournalError: the journal, or the index, cannot be read any more.
+        """
+        name = self.book.digester.named("object", object_id.encode("utf-8", "surrogatepass"))
+        if self.index.first_with(name, row.index) != row.index:
+            return True
+        known = self.book.with_object(object_id)
+        return known is not None and known.key != row.ids.key
+
     def _parts(self, item: Any) -> tuple[str | None, Request | InvalidInputError, bytes | None, bool]:
         """Return an item's key, its request or fault, its likeness, and whether it has a reference of its own."""
         key: str | None = None

@@ -158,6 +158,25 @@ async def test_an_order_whose_answer_cannot_be_read_is_found_and_not_placed_agai
     assert {outcome.object_id for outcome in session.outcomes} == {*batch.fake.orders}
 
 
+@pytest.mark.parametrize("is_placed", [True, False])
+@pytest.mark.parametrize("sessions", [1, 2])
+async def test_an_answer_about_the_order_of_another_row_is_not_taken_for_this_one_s(
+    batch: Batch, sessions: int, *, is_placed: bool
+) -> None:
+    cached = faults.body(b'{"order_id": "O0000001", "status": "pending"}', status=201, executes=is_placed)
+    if sessions == 1:
+        batch.fake.faults.add(faults.slow(0), method="POST")
+    else:
+        await batch.run(rows(1))
+    batch.fake.faults.add(cached, method="POST")
+
+    session = await batch.run(concurrency=1)
+
+    assert (session.states["ok"] + session.states["skipped"], batch.is_placed_once) == (6, True)
+    assert {outcome.object_id for outcome in session.outcomes} == {*batch.fake.orders}
+    assert session.run.duplicates == ()
+
+
 async def test_rows_whose_metadata_does_not_come_back_are_parked_and_never_sent_again(batch: Batch) -> None:
     batch.fake.orders.strip_metadata("null")
     await killed(batch)

@@ -340,7 +340,15 @@ class LookUp:
         """
         return self._one("reference = ? ORDER BY state = 1 DESC LIMIT 1", reference)
 
-    def _one(self, where: str, value: bytes) -> KnownCreate | None:
+    def with_object(self, object_id: str) -> KnownCreate | None:
+        """Return what the journal says of the row that has created this.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        return self._one("object = ? LIMIT 1", object_id)
+
+    def _one(self, where: str, value: bytes | str) -> KnownCreate | None:
         row = translating_errors(self._path, lambda: self._database.execute(_KNOWN + where, (value,)).fetchone())
         return None if row is None else KnownCreate(*row)
 

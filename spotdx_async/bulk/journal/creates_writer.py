@@ -80,6 +80,14 @@ class CreatesWriter(GroupWriter[CreatesFile]):
         """
         return None if self._look_up is None else self._look_up.with_reference(reference)
 
+    def with_object(self, object_id: str) -> KnownCreate | None:
+        """Return the same of the row that has created an object.
+
+        Raises:
+            JournalError: the journal cannot be read any more.
+        """
+        return None if self._look_up is None else self._look_up.with_object(object_id)
+
     @property
     def can_resume(self) -> bool:
         """Whether it outlasts this process."""
