@@ -140,7 +140,9 @@ class CreateEngine(Engine[T]):
         # An earlier session has sent something again: its first request left before this session began.
         server_s = self._server_time.at(now_s)
         latest_s = self._began_s + self._options.lands_within_s + LIST_LAG_S
-        return Unaudited(since, latest_s if server_s is None else min(latest_s, now_s + after - server_s))
+        if server_s is None or not self._server_time.is_steady:
+            return Unaudited(since, latest_s)
+        return Unaudited(since, min(latest_s, now_s + after - server_s))
 
     def audited(self, began_s: float) -> None:
         """Record that all of it was audited, apart from what the list may not have shown yet at that moment.

@@ -304,7 +304,7 @@ class ListLook(Generic[S, T]):
     def _verdict(self, doubt: Doubt, shown_until: float | Unsettled) -> Finding:
         if isinstance(shown_until, Unsettled):
             return shown_until
-        lands_until = self._server_time.at(doubt.lands_until_s)
+        lands_until = self._server_time.not_earlier_than(doubt.lands_until_s)
         if lands_until is None or lands_until > shown_until:
             return Unsettled(nothing_certain("the list does not show yet what was created last"))
         noun = self._listed.noun

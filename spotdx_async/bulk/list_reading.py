@@ -94,7 +94,7 @@ class ListReading(Generic[S]):
     def _go_on_from(self, whole_s: float) -> float:
         """Return from when on a scan must read again; ``whole_s`` if that is all."""
         read_from, read_to, read_at = self._read_from, self._read_to, self._read_at
-        if read_from is None or read_to is None or read_from > whole_s:
+        if read_from is None or read_to is None or read_from > whole_s or not self._server_time.is_steady:
             return whole_s
         from_s = read_to - LATE_S
         if read_at is not None and read_to > read_at:

@@ -124,6 +124,27 @@ async def test_a_lost_journal_is_made_good_though_the_clients_clock_is_a_day_off
     assert (session.states, batch.is_placed_once) == ({"skipped": 1, "ok": 5}, True)
 
 
+async def test_what_was_sent_while_a_server_with_a_wrong_clock_answered_is_found(batch: Batch) -> None:
+    async def one_by_one() -> AsyncIterator[tuple[str, NewOrder]]:
+        for row in rows(2):
+            yield row
+            await asyncio.sleep(1)  # so that the second is recorded with the time of the first one's answer
+
+    batch.fake.date_ahead_s = 3600.0
+    batch.fake.faults.add(faults.slow(0), method="POST")
+    batch.fake.faults.add("drop_after", method="POST")
+    async with batch.fake.client(timeout_s=5) as spot, batch.begun(spot, one_by_one()) as run:
+        await anext(run)
+        while batch.posts < 2:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
+    batch.fake.date_ahead_s = 0.0
+
+    session = await batch.run()
+
+    assert (session.states, batch.is_placed_once) == ({"skipped": 1, "ok": 5}, True)
+
+
 @pytest.mark.parametrize("hours", [-11, 14])
 async def test_days_of_another_zone_hide_no_order(batch: Batch, hours: float) -> None:
     batch.fake.day_offset_hours = hours
