@@ -36,6 +36,10 @@ _NEARBY_S: Final = 600.0
 doubts come sooner, and it is little against the time for which clocks may differ."""
 
 
+_MOST_OF_EARLIER: Final = 5
+"""Objects of earlier sessions that are fetched until one exists. A choice: nobody deletes so many of the newest."""
+
+
 class ListLook(Generic[S, T]):
     """Looks in a list. It remembers between looks which objects are others' and how far it has read."""
 
@@ -57,6 +61,7 @@ class ListLook(Generic[S, T]):
         self._early: dict[bytes, list[str]] = {}
         self._audit_until: float | None = None
         self._began_s = clock.now()
+        self._is_theirs = False
 
     async def settle(self, doubts: Sequence[Doubt]) -> Mapping[Doubt, Finding]:
         """Look once for all of these.
@@ -97,7 +102,12 @@ class ListLook(Generic[S, T]):
         if not left:
             return findings
         shown_until = await self._controls.shown_until(sight, deep, is_proven=bool(found))
-        return {**findings, **{doubt: self._verdict(doubt, shown_until) for doubt in left}}
+        verdicts = {doubt: self._verdict(doubt, shown_until) for doubt in left}
+        earlier = [doubt for doubt in left if doubt.began is not None]
+        if earlier and not await self._is_of_earlier_sessions():
+            what = f"no {self._listed.noun} that earlier sessions have created exists: is this another account's token?"
+            verdicts |= dict.fromkeys(earlier, Unsettled(nothing_certain(what), may_change=False))
+        return {**findings, **verdicts}
 
     async def look_first(self, since: float) -> None:
         """Note the references of everything that was created since then, and whom objects without one are for.
@@ -182,6 +192,17 @@ class ListLook(Generic[S, T]):
 
     def _began(self, doubt: Doubt) -> float:
         return self._server_time.not_later_than(doubt.began_s) if doubt.began is None else doubt.began
+
+    async def _is_of_earlier_sessions(self) -> bool:
+        """Return whether the server knows what earlier sessions have created, if they have: another account does not.
+
+        What this session creates is found whatever the account is, so it proves nothing about their rows.
+        """
+        if not self._is_theirs:
+            earlier = await self._book.ask(lambda file: file.newest(_MOST_OF_EARLIER, of_earlier_sessions=True))
+            got = await got_each(self._listed.get, [each.object_id for each in earlier])
+            self._is_theirs = not got or not all(isinstance(each, NotFoundError) for each in got)
+        return self._is_theirs
 
     async def _expect_newest(self) -> float | None:
         """Expect of the list what the run has surely created last; return when that was, None if there is nothing."""

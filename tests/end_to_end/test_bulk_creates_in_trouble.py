@@ -404,6 +404,20 @@ async def test_what_came_back_without_its_reference_is_not_placed_again_where_th
     assert (session.states, batch.is_placed_once) == ({"unknown": 6}, True)
 
 
+async def test_rows_in_doubt_are_not_sent_again_to_another_account(batch: Batch) -> None:
+    await batch.run(rows(1))
+    await killed(batch)
+    for order_id in [*batch.fake.orders]:
+        del batch.fake.orders[order_id]  # the token of another account does not show them
+
+    session = await batch.run()
+
+    in_doubt = [outcome.error for outcome in session.outcomes if outcome.state == "unknown"]
+    assert session.states == {"skipped": 1, "ok": 4, "unknown": 1}
+    assert "is this another account's token?" in str(in_doubt)
+    assert batch.placed == {f"{n}": 1 for n in range(2, 6)}
+
+
 async def test_a_journal_that_is_deleted_during_the_run_stops_it(batch: Batch) -> None:
     batch.fake.latency_s = 0.1
     async with batch.fake.client() as spot:

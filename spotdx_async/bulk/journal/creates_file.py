@@ -199,12 +199,13 @@ class CreatesFile(JournalDatabase):
         """
         self._release(lambda: self.write([*self._unwritten, *entries], ending))
 
-    def newest(self, most: int) -> list[Created]:
-        """Return what was surely created last, the newest first."""
+    def newest(self, most: int, *, of_earlier_sessions: bool = False) -> list[Created]:
+        """Return what was surely created last, the newest first; of what earlier sessions have recorded, if need be."""
         rows = self._database.execute(
             "SELECT object, reference, mark, created FROM creates INDEXED BY by_creation"
-            " WHERE created IS NOT NULL AND object IS NOT NULL AND state = ? ORDER BY created DESC LIMIT ?",
-            (CODES["ok"], most),
+            " WHERE created IS NOT NULL AND object IS NOT NULL AND state = ? AND session < ?"
+            " ORDER BY created DESC LIMIT ?",
+            (CODES["ok"], self._session + (not of_earlier_sessions), most),
         )
         return [Created(*row) for row in rows]
 
