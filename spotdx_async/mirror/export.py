@@ -12,6 +12,7 @@ from attrs import evolve
 
 from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
+from spotdx_async.mirror.export_places import check_targets, writing
 from spotdx_async.mirror.parquet import check_parquet, parquet_pieces
 from spotdx_async.mirror.schema import columns_of
 from spotdx_async.mirror.store import MirrorFile
@@ -49,32 +50,20 @@ def export_tables(
     if form == "parquet":
         check_parquet()
     write = _WRITERS[form]
+    paths = {name: folder / f"{name}.{form}" for name in names}
+    check_targets(file, folder, paths.values())
     with file.snapshot() as database:
-        return {
-            name: _write(
-                folder / f"{name}.{form}",
-                write(_columns(_EXPORTED[name], phi=file.phi), file.rows(database, _EXPORTED[name], since)),
-            )
-            for name in names
-        }
+        for name, path in paths.items():
+            table = _EXPORTED[name]
+            pieces = write(_columns(table, phi=file.phi), file.rows(database, table, since))
+            with writing(path):
+                private_files.replace(path, pieces)
+    return paths
 
 
 def _columns(table: Table, *, phi: bool) -> list[Column]:
     names = columns_of(table, phi=phi)
     return [column for column in table.columns if column.name in names]
-
-
-def _write(path: Path, pieces: Iterator[bytes]) -> Path:
-    try:
-        private_files.make_folder(path.parent)
-        private_files.replace(path, pieces)
-    except private_files.UnfitFileError as error:
-        fault = str(error.strerror)
-    except OSError as error:
-        fault = f"cannot be written: {error.strerror}"
-    else:
-        return path
-    raise InvalidInputError(f"{path} {fault}")
 
 
 def _csv(columns: Sequence[Column], rows: Rows) -> Iterator[bytes]:

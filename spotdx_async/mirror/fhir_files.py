@@ -8,9 +8,8 @@ from typing import Any
 
 from spotdx_async import private_files
 from spotdx_async._codec.json import serialize_any
-from spotdx_async.errors import InvalidInputError
 from spotdx_async.fhir import Codes, resources
-from spotdx_async.files.part_file import PartFile, begun_part
+from spotdx_async.mirror.export_places import check_targets, writing
 from spotdx_async.mirror.models import stored_objects
 from spotdx_async.mirror.store import MirrorFile
 
@@ -32,12 +31,13 @@ def export_fhir(file: MirrorFile, folder: Path, *, codes: Codes | None, since: d
     """
     kinds = RESOURCE_TYPES if file.phi else RESOURCE_TYPES[1:]
     paths = {kind: folder / f"{kind}.ndjson" for kind in kinds}
-    private_files.make_folder(folder)
+    check_targets(file, folder, paths.values())
     with ExitStack() as stack:
-        parts: dict[str, PartFile] = {}
+        unfinished: dict[str, private_files.NewFile] = {}
         for kind, path in paths.items():
-            parts[kind] = begun_part(path, replace=True)
-            stack.callback(parts[kind].abandon)
+            with writing(path):
+                unfinished[kind] = private_files.NewFile(path)
+            stack.callback(unfinished[kind].discard)
         lines: dict[str, list[bytes]] = {kind: [] for kind in kinds}
         sizes = dict.fromkeys(kinds, 0)
         with file.snapshot() as database:
@@ -47,10 +47,20 @@ def export_fhir(file: MirrorFile, folder: Path, *, codes: Codes | None, since: d
                 lines[kind].append(line)
                 sizes[kind] += len(line)
                 if sizes[kind] >= _BYTES_AT_ONCE:
-                    _append(paths[kind], parts[kind], lines[kind])
+                    with writing(paths[kind]):
+                        unfinished[kind].write(lines[kind])
+                    lines[kind].clear()
                     sizes[kind] = 0
+        # All of them are on the disk before the first takes its place: a full disk leaves no half of an export.
         for kind in kinds:
-            _append(paths[kind], parts[kind], lines[kind], is_last=True)
+            with writing(paths[kind]):
+                unfinished[kind].write(lines[kind])
+                unfinished[kind].sync()
+        for kind in kinds:
+            with writing(paths[kind]):
+                unfinished[kind].put_in_place()
+        with writing(folder):
+            private_files.sync_folder(folder)
     return paths
 
 
@@ -62,16 +72,3 @@ def _resources(file: MirrorFile, database: Any, codes: Codes | None, since: date
             for resource in resources(found, codes=codes, phi=file.phi, pseudonym=None if file.phi else str):
                 if resource["resourceType"] != "Patient" or is_new(resource["id"]):
                     yield resource
-
-
-def _append(path: Path, part: PartFile, lines: list[bytes], *, is_last: bool = False) -> None:
-    try:
-        part.append(b"".join(lines))
-        if is_last:
-            part.settle()
-    except OSError as error:
-        fault = error.strerror
-    else:
-        lines.clear()
-        return
-    raise InvalidInputError(f"{path} cannot be written: {fault}")

@@ -298,10 +298,6 @@ async def test_files_are_their_owners_alone(tmp_path: Path, form: Any) -> None:
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in (tmp_path / "new", tmp_path / "new" / "out")} == {0o700}
 
 
-def broken(path: Path) -> None:
-    path.write_text("something else")
-
-
 def linked(path: Path) -> None:
     path.mkdir()
     (path / "kits.csv").symlink_to(path / "elsewhere")
@@ -312,7 +308,7 @@ def unwritable(path: Path) -> None:
     (path / "kits.csv").mkdir()
 
 
-@pytest.mark.parametrize("made", [broken, linked, unwritable], ids=lambda made: made.__name__)
+@pytest.mark.parametrize("made", [linked, unwritable], ids=lambda made: made.__name__)
 async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, made: Callable[[Path], None]) -> None:
     mirror = await filled(tmp_path / "spot.db")
     made(tmp_path / "out")
@@ -322,6 +318,38 @@ async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, made: Call
 
     assert not isinstance(caught.value, MirrorError)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("form", get_args(ExportFormat))
+@pytest.mark.parametrize(
+    ("folder", "says"),
+    [("notes.txt", "cannot be written: File exists"), ("notes.txt/out", "Not a directory"), ("a\0b", "NUL")],
+)
+async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, form: Any, folder: str, says: str) -> None:
+    mirror = await filled(tmp_path / "spot.db")
+    (tmp_path / "notes.txt").write_text("notes")
+
+    with pytest.raises(InvalidInputError, match=says) as caught:
+        mirror.export(tmp_path / folder, form)
+
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("kits.csv", "csv"), ("kits.parquet", "parquet"), ("Specimen.ndjson", "fhir")]
+)
+async def test_no_export_replaces_the_mirror_that_it_is_made_of(
+    tmp_path: Path, name: str, form: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = await filled(tmp_path / name)
+    before = files_in(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    for folder in (tmp_path, Path()):
+        with pytest.raises(InvalidInputError, match=f"{name} is the mirror itself: name another folder"):
+            mirror.export(folder, form)
+
+    assert files_in(tmp_path) == before
 
 
 async def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path, small_disk: Path) -> None:
@@ -338,7 +366,7 @@ async def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path, small
     assert {*files_in(small_disk / "out")} == {"kits.csv"}
 
 
-@every_format
+@pytest.mark.parametrize("form", get_args(ExportFormat))
 async def test_an_export_that_fails_in_the_middle_leaves_the_old_file_and_nothing_beside_it(
     tmp_path: Path, form: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,6 +380,7 @@ async def test_an_export_that_fails_in_the_middle_leaves_the_old_file_and_nothin
         raise KeyboardInterrupt
 
     monkeypatch.setattr(MirrorFile, "rows", failing)
+    monkeypatch.setattr("spotdx_async.mirror.fhir_files._BYTES_AT_ONCE", 1)
     with pytest.raises(KeyboardInterrupt):
         mirror.export(tmp_path / "out", form)
 
@@ -361,13 +390,15 @@ async def test_an_export_that_fails_in_the_middle_leaves_the_old_file_and_nothin
 KILLED = """
 import os, signal, sys
 from spotdx_async.mirror import Mirror
+from spotdx_async.mirror import fhir_files
 from spotdx_async.mirror.store import MirrorFile
+fhir_files._BYTES_AT_ONCE = 1
 rows = MirrorFile.rows
 def killed(*args):
     yield next(rows(*args))
     os.kill(os.getpid(), signal.SIGKILL)
 MirrorFile.rows = killed
-Mirror(sys.argv[1]).export(sys.argv[2], "csv")
+Mirror(sys.argv[1]).export(sys.argv[2], sys.argv[3])
 """
 
 
@@ -376,18 +407,22 @@ def run_killed(*argv: str) -> int:
     return subprocess.run(command, check=False, timeout=60).returncode  # noqa: S603 - our own program
 
 
-async def test_an_export_that_is_killed_leaves_the_old_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["csv", "fhir"])
+async def test_an_export_that_is_killed_leaves_the_old_file_and_the_next_one_clears_up(
+    tmp_path: Path, form: Any
+) -> None:
     mirror = await filled(tmp_path / "spot.db")
-    mirror.export(tmp_path / "out", "csv")
+    mirror.export(tmp_path / "out", form)
     before = files_in(tmp_path / "out")
 
-    code = await asyncio.to_thread(run_killed, str(mirror.path), str(tmp_path / "out"))
+    code = await asyncio.to_thread(run_killed, str(mirror.path), str(tmp_path / "out"), form)
 
     assert code == -signal.SIGKILL
     left = files_in(tmp_path / "out")
     assert {name: left[name] for name in before} == before
-    mirror.export(tmp_path / "out", "csv")
-    assert {name: data for name, data in files_in(tmp_path / "out").items() if name in before} == before
+    assert len(left) > len(before)
+    mirror.export(tmp_path / "out", form)
+    assert files_in(tmp_path / "out") == before
 
 
 async def test_without_pyarrow_parquet_is_refused_in_one_sentence_and_the_others_work(
