@@ -4,10 +4,10 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from spotdx_async import private_files
 from spotdx_async.mirror.records import MirrorError
@@ -18,6 +18,9 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
+Check: TypeAlias = Callable[[], None]
+"""Raises MirrorError once the file is not what it was opened as."""
+
 _BUSY_S = 10.0
 """How long to wait for another program that writes to the file: longer than a transaction of a pull takes. A choice."""
 _CACHE_KIB = 16 * 1024
@@ -27,6 +30,9 @@ _BESIDE = ("-wal", "-shm", _PLAYED_BACK)
 """What SQLite opens beside a database, whoever has put it there; the last is even played back into the database."""
 _LOCK = "-lock"
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_OF_A_FAILING_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_OF_PERMISSIONS = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+_OF_WRITING = _OF_A_FAILING_DISK | _OF_PERMISSIONS
 _OPEN_TO_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -52,23 +58,24 @@ def _of_system(path: Path, error: OSError) -> MirrorError:
 
 
 def _of_sqlite(path: Path, error: sqlite3.Error) -> MirrorError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code_of(error)
     if code == sqlite3.SQLITE_NOTADB:
         return MirrorError(f"{path} is not a mirror: name another file", reason="not a mirror")
     if code == sqlite3.SQLITE_CORRUPT:
         message = f"{path} is damaged: move it away, and pull again from the beginning"
         return MirrorError(message, reason="corrupt")
-    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+    if code in _OF_A_FAILING_DISK:
         return _disk_fault(path)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return MirrorError(f"{path} is locked by another program: wait until it has ended", reason="in use")
-    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        message = (
-            f"{path} or its folder cannot be written, which SQLite needs even to read it: name or copy it elsewhere"
-        )
-        return MirrorError(message, reason="path")
+    if code in _OF_PERMISSIONS:
+        return MirrorError(f"{path} or its folder cannot be written: name or copy it elsewhere", reason="path")
     message = f"{path} cannot be used by SQLite (error {code}): move it away, and pull again from the beginning"
     return MirrorError(message, reason="corrupt")
+
+
+def _code_of(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _disk_fault(path: Path) -> MirrorError:
@@ -79,8 +86,11 @@ def _disk_fault(path: Path) -> MirrorError:
     return MirrorError(message, reason="disk")
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path) -> tuple[sqlite3.Connection, None, Check]:
     """Open a mirror that is there.
+
+    Returns:
+        the database, no lock, and what makes sure that everything read so far was read as of one moment.
 
     Raises:
         MirrorError: it is none, or was made by another version.
@@ -90,17 +100,71 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     place = _place_of(path)
     if _look(place, _BESIDE) is None:
         raise MirrorError(f"{path} does not exist: make it with pull", reason="path")
-    database = _connect(place)
+    with suppress(_UnwritableError):
+        return _checked(_connect(place), path), None, lambda: None
+    return _open_unwritable(path, place)
+
+
+def _open_unwritable(path: Path, place: Path) -> tuple[sqlite3.Connection, None, Check]:
+    """Open a mirror where SQLite cannot make the files by which readers and writers know of one another.
+
+    It is then read without them, which goes well as long as nobody else changes it.
+    """
+    wal = Path(f"{place}-wal")
+    before = _mark_of(place), _mark_of(wal)
+    if before[1] is not None:
+        message = (
+            f"{path} cannot be read here, since {wal.name} beside it has what is not in it yet, and nothing can be "
+            "written: copy both to a folder that can be written"
+        )
+        raise MirrorError(message, reason="path")
+
+    def check() -> None:
+        if (_mark_of(place), _mark_of(wal)) != before:
+            message = f"{path} was changed while it was read where SQLite cannot lock it: read it again"
+            raise MirrorError(message, reason="in use")
+
+    try:
+        return _checked(_connect(place, "immutable=1"), path), None, check
+    except _UnwritableError as error:
+        raise error.error from None
+
+
+class _UnwritableError(Exception):
+    """SQLite cannot write where it has to even to read; ``error`` is its own."""
+
+    def __init__(self, error: sqlite3.Error) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _checked(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Return a database that can be read as a mirror, and close any other.
+
+    Raises:
+        _UnwritableError: SQLite cannot read it because it cannot write.
+    """
     try:
         _check_readable(database, path)
-    except BaseException:
+    except BaseException as error:
         database.close()
+        if isinstance(error, sqlite3.OperationalError) and _code_of(error) in _OF_WRITING:
+            raise _UnwritableError(error) from None
         raise
     return database
 
 
-def open_for_pull(path: Path, *, phi: bool) -> tuple[sqlite3.Connection, int | None]:
+def _mark_of(place: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file; None if there is none, or an empty one."""
+    about = private_files.look(place)
+    return None if about is None or not about.st_size else (about.st_ino, about.st_size, about.st_mtime_ns)
+
+
+def open_for_pull(path: Path, *, phi: bool) -> tuple[sqlite3.Connection, int | None, Check]:
     """Open a mirror to write it, with its lock; one that is missing is made, and an old one brought up to date.
+
+    Returns:
+        the database, its lock, and what makes sure that what is written still goes into the file at its path.
 
     Raises:
         MirrorError: it is none, of a newer version, made with other content than ``phi`` says, or in use.
@@ -125,13 +189,27 @@ def open_for_pull(path: Path, *, phi: bool) -> tuple[sqlite3.Connection, int | N
         database = _connect(place)
         try:
             _make_ready(database, path, phi=phi)
+            check = _check_of_place(path, place)
         except BaseException:
             database.close()
             raise
     except BaseException:
         give_back(lock)
         raise
-    return database, lock
+    return database, lock, check
+
+
+def _check_of_place(path: Path, place: Path) -> Check:
+    """Return what raises once the file was moved, deleted or replaced: SQLite would write on to what nobody sees."""
+    opened = place.lstat()
+
+    def check() -> None:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(place.lstat(), opened):
+                return
+        raise MirrorError(f"{path} was moved, deleted or replaced during the pull: pull again", reason="path")
+
+    return check
 
 
 def _place_of(path: Path) -> Path:
@@ -158,8 +236,10 @@ def _look(place: Path, suffixes: Iterable[str]) -> os.stat_result | None:
     return found
 
 
-def _connect(place: Path) -> sqlite3.Connection:
-    return sqlite3.connect(place, isolation_level=None, timeout=_BUSY_S, check_same_thread=False)
+def _connect(place: Path, how: str = "mode=rw") -> sqlite3.Connection:
+    """Connect to a file that is there: one that has gone meanwhile is not made anew."""
+    uri = f"{place.as_uri()}?{how}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_S, check_same_thread=False)
 
 
 def _version(database: sqlite3.Connection, path: Path) -> int:
@@ -190,12 +270,13 @@ def _make_ready(database: sqlite3.Connection, path: Path, *, phi: bool) -> None:
         raise MirrorError(_phi_fault(path, made_with=made_with), reason="phi")
     else:
         _migrate(database, version)
+    # Also if somebody has changed it since: readers and writers would wait for one another.
+    database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 def _make(database: sqlite3.Connection, *, phi: bool) -> None:
-    database.execute("PRAGMA journal_mode = WAL")
     database.execute("BEGIN IMMEDIATE")
     for statement in statements(phi=phi):
         database.execute(statement)
@@ -245,8 +326,13 @@ def give_back(lock: int | None) -> None:
 
 
 def one(database: sqlite3.Connection, query: str) -> Any:
-    """Return the one value that a query has."""
-    return database.execute(query).fetchone()[0]
+    """Return the one value that a query has; without a row, which a mirror has, it is damaged."""
+    row = database.execute(query).fetchone()
+    if row is None:
+        error = sqlite3.DatabaseError()
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+    return row[0]
 
 
 def _can_lock() -> bool:

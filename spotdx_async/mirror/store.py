@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 from spotdx_async._http import clock
 from spotdx_async.changes.records import Batch
 from spotdx_async.errors import InvalidInputError
-from spotdx_async.mirror.database import give_back, one, open_for_pull, open_for_reading, translating_errors
+from spotdx_async.mirror.database import Check, give_back, one, open_for_pull, open_for_reading, translating_errors
 from spotdx_async.mirror.records import MirrorState, NounPull
 from spotdx_async.mirror.schema import columns_of, delete, insert, of_object, select
 from spotdx_async.tables import TABLES, Row, Table, kit_rows, order_rows, requisition_rows
@@ -53,14 +53,14 @@ class _Made:
 class MirrorFile:
     """An open mirror."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection, lock: int | None) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection, lock: int | None, check: Check) -> None:
         self.path = path
         self._database = database
         self._lock = lock
-        phi, key = database.execute("SELECT phi, pseudonym_key FROM mirror").fetchone()
-        self.phi: bool = bool(phi)
+        self._check = check
+        self.phi: bool = bool(one(database, "SELECT phi FROM mirror"))
         """Whether it holds patient data."""
-        self._key: bytes | None = key
+        self._key: bytes | None = one(database, "SELECT pseudonym_key FROM mirror")
 
     @classmethod
     def open(cls, path: Path, *, phi: bool | None = None, for_pull: bool) -> Self:
@@ -75,9 +75,10 @@ class MirrorFile:
             MirrorError: for one of its reasons; an existing file is as it was.
         """
         with translating_errors(path):
-            database, lock = open_for_pull(path, phi=bool(phi)) if for_pull else (open_for_reading(path), None)
+            opened = open_for_pull(path, phi=bool(phi)) if for_pull else open_for_reading(path)
+            database, lock, _ = opened
             try:
-                return cls(path, database, lock)
+                return cls(path, *opened)
             except BaseException:
                 database.close()
                 give_back(lock)
@@ -252,12 +253,15 @@ class MirrorFile:
                 for name in _STATUSES
             }
             ended = database.execute("SELECT began, ended FROM pulls ORDER BY pull_id DESC LIMIT 1").fetchone()
-            last = one(database, "SELECT max(began) FROM pulls WHERE ended IS NOT NULL")
+            # Not the largest: the clock may have been put back since.
+            last = database.execute(
+                "SELECT began FROM pulls WHERE ended IS NOT NULL ORDER BY pull_id DESC LIMIT 1"
+            ).fetchone()
         return MirrorState(
             phi=self.phi,
             rows=rows,
             statuses=statuses,
-            last_pull=None if last is None else datetime.fromisoformat(last),
+            last_pull=None if last is None else datetime.fromisoformat(last[0]),
             is_complete=ended is not None and ended[1] is not None,
         )
 
@@ -266,6 +270,7 @@ class MirrorFile:
         query = select(table, phi=self.phi, since=since is not None)
         parameters = () if since is None else (_cell(datetime(since.year, since.month, since.day, tzinfo=UTC)),)
         yield from database.execute(query, parameters)
+        self._check()
 
     def rows_of(self, database: sqlite3.Connection, table: Table, owner: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of one object, in the order of the table's key."""
@@ -287,6 +292,7 @@ class MirrorFile:
             self._database.execute("BEGIN")
             try:
                 yield self._database
+                self._check()
             finally:
                 self._database.execute("ROLLBACK")
 
@@ -297,6 +303,7 @@ class MirrorFile:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                self._check()
                 self._database.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):

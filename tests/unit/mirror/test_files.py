@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from spotdx_async.mirror import Mirror, MirrorError
+from spotdx_async.mirror.export import export_tables
 from spotdx_async.mirror.store import MirrorFile
 from tests.unit.mirror.scripted import ScriptedSpot, batches
 
@@ -182,17 +183,71 @@ def test_no_name_means_anything_but_a_file(tmp_path: Path, name: str, monkeypatc
     assert (tmp_path / name).read_bytes().startswith(b"SQLite format 3")
 
 
-@every_use
-def test_a_disk_that_cannot_be_written_is_told(small_disk: Path, use: Use) -> None:
-    pull(Mirror(small_disk / "spot.db"), small_disk)
+def remount(disk: Path, how: str) -> None:
     mount = shutil.which("mount")
     assert mount is not None
-    subprocess.run([mount, "-o", "remount,ro", str(small_disk)], check=True)  # noqa: S603 - no input of others
+    subprocess.run([mount, "-o", f"remount,{how}", str(disk)], check=True)  # noqa: S603 - no input of others
 
-    error = refused(lambda: use(Mirror(small_disk / "spot.db"), small_disk))
 
-    assert error.reason == "path"
-    assert "cannot be written, which SQLite needs even to read it" in str(error) or "Read-only" in str(error)
+def test_a_disk_that_cannot_be_written_is_told_by_a_pull_and_read_by_all_else(small_disk: Path, tmp_path: Path) -> None:
+    pull(Mirror(small_disk / "spot.db"), small_disk)
+    remount(small_disk, "ro")
+
+    error = refused(lambda: pull(Mirror(small_disk / "spot.db"), small_disk))
+    paths = Mirror(small_disk / "spot.db").export(tmp_path / "out", "csv", tables=["kits"])
+
+    assert (error.reason, "cannot be written" in str(error)) == ("path", True)
+    assert paths["kits"].read_text().count("\n") == 4
+    assert Mirror(small_disk / "spot.db").state().rows["kits"] == 3
+    assert [*listing(small_disk)] == ["spot.db", "spot.db-lock"]
+
+
+def test_a_full_disk_is_read(small_disk: Path, tmp_path: Path) -> None:
+    pull(Mirror(small_disk / "spot.db"), small_disk)
+    free = os.statvfs(small_disk)
+    (small_disk / "filler").write_bytes(b"x" * (free.f_bavail * free.f_frsize))
+
+    export(Mirror(small_disk / "spot.db"), tmp_path)
+
+    assert (tmp_path / "out" / "kits.csv").read_text().count("\n") == 4
+
+
+@pytest.mark.parametrize("use", [export, show], ids=lambda use: use.__name__)
+def test_what_only_the_file_beside_it_has_is_not_left_out_where_nothing_can_be_written(
+    small_disk: Path, tmp_path: Path, use: Use
+) -> None:
+    pull(Mirror(tmp_path / "spot.db"), tmp_path)
+    with closing(sqlite3.connect(tmp_path / "spot.db")) as writer:
+        writer.execute("DELETE FROM kits")
+        writer.commit()
+        for suffix in ("", "-wal"):  # as of a machine that has lost its power
+            shutil.copy(tmp_path / f"spot.db{suffix}", small_disk)
+    remount(small_disk, "ro")
+
+    error = refused(lambda: use(Mirror(small_disk / "spot.db"), tmp_path))
+
+    assert (error.reason, "copy both to a folder that can be written" in str(error)) == ("path", True)
+    for name in ("spot.db", "spot.db-wal"):
+        shutil.copy(small_disk / name, tmp_path / name)
+    assert Mirror(tmp_path / "spot.db").state().rows["kits"] == 0
+
+
+def test_a_mirror_that_changes_while_it_is_read_without_locks_is_told(small_disk: Path, tmp_path: Path) -> None:
+    """Such as one on a disk that another machine, or a container's host, can write."""
+    pull(Mirror(small_disk / "spot.db"), small_disk)
+    remount(small_disk, "ro")
+    file = MirrorFile.open(small_disk / "spot.db", for_pull=False)
+    try:
+        assert file.state().rows["kits"] == 3
+        remount(small_disk, "rw")
+        asyncio.run(Mirror(small_disk / "spot.db").pull(ScriptedSpot(*batches([4]))))
+
+        assert refused(file.state).reason == "in use"
+        with pytest.raises(MirrorError, match="was changed while it was read"):
+            export_tables(file, tmp_path / "out", "csv", tables=["kits"], since=None)
+    finally:
+        file.close()
+    assert [*(tmp_path / "out").iterdir()] == []
 
 
 def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +288,68 @@ def test_a_rollback_journal_that_somebody_has_put_there_is_not_played_back(tmp_p
 
     assert (error.reason, "spot.db-journal" in str(error)) == ("path", True)
     assert (tmp_path / "spot.db").read_bytes() == before
+
+
+def test_a_pull_lets_others_read_meanwhile_although_somebody_has_switched_that_off(tmp_path: Path) -> None:
+    pull(Mirror(tmp_path / "spot.db"), tmp_path)
+    with closing(sqlite3.connect(tmp_path / "spot.db")) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+
+    asyncio.run(Mirror(tmp_path / "spot.db").pull(ScriptedSpot()))
+
+    with closing(sqlite3.connect(tmp_path / "spot.db")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("old.db"))
+
+
+def replaced(path: Path) -> None:
+    moved(path)
+    pull(Mirror(path.with_name("other.db")), path)
+    path.with_name("other.db").rename(path)
+
+
+@pytest.mark.parametrize("trouble", [Path.unlink, moved, replaced], ids=lambda trouble: trouble.__name__)
+async def test_a_file_that_is_taken_away_during_a_pull_is_told(tmp_path: Path, trouble: Callable[[Path], None]) -> None:
+    """SQLite would write on to a file that nobody sees, and the pull would say that all is well."""
+    path = tmp_path / "spot.db"
+
+    def progress(_: Any) -> None:
+        thread = threading.Thread(target=trouble, args=(path,))
+        thread.start()
+        thread.join()
+
+    with pytest.raises(MirrorError, match="was moved, deleted or replaced during the pull: pull again") as caught:
+        await Mirror(path).pull(ScriptedSpot(*batches([1], [2, 3]), resumes=True), progress=progress)
+
+    assert caught.value.reason == "path"
+    await Mirror(path).pull(ScriptedSpot(*batches([1], [2, 3]), resumes=True))
+    assert Mirror(path).state().rows["kits"] == 3
+
+
+def test_a_mirror_that_does_not_say_what_it_holds_is_damaged(tmp_path: Path) -> None:
+    pull(Mirror(tmp_path / "spot.db"), tmp_path)
+    with closing(sqlite3.connect(tmp_path / "spot.db")) as database:
+        database.execute("DELETE FROM mirror")
+        database.commit()
+
+    for use in USES:
+        assert refused(lambda use=use: use(Mirror(tmp_path / "spot.db"), tmp_path)).reason == "corrupt"  # type: ignore[misc]
+
+
+def test_the_last_pull_is_the_last_one_although_the_clock_was_put_back(tmp_path: Path) -> None:
+    for _ in range(2):
+        pull(Mirror(tmp_path / "spot.db"), tmp_path)
+    with closing(sqlite3.connect(tmp_path / "spot.db")) as database:
+        database.execute("UPDATE pulls SET began = '2090-01-01T00:00:00.000000Z' WHERE pull_id = 1")
+        database.commit()
+
+    last = Mirror(tmp_path / "spot.db").state().last_pull
+
+    assert last is not None
+    assert last.year < 2090
 
 
 # --- Modes ------------------------------------------------------------------------------------------------------------
