@@ -14,7 +14,7 @@ from spotdx_async import private_files
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.mirror.export_places import check_targets, writing
 from spotdx_async.mirror.parquet import check_parquet, parquet_pieces
-from spotdx_async.mirror.schema import columns_of
+from spotdx_async.mirror.schema import PULLS, columns_of
 from spotdx_async.mirror.store import MirrorFile
 from spotdx_async.tables import TABLES, Column, ColumnType, Table
 
@@ -26,7 +26,8 @@ ExportFormat: TypeAlias = Literal["parquet", "csv", "jsonl", "fhir"]
 Rows: TypeAlias = Iterable[tuple[Any, ...]]
 Write: TypeAlias = Callable[[Sequence[Column], Rows], Iterator[bytes]]
 
-_EXPORTED = {**TABLES, "current_results": evolve(TABLES["results"], name="current_results")}
+_ALL = (*TABLES, PULLS.name)
+_EXPORTED = {**TABLES, PULLS.name: PULLS, "current_results": evolve(TABLES["results"], name="current_results")}
 _LINES_AT_ONCE = 1000
 # Before Python 3.13 the writer quotes a cell for those line breaks alone that end its lines, so that a lone carriage
 # return would be read as the end of a row.
@@ -44,7 +45,7 @@ def export_tables(
     """
     if form not in get_args(ExportFormat):
         raise InvalidInputError(f"format must be one of {', '.join(get_args(ExportFormat))}")
-    names = list(TABLES) if tables is None else list(dict.fromkeys(tables))
+    names = list(_ALL) if tables is None else list(dict.fromkeys(tables))
     if isinstance(tables, str) or not set(names) <= _EXPORTED.keys():
         raise InvalidInputError(f"tables must be a list of some of {', '.join(_EXPORTED)}")
     if form == "parquet":

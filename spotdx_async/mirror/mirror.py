@@ -179,14 +179,15 @@ class Mirror:
         """Write tables to files of a folder, one each, as of one moment; it blocks while it writes.
 
         Each file is written whole or not at all, with mode 0600, in the order of its key: the same bytes for the same
-        rows. Memory does not grow with the number of rows.
+        rows, however they came; only ``pulls`` tells when that was. Memory does not grow with the number of rows.
 
         Args:
             folder: made if it is missing; files of the same names are replaced.
             format: ``parquet`` (needs the extra ``parquet``), ``csv``, ``jsonl``; or ``fhir``: FHIR R4 resources of
                 kits and requisitions, one file of NDJSON for each type (``Observation.ndjson``).
-            tables: some of ``TABLES``, or ``current_results``; None: all of ``TABLES``.
-            since: only rows of objects that changed on this day (in UTC) or later. None: all.
+            tables: some of ``TABLES``, ``pulls`` or ``current_results``; None: all but the last.
+            since: only rows of objects that changed on this day (in UTC) or later, or of which that is not known, and
+                pulls that began then. None: all.
             codes: for ``fhir``: the codings of names and units, as ``spotdx_async.fhir.bundle`` takes them.
 
         Returns:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from spotdx_async.tables import TABLES, ColumnType, Table
+from spotdx_async.tables import TABLES, Column, ColumnType, Table
 
 APPLICATION_ID: Final = 0x53504D31  # "SPM1"
 VERSION: Final = 1
@@ -11,6 +11,34 @@ VERSION: Final = 1
 
 MIGRATIONS: Final[dict[int, tuple[str, ...]]] = {}
 """The statements that lead from a version to the next one."""
+
+
+def _figure(name: str, doc: str) -> Column:
+    return Column(name=name, type="integer", doc=doc, is_phi=False, nullable=False)
+
+
+PULLS: Final = Table(
+    name="pulls",
+    doc="One pull of a mirror: there and in its exports alone, not in ``TABLES``.",
+    columns=(
+        _figure("pull_id", "Its number, from 1."),
+        Column(
+            name="began", type="instant", doc="When it began, by this machine's clock.", is_phi=False, nullable=False
+        ),
+        Column(name="ended", type="instant", doc="When it was complete; null if it was not.", is_phi=False),
+        Column(name="is_sweep", type="boolean", doc="Whether it got every object again.", is_phi=False, nullable=False),
+        _figure("kits", "Kits whose rows it has written."),
+        _figure("orders", "Orders whose rows it has written."),
+        _figure("requisitions", "Requisitions whose rows it has written."),
+        _figure("gets", "Objects that it has got."),
+        _figure("lists", "Pages of lists that it has fetched."),
+        _figure("unread", "Objects that changed and could not be got."),
+        _figure("untold", "In a sweep: objects that had changed although the list did not show it."),
+    ),
+    primary_key=("pull_id",),
+    owner=("pull_id",),
+)
+"""What the file tells of its own pulls: other than the rest, it depends on when and how they were made."""
 
 _TYPES: Final[dict[ColumnType, str]] = {
     "text": "TEXT",
@@ -115,6 +143,8 @@ def _changed(table: Table) -> str:
             f" UNION ALL SELECT 'requisition', requisition_id FROM requisitions WHERE {late})"
         )
     owner = table.owner[0]
+    if owner == "pull_id":
+        return "began >= ?1"
     noun = {"kit_id": "kits", "order_id": "orders", "requisition_id": "requisitions"}[owner]
     return f"{_quoted(owner)} IN (SELECT {_quoted(owner)} FROM {noun} WHERE {late})"  # noqa: S608 - as above
 

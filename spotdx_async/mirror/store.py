@@ -19,7 +19,7 @@ from spotdx_async.changes.records import Batch
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.mirror.database import Check, give_back, one, open_for_pull, open_for_reading, translating_errors
 from spotdx_async.mirror.records import MirrorState, NounPull
-from spotdx_async.mirror.schema import columns_of, delete, insert, of_object, select
+from spotdx_async.mirror.schema import PULLS, columns_of, delete, insert, of_object, select
 from spotdx_async.tables import TABLES, Row, Table, kit_rows, order_rows, requisition_rows
 from spotdx_async.tables.cells import instant
 
@@ -243,7 +243,7 @@ class MirrorFile:
     def state(self) -> MirrorState:
         """Return what it holds, as of one moment."""
         with self.snapshot() as database:
-            rows = {name: one(database, f"SELECT count(*) FROM {name}") for name in (*TABLES, "pulls")}  # noqa: S608 - names of ours
+            rows = {name: one(database, f"SELECT count(*) FROM {name}") for name in (*TABLES, PULLS.name)}  # noqa: S608 - names of ours
             statuses = {
                 name: dict(
                     database.execute(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from spotdx_async.mirror.schema import PULLS
 from spotdx_async.tables import TABLES, Column, Table
 from tests.docs.pages import DOCS
 
@@ -16,7 +17,8 @@ MARK: Final = "<!-- made from TABLES by `make columns`: do not edit what follows
 
 def sections() -> str:
     """Return a section for every table, with a row for every column."""
-    return "".join(f"\n{line}" if line.startswith("#") else line for table in TABLES.values() for line in _lines(table))
+    tables = (*TABLES.values(), PULLS)
+    return "".join(f"\n{line}" if line.startswith("#") else line for table in tables for line in _lines(table))
 
 
 def _lines(table: Table) -> Iterator[str]:

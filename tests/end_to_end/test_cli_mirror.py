@@ -108,7 +108,7 @@ async def test_an_export_names_its_files(spotdx: Spotdx, db: Path, tmp_path: Pat
     done = await spotdx("mirror", "export", db, tmp_path / "out", "--format", "csv")
     assert (done.code, done.err) == (0, "")
     lines = [line.split("\t") for line in done.out.splitlines()]
-    assert lines == [["table", "file"], *([name, f"{tmp_path}/out/{name}.csv"] for name in TABLES)]
+    assert lines == [["table", "file"], *([name, f"{tmp_path}/out/{name}.csv"] for name in (*TABLES, "pulls"))]
 
     done = await spotdx("mirror", "export", db, tmp_path / "some", "--tables", "kits, current_results", "--json")
     assert done.summary == {name: f"{tmp_path}/some/{name}.parquet" for name in ("kits", "current_results")}

@@ -50,7 +50,7 @@ def bytes_around(path: Path) -> bytes:
 
 
 def exported(mirror: Mirror, folder: Path) -> bytes:
-    forms: tuple[ExportFormat, ...] = ("csv", "jsonl", "parquet")
+    forms: tuple[ExportFormat, ...] = ("csv", "jsonl", "parquet", "fhir")
     return b"".join(path.read_bytes() for form in forms for path in mirror.export(folder, form).values())
 
 

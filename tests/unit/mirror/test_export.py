@@ -23,7 +23,7 @@ from spotdx_async.changes import Batch
 from spotdx_async.mirror import Mirror, MirrorError, export
 from spotdx_async.mirror.export import ExportFormat
 from spotdx_async.mirror.parquet import parquet_pieces
-from spotdx_async.mirror.schema import columns_of
+from spotdx_async.mirror.schema import PULLS, columns_of
 from spotdx_async.mirror.store import MirrorFile
 from spotdx_async.models import KitStatus, QuantityResult, Report, Sample
 from spotdx_async.tables import TABLES
@@ -159,7 +159,7 @@ async def test_the_schema_of_parquet_stays_what_it_is(tmp_path: Path) -> None:
     if os.environ.get("SPOTDX_UPDATE_SNAPSHOTS") == "1":
         kept.write_text("".join(found), encoding="utf-8")
     assert "".join(found) == kept.read_text(encoding="utf-8")
-    assert {*paths} == {*TABLES}
+    assert {*paths} == {*TABLES, "pulls"}
 
 
 @every_format
@@ -170,9 +170,11 @@ async def test_the_same_rows_have_the_same_bytes_however_they_came(tmp_path: Pat
     one.export(tmp_path / "one", form)
     first = files_in(tmp_path / "one")
     one.export(tmp_path / "one", form)
-    other.export(tmp_path / "other", form)
+    other.export(tmp_path / "other", form, tables=[*TABLES])
 
-    assert files_in(tmp_path / "one") == first == files_in(tmp_path / "other")
+    assert files_in(tmp_path / "one") == first
+    del first[f"pulls.{form}"]  # which tells when and how they came
+    assert first == files_in(tmp_path / "other")
     assert len(first) == len(TABLES)
 
 
@@ -198,8 +200,10 @@ async def test_an_empty_mirror_has_files_without_rows(tmp_path: Path, form: Any)
 
     paths = mirror.export(tmp_path / "out", form)
 
-    assert {*paths} == {*TABLES}
+    assert {*paths} == {*TABLES, "pulls"}
     for name, path in paths.items():
+        if name == "pulls":
+            continue
         if form == "parquet":
             assert parquet.read_table(path).num_rows == 0
         else:
@@ -280,6 +284,34 @@ async def test_since_takes_the_rows_of_all_that_changed_on_that_day_or_later(tmp
 def of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return [*csv.DictReader(file)]
+
+
+@every_format
+async def test_pulls_are_exported_as_they_are_told(tmp_path: Path, form: Any) -> None:
+    mirror = await filled(tmp_path / "spot.db")
+    with pytest.raises(ZeroDivisionError):
+        await mirror.pull(ScriptedSpot(ZeroDivisionError()), sweep=True)
+    rows = rows_of(mirror.path, "SELECT * FROM pulls")
+
+    path = mirror.export(tmp_path / "out", form, tables=["pulls"])["pulls"]
+    late = mirror.export(tmp_path / "late", form, tables=["pulls"], since="9999-12-31")["pulls"]
+
+    first, second = (
+        read(path.parent, "pulls")
+        if form == "parquet"
+        else of(path)
+        if form == "csv"
+        else [*map(json.loads, path.read_text().splitlines())]
+    )
+    assert [str(row["kits"]) for row in (first, second)] == ["3", "0"]
+    assert [str(row["is_sweep"]).lower() for row in (first, second)] == ["false", "true"]
+    assert (second["ended"] or None, [*first]) == (None, [column.name for column in PULLS.columns])
+    if form == "parquet":
+        assert first["began"] == datetime.fromisoformat(rows[0][1])
+        assert parquet.read_table(late).num_rows == 0
+    else:
+        assert first["began"] == rows[0][1]
+        assert late.read_text().count("\n") == (form == "csv")
 
 
 # --- Files ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from spotdx_async.mirror import Mirror, MirrorError, database
-from spotdx_async.mirror.schema import APPLICATION_ID, VERSION
+from spotdx_async.mirror.schema import APPLICATION_ID, PULLS, VERSION
 from spotdx_async.models import QuantityResult
 from spotdx_async.tables import TABLES, Table
 from spotdx_async.testing.factories import make_kit, make_report, make_sample
@@ -40,6 +40,15 @@ async def test_a_table_has_the_columns_that_the_mirror_may_hold_and_no_others(
         for column in table.columns
         if phi or not column.is_phi
     ]
+
+
+async def test_the_table_of_pulls_is_the_one_that_is_described(tmp_path: Path) -> None:
+    found = rows_of(await empty(tmp_path / "spot.db"), "PRAGMA table_info(pulls)")
+
+    assert [(name, kind) for _, name, kind, *_ in found] == [
+        (column.name, KEPT_AS.get(column.type, "TEXT")) for column in PULLS.columns
+    ]
+    assert [name for _, name, _, required, *_ in found if not required] == ["pull_id", "ended"]  # the key by itself
 
 
 @each_table
