@@ -1,13 +1,14 @@
 """Everything the SDK logs, line by line and field by field: an allow-list, so that nothing else can get in.
 
 Lines go to the logger ``spotdx_async``. Beside the text each record has fields, as attributes that begin with
-``spotdx_``: ``event`` (``retry``, ``pause``, ``gate``, ``feed`` or ``exposure``), ``operation``, ``attempt``,
-``error``, ``status``, ``reason``, ``wait_s`` and ``gate`` (``closed`` while a bulk run is paused, else ``open``), each
-where it applies.
+``spotdx_``: ``event`` (``retry``, ``pause``, ``gate``, ``feed``, ``report`` or ``exposure``), ``operation``,
+``attempt``, ``error``, ``status``, ``reason``, ``wait_s`` and ``gate`` (``closed`` while a bulk run is paused, else
+``open``), each where it applies.
 """
 
 import logging
 import unicodedata
+from pathlib import Path
 from typing import Any, Literal
 
 from spotdx_async.errors import SpotError
@@ -100,6 +101,17 @@ def log_unread(error: SpotError, *, noun: str) -> None:
     text = "one of the %s that changed cannot be read: %s"
     kind, status = type(error).__name__, getattr(error, "status", None)
     _log.info(text, noun, error, extra=_fields("feed", operation=error.operation, error=kind, status=status))
+
+
+def log_unsaved(error: SpotError, *, place: Path) -> None:
+    """Log at INFO that a pull could not save the file of a report; its name, which holds ids, is not shown."""
+    said = str(error).replace(str(place), "its place")
+    kind, status = type(error).__name__, getattr(error, "status", None)
+    _log.info(
+        "the file of a report cannot be saved: %s",
+        said,
+        extra=_fields("report", operation=error.operation, error=kind, status=status),
+    )
 
 
 def quoted(text: str) -> str:

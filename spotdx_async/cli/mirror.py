@@ -73,7 +73,8 @@ class PullOptions:
     """Keep patient data as well: names, contacts, addresses, tracking numbers, links to files, metadata. A file keeps
     what it was made with."""
     sweep: Flag = False
-    """Get every object again, and count what had changed without the lists showing it."""
+    """Get every object again, and count what had changed without the lists showing it; with --reports, also compare
+    the files that are there with their digests."""
     every_s: Annotated[Span, Parameter(name="--every")] = None
     """Pull again and again, so much time after each pull, such as 5m; outages are waited out. Ctrl-C or SIGTERM ends
     it."""
@@ -242,7 +243,10 @@ class _Puller:
             text += f"; {counted(untold, 'change')} that the lists had not shown"
         streams.tell(text)
         if report.files_failed:
-            streams.say(f"{counted(report.files_failed, 'file')} could not be saved: the next pull tries them again")
+            streams.say(
+                f"{counted(report.files_failed, 'file')} could not be saved: the next pull tries them again; -v and "
+                "--log-file say why"
+            )
         if report.unread:
             streams.say(
                 f"{counted(report.unread, 'object')} could not be read: the next pull tries them again; -v and "

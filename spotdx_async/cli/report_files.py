@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["FileOptions", "SaveWith", "save_reports"]
 
 _Kind: TypeAlias = Literal["pdf", "txt"]
+_MOST_BYTES = 50 * 1024 * 1024
+"""What ``reports.save`` takes at most: a larger file was put there by somebody else, and is not read into memory."""
 _BEGINNINGS = {"pdf": b"%PDF-", "txt": b""}
 
 
@@ -243,7 +245,7 @@ def _link_of(report: "Report", kind: _Kind) -> str | None:
 def _kept(path: Path, kind: _Kind) -> bytes | None:
     """Return a file that an earlier run has saved; what it leaves is whole, so one with a right beginning is."""
     try:
-        if not (about := private_files.look(path)) or not about.st_size:
+        if not (about := private_files.look(path)) or not 0 < about.st_size <= _MOST_BYTES:
             return None
         data = private_files.read(path)
     except OSError:

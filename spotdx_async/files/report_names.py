@@ -22,9 +22,9 @@ def name_of_report(object_id: str, report_id: str | None, place: int) -> str:
 
 def _safe(an_id: str) -> str:
     """Return an id so that it is a part of a name on every file system, and no two ids become the same."""
-    safe = quote(an_id, safe="")
+    safe = quote(an_id, safe="", errors="surrogatepass")  # JSON may hold half of a surrogate pair
     if safe.startswith("."):  # hidden, or one of the folders themselves
         safe = f"%2E{safe[1:]}"
     if len(safe) <= _LONGEST_ID:
         return safe
-    return f"{safe[: _LONGEST_ID // 2]}%{hashlib.sha256(an_id.encode()).hexdigest()[:24]}"
+    return f"{safe[: _LONGEST_ID // 2]}%{hashlib.sha256(an_id.encode(errors='surrogatepass')).hexdigest()[:24]}"

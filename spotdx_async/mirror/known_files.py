@@ -1,9 +1,11 @@
 """Which files of reports a mirror knows, and of which it does not. Synchronous: use it from the mirror's thread."""
 
+import hashlib
 from pathlib import Path
 
 from attrs import frozen
 
+from spotdx_async import private_files
 from spotdx_async.mirror.schema import WAITING_REPORTS
 from spotdx_async.mirror.store import MirrorFile
 
@@ -46,13 +48,18 @@ class KnownFiles:
                 (waiting.source, waiting.source_id, waiting.seq, waiting.mark, name, size, sha256),
             )
 
-    def forget_missing(self, folder: Path) -> None:
-        """Forget the files that are not in their folder any more, or have another length."""
+    def forget_missing(self, folder: Path, *, compares: bool) -> None:
+        """Forget the files that are not in their folder any more, or have another length.
+
+        Args:
+            folder: where they are.
+            compares: whether their bytes are compared with their digests, too.
+        """
         with self._file.snapshot() as database:
             known = database.execute(
-                "SELECT source, source_id, report_seq, name, size FROM report_files WHERE name IS NOT NULL"
+                "SELECT source, source_id, report_seq, name, size, sha256 FROM report_files WHERE name IS NOT NULL"
             )
-            missing = [row[:3] for row in known if not _has_length(folder / row[3], row[4])]
+            missing = [row[:3] for row in known if not _is_there(folder / row[3], row[4], row[5] if compares else None)]
         if missing:
             with self._file.transaction() as database:
                 database.executemany(
@@ -60,8 +67,11 @@ class KnownFiles:
                 )
 
 
-def _has_length(path: Path, size: int) -> bool:
+def _is_there(path: Path, size: int, sha256: str | None) -> bool:
     try:
-        return path.stat().st_size == size
+        about = private_files.look(path)
+        if about is None or about.st_size != size:
+            return False
+        return sha256 is None or hashlib.sha256(private_files.read(path)).hexdigest() == sha256
     except OSError:
-        return False
+        return False  # saving says what is wrong with it

@@ -104,7 +104,8 @@ class Mirror:
         Args:
             spot: the client.
             since: for the first pull of a mirror: the first day of changes to bring. None: everything.
-            sweep: get every object again, and count what had changed without the list showing it.
+            sweep: get every object again, and count what had changed without the list showing it. With ``reports`` also
+                compare the files that are there with their digests.
             nouns: which of ``kits``, ``orders`` and ``requisitions`` to pull.
             concurrency: objects got at once, within the client's limits.
             reports: a folder for the PDF of each report, mode 0600; made if it is missing. Those that are there, whole,
@@ -152,7 +153,7 @@ class Mirror:
             for noun in nouns:
                 puller = _NounPuller(file, run, noun, pull, is_sweep=is_sweep, progress=progress)
                 brought[noun] = await puller.pull(spot, options)
-            files = None if folder is None else ReportFiles(KnownFiles(file), run, folder, hosts)
+            files = None if folder is None else ReportFiles(KnownFiles(file), run, folder, hosts, compares=is_sweep)
             if files is not None:
                 await files.save(cast("Any", spot))
             await run(partial(file.end, pull))

@@ -1,5 +1,6 @@
 """The files of the reports that a mirror has: saved in a folder, and known by their digests."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -9,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from attrs import define
 
 from spotdx_async import private_files
+from spotdx_async._http.logs import log_unsaved
 from spotdx_async._http.retry import may_pass
 from spotdx_async._requests.object_search import got_each
 from spotdx_async.bulk.listed import OF_ONE_OBJECT
@@ -67,6 +69,8 @@ class ReportFiles:
     run: Run
     folder: Path
     hosts: Sequence[str]
+    compares: bool = False
+    """Whether the bytes of files that are there are compared with their digests."""
     saved: int = 0
     failed: int = 0
 
@@ -78,7 +82,7 @@ class ReportFiles:
             SpotError: a request failed that every further one would meet.
         """
         self._prepare()
-        await self.run(partial(self.known.forget_missing, self.folder))
+        await self.run(partial(self.known.forget_missing, self.folder, compares=self.compares))
         after: _Key = ("", "")
         while waiting := await self.run(partial(self.known.waiting, after, _OBJECTS_AT_ONCE)):
             by_object = {key: list(of_one) for key, of_one in groupby(waiting, key=_key_of)}
@@ -93,7 +97,7 @@ class ReportFiles:
         try:
             found = await (spot.kits if source == "kit" else spot.requisitions).get(an_id)
         except SpotError as error:
-            self._count_or_raise(error, len(waiting))
+            self._count_or_raise(error, len(waiting), self.folder)
             return
         reports = found.reports if source == "requisition" else found.sample.reports if found.sample else ()
         for one in waiting:
@@ -110,7 +114,7 @@ class ReportFiles:
         try:
             saved = await spot.reports.save(report, self.folder / name, hosts=self.hosts)
         except SpotError as error:
-            self._count_or_raise(error, 1)
+            self._count_or_raise(error, 1, self.folder / name)
             return
         except OSError as error:
             fault = f"{self.folder / name} cannot be written: {error.strerror}"
@@ -120,10 +124,14 @@ class ReportFiles:
             return
         raise MirrorError(fault, reason="disk")
 
-    def _count_or_raise(self, error: SpotError, count: int) -> None:
+    def _count_or_raise(self, error: SpotError, count: int, place: Path) -> None:
         """Count what cannot be saved now, and is tried again by the next pull; raise what others would meet too."""
         if not isinstance(error, (*OF_ONE_OBJECT, LinkExpiredError)) and not may_pass(error):
             raise error.with_traceback(None)
+        # Refused before it was sent: for what its link is, or because no file can be put there.
+        if isinstance(error, InvalidInputError) and not os.access(self.folder, os.W_OK | os.X_OK):
+            raise MirrorError(f"{self.folder} cannot be written any more: no further file can be saved", reason="disk")
+        log_unsaved(error, place=place.absolute())
         self.failed += count
 
     def _prepare(self) -> None:

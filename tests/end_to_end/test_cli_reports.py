@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spotdx_async._http.file_body import MOST_BYTES
 from spotdx_async.testing import FakeKit, FakeSpot, faults
 from tests.command_line import Done, Spotdx
 
@@ -184,6 +185,36 @@ async def test_names_are_safe_and_no_two_reports_share_one(
         *("SPOT2-%2E.%2F..%2Fetc%2Fpasswd.pdf", "SPOT2-%2E..pdf", "SPOT2-a%2Fb.pdf", "SPOT2-a_b.pdf"),
         *("SPOT2-a%00b.pdf", "SPOT2-%C3%BC.pdf", *(f"SPOT2-report{number}.pdf" for number in (9, 10, 11, 12))),
     } <= {*names_in(out)}
+
+
+async def test_half_of_a_surrogate_pair_in_a_reports_id_is_in_its_name(
+    fake: FakeSpot, two: FakeKit, spotdx: Spotdx, out: Path
+) -> None:
+    document = json.loads(json.dumps(two.document))
+    for number, report in enumerate(document["sample"]["reports"]):
+        report["report_id"], report["pdf"] = f"{number}\ud800", fake.report_files.renewed(report["pdf"])
+    fake.faults.add(faults.body(json.dumps(document).encode()), path="/api/v2/kits/SPOT2/", times=None)
+
+    done = await spotdx("kits", "reports", "SPOT2", "--out", out)
+    as_json = await spotdx("kits", "reports", "SPOT2", "--out", out, "--json")
+
+    assert (done.code, as_json.code) == (0, 0)
+    assert names_in(out) == ["SPOT2-0%ED%A0%80.pdf", "SPOT2-1%ED%A0%80.pdf"]
+    assert [line["state"] for line in lines_of(as_json)] == ["kept", "kept"]
+
+
+@pytest.mark.usefixtures("two")
+async def test_a_file_that_no_run_can_have_saved_is_not_read(spotdx: Spotdx, out: Path) -> None:
+    await spotdx("kits", "reports", "SPOT2", "--out", out)
+    place = out / names_in(out)[0]
+    saved = place.read_bytes()
+    with place.open("r+b") as file:
+        file.truncate(MOST_BYTES + 1)  # of which the disk holds next to nothing
+
+    done = await spotdx("kits", "reports", "SPOT2", "--out", out, "--json")
+
+    assert [line["state"] for line in lines_of(done) if line["path"] == str(place)] == ["saved"]
+    assert place.read_bytes() == saved
 
 
 async def test_a_report_that_its_name_does_not_tell_is_fetched_again(

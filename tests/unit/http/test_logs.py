@@ -1,10 +1,11 @@
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spotdx_async._http.logs import log_breaker, log_pause, log_retry, log_unread, quoted
-from spotdx_async.errors import OutcomeUnknownError, ServerError
+from spotdx_async._http.logs import log_breaker, log_pause, log_retry, log_unread, log_unsaved, quoted
+from spotdx_async.errors import InvalidInputError, OutcomeUnknownError, ServerError
 
 OPERATION = "POST /api/v2/kits/{kit_id}/"
 
@@ -59,6 +60,20 @@ def test_an_object_that_cannot_be_read_is_one_line_at_info(caplog: pytest.LogCap
         f"one of the kits that changed cannot be read: {OPERATION}: the server answered 500: it failed"
     )
     assert fields_of(record) == {"event": "feed", "operation": OPERATION, "error": "ServerError", "status": 500}
+
+
+def test_a_file_that_cannot_be_saved_is_one_line_at_info_without_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "spotdx_async")
+    place = Path("/reports/SPOT123456-R1.pdf")
+
+    log_unsaved(InvalidInputError(f"{place} is a folder: name another file", operation=OPERATION), place=place)
+
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.getMessage() == (
+        f"the file of a report cannot be saved: {OPERATION}: its place is a folder: name another file"
+    )
+    assert fields_of(record) == {"event": "report", "operation": OPERATION, "error": "InvalidInputError"}
 
 
 def test_a_pause_is_one_line_at_warning(caplog: pytest.LogCaptureFixture) -> None:
