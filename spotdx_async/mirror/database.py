@@ -80,8 +80,8 @@ def _code_of(error: sqlite3.Error) -> int:
 
 def _disk_fault(path: Path) -> MirrorError:
     message = (
-        f"{path} cannot be written, since the disk is full or failing: what was committed is there, and the same pull "
-        "resumes"
+        f"{path} cannot be used, since the disk is full or failing (that of temporary files may be another): what was "
+        "committed is there, and the same pull resumes"
     )
     return MirrorError(message, reason="disk")
 

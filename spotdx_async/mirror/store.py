@@ -283,7 +283,8 @@ class MirrorFile:
         try:
             yield lambda an_id: database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (an_id,)).rowcount == 1
         finally:
-            database.execute("DROP TABLE seen")
+            with suppress(sqlite3.Error):  # gone with the transaction, which an error may have ended
+                database.execute("DROP TABLE seen")
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -294,7 +295,8 @@ class MirrorFile:
                 yield self._database
                 self._check()
             finally:
-                self._database.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # SQLite ends a transaction by itself where a disk is full
+                    self._database.execute("ROLLBACK")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -17,6 +17,7 @@ from spotdx_async import InvalidInputError, NotSentError, ServerError
 from spotdx_async._http import clock
 from spotdx_async.changes import Batch
 from spotdx_async.mirror import Mirror, MirrorError
+from spotdx_async.mirror.store import MirrorFile
 from spotdx_async.tables import TABLES
 from spotdx_async.testing.factories import make_kit, make_order, make_requisition
 from tests.long_set import IS_FULL
@@ -106,6 +107,25 @@ async def test_a_file_that_may_not_grow_is_told(tmp_path: Path) -> None:
     await Mirror(path).pull(a_client(40))
     check_whole(path)
     assert Mirror(path).state().rows["kits"] == 40
+
+
+async def test_a_disk_of_temporary_files_that_is_full_is_not_taken_for_damage(tmp_path: Path) -> None:
+    """SQLite then ends the transaction by itself, and refuses to end it once more."""
+    path = tmp_path / "spot.db"
+    await Mirror(path).pull(a_client())
+    file = MirrorFile.open(path, for_pull=False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+    try:
+        with pytest.raises(MirrorError) as caught, file.snapshot() as database, file.seen_ids(database) as is_new:
+            for number in range(1_000_000):
+                is_new(f"{number:0100}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        file.close()
+
+    assert caught.value.reason == "disk"
+    assert "that of temporary files may be another" in str(caught.value)
 
 
 async def test_damage_is_told_when_it_is_met(tmp_path: Path) -> None:
