@@ -156,7 +156,10 @@ class MirrorFile:
                     "DELETE FROM report_files WHERE source = ? AND source_id = ? AND sha256 IS NULL",
                     [(_SOURCES[noun], each.object_id) for each in made],
                 )
-            database.executemany("UPDATE kits SET order_id = ?, created = ?, updated = ? WHERE kit_id = ?", touched)
+            database.executemany(
+                "UPDATE kits SET order_id = ?, created = ?, updated = ?, type = coalesce(type, ?) WHERE kit_id = ?",
+                touched,
+            )
             database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (noun, cursor))
             _count(database, noun, pull, counts, untold)
         return untold
@@ -334,7 +337,7 @@ def _id_of(noun: str, item: Any) -> str:
 
 def _as_listed(row: Any) -> tuple[Any, ...]:
     """Return what the row of a kit in the list says, and the kit's id."""
-    return row.order_id, _cell(instant(row.created)), _cell(instant(row.updated)), row.kit_id
+    return row.order_id, _cell(instant(row.created)), _cell(instant(row.updated)), row.kit_type, row.kit_id
 
 
 class _Texts(dict[Any, Any]):

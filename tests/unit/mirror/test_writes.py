@@ -267,6 +267,15 @@ async def test_a_row_that_changed_alone_changes_what_the_list_says(path: Path) -
     assert rows_of(path, "SELECT cursor FROM cursors") == [("next",)]
 
 
+@pytest.mark.parametrize(("own", "found"), [(None, "of the list"), ("its own", "its own")])
+async def test_a_type_that_the_list_alone_has_learnt_is_kept(path: Path, own: str | None, found: str) -> None:
+    await pulled(path, batch_of_kits(make_kit(type=own), summaries=(make_kit_summary(1, kit_type=None),)))
+
+    await pulled(path, Batch((), "next", (), (make_kit_summary(1, kit_type="of the list"),)))
+
+    assert rows_of(path, "SELECT type FROM kits") == [(found,)]
+
+
 @pytest.mark.parametrize("moment", [datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "soon", None])
 async def test_a_row_without_a_usable_moment_of_change_ends_no_pull(path: Path, moment: Any) -> None:
     row = make_kit_summary(1, updated=moment)
