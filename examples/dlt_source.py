@@ -39,33 +39,39 @@ async def changes(noun: str) -> AsyncIterator[Any]:
     async with SpotClient() as spot:
         async for batch in getattr(spot, noun).changes(state.get("cursor")):
             for item, summary in batch.pairs():
-                for table, rows in rows_of(noun, item, summary).items():
-                    found = [dict(zip(TABLES[table].safe_names, row, strict=False)) for row in rows]
+                tables = rows_of(noun, item, summary)
+                for table, rows in tables.items():
+                    found = [dict(zip(TABLES[table].safe_names, row, strict=False), is_gone=False) for row in rows]
+                    found = found or [none_left(table, noun, tables[noun][0][0])]
                     yield dlt.mark.with_hints(found, hints_of(table), create_table_variant=True)
             state["cursor"] = batch.cursor
 
 
 def rows_of(noun: str, item: Any, summary: Any) -> dict[str, Any]:
-    """Return the rows of one object, by table."""
+    """Return the rows of one object, by table; those of its kind have its id first."""
     if noun == "kits":
         return kit_rows(item, summary=summary)
     return order_rows(item) if noun == "orders" else requisition_rows(item)
 
 
+def none_left(table: str, noun: str, an_id: Any) -> dict[str, Any]:
+    """Return a row that is not loaded: for its sake dlt removes those that an object had, and has no more."""
+    filler: dict[str, Any] = {"text": an_id, "integer": -1, "boolean": False}
+    row = {column.name: filler[column.type] for column in TABLES[table].columns if not column.nullable}
+    return {**row, **({"source": noun[:-1]} if table == "results" else {}), "is_gone": True}
+
+
 def hints_of(name: str) -> Any:
     """Describe a table to dlt: all rows of an object are replaced when one of them comes."""
     table = TABLES[name]
-    return dlt.mark.make_hints(
-        table_name=name,
-        write_disposition="merge",
-        primary_key=table.primary_key,
-        merge_key=table.owner,
-        columns={
-            column.name: {"data_type": TYPES.get(column.type, column.type), "nullable": column.nullable}  # type: ignore[typeddict-item]  # words of dlt's
-            for column in table.columns
-            if not column.is_phi
-        },
-    )
+    columns: Any = {
+        column.name: {"data_type": TYPES.get(column.type, column.type), "nullable": column.nullable}
+        for column in table.columns
+        if not column.is_phi
+    }
+    columns["is_gone"] = {"data_type": "bool", "hard_delete": True}
+    keys: Any = {"primary_key": table.primary_key, "merge_key": table.owner}
+    return dlt.mark.make_hints(table_name=name, write_disposition="merge", columns=columns, **keys)
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def test_the_run_on_dask_updates_every_kit(watched: FakeSpot, tmp_path: Path) ->
 def test_dlt_loads_everything_once_and_then_what_has_changed(watched: FakeSpot, tmp_path: Path) -> None:
     first, _ = run("dlt_source.py", fake=watched, folder=tmp_path)
     changed = next(iter(watched.kits))
-    watched.kits[changed].document["status"] = "canceled"
+    watched.kits[changed].document.update(status="canceled", sample=None)
     watched.kits[changed].updated = "2030-01-01T00:00:00.000Z"
     second, output = run("dlt_source.py", fake=watched, folder=tmp_path)
 
@@ -157,7 +157,14 @@ def test_dlt_loads_everything_once_and_then_what_has_changed(watched: FakeSpot, 
         doubled = database.execute(
             "SELECT count(*) - count(DISTINCT (source, source_id, report_seq, seq)) FROM spot.results"
         ).fetchone()
+        left = [
+            database.execute(f"SELECT count(*) FROM spot.{table} WHERE kit_id = ?", [changed]).fetchone()  # noqa: S608 - our own names
+            for table in ("samples", "reports", "results")
+        ]
+        others = database.execute("SELECT count(*) FROM spot.kit_events WHERE kit_id != ?", [changed]).fetchone()
     assert kits.keys() == set(watched.kits)
+    assert left == [(0,)] * 3
+    assert others != (0,)
     assert kits[changed] == "canceled"
     assert doubled == (0,)
 
