@@ -135,6 +135,18 @@ def _text(value: Any) -> Iterator[Fault]:
         yield "", "must be valid Unicode"
 
 
+def _text_but(spoilt: str, says: str) -> Check:
+    """Text, but not what a spreadsheet or a data frame leaves of a number that was one of digits."""
+    compiled = re.compile(spoilt, re.ASCII | re.IGNORECASE)
+
+    def faults(value: Any) -> Iterator[Fault]:
+        yield from _text(value)
+        if isinstance(value, str) and compiled.fullmatch(value.strip()):
+            yield "", says
+
+    return faults
+
+
 def _texts(value: Any) -> Iterator[Fault]:
     if not isinstance(value, tuple):
         yield "", f"must be a list of texts, not {_a(type(value).__name__)}"
@@ -202,19 +214,23 @@ def _json(value: Any) -> Iterator[Fault]:
 
 _STATE = _matching(r"[A-Za-z]{2}", "must be a state's two letters")
 
+# Digits that are gone are in no file: the server would take what is left, and ship to another place.
+_ZIP = _text_but(r"\d{1,4}", "has fewer than five digits, as where leading zeros were lost")
+_PHONE = _text_but(r"\d(\.\d+)?E\+\d+", "is a number in scientific notation, as where digits were lost")
+
 _ADDRESS_CHECKS: dict[str, Check | Shape] = {
     "street1": _text,
     "street2": _text,
     "city": _text,
     "state": _STATE,
     "country": _one_of(Country),
-    "zip": _text,
+    "zip": _ZIP,
 }
 _ADDRESS = Shape(Address, _ADDRESS_CHECKS, frozenset({"street1", "city", "state", "country", "zip"}))
 
 _RECIPIENT = Shape(
     Recipient,
-    {"first_name": _text, "last_name": _text, "email": _text, "phone": _text, "address": _ADDRESS},
+    {"first_name": _text, "last_name": _text, "email": _text, "phone": _PHONE, "address": _ADDRESS},
     frozenset({"first_name", "last_name", "email", "phone", "address"}),
 )
 ORDER = Shape(
@@ -227,7 +243,7 @@ _PERSON: dict[str, Check | Shape] = {
     "first_name": _text,
     "last_name": _text,
     "email": _email,
-    "phone": _text,
+    "phone": _PHONE,
     "sex": _one_of(Sex),
     "date_of_birth": _past_day,
 }

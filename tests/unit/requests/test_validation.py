@@ -312,6 +312,31 @@ def test_what_is_no_text_is_refused_by_its_type(shape: Shape, path: str, value: 
     assert faults_with(shape, path, value) == ((path, f"must be text, not {named}"),)
 
 
+ZIPS = [(ORDER, "recipient.address.zip"), (REQUISITION, "patient.address.zip"), (ACTIVATION_PATIENT, "address.zip")]
+
+
+@pytest.mark.parametrize(("shape", "path"), ZIPS)
+@pytest.mark.parametrize("digits", ["2139", "501", "7", " 2139", "2139\n"])
+def test_a_postal_code_that_has_lost_its_leading_zeros_is_refused(shape: Shape, path: str, digits: str) -> None:
+    assert faults_with(shape, path, digits) == ((path, "has fewer than five digits, as where leading zeros were lost"),)
+
+
+@pytest.mark.parametrize(("shape", "path"), ZIPS)
+@pytest.mark.parametrize("code", ["02139", "00501", "02139-4307", "021394307", "K1A 0B1", ARABIC])
+def test_other_postal_codes_are_left_to_the_server(shape: Shape, path: str, code: str) -> None:
+    assert faults_with(shape, path, code) == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "path"), [(ORDER, "recipient.phone"), (PATIENT, "phone"), (REQUISITION, "patient.phone")]
+)
+def test_a_telephone_number_that_has_lost_its_digits_is_refused(shape: Shape, path: str) -> None:
+    lost = "is a number in scientific notation, as where digits were lost"
+
+    assert [faults_with(shape, path, value) for value in ("2.02555E+09", "2e+9")] == 2 * [((path, lost),)]
+    assert [faults_with(shape, path, value) for value in ("2025550147", "+1 202 555 0147", "555-0147 x9")] == 3 * [()]
+
+
 STATES = [(ORDER, "recipient.address.state"), (REQUISITION, "state_collected"), (REQUISITION, "patient.address.state")]
 
 
