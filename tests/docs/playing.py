@@ -19,7 +19,7 @@ from spotdx_async import JournalError, read_journal
 from spotdx_async.testing import FakeSpot
 from tests.docs.pages import ROOT, Block
 
-__all__ = ["Player", "environment", "is_like", "load_example"]
+__all__ = ["Player", "commands_of", "environment", "is_like", "load_example"]
 
 _LONGEST_S = 60
 _PORT_IN_PAGES = "8123"
@@ -115,7 +115,7 @@ class Player:
             assert status == 0, found
 
     def _shell(self, text: str, block: Block) -> None:
-        commands = [*_commands(text)]
+        commands = [*commands_of(text)]
         shows_output = any(expected.strip() for _, expected in commands)
         for command, expected in commands:
             place = f"{block.place}: {command}"
@@ -148,7 +148,7 @@ class Player:
         return done.returncode, done.stdout
 
     def _begin(self, text: str, block: Block) -> None:
-        ((command, expected),) = _commands(text)
+        ((command, expected),) = commands_of(text)
         process = self._started(command)
         self._background.append(process)
         assert process.stdout is not None
@@ -156,7 +156,7 @@ class Player:
         _compare(f"{block.place}: {command}", expected, found)
 
     def _kill(self, text: str, block: Block) -> None:
-        ((command, _),) = _commands(text)
+        ((command, _),) = commands_of(text)
         process = self._started(command)
         journal = self._folder / block.about
         while not (journal.exists() and _rows_in(journal)):
@@ -177,7 +177,7 @@ class Player:
         )
 
 
-def _commands(text: str) -> Iterator[tuple[str, str]]:
+def commands_of(text: str) -> Iterator[tuple[str, str]]:
     """Give the commands of a console block, each with what it writes; a comment in it is not part of it."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, output = part.partition("\n")

@@ -22,6 +22,7 @@ from spotdx_async import NotSentError, report
 from spotdx_async.testing import FakeSpot
 from tests.command_line import Spotdx
 from tests.docs.pages import DOCS, blocks_of
+from tests.docs.playing import commands_of, is_like
 from tests.workbooks import workbook
 
 HEADER = "key,kit_types,first_name,last_name,email,phone,street1,street2,city,state,country,zip,metadata.site"
@@ -623,23 +624,31 @@ async def test_the_page_on_cohorts_leads_to_tracking_numbers_through_a_kill(
 ) -> None:
     blocks = blocks_of(DOCS / "cohorts.md")
     cohort.write_text(next(block.text for block in blocks if block.act == "file"))
-    commands = [
-        line.removeprefix("$ spotdx ").split()
-        for block in blocks
-        if block.act == "elsewhere" and block.language == "console"
-        for line in block.text.splitlines()
-    ]
-    await killed(fake, cohort, lambda: len(fake.orders) >= 2, commands.pop(0))
-    assert [(await spotdx(*words)).code for words in commands] == [0, 0, 0]
+    console = [block.text for block in blocks if block.act == "elsewhere" and block.language == "console"]
+    (place, _), (show, shown), (again, _), (settle, _), (correct, _) = (
+        (command.removeprefix("spotdx ").split(), output) for text in console for command, output in commands_of(text)
+    )
+    await killed(fake, cohort, lambda: len(fake.orders) >= 2, place)
+    assert is_like(shown, (await spotdx(*show)).out)
+    before = posts(fake)
+    await spotdx(*settle)
+    assert posts(fake) == before
+    assert (again, (await spotdx(*again)).code) == (place, 1)
     assert placed_keys() == {"P-001", "P-002", "P-003", "P-004"}
-    assert len(fake.orders) == 4
-    kits = [kit for one in fake.orders.values() for kit in one.fulfil()]
+    left = Path("failed.csv").read_text()
+    Path("failed.csv").write_text(left.replace(",2139,", ",02139,"))
+    assert (await spotdx(*correct)).code == 0
+    assert placed_keys() == {"P-001", "P-002", "P-003", "P-004", "P-005"}
+    *fulfilled, waiting = fake.orders.values()
+    kits = [kit for one in fulfilled for kit in one.fulfil()]
     for kit in kits:
         kit.ship(tracking_number=f"T-{kit.kit_id}")
     (program,) = (block.text for block in blocks if block.act == "elsewhere" and "get_many" in block.text)
     await asyncio.to_thread(exec, compile(program, "cohorts.md", "exec"), {})
-    shown = capsys.readouterr().out.splitlines()
-    assert sorted(line.split()[2] for line in shown) == sorted(f"T-{kit.kit_id}" for kit in kits)
+    told = {tuple(line.split()[1:]) for line in capsys.readouterr().out.splitlines()}
+    assert told == {(kit.kit_id, f"T-{kit.kit_id}") for kit in kits} | {("being", "prepared")}
+    assert len(fake.orders) == 5
+    assert not waiting.document["kits"]
 
 
 def placed_keys() -> set[str]:

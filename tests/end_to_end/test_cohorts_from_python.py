@@ -33,6 +33,6 @@ async def test_a_program_goes_on_with_what_the_command_began(
     await asyncio.to_thread(exec, compile(PROGRAM, "cohorts.md", "exec"), {})
 
     shown = Counter(line.split()[1] for line in capsys.readouterr().out.splitlines())
-    assert (begun.code, shown, len(fake.orders)) == (0, {"skipped": 2, "ok": 2}, 4)
-    again = await spotdx("orders", "create", "cohort.csv", *batch)
-    assert (again.code, len(fake.orders)) == (0, 4)
+    assert (begun.code, shown, len(fake.orders)) == (1, {"skipped": 2, "ok": 2, "rejected": 1}, 4)
+    again = await spotdx("orders", "create", "cohort.csv", *batch, "--json")
+    assert (again.counts, len(fake.orders)) == ({"rows": 5, "skipped": 4, "rejected": 1}, 4)
