@@ -20,6 +20,7 @@ from spotdx_async._codec.compiled import quick_reader
 from spotdx_async._codec.json import (
     NotJsonError,
     NotSerializableError,
+    canonical,
     parse_exact,
     parse_unguarded,
     parse_with_constants,
@@ -91,21 +92,37 @@ def decode_items(body: bytes, type_: type[T], *, operation: str | None = None) -
     Raises:
         DecodeError: the answer as a whole is not a list, or not JSON.
     """
+    return _items(body, type_, operation)[0]
+
+
+def decode_rows(body: bytes, type_: type[T]) -> tuple[tuple[T | BadItem, ...], tuple[bytes, ...]]:
+    """Decode a list as ``decode_items`` does; return with the items a text of each, which tells whether it has changed.
+
+    Raises:
+        DecodeError: as ``decode_items``.
+    """
+    items, raw = _items(body, type_, None)
+    return items, tuple(b"" if type(item) is BadItem else canonical(one) for item, one in zip(items, raw, strict=True))
+
+
+def _items(body: bytes, type_: type[T], operation: str | None) -> tuple[tuple[T | BadItem, ...], list[Any]]:
+    """Return the items of a list, and the JSON values that they were read from."""
     try:
-        value: tuple[T, ...] = _quick_rule(tuple[type_, ...])(parse_unguarded(body))  # type: ignore[valid-type]
+        raw = parse_unguarded(body)
+        value: tuple[T, ...] = _quick_rule(tuple[type_, ...])(raw)  # type: ignore[valid-type]
     except (ValueError, TypeError):
         pass  # as in decode
     else:
-        return value
+        return value, raw
     try:
         raw = parse_with_constants(body)
     except NotJsonError:
         raw = None
     if type(raw) is not list:
         del raw
-        return decode(body, tuple[type_, ...], operation=operation)  # type: ignore[valid-type]  # reports what is wrong
+        return decode(body, tuple[type_, ...], operation=operation), []  # type: ignore[valid-type]  # reports what is wrong
     rule = _rule_of(type_, _careful())
-    return tuple(_item(rule, one, index, operation) for index, one in enumerate(raw))
+    return tuple(_item(rule, one, index, operation) for index, one in enumerate(raw)), raw
 
 
 def loads(data: bytes | bytearray | memoryview | str, type_: type[T]) -> T:

@@ -247,6 +247,15 @@ def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]
         yield b"," if number else b"", item
 
 
+def canonical(value: Any) -> bytes:
+    """Return text by which equal values are recognised; as a rule it is the same for another order of keys."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        pass
+    return serialize_any(value)  # what only parse_exact reads
+
+
 def check_serializable(value: Any) -> None:
     """Reject what JSON does not have. orjson alone would write NaN as null, and dates and enums in its own forms.
 

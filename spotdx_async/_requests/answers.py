@@ -49,8 +49,21 @@ def decoder_of(answer: type[T]) -> Callable[[Reply], T]:
     return decode  # type: ignore[no-any-return]  # it has the type that the two above handle
 
 
+def decode_page_with_texts(answer: type[ListPage[T]], reply: Reply) -> tuple[ListPage[T], tuple[bytes, ...]]:
+    """Decode a page; return with it a text of each row, by which it is recognised.
+
+    Raises:
+        DecodeError: it is no list.
+    """
+    items, texts = codec.decode_rows(reply.body, *get_args(answer))
+    return _page_of(items, reply), texts
+
+
 def _decode_page(item_type: type[T], reply: Reply) -> ListPage[T]:
-    items = codec.decode_items(reply.body, item_type)
+    return _page_of(codec.decode_items(reply.body, item_type), reply)
+
+
+def _page_of(items: tuple[T | BadItem, ...], reply: Reply) -> ListPage[T]:
     return ListPage(items, server_clock(reply.headers, clock.wall()), is_from_cache(reply.headers))
 
 

@@ -11,14 +11,14 @@ from spotdx_async._http.logs import log_unread
 from spotdx_async._http.messages import Reply
 from spotdx_async._http.retry import may_pass
 from spotdx_async._http.runner import Runner
-from spotdx_async._requests.answers import ListPage
+from spotdx_async._requests.answers import ListPage, decode_page_with_texts
 from spotdx_async._requests.list_scan import Row
 from spotdx_async._requests.object_search import got_each
 from spotdx_async._requests.operation import Operation
 from spotdx_async.bulk.listed import OF_ONE_OBJECT
 from spotdx_async.changes.cursor import NO_CONTENT, OF_THE_WINDOW, UNDATED, FeedState, day_of_state, first_day
 from spotdx_async.changes.records import Batch, Unread
-from spotdx_async.changes.walk import page_request
+from spotdx_async.changes.walk import RowPage, named, page_request
 from spotdx_async.errors import AuthenticationError, NotFoundError, RateLimitError, SpotError, StatusError
 from spotdx_async.pagination import PAGE_SIZE, Listing
 
@@ -105,15 +105,23 @@ class Objects(Generic[S, T]):
     nameless: set[object] = field(factory=set)
     """Rows without an id that were reported."""
 
-    async def page(self, filters: dict[str, Any], offset: int, size: int = PAGE_SIZE) -> ListPage[Any]:
+    async def page(self, filters: dict[str, Any], offset: int, size: int = PAGE_SIZE) -> RowPage[S]:
         """Fetch a page of the list.
 
         Raises:
             SpotError: it cannot be fetched.
         """
-        operation = self.source.listing.operation
+        listing = self.source.listing
+        texts: tuple[bytes, ...] = ()
         self.counters.lists += 1
-        return await self.runner.call(page_request(operation, filters, offset, size), operation.decode)
+
+        def decode(reply: Reply) -> ListPage[S]:
+            nonlocal texts
+            page, texts = decode_page_with_texts(listing.operation.answer, reply)
+            return page
+
+        page = await self.runner.call(page_request(listing.operation, filters, offset, size), decode)
+        return RowPage(tuple(named(page.items, texts, listing.id_of, self.source.id_name)), page.clock)
 
     async def is_up(self) -> bool:
         """Return whether the server answers."""
@@ -165,17 +173,20 @@ class Objects(Generic[S, T]):
         return Batch(tuple(items), self.state.encode(), tuple(summaries), tuple(touched), tuple(unread))
 
     def _note(self, run: Pass[S], change: Change[S], content: bytes, changed: datetime | None) -> tuple[bool, bool]:
-        """Note what was got; return whether it has to be delivered, and whether its row is another one."""
-        digest = self.state.content_digest(change.object_id, content)
+        """Note what was got, by the digest of its content.
+
+        Returns:
+            whether it has to be delivered, and whether its row is another one.
+        """
         known = self.state.delivered(change.object_id)
-        is_same = known is not None and known.content == digest
+        is_same = known is not None and known.content == content
         is_same_row = known is not None and known.row == change.digest
         if is_same:
             self.counters.unchanged += 1
         elif run.is_sweep and is_same_row and change.row is not None:
             self.counters.untold += 1
         row = known.row if change.row is None and known is not None else change.digest
-        self._remember(run, change, row, digest, changed)
+        self._remember(run, change, row, content, changed)
         return not is_same, not is_same_row
 
     def _remember(
@@ -187,9 +198,8 @@ class Objects(Generic[S, T]):
             run.undated.add(an_id)
         elif changed is not None:  # it has changed since the list was read, and will be listed with that date
             updated = max(updated, changed)
-        today = datetime.fromtimestamp(run.now_s, UTC)
         if change.row is None:
-            known = state.delivered(an_id)
+            known, today = state.delivered(an_id), datetime.fromtimestamp(run.now_s, UTC)
             day = max(day_of_state(today), UNDATED if known is None else known.day)
         else:
             day = day_of_state(updated)
@@ -253,6 +263,7 @@ class Objects(Generic[S, T]):
         return await got_each(get, [change.object_id for change in changes], at_once=self.concurrency)
 
     async def _get(self, an_id: str) -> tuple[T, bytes]:
+        """Get an object; return it with the digest of its content."""
         operation = self.source.get
         request = operation.request(an_id, allow_any_id=self.runner.allow_any_id)
         content = b""
@@ -262,7 +273,8 @@ class Objects(Generic[S, T]):
             content = reply.body
             return operation.decode(reply)
 
-        return await self.runner.call(request, decode), _without_signatures(content)
+        found = await self.runner.call(request, decode)
+        return found, self.state.content_digest(an_id, _without_signatures(content))
 
     async def _failure(self, changes: Sequence[Change[S]], results: Sequence[object]) -> SpotError | None:
         """Return what ends the pass: something that every further object would meet.

@@ -1,6 +1,6 @@
 """One pass of a feed: the list since the day before the last pass, or a long list by days of creation."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -8,15 +8,12 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define, frozen
 
-from spotdx_async._codec import codec
-from spotdx_async._codec.codec import BadItem
 from spotdx_async._http import clock
-from spotdx_async._requests.answers import ListPage
 from spotdx_async._requests.list_scan import Row
 from spotdx_async.changes.cursor import OF_THE_WINDOW, UNDATED, FeedState, day_of_state, first_day
 from spotdx_async.changes.objects import Change, Objects, Pass
 from spotdx_async.changes.records import Batch, Unread
-from spotdx_async.changes.walk import WINDOW_ROWS, Named, Window, named, walk
+from spotdx_async.changes.walk import WINDOW_ROWS, Named, RowPage, Window, walk
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.pagination import PAGE_SIZE
 
@@ -90,7 +87,7 @@ class Passes(Generic[S, T]):
         run: Pass[Any] = Pass(_server_time(first), is_sweep=is_sweep)
         is_other_token = await self._check_account(first)
         is_recent = state.has_begun and run.now_s - state.watermark_s <= _LONG_PASS_AFTER_S
-        if is_sweep or resumes or not (is_recent or len(first.items) < PAGE_SIZE):
+        if is_sweep or resumes or not (is_recent or len(first.rows) < PAGE_SIZE):
             batches = self._long_pass(run, asked, first)
         else:
             batches = self._short_pass(run, asked, first, matters=is_other_token)
@@ -99,7 +96,7 @@ class Passes(Generic[S, T]):
                 yield batch
 
     async def _short_pass(
-        self, run: Pass[S], asked: dict[str, Any], first: ListPage[S], *, matters: bool
+        self, run: Pass[S], asked: dict[str, Any], first: RowPage[S], *, matters: bool
     ) -> AsyncGenerator[Batch[T], None]:
         """Read all that changed since the day before the watermark; of a list by last change, its beginning."""
         state, plan = self.state, self._plan(run.now_s)
@@ -110,7 +107,7 @@ class Passes(Generic[S, T]):
             None,
         )  # an interrupted sweep is not resumed
         pages, was_read_down, was_read_to_end = 0, True, True
-        async with aclosing(walk(self._fetch(asked, asked, first), self.objects.source.listing.id_of)) as walked:
+        async with aclosing(walk(self._fetch(asked, asked, first))) as walked:
             async for items in walked:
                 pages += 1
                 has_news = self._take(run, items, plan.floor)
@@ -157,7 +154,7 @@ class Passes(Generic[S, T]):
         state.forget_before(first_day(state.watermark_s).toordinal())
 
     async def _long_pass(
-        self, run: Pass[S], asked: dict[str, Any], first: ListPage[S]
+        self, run: Pass[S], asked: dict[str, Any], first: RowPage[S]
     ) -> AsyncGenerator[Batch[T], None]:
         """Read everything by windows of creation days: what a finished window holds need not be remembered."""
         state = self.state
@@ -187,10 +184,10 @@ class Passes(Generic[S, T]):
                 yield batch
 
     async def _window(
-        self, run: Pass[S], filters: dict[str, Any], fetch: Callable[[int], Awaitable[ListPage[S]]]
+        self, run: Pass[S], filters: dict[str, Any], fetch: Callable[[int], Awaitable[RowPage[S]]]
     ) -> AsyncGenerator[Batch[T], None]:
         run.has_old_rows = False
-        async with aclosing(walk(fetch, self.objects.source.listing.id_of)) as walked:
+        async with aclosing(walk(fetch)) as walked:
             async for items in walked:
                 self._take(run, items, None if run.is_sweep else self._floor())
                 async for batch in self._full_batches(run):
@@ -208,7 +205,7 @@ class Passes(Generic[S, T]):
         async for batch in self._full_batches(run, most_left=0):
             yield batch
         fetch = partial(self.objects.page, filters | {"updated_after": first_day(run.now_s)})
-        async with aclosing(walk(fetch, self.objects.source.listing.id_of)) as walked:
+        async with aclosing(walk(fetch)) as walked:
             async for items in walked:
                 self._take(run, items, None, is_again=True)
                 async for batch in self._full_batches(run):
@@ -244,12 +241,12 @@ class Passes(Generic[S, T]):
                 return
 
     def _fetch(
-        self, filters: dict[str, Any], asked: dict[str, Any], first: ListPage[S]
-    ) -> Callable[[int], Awaitable[ListPage[S]]]:
+        self, filters: dict[str, Any], asked: dict[str, Any], first: RowPage[S]
+    ) -> Callable[[int], Awaitable[RowPage[S]]]:
         """Return what fetches the pages under some filters, given the first page under ``asked``."""
         ready = [first] if filters == asked else []
 
-        async def fetch(offset: int) -> ListPage[S]:
+        async def fetch(offset: int) -> RowPage[S]:
             # Once: who comes back to the beginning needs what stands there now.
             return ready.pop() if ready and offset == 0 else await self.objects.page(filters, offset)
 
@@ -268,26 +265,25 @@ class Passes(Generic[S, T]):
         state.forget_before(first_day(state.watermark_s).toordinal())
 
     async def _is_longer_than_a_window(self, filters: dict[str, Any]) -> bool:
-        return bool((await self.objects.page(filters, WINDOW_ROWS, 1)).items)
+        return bool((await self.objects.page(filters, WINDOW_ROWS, 1)).rows)
 
-    def _take(
-        self, run: Pass[S], items: Sequence[S | BadItem], floor: datetime | None, *, is_again: bool = False
-    ) -> bool:
+    def _take(self, run: Pass[S], rows: Sequence[Named[S]], floor: datetime | None, *, is_again: bool = False) -> bool:
         """Add to the pass what a page shows as changed; return whether that is anything.
 
         Args:
             run: the pass.
-            items: of the page.
+            rows: of the page.
             floor: what changed before was read by the passes before.
             is_again: whether the pass has read these rows before, so that a sweep leaves out those it knows, too.
         """
         state, has_news = self.state, False
-        for found in self._named(items):
+        old_day = first_day(run.now_s)
+        for found in rows:
             an_id, row = found.an_id, found.row
             if an_id is None:
                 self._note_nameless(run, found)
                 continue
-            digest = b"" if row is None else state.row_digest(an_id, codec.dumps(row))
+            digest = b"" if row is None else state.row_digest(an_id, found.text)
             updated = None if row is None else row.updated
             if floor is not None and updated is not None and updated < floor:
                 continue  # the server's day began earlier than UTC's
@@ -298,7 +294,7 @@ class Passes(Generic[S, T]):
             if is_known and (is_again or not run.is_sweep):
                 continue
             has_news |= updated is not None and an_id not in state.owed
-            run.has_old_rows |= updated is not None and updated.date() < first_day(run.now_s)
+            run.has_old_rows |= updated is not None and updated.date() < old_day
             run.todo[an_id] = Change(an_id, row, digest)
         return has_news
 
@@ -308,15 +304,12 @@ class Passes(Generic[S, T]):
             if an_id not in run.failed:
                 run.todo.setdefault(an_id, Change(an_id))
 
-    def _named(self, items: Sequence[S | BadItem]) -> Iterator[Named[S]]:
-        return named(items, self.objects.source.listing.id_of, self.objects.source.id_name)
-
     def _note_nameless(self, run: Pass[S], found: Named[S]) -> None:
         if found.error is not None and found.key not in self.objects.nameless:
             self.objects.nameless.add(found.key)
             run.nameless.append(Unread(None, found.error))
 
-    async def _check_account(self, first: ListPage[S]) -> bool:
+    async def _check_account(self, first: RowPage[S]) -> bool:
         """Refuse a cursor whose objects another token does not see; return whether the token is another one.
 
         Args:
@@ -330,7 +323,7 @@ class Passes(Generic[S, T]):
         digest = state.token_digest(token.text)
         if digest == state.token:
             return False
-        if any(state.groups.values()) and not self._knows_any(first.items) and not await self._lists_any_known():
+        if any(state.groups.values()) and not self._knows_any(first.rows) and not await self._lists_any_known():
             raise InvalidInputError(
                 f"the cursor is another account's: none of the {self.objects.source.noun} that it knows is listed for "
                 "this token; pass the cursor of this account, or None to begin again"
@@ -338,8 +331,8 @@ class Passes(Generic[S, T]):
         state.token = digest
         return True
 
-    def _knows_any(self, items: Sequence[S | BadItem]) -> bool:
-        return self.state.knows_any(found.an_id for found in self._named(items) if found.an_id)
+    def _knows_any(self, rows: Sequence[Named[S]]) -> bool:
+        return self.state.knows_any(row.an_id for row in rows if row.an_id)
 
     async def _lists_any_known(self) -> bool:
         state, days = self.state, self.state.dated_groups()
@@ -349,7 +342,7 @@ class Passes(Generic[S, T]):
         # What was got without its row is noted as changed on the day of the get.
         for filters, most in [*((filters, None) for filters in asked), ({}, _MOST_PAGES_OF_A_CHECK)]:
             pages = 0
-            async with aclosing(walk(partial(self.objects.page, filters), self.objects.source.listing.id_of)) as walked:
+            async with aclosing(walk(partial(self.objects.page, filters))) as walked:
                 async for items in walked:
                     if self._knows_any(items):
                         return True
@@ -359,16 +352,16 @@ class Passes(Generic[S, T]):
         return False
 
 
-def _server_time(page: ListPage[Any]) -> float:
+def _server_time(page: RowPage[Any]) -> float:
     """Return the server's time in seconds since 1970; if it tells none, a time that is surely not later."""
     if page.clock is not None:
         return page.clock.now.timestamp()
     return (clock.wall() - timedelta(days=1)).timestamp()
 
 
-def _changed_after(items: Sequence[Row | BadItem], moment: datetime | None) -> bool:
+def _changed_after(rows: Sequence[Named[Any]], moment: datetime | None) -> bool:
     """Return whether all that a page shows has changed after a moment, so that later pages may show more such rows."""
     if moment is None:
         return False
-    changes = [item.updated for item in items if not isinstance(item, BadItem) and item.updated is not None]
+    changes = [found.row.updated for found in rows if found.row is not None and found.row.updated is not None]
     return not changes or min(changes) > moment

@@ -1,15 +1,14 @@
 """Reads a list by pages without losing a row between two of them, and a long one by windows of creation days."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
-from spotdx_async._codec import codec
 from spotdx_async._codec.codec import BadItem
 from spotdx_async._http.messages import Request
-from spotdx_async._requests.answers import ListPage
+from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.filters import page_of
 from spotdx_async._requests.list_scan import SAME_PAGE
 from spotdx_async._requests.operation import Operation
@@ -52,8 +51,8 @@ class Window:
 
 
 async def walk(
-    fetch: Callable[[int], Awaitable[ListPage[S]]], id_of: Callable[[S], str | None]
-) -> AsyncGenerator[list[S | BadItem], None]:
+    fetch: Callable[[int], Awaitable["RowPage[S]"]],
+) -> AsyncGenerator[list["Named[S]"], None]:
     """Yield the pages of a list, none of which was missed, without the rows that the page before has shown.
 
     Each page begins with the last row of the one before. Rows that enter the list only push others towards its end. If
@@ -65,10 +64,10 @@ async def walk(
         SpotError: a page cannot be fetched.
     """
     offset, back, stale, furthest, pages_back = 0, PAGE_SIZE // 2, 0, 0, 0
-    before: dict[object, S | BadItem] = {}
+    before: dict[object, Named[S]] = {}
     while True:
         page = await fetch(offset)
-        shown = {_key(item, id_of): item for item in page.items}
+        shown = {row.key: row for row in page.rows}
         if offset > furthest:
             furthest, pages_back = offset, 0
         if offset and before.keys().isdisjoint(shown):
@@ -77,8 +76,8 @@ async def walk(
                 raise DecodeError("the list changes faster than it can be read", outcome="done")
             offset, back = max(0, offset - back), back * 2
             continue
-        yield [item for key, item in shown.items() if before.get(key) != item]
-        if len(page.items) < PAGE_SIZE:
+        yield [row for key, row in shown.items() if (last := before.get(key)) is None or last.text != row.text]
+        if len(page.rows) < PAGE_SIZE:
             return
         stale = stale + 1 if shown.keys() <= before.keys() else 0
         if stale > _MOST_STALE_PAGES:
@@ -97,32 +96,40 @@ def page_request(operation: Operation[Any], filters: dict[str, Any], offset: int
 class Named(Generic[S]):
     """A row of a list, and the object that it is about."""
 
+    key: object
+    """What tells it from other rows: its id, or what it holds."""
     an_id: str | None
     """None if it shows none."""
     row: S | None
     """None if it cannot be read, although it may show its id."""
+    text: bytes = b""
+    """The same for the same row; empty if it cannot be read."""
     error: DecodeError | None = None
     """Why there is no id."""
-    key: object = None
-    """The same for the same row without an id."""
 
 
-def named(items: Iterable[S | BadItem], id_of: Callable[[S], str | None], id_name: str) -> Iterator[Named[S]]:
-    """Yield each row with its id."""
-    for item in items:
+@frozen
+class RowPage(Generic[S]):
+    """One page of a list."""
+
+    rows: tuple[Named[S], ...]
+    clock: ServerClock | None
+    """The server's clock; None if the answer has no date."""
+
+
+def named(
+    items: Sequence[S | BadItem], texts: Sequence[bytes], id_of: Callable[[S], str | None], id_name: str
+) -> Iterator[Named[S]]:
+    """Yield each row with its id, given a text of each by which it is recognised."""
+    for item, text in zip(items, texts, strict=True):
         if isinstance(item, BadItem):
             raw = item.error.raw
             an_id = raw.get(id_name) if isinstance(raw, dict) else None
             is_known = isinstance(an_id, str) and an_id
-            yield Named(an_id, None) if is_known else Named(None, None, item.error, item.key)
+            key = BadItem, item.key
+            yield Named(key, an_id, None) if is_known else Named(key, None, None, error=item.error)
         elif an_id := id_of(item):
-            yield Named(an_id, item)
+            yield Named(an_id, an_id, item, text)
         else:
             error = DecodeError("a row of the list has no id, so its object cannot be got", outcome="done")
-            yield Named(None, item, error, codec.dumps(item))
-
-
-def _key(item: S | BadItem, id_of: Callable[[S], str | None]) -> object:
-    if isinstance(item, BadItem):
-        return BadItem, item.key
-    return id_of(item) or codec.dumps(item)
+            yield Named(text, None, item, text, error)

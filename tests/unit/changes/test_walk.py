@@ -8,13 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spotdx_async._codec.codec import BadItem
-from spotdx_async._requests.answers import ListPage
-from spotdx_async.changes.walk import Window, named, walk
+from spotdx_async._codec.codec import BadItem, dumps
+from spotdx_async.changes.walk import RowPage, Window, named, walk
 from spotdx_async.errors import DecodeError
 from spotdx_async.models import KitSummary
 from spotdx_async.testing import run_virtual
@@ -34,16 +32,17 @@ class Listed:
         self.offsets: list[int] = []
         self.before: Callable[[int], object] = lambda _number: None
 
-    async def fetch(self, offset: int) -> ListPage[Any]:
+    async def fetch(self, offset: int) -> RowPage[Any]:
         self.before(len(self.offsets))
         self.offsets.append(offset)
         assert len(self.offsets) < 2000, "it reads for ever"
-        return ListPage(tuple(evolve(row) for row in self.rows[offset : offset + SIZE]), None)
+        rows = self.rows[offset : offset + SIZE]
+        return RowPage(tuple(named(rows, [*map(dumps, rows)], _id_of, "kit_id")), None)
 
     def walk(self) -> list[Any]:
         async def run() -> list[Any]:
-            async with aclosing(walk(self.fetch, lambda row: row.kit_id)) as pages:
-                return [row async for page in pages for row in page]
+            async with aclosing(walk(self.fetch)) as pages:
+                return [found.row async for page in pages for found in page]
 
         return run_virtual(run())
 
@@ -101,7 +100,7 @@ def test_a_row_that_changed_meanwhile_comes_again() -> None:
 def test_the_same_page_for_every_offset_is_an_error() -> None:
     listed = Listed([])
 
-    async def fetch(offset: int) -> ListPage[Any]:
+    async def fetch(offset: int) -> RowPage[Any]:
         return await Listed.fetch(listed, 0 * offset)
 
     listed.rows, listed.fetch = [kit(number) for number in range(SIZE)], fetch  # type: ignore[method-assign]
@@ -169,7 +168,7 @@ def test_rows_are_named_even_if_they_cannot_be_read() -> None:
         return BadItem(error, 7)
 
     rows: list[KitSummary | BadItem] = [kit(1), KitSummary(), bad({"kit_id": "K2"}), bad({"kit_id": 3}), bad([])]
-    found = list(named(rows, _id_of, "kit_id"))
+    found = list(named(rows, [b"1", b"2", b"", b"", b""], _id_of, "kit_id"))
 
     assert [(one.an_id, one.row) for one in found] == [
         ("K1", kit(1)),

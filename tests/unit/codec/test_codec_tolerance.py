@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from spotdx_async import DecodeError, InvalidInputError, dumps, loads
-from spotdx_async._codec.codec import BadItem, decode, decode_items, has_come_as_null
+from spotdx_async._codec.codec import BadItem, decode, decode_items, decode_rows, has_come_as_null
 from spotdx_async.models import (
     GenotypeResult,
     Kit,
@@ -518,3 +518,40 @@ def test_a_model_with_a_field_that_has_no_rule_is_refused() -> None:
 
     with pytest.raises(InvalidInputError, match="no rule"):
         loads(b"{}", Odd)
+
+
+def text_of_row(row: str, *others: str) -> bytes:
+    _, texts = decode_rows(f"[{','.join([row, *others])}]".encode(), KitSummary)
+    return texts[0]
+
+
+@pytest.mark.parametrize("others", [(), ("5",), ('{"kit_id": NaN}',)], ids=["alone", "beside no object", "beside NaN"])
+def test_a_row_has_the_same_text_whatever_stands_beside_it_and_in_any_order(others: tuple[str, ...]) -> None:
+    known = text_of_row('{"kit_id": "é", "new": {"b": 1.50, "a": null}}')
+
+    assert text_of_row('{"new": {"a": null, "b": 1.5}, "kit_id": "\\u00e9"}', *others) == known
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("null", '""'),
+        ("1", "true"),
+        ("1e400", "1e500"),
+        (str(BEYOND_64_BITS), str(BEYOND_64_BITS + 1)),
+        ('"\\ud800"', '"\\ud801"'),
+        ("[" * 300 + "]" * 300, "[" * 301 + "]" * 301),
+    ],
+)
+def test_another_row_has_another_text(one: str, other: str) -> None:
+    texts = [text_of_row(f'{{"kit_id": "K1", "new": {value}}}') for value in (one, other)]
+
+    assert texts[0] != texts[1]
+    assert all(texts)
+
+
+def test_a_row_that_cannot_be_read_has_no_text() -> None:
+    items, texts = decode_rows(b'[{"kit_id": 5}, {"kit_id": "K1"}]', KitSummary)
+
+    assert (type(items[0]), texts[0]) == (BadItem, b"")
+    assert (items[1], texts[1]) == (KitSummary(kit_id="K1"), b'{"kit_id":"K1"}')
