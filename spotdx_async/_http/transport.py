@@ -58,6 +58,7 @@ class Transport:
         """The clock of the loop whose requests it sends."""
         self._network = network or Network()
         self._base = URL(base_url)
+        self._origin = self._base.origin()
         self._prefix = self._base.raw_path.rstrip("/")
         self._max_body_bytes = max_body_bytes
         versions = f"python/{platform.python_version()} aiohttp/{aiohttp.__version__}"
@@ -192,6 +193,12 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         CURRENT.set(sending)
         try:
+            way = self._way(request)
+            if self._callers_session is None and not way and request.download is None:
+                direct = fast_request.direct_request(session, request.method, request.body)
+                if direct is not None:
+                    target = f"{self._prefix}{request.path}{f'?{request.query}' if request.query else ''}"
+                    return await direct(self._origin, target, request.body, (self._timeout, _READ_AHEAD))
             ask = fast_request.untraced_request(session) if self._callers_session is None else session.request
             return await ask(
                 request.method,
@@ -204,7 +211,7 @@ class Transport:
                 read_bufsize=_READ_AHEAD,
                 auto_decompress=None if request.download is None else False,  # None: as the session does
                 trace_request_ctx=sending if session.trace_configs else None,
-                **self._way(request),
+                **way,
             )
         finally:
             sending.end()
@@ -295,7 +302,7 @@ class Transport:
             return URL(request.download.link.url, encoded=True)
         if not request.query:
             return self._base.with_path(self._prefix + request.path, encoded=True)
-        return URL(f"{self._base.origin()}{self._prefix}{request.path}?{request.query}", encoded=True)
+        return URL(f"{self._origin}{self._prefix}{request.path}?{request.query}", encoded=True)
 
     def _headers_of(self, request: Request, token: Token, attempt_state: AttemptState) -> dict[str, str]:
         """Return the headers that the session does not send by itself."""

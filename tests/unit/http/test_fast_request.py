@@ -9,9 +9,17 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from spotdx_async._http import fast_request
-from spotdx_async._http.fast_request import WriteQueue, has_middlewares, is_watched, own_session, untraced_request
+from spotdx_async._http.fast_request import (
+    WriteQueue,
+    direct_request,
+    has_middlewares,
+    is_watched,
+    own_session,
+    untraced_request,
+)
 from spotdx_async._http.messages import AttemptState
 from spotdx_async._http.sessions import CURRENT, SecondSendingError, Sending
 
@@ -262,6 +270,61 @@ async def test_a_connection_with_bytes_still_to_be_written_is_not_used_again(
     first, second, kept, new = used
     assert first is second is kept
     assert new is not kept
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", b"{}"), ("PATCH", b"{ }")])
+async def test_past_aiohttp_s_session_the_same_is_sent(
+    heard: tuple[str, list[bytes]], method: str, body: bytes | None
+) -> None:
+    url, chunks = heard
+    async with own_session(HEADERS, is_single_use=False) as session:
+        for extra in ({"Authorization": "Token t"}, {"Authorization": "Token u", "X-Note": "é"}):
+            await asked(session, method, f"{url}/a%2Fb/?c=%20", body, extra)
+            sending = Sending(AttemptState(), extra, now)
+            CURRENT.set(sending)
+            direct = direct_request(session, method, body)
+            assert direct is not None
+            response = await direct(URL(url), "/a%2Fb/?c=%20", body, (aiohttp.ClientTimeout(), 1024))
+            assert (response.status, await response.read(), sending.is_written) == (200, b"{}", True)
+
+    assert chunks[0::2] == chunks[1::2]
+    assert len(chunks) == 4
+
+
+async def test_a_path_with_control_characters_is_refused(heard: tuple[str, list[bytes]]) -> None:
+    url, chunks = heard
+    async with own_session(HEADERS, is_single_use=False) as session:
+        CURRENT.set(Sending(AttemptState(), NOTHING, now))
+        direct = direct_request(session, "GET", None)
+        assert direct is not None
+        with pytest.raises(ValueError, match="control character"):
+            await direct(URL(url), "/a HTTP/1.1\r\nX-Other: b", None, (aiohttp.ClientTimeout(), 1024))
+
+    assert chunks == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_aiohttp_s_session_is_used_where_it_may_do_something(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    body = None if method == "GET" else b"{}"
+    async with own_session(HEADERS, is_single_use=False) as session:
+        assert direct_request(session, method, body) is not None
+        assert direct_request(session, "HEAD", None) is direct_request(session, "POST", b" " * 70_000) is None
+        session.trace_configs.append(aiohttp.TraceConfig())
+        assert direct_request(session, method, body) is None
+        session.trace_configs.clear()
+        monkeypatch.setattr(session, "_middlewares", (object(),))
+        assert direct_request(session, method, body) is None
+        monkeypatch.setattr(session, "_middlewares", ())
+        with monkeypatch.context() as patched:
+            wrapped_request(patched)
+            assert direct_request(session, method, body) is None
+        assert direct_request(session, method, body) is not None
+
+    monkeypatch.setattr(fast_request, "RELEASES", frozenset())
+    async with own_session(HEADERS, is_single_use=False) as session:
+        assert direct_request(session, method, body) is None
 
 
 # What products that trace put in
