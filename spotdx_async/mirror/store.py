@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,10 @@ _SOURCES = {"kits": "kit", "requisitions": "requisition"}
 _IDS = {"kits": "kit_id", "orders": "order_id", "requisitions": "requisition_id"}
 _STATUSES = ("kits", "samples", "orders", "requisitions")
 _LINKS = {"pdf", "txt"}
+_AT_ONCE = 20
+"""Objects whose rows are made at once: those of a whole batch would live long enough to have Python's garbage collector
+go through all of them several times."""
+_DATED = {"instant", "date"}
 
 
 @frozen
@@ -130,37 +135,37 @@ class MirrorFile:
         Returns:
             in a sweep, how many of them had other rows although the list's ``updated`` was known; else 0.
         """
-        made = [_Made(_id_of(noun, item), self._rows(noun, item, row), row) for item, row in batch.pairs()]
-        touched = [_as_listed(row) for row in batch.touched] if noun == "kits" else []
-        store = partial(self._store, noun=noun, cursor=batch.cursor, pull=pull, counts=counts, is_sweep=is_sweep)
+        store = partial(self._store, noun, batch, pull, counts, is_sweep=is_sweep)
         with suppress(UnicodeEncodeError):  # rare, and not worth a look at every text
-            return store(made, touched)
-        return store([each.storable() for each in made], [*map(_storable, touched)])
+            return store(as_they_are=True)
+        return store(as_they_are=False)
 
     def _store(
-        self,
-        made: Sequence[_Made],
-        touched: Sequence[Row],
-        *,
-        noun: str,
-        cursor: str,
-        pull: int,
-        counts: NounPull,
-        is_sweep: bool,
+        self, noun: str, batch: Batch[Any], pull: int, counts: NounPull, *, is_sweep: bool, as_they_are: bool
     ) -> int:
+        pairs, untold = batch.pairs(), 0
+        touched = [_as_listed(row) for row in batch.touched] if noun == "kits" else []
         with self.transaction() as database:
-            untold = sum(self._is_untold(noun, one_object) for one_object in made) if is_sweep else 0
-            self._replace(noun, made)
-            if noun in _SOURCES:  # where there was no file, one may have come
-                database.executemany(
-                    "DELETE FROM report_files WHERE source = ? AND source_id = ? AND sha256 IS NULL",
-                    [(_SOURCES[noun], each.object_id) for each in made],
-                )
+            while made := [
+                _Made(_id_of(noun, item), self._rows(noun, item, row), row) for item, row in islice(pairs, _AT_ONCE)
+            ]:
+                if not as_they_are:
+                    made = [each.storable() for each in made]
+                if is_sweep:
+                    untold += sum(self._is_untold(noun, each) for each in made)
+                self._replace(noun, made)
+                if noun in _SOURCES:  # where there was no file, one may have come
+                    database.executemany(
+                        "DELETE FROM report_files WHERE source = ? AND source_id = ? AND sha256 IS NULL",
+                        [(_SOURCES[noun], each.object_id) for each in made],
+                    )
+            if not as_they_are:
+                touched = [*map(_storable, touched)]
             database.executemany(
                 "UPDATE kits SET order_id = ?, created = ?, updated = ?, type = coalesce(type, ?) WHERE kit_id = ?",
                 touched,
             )
-            database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (noun, cursor))
+            database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (noun, batch.cursor))
             _count(database, noun, pull, counts, untold)
         return untold
 
@@ -196,6 +201,11 @@ class MirrorFile:
         database.executemany(
             "UPDATE kits SET order_id = ?, created = ?, type = coalesce(type, ?) WHERE kit_id = ?", kept
         )
+        if noun in _SOURCES:  # where there was no file, one may have come
+            database.executemany(
+                "DELETE FROM report_files WHERE source = ? AND source_id = ? AND sha256 IS NULL",
+                [(_SOURCES[noun], an_id) for an_id in known],
+            )
 
     def _as_listed_before(self, made: Sequence[_Made]) -> list[tuple[Any, ...]]:
         """Return what the list has said of kits that were got without their row now, each with the kit's id.
@@ -206,20 +216,15 @@ class MirrorFile:
         unlisted = [each.object_id for each in made if each.summary is None]
         return [row for an_id in unlisted for row in self._database.execute(query, (an_id,))]
 
-    def _cells(self, table: Table, rows: Sequence[Row], texts: "_Texts") -> list[Row]:
+    def _cells(self, table: Table, rows: Sequence[Row], texts: "_Texts") -> Iterator[Row]:
         """Return rows as SQLite keeps them: the columns that the mirror has, instants as text."""
-        width = len(columns_of(table, phi=self.phi))
-        dated = [place for place, column in enumerate(table.columns[:width]) if column.type in {"instant", "date"}]
-        if not dated:
-            return [row[:width] for row in rows]
-        kept: list[Row] = []
-        for row in rows:
-            cells = list(row[:width])
-            for place in dated:
-                if (moment := cells[place]) is not None:
-                    cells[place] = texts[moment]
-            kept.append(tuple(cells))
-        return kept
+        # By columns: a third of the time that a loop over the rows takes.
+        kept = [*zip(*rows, strict=True)][: len(columns_of(table, phi=self.phi))]
+        columns = zip(table.columns, kept, strict=False)
+        return zip(
+            *(map(texts.__getitem__, cells) if column.type in _DATED else cells for column, cells in columns),
+            strict=True,
+        )
 
     def _updated(self, noun: str, an_id: str) -> tuple[Any, ...] | None:
         """Return when an object changed last, in a tuple; None if it has no rows: nothing has to be removed then."""
