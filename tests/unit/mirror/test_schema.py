@@ -71,6 +71,8 @@ async def test_a_table_has_its_indexes(tmp_path: Path, table: Table) -> None:
         "SELECT * FROM kits WHERE order_id = 'O1'",
         "SELECT * FROM kits WHERE patient_id = 'P1'",
         "SELECT * FROM results WHERE kit_id = 'SPOT1'",
+        "SELECT * FROM results WHERE requisition_id IN ('R1', 'R2')",
+        "SELECT name FROM kits JOIN results USING (kit_id) WHERE kits.order_id = 'O1'",
         "SELECT * FROM current_results WHERE name = 'HDL' AND date_resulted >= '2026-11-01'",
         "SELECT * FROM reports WHERE date_resulted >= '2026-11-01'",
         "SELECT * FROM order_kits WHERE kit_id = 'SPOT1'",
