@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from spotdx_async._codec.json import parsed_key
 from spotdx_async._codec.scalars import ROUNDED_FROM, Hook, refuse_rounded
 from spotdx_async._codec.structuring import WireField, enum_members, is_empty, is_model, is_open_enum
-from spotdx_async.models.model import Model
+from spotdx_async.models.model import NO_FIELDS, Model
 from spotdx_async.models.reports import RangeLimit
 
 # Indexing something that is not an object raises a TypeError, so no check is needed.
@@ -53,7 +53,7 @@ _LIST = """items = []
         draft.{name} = tuple(items)"""
 
 _TAIL = """
-    draft.extra = {} if len(raw) == count else unknown(raw)
+    draft.extra = no_fields if len(raw) == count else unknown(raw)
     draft._as_came = came
     draft.__class__ = cls
     return draft"""
@@ -95,6 +95,7 @@ def quick_reader(cls: type[Model], fields: tuple[WireField, ...], rule_of: Calla
         "cls": cls,
         "day": date.fromisoformat,
         "instant": datetime.fromisoformat,
+        "no_fields": NO_FIELDS,
         "unknown": unknown,
         "TEXTS": {str},
     }

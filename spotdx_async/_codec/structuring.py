@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import attrs
 
 from spotdx_async._codec.scalars import Hook, MismatchError
-from spotdx_async.models.model import Model
+from spotdx_async.models.model import NO_FIELDS, Model
 
 M = TypeVar("M", bound=Model)
 
@@ -82,7 +82,7 @@ def careful_reader(cls: type[M], fields: tuple[WireField, ...], _: Any = None) -
         came: dict[str, Any] = {}
         values = {field.name: _read_field(field, raw.get(field.name, ...), came) for field in fields}
         extra = {name: value for name, value in raw.items() if name not in known}
-        return cls(**values, extra=extra, as_came=came or None)
+        return cls(**values, extra=extra or NO_FIELDS, as_came=came or None)
 
     return read
 

@@ -4,7 +4,7 @@ Patient data is marked once, on the field that holds it; every text made from a 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import attrs
 
@@ -13,6 +13,28 @@ _MARK = "phi"
 
 PHI: Final[dict[str, Any]] = {"repr": False, "metadata": {_MARK: True}}
 """Passed to ``attrs.field`` for a field that holds patient data: no ``repr``, ``str`` or table shows its value."""
+
+
+class _NoFields(dict[str, Any]):
+    """The unknown fields of every model that came without any.
+
+    One for all: a kit has twenty models, whose empty dicts took a fifth of its memory, and had the garbage collector
+    run far more often. Pickled by its name, it stays one.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> str:
+        return "NO_FIELDS"
+
+    def _refuse(self, *_args: object, **_options: object) -> NoReturn:
+        raise TypeError("a model's unknown fields cannot be changed: use attrs.evolve(model, extra=…)")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+
+NO_FIELDS: Final[Mapping[str, Any]] = _NoFields()
 
 
 def phi_fields(cls: type[attrs.AttrsInstance]) -> frozenset[str]:

@@ -1,7 +1,9 @@
 """What the codec takes in beyond the contract's letter, and what a user finds in the model then."""
 
+import copy
 import json
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -67,10 +69,42 @@ def test_an_unknown_field_is_kept_in_extra(cls: type[Model]) -> None:
     assert type(model.extra) is dict
 
 
-def test_each_model_has_an_extra_of_its_own() -> None:
-    first, second = loads(b'[{"kit_id": "1"}, {"kit_id": "2"}]', tuple[Kit, ...])
+def test_each_model_has_unknown_fields_of_its_own() -> None:
+    first, second = loads(b'[{"kit_id": "1", "x": 1}, {"kit_id": "2", "x": 1}]', tuple[Kit, ...])
 
     assert first.extra is not second.extra
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda extra: extra.__setitem__("x", 1),
+        lambda extra: extra.__ior__({"x": 1}),
+        lambda extra: extra.update(x=1),
+        lambda extra: extra.setdefault("x", 1),
+        lambda extra: extra.pop("x", None),
+        lambda extra: extra.clear(),
+    ],
+)
+def test_models_without_unknown_fields_share_a_dict_that_cannot_be_changed(change: Callable[[Any], object]) -> None:
+    quick, careful = loads('{"kit_id": "1"}', Kit), loads('{"kit_id": "\\ud800"}', Kit)
+    assert quick.extra is careful.extra == {}
+
+    with pytest.raises(TypeError, match="evolve"):
+        change(quick.extra)
+
+    assert quick.extra == {}
+
+
+def test_copies_of_models_without_unknown_fields_share_it_too() -> None:
+    kit = loads('{"kit_id": "1", "sample": {}}', Kit)
+
+    for copied in (pickle.loads(pickle.dumps(kit)), copy.deepcopy(kit), copy.copy(kit)):
+        assert copied == kit
+        assert copied.sample is not None
+        assert copied.extra is copied.sample.extra is kit.extra
+    assert json.dumps(kit.extra) == "{}"
+    assert (kit.extra | {"x": 1}, {**kit.extra, "x": 1}) == ({"x": 1}, {"x": 1})  # type: ignore[operator]
 
 
 # Null and missing.
