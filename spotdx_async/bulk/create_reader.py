@@ -17,7 +17,7 @@ from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.journal.reading import CODES, PARKED
 from spotdx_async.bulk.journal.records import CreateDigests, Digester, Known
 from spotdx_async.bulk.reader import Reader, shown_key
-from spotdx_async.bulk.records import InvalidRow, Outcome
+from spotdx_async.bulk.records import InvalidRow, Outcome, SharedByRowsError
 from spotdx_async.bulk.row import Effect, Row
 from spotdx_async.errors import InvalidInputError, OutcomeUnknownError
 
@@ -216,8 +216,10 @@ def _in_one_order(body: bytes, *, without: str | None) -> bytes:
 
 
 def _taken_by(first: int, what: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"row {first + 1} has the same {what}, which must be unique in the batch; nothing was sent"
+    return SharedByRowsError(
+        f"the row with index {first} has the same {what}, which must be unique in the batch; nothing was sent",
+        first=first,
+        what=what,
     )
 
 

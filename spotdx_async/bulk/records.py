@@ -25,6 +25,7 @@ __all__ = [
     "OrderRow",
     "Outcome",
     "Progress",
+    "SharedByRowsError",
     "State",
     "Update",
 ]
@@ -49,6 +50,20 @@ DONE_BEFORE = "done in an earlier session"
 """What they say of a skipped row that a journal has as done."""
 Noun = Literal["kits", "orders"]
 """Whose metadata rows set."""
+
+
+class SharedByRowsError(InvalidInputError):
+    """A row has a key, or a reference, that an earlier row of the run has.
+
+    Attributes:
+        first: the index of that row.
+        what: what both have, in words.
+    """
+
+    def __init__(self, message: str = "", *, first: int = 0, what: str = "", **about: Any) -> None:
+        super().__init__(message, **about)
+        self.first = first
+        self.what = what
 
 
 class _Update:

@@ -172,7 +172,7 @@ def _carry_out(request: CreateRequest, streams: Streams, *, as_json: bool, asks:
         with CreateRun(request, streams) as run:
             if asks:
                 found = run.forecast()
-                question = f"{words_of(found, request.kind)}. Go on, on {request.settings.name}?"
+                question = f"{words_of(found, request.kind)}. Continue, on {request.settings.name}?"
                 if found.new + found.in_doubt and not is_confirmed(question, streams, yes=False):
                     return Exit.STOPPED
             run_result = run_to_its_result(run)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -12,7 +11,7 @@ from attrs import define, evolve, frozen
 
 import spotdx_async
 from spotdx_async import report
-from spotdx_async.bulk.records import State
+from spotdx_async.bulk.records import SharedByRowsError, State
 from spotdx_async.cli.create import reference_in
 from spotdx_async.cli.create_summary import CreatesEnd, pairs_before, show_duplicates, told_in_report
 from spotdx_async.cli.exit_codes import line_of
@@ -32,8 +31,6 @@ __all__ = ["CreateRequest", "CreateRun", "Forecast"]
 _DIGEST_BYTES = 16
 """Long enough that no two keys ever share a digest."""
 _AT_ONCE = 500
-_OTHER_ROW = re.compile(r"row (\d+)(?= has the same )")
-"""As the SDK names a row, by its number in the run."""
 _NOTES_OF_STILLNESS = 10
 """Half-second notes without an outcome: longer than a slow answer, and soon enough for a person who waits."""
 _LIST_LAG_S = 10.0
@@ -170,7 +167,9 @@ class CreateRun(LocalRun):
         in_doubt = 0 if journal is None or not is_resumed(self._request) else _rows_in(journal, "unknown")
         if in_doubt and self._request.kind.can_look and not self._options.is_dry_run:
             rows = f"{counted(in_doubt, 'row')} of an earlier session {'is' if in_doubt == 1 else 'are'} in doubt"
-            self._streams.note(f"{rows}: looked for {self._wait_in_words} from now, while others go on")
+            others = "" if self._request.only_settles else "; the other rows go on meanwhile"
+            why = f"looked up in {self._wait_in_words}, when none can still be executed"
+            self._streams.note(f"{rows}: {'it is' if in_doubt == 1 else 'they are'} {why}{others}")
         if (day := self._options.look_first) is not None and not self._options.is_dry_run:
             waits = f"a row that is not found waits for {self._wait_in_words} and another look before it is sent"
             self._streams.note(f"reading what was created since {day}; {waits}")
@@ -184,11 +183,11 @@ class CreateRun(LocalRun):
         if self._still != _NOTES_OF_STILLNESS or not self._source.is_read_up or is_first_look:
             return
         if self._is_all_recorded:
-            what = "all rows have ended; what was sent again is looked at once more, in case it was created twice"
-            self._streams.note(f"{what}, when nothing can be on its way any more")
+            what = "all rows are done; those that were sent again are checked for duplicates"
+            self._streams.note(f"{what}, {self._wait_in_words} after the last was sent")
         else:
             rows = counted(self._source.yielded - self._row_results.rows, "row")
-            self._streams.note(f"{rows} left: what got no answer is looked for {self._wait_in_words} after it was sent")
+            self._streams.note(f"{rows} left: what got no answer is looked up {self._wait_in_words} after it was sent")
 
     @property
     def _wait_in_words(self) -> str:
@@ -235,8 +234,7 @@ class CreateRun(LocalRun):
         digest = hashlib.blake2b(name, digest_size=_DIGEST_BYTES).digest()
         first = self._seen.setdefault(digest, place.position)
         if first != place.position:
-            where = self._source.words_of(*first)
-            raise InvalidInputError(f"{where} has the same {what}, which must be unique in the batch; nothing was sent")
+            raise _shared(self._source.words_of(*first), what)
 
     def _fault_of(self, row: Any) -> InvalidInputError | None:
         try:
@@ -265,11 +263,10 @@ class CreateRun(LocalRun):
 
     def _placed(self, outcome: spotdx_async.Outcome[Any]) -> spotdx_async.Outcome[Any]:
         """Name another row that the outcome is about by its place in the files, not by its number in the run."""
-        text = str(outcome.error.args[0]) if isinstance(outcome.error, InvalidInputError) else ""
-        if self._options.is_dry_run or (found := _OTHER_ROW.match(text)) is None:
+        error = outcome.error
+        if self._options.is_dry_run or not isinstance(error, SharedByRowsError):
             return outcome
-        where = self._source.place_of(int(found[1]) - 1)
-        return evolve(outcome, error=InvalidInputError(f"{where}{text[found.end() :]}"))
+        return evolve(outcome, error=_shared(self._source.place_of(error.first), error.what))
 
     def _finish(self) -> dict[str, Any]:
         duplicates = () if self._run is None else self._run.duplicates
@@ -290,6 +287,7 @@ class CreateRun(LocalRun):
                 duplicates_before=pairs_before(None if self._options.is_dry_run else self._options.journal, duplicates),
                 audit_error=None if error is None else bare_message(error),
                 created=self._created,
+                has_failed_file=self._options.failed is not None,
                 lacking=self._lacking(),
                 doubts_elsewhere=self._doubts_elsewhere(),
             ),
@@ -329,6 +327,10 @@ class CreateRun(LocalRun):
         if created is None or created.error is not None or journal is None or is_unread:
             return 0
         return max(0, _rows_in(journal, "ok") - created.done)
+
+
+def _shared(where: str, what: str) -> InvalidInputError:
+    return InvalidInputError(f"{where} has the same {what}, which must be unique in the batch; nothing was sent")
 
 
 def _rows_in(journal: Word, state: State) -> int:

@@ -32,6 +32,8 @@ class CreatesEnd:
     audit_error: str | None = None
     """Why those could not be looked for."""
     created: CreatedFile | None = None
+    has_failed_file: bool = False
+    """Whether a file holds the rows that are not done, which says what to do with them."""
     doubts_elsewhere: int = 0
     """Rows in doubt that the journal knows, and that are not among the input's."""
     lacking: int = 0
@@ -82,7 +84,7 @@ def meanings_of(end: CreatesEnd) -> dict[State, str]:
     return {
         "ok": f"{end.kind.done}, as looking has shown" if end.only_settles else end.kind.done,
         "failed": f"refused by the server, or certainly not {end.kind.done}",
-        "unknown": f"in doubt: perhaps {end.kind.done}; never sent again by itself",
+        "unknown": f"in doubt: perhaps {end.kind.done}; not sent again before that is known",
         "skipped": sent,
     }
 
@@ -128,8 +130,8 @@ def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> No
         streams.say(
             f"{rows} of the journal, not in this input, may have been {end.kind.done}: pass the input with them"
         )
-    if counts["failed"] and not end.only_settles:
-        streams.say("the same command tries the failed rows again, and sends nothing twice")
+    if counts["failed"] and not end.only_settles and not end.has_failed_file:
+        streams.say("run the same command again for the rows that failed: it sends nothing twice")
     if (created := end.created) is None:
         return
     if created.error is not None:
@@ -145,8 +147,9 @@ def show_end(end: CreatesEnd, counts: Mapping[str, int], streams: Streams) -> No
 def _show_doubt(end: CreatesEnd, unknown: int, streams: Streams) -> None:
     rows = f"{counted(unknown, 'row')} {'is' if unknown == 1 else 'are'} in doubt"
     if not end.kind.can_look:
-        never = "and nothing is sent again for them"
-        streams.say(f"{rows}: only the vendor can tell what was {end.kind.done}, {never}")
+        it, was = ("it", "was") if unknown == 1 else ("they", "were")
+        never = "is not sent again" if unknown == 1 else "are not sent again"
+        streams.say(f"{rows}: only the vendor can tell whether {it} {was} {end.kind.done}, and {it} {never}")
         return
     settle = " (or spotdx orders settle, which sends nothing)" if end.kind.noun == "orders" else ""
     again = "nothing is sent again before that is known: the same command looks again"

@@ -201,7 +201,7 @@ def _activation(key: str, content: Mapping[str, Any], *, source: Any) -> KitActi
     patient_id, new, consent = (values.pop(name, None) for name in ("patient_id", "patient", "research_consent"))
     faults = [(name, "is no field that the API has") for name in values]
     if (patient_id is None) == (new is None):
-        faults.append(("patient_id or patient", "must be given, and never both"))
+        faults.append(("patient_id", "or the fields of a new patient must be given, and not both"))
     if patient_id is not None and not (isinstance(patient_id, str) and patient_id.strip()):
         faults.append(("patient_id", "must be text, and not empty"))
     if consent is not None and not isinstance(consent, bool):

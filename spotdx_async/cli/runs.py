@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _STANDINGS = ("complete", "under way", "stopped", "killed", "unreadable")
 _NAMED_FAULTS = 20
+_NOUN = 3
+"""Where the noun is in the path of an operation such as ``POST /api/v2/orders/``."""
+_DONE = {"orders": "placed", "requisitions": "created", "patients": "created", "kits": "registered"}
+"""What became of a row that is ok."""
 
 runs: App = App(name="runs", help="Runs: their state, from their journals.\n\nExample: spotdx runs show night.journal")
 
@@ -106,7 +110,7 @@ def _counts(state: "JournalState") -> dict[str, int]:
         return {str(name): count for name, count in state.by_state.items()}
     by_state = state.by_state
     return {
-        "placed": by_state["ok"],
+        _DONE.get(state.operation.split("/")[_NOUN], "placed"): by_state["ok"],
         "in doubt": _in_doubt(state),
         "parked": state.parked,
         "failed": by_state["failed"],
@@ -121,8 +125,9 @@ def _words(state: "JournalState") -> str:
     if state.ending == "complete":
         if not _not_done(state):
             return "complete"
-        looks = ", and looks for," if state.creates else ""
-        return f"complete: the same command tries again{looks} what is not done"
+        if state.creates:
+            return "complete: the command that creates sends what is not done, and looks for what is in doubt"
+        return "complete: the same command tries again what is not done"
     ending = "it was killed" if state.ending is None else state.ending
     return f"{ending}: the same command resumes it"
 

@@ -92,7 +92,9 @@ class RunResult:
             return Exit.USAGE if self.input_fault in {"damaged", "another"} and not self.has_sent else Exit.STOPPED
         if self.row_results.faults:
             return Exit.STOPPED
-        if self.row_results.failures or self.row_results.unwritten or self.row_results.disk_error:
+        only_looks = self.creates is not None and self.creates.only_settles
+        left = self.row_results.counts["unknown"] if only_looks else self.row_results.failures
+        if left or self.row_results.unwritten or self.row_results.disk_error:
             return Exit.FAILED
         is_clean = self.creates is None or self.creates.is_clean
         return Exit.OK if is_clean and (self.outcomes is None or self.outcomes.error is None) else Exit.FAILED
@@ -105,6 +107,8 @@ def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> N
     _show_overtaken(run_result, streams)
     _show_failed_file(run_result, streams)
     _show_outcomes_file(run_result.outcomes, streams)
+    if not run_result.row_results.rows and run_result.stopped is None:
+        streams.say("the input holds no rows")
     _show_stop(run_result, streams)
     if run_result.creates is not None:
         show_end(run_result.creates, run_result.row_results.counts, streams)
@@ -183,11 +187,18 @@ def _table(run_result: RunResult) -> Table:
 def _title(run_result: RunResult) -> str:
     rows, elapsed_s = run_result.row_results.rows, run_result.elapsed_s
     verb = "checked" if run_result.is_dry_run else "read"
-    return f"{counted(rows, 'row')} {verb} in {elapsed_s:.1f} s ({rows / max(elapsed_s, 1e-9):,.0f} rows/s)"
+    return f"{counted(rows, 'row')} {verb} in {elapsed_s:.1f} s ({_rate(rows / max(elapsed_s, 1e-9))})"
+
+
+def _rate(rows_a_second: float) -> str:
+    rounded = f"{rows_a_second:,.0f}"
+    return f"{rounded} {'row' if rounded == '1' else 'rows'}/s"
 
 
 def _show_failures(run_result: RunResult, streams: Streams) -> None:
     row_results = run_result.row_results
+    if run_result.creates is not None and run_result.creates.only_settles:
+        return  # of bad rows, the command that sends tells
     shown = 0
     for group in row_results.first_failures:
         place = f"{group.row.file} {group.row.text}" if run_result.has_many_files else group.row.text
@@ -273,12 +284,19 @@ def _what_to_do_with(run_result: RunResult) -> str:
         return rest if run_result.creates is None else f"{rest}; rows in doubt are among them: do not use it as input"
     if not run_result.resumes:
         return "; correct what is wrong and use the file as input"
+    counts = run_result.row_results.counts
+    bad = counts["rejected"] and not run_result.is_cut_short
+    if run_result.creates is not None:
+        again = "run the same command again, which sends nothing twice" if counts["failed"] + counts["unknown"] else ""
+        same = (
+            "with the same --batch and --journal"
+            if run_result.creates.kind.noun != "kits"
+            else "with the same --journal"
+        )
+        correct = f"correct the bad rows in that file, and pass it in place of the input, {same}" if bad else ""
+        return rest + "".join(f"; {step}" for step in (again, correct) if step)
     again = f"{rest}; the same command retries what is not done, so run that instead of using the file"
-    if run_result.row_results.counts["rejected"] and not run_result.is_cut_short:
-        again += "; bad rows need correcting: correct them in that file, and use it as input"
-        if run_result.creates is not None:
-            again += ", with the same --batch and --journal"
-    return again
+    return f"{again}; bad rows need correcting: correct them in that file, and use it as input" if bad else again
 
 
 def _span(span: Span, run_result: RunResult) -> str:

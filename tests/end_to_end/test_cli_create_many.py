@@ -193,7 +193,10 @@ async def test_kits_are_activated_from_rows_for_known_and_new_people(
     path = written(tmp_path / "kits.csv", rows)
     done = await spotdx("kits", "activate", path, "--journal", tmp_path / "j", "--yes", "--json")
     assert (done.code, done.counts) == (1, {"rows": 3, "ok": 2, "rejected": 1})
-    assert "patient_id or patient must be given, and never both; research_consent must be true or false" in done.err
+    assert (
+        "patient_id or the fields of a new patient must be given, and not both; research_consent must be true or false"
+        in done.err
+    )
     assert "anary" not in done.err
 
 
@@ -307,13 +310,13 @@ async def test_a_terminal_is_asked_with_what_it_will_cost_and_a_no_sends_nothing
     written(cohort, [HEADER, *map(order, ("P1", "P2", "P3")), order("P4", kits="")])
     no = await asked("n\n", "orders", "create", cohort, *BATCH)
     assert (no.code, posts(fake)) == (3, 0)
-    assert f"3 orders will ship 3 parcels; 1 row cannot be sent. Go on, on {fake.url}? [y/N]" in no.err
+    assert f"3 orders will ship 3 parcels; 1 row cannot be sent. Continue, on {fake.url}? [y/N]" in no.err
     yes = await asked("y\n", "orders", "create", cohort, *BATCH)
     assert (yes.code, posts(fake)) == (1, 3)
     written(cohort, [HEADER, *map(order, ("P1", "P2", "P3", "P4"))])
     more = await asked("y\n", "orders", "create", cohort, *BATCH)
     assert (more.code, posts(fake)) == (0, 4)
-    assert "1 order will ship 1 parcel; 3 rows were placed before. Go on" in more.err
+    assert "1 order will ship 1 parcel; 3 rows were placed before. Continue" in more.err
 
 
 async def test_without_a_terminal_it_needs_yes(spotdx: Spotdx, fake: FakeSpot, cohort: Path) -> None:
@@ -367,7 +370,7 @@ async def test_somebody_who_waits_is_told_for_what(
     monkeypatch.setattr("spotdx_async.cli.create_run._NOTES_OF_STILLNESS", 0)
     fake.faults.add("drop_before", times=1, method="POST")
     done = await spotdx("orders", "create", cohort, *BATCH, "--yes")
-    assert "all rows have ended; what was sent again is looked at once more" in done.err
+    assert "all rows are done; those that were sent again are checked for duplicates" in done.err
 
 
 @pytest.mark.usefixtures("soon")
@@ -444,7 +447,7 @@ async def test_after_a_kill_settle_sends_nothing_and_the_same_command_places_not
     assert lines_of("placed.csv") == {key: (order_id, "ok") for key, order_id in placed(fake).items()}
     then = await spotdx("runs", "show", "j")
     assert f"not done      {12 - len(fake.orders)}\n" in then.out
-    assert "complete: the same command tries again" in then.out
+    assert "sends what is not done, and looks for what is in doubt" in then.out
     done = await spotdx("orders", "create", cohort, *BATCH, "--created", "placed.csv", "--yes", "--json")
     assert shown.summary["placed"] + shown.summary["in_doubt"] == shown.summary["rows"] >= 4
     assert (done.code, done.summary["ok"] + done.summary["done_before"]) == (0, 12)
@@ -530,7 +533,7 @@ async def test_keys_that_are_no_longer_in_the_input_stay_in_the_created_file(
     assert done.summary["done_before"] == 1
     assert lines_of("placed.csv") == {key: (order_id, "ok") for key, order_id in placed(fake).items()}
     assert Path("failed.csv").read_text() == f"{HEADER}\n{order('bad', kits='')}\n"
-    assert "use it as input, with the same --batch and --journal" in done.err
+    assert "pass it in place of the input, with the same --batch and --journal" in done.err
 
 
 @pytest.mark.parametrize(
@@ -556,6 +559,22 @@ async def test_a_resumed_run_replaces_no_file_of_another_one_unasked(
     asked_for = await spotdx(*command, option, "other.csv", "--force")
     assert asked_for.code == 0
     assert not other.exists() or "last week" not in other.read_text()
+
+
+async def test_bad_rows_are_no_matter_of_settling(spotdx: Spotdx, fake: FakeSpot, cohort: Path) -> None:
+    with cohort.open("a") as file:
+        file.write(order("P99", kits="") + "\n")
+    assert (await spotdx("orders", "create", cohort, *BATCH, "--yes")).code == 1
+    settled = await spotdx("orders", "settle", cohort, "--journal", "j")
+    assert (settled.code, len(fake.orders)) == (0, 12)
+    assert "kit_types" not in settled.err
+    assert "--failed" not in settled.err
+
+
+async def test_a_file_without_rows_is_told(spotdx: Spotdx, fake: FakeSpot, cohort: Path) -> None:
+    written(cohort, [HEADER])
+    done = await spotdx("orders", "create", cohort, *BATCH, "--yes")
+    assert (done.code, fake.orders, "the input holds no rows" in done.err) == (0, {}, True)
 
 
 async def test_settling_replaces_the_created_file_of_another_run_if_that_is_asked_for(

@@ -93,7 +93,7 @@ async def test_a_key_and_a_batch_are_the_same_in_every_form_of_unicode(tmp_path:
     first, second = await read([(composed, ORDER), (decomposed, ORDER)], tmp_path / "1", composed)
     (again,) = await read([(decomposed, ORDER)], tmp_path / "2", decomposed)
 
-    assert "row 1 has the same key" in str(second.error)
+    assert "the row with index 0 has the same key" in str(second.error)
     assert again.target.clue.client_ref == first.target.clue.client_ref
     assert (again.key, second.key) == (decomposed, decomposed)
 
@@ -110,7 +110,7 @@ async def test_two_rows_with_one_reference_of_their_own_are_not_both_sent(sessio
 
     assert told(first) == ("row", None)
     assert second.state == "rejected"
-    assert "row 1 has the same reference in its metadata" in str(second.error)
+    assert "the row with index 0 has the same reference in its metadata" in str(second.error)
 
 
 @pytest.mark.parametrize("copy_first", [False, True])
@@ -124,7 +124,7 @@ async def test_a_reference_that_is_copied_from_another_row_of_the_batch_is_sent_
 
     assert told(first) == ("row", None)
     assert second.state == "rejected"
-    assert "row 1 has the same reference in its metadata" in str(second.error)
+    assert "the row with index 0 has the same reference in its metadata" in str(second.error)
 
 
 @pytest.mark.parametrize("state", [CODES["ok"], CODES["unknown"], PARKED])
@@ -155,7 +155,7 @@ async def test_the_second_row_of_a_key_is_rejected_and_says_which_has_it(session
     _, _, third = await session([("a", ORDER), ("b", ORDER), ("a", OTHER)])
 
     assert third.state == "rejected"
-    assert "row 1 has the same key" in str(third.error)
+    assert "the row with index 0 has the same key" in str(third.error)
 
 
 @pytest.mark.parametrize("sessions", [1, 2])
