@@ -5,12 +5,14 @@ Light, since it comes before everything else; knows no command.
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import errno
 import io
 import os
 import signal
 import sys
+import time
 from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
@@ -24,6 +26,8 @@ __all__ = ["EndingSignals", "GuardedStream", "guarded_outputs", "leave", "open_c
 _OF_A_SIGNAL = 128
 """What shells add to a signal's number for the exit code of a command that it has ended."""
 _ENDING = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_AGAIN_S = 0.05
+"""Longer than a callback takes, and too short to be noticed."""
 
 
 def open_closed_streams() -> None:
@@ -104,11 +108,16 @@ def guarded_outputs() -> Iterator[GuardedStream]:
 
 
 class EndingSignals:
-    """While entered, SIGTERM and SIGHUP do what Ctrl-C does, unless they are ignored or something else takes them."""
+    """While entered, SIGTERM and SIGHUP do what Ctrl-C does, unless they are ignored or something else takes them.
+
+    No such signal is lost: where Python must drop the KeyboardInterrupt, as in a weak reference's callback, of which
+    imports have many, it comes again a moment later.
+    """
 
     def __init__(self) -> None:
         self._received: int | None = None
         self._held: dict[int, Any] = {}
+        self._hook = sys.unraisablehook
 
     def code(self, interrupted: int) -> int:
         """Return the exit code of a command that was interrupted: that of the signal, if it was one of these."""
@@ -118,9 +127,11 @@ class EndingSignals:
         for number in (getattr(signal, name) for name in _ENDING if hasattr(signal, name)):
             if signal.getsignal(number) is signal.SIG_DFL:
                 self._held[number] = signal.signal(number, self._end)
+        sys.unraisablehook = self._take_dropped
         return self
 
     def __exit__(self, *_: object) -> None:
+        sys.unraisablehook = self._hook
         for number, handler in self._held.items():
             signal.signal(number, handler)
 
@@ -131,6 +142,21 @@ class EndingSignals:
         if not callable(handler):  # ignored, as in the background of a script
             raise KeyboardInterrupt
         handler(signal.SIGINT, frame)
+
+    def _take_dropped(self, dropped: Any) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            # Not at once: it would be dropped with the same callback.
+            _thread.start_new_thread(_interrupt_soon, (_thread.get_ident(),))
+        else:
+            self._hook(dropped)
+
+
+def _interrupt_soon(thread: int) -> None:
+    time.sleep(_AGAIN_S)
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, signal.SIGINT)  # which ends a wait of its, too
+    else:
+        _thread.interrupt_main()
 
 
 def leave(code: int) -> NoReturn:

@@ -5,6 +5,8 @@ import errno
 import os
 import signal
 import sys
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -194,3 +196,22 @@ def test_signals_have_their_handlers_back_after_a_run() -> None:
         before = signal.getsignal(signal.SIGTERM)
         asyncio.run(nothing())
         assert signal.getsignal(signal.SIGTERM) == before
+
+
+async def _waits() -> None:
+    await asyncio.sleep(5)
+
+
+@pytest.mark.parametrize("wait", [lambda: time.sleep(5), lambda: asyncio.run(_waits())], ids=["alone", "in a loop"])
+def test_a_signal_in_a_weak_reference_s_callback_is_not_lost(wait: Callable[[], None]) -> None:
+    class It:
+        pass
+
+    began_s, it = time.monotonic(), It()
+    kept = weakref.ref(it, lambda _: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), EndingSignals():
+        del it
+        wait()
+
+    assert kept() is None
+    assert time.monotonic() - began_s < 4
