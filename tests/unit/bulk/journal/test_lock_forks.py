@@ -38,6 +38,14 @@ class Family:
         """Read one word that the family said."""
         return os.read(self.out, 100).decode()
 
+    def hear(self, children: int) -> None:
+        """Wait until so many children run, and all are forked: one that has not begun still has its parent's files."""
+        told = ""
+        while told.count("1") < children or "all" not in told:
+            word = self.told()
+            assert word
+            told += word
+
 
 @pytest.fixture
 def family() -> Iterator[Callable[[Callable[["Child"], None]], Family]]:
@@ -157,11 +165,7 @@ def test_neither_does_a_child_s_child_nor_a_program_that_was_started(
         lock.release()
 
     run = family(act)
-    told = ""
-    while told.count("1") < 3 or "all" not in told:
-        word = run.told()
-        assert word
-        told += word
+    run.hear(3)
 
     run.kill_parent()
 
@@ -178,13 +182,13 @@ def test_nor_one_that_is_forked_by_another_thread_while_locks_are_taken(
         taker = threading.Thread(target=lambda: kept.extend(JournalLock.take(journal) for journal in journals))
         taker.start()
         for _ in range(40):
-            me.fork(me.stay)
+            me.fork(lambda: me.stay("1"))
         taker.join()
-        me.say("forked")
+        me.say("all")
         me.stay()
 
     run = family(act)
-    assert run.told() == "forked"
+    run.hear(40)
 
     run.kill_parent()
 
