@@ -306,6 +306,8 @@ def _failed_rows(request: RowRequest, files: list[AnyInput], streams: Streams) -
         raise InvalidInputError("--failed needs inputs of one format with the same header; pass them one at a time")
     if request.options.is_dry_run and (kept := _not_replaced(request, request.options.failed)):
         streams.say(f"a dry run replaces nothing, and there is {kept} already: bad rows are shown, and not written")
+        if kept.suffix != ".part" and not _may_have_written(request, kept):  # parts are moved aside
+            streams.say(f"the run itself needs --force to replace {kept}, which is older than its journal")
         return None
     return FailedRows(
         request.options.failed,
@@ -354,8 +356,12 @@ def _replaces(request: RowRequest, place: Word) -> bool:
     Raises:
         JournalError: as for ``is_resumed``.
     """
-    if request.options.is_dry_run or request.options.replaces_failed:
-        return not request.options.is_dry_run
+    return not request.options.is_dry_run and _may_have_written(request, place)
+
+
+def _may_have_written(request: RowRequest, place: Word) -> bool:
+    if request.options.replaces_failed:
+        return True
     begun_s = _begun_s(request)
     try:
         return begun_s is not None and Path(place).stat().st_mtime >= begun_s - _COARSE_S

@@ -103,8 +103,19 @@ async def test_a_dry_run_replaces_no_file(spotdx: Spotdx, failed: Path, is_resum
     assert (code, told["failed_file"]) == (0, None)
     assert "a dry run replaces nothing, and there is failed.csv already: bad rows are shown, and not written" in err
     assert "pass --failed PATH" not in err
+    assert "--force" not in err
     assert failed.read_text() == YESTERDAY
     assert names(failed.parent) == there
+
+
+async def test_a_dry_run_says_that_a_file_older_than_the_journal_needs_force(spotdx: Spotdx, failed: Path) -> None:
+    await spotdx("--journal", "run.journal", "--force")
+    failed.write_text(YESTERDAY)
+    os.utime(failed, (0, 0))
+
+    _, _, err = await spotdx("--dry-run", "--journal", "run.journal")
+
+    assert "the run itself needs --force to replace failed.csv, which is older than its journal" in err
 
 
 async def test_a_dry_run_does_not_move_what_a_killed_run_has_left(spotdx: Spotdx, tmp_path: Path) -> None:
