@@ -17,9 +17,10 @@ from spotdx_async._requests.validation import check_keywords, day_of
 from spotdx_async.bulk.create_rows import Creation
 from spotdx_async.bulk.create_session import CreateJob, CreateSession, NewLook
 from spotdx_async.bulk.jobs import job_of
-from spotdx_async.bulk.options import CreateOptions, as_seconds
+from spotdx_async.bulk.options import CreateOptions
 from spotdx_async.bulk.run import BulkRun
 from spotdx_async.bulk.server_time import ServerTime
+from spotdx_async.config import check_seconds
 from spotdx_async.errors import ConfigError, InvalidInputError
 
 T = TypeVar("T")
@@ -69,6 +70,8 @@ def create_run(
         raise InvalidInputError(f"look_first is not for {creation.noun}s: they carry no reference to look for")
     given = {name: value for name, value in options.items() if name not in {"lands_within_s", "look_first"}}
     lands_within_s = options.get("lands_within_s")
+    if lands_within_s is not None:
+        lands_within_s = check_seconds("lands_within_s", lands_within_s, error=InvalidInputError)
     unbounded, server_time = runner.without_bounds(), ServerTime()
     job = job_of(
         operation,
@@ -76,7 +79,7 @@ def create_run(
         make=CreateJob,
         send=partial(_send, unbounded, partial(_dated, decode or operation.decode, server_time)),
         rows_name="rows",
-        lands_within_s=None if lands_within_s is None else as_seconds("lands_within_s", lands_within_s),
+        lands_within_s=None if lands_within_s is None else max(lands_within_s, unbounded.options.timeout_s),
         creates=True,
         batch=creation.batch,
         ids_are_keys=creation.is_of_key,

@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Any, Required, TypedDict
 from weakref import WeakSet
@@ -79,7 +80,8 @@ class CreateOptions(ReadOptions, total=False):
     call with the same batch resumes a run that was stopped or killed. It holds no key and no patient data, but the ids
     of what was created. It must be passed: None says that a killed run cannot go on."""
     lands_within_s: float
-    """Seconds within which a request is executed or never will be; if left out, as for the client: 60."""
+    """Seconds within which a request is executed or never will be; if left out, as for the client: 60. Values below its
+    ``timeout_s`` count as that."""
     look_first: date | str | None
     """A day, in whatever time zone, for a batch whose journal is lost or was restored from a copy: what was created
     since is read before anything is sent, and rows whose reference is found come out as ``skipped`` with their id.
@@ -218,5 +220,6 @@ def as_seconds(name: str, value: object) -> float:
         InvalidInputError: it is not a number above 0.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     raise InvalidInputError(f"{name} must be a number of seconds above 0")

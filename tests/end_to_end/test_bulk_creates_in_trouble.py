@@ -1,6 +1,7 @@
 """Bulk creates where the world is not as it should be, each trouble by itself: what is promised, and what is parked."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -11,7 +12,16 @@ import attrs
 import pytest
 import pytest_asyncio
 
-from spotdx_async import BulkRun, BulkStopped, ConfigError, JournalError, NewOrder, Outcome, SpotClient
+from spotdx_async import (
+    BulkRun,
+    BulkStopped,
+    ConfigError,
+    InvalidInputError,
+    JournalError,
+    NewOrder,
+    Outcome,
+    SpotClient,
+)
 from spotdx_async._http import clock
 from spotdx_async.bulk.journal.creates_file import CreatesFile, Entry, RowEntry
 from spotdx_async.testing import FakeSpot, Fault, faults
@@ -162,6 +172,24 @@ async def test_a_list_that_lags_makes_nobody_place_an_order_again(batch: Batch) 
     session = await batch.run()
 
     assert (session.states, batch.is_placed_once) == ({"ok": 6}, True)
+
+
+@pytest.mark.parametrize("option", ["lands_within_s", "outage_limit"])
+@pytest.mark.parametrize("value", [0, -1.0, math.nan, 10**400, "60", True])
+async def test_a_time_that_is_none_is_refused_at_once(batch: Batch, option: str, value: Any) -> None:
+    async with batch.fake.client() as spot:
+        with pytest.raises(InvalidInputError, match=f"{option} must be a number of seconds above 0"):
+            batch.begun(spot, rows(), **{option: value})
+
+
+async def test_a_window_shorter_than_a_request_may_take_counts_as_that(batch: Batch) -> None:
+    batch.fake.faults.add(faults.land_later(4, status=None), method="POST")
+    async with batch.fake.client(timeout_s=5) as spot:
+        with pytest.raises(InvalidInputError, match="lands_within_s"):
+            batch.begun(spot, rows(), lands_within_s=math.inf)  # what is in doubt would never be looked for
+        states = Counter([outcome.state async for outcome in batch.begun(spot, rows(), lands_within_s=0.001)])
+
+    assert (states, batch.is_placed_once) == ({"ok": 6}, True)
 
 
 # Answers
