@@ -119,6 +119,10 @@ class CreateEngine(Engine[T]):
         idle_s = clock.now() - max(self._began_s, cast("CreateReader", self._reader).taken_s)
         return self.outcomes.is_empty and (self._window.is_full or idle_s >= _MOST_IDLE_S)
 
+    def may_read_more(self) -> bool:
+        """Return whether the input has not come to its end."""
+        return not self._is_read()
+
     def has_ended(self) -> bool:
         """Return whether every row has its outcome."""
         return self._is_read() and not self._open and not self._in_doubt

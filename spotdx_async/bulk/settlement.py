@@ -135,6 +135,10 @@ class Host(Protocol):
         """Return whether nothing is left to do but to settle what is in doubt."""
         ...
 
+    def may_read_more(self) -> bool:
+        """Return whether the input has not come to its end, so that a row of an earlier session may still come."""
+        ...
+
     def has_ended(self) -> bool:
         """Return whether every row has its outcome."""
         ...
@@ -232,7 +236,7 @@ class Settlement:
                 doubt.look_at_s = clock.now() + _AGAIN_S
             elif not isinstance(finding, Unsettled):
                 self._end(doubt, finding)
-            elif not was_at_rest:
+            elif not was_at_rest or (doubt.row is None and self._host.may_read_more()):
                 doubt.look_at_s = clock.now() + _BUSY_AGAIN_S
             else:
                 doubt.looks += 1

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,15 +58,18 @@ class ScriptedHost:
     def __init__(self, unaudited: Unaudited | None = None) -> None:
         self.findings: dict[bytes, tuple[float, Finding]] = {}
         self.is_busy = False
-        self.was_audited = False
+        self.was_audited = self.is_idle = False
         self.audited_s = clock.NEVER_S
         self._unaudited = unaudited
 
     def is_at_rest(self) -> bool:
         return not self.is_busy
 
+    def may_read_more(self) -> bool:
+        return self.is_busy or self.is_idle
+
     def has_ended(self) -> bool:
-        return not self.is_busy
+        return not self.is_busy and not self.is_idle
 
     def settled(self, doubt: Doubt, finding: Finding) -> None:
         self.findings[doubt.key] = clock.now(), finding
@@ -172,6 +176,26 @@ async def test_nothing_is_parked_while_the_run_still_creates() -> None:
     assert not parked_while_busy
     assert [at_s for at_s, _ in look.looks][:3] == [10.0, 40.0, 70.0]
     assert b"a" in host.findings
+
+
+async def test_while_the_input_pauses_only_rows_that_were_read_are_parked() -> None:
+    look, host = ScriptedLook(lambda _: Unsettled(DOWN, may_change=False)), ScriptedHost()
+    host.is_idle = True
+    settlement = a_settlement(look, host)
+    read, not_read = a_doubt(b"a", 0.0), a_doubt(b"b", 0.0)
+    read.row = SimpleNamespace()  # type: ignore[assignment]
+    settlement.add(read)
+    settlement.add(not_read)
+
+    with running(settlement) as task:
+        await asyncio.sleep(1000)
+        parked_meanwhile = [*host.findings]
+        host.is_idle = False
+        settlement.note_end()
+        await asyncio.wait_for(task, 1000)
+
+    assert parked_meanwhile == [b"a"]
+    assert [*host.findings] == [b"a", b"b"]
 
 
 async def test_a_look_that_fails_is_repeated_until_the_outage_limit_and_then_parks() -> None:
