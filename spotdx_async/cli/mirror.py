@@ -77,7 +77,7 @@ class PullOptions:
     the files that are there with their digests."""
     every_s: Annotated[Span, Parameter(name="--every")] = None
     """Pull again and again, so much time after each pull, such as 5m; outages are waited out. Ctrl-C or SIGTERM ends
-    it."""
+    it, and an output that nobody reads any more."""
     reports: Annotated[Word | None, Parameter(metavar="DIR")] = None
     """Save the PDF of each report in this folder too, which is made if it is missing. They name patients."""
     hosts: Annotated[tuple[str, ...], Parameter(name="--host", metavar="HOST", show_default=False)] = ()
@@ -105,8 +105,8 @@ def pull(
     An object's rows and the place up to which everything was read change in one transaction: whatever ends the command,
     the same command resumes, and nothing is lost or doubled. Other programs may query the file meanwhile.
 
-    Exit codes: 0 up to date; 1 some objects cannot be read, and are tried again by the next pull; 2 wrong usage, or the
-    file cannot be used; 3 stopped early, and the same command resumes.
+    Exit codes: 0 up to date; 1 some objects cannot be read, or files of reports not be saved, and are tried again by
+    the next pull; 2 wrong usage, or the file cannot be used; 3 stopped early, and the same command resumes.
 
     Example: spotdx mirror pull spot.db
     Example: spotdx mirror pull spot.db --since 2026-11-01 --every 5m
@@ -150,10 +150,13 @@ class _Puller:
         if self._options.every_s is not None and self._is_stopped:
             self._streams.note("stopped: the mirror is whole, and the same command resumes")
             return Exit.OK
+        if self._options.every_s is not None and self._streams.is_unread:
+            self._streams.say("stopped, since nobody reads the output any more: the same command resumes")
+            return Exit.STOPPED
         return code
 
     def _is_over(self) -> bool:
-        return self._is_stopped or self._has_failed
+        return self._is_stopped or self._has_failed or self._streams.is_unread
 
     def _stop(self) -> None:
         self._is_stopped = True
@@ -234,7 +237,7 @@ class _Puller:
         if options.as_json:
             streams.write_json(_figures(report), is_line=options.every_s is not None)
             return
-        parts = [f"{getattr(report, noun).delivered:,} {noun}" for noun in _NOUNS]
+        parts = [counted(getattr(report, noun).delivered, noun.removesuffix("s")) for noun in _NOUNS]
         text = f"{self._mirror.path}: {', '.join(parts)} in {duration(report.elapsed_s)}"
         if options.reports is not None:
             text += f"; {counted(report.files, 'file')} saved"
@@ -336,7 +339,7 @@ def export(
     """
     from spotdx_async.mirror import Mirror
 
-    names = None if tables is None else [name.strip() for name in tables.split(",")]
+    names = None if tables is None else [name.strip() for name in tables.split(",") if name.strip()]
     paths = Mirror(str(db)).export(str(folder), form, tables=names, since=since)
     if as_json:
         streams.write_json({name: str(path) for name, path in paths.items()})

@@ -46,8 +46,10 @@ def export_tables(
     if form not in get_args(ExportFormat):
         raise InvalidInputError(f"format must be one of {', '.join(get_args(ExportFormat))}")
     names = list(_ALL) if tables is None else list(dict.fromkeys(tables))
-    if isinstance(tables, str) or not set(names) <= _EXPORTED.keys():
-        raise InvalidInputError(f"tables must be a list of some of {', '.join(_EXPORTED)}")
+    unknown = next((name for name in names if name not in _EXPORTED), None)
+    if isinstance(tables, str) or not names or unknown is not None:
+        which = "" if isinstance(tables, str) or unknown is None else f", and {unknown!r} is none"
+        raise InvalidInputError(f"tables must be a list of some of {', '.join(_EXPORTED)}{which}")
     if form == "parquet":
         check_parquet()
     write = _WRITERS[form]

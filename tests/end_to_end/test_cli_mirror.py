@@ -72,7 +72,7 @@ async def test_a_pull_fills_a_mirror_and_the_next_brings_what_has_changed(
     fake.kits[next(iter(fake.kits))].ship()
     again = await spotdx("mirror", "pull", db)
 
-    assert re.fullmatch(rf"{db}: 1 kits, 0 orders, 0 requisitions in \d:\d\d\n", again.out)
+    assert re.fullmatch(rf"{db}: 1 kit, 0 orders, 0 requisitions in \d:\d\d\n", again.out)
     assert sorted(rows_of(db, "SELECT kit_id, status FROM kits")) == sorted(
         (an_id, kit.status) for an_id, kit in fake.kits.items()
     )
@@ -186,7 +186,8 @@ async def test_what_cannot_be_read_is_told_by_every_pull_until_it_can(spotdx: Sp
         (("show", "{db}"), "does not exist: make it with pull"),
         (("show", "{text}"), "is not a mirror"),
         (("export", "{db}", "{folder}"), "does not exist: make it with pull"),
-        (("export", "{filled}", "{folder}", "--tables", "kits,nothing"), "tables must be a list of some of kits"),
+        (("export", "{filled}", "{folder}", "--tables", "kits,nothing"), "current_results, and 'nothing' is none"),
+        (("export", "{filled}", "{folder}", "--tables", ","), "tables must be a list of some of kits"),
         (("export", "{filled}", "{folder}", "--format", "xlsx"), "xlsx"),
         (("export", "{filled}", "{folder}", "--since", "2026-13-01"), "since must be a date"),
         (("pull", "{filled}", "--phi"), "was made without patient data"),
@@ -382,7 +383,7 @@ async def test_pulls_are_repeated_through_an_outage_until_a_signal(fake: FakeSpo
     told = await line_of(process.stderr, lambda line: "pulling again in" in line)
     await fake.start()
     fake.kits[next(iter(fake.kits))].ship()
-    await line_of(process.stdout, lambda line: "1 kits" in line)
+    await line_of(process.stdout, lambda line: "1 kit," in line)
     process.send_signal(signal.SIGTERM)
 
     assert "what was pulled is kept, and pulling again in 0:00" in told
@@ -399,6 +400,24 @@ async def test_a_signal_between_two_pulls_ends_them_at_once(fake: FakeSpot, db: 
 
     assert json.loads(figures)["kits"]["delivered"] == 5
     assert await finish(process) == (0, "", "spotdx: stopped: the mirror is whole, and the same command resumes\n")
+
+
+async def test_pulls_end_once_nobody_reads_what_they_tell(fake: FakeSpot, db: Path) -> None:
+    """As behind ``| head -1``: such a loop would go on for ever, and nobody would know."""
+    process = await start(fake, "mirror", "pull", str(db), "--every", "0.05s", "--json")
+    await line_of(process.stdout, bool)
+    process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # as when the reader exits
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert process.stderr is not None
+        err = (await process.stderr.read()).decode()
+        code = await process.wait()
+
+    assert (code, err) == (
+        3,
+        "spotdx: stopped, since nobody reads the output any more: the same command resumes\n",
+    )
+    assert rows_of(db, "SELECT count(*) FROM kits") == [(5,)]
 
 
 async def test_a_second_pull_is_refused_and_a_repeated_one_waits_for_its_turn(
