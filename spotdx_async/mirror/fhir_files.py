@@ -1,5 +1,6 @@
 """A mirror as FHIR resources: one file of NDJSON for each resource type, as bulk FHIR servers write them."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import date
@@ -8,6 +9,7 @@ from typing import Any
 
 from spotdx_async import private_files
 from spotdx_async._codec.json import serialize_any
+from spotdx_async.errors import InvalidInputError
 from spotdx_async.fhir import Codes, resources
 from spotdx_async.mirror.export_places import check_targets, writing
 from spotdx_async.mirror.models import stored_objects
@@ -32,6 +34,9 @@ def export_fhir(file: MirrorFile, folder: Path, *, codes: Codes | None, since: d
     kinds = RESOURCE_TYPES if file.phi else RESOURCE_TYPES[1:]
     paths = {kind: folder / f"{kind}.ndjson" for kind in kinds}
     check_targets(file, folder, paths.values())
+    patients = folder / f"{RESOURCE_TYPES[0]}.ndjson"
+    if patients not in paths.values() and os.path.lexists(patients):
+        raise InvalidInputError(f"{patients} is of an export with patient data: remove it, or name another folder")
     with ExitStack() as stack:
         unfinished: dict[str, private_files.NewFile] = {}
         for kind, path in paths.items():

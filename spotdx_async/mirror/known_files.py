@@ -33,12 +33,19 @@ class KnownFiles:
 
     def waiting(self, after: tuple[str, str], objects: int) -> list[WaitingReport]:
         """Return the reports of the next few objects whose files are not known, in the order of the objects."""
-        query = (
-            f"WITH waiting AS ({WAITING_REPORTS}) SELECT * FROM waiting WHERE (source, source_id) IN"  # noqa: S608 - ours
-            " (SELECT DISTINCT source, source_id FROM waiting ORDER BY 1, 2 LIMIT ?3) ORDER BY 1, 2, 3"
-        )
+        found: list[WaitingReport] = []
+        seen: set[tuple[str, str]] = set()
         with self._file.snapshot() as database:
-            return [WaitingReport(*row) for row in database.execute(query, (*after, objects))]
+            for source, query in WAITING_REPORTS.items():
+                if source < after[0]:
+                    continue
+                for row in database.execute(query, (after[1] if source == after[0] else "",)):
+                    one = WaitingReport(*row)
+                    seen.add((one.source, one.source_id))
+                    if len(seen) > objects:
+                        return found
+                    found.append(one)
+        return found
 
     def note(self, waiting: WaitingReport, name: str | None, size: int | None, sha256: str | None) -> None:
         """Note a file that was saved, or that there is none."""

@@ -107,16 +107,20 @@ def select(table: Table, *, phi: bool, since: bool) -> str:
 
 
 _MARK = "coalesce(r.report_id, '') || '|' || coalesce(r.date_resulted, '') || '|' || coalesce(r.is_amendment, '')"
-WAITING_REPORTS: Final = " UNION ALL ".join(
-    f"SELECT '{source}' AS source, r.{owner} AS source_id, r.seq AS seq, {_MARK} AS mark FROM {table} r"  # noqa: S608 - names of ours
-    f" WHERE ('{source}', r.{owner}) > (?1, ?2) AND NOT EXISTS (SELECT 1 FROM report_files f"
+WAITING_REPORTS: Final = {
+    source: f"SELECT '{source}', r.{owner}, r.seq, {_MARK} FROM {table} r"  # noqa: S608 - names of ours
+    f" WHERE r.{owner} > ? AND NOT EXISTS (SELECT 1 FROM report_files f"
     f" WHERE f.source = '{source}' AND f.source_id = r.{owner} AND f.report_seq = r.seq AND f.mark = {_MARK})"
+    f" ORDER BY r.{owner}, r.seq"
     for source, owner, table in (
         ("kit", "kit_id", "reports"),
         ("requisition", "requisition_id", "requisition_reports"),
     )
-)
-"""The reports of objects after one, whose files are not known in their present state."""
+}
+"""By source, the query for the reports of objects after one whose files are not known in their present state.
+
+Its order is that of the table's key, so that the first rows are found without looking at the rest.
+"""
 
 
 def insert(table: Table, *, phi: bool) -> str:

@@ -49,6 +49,20 @@ async def test_the_same_mirror_gives_the_same_bytes_and_each_patient_once(fake_s
     assert len(ids) == len(set(ids)) > 0
 
 
+async def test_resources_without_patients_are_not_put_beside_patients(fake_spot: FakeSpot, tmp_path: Path) -> None:
+    """Whoever hands such a folder on takes all of it for the last export."""
+    async with fake_spot.client() as spot:
+        await Mirror(tmp_path / "phi.db", phi=True).pull(spot)
+        await Mirror(tmp_path / "spot.db").pull(spot)
+    Mirror(tmp_path / "phi.db").export(tmp_path / "fhir", "fhir")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "fhir").iterdir()}
+
+    with pytest.raises(InvalidInputError, match=r"Patient\.ndjson is of an export with patient data: remove it"):
+        Mirror(tmp_path / "spot.db").export(tmp_path / "fhir", "fhir")
+
+    assert {path.name: path.read_bytes() for path in (tmp_path / "fhir").iterdir()} == before
+
+
 async def test_fhir_is_not_made_by_table(fake_spot: FakeSpot, tmp_path: Path) -> None:
     async with fake_spot.client() as spot:
         await Mirror(tmp_path / "spot.db").pull(spot)

@@ -38,6 +38,25 @@ async def test_each_report_is_saved_once_and_its_digest_kept(fake_spot: FakeSpot
     assert known == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
+async def test_every_report_is_saved_however_many_objects_are_taken_at_once(
+    fake_spot: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        kit = fake_spot.kits.add(f"MORE{number}", status="registered", sample=None)
+        kit.collect()
+        kit.result()
+        kit.result()
+    await pulled(fake_spot, tmp_path)
+    files = saved_in(tmp_path)
+    monkeypatch.setattr("spotdx_async.mirror.report_files._OBJECTS_AT_ONCE", 1)
+
+    async with fake_spot.client() as spot:
+        report = await Mirror(tmp_path / "other.db").pull(spot, reports=tmp_path / "others")
+
+    assert {path.name for path in (tmp_path / "others").iterdir()} == {*files}
+    assert report.files == len(files) >= 8
+
+
 async def test_a_file_that_is_gone_or_cut_is_fetched_again(fake_spot: FakeSpot, tmp_path: Path) -> None:
     await pulled(fake_spot, tmp_path)
     files = saved_in(tmp_path)
