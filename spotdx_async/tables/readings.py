@@ -18,6 +18,7 @@ _AMOUNT = re.compile(
     r"\s*(?P<comparator><=|>=|[<>≤≥])?\s*"
     r"(?P<number>-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*"
 )
+_IS_NOT_ZERO = re.compile(r"[-0.]*[1-9]")
 _COMPARATORS: dict[str, Comparator] = {"<": "<", "<=": "<=", "≤": "<=", ">": ">", ">=": ">=", "≥": ">="}
 _FINDINGS: dict[str, Flag] = {"positive": "positive", "negative": "negative"}
 
@@ -81,7 +82,8 @@ def read_amount(text: str) -> tuple[Comparator | None, float | None]:
     """Read an amount such as ``"12.5"`` or ``"<10"``; two times None for text that is not surely one."""
     found = _AMOUNT.fullmatch(text)
     amount = None if found is None else number(float(found["number"]))
-    if found is None or amount is None:
+    # "1e-400" is above 0, and no float is so near to it.
+    if found is None or amount is None or (not amount and _IS_NOT_ZERO.match(found["number"])):
         return None, None
     return _COMPARATORS.get(found["comparator"]), amount
 
