@@ -114,6 +114,10 @@ class Changes(Generic[T]):
         """How many objects changed and could not be got so far: every pass tries them again."""
         return len(self._state.owed)
 
+    def owes(self, object_id: str) -> bool:
+        """Return whether an object is one of those."""
+        return object_id in self._state.owed
+
     def derived_key(self, purpose: str) -> bytes:
         """Return 32 bytes that are always the same for a token and a purpose, and tell nothing of the token.
 

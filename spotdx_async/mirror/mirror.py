@@ -319,8 +319,11 @@ class _NounPuller:
         """Return what the pass has done since the last time, and count it."""
         before, counts = self._so_far, feed.counts
         unread = () if batch is None else batch.unread
-        # The others are tried again, whether they are news or not.
-        self._lost += sum(each.object_id is None or isinstance(each.error, NotFoundError) for each in unread)
+        # The others are tried again, and counted as long as they are owed.
+        self._lost += sum(
+            each.object_id is None or (isinstance(each.error, NotFoundError) and not feed.owes(each.object_id))
+            for each in unread
+        )
         self._so_far = NounPull(
             delivered=before.delivered + (0 if batch is None else len(batch.items)),
             lists=counts.lists,

@@ -118,3 +118,18 @@ async def test_a_first_pull_begins_with_the_changes_of_a_day(tmp_path: Path) -> 
         await pulled(fake, path, since="2026-11-02")
 
     assert [an_id for (an_id,) in rows_of(path, "SELECT kit_id FROM kits")] == ids[1:]
+
+
+async def test_a_listed_object_that_cannot_be_found_is_one_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "spot.db"
+    async with FakeSpot(kits=3) as fake:
+        gone = [*fake.kits][1]
+        fake.faults.add("404", path=f"/api/v2/kits/{gone}/", times=None)
+
+        first, second = [await pulled(fake, path), await pulled(fake, path)]
+        fake.faults.clear()
+        third = await pulled(fake, path)
+
+    assert [report.unread for report in (first, second, third)] == [1, 1, 0]
+    assert rows_of(path, "SELECT unread FROM pulls") == [(1,), (1,), (0,)]
+    assert rows_of(path, "SELECT count(*) FROM kits") == [(3,)]

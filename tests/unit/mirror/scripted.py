@@ -27,6 +27,9 @@ class Feed:
     counts: ChangeCounts = field(factory=ChangeCounts)
     owed: int = 0
 
+    def owes(self, _an_id: str) -> bool:
+        return False
+
     def derived_key(self, _purpose: str) -> bytes:
         return KEY
 
