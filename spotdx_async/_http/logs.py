@@ -105,7 +105,7 @@ def log_unread(error: SpotError, *, noun: str) -> None:
 
 def log_unsaved(error: SpotError, *, place: Path) -> None:
     """Log at INFO that a pull could not save the file of a report; its name, which holds ids, is not shown."""
-    said = str(error).replace(str(place), "its place")
+    said = str(error).replace(str(place.absolute()), "its place")
     kind, status = type(error).__name__, getattr(error, "status", None)
     _log.info(
         "the file of a report cannot be saved: %s",

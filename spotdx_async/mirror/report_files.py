@@ -14,7 +14,7 @@ from spotdx_async._http.logs import log_unsaved
 from spotdx_async._http.retry import may_pass
 from spotdx_async._requests.object_search import got_each
 from spotdx_async.bulk.listed import OF_ONE_OBJECT
-from spotdx_async.errors import InvalidInputError, LinkExpiredError, SpotError
+from spotdx_async.errors import InvalidInputError, LinkExpiredError, NotSentError, SpotError
 from spotdx_async.files.report_names import name_of_report
 from spotdx_async.mirror.known_files import KnownFiles, WaitingReport
 from spotdx_async.mirror.records import MirrorError
@@ -28,6 +28,8 @@ _Key: TypeAlias = tuple[str, str]
 
 _OBJECTS_AT_ONCE = 100
 _SIDE_BY_SIDE = 8
+_MOST_IN_VAIN = 16
+"""So many files in a row that cannot be had may be an outage: then the server is asked for something else. A choice."""
 
 
 class Saving(Protocol):
@@ -73,6 +75,9 @@ class ReportFiles:
     """Whether the bytes of files that are there are compared with their digests."""
     saved: int = 0
     failed: int = 0
+    _in_vain: int = 0
+    """Failures that may pass, one after the other."""
+    _is_over: bool = False
 
     async def save(self, spot: Saving) -> None:
         """Save all that are missing.
@@ -92,12 +97,20 @@ class ReportFiles:
             after = _key_of(waiting[-1])
 
     async def _save_of(self, spot: Saving, by_object: Mapping[_Key, Sequence[WaitingReport]], key: _Key) -> None:
+        if self._is_over:
+            return
+        try:
+            await self._save_each(spot, key, by_object[key])
+        except SpotError:
+            self._is_over = True
+            raise
+
+    async def _save_each(self, spot: Saving, key: _Key, waiting: Sequence[WaitingReport]) -> None:
         source, an_id = key
-        waiting = by_object[key]
         try:
             found = await (spot.kits if source == "kit" else spot.requisitions).get(an_id)
         except SpotError as error:
-            self._count_or_raise(error, len(waiting), self.folder)
+            await self._count_or_raise(spot, error, len(waiting), self.folder)
             return
         reports = found.reports if source == "requisition" else found.sample.reports if found.sample else ()
         for one in waiting:
@@ -114,24 +127,30 @@ class ReportFiles:
         try:
             saved = await spot.reports.save(report, self.folder / name, hosts=self.hosts)
         except SpotError as error:
-            self._count_or_raise(error, 1, self.folder / name)
+            await self._count_or_raise(spot, error, 1, self.folder / name)
             return
         except OSError as error:
             fault = f"{self.folder / name} cannot be written: {error.strerror}"
         else:
             await self.run(partial(self.known.note, waiting, name, saved.size, saved.sha256))
             self.saved += 1
+            self._in_vain = 0
             return
         raise MirrorError(fault, reason="disk")
 
-    def _count_or_raise(self, error: SpotError, count: int, place: Path) -> None:
+    async def _count_or_raise(self, spot: Saving, error: SpotError, count: int, place: Path) -> None:
         """Count what cannot be saved now, and is tried again by the next pull; raise what others would meet too."""
         if not isinstance(error, (*OF_ONE_OBJECT, LinkExpiredError)) and not may_pass(error):
             raise error.with_traceback(None)
         # Refused before it was sent: for what its link is, or because no file can be put there.
         if isinstance(error, InvalidInputError) and not os.access(self.folder, os.W_OK | os.X_OK):
             raise MirrorError(f"{self.folder} cannot be written any more: no further file can be saved", reason="disk")
-        log_unsaved(error, place=place.absolute())
+        self._in_vain += may_pass(error)
+        if self._in_vain >= _MOST_IN_VAIN and may_pass(error):
+            if isinstance(error, NotSentError) or not await _is_up(spot):
+                raise error.with_traceback(None)
+            self._in_vain = 0
+        log_unsaved(error, place=place)
         self.failed += count
 
     def _prepare(self) -> None:
@@ -143,6 +162,14 @@ class ReportFiles:
             private_files.warn_of_folder(self.folder / "any")
             return
         raise InvalidInputError(fault)
+
+
+async def _is_up(spot: Saving) -> bool:
+    try:
+        await spot.kits.types()
+    except SpotError:
+        return False
+    return True
 
 
 def _key_of(waiting: WaitingReport) -> _Key:
