@@ -151,8 +151,8 @@ class _Puller:
             self._streams.note("stopped: the mirror is whole, and the same command resumes")
             return Exit.OK
         if self._options.every_s is not None and self._streams.is_unread:
-            self._streams.say("stopped, since nobody reads the output any more: the same command resumes")
-            return Exit.STOPPED
+            self._streams.note("stopped, since nobody reads the output any more: the same command resumes")
+            return Exit.OK
         return code
 
     def _is_over(self) -> bool:

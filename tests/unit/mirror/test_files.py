@@ -173,7 +173,7 @@ def test_a_path_that_cannot_be_is_refused(tmp_path: Path, name: str, use: Use, m
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize("name", [":memory:", "file:spot.db?mode=ro"])
+@pytest.mark.parametrize("name", [":memory:", "file:spot.db?mode=ro", "?mode=memory", "a%20b#c.db"])
 def test_no_name_means_anything_but_a_file(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
