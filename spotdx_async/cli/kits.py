@@ -139,8 +139,11 @@ def list_kits(
 
     Args:
         kit_type: Only this type, one of spotdx kits types.
-        kit_status: Only kits in this status.
-        sample_status: Only kits whose sample is in this status.
+        kit_status: Only kits in this status. Known: preparing, in_transit, delivered, delivery_exception, registered
+            and canceled.
+        sample_status: Only kits whose sample is in this status. Known: awaiting_collection, collection_exception,
+            delivery_exception, delivered, in_transit, received, resulted, partially_resulted, extra_quality_checks
+            and canceled.
         has_order: Only kits that belong to an order, or to none.
         filters: Which ones.
         view: How to show it.

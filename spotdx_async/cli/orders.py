@@ -214,7 +214,7 @@ def list_orders(
     Example: spotdx orders list --status pending --created-after 2024-01-31 --limit 20
 
     Args:
-        status: Only orders in this status.
+        status: Only orders in this status. Known: pending, in_progress, completed and canceled.
         filters: Which ones; people are their recipients.
         view: How to show it.
         server: The server.

@@ -192,7 +192,8 @@ def list_requisitions(
 
     Args:
         lab: Only requisitions of this laboratory; case matters.
-        status: Only requisitions in this status.
+        status: Only requisitions in this status. Known: created, approved, denied, delivered, received,
+            extra_quality_checks, resulted, rejected and delivery_exception.
         filters: Which ones.
         view: How to show it.
         server: The server.

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from spotdx_async.cli.progress import Estimator, display_for
 from spotdx_async.cli.row_results import InputRow, RowResults
 from spotdx_async.cli.summary import RunResult, show_summary
 from spotdx_async.files import FailedRows, Row
+from spotdx_async.models import KitStatus, OrderStatus, RequisitionStatus, SampleStatus
 from spotdx_async.testing import FakeSpot
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -54,6 +56,22 @@ def test_every_command_has_an_example_that_begins_with_its_words(
     run([*words, "--help"])
 
     assert f"Example: {' '.join(('spotdx', *words))}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("noun", "known"),
+    [("kits", [KitStatus, SampleStatus]), ("orders", [OrderStatus]), ("requisitions", [RequisitionStatus])],
+)
+@pytest.mark.usefixtures("same_screen")
+def test_the_help_of_a_list_names_the_statuses_that_are_known(
+    noun: str, known: list[type[StrEnum]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run([noun, "list", "--help"])
+
+    shown = " ".join(capsys.readouterr().out.split())
+    for statuses in known:
+        *others, last = statuses
+        assert f"Known: {', '.join(others)} and {last}." in shown
 
 
 def test_no_page_is_kept_of_a_command_that_is_gone() -> None:
