@@ -101,6 +101,11 @@ class Pages(Generic[T]):
         self._on_bad_item = on_bad_item
         self._start_offset = start_offset
 
+    def __repr__(self) -> str:
+        """Return what it lists and how it is read: no filter, which may name a patient."""
+        of = f" of {self._operation}" if self._operation else ""
+        return f'<Pages{of}: read it with "async for", or await first(n)>'
+
     def __aiter__(self) -> AsyncIterator[T]:
         """Yield the items one by one."""
         ahead = _PageAhead()

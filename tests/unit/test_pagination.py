@@ -69,6 +69,15 @@ async def test_a_short_page_is_the_last_one(count: int, asked: list[int]) -> Non
     assert shelf.asked == asked
 
 
+def test_a_list_that_is_printed_says_how_it_is_read_and_asks_nothing() -> None:
+    shelf = Shelf(1, 2, 3)
+
+    assert repr(shelf.pages()) == '<Pages: read it with "async for", or await first(n)>'
+    named = Pages(shelf.fetch, lambda row: row, "GET /api/v2/kits/")
+    assert repr(named) == '<Pages of GET /api/v2/kits/: read it with "async for", or await first(n)>'
+    assert shelf.asked == []
+
+
 async def test_by_page_gives_the_server_s_pages_and_no_empty_one() -> None:
     pages = await collect(Shelf(*range(200)).pages().by_page())
 
