@@ -25,6 +25,7 @@ HIDDEN = "<hidden>"
 # Control, format (which reorder or hide text), lone surrogates, line and paragraph separators.
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _WIDE = 10_000
+_FAST = 9.95  # rows a second from which no decimal is shown: it would be 10.0
 
 
 def pairs_of(pairs: Iterable[tuple[str, str]]) -> str:
@@ -35,6 +36,11 @@ def pairs_of(pairs: Iterable[tuple[str, str]]) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is 1."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def pace(rows_per_s: float) -> str:
+    """Return a throughput; a slow one with a decimal, so that it is not told as 0."""
+    return f"{rows_per_s:.1f} rows/s" if 0 < rows_per_s < _FAST else f"{rows_per_s:,.0f} rows/s"
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from spotdx_async.bulk.records import STATES
 from spotdx_async.bulk.stats import Throughput
-from spotdx_async.cli.output import Streams, counted, duration
+from spotdx_async.cli.output import Streams, counted, duration, pace
 
 _BAR_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0
@@ -43,7 +43,7 @@ class Standing:
     @property
     def text(self) -> str:
         """The same as one line."""
-        parts = [counted(self.rows, "row"), f"{self.rows_per_s:,.0f} rows/s", counted(self.failures, "failure")]
+        parts = [counted(self.rows, "row"), pace(self.rows_per_s), counted(self.failures, "failure")]
         if self.share is not None:
             parts.append(f"{self.share:.0%} done")
         if self.left_s is not None:
@@ -136,14 +136,14 @@ class _Bar(Display):
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[rows]}"),
-            TextColumn("{task.fields[rate]} rows/s"),
+            TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[failures]}"),
             TextColumn("{task.fields[left]}"),
             console=streams.err,
             auto_refresh=False,
         )
         self._task: TaskID = self._progress.add_task(
-            title, total=None, rows="0 rows", rate="0", failures="0 failures", left=""
+            title, total=None, rows="0 rows", rate=pace(0), failures="0 failures", left=""
         )
         self._progress.start()
 
@@ -153,7 +153,7 @@ class _Bar(Display):
             total=None if standing.share is None else 1.0,
             completed=standing.share or 0.0,
             rows=counted(standing.rows, "row"),
-            rate=f"{standing.rows_per_s:,.0f}",
+            rate=pace(standing.rows_per_s),
             failures=counted(standing.failures, "failure"),
             left="" if standing.left_s is None else f"{duration(standing.left_s)} left",
         )

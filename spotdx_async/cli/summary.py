@@ -12,7 +12,7 @@ from rich.table import Table
 from spotdx_async.bulk.records import DONE_BEFORE, MEANINGS, STATES
 from spotdx_async.cli.create_summary import CreatesEnd, figures_of, meanings_of, show_end
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.output import Streams, counted
+from spotdx_async.cli.output import Streams, counted, pace
 from spotdx_async.cli.progress import LateSignals
 from spotdx_async.cli.row_results import FailureGroup, RowResults, RowSet, Span
 from spotdx_async.files.outcome_file import OutcomeFile
@@ -187,12 +187,7 @@ def _table(run_result: RunResult) -> Table:
 def _title(run_result: RunResult) -> str:
     rows, elapsed_s = run_result.row_results.rows, run_result.elapsed_s
     verb = "checked" if run_result.is_dry_run else "read"
-    return f"{counted(rows, 'row')} {verb} in {elapsed_s:.1f} s ({_rate(rows / max(elapsed_s, 1e-9))})"
-
-
-def _rate(rows_a_second: float) -> str:
-    rounded = f"{rows_a_second:,.0f}"
-    return f"{rounded} {'row' if rounded == '1' else 'rows'}/s"
+    return f"{counted(rows, 'row')} {verb} in {elapsed_s:.1f} s ({pace(rows / max(elapsed_s, 1e-9))})"
 
 
 def _show_failures(run_result: RunResult, streams: Streams) -> None:

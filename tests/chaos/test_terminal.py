@@ -22,7 +22,7 @@ pytestmark = pytest.mark.no_cover
 
 ROWS = 3000
 PATIENCE_S = 60
-BAR = re.compile(r"^Updating ━*[╸╺]?━* +(\d+)% ([\d,]+) rows [\d,]+ rows/s (\d+) failures")
+BAR = re.compile(r"^Updating ━*[╸╺]?━* +(\d+)% ([\d,]+) rows [\d,.]+ rows/s (\d+) failures")
 
 
 class Chaos(Protocol):

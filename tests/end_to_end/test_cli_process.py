@@ -183,7 +183,7 @@ async def test_on_a_terminal_a_live_bar_is_shown_and_then_a_table(fake: FakeSpot
     assert code == 1
     assert "\x1b[2K" in shown
     frames = re.findall(
-        r"([\d,]+) rows ([\d,]+) rows/s (\d+) failures\s+(?:(\d:\d\d) left)?", re.sub(r"\x1b\[[\d;]*m", "", shown)
+        r"([\d,]+) rows ([\d,.]+) rows/s (\d+) failures\s+(?:(\d:\d\d) left)?", re.sub(r"\x1b\[[\d;]*m", "", shown)
     )
     assert len(frames) >= 3
     assert any(left for *_, left in frames)

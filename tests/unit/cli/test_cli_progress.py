@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from spotdx_async.cli.output import Streams, counted, duration
+from spotdx_async.cli.output import Streams, counted, duration, pace
 from spotdx_async.cli.progress import Estimator, Standing, display_for, keep_showing
 
 
@@ -52,6 +52,21 @@ def test_durations_read_as_a_clock_shows_them(seconds: float, text: str) -> None
 
 def test_a_number_takes_its_noun_along() -> None:
     assert [counted(number, "row") for number in (0, 1, 1000)] == ["0 rows", "1 row", "1,000 rows"]
+
+
+@pytest.mark.parametrize(
+    ("rows_per_s", "text"),
+    [
+        (0, "0 rows/s"),
+        (0.43, "0.4 rows/s"),
+        (1, "1.0 rows/s"),
+        (9.94, "9.9 rows/s"),
+        (9.96, "10 rows/s"),
+        (1234.5, "1,234 rows/s"),
+    ],
+)
+def test_a_slow_run_is_not_told_as_one_that_stands_still(rows_per_s: float, text: str) -> None:
+    assert pace(rows_per_s) == text
 
 
 def test_a_standing_in_words_says_only_what_is_known() -> None:
