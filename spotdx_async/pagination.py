@@ -16,7 +16,7 @@ from spotdx_async._http import clock
 from spotdx_async._http.runner import Runner
 from spotdx_async._requests.answers import ListPage, ServerClock
 from spotdx_async._requests.filters import fresh_page_of, list_request, page_of
-from spotdx_async._requests.list_scan import SAME_PAGE, Row, Scan, scan
+from spotdx_async._requests.list_scan import SAME_PAGE, ListEnd, Row, Scan, scan
 from spotdx_async._requests.object_search import Search, Times
 from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import DecodeError, InvalidInputError
@@ -149,6 +149,7 @@ class Pages(Generic[T]):
         previous: Sequence[T | BadItem] = ()
         offset = self._start_offset
         given = stale_pages = asked = 0
+        end = ListEnd(PAGE_SIZE)
         clock.running_loop()  # raises without one; asyncio may otherwise return a loop that never runs
         ahead.page = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
         try:
@@ -161,7 +162,8 @@ class Pages(Generic[T]):
                 # One full page of known items may be a hundred rows added meanwhile; two mean a server that ignores
                 # offsets.
                 stale_pages = 0 if fresh else stale_pages + 1
-                is_last = error is not None or len(page) < PAGE_SIZE or (most is not None and given >= most)
+                is_last = end.is_at(len(page), is_same=page == previous)
+                is_last |= error is not None or (most is not None and given >= most)
                 if not is_last and stale_pages <= _MOST_STALE_PAGES:
                     offset += len(page)
                     ahead.page = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))

@@ -27,6 +27,31 @@ _SMALLEST_LIMIT, _ROUND = 10, 5
 short page would cost each look a request."""
 
 
+class ListEnd:
+    """Tells where a list ends that is read page by page.
+
+    A server may have pages of fewer rows than are asked for, or a proxy may drop that parameter. So a short page of a
+    round number of rows, as such limits are, proves the end only where a full one has come; else the next one does,
+    which is empty, or the same once more where the server ignores offsets.
+    """
+
+    def __init__(self, page_size: int) -> None:
+        self._page_size = page_size
+        self.has_full_page: bool = False
+        """Whether a page had as many rows as were asked for."""
+
+    def is_at(self, count: int, *, is_same: bool = False) -> bool:
+        """Return whether a page of so many rows is the last one.
+
+        Args:
+            count: of its rows.
+            is_same: whether they are those of the page before.
+        """
+        self.has_full_page |= count >= self._page_size
+        may_be_limit = count >= _SMALLEST_LIMIT and count % _ROUND == 0
+        return count < self._page_size and (self.has_full_page or is_same or not may_be_limit)
+
+
 class Row(Protocol):
     """What the rows of all lists have."""
 
@@ -173,7 +198,8 @@ class _Reading(Generic[S]):
         self.seen: _Seen[S] = _Seen(id_of, known)
         self._known, self._is_first = len(known), True
         self._fetch, self._id_of, self._page_size, self._overlap = fetch, id_of, page_size, overlap
-        self._has_full_page = self._has_small_pages = False
+        self._end = ListEnd(page_size)
+        self._has_small_pages = False
         self._may_lack_order = is_newest_change_first
 
     async def go_through(self, page: ListPage[S], top: datetime | None) -> tuple[int, bool]:
@@ -247,7 +273,7 @@ class _Reading(Generic[S]):
         if page.is_from_cache or not page.items or not _is_of(page.items[0], top):
             return False
         if len(page.items) == 1:
-            return self._has_full_page and self._page_size > 1
+            return self._end.has_full_page and self._page_size > 1
         behind = page.items[1]
         return not isinstance(behind, BadItem) and behind.updated is not None and behind.updated < top
 
@@ -255,19 +281,8 @@ class _Reading(Generic[S]):
         return None if isinstance(item, BadItem) else self._id_of(item)
 
     def _is_last(self, page: ListPage[S], previous: ListPage[S] | None) -> bool:
-        """Return whether there is nothing behind a page.
-
-        A server may have pages of fewer rows than are asked for, or a proxy may drop that parameter. So a short page of
-        a round number of rows, as such limits are, proves the end only where a full one has come; else the next one
-        does, which is empty, or the same once more where the server ignores offsets.
-        """
-        count = len(page.items)
-        self._has_full_page |= count >= self._page_size
-        if not count:
-            return True
         is_same = previous is not None and page.items == previous.items
-        may_be_limit = count >= _SMALLEST_LIMIT and count % _ROUND == 0
-        return count < self._page_size and (self._has_full_page or is_same or not may_be_limit)
+        return not page.items or self._end.is_at(len(page.items), is_same=is_same)
 
     def _tie_between(self, previous: ListPage[S], page: ListPage[S]) -> datetime | None:
         """Return when the rows on both sides of a page's end were last changed, if that is the same time."""

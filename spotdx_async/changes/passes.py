@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define, frozen
 
 from spotdx_async._http import clock
-from spotdx_async._requests.list_scan import Row
+from spotdx_async._requests.list_scan import ListEnd, Row
 from spotdx_async.changes.cursor import OF_THE_WINDOW, UNDATED, FeedState, day_of_state, first_day
 from spotdx_async.changes.objects import Change, Objects, Pass
 from spotdx_async.changes.records import Batch, Unread
@@ -87,7 +87,7 @@ class Passes(Generic[S, T]):
         run: Pass[Any] = Pass(_server_time(first), is_sweep=is_sweep)
         is_other_token = await self._check_account(first)
         is_recent = state.has_begun and run.now_s - state.watermark_s <= _LONG_PASS_AFTER_S
-        if is_sweep or resumes or not (is_recent or len(first.rows) < PAGE_SIZE):
+        if is_sweep or resumes or not (is_recent or ListEnd(PAGE_SIZE).is_at(len(first.rows))):
             batches = self._long_pass(run, asked, first)
         else:
             batches = self._short_pass(run, asked, first, matters=is_other_token)
@@ -109,7 +109,7 @@ class Passes(Generic[S, T]):
         pages, was_read_down, was_read_to_end = 0, True, True
         async with aclosing(walk(self._fetch(asked, asked, first))) as walked:
             async for items in walked:
-                pages += 1
+                pages += bool(items)
                 has_news = self._take(run, items, plan.floor)
                 async for batch in self._full_batches(run):
                     yield batch

@@ -10,7 +10,7 @@ from spotdx_async._codec.codec import BadItem
 from spotdx_async._http.messages import Request
 from spotdx_async._requests.answers import ServerClock
 from spotdx_async._requests.filters import page_of
-from spotdx_async._requests.list_scan import SAME_PAGE
+from spotdx_async._requests.list_scan import SAME_PAGE, ListEnd
 from spotdx_async._requests.operation import Operation
 from spotdx_async.errors import DecodeError
 from spotdx_async.pagination import PAGE_SIZE
@@ -65,6 +65,8 @@ async def walk(
     """
     offset, back, stale, furthest, pages_back = 0, PAGE_SIZE // 2, 0, 0, 0
     before: dict[object, Named[S]] = {}
+    texts: list[bytes] | None = None
+    end = ListEnd(PAGE_SIZE)
     while True:
         page = await fetch(offset)
         shown = {row.key: row for row in page.rows}
@@ -77,13 +79,14 @@ async def walk(
             offset, back = max(0, offset - back), back * 2
             continue
         yield [row for key, row in shown.items() if (last := before.get(key)) is None or last.text != row.text]
-        if len(page.rows) < PAGE_SIZE:
+        last_texts, texts = texts, [row.text for row in page.rows]
+        if end.is_at(len(page.rows), is_same=texts == last_texts):
             return
         stale = stale + 1 if shown.keys() <= before.keys() else 0
         if stale > _MOST_STALE_PAGES:
             raise DecodeError(SAME_PAGE, outcome="done")
         before, back = shown, PAGE_SIZE // 2
-        offset += PAGE_SIZE - 1
+        offset += len(page.rows) - 1
 
 
 def page_request(operation: Operation[Any], filters: dict[str, Any], offset: int, size: int = PAGE_SIZE) -> Request:

@@ -186,7 +186,7 @@ async def test_one_object_is_waited_for(fake: FakeSpot, world: dict[str, list[st
 
     async with fake.client() as spot:
         with pytest.raises(WaitTimeoutError) as caught:
-            await wait_until(spot, deadline_s=0.05)
+            await wait_until(spot, deadline_s=0.2)
         assert caught.value.last.status == was
         asyncio.get_running_loop().call_later(0.05, lambda: CHANGE[noun](store[an_id]))
         found = await wait_until(spot, deadline_s=PATIENCE_S)

@@ -241,7 +241,7 @@ async def error_of(pages: Pages[Any]) -> SpotError:
 @pytest.mark.parametrize("noun", LISTS)
 async def test_one_odd_item_costs_no_other(fake_spot: FakeSpot, noun: str) -> None:
     name = {"kits": "kit_id", "orders": "order_id", "requisitions": "requisition_id"}[noun]
-    rows = [f'{{"{name}": "X{number}"}}' for number in range(50)]
+    rows = [f'{{"{name}": "X{number}"}}' for number in range(48)]
     rows[7] = f'{{"{name}": "canary", "created": ""}}'
     rows[8] = f'{{"{name}": "canary", "odd": NaN}}'
     rows[9] = f'{{"{name}": "X9 \\ud800", "odd": 1e400}}'
@@ -253,9 +253,9 @@ async def test_one_odd_item_costs_no_other(fake_spot: FakeSpot, noun: str) -> No
     listened = LISTS[noun](spot, on_bad_item=lambda offset, index, _error: told.append((offset, index)), start_offset=3)
     heard = [item async for item in listened]
     with pytest.raises(DecodeError, match="item 7 of the page at offset 0 cannot be read") as caught:
-        await LISTS[noun](spot).first(50)
+        await LISTS[noun](spot).first(48)
 
-    assert len(skipped) == len(heard) == 48
+    assert len(skipped) == len(heard) == 46
     assert getattr(skipped[7], name) == "X9 \ud800"
     assert told == [(3, 7), (3, 8)]
     assert fake_spot.requests[1].query["offset"] == "3"

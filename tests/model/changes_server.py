@@ -52,6 +52,8 @@ class Habits:
     """Share of objects that show it from their first change on."""
     poisoned: int = 0
     """How many objects cannot be read."""
+    most_rows: int = 100
+    """Rows of a page at most, whatever is asked for."""
     per_page: int = 20
     """Changes between two pages."""
     burst: float = 0.02
@@ -287,7 +289,7 @@ class FeedServer:
     # --- What it shows --------------------------------------------------------------------------------------------
 
     def _page(self, asked: dict[str, str]) -> list[dict[str, Any]]:
-        size, offset = int(asked["results"]), int(asked["offset"])
+        size, offset = min(int(asked["results"]), self.habits.most_rows), int(asked["offset"])
         unknown = set(asked) - {"results", "offset", "updated_after", "created_after", "created_before"}
         assert not unknown, f"a filter under which rows leave the list: {unknown}"
         found = [thing for _, number in self._list if self._matches(thing := self.things[f"{CANARY}-{number}"], asked)]

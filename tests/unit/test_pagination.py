@@ -78,6 +78,25 @@ def test_a_list_that_is_printed_says_how_it_is_read_and_asks_nothing() -> None:
     assert shelf.asked == []
 
 
+@pytest.mark.parametrize("most", [10, 25, 50])
+@pytest.mark.parametrize("count", [90, 100, 101])
+async def test_a_server_with_smaller_pages_is_read_to_the_end(most: int, count: int) -> None:
+    shelf = Shelf(*range(count))
+
+    async def fetch(offset: int, size: int) -> Sequence[Any]:
+        return await shelf.fetch(offset, min(size, most))
+
+    assert await collect(Pages(fetch, lambda row: row)) == list(range(count))
+    assert len(shelf.asked) <= count // most + 2
+
+
+async def test_behind_a_short_page_that_may_be_the_server_s_limit_one_more_is_asked_for() -> None:
+    for count, asked in [(9, [0]), (10, [0, 10]), (12, [0]), (95, [0, 95]), (195, [0, 100])]:
+        shelf = Shelf(*range(count))
+        assert await collect(shelf.pages()) == list(range(count))
+        assert shelf.asked == asked
+
+
 async def test_by_page_gives_the_server_s_pages_and_no_empty_one() -> None:
     pages = await collect(Shelf(*range(200)).pages().by_page())
 

@@ -72,6 +72,46 @@ async def test_the_cursor_goes_on_in_another_process(noun: str) -> None:
         assert len(ids(rest)) == 30 - min(30, 7 * taken)
 
 
+@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("most", [10, 50])
+async def test_a_server_with_smaller_pages_than_asked_for_shows_all(noun: str, most: int) -> None:
+    server = calm_server(noun, 130)
+    server.habits.most_rows = most
+    feed = feed_of(server)
+
+    assert sorted(ids(await one_pass(feed))) == sorted(server.things)
+
+    await asyncio.sleep(1)
+    for thing in server.things.values():
+        server.change(thing)
+    assert sorted(ids(await one_pass(feed))) == sorted(server.things)
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+async def test_an_idle_pass_asks_for_the_pages_of_two_days_at_most(noun: str) -> None:
+    server = calm_server(noun, 450)
+    feed = feed_of(server)
+    await one_pass(feed)
+    await asyncio.sleep(3 * DAY_S)
+    await one_pass(feed)
+    for number in range(130):
+        server.change(server.things[f"canary-{number}"])
+    await asyncio.sleep(1)
+    await one_pass(feed)
+
+    # Of orders the first page, and once, two minutes later, all that changed since: some may be shown late.
+    for pause_s, pages_of_orders in ((1, 1), (130, 2), (130, 1), (4000, 1)):
+        await asyncio.sleep(pause_s)
+        before = feed.counts.lists
+        assert ids(await one_pass(feed)) == []
+        assert feed.counts.lists - before == (pages_of_orders if noun == "orders" else 2)
+    await asyncio.sleep(2 * DAY_S)
+    await one_pass(feed)
+    before = feed.counts.lists
+    assert ids(await one_pass(feed)) == []
+    assert feed.counts.lists - before == 1
+
+
 async def test_an_idle_pass_of_orders_is_one_request() -> None:
     server = calm_server("orders", 450)
     feed = feed_of(server)

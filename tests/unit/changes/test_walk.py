@@ -30,13 +30,14 @@ class Listed:
     def __init__(self, rows: list[Any]) -> None:
         self.rows = rows
         self.offsets: list[int] = []
+        self.most = SIZE
         self.before: Callable[[int], object] = lambda _number: None
 
     async def fetch(self, offset: int) -> RowPage[Any]:
         self.before(len(self.offsets))
         self.offsets.append(offset)
         assert len(self.offsets) < 2000, "it reads for ever"
-        rows = self.rows[offset : offset + SIZE]
+        rows = self.rows[offset : offset + self.most]
         return RowPage(tuple(named(rows, [*map(dumps, rows)], _id_of, "kit_id")), None)
 
     def walk(self) -> list[Any]:
@@ -53,6 +54,16 @@ def test_pages_share_one_row(rows: int, requests: int) -> None:
 
     assert listed.walk() == listed.rows
     assert listed.offsets == [99 * number for number in range(requests)]
+
+
+@pytest.mark.parametrize("most", [10, 25, 50])
+@pytest.mark.parametrize("rows", [25, 90, 100, 500])
+def test_a_server_with_smaller_pages_is_read_to_the_end(most: int, rows: int) -> None:
+    listed = Listed([kit(number) for number in range(rows)])
+    listed.most = most
+
+    assert listed.walk() == listed.rows
+    assert len(listed.offsets) <= rows // (most - 1) + 2
 
 
 @pytest.mark.parametrize("removed", [1, 2, 50, 51, 60, 99, 100, 150, 250])
