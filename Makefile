@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 LOWEST_AIOHTTP := $(shell sed -n 's/.*"aiohttp>=\([0-9.]*\).*/\1/p' pyproject.toml)
 
-.PHONY: demo test test-aiohttp docs chaos audit faults columns lint types check release-check bench bench-peers clean
+.PHONY: demo test test-aiohttp test-json docs chaos audit faults columns lint types check release-check bench bench-peers clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -32,6 +32,10 @@ ON_AIOHTTP := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile @tests/on
 test-aiohttp: $(INSTALLED)
 	SPOTDX_AIOHTTP=public $(ON_AIOHTTP)
 	PYTHONPATH=.venv/aiohttp $(ON_AIOHTTP)
+
+# JSON by the standard library, as on a Python that orjson has no wheel for.
+test-json: $(INSTALLED)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -p tests.without_orjson tests/unit/codec tests/unit/requests tests/unit/models
 
 # The documentation, into docs/_build; every warning is an error.
 docs: $(INSTALLED)

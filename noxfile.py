@@ -73,6 +73,17 @@ def release(session: nox.Session, extra: str) -> None:
 
 
 @nox.session
+def no_orjson(session: nox.Session) -> None:
+    """Run the tests as on a Python that orjson has no wheel for; arguments after `--` are pytest's."""
+    with _built(session) as (wheel, sdist):
+        session.install(f"{wheel}[{','.join(EXTRAS)}]", *nox.project.dependency_groups(_project(), "dev"))
+        session.run("python", "-m", "pip", "uninstall", "--yes", "orjson")
+        with session.chdir(_without_the_package(sdist)):
+            _check_that_it_is_the_wheel(session)
+            session.run("python", "-m", "pytest", "--ignore=tests/release", *session.posargs)
+
+
+@nox.session
 def plugin(session: nox.Session) -> None:
     """Install the wheel beside pytest, and run a test of a user with its fixtures."""
     with _built(session) as (wheel, _):

@@ -1,4 +1,4 @@
-"""JSON text to Python values and back; the only importer of orjson.
+"""JSON text to Python values and back; the only importer of orjson, in whose place the standard library can stand.
 
 It knows no model and no HTTP, and raises its own exceptions, which never carry text from the input.
 """
@@ -11,7 +11,10 @@ from contextlib import suppress
 from types import NoneType
 from typing import Any, Self
 
-import orjson
+try:
+    import orjson as library
+except ImportError:  # it has no wheel for this Python
+    from spotdx_async._codec import plain_json as library  # type: ignore[no-redef]
 
 _DEEPEST = 200
 _DEEPEST_PARSED = 1100  # the parser stops at 1,024 levels: only a value that contains itself goes deeper
@@ -85,7 +88,7 @@ def is_surely_whole(text: bytes) -> bool:
     return text[text.rfind(b'"') - 1] not in _BEFORE_A_TEXT and _PERHAPS_IN_A_TEXT(text) is None
 
 
-parse_unguarded = orjson.loads
+parse_unguarded = library.loads
 """Like ``parse``, for callers that discard its ValueError, which holds the text."""
 
 
@@ -96,8 +99,8 @@ def parse(text: bytes) -> Any:
         NotJsonError: the text is not JSON, holds NaN, or is nested deeper than 1,024.
     """
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return library.loads(text)
+    except library.JSONDecodeError:
         pass
     # Raised out here so that the decoder's error, which holds the whole text, is not even the context.
     raise NotJsonError("not JSON")
@@ -135,8 +138,8 @@ def parse_with_constants(text: bytes) -> Any:
 def _parse_all(text: bytes, constant: Callable[[str], float]) -> Any:
     text = text.removeprefix(_BYTE_ORDER_MARK)
     value = _NOTHING
-    with suppress(orjson.JSONDecodeError):
-        value = orjson.loads(text)
+    with suppress(library.JSONDecodeError):
+        value = library.loads(text)
     if value is not _NOTHING and _LONG_NUMBER.search(text) is None:
         return value
     try:  # as str: given bytes, json would also accept UTF-16 and invalid UTF-8
@@ -186,7 +189,7 @@ def serialize(value: Any) -> bytes:
     """
     check_serializable(value)
     try:
-        return orjson.dumps(value)
+        return library.dumps(value)
     except TypeError:
         pass
     try:  # integers beyond 64 bits, which orjson rejects
@@ -250,7 +253,7 @@ def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]
 def canonical(value: Any) -> bytes:
     """Return text by which equal values are recognised; as a rule it is the same for another order of keys."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return library.dumps(value, option=library.OPT_SORT_KEYS)
     except TypeError:
         pass
     return serialize_any(value)  # what only parse_exact reads

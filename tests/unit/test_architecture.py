@@ -26,7 +26,7 @@ ROWS = (
     ("_http", "_codec", "_requests", "_observe", "resources"),  # the folders' own modules: a docstring each
     ("clue",),
     (
-        *("errors", "_version", "_codec.scalars", "_http.waiters", "testing.*", "own_loop"),
+        *("errors", "_version", "_codec.scalars", "_codec.plain_json", "_http.waiters", "testing.*", "own_loop"),
         "private_files",
     ),
     ("hosts",),
@@ -77,7 +77,8 @@ NARROWER = {
     "models.*": (),
     "config": ("errors", "hosts"),
     "network": ("config", "errors", "hosts"),
-    "_codec.json": (),
+    "_codec.json": ("_codec.plain_json",),
+    "_codec.plain_json": (),
     "_requests.identity": ("_codec.json",),
     "_http.links": ("errors", "hosts"),
     "_http.clock": ("errors",),
