@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from spotdx_async import private_files
+from spotdx_async.errors import is_out_of_files
 from spotdx_async.mirror.records import MirrorError
 from spotdx_async.mirror.schema import APPLICATION_ID, MIGRATIONS, VERSION, statements
 
@@ -29,6 +30,8 @@ _PLAYED_BACK = "-journal"
 _BESIDE = ("-wal", "-shm", _PLAYED_BACK)
 """What SQLite opens beside a database, whoever has put it there; the last is even played back into the database."""
 _LOCK = "-lock"
+_FILES_OF_A_MIRROR = 8
+"""It has six at most: the database, those beside it, their folder, the lock; and two more, to be sure."""
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _OF_A_FAILING_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _OF_PERMISSIONS = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
@@ -54,6 +57,8 @@ def _of_system(path: Path, error: OSError) -> MirrorError:
         return MirrorError(f"{path} {error.strerror}: name another file", reason="path")
     if error.errno in _OF_THE_DISK:
         return _disk_fault(path)
+    if is_out_of_files(error):
+        return _files_fault(path)
     return MirrorError(f"{path} cannot be used ({error.strerror}): name another file", reason="path")
 
 
@@ -68,6 +73,8 @@ def _of_sqlite(path: Path, error: sqlite3.Error) -> MirrorError:
         return _disk_fault(path)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return MirrorError(f"{path} is locked by another program: wait until it has ended", reason="in use")
+    if code in _OF_PERMISSIONS and _is_out_of_files():
+        return _files_fault(path)
     if code in _OF_PERMISSIONS:
         return MirrorError(f"{path} or its folder cannot be written: name or copy it elsewhere", reason="path")
     message = f"{path} cannot be used by SQLite (error {code}): move it away, and pull again from the beginning"
@@ -84,6 +91,24 @@ def _disk_fault(path: Path) -> MirrorError:
         "committed is there, and the same pull resumes"
     )
     return MirrorError(message, reason="disk")
+
+
+def _files_fault(path: Path) -> MirrorError:
+    message = f"{path} cannot be used, since too many files are open: close some, or raise the limit (ulimit -n)"
+    return MirrorError(message, reason="disk")
+
+
+def _is_out_of_files() -> bool:
+    """Return whether few more files can be opened: SQLite does not say why it cannot, and has closed its own by now."""
+    opened: list[int] = []
+    try:
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES_OF_A_MIRROR))
+    except OSError as error:
+        return is_out_of_files(error)
+    finally:
+        for fd in opened:
+            os.close(fd)
+    return False
 
 
 def open_for_reading(path: Path) -> tuple[sqlite3.Connection, None, Check]:

@@ -16,7 +16,8 @@ class MirrorError(InvalidInputError):
     Attributes:
         reason: ``"path"`` (it cannot be created or opened), ``"not a mirror"``, ``"newer"`` or ``"older"`` (made by
             another version of the SDK), ``"phi"`` (made with, or without, patient data), ``"account"`` (filled from
-            another account or server), ``"in use"`` (by another pull or program), ``"disk"`` or ``"corrupt"``.
+            another account or server), ``"in use"`` (by another pull or program), ``"disk"`` (full, failing, or no more
+            files can be opened) or ``"corrupt"``.
     """
 
     def __init__(self, message: str = "", *, reason: str = "path", **about: object) -> None:

@@ -7,7 +7,7 @@ import resource
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,39 @@ async def test_a_disk_without_room_for_another_file_is_told(tmp_path: Path, monk
         await Mirror(tmp_path / "spot.db").pull(a_client())
 
     assert caught.value.reason == "disk"
+
+
+@contextmanager
+def only_so_many_files(count: int) -> Iterator[None]:
+    """Let no more files be opened than a few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(held[0] + 100, 300), hard))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(count):
+            os.close(held.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in held:
+            os.close(fd)
+
+
+@pytest.mark.parametrize("count", range(4))
+async def test_too_many_open_files_are_told_as_what_they_are(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "spot.db"
+    if count != 3:  # at last while a new one is made
+        await Mirror(path).pull(a_client())
+
+    with only_so_many_files(count), pytest.raises(MirrorError, match="too many files are open: close some") as caught:
+        await Mirror(path).pull(a_client()) if count else Mirror(path).state()
+
+    assert caught.value.reason == "disk"
+    await Mirror(path).pull(a_client())
+    check_whole(path)
 
 
 async def test_a_file_that_may_not_grow_is_told(tmp_path: Path) -> None:
