@@ -7,6 +7,7 @@ from typing import Any
 
 from spotdx_async._codec.codec import loads
 from spotdx_async._codec.json import NotJsonError, parse_exact
+from spotdx_async.fhir.elements import decimal
 from spotdx_async.mirror.store import MirrorFile
 from spotdx_async.models import Kit, Requisition
 from spotdx_async.tables import TABLES
@@ -79,14 +80,19 @@ def _reports(file: MirrorFile, database: Any, source: str, source_id: str) -> li
 
 
 def _result(row: dict[str, Any]) -> dict[str, Any]:
+    low, high = _limit(row["low"], row.get("low_text")), _limit(row["high"], row.get("high_text"))
+    if row["flag"] is None:
+        # An end that is not stored may have been text, for which there is no flag: it must not become none, and set no
+        # limit.
+        low, high = ("" if end is None else end for end in (low, high))
     return {
         "result_type": row["result_type"],
         "name": row["name"],
         "time_collected": row["time_collected"],
         "result": row["value_text"] if row["value"] is None else _number(row["value_text"]),
         "unit_of_measure": row["unit"],
-        "range_minimum": _limit(row["low"], row.get("low_text")),
-        "range_maximum": _limit(row["high"], row.get("high_text")),
+        "range_minimum": low,
+        "range_maximum": high,
         "comments": row.get("comments"),
     }
 
@@ -102,7 +108,8 @@ def _number(text: str) -> Any:
 def _limit(number: float | None, text: str | None) -> float | int | str | None:
     if number is None:
         return text
-    return int(number) if number.is_integer() else number
+    found: float | int = decimal(None, number)
+    return found
 
 
 def _some(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any] | None:

@@ -9,7 +9,10 @@ import pytest
 from spotdx_async import InvalidInputError, Kit, Requisition
 from spotdx_async.fhir import resources
 from spotdx_async.mirror import Mirror
+from spotdx_async.models import QuantityResult
 from spotdx_async.testing import FakeSpot
+from spotdx_async.testing.factories import make_kit, make_report, make_sample
+from tests.unit.mirror.scripted import ScriptedSpot, batch_of_kits
 
 Made = dict[tuple[str, str], dict[str, Any]]
 
@@ -47,6 +50,26 @@ async def test_the_same_mirror_gives_the_same_bytes_and_each_patient_once(fake_s
     assert [path.read_bytes() for path in first.values()] == [path.read_bytes() for path in second.values()]
     ids = [json.loads(line)["id"] for line in first["Patient"].read_text().splitlines()]
     assert len(ids) == len(set(ids)) > 0
+
+
+@pytest.mark.parametrize("phi", [False, True])
+async def test_what_a_mirror_leaves_out_of_a_range_makes_no_result_high(tmp_path: Path, *, phi: bool) -> None:
+    results = (
+        QuantityResult(name="A", result=12, range_minimum="see note", range_maximum=10),
+        QuantityResult(name="B", result=5, range_minimum=1, range_maximum=1e209),
+    )
+    kit = make_kit(sample=make_sample(reports=(make_report(results=results),)))
+    mirror = Mirror(tmp_path / "spot.db", phi=phi)
+    await mirror.pull(ScriptedSpot(batch_of_kits(kit)))
+
+    text = mirror.export(tmp_path / "fhir", "fhir")["Observation"].read_text()
+
+    first, second = map(json.loads, text.splitlines())
+    (direct, _) = (one for one in resources(kit, phi=phi) if one["resourceType"] == "Observation")
+    assert first.get("interpretation") is direct.get("interpretation") is None
+    assert first["referenceRange"] == direct["referenceRange"]
+    assert second["interpretation"][0]["coding"][0]["code"] == "N"
+    assert "1e+209" in text or "1e209" in text  # and no digits that nobody has measured
 
 
 async def test_resources_without_patients_are_not_put_beside_patients(fake_spot: FakeSpot, tmp_path: Path) -> None:
