@@ -372,11 +372,14 @@ def show(db: Word, /, *, as_json: Json = False, streams: OurScreen) -> int:
 
 
 def _in_words(state: "MirrorState") -> dict[str, str]:
+    is_as_of = "up to date with that pull"
+    if state.unread:
+        is_as_of += f", but for {counted(state.unread, 'object')} that could not be read"
     last = "none was completed" if state.last_pull is None else _written(state.last_pull)
     fields = {
         "patient data": "kept" if state.phi else "left out",
         "last complete pull": last,
-        "state": "up to date with that pull" if state.is_complete else "a pull is under way, or was stopped",
+        "state": is_as_of if state.is_complete else "a pull is under way, or was stopped",
         **{f"rows of {name}": f"{count:,}" for name, count in state.rows.items()},
     }
     for table, counts in state.statuses.items():

@@ -86,3 +86,5 @@ class MirrorState:
     """When the last pull that was completed began, aware, in UTC; None if none was."""
     is_complete: bool = False
     """Whether the last pull was completed."""
+    unread: int = 0
+    """Objects that the last pull could not read, so that the mirror lacks what has changed in them."""

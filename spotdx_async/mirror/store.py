@@ -260,7 +260,7 @@ class MirrorFile:
                 )
                 for name in _STATUSES
             }
-            ended = database.execute("SELECT began, ended FROM pulls ORDER BY pull_id DESC LIMIT 1").fetchone()
+            latest = database.execute("SELECT ended, unread FROM pulls ORDER BY pull_id DESC LIMIT 1").fetchone()
             # Not the largest: the clock may have been put back since.
             last = database.execute(
                 "SELECT began FROM pulls WHERE ended IS NOT NULL ORDER BY pull_id DESC LIMIT 1"
@@ -270,7 +270,8 @@ class MirrorFile:
             rows=rows,
             statuses=statuses,
             last_pull=None if last is None else datetime.fromisoformat(last[0]),
-            is_complete=ended is not None and ended[1] is not None,
+            is_complete=latest is not None and latest[0] is not None,
+            unread=0 if latest is None else latest[1],
         )
 
     def rows(self, database: sqlite3.Connection, table: Table, since: date | None) -> Iterator[tuple[Any, ...]]:

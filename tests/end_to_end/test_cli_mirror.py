@@ -165,6 +165,10 @@ async def test_what_cannot_be_read_is_told_by_every_pull_until_it_can(spotdx: Sp
         )
         assert broken not in done.err
     assert (await spotdx(*command, "--json")).summary["unread"] == 1
+    assert (
+        "up to date with that pull, but for 1 object that could not be read" in (await spotdx("mirror", "show", db)).out
+    )
+    assert (await spotdx("mirror", "show", db, "--json")).summary["unread"] == 1
     assert [row for (row,) in rows_of(db, "SELECT unread FROM pulls")] == [1, 1, 1]
 
     fake.faults.clear()
