@@ -148,12 +148,14 @@ class Mirror:
     ) -> PullReport:
         began_s = clock.now()
         async with self._opened() as (file, run):
+            files = None if folder is None else ReportFiles(KnownFiles(file), run, folder, hosts, compares=is_sweep)
+            if files is not None:
+                files.prepare()  # what is wrong with the folder is not found out after hours
             pull = await run(partial(file.begin, is_sweep=is_sweep))
             brought: dict[str, NounPull] = {}
             for noun in nouns:
                 puller = _NounPuller(file, run, noun, pull, is_sweep=is_sweep, progress=progress)
                 brought[noun] = await puller.pull(spot, options)
-            files = None if folder is None else ReportFiles(KnownFiles(file), run, folder, hosts, compares=is_sweep)
             if files is not None:
                 await files.save(cast("Any", spot))
             await run(partial(file.end, pull))

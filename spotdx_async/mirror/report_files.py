@@ -1,5 +1,6 @@
 """The files of the reports that a mirror has: saved in a folder, and known by their digests."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -86,7 +87,7 @@ class ReportFiles:
             MirrorError: the folder or the disk does not take them.
             SpotError: a request failed that every further one would meet.
         """
-        self._prepare()
+        self.prepare()
         await self.run(partial(self.known.forget_missing, self.folder, compares=self.compares))
         after: _Key = ("", "")
         while waiting := await self.run(partial(self.known.waiting, after, _OBJECTS_AT_ONCE)):
@@ -153,9 +154,16 @@ class ReportFiles:
         log_unsaved(error, place=place)
         self.failed += count
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Make the folder if it is missing, and check that files can be put there.
+
+        Raises:
+            InvalidInputError: they cannot.
+        """
         try:
             private_files.make_folder(self.folder)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             fault = f"{self.folder} cannot be used as the folder of reports: {error.strerror}"
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from spotdx_async import InvalidInputError
 from spotdx_async.mirror import Mirror, MirrorError, PullReport
 from spotdx_async.mirror.report_files import ReportFiles
 from spotdx_async.testing import FakeSpot, faults
@@ -150,7 +151,7 @@ def with_odd_id(fake: FakeSpot) -> None:
 async def test_a_folder_that_goes_away_ends_the_pull_and_no_kit_is_got_in_vain(
     fake_spot: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ReportFiles, "_prepare", lambda _: None)  # so it is not there when the first file comes
+    monkeypatch.setattr(ReportFiles, "prepare", lambda _: None)  # so it is not there when the first file comes
 
     with pytest.raises(MirrorError, match="reports cannot be written any more: no further file") as caught:
         await pulled(fake_spot, tmp_path)
@@ -158,6 +159,21 @@ async def test_a_folder_that_goes_away_ends_the_pull_and_no_kit_is_got_in_vain(
     assert caught.value.reason == "disk"
     monkeypatch.undo()
     assert (await pulled(fake_spot, tmp_path)).files > 0
+
+
+async def test_a_folder_that_takes_no_files_is_told_before_anything_is_asked(
+    fake_spot: FakeSpot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reports").write_text("a file")
+
+    with pytest.raises(InvalidInputError, match="reports cannot be used as the folder of reports: File exists"):
+        await pulled(fake_spot, tmp_path)
+
+    (tmp_path / "reports").unlink()
+    monkeypatch.setattr("spotdx_async.mirror.report_files.os.access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(InvalidInputError, match="cannot be used as the folder of reports: Permission denied"):
+        await pulled(fake_spot, tmp_path)
+    assert fake_spot.requests == []
 
 
 async def test_why_a_file_cannot_be_saved_is_logged_without_its_name(
