@@ -20,6 +20,7 @@ from spotdx_async.changes.records import Batch
 from spotdx_async.config import check_count
 from spotdx_async.errors import InvalidInputError, NotFoundError
 from spotdx_async.fhir import Codes
+from spotdx_async.hosts import check_hosts
 from spotdx_async.mirror.export import ExportFormat, export_tables
 from spotdx_async.mirror.fhir_files import export_fhir
 from spotdx_async.mirror.known_files import KnownFiles
@@ -131,7 +132,7 @@ class Mirror:
             options,
             is_sweep=sweep,
             folder=None if reports is None else Path(reports),
-            hosts=tuple(hosts),
+            hosts=check_hosts(hosts),
             progress=progress,
         )
 

@@ -443,6 +443,8 @@ async def test_since_is_for_the_first_pull(tmp_path: Path) -> None:
         {"nouns": "kits"},
         {"concurrency": 0},
         {"concurrency": 1.5},
+        {"hosts": ["https://files.example.com"]},
+        {"hosts": "files.example.com"},
     ],
     ids=str,
 )
