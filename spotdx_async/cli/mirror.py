@@ -333,7 +333,7 @@ def export(
         folder: Where to write; made if it is missing.
         form: The format; fhir writes resources of FHIR R4, a file for each type.
         tables: Only these tables, separated by commas; current_results is one too. Default: all but that one.
-        since: Only rows of objects that changed on this day, YYYY-MM-DD, or later.
+        since: Only rows of objects that changed on this day (in UTC), YYYY-MM-DD, or later.
         as_json: Write the path of each file as one JSON object.
         streams: Where to write; no argument of the command line.
     """
