@@ -13,7 +13,7 @@ from spotdx_async.bulk.create_reader import CreateReader
 from spotdx_async.bulk.create_rows import Creation
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.first_look import FirstLook
-from spotdx_async.bulk.journal.creates_file import Left, Twins
+from spotdx_async.bulk.journal.creates_file import Left, LooksFirst, Twins
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.options import Job
 from spotdx_async.bulk.read_first import Ask
@@ -83,10 +83,11 @@ class CreateSession(Session[T]):
             if job.new_look is None:
                 return
             self._look = job.new_look(reader, job.server_time)
-            if job.look_first is not None:
+            if (day := self._first_day()) is not None:
+                reader.book.record(LooksFirst(day.isoformat()))
                 first_look = FirstLook(
                     self._look,
-                    job.look_first,
+                    day,
                     lands_within_s=job.lands_within_s,
                     outage_limit_s=self._inputs.options.outage_limit_s,
                 )
@@ -95,6 +96,13 @@ class CreateSession(Session[T]):
         except BaseException:
             await self._close(is_complete=False)
             raise
+
+    def _first_day(self) -> date | None:
+        """Return from when on to look; a session that was told to, and was cut off, has not come to all rows."""
+        job, earlier = self._job, cast("CreateReader", self._reader).book.looks_first
+        if job.look_first is None and earlier is not None and not job.only_settles:
+            return date.fromisoformat(earlier)
+        return job.look_first
 
     async def _look_before(self, first_look: FirstLook) -> None:
         """Look before the engine is there to be stopped: whoever ends the run meanwhile does not wait for that."""
@@ -139,6 +147,8 @@ class CreateSession(Session[T]):
         reader.index.close()  # rows that were read are looked up in it until the last one is sent
         if is_complete and isinstance(self._engine, CreateEngine):
             reader.book.record(Left(self._engine.left_undone))
+            if not self._engine.left_undone:
+                reader.book.record(LooksFirst(None))
         if twins := self.duplicates:  # whoever is killed before telling of them finds them there
             reader.book.record_at_end(Twins(twins))
         await reader.book.close("complete" if is_complete else "stopped")

@@ -89,7 +89,7 @@ class CreateOptions(ReadOptions, total=False):
     replaced), nobody knows whose it is, and the row ends ``unknown``; a requisition without any metadata is taken by
     the first row with its barcode. The first row that was not found waits for ``lands_within_s`` and 10 s, and another
     look: the lost session's last requests may still be on their way. If what was created cannot be read, the run raises
-    that error, and sends nothing."""
+    that error, and sends nothing. The new journal remembers the day until all rows are done."""
 
 
 @frozen(kw_only=True)

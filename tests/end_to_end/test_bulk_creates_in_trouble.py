@@ -432,6 +432,30 @@ async def test_what_came_back_without_its_reference_is_not_placed_again_where_th
     assert (session.states, batch.is_placed_once) == ({"unknown": 6}, True)
 
 
+async def test_what_a_look_first_has_begun_is_resumed_with_one_though_it_is_not_asked_for(
+    batch: Batch, wall: Callable[[], datetime]
+) -> None:
+    async def slowly() -> AsyncIterator[tuple[str, NewOrder]]:
+        for row in rows():
+            yield row
+            await asyncio.sleep(1)
+
+    await batch.run()
+    await asyncio.sleep(60)  # so that no audit has to look at the orders once more
+    batch.journal.unlink()
+    async with batch.fake.client() as spot, batch.begun(spot, slowly(), look_first=wall().date()) as run:
+        await anext(run)
+        run.stop()
+    states = []
+    for _ in range(2):
+        lists = batch.fake.operation_counts["orders.list"]
+        session = await batch.run()
+        states.append((session.states, batch.fake.operation_counts["orders.list"] > lists))
+
+    assert states == [({"skipped": 6}, True), ({"skipped": 6}, False)]
+    assert batch.is_placed_once
+
+
 async def test_rows_in_doubt_are_not_sent_again_to_another_account(batch: Batch) -> None:
     await batch.run(rows(1))
     await killed(batch)

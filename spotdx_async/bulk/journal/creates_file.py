@@ -25,8 +25,8 @@ _SCHEMA = (
     """CREATE TABLE creates(
         key BLOB PRIMARY KEY, row INTEGER NOT NULL, state INTEGER NOT NULL, content BLOB NOT NULL,
         reference BLOB, mark BLOB, began REAL, object TEXT, created REAL, session INTEGER NOT NULL) WITHOUT ROWID""",
-    "CREATE TABLE audit(session INTEGER NOT NULL, after REAL, until REAL, left INTEGER)",
-    "INSERT INTO audit VALUES (0, NULL, NULL, NULL)",
+    "CREATE TABLE audit(session INTEGER NOT NULL, after REAL, until REAL, left INTEGER, looks TEXT)",
+    "INSERT INTO audit VALUES (0, NULL, NULL, NULL, NULL)",
     "CREATE TABLE twins(one TEXT, other TEXT, PRIMARY KEY (one, other)) WITHOUT ROWID",
     "CREATE TABLE former_marks(mark BLOB PRIMARY KEY) WITHOUT ROWID",
     """CREATE TRIGGER keep_mark AFTER UPDATE OF mark ON creates WHEN old.mark IS NOT NULL AND old.mark IS NOT new.mark
@@ -105,7 +105,15 @@ class Left:
     """Those of its input, bad ones included: of many of them the journal knows no key."""
 
 
-Entry: TypeAlias = RowEntry | Settled | Audited | Twins | Left
+@frozen
+class LooksFirst:
+    """From which day on the run looks at what was created before it sends, since this journal is not its first."""
+
+    day: str | None
+    """As YYYY-MM-DD; None: all rows are done, so that it need not."""
+
+
+Entry: TypeAlias = RowEntry | Settled | Audited | Twins | LooksFirst | Left
 
 
 @frozen
@@ -149,9 +157,12 @@ class CreatesFile(JournalDatabase):
         in_doubt = database.execute(_KNOWN + "state IN (?, ?)", (CODES["unknown"], PARKED))
         self.in_doubt: tuple[KnownCreate, ...] = tuple(KnownCreate(*row) for row in in_doubt)
         """Rows of earlier sessions that may have been executed."""
-        self.audit_after: float | None = database.execute("SELECT after FROM audit").fetchone()[0]
+        after, looks = database.execute("SELECT after, looks FROM audit").fetchone()
+        self.audit_after: float | None = after
         """Until when something may be executed twice that earlier sessions have sent again, by the server's clock.
         """
+        self.looks_first: str | None = looks
+        """The ``day`` of the last LooksFirst."""
         self._session: int = database.execute("SELECT sessions FROM meta").fetchone()[0] if self.is_lasting else 1
 
     def look_up(self) -> "LookUp | None":
@@ -252,6 +263,8 @@ class CreatesFile(JournalDatabase):
         run = self._database
         if isinstance(entry, Left):
             run.execute("UPDATE audit SET left = ?", (entry.rows,))
+        elif isinstance(entry, LooksFirst):
+            run.execute("UPDATE audit SET looks = ?", (entry.day,))
         elif isinstance(entry, Twins):
             run.executemany("INSERT OR IGNORE INTO twins VALUES (?, ?)", entry.pairs)
         elif isinstance(entry, Audited):

@@ -33,6 +33,8 @@ class CreatesWriter(GroupWriter[CreatesFile]):
         self.audit_after: float | None = file.audit_after
         """Until when something may be executed twice that earlier sessions have sent again, by the server's clock.
         """
+        self.looks_first: str | None = file.looks_first
+        """From which day on an earlier session has looked at what was there before it."""
         self._look_up = look_up
         self._waiting: list[Entry] = []
         self._at_end: list[Entry] = []
