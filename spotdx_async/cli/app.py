@@ -17,8 +17,8 @@ from spotdx_async.cli.log_file import Log, log_to
 from spotdx_async.cli.open_files import check_room, reason_of_place
 from spotdx_async.cli.output import OurScreen, Streams
 from spotdx_async.cli.standard_streams import guarded_outputs
-from spotdx_async.cli.usage_faults import usage_fault
-from spotdx_async.errors import ConfigError, SpotError
+from spotdx_async.cli.usage_faults import mistyped_option, usage_fault
+from spotdx_async.errors import ConfigError, InvalidInputError, SpotError
 
 Shell: TypeAlias = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=True)]
 
@@ -153,6 +153,8 @@ def _run(line: GlobalOptions, streams: Streams, log: Log) -> int | None:
     app = make_app()
     command, bound, ours = app.parse_args(line.words, console=streams.pages, print_error=False, exit_on_error=False)
     log.begin(app.parse_commands(line.words)[0])
+    if (fault := mistyped_option(app, line.words, bound)) is not None:
+        raise InvalidInputError(fault)
     options = bound.arguments.values()
     streams.shows_phi = any(getattr(one, "show_phi", False) for one in options)
     streams.as_json = bound.arguments.get("as_json") is True or any(getattr(one, "as_json", False) for one in options)

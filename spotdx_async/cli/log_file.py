@@ -1,6 +1,7 @@
 """``--log-file``: what the SDK logs, and how the command began and ended, in a private file.
 
-It holds no token, id, argument or patient data: the words of the command are in it, not what they are about.
+It holds no token, id or patient data: the words of the command are in it, not what they are about, but for names of
+files in what is said of them.
 """
 
 import logging

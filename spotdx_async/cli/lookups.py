@@ -15,6 +15,7 @@ from spotdx_async.cli.failures import show_error
 from spotdx_async.cli.options import HIDING, UNLIMITED, AtMost, Ids, RequestLimits, Shown, View
 from spotdx_async.cli.output import OurScreen, Streams, counted
 from spotdx_async.cli.settings import USUAL_SERVER_OF_IDS, OnServerOfIds, Server
+from spotdx_async.cli.usage_faults import unknown_option
 from spotdx_async.errors import (
     AuthenticationError,
     ConfigError,
@@ -101,9 +102,7 @@ def ids_of(words: Sequence[str]) -> list[str]:
             # All of them before the first request: whoever types them can still leave with Ctrl-C.
             ids += _ids_in(b"" if sys.stdin is None else sys.stdin.buffer.read())
         elif word.startswith("-"):
-            raise InvalidInputError(
-                f"unknown option {word}: --help lists them; pass an id of that form by standard input"
-            )
+            raise InvalidInputError(unknown_option(word, "pass an id of that form by standard input"))
         else:
             ids.append(word)
     if not ids:

@@ -9,6 +9,7 @@ import attrs
 from attrs import frozen
 from cyclopts import Parameter, Token
 
+from spotdx_async.cli.usage_faults import unknown_option
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import Format
 
@@ -75,7 +76,7 @@ def check_path(word: Word) -> str:
     """
     path = str(word)
     if path.startswith("-") and path != "-":
-        raise InvalidInputError(f"unknown option {path}: --help lists them; write a file of that name as ./{path}")
+        raise InvalidInputError(unknown_option(path, f"write a file of that name as ./{path.partition('=')[0]}"))
     return path
 
 

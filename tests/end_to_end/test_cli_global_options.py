@@ -206,6 +206,51 @@ async def test_the_log_file_is_private_and_names_nothing(
     assert all(line.split(" ")[1] in {"INFO", "ERROR", "WARNING"} for line in text.splitlines())
 
 
+@pytest.mark.parametrize("token", [["--token=canary-token"], ["--token", "canary-token"]], ids=["=", "beside"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("kits", "update", "rows.csv"),
+        ("kits", "get", "SPOT1"),
+        ("kits", "list"),
+        ("orders", "create", "order.json"),
+        ("kits", "activate", "SPOT1"),
+        (),
+    ],
+    ids=" ".join,
+)
+async def test_a_token_on_the_line_is_not_shown_and_is_told_where_it_belongs(
+    spotdx: Spotdx, fake: FakeSpot, tmp_path: Path, words: tuple[str, ...], token: list[str]
+) -> None:
+    log = tmp_path / "spotdx.log"
+
+    done = await spotdx(*words, *token, "--log-file", log)
+
+    assert (done.code, done.out, fake.requests) == (2, "", [])
+    assert "the token is never an argument: set the environment variable SPOTDX_TOKEN" in done.err
+    assert "canary" not in done.err + log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("kits", "update", "rows.csv", "--jornal=a"), "--journal"),
+        (("orders", "create", "rows.csv", "--jornal", "a"), "--journal"),
+        (("kits", "get", "SPOT1", "--shwo-phi"), "--show-phi"),
+        (("kits", "list", "--kit-stauts", "canceled"), "--kit-status"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+async def test_an_option_that_is_mistyped_is_told_with_the_one_that_is_meant(
+    spotdx: Spotdx, fake: FakeSpot, words: tuple[str, ...], meant: str
+) -> None:
+    done = await spotdx(*words)
+
+    assert (done.code, done.out, fake.requests) == (2, "", [])
+    assert f"id you mean {meant}?" in done.err
+    assert "=a" not in done.err
+
+
 async def test_what_is_no_log_is_not_written_to(spotdx: Spotdx, fake: FakeSpot) -> None:
     before = Path("kits.csv").read_bytes()
     Path("kits.csv").chmod(0o644)
