@@ -17,29 +17,67 @@ from pathlib import Path
 
 from aiohttp import web
 
-from spotdx_async import BulkRun, BulkStopped, JournalError, NewOrder, Order, RateLimit, SpotClient, loads, read_journal
+from spotdx_async import (
+    BulkRun,
+    BulkStopped,
+    DecodeError,
+    InvalidInputError,
+    JournalError,
+    NewOrder,
+    Order,
+    Outcome,
+    RateLimit,
+    SpotClient,
+    StatusError,
+    check_new,
+    loads,
+    read_journal,
+)
 
 FOLDER, STOPPING = web.AppKey("folder", Path), web.AppKey("stopping", asyncio.Event)
 RUNS = web.AppKey("runs", list[BulkRun[Order]])
 GRACE_S, AGAIN_S = 20.0, 5.0
 
 
+def read(body: bytes) -> list[tuple[str, NewOrder]]:
+    """Return the orders of a cohort; a ValueError names the first line that is none, and shows nothing of it."""
+    rows: list[tuple[str, NewOrder]] = []
+    for number, line in enumerate(body.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            key, order = row["key"], loads(json.dumps(row["order"]), NewOrder)
+            check_new(order)
+        except (DecodeError, InvalidInputError) as error:
+            raise ValueError(f"line {number}: {error}") from None
+        except (ValueError, LookupError, TypeError):
+            raise ValueError(f'line {number} is not of the form {{"key": "…", "order": {{…}}}}') from None
+        rows.append((key, order))
+    return rows
+
+
+def is_final(outcome: Outcome[Order]) -> bool:
+    """Whether trying again would end in the same way: it is placed, a bad row, or refused by the server."""
+    is_refused = outcome.state == "failed" and isinstance(outcome.error, StatusError)
+    return outcome.is_done or outcome.state == "rejected" or is_refused
+
+
 async def work(app: web.Application, spot: SpotClient) -> None:
     """Place the orders of one cohort after another; one that is not done comes again."""
     while not app[STOPPING].is_set():
         for path in sorted(app[FOLDER].glob("*.jsonl")):
-            lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-            rows = [(line["key"], loads(json.dumps(line["order"]), NewOrder)) for line in lines]
-            journal = path.with_suffix(".journal")
-            run = spot.orders.create_many(rows, batch=path.stem, journal=journal)
-            app[RUNS][:] = [run]
+            journal, are_final = path.with_suffix(".journal"), True
             try:
+                run = spot.orders.create_many(read(path.read_bytes()), batch=path.stem, journal=journal)
+                app[RUNS][:] = [run]
                 async with run:
-                    states = {"done" if outcome.is_done else outcome.state async for outcome in run}
-            except (BulkStopped, JournalError) as error:  # an outage; another process still has the journal
+                    async for outcome in run:
+                        are_final &= is_final(outcome)
+                        if not outcome.is_done:
+                            print(f"{path.stem}: {outcome.key}: {outcome.state}: {outcome.error}")
+            except (BulkStopped, JournalError, ValueError, OSError) as error:  # an outage, a journal in use, a bad file
                 print(f"{path.stem}: tried again later: {error}")
                 continue
-            if states <= {"done", "rejected"} and read_journal(journal).ending == "complete":
+            if are_final and read_journal(journal).ending == "complete":
                 path.rename(path.with_suffix(".done"))
         with suppress(TimeoutError):
             await asyncio.wait_for(app[STOPPING].wait(), AGAIN_S)
@@ -59,8 +97,12 @@ async def worker(app: web.Application) -> AsyncIterator[None]:
 
 async def accept(request: web.Request) -> web.Response:
     """Take a cohort: once its file is there it will be placed, whatever happens to this process."""
-    part = request.app[FOLDER] / f"{request.match_info['name']}.part"
-    part.write_bytes(await request.read())
+    part, body = request.app[FOLDER] / f"{request.match_info['name']}.part", await request.read()
+    try:
+        read(body)
+    except ValueError as error:
+        return web.Response(status=400, text=str(error))
+    part.write_bytes(body)
     part.rename(part.with_suffix(".jsonl"))
     return web.Response(status=202)
 
@@ -68,7 +110,7 @@ async def accept(request: web.Request) -> web.Response:
 def make_app() -> web.Application:
     """Make the application; its files hold patient data, so nobody else may read them."""
     os.umask(0o077)
-    app = web.Application()
+    app = web.Application(client_max_size=64 * 2**20)  # aiohttp's own is 1 MiB: some three thousand orders
     app[FOLDER], app[STOPPING], app[RUNS] = Path(os.environ["ORDERS"]), asyncio.Event(), []
     app.cleanup_ctx.append(worker)
     app.add_routes([web.post("/cohorts/{name:[a-z0-9-]+}", accept)])

@@ -40,11 +40,17 @@ class TryAgainLaterError(Exception):
 def read(path: Path) -> Iterator[tuple[str, NewOrder] | InvalidInputError]:
     """Yield the orders, in any order: rows are known by their keys."""
     with path.open(encoding="utf-8") as file:
-        for row in map(json.loads, file):
+        for number, line in enumerate(file, start=1):
             try:
-                yield row["key"], loads(json.dumps(row["order"]), NewOrder)
+                row = json.loads(line)
+                key, order = row["key"], loads(json.dumps(row["order"]), NewOrder)
             except DecodeError as error:
                 yield InvalidInputError(str(error))
+            except (ValueError, LookupError, TypeError):
+                if not line.isspace():
+                    yield InvalidInputError(f'line {number} is not of the form {{"key": "…", "order": {{…}}}}')
+            else:
+                yield key, order
 
 
 async def place_orders(run_id: str, path: Path, folder: Path) -> Counter[str]:

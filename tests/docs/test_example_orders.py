@@ -134,6 +134,9 @@ async def test_a_task_tells_what_another_try_mends_from_what_a_person_must(
     path.write_bytes(lines(bad="P-3"))
     with pytest.raises(RuntimeError, match="'rejected': 1"):
         await task.place_orders("bad-row", path, tmp_path)
+    path.write_bytes(lines() + b'\n}}}\n[1]\n{"key": "P-13"}\n\n')
+    with pytest.raises(RuntimeError, match="'rejected': 3"):
+        await task.place_orders("bad-lines", path, tmp_path)
     path.write_bytes(lines())
     fake.faults.add("422", times=1, method="POST")
     with pytest.raises(RuntimeError, match="'refused': 1"):
@@ -163,14 +166,19 @@ async def replica() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def post(url: str) -> None:
-    async with aiohttp.ClientSession() as browser, browser.post(f"{url}/cohorts/cohort-7", data=lines()) as answer:
-        assert answer.status == 202
+async def post(url: str, body: bytes | None = None, status: int = 202) -> str:
+    async with (
+        aiohttp.ClientSession() as browser,
+        browser.post(f"{url}/cohorts/cohort-7", data=lines() if body is None else body) as answer,
+    ):
+        assert answer.status == status
+        return await answer.text()
 
 
 async def until_done(folder: Path) -> None:
-    while not (folder / "cohort-7.done").exists():
-        await asyncio.sleep(1)
+    async with asyncio.timeout(600):
+        while not (folder / "cohort-7.done").exists():
+            await asyncio.sleep(1)
 
 
 async def test_a_deploy_finishes_what_is_under_way_and_the_next_process_places_the_rest(
@@ -218,3 +226,33 @@ async def test_a_second_replica_waits_for_the_journal_and_takes_over(
         await first.__aexit__(None, None, None)
         await until_done(tmp_path)
     check_each_once(fake)
+
+
+async def test_what_holds_no_orders_is_refused_at_once_and_holds_up_no_cohort(
+    fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = [b"}}}", b'{"key": "P-1"}', b"[1]", b"\xff", b'{"key": 1, "order": {}}', lines(bad="P-3")]
+    (tmp_path / "by-hand.jsonl").write_text("}}}")
+    async with replica() as url:
+        answers = [await post(url, body, status=400) for body in bad]
+        await post(url)
+        await until_done(tmp_path)
+
+    check_each_once(fake)
+    told = "".join(answers) + capsys.readouterr().out
+    assert "line 1 is not of the form" in answers[0]
+    assert answers[-1].startswith("line 4: ")
+    assert "by-hand: tried again later: line 1" in told
+    assert CANARY not in told
+
+
+async def test_a_row_that_the_server_refuses_is_told_and_not_sent_for_ever(
+    fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.faults.add("422", times=1, method="POST")
+    async with replica() as url:
+        await post(url)
+        await until_done(tmp_path)
+
+    assert (fake.operation_counts["orders.create"], len(fake.orders)) == (len(KEYS), len(KEYS) - 1)
+    assert ": failed: POST /api/v2/orders/: the server answered 422" in capsys.readouterr().out
