@@ -30,7 +30,7 @@ def test_the_first_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_the_commands_run(tmp_path: Path) -> None:
     (tmp_path / "kits.csv").write_text("kit_id,cohort\nSPOT123456,A\n")
-    (cohort,) = (block.text for block in blocks_of(DOCS / "cohorts.md") if block.act == "file")
+    (cohort,) = (block.text for block in blocks_of(DOCS / "cohorts.md") if block.about == "cohort.csv")
     good = [line for line in cohort.splitlines() if not line.startswith("P-005")]  # the page shows how it is corrected
     (tmp_path / "cohort.csv").write_text("\n".join(good) + "\n")
     with FakeSpot() as fake, Player(fake, tmp_path) as player:
