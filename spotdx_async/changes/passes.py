@@ -1,6 +1,6 @@
 """One pass of a feed: the list since the day before the last pass, or a long list by days of creation."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -184,10 +184,10 @@ class Passes(Generic[S, T]):
                 yield batch
 
     async def _window(
-        self, run: Pass[S], filters: dict[str, Any], fetch: Callable[[int], Awaitable[RowPage[S]]]
+        self, run: Pass[S], filters: dict[str, Any], fetch: Callable[[int], Coroutine[Any, Any, RowPage[S]]]
     ) -> AsyncGenerator[Batch[T], None]:
         run.has_old_rows = False
-        async with aclosing(walk(fetch)) as walked:
+        async with aclosing(walk(fetch, reads_ahead=True)) as walked:
             async for items in walked:
                 self._take(run, items, None if run.is_sweep else self._floor())
                 async for batch in self._full_batches(run):
@@ -242,7 +242,7 @@ class Passes(Generic[S, T]):
 
     def _fetch(
         self, filters: dict[str, Any], asked: dict[str, Any], first: RowPage[S]
-    ) -> Callable[[int], Awaitable[RowPage[S]]]:
+    ) -> Callable[[int], Coroutine[Any, Any, RowPage[S]]]:
         """Return what fetches the pages under some filters, given the first page under ``asked``."""
         ready = [first] if filters == asked else []
 

@@ -1,6 +1,7 @@
 """Reads a list by pages without losing a row between two of them, and a long one by windows of creation days."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any, Final, Generic, TypeVar
 
@@ -51,13 +52,17 @@ class Window:
 
 
 async def walk(
-    fetch: Callable[[int], Awaitable["RowPage[S]"]],
+    fetch: Callable[[int], Coroutine[Any, Any, "RowPage[S]"]], *, reads_ahead: bool = False
 ) -> AsyncGenerator[list["Named[S]"], None]:
     """Yield the pages of a list, none of which was missed, without the rows that the page before has shown.
 
     Each page begins with the last row of the one before. Rows that enter the list only push others towards its end. If
     rows were removed meanwhile, no row of the page before shows up any more, and the list is read again from further
     up.
+
+    Args:
+        fetch: returns the page at an offset.
+        reads_ahead: whether a page is fetched while the one before is worked on.
 
     Raises:
         DecodeError: the server gives the same page for every offset, or the list changes faster than it can be read.
@@ -67,26 +72,37 @@ async def walk(
     before: dict[object, Named[S]] = {}
     texts: list[bytes] | None = None
     end = ListEnd(PAGE_SIZE)
-    while True:
-        page = await fetch(offset)
-        shown = {row.key: row for row in page.rows}
-        if offset > furthest:
-            furthest, pages_back = offset, 0
-        if offset and before.keys().isdisjoint(shown):
-            pages_back += 1
-            if pages_back > _MOST_PAGES_BACK:
-                raise DecodeError("the list changes faster than it can be read", outcome="done")
-            offset, back = max(0, offset - back), back * 2
-            continue
-        yield [row for key, row in shown.items() if (last := before.get(key)) is None or last.text != row.text]
-        last_texts, texts = texts, [row.text for row in page.rows]
-        if end.is_at(len(page.rows), is_same=texts == last_texts):
-            return
-        stale = stale + 1 if shown.keys() <= before.keys() else 0
-        if stale > _MOST_STALE_PAGES:
-            raise DecodeError(SAME_PAGE, outcome="done")
-        before, back = shown, PAGE_SIZE // 2
-        offset += len(page.rows) - 1
+    ahead: asyncio.Task[RowPage[S]] | None = None
+    try:
+        while True:
+            page = await (fetch(offset) if ahead is None else ahead)
+            ahead = None
+            shown = {row.key: row for row in page.rows}
+            if offset > furthest:
+                furthest, pages_back = offset, 0
+            if offset and before.keys().isdisjoint(shown):
+                pages_back += 1
+                if pages_back > _MOST_PAGES_BACK:
+                    raise DecodeError("the list changes faster than it can be read", outcome="done")
+                offset, back, texts = max(0, offset - back), back * 2, None  # the same rows may stand there now
+                continue
+            rows = [row for key, row in shown.items() if (last := before.get(key)) is None or last.text != row.text]
+            last_texts, texts = texts, [row.text for row in page.rows]
+            is_last = end.is_at(len(page.rows), is_same=texts == last_texts)
+            stale = stale + 1 if shown.keys() <= before.keys() else 0
+            before, back = shown, PAGE_SIZE // 2
+            offset += max(0, len(page.rows) - 1)
+            if reads_ahead and not is_last:
+                ahead = asyncio.ensure_future(fetch(offset))
+            yield rows
+            if is_last:
+                return
+            if stale > _MOST_STALE_PAGES:
+                raise DecodeError(SAME_PAGE, outcome="done")
+    finally:
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
 
 
 def page_request(operation: Operation[Any], filters: dict[str, Any], offset: int, size: int = PAGE_SIZE) -> Request:

@@ -385,7 +385,9 @@ class FeedPlayer:
         before, server.most_matched = feed.counts, 0
         await self._consume(feed, is_follow=False)
         gets, lists = feed.counts.gets - before.gets, feed.counts.lists - before.lists
-        most = 1 if self.story.noun == "orders" else server.most_matched // 99 + 1
+        most = 1 if self.story.noun == "orders" else server.most_matched // (server.habits.most_rows - 1) + 1
+        # Behind a short page there may be more, if it has as many rows as a server's limit may be.
+        most += server.most_matched % (server.habits.most_rows - 1) % 5 in {0, 1} and self.story.noun != "orders"
         undated = sum(not server.shows_date(thing, thing.state) for thing in server.alive()) + len(feed._state.owed)
         if (lists > most and not server.habits.dateless) or gets > undated:
             self.faults.append(f"an idle pass took {lists} lists and {gets} gets, of {most} and {undated}")

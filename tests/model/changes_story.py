@@ -57,7 +57,7 @@ def draw(dice: random.Random, noun: str, *, passes: int = 14) -> ChangesStory:
         undated=dice.choice([0.0, 0.0, 0.02]),
         dated_once_changed=dice.choice([0.0, 0.3]),
         poisoned=dice.choice([0, 0, 3]),
-        most_rows=dice.choice([100, 100, 50, 10]),
+        most_rows=dice.choice([100, 100, 50]),
         per_page=dice.choice([20, 20, 60] if noun == "orders" else [20]),
         burst=dice.choice([0.0, 0.0, 0.03]),
         deletes=dice.random() < 0.6,

@@ -67,9 +67,11 @@ def test_a_server_with_smaller_pages_is_read_to_the_end(most: int, rows: int) ->
 
 
 @pytest.mark.parametrize("removed", [1, 2, 50, 51, 60, 99, 100, 150, 250])
-def test_rows_that_are_removed_make_none_of_the_others_go_missing(removed: int) -> None:
+@pytest.mark.parametrize("most", [50, 100])
+def test_rows_that_are_removed_make_none_of_the_others_go_missing(removed: int, most: int) -> None:
     rows = [kit(number) for number in range(600)]
     listed = Listed(rows)
+    listed.most = most
 
     def remove(number: int) -> None:
         if number == 2:
