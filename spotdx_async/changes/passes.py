@@ -23,6 +23,8 @@ T = TypeVar("T")
 # How late a list may show a change: a transaction that was stamped before it was committed, a replica. A row that shows
 # up later than that is found when the day changes, and the list is read to its end.
 _LATE_S = 120.0
+# How far a usual clock may be from the right time: what is set by hand is wrong by hours, or by a day.
+_CLOCKS_APART = timedelta(days=1)
 # So many pages of a whole list are read for a known object: a choice, as an account with more has others that show.
 _MOST_PAGES_OF_A_CHECK = 20
 # A list that was read last before so long is read by days of creation, so that the pass can be resumed anywhere.
@@ -353,10 +355,15 @@ class Passes(Generic[S, T]):
 
 
 def _server_time(page: RowPage[Any]) -> float:
-    """Return the server's time in seconds since 1970; if it tells none, a time that is surely not later."""
+    """Return the server's time in seconds since 1970; if it tells none, a time that is surely not later.
+
+    One that is days ahead of ours may be a proxy's: no change would be asked for until that day. If it is ours that is
+    behind, a pass only reads more than it must.
+    """
+    now = clock.wall()
     if page.clock is not None:
-        return page.clock.now.timestamp()
-    return (clock.wall() - timedelta(days=1)).timestamp()
+        return min(page.clock.now, now + _CLOCKS_APART).timestamp()
+    return (now - _CLOCKS_APART).timestamp()
 
 
 def _changed_after(rows: Sequence[Named[Any]], moment: datetime | None) -> bool:

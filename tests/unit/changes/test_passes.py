@@ -10,7 +10,7 @@ from attrs import evolve
 
 from spotdx_async import AuthenticationError, Batch, Changes, DecodeError, InvalidInputError, NotFoundError, SpotError
 from tests.model.changes_server import DAY_S, NOUNS, FeedServer, Thing, calm_server
-from tests.model.creates_server import EPOCH
+from tests.model.creates_server import EPOCH, client_clock
 from tests.model.server import Arrival
 
 pytestmark = pytest.mark.virtual_time
@@ -394,6 +394,59 @@ async def test_a_server_without_a_date_costs_a_day_of_pages_and_no_object() -> N
 
     assert ids(await one_pass(feed)) == ["canary-1"]
     assert await one_pass(feed) == []
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("ahead_days", [0.9, 3.0, 4000.0])
+async def test_a_servers_clock_that_was_ahead_hides_nothing_once_it_is_set_back(noun: str, ahead_days: float) -> None:
+    server = calm_server(noun, 130, days=200.0)
+    server.habits.date_ahead_s = ahead_days * DAY_S
+    feed = feed_of(server)
+    with client_clock(0.0):
+        await one_pass(feed)
+        for number in range(6):
+            await asyncio.sleep(3600)
+            server.habits.date_ahead_s *= number < 3  # set back
+            server.change(server.things[f"canary-{number}"])
+            assert ids(await one_pass(feed)) == [f"canary-{number}"]
+        assert ids(await one_pass(feed)) == []
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+async def test_a_clock_of_ours_that_is_a_month_behind_costs_no_object(noun: str) -> None:
+    server = calm_server(noun, 130, days=200.0)
+    feed = feed_of(server)
+    with client_clock(-30 * DAY_S):
+        assert len(ids(await one_pass(feed))) == 130
+        for number in range(3):
+            await asyncio.sleep(DAY_S)
+            server.change(server.things[f"canary-{number}"])
+            assert ids(await one_pass(feed)) == [f"canary-{number}"]
+        assert ids(await one_pass(feed)) == []
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+async def test_objects_with_dates_in_the_future_hide_no_change(noun: str) -> None:
+    server = calm_server(noun, 150)
+    server.populate(3, -400.0)
+    feed = feed_of(server)
+    await one_pass(feed)
+    assert ids(await one_pass(feed)) == []
+
+    for number in (7, 151):
+        await asyncio.sleep(3 * DAY_S)
+        server.change(server.things[f"canary-{number}"])
+        assert ids(await one_pass(feed)) == [f"canary-{number}"]
+        assert ids(await one_pass(feed)) == []
+
+
+async def test_two_feeds_of_a_client_know_nothing_of_each_other() -> None:
+    server = calm_server("kits", 250, latency_s=0.1)
+    spot, _ = server.client(None, token="model")
+    kits = [spot.kits.changes(batch_size=size) for size in (7, 100)]
+
+    for batches in await asyncio.gather(*map(one_pass, kits)):
+        assert sorted(ids(batches)) == sorted(server.things)
 
 
 # --- What cannot be got -------------------------------------------------------------------------------------------
