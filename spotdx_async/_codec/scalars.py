@@ -118,7 +118,10 @@ def day(raw: Any, _: Any = None) -> date:
             return date.fromisoformat(raw)
         except ValueError:  # an impossible day
             pass
-    raise MismatchError("a date (YYYY-MM-DD)", raw)
+    error = MismatchError("a date (YYYY-MM-DD)", raw)
+    if type(raw) is str:
+        error.found = "text of another form, or no day of the calendar"
+    raise error
 
 
 def open_enum(members: dict[str, Enum]) -> Hook:

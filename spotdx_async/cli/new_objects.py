@@ -144,7 +144,10 @@ def _read(content: Mapping[str, Any], type_: type[M]) -> tuple[M | None, list[tu
             return loads(json.dumps(tree), type_), faults
         except DecodeError as error:
             path, text = error.path, str(error.args[0])
-        hint = _HOW_TO_LIST if path in _LISTS and isinstance(content.get(path), str) else ""
+        found = _value_at(tree, path)
+        hint = _HOW_TO_LIST if path in _LISTS and isinstance(found, str) else ""
+        if type(found) in {int, float}:  # no field of what is created is a number
+            hint = ": format the column as text in the spreadsheet, and enter it once more"
         faults.append((path, f"{text.removeprefix(path).strip() or 'cannot be read'}{hint}"))
         if tree is content:
             tree = deepcopy(dict(content))
@@ -164,11 +167,26 @@ def _spoilt(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, s
                     yield f"{path}{name}", f"{why}: format the column as text in the spreadsheet"
 
 
-def _take_out(tree: Any, path: str) -> bool:
+def _steps(path: str) -> list[str | int]:
     steps: list[str | int] = []
     for part in path.split("."):
         name, *indexes = part.replace("]", "").split("[")
         steps += [name, *map(int, indexes)]
+    return steps
+
+
+def _value_at(tree: Any, path: str) -> Any:
+    """Return the value at a path; None if there is none."""
+    try:
+        for step in _steps(path):
+            tree = tree[step]
+    except (LookupError, TypeError):
+        return None
+    return tree
+
+
+def _take_out(tree: Any, path: str) -> bool:
+    steps = _steps(path)
     try:
         for step in steps[:-1]:
             tree = tree[step]
