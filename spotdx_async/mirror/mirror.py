@@ -154,7 +154,7 @@ class Mirror:
                 files.prepare()  # what is wrong with the folder is not found out after hours
             pull = await run(partial(file.begin, is_sweep=is_sweep))
             brought: dict[str, NounPull] = {}
-            for noun in nouns:
+            for noun in await run(partial(file.filled_first, nouns)):
                 puller = _NounPuller(file, run, noun, pull, is_sweep=is_sweep, progress=progress)
                 brought[noun] = await puller.pull(spot, options)
             if files is not None:

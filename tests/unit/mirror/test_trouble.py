@@ -212,6 +212,20 @@ async def test_a_cursor_that_is_refused_names_the_file(tmp_path: Path) -> None:
     assert rows_of(path, "SELECT count(*) FROM kits") == [(1,)]
 
 
+async def test_nothing_of_another_account_is_written_before_it_is_recognised(tmp_path: Path) -> None:
+    """An account without kits has a cursor of kits that knows none, and so takes those of any other."""
+    path = tmp_path / "spot.db"
+    requisitions = [Batch((make_requisition(),), "requisition", (None,))]
+    await Mirror(path).pull(ScriptedSpot(requisitions=requisitions))
+    refusal = InvalidInputError("the cursor is another account's: none of the requisitions that it knows is listed")
+
+    with pytest.raises(MirrorError) as caught:
+        await Mirror(path).pull(ScriptedSpot(*batches([1]), requisitions=[refusal]))
+
+    assert caught.value.reason == "account"
+    assert rows_of(path, "SELECT count(*) FROM kits") == [(0,)]
+
+
 async def test_an_error_of_progress_ends_the_pull_with_the_batch_kept(tmp_path: Path) -> None:
     def progress(_: Any) -> None:
         raise ZeroDivisionError
