@@ -62,6 +62,15 @@ async def _odd_answer(stage: Stage) -> None:
     stage.fake.faults.add(Fault("odd", executes=True, reshape=reshape), method="POST")
 
 
+async def _earlier_answer(stage: Stage) -> None:
+    def reshape(answer: Answer | None) -> Answer | None:
+        assert answer is not None
+        (first, *_) = stage.fake.orders
+        return replace(answer, body=json.dumps({"order_id": first, "status": "pending"}).encode())
+
+    stage.fake.faults.add(Fault("cached", executes=True, reshape=reshape), method="POST")
+
+
 async def _is_deleted(stage: Stage) -> None:
     asyncio.get_running_loop().call_later(20, lambda: stage.fake.orders.__delitem__(stage.created[0]))
 
@@ -92,6 +101,7 @@ SET_UPS: Final[Mapping[str, Callable[[Stage], Awaitable[None]]]] = {
     "the disk is full": _disk_is_full,
     "a bad row": _bad_row,
     "the answer is odd": _odd_answer,
+    "the answer is an earlier one": _earlier_answer,
     "it is deleted": _is_deleted,
     "the clock is a day ahead": _clock_is_ahead,
     "the clock is a day behind": _clock_is_behind,
@@ -158,6 +168,16 @@ async def _look_first(stage: Stage) -> None:
     stage.run["look_first"] = clock.wall().date()
 
 
+async def _metadata_replaced(stage: Stage) -> None:
+    await _look_first(stage)
+    stage.fake.orders[stage.created[0]].metadata = {"site": "another"}
+
+
+async def _other_account(stage: Stage) -> None:
+    for order_id in [*stage.fake.orders]:
+        del stage.fake.orders[order_id]
+
+
 async def _other_batch(stage: Stage) -> None:
     stage.batch = "cohort-8"
 
@@ -179,6 +199,8 @@ BETWEEN: Final[Mapping[str, Callable[[Stage], Awaitable[None]]]] = {
     "the content changes": _content_changes,
     "the journal is lost": _journal_is_lost,
     "the journal is lost, and look_first given": _look_first,
+    "the same, and its metadata were replaced": _metadata_replaced,
+    "another account": _other_account,
     "the journal is damaged": _journal_is_damaged,
     "another batch": _other_batch,
     "another batch and journal": _other_batch_and_journal,
