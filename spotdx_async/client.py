@@ -110,7 +110,7 @@ class SpotClient:
         allow_http_hosts: names of hosts, such as ``host.docker.internal``, to which ``base_url`` may lead by http: for
             a fake server in another container. Token and patient data can be read on the way, which is logged.
         observer: is notified of everything that this client and its views do; ``spotdx_async.otel.OpenTelemetry`` is
-        one.
+            one.
         on_attempt: a plain function, called with a record of each attempt when it ends: of single calls, lists and bulk
             rows alike. For this and the two below: an exception in the function changes no call, and goes to the loop's
             exception handler.

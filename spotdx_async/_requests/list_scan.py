@@ -107,7 +107,7 @@ async def scan(
         fetch: returns the page at an offset, of what was created since a day.
         id_of: the row's identifier.
         first_day: returns the day to start from, given the server's clock, which is unknown (None) before the first
-        page.
+            page.
         page_size: how many rows are asked for at once; once a page had as many, a shorter one is the last.
         is_newest_change_first: the order of the list.
         down_to: in that order rows that were last changed before are not needed; None: all are.

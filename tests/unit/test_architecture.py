@@ -20,6 +20,9 @@ import spotdx_async
 FACADE = "spotdx_async"
 FOLDER = Path(spotdx_async.__file__).parent
 
+SECTION = re.compile(r"^(?:Args|Attributes|Raises):\n((?: .*\n?|\n)+)", re.MULTILINE)
+NAMED = re.compile(r" {4}\*{0,2}[\w.]+(, \*{0,2}\w+)*: ")
+
 # Lowest first. A module may import those of lower rows and of its own group; two groups of one row never one another.
 # A name with ".*" is one group, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
@@ -363,6 +366,16 @@ def wrong_forms(module: Module) -> Iterator[str]:
             yield f"{module.name}: __all__ names {name}, which it does not have"
 
 
+def broken_sections(module: Module) -> Iterator[str]:
+    """A line that goes on at the margin of the names is shown as one more argument, or error, called by its words."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            for section in SECTION.findall(ast.get_docstring(node) or ""):
+                for line in re.findall(r"^ {4}\S.*$", section, re.MULTILINE):
+                    if not NAMED.match(line):
+                        yield f"{module.name}:{node.lineno} {node.name}: indent what goes on from above: {line.strip()}"
+
+
 def bindings(body: list[ast.stmt]) -> set[str]:
     names: set[str] = set()
     for node in body:
@@ -398,7 +411,7 @@ def too_long(module: Module) -> Iterator[str]:
                 yield f"{module.name}:{node.lineno} {node.name} has {lines} lines: {MOST_LINES_OF_A_FUNCTION} at most"
 
 
-RULES = (wrong_imports, wrong_packages, strangers_names, wrong_forms, too_long)
+RULES = (wrong_imports, wrong_packages, strangers_names, wrong_forms, broken_sections, too_long)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -550,6 +563,26 @@ def test_a_module_without_its_form_is_found(name: str, text: str, fault: str) ->
     (found,) = wrong_forms(Module(name, text))
 
     assert fault in found
+
+
+def test_a_line_of_a_section_that_is_not_indented_is_found() -> None:
+    text = '''"""A."""
+def f():
+    """Do it.
+
+    Args:
+        x: this, and
+            that; a.b: no name.
+        *args, **options: those.
+        y: these, and
+        those.
+
+    Raises:
+        OSError: it cannot.
+    """
+'''
+
+    assert [*broken_sections(Module("config", text))] == ["config:2 f: indent what goes on from above: those."]
 
 
 def test_a_private_name_away_from_home_is_found() -> None:
