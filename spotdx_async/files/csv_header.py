@@ -120,9 +120,10 @@ def _missing_id(names: Sequence[str], shape: RowShape, remark: str) -> str:
     shown = ", ".join(map(_shown, names[:_SHOWN_COLUMNS]))
     more = ", …" if len(names) > _SHOWN_COLUMNS else ""
     fault += f"; the columns are: {shown}{more}{remark}"
+    thing = "key" if id_name == "key" else "id"
     if len(near) == 1:
-        return f"{fault}; if {near[0].strip()} is the id, pass --map {quote(f'{near[0]}={id_name}')}"
-    return f"{fault}; --map 'COLUMN={id_name}' says which one is the id"
+        return f"{fault}; if {near[0].strip()} is the {thing}, pass --map {quote(f'{near[0]}={id_name}')}"
+    return f"{fault}; --map 'COLUMN={id_name}' says which one is the {thing}"
 
 
 def _shown(name: str) -> str:

@@ -1,7 +1,7 @@
 """What the rows of a file mean: which column is the id, and where every other one goes; knows no file format."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from shlex import quote
 from typing import Any, Literal, TypeAlias
@@ -139,9 +139,7 @@ class ObjectShape(RowShape):
         """
         kept = _checked_columns(keys, self.id_name)
         if unknown := [key for key in kept if key != self.id_name and not self._is_known(key)]:
-            shown = "; ".join(map(self._miss, unknown[:_SHOWN_COLUMNS]))
-            more = f"; and {len(unknown) - _SHOWN_COLUMNS:,} more" if len(unknown) > _SHOWN_COLUMNS else ""
-            raise RowFault(f"{shown}{more}")
+            raise RowFault("; ".join(self._misses(unknown, taken=kept)))
         if len(kept) == 1:
             raise RowFault(f"there is no column but {self.id_name}: each field of the {self.content_name} needs one")
 
@@ -187,12 +185,24 @@ class ObjectShape(RowShape):
             self.has_metadata and name.startswith("metadata.") and len(name) > len("metadata.")
         )
 
-    def _miss(self, name: str) -> str:
-        shown = name[:_LONGEST_SHOWN]
-        if (near := self._near(name)) is not None:
-            return f"no column may be named {shown}: --map {quote(f'{shown}={near}')} takes it as {near}"
-        keeps = f", {quote(f'{shown}={_FREE}{shown}')} keeps it as metadata" if self.has_metadata else ""
-        return f"no column may be named {shown}: --map {quote(f'{shown}=')} leaves it out{keeps}"
+    def _misses(self, unknown: Sequence[str], *, taken: Sequence[str]) -> Iterator[str]:
+        """Say of all names at once which ones are probably meant, to be pasted, and of the others what can be done."""
+        meant: dict[str, str] = {}
+        for name in unknown:
+            near = self._near(name)
+            if near is not None and near not in taken and near not in meant.values():
+                meant[name] = near
+        if meant:
+            *others, last = (name[:_LONGEST_SHOWN] for name in meant)
+            names = f"columns may be named {', '.join(others)} and {last}" if others else f"column may be named {last}"
+            maps = (f"--map {quote(f'{name[:_LONGEST_SHOWN]}={near}')}" for name, near in meant.items())
+            yield f"no {names}: pass {' '.join(maps)}"
+        left = [name[:_LONGEST_SHOWN] for name in unknown if name not in meant]
+        for name in left[:_SHOWN_COLUMNS]:
+            keeps = f", {quote(f'{name}={_FREE}{name}')} keeps it as metadata" if self.has_metadata else ""
+            yield f"no column may be named {name}: --map {quote(f'{name}=')} leaves it out{keeps}"
+        if len(left) > _SHOWN_COLUMNS:
+            yield f"and {len(left) - _SHOWN_COLUMNS:,} more"
 
     def _near(self, name: str) -> str | None:
         letters = _letters(name)

@@ -89,13 +89,22 @@ def test_json_of_another_form_is_a_bad_row(row: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("key,Zip", "no column may be named Zip: --map Zip=zip takes it as zip"),
-        ("key,postcode", "--map postcode=zip takes it as zip"),
-        ("key,kit_tipes", "--map kit_tipes=kit_types takes it as kit_types"),
+        ("key,Zip", "no column may be named Zip: pass --map Zip=zip"),
+        ("key,postcode", "pass --map postcode=zip"),
+        ("key,kit_tipes", "pass --map kit_tipes=kit_types"),
+        (
+            "key,Kit Types,Zip,site",
+            "named Kit Types and Zip: pass --map 'Kit Types=kit_types' --map Zip=zip; no column",
+        ),
         ("key,site", "--map site= leaves it out, site=metadata.site keeps it as metadata"),
+        ("key,zip,postcode", "no column may be named postcode: --map postcode= leaves it out"),
+        (
+            "key,Zip_,postcode",
+            "no column may be named Zip_: pass --map Zip_=zip; no column may be named postcode: --map p",
+        ),
         ("key,metadata.", "no column may be named metadata."),
         ("key,a1,b2,c3,d4,e5,f6", "; and 1 more"),
-        ("id,zip", "if id is the id, pass --map id=key"),
+        ("id,zip", "if id is the key, pass --map id=key"),
         ("key", "there is no column but key: each field of the order needs one"),
     ],
 )
