@@ -8,8 +8,13 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
 from types import NoneType
 from typing import Any, Self
+from uuid import UUID
 
 try:
     import orjson as library
@@ -28,6 +33,21 @@ _NOTHING: Any = object()
 _BEFORE_A_TEXT = b"{[,: \t\r\n"
 # Possessive, so that the regex never backtracks.
 _PERHAPS_IN_A_TEXT = re.compile(rb'\}[^"]*+"[,:}\]\s]').search
+
+
+_INSTEAD: tuple[tuple[type, str], ...] = (
+    (Enum, "its value"),
+    (date, "its isoformat()"),  # datetime is one too
+    (time, "its isoformat()"),
+    (timedelta, "its total_seconds()"),
+    (Decimal, "str() of it"),
+    (UUID, "str() of it"),
+    (PurePath, "str() of it"),
+    (bytes, "it decoded, as text"),
+    (set, "a list of its items"),
+    (frozenset, "a list of its items"),
+)
+"""What has an obvious form in JSON, to be chosen by whoever reads it again."""
 
 
 class NotJsonError(ValueError):
@@ -303,7 +323,13 @@ def _fault(value: Any, depth: int) -> tuple[str, str] | None:
         return _fault_in_object(value, depth)
     if isinstance(value, (list, tuple)):
         return _fault_in_array(value, depth)
-    return "", f"is of type {type(value).__name__}, which JSON does not have"
+    return "", f"is of type {type(value).__name__}, which JSON does not have{_instead_of(value)}"
+
+
+def _instead_of(value: Any) -> str:
+    """Return what to pass in place of a value of a common type."""
+    found = next((instead for kind, instead in _INSTEAD if isinstance(value, kind)), None)
+    return "" if found is None else f": pass {found}"
 
 
 def _fault_in_object(value: dict[Any, Any], depth: int) -> tuple[str, str] | None:

@@ -183,7 +183,8 @@ def check_rows(name: str, rows: object) -> None:
     if isinstance(rows, Mapping):
         raise InvalidInputError(f"{name} is a mapping: pass its .items()")
     if isinstance(rows, (str, bytes)) or not isinstance(rows, (Iterable, AsyncIterable)):
-        raise InvalidInputError(f"{name} must be an iterable or async iterable of rows, not {type(rows).__name__}")
+        what = "ids" if name == "ids" else "rows"
+        raise InvalidInputError(f"{name} must be an iterable or async iterable of {what}, not {type(rows).__name__}")
 
 
 def check_progress(progress: object) -> None:

@@ -93,6 +93,9 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         """What is done with each row: the method and the path template, such as ``POST /api/v2/orders/``."""
         return self._operation
 
+    def __repr__(self) -> str:
+        return f'<BulkRun of {self._operation}: "async for" sends its rows, and reads their outcomes>'
+
     def __aiter__(self) -> "BulkRun[T]":
         """Return the run itself.
 

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from spotdx_async.config import host_of, name_server
 from spotdx_async.errors import (
+    POINTERS,
     AuthenticationError,
     BadRequestError,
     BulkStopped,
@@ -64,7 +65,6 @@ _NEXT_OF_NOT_SENT = {
     "token": "spotdx doctor tests where the token comes from",
     "outage": f"{_AGAIN}{_IS_IT_THERE}",
 }
-_POINTERS = ("; details says what", "; details says why", "; get the kit again for a new one")
 _OPTION_NAMES = (
     ("wait_for_server=True", "--wait-for-server"),
     ("check base_url", "check --base-url"),
@@ -91,7 +91,7 @@ def message_of(error: SpotError) -> str:
 
 def without_pointer(text: str, instead: str = "") -> str:
     """Return an error's message in our options' names, with something else in place of its pointer to ``details``."""
-    for pointer in _POINTERS:
+    for pointer in POINTERS:
         text = text.replace(pointer, instead)
     return _with_our_options(text)
 

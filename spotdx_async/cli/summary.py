@@ -204,7 +204,8 @@ def _show_failures(run_result: RunResult, streams: Streams) -> None:
     if (more := row_results.failures - shown) > 0:
         streams.say(f"and {counted(more, 'more row')} that failed or ended unknown")
     is_over = run_result.has_journal or not run_result.is_cut_short
-    if row_results.failures and not run_result.wants_failed and is_over:
+    helps = row_results.failures if run_result.creates is None else row_results.counts["rejected"]  # not rows in doubt
+    if helps and not run_result.wants_failed and is_over:
         streams.say("pass --failed PATH to get such rows into a file that can be used as input again")
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from spotdx_async.bulk.records import STATES, Outcome, Progress, State
-from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError, SpotError, StatusError
+from spotdx_async.errors import POINTERS, DecodeError, InvalidInputError, OutcomeUnknownError, SpotError, StatusError
 from spotdx_async.report.series import Histogram, Timeline
 
 Setting: TypeAlias = str | int | float | bool | None
@@ -218,6 +218,8 @@ def _reason(state: State, error: SpotError) -> Reason:
 def _text(error: SpotError) -> str:
     # Only the error's message is used: details and raw can name patients, and str() has times that differ.
     text = str(error.args[0]) if error.args else ""
+    for pointer in POINTERS:
+        text = text.removesuffix(pointer)
     if isinstance(error, (InvalidInputError, DecodeError)):
         text = _DIGITS.sub("N", _METADATA_PATH.sub("metadata.…", text))  # a metadata key may be a person's name
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
