@@ -10,6 +10,9 @@ from spotdx_async.tables import Column
 __all__ = ["check_parquet", "parquet_pieces"]
 
 _ROWS_OF_A_GROUP = 20_000
+_CHARACTERS_OF_A_GROUP = 16 * 1024 * 1024
+"""Twice what so many usual rows have; metadata of some kilobytes would make a gigabyte of a group. A choice."""
+_ROWS_AT_ONCE = 500
 
 
 def check_parquet() -> None:
@@ -35,8 +38,7 @@ def parquet_pieces(columns: Sequence[Column], rows: Iterable[tuple[Any, ...]]) -
     schema = pa.schema([pa.field(column.name, _type(pa, column), nullable=column.nullable) for column in columns])
     sink = _Sink()
     with parquet.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
-        waiting = iter(rows)
-        while group := list(islice(waiting, _ROWS_OF_A_GROUP)):
+        for group in _groups(rows):
             cells = zip(*group, strict=True)
             arrays = [
                 pa.array(of_column, _kept_as(pa, column)).cast(schema.field(column.name).type)
@@ -45,6 +47,19 @@ def parquet_pieces(columns: Sequence[Column], rows: Iterable[tuple[Any, ...]]) -
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             yield sink.take()
     yield sink.take()
+
+
+def _groups(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of each row group: so many, or fewer of those with much text."""
+    waiting, group, characters = iter(rows), list[tuple[Any, ...]](), 0
+    while some := list(islice(waiting, _ROWS_AT_ONCE)):
+        group += some
+        characters += sum(len(cell) for row in some for cell in row if type(cell) is str)
+        if len(group) >= _ROWS_OF_A_GROUP or characters >= _CHARACTERS_OF_A_GROUP:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
 
 
 class _Sink:

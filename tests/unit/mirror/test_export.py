@@ -485,3 +485,17 @@ def test_rows_are_written_as_they_are_read(write: Any) -> None:
 
     assert [len(next(pieces)) > 0 for _ in range(2)] == [True, True]
     pieces.close()
+
+
+def test_a_row_group_of_parquet_is_as_small_as_its_rows_are_large(tmp_path: Path) -> None:
+    columns = TABLES["kit_events"].columns[:4]
+    usual = ("SPOT1", 1, "delivered", "2026-11-01T00:00:00.000000Z")
+
+    def groups_of(rows: list[tuple[Any, ...]]) -> list[int]:
+        path = tmp_path / "rows.parquet"
+        path.write_bytes(b"".join(parquet_pieces(columns, rows)))
+        about = parquet.ParquetFile(path).metadata
+        return [about.row_group(place).num_rows for place in range(about.num_row_groups)]
+
+    assert groups_of([usual] * 40_001) == [20_000, 20_000, 1]
+    assert groups_of([("x" * 20_000, *usual[1:])] * 2_001) == [1_000, 1_000, 1]
