@@ -38,7 +38,8 @@ def read(path: Path) -> Iterator[NewOrderRow]:
 
 async def place(spot: SpotClient, batch: str, path: Path) -> tuple[dict[str, str], bool]:
     """Place all orders; return the key of each by its id, and whether nothing is left to do."""
-    keys, is_all_done, journal = {}, True, f"{batch}.journal"
+    keys: dict[str, str] = {}
+    is_all_done, journal = True, f"{batch}.journal"
     run = spot.orders.create_many(read(path), batch=batch, journal=journal)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, run.stop)  # what is under way is finished
     async with run:
