@@ -239,6 +239,8 @@ class _Puller:
             return
         parts = [counted(getattr(report, noun).delivered, noun.removesuffix("s")) for noun in _NOUNS]
         text = f"{self._mirror.path}: {', '.join(parts)} in {duration(report.elapsed_s)}"
+        if options.every_s is not None:  # in a log of days, when something came is what is looked for
+            text = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %Z} {text}"
         if options.reports is not None:
             text += f"; {counted(report.files, 'file')} saved"
         if report.is_sweep:
@@ -285,7 +287,7 @@ class _Display:
     def show(self, progress: "PullProgress") -> None:
         """Show where the pull stands now."""
         self._done[progress.noun] = progress.so_far.delivered
-        text = ", ".join(f"{count:,} {noun}" for noun, count in self._done.items())
+        text = ", ".join(counted(count, noun.removesuffix("s")) for noun, count in self._done.items())
         now_s = asyncio.get_running_loop().time()
         if self._status is not None:
             self._status.update(text)
