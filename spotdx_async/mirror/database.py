@@ -102,7 +102,8 @@ def _is_out_of_files() -> bool:
     """Return whether few more files can be opened: SQLite does not say why it cannot, and has closed its own by now."""
     opened: list[int] = []
     try:
-        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES_OF_A_MIRROR))
+        while len(opened) < _FILES_OF_A_MIRROR:
+            opened.extend(os.pipe())
     except OSError as error:
         return is_out_of_files(error)
     finally:
