@@ -96,8 +96,8 @@ class SpotClient:
             own way of sending, is rejected (ConfigError).
         proxy: your network's forward proxy, ``http://host:port`` or ``http://user:password@host:port``, with special
             characters percent-encoded. TLS to the server passes it unread, and what must not be sent twice has a
-            connection of its own there too. None: the environment's ``SPOTDX_PROXY``, else none; ``HTTPS_PROXY`` is not
-            read. Not together with ``session``, which has its own.
+            connection of its own there too. None: the environment's ``SPOTDX_PROXY``, unless the server is on this
+            machine, else none; ``HTTPS_PROXY`` is not read. Not together with ``session``, which has its own.
         ssl_context: verifies the server, and may hold a client certificate. One that does not verify is rejected,
             unless the server is on this machine. None: a context from the files that the environment's
             ``SPOTDX_CA_FILE``, ``SPOTDX_CLIENT_CERT`` and ``SPOTDX_CLIENT_KEY`` name, else Python's own. Not together

@@ -123,8 +123,8 @@ def network_of(
         return Network(connect_timeout_s=limit_s, headers=own_headers, user_agent=own_agent)
     context = ssl_context_with_environment() if ssl_context is None else ssl_context
     return Network(
-        proxy=check_proxy(proxy_from_environment() if proxy is None else proxy),
-        ssl_context=check_ssl_context(context, is_loopback=is_loopback(urlsplit(base_url).hostname or "")),
+        proxy=check_proxy(proxy_from_environment(base_url) if proxy is None else proxy),
+        ssl_context=check_ssl_context(context, is_loopback=_is_here(base_url)),
         connect_timeout_s=limit_s,
         headers=own_headers,
         user_agent=own_agent,
@@ -313,9 +313,13 @@ def _check_readable(name: str, path: str) -> None:
         raise ConfigError(f"{name}: {path} cannot be read ({why})") from None
 
 
-def proxy_from_environment() -> str | None:
-    """Return the address in ``SPOTDX_PROXY``; None: the variable is not set, or empty."""
-    return os.environ.get("SPOTDX_PROXY") or None
+def proxy_from_environment(base_url: str) -> str | None:
+    """Return the address in ``SPOTDX_PROXY``; None: it is not set, or empty, or the server is on this machine."""
+    return None if _is_here(base_url) else os.environ.get("SPOTDX_PROXY") or None
+
+
+def _is_here(base_url: str) -> bool:
+    return is_loopback(urlsplit(base_url).hostname or "")
 
 
 def ssl_context_with_environment(

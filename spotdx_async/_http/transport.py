@@ -336,6 +336,8 @@ class Transport:
         headers = {**self._headers, "Accept": "*/*", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
         if session is None:  # our sessions send the name of the API's server with every request
             headers["Host"] = link.place
+        if self._network.proxy is not None and link.url.startswith("http:"):  # as for a request without a file
+            headers |= self._network.proxy.headers
         if link.is_of_server and download.carries_token:
             headers = _merged(self._network.headers, {**(attempt_state.headers or {}), **headers})
             return {**headers, "Authorization": f"Token {token.text}"}

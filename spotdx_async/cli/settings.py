@@ -176,7 +176,8 @@ class Server:
             ),
             allow_any_id=self._takes_any_id,  # must be given for each run: neither in the environment nor in a profile
             proxy=_checked(
-                _first((proxy_from_environment(), "SPOTDX_PROXY"), (said.proxy, origin), usual=None), _check_proxy_text
+                _first((proxy_from_environment(url.value), "SPOTDX_PROXY"), (said.proxy, origin), usual=None),
+                _check_proxy_text,
             ),
             **_files(said, origin),
             token=_token(said, origin),

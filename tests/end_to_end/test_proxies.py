@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import trustme
+from attrs import evolve
 
 from spotdx_async import NotSentError, OutcomeUnknownError, RetryPolicy, SpotClient, StatusError
 from spotdx_async.cli.connection_checks import check_way
-from spotdx_async.cli.settings import Server
+from spotdx_async.cli.settings import Server, Setting
 from spotdx_async.testing import FakeSpot
 from tests.new_objects import ORDER
 from tests.programs import find, free_port, running
@@ -211,6 +212,8 @@ async def test_a_proxy_passes_http_on_to_this_machine(folder: Path, credentials:
     async with FakeSpot() as fake, tinyproxy(folder, more) as place:
         async with SpotClient(fake.token, base_url=fake.url, proxy=f"http://{credentials}{place}") as spot:
             await do_everything(spot, fake)
+            saved = await spot.reports.save(fake.report_files.url("a.pdf"), folder / "a.pdf")
+        assert saved.size == (folder / "a.pdf").stat().st_size
         assert all("via" in request.headers for request in fake.requests)
 
 
@@ -334,13 +337,11 @@ async def test_a_proxy_that_reads_tls_is_refused_until_its_authority_is_trusted(
 # What the doctor says of them
 
 
-async def way_to(url: str, **variables: str) -> list[tuple[str, str, str]]:
-    """Look at the way as ``spotdx doctor`` does, in an environment; it blocks, and so has a thread of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(f"SPOTDX_{name.upper()}", value)
-        settings = Server(base_url=url).settings()
-        found = await asyncio.to_thread(lambda: list(check_way(settings)))
+async def way_to(url: str, **values: str) -> list[tuple[str, str, str]]:
+    """Look at the way as ``spotdx doctor`` does, with settings; it blocks, and so has a thread of its own."""
+    named: dict[str, Any] = {name: Setting(value, "profile p") for name, value in values.items()}
+    settings = evolve(Server(base_url=url).settings(), **named)
+    found = await asyncio.to_thread(lambda: list(check_way(settings)))
     assert not any("secret" in f"{one}" for one in found)
     return [(one.check, one.state, f"{one.text} -> {one.next}") for one in found]
 

@@ -76,6 +76,8 @@ def test_the_environment_names_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         client()
     client(proxy="http://proxy.example:3128")
 
+    client(base_url="http://127.0.0.1:8123")  # on this machine
+
     monkeypatch.setenv("SPOTDX_PROXY", "")
     client()
 
