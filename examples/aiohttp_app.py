@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install spotdx-async
+    $ pip install '.[cli]'    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123    # in another terminal; then set the two variables that it prints
     $ python examples/aiohttp_app.py
     $ curl localhost:8080/kits/SPOT123456

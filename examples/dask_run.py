@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install 'spotdx-async[dask]'
+    $ pip install '.[cli,dask]'    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123 --kits 1000    # in another terminal; then set the two variables that it prints
     $ python examples/dask_run.py kits.csv [tcp://scheduler:8786]
 

@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install 'spotdx-async' 'dlt[duckdb]'
+    $ pip install '.[cli]' 'dlt[duckdb]'    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123    # in another terminal; then set the two variables that it prints
     $ python examples/dlt_source.py
     $ python examples/dlt_source.py    # loads only what has changed since

@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install 'spotdx-async[cli,parquet]' duckdb
+    $ pip install '.[cli,parquet]' duckdb    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123    # in another terminal; then set the two variables that it prints
     $ spotdx mirror pull spot.db && spotdx mirror export spot.db tables/
     $ python examples/duckdb_query.py spot.db    # or tables/

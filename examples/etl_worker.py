@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install 'spotdx-async[parquet]'
+    $ pip install '.[cli,parquet]'    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123    # in another terminal; then set the two variables that it prints
     $ python examples/etl_worker.py night cohorts.db more.parquet
 

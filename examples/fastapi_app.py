@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install spotdx-async fastapi uvicorn
+    $ pip install '.[cli]' fastapi uvicorn    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123    # in another terminal; then set the two variables that it prints
     $ uvicorn --app-dir examples fastapi_app:app
     $ curl -X PUT localhost:8000/kits/SPOT123456/cohort -H 'content-type: application/json' -d '"A"'

@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install spotdx-async
+    $ pip install '.[cli]'    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123 --ship-after 20    # in another terminal; then set the two variables that it prints
     $ python examples/order_cohort.py cohort-7 cohort.csv
 

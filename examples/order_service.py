@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install spotdx-async
+    $ pip install '.[cli]'    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123    # in another terminal; then set the two variables that it prints
     $ ORDERS=/var/lib/our-orders python examples/order_service.py    # a folder that outlives the process
     $ curl --data-binary @orders.jsonl localhost:8080/cohorts/cohort-7    # lines as in order_task.py

@@ -2,7 +2,7 @@
 
 To try it:
 
-    $ pip install spotdx-async
+    $ pip install '.[cli]'    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123    # in another terminal; then set the two variables that it prints
     $ echo '{"key": "P-001", "order": {"kit_types": ["health_kit_1"], "recipient": {…}}}' > orders.jsonl
     $ python examples/order_task.py 2024-02-09 orders.jsonl /var/lib/our-orders
