@@ -32,6 +32,7 @@ OnBadItem: TypeAlias = Literal["raise", "skip"] | Callable[[int, int, DecodeErro
 PAGE_SIZE = 100
 """The most that the server returns at once."""
 _MOST_STALE_PAGES = 1
+_MOST_STALE_SMALL_PAGES = 20  # more rows than such a page has may be added while it is fetched
 _SMALLEST_PAGE_OF_A_SCAN = 75  # smaller pages would cost more than one extra page for every three
 
 
@@ -164,7 +165,8 @@ class Pages(Generic[T]):
                 stale_pages = 0 if fresh else stale_pages + 1
                 is_last = end.is_at(len(page), is_same=page == previous)
                 is_last |= error is not None or (most is not None and given >= most)
-                if not is_last and stale_pages <= _MOST_STALE_PAGES:
+                most_stale = _MOST_STALE_SMALL_PAGES if len(page) < PAGE_SIZE else _MOST_STALE_PAGES
+                if not is_last and stale_pages <= most_stale:
                     offset += len(page)
                     ahead.page = asyncio.ensure_future(self._fetch(offset, PAGE_SIZE))
                 if items:
@@ -174,7 +176,7 @@ class Pages(Generic[T]):
                     raise error
                 if is_last:
                     return
-                if stale_pages > _MOST_STALE_PAGES:
+                if stale_pages > most_stale:
                     raise DecodeError(SAME_PAGE, operation=self._operation, attempts=asked)
                 previous = page
         finally:

@@ -27,16 +27,22 @@ _SMALLEST_LIMIT, _ROUND = 10, 5
 short page would cost each look a request."""
 
 
+_REPEATS: Final = 3
+"""So many times the same rows for another offset are no chance any more; a choice."""
+
+
 class ListEnd:
     """Tells where a list ends that is read page by page.
 
     A server may have pages of fewer rows than are asked for, or a proxy may drop that parameter. So a short page of a
     round number of rows, as such limits are, proves the end only where a full one has come; else the next one does,
-    which is empty, or the same once more where the server ignores offsets.
+    which is empty, or the same again and again where the server ignores offsets. Once may be chance: as many rows were
+    added in front as lie between two pages.
     """
 
     def __init__(self, page_size: int) -> None:
         self._page_size = page_size
+        self._repeats = 0
         self.has_full_page: bool = False
         """Whether a page had as many rows as were asked for."""
 
@@ -48,8 +54,9 @@ class ListEnd:
             is_same: whether they are those of the page before.
         """
         self.has_full_page |= count >= self._page_size
+        self._repeats = self._repeats + 1 if is_same else 0
         may_be_limit = count >= _SMALLEST_LIMIT and count % _ROUND == 0
-        return count < self._page_size and (self.has_full_page or is_same or not may_be_limit)
+        return count < self._page_size and (self.has_full_page or self._repeats >= _REPEATS or not may_be_limit)
 
 
 class Row(Protocol):

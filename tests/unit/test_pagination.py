@@ -97,6 +97,26 @@ async def test_behind_a_short_page_that_may_be_the_server_s_limit_one_more_is_as
         assert shelf.asked == asked
 
 
+async def test_a_short_page_for_every_offset_is_all_there_is() -> None:
+    shelf = Shelf(*range(20))
+
+    async def fetch(offset: int, size: int) -> Sequence[Any]:
+        return await shelf.fetch(0 * offset, size)
+
+    assert await collect(Pages(fetch, lambda row: row)) == list(range(20))
+    assert len(shelf.asked) == 4
+
+
+async def test_as_many_rows_added_as_a_small_page_has_are_no_end() -> None:
+    shelf = Shelf(*range(90))
+    shelf.before_page = {1: lambda rows: rows.__setitem__(slice(0, 0), range(1000, 1025))}
+
+    async def fetch(offset: int, size: int) -> Sequence[Any]:
+        return await shelf.fetch(offset, min(size, 25))
+
+    assert await collect(Pages(fetch, lambda row: row)) == list(range(90))
+
+
 async def test_by_page_gives_the_server_s_pages_and_no_empty_one() -> None:
     pages = await collect(Shelf(*range(200)).pages().by_page())
 

@@ -83,10 +83,12 @@ def test_rows_that_are_removed_make_none_of_the_others_go_missing(removed: int, 
     assert {row.kit_id for row in read} >= {row.kit_id for row in rows[removed:]}
 
 
-@pytest.mark.parametrize("pushed", [1, 99, 100, 150, 200, 500])
+@pytest.mark.parametrize("pushed", [1, 49, 50, 99, 100, 150, 200, 500])
 @pytest.mark.parametrize("at", [1, 2])
-def test_rows_that_push_others_on_make_none_of_them_go_missing(pushed: int, at: int) -> None:
+@pytest.mark.parametrize("most", [50, 100])
+def test_rows_that_push_others_on_make_none_of_them_go_missing(pushed: int, at: int, most: int) -> None:
     listed = Listed([kit(number) for number in range(350)])
+    listed.most = most
 
     def push(number: int) -> None:
         if number == at:
@@ -120,6 +122,18 @@ def test_the_same_page_for_every_offset_is_an_error() -> None:
 
     with pytest.raises(DecodeError, match="same page for every offset"):
         listed.walk()
+
+
+def test_a_short_page_for_every_offset_is_all_there_is() -> None:
+    listed = Listed([])
+
+    async def fetch(offset: int) -> RowPage[Any]:
+        return await Listed.fetch(listed, 0 * offset)
+
+    listed.rows, listed.fetch = [kit(number) for number in range(20)], fetch  # type: ignore[method-assign]
+
+    assert listed.walk() == listed.rows
+    assert len(listed.offsets) == 4
 
 
 def test_a_list_that_is_rewritten_between_all_pages_is_an_error_in_the_end() -> None:
