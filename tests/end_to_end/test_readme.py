@@ -24,7 +24,8 @@ def test_the_first_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
     fake = asyncio.run(main())
 
-    assert capsys.readouterr().out == "preparing [('HDL Cholesterol', '123'), ('Vitamin B12', '<10'), ('Chlamydia', 'negative'), ('rs1234567', 'TT')]\n"
+    results = [("HDL Cholesterol", "123"), ("Vitamin B12", "<10"), ("Chlamydia", "negative"), ("rs1234567", "TT")]
+    assert capsys.readouterr().out == f"preparing {results}\n"
     assert [entry.metadata for entry in fake.ledger] == [{"cohort": "A"}, {"cohort": "B"}, {"cohort": "B"}]
 
 
