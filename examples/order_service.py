@@ -25,7 +25,6 @@ from spotdx_async import (
     JournalError,
     NewOrder,
     Order,
-    Outcome,
     RateLimit,
     SpotClient,
     StatusError,
@@ -55,12 +54,6 @@ def read(body: bytes) -> list[tuple[str, NewOrder]]:
     return rows
 
 
-def is_final(outcome: Outcome[Order]) -> bool:
-    """Whether trying again would end in the same way: it is placed, a bad row, or refused by the server."""
-    is_refused = outcome.state == "failed" and isinstance(outcome.error, StatusError)
-    return outcome.is_done or outcome.state == "rejected" or is_refused
-
-
 async def work(app: web.Application, spot: SpotClient) -> None:
     """Place the orders of one cohort after another; one that is not done comes again."""
     while not app[STOPPING].is_set():
@@ -71,14 +64,14 @@ async def work(app: web.Application, spot: SpotClient) -> None:
                 app[RUNS][:] = [run]
                 async with run:
                     async for outcome in run:
-                        are_final &= is_final(outcome)
+                        is_refused = outcome.state == "failed" and isinstance(outcome.error, StatusError)
+                        are_final &= outcome.is_done or outcome.state == "rejected" or is_refused
                         if not outcome.is_done:
                             print(f"{path.stem}: {outcome.key}: {outcome.state}: {outcome.error}")
+                if are_final and read_journal(journal).ending == "complete":
+                    path.rename(path.with_suffix(".done"))
             except (BulkStopped, JournalError, ValueError, OSError) as error:  # an outage, a journal in use, a bad file
                 print(f"{path.stem}: tried again later: {error}")
-                continue
-            if are_final and read_journal(journal).ending == "complete":
-                path.rename(path.with_suffix(".done"))
         with suppress(TimeoutError):
             await asyncio.wait_for(app[STOPPING].wait(), AGAIN_S)
 
@@ -101,7 +94,7 @@ async def accept(request: web.Request) -> web.Response:
     try:
         read(body)
     except ValueError as error:
-        return web.Response(status=400, text=str(error))
+        raise web.HTTPBadRequest(text=str(error)) from None
     part.write_bytes(body)
     part.rename(part.with_suffix(".jsonl"))
     return web.Response(status=202)

@@ -170,12 +170,15 @@ METADATA = st.dictionaries(st.text(max_size=9), ANY, max_size=3)
 AN_ID = st.text(min_size=1, max_size=20).filter(lambda text: text not in {".", ".."} and text.isprintable())
 EMAIL = st.emails() | st.builds("{}@{}.example".format, *[st.from_regex(r"[^@\s]{1,9}", fullmatch=True)] * 2)
 TWO_LETTERS = st.from_regex("[A-Za-z]{2}", fullmatch=True)
+# What spreadsheets leave of a postal code or a telephone number is refused, which the document does not ask for.
+ZIP = TEXT.filter(lambda text: re.fullmatch(r"\d{1,4}", text.strip()) is None)
+PHONE = TEXT.filter(lambda text: "E+" not in text)
 ADDRESS = st.fixed_dictionaries(
-    {"street1": TEXT, "city": TEXT, "state": TWO_LETTERS, "country": st.sampled_from(["US", "CA"]), "zip": TEXT},
+    {"street1": TEXT, "city": TEXT, "state": TWO_LETTERS, "country": st.sampled_from(["US", "CA"]), "zip": ZIP},
     optional={"street2": TEXT},
 )
 RECIPIENT = st.fixed_dictionaries(
-    {"first_name": TEXT, "last_name": TEXT, "email": EMAIL, "phone": TEXT, "address": ADDRESS}
+    {"first_name": TEXT, "last_name": TEXT, "email": EMAIL, "phone": PHONE, "address": ADDRESS}
 )
 ORDER = st.fixed_dictionaries(
     {"kit_types": st.lists(TEXT, min_size=1, max_size=3), "recipient": RECIPIENT}, optional={"metadata": METADATA}
@@ -187,7 +190,7 @@ PERSON: dict[str, Json] = {
     "sex": st.sampled_from(["M", "F"]),
     "date_of_birth": st.dates(max_value=date(2024, 5, 1)).map(str),
 }
-PATIENT = st.fixed_dictionaries(PERSON, optional={"phone": TEXT})
+PATIENT = st.fixed_dictionaries(PERSON, optional={"phone": PHONE})
 REQUISITION = st.fixed_dictionaries(
     {
         "barcode": TEXT,
@@ -195,7 +198,7 @@ REQUISITION = st.fixed_dictionaries(
         "account_number": TEXT,
         "lab": TEXT,
         "state_collected": TWO_LETTERS,
-        "patient": st.fixed_dictionaries({**PERSON, "address": ADDRESS}, optional={"phone": TEXT}),
+        "patient": st.fixed_dictionaries({**PERSON, "address": ADDRESS}, optional={"phone": PHONE}),
     },
     optional={
         "tracking": st.fixed_dictionaries(
@@ -216,11 +219,12 @@ ACTIVATION = st.fixed_dictionaries(
     {},
     optional={
         **PERSON,
-        "phone": TEXT,
+        "phone": PHONE,
         "address": st.fixed_dictionaries(
             {},
             optional={
-                **dict.fromkeys(("street1", "street2", "city", "zip"), TEXT),
+                **dict.fromkeys(("street1", "street2", "city"), TEXT),
+                "zip": ZIP,
                 "state": TWO_LETTERS,
                 "country": st.sampled_from(["US", "CA"]),
             },

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -155,6 +156,7 @@ async def test_a_task_tells_what_another_try_mends_from_what_a_person_must(
 @asynccontextmanager
 async def replica() -> AsyncIterator[str]:
     """Serve as one process would, and leave as it does at SIGTERM."""
+    umask = os.umask(0o077)  # which the service sets for its whole process, the tests' own here
     runner = web.AppRunner(load_example("order_service").make_app())
     await runner.setup()
     try:
@@ -163,6 +165,7 @@ async def replica() -> AsyncIterator[str]:
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"
     finally:
+        os.umask(umask)
         await runner.cleanup()
 
 

@@ -1,5 +1,6 @@
 """The scripts in ``examples/``, run as their docstrings say, against the fake server."""
 
+import ast
 import asyncio
 import signal
 import sqlite3
@@ -43,11 +44,17 @@ def run(name: str, *arguments: str, fake: FakeSpot, folder: Path) -> tuple[int, 
     return done.returncode, done.stdout
 
 
+def lines_to_read(text: str) -> int:
+    """Count the lines of a program without its head: the docstring, and imports, of which some take a line each."""
+    first = next(node for node in ast.parse(text).body[1:] if not isinstance(node, ast.Import | ast.ImportFrom))
+    return len(text.splitlines()) - first.lineno + 1
+
+
 def test_every_example_is_tested_short_and_says_how_to_run_it() -> None:
     found = {path.name: path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.py")}
 
     assert found.keys() == SCRIPTS | SERVICES
-    assert [name for name, text in found.items() if text.count("\n") >= 80] == []
+    assert {name: lines for name, text in found.items() if (lines := lines_to_read(text)) >= 80} == {}
     assert [name for name, text in found.items() if "$ spotdx sandbox" not in text.split('"""')[1]] == []
 
 

@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from spotdx_async import __version__
 from tests.release.conftest import ROOT, Built, build
 
-EXTRAS = {"cli", "dask", "excel", "otel", "parquet", "redis", "uvloop", "zstd"}
+EXTRAS = {"cli", "dask", "excel", "otel", "parquet", "redis", "truststore", "uvloop", "zstd"}
 MADE_BY_RUNNING = {"__pycache__"}
 
 

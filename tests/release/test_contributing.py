@@ -59,7 +59,7 @@ def test_every_target_and_session_is_there() -> None:
 
     assert targets >= {"test", "check", "release-check"}
     assert [target for target in sorted(targets) if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
-    assert sessions == {"tests", "aiohttp"}
+    assert sessions == {"tests", "aiohttp", "no_orjson"}
     assert [name for name in sessions if f"def {name}(session: nox.Session" not in noxfile] == []
 
 

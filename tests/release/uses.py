@@ -73,6 +73,12 @@ async def main():
 print(run_in_own_loop(main()))
 """
 
+TRUSTSTORE = """
+from spotdx_async.network import ssl_context_of
+
+print(type(ssl_context_of("system", None, None)).__module__)
+"""
+
 USES = {
     "core": (CORE, "True ['ok'] {'cohort': 'B'} True"),
     "cli": ("spotdx demo --kits 20", "20 kits"),
@@ -81,6 +87,7 @@ USES = {
     "dask": (DASK, "1 True"),
     "otel": (OTEL, "SPOT123456"),
     "uvloop": (UVLOOP, "uvloop"),
+    "truststore": (TRUSTSTORE, "truststore"),
 }
 """By extra, a program (``spotdx …``: the command) and what it prints."""
 
@@ -89,6 +96,7 @@ WITHOUT = {
     "redis": "from spotdx_async.shared import SharedLimiter",
     "dask": "from spotdx_async.distributed import update_metadata_distributed",
     "otel": "from spotdx_async.otel import OpenTelemetry",
+    "truststore": TRUSTSTORE,
 }
 """By extra, a program that fails for want of it, and says so."""
 

@@ -118,7 +118,8 @@ def test_the_file_that_was_opened_is_judged_not_what_lies_there_later(
     path, aim = tmp_path / "file", tmp_path / "precious"
     aim.write_bytes(b"")
     aim.chmod(0o644)
-    path.touch(0o644)
+    path.touch()
+    path.chmod(0o644)
     open_it = os.open
 
     def swapped(name: str | os.PathLike[str], flags: int, *more: int) -> int:
