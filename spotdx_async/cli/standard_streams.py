@@ -145,13 +145,17 @@ class EndingSignals:
 
     def _take_dropped(self, dropped: Any) -> None:
         if issubclass(dropped.exc_type, KeyboardInterrupt):
-            # Not at once: it would be dropped with the same callback.
-            _thread.start_new_thread(_interrupt_soon, (_thread.get_ident(),))
+            # Not before this hook ends: it would be dropped here as well.
+            in_hook = _thread.allocate_lock()
+            with in_hook:
+                _thread.start_new_thread(_interrupt_soon, (_thread.get_ident(), in_hook))
         else:
             self._hook(dropped)
 
 
-def _interrupt_soon(thread: int) -> None:
+def _interrupt_soon(thread: int, in_hook: _thread.LockType) -> None:
+    with in_hook:
+        pass
     time.sleep(_AGAIN_S)
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(thread, signal.SIGINT)  # which ends a wait of its, too

@@ -1,5 +1,6 @@
 """Streams that are full, closed or gone, and signals: the exit code tells the truth, and nothing is half done."""
 
+import _thread
 import asyncio
 import errno
 import os
@@ -9,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -200,6 +201,21 @@ def test_signals_have_their_handlers_back_after_a_run() -> None:
 
 async def _waits() -> None:
     await asyncio.sleep(5)
+
+
+def test_a_signal_that_python_drops_does_not_come_again_while_it_is_being_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine under load holds up the hook that takes the dropped signal."""
+    start = _thread.start_new_thread
+
+    def start_slowly(*about: Any) -> int:
+        number = start(*about)
+        time.sleep(0.5)
+        return number
+
+    monkeypatch.setattr(_thread, "start_new_thread", start_slowly)
+    test_a_signal_in_a_weak_reference_s_callback_is_not_lost(lambda: time.sleep(5))
 
 
 @pytest.mark.parametrize("wait", [lambda: time.sleep(5), lambda: asyncio.run(_waits())], ids=["alone", "in a loop"])
