@@ -135,18 +135,21 @@ class FeedState:
         self.groups.setdefault(day, {})[key] = (row or bytes(_ROW)) + content
         self.owed.pop(an_id, None)
 
-    def day_of_old(self, day: int, *, before: int) -> int:
-        """Return under which day to note an object whose last change was on a day before those that are kept.
+    def note_old(self, an_id: str, day: int, row: bytes, content: bytes, *, before: int) -> None:
+        """Note what is delivered of an object whose last change was on a day before those that are kept.
 
-        It is forgotten with the window that is read, but for a few of the newest, by which a quiet account is
-        recognised.
+        It is forgotten with the window that is read; but for a few of the newest, which are noted under their day too:
+        by them a quiet account is recognised.
         """
+        self.note(an_id, OF_THE_WINDOW, row, content)
         newest = max((known for known in self.dated_groups() if known < before), default=UNDATED)
-        if day < newest or (day == newest and len(self.groups[day]) >= _ANCHORS):
-            return OF_THE_WINDOW
-        if newest != UNDATED and day > newest:
-            self.groups.setdefault(OF_THE_WINDOW, {}).update(self.groups.pop(newest))
-        return day
+        if day > newest:
+            if newest != UNDATED:
+                del self.groups[newest]
+            newest = day
+        if day == newest and len(anchors := self.groups.setdefault(day, {})) < _ANCHORS:
+            key = self._id_digest(an_id)
+            anchors[key] = self.groups[OF_THE_WINDOW][key]
 
     def forget_before(self, day: int) -> None:
         """Drop the states whose last change was before a day, since the list is not asked for them any more.

@@ -204,8 +204,9 @@ class Objects(Generic[S, T]):
         else:
             day = day_of_state(updated)
         if state.is_long and updated is not None and day < (kept_from := state.first_kept_day().toordinal()):
-            day = state.day_of_old(day, before=kept_from)
-        state.note(an_id, day, row, content)
+            state.note_old(an_id, day, row, content, before=kept_from)
+        else:
+            state.note(an_id, day, row, content)
 
     def _unread(self, run: Pass[S], change: Change[S], error: SpotError) -> Iterator[Unread]:
         """Note an object that could not be got; yield it if that is news."""
