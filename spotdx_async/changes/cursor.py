@@ -135,22 +135,6 @@ class FeedState:
         self.groups.setdefault(day, {})[key] = (row or bytes(_ROW)) + content
         self.owed.pop(an_id, None)
 
-    def note_old(self, an_id: str, day: int, row: bytes, content: bytes, *, before: int) -> None:
-        """Note what is delivered of an object whose last change was on a day before those that are kept.
-
-        It is forgotten with the window that is read; but for a few of the newest, which are noted under their day too:
-        by them a quiet account is recognised.
-        """
-        self.note(an_id, OF_THE_WINDOW, row, content)
-        newest = max((known for known in self.dated_groups() if known < before), default=UNDATED)
-        if day > newest:
-            if newest != UNDATED:
-                del self.groups[newest]
-            newest = day
-        if day == newest and len(anchors := self.groups.setdefault(day, {})) < _ANCHORS:
-            key = self._id_digest(an_id)
-            anchors[key] = self.groups[OF_THE_WINDOW][key]
-
     def forget_before(self, day: int) -> None:
         """Drop the states whose last change was before a day, since the list is not asked for them any more.
 

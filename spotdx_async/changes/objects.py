@@ -16,7 +16,7 @@ from spotdx_async._requests.list_scan import Row
 from spotdx_async._requests.object_search import got_each
 from spotdx_async._requests.operation import Operation
 from spotdx_async.bulk.listed import OF_ONE_OBJECT
-from spotdx_async.changes.cursor import NO_CONTENT, UNDATED, FeedState, day_of_state, first_day
+from spotdx_async.changes.cursor import NO_CONTENT, OF_THE_WINDOW, UNDATED, FeedState, day_of_state, first_day
 from spotdx_async.changes.records import Batch, Unread
 from spotdx_async.changes.walk import RowPage, named, page_request
 from spotdx_async.errors import AuthenticationError, NotFoundError, RateLimitError, SpotError, StatusError
@@ -203,10 +203,9 @@ class Objects(Generic[S, T]):
             day = max(day_of_state(today), UNDATED if known is None else known.day)
         else:
             day = day_of_state(updated)
-        if state.is_long and updated is not None and day < (kept_from := state.first_kept_day().toordinal()):
-            state.note_old(an_id, day, row, content, before=kept_from)
-        else:
-            state.note(an_id, day, row, content)
+        if state.is_long and updated is not None and day < state.first_kept_day().toordinal():
+            day = OF_THE_WINDOW
+        state.note(an_id, day, row, content)
 
     def _unread(self, run: Pass[S], change: Change[S], error: SpotError) -> Iterator[Unread]:
         """Note an object that could not be got; yield it if that is news."""
