@@ -26,9 +26,11 @@ __all__ = [
     "check_base_url",
     "check_count",
     "check_flag",
+    "check_http_hosts",
     "check_key",
     "check_seconds",
     "check_token",
+    "given_base_url",
     "host_of",
     "is_exposed",
     "name_server",
@@ -317,8 +319,7 @@ def check_base_url(base_url: str | None, allow_http_hosts: Iterable[str] = ()) -
         ConfigError: it is not an https URL (http is for loopback hosts only), has a user, a query or a fragment, or
             holds the API's own path. The message does not show it.
     """
-    if base_url is None:
-        base_url = base_url_from_environment() or PRODUCTION_URL
+    base_url = given_base_url(base_url)
     if not isinstance(base_url, str):
         raise ConfigError(f"base_url must be a string, not {type(base_url).__name__}")
     if any(not _FIRST_VISIBLE <= ord(char) <= _LAST_VISIBLE for char in base_url):
@@ -326,7 +327,7 @@ def check_base_url(base_url: str | None, allow_http_hosts: Iterable[str] = ()) -
     parts = split_url(base_url)
     if parts is None or not parts.hostname or parts.scheme not in {"https", "http"}:
         raise ConfigError(f"base_url must look like {PRODUCTION_URL}")
-    allowed = _http_hosts(allow_http_hosts)
+    allowed = check_http_hosts(allow_http_hosts)
     if parts.scheme == "http" and not is_loopback(parts.hostname) and parts.hostname not in allowed:
         raise ConfigError("base_url must use https: http would expose the token and patient data to the network")
     if "@" in parts.netloc or "?" in base_url or "#" in base_url:
@@ -344,7 +345,7 @@ def is_exposed(base_url: str) -> bool:
     return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
-def _http_hosts(hosts: Iterable[str]) -> frozenset[str]:
+def check_http_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
     """Return names of hosts in lower case, as a parsed URL has them.
 
     Raises:
@@ -356,7 +357,7 @@ def _http_hosts(hosts: Iterable[str]) -> frozenset[str]:
         named = ("",)
     if any(not name or ":" in name.rpartition("]")[2] for name in named):
         raise ConfigError('allow_http_hosts must be a list of names without ports, such as ("host.docker.internal",)')
-    return frozenset(name.strip("[]").lower() for name in named)
+    return tuple(name.strip("[]").lower() for name in named)
 
 
 def host_of(base_url: str) -> str:
@@ -370,6 +371,15 @@ def name_server(error: SpotError, host: str) -> None:
     said = error.args[0] if error.args else ""
     if isinstance(error, NotSentError) and error.reason in _CONNECT_REASONS and host not in said:
         error.args = (f"{said} ({host})",)
+
+
+def given_base_url(base_url: str | None) -> str:
+    """Return the server's address as it is given; None: that in ``SPOTDX_BASE_URL``, else production.
+
+    Raises:
+        ConfigError: as for ``base_url_from_environment``.
+    """
+    return (base_url_from_environment() or PRODUCTION_URL) if base_url is None else base_url
 
 
 def base_url_from_environment() -> str | None:

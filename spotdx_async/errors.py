@@ -388,7 +388,8 @@ class BulkStopped(SpotError):  # noqa: N818 - a stop is not a fault of the calle
         self.stop_after: int | None = None
 
 
-POINTERS = ("; details says what", "; details says why", "; get the kit again for a new one")
+SAYS_WHAT, SAYS_WHY, GET_AGAIN = "; details says what", "; details says why", "; get the kit again for a new one"
+POINTERS = (SAYS_WHAT, SAYS_WHY, GET_AGAIN)
 """Ends of messages for programs: they point to an attribute or a call, which a terminal or a page does not have."""
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 """The system's errors for a process, or a machine, that may open no more files."""

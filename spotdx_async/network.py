@@ -22,6 +22,7 @@ __all__ = [
     "Network",
     "Proxy",
     "check_headers",
+    "check_open_proxy",
     "check_proxy",
     "check_ssl_context",
     "check_user_agent",
@@ -161,6 +162,18 @@ def check_proxy(value: object) -> Proxy | None:
         )
     credentials = b64encode(f"{user}:{password}".encode()).decode("ascii")
     return Proxy(place, {"Proxy-Authorization": f"Basic {credentials}"})
+
+
+def check_open_proxy(value: object) -> Proxy | None:
+    """Return a proxy that asks for no credentials, for settings that are stored or sent; None stays None.
+
+    Raises:
+        ConfigError: as for ``check_proxy``, or it has credentials.
+    """
+    found = check_proxy(value)
+    if found is not None and found.headers:
+        raise ConfigError("proxy must have no credentials here: set the environment's SPOTDX_PROXY instead")
+    return found
 
 
 def check_headers(value: object, *, error: type[SpotError] = ConfigError) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ from spotdx_async._http.links import AllowedHosts, Link, UnusableLinkError
 from spotdx_async._http.messages import Action, Reply, Request, TransportFailure, Verdict
 from spotdx_async._http.verdict import judge_reply
 from spotdx_async.errors import (
+    GET_AGAIN,
     DecodeError,
     FailureCause,
     LinkExpiredError,
@@ -191,7 +192,7 @@ class FileDownload:
         assert isinstance(plain, StatusError)  # noqa: S101 - as of every 4xx; for the type checker
         may_be_token = reply.status == _UNAUTHORIZED and was_token_sent
         perhaps = ", or it does not accept the token" if may_be_token else ""
-        message = f"the server answered {reply.status}: the link has expired{perhaps}; get the kit again for a new one"
+        message = f"the server answered {reply.status}: the link has expired{perhaps}{GET_AGAIN}"
         error = LinkExpiredError(message, status=reply.status, request_id=plain.request_id, headers=plain.headers)
         return Verdict(Action.RENEW_TOKEN if may_be_token else Action.RAISE, error=error)
 

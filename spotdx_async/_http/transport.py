@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from functools import cached_property
 from typing import Any, Final
 
 import aiohttp
@@ -23,7 +24,7 @@ from spotdx_async._http.messages import SUCCESS, AttemptState, Download, Reply, 
 from spotdx_async._http.sessions import CURRENT, TRACING, Sending
 from spotdx_async._observe.scrub import without_ours
 from spotdx_async.errors import ConfigError
-from spotdx_async.network import Network
+from spotdx_async.network import Network, Proxy
 
 _LARGE_BODY: Final = 1024 * 1024
 _READS: Final = frozenset({"GET", "HEAD"})
@@ -69,6 +70,7 @@ class Transport:
         }
         self._own_headers = {"Host": self._base.host_port_subcomponent or "", **self._headers}
         self._callers_session = _checked(session)
+        self._usual_way = _way_through(self._network.proxy)
         self._timeout = _connect_timeout(self._network.connect_timeout_s, is_own=session is None)
         self._inherited: list[aiohttp.ClientSession | None] = []
         # Sessions of loops that are open but not running: each loop finds its own again.
@@ -287,15 +289,15 @@ class Transport:
         context = self._network.ssl_context
         return fast_request.own_session(self._own_headers, is_single_use=is_single_use, ssl_context=context)
 
+    @cached_property
+    def _verifying(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
+
     def _way(self, request: Request) -> dict[str, Any]:
         """Return how aiohttp is to reach the server, where that is not its usual way."""
-        proxy, way = self._network.proxy, dict[str, Any]()
-        if proxy is not None:
-            # aiohttp sends a session's headers to the proxy as well, and a tunnel is not closed after one request.
-            way = {"proxy": proxy.url, "proxy_headers": {"Connection": "keep-alive", **proxy.headers}}
-        if request.download is not None and not (self._network.verifies or request.download.link.is_of_server):
-            way["ssl"] = ssl.create_default_context()  # only the server on this machine need not be verified
-        return way
+        if request.download is None or self._network.verifies or request.download.link.is_of_server:
+            return self._usual_way
+        return {**self._usual_way, "ssl": self._verifying}  # only the server on this machine need not be verified
 
     def _url(self, request: Request) -> URL:
         if request.download is not None:
@@ -366,6 +368,14 @@ def _checked(session: object) -> aiohttp.ClientSession | None:
     if not session.auto_decompress:
         raise ConfigError("session does not decompress answers: create it without auto_decompress=False")
     return session
+
+
+def _way_through(proxy: Proxy | None) -> dict[str, Any]:
+    """Return aiohttp's arguments for requests through a proxy, if there is one."""
+    if proxy is None:
+        return {}
+    # aiohttp sends a session's headers to the proxy as well, and a tunnel is not closed after one request.
+    return {"proxy": proxy.url, "proxy_headers": {"Connection": "keep-alive", **proxy.headers}}
 
 
 def _connect_timeout(seconds: float, *, is_own: bool) -> aiohttp.ClientTimeout:

@@ -10,6 +10,8 @@ from spotdx_async._http.logs import quoted
 from spotdx_async._http.messages import SUCCESS, Action, AttemptState, Reply, Request, TransportFailure, Verdict
 from spotdx_async.config import CallOptions
 from spotdx_async.errors import (
+    SAYS_WHAT,
+    SAYS_WHY,
     AuthenticationError,
     BadRequestError,
     DecodeError,
@@ -73,7 +75,7 @@ _ERRORS: dict[int, tuple[type[StatusError], str]] = {
     422: (BadRequestError, "found the request wrong"),
     429: (RateLimitError, "was asked too often; nothing was executed, so it can be repeated later"),
 }
-_WHERE_TO_LOOK = {BadRequestError: "; details says what", PermissionDeniedError: "; details says why"}
+_WHERE_TO_LOOK = {BadRequestError: SAYS_WHAT, PermissionDeniedError: SAYS_WHY}
 
 
 def judge_reply(request: Request, reply: Reply) -> Verdict:

@@ -19,7 +19,7 @@ from spotdx_async.network import Proxy, check_proxy
 
 State: TypeAlias = Literal["ok", "warn", "FAIL"]
 
-_PATIENCE_S = 10.0
+PATIENCE_S = 10.0
 _DAY_S = 86_400
 _SOON_DAYS = 14
 _SKEW_S = 30
@@ -67,7 +67,7 @@ def check_way(settings: Settings) -> Iterator[Finding]:
     if found.state == "FAIL":
         return
     try:
-        plain = socket.create_connection(first, timeout=_PATIENCE_S)
+        plain = socket.create_connection(first, timeout=PATIENCE_S)
     except OSError as error:
         text = f"no connection to port {first[1]} ({error.strerror or 'it timed out'})"
         step = (
@@ -245,7 +245,7 @@ def _tunnel(settings: Settings) -> "closing[socket.socket]":
     parts = urlsplit(settings.base_url.value)
     port, proxy = parts.port or 443, check_proxy(settings.proxy.value)
     first = (parts.hostname or "", port) if proxy is None else _host_and_port(proxy)
-    plain = socket.create_connection(first, timeout=_PATIENCE_S)
+    plain = socket.create_connection(first, timeout=PATIENCE_S)
     if proxy is not None:
         _ask_to_connect(proxy, plain, f"{parts.hostname}:{port}")
     return closing(plain)

@@ -6,7 +6,7 @@ from platform import python_version
 
 from attrs import asdict
 
-from spotdx_async.cli.connection_checks import Finding, check_way
+from spotdx_async.cli.connection_checks import PATIENCE_S, Finding, check_way
 from spotdx_async.cli.exit_codes import Exit, message_of, next_step, reasons_of
 from spotdx_async.cli.options import HIDING, Shown, View
 from spotdx_async.cli.output import OurScreen, Streams, counted
@@ -14,7 +14,6 @@ from spotdx_async.cli.settings import USUAL_SERVER, OnServer, Server, Settings
 from spotdx_async.cli.token_source import TokenVariable
 from spotdx_async.errors import AuthenticationError, ConfigError, DecodeError, PermissionDeniedError, SpotError
 
-_PATIENCE_S = 10.0
 _IN_BETWEEN = (
     "something else answers in its place, such as a proxy, a sign-in page or a maintenance page: check the "
     "base_url, or try again later"
@@ -102,7 +101,7 @@ def check_token(settings: Settings, *, show_phi: bool = False) -> Finding:
     """Report whether the server accepts the token, by a harmless request."""
     source = settings.token.text
     try:
-        kinds = settings.ask(lambda spot: spot.with_options(deadline_s=2 * _PATIENCE_S).kits.types())
+        kinds = settings.ask(lambda spot: spot.with_options(deadline_s=2 * PATIENCE_S).kits.types())
     except ConfigError as error:
         step = "run it by hand: its first line must be the token and nothing else"
         if isinstance(settings.token, TokenVariable):

@@ -255,6 +255,8 @@ def _check_proxy_text(value: str) -> str:
 
 def _named(name: str, origin: str) -> str:
     """Return what a message calls the setting that names a file."""
+    if origin == _BY_DEFAULT:
+        return name
     return origin if origin == f"SPOTDX_{name.upper()}" else f"{name} of {origin}"
 
 

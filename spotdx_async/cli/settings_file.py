@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from spotdx_async.config import CallOptions, RateLimit, check_base_url, check_count, check_seconds
 from spotdx_async.errors import ConfigError
-from spotdx_async.network import check_proxy
+from spotdx_async.network import check_open_proxy
 
 EXAMPLE = """\
 # Settings of spotdx: ~/.config/spotdx/config.toml, or the file that SPOTDX_CONFIG names.
@@ -244,18 +244,6 @@ def check_lands_within(value: Any) -> float:
     return check_seconds("lands_within", value)
 
 
-def check_proxy_in_file(value: Any) -> Any:
-    """Return the address of a proxy unchanged.
-
-    Raises:
-        ConfigError: it is none, or has credentials, which do not belong into a file.
-    """
-    found = check_proxy(value)
-    if found is None or found.headers:
-        raise ConfigError("proxy must have no credentials here")
-    return value
-
-
 def _passes(check: Callable[[Any], object]) -> Callable[[Any], bool]:
     """Return whether a value is one that the client takes."""
 
@@ -283,7 +271,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "concurrency": (_passes(check_concurrency), f"a whole number from 1 to {_MOST_CONCURRENCY:,}"),
     "timeout": (_passes(check_timeout), "a number above 0: seconds"),
     "proxy": (
-        _passes(check_proxy_in_file),
+        _passes(check_open_proxy),
         "a proxy without credentials, such as http://proxy.example.com:3128; one with them belongs into SPOTDX_PROXY",
     ),
     "ca_file": (_is_text, 'the path of a file with certificates in PEM, or "system"'),

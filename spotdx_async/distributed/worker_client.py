@@ -6,25 +6,20 @@ from attrs import field, frozen
 
 from spotdx_async.client import SpotClient
 from spotdx_async.config import (
-    PRODUCTION_URL,
     Limiter,
     RateLimit,
     RetryPolicy,
-    base_url_from_environment,
     check_base_url,
     check_count,
     check_flag,
+    check_http_hosts,
+    given_base_url,
 )
 from spotdx_async.distributed.shard import Shard, ShardReport
 from spotdx_async.distributed.shard_run import ShardOptions, run_shard
 from spotdx_async.errors import ConfigError
-from spotdx_async.network import check_proxy, ssl_context_with_environment
+from spotdx_async.network import check_open_proxy, ssl_context_with_environment
 from spotdx_async.own_loop import run_in_own_loop
-
-
-def _text_of(base_url: str | None) -> str:
-    """Return the server that is meant, to be checked when the hosts that http may lead to are known."""
-    return (base_url_from_environment() or PRODUCTION_URL) if base_url is None else base_url
 
 
 @frozen(kw_only=True)
@@ -35,9 +30,9 @@ class ClientSettings:
         ConfigError: a setting is wrong.
     """
 
-    allow_http_hosts: tuple[str, ...] = field(default=(), converter=tuple)
+    allow_http_hosts: tuple[str, ...] = field(default=(), converter=check_http_hosts)
     """Hosts to which ``base_url`` may lead by http, as for ``SpotClient``."""
-    base_url: str = field(default=None, converter=_text_of)
+    base_url: str = field(default=None, converter=given_base_url)
     """The server; None: the one that the environment names here, where the settings are made, else production."""
     timeout_s: float = 30.0
     """One attempt, in seconds."""
@@ -79,9 +74,7 @@ class ClientSettings:
 
     @proxy.validator
     def _check_proxy(self, _attribute: object, value: object) -> None:
-        found = check_proxy(value)
-        if found is not None and found.headers:
-            raise ConfigError("proxy has credentials, and no secret is sent to workers: set their SPOTDX_PROXY instead")
+        check_open_proxy(value)  # no secret is sent to workers
 
     @concurrency.validator
     def _check_concurrency(self, _attribute: object, value: object) -> None:

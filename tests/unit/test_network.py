@@ -1,6 +1,7 @@
 """Proxies, certificates and headers as settings: what is taken, and what is said of the rest."""
 
 import logging
+import pickle
 import ssl
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 import trustme
+from attrs import evolve
 
 from spotdx_async import ConfigError, InvalidInputError, NotSentError, RetryPolicy, SpotClient
 from spotdx_async._http import logs
 from spotdx_async._http.links import AllowedHosts
-from spotdx_async.network import Proxy, check_proxy, ssl_context_of
+from spotdx_async.distributed import ClientSettings
+from spotdx_async.network import Proxy, check_proxy, ssl_context_of, ssl_context_with_environment
 from spotdx_async.testing import FakeSpot
 
 HTTPS = "https://spot.example"
@@ -309,3 +312,58 @@ async def test_a_server_that_does_not_answer_costs_connect_timeout_s(
 def test_a_wrong_connect_timeout_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match="connect_timeout_s must be a number of seconds above 0"):
         client(connect_timeout_s=value)
+
+
+# Workers
+
+
+async def test_workers_reach_the_server_by_the_same_settings(fake_spot: FakeSpot, files: dict[str, str]) -> None:
+    settings = ClientSettings(
+        base_url=fake_spot.url,
+        proxy="http://127.0.0.1:1",
+        ca_file=files["ca"],
+        client_cert=files["both"],
+        connect_timeout_s=3,
+        user_agent="acme-etl/2.1",
+        headers=key_of_gateway,
+        token=token_of_fake,
+    )
+    assert pickle.loads(pickle.dumps(settings)) == settings
+    async with settings.client() as spot:
+        with pytest.raises(NotSentError, match=r"the proxy 127.0.0.1:1 refused"):
+            await spot.with_options(retry=RetryPolicy(max_attempts=1)).kits.types()
+    async with evolve(settings, proxy=None).client() as spot:
+        await spot.kits.types()
+    headers = fake_spot.requests[-1].headers
+    assert (headers["x-gateway-key"], headers["user-agent"].rpartition(" ")[2]) == ("k3y", "acme-etl/2.1")
+
+
+def key_of_gateway() -> dict[str, str]:
+    return {"X-Gateway-Key": "k3y"}
+
+
+def token_of_fake() -> str:
+    return "test-token"
+
+
+def test_no_secret_of_a_proxy_is_sent_to_workers() -> None:
+    with pytest.raises(ConfigError, match="no credentials here: set the environment's SPOTDX_PROXY") as caught:
+        ClientSettings(base_url=HTTPS, proxy="http://me:s3cret@proxy.example:3128")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_workers_may_reach_a_fake_in_another_container() -> None:
+    with pytest.raises(ConfigError, match="base_url must use https"):
+        ClientSettings(base_url="http://fake:8123")
+    with pytest.raises(ConfigError, match="allow_http_hosts must be a list of names"):
+        ClientSettings(base_url="http://fake:8123", allow_http_hosts="fake")
+    assert ClientSettings(base_url="http://fake:8123/", allow_http_hosts=["fake"]).base_url == "http://fake:8123"
+
+
+def test_a_key_belongs_to_the_certificate_that_is_named_in_the_same_place(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOTDX_CLIENT_KEY", files["other"])
+    assert ssl_context_with_environment(client_cert=files["both"]) is not None
+    with pytest.raises(ConfigError, match="SPOTDX_CLIENT_KEY is set without SPOTDX_CLIENT_CERT"):
+        ssl_context_with_environment(ca_file=files["ca"])

@@ -135,3 +135,31 @@ def test_more_requests_in_flight_than_make_sense_are_refused() -> None:
     assert Server().settings(concurrency=1000).concurrency.value == 1000
     with pytest.raises(ConfigError, match="--concurrency: at most 1,000 requests can be in flight at once"):
         Server().settings(concurrency=1001)
+
+
+def test_the_way_out_of_a_network_is_a_setting_too(settings_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with settings_file.open("a") as file:
+        file.write('[profiles.lab]\nproxy = "http://proxy.lab:3128"\nca_file = "lab.pem"\nclient_key = "lab.key"\n')
+    of_profile = Server(profile="lab").settings()
+    assert said(of_profile, "proxy") == ("http://proxy.lab:3128", "profile lab")
+    assert said(of_profile, "ca_file") == ("lab.pem", "profile lab")
+
+    monkeypatch.setenv("SPOTDX_PROXY", "http://me:s3cret@proxy.example:3128")
+    monkeypatch.setenv("SPOTDX_CLIENT_CERT", "env.pem")
+    found = Server(profile="lab").settings()
+    assert said(found, "proxy")[1] == "SPOTDX_PROXY"
+    assert said(found, "client_cert") == ("env.pem", "SPOTDX_CLIENT_CERT")
+    assert said(found, "client_key") == (None, "default")  # a key belongs to the certificate of the same place
+    assert "s3cret" not in repr(found)
+    assert said(Server(profile="lab", base_url="http://127.0.0.1:1").settings(), "proxy")[1] == "profile lab"
+
+    with pytest.raises(ConfigError, match="client_key of profile lab is set without client_cert: name"):
+        of_profile.client("token")
+
+
+@pytest.mark.parametrize("value", ["proxy.lab:3128", "http://me:s3cret@proxy.lab:3128", ""])
+def test_a_profile_holds_no_password_of_a_proxy(settings_file: Path, value: str) -> None:
+    settings_file.write_text(f'[profiles.lab]\nproxy = "{value}"\n')
+    with pytest.raises(ConfigError, match="proxy must be a proxy without credentials") as caught:
+        Server(profile="lab").settings()
+    assert "s3cret" not in str(caught.value)
