@@ -21,6 +21,7 @@ __all__ = [
     "SYSTEM",
     "Network",
     "Proxy",
+    "about_client_certificate",
     "check_headers",
     "check_open_proxy",
     "check_proxy",
@@ -54,6 +55,21 @@ _INSTEAD: Final = MappingProxyType(
         "authorization": "pass token=",
         "proxy-authorization": "name user and password in proxy=",
         "user-agent": "pass user_agent=",
+    }
+)
+
+
+# OpenSSL's names for what a server says of the client's certificate, in the handshake or, in TLS 1.3, after it.
+_CERTIFICATE_REQUIRED: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+_CERTIFICATE_REFUSED: Final = MappingProxyType(
+    {
+        "TLSV1_ALERT_UNKNOWN_CA": "it does not know its authority",
+        "SSLV3_ALERT_BAD_CERTIFICATE": "it calls it bad",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it does not support its kind",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED": "it was revoked",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it has expired",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it does not say why",
+        "TLSV1_ALERT_ACCESS_DENIED": "it gives it no access",
     }
 )
 
@@ -243,6 +259,14 @@ def check_ssl_context(value: object, *, is_loopback: bool) -> ssl.SSLContext | N
 
 def _verifies(context: ssl.SSLContext) -> bool:
     return context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
+
+
+def about_client_certificate(tls_reason: str | None) -> str | None:
+    """Return what a server has said of the client's certificate, by OpenSSL's reason; None if it is something else."""
+    if tls_reason == _CERTIFICATE_REQUIRED:
+        return "the server asks for a client certificate, and there is none"
+    why = _CERTIFICATE_REFUSED.get(tls_reason or "")
+    return None if why is None else f"the server refused the client certificate ({why})"
 
 
 def ssl_context_of(

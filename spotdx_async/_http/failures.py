@@ -17,9 +17,9 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from spotdx_async._http.messages import TransportFailure
 from spotdx_async._http.sessions import SecondSendingError
 from spotdx_async.errors import OUT_OF_FILES, FailureCause
+from spotdx_async.network import about_client_certificate
 
 _NOTHING_SENT: Final = ", so nothing was sent"
-_NO_CLIENT_CERTIFICATE: Final = "the server asks for a client certificate, and there is none"
 # OpenSSL's X509_V_ERR_... numbers, which the ssl module does not name.
 _VERIFY_TEXTS: Final = MappingProxyType(
     {
@@ -29,21 +29,8 @@ _VERIFY_TEXTS: Final = MappingProxyType(
         **dict.fromkeys((62, 64), "the server's certificate is not valid for this host"),
     }
 )
-# OpenSSL's names for a server's complaint that the client shows no certificate: in TLS 1.3, and before.
-_CERTIFICATE_REQUIRED: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+# OpenSSL's name for a server's complaint of the handshake, which may be that the client shows no certificate.
 _HANDSHAKE_FAILURE: Final = "SSLV3_ALERT_HANDSHAKE_FAILURE"
-# OpenSSL's names for a server's complaints of the client's certificate, in the handshake or after it.
-_CERTIFICATE_REFUSED: Final = MappingProxyType(
-    {
-        "TLSV1_ALERT_UNKNOWN_CA": "it does not know its authority",
-        "SSLV3_ALERT_BAD_CERTIFICATE": "it calls it bad",
-        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it does not support its kind",
-        "SSLV3_ALERT_CERTIFICATE_REVOKED": "it was revoked",
-        "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it has expired",
-        "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it does not say why",
-        "TLSV1_ALERT_ACCESS_DENIED": "it gives it no access",
-    }
-)
 _PROXY_TEXTS: Final = MappingProxyType(
     {
         401: "does not accept the credentials (401)",
@@ -127,7 +114,7 @@ def failure_of(
         message = "the answer's headers are longer than aiohttp allows (8 kB each)"
     cause = _cause(error, inner)
     # In TLS 1.3 a server reports it after the client's handshake, and the request may have been written by then.
-    about_certificate = _certificate_words(cause.tls_reason)
+    about_certificate = about_client_certificate(cause.tls_reason)
     return TransportFailure(
         reason,
         about_certificate or message,
@@ -136,14 +123,6 @@ def failure_of(
         status=status,
         cause=cause,
     )
-
-
-def _certificate_words(tls_reason: str | None) -> str | None:
-    """Return what a server said of the client's certificate; None if it is something else."""
-    if tls_reason == _CERTIFICATE_REQUIRED:
-        return _NO_CLIENT_CERTIFICATE
-    why = _CERTIFICATE_REFUSED.get(tls_reason or "")
-    return None if why is None else f"the server refused the client certificate ({why})"
 
 
 def _not_sent(error: BaseException, proxy: str | None) -> TransportFailure:
@@ -220,7 +199,7 @@ def _tls_words(inner: BaseException) -> tuple[str, bool]:
     if isinstance(inner, aiohttp.ServerFingerprintMismatch):
         return "the server's certificate has a different fingerprint", True
     reason = inner.reason if isinstance(inner, ssl.SSLError) else None
-    if (about_certificate := _certificate_words(reason)) is not None:
+    if (about_certificate := about_client_certificate(reason)) is not None:
         return about_certificate, True
     if reason == _HANDSHAKE_FAILURE:
         return "the server refused the TLS handshake: it may ask for a client certificate or another TLS version", False

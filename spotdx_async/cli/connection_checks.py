@@ -15,7 +15,7 @@ from attrs import frozen
 from spotdx_async.cli.output import counted
 from spotdx_async.cli.settings import Settings
 from spotdx_async.errors import ConfigError
-from spotdx_async.network import Proxy, check_proxy
+from spotdx_async.network import Proxy, about_client_certificate, check_proxy
 
 State: TypeAlias = Literal["ok", "warn", "FAIL"]
 
@@ -177,12 +177,10 @@ def _secured(plain: socket.socket, host: str, parts: SplitResult, settings: Sett
 
 
 def _no_tls(error: OSError, parts: SplitResult) -> Finding:
-    reason = getattr(error, "reason", None) or ""
-    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason:
-        has_none = "CERTIFICATE_REQUIRED" in reason
-        text = "the server asks for a client certificate" if has_none else "the server refuses the client certificate"
-        return Finding("tls", "FAIL", f"{text} ({reason})", _OWN_CERTIFICATE)
-    if "HANDSHAKE_FAILURE" in reason:
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    if (about_certificate := about_client_certificate(reason)) is not None:
+        return Finding("tls", "FAIL", about_certificate, _OWN_CERTIFICATE)
+    if reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":
         text = "the server refuses the TLS handshake: it may ask for a client certificate, or another TLS version"
         return Finding("tls", "FAIL", text, _OWN_CERTIFICATE)
     step = "check that the base_url names the right port; ask your network's administrator"

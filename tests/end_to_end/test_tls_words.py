@@ -18,8 +18,11 @@ from urllib.parse import quote, unquote
 import aiohttp
 import pytest
 import trustme
+from attrs import evolve
 
 from spotdx_async import BulkStopped, NotSentError, OutcomeUnknownError, RetryPolicy, SpotClient
+from spotdx_async.cli.connection_checks import check_way
+from spotdx_async.cli.settings import Setting, Settings
 
 Serve = Callable[..., str]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]"
@@ -144,6 +147,26 @@ async def test_a_client_certificate_that_is_refused_says_so(
     error: Any = caught.value
     assert "the server refused the client certificate (it does not know its authority)" in str(error)
     assert (error.tls_reason, error.attempts) == ("TLSV1_ALERT_UNKNOWN_CA", 1)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("has_wrong_one", [False, True])
+def test_the_doctor_says_so_too(
+    serve: Serve, authority: trustme.CA, tmp_path: Path, version: ssl.TLSVersion, has_wrong_one: bool
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    trustme.CA().issue_cert("worker@example.com").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "c.pem"))
+    settings = evolve(
+        Settings.for_server(serve(asks=True, version=version), "token"),
+        ca_file=Setting(str(tmp_path / "ca.pem"), "profile p"),
+        client_cert=Setting(str(tmp_path / "c.pem") if has_wrong_one else None, "profile p"),
+    )
+
+    *_, last = check_way(settings)
+
+    assert (last.check, last.state) == ("tls", "FAIL")
+    assert ("refused the client certificate" if has_wrong_one else "client certificate") in last.text
+    assert "client_cert (SPOTDX_CLIENT_CERT)" in str(last.next)
 
 
 async def test_a_run_without_the_client_certificate_that_is_asked_for_stops(

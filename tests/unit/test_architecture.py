@@ -88,7 +88,7 @@ NARROWER = {
     "_http.waiters": (),
     "_http.sessions": ("_http.clock", "_http.messages"),
     "_http.fast_request": ("_http.sessions",),
-    "_http.failures": ("errors", "_http.sessions", "_http.messages"),
+    "_http.failures": ("errors", "network", "_http.sessions", "_http.messages"),
     "_http.bodies": ("_http.failures", "_http.messages", "_http.sessions"),
     "_http.file_body": ("_http.failures",),
     "_http.downloads": (
