@@ -9,10 +9,9 @@ import json
 import secrets
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
-from itertools import islice
 from typing import Final
 
 from attrs import define, field
@@ -32,8 +31,10 @@ _ANCHORS = 3
 # Version, noun, server, token, salt, flags; four times, three days; the number of groups, the length of the ids owed.
 _HEADER = struct.Struct(">BB8s4s8sB4d3iHI")
 _GROUP = struct.Struct(">iI")
+_DAY = struct.Struct(f">i{_ROW + _CONTENT - 4}x")
 _NONE_S, _NO_DAY = float("-inf"), -1
 _IS_COMPLETE, _IS_SWEEP = 1, 2
+_OF_ANCHORS = -3  # the number of their group in the text
 
 UNDATED: Final = 0
 """The group of states without a date of their last change."""
@@ -92,6 +93,10 @@ class FeedState:
     """Ids of objects that changed and could not be got, with the days of their last change and of the first try."""
     groups: dict[int, dict[bytes, bytes]] = field(factory=dict, repr=False)
     """States by the ordinal of the day of their last change: a digest of the id, one of the row, one of the content."""
+    anchors: dict[bytes, int] = field(factory=dict, repr=False)
+    """Digests of the ids of the few delivered objects that changed last, however long ago, with the days of that.
+
+    By them a cursor is recognised as this account's when no other state is kept."""
     _last: tuple[str, bytes] = field(default=("", b""), init=False, repr=False, eq=False)
 
     @property
@@ -127,25 +132,32 @@ class FeedState:
                 return Delivered(state[:_ROW], state[_ROW:], day)
         return None
 
-    def note(self, an_id: str, day: int, row: bytes, content: bytes) -> None:
-        """Note what is delivered of an object, in place of what was before."""
+    def note(self, an_id: str, day: int, row: bytes, content: bytes, *, group: int | None = None) -> None:
+        """Note what is delivered of an object, in place of what was before.
+
+        Args:
+            an_id: its id.
+            day: of its last change; ``UNDATED`` if it shows none.
+            row: the digest of its row in the list.
+            content: that of its content.
+            group: the group that its state is kept in, if not that of the day.
+        """
         key = self._id_digest(an_id)
-        for group in self.groups.values():
-            group.pop(key, None)
-        self.groups.setdefault(day, {})[key] = (row or bytes(_ROW)) + content
+        for states in self.groups.values():
+            states.pop(key, None)
+        self.groups.setdefault(day if group is None else group, {})[key] = (row or bytes(_ROW)) + content
         self.owed.pop(an_id, None)
+        self.anchors.pop(key, None)
+        if content != NO_CONTENT and day != UNDATED:
+            self.anchors[key] = day
+            if len(self.anchors) > _ANCHORS:
+                del self.anchors[min(self.anchors, key=self.anchors.__getitem__)]
 
     def forget_before(self, day: int) -> None:
-        """Drop the states whose last change was before a day, since the list is not asked for them any more.
-
-        A few of the newest stay, so that a quiet account is still recognised.
-        """
-        dated = self.dated_groups()
-        for known in dated:
+        """Drop the states whose last change was before a day, since the list is not asked for them any more."""
+        for known in self.dated_groups():
             if known < day:
-                states = self.groups.pop(known)
-                if known == dated[-1]:
-                    self.groups[known] = dict(islice(states.items(), _ANCHORS))
+                del self.groups[known]
 
     def keep_undated(self, ids: Iterable[str]) -> None:
         """Drop the states without a date, except those of the objects that the list still shows."""
@@ -161,9 +173,19 @@ class FeedState:
         """Return a digest by which the same token is recognised; too short to find a token by."""
         return blake2b(token.encode(), digest_size=4, key=self.salt, person=b"token").digest()
 
+    @property
+    def knows_something(self) -> bool:
+        """Whether anything was delivered that the account can be recognised by."""
+        return bool(self.anchors) or any(self.groups.values())
+
+    def first_known_day(self) -> int | None:
+        """Return the first of the days on which the known objects changed last; None if no such day is known."""
+        return min((*self.dated_groups(), *self.anchors.values()), default=None)
+
     def knows_any(self, ids: Iterable[str]) -> bool:
         """Return whether something was delivered of one of these objects."""
-        return any(self._id_digest(an_id) in group for an_id in ids for group in self.groups.values())
+        known: list[Mapping[bytes, object]] = [self.anchors, *self.groups.values()]
+        return any(key in each for key in map(self._id_digest, ids) for each in known)
 
     def _id_digest(self, an_id: str) -> bytes:
         if an_id == self._last[0]:  # each object's is needed several times in a row
@@ -179,6 +201,8 @@ class FeedState:
         owed = self._enciphered(json.dumps(self.owed).encode() if self.owed else b"")
         flags = _IS_COMPLETE * self.is_complete | _IS_SWEEP * self.is_sweep
         groups = [(day, states) for day, states in self.groups.items() if states]
+        if self.anchors:
+            groups.append((_OF_ANCHORS, {key: _DAY.pack(day) for key, day in self.anchors.items()}))
         parts = [
             _HEADER.pack(
                 *(_VERSION, _NOUNS.index(self.noun), self.server, self.token, self.salt, flags),
@@ -240,6 +264,8 @@ class FeedState:
             entries = (body[one : one + _ENTRY] for one in range(at, at + size * _ENTRY, _ENTRY))
             state.groups[day] = {entry[:_ID]: entry[_ID:] for entry in entries}
             at += size * _ENTRY
+        anchors = state.groups.pop(_OF_ANCHORS, {})
+        state.anchors = {key: _DAY.unpack(packed)[0] for key, packed in anchors.items()}
         return state
 
     def _enciphered(self, text: bytes) -> bytes:

@@ -203,9 +203,8 @@ class Objects(Generic[S, T]):
             day = max(day_of_state(today), UNDATED if known is None else known.day)
         else:
             day = day_of_state(updated)
-        if state.is_long and updated is not None and day < state.first_kept_day().toordinal():
-            day = OF_THE_WINDOW
-        state.note(an_id, day, row, content)
+        is_old = state.is_long and updated is not None and day < state.first_kept_day().toordinal()
+        state.note(an_id, day, row, content, group=OF_THE_WINDOW if is_old else None)
 
     def _unread(self, run: Pass[S], change: Change[S], error: SpotError) -> Iterator[Unread]:
         """Note an object that could not be got; yield it if that is news."""

@@ -325,7 +325,7 @@ class Passes(Generic[S, T]):
         digest = state.token_digest(token.text)
         if digest == state.token:
             return False
-        if any(state.groups.values()) and not self._knows_any(first.rows) and not await self._lists_any_known():
+        if state.knows_something and not self._knows_any(first.rows) and not await self._lists_any_known():
             raise InvalidInputError(
                 f"the cursor is another account's: none of the {self.objects.source.noun} that it knows is listed for "
                 "this token; pass the cursor of this account, or None to begin again"
@@ -337,8 +337,9 @@ class Passes(Generic[S, T]):
         return self.state.knows_any(row.an_id for row in rows if row.an_id)
 
     async def _lists_any_known(self) -> bool:
-        state, days = self.state, self.state.dated_groups()
-        asked: list[dict[str, Any]] = [{"updated_after": date.fromordinal(days[0]) - timedelta(days=1)}] if days else []
+        state, asked = self.state, list[dict[str, Any]]()
+        if (day := state.first_known_day()) is not None:
+            asked.append({"updated_after": date.fromordinal(day) - timedelta(days=1)})
         if state.groups.get(OF_THE_WINDOW):
             asked.append({"created_after": state.created_from})
         # What was got without its row is noted as changed on the day of the get.

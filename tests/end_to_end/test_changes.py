@@ -154,12 +154,21 @@ async def test_a_new_signature_of_a_report_is_no_change(fake: FakeSpot) -> None:
     assert (ids, touched) == ([], ["K1"])
 
 
-async def test_another_accounts_cursor_is_refused(fake: FakeSpot, world: dict[str, list[str]]) -> None:
-    world["kits"].append(fake.kits.add(fake.kits.free_id(), created=datetime.now(UTC)).kit_id)
+@pytest.mark.parametrize("count", [2, 130])
+@pytest.mark.parametrize("quiet_days", [0, 1, 2, 3, 60])
+async def test_another_accounts_cursor_is_refused(fake: FakeSpot, quiet_days: int, count: int) -> None:
+    for an_id in list(fake.kits):
+        del fake.kits[an_id]
+    last = datetime.now(UTC) - timedelta(days=quiet_days)
+    for number in range(count):
+        fake.kits.add(fake.kits.free_id(), created=last - timedelta(hours=16.5 * number))
     fake.accepted_tokens.add("another")
     async with fake.client() as spot:
         _, cursor = await one_pass(spot, "kits")
-    for an_id in world["kits"]:
+        _, cursor = await one_pass(spot, "kits", cursor)
+    async with fake.client(token="another") as spot:
+        assert (await one_pass(spot, "kits", cursor))[0] == []
+    for an_id in list(fake.kits):
         del fake.kits[an_id]
     fake.kits.add_many(3)
 

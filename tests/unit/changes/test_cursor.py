@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spotdx_async.changes.cursor import OF_THE_WINDOW, UNDATED, FeedState, _checksum, day_of_state, server_digest
+from spotdx_async.changes.cursor import (
+    NO_CONTENT,
+    OF_THE_WINDOW,
+    UNDATED,
+    FeedState,
+    _checksum,
+    day_of_state,
+    server_digest,
+)
 from spotdx_async.errors import InvalidInputError
 
 SERVER = server_digest("https://spot.example")
@@ -55,8 +63,8 @@ def test_any_id_is_owed_as_it_came(owed: dict[str, tuple[int, int]]) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 1000])
-def test_an_entry_has_sixteen_bytes_and_the_rest_a_hundred_and_fifty(count: int) -> None:
-    assert len(urlsafe_b64decode(state_of(count).encode())) <= 16 * count + 150
+def test_an_entry_has_sixteen_bytes_and_the_rest_two_hundred(count: int) -> None:
+    assert len(urlsafe_b64decode(state_of(count).encode())) <= 16 * count + 200
 
 
 def test_no_id_is_in_it_in_clear() -> None:
@@ -127,37 +135,36 @@ def test_a_cursor_of_a_newer_version_is_refused() -> None:
     assert "newer version" in refusal(urlsafe_b64encode(body + _checksum(body)).decode())
 
 
-def test_old_states_are_forgotten_but_for_a_few_by_which_the_account_is_known() -> None:
+def test_old_states_are_forgotten_and_the_account_is_still_known_by_a_few() -> None:
     quiet, busy = state_of(100), state_of(100)
-    busy.note("new", DAY + 5, b"123456", b"12345")
+    for number in range(3):
+        busy.note(f"new-{number}", DAY + 5, b"123456", b"12345")
 
     for state in (quiet, busy):
         state.forget_before(DAY + 1)
 
-    assert len(quiet.groups[DAY]) == 3
+    assert not quiet.groups
+    assert quiet.first_known_day() == DAY
     assert quiet.knows_any([f"{CANARY}-{number}" for number in range(100)])
-    assert [*busy.groups] == [DAY + 5]
+    assert busy.first_known_day() == DAY + 5
+    assert not busy.knows_any([f"{CANARY}-{number}" for number in range(100)])
+    assert busy.knows_any(["new-1"])
+    assert decoded(quiet.encode()) == quiet
 
 
-def test_a_state_is_known_once_and_as_it_was_noted_last() -> None:
+def test_an_object_that_is_gone_is_none_to_know_an_account_by() -> None:
     state = state_of(1)
-    an_id = f"{CANARY}-0"
 
-    state.note(an_id, DAY + 1, b"abcdef", b"12345")
+    state.note(f"{CANARY}-0", DAY, b"", NO_CONTENT)
+    state.forget_before(DAY + 1)
 
-    found = state.delivered(an_id)
-    assert found is not None
-    assert (found.row, found.content, found.day) == (b"abcdef", b"12345", DAY + 1)
-    assert sum(map(len, state.groups.values())) == 1
-    assert state.delivered("another") is None
+    assert not state.knows_something
 
 
-def test_undated_states_are_kept_for_what_is_still_listed() -> None:
-    state = state_of(3, UNDATED)
+def test_the_states_of_a_window_leave_what_the_account_is_known_by() -> None:
+    state = state_of(0)
+    state.note("old", DAY - 400, b"123456", b"12345", group=OF_THE_WINDOW)
+    del state.groups[OF_THE_WINDOW]
 
-    state.keep_undated([f"{CANARY}-1", "another"])
-
-    assert state.delivered(f"{CANARY}-1") is not None
-    assert state.delivered(f"{CANARY}-2") is None
-    state.keep_undated([])
-    assert UNDATED not in state.groups
+    assert state.knows_something
+    assert state.first_known_day() == DAY - 400
