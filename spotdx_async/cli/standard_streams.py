@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from _queue import SimpleQueue  # of queue, without what that imports
 from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
@@ -27,7 +28,7 @@ _OF_A_SIGNAL = 128
 """What shells add to a signal's number for the exit code of a command that it has ended."""
 _ENDING = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _AGAIN_S = 0.05
-"""Longer than a callback takes, and too short to be noticed."""
+"""Longer than a callback takes as a rule, and too short to be noticed."""
 
 
 def open_closed_streams() -> None:
@@ -111,13 +112,14 @@ class EndingSignals:
     """While entered, SIGTERM and SIGHUP do what Ctrl-C does, unless they are ignored or something else takes them.
 
     No such signal is lost: where Python must drop the KeyboardInterrupt, as in a weak reference's callback, of which
-    imports have many, it comes again a moment later.
+    imports have many, it comes again a moment later, until it is taken.
     """
 
     def __init__(self) -> None:
         self._received: int | None = None
         self._held: dict[int, Any] = {}
         self._hook = sys.unraisablehook
+        self._dropped: SimpleQueue[Any] = SimpleQueue()
 
     def code(self, interrupted: int) -> int:
         """Return the exit code of a command that was interrupted: that of the signal, if it was one of these."""
@@ -127,11 +129,15 @@ class EndingSignals:
         for number in (getattr(signal, name) for name in _ENDING if hasattr(signal, name)):
             if signal.getsignal(number) is signal.SIG_DFL:
                 self._held[number] = signal.signal(number, self._end)
-        sys.unraisablehook = self._take_dropped
+        self._hook = sys.unraisablehook
+        _thread.start_new_thread(self._send_again, (_thread.get_ident(),))
+        # Not a function of Python: within one a signal could come, and what it raises would be dropped without a word.
+        sys.unraisablehook = self._dropped.put
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.unraisablehook = self._hook
+        self._dropped.put(None)
         for number, handler in self._held.items():
             signal.signal(number, handler)
 
@@ -143,24 +149,19 @@ class EndingSignals:
             raise KeyboardInterrupt
         handler(signal.SIGINT, frame)
 
-    def _take_dropped(self, dropped: Any) -> None:
-        if issubclass(dropped.exc_type, KeyboardInterrupt):
-            # Not before this hook ends: it would be dropped here as well.
-            in_hook = _thread.allocate_lock()
-            with in_hook:
-                _thread.start_new_thread(_interrupt_soon, (_thread.get_ident(), in_hook))
-        else:
-            self._hook(dropped)
-
-
-def _interrupt_soon(thread: int, in_hook: _thread.LockType) -> None:
-    with in_hook:
-        pass
-    time.sleep(_AGAIN_S)
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(thread, signal.SIGINT)  # which ends a wait of its, too
-    else:
-        _thread.interrupt_main()
+    def _send_again(self, thread: int) -> None:
+        """Interrupt a thread, the main one, again for each KeyboardInterrupt that was dropped; pass the rest on."""
+        if hasattr(signal, "pthread_sigmask"):  # signals are for the main thread, which may be waiting
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while (dropped := self._dropped.get()) is not None:
+            if not issubclass(dropped.exc_type, KeyboardInterrupt):
+                self._hook(dropped)
+                continue
+            time.sleep(_AGAIN_S)
+            if hasattr(signal, "pthread_kill"):
+                signal.pthread_kill(thread, signal.SIGINT)  # which ends a wait of its, too
+            else:
+                _thread.interrupt_main()
 
 
 def leave(code: int) -> NoReturn:

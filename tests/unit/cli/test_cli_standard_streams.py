@@ -1,6 +1,5 @@
 """Streams that are full, closed or gone, and signals: the exit code tells the truth, and nothing is half done."""
 
-import _thread
 import asyncio
 import errno
 import os
@@ -10,11 +9,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TextIO
 
 import pytest
 
 from spotdx_async.__main__ import main
+from spotdx_async.cli import standard_streams
 from spotdx_async.cli.app import run
 from spotdx_async.cli.progress import StopSignals
 from spotdx_async.cli.standard_streams import EndingSignals, GuardedStream, guarded_outputs, open_closed_streams
@@ -203,31 +204,49 @@ async def _waits() -> None:
     await asyncio.sleep(5)
 
 
-def test_a_signal_that_python_drops_does_not_come_again_while_it_is_being_dropped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A machine under load holds up the hook that takes the dropped signal."""
-    start = _thread.start_new_thread
+def _drop_a_signal(wait: Callable[[], None], callbacks: int = 0) -> None:
+    """Send a signal while Python calls back, with more callbacks to come, and wait for it."""
 
-    def start_slowly(*about: Any) -> int:
-        number = start(*about)
-        time.sleep(0.5)
-        return number
-
-    monkeypatch.setattr(_thread, "start_new_thread", start_slowly)
-    test_a_signal_in_a_weak_reference_s_callback_is_not_lost(lambda: time.sleep(5))
-
-
-@pytest.mark.parametrize("wait", [lambda: time.sleep(5), lambda: asyncio.run(_waits())], ids=["alone", "in a loop"])
-def test_a_signal_in_a_weak_reference_s_callback_is_not_lost(wait: Callable[[], None]) -> None:
     class It:
         pass
 
     began_s, it = time.monotonic(), It()
+    others = [weakref.ref(it, lambda _: sum(range(100))) for _ in range(callbacks)]  # the last one comes first
     kept = weakref.ref(it, lambda _: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt), EndingSignals():
         del it
         wait()
 
-    assert kept() is None
+    assert {each() for each in (kept, *others)} == {None}
     assert time.monotonic() - began_s < 4
+
+
+def test_a_signal_comes_again_as_often_as_python_drops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes at once here, so that most of them come where the one before is still being dropped."""
+    monkeypatch.setattr(standard_streams, "_AGAIN_S", 0.0)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            _drop_a_signal(lambda: time.sleep(5), callbacks=20)
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("wait", [lambda: time.sleep(5), lambda: asyncio.run(_waits())], ids=["alone", "in a loop"])
+def test_a_signal_in_a_weak_reference_s_callback_is_not_lost(wait: Callable[[], None]) -> None:
+    _drop_a_signal(wait)
+
+
+def test_what_else_python_drops_is_told_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: SimpleQueue[Any] = SimpleQueue()
+    monkeypatch.setattr(sys, "unraisablehook", told.put)
+
+    class Fails:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with EndingSignals():
+        Fails()
+        assert told.get(timeout=5).exc_type is ValueError
+    assert sys.unraisablehook == told.put
