@@ -63,6 +63,8 @@ def draw(dice: random.Random, noun: str, *, passes: int = 14) -> ChangesStory:
         deletes=dice.random() < 0.6,
         latency_s=dice.choice([0.05, 1.0]),
     )
+    if habits.most_rows < 100:  # a list that grows faster than it is read is never read to its end
+        habits.per_page = 10
     return ChangesStory(
         noun=noun,
         objects=dice.choice([0, 30, 120, 400] if noun != "orders" else [30, 120, 300, 400]),
