@@ -369,7 +369,12 @@ def host_of(base_url: str) -> str:
 def name_server(error: SpotError, host: str) -> None:
     """Add the server's name to the text of an error whose request never reached it: the name may be what is wrong."""
     said = error.args[0] if error.args else ""
-    if isinstance(error, NotSentError) and error.reason in _CONNECT_REASONS and host not in said:
+    if (
+        isinstance(error, NotSentError)
+        and error.proxy is None
+        and error.reason in _CONNECT_REASONS
+        and host not in said
+    ):
         error.args = (f"{said} ({host})",)
 
 

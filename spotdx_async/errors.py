@@ -24,11 +24,11 @@ from __future__ import annotations
 import copy
 import errno
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from spotdx_async.clue import Clue
+from spotdx_async.failure_cause import FailureCause
 
 __all__ = [
     "AuthenticationError",
@@ -131,42 +131,22 @@ class NotSentError(SpotError):
         errno: the operating system's error number, if there was one.
         tls_reason: why OpenSSL rejected the certificate or the handshake, in its words.
         proxy_status: the status of a proxy that refused to connect.
+        proxy: host and port of the client's own proxy, if the failure was certainly there: it could not be reached, or
+            it refused; None otherwise.
     """
 
     cause_type: str | None
     errno: int | None
     tls_reason: str | None
     proxy_status: int | None
+    proxy: str | None
 
     def __init__(
         self, message: str = "", *, reason: str = "connect", cause: FailureCause | None = None, **about: Any
     ) -> None:
         super().__init__(message, **about)
         self.reason = reason
-        _take_cause(self, cause)
-
-
-@dataclass(frozen=True, slots=True)
-class FailureCause:
-    """What the operating system, TLS or a proxy reported about a failed attempt: plain facts, none of them secret."""
-
-    cause_type: str | None = None
-    """The class of what failed, such as ``ConnectionResetError``."""
-    errno: int | None = None
-    tls_reason: str | None = None
-    """OpenSSL's verification message, or its reason."""
-    proxy_status: int | None = None
-
-    @classmethod
-    def of(cls, error: NotSentError | OutcomeUnknownError) -> FailureCause:
-        """Return what an error says about it."""
-        return cls(error.cause_type, error.errno, error.tls_reason, error.proxy_status)
-
-
-def _take_cause(error: NotSentError | OutcomeUnknownError, cause: FailureCause | None) -> None:
-    cause = cause or FailureCause()
-    error.cause_type, error.errno = cause.cause_type, cause.errno
-    error.tls_reason, error.proxy_status = cause.tls_reason, cause.proxy_status
+        (cause or FailureCause()).give_to(self)
 
 
 class OutcomeUnknownError(SpotError):
@@ -178,7 +158,7 @@ class OutcomeUnknownError(SpotError):
             ``"unreadable"``.
         clue: what it takes to find out whether a create was executed; None for other operations.
         request_id: as in ``StatusError``, if an answer came.
-        cause_type, errno, tls_reason, proxy_status: as in ``NotSentError``.
+        cause_type, errno, tls_reason, proxy_status, proxy: as in ``NotSentError``.
     """
 
     may_be_executed: bool = True
@@ -186,6 +166,7 @@ class OutcomeUnknownError(SpotError):
     errno: int | None
     tls_reason: str | None
     proxy_status: int | None
+    proxy: str | None
 
     def __init__(
         self,
@@ -203,7 +184,7 @@ class OutcomeUnknownError(SpotError):
         self.reason = reason
         self.status = status
         self.clue = clue
-        _take_cause(self, cause)
+        (cause or FailureCause()).give_to(self)
 
 
 class StatusError(SpotError):

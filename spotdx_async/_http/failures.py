@@ -127,7 +127,7 @@ def failure_of(
 
 def _not_sent(error: BaseException, proxy: str | None) -> TransportFailure:
     inner = _innermost(error)
-    cause = _cause(error, inner)
+    cause = _cause(error, inner, proxy if _is_at_proxy(error) else None)
     if _is_out_of_files(error):
         message = f"no connection could be made: too many open files{_NOTHING_SENT}"
         if cause.errno not in OUT_OF_FILES:
@@ -154,7 +154,7 @@ def _connection_words(error: BaseException, inner: BaseException, proxy: str | N
         )
     if isinstance(error, (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError)):
         return "tls", *_tls_words(inner)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):  # where there is a proxy, no other name is looked up
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
         return (
             "dns",
             "the server's name was not found" if proxy is None else f"the proxy's name was not found ({proxy})",
@@ -165,11 +165,18 @@ def _connection_words(error: BaseException, inner: BaseException, proxy: str | N
         return "timeout", f"no connection within {bound}", False
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
         return "connect", "aiohttp rejected the request", True
-    other_end = named if isinstance(error, aiohttp.ClientProxyConnectionError) else "the server"
+    other_end = named if _is_at_proxy(error) else "the server"
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ECONNREFUSED:
         return "refused", f"{other_end} refused the connection", False
     return "connect", "no connection could be made" + (f" to {named}" if other_end == named else ""), False
+
+
+def _is_at_proxy(error: BaseException) -> bool:
+    """Return whether, if the client has a proxy, it was this that could not be reached, or that refused."""
+    # Where there is a proxy, no other name is looked up.
+    at_proxy = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError)
+    return isinstance(error, at_proxy)
 
 
 def _is_out_of_files(error: BaseException) -> bool:
@@ -217,7 +224,7 @@ def _innermost(error: BaseException) -> BaseException:
         error = deeper
 
 
-def _cause(error: BaseException, inner: BaseException) -> FailureCause:
+def _cause(error: BaseException, inner: BaseException, proxy: str | None = None) -> FailureCause:
     if isinstance(inner, ssl.SSLCertVerificationError):
         return FailureCause(type(inner).__name__, tls_reason=inner.verify_message)
     if isinstance(inner, ssl.SSLError):  # its errno is OpenSSL's, not the system's
@@ -227,4 +234,4 @@ def _cause(error: BaseException, inner: BaseException) -> FailureCause:
     kind = type(inner)
     if number is not None and isinstance(inner, aiohttp.ClientOSError):  # its origin is unknown
         kind = type(OSError(number, ""))  # Python picks the class by the number
-    return FailureCause(kind.__name__, number, proxy_status=proxy_status)
+    return FailureCause(kind.__name__, number, proxy_status=proxy_status, proxy=proxy)

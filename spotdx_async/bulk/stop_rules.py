@@ -177,12 +177,12 @@ class StopRules:
             return
         if not isinstance(last, NotSentError):
             return
-        advice = "check base_url, or pass wait_for_server=True to wait for it"
+        checked = "base_url" if last.proxy is None else "proxy"
+        advice = f"check {checked}, or pass wait_for_server=True to wait for it"
         if is_out_of_files(last):
             advice = "raise the limit (ulimit -n)"
         message = f"no request has reached the server in {_UNREACHED_S:g} s: {self.trouble()}: {advice}"
-        cause = FailureCause(last.cause_type, last.errno, last.tls_reason, last.proxy_status)
-        self._stop(NotSentError(message, reason=last.reason, cause=cause))
+        self._stop(NotSentError(message, reason=last.reason, cause=FailureCause.of(last)))
 
 
 class LastRows:
@@ -281,7 +281,8 @@ def _reason(error: SpotError) -> str:
             return f"TLS: {error.tls_reason}"
         if error.proxy_status is not None:
             return f"the proxy answered {error.proxy_status}"
-        return _WORDS.get(error.reason, error.reason)
+        words = _WORDS.get(error.reason, error.reason)
+        return words if error.proxy is None else f"the proxy {error.proxy}: {words}"
     if isinstance(error, DecodeError):
         return _fault_of_answer(error)
     return type(error).__name__

@@ -47,6 +47,7 @@ _AGAIN = "run the command again later; "
 _IS_IT_THERE = "spotdx doctor shows whether the server answers"
 _CHECK_CONNECTION = "spotdx doctor checks the connection to the server"
 _NOTHING_LISTENS = "nothing is listening there: check --base-url; "
+_WHICH_PROXY = "check SPOTDX_PROXY, or proxy in the profile: spotdx config shows which counts; "
 _NOT_THE_API = "something else may be answering instead of the API, such as a maintenance page: see spotdx doctor"
 _NEXT: tuple[tuple[type[SpotError], str], ...] = (
     (AuthenticationError, _TOKEN_HINT),
@@ -68,6 +69,7 @@ _NEXT_OF_NOT_SENT = {
 _OPTION_NAMES = (
     ("wait_for_server=True", "--wait-for-server"),
     ("check base_url", "check --base-url"),
+    ("check proxy", "check SPOTDX_PROXY, or proxy in the profile"),
     ("(stop_after)", "(--max-errors)"),
     (
         "allow_any_id=True of SpotClient, ClientSettings and Split, or --allow-any-id of spotdx, lets",
@@ -120,8 +122,9 @@ def stop_line(stopped: BulkStopped, base_url: str) -> str:
     """Return one line on why a bulk run stopped early, with the server's name, and what to do next."""
     # The end of a run says how to resume, depending on where it stopped: that is not repeated here.
     text = line_of(stopped.cause or stopped).replace(_AGAIN, "")
-    if text.count("check --base-url") > 1:
-        text = text.replace(_NOTHING_LISTENS, "")
+    for once, again in (("check --base-url", _NOTHING_LISTENS), ("check SPOTDX_PROXY", _WHICH_PROXY)):
+        if text.count(once) > 1:
+            text = text.replace(again, "")
     host = host_of(base_url)
     return text if host in text else f"{host}: {text}"
 
@@ -141,7 +144,11 @@ def next_step(error: SpotError) -> str | None:
     if isinstance(error, DecodeError) and error.outcome == "unknown":
         return _NOT_THE_API
     if isinstance(error, NotSentError):
-        return None if error.reason in {"closed", "stopped"} else _NEXT_OF_NOT_SENT.get(error.reason, _CHECK_CONNECTION)
+        if error.reason in {"closed", "stopped"}:
+            return None
+        if error.proxy is not None:
+            return f"{_WHICH_PROXY}{_CHECK_CONNECTION}"
+        return _NEXT_OF_NOT_SENT.get(error.reason, _CHECK_CONNECTION)
     return next((step for kind, step in _NEXT if isinstance(error, kind)), None)
 
 

@@ -230,6 +230,7 @@ async def test_a_proxy_that_refuses_says_so_at_once(
             with pytest.raises(NotSentError, match=rf"the proxy {place} refused to connect to the server") as caught:
                 await spot.orders.create(ORDER)
         assert (caught.value.reason, caught.value.proxy_status, caught.value.attempts) == ("connect", 403, 1)
+        assert caught.value.proxy == place
         assert fake.requests == []
 
 
@@ -267,7 +268,7 @@ async def test_a_proxy_that_is_not_there_is_told_from_the_server(place: str, rea
     ) as spot:
         with pytest.raises(NotSentError, match=words.format(port=port)) as caught:
             await spot.kits.types()
-    assert caught.value.reason == reason
+    assert (caught.value.reason, caught.value.proxy) == (reason, place.format(port=port))
     assert "hidden" not in f"{caught.value!r}"
 
 
@@ -327,7 +328,7 @@ async def test_a_proxy_that_reads_tls_is_refused_until_its_authority_is_trusted(
         async with SpotClient(fake.token, base_url=url, proxy=proxy, ssl_context=trusting) as spot:
             with pytest.raises(NotSentError, match="signed by an unknown authority") as caught:
                 await spot.kits.types()
-        assert (caught.value.reason, fake.requests) == ("tls", [])
+        assert (caught.value.reason, caught.value.proxy, fake.requests) == ("tls", None, [])
 
         own.configure_trust(trusting)
         async with SpotClient(fake.token, base_url=url, proxy=proxy, ssl_context=trusting) as spot:

@@ -27,7 +27,7 @@ NAMED = re.compile(r" {4}\*{0,2}[\w.]+(, \*{0,2}\w+)*: ")
 # A name with ".*" is one group, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
     ("_http", "_codec", "_requests", "_observe", "resources"),  # the folders' own modules: a docstring each
-    ("clue",),
+    ("clue", "failure_cause"),
     (
         *("errors", "_version", "_codec.scalars", "_codec.plain_json", "_http.waiters", "testing.*", "own_loop"),
         "private_files",

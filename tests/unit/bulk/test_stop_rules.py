@@ -151,6 +151,23 @@ async def test_a_process_that_may_open_no_file_gives_up_like_a_server_that_is_no
     )
 
 
+async def test_a_proxy_that_is_not_there_is_named_in_place_of_the_server() -> None:
+    stopped: list[SpotError] = []
+    rules = rules_of(stopped)
+    cause = FailureCause("ConnectionRefusedError", errno.ECONNREFUSED, proxy="proxy.example:3128")
+
+    rules.note_try(tried(NotSentError("the proxy refused the connection", reason="refused", cause=cause)))
+    await asyncio.sleep(31)
+
+    (stop,) = stopped
+    assert str(stop) == (
+        f"no request has reached the server in 30 s: {HOST}: the proxy proxy.example:3128: connection refused: "
+        "check proxy, or pass wait_for_server=True to wait for it"
+    )
+    assert isinstance(stop, NotSentError)
+    assert (stop.proxy, stop.errno) == ("proxy.example:3128", errno.ECONNREFUSED)
+
+
 def test_only_failures_count_towards_the_caller_s_limit() -> None:
     stopped: list[SpotError] = []
     rules = rules_of(stopped, stop_after=3)

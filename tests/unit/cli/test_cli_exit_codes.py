@@ -25,6 +25,7 @@ from spotdx_async.cli import app
 from spotdx_async.cli.exit_codes import Exit, exit_of, hinted, line_of, naming_server, stop_line
 from spotdx_async.cli.outage_messages import OutageMessages
 from spotdx_async.cli.output import Streams
+from spotdx_async.errors import FailureCause
 
 
 def test_the_exit_codes_are_those_that_are_promised() -> None:
@@ -57,6 +58,11 @@ def test_a_wrong_set_up_or_input_is_told_from_a_failure(error: SpotError, code: 
         (OutcomeUnknownError("no"), "spotdx doctor"),
         (NotSentError("no", reason="dns"), "check the name in --base-url"),
         (NotSentError("no", reason="refused"), "check --base-url"),
+        (
+            NotSentError("no", reason="refused", cause=FailureCause("ConnectionRefusedError", 111, proxy="proxy:3128")),
+            "no; check SPOTDX_PROXY, or proxy in the profile: spotdx config shows which counts; spotdx doctor",
+        ),
+        (NotSentError("no", reason="dns", cause=FailureCause(proxy="proxy:3128")), "no; check SPOTDX_PROXY"),
         (NotSentError("no", reason="tls"), "spotdx doctor shows what is wrong with the certificate"),
         (NotSentError("no", reason="token"), "where the token comes from"),
         (NotSentError("no", reason="timeout"), "spotdx doctor checks the connection to the server"),
@@ -117,6 +123,17 @@ def test_a_refused_token_that_a_worker_tells_of_comes_with_the_same_step() -> No
                 "spotdx doctor checks the connection to the server"
             ),
         ),
+        (
+            NotSentError(
+                "spot.example: the proxy p:1: check proxy, or pass wait_for_server=True to wait",
+                reason="refused",
+                cause=FailureCause(proxy="p:1"),
+            ),
+            (
+                "spot.example: the proxy p:1: check SPOTDX_PROXY, or proxy in the profile, or pass --wait-for-server "
+                "to wait; spotdx doctor checks the connection to the server"
+            ),
+        ),
     ],
 )
 def test_a_run_that_stopped_names_its_server_and_the_flags_of_the_command_line(cause: SpotError, line: str) -> None:
@@ -127,6 +144,13 @@ def test_how_to_go_on_is_not_told_in_the_line_of_a_stop_as_well() -> None:
     for cause in (ServerError("no", status=503), NotSentError("no", reason="outage")):
         assert "run the command again" in line_of(cause)
         assert "run the command again" not in stop_line(BulkStopped("", cause=cause), "https://spot.example")
+
+
+def test_a_server_is_not_named_where_it_was_the_proxy_that_was_not_reached() -> None:
+    error = NotSentError("the proxy p:1 refused the connection", reason="refused", cause=FailureCause(proxy="p:1"))
+    with pytest.raises(NotSentError), naming_server("https://spot.example/v1"):
+        raise error
+    assert str(error) == "the proxy p:1 refused the connection"
 
 
 def test_a_server_that_was_not_reached_is_named_once() -> None:
