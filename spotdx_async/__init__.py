@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from spotdx_async._codec.codec import dumps, loads
+    from spotdx_async._codec.codec import dumps, loads, to_dict
     from spotdx_async._http.messages import Response
     from spotdx_async._http.rate_limiter import RateLimiter
     from spotdx_async._requests.validation import check_new
@@ -99,7 +99,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "_requests.validation": "check_new",
-    "_codec.codec": "dumps loads",
+    "_codec.codec": "dumps loads to_dict",
     "_http.rate_limiter": "RateLimiter",
     "_http.messages": "Response",
     "observers": "AttemptRecord EndRecord GateRecord Observer PauseRecord RetryRecord SubjectRecord",
@@ -224,6 +224,7 @@ __all__ = [
     "dumps",
     "loads",
     "read_journal",
+    "to_dict",
 ]
 
 

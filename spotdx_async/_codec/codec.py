@@ -5,12 +5,12 @@ careful one then reads the text again: it accepts integers of any length and rep
 model.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache, partial
 from operator import attrgetter
-from typing import Any, Literal, NoReturn, Protocol, TypeVar, get_args, get_origin
+from typing import Any, Literal, NoReturn, Protocol, TypeVar, get_args, get_origin, overload
 
 import attrs
 from cattrs import Converter
@@ -25,6 +25,7 @@ from spotdx_async._codec.json import (
     parse_unguarded,
     parse_with_constants,
     serialize_any,
+    with_plain_numbers,
 )
 from spotdx_async._codec.scalars import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
@@ -162,6 +163,31 @@ def dumps(model: Any) -> bytes:
         why = str(fault)
     del model, values  # as in decode
     raise InvalidInputError(f"the model has no JSON form: {why}")
+
+
+@overload
+def to_dict(model: Model) -> dict[str, Any]: ...
+@overload
+def to_dict(model: Iterable[Model]) -> list[dict[str, Any]]: ...
+def to_dict(model: Any) -> Any:
+    """Return a model as values for ``json.dumps``: what ``dumps`` writes, parsed; a list of models as a list.
+
+    Objects are dicts under the API's own names, lists are lists, times and dates are text, and nothing is shared with
+    the model. It holds patient data. ``loads(json.dumps(to_dict(kit)), Kit)`` equals the kit.
+
+    Numbers beyond a float's range, such as 1e400 in an unknown field, become the integers that they stand for.
+
+    Raises:
+        InvalidInputError: as ``dumps``; or such a number has more than 4,300 digits, which Python's ``json`` cannot
+            write: use ``dumps``.
+    """
+    text = dumps(model if isinstance(model, Model) else list(model))
+    try:
+        return with_plain_numbers(parse_exact(text))
+    except NotSerializableError as fault:
+        why = str(fault)
+    del model, text  # as in decode
+    raise InvalidInputError(f"the model has no form in Python's own values: {why}; use dumps")
 
 
 def tree(model: Model) -> Any:

@@ -26,6 +26,7 @@ _DEEPEST_PARSED = 1100  # the parser stops at 1,024 levels: only a value that co
 _PLAIN = frozenset({int, bool, NoneType})
 _PLAIN_LEVELS = 4
 _LONGEST_PATH = 80
+_MOST_DIGITS = 4300  # beyond that Python turns no integer into text
 # orjson reads an integer beyond 64 bits as a float; only a run of 19 digits or more can be one.
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -185,6 +186,32 @@ def _integer(literal: str) -> int | float:
         return int(literal)
     except ValueError:  # more digits than Python converts
         return _float(literal)
+
+
+def with_plain_numbers(tree: Any) -> Any:
+    """Return a parsed value, changed in place, in which huge numbers are the integers that they stand for.
+
+    Raises:
+        NotSerializableError: one has more digits than Python's own ``json`` writes, or a fraction.
+    """
+    levels: list[Any] = [[tree]]
+    root = levels[0]
+    while levels:  # no recursion: an answer may be nested deeper than Python's call stack
+        inside = levels.pop()
+        for place, item in inside.items() if isinstance(inside, dict) else enumerate(inside):
+            if isinstance(item, HugeNumber):
+                inside[place] = _whole(item.literal)
+            elif isinstance(item, (dict, list)):
+                levels.append(item)
+    return root[0]
+
+
+def _whole(literal: str) -> int:
+    with suppress(ArithmeticError):  # of an exponent beyond Decimal's
+        number = Decimal(literal)
+        if number.adjusted() < _MOST_DIGITS and number == number.to_integral_value():
+            return int(number)
+    raise NotSerializableError("", "holds a number beyond what Python's json writes")
 
 
 def serialize_scalar(value: Any) -> bytes:

@@ -25,7 +25,7 @@ SCRIPTS = {
     *("dask_run.py", "dlt_source.py", "duckdb_query.py", "etl_worker.py", "gather_batch.py"),
     *("order_cohort.py", "order_task.py", "sync_script.py"),
 }
-SERVICES = {"aiohttp_app.py", "fastapi_app.py", "order_service.py", "webhook_receiver.py"}
+SERVICES = {"aiohttp_app.py", "fastapi_app.py", "fastapi_kits.py", "order_service.py", "webhook_receiver.py"}
 
 
 def run(name: str, *arguments: str, fake: FakeSpot, folder: Path) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 """The services in ``examples/``, served on loopback in front of the fake server, and asked by HTTP."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from spotdx_async import Kit, KitStatus, loads
 from spotdx_async.testing import FakeSpot, faults
 from tests.docs.conftest import CANARY
 from tests.docs.playing import load_example
@@ -33,8 +35,8 @@ async def served(name: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @asynccontextmanager
-async def fastapi_served() -> AsyncIterator[httpx.AsyncClient]:
-    app = load_example("fastapi_app").app
+async def fastapi_served(name: str = "fastapi_app") -> AsyncIterator[httpx.AsyncClient]:
+    app = load_example(name).app
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
@@ -81,6 +83,41 @@ async def test_fastapi_knows_kits_that_are_not_there_and_values_that_are_wrong()
         wrong_value = await browser.put("/kits/SPOT123456/cohort", json="C")
 
     assert [missing.status_code, wrong_id.status_code, wrong_value.status_code] == [404, 422, 422]
+
+
+async def test_fastapi_answers_with_whole_kits() -> None:
+    async with fastapi_served("fastapi_kits") as browser:
+        values = await browser.get("/kits/SPOT123456")
+        raw = await browser.get("/kits/SPOT123456/raw")
+
+    registrant = raw.json()["registered_to"]
+    assert registrant["last_name"] == f"{CANARY}-last"
+    assert {**values.json(), "registered_to": registrant} == raw.json()
+    assert CANARY not in values.text
+    assert raw.headers["Content-Type"] == "application/json"
+
+
+async def test_pydantic_takes_and_gives_a_kit_and_shows_none_in_its_errors() -> None:
+    module = load_example("fastapi_kits")
+    kit = {"kit_id": "SPOT123456", "status": "delivered", "new": {"field": None}}
+
+    async with fastapi_served("fastapi_kits") as browser:
+        taken = await browser.post("/visits", json={"room": 7, "kit": kit})
+        refused = await browser.post("/visits", json={"room": 7, "kit": {"kit_id": CANARY, "events": 7}})
+        schema = await browser.get("/openapi.json")
+
+    assert taken.json() == {"room": 7, "kit": kit}
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["msg"] == "Value error, events should be a list and is a number"
+    assert CANARY not in refused.text
+    assert schema.json()["components"]["schemas"]["Visit"]["properties"]["kit"] == {"type": "object", "title": "Kit"}
+
+    visit = module.Visit(room=7, kit=loads(json.dumps(kit), Kit))
+    assert module.Visit.model_validate_json(visit.model_dump_json()) == visit
+    assert (type(visit.kit), visit.kit.status) == (Kit, KitStatus.DELIVERED)
+    with pytest.raises(ValueError, match="room") as caught:
+        module.Visit.model_validate({"room": CANARY, "kit": kit})
+    assert CANARY not in str(caught.value)
 
 
 async def test_the_aiohttp_app_shows_a_kit_and_no_patient(watched: FakeSpot) -> None:

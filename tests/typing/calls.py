@@ -35,6 +35,7 @@ from spotdx_async import (
     check_new,
     dumps,
     loads,
+    to_dict,
 )
 
 
@@ -137,3 +138,5 @@ def keep(data: bytes) -> None:
     assert_type(loads(data, Kit), Kit)
     assert_type(loads("[]", tuple[Order, ...]), tuple[Order, ...])
     assert_type(dumps(loads(data, Kit)), bytes)
+    assert_type(to_dict(loads(data, Kit)), dict[str, Any])
+    assert_type(to_dict(loads(data, tuple[Order, ...])), list[dict[str, Any]])
