@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Self, Unpack
 
 from attrs import evolve
 
+from spotdx_async._codec.encoding import check_encode
 from spotdx_async._http.auth import Auth, TokenSource
 from spotdx_async._http.client_state import ClientState
 from spotdx_async._http.logs import log_exposure
@@ -89,6 +90,10 @@ class SpotClient:
             or not. They are encoded into one path segment, but a proxy that decodes and normalises paths (nginx with a
             URI in ``proxy_pass``, say), or a server that cuts them at a semicolon, may route them to another object:
             use it only if nothing like that is in between.
+        encode: a plain function, called with each value in metadata, and in the ``json`` of ``request``, whose type
+            JSON lacks (a datetime, Decimal, UUID, Enum, …; never NaN). It returns the JSON form, without such values in
+            it, and always the same for the same value, since journals compare rows by it. What it raises is an
+            ``InvalidInputError`` that names the place, and shows no value.
         session: the caller's own session, never closed by the client. Its own limits, proxies, cookies, hooks and
             middlewares apply; their exceptions propagate unchanged. aiohttp is kept from repeating by itself through
             it. With middlewares a failure is never "not sent", since one of them may have sent the request in its own
@@ -138,6 +143,7 @@ class SpotClient:
         max_body_bytes: int = _TEN_MIB,
         client_ref_key: str | None = "client_ref",
         allow_any_id: bool = False,
+        encode: Callable[[Any], object] | None = None,
         session: CallersSession | None = None,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -165,6 +171,7 @@ class SpotClient:
             lands_within_s=check_seconds("lands_within_s", lands_within_s),
             max_pause_s=check_seconds("max_pause_s", max_pause_s),
             allow_any_id=check_flag("allow_any_id", allow_any_id),
+            encode=check_encode(encode),
             dispatcher=dispatcher_of(self._base_url, observer, hooks),
         )
         self._runner = Runner(state, options)
@@ -297,7 +304,10 @@ class SpotClient:
             InvalidInputError: an argument is wrong; nothing was sent.
             SpotError: any other, as the error tree says.
         """
-        request = unlisted_request(method, path, json=json, query=query, replay_safe=replay_safe, headers=headers)
+        encode = self._runner.encode
+        request = unlisted_request(
+            method, path, json=json, query=query, replay_safe=replay_safe, headers=headers, encode=encode
+        )
         return partial(self._runner.fetch, request)
 
 

@@ -21,7 +21,8 @@ try:
 except ImportError:  # it has no wheel for this Python
     from spotdx_async._codec import plain_json as library  # type: ignore[no-redef]
 
-_DEEPEST = 200
+DEEPEST = 200
+"""The most levels of lists and objects in what is sent."""
 _DEEPEST_PARSED = 1100  # the parser stops at 1,024 levels: only a value that contains itself goes deeper
 _PLAIN = frozenset({int, bool, NoneType})
 _PLAIN_LEVELS = 4
@@ -64,6 +65,15 @@ class NotSerializableError(ValueError):
         super().__init__(f"{path or 'the value'} {why}")
         self.path = path
         self.why = why
+
+
+class Unencodable:
+    """Takes the place of a value that the caller's function could not encode; ``why`` shows neither."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, why: str) -> None:
+        self.why: str = why
 
 
 class HugeNumber(float):
@@ -314,7 +324,7 @@ def check_serializable(value: Any) -> None:
     """
     if value.__class__ is dict and _is_plain(value, _PLAIN_LEVELS):
         return
-    found = _fault(value, 0)
+    found = first_fault(value)
     if found is not None:
         raise NotSerializableError(*found)
 
@@ -336,7 +346,7 @@ def _is_plain(value: dict[Any, Any], levels: int) -> bool:
     return True
 
 
-def _fault(value: Any, depth: int) -> tuple[str, str] | None:
+def first_fault(value: Any, depth: int = 0) -> tuple[str, str] | None:
     """Return the path of the first value that JSON does not have and what is wrong there; None if all is well."""
     if isinstance(value, str):
         return None if value.isascii() or is_unicode(value) else ("", "holds text that is not valid Unicode")
@@ -344,33 +354,36 @@ def _fault(value: Any, depth: int) -> tuple[str, str] | None:
         return None
     if isinstance(value, float):
         return None if math.isfinite(value) else ("", "is NaN or infinite, which JSON does not have")
-    if depth > _DEEPEST:
-        return "", f"is nested deeper than {_DEEPEST} levels"
+    if depth > DEEPEST:
+        return "", f"is nested deeper than {DEEPEST} levels"
     if isinstance(value, dict):
         return _fault_in_object(value, depth)
     if isinstance(value, (list, tuple)):
         return _fault_in_array(value, depth)
-    return "", f"is of type {type(value).__name__}, which JSON does not have{_instead_of(value)}"
+    return "", _why_not(value)
 
 
-def _instead_of(value: Any) -> str:
-    """Return what to pass in place of a value of a common type."""
+def _why_not(value: Any) -> str:
+    """Return why JSON does not have a value, and for one of a common type what to pass in its place."""
+    if isinstance(value, Unencodable):
+        return value.why
     found = next((instead for kind, instead in _INSTEAD if isinstance(value, kind)), None)
-    return "" if found is None else f": pass {found}"
+    advice = "" if found is None else f": pass {found}"
+    return f"is of type {type(value).__name__}, which JSON does not have{advice}"
 
 
 def _fault_in_object(value: dict[Any, Any], depth: int) -> tuple[str, str] | None:
     for key, item in value.items():
         if not isinstance(key, str):
             return "", f"has a key of type {type(key).__name__}; JSON keys are strings"
-        if (found := _fault(key, depth) or _fault(item, depth + 1)) is not None:
+        if (found := first_fault(key, depth) or first_fault(item, depth + 1)) is not None:
             return (f".{key}" if key.isidentifier() else "[…]") + found[0], found[1]
     return None
 
 
 def _fault_in_array(value: list[Any] | tuple[Any, ...], depth: int) -> tuple[str, str] | None:
     for index, item in enumerate(value):
-        if (found := _fault(item, depth + 1)) is not None:
+        if (found := first_fault(item, depth + 1)) is not None:
             return f"[{index}]{found[0]}", found[1]
     return None
 

@@ -85,8 +85,10 @@ class ClientState:
         max_pause_s: float = 300.0,
         dispatcher: Dispatcher | None = None,
         allow_any_id: bool = False,
+        encode: Callable[[Any], object] | None = None,
     ) -> None:
         self.allow_any_id = allow_any_id
+        self.encode = encode
         self.dispatcher = dispatcher
         self.lands_within_s = lands_within_s
         self.max_pause_s = max_pause_s

@@ -44,6 +44,7 @@ class Runner:
     def __init__(self, state: ClientState, options: CallOptions) -> None:
         self.state = state
         self.allow_any_id: bool = state.allow_any_id
+        self.encode: Callable[[Any], object] | None = state.encode
         self.options = options
 
     @property

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from attrs import field, frozen
 
+from spotdx_async._codec.encoding import Encode, encoded
 from spotdx_async._codec.json import NotSerializableError, check_serializable, is_unicode, serialize
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._requests.answers import decoder_of
@@ -154,27 +155,34 @@ def _leads_elsewhere(an_id: str) -> bool:
     return True
 
 
-def metadata_body(metadata: Any, operation: str | None = None) -> dict[str, Any]:
+def metadata_body(metadata: Any, operation: str | None = None, encode: Encode | None = None) -> dict[str, Any]:
     """Return the body that sets the metadata; its values are checked when it is written as JSON.
+
+    Args:
+        metadata: from the caller.
+        operation: what sends it.
+        encode: the client's, for values that JSON lacks.
 
     Raises:
         InvalidInputError: the metadata is not a mapping.
     """
     if isinstance(metadata, dict):  # checked first: checking for any mapping takes as long as all the rest here
-        return {"metadata": metadata}
-    if isinstance(metadata, Mapping):
-        return {"metadata": dict(metadata)}
-    found = type(metadata).__name__
-    raise InvalidInputError(f"metadata must be a mapping, not {found}; nothing was sent", operation=operation)
+        body = {"metadata": metadata}
+    elif isinstance(metadata, Mapping):
+        body = {"metadata": dict(metadata)}
+    else:
+        found = type(metadata).__name__
+        raise InvalidInputError(f"metadata must be a mapping, not {found}; nothing was sent", operation=operation)
+    return body if encode is None else encoded(body, encode)
 
 
-def metadata_json(metadata: Any, operation: str | None = None) -> bytes:
+def metadata_json(metadata: Any, operation: str | None = None, encode: Encode | None = None) -> bytes:
     """Return the JSON body that sets the metadata, unaffected by later changes to the mapping.
 
     Raises:
         InvalidInputError: the metadata is not a mapping with string keys and JSON values.
     """
-    return _body(metadata_body(metadata, operation), operation)
+    return _body(metadata_body(metadata, operation, encode), operation)
 
 
 def metadata_of(body: bytes) -> bytes:
@@ -182,13 +190,13 @@ def metadata_of(body: bytes) -> bytes:
     return body[len(b'{"metadata":') : -1]
 
 
-def check_metadata(metadata: Any) -> None:
+def check_metadata(metadata: Any, encode: Encode | None = None) -> None:
     """Check the metadata as sending would: a mapping with string keys and JSON values.
 
     Raises:
         InvalidInputError: it is not a mapping, or holds something that JSON does not have: the message names the place.
     """
-    body = metadata_body(metadata)
+    body = metadata_body(metadata, encode=encode)
     try:
         check_serializable(body)
     except NotSerializableError as error:
@@ -206,6 +214,7 @@ def unlisted_request(
     query: Mapping[str, Any] | None,
     replay_safe: bool,
     headers: Mapping[str, str] | None = None,
+    encode: Encode | None = None,
 ) -> Request:
     """Return a request to an endpoint that no row describes.
 
@@ -234,7 +243,7 @@ def unlisted_request(
         method=method,
         path=quote(path, safe="/%:@!$&'()*+,;=~"),
         query=_query(query, None, name) if query else "",
-        body=None if json is None else _body(json, name),
+        body=None if json is None else _body(encoded(json, encode), name),
         is_replay_safe=replay_safe or method in _SAFE_METHODS,
         headers=check_headers(headers, error=InvalidInputError),
     )

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from spotdx_async._codec.encoding import Encode, check_encode, encoded
 from spotdx_async._codec.json import NotSerializableError, check_serializable, is_unicode
 from spotdx_async._http import clock
 from spotdx_async._observe.scrub import scrubs_traceback
@@ -25,6 +26,8 @@ from spotdx_async.models import (
     Sex,
     Tracking,
 )
+
+M = TypeVar("M", NewOrder, NewRequisition)
 
 Fault: TypeAlias = tuple[str, str]
 """A path, and what is wrong there."""
@@ -59,24 +62,47 @@ def check(value: object, shape: Shape, operation: str | None = None) -> None:
         refuse(faults, operation)
 
 
+def checked(new: M, shape: Shape, operation: str | None, encode: Encode | None) -> M:
+    """Return what is to be created, with the JSON form of its metadata.
+
+    Args:
+        new: from the caller.
+        shape: its own.
+        operation: what creates it.
+        encode: the client's, for values that JSON lacks.
+
+    Raises:
+        InvalidInputError: it cannot be sent; the error lists every fault.
+    """
+    metadata = getattr(new, "metadata", None)
+    if encode is not None and isinstance(metadata, Mapping):
+        new = evolve(new, metadata=encoded(dict(metadata), encode))
+    check(new, shape, operation)
+    return new
+
+
 @scrubs_traceback
-def check_new(new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool = False) -> None:
+def check_new(
+    new: NewOrder | NewPatient | NewRequisition, *, to_activate: bool = False, encode: Encode | None = None
+) -> None:
     """Check what is to be created exactly as creating it does, before it is queued or a person is asked, say.
 
     Args:
         new: an order, a requisition or a patient.
         to_activate: whether the patient is for an activation, which takes an address and requires nothing.
+        encode: as for the client, for values of the metadata that JSON lacks.
 
     Raises:
         InvalidInputError: it cannot be sent; ``faults`` lists all faults, and no text shows a value.
+        ConfigError: ``encode`` is no plain function.
     """
+    check_encode(encode)
     if isinstance(new, NewPatient):
-        shape = ACTIVATION_PATIENT if to_activate else PATIENT
+        check(new, ACTIVATION_PATIENT if to_activate else PATIENT)
     elif isinstance(new, NewRequisition):
-        shape = REQUISITION
+        checked(new, REQUISITION, None, encode)
     else:
-        shape = ORDER
-    check(new, shape)
+        checked(new, ORDER, None, encode)
 
 
 def check_keywords(call: str, given: Iterable[str], known: Container[str]) -> None:

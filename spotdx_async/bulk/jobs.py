@@ -47,5 +47,6 @@ def job_of(
         sleep=partial(state.sleep, for_pause=True),
         dispatcher=state.dispatcher,
         allow_any_id=runner.allow_any_id,
+        encode=runner.encode,
         **more,
     )

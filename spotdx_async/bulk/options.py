@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from attrs import frozen
 
+from spotdx_async._codec.encoding import Encode
 from spotdx_async._http.messages import AttemptResult, AttemptState, ClosableRun
 from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 from spotdx_async.bulk.records import Journal, Progress, Update
@@ -143,6 +144,8 @@ class Job:
     """Observes the run and its rows."""
     allow_any_id: bool = False
     """Whether ids may contain characters that could lead to another path."""
+    encode: Encode | None = None
+    """Returns the JSON form of values that JSON lacks."""
     creates: bool = False
     """Whether it is a run that creates, of the batch"""
     batch: str | None = None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
 from typing import Any, ClassVar, Final
 
+from spotdx_async._codec.encoding import Encode
 from spotdx_async._http import clock
 from spotdx_async._requests.operation import check_id, metadata_json, metadata_of
 from spotdx_async.bulk.journal.records import UNREADABLE, Known, RowDigests
@@ -27,7 +28,12 @@ class Reader:
     """What executing its rows does."""
 
     def __init__(
-        self, updates: Iterable[Any] | AsyncIterable[Any], kind: type[Update] | None, *, allow_any_id: bool = False
+        self,
+        updates: Iterable[Any] | AsyncIterable[Any],
+        kind: type[Update] | None,
+        *,
+        allow_any_id: bool = False,
+        encode: Encode | None = None,
     ) -> None:
         self.read: int = 0
         """Rows read so far."""
@@ -49,6 +55,7 @@ class Reader:
         self._async_rows: AsyncIterator[Any] | None = None
         self._kind = kind
         self._allow_any_id = allow_any_id
+        self._encode = encode
         self._is_closed = False
 
     async def next(self) -> Row | Outcome[Any] | None:
@@ -125,7 +132,7 @@ class Reader:
     def _checked(self, item: Any) -> tuple[str, bytes | InvalidInputError]:
         """Return the key of an item and the body to send, or the fault in place of the body."""
         assert self._kind is not None  # noqa: S101 - other kinds of runs have readers of their own; for the type checker
-        return checked_row(item, self._kind, allow_any_id=self._allow_any_id)
+        return checked_row(item, self._kind, allow_any_id=self._allow_any_id, encode=self._encode)
 
     async def _taken(self, item: object, known: Known | None) -> Row | Outcome[Any] | None:
         """Turn an item into a row: checked once, and written once as the bytes that are digested and sent.
@@ -180,7 +187,9 @@ class Reader:
         )
 
 
-def checked_row(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[str, bytes | InvalidInputError]:
+def checked_row(
+    item: Any, kind: type[Update], *, allow_any_id: bool, encode: Encode | None = None
+) -> tuple[str, bytes | InvalidInputError]:
     """Return an item's key and the body to send, or the fault in place of the body; a bad key becomes "".
 
     Later changes to the item have no effect.
@@ -199,7 +208,7 @@ def checked_row(item: Any, kind: type[Update], *, allow_any_id: bool) -> tuple[s
             row = f"{kind.__name__}({kind.ID_NAME}, metadata)"
             return key, InvalidInputError(f"a row must be {row} or a pair of both, not {type(item).__name__}")
         key = check_id(kind.ID_NAME, an_id, allow_any_id=allow_any_id)
-        return key, metadata_json(metadata)
+        return key, metadata_json(metadata, encode=encode)
     except InvalidInputError as raised:
         fault = raised.with_traceback(None)  # the frames hold the row
     return key, fault

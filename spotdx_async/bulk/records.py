@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 
 from attrs import field, frozen
 
+from spotdx_async._codec.encoding import Encode, check_encode
 from spotdx_async._requests.operation import check_id, check_metadata
 from spotdx_async.errors import InvalidInputError, SpotError
 
@@ -78,17 +79,19 @@ class _Update:
         """The id: updates of one key keep their order."""
         return getattr(self, self.ID_NAME)  # type: ignore[no-any-return]
 
-    def check(self, *, allow_any_id: bool = False) -> None:
+    def check(self, *, allow_any_id: bool = False, encode: Encode | None = None) -> None:
         """Check the row as sending would, without sending.
 
         Args:
             allow_any_id: as for the client.
+            encode: as for the client.
 
         Raises:
             InvalidInputError: with the fault and its place; it shows no value.
+            ConfigError: ``encode`` is no plain function.
         """
         check_id(self.ID_NAME, self.key, allow_any_id=allow_any_id)
-        check_metadata(self.metadata)
+        check_metadata(self.metadata, check_encode(encode))
 
 
 @frozen

@@ -209,7 +209,7 @@ class BulkRun(AsyncIterator[Outcome[T]], Generic[T]):
         if job.kind is None:
             raise InvalidInputError("only a run that sets metadata knows rows by their numbers")
         for row in rows:
-            key, body = checked_row(row, job.kind, allow_any_id=job.allow_any_id)
+            key, body = checked_row(row, job.kind, allow_any_id=job.allow_any_id, encode=job.encode)
             yield key, content_of(body) if isinstance(body, bytes) else None
 
     def only_settle(self, *, any_batch: bool = False) -> None:

@@ -209,8 +209,8 @@ class Session(Generic[T]):
                     observation.end(self._error_at_end() if self._left is None else self._left)
 
     def _new_reader(self) -> Reader:
-        inputs = self._inputs
-        return Reader(inputs.updates, inputs.job.kind, allow_any_id=inputs.job.allow_any_id)
+        updates, job = self._inputs.updates, self._inputs.job
+        return Reader(updates, job.kind, allow_any_id=job.allow_any_id, encode=job.encode)
 
     def _new_engine(self, observation: CallObservation | None) -> Engine[T]:
         return Engine(self._reader, self._inputs.job.send, self._inputs.options, observation, self._news.set)

@@ -95,6 +95,7 @@ async def update_metadata_distributed(
         noun=noun,
         folder=folder,
         allow_any_id=settings.allow_any_id,
+        encode=settings.encode,
         keeps_outcomes=options.keeps_outcomes,
     ) as split:
         await split.read(source)

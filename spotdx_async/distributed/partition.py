@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from spotdx_async import private_files
+from spotdx_async._codec.encoding import Encode, check_encode
 from spotdx_async.bulk.options import check_rows
 from spotdx_async.bulk.records import STATES, UPDATES, InvalidRow, Noun, State
 from spotdx_async.distributed.run_folder import claim_folder, note_split
@@ -61,10 +62,12 @@ class Split:
             None: shards hold their rows themselves, and nothing is written to disk.
         keeps_rows: leave the shards' rows in the folder, for processes that come later; the caller removes them.
         allow_any_id: as for the clients that send the shards.
+        encode: as for a client, for values of metadata that JSON lacks: shards hold their JSON form.
         keeps_outcomes: whether the report of bad rows has the outcome of each.
 
     Raises:
         InvalidInputError: an argument is wrong, or the folder cannot be used.
+        ConfigError: ``encode`` is no plain function.
     """
 
     def __init__(
@@ -75,9 +78,11 @@ class Split:
         folder: str | os.PathLike[str] | None = None,
         keeps_rows: bool = False,
         allow_any_id: bool = False,
+        encode: Encode | None = None,
         keeps_outcomes: bool = False,
     ) -> None:
         _check_shard_rows(shard_rows)
+        check_encode(encode)
         if noun not in UPDATES:
             raise InvalidInputError(f"noun must be one of {', '.join(UPDATES)}")
         self.rows: int = 0
@@ -93,6 +98,7 @@ class Split:
         self._outcomes: list[RowOutcome] | None = [] if keeps_outcomes else None
         self._keeps_rows = keeps_rows
         self._allow_any_id = allow_any_id
+        self._encode = encode
         self._written: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -178,7 +184,7 @@ class Split:
         self.rows += 1
         try:
             update = _as_update(item, UPDATES[self._noun])
-            line = row_line(index, update, allow_any_id=self._allow_any_id)
+            line = row_line(index, update, allow_any_id=self._allow_any_id, encode=self._encode)
         except InvalidInputError as error:
             self._undone.append(index)
             reason = str(error.args[0] if error.args else "a bad row")

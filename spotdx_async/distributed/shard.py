@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
+from spotdx_async._codec.encoding import Encode
 from spotdx_async._codec.json import parse_exact, serialize
 from spotdx_async._requests.operation import check_id, metadata_json, metadata_of
 from spotdx_async.bulk.records import FAILURES, STATES, UPDATES, Noun, State, Update
@@ -97,14 +98,14 @@ def shard_hash(key: str) -> int:
     return int.from_bytes(digest.digest())
 
 
-def row_line(index: int, update: Update, *, allow_any_id: bool = False) -> bytes:
+def row_line(index: int, update: Update, *, allow_any_id: bool = False, encode: Encode | None = None) -> bytes:
     """Return a row as shards hold it, including its line end.
 
     Raises:
         InvalidInputError: the row is bad: nothing can be sent for it. No value is shown.
     """
     key = check_id(update.ID_NAME, update.key, allow_any_id=allow_any_id)
-    metadata = metadata_of(metadata_json(update.metadata))
+    metadata = metadata_of(metadata_json(update.metadata, encode=encode))
     return b"%d\t[%b,%b]\n" % (index, serialize(key), metadata)
 
 

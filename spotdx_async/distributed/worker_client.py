@@ -1,9 +1,12 @@
 """The client of a worker process: one for all its shards, created when the first needs it. No token travels with it."""
 
+import pickle
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from attrs import field, frozen
 
+from spotdx_async._codec.encoding import check_encode
 from spotdx_async.client import SpotClient
 from spotdx_async.config import (
     Limiter,
@@ -44,6 +47,10 @@ class ClientSettings:
     """When and how often to repeat."""
     allow_any_id: bool = field(default=False)
     """Accept ids that hold a slash, a backslash, a semicolon or nothing but dots, as ``SpotClient`` does."""
+    encode: Callable[[Any], object] | None = field(default=None, repr=False)
+    """Returns the JSON form of a value that JSON lacks, as for ``SpotClient``. A run's rows are encoded where they are
+    split; what a worker sends besides, there. It travels by its name, so it is a function of a module that workers can
+    import, and no lambda."""
     proxy: str | None = field(default=None)
     """The workers' forward proxy, without credentials: one with them belongs into the workers' ``SPOTDX_PROXY``, which
     is used where this is None."""
@@ -68,6 +75,18 @@ class ClientSettings:
     def _check_token(self, _attribute: object, value: object) -> None:
         if value is not None and not callable(value):
             raise ConfigError("token must be a function, called on the worker: no token is sent to it")
+
+    @encode.validator
+    def _check_encode(self, _attribute: object, value: object) -> None:
+        if check_encode(value) is None:
+            return
+        try:
+            pickle.dumps(value)
+        except Exception:  # noqa: BLE001 - pickle raises whatever the object's own code does, with its repr
+            message = "encode must be a function that can be pickled by its name: of a module, and no lambda"
+        else:
+            return
+        raise ConfigError(message)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "base_url", check_base_url(self.base_url, self.allow_http_hosts))
@@ -107,6 +126,7 @@ class ClientSettings:
             concurrency=self.concurrency,
             retry=self.retry,
             allow_any_id=self.allow_any_id,
+            encode=self.encode,
             rate_limit=limiter if self.limiter is None else self.limiter(),
         )
 

@@ -100,9 +100,8 @@ class Kits:
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as the error tree says.
         """
-        request = UPDATE_METADATA.request(
-            kit_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
-        )
+        body = metadata_body(metadata, UPDATE_METADATA.name, self._runner.encode)
+        request = UPDATE_METADATA.request(kit_id, json=body, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, UPDATE_METADATA.decode)
 
     @scrubs_traceback

@@ -17,7 +17,7 @@ from spotdx_async._requests.client_reference import carries, echoes_of, with_ref
 from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import any_id, id_asked_for, rows_with, tidied
 from spotdx_async._requests.operation import Operation, metadata_body
-from spotdx_async._requests.validation import ORDER, check, refuse
+from spotdx_async._requests.validation import ORDER, checked, refuse
 from spotdx_async.bulk.create_rows import Creation, NewOrderRow, OrderCreateRow
 from spotdx_async.bulk.creates import checked_batch, checked_key, create_run, getter
 from spotdx_async.bulk.list_look import ListLook
@@ -94,7 +94,8 @@ class Orders:
             OutcomeUnknownError: sent, and no usable answer: call ``reconcile`` before placing it again.
             SpotError: any other, as the error tree says.
         """
-        return partial(self._runner.call, _creation(order, self._client_ref_key, client_ref), CREATE.decode)
+        request = _creation(order, self._runner, self._client_ref_key, client_ref)
+        return partial(self._runner.call, request, CREATE.decode)
 
     @scrubs_traceback
     def create_many(
@@ -146,7 +147,7 @@ class Orders:
         creation: Creation[Order] = Creation(
             noun="order",
             row_type=NewOrderRow,
-            request_of=lambda order, reference: _creation(order, key, reference),
+            request_of=lambda order, reference: _creation(order, self._runner, key, reference),
             client_ref_key=key,
             id_of=lambda order: order.order_id,
             id_name="order_id",
@@ -261,9 +262,8 @@ class Orders:
             OutcomeUnknownError: sent, and no usable answer even after repeats; setting it again is safe.
             SpotError: any other, as the error tree says.
         """
-        request = UPDATE_METADATA.request(
-            order_id, json=metadata_body(metadata, UPDATE_METADATA.name), allow_any_id=self._runner.allow_any_id
-        )
+        body = metadata_body(metadata, UPDATE_METADATA.name, self._runner.encode)
+        request = UPDATE_METADATA.request(order_id, json=body, allow_any_id=self._runner.allow_any_id)
         return partial(self._runner.call, request, UPDATE_METADATA.decode)
 
     @scrubs_traceback
@@ -392,9 +392,9 @@ def _kept(order: OrderSummary) -> OrderSummary:
     return OrderSummary(order_id=order.order_id, recipient=recipient, created=order.created, updated=order.updated)
 
 
-def _creation(order: NewOrder, key: str | None, reference: str | None) -> Request:
+def _creation(order: NewOrder, runner: Runner, key: str | None, reference: str | None) -> Request:
     # Outside the frames that an error passes through: patient data must not stay in a traceback.
-    check(order, ORDER, CREATE.name)
+    order = checked(order, ORDER, CREATE.name, runner.encode)
     metadata, reference = with_reference(order.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(order, metadata=metadata)))
     return evolve(request, clue=Clue(reference, key, clock.wall()), echoes=echoes_of(key, reference))

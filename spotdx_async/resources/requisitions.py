@@ -17,7 +17,7 @@ from spotdx_async._requests.client_reference import carries, echoes_of, with_ref
 from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import Echo, any_id, compact, id_asked_for, rows_with
 from spotdx_async._requests.operation import Operation
-from spotdx_async._requests.validation import REQUISITION, check, refuse
+from spotdx_async._requests.validation import REQUISITION, checked, refuse
 from spotdx_async.bulk.create_rows import Creation, NewRequisitionRow, RequisitionCreateRow
 from spotdx_async.bulk.creates import checked_batch, checked_key, create_run, getter
 from spotdx_async.bulk.list_look import ListLook
@@ -92,7 +92,7 @@ class Requisitions:
             OutcomeUnknownError: sent, and no usable answer: call ``reconcile`` before creating it again.
             SpotError: any other, as the error tree says.
         """
-        request = _creation(requisition, self._client_ref_key, client_ref)
+        request = _creation(requisition, self._runner, self._client_ref_key, client_ref)
         return partial(self._runner.call, request, CREATE.decode)
 
     @scrubs_traceback
@@ -124,7 +124,7 @@ class Requisitions:
         creation: Creation[Requisition] = Creation(
             noun="requisition",
             row_type=NewRequisitionRow,
-            request_of=lambda new, reference: _creation(new, key, reference),
+            request_of=lambda new, reference: _creation(new, self._runner, key, reference),
             client_ref_key=key,
             id_of=lambda requisition: requisition.requisition_id,
             id_name="requisition_id",
@@ -325,9 +325,9 @@ def _kept(found: RequisitionSummary) -> RequisitionSummary:
     )
 
 
-def _creation(requisition: NewRequisition, key: str | None, reference: str | None) -> Request:
+def _creation(requisition: NewRequisition, runner: Runner, key: str | None, reference: str | None) -> Request:
     # Outside the frames that an error passes through: patient data must not stay in a traceback.
-    check(requisition, REQUISITION, CREATE.name)
+    requisition = checked(requisition, REQUISITION, CREATE.name, runner.encode)
     metadata, reference = with_reference(requisition.metadata, key=key, reference=reference, operation=CREATE.name)
     request = CREATE.request(json=codec.tree(evolve(requisition, metadata=metadata)))
     barcode = Echo(("barcode",), str(requisition.barcode), ignores_case=True)

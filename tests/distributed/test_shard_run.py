@@ -3,10 +3,12 @@
 import asyncio
 import errno
 import json
+import pickle
 import sqlite3
 from collections.abc import AsyncIterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from datetime import date
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -405,3 +407,36 @@ async def test_ids_that_could_lead_elsewhere_are_sent_where_settings_and_split_a
     assert report.counts["ok"] == 2
     with pytest.raises(ConfigError, match="allow_any_id"):
         ClientSettings(allow_any_id="false")  # type: ignore[arg-type]
+
+
+def as_text(value: object) -> str:
+    return str(value)
+
+
+@pytest.mark.virtual_time
+async def test_values_that_json_lacks_are_encoded_where_rows_are_split_and_where_a_worker_sends(fake: FakeSpot) -> None:
+    kit_id = next(iter(fake.kits))
+    settings = ClientSettings(base_url=fake.url, encode=as_text, token=partial(str, fake.token))
+    travelled = pickle.loads(pickle.dumps(settings))
+    with Split(encode=settings.encode) as split:
+        split.read_now([(kit_id, {"day": date(2026, 1, 31)}), (kit_id, {"day": float("nan")})])
+        (shard,) = split.shards()
+        rejected = split.rejected
+    async with travelled.client() as spot:
+        report = await run_shard(shard, spot)
+        sent = fake.kits[kit_id].metadata
+        await spot.kits.update_metadata(kit_id, {"day": date(2026, 2, 1)})
+
+    assert (report.counts["ok"], rejected.counts["rejected"]) == (1, 1)
+    assert sent == {"day": "2026-01-31"}
+    assert fake.kits[kit_id].metadata == {"day": "2026-02-01"}
+
+
+def test_a_function_that_cannot_travel_is_refused_where_settings_are_made() -> None:
+    with pytest.raises(ConfigError, match="pickled by its name") as caught:
+        ClientSettings(encode=lambda _: "canary")
+    assert caught.value.__context__ is None
+    with pytest.raises(ConfigError, match="plain function"):
+        ClientSettings(encode=5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="plain function"):
+        Split(encode=5)  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ ROWS = (
     ),
     ("hosts",),
     (*("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),),
-    ("_requests.identity", "_http.links", "network"),
+    ("_requests.identity", "_http.links", "network", "_codec.encoding"),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
         "observers",
@@ -82,6 +82,7 @@ NARROWER = {
     "network": ("config", "errors", "hosts"),
     "_codec.json": ("_codec.plain_json",),
     "_codec.plain_json": (),
+    "_codec.encoding": ("errors", "_codec.json"),
     "_requests.identity": ("_codec.json",),
     "_http.links": ("errors", "hosts"),
     "_http.clock": ("errors",),
@@ -108,7 +109,9 @@ NARROWER = {
     "limits.block_limiter": ("errors", "_http.clock", "_http.waiters"),
     "_observe.dispatch": ("errors", "_http.clock", "_http.messages", "observers"),
     "otel.*": ("observers", "_version"),
-    "_requests.validation": ("errors", "models.*", "_http.clock", "_codec.json", "_observe.scrub"),
+    "_requests.validation": (
+        *("errors", "models.*", "_http.clock", "_codec.json", "_codec.encoding", "_observe.scrub"),
+    ),
     "_observe.scrub": ("errors",),
     "_requests.client_reference": ("_requests.validation", "_requests.identity"),
     "_http.answer_check": (
@@ -129,7 +132,7 @@ NARROWER = {
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
-        *("_http.waiters", "private_files", "models.*"),
+        *("_http.waiters", "private_files", "models.*", "_codec.encoding"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
     "limits.*": ("errors", "config", "_http.clock", "_http.rate_control", "limits.block_limiter"),
@@ -144,6 +147,7 @@ NARROWER = {
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_http.clock", "_codec.json", "own_loop"),
         *("limits.block_limiter", "private_files", "_http.rate_limiter", "_requests.operation", "network"),
+        "_codec.encoding",
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "hosts", "models.*", "files.*", "mirror.*", "report.*", "testing.*"),
