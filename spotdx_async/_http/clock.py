@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ INSTANT_S = 1e-6
 """What is due so soon is due: sums of times round, and a wait for the rest would never end where the clock stands."""
 _PATIENCE_S = 5.0
 """For a cancelled task: longer than the journal's longest wait (2 s, for another program)."""
+_SUSPENSION_S = 5.0
+"""A choice: servers keep an idle connection for that long at least, and corrections of a clock are smaller."""
 
 T = TypeVar("T")
 
@@ -108,6 +111,28 @@ def of_loop() -> Callable[[], float]:
 def wall() -> datetime:
     """The date and time, timezone-aware, in UTC. It may jump; it is compared only with dates that the server names."""
     return datetime.now(UTC)
+
+
+class SuspensionWatch:
+    """Notices that the machine stood still: a laptop that slept, a virtual machine that was frozen.
+
+    The loop's clock stands still with it, so that whatever was idle meanwhile looks as fresh as before; the wall clock
+    does not.
+    """
+
+    def __init__(self) -> None:
+        """Start to watch, in the running loop."""
+        self._ahead_s = time.time() - now()
+
+    def has_stood_still(self, now_s: float) -> bool:
+        """Return whether the machine has stood still since the last look; a clock that was set forward looks the same.
+
+        Args:
+            now_s: the loop's clock.
+        """
+        before_s = self._ahead_s
+        self._ahead_s = time.time() - now_s
+        return self._ahead_s - before_s > _SUSPENSION_S
 
 
 def http_date(text: object) -> datetime | None:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from attrs import define
 
+from spotdx_async._http import clock
 from spotdx_async._http.messages import AttemptState
 
 CallersSession = aiohttp.ClientSession
@@ -166,13 +167,17 @@ class Connector(aiohttp.TCPConnector):
     """Reuses no connection that is not clean.
 
     If unrequested bytes have come, they would pass for the next answer; if the answer came before its request was fully
-    written, the next request would queue behind the rest.
+    written, the next request would queue behind the rest. If the machine stood still meanwhile, the other end may have
+    given the connection up without a word that arrived, and the next request would wait for its whole timeout.
     """
 
     def __init__(self, *, force_close: bool = False, ssl_context: ssl.SSLContext | None = None) -> None:
         # No limit here: the client's own permits come first, and waiting for those uses up no timeout.
         super().__init__(limit=0, force_close=force_close, ssl=True if ssl_context is None else ssl_context)
-        self._used: WeakSet[Any] = WeakSet()
+        self._watch = clock.SuspensionWatch()
+        self._suspensions = 0
+        self._used: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        """After how many suspensions each connection was opened."""
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's
         """Return a connection that is new, or clean.
@@ -185,6 +190,8 @@ class Connector(aiohttp.TCPConnector):
         # It is the same call of aiohttp's that repeats: what wraps aiohttp and repeats makes another.
         if sending is not None and sending.is_written and sending.traces is traces:
             raise _end_of(sending.closed)
+        if self._watch.has_stood_still(self._loop.time()):
+            self._suspensions += 1
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol: Any = connection.protocol
@@ -195,11 +202,14 @@ class Connector(aiohttp.TCPConnector):
             connection.close()
 
     def _is_clean(self, protocol: Any) -> bool:
-        if protocol not in self._used:
-            self._used.add(protocol)
+        opened_after = self._used.get(protocol)
+        if opened_after is None:
+            self._used[protocol] = self._suspensions
             if (closed := getattr(protocol, "closed", None)) is not None:
                 closed.add_done_callback(look_at)
             return True
+        if opened_after != self._suspensions:
+            return False
         transport = protocol.transport
         return not protocol.should_close and (transport is None or not transport.get_write_buffer_size())
 

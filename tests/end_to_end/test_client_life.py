@@ -6,11 +6,13 @@ import os
 import pickle
 import sys
 import threading
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -25,6 +27,7 @@ from spotdx_async import (
     SpotClient,
     SpotError,
 )
+from spotdx_async._http import clock
 from spotdx_async.testing import FakeSpot
 from tests.patience import until
 
@@ -219,6 +222,29 @@ async def test_a_forked_child_uses_connections_of_its_own(fake_spot: FakeSpot, s
     assert fake_spot.kits["SPOT123456"].metadata == {"by": "child"}
     first, child, last = (request.connection for request in fake_spot.requests)
     assert first == last != child
+
+
+async def test_no_connection_from_before_the_machine_stood_still_is_used(
+    fake_spot: FakeSpot, spot_client: SpotClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = SimpleNamespace(time=time.time)
+    monkeypatch.setattr(clock, "time", wall)
+
+    async def get_thrice() -> None:
+        await asyncio.gather(*(spot_client.kits.get("SPOT123456") for _ in range(3)))
+
+    fake_spot.latency_s = 0.01  # so that they are under way together
+    await get_thrice()
+    await get_thrice()
+    wall.time = lambda: time.time() + 900
+    await get_thrice()
+    await get_thrice()
+
+    connections = [request.connection for request in fake_spot.requests]
+    before, later, after, at_last = (set(connections[begin : begin + 3]) for begin in (0, 3, 6, 9))
+    assert before == later
+    assert after == at_last
+    assert not before & after
 
 
 def sockets() -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,19 @@ async def test_now_is_the_running_loop_s_time() -> None:
 async def test_wall_is_aware_and_in_utc() -> None:
     assert clock.wall().tzinfo is UTC
     assert abs(clock.wall() - datetime.now(UTC)) < timedelta(seconds=10)
+
+
+async def test_a_watch_notices_once_that_only_the_wall_clock_went_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = SimpleNamespace(time=lambda: 1000.0)
+    monkeypatch.setattr(clock, "time", wall)
+    watch, now_s = clock.SuspensionWatch(), clock.now()
+    seen = []
+    # Both go on; a clock is corrected; the machine sleeps for an hour; the clock is set back; then forward again.
+    for wall_s, loop_s in [(1060, 60), (1063, 60), (4663, 60), (4664, 61), (4604, 61), (4606, 62), (4700, 62)]:
+        wall.time = lambda wall_s=wall_s: float(wall_s)
+        seen.append(watch.has_stood_still(now_s + loop_s))
+
+    assert seen == [False, False, True, False, False, False, True]
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.1, 1 / 3, 20.0, 86400.0 * 3])
