@@ -15,6 +15,7 @@ from cyclopts import App
 from sphinx.util.inventory import InventoryFile
 
 from spotdx_async.cli.app import make_app
+from tests.browser import shown, started_browser
 from tests.docs.pages import DOCS
 
 pytestmark = pytest.mark.no_cover
@@ -102,6 +103,21 @@ def test_every_command_is_on_the_page_of_the_command_line(site: Path) -> None:
 
     assert [words for words in commands_of(make_app(), "spotdx") if f'id="{words.replace(" ", "-")}"' not in page] == []
     assert page.count("--concurrency INT") == 12
+
+
+async def test_no_page_is_wider_than_the_window(site: Path, tmp_path: Path) -> None:
+    pages = ("faults.html", "command-line.html", "web-apps.html", "reference/bulk.html")
+    wider = []
+    with started_browser(tmp_path) as browser:
+        for page in pages:
+            async with shown(browser, site / page) as tab:
+                # The theme changes its layout at 46, 63, 67, 82 and 97 em of 16 pixels, and its font at the last.
+                for width in (390, 768, 1040, 1320, 1366, 1440, 1540, 1560, 1700, 1920):
+                    await tab.resize(width)
+                    if (found := await tab.look("document.documentElement.scrollWidth")) > width:
+                        wider.append((page, width, found))
+
+    assert wider == []
 
 
 def commands_of(app: App, words: str) -> Iterator[str]:
