@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import json
 import signal
 import sqlite3
 import subprocess
@@ -23,7 +24,7 @@ from tests.docs.playing import environment
 EXAMPLES = ROOT / "examples"
 SCRIPTS = {
     *("dask_run.py", "dlt_source.py", "duckdb_query.py", "etl_worker.py", "gather_batch.py"),
-    *("order_cohort.py", "order_task.py", "sync_script.py"),
+    *("aws_lambda.py", "order_cohort.py", "order_task.py", "portal.py", "sync_script.py"),
 }
 SERVICES = {"aiohttp_app.py", "fastapi_app.py", "fastapi_kits.py", "order_service.py", "webhook_receiver.py"}
 
@@ -89,6 +90,13 @@ def test_the_synchronous_script_says_why_it_cannot_tell(watched: FakeSpot, tmp_p
 
     assert code == 1
     assert output.startswith("cannot tell: GET /api/v2/kits/: ")
+
+
+def test_the_functions_handler_is_called_twice_by_its_script(watched: FakeSpot, tmp_path: Path) -> None:
+    code, output = run("aws_lambda.py", "SPOT123456", "SPOT000000", fake=watched, folder=tmp_path)
+
+    told = [{"kit_id": "SPOT123456", "status": watched.kits["SPOT123456"].status}, {"error": "NotFoundError"}]
+    assert (code, [json.loads(line) for line in output.splitlines()]) == (0, told)
 
 
 def etl_inputs(folder: Path, fake: FakeSpot, count: int) -> list[str]:

@@ -2,14 +2,13 @@
 
 import asyncio
 import gc
-import os
 import pickle
 import sys
 import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +28,7 @@ from spotdx_async import (
 )
 from spotdx_async._http import clock
 from spotdx_async.testing import FakeSpot
+from tests.forks import in_a_forked_child
 from tests.patience import until
 
 
@@ -204,21 +204,13 @@ async def test_a_second_loop_at_the_same_time_is_refused_clearly(spot_client: Sp
 
 async def test_a_forked_child_uses_connections_of_its_own(fake_spot: FakeSpot, spot_client: SpotClient) -> None:
     await spot_client.kits.get("SPOT123456")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where threads run, from Python 3.12
-        pid = os.fork()
-    if pid == 0:  # the child: nothing of pytest may run here
-        code = 1
-        try:
-            asyncio.events._set_running_loop(None)  # as a worker of a forking server has
-            asyncio.run(spot_client.kits.update_metadata("SPOT123456", {"by": "child"}))
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+
+    def work() -> None:
+        asyncio.run(spot_client.kits.update_metadata("SPOT123456", {"by": "child"}))
+
+    assert await in_a_forked_child(work) == 0
     await spot_client.kits.get("SPOT123456")
 
-    assert os.waitstatus_to_exitcode(status) == 0
     assert fake_spot.kits["SPOT123456"].metadata == {"by": "child"}
     first, child, last = (request.connection for request in fake_spot.requests)
     assert first == last != child
@@ -377,23 +369,6 @@ async def test_a_callers_session_of_another_loop_is_refused_clearly(fake_spot: F
     assert not fake_spot.requests
     assert isinstance(errors[0], ConfigError), repr(errors[0])  # nothing was sent, and repeating will not help
     assert "loop" in str(errors[0])
-
-
-async def in_a_forked_child(work: Callable[[], None]) -> int:
-    """Run a function in a forked child; its exit code, 0 where it ended well."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where threads run, from Python 3.12
-        pid = os.fork()
-    if pid == 0:  # the child: nothing of pytest may run here
-        code = 1
-        try:
-            asyncio.events._set_running_loop(None)  # as a worker of a forking server has
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 async def test_a_forked_child_works_and_closes_while_the_parents_calls_go_on(fake_spot: FakeSpot) -> None:
