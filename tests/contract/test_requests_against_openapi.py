@@ -78,7 +78,7 @@ class StubRunner(Runner):
     """Keeps the requests, and answers each with the next of the answers; the last one answers all others."""
 
     def __init__(self, *answers: Any) -> None:
-        self.allow_any_id = True
+        self.allow_any_id, self.encode = True, None
         self.requests: list[Request] = []
         self._answers = answers
 
