@@ -14,7 +14,14 @@ from attrs import define, field, frozen
 from spotdx_async._http import clock
 from spotdx_async._http.retry import may_pass
 from spotdx_async.bulk.create_rows import CreateRow
-from spotdx_async.errors import DecodeError, NotSentError, SpotError
+from spotdx_async.errors import (
+    AuthenticationError,
+    DecodeError,
+    NotSentError,
+    PermissionDeniedError,
+    SpotError,
+    StatusError,
+)
 
 LIST_LAG_S: Final = 10.0
 """How much later a list may show what was done: a choice, above the few seconds of a replica or a cache."""
@@ -176,7 +183,7 @@ class Settlement:
         self._doubts: dict[bytes, Doubt] = {}
         self._news = asyncio.Event()
         self._failing_since_s: float | None = None
-        self._failures = 0
+        self._failures = self._refusals = 0
         self.audit_after_s: float = clock.NEVER_S
         """Before when a row that was sent again may still be executed twice, on the loop's clock."""
         self.resolved: dict[bytes, Finding] = {}
@@ -229,7 +236,7 @@ class Settlement:
         except SpotError as error:
             self._note_failure(due, error.with_traceback(None))
             return
-        self._failing_since_s, self._failures = None, 0
+        self._failing_since_s, self._failures, self._refusals = None, 0, 0
         for doubt in due:
             finding = findings.get(doubt)
             if finding is None:
@@ -250,7 +257,9 @@ class Settlement:
         if self._failing_since_s is None:
             self._failing_since_s = now_s
         self._failures += 1
-        if not may_pass(error) or now_s - self._failing_since_s >= self._outage_limit_s:
+        self._refusals = 0 if may_pass(error) else self._refusals + 1
+        is_refused = self._refusals >= _most_refusals(error)
+        if is_refused or now_s - self._failing_since_s >= self._outage_limit_s:
             for doubt in due:
                 self._end(doubt, Unsettled(error, may_change=False))
             return
@@ -306,7 +315,7 @@ class Settlement:
             # Somebody else's object may be unreadable for good.
             has_taken_s = sys.maxsize if left is not None else clock.now() - failing_since_s
             is_in_vain = failures > _MOST_LOOKS and has_taken_s >= min(self._outage_limit_s, _MOST_AUDIT_S)
-            if is_in_vain or not self._may_audit_again:
+            if is_in_vain or not self._may_audit_again(failures):
                 return
             await self._sleep_until(clock.now() + min(_BUSY_AGAIN_S, 2.0 ** (failures - 1)))
 
@@ -321,6 +330,13 @@ class Settlement:
         self.audit_error = DecodeError(message, outcome="unknown") if left else None
         return left
 
-    @property
-    def _may_audit_again(self) -> bool:
-        return self.audit_error is None or may_pass(self.audit_error)
+    def _may_audit_again(self, failures: int) -> bool:
+        error = self.audit_error
+        return error is None or may_pass(error) or failures < _most_refusals(error)
+
+
+def _most_refusals(error: SpotError) -> int:
+    """Return how many looks may be refused, one after another, before the next would certainly be as well."""
+    # A 400, 404, 413 or 414 for a list that was there before may be a proxy's, in the midst of a deployment, say.
+    is_of_proxy = isinstance(error, StatusError) and not isinstance(error, (AuthenticationError, PermissionDeniedError))
+    return _MOST_LOOKS if is_of_proxy else 1

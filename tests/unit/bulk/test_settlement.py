@@ -9,12 +9,13 @@ import pytest
 
 from spotdx_async._http import clock
 from spotdx_async.bulk.settlement import LIST_LAG_S, Absent, Doubt, Finding, Found, Settlement, Unaudited, Unsettled
-from spotdx_async.errors import AuthenticationError, DecodeError, JournalError, ServerError, SpotError
+from spotdx_async.errors import AuthenticationError, DecodeError, JournalError, ServerError, SpotError, StatusError
 
 pytestmark = pytest.mark.virtual_time
 
 LANDS_WITHIN_S = 60.0
 AUTHENTICATION = AuthenticationError("the token", status=401)
+TOO_LARGE = StatusError("the request line is too long", status=414)
 DOWN = ServerError("down", status=503)
 UNREADABLE = JournalError("the journal cannot be read", reason="disk")
 
@@ -215,6 +216,33 @@ async def test_a_look_that_would_fail_again_parks_at_once() -> None:
 
     assert len(look.looks) == 1
     assert host.findings[b"a"] == (10.0, Unsettled(AUTHENTICATION, may_change=False))
+
+
+async def test_a_look_that_something_in_between_refuses_is_repeated() -> None:
+    look, host = ScriptedLook(TOO_LARGE, TOO_LARGE, DOWN, TOO_LARGE, absent), ScriptedHost()
+
+    await run_out(a_settlement(look, host), a_doubt(b"a", 0.0))
+
+    assert [at_s for at_s, _ in look.looks] == [10.0, 11.0, 13.0, 17.0, 25.0]
+    assert host.findings[b"a"] == (25.0, Absent())
+
+
+async def test_a_look_that_is_refused_again_and_again_parks() -> None:
+    look, host = ScriptedLook(TOO_LARGE), ScriptedHost()
+
+    await run_out(a_settlement(look, host), a_doubt(b"a", 0.0))
+
+    assert [at_s for at_s, _ in look.looks] == [10.0, 11.0, 13.0, 17.0]
+    assert host.findings[b"a"] == (17.0, Unsettled(TOO_LARGE, may_change=False))
+
+
+@pytest.mark.parametrize(("refusals", "is_audited"), [(3, True), (4, False)])
+async def test_an_audit_that_something_in_between_refuses_is_tried_again(refusals: int, *, is_audited: bool) -> None:
+    look, host = ScriptedLook(absent, audits=[*[TOO_LARGE] * refusals, 0]), ScriptedHost(Unaudited(7.0, clock.NEVER_S))
+
+    await run_out(a_settlement(look, host))
+
+    assert (host.was_audited, len(look.audits)) == (is_audited, 4)
 
 
 async def test_a_row_of_an_earlier_session_is_remembered_for_when_it_is_read() -> None:
