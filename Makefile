@@ -80,10 +80,11 @@ types: $(INSTALLED)
 
 check: test lint types
 
-# Builds the wheel, and installs and uses it in fresh environments: alone, with each extra, and beside pytest. The tests
-# against the wheel under each Python that is there: .venv/bin/nox --session tests. Both need a package index.
+# Builds the wheel, and installs and uses it in fresh environments: alone, with each extra, and beside pytest; writes its
+# SBOM into dist/, and compares that with what was installed. The tests against the wheel under each Python that is there:
+# .venv/bin/nox --session tests. Both need a package index.
 release-check: $(INSTALLED)
-	$(BIN)/nox --session release plugin papers
+	$(BIN)/nox --session release plugin papers sbom
 
 # Runs all benches, about an hour, and writes benchmarks/results.json, its picture and its table; BENCH=--quick for a look.
 # They compare with pydantic and msgspec, which nothing else needs.

@@ -3,6 +3,7 @@
 `nox` of the development environment runs it, as `make release-check` does. A Python that is not there is skipped.
 """
 
+import json
 import runpy
 import shutil
 import sys
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent
 _READ = runpy.run_path(str(ROOT / "tests" / "release" / "uses.py"))  # nox does not import from this folder
 USES: dict[str, tuple[str, str]] = _READ["USES"]
 TEST: str = _READ["TEST"]
+SBOM_DIFFERENCES = runpy.run_path(str(ROOT / "tests" / "release" / "sbom.py"))["differences"]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 EXTRAS = [extra for extra in USES if extra != "core"]
 WHERE = "import spotdx_async; print(spotdx_async.__file__)"
@@ -99,6 +101,32 @@ def papers(session: nox.Session) -> None:
     session.install("twine")
     with _built(session) as built:
         session.run("python", "-m", "twine", "check", "--strict", *map(str, built))
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """Write the CycloneDX SBOM of the wheel with all extras into dist/, and compare it with what pip has installed."""
+    session.install(*nox.project.dependency_groups(_project(), "release"))
+    with _built(session) as (wheel, _):
+        version, extras = wheel.name.split("-")[1], ",".join(_project()["project"]["optional-dependencies"])
+        # An environment of its own, without pip: what is in it came with the wheel.
+        python = wheel.parent / "venv" / "bin" / "python"
+        session.run("python", "-m", "venv", "--without-pip", str(python.parents[1]), silent=True)
+        pip = ("python", "-m", "pip", "--python", str(python))
+        session.run(*pip, "install", "--quiet", f"{wheel}[{extras}]", silent=True)
+        said = session.run(*pip, "list", "--format=json", silent=True, stderr=None)
+        target = ROOT / "dist" / f"spotdx_async-{version}.cdx.json"
+        target.parent.mkdir(exist_ok=True)
+        described = wheel.parent / "pyproject.toml"
+        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        described.write_text(text.replace('dynamic = ["version"]', f'version = "{version}"'), encoding="utf-8")
+        # It checks what it writes against CycloneDX's own schema.
+        options = ("--pyproject", str(described), "--mc-type", "library", "--output-reproducible")
+        session.run("cyclonedx-py", "environment", *options, "-o", str(target), str(python), silent=True)
+        missing, added = SBOM_DIFFERENCES(json.loads(str(said)), json.loads(target.read_text(encoding="utf-8")))
+        if missing or added:
+            session.error(f"{target.name} lacks {missing}, and has {added}, which are not installed")
+        session.log(f"{target.relative_to(ROOT)} tells of all {len(json.loads(str(said)))} packages")
 
 
 def _project() -> dict[str, Any]:
