@@ -55,7 +55,7 @@ def loads(text: bytes) -> Any:
             value = (_CAREFUL if is_odd else _DECODER).decode(text.decode())
         except RecursionError:
             value = _DeepText(text.decode()).value()
-        if not (is_odd and _has_lone_surrogate(value)):
+        if not (is_odd and _has_lone_surrogate(value)) and not (_has_many_levels(text) and _is_too_deep(value)):
             return value
     raise JSONDecodeError
 
@@ -131,6 +131,25 @@ class _DeepText:
 def _after_space(text: str, at: int) -> int:
     found = _SPACE.match(text, at)
     return at if found is None else found.end()
+
+
+def _has_many_levels(text: bytes) -> bool:
+    """Return whether a text may be nested too deeply: it has as many brackets as that takes."""
+    return text.count(b"[") + text.count(b"{") > _DEEPEST_PARSED
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Return whether a value is nested deeper than 1,024.
+
+    How deep the standard library's decoder goes depends on the Python and on ``sys.setrecursionlimit``.
+    """
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(_DEEPEST_PARSED):
+        insides = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for inside in insides for one in inside if isinstance(one, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _has_lone_surrogate(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The standard library in orjson's place: the same values, the same bytes, the same refusals."""
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -112,3 +113,21 @@ def test_deeply_nested_texts_are_read_or_refused_alike(text: bytes) -> None:
     ours, theirs = outcome(plain_json, "loads", text), outcome(orjson, "loads", text)
     assert ours[1] == theirs[1]
     assert serialize_any(ours[0]) == serialize_any(theirs[0])
+
+
+@pytest.mark.parametrize("levels", [1024, 1025, 3000])
+@pytest.mark.parametrize("inside", [b"", b'{"a":[1,{}]},"b"', b"[],[],{}"])
+def test_how_deep_a_text_may_be_nested_does_not_depend_on_the_interpreter(levels: int, inside: bytes) -> None:
+    text = b"[" * levels + inside + b"]" * levels
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)  # Python 3.12 and later go so deep without it
+    try:
+        ours, theirs = outcome(plain_json, "loads", text), outcome(orjson, "loads", text)
+    finally:
+        sys.setrecursionlimit(before)
+    assert ours[1] == theirs[1]
+
+
+def test_many_brackets_side_by_side_are_not_deep() -> None:
+    text = b"[" + b",".join([b'[{"a":[]}]'] * 2_000) + b"]"
+    assert plain_json.loads(text) == orjson.loads(text)
