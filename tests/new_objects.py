@@ -1,10 +1,20 @@
 """An order, a patient and a requisition to create, of nobody who exists."""
 
 from datetime import date
+from typing import Any, TypeVar
 
 from spotdx_async import Address, NewOrder, NewPatient, NewRequisition, Recipient
+from spotdx_async.models import Model
 
-__all__ = ["ADDRESS", "ORDER", "PATIENT", "RECIPIENT", "REQUISITION"]
+__all__ = ["ADDRESS", "ORDER", "PATIENT", "RECIPIENT", "REQUISITION", "part"]
+
+M = TypeVar("M", bound=Model)
+
+
+def part(model: type[M], **fields: Any) -> M:
+    """Build a model without all of its required fields, as an answer may be, or as a user must not send it."""
+    return model(**fields)
+
 
 ADDRESS = Address(street1="1 Example Street", city="Springfield", state="CA", country="US", zip="00000")
 RECIPIENT = Recipient(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, overload
 from unicodedata import normalize
 from uuid import UUID, uuid5
 
@@ -87,6 +87,30 @@ class KitActivation:
     """Whether the patient agrees to research; None leaves it out."""
     source: Any = field(default=None, kw_only=True, eq=False, repr=False)
     """As that of a ``MetadataUpdate``."""
+
+    if TYPE_CHECKING:  # so that editors miss the patient; mypy believes attrs, which takes a kit alone as well
+
+        @overload
+        def __init__(
+            self,
+            kit_id: str,
+            *,
+            patient_id: str | None,
+            patient: NewPatient | None = None,
+            research_consent: bool | None = None,
+            source: Any = None,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self,
+            kit_id: str,
+            *,
+            patient: NewPatient | None,
+            patient_id: str | None = None,
+            research_consent: bool | None = None,
+            source: Any = None,
+        ) -> None: ...
+        def __init__(self, kit_id: str, **patient: Any) -> None: ...
 
     @property
     def key(self) -> str:

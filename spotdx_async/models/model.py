@@ -15,6 +15,16 @@ PHI: Final[dict[str, Any]] = {"repr": False, "metadata": {_MARK: True}}
 """Passed to ``attrs.field`` for a field that holds patient data: no ``repr``, ``str`` or table shows its value."""
 
 
+REQUIRED: Final[dict[str, Any]] = {"default": None}
+"""Passed to ``attrs.field`` for a field that must be sent: type checkers see no default and say that it is missing.
+
+There is one all the same, since answers may leave anything out; without a value nothing is sent."""
+REQUIRED_LIST: Final[dict[str, Any]] = {"default": ()}
+"""The same for a list."""
+REQUIRED_PHI: Final[dict[str, Any]] = {**REQUIRED, **PHI}
+"""The same for a field that holds patient data."""
+
+
 class _NoFields(dict[str, Any]):
     """The unknown fields of every model that came without any.
 
@@ -44,9 +54,10 @@ def phi_fields(cls: type[attrs.AttrsInstance]) -> frozenset[str]:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Model:
-    """The base of all models. Every field may be left out, so that tests can build just what they need.
+    """The base of all models. A missing or null field of an answer is None, or ``()`` for a list.
 
-    A missing or null field has its default: None, or ``()`` for a list.
+    What you build to be sent needs the fields that the API requires: type checkers and editors name those that are
+    missing, and so does ``InvalidInputError`` before anything is sent. All other fields may be left out.
     """
 
     extra: Mapping[str, Any] = attrs.field(factory=dict, hash=False, **PHI)

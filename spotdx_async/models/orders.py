@@ -8,7 +8,7 @@ import attrs
 
 from .enums import OrderStatus
 from .kits import Kit
-from .model import PHI, Model, as_tuple
+from .model import PHI, REQUIRED, REQUIRED_LIST, Model, as_tuple
 from .people import Recipient
 
 
@@ -20,10 +20,10 @@ class NewOrder(Model):
     Assumed: an order without a kit type is a mistake.
     """
 
-    kit_types: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
+    kit_types: tuple[str, ...] = attrs.field(converter=as_tuple, **REQUIRED_LIST)
     """The kit types to ship, each one of ``spot.kits.types()``; to ship a type twice, list it twice. Required."""
 
-    recipient: Recipient | None = None
+    recipient: Recipient | None = attrs.field(**REQUIRED)
     """Who it is shipped to. Required, with every field but the address's ``street2``."""
 
     metadata: Mapping[str, Any] | None = attrs.field(default=None, hash=False, **PHI)

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 import attrs
 
 from .enums import Country, Sex
-from .model import PHI, Model
+from .model import PHI, REQUIRED_PHI, Model
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -17,22 +17,22 @@ class Address(Model):
     Assumed: nothing.
     """
 
-    street1: str | None = attrs.field(default=None, **PHI)
+    street1: str | None = attrs.field(**REQUIRED_PHI)
     """Street and number."""
 
     street2: str | None = attrs.field(default=None, **PHI)
     """A second line, such as the apartment; None if there is none."""
 
-    city: str | None = attrs.field(default=None, **PHI)
+    city: str | None = attrs.field(**REQUIRED_PHI)
     """The town."""
 
-    state: str | None = attrs.field(default=None, **PHI)
+    state: str | None = attrs.field(**REQUIRED_PHI)
     """The state or province; two letters when sent."""
 
-    country: Country | str | None = attrs.field(default=None, **PHI)
-    """``US`` or ``CA``; any other value is kept as it came."""
+    country: Country | str | None = attrs.field(**REQUIRED_PHI)
+    """``US`` or ``CA``; any other value is kept as it came. Not sent with an activation: None will do there."""
 
-    zip: str | None = attrs.field(default=None, **PHI)
+    zip: str | None = attrs.field(**REQUIRED_PHI)
     """The postal code."""
 
 
@@ -48,19 +48,19 @@ class Recipient(Model):
     Assumed: nothing.
     """
 
-    first_name: str | None = attrs.field(default=None, **PHI)
+    first_name: str | None = attrs.field(**REQUIRED_PHI)
     """The given name."""
 
-    last_name: str | None = attrs.field(default=None, **PHI)
+    last_name: str | None = attrs.field(**REQUIRED_PHI)
     """The family name."""
 
-    email: str | None = attrs.field(default=None, **PHI)
+    email: str | None = attrs.field(**REQUIRED_PHI)
     """The e-mail address."""
 
-    phone: str | None = attrs.field(default=None, **PHI)
+    phone: str | None = attrs.field(**REQUIRED_PHI)
     """The telephone number, as the vendor writes it."""
 
-    address: Address | None = attrs.field(default=None, **PHI)
+    address: Address | None = attrs.field(**REQUIRED_PHI)
     """Where the parcel goes."""
 
 
@@ -103,22 +103,23 @@ class NewPatient(Model):
     Assumed: nothing.
     """
 
-    first_name: str | None = attrs.field(default=None, **PHI)
-    """The given name. Required, like every field that says nothing else; for an activation the kit type decides."""
+    first_name: str | None = attrs.field(**REQUIRED_PHI)
+    """The given name. Required, like every field that says nothing else; for an activation the kit type decides, and
+    what is not known is None."""
 
-    last_name: str | None = attrs.field(default=None, **PHI)
+    last_name: str | None = attrs.field(**REQUIRED_PHI)
     """The family name."""
 
-    email: str | None = attrs.field(default=None, **PHI)
+    email: str | None = attrs.field(**REQUIRED_PHI)
     """The e-mail address."""
 
     phone: str | None = attrs.field(default=None, **PHI)
     """The telephone number; never required."""
 
-    sex: Sex | str | None = attrs.field(default=None, **PHI)
+    sex: Sex | str | None = attrs.field(**REQUIRED_PHI)
     """``M`` or ``F``."""
 
-    date_of_birth: date | None = attrs.field(default=None, **PHI)
+    date_of_birth: date | None = attrs.field(**REQUIRED_PHI)
     """The date of birth, not in the future."""
 
     address: Address | None = attrs.field(default=None, **PHI)

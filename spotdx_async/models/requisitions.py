@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from .enums import Carrier, RequisitionStatus
-from .model import PHI, Model, as_tuple
+from .model import PHI, REQUIRED, REQUIRED_LIST, REQUIRED_PHI, Model, as_tuple
 from .people import NewPatient, Patient
 from .reports import Report
 
@@ -65,22 +65,22 @@ class NewRequisition(Model):
     Assumed: a requisition without a panel is a mistake.
     """
 
-    barcode: str | None = None
+    barcode: str | None = attrs.field(**REQUIRED)
     """The full barcode of the sample, unique to this requisition. Required."""
 
-    panels: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, **PHI)
+    panels: tuple[str, ...] = attrs.field(converter=as_tuple, **REQUIRED_LIST, **PHI)
     """Codes of the tests to run, agreed with the vendor; they can reveal what a person is tested for. Required."""
 
-    account_number: str | None = None
+    account_number: str | None = attrs.field(**REQUIRED)
     """The account number at the laboratory. Required."""
 
-    lab: str | None = None
+    lab: str | None = attrs.field(**REQUIRED)
     """The laboratory's name, such as ``CRL``. Required."""
 
-    state_collected: str | None = attrs.field(default=None, **PHI)
+    state_collected: str | None = attrs.field(**REQUIRED_PHI)
     """The state in which the sample was taken, two letters. Required."""
 
-    patient: NewPatient | None = None
+    patient: NewPatient | None = attrs.field(**REQUIRED)
     """The person tested, with an address. Required, with every field but ``phone`` and ``street2``."""
 
     tracking: Tracking | None = None

@@ -388,7 +388,7 @@ def _likeness(recipient: Recipient | None) -> str | None:
 
 def _kept(order: OrderSummary) -> OrderSummary:
     person = order.recipient
-    recipient = None if person is None else Recipient(first_name=person.first_name, last_name=person.last_name)
+    recipient = None if person is None else evolve(person, email=None, phone=None, address=None, extra={}, as_came=None)
     return OrderSummary(order_id=order.order_id, recipient=recipient, created=order.created, updated=order.updated)
 
 

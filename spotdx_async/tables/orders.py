@@ -1,5 +1,7 @@
 """The tables of orders: the order, and the kits that were prepared for it."""
 
+from typing import Final
+
 from spotdx_async.models import Order, Recipient
 from spotdx_async.tables.cells import instant, json_or_none, json_text, plain, unknown_fields
 from spotdx_async.tables.people import address_cells, address_columns
@@ -83,8 +85,11 @@ def _order_row(order: Order, *, phi: bool) -> Row:
     return (*row, *(_patient_data(order) if phi else (None,) * 12))
 
 
+_NOBODY: Final = Recipient(first_name=None, last_name=None, email=None, phone=None, address=None)
+
+
 def _patient_data(order: Order) -> Row:
-    person = order.recipient or Recipient()
+    person = order.recipient or _NOBODY
     extra = unknown_fields(order, recipient=unknown_fields(person, address=unknown_fields(person.address)))
     return (
         *(person.first_name, person.last_name, person.email, person.phone),

@@ -50,6 +50,7 @@ from spotdx_async.resources.requisitions import Requisitions
 from spotdx_async.testing import OPERATIONS as CALLS
 from tests.calls import call, name_of, nouns
 from tests.long_set import IS_FULL
+from tests.new_objects import part
 
 PLACE = Path(__file__).parents[2].parent / "shared" / "spot-api" / "openapi.json"
 if not PLACE.is_file():
@@ -705,7 +706,7 @@ def test_all_faults_are_named_at_once() -> None:
     assert [path for path, _ in error.faults] == ["recipient.email", "recipient.address.state"]
 
 
-@pytest.mark.parametrize("both", [{}, {"patient_id": "Verborgen", "patient": NewPatient()}])
+@pytest.mark.parametrize("both", [{}, {"patient_id": "Verborgen", "patient": part(NewPatient)}])
 def test_an_activation_needs_one_of_patient_id_and_patient(both: Any) -> None:
     error = refused(lambda runner: Kits(runner).activate("SPOT123456", **both))
 

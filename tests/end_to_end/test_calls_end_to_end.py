@@ -24,7 +24,7 @@ from spotdx_async.resources.patients import Patients
 from spotdx_async.resources.registration_tokens import RegistrationTokens
 from spotdx_async.resources.requisitions import Requisitions
 from spotdx_async.testing import FakeSpot
-from tests.new_objects import ORDER, REQUISITION
+from tests.new_objects import ORDER, REQUISITION, part
 
 NOUNS = (Kits, Orders, Patients, RegistrationTokens, Requisitions)
 COUNT = 20
@@ -76,7 +76,7 @@ async def test_one_wrong_call_of_a_batch_is_one_result(fake_spot: FakeSpot, spot
     results = await asyncio.gather(
         spot_client.kits.update_metadata("SPOT123456", {"a": 1}),
         spot_client.kits.update_metadata("", {"a": 1}),
-        spot_client.orders.create(NewOrder(kit_types=(), recipient=Recipient(address=Address()))),
+        spot_client.orders.create(NewOrder(kit_types=(), recipient=part(Recipient, address=part(Address)))),
         return_exceptions=True,
     )
 

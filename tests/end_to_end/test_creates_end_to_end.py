@@ -26,7 +26,7 @@ from spotdx_async import (
     StatusError,
 )
 from spotdx_async.testing import FakeSpot, Fault, faults
-from tests.new_objects import ADDRESS, PATIENT, REQUISITION
+from tests.new_objects import ADDRESS, PATIENT, REQUISITION, part
 from tests.new_objects import ORDER as PLAIN_ORDER
 
 pytestmark = pytest.mark.no_cover
@@ -411,7 +411,7 @@ async def test_where_testing_is_not_allowed_the_servers_reason_is_in_the_details
         {"patient_id": ""},
         {"patient_id": 7},
         {"patient": {"first_name": "Robin"}},
-        {"patient": NewPatient(sex="x")},
+        {"patient": part(NewPatient, sex="x")},
         {"patient_id": "x", "research_consent": "yes"},
     ],
 )

@@ -30,6 +30,7 @@ from spotdx_async import (
     loads,
 )
 from spotdx_async.testing import FakeSpot, faults
+from tests.new_objects import part
 
 PATIENT = NewPatient(
     first_name="Canary",
@@ -123,7 +124,7 @@ async def test_a_new_patient_comes_back_with_an_id(fake_spot: FakeSpot, spot_cli
 
 async def test_an_address_is_not_dropped_in_silence(fake_spot: FakeSpot, spot_client: SpotClient) -> None:
     with pytest.raises(InvalidInputError, match="address must be left out"):
-        await spot_client.patients.create(attrs.evolve(PATIENT, address=Address(state="OH")))
+        await spot_client.patients.create(attrs.evolve(PATIENT, address=part(Address, state="OH")))
 
     assert fake_spot.counts["requests"] == 0
 

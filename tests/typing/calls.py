@@ -91,12 +91,14 @@ async def ask_for_kits(spot: SpotClient, metadata: Mapping[str, int]) -> None:
         Pages[KitSummary],
     )
     assert_type(await spot.kits.activate("SPOT123456", patient_id="P1"), Activation)
-    assert_type(await spot.kits.activate("SPOT123456", patient=NewPatient(sex="F"), research_consent=True), Activation)
+    # Of a person who is not known in full: what an activation requires depends on the kit type.
+    patient = NewPatient(first_name="A", last_name="B", email=None, sex="F", date_of_birth=None)
+    assert_type(await spot.kits.activate("SPOT123456", patient=patient, research_consent=True), Activation)
 
 
 async def ask_for_orders(spot: SpotClient) -> None:
-    address = Address(city="Springfield", state="IL", country="US", zip="62701")
-    recipient = Recipient(first_name="A", last_name="B", address=address)
+    address = Address(street1="1 Example Street", city="Springfield", state="IL", country="US", zip="62701")
+    recipient = Recipient(first_name="A", last_name="B", email="a@b.example", phone="2025550147", address=address)
     order = NewOrder(kit_types=("health_kit_1",), recipient=recipient, metadata={"batch": 7})
     check_new(order)
     assert_type(await spot.orders.create(order, client_ref="mine"), Order)

@@ -4,11 +4,15 @@ A mark whose line is accepted is an error too, so that nothing here can become r
 """
 
 from spotdx_async import (
+    Address,
     Kit,
+    KitActivation,
     KitStatus,
     MetadataUpdate,
     NewOrder,
+    NewOrderRow,
     NewPatient,
+    NewRequisition,
     OrderMetadataUpdate,
     RateLimit,
     Recipient,
@@ -58,7 +62,7 @@ def wrong_settings() -> None:
         pass
 
 
-async def wrong_calls(spot: SpotClient) -> None:
+async def wrong_calls(spot: SpotClient, order: NewOrder, patient: NewPatient) -> None:
     spot.kits.get("SPOT123456")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
     await spot.kits.get(123456)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await spot.kits.update_metadata("SPOT123456")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -71,8 +75,8 @@ async def wrong_calls(spot: SpotClient) -> None:
     spot.orders.list(statuses="held")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     spot.kits.list(on_bad_item="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await spot.kits.list()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
-    await spot.orders.create(NewPatient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await spot.orders.create(NewOrder(), "reference")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await spot.orders.create(patient)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await spot.orders.create(order, "reference")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await spot.orders.reconcile(SpotError())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     spot.kits.changes(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     spot.kits.changes(every_s=60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -116,10 +120,21 @@ def wrong_reading(kit: Kit, result: Result, error: SpotError) -> None:
     use(error.status)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     Kit("SPOT123456")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     Recipient(name="A")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    NewOrder(recipient="A")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    NewOrder(kit_types=("health_kit_1",), recipient="A")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     loads({"kit_id": "SPOT123456"}, Kit)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     text: str = dumps(kit)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     use(text)
+
+
+def left_out(address: Address, patient: NewPatient, recipient: Recipient) -> None:
+    NewOrder(kit_types=("health_kit_1",))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    NewOrder(recipient=recipient)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Recipient(first_name="A", last_name="B", email="a@b.example", address=address)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Address(street1="1 Example Street", city="Springfield", state="IL", zip="62701")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    NewPatient(first_name="A", last_name="B", email="a@b.example", sex="F")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    NewRequisition(barcode="77742938328", panels=("P",), account_number="1", lab="CRL", patient=patient)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    NewOrderRow("key")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    KitActivation(patient_id="P1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def wrong_tests(fake: FakeSpot) -> None:

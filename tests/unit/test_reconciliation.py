@@ -33,6 +33,7 @@ from spotdx_async.errors import (
 )
 from spotdx_async.models import Order, OrderSummary, Recipient
 from spotdx_async.reconciliation import Reconciliation, clue_and_times, clue_of, reconcile
+from tests.new_objects import part
 
 virtual_time = pytest.mark.virtual_time
 
@@ -844,7 +845,7 @@ async def test_of_two_that_it_is_the_earlier_one_is_given_and_the_other_told() -
 
 
 def named(name: str, *ids: str) -> list[OrderSummary]:
-    recipient = Recipient(first_name=name)
+    recipient = part(Recipient, first_name=name)
     return [attrs.evolve(row, recipient=recipient) for row in rows(*ids)]
 
 

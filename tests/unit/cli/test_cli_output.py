@@ -15,6 +15,7 @@ from spotdx_async import Kit, KitSummary, OrderSummary, Patient, Recipient, Repo
 from spotdx_async.cli.answers import fields_of, plain, row_of
 from spotdx_async.cli.output import HIDDEN, Streams, visible
 from spotdx_async.cli.standard_streams import guarded_outputs
+from tests.new_objects import part
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_kit_in_a_list_is_a_row_of_its_columns() -> None:
 
 @pytest.mark.parametrize("show_phi", [False, True])
 def test_a_column_can_be_a_field_of_an_object_within(*, show_phi: bool) -> None:
-    orders = [OrderSummary(order_id="O1", recipient=Recipient(first_name="Alice")), OrderSummary(order_id="O2")]
+    orders = [OrderSummary(order_id="O1", recipient=part(Recipient, first_name="Alice")), OrderSummary(order_id="O2")]
     shown = [row_of(plain(order, show_phi=show_phi), ["order_id", "recipient.first_name"]) for order in orders]
     assert shown == [["O1", "Alice" if show_phi else HIDDEN], ["O2", ""]]
 

@@ -19,6 +19,7 @@ from spotdx_async import (
     loads,
     to_dict,
 )
+from tests.new_objects import part
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "kit.json"
 
@@ -42,7 +43,7 @@ def test_there_is_nothing_but_plain_values(kit: Kit) -> None:
         metadata={"status": KitStatus.DELIVERED, "pair": (1, 2.5), "deep": {"none": None, "yes": True}},
     )
 
-    for model in (kit, order, NewPatient(date_of_birth=date(1999, 12, 31))):
+    for model in (kit, order, part(NewPatient, date_of_birth=date(1999, 12, 31))):
         assert {type(value) for value in values_in(to_dict(model))} <= {dict, list, str, int, float, bool, type(None)}
     assert to_dict(order)["metadata"] == {
         "status": "delivered",
@@ -104,6 +105,6 @@ def test_text_that_is_no_unicode_survives() -> None:
 
 def test_what_has_no_json_form_is_refused_as_dumps_does() -> None:
     with pytest.raises(InvalidInputError, match="NaN"):
-        to_dict(NewOrder(kit_types=("a",), metadata={"share": float("nan")}))
+        to_dict(part(NewOrder, kit_types=("a",), metadata={"share": float("nan")}))
     with pytest.raises(InvalidInputError, match=r"metadata\.who is of type Address"):
-        to_dict(NewOrder(kit_types=("a",), metadata={"who": Address()}))
+        to_dict(part(NewOrder, kit_types=("a",), metadata={"who": part(Address)}))

@@ -39,6 +39,7 @@ from spotdx_async.models import (
     phi_fields,
 )
 from tests.facts import FACTS, MODELS, SHAPES
+from tests.new_objects import part
 
 M = TypeVar("M", bound=Model)
 
@@ -137,7 +138,9 @@ def test_a_requisition_that_is_to_be_made_does_not_show_what_its_parts_hide() ->
 
 
 def test_an_order_shows_what_is_no_patient_data() -> None:
-    order = Order(order_id="O1", status="held", recipient=Recipient(first_name="Alice"), kit_types=("k",), metadata={})
+    order = Order(
+        order_id="O1", status="held", recipient=part(Recipient, first_name="Alice"), kit_types=("k",), metadata={}
+    )
 
     assert repr(order) == ("Order(order_id='O1', status='held', recipient=Recipient(<hidden>), kit_types=('k',))")
     assert repr(attrs.evolve(order, recipient=None, metadata={"a": 1})).endswith("kit_types=('k',), <hidden>)")

@@ -36,6 +36,7 @@ from spotdx_async.models import (
     Sex,
     Tracking,
 )
+from tests.new_objects import part
 
 M = TypeVar("M", bound=Model)
 
@@ -174,8 +175,8 @@ def test_an_empty_list_is_none(shape: Shape, path: str, empty: Any) -> None:
 
 
 def test_an_activation_requires_nothing_since_the_server_alone_knows_what_the_kit_needs() -> None:
-    assert faults_of(NewPatient(), ACTIVATION_PATIENT) == ()
-    assert faults_of(NewPatient(address=Address()), ACTIVATION_PATIENT) == ()
+    assert faults_of(part(NewPatient), ACTIVATION_PATIENT) == ()
+    assert faults_of(part(NewPatient, address=part(Address)), ACTIVATION_PATIENT) == ()
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_what_an_activation_is_given_is_checked(path: str, value: Any) -> None:
     assert [where for where, _ in faults_with(ACTIVATION_PATIENT, path, value)] == [path]
 
 
-@pytest.mark.parametrize("address", [HOME, Address(), {"city": "Springfield"}])
+@pytest.mark.parametrize("address", [HOME, part(Address), {"city": "Springfield"}])
 def test_a_new_patient_has_no_place_for_an_address(address: Any) -> None:
     fault = "must be left out: only activations and requisitions take it"
 
@@ -210,17 +211,19 @@ def test_unknown_fields_are_left_to_the_server() -> None:
 
 
 def test_every_fault_is_listed_at_once_in_the_order_of_the_fields() -> None:
-    requisition = NewRequisition(
-        panels=["PANEL-123", 5, ""],  # type: ignore[list-item]  # what is to be found out
+    requisition = part(
+        NewRequisition,
+        panels=["PANEL-123", 5, ""],  # what is to be found out
         account_number=" ",
         lab="CRL",
         state_collected="Ohio",
-        patient=NewPatient(
+        patient=part(
+            NewPatient,
             first_name="Alice",
             email="alice",
             sex="f",
             date_of_birth=date(2025, 1, 1),
-            address=Address(street1="", city="Springfield", state="O1", country="us"),
+            address=part(Address, street1="", city="Springfield", state="O1", country="us"),
         ),
         tracking=Tracking(carrier="dhl"),
         attributes=RequisitionAttributes(crl_slip_id="12345678901", crl_tier3_account_number="1234567"),
@@ -249,11 +252,11 @@ def test_every_fault_is_listed_at_once_in_the_order_of_the_fields() -> None:
 
 
 def test_an_empty_order_says_all_that_it_lacks() -> None:
-    assert faults_of(NewOrder(), ORDER) == (("kit_types", "is required"), ("recipient", "is required"))
+    assert faults_of(part(NewOrder), ORDER) == (("kit_types", "is required"), ("recipient", "is required"))
 
 
 def test_the_text_of_the_error_lists_every_fault_and_that_nothing_was_sent() -> None:
-    error = error_of(NewOrder(), ORDER)
+    error = error_of(part(NewOrder), ORDER)
 
     assert str(error) == (
         "POST /api/v2/orders/: 2 faults: kit_types is required; recipient is required; nothing was sent"
@@ -274,13 +277,13 @@ def test_a_fault_of_the_whole_has_no_path() -> None:
 
 
 def test_the_error_says_whose_call_it_was_and_that_nothing_was_tried() -> None:
-    error = error_of(NewOrder(), ORDER)
+    error = error_of(part(NewOrder), ORDER)
 
     assert (error.operation, error.attempts, error.elapsed_s) == (OPERATION, 0, 0.0)
 
 
 def test_the_faults_survive_pickling() -> None:
-    error = error_of(NewOrder(), ORDER)
+    error = error_of(part(NewOrder), ORDER)
 
     again = pickle.loads(pickle.dumps(error))
 
@@ -492,7 +495,7 @@ def test_the_day_of_a_date_and_of_its_text_is_the_same() -> None:
         ("order", "a str"),
         (NewOrder, "a type"),
         (PERSON, "a NewPatient"),
-        (Address(), "an Address"),
+        (part(Address), "an Address"),
     ],
 )
 def test_what_is_no_order_is_refused(value: Any, named: str) -> None:
@@ -581,9 +584,10 @@ EVERYTHING_WRONG = [
         ORDER,
         NewOrder(
             kit_types=(b"canary-7f3a", "k"),  # type: ignore[arg-type]  # what is to be found out
-            recipient=Recipient(
-                first_name=[CANARY],  # type: ignore[arg-type]  # what is to be found out
-                last_name={CANARY},  # type: ignore[arg-type]  # what is to be found out
+            recipient=part(
+                Recipient,
+                first_name=[CANARY],  # what is to be found out
+                last_name={CANARY},  # what is to be found out
                 address=Address(street1="", city=CANARY, state=CANARY, country=CANARY, zip=b"canary-7f3a"),  # type: ignore[arg-type]  # what is to be found out
             ),
             metadata={"note": {CANARY}, f"{CANARY} key": 1},
@@ -591,24 +595,26 @@ EVERYTHING_WRONG = [
     ),
     (
         REQUISITION,
-        NewRequisition(
+        part(
+            NewRequisition,
             barcode=CANARY,
             panels=CANARY,
             state_collected=CANARY,
-            patient=NewPatient(
+            patient=part(
+                NewPatient,
                 first_name=CANARY,
                 email=CANARY,
                 sex=CANARY,
-                date_of_birth=CANARY,  # type: ignore[arg-type]  # what is to be found out
-                address={"street1": CANARY},  # type: ignore[arg-type]  # what is to be found out
+                date_of_birth=CANARY,  # what is to be found out
+                address={"street1": CANARY},  # what is to be found out
             ),
             tracking=Tracking(tracking_number="", carrier=CANARY),
             attributes=RequisitionAttributes(crl_slip_id=CANARY, crl_tier3_account_number=f"{CANARY}\n"),
-            metadata=CANARY,  # type: ignore[arg-type]  # what is to be found out
+            metadata=CANARY,  # what is to be found out
         ),
     ),
-    (PATIENT, NewPatient(first_name=CANARY, email=CANARY, sex=CANARY, address=Address(city=CANARY))),
-    (ACTIVATION_PATIENT, NewPatient(first_name=CANARY, email=CANARY, address=Address(state=CANARY))),
+    (PATIENT, part(NewPatient, first_name=CANARY, email=CANARY, sex=CANARY, address=part(Address, city=CANARY))),
+    (ACTIVATION_PATIENT, part(NewPatient, first_name=CANARY, email=CANARY, address=part(Address, state=CANARY))),
     (REQUISITION, CANARY),
 ]
 
