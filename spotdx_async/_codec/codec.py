@@ -29,7 +29,7 @@ from spotdx_async._codec.json import (
 )
 from spotdx_async._codec.scalars import Hook, MismatchError
 from spotdx_async.errors import DecodeError, InvalidInputError
-from spotdx_async.models.model import Model
+from spotdx_async.models.model import Model, as_came
 from spotdx_async.models.people import Address, PatientAddress
 from spotdx_async.models.reports import RangeLimit, Result, UnknownResult
 
@@ -228,7 +228,7 @@ def _item(rule: Hook, raw: Any, index: int, operation: str | None) -> Any:
 
 def has_come_as_null(model: Model, name: str) -> bool:
     """Return whether the JSON had null for a field; False if it had a value or no such field."""
-    return (model._as_came or {}).get(name, ...) is None  # noqa: SLF001 - kept for the codec
+    return as_came(model).get(name, ...) is None
 
 
 # The converters are built on first use; each collects the hooks for a type when first asked for it.

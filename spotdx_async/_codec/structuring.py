@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import attrs
 
 from spotdx_async._codec.scalars import Hook, MismatchError
-from spotdx_async.models.model import NO_FIELDS, Model
+from spotdx_async.models.model import NO_FIELDS, Model, as_came
 
 M = TypeVar("M", bound=Model)
 
@@ -82,7 +82,8 @@ def careful_reader(cls: type[M], fields: tuple[WireField, ...], _: Any = None) -
         came: dict[str, Any] = {}
         values = {field.name: _read_field(field, raw.get(field.name, ...), came) for field in fields}
         extra = {name: value for name, value in raw.items() if name not in known}
-        return cls(**values, extra=extra or NO_FIELDS, as_came=came or None)
+        notes: dict[str, Any] = {"as_came": came or None}
+        return cls(**values, extra=extra or NO_FIELDS, **notes)
 
     return read
 
@@ -112,7 +113,7 @@ def writer(fields: tuple[WireField, ...], write: Hook) -> Hook:
     """Make a writer that returns what came, except for fields that were changed since."""
 
     def write_model(model: Model) -> dict[str, Any]:
-        came = model._as_came or {}  # noqa: SLF001 - kept for this writer
+        came = as_came(model)
         written: dict[str, Any] = {}
         for field in fields:
             value = getattr(model, field.name)
@@ -136,10 +137,11 @@ def without_notes(value: Any) -> Any:
     if not isinstance(value, Model):
         return value
     fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
-    bare = {name: without_notes(item) for name, item in fields.items() if isinstance(item, (Model, tuple))}
-    return attrs.evolve(value, as_came=None, **bare)
+    changed = {name: without_notes(item) for name, item in fields.items() if isinstance(item, (Model, tuple))}
+    return attrs.evolve(value, **changed, **_NO_NOTES)
 
 
+_NO_NOTES: dict[str, Any] = {"as_came": None}
 _AS_THEY_ARE = frozenset({str, int, float, bool, dict})  # a dict is JSON already: no field holds models in a dict
 _NOT_NOTED: Mapping[str, Any] = {}
 

@@ -4,7 +4,7 @@ Patient data is marked once, on the field that holds it; every text made from a 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
@@ -63,12 +63,17 @@ class Model:
     extra: Mapping[str, Any] = attrs.field(factory=dict, hash=False, **PHI)
     """Fields of the answer that the SDK does not know, as they came; empty for a model that you built."""
 
-    _as_came: Mapping[str, Any] | None = attrs.field(default=None, eq=False, **PHI)
-    """The JSON of values whose field does not tell it: null or missing, ``[]`` or null, ``"20"`` or 20.
+    if not TYPE_CHECKING:  # no editor offers it, neither to read nor as an argument
+        _as_came: Mapping[str, Any] | None = attrs.field(default=None, eq=False, **PHI)
+        """The JSON of values whose field does not tell it: null or missing, ``[]`` or null, ``"20"`` or 20.
 
-    Kept so that ``dumps`` writes what came. ``...`` stands for a property that was missing although its field has a
-    value. Leave it out when you build a model.
-    """
+        Kept so that ``dumps`` writes what came. ``...`` stands for a property that was missing although its field has a
+        value. Leave it out when you build a model.
+        """
+
+    def __dir__(self) -> list[str]:
+        """Leave out what is private, so that the completion of a console shows fields alone."""
+        return [name for name in super().__dir__() if name != "_as_came"]
 
     def __repr__(self) -> str:
         """Show what is not patient data, and ``<hidden>`` in place of what is."""
@@ -80,6 +85,11 @@ class Model:
         if len(shown) < len(filled):
             shown.append("<hidden>")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def as_came(model: Model) -> Mapping[str, Any]:
+    """Return the JSON of those values of a model whose field does not tell it; ``...`` stands for what was missing."""
+    return model._as_came or NO_FIELDS  # type: ignore[attr-defined]  # noqa: SLF001 - hidden from checkers
 
 
 def as_tuple(value: Iterable[str]) -> tuple[str, ...]:

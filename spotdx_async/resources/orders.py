@@ -388,8 +388,8 @@ def _likeness(recipient: Recipient | None) -> str | None:
 
 def _kept(order: OrderSummary) -> OrderSummary:
     person = order.recipient
-    recipient = None if person is None else evolve(person, email=None, phone=None, address=None, extra={}, as_came=None)
-    return OrderSummary(order_id=order.order_id, recipient=recipient, created=order.created, updated=order.updated)
+    named = person and evolve(person, extra={}, **dict.fromkeys(("email", "phone", "address", "as_came")))
+    return OrderSummary(order_id=order.order_id, recipient=named, created=order.created, updated=order.updated)
 
 
 def _creation(order: NewOrder, runner: Runner, key: str | None, reference: str | None) -> Request:

@@ -141,3 +141,9 @@ async def wrong_tests(fake: FakeSpot) -> None:
     fake.faults.add(502)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     FakeSpot(kits="SPOT123456", latency="slow")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     use(fake.kits[0])  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+
+
+def private(kit: Kit, patient: NewPatient) -> None:
+    use(kit._as_came)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    NewOrderRow("key", NewOrder(kit_types=(), recipient=None, as_came={}))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    use(patient.extra)

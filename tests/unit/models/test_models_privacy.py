@@ -57,7 +57,7 @@ for shape, names in FACTS["hidden"].items():
 
 def planted(cls: type[M]) -> M:
     values: dict[str, Any] = {name: _canary(cls, name) for name in phi_fields(cls) - {"_as_came"}}
-    return cls(**values, as_came={"comments": CANARY})
+    return part(cls, **values, as_came={"comments": CANARY})
 
 
 def _canary(cls: type[Model], name: str) -> Any:
@@ -234,3 +234,10 @@ def test_the_kinds_of_result_that_are_checked_here_are_all() -> None:
     assert set(get_args(get_args(annotation)[0])) == {
         kind for kind in MODELS if "result_type" in attrs.fields_dict(kind)
     }
+
+
+def test_completion_offers_no_private_field() -> None:
+    kit = planted(Kit)
+
+    assert [name for name in dir(kit) if name.startswith("_") and not name.startswith("__")] == []
+    assert {"kit_id", "status", "sample", "extra"} <= {*dir(kit)}
