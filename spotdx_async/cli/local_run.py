@@ -30,6 +30,8 @@ _NOTES_TO_REPORT = 4
 """Half-second notes between two lines: a hiccup of the server is not worth a line."""
 _CLOSING_S = 10.0
 """More than a journal needs to be closed."""
+_MOST_NAMES, _LONGEST_NAME = 20, 100
+"""Of input files, in a report: more would take the settings away from the page."""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 Outcomes: TypeAlias = AbstractAsyncContextManager[AsyncIterator[spotdx_async.Outcome[Any]]]
@@ -281,10 +283,10 @@ async def checked_rows(
 
 
 def facts_of(request: RowRequest) -> dict[str, str | float | bool | None]:
-    """Return what the report says of the command; no path is among it, since file names can be those of patients."""
+    """Return what the report says of the command; of its files the names alone, since folders say whose they are."""
     options, settings = request.options, request.settings
     return {
-        "files": len(request.files),
+        "files": _named(request.files),
         "rate": settings.rate.value,
         "concurrency": settings.concurrency.value,
         "timeout_s": settings.timeout_s.value,
@@ -294,3 +296,9 @@ def facts_of(request: RowRequest) -> dict[str, str | float | bool | None]:
         "journal": options.journal is not None,
         "dry_run": options.is_dry_run,
     }
+
+
+def _named(files: Sequence[str]) -> str:
+    names = ["standard input" if file == "-" else Path(file).name[:_LONGEST_NAME] for file in files[:_MOST_NAMES]]
+    more = len(files) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")

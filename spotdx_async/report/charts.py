@@ -6,7 +6,6 @@ Everything that a colour shows is also shown by a pattern, a label or a separate
 from collections.abc import Sequence
 from itertools import pairwise
 
-from spotdx_async.bulk.records import State
 from spotdx_async.report.drawing import (
     AXIS_HEIGHT,
     LINE_HEIGHT,
@@ -33,8 +32,10 @@ _SECONDS_FROM_S = 10
 _BAR_TOP, _BAR_HEIGHT = LINE_HEIGHT + 4, 30
 _MIDDLE = 0.5
 _PERCENTS = (50, 95, 99)
-_HATCHES: dict[State, str] = {
+_BEFORE = "done before"
+_HATCHES: dict[str, str] = {
     "ok": "",
+    _BEFORE: "M3 2H5M-1 6H1M7 6H9",
     "rejected": "M0 4H8",
     "failed": "M-1 1L1-1M0 8L8 0M7 9L9 7",
     "unknown": "M0 0L8 8M0 8L8 0",
@@ -48,23 +49,37 @@ def outcome_chart(run_stats: RunStory) -> Html | None:
     """Return one bar of all rows, divided by state, each part with its label; None without any row."""
     if not run_stats.rows:
         return None
-    counts = {state: count for state, count in run_stats.counts.items() if count}
+    counts = _parts_of(run_stats)
     says = {state: f"{state}: {count:,} ({count / run_stats.rows:.2%})" for state, count in counts.items()}
     parts, ends, left = [], {}, 0.0
     for state, count in counts.items():
         right = left + count / run_stats.rows
         # Even one row in a million is visible, since the outline is drawn however narrow the part is.
-        style = {"fill": f"url(#state-{state})", "class_": f"part {state}"}
+        style = {"fill": f"url(#state-{_css(state)})", "class_": f"part {_css(state)}"}
         parts.append(rectangle(left, right, _BAR_TOP, _BAR_HEIGHT, says[state], **style))
         ends[state], left = (left, right), right
     labels = _state_labels(says, ends)
     height = _BAR_TOP + _BAR_HEIGHT + LINE_HEIGHT * (len(counts) - 1) + 12
-    patterns = element("defs", *(pattern(f"state-{state}", f"fill {state}", _HATCHES[state]) for state in counts))
+    fills = (pattern(f"state-{_css(state)}", f"fill {_css(state)}", _HATCHES[state]) for state in counts)
+    patterns = element("defs", *fills)
     told = f"One bar, divided into {', '.join(says.values())}."
     return drawing("outcomes", "Rows by outcome", told, height, patterns, *parts, *labels)
 
 
-def _state_labels(says: dict[State, str], ends: dict[State, tuple[float, float]]) -> list[Html]:
+def _parts_of(run_stats: RunStory) -> dict[str, int]:
+    """Return how many rows each part of the bar stands for: rows done before are done, and follow those of this run."""
+    before = run_stats.done_before
+    counts: dict[str, int] = {"ok": 0, _BEFORE: before}
+    counts.update((state, count) for state, count in run_stats.counts.items())
+    counts["skipped"] -= before
+    return {part: count for part, count in counts.items() if count}
+
+
+def _css(part: str) -> str:
+    return "before" if part == _BEFORE else part
+
+
+def _state_labels(says: dict[str, str], ends: dict[str, tuple[float, float]]) -> list[Html]:
     """Return labels: the largest part's above the bar, the others' below it, each on its own line with a leader."""
     largest = max(ends, key=lambda state: ends[state][1] - ends[state][0])
     left, right = ends[largest]
@@ -95,6 +110,7 @@ def throughput_chart(run_stats: RunStory) -> Html | None:
     panels: list[Panel] = []
     for heading, colour, values, height, least_step in (
         ("ok, rows per second", "ok", [span.ok / span.width_s for span in spans], 150, 0),
+        ("done before, rows per second", "before", [span.before / span.width_s for span in spans], 64, 0),
         ("other outcomes, rows per second", "failed", [span.other / span.width_s for span in spans], 64, 0),
         (f"retries {each}", "load", [span.retries for span in spans], 48, 1),
         (f"429 answers {each}", "load", [span.throttled for span in spans], 48, 1),
@@ -102,10 +118,10 @@ def throughput_chart(run_stats: RunStory) -> Html | None:
         if any(values) or not panels:
             scale = linear(max(values), height // 32 + 1, least_step=least_step)
             panels.append(Panel(heading, scale, height, steps(edges, values, scale, height, colour)))
-    fastest = max(spans[:-1] or spans, key=lambda span: (span.ok + span.other) / span.width_s)
+    fastest = max(spans[:-1] or spans, key=lambda span: span.rows / span.width_s)
     told = (
         f"{rate(run_stats.rows, run_stats.elapsed_s)} rows per second on average, at most "
-        f"{rate(fastest.ok + fastest.other, fastest.width_s)}; {counted(run_stats.outages.count, 'pause')}, "
+        f"{rate(fastest.rows, fastest.width_s)}; {counted(run_stats.outages.count, 'pause')}, "
         f"{duration(run_stats.outages.total_s)} in all; 429 {counted(run_stats.throttled, 'time')}."
     )
     return _over_time(run_stats, ("throughput", "Throughput over time", told), panels, spans)

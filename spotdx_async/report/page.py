@@ -251,13 +251,13 @@ def _throughput(run_stats: RunStory) -> Html:
 
 
 def _stretches(run_stats: RunStory) -> Html:
-    titles = ("ok", "other", "retries", "429s", "50 % within", "95 % within")
+    titles = ("ok", "done before", "other", "retries", "429s", "50 % within", "95 % within")
     columns = (Column("from"), *(Column(title, is_number=True) for title in titles))
     spans = run_stats.timeline.spans(run_stats.elapsed_s, _MOST_STRETCHES)
     cells = [
         (
             duration(span.start_s),
-            *(f"{count:,}" for count in (span.ok, span.other, span.retries, span.throttled)),
+            *(f"{count:,}" for count in (span.ok, span.before, span.other, span.retries, span.throttled)),
             *(latency(time_s) for time_s in (span.p50_s, span.p95_s)),
         )
         for span in spans

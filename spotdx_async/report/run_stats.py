@@ -97,7 +97,8 @@ class RunStory:
         """Record a row's outcome."""
         state = outcome.state
         self.counts[state] += 1
-        self.done_before += state == "skipped" and outcome.error is None
+        is_before = state == "skipped" and outcome.error is None
+        self.done_before += is_before
         self.attempts += outcome.attempts
         if outcome.attempts > 1:
             self.timeline.add_retries(now_s, outcome.attempts - 1)
@@ -105,7 +106,7 @@ class RunStory:
             self.row_times.add(outcome.elapsed_s)
             self.timeline.add(now_s, is_ok=True, cell=self.server_times.add(outcome.request_s))
         else:
-            self.timeline.add(now_s, is_ok=False)
+            self.timeline.add(now_s, is_ok=False, is_before=is_before)
         if outcome.error is not None:
             self.reasons.add(state, outcome.error)
 

@@ -106,6 +106,8 @@ class Span:
     """How long it is; the last one may be cut short by the end of the run."""
     ok: int
     """Rows done."""
+    before: int
+    """Rows that were done in an earlier session."""
     other: int
     """Rows with another outcome."""
     throttled: int
@@ -116,6 +118,11 @@ class Span:
     """The server's time that half of the rows did not exceed; None if none was measured."""
     p95_s: float | None
     """The same for 95 % of them."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that had their outcome."""
+        return self.ok + self.before + self.other
 
 
 class Timeline:
@@ -130,18 +137,19 @@ class Timeline:
         self._start_s = start_s
         self._per_s = 1 / _FIRST_WIDTH_S
         self._ok: list[int] = []
+        self._before: list[int] = []
         self._other: list[int] = []
         self._throttled: list[int] = []
         self._retries: list[int] = []
         self._latencies: list[list[int] | None] = []
 
-    def add(self, now_s: float, *, is_ok: bool, cell: int = NO_CELL) -> None:
+    def add(self, now_s: float, *, is_ok: bool, is_before: bool = False, cell: int = NO_CELL) -> None:
         """Record a row that has its outcome now, and the cell of its duration."""
         at = int((now_s - self._start_s) * self._per_s)
         if not 0 <= at < len(self._ok):
             at = self._reach(now_s)
         if not is_ok:
-            self._other[at] += 1
+            (self._before if is_before else self._other)[at] += 1
             return
         self._ok[at] += 1
         if cell >= 0:
@@ -187,6 +195,7 @@ class Timeline:
             start_s=start_s,
             width_s=width_s,
             ok=sum(self._ok[first:past]),
+            before=sum(self._before[first:past]),
             other=sum(self._other[first:past]),
             throttled=sum(self._throttled[first:past]),
             retries=sum(self._retries[first:past]),
@@ -201,14 +210,14 @@ class Timeline:
             self._double()
         at = int(passed_s * self._per_s)
         if (missing := at + 1 - len(self._ok)) > 0:
-            for counts in (self._ok, self._other, self._throttled, self._retries):
+            for counts in (self._ok, self._before, self._other, self._throttled, self._retries):
                 counts.extend([0] * missing)
             self._latencies.extend([None] * missing)
         return at
 
     def _double(self) -> None:
-        counts = self._ok, self._other, self._throttled, self._retries
-        self._ok, self._other, self._throttled, self._retries = map(_pair_sums, counts)
+        counts = self._ok, self._before, self._other, self._throttled, self._retries
+        self._ok, self._before, self._other, self._throttled, self._retries = map(_pair_sums, counts)
         evens, odds = _pairs(self._latencies, None)
         self._latencies = [_coarse_sum(even, odd) for even, odd in zip(evens, odds, strict=True)]
         self.width_s *= 2

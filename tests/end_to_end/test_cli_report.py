@@ -43,7 +43,9 @@ async def test_a_run_leaves_its_page(fake: FakeSpot, folder: Path, capsys: pytes
     assert "concurrency" in text
     assert text.count("<svg") > 4
     assert len(text) < 100_000
-    for secret in ("canary", "SPOT1<", "SPOT40", fake.token, "kits.csv"):
+    assert "Each row: POST /api/v2/kits/{kit_id}/" in text
+    assert '<th scope="row">files</th><td>kits.csv</td>' in text
+    for secret in ("canary", "SPOT1<", "SPOT40", fake.token, str(folder)):
         assert secret not in text
 
 

@@ -222,6 +222,11 @@ def test_rows_done_before_are_told_apart_from_rows_that_were_not_sent() -> None:
     text = render(run_stats)
     assert "skipped: done before" in text
     assert "skipped: not sent" in text
+    parts = {about["class"]: about["fill"] for _, about in Reader(text).tags if "part " in (about.get("class") or "")}
+    assert parts == {"part before": "url(#state-before)", "part skipped": "url(#state-skipped)"}
+    assert ".ok, .before { --colour: var(--ok); }" in text
+    assert "done before: 2 (66.67%)" in text
+    assert "done before, rows per second" in text
 
 
 @settings(max_examples=30)
