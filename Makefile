@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 LOWEST_AIOHTTP := $(shell sed -n 's/.*"aiohttp>=\([0-9.]*\).*/\1/p' pyproject.toml)
 
-.PHONY: demo test test-aiohttp test-json docs chaos audit faults columns lint types check release-check bench bench-peers clean
+.PHONY: demo test test-aiohttp test-json docs chaos audit faults columns llms lint types check release-check bench bench-peers clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -69,6 +69,10 @@ faults: $(INSTALLED)
 # Writes the columns of the tables into their page.
 columns: $(INSTALLED)
 	$(BIN)/python -m tests.docs.columns_page --write
+
+# Writes the reference on one page, and the list of pages, for language models.
+llms: $(INSTALLED)
+	$(BIN)/python -m tests.docs.llms_page --write
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -30,6 +30,7 @@ html_show_sphinx = False
 html_copy_source = False
 html_static_path = ["style"]
 html_css_files = ["wide.css"]
+html_extra_path = ["llms.txt", "llms-full.txt"]  # for language models, at the root of the site
 
 autodoc_default_options = {"members": True, "undoc-members": True}
 autodoc_member_order = "bysource"
