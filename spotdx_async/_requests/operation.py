@@ -123,7 +123,7 @@ def check_id(name: str, value: object, operation: str | None = None, *, allow_an
             or could lead to another path.
     """
     if not isinstance(value, str):
-        fault = f"must be a string, not {type(value).__name__}"
+        fault = f"must be text, not {type(value).__name__}"
     elif value in {"", ".", ".."}:
         fault = "must not be empty, '.' or '..'"
     elif not value.isprintable() and has_control(value):

@@ -200,9 +200,9 @@ def activate(
 
     Files of rows: CSV, JSON Lines, Parquet or Excel. They need --journal PATH; the same command resumes after a stop or
     a kill, and registers no kit twice. CSV has a header: kit_id, then patient_id of a patient that the vendor knows, or
-    first_name, last_name, email, phone, sex, date_of_birth (YYYY-MM-DD), street1, street2, city, state, zip of a new
-    one; and research_consent (true or false). JSON Lines has {"kit_id": …, "patient_id": …} a line, or {"kit_id": …,
-    "patient": {…}, "research_consent": …}. For gzip, Parquet and Excel see spotdx kits update --help.
+    first_name, last_name, email, phone, sex (M or F), date_of_birth (YYYY-MM-DD), street1, street2, city, state, zip
+    of a new one; and research_consent (true or false). JSON Lines has {"kit_id": …, "patient_id": …} a line, or
+    {"kit_id": …, "patient": {…}, "research_consent": …}. For gzip, Parquet and Excel see spotdx kits update --help.
 
     For one kit give exactly one of --patient-id and --patient. That file holds one JSON object in the API's own form:
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 import attrs
@@ -68,7 +69,8 @@ class PullOptions:
     """How a mirror is pulled."""
 
     since: Day = None
-    """For the first pull: begin with the changes of this day, YYYY-MM-DD. Default: everything."""
+    """For the first pull: begin with the changes of this day, YYYY-MM-DD. Later ones continue from the one before.
+    Default: everything."""
     phi: Flag = False
     """Keep patient data as well: names, contacts, addresses, tracking numbers, links to files, metadata. A file keeps
     what it was made with."""
@@ -122,6 +124,8 @@ def pull(
 
     check_hosts(options.hosts)
     settings = server.settings(rate=limits.rate, concurrency=limits.concurrency)
+    if options.since is not None and Path(db).exists():
+        streams.say(f"--since is for the first pull: {db} exists, and continues from where it is")
     runner = _Puller(Mirror(str(db), phi=options.phi), options, settings, streams)
     return run_in_own_loop(runner.run())
 

@@ -147,7 +147,7 @@ def _read(content: Mapping[str, Any], type_: type[M]) -> tuple[M | None, list[tu
         found = _value_at(tree, path)
         hint = _HOW_TO_LIST if path in _LISTS and isinstance(found, str) else ""
         if type(found) in {int, float}:  # no field of what is created is a number
-            hint = ": format the column as text in the spreadsheet, and enter it once more"
+            hint = ": format the column as text in the spreadsheet and enter it once more, or put it in quotes in JSON"
         faults.append((path, f"{text.removeprefix(path).strip() or 'cannot be read'}{hint}"))
         if tree is content:
             tree = deepcopy(dict(content))
@@ -245,13 +245,21 @@ def _person(*within: str) -> dict[str, Cell]:
     return _cells((*_CONTACT, "sex", "date_of_birth"), *within)
 
 
-def _shape(noun: str, columns: Mapping[str, Cell], *, id_name: str = "key", has_metadata: bool = False) -> ObjectShape:
+def _shape(
+    noun: str,
+    columns: Mapping[str, Cell],
+    *,
+    id_name: str = "key",
+    required: Sequence[str] = (),
+    has_metadata: bool = False,
+) -> ObjectShape:
     meanings = {name: column for name, column in _MEANINGS.items() if column in columns}
     return ObjectShape(
         id_name,
         _NEAR_KEYS if id_name == "key" else frozenset({"kit", "kitno", "kitnumber", "kitcode", "key", "id"}),
         noun,
         columns=columns,
+        required=required,
         has_metadata=has_metadata,
         meanings=meanings,
     )
@@ -261,6 +269,9 @@ def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count:,} people"
 
 
+_OF_LAB = ("barcode", "panels", "account_number", "lab", "state_collected")
+_WHOLE_PERSON = ("first_name", "last_name", "email", "sex", "date_of_birth")
+_WHOLE_ADDRESS = ("street1", "city", "state", "country", "zip")
 _OF_ORDER = {
     "kit_types": Cell(("kit_types",), "list"),
     **_cells(_CONTACT, "recipient"),
@@ -282,7 +293,7 @@ _OF_ACTIVATION = {
 }
 ORDERS = CreateKind(
     noun="orders",
-    shape=_shape("order", _OF_ORDER, has_metadata=True),
+    shape=_shape("order", _OF_ORDER, required=("kit_types", *_CONTACT, *_WHOLE_ADDRESS), has_metadata=True),
     build=_new_order,
     send_of=lambda spot: spot.orders.create_many,
     thing="order",
@@ -291,7 +302,9 @@ ORDERS = CreateKind(
 )
 REQUISITIONS = CreateKind(
     noun="requisitions",
-    shape=_shape("requisition", _OF_REQUISITION, has_metadata=True),
+    shape=_shape(
+        "requisition", _OF_REQUISITION, required=(*_OF_LAB, *_WHOLE_PERSON, *_WHOLE_ADDRESS), has_metadata=True
+    ),
     build=_new_requisition,
     send_of=lambda spot: spot.requisitions.create_many,
     thing="requisition",
@@ -300,7 +313,7 @@ REQUISITIONS = CreateKind(
 )
 PATIENTS = CreateKind(
     noun="patients",
-    shape=_shape("patient", _person()),
+    shape=_shape("patient", _person(), required=_WHOLE_PERSON),
     build=_new_patient,
     send_of=lambda spot: spot.patients.create_many,
     thing="patient",

@@ -31,9 +31,10 @@ def create(
 
     Files of rows: CSV, JSON Lines, Parquet or Excel. They need --batch NAME and --journal PATH; the same command
     resumes after a stop or a kill, and creates nobody twice. CSV has a header: key (your own, unique in the batch),
-    first_name, last_name, email, phone, sex, date_of_birth (YYYY-MM-DD). JSON Lines has {"key": …, "patient": {…}} a
-    line, or the patient itself with a key. The API has no list of patients: a row whose answer did not come stays in
-    doubt, and is never sent again; only the vendor can tell. For gzip, Parquet and Excel see spotdx kits update --help.
+    first_name, last_name, email, phone, sex (M or F), date_of_birth (YYYY-MM-DD). JSON Lines has {"key": …,
+    "patient": {…}} a line, or the patient itself with a key. The API has no list of patients: a row whose answer did
+    not come stays in doubt, and is never sent again; only the vendor can tell. For gzip, Parquet and Excel see spotdx
+    kits update --help.
 
     A .json file holds one patient in the API's own form, and so does standard input without --batch:
 

@@ -58,10 +58,11 @@ def create(
 
     Files of rows: CSV, JSON Lines, Parquet or Excel. They need --batch NAME and --journal PATH; the same command
     resumes after a stop or a kill, and creates nothing twice. CSV has a header: key (yours, unique in the batch),
-    barcode, panels (separated by ;), account_number, lab, state_collected, first_name, last_name, email, phone, sex,
-    date_of_birth (YYYY-MM-DD), street1, street2, city, state, country, zip, tracking_number, carrier, crl_slip_id,
-    crl_tier3_account_number, and metadata.NAME for each metadata key. JSON Lines has {"key": …, "requisition": {…}} a
-    line, or the requisition itself with a key. For gzip, Parquet and Excel see spotdx kits update --help.
+    barcode, panels (separated by ;), account_number, lab, state_collected, first_name, last_name, email, phone, sex (M
+    or F), date_of_birth (YYYY-MM-DD), street1, street2, city, state, country, zip, tracking_number, carrier,
+    crl_slip_id, crl_tier3_account_number, and metadata.NAME for each metadata key. JSON Lines has {"key": …,
+    "requisition": {…}} a line, or the requisition itself with a key. For gzip, Parquet and Excel see spotdx kits update
+    --help.
 
     A .json file holds one requisition in the API's own form, and so does standard input without --batch:
 

@@ -116,6 +116,8 @@ class ObjectShape(RowShape):
     """An id and an object: a column for each field, also of objects within, and one for each metadata key."""
 
     columns: Mapping[str, Cell] = field(repr=False)
+    required: Sequence[str] = ()
+    """Columns without which no row can be created."""
     has_metadata: bool = False
     """Whether columns named ``metadata.NAME`` set metadata."""
     meanings: Mapping[str, str] = field(factory=dict, repr=False)
@@ -135,11 +137,15 @@ class ObjectShape(RowShape):
 
         Raises:
             RowFault: as for rows of metadata, or a column is none of the object's; the reason names it and the one that
-                was probably meant. The line surely is a header then, since it names the id.
+                was probably meant. The line surely is a header then, since it names the id. Or columns are missing
+                that every row needs, which is told once and not of each row.
         """
         kept = _checked_columns(keys, self.id_name)
         if unknown := [key for key in kept if key != self.id_name and not self._is_known(key)]:
             raise RowFault("; ".join(self._misses(unknown, taken=kept)))
+        if missing := [name for name in self.required if name not in kept]:
+            names = " or ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+            raise RowFault(f"no column is named {names}, which each {self.content_name} needs")
         if len(kept) == 1:
             raise RowFault(f"there is no column but {self.id_name}: each field of the {self.content_name} needs one")
 

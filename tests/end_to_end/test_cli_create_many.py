@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 
-from spotdx_async import NotSentError, report
+from spotdx_async import InvalidInputError, NotSentError, report
+from spotdx_async.cli.new_objects import ACTIVATIONS, ORDERS, PATIENTS, REQUISITIONS, CreateKind
 from spotdx_async.testing import FakeSpot
 from tests.command_line import Spotdx
 from tests.docs.pages import DOCS, blocks_of
@@ -232,6 +233,40 @@ async def test_a_dry_run_tells_every_fault_of_every_row_by_its_path_and_no_value
     assert not any(word in done.err + nested_rows.err for word in (*PHI, "Illinois", "DE,"))
     assert fake.counts["requests"] == 0
     assert not Path("j").exists()
+
+
+async def test_a_header_without_columns_that_every_row_needs_is_refused_once(
+    spotdx: Spotdx, fake: FakeSpot, tmp_path: Path
+) -> None:
+    name = written(
+        tmp_path / "ids.csv", ["key,kit_types,first_name,last_name,email,phone", "P1,health_kit_1,,,,", "P2"]
+    )
+    done = await spotdx("orders", "create", name, *BATCH, "--yes")
+
+    assert done.code == 2
+    assert "no column is named street1, city, state, country or zip, which each order needs" in done.err
+    assert "row 1" not in done.err
+    assert fake.counts["requests"] == 0
+    assert not Path("j").exists()
+
+
+@pytest.mark.parametrize("kind", [ORDERS, REQUISITIONS, PATIENTS, ACTIVATIONS], ids=lambda kind: kind.thing)
+def test_the_columns_that_a_header_must_have_are_those_that_a_row_must_fill(kind: CreateKind) -> None:
+    dates = {"date_of_birth": "1990-01-31", "sex": "F", "state": "IL", "state_collected": "IL", "country": "US"}
+    others = {"email": "r@example.com", "zip": "00000", "carrier": "fedex", "crl_tier3_account_number": "12345678"}
+    columns = [name for name in kind.shape.columns if name != "patient_id"]
+    cells = {name: {**dates, **others}.get(name, "true" if name == "research_consent" else "x") for name in columns}
+
+    def is_needed(name: str) -> bool:
+        content = kind.shape.content_of({**cells, name: ""}, allows_empty=False)
+        try:
+            kind.build("K1", content, source=None)
+        except InvalidInputError as error:
+            return all(why == "is required" for _, why in error.faults)
+        return False
+
+    kind.build("K1", kind.shape.content_of(cells, allows_empty=False), source=None)
+    assert {name for name in columns if is_needed(name)} == set(kind.shape.required)
 
 
 @pytest.mark.parametrize("is_dry_run", [True, False])

@@ -115,6 +115,15 @@ async def test_an_export_names_its_files(spotdx: Spotdx, db: Path, tmp_path: Pat
     assert {path.name for path in (tmp_path / "some").iterdir()} == {"kits.parquet", "current_results.parquet"}
 
 
+async def test_a_pull_says_that_a_day_to_begin_with_is_for_the_first_one(spotdx: Spotdx, db: Path) -> None:
+    first = await spotdx("mirror", "pull", db, "--since", "2019-01-01")
+    later = await spotdx("mirror", "pull", db, "--since", "2019-01-01")
+
+    assert (first.code, later.code) == (0, 0)
+    assert "--since" not in first.err
+    assert later.err.startswith(f"spotdx: --since is for the first pull: {db} exists, and continues from where it is\n")
+
+
 async def test_an_export_since_a_day_has_what_changed_since(
     spotdx: Spotdx, fake: FakeSpot, db: Path, tmp_path: Path
 ) -> None:

@@ -184,7 +184,7 @@ def test_an_id_with_half_a_character_is_refused_unseen(code: int) -> None:
 
 
 def test_a_missing_id_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="kit_id must be a string, not NoneType"):
+    with pytest.raises(InvalidInputError, match="kit_id must be text, not NoneType"):
         UPDATE.request()
 
 
