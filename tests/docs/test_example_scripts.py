@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -18,7 +19,7 @@ from spotdx_async import SpotClient, read_journal
 from spotdx_async.mirror import Mirror
 from spotdx_async.testing import FakeSpot
 from tests.docs.conftest import CANARY
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, every_page
 from tests.docs.playing import environment
 
 EXAMPLES = ROOT / "examples"
@@ -56,7 +57,19 @@ def test_every_example_is_tested_short_and_says_how_to_run_it() -> None:
 
     assert found.keys() == SCRIPTS | SERVICES
     assert {name: lines for name, text in found.items() if (lines := lines_to_read(text)) >= 80} == {}
-    assert [name for name, text in found.items() if "$ spotdx sandbox" not in text.split('"""')[1]] == []
+    heads = {name: text.split('"""')[1] for name, text in found.items()}
+    assert [name for name, head in heads.items() if "$ spotdx sandbox" not in head] == []
+    installs = "# in a checkout, as docs/install.md says"
+    assert [name for name, head in heads.items() if "$ pip install '.[cli" not in head or installs not in head] == []
+
+
+def test_how_to_install_is_said_in_one_place() -> None:
+    pages = {page: page.read_text(encoding="utf-8") for page in every_page()}
+    says = {page.name for page, text in pages.items() if re.search(r"pip install\b.*spotdx", text)}
+    names = {page.name for page, text in pages.items() if "install.md)" in text}
+
+    assert says == {"install.md", "deploying.md", "upgrading.md"}  # the others of a wheel that is there
+    assert names >= {"README.md", "index.md", "tutorial.md", "deploying.md"}
 
 
 def test_a_batch_tells_of_each_kit_whatever_became_of_the_others(watched: FakeSpot, tmp_path: Path) -> None:
