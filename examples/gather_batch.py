@@ -4,7 +4,7 @@ To try it:
 
     $ pip install '.[cli]'    # in a checkout, as docs/install.md says
     $ spotdx sandbox --port 8123    # in another terminal; then set the two variables that it prints
-    $ python examples/gather_batch.py B SPOT123456 SPOT654321 SPOT000000
+    $ python examples/gather_batch.py B SPOT123456 SPOT234567 SPOT000000
 """
 
 import asyncio

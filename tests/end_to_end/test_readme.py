@@ -16,7 +16,6 @@ BLOCKS = blocks_of(ROOT / "README.md")
 def test_the_first_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     async def main() -> FakeSpot:
         async with FakeSpot() as fake:
-            fake.kits.add("SPOT654321")
             monkeypatch.setenv("SPOTDX_BASE_URL", fake.url)
             monkeypatch.setenv("SPOTDX_TOKEN", fake.token)
             await asyncio.to_thread(exec, EXAMPLE, {})
