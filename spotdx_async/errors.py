@@ -12,7 +12,7 @@ SpotError
 │   └── LinkExpiredError            the link of a report's file is gone: get the kit again
 ├── DecodeError                     a 2xx that is not what the contract says
 │   └── WrongAnswerError            a 2xx with a different object than the one asked for
-├── WaitTimeoutError                the condition of ``wait_until`` did not hold in time
+├── WaitTimeoutError                what wait_until waited for did not come in time
 └── BulkStopped                     a bulk run ended early
 
 Their text never shows a token, patient data, a query string or a body: what the server wrote stays in attributes
