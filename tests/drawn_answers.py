@@ -106,6 +106,7 @@ SUMMARY = shape(
     created=TIME,
     updated=TIME,
 )
+LINES_OF_ADDRESS = ("street1", "street2", "city", "state", "country", "zip")
 ADDRESS = shape(
     street1=WORD,
     street2=WORD,
@@ -135,8 +136,11 @@ ORDER = shape(
 )
 NEW_ORDER = shape(kit_types=listed(WORD), recipient=RECIPIENT, metadata=METADATA)
 # The address itself, or inside an object of its own, with others beside it or in its place.
+# One of its own fields does not stand there by chance, as anything: in its place that would be the address's.
 WRAPPED = st.builds(
-    lambda more, inner: {**more, "address": inner}, st.dictionaries(WORD, ANY, max_size=2), ADDRESS | st.none() | WORD
+    lambda more, inner: {**more, "address": inner},
+    st.dictionaries(WORD.filter(lambda word: word not in LINES_OF_ADDRESS), ANY, max_size=2),
+    ADDRESS | st.none() | WORD,
 )
 PERSON = {
     "first_name": WORD,

@@ -98,8 +98,8 @@ def select(table: Table, *, phi: bool, since: bool) -> str:
     Args:
         table: the table.
         phi: whether the mirror has patient data.
-        since: whether only rows of objects that changed at or after a moment, the query's one parameter, are wanted,
-            and of those of which that is not known.
+        since: whether only rows of objects that changed at or after a moment, the query's parameter ``since``, are
+            wanted, and of those of which that is not known.
     """
     where = f" WHERE {_changed(table)}" if since else ""
     columns = _list(columns_of(table, phi=phi))
@@ -144,7 +144,7 @@ def of_object(table: Table, *, phi: bool) -> str:
 
 def _changed(table: Table) -> str:
     """Return the condition on a table's rows that their object changed at or after a moment, or nobody knows when."""
-    late = "(updated >= ?1 OR updated IS NULL)"
+    late = "(updated >= :since OR updated IS NULL)"
     if table.primary_key[0] == "source":
         return (
             f"(source, source_id) IN (SELECT 'kit', kit_id FROM kits WHERE {late}"  # noqa: S608 - as above
@@ -152,7 +152,7 @@ def _changed(table: Table) -> str:
         )
     owner = table.owner[0]
     if owner == "pull_id":
-        return "began >= ?1"
+        return "began >= :since"
     noun = {"kit_id": "kits", "order_id": "orders", "requisition_id": "requisitions"}[owner]
     return f"{_quoted(owner)} IN (SELECT {_quoted(owner)} FROM {noun} WHERE {late})"  # noqa: S608 - as above
 

@@ -282,7 +282,9 @@ class MirrorFile:
     def rows(self, database: sqlite3.Connection, table: Table, since: date | None) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a table, or of a view like it, in the order of its key, a few at a time."""
         query = select(table, phi=self.phi, since=since is not None)
-        parameters = () if since is None else (_cell(datetime(since.year, since.month, since.day, tzinfo=UTC)),)
+        parameters = {}
+        if since is not None:
+            parameters["since"] = _cell(datetime(since.year, since.month, since.day, tzinfo=UTC))
         yield from database.execute(query, parameters)
         self._check()
 
