@@ -13,6 +13,7 @@ from sphinx.util import inspect as sphinx_inspect
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent / "extensions")]
 
 from spotdx_async import __version__  # noqa: E402 - this folder's, not what may be installed
+from spotdx_async.models.model import is_required  # noqa: E402 - as above
 
 project = "spotdx_async"
 author = "The spotdx_async authors"
@@ -94,7 +95,7 @@ def make_signature(
         inspect.Parameter(
             field.alias,
             inspect.Parameter.KEYWORD_ONLY if field.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=_default(field.default),
+            default=inspect.Parameter.empty if is_required(field) else _default(field.default),
         )
         for field in attrs.fields(made)
         if field.init and not field.name.startswith("_")

@@ -10,19 +10,22 @@ import attrs
 
 _EMPTY: tuple[Any, ...] = (None, (), {})
 _MARK = "phi"
+_NEEDED = "required"
 
 PHI: Final[dict[str, Any]] = {"repr": False, "metadata": {_MARK: True}}
 """Passed to ``attrs.field`` for a field that holds patient data: no ``repr``, ``str`` or table shows its value."""
 
 
-REQUIRED: Final[dict[str, Any]] = {"default": None}
+REQUIRED: Final[dict[str, Any]] = {"default": None, "metadata": {_NEEDED: True}}
 """Passed to ``attrs.field`` for a field that must be sent: type checkers see no default and say that it is missing.
 
 There is one all the same, since answers may leave anything out; without a value nothing is sent."""
-REQUIRED_LIST: Final[dict[str, Any]] = {"default": ()}
+REQUIRED_LIST: Final[dict[str, Any]] = {**REQUIRED, "default": ()}
 """The same for a list."""
-REQUIRED_PHI: Final[dict[str, Any]] = {**REQUIRED, **PHI}
+REQUIRED_PHI: Final[dict[str, Any]] = {**REQUIRED, **PHI, "metadata": {**REQUIRED["metadata"], **PHI["metadata"]}}
 """The same for a field that holds patient data."""
+REQUIRED_LIST_PHI: Final[dict[str, Any]] = {**REQUIRED_PHI, "default": ()}
+"""The same for a list of it."""
 
 
 class _NoFields(dict[str, Any]):
@@ -50,6 +53,11 @@ NO_FIELDS: Final[Mapping[str, Any]] = _NoFields()
 def phi_fields(cls: type[attrs.AttrsInstance]) -> frozenset[str]:
     """Return the names of the fields that must not be shown, inherited and private ones included."""
     return frozenset(field.name for field in attrs.fields(cls) if field.metadata.get(_MARK))
+
+
+def is_required(field: "attrs.Attribute[Any]") -> bool:
+    """Return whether a field of a model must be given to what is sent."""
+    return bool(field.metadata.get(_NEEDED))
 
 
 @attrs.frozen(kw_only=True, repr=False)

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from .enums import Carrier, RequisitionStatus
-from .model import PHI, REQUIRED, REQUIRED_LIST, REQUIRED_PHI, Model, as_tuple
+from .model import PHI, REQUIRED, REQUIRED_LIST_PHI, REQUIRED_PHI, Model, as_tuple
 from .people import NewPatient, Patient
 from .reports import Report
 
@@ -68,7 +68,7 @@ class NewRequisition(Model):
     barcode: str | None = attrs.field(**REQUIRED)
     """The full barcode of the sample, unique to this requisition. Required."""
 
-    panels: tuple[str, ...] = attrs.field(converter=as_tuple, **REQUIRED_LIST, **PHI)
+    panels: tuple[str, ...] = attrs.field(converter=as_tuple, **REQUIRED_LIST_PHI)
     """Codes of the tests to run, agreed with the vendor; they can reveal what a person is tested for. Required."""
 
     account_number: str | None = attrs.field(**REQUIRED)

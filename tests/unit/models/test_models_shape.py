@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from spotdx_async import models
+from spotdx_async._requests import validation
 from spotdx_async.models import (
     Address,
     Carrier,
@@ -47,7 +48,7 @@ from spotdx_async.models import (
     Tracking,
     UnknownResult,
 )
-from spotdx_async.models.model import as_tuple
+from spotdx_async.models.model import as_tuple, is_required
 from tests.facts import MODELS
 from tests.new_objects import part
 
@@ -309,3 +310,20 @@ def test_the_package_lists_every_model_and_enumeration() -> None:
 
     assert {cls.__name__ for cls in kinds} <= set(models.__all__)
     assert all(hasattr(models, name) for name in models.__all__)
+
+
+ORDER_SHAPE: Any = validation.ORDER
+
+
+@pytest.mark.parametrize(
+    ("cls", "shape"),
+    [
+        (NewOrder, ORDER_SHAPE),
+        (Recipient, ORDER_SHAPE.checks["recipient"]),
+        (Address, ORDER_SHAPE.checks["recipient"].checks["address"]),
+        (NewPatient, validation.PATIENT),
+        (NewRequisition, validation.REQUISITION),
+    ],
+)
+def test_what_a_model_says_is_required_is_what_is_checked_before_sending(cls: type[Model], shape: Any) -> None:
+    assert {field.name for field in attrs.fields(cls) if is_required(field)} == shape.required
