@@ -132,6 +132,9 @@ class InputRow:
     def text(self) -> str:
         """The row in words, without its file; never with a value of it."""
         last = self.row.last_line if isinstance(self.row, BadRow) else None
+        # Parquet has no lines, and in JSON Lines each row is the line of its number.
+        if self.row.line == self.row.number and last in {None, self.row.line}:
+            return f"row {self.row.number}"
         lines = f"line {self.row.line}" if last in {None, self.row.line} else f"lines {self.row.line}-{last}"
         return f"row {self.row.number} ({lines})"
 

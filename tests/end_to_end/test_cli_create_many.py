@@ -293,7 +293,7 @@ async def test_a_dry_run_knows_of_references_what_sending_does(spotdx: Spotdx, c
     checked = await spotdx("orders", "create", lines, "--dry-run", "--json")
     sent = await spotdx("orders", "create", lines, *BATCH, "--yes", "--json")
     assert checked.counts == sent.counts == {"rows": 5, "ok": 2, "rejected": 3}
-    assert "row 2 (line 2): row 1 has the same reference in its metadata" in checked.err
+    assert "row 2: row 1 has the same reference in its metadata" in checked.err
     assert checked.err.count("metadata.client_ref must be text, and not empty") == 2
 
 

@@ -41,7 +41,7 @@ async def test_rows_that_are_not_done_can_be_fed_in_again(spotdx: Spotdx, fake: 
     code, out, err = await spotdx("orders", "update", path, "--failed", failed, "--json")
 
     assert (code, json.loads(out)["failed"], json.loads(out)["rejected"]) == (1, 1, 2)
-    assert "row 2 (line 2): rejected: the key order_id is missing" in err
+    assert "row 2: rejected: the key order_id is missing" in err
     assert sorted(failed.read_text().splitlines()) == sorted(rows)
     fake.orders.add("O1")
     assert (await spotdx("orders", "update", failed))[0] == 1

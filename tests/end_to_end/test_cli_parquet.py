@@ -95,7 +95,7 @@ async def test_one_odd_value_rejects_its_row_and_mended_it_is_sent(
     assert metadata(fake, 1, 3) == [{"x": first, "n": 1}, {"x": third, "n": 3}]
     assert sent(fake) == {"SPOT1", "SPOT3"}
     err = capsys.readouterr().err
-    assert f"row 2 (line 2): rejected: the column x holds {odd.reason}\n" in err
+    assert f"row 2: rejected: the column x holds {odd.reason}\n" in err
     assert not any(value in err for value in ("secret", str(ODD), "SPOT2"))
     assert f"not done: 1 row, written to {failed}" in err
 
@@ -136,7 +136,7 @@ async def test_a_row_of_nulls_erases_nothing(
     assert await spotdx("kits", "update", path, "--failed", failed) == 1
 
     assert metadata(fake, 1, 2) == [{"batch": "B"}, {"old": "kept"}]
-    assert "row 2 (line 2): rejected: the row sets nothing" in capsys.readouterr().err
+    assert "row 2: rejected: the row sets nothing" in capsys.readouterr().err
     assert await spotdx("kits", "update", failed) == 1
     assert metadata(fake, 2) == [{"old": "kept"}]
 

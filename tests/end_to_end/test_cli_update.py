@@ -315,7 +315,7 @@ async def test_several_files_are_one_run(spotdx: Spotdx, fake: FakeSpot, tmp_pat
     done = await spotdx("kits", "update", first, second, "--json")
     assert (done.code, done.counts) == (1, {"rows": 4, "ok": 2, "rejected": 2})
     assert f"{first} row 2 (line 3): rejected" in done.err
-    assert f"{second} row 2 (line 2): rejected" in done.err
+    assert f"{second} row 2: rejected" in done.err
     assert fake.kits["SPOT1"].metadata == {"last": 1}
     refused = await spotdx("kits", "update", first, second, "--failed", tmp_path / "failed")
     assert refused.code == 2

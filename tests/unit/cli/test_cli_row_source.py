@@ -50,7 +50,7 @@ async def test_each_row_carries_where_it_stands_and_what_it_was_in_the_file() ->
 async def test_several_files_are_one_stream_and_each_counts_its_rows() -> None:
     source = RowSource([file(CSV, "a.csv"), file(b'{"kit_id": "SPOT4", "metadata": {}}', "b.jsonl")])
     last = (await _all(source))[3].source
-    assert (last.file, last.text, last.position) == ("b.jsonl", "row 1 (line 1)", (1, 1))
+    assert (last.file, last.text, last.position) == ("b.jsonl", "row 1", (1, 1))
     assert source.has_many_files
 
 
