@@ -3,13 +3,11 @@
 Names are imported on first use, so that importing a model or the test plugin does not import aiohttp.
 """
 
-from importlib import import_module
+from spotdx_async._lazy import names_from
 
 # The name for type checkers: importing it from typing would take most of the time of importing this package.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from spotdx_async._codec.codec import dumps, loads, to_dict
     from spotdx_async._http.messages import Response
     from spotdx_async._http.rate_limiter import RateLimiter
@@ -124,8 +122,6 @@ _HOMES = {
     "reconciliation": "Reconciliation",
     "resources.reports": "SavedFile",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
-
 __all__ = [
     "AcceptedInput",
     "Activation",
@@ -227,13 +223,8 @@ __all__ = [
     "to_dict",
 ]
 
-
-def __getattr__(name: str) -> "Any":
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'spotdx_async' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"spotdx_async.{home}"), name)
-    return value
+if not TYPE_CHECKING:  # a checker that saw it would take any name for one of these
+    __getattr__ = names_from(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -1,24 +1,23 @@
 """SpotClient: opens and closes, wires the stages of a call, hands out the resources."""
 
+import inspect
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any, NoReturn, Self, Unpack
 
 from attrs import evolve
 
+from spotdx_async import resources
 from spotdx_async._codec.encoding import check_encode
 from spotdx_async._http.auth import Auth, TokenSource
 from spotdx_async._http.client_state import ClientState
 from spotdx_async._http.logs import log_exposure
 from spotdx_async._http.messages import Response
 from spotdx_async._http.rate_limiter import GcraLimiter, RateLimiter, slots_of
-from spotdx_async._http.runner import Runner
 from spotdx_async._http.sessions import CallersSession
 from spotdx_async._http.transport import Transport
-from spotdx_async._observe.dispatch import dispatcher_of
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
-from spotdx_async._requests.operation import unlisted_request
 from spotdx_async._version import __version__
 from spotdx_async.config import (
     AdaptiveRateLimit,
@@ -39,13 +38,8 @@ from spotdx_async.config import (
 )
 from spotdx_async.errors import ConfigError
 from spotdx_async.network import Network, network_of
-from spotdx_async.observers import AttemptRecord, Observer, PauseRecord, RetryRecord
-from spotdx_async.resources.kits import Kits
-from spotdx_async.resources.orders import Orders
-from spotdx_async.resources.patients import Patients
-from spotdx_async.resources.registration_tokens import RegistrationTokens
-from spotdx_async.resources.reports import Reports
-from spotdx_async.resources.requisitions import Requisitions
+from spotdx_async.resources import lazy
+from spotdx_async.resources.noun import Noun
 
 __all__ = ["SpotClient"]
 
@@ -151,19 +145,21 @@ class SpotClient:
         headers: Mapping[str, str] | None = None,
         user_agent: str | None = None,
         allow_http_hosts: Iterable[str] = (),
-        observer: Observer | None = None,
-        on_attempt: Callable[[AttemptRecord], object] | None = None,
-        on_retry: Callable[[RetryRecord], object] | None = None,
-        on_pause: Callable[[PauseRecord], object] | None = None,
+        observer: "lazy.Observer | None" = None,
+        on_attempt: "Callable[[lazy.AttemptRecord], object] | None" = None,
+        on_retry: "Callable[[lazy.RetryRecord], object] | None" = None,
+        on_pause: "Callable[[lazy.PauseRecord], object] | None" = None,
     ) -> None:
         self._base_url = _base_url(base_url, allow_http_hosts)
         self._client_ref_key = check_key("client_ref_key", client_ref_key)
         retry = RetryPolicy() if retry is None else retry
         options = CallOptions(timeout_s=timeout_s, deadline_s=deadline_s, retry=retry, max_wait_s=max_wait_s)
         hooks = {"on_attempt": on_attempt, "on_retry": on_retry, "on_pause": on_pause}
+        is_observed = observer is not None or any(hook is not None for hook in hooks.values())
         way = (proxy, ssl_context, connect_timeout_s)
         network = network_of(self._base_url, way, headers=headers, user_agent=user_agent, session=session)
-        state = ClientState(
+        self._options = options
+        self._state = ClientState(
             auth=Auth(token_from_environment() if token is None else token, timeout_s=options.timeout_s),
             transport=_transport(self._base_url, network, session, max_body_bytes),
             limiter=_limiter(rate_limit),
@@ -172,9 +168,8 @@ class SpotClient:
             max_pause_s=check_seconds("max_pause_s", max_pause_s),
             allow_any_id=check_flag("allow_any_id", allow_any_id),
             encode=check_encode(encode),
-            dispatcher=dispatcher_of(self._base_url, observer, hooks),
+            dispatcher=lazy.dispatcher_of(self._base_url, observer, hooks) if is_observed else None,
         )
-        self._runner = Runner(state, options)
         self._is_owner = True
 
     def __repr__(self) -> str:
@@ -196,7 +191,7 @@ class SpotClient:
         Raises:
             ConfigError: another running loop uses the client, or no loop runs here.
         """
-        self._runner.state.resume()
+        self._state.resume()
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled or copied: a copy would hold the token in clear text, and no connection."""
@@ -218,10 +213,14 @@ class SpotClient:
         A second close does nothing, and neither does closing a view made by ``with_options``: only the opener closes.
         """
         if self._is_owner:
-            await self._runner.state.close()
+            await self._state.close()
 
-    def with_options(self, **options: Unpack[CallOptionChanges]) -> "SpotClient":
+    def with_options(self, **options: Unpack[CallOptionChanges]) -> Self:
         """Return a view on the same connections, limits and budget whose calls have other options.
+
+        A view of a subclass is of that subclass, and has the attributes that the client has at this moment: the same
+        objects, not copies. What a ``cached_property`` holds is made anew, since it may hold a noun of the client.
+        ``__init__`` is not called.
 
         Args:
             **options: any of ``timeout_s``, ``deadline_s``, ``retry`` and ``max_wait_s``.
@@ -236,46 +235,50 @@ class SpotClient:
             )
         # Without __init__, which would ask for the token again and make a second session.
         view = object.__new__(type(self))
-        view._base_url = self._base_url
-        view._client_ref_key = self._client_ref_key
-        view._runner = Runner(self._runner.state, evolve(self._runner.options, **options))
+        for name, value in _kept_by(self):
+            object.__setattr__(view, name, value)
+        view._options = evolve(self._options, **options)
         view._is_owner = False
         return view
 
     @property
     def stats(self) -> Stats:
         """Return a snapshot of the counts of this client and all its views."""
-        return self._runner.state.stats()
+        return self._state.stats()
 
     @cached_property
-    def kits(self) -> Kits:
+    def _runner(self) -> "lazy.Runner":
+        return lazy.Runner(self._state, self._options)
+
+    @Noun
+    def kits(self) -> "resources.Kits":
         """Kits: their metadata, their state, their list, their types, and their activation."""
-        return Kits(self._runner)
+        return resources.Kits(self._runner)
 
-    @cached_property
-    def orders(self) -> Orders:
+    @Noun
+    def orders(self) -> "resources.Orders":
         """Orders: placing them, their state, their list and their metadata."""
-        return Orders(self._runner, self._client_ref_key)
+        return resources.Orders(self._runner, self._client_ref_key)
 
-    @cached_property
-    def requisitions(self) -> Requisitions:
+    @Noun
+    def requisitions(self) -> "resources.Requisitions":
         """Requisitions: creating them, their state and their list."""
-        return Requisitions(self._runner, self._client_ref_key)
+        return resources.Requisitions(self._runner, self._client_ref_key)
 
-    @cached_property
-    def patients(self) -> Patients:
+    @Noun
+    def patients(self) -> "resources.Patients":
         """Patients: creating them."""
-        return Patients(self._runner)
+        return resources.Patients(self._runner)
 
-    @cached_property
-    def registration_tokens(self) -> RegistrationTokens:
+    @Noun
+    def registration_tokens(self) -> "resources.RegistrationTokens":
         """Secrets with which patients register kits themselves."""
-        return RegistrationTokens(self._runner)
+        return resources.RegistrationTokens(self._runner)
 
-    @cached_property
-    def reports(self) -> Reports:
+    @Noun
+    def reports(self) -> "resources.Reports":
         """The files of reports, which kits and requisitions link to."""
-        return Reports(self._runner)
+        return resources.Reports(self._runner)
 
     @scrubs_traceback_of_call
     def request(
@@ -305,10 +308,21 @@ class SpotClient:
             SpotError: any other, as the error tree says.
         """
         encode = self._runner.encode
-        request = unlisted_request(
+        request = lazy.unlisted_request(
             method, path, json=json, query=query, replay_safe=replay_safe, headers=headers, encode=encode
         )
         return partial(self._runner.fetch, request)
+
+
+def _kept_by(client: SpotClient) -> Iterator[tuple[str, Any]]:
+    """Give the attributes of a client that its views have too, those in slots of a subclass included."""
+    for name, value in vars(client).items():
+        if not isinstance(inspect.getattr_static(type(client), name, None), (Noun, cached_property)):
+            yield name, value
+    for cls in type(client).__mro__:
+        for name, member in vars(cls).items():
+            if inspect.ismemberdescriptor(member) and hasattr(client, name):
+                yield name, getattr(client, name)
 
 
 def _base_url(base_url: str | None, allow_http_hosts: Iterable[str]) -> str:

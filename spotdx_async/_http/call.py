@@ -1,14 +1,16 @@
 """What one call remembers across its attempts, and the error that is true of all of them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from spotdx_async._http.messages import AttemptState, Reply, Request, Verdict
 from spotdx_async._http.verdict import error_of_all
-from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.errors import SpotError
+
+if TYPE_CHECKING:
+    from spotdx_async._observe.dispatch import CallObservation
 
 
 @define(eq=False, repr=False)
@@ -22,7 +24,7 @@ class Call:
     may_go: Callable[[], bool] | None = None
     """Asked once more when the slot has come: the wait for it may have been long."""
     attempt_state: AttemptState = field(factory=AttemptState)
-    observation: CallObservation | None = None
+    observation: "CallObservation | None" = None
     """Reports to the observers; None if there are none."""
     admit_by_s: float | None = None
     """Latest end of the waits before the current attempt, all together; None: no bound."""

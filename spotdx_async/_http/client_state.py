@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from attrs import define, evolve
@@ -14,9 +14,11 @@ from spotdx_async._http.messages import ClosableRun, Token
 from spotdx_async._http.rate_limiter import GcraLimiter, SharedGcraLimiter, SlotTooFarError
 from spotdx_async._http.transport import Transport
 from spotdx_async._http.waiters import Permits
-from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 from spotdx_async.config import Limiter, Stats
 from spotdx_async.errors import NotSentError
+
+if TYPE_CHECKING:
+    from spotdx_async._observe.dispatch import CallObservation, Dispatcher
 
 __all__ = ["ClientState", "RetryBudget", "WaitTooLongError"]
 
@@ -34,7 +36,7 @@ class WaitTooLongError(Exception):
     """A wait before an attempt took longer than the caller allows."""
 
 
-@define
+@define(eq=False, repr=False)
 class Counters:
     """Counts so far, under the names of ``Stats``."""
 
@@ -83,7 +85,7 @@ class ClientState:
         concurrency: int,
         lands_within_s: float = 60.0,
         max_pause_s: float = 300.0,
-        dispatcher: Dispatcher | None = None,
+        dispatcher: "Dispatcher | None" = None,
         allow_any_id: bool = False,
         encode: Callable[[Any], object] | None = None,
     ) -> None:
@@ -136,7 +138,7 @@ class ClientState:
         return token if token is not None and self.is_clear() and self._try_acquire() else None
 
     async def admit(
-        self, latest_s: float | None, *, is_bulk: bool, observation: CallObservation | None
+        self, latest_s: float | None, *, is_bulk: bool, observation: "CallObservation | None"
     ) -> Token | None:
         """Wait for a slot and a token for it; None if that would take longer than until ``latest_s``.
 

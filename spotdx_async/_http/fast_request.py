@@ -145,7 +145,7 @@ class _WritingConnector(Connector):
             _write(protocol, request, sending)
 
 
-@define
+@define(eq=False, repr=False)
 class _Written:
     """The part of a request's writer that a response looks at."""
 

@@ -6,14 +6,16 @@ Reprs show no path with ids, no query, no header and no body. What every call ma
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import define, field, frozen
 
 from spotdx_async._codec.json import NotJsonError, parse_exact
-from spotdx_async._http.links import Link
-from spotdx_async._requests.identity import Echo, Identity
 from spotdx_async.errors import Clue, DecodeError, FailureCause, SpotError
+
+if TYPE_CHECKING:
+    from spotdx_async._http.links import Link
+    from spotdx_async._requests.identity import Echo, Identity
 
 __all__ = [
     "SUCCESS",
@@ -50,11 +52,11 @@ class Request:
     """Whether executing it twice leaves the same state as once."""
     clue: Clue | None = field(default=None, repr=False)
     """How to find out whether it was executed, if it must not be done twice: errors carry it."""
-    identity: Identity | None = field(default=None, repr=False)
+    identity: "Identity | None" = field(default=None, repr=False)
     """How its answer is recognised; None: any answer is accepted."""
     an_id: str | None = field(default=None, repr=False)
     """The id in its path, where it has one."""
-    echoes: tuple[Echo, ...] = field(default=(), repr=False)
+    echoes: "tuple[Echo, ...]" = field(default=(), repr=False)
     """What of it must come back in the answer."""
     download: "Download | None" = field(default=None, repr=False)
     """Where the body of its answer goes, and where that comes from; None: from the server, into memory."""
@@ -74,7 +76,7 @@ class Token:
         return "<Token>"
 
 
-@define
+@define(eq=False)
 class Reply:
     """A whole HTTP answer of one attempt."""
 
@@ -87,7 +89,7 @@ class Reply:
 class Download(Protocol):
     """A file that comes from a link: what the stages of a call ask about it, and give it."""
 
-    link: Link
+    link: "Link"
     """Where the attempt in progress goes."""
     carries_token: bool
     """Whether the token may go there, if it is the API's own server."""
@@ -130,7 +132,7 @@ class TransportFailure:
     """What the system reported."""
 
 
-@define
+@define(eq=False)
 class AttemptState:
     """What is known of a call's attempts, at every moment: set where it happens, never concluded afterwards.
 
@@ -198,7 +200,7 @@ class Verdict:
     """Whether the API's own server answered: what another one asks for holds up this call alone."""
 
 
-@define
+@define(eq=False)
 class AttemptResult:
     """One attempt of a call whose caller decides about repeats."""
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve
 
@@ -28,9 +28,11 @@ from spotdx_async._http.messages import (
 )
 from spotdx_async._http.retry import repeat
 from spotdx_async._http.verdict import judge_deadline, judge_failure, judge_long_wait, judge_reply
-from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async.config import CallOptions
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError, SpotError, is_out_of_files
+
+if TYPE_CHECKING:
+    from spotdx_async._observe.dispatch import CallObservation
 
 T = TypeVar("T")
 _LONGEST_LIFE_S = 366 * 86400.0
@@ -99,7 +101,7 @@ class Runner:
         attempt_state: AttemptState,
         is_repeat: bool,
         may_go: Callable[[], bool],
-        observation: CallObservation | None = None,
+        observation: "CallObservation | None" = None,
     ) -> AttemptResult:
         """Attempt once, for a caller that repeats by itself; every error of the SDK is in the verdict.
 
@@ -135,7 +137,7 @@ class Runner:
         attempt_state: AttemptState,
         is_repeat: bool,
         may_go: Callable[[], bool],
-        observation: CallObservation | None,
+        observation: "CallObservation | None",
     ) -> Coroutine[Any, Any, AttemptResult]:
         """Do as ``attempt`` does, with the request that ``request_of`` makes of a row's key and body."""
         return self.attempt(

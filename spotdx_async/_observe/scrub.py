@@ -120,7 +120,10 @@ async def _fail(error: Exception) -> NoReturn:
 def _tell_what_it_gives(prepare: Callable[..., Any]) -> None:
     """Annotate a function that prepares a call with what awaiting the call returns, for signatures that are shown."""
     given = prepare.__annotations__["return"]  # Callable[[], Coroutine[Any, Any, T]]
-    prepare.__annotations__["return"] = given.__args__[-1].__args__[-1]
+    if isinstance(given, str):  # what it names is imported when it is first asked for
+        prepare.__annotations__["return"] = given.removeprefix("Prepared[").removesuffix("]")
+    else:
+        prepare.__annotations__["return"] = given.__args__[-1].__args__[-1]
 
 
 def _mark_as_coroutine_function(call: Callable[..., Any]) -> None:

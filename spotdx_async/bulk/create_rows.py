@@ -125,6 +125,8 @@ RequisitionCreateRow: TypeAlias = NewRequisitionRow | tuple[str, NewRequisition]
 """The same of requisitions."""
 PatientCreateRow: TypeAlias = NewPatientRow | tuple[str, NewPatient] | _Bad
 """The same of patients."""
+ActivationCreateRow: TypeAlias = KitActivation | _Bad
+"""The same of activations, which have a key already."""
 NewRow: TypeAlias = NewOrderRow | NewRequisitionRow | NewPatientRow | KitActivation
 
 

@@ -2,7 +2,7 @@
 
 import builtins
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Unpack
 
 from spotdx_async._http.messages import Request
@@ -18,23 +18,11 @@ from spotdx_async._requests.activations import (
 from spotdx_async._requests.answers import ListPage, ServerClock, from_cache_error
 from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import TEXTS, id_asked_for, rows_with
-from spotdx_async._requests.object_search import Look
 from spotdx_async._requests.operation import Operation, metadata_body
-from spotdx_async.bulk.create_rows import Creation, KitActivation
-from spotdx_async.bulk.creates import checked_batch, create_run
-from spotdx_async.bulk.kit_look import KitLook
-from spotdx_async.bulk.options import CreateOptions, ReadOptions, UpdateOptions
-from spotdx_async.bulk.reads import read_run
-from spotdx_async.bulk.records import InvalidRow, KitRow, MetadataUpdate
-from spotdx_async.bulk.run import BulkRun
-from spotdx_async.bulk.updates import metadata_run
-from spotdx_async.changes.feed import ChangeOptions, Changes
-from spotdx_async.changes.objects import Source
-from spotdx_async.changes.waiting import wait_until
-from spotdx_async.errors import DecodeError, InvalidInputError, OutcomeUnknownError
+from spotdx_async.errors import DecodeError, OutcomeUnknownError
 from spotdx_async.models import Activation, Kit, KitStatus, KitSummary, NewPatient, SampleStatus
 from spotdx_async.pagination import Listing, OnBadItem, Pages
-from spotdx_async.reconciliation import Reconciliation, clue_of, reconcile
+from spotdx_async.resources import lazy
 
 __all__ = ["OPERATIONS", "KitFilters", "Kits"]
 
@@ -107,11 +95,11 @@ class Kits:
     @scrubs_traceback
     def update_metadata_many(
         self,
-        updates: Iterable[KitRow] | AsyncIterable[KitRow],
+        updates: "Iterable[lazy.KitRow] | AsyncIterable[lazy.KitRow]",
         *,
         decode: bool = True,
-        **options: Unpack[UpdateOptions],
-    ) -> BulkRun[Kit]:
+        **options: "Unpack[lazy.UpdateOptions]",
+    ) -> "lazy.BulkRun[Kit]":
         """Set the metadata of very many kits; yields one Outcome for every row, in flat memory.
 
         Use it as a context manager, so that it ends with the block, however that is left::
@@ -159,9 +147,8 @@ class Kits:
                 client that was closed) or ``stop_after`` failures. Outcomes of all rows read came before.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
-        return metadata_run(
-            updates, kind=MetadataUpdate, operation=UPDATE_METADATA, runner=self._runner, decode=decode, **options
-        )
+        kind, runner = lazy.MetadataUpdate, self._runner
+        return lazy.metadata_run(updates, kind=kind, operation=UPDATE_METADATA, runner=runner, decode=decode, **options)
 
     @scrubs_traceback_of_call
     def get(self, kit_id: str) -> Prepared[Kit]:
@@ -176,7 +163,9 @@ class Kits:
         return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
-    def get_many(self, ids: Iterable[str] | AsyncIterable[str], **options: Unpack[ReadOptions]) -> BulkRun[Kit]:
+    def get_many(
+        self, ids: Iterable[str] | AsyncIterable[str], **options: "Unpack[lazy.ReadOptions]"
+    ) -> "lazy.BulkRun[Kit]":
         """Get very many kits; yields one Outcome for every id, in flat memory.
 
         ``key`` is the id, ``value`` the kit. Each ends ``ok``, ``rejected`` (no usable id), ``failed`` (such as by a
@@ -192,10 +181,10 @@ class Kits:
             BulkStopped: from the loop, after a problem that every further id would meet, or an outage beyond its limit.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all ids read.
         """
-        return read_run(ids, operation=GET, runner=self._runner, **options)
+        return lazy.read_run(ids, operation=GET, runner=self._runner, **options)
 
     @scrubs_traceback
-    def changes(self, cursor: str | None = None, **options: Unpack[ChangeOptions]) -> Changes[Kit]:
+    def changes(self, cursor: str | None = None, **options: "Unpack[lazy.ChangeOptions]") -> "lazy.Changes[Kit]":
         """Pull kits that have changed: batches of whole kits, each with a cursor to store in the same transaction.
 
         One ``async for`` is a pass, ``changes(cursor)`` the next, and ``follow`` makes them for ever. The list is asked
@@ -214,7 +203,7 @@ class Kits:
             InvalidInputError: an argument is wrong, or the cursor does not belong here; from the loop: to this account.
             SpotError: from the loop, as the error tree says. Repeating is always safe.
         """
-        return Changes(_CHANGES, self._runner, cursor, **options)
+        return lazy.Changes(_source(), self._runner, cursor, **options)
 
     @scrubs_traceback_of_call
     def wait_until(
@@ -233,7 +222,7 @@ class Kits:
             SpotError: any other that would not pass, as the error tree says. Repeating is always safe.
         """
         request = GET.request(kit_id, allow_any_id=self._runner.allow_any_id)
-        return wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
+        return lazy.wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
 
     @scrubs_traceback
     def list(
@@ -294,12 +283,11 @@ class Kits:
     @scrubs_traceback
     def activate_many(
         self,
-        rows: Iterable[KitActivation | InvalidRow | InvalidInputError]
-        | AsyncIterable[KitActivation | InvalidRow | InvalidInputError],
+        rows: "Iterable[lazy.ActivationCreateRow] | AsyncIterable[lazy.ActivationCreateRow]",
         *,
         batch: str | None = None,
-        **options: Unpack[CreateOptions],
-    ) -> BulkRun[Activation]:
+        **options: "Unpack[lazy.CreateOptions]",
+    ) -> "lazy.BulkRun[Activation]":
         """Register very many kits, each at most once; yields one Outcome for every row, in flat memory.
 
         Everything that ``spot.orders.create_many`` says applies, except that rows in doubt are settled by getting their
@@ -320,7 +308,7 @@ class Kits:
         """
         runner = self._runner
 
-        def request_of(row: KitActivation, _reference: str | None) -> Request:
+        def request_of(row: lazy.KitActivation, _reference: str | None) -> Request:
             return activation_request(
                 row.kit_id, row.patient_id, row.patient, row.research_consent, allow_any_id=runner.allow_any_id
             )
@@ -329,22 +317,22 @@ class Kits:
             request = GET.request(kit_id, allow_any_id=runner.allow_any_id)
             return await runner.without_bounds().call(request, decode_dated)
 
-        creation: Creation[Activation] = Creation(
+        creation: lazy.Creation[Activation] = lazy.Creation(
             noun="activation",
-            row_type=KitActivation,
+            row_type=lazy.KitActivation,
             request_of=request_of,
             is_of_key=True,
             id_name="kit_id",
-            batch=None if batch is None else checked_batch(batch),
+            batch=None if batch is None else lazy.checked_batch(batch),
         )
-        return create_run(
+        return lazy.create_run(
             rows,
             call="activate_many",
             operation=ACTIVATE,
             decode=decode_success,
             runner=runner,
             creation=creation,
-            new_look=lambda _, server_time: KitLook(get, is_registered, server_time),
+            new_look=lambda _, server_time: lazy.KitLook(get, is_registered, server_time),
             options=options,
         )
 
@@ -355,7 +343,7 @@ class Kits:
         *,
         kit_id: str | None = None,
         patience_s: float | None = None,
-    ) -> Prepared[Reconciliation[Kit]]:
+    ) -> "Prepared[lazy.Reconciliation[Kit]]":
         """Find out whether an activation was executed, by reading the kit.
 
         A kit counts as found if it is registered and its registrant is the patient of the activation, as far as both
@@ -376,23 +364,26 @@ class Kits:
             InvalidInputError: the error belongs to another call, or the kit is not known; nothing was sent.
             SpotError: reading failed, and would fail again.
         """
-        clue, runner = clue_of(error, ACTIVATE.name), self._runner
+        clue, runner = lazy.clue_of(error, ACTIVATE.name), self._runner
         request = GET.request(clue.subject.get("kit_id", kit_id), allow_any_id=runner.allow_any_id)
 
-        async def look() -> Look[Kit]:
+        async def look() -> "lazy.Look[Kit]":
             kit, server, is_cached = await runner.call(request, decode_dated)
             verdict = is_registered(kit, clue.subject)
             if verdict:
-                return Look(found=kit, clock=server)
+                return lazy.Look(found=kit, clock=server)
             if verdict is None:
                 message = "the kit does not tell whether it is registered to this patient"
-                return Look(trouble=DecodeError(message, outcome="done"), clock=server)
-            return Look(trouble=from_cache_error() if is_cached else None, clock=server)
+                return lazy.Look(trouble=DecodeError(message, outcome="done"), clock=server)
+            return lazy.Look(trouble=from_cache_error() if is_cached else None, clock=server)
 
-        return partial(
-            reconcile, look, clue, lands_within_s=runner.lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
-        )
+        lands_within_s, sleep = runner.lands_within_s, runner.state.sleep
+        return partial(lazy.reconcile, look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=sleep)
 
 
 _KITS = Listing(LIST, lambda kit: kit.kit_id)
-_CHANGES = Source(noun="kits", id_name="kit_id", listing=_KITS, get=GET)
+
+
+@cache
+def _source() -> "lazy.Source[KitSummary, Kit]":
+    return lazy.Source(noun="kits", id_name="kit_id", listing=_KITS, get=GET)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import date, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, Unpack
 
 from attrs import evolve
@@ -18,22 +18,10 @@ from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import any_id, id_asked_for, rows_with, tidied
 from spotdx_async._requests.operation import Operation, metadata_body
 from spotdx_async._requests.validation import ORDER, checked, refuse
-from spotdx_async.bulk.create_rows import Creation, NewOrderRow, OrderCreateRow
-from spotdx_async.bulk.creates import checked_batch, checked_key, create_run, getter
-from spotdx_async.bulk.list_look import ListLook
-from spotdx_async.bulk.listed import Listed, evidence_of
-from spotdx_async.bulk.options import CreateOptions, ReadOptions, UpdateOptions
-from spotdx_async.bulk.reads import read_run
-from spotdx_async.bulk.records import OrderMetadataUpdate, OrderRow
-from spotdx_async.bulk.run import BulkRun
-from spotdx_async.bulk.updates import metadata_run
-from spotdx_async.changes.feed import ChangeOptions, Changes
-from spotdx_async.changes.objects import Source
-from spotdx_async.changes.waiting import wait_until
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary, Recipient
 from spotdx_async.pagination import Listing, OnBadItem, Pages
-from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
+from spotdx_async.resources import lazy
 
 __all__ = ["OPERATIONS", "OrderFilters", "Orders"]
 
@@ -100,11 +88,11 @@ class Orders:
     @scrubs_traceback
     def create_many(
         self,
-        rows: Iterable[OrderCreateRow] | AsyncIterable[OrderCreateRow],
+        rows: "Iterable[lazy.OrderCreateRow] | AsyncIterable[lazy.OrderCreateRow]",
         *,
         batch: str,
-        **options: Unpack[CreateOptions],
-    ) -> BulkRun[Order]:
+        **options: "Unpack[lazy.CreateOptions]",
+    ) -> "lazy.BulkRun[Order]":
         """Place very many orders, each at most once; yields one Outcome for every row, in flat memory.
 
         The key of a row is your own, such as a primary key. Its reference, in the order's metadata, is a UUID5 of batch
@@ -143,33 +131,33 @@ class Orders:
                 written among them: nothing more was sent then.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
-        key = checked_key(self._client_ref_key, "orders.create_many")
-        creation: Creation[Order] = Creation(
+        key = lazy.checked_key(self._client_ref_key, "orders.create_many")
+        creation: lazy.Creation[Order] = lazy.Creation(
             noun="order",
-            row_type=NewOrderRow,
+            row_type=lazy.NewOrderRow,
             request_of=lambda order, reference: _creation(order, self._runner, key, reference),
             client_ref_key=key,
             id_of=lambda order: order.order_id,
             id_name="order_id",
             likeness_of=lambda order: _likeness(order.recipient),
-            batch=checked_batch(batch),
+            batch=lazy.checked_batch(batch),
         )
         runner = self._runner.without_bounds()
-        listed: Listed[OrderSummary, Order] = Listed(
+        listed: lazy.Listed[OrderSummary, Order] = lazy.Listed(
             noun="order",
             listing=_ORDERS,
-            get=getter(GET, runner),
+            get=lazy.getter(GET, runner),
             keep=_kept,
-            evidence_of=lambda order: evidence_of(order.metadata, key),
+            evidence_of=lambda order: lazy.evidence_of(order.metadata, key),
             likeness_of=lambda order: _likeness(order.recipient),
         )
-        return create_run(
+        return lazy.create_run(
             rows,
             call="create_many",
             operation=CREATE,
             runner=runner,
             creation=creation,
-            new_look=lambda reader, server_time: ListLook(listed, runner, reader, server_time),
+            new_look=lambda reader, server_time: lazy.ListLook(listed, runner, reader, server_time),
             options=options,
         )
 
@@ -182,7 +170,7 @@ class Orders:
         sent_at: datetime | None = None,
         since: date | None = None,
         patience_s: float | None = None,
-    ) -> Prepared[Reconciliation[Order]]:
+    ) -> "Prepared[lazy.Reconciliation[Order]]":
         """Find out whether an order was placed, by its reference among the orders placed since.
 
         The list does not show metadata, so each order placed since the day before is fetched, those placed closest to
@@ -215,7 +203,7 @@ class Orders:
         if (error is None) == (client_ref is None):
             refuse((("error or client_ref", "must be given, and never both"),), CREATE.name)
         runner, lands_within_s = self._runner, self._runner.lands_within_s
-        clue, times = clue_and_times(
+        clue, times = lazy.clue_and_times(
             error,
             CREATE.name,
             client_ref=client_ref,
@@ -225,7 +213,7 @@ class Orders:
             lands_within_s=lands_within_s,
         )
         if clue.client_ref is None or clue.client_ref_key is None:
-            return nothing_known
+            return lazy.nothing_known
 
         def is_it(order: Order) -> bool | None:
             is_surely_none = not times.are_bounded and codec.has_come_as_null(order, "metadata")
@@ -234,9 +222,8 @@ class Orders:
         search = _ORDERS.search(
             runner, times, get=self.get, judge=is_it, are_twins=lambda one, other: one.recipient == other.recipient
         )
-        return partial(
-            reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
-        )
+        look, sleep = search.look, runner.state.sleep
+        return partial(lazy.reconcile, look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=sleep)
 
     @scrubs_traceback_of_call
     def update_metadata(self, order_id: str, metadata: Mapping[str, Any]) -> Prepared[Order]:
@@ -269,11 +256,11 @@ class Orders:
     @scrubs_traceback
     def update_metadata_many(
         self,
-        updates: Iterable[OrderRow] | AsyncIterable[OrderRow],
+        updates: "Iterable[lazy.OrderRow] | AsyncIterable[lazy.OrderRow]",
         *,
         decode: bool = True,
-        **options: Unpack[UpdateOptions],
-    ) -> BulkRun[Order]:
+        **options: "Unpack[lazy.UpdateOptions]",
+    ) -> "lazy.BulkRun[Order]":
         """Replace the metadata of very many orders; yields one Outcome for every row, in flat memory.
 
         Everything that ``spot.kits.update_metadata_many`` says about order, repeats, outages, arguments and errors
@@ -291,9 +278,9 @@ class Orders:
             BulkStopped: from the loop, after a problem that every further row would meet.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
-        return metadata_run(
+        return lazy.metadata_run(
             updates,
-            kind=OrderMetadataUpdate,
+            kind=lazy.OrderMetadataUpdate,
             operation=UPDATE_METADATA,
             runner=self._runner,
             decode=decode,
@@ -313,7 +300,9 @@ class Orders:
         return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
-    def get_many(self, ids: Iterable[str] | AsyncIterable[str], **options: Unpack[ReadOptions]) -> BulkRun[Order]:
+    def get_many(
+        self, ids: Iterable[str] | AsyncIterable[str], **options: "Unpack[lazy.ReadOptions]"
+    ) -> "lazy.BulkRun[Order]":
         """Get very many orders; yields one Outcome for every id, in flat memory.
 
         ``key`` is the id, ``value`` the order. Each ends ``ok``, ``rejected`` (no usable id), ``failed`` (such as by a
@@ -329,10 +318,10 @@ class Orders:
             BulkStopped: from the loop, after a problem that every further id would meet, or an outage beyond its limit.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all ids read.
         """
-        return read_run(ids, operation=GET, runner=self._runner, **options)
+        return lazy.read_run(ids, operation=GET, runner=self._runner, **options)
 
     @scrubs_traceback
-    def changes(self, cursor: str | None = None, **options: Unpack[ChangeOptions]) -> Changes[Order]:
+    def changes(self, cursor: str | None = None, **options: "Unpack[lazy.ChangeOptions]") -> "lazy.Changes[Order]":
         """Pull orders that have changed: batches of whole ones, each with a cursor to store with it.
 
         As ``changes`` of ``spot.kits``, but a pass ends with the first page of known orders.
@@ -341,7 +330,7 @@ class Orders:
             InvalidInputError: an argument is wrong, or the cursor does not belong here.
             SpotError: from the loop, as the error tree says. Repeating is always safe.
         """
-        return Changes(_CHANGES, self._runner, cursor, **options)
+        return lazy.Changes(_source(), self._runner, cursor, **options)
 
     @scrubs_traceback_of_call
     def wait_until(
@@ -354,7 +343,7 @@ class Orders:
             SpotError: any other that would not pass. Repeating is always safe.
         """
         request = GET.request(order_id, allow_any_id=self._runner.allow_any_id)
-        return wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
+        return lazy.wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
 
     @scrubs_traceback
     def list(
@@ -376,7 +365,13 @@ class Orders:
 
 
 _ORDERS = Listing(LIST, lambda order: order.order_id, is_newest_change_first=True)
-_CHANGES = Source(noun="orders", id_name="order_id", listing=_ORDERS, get=GET, changed_at=lambda order: order.updated)
+
+
+@cache
+def _source() -> "lazy.Source[OrderSummary, Order]":
+    return lazy.Source(
+        noun="orders", id_name="order_id", listing=_ORDERS, get=GET, changed_at=lambda order: order.updated
+    )
 
 
 def _likeness(recipient: Recipient | None) -> str | None:

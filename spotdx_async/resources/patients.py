@@ -14,12 +14,9 @@ from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_trace
 from spotdx_async._requests.identity import Echo, any_id
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import PATIENT, check
-from spotdx_async.bulk.create_rows import Creation, NewPatientRow, PatientCreateRow
-from spotdx_async.bulk.creates import checked_batch, create_run
-from spotdx_async.bulk.options import CreateOptions
-from spotdx_async.bulk.run import BulkRun
 from spotdx_async.errors import Clue
 from spotdx_async.models import NewPatient, Patient
+from spotdx_async.resources import lazy
 
 __all__ = ["OPERATIONS", "Patients"]
 
@@ -55,11 +52,11 @@ class Patients:
     @scrubs_traceback
     def create_many(
         self,
-        rows: Iterable[PatientCreateRow] | AsyncIterable[PatientCreateRow],
+        rows: "Iterable[lazy.PatientCreateRow] | AsyncIterable[lazy.PatientCreateRow]",
         *,
         batch: str,
-        **options: Unpack[CreateOptions],
-    ) -> BulkRun[Patient]:
+        **options: "Unpack[lazy.CreateOptions]",
+    ) -> "lazy.BulkRun[Patient]":
         """Create very many patients, each at most once; yields one Outcome for every row, in flat memory.
 
         Everything that ``spot.orders.create_many`` says applies, but nobody can settle what is in doubt, since the API
@@ -76,15 +73,15 @@ class Patients:
             BulkStopped: from the loop, after a problem that every further row would meet.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
-        creation: Creation[Patient] = Creation(
+        creation: lazy.Creation[Patient] = lazy.Creation(
             noun="patient",
-            row_type=NewPatientRow,
+            row_type=lazy.NewPatientRow,
             request_of=lambda patient, _: _checked_creation(patient),
             id_of=lambda patient: patient.patient_id,
             id_name="patient_id",
-            batch=checked_batch(batch),
+            batch=lazy.checked_batch(batch),
         )
-        return create_run(
+        return lazy.create_run(
             rows,
             call="create_many",
             operation=CREATE,

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from datetime import date, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Unpack
 
 from attrs import evolve
@@ -18,20 +18,10 @@ from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import Echo, any_id, compact, id_asked_for, rows_with
 from spotdx_async._requests.operation import Operation
 from spotdx_async._requests.validation import REQUISITION, checked, refuse
-from spotdx_async.bulk.create_rows import Creation, NewRequisitionRow, RequisitionCreateRow
-from spotdx_async.bulk.creates import checked_batch, checked_key, create_run, getter
-from spotdx_async.bulk.list_look import ListLook
-from spotdx_async.bulk.listed import Listed, evidence_of
-from spotdx_async.bulk.options import CreateOptions, ReadOptions
-from spotdx_async.bulk.reads import read_run
-from spotdx_async.bulk.run import BulkRun
-from spotdx_async.changes.feed import ChangeOptions, Changes
-from spotdx_async.changes.objects import Source
-from spotdx_async.changes.waiting import wait_until
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.models import NewRequisition, Requisition, RequisitionStatus, RequisitionSummary
 from spotdx_async.pagination import Listing, OnBadItem, Pages
-from spotdx_async.reconciliation import Reconciliation, clue_and_times, nothing_known, reconcile
+from spotdx_async.resources import lazy
 
 __all__ = ["OPERATIONS", "RequisitionFilters", "Requisitions"]
 
@@ -98,11 +88,11 @@ class Requisitions:
     @scrubs_traceback
     def create_many(
         self,
-        rows: Iterable[RequisitionCreateRow] | AsyncIterable[RequisitionCreateRow],
+        rows: "Iterable[lazy.RequisitionCreateRow] | AsyncIterable[lazy.RequisitionCreateRow]",
         *,
         batch: str,
-        **options: Unpack[CreateOptions],
-    ) -> BulkRun[Requisition]:
+        **options: "Unpack[lazy.CreateOptions]",
+    ) -> "lazy.BulkRun[Requisition]":
         """Create very many requisitions, each at most once; yields one Outcome for every row, in flat memory.
 
         Everything that ``spot.orders.create_many`` says applies. Rows in doubt are settled by their barcodes, which the
@@ -120,34 +110,34 @@ class Requisitions:
             BulkStopped: from the loop, after a problem that every further row would meet.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all rows read.
         """
-        key = checked_key(self._client_ref_key, "requisitions.create_many")
-        creation: Creation[Requisition] = Creation(
+        key = lazy.checked_key(self._client_ref_key, "requisitions.create_many")
+        creation: lazy.Creation[Requisition] = lazy.Creation(
             noun="requisition",
-            row_type=NewRequisitionRow,
+            row_type=lazy.NewRequisitionRow,
             request_of=lambda new, reference: _creation(new, self._runner, key, reference),
             client_ref_key=key,
             id_of=lambda requisition: requisition.requisition_id,
             id_name="requisition_id",
             mark_of=lambda request: None if request.clue is None else compact(request.clue.subject["barcode"]),
-            batch=checked_batch(batch),
+            batch=lazy.checked_batch(batch),
         )
         runner = self._runner.without_bounds()
-        listed: Listed[RequisitionSummary, Requisition] = Listed(
+        listed: lazy.Listed[RequisitionSummary, Requisition] = lazy.Listed(
             noun="requisition",
             listing=_REQUISITIONS,
-            get=getter(GET, runner),
+            get=lazy.getter(GET, runner),
             keep=_kept,
-            evidence_of=lambda requisition: evidence_of(requisition.metadata, key),
+            evidence_of=lambda requisition: lazy.evidence_of(requisition.metadata, key),
             likeness_of=lambda _: None,
             mark_of=lambda requisition: None if requisition.barcode is None else compact(requisition.barcode),
         )
-        return create_run(
+        return lazy.create_run(
             rows,
             call="create_many",
             operation=CREATE,
             runner=runner,
             creation=creation,
-            new_look=lambda reader, server_time: ListLook(listed, runner, reader, server_time),
+            new_look=lambda reader, server_time: lazy.ListLook(listed, runner, reader, server_time),
             options=options,
         )
 
@@ -161,7 +151,7 @@ class Requisitions:
         sent_at: datetime | None = None,
         since: date | None = None,
         patience_s: float | None = None,
-    ) -> Prepared[Reconciliation[Requisition]]:
+    ) -> "Prepared[lazy.Reconciliation[Requisition]]":
         """Find out whether a requisition was created, by its barcode or its reference among those created since.
 
         A barcode is unique and appears in the list. If it is not known, each requisition created since the day before
@@ -196,7 +186,7 @@ class Requisitions:
         if error is None and barcode is None and client_ref is None:
             refuse((("error, barcode or client_ref", "must be given"),), CREATE.name)
         runner, lands_within_s = self._runner, self._runner.lands_within_s
-        clue, times = clue_and_times(
+        clue, times = lazy.clue_and_times(
             error,
             CREATE.name,
             client_ref=client_ref,
@@ -207,7 +197,7 @@ class Requisitions:
         )
         wanted = barcode or clue.subject.get("barcode")
         if wanted is None and (clue.client_ref is None or clue.client_ref_key is None):
-            return nothing_known
+            return lazy.nothing_known
 
         search = _REQUISITIONS.search(
             runner,
@@ -217,9 +207,8 @@ class Requisitions:
             are_twins=lambda one, other: one.patient == other.patient or one.barcode == other.barcode,
             may_be=lambda row: wanted is None or row.barcode is None or compact(row.barcode) == compact(str(wanted)),
         )
-        return partial(
-            reconcile, search.look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=runner.state.sleep
-        )
+        look, sleep = search.look, runner.state.sleep
+        return partial(lazy.reconcile, look, clue, lands_within_s=lands_within_s, patience_s=patience_s, sleep=sleep)
 
     @scrubs_traceback_of_call
     def get(self, requisition_id: str) -> Prepared[Requisition]:
@@ -234,7 +223,9 @@ class Requisitions:
         return partial(self._runner.call, request, GET.decode)
 
     @scrubs_traceback
-    def get_many(self, ids: Iterable[str] | AsyncIterable[str], **options: Unpack[ReadOptions]) -> BulkRun[Requisition]:
+    def get_many(
+        self, ids: Iterable[str] | AsyncIterable[str], **options: "Unpack[lazy.ReadOptions]"
+    ) -> "lazy.BulkRun[Requisition]":
         """Get very many requisitions; yields one Outcome for every id, in flat memory.
 
         ``key`` is the id, ``value`` the requisition. Each ends ``ok``, ``rejected`` (no usable id), ``failed`` (such as
@@ -250,10 +241,12 @@ class Requisitions:
             BulkStopped: from the loop, after a problem that every further id would meet, or an outage beyond its limit.
             BaseException: whatever the input, a hook or ``progress`` raises, after the outcomes of all ids read.
         """
-        return read_run(ids, operation=GET, runner=self._runner, **options)
+        return lazy.read_run(ids, operation=GET, runner=self._runner, **options)
 
     @scrubs_traceback
-    def changes(self, cursor: str | None = None, **options: Unpack[ChangeOptions]) -> Changes[Requisition]:
+    def changes(
+        self, cursor: str | None = None, **options: "Unpack[lazy.ChangeOptions]"
+    ) -> "lazy.Changes[Requisition]":
         """Pull requisitions that have changed: batches of whole ones, each with a cursor to store with it.
 
         Everything that ``changes`` of ``spot.kits`` says applies.
@@ -262,7 +255,7 @@ class Requisitions:
             InvalidInputError: an argument is wrong, or the cursor does not belong here.
             SpotError: from the loop, as the error tree says. Repeating is always safe.
         """
-        return Changes(_CHANGES, self._runner, cursor, **options)
+        return lazy.Changes(_source(), self._runner, cursor, **options)
 
     @scrubs_traceback_of_call
     def wait_until(
@@ -280,7 +273,7 @@ class Requisitions:
             SpotError: any other that would not pass, as the error tree says. Repeating is always safe.
         """
         request = GET.request(requisition_id, allow_any_id=self._runner.allow_any_id)
-        return wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
+        return lazy.wait_until(self._runner, request, GET.decode, condition, deadline_s=deadline_s, every_s=every_s)
 
     @scrubs_traceback
     def list(
@@ -300,13 +293,17 @@ class Requisitions:
 
 
 _REQUISITIONS = Listing(LIST, lambda requisition: requisition.requisition_id)
-_CHANGES = Source(
-    noun="requisitions",
-    id_name="requisition_id",
-    listing=_REQUISITIONS,
-    get=GET,
-    changed_at=lambda requisition: requisition.updated,
-)
+
+
+@cache
+def _source() -> "lazy.Source[RequisitionSummary, Requisition]":
+    return lazy.Source(
+        noun="requisitions",
+        id_name="requisition_id",
+        listing=_REQUISITIONS,
+        get=GET,
+        changed_at=lambda requisition: requisition.updated,
+    )
 
 
 def _is_it(found: Requisition, *, clue: Clue, barcode: str | None, is_bounded: bool) -> bool | None:

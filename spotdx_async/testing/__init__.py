@@ -71,12 +71,14 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 
 # On first use, since pytest imports this package, with the plugin in it, in every run of every user.
-def __getattr__(name: str) -> Any:
-    if name in {"factories", "faults"}:
-        return import_module(f"{__name__}.{name}")
-    if name in _MODULE_OF:
-        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker that saw it would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in {"factories", "faults"}:
+            return import_module(f"{__name__}.{name}")
+        if name in _MODULE_OF:
+            return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -26,7 +26,14 @@ NAMED = re.compile(r" {4}\*{0,2}[\w.]+(, \*{0,2}\w+)*: ")
 # Lowest first. A module may import those of lower rows and of its own group; two groups of one row never one another.
 # A name with ".*" is one group, the folder's own __init__ in it, unless a longer name or the bare one is listed too.
 ROWS = (
-    ("_http", "_codec", "_requests", "_observe", "resources"),  # the folders' own modules: a docstring each
+    (
+        "_http",
+        "_codec",
+        "_requests",
+        "_observe",
+        "_lazy",
+        "resources.noun",
+    ),  # the folders' own modules: a docstring each
     ("clue", "failure_cause"),
     (
         *("errors", "_version", "_codec.scalars", "_codec.plain_json", "_http.waiters", "testing.*", "own_loop"),
@@ -64,7 +71,9 @@ ROWS = (
     ("bulk.updates", "bulk.reads", "bulk.list_look", "bulk.kit_look"),
     ("bulk.creates", "changes.*"),
     ("mirror.*",),
+    ("resources.lazy",),
     ("resources.*",),
+    ("resources",),  # a facade
     ("client",),
     ("distributed.*",),
     (FACADE,),
@@ -77,7 +86,9 @@ FOLDERS = {name.partition(".")[0] for names in ROWS for name in names if "." in 
 
 # What a module may import beside its own group, where that is less than all lower rows.
 NARROWER = {
-    "models.*": (),
+    "models.*": ("_lazy",),
+    "resources.noun": (),
+    "resources": ("resources.*", "_lazy"),
     "config": ("errors", "hosts"),
     "network": ("config", "errors", "hosts"),
     "_codec.json": ("_codec.plain_json",),
@@ -126,7 +137,7 @@ NARROWER = {
         *("errors", "_requests.validation", "_http.clock", "_http.retry"),
         *("_requests.object_search", "_requests.answers"),
     ),
-    "files.*": ("errors", "_codec.json", "_http.clock", "private_files"),
+    "files.*": ("errors", "_codec.json", "_http.clock", "_lazy", "private_files"),
     "tables.*": ("errors", "models.*", "_codec.json"),  # pure
     "fhir.*": ("errors", "config", "models.*", "tables.*"),  # pure too
     "bulk.*": (
@@ -194,12 +205,12 @@ ONLY_IMPORTERS = {
     "datetime.datetime.utcnow": (),
     "datetime.date.today": (),
     "random": ("bulk.circuit_breaker", "testing.*", "cli.*"),  # jitter; the retries' own comes from tenacity
-    "importlib.import_module": (FACADE, "testing"),  # the lazy facades: elsewhere an import must be one that shows
+    "importlib.import_module": ("_lazy", "testing"),  # for the lazy facades: elsewhere an import must be one that shows
     "__import__": (),
     "unittest": (),
 }
 
-LAZY = ("spotdx_async", "testing")
+LAZY = ("spotdx_async", "files", "models", "resources", "resources.lazy", "testing")
 # What users import from. Elsewhere a name without an underscore is for other modules of the package: nothing lists it.
 PUBLIC = (
     *(FACADE, "client", "config", "errors", "models", "observers", "otel", "pagination", "reconciliation"),
@@ -452,6 +463,33 @@ def test_every_name_of_a_lazy_facade_can_be_had(name: str) -> None:
     assert [public for public in module.__all__ if not hasattr(module, public)] == []
 
 
+@pytest.mark.parametrize("name", LAZY)
+def test_no_name_of_a_lazy_facade_is_a_module_in_it(name: str) -> None:
+    """Importing such a module would put it in the place of the name, or not, depending on what came first."""
+    inside = "" if name == FACADE else f"{name}."
+    module = importlib.import_module(f"{FACADE}.{inside}".rstrip("."))
+    are_modules = {public for public in module.__all__ if f"{inside}{public}" in package_modules()}
+
+    assert are_modules == ({"factories", "faults"} if name == "testing" else set())
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_a_lazy_facade_shows_checkers_and_freezers_all_its_names(name: str) -> None:
+    module = package_modules()[name]
+    shown = {
+        alias.asname or alias.name
+        for block in ast.walk(module.tree)
+        if is_type_checking(block)
+        for node in ast.walk(block)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert shown == set(listed_names(module.tree) or ())
+    # TYPE_CHECKING is a variable, so the byte code, in which freezers look, has these imports too.
+    assert any(name.startswith(f"{FACADE}.") for name in compile(module.text, name, "exec").co_names)
+
+
 # --- The rules find what is wrong -------------------------------------------------------------------------------------
 
 PROXY = "from spotdx_async._http.runner import Runner"
@@ -462,7 +500,7 @@ PROXY = "from spotdx_async._http.runner import Runner"
     [
         ("errors", "from spotdx_async import config", "errors:1 imports config: imports go downwards"),
         ("config", "from spotdx_async.models import Kit", "config:1 imports models: config may import errors"),
-        ("models.kits", "from ..errors import SpotError", "models.kits:1 imports errors: models.* may import nothing"),
+        ("models.kits", "from ..errors import SpotError", "models.kits:1 imports errors: models.* may import _lazy"),
         ("models", "from .kits import Kit\nfrom .. import errors", "models:2 imports errors"),
         ("_http.auth", "from spotdx_async._http import retry", "_http.retry: imports go downwards"),
         ("_codec.codec", "import spotdx_async._http.verdict as v", "_http.verdict: imports go downwards"),

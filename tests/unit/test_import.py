@@ -34,14 +34,92 @@ def test_the_package_alone_brings_nothing_that_takes_long() -> None:
 def test_models_come_without_the_network(statement: str) -> None:
     added = modules_added_by(statement)
 
-    assert "spotdx_async.models.kits" in added
+    assert "spotdx_async.models" in added
     assert not added & {"aiohttp", "cattrs", "orjson", "tenacity", "asyncio"}
+    assert not added & {"spotdx_async.models.orders", "spotdx_async.models.requisitions"}
 
 
 def test_rows_and_resources_come_without_the_network() -> None:
     added = modules_added_by("import spotdx_async.fhir, spotdx_async.tables")
 
     assert not added & {"aiohttp", "cattrs", "tenacity", "asyncio", "sqlite3"}
+
+
+FIRST_CLIENT = "from spotdx_async import SpotClient; spot = SpotClient('a-token')"
+MOST_MODULES_OF_A_CLIENT, MOST_MODULES_OF_A_CALL = 32, 58
+# What no client and no single call needs: its folder or module.
+ON_DEMAND = (
+    "bulk",
+    "changes",
+    "cli",
+    "distributed",
+    "fhir",
+    "files",
+    "limits",
+    "mirror",
+    "otel",
+    "reconciliation",
+    "report",
+    "shared",
+    "tables",
+    "testing",
+)
+
+
+def rooms_of(modules: set[str]) -> list[str]:
+    """Name the modules of the package, by their place in it."""
+    return sorted(name.partition(".")[2] for name in modules if name.startswith("spotdx_async."))
+
+
+def test_a_first_client_comes_without_calls_models_and_runs() -> None:
+    added = modules_added_by(FIRST_CLIENT)
+
+    rooms = rooms_of(added)
+    assert "client" in rooms
+    assert not {name.partition(".")[0] for name in rooms} & {*ON_DEMAND, "models", "observers", "pagination"}
+    assert not {"_codec.codec", "_http.runner", "_http.retry", "resources.kits"} & set(rooms)
+    assert not added & {"cattrs", "tenacity", "sqlite3", "redis", "pyarrow"}
+    assert len(rooms) <= MOST_MODULES_OF_A_CLIENT, rooms
+
+
+def test_a_noun_brings_what_its_calls_need_and_no_runs() -> None:
+    added = modules_added_by(f"{FIRST_CLIENT}; spot.kits")
+
+    rooms = rooms_of(added)
+    # Before the call, and not when an answer has come or an attempt has failed: there an import could fail too.
+    assert {"_codec.codec", "_http.runner", "_http.retry", "models.kits"} <= set(rooms)
+    assert added >= {"cattrs", "tenacity"}
+    assert not {name.partition(".")[0] for name in rooms} & {*ON_DEMAND, "observers"}
+    assert not {"resources.orders", "sqlite3"} & {*rooms, *added}
+    assert len(rooms) <= MOST_MODULES_OF_A_CALL, rooms
+
+
+def test_threads_that_ask_first_at_once_get_the_same_things() -> None:
+    program = """
+import threading
+import spotdx_async
+barrier, found = threading.Barrier(8), []
+def ask():
+    barrier.wait(10)
+    client = spotdx_async.SpotClient
+    found.append((client, spotdx_async.BulkRun, spotdx_async.Changes, spotdx_async.Kit, type(spot.orders), spot.kits))
+spot = spotdx_async.SpotClient("a-token")
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for one in threads: one.start()
+for one in threads: one.join(30)
+print(len(found), len({tuple(map(id, one)) for one in found}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+
+    assert done.stdout.split() == ["8", "1"]
+
+
+def test_a_star_and_the_names_show_everything() -> None:
+    everything: dict[str, Any] = {}
+    exec("from spotdx_async import *", everything)  # noqa: S102 - a star is for modules alone
+
+    assert set(spotdx_async.__all__) <= everything.keys()
+    assert set(dir(spotdx_async)) >= set(spotdx_async.__all__)
 
 
 def public_signatures() -> Iterator[tuple[str, Callable[..., Any]]]:
