@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import attrs
 from sphinx.application import Sphinx
@@ -12,8 +12,9 @@ from sphinx.util import inspect as sphinx_inspect
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent / "extensions")]
 
-from spotdx_async import __version__  # noqa: E402 - this folder's, not what may be installed
+from spotdx_async import SpotClient, __version__  # noqa: E402 - this folder's, not what may be installed
 from spotdx_async.models.model import is_required  # noqa: E402 - as above
+from spotdx_async.resources.noun import Noun  # noqa: E402 - as above
 
 project = "spotdx_async"
 author = "The spotdx_async authors"
@@ -117,9 +118,18 @@ def is_coroutine_function(thing: Any, by_sphinx: Callable[[Any], bool] = sphinx_
     return hasattr(thing, "_is_coroutine") or by_sphinx(thing)
 
 
+def attribute_of(owner: Any, name: str, *default: Any) -> Any:
+    """Return an attribute of a class as Sphinx should show it: a noun is a property of clients."""
+    found = inspect.getattr_static(owner, name, None)
+    return property(found.make) if isinstance(found, Noun) else sphinx_inspect.safe_getattr(owner, name, *default)
+
+
 def setup(app: Sphinx) -> None:
     """Go before and after napoleon, and after what autodoc finds by itself."""
     sphinx_inspect.iscoroutinefunction = is_coroutine_function  # type: ignore[assignment]  # it has a default too
+    # Sphinx resolves the names in a function's annotations, and not in those of a class's __init__.
+    inspect.unwrap(SpotClient.__init__).__annotations__ |= get_type_hints(SpotClient.__init__)
+    app.add_autodoc_attrgetter(type, attribute_of)
     app.connect("autodoc-process-signature", make_signature)
     app.connect("autodoc-process-docstring", hide_colon, priority=400)
     app.connect("autodoc-process-docstring", show_colon, priority=600)

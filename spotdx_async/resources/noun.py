@@ -19,7 +19,7 @@ class Noun(Generic[N]):
     """
 
     def __init__(self, make: Callable[[Any], N]) -> None:
-        self._make = make
+        self.make = make
         self._name = make.__name__
         self.__doc__ = make.__doc__
 
@@ -36,11 +36,11 @@ class Noun(Generic[N]):
         if client is None:
             return self._of_no_client()
         # No setter: what is kept here is found before this method. Threads that ask first at once get the same one.
-        made: N = client.__dict__.setdefault(self._name, self._make(client))
+        made: N = client.__dict__.setdefault(self._name, self.make(client))
         return made
 
     def _of_no_client(self) -> N:
-        noun_type = get_type_hints(self._make)["return"]
+        noun_type = get_type_hints(self.make)["return"]
         noun: N = object.__new__(noun_type)
         # AsyncMock(spec=SpotClient) makes what can be awaited only of what has this mark, and else refuses to await
         # any method of a noun.

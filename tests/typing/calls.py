@@ -37,6 +37,21 @@ from spotdx_async import (
     loads,
     to_dict,
 )
+from spotdx_async.resources import Kits
+
+
+class OwnClient(SpotClient):
+    """A subclass, whose views are of it."""
+
+    study = "flu"
+
+
+async def nouns_and_views(own: OwnClient) -> None:
+    """A noun of a client, one of the class, which mocks look at, and a view of a subclass."""
+    assert_type(own.kits, Kits)
+    assert_type(SpotClient.kits, Kits)
+    assert_type(own.with_options(timeout_s=5), OwnClient)
+    assert_type(own.with_options(timeout_s=5).study, str)
 
 
 class EveryTenth:

@@ -3,6 +3,7 @@
 A mark whose line is accepted is an error too, so that nothing here can become right unnoticed.
 """
 
+import spotdx_async
 from spotdx_async import (
     Address,
     Kit,
@@ -29,6 +30,12 @@ from spotdx_async.testing import FakeSpot
 
 
 def use(_value: object) -> None: ...
+
+
+def misspelled_names() -> None:
+    """Names of the packages that import them on first use."""
+    use(spotdx_async.Kitt)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    use(spotdx_async.models.Kitt)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class OnlyAcquires:
