@@ -32,7 +32,7 @@ _MOUNTS = Path("/proc/self/mountinfo")
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # Opening a pipe must not block until its other end is opened; for regular files O_NONBLOCK means nothing.
-_CAREFUL = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_CAREFUL = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 # Only to look: closing a descriptor opened for more drops all of SQLite's locks on the file in this process.
 _PATH = getattr(os, "O_PATH", 0)
 

@@ -82,6 +82,10 @@ class TokenCommand:
             ConfigError: it cannot be run, fails, takes too long, or prints no usable token.
         """
         name = f"the token command {self.argv[0]} of {self.origin}"
+        if not hasattr(select, "poll"):  # on Windows, which can wait for sockets alone
+            raise ConfigError(
+                f"{name} cannot be run on this system: use token_env, the name of an environment variable"
+            )
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own command, without a shell
                 self.argv,

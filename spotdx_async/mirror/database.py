@@ -9,15 +9,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from spotdx_async import private_files
+from spotdx_async import file_locks, private_files
 from spotdx_async.errors import is_out_of_files
 from spotdx_async.mirror.records import MirrorError
 from spotdx_async.mirror.schema import APPLICATION_ID, MIGRATIONS, VERSION, statements
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
 
 Check: TypeAlias = Callable[[], None]
 """Raises MirrorError once the file is not what it was opened as."""
@@ -330,18 +325,16 @@ def _phi_fault(path: Path, *, made_with: bool) -> str:
 
 def _take_lock(path: Path, place: Path) -> int | None:
     """Return the descriptor of the lock file, which one pull holds; None where the system has no such locks."""
-    if not _can_lock():
+    if not file_locks.can_lock():
         return None
     fd = private_files.open_own(f"{place}{_LOCK}", os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
+        if file_locks.try_lock(fd):
+            return fd
     except BaseException:
         os.close(fd)
         raise
-    else:
-        return fd
+    os.close(fd)
     raise MirrorError(f"{path} is being filled by another pull: wait until it has ended", reason="in use")
 
 
@@ -359,7 +352,3 @@ def one(database: sqlite3.Connection, query: str) -> Any:
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
     return row[0]
-
-
-def _can_lock() -> bool:
-    return fcntl is not None

@@ -37,7 +37,7 @@ ROWS = (
     ("clue", "failure_cause"),
     (
         *("errors", "_version", "_codec.scalars", "_codec.plain_json", "_http.waiters", "testing.*", "own_loop"),
-        "private_files",
+        *("private_files", "file_locks"),
     ),
     ("hosts",),
     (*("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),),
@@ -143,7 +143,7 @@ NARROWER = {
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
-        *("_http.waiters", "private_files", "models.*", "_codec.encoding"),
+        *("_http.waiters", "file_locks", "private_files", "models.*", "_codec.encoding"),
     ),
     "report.*": ("bulk.records", "errors", "models.*", "_version", "private_files"),
     "limits.*": ("errors", "config", "_http.clock", "_http.rate_control", "limits.block_limiter"),
@@ -155,6 +155,7 @@ NARROWER = {
     "testing.plugin": (FACADE, "testing.*", "testing.fake_spot"),
     "own_loop": (),
     "private_files": (),
+    "file_locks": (),
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_http.clock", "_codec.json", "own_loop"),
         *("limits.block_limiter", "private_files", "_http.rate_limiter", "_requests.operation", "network"),

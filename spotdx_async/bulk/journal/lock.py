@@ -1,11 +1,10 @@
 """The lock of a journal: a file beside it that one run holds, and that keeps some disk space in reserve.
 
-It is a ``flock``, which belongs to the open file and not to the process: a forked child shares it and would keep it
-after its parent's death, so every child closes its copies as it begins. POSIX locks are not inherited, but are lost as
+It belongs to the open file and not to the process: a forked child shares it and would keep it after its parent's death,
+so every child closes its copies as it begins. POSIX locks are not inherited, but are lost as
 soon as the process closes the file anywhere, and checking whether a journal is in use would do that.
 """
 
-import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,13 +14,8 @@ from pathlib import Path
 from threading import RLock
 from weakref import WeakSet
 
-from spotdx_async import private_files
+from spotdx_async import file_locks, private_files
 from spotdx_async.bulk.journal.paths import beside, is_at, refusal, system_refusal
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
 
 _MARK = b"the lock of a spotdx-async journal\n"
 _BALLAST_BYTES = 256 * 1024
@@ -43,8 +37,8 @@ class JournalLock:
         Raises:
             JournalError: another run has it, or the file beside the journal cannot be made.
         """
-        if not _can_lock():
-            what = "cannot be locked, since this system has no flock, so a run cannot have a journal here"
+        if not file_locks.can_lock():
+            what = "cannot be locked, since this system has no file locks, so a run cannot have a journal here"
             raise refusal(journal, what, reason="path")
         for _ in range(_MOST_TRIES):
             file = _open(journal)
@@ -96,19 +90,22 @@ class JournalLock:
         """Release the journal and remove the lock file."""
         if self._file.closed:
             return
+        place = beside(self._journal, "-lock")
         with suppress(OSError):
-            place = beside(self._journal, "-lock")
             if is_at(place, os.fstat(self._file.fileno())):
                 place.unlink()
         self._file.close()
+        if os.name == "nt":  # no open file can be removed there: neither ours until now, nor one of the next run
+            with suppress(OSError):
+                place.unlink()
 
 
 def is_locked(journal: Path) -> bool:
     """Return whether a run has the journal at this moment."""
-    if not _can_lock():
+    if not file_locks.can_lock():
         return False
     try:
-        file = _open_files().open(beside(journal, "-lock"), "r", _open_to_look)
+        file = _open_files().open(beside(journal, "-lock"), "r" if file_locks.are_shared() else "r+", _open_to_look)
     except OSError:
         return False
     with file:
@@ -124,9 +121,10 @@ class _OpenFiles:
         # Held while the process forks, so that no child comes between opening a file and recording it here. Reentrant:
         # a signal handler that forks may interrupt an opening.
         self._guard = RLock()
-        os.register_at_fork(
-            before=self._guard.acquire, after_in_parent=self._guard.release, after_in_child=self._close_copies
-        )
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._guard.acquire, after_in_parent=self._guard.release, after_in_child=self._close_copies
+            )
 
     def open(self, path: Path, mode: str, opener: Callable[[str, int], int]) -> FileIO:
         with self._guard:
@@ -145,10 +143,6 @@ class _OpenFiles:
 @cache
 def _open_files() -> _OpenFiles:
     return _OpenFiles()
-
-
-def _can_lock() -> bool:
-    return fcntl is not None
 
 
 def _open(journal: Path) -> FileIO:
@@ -173,7 +167,9 @@ def _open_private(path: str, _: int) -> int:
 
 
 def _open_to_look(path: str, _: int) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # opening a pipe in its place must not block
+    how = os.O_RDONLY if file_locks.are_shared() else os.O_RDWR
+    # Opening a pipe in its place must not block.
+    return os.open(path, how | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def _is_ours(file: FileIO) -> bool:
@@ -183,10 +179,7 @@ def _is_ours(file: FileIO) -> bool:
 
 def _try_lock(file: FileIO, *, shared: bool = False) -> bool:
     try:
-        fcntl.flock(file.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-            file.close()
-            raise
-        return False
-    return True
+        return file_locks.try_lock(file.fileno(), shared=shared)
+    except OSError:
+        file.close()
+        raise

@@ -219,3 +219,12 @@ def test_a_source_travels_to_a_worker_without_the_token(monkeypatch: pytest.Monk
 
     assert CANARY.encode() not in packed
     assert pickle.loads(packed)() == os.environ["NIGHT_TOKEN"]
+
+
+def test_a_system_that_cannot_wait_for_its_output_is_told_what_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(select, "poll")
+
+    with pytest.raises(
+        ConfigError, match="the token command pass of a profile cannot be run on this system: use token_env"
+    ):
+        TokenCommand(("pass", "show"), "a profile").read()

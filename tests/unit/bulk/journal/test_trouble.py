@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from spotdx_async import file_locks
 from spotdx_async.bulk.journal import lock as journal_lock
 from spotdx_async.bulk.journal.file import JournalFile
 from spotdx_async.bulk.journal.lock import JournalLock
@@ -318,11 +319,11 @@ def test_a_lock_that_a_killed_run_left_does_not_hold(path: Path) -> None:
 
 def test_a_system_without_locks_has_no_journals(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
-    monkeypatch.setattr(journal_lock, "fcntl", None)
+    monkeypatch.setattr(file_locks, "_fcntl", None)
 
     error = refused(lambda: open_file(path))
 
-    assert (error.reason, "flock" in str(error)) == ("path", True)
+    assert (error.reason, "no file locks" in str(error)) == ("path", True)
     assert not read_journal(path).in_use
 
 
