@@ -9,8 +9,8 @@ from attrs import frozen
 from spotdx_async._http import clock
 from spotdx_async._http.retry import may_pass
 from spotdx_async._requests.answers import ServerClock
+from spotdx_async._requests.arguments import day_of, refuse
 from spotdx_async._requests.object_search import A_DAY, Look, Times
-from spotdx_async._requests.validation import day_of, refuse
 from spotdx_async.errors import (
     Clue,
     DecodeError,

@@ -9,9 +9,9 @@ from spotdx_async._codec import codec
 from spotdx_async._http import clock
 from spotdx_async._http.messages import Reply, Request
 from spotdx_async._requests.answers import ServerClock, decoder_of, is_from_cache, server_clock
+from spotdx_async._requests.arguments import refuse
 from spotdx_async._requests.identity import any_id, tidied
 from spotdx_async._requests.operation import Operation, check_id
-from spotdx_async._requests.validation import ACTIVATION_PATIENT, check, refuse
 from spotdx_async.errors import Clue, DecodeError
 from spotdx_async.models import Activation, Kit, KitStatus, NewPatient
 
@@ -102,6 +102,9 @@ def _activation_body(
         public_id = check_id("patient_id", patient_id, ACTIVATE.name, allow_any_id=allow_any_id)
         body: dict[str, Any] = {"patient_id": public_id}
     else:
+        # Here, since the models of orders and requisitions come with it, which most programs of kits do without.
+        from spotdx_async._requests.validation import ACTIVATION_PATIENT, check  # noqa: PLC0415
+
         check(patient, ACTIVATION_PATIENT, ACTIVATE.name)
         body = codec.tree(patient)
         body |= body.pop("address", {})

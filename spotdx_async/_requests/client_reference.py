@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from spotdx_async._requests.arguments import refuse
 from spotdx_async._requests.identity import Echo
-from spotdx_async._requests.validation import refuse
 
 
 def with_reference(

@@ -9,8 +9,8 @@ from attrs import evolve
 
 from spotdx_async._codec.json import is_unicode
 from spotdx_async._http.messages import Request
+from spotdx_async._requests.arguments import Fault, check_keywords, day_of, refuse
 from spotdx_async._requests.operation import Operation, has_control
-from spotdx_async._requests.validation import Fault, check_keywords, day_of, refuse
 
 PAGING: Final = ("results", "offset")
 """The parameters of every list that are not filters."""

@@ -1,10 +1,10 @@
 """Checks what is to be created before it is sent: every fault with its path, never a value. Pure; knows no wire."""
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
@@ -12,7 +12,7 @@ from spotdx_async._codec.encoding import Encode, check_encode, encoded
 from spotdx_async._codec.json import NotSerializableError, check_serializable, is_unicode
 from spotdx_async._http import clock
 from spotdx_async._observe.scrub import scrubs_traceback
-from spotdx_async.errors import InvalidInputError
+from spotdx_async._requests.arguments import Fault, day_of, refuse
 from spotdx_async.models import (
     Address,
     Carrier,
@@ -29,14 +29,10 @@ from spotdx_async.models import (
 
 M = TypeVar("M", NewOrder, NewRequisition)
 
-Fault: TypeAlias = tuple[str, str]
-"""A path, and what is wrong there."""
-
 Check: TypeAlias = Callable[[Any], Iterator[Fault]]
 """Yields the faults of a value, each with a path below it."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _FURTHEST_EAST = timedelta(hours=14)  # the zone in which each day begins first
 
 
@@ -103,28 +99,6 @@ def check_new(
         checked(new, REQUISITION, None, encode)
     else:
         checked(new, ORDER, None, encode)
-
-
-def check_keywords(call: str, given: Iterable[str], known: Container[str]) -> None:
-    """Reject an unknown keyword as Python does, for a call whose keywords are those of a TypedDict.
-
-    Raises:
-        TypeError: one is unknown.
-    """
-    for name in given:
-        if name not in known:
-            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
-
-
-def refuse(faults: tuple[Fault, ...], operation: str | None) -> NoReturn:
-    """Raise one error that lists all faults.
-
-    Raises:
-        InvalidInputError: always.
-    """
-    listed = "; ".join(f"{path} {fault}".lstrip() for path, fault in faults)
-    counted = "" if len(faults) == 1 else f"{len(faults)} faults: "
-    raise InvalidInputError(f"{counted}{listed}; nothing was sent", faults=faults, operation=operation)
 
 
 def _faults(value: object, shape: Shape, path: str) -> Iterator[Fault]:
@@ -212,18 +186,6 @@ def _past_day(value: Any) -> Iterator[Fault]:
         yield "", "must be a date, or text in the form YYYY-MM-DD"
     elif day > (clock.wall() + _FURTHEST_EAST).date():
         yield "", "must not be in the future"
-
-
-def day_of(value: Any) -> date | None:
-    """Return the day of a date or of text as YYYY-MM-DD; None for anything else, including a datetime."""
-    if isinstance(value, date) and not isinstance(value, datetime):  # a datetime's day depends on its zone
-        return value
-    if isinstance(value, str) and _DAY.fullmatch(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    return None
 
 
 def _json(value: Any) -> Iterator[Fault]:

@@ -11,9 +11,9 @@ from spotdx_async._http.messages import AttemptResult, AttemptState, Reply, Requ
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.dispatch import CallObservation
 from spotdx_async._requests.answers import server_clock
+from spotdx_async._requests.arguments import check_keywords, day_of
 from spotdx_async._requests.identity import TEXTS
 from spotdx_async._requests.operation import Operation
-from spotdx_async._requests.validation import check_keywords, day_of
 from spotdx_async.bulk.create_rows import Creation
 from spotdx_async.bulk.create_session import CreateJob, CreateSession, NewLook
 from spotdx_async.bulk.jobs import job_of

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, TypeVar, Unpack
 
 from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
+from spotdx_async._requests.arguments import check_keywords
 from spotdx_async._requests.operation import Operation, check_id
-from spotdx_async._requests.validation import check_keywords
 from spotdx_async.bulk.jobs import job_of
 from spotdx_async.bulk.options import Job, ReadOptions
 from spotdx_async.bulk.reader import Reader

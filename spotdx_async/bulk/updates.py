@@ -6,8 +6,8 @@ from typing import Any, TypeVar, Unpack
 
 from spotdx_async._http.messages import Reply
 from spotdx_async._http.runner import Runner
+from spotdx_async._requests.arguments import check_keywords
 from spotdx_async._requests.operation import Operation
-from spotdx_async._requests.validation import check_keywords
 from spotdx_async.bulk.jobs import job_of
 from spotdx_async.bulk.options import Job, UpdateOptions
 from spotdx_async.bulk.records import Update

@@ -16,8 +16,8 @@ from spotdx_async._http.logs import log_feed_outage
 from spotdx_async._http.retry import may_pass
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import scrubs_traceback, without_ours
+from spotdx_async._requests.arguments import check_keywords, day_of
 from spotdx_async._requests.operation import check_id
-from spotdx_async._requests.validation import check_keywords, day_of
 from spotdx_async.changes.cursor import FeedState, server_digest
 from spotdx_async.changes.objects import Change, Objects, Pass, Source
 from spotdx_async.changes.passes import Passes

@@ -14,7 +14,7 @@ from attrs import asdict, evolve
 
 from spotdx_async._http import clock
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
-from spotdx_async._requests.validation import day_of
+from spotdx_async._requests.arguments import day_of
 from spotdx_async.changes.feed import Changes
 from spotdx_async.changes.records import Batch
 from spotdx_async.config import check_count

@@ -13,11 +13,12 @@ from spotdx_async._http.messages import Request
 from spotdx_async._http.runner import Runner
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback, scrubs_traceback_of_call
 from spotdx_async._requests.answers import ListPage
+from spotdx_async._requests.arguments import refuse
 from spotdx_async._requests.client_reference import carries, echoes_of, with_reference
 from spotdx_async._requests.filters import PAGING, ListFilters
 from spotdx_async._requests.identity import any_id, id_asked_for, rows_with, tidied
 from spotdx_async._requests.operation import Operation, metadata_body
-from spotdx_async._requests.validation import ORDER, checked, refuse
+from spotdx_async._requests.validation import ORDER, checked
 from spotdx_async.errors import Clue, DecodeError, OutcomeUnknownError
 from spotdx_async.models import NewOrder, Order, OrderStatus, OrderSummary, Recipient
 from spotdx_async.pagination import Listing, OnBadItem, Pages

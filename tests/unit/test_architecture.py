@@ -41,7 +41,7 @@ ROWS = (
     ),
     ("hosts",),
     (*("models.*", "config", "_codec.json", "_http.clock", "_observe.scrub"),),
-    ("_requests.identity", "_http.links", "network", "_codec.encoding"),
+    ("_requests.identity", "_requests.arguments", "_http.links", "network", "_codec.encoding"),
     (
         *("_http.messages", "_codec.structuring", "_http.rate_control", "_http.logs"),
         "observers",
@@ -95,6 +95,7 @@ NARROWER = {
     "_codec.plain_json": (),
     "_codec.encoding": ("errors", "_codec.json"),
     "_requests.identity": ("_codec.json",),
+    "_requests.arguments": ("errors",),
     "_http.links": ("errors", "hosts"),
     "_http.clock": ("errors",),
     "_http.waiters": (),
@@ -121,10 +122,18 @@ NARROWER = {
     "_observe.dispatch": ("errors", "_http.clock", "_http.messages", "observers"),
     "otel.*": ("observers", "_version"),
     "_requests.validation": (
-        *("errors", "models.*", "_http.clock", "_codec.json", "_codec.encoding", "_observe.scrub"),
+        *(
+            "errors",
+            "models.*",
+            "_http.clock",
+            "_codec.json",
+            "_codec.encoding",
+            "_observe.scrub",
+            "_requests.arguments",
+        ),
     ),
     "_observe.scrub": ("errors",),
-    "_requests.client_reference": ("_requests.validation", "_requests.identity"),
+    "_requests.client_reference": ("_requests.arguments", "_requests.identity"),
     "_http.answer_check": (
         *("errors", "models.*", "_codec.json", "_codec.codec", "_requests.identity"),
         *("_http.messages", "_http.verdict"),
@@ -134,7 +143,7 @@ NARROWER = {
     "_requests.object_search": ("errors", "_requests.answers", "_requests.list_scan"),
     "pagination": ("errors", "_codec.codec", "_http.clock", "_http.runner", "_requests.*"),
     "reconciliation": (
-        *("errors", "_requests.validation", "_http.clock", "_http.retry"),
+        *("errors", "_requests.arguments", "_http.clock", "_http.retry"),
         *("_requests.object_search", "_requests.answers"),
     ),
     "files.*": ("errors", "_codec.json", "_http.clock", "_lazy", "private_files"),

@@ -135,6 +135,43 @@ def test_a_command_loads_no_other_command() -> None:
     assert loaded_by(["kits", "--help"], others) == (0, "")
 
 
+MOST_MODULES_OF_A_GET = 86
+OURS_OF_A_GET = """
+import atexit, sys
+sys.argv[1:] = ["kits", "get", "a/b", "--base-url", "http://127.0.0.1:9"]
+atexit.register(lambda: print(*sorted(name for name in sys.modules), file=sys.stdout))
+from spotdx_async.__main__ import main
+main()
+"""
+
+
+def test_a_get_starts_without_files_runs_and_other_nouns() -> None:
+    """It ends at an id that is refused when the request would be sent: by then it has started."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    env = {**kept, "SPOTDX_TOKEN": "a-token"}
+    done = subprocess.run([sys.executable, "-c", OURS_OF_A_GET], capture_output=True, text=True, check=False, env=env)  # noqa: S603
+
+    assert (done.returncode, "kit_id must not hold" in done.stderr) == (1, True) or done.returncode == 2
+    loaded = set(done.stdout.split())
+    ours = sorted(name for name in loaded if name.startswith("spotdx_async."))
+    assert "spotdx_async.resources.kits" in ours
+    folders = {name.split(".")[1] for name in ours}
+    assert not folders & {
+        "bulk",
+        "changes",
+        "distributed",
+        "fhir",
+        "mirror",
+        "observers",
+        "report",
+        "tables",
+        "testing",
+    }
+    assert not {f"spotdx_async.{name}" for name in ("files.parquet_rows", "files.opening", "models.orders")} & loaded
+    assert not loaded & {"sqlite3", "pyarrow", "redis", "distributed", "zipfile"}
+    assert len(ours) <= MOST_MODULES_OF_A_GET, ours
+
+
 def test_the_first_page_costs_less_than_the_library_alone() -> None:
     page, library = [], []
     for _ in range(5):  # by turns, so that a busy moment meets both

@@ -11,16 +11,14 @@ import attrs
 import pytest
 
 from spotdx_async._http import clock
+from spotdx_async._requests.arguments import Fault, day_of, refuse
 from spotdx_async._requests.validation import (
     ACTIVATION_PATIENT,
     ORDER,
     PATIENT,
     REQUISITION,
-    Fault,
     Shape,
     check,
-    day_of,
-    refuse,
 )
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.models import (
