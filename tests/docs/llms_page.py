@@ -175,7 +175,28 @@ def _kinds_of(root: type[T]) -> list[type[T]]:
 
 def _node(thing: Any) -> Any:
     source = inspect.getsource(inspect.unwrap(thing) if inspect.isfunction(thing) else thing)
-    return ast.parse(textwrap.dedent(source)).body[0]
+    return _Named().visit(ast.parse(textwrap.dedent(source)).body[0])
+
+
+class _Named(ast.NodeTransformer):
+    """Shows what an annotation in quotes names, without the modules that import it on first use."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        every = (*node.args.args, *node.args.kwonlyargs, node.args.kwarg, node.args.vararg)
+        for one in filter(None, every):
+            one.annotation = self._opened(one.annotation)
+        node.returns = self._opened(node.returns)
+        return self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if isinstance(node.value, ast.Name) and node.value.id in {"lazy", "resources"}:
+            return ast.Name(node.attr)
+        return self.generic_visit(node)
+
+    def _opened(self, annotation: ast.expr | None) -> ast.expr | None:
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            return ast.parse(annotation.value, mode="eval").body
+        return annotation
 
 
 def _signature(node: Any, name: str) -> str:
