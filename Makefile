@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 LOWEST_AIOHTTP := $(shell sed -n 's/.*"aiohttp>=\([0-9.]*\).*/\1/p' pyproject.toml)
 
-.PHONY: demo test test-aiohttp test-json docs chaos audit faults columns llms lint types check release-check bench bench-peers clean
+.PHONY: demo test test-aiohttp test-json docs chaos schedulers audit faults columns llms lint types check release-check bench bench-peers clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -49,10 +49,19 @@ LONG := tests/chaos tests/model tests/contract tests/distributed tests/limits te
 	tests/end_to_end/test_cli_create_signals.py tests/matrix/test_create_canaries.py \
 	tests/unit/bulk/test_circuit_breaker.py tests/unit/codec/test_codec_properties.py \
 	tests/unit/fhir/test_fhir_validity.py tests/unit/tables/test_rows.py tests/unit/files/test_damaged_csv.py \
-	tests/unit/files/test_parquet_truth.py tests/unit/mirror tests/end_to_end/test_mirror_end_to_end.py
-chaos: $(INSTALLED)
+	tests/unit/files/test_parquet_truth.py tests/unit/mirror tests/end_to_end/test_mirror_end_to_end.py \
+	tests/docs/test_example_schedulers.py
+chaos: $(INSTALLED) schedulers
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	SPOTDX_CHAOS=full $(BIN)/python -m pytest $(LONG) -s --timeout 1800
+
+# The schedulers that there are recipes for, each in a venv of its own: what they pin does not go together.
+SCHEDULERS := airflow dagster prefect
+schedulers: $(SCHEDULERS:%=.venv/%/installed)
+.venv/%/installed: $(INSTALLED)
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --group $* --editable '.[parquet]'
+	touch $@
 
 # Known holes of what is installed, in a venv of its own. It fails where it cannot look a package up: needs a network.
 audit: $(INSTALLED)

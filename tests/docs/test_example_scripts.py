@@ -21,6 +21,7 @@ from spotdx_async.testing import FakeSpot
 from tests.docs.conftest import CANARY
 from tests.docs.pages import ROOT, every_page
 from tests.docs.playing import environment
+from tests.docs.test_example_schedulers import RECIPES
 
 EXAMPLES = ROOT / "examples"
 SCRIPTS = {
@@ -55,7 +56,7 @@ def lines_to_read(text: str) -> int:
 def test_every_example_is_tested_short_and_says_how_to_run_it() -> None:
     found = {path.name: path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.py")}
 
-    assert found.keys() == SCRIPTS | SERVICES
+    assert found.keys() == SCRIPTS | SERVICES | {*RECIPES.values()}
     assert {name: lines for name, text in found.items() if (lines := lines_to_read(text)) >= 80} == {}
     heads = {name: text.split('"""')[1] for name, text in found.items()}
     assert [name for name, head in heads.items() if "$ spotdx sandbox" not in head] == []
