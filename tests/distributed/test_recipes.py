@@ -74,7 +74,7 @@ def stand_ins() -> dict[str, Any]:
         "ray": SimpleNamespace(remote=wrap, get=lambda lazies: [lazy.value for lazy in lazies]),
         "pyspark.sql": SimpleNamespace(SparkSession=SimpleNamespace(builder=builder)),
         "prefect": SimpleNamespace(flow=wrap, task=wrap),
-        "airflow.decorators": SimpleNamespace(task=wrap, dag=lambda **_: lambda _: lambda *_: None),
+        "airflow.sdk": SimpleNamespace(task=wrap, dag=lambda **_: lambda _: lambda *_: None),
     }
 
 

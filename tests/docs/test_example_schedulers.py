@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -15,8 +16,9 @@ import pytest
 from spotdx_async.mirror import Mirror
 from spotdx_async.testing import FakeSpot
 from tests.docs.conftest import CANARY
-from tests.docs.pages import ROOT
+from tests.docs.pages import DOCS, ROOT, blocks_of
 from tests.docs.playing import environment
+from tests.docs.test_example_orders import ADDRESS, KEYS, PERSON
 from tests.long_set import ONLY_IN_FULL
 from tests.unit.mirror.scripted import dump, rows_of
 
@@ -25,6 +27,26 @@ RECIPES = {"airflow": "airflow_dag.py", "dagster": "dagster_assets.py", "prefect
 LONGEST_S = 600
 # By these they would keep telemetry to themselves, whatever a recipe says.
 TOLD_TO_BE_SILENT = ("CI", "GITHUB_", "BUILDKITE", "TF_BUILD", "DO_NOT_TRACK", "SCARF_", "PYTEST_", "COVERAGE_")
+
+
+ORDERS_DAG = """
+from airflow.sdk import dag
+
+
+@dag(schedule=None)
+def orders():
+    order_kits(path="orders.jsonl")
+
+
+found = orders()
+if __name__ == "__main__":
+    raise SystemExit(found.test().state != "success")
+"""
+UPDATE_DAG = """
+found = update_kits()
+if __name__ == "__main__":
+    raise SystemExit(found.test(run_conf={"path": "kits.csv", "folder": "run"}).state != "success")
+"""
 
 
 def fenced(variables: dict[str, str], folder: Path) -> dict[str, str]:
@@ -130,9 +152,58 @@ async def test_each_night_brings_what_has_changed_once_though_a_try_fails(
     check_that_nothing_got_out(said, tmp_path)
 
 
+@ONLY_IN_FULL
+@pytest.mark.no_cover
+def test_airflow_runs_what_the_other_pages_show_of_it(watched: FakeSpot, tmp_path: Path) -> None:
+    shell = Shell("airflow", watched, tmp_path)
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    shutil.copy(ROOT / "examples" / "order_task.py", dags)
+    (order_block,) = [block.text for block in blocks_of(DOCS / "etl.md") if "AirflowFailException" in block.text]
+    assert order_block.count("minutes=2") == order_block.count("/var/lib/our-orders") == 1
+    orders = order_block.replace("minutes=2", "minutes=0").replace("/var/lib/our-orders", str(tmp_path))
+    (dags / "orders.py").write_text(orders + ORDERS_DAG)
+    (update,) = [block.text for block in blocks_of(DOCS / "distributed.md") if "# recipe: airflow" in block.text]
+    assert update.endswith("\nupdate_kits()\n")
+    (dags / "update.py").write_text(update.removesuffix("update_kits()\n") + UPDATE_DAG)
+    order = {"kit_types": ["health_kit_1"], "recipient": {**PERSON, "address": ADDRESS}}
+    (tmp_path / "orders.jsonl").write_text("".join(json.dumps({"key": key, "order": order}) + "\n" for key in KEYS))
+    kit_ids = [*watched.kits]
+    (tmp_path / "kits.csv").write_text("kit_id,cohort\n" + "".join(f"{kit_id},B\n" for kit_id in kit_ids))
+    before, refused = len(watched.orders), watched.faults.add("401", method="POST", path="/api/v2/orders/")
+
+    said = shell.run(
+        f"export AIRFLOW_HOME={tmp_path}/airflow AIRFLOW__CORE__DAGS_FOLDER={dags} AIRFLOW__CORE__LOAD_EXAMPLES=False",
+        "airflow db migrate",
+        "python dags/orders.py",
+        "python dags/update.py",
+    )
+
+    assert refused.played == 1, said
+    assert len(watched.orders) == before + len(KEYS)
+    assert [watched.kits[kit_id].metadata for kit_id in kit_ids] == [{"cohort": "B"}] * len(kit_ids)
+    (tmp_path / "orders.jsonl").unlink()  # who ordered is in the input alone
+    check_that_nothing_got_out(said, tmp_path)
+
+
+@ONLY_IN_FULL
+@pytest.mark.no_cover
+def test_the_recipe_for_prefect_lets_its_sdk_tell_nothing_on_a_terminal_either(
+    watched: FakeSpot, tmp_path: Path
+) -> None:
+    ask = "from prefect.analytics import is_telemetry_enabled; print(is_telemetry_enabled())"
+
+    said = Shell("prefect", watched, tmp_path).run(
+        f"cd {ROOT / 'examples'}", f"python -c '{ask}'", f"python -c 'import prefect_flow; {ask}'"
+    )
+
+    assert said.split() == ["True", "False"]
+
+
 def check_that_nothing_got_out(said: str, folder: Path) -> None:
     tried = folder / "tried.txt"
     assert not tried.exists(), tried.read_text()
+    assert [*folder.rglob("event.log")] == []  # what Dagster's daemon would send later
     assert CANARY not in said
     assert [path for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()] == []
 
