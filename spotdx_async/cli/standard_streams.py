@@ -130,9 +130,10 @@ class EndingSignals:
             if signal.getsignal(number) is signal.SIG_DFL:
                 self._held[number] = signal.signal(number, self._end)
         self._hook = sys.unraisablehook
-        _thread.start_new_thread(self._send_again, (_thread.get_ident(),))
-        # Not a function of Python: within one a signal could come, and what it raises would be dropped without a word.
-        sys.unraisablehook = self._dropped.put
+        with suppress(RuntimeError):  # no thread to be had, as in a full container: a rare signal may be lost then
+            _thread.start_new_thread(self._send_again, (_thread.get_ident(),))
+            # No function of Python: within one a signal could come, and what it raises would be dropped without a word.
+            sys.unraisablehook = self._dropped.put
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,13 +156,22 @@ class EndingSignals:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while (dropped := self._dropped.get()) is not None:
             if not issubclass(dropped.exc_type, KeyboardInterrupt):
-                self._hook(dropped)
+                self._pass_on(dropped)
                 continue
             time.sleep(_AGAIN_S)
+            number = signal.SIGINT
+            if self._received is not None and not callable(signal.getsignal(number)):
+                number = signal.Signals(self._received)  # SIGINT would be ignored, or end the process on the spot
             if hasattr(signal, "pthread_kill"):
-                signal.pthread_kill(thread, signal.SIGINT)  # which ends a wait of its, too
+                signal.pthread_kill(thread, number)  # which ends a wait of its, too
             else:
-                _thread.interrupt_main()
+                _thread.interrupt_main(number)
+
+    def _pass_on(self, dropped: Any) -> None:
+        try:
+            self._hook(dropped)
+        except Exception:  # noqa: BLE001 - somebody else's, which must not end the thread
+            sys.__unraisablehook__(dropped)
 
 
 def leave(code: int) -> NoReturn:

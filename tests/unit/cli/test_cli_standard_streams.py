@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
+from threading import get_ident
+from types import SimpleNamespace
 from typing import Any, TextIO
 
 import pytest
@@ -204,7 +206,7 @@ async def _waits() -> None:
     await asyncio.sleep(5)
 
 
-def _drop_a_signal(wait: Callable[[], None], callbacks: int = 0) -> None:
+def _drop_a_signal(wait: Callable[[], None], callbacks: int = 0, number: int = signal.SIGINT) -> None:
     """Send a signal while Python calls back, with more callbacks to come, and wait for it."""
 
     class It:
@@ -212,7 +214,7 @@ def _drop_a_signal(wait: Callable[[], None], callbacks: int = 0) -> None:
 
     began_s, it = time.monotonic(), It()
     others = [weakref.ref(it, lambda _: sum(range(100))) for _ in range(callbacks)]  # the last one comes first
-    kept = weakref.ref(it, lambda _: signal.raise_signal(signal.SIGINT))
+    kept = weakref.ref(it, lambda _: signal.raise_signal(number))
     with pytest.raises(KeyboardInterrupt), EndingSignals():
         del it
         wait()
@@ -250,3 +252,49 @@ def test_what_else_python_drops_is_told_as_before(monkeypatch: pytest.MonkeyPatc
         Fails()
         assert told.get(timeout=5).exc_type is ValueError
     assert sys.unraisablehook == told.put
+
+
+def test_what_fails_to_tell_of_it_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(sys, "unraisablehook", fails)
+
+    class Fails:
+        def __del__(self) -> None:
+            raise ValueError
+
+    def wait() -> None:
+        Fails()
+        time.sleep(5)
+
+    _drop_a_signal(wait)
+    assert "ValueError" in capsys.readouterr().err
+
+
+def test_a_dropped_signal_comes_again_where_ctrl_c_is_ignored() -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        _drop_a_signal(lambda: time.sleep(5), number=signal.SIGTERM)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def test_signals_are_taken_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(standard_streams, "_thread", SimpleNamespace(start_new_thread=start, get_ident=get_ident))
+    hook, before = sys.unraisablehook, signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), EndingSignals():
+            assert sys.unraisablehook is hook
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
