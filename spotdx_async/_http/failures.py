@@ -127,7 +127,7 @@ def failure_of(
 
 def _not_sent(error: BaseException, proxy: str | None) -> TransportFailure:
     inner = _innermost(error)
-    cause = _cause(error, inner, proxy if _is_at_proxy(error) else None)
+    cause = _cause(error, inner, proxy if _is_at_proxy(error, proxy) else None)
     if _is_out_of_files(error):
         message = f"no connection could be made: too many open files{_NOTHING_SENT}"
         if cause.errno not in OUT_OF_FILES:
@@ -165,18 +165,23 @@ def _connection_words(error: BaseException, inner: BaseException, proxy: str | N
         return "timeout", f"no connection within {bound}", False
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
         return "connect", "aiohttp rejected the request", True
-    other_end = named if _is_at_proxy(error) else "the server"
+    other_end = named if _is_at_proxy(error, proxy) else "the server"
+    if other_end == named and isinstance(error, aiohttp.ClientResponseError):
+        return "connect", f"{named} gave no answer that is HTTP", False
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ECONNREFUSED:
         return "refused", f"{other_end} refused the connection", False
     return "connect", "no connection could be made" + (f" to {named}" if other_end == named else ""), False
 
 
-def _is_at_proxy(error: BaseException) -> bool:
-    """Return whether, if the client has a proxy, it was this that could not be reached, or that refused."""
+def _is_at_proxy(error: BaseException, proxy: str | None) -> bool:
+    """Return whether, if there is a proxy, it was this that could not be reached, refused, or gave no answer."""
     # Where there is a proxy, no other name is looked up.
     at_proxy = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError)
-    return isinstance(error, at_proxy)
+    if proxy is None or isinstance(error, (*at_proxy, aiohttp.ClientConnectorError)):
+        return isinstance(error, at_proxy)
+    # Nothing was sent to the server, so that what broke off, or was no HTTP, answered a CONNECT.
+    return isinstance(error, (aiohttp.ClientResponseError, aiohttp.ClientOSError, aiohttp.ServerDisconnectedError))
 
 
 def _is_out_of_files(error: BaseException) -> bool:

@@ -84,7 +84,7 @@ def check_way(settings: Settings) -> Iterator[Finding]:
         if proxy is None:
             yield Finding("tcp", "ok", f"port {port} accepts connections")
         else:
-            yield (found := _through(proxy, plain, parts, port))
+            yield (found := _through(proxy, plain, parts))
             if found.state == "FAIL":
                 return
         if parts.scheme == "http":
@@ -110,13 +110,13 @@ def _resolved(host: str, port: int, where: str) -> Finding:
     return Finding("dns", "ok", f"{host} is {', '.join(sorted(map(str, addresses))[:_SHOWN_ADDRESSES])}")
 
 
-def _through(proxy: Proxy, plain: socket.socket, parts: SplitResult, port: int) -> Finding:
+def _through(proxy: Proxy, plain: socket.socket, parts: SplitResult) -> Finding:
     """Ask the proxy for a connection to the server; where TLS is not used, it is asked with the first request."""
     if parts.scheme == "http":
         return Finding("proxy", "ok", f"{proxy.place} accepts connections")
-    target = f"{parts.hostname}:{port}"
+    target = _target(parts)
     status = _ask_to_connect(proxy, plain, target)
-    if status is not None and 200 <= status < 300:  # noqa: PLR2004 - any 2xx is a yes
+    if status == 200:  # noqa: PLR2004 - calls take no other 2xx for a yes
         return Finding("proxy", "ok", f"{proxy.place} connects to {target}")
     if status in {401, 407}:
         text = f"the proxy {proxy.place} asks for a user and password ({status})"
@@ -129,6 +129,11 @@ def _through(proxy: Proxy, plain: socket.socket, parts: SplitResult, port: int) 
     said = "gave no answer that is HTTP" if status is None else f"could not connect to {target} ({status})"
     step = "check that the address is that of a forward proxy; ask your network's administrator"
     return Finding("proxy", "FAIL", f"the proxy {proxy.place} {said}", step)
+
+
+def _target(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    return f"{f'[{host}]' if ':' in host else host}:{parts.port or 443}"
 
 
 def _ask_to_connect(proxy: Proxy, plain: socket.socket, target: str) -> int | None:
@@ -147,7 +152,8 @@ def _ask_to_connect(proxy: Proxy, plain: socket.socket, target: str) -> int | No
     except OSError:
         return None
     version, _, rest = head.partition(b" ")
-    return int(rest[:3]) if version.startswith(b"HTTP/") and rest[:3].isdigit() else None
+    is_whole = head.endswith(b"\r\n\r\n") and version.startswith(b"HTTP/")
+    return int(rest[:3]) if is_whole and rest[:3].isdigit() else None
 
 
 def _secured(plain: socket.socket, host: str, parts: SplitResult, settings: Settings) -> Iterator[Finding]:
@@ -245,7 +251,7 @@ def _tunnel(settings: Settings) -> "closing[socket.socket]":
     first = (parts.hostname or "", port) if proxy is None else _host_and_port(proxy)
     plain = socket.create_connection(first, timeout=PATIENCE_S)
     if proxy is not None:
-        _ask_to_connect(proxy, plain, f"{parts.hostname}:{port}")
+        _ask_to_connect(proxy, plain, _target(parts))
     return closing(plain)
 
 

@@ -300,6 +300,34 @@ async def test_a_proxy_learns_nothing_that_is_the_servers(trusting: ssl.SSLConte
     assert not any(secret in proxy.heads[0] for secret in (b"the-token", b"of-the-gateway", b"close"))
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "no connection could be made to the proxy 127.0.0.1:{port}, so"),
+        (b"HTTP/1.1 200 Connec", "no connection could be made to the proxy 127.0.0.1:{port}, so"),
+        (b"SSH-2.0-OpenSSH_9\r\n\r\n", "the proxy 127.0.0.1:{port} gave no answer that is HTTP, so"),
+        (b"HTTP/1.1 200 OK\r\nX: %b\r\n\r\n" % (b"a" * 20_000), "the proxy 127.0.0.1:{port} gave no answer"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "the proxy 127.0.0.1:{port} answered 204"),
+    ],
+    ids=["nothing", "half of one", "another protocol", "a long header", "another yes"],
+)
+async def test_a_proxy_that_does_not_answer_is_told_from_the_server(answer: bytes, words: str) -> None:
+    async def break_off(_about: Piped, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+
+    async with listening(break_off) as proxy:
+        way = f"http://127.0.0.1:{proxy.port}"
+        async with SpotClient("token", base_url="https://spot.example", proxy=way, retry=ONCE) as spot:
+            with pytest.raises(NotSentError, match=words.format(port=proxy.port)) as caught:
+                await spot.orders.create(ORDER)
+        assert (caught.value.reason, caught.value.proxy) == ("connect", f"127.0.0.1:{proxy.port}")
+        assert "spot.example" not in str(caught.value)
+        (*_, (check, state, _)) = await way_to("https://spot.example", proxy=way)
+        assert (check, state) == ("proxy", "FAIL")
+
+
 async def test_an_order_whose_connection_breaks_behind_a_proxy_is_not_sent_again(
     folder: Path, authority: trustme.CA, trusting: ssl.SSLContext
 ) -> None:
@@ -370,6 +398,22 @@ async def test_the_doctor_goes_through_the_proxy(folder: Path, authority: trustm
         assert "set SPOTDX_PROXY to" in text
         (*_, (_, _, text)) = await way_to(url, proxy=f"http://worker:secret2@{place}")
         assert "does not accept the user and password" in text
+
+
+@pytest.mark.parametrize("base_url", ["https://[2001:db8::1]", "https://[2001:db8::1]:8443", "https://spot.example"])
+async def test_the_doctor_asks_the_proxy_as_calls_do(base_url: str) -> None:
+    async def refuse(about: Piped, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        about.heads.append((await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with listening(refuse) as proxy:
+        way = f"http://127.0.0.1:{proxy.port}"
+        async with SpotClient("token", base_url=base_url, proxy=way, retry=ONCE) as spot:
+            with pytest.raises(NotSentError):
+                await spot.kits.types()
+        await way_to(base_url, proxy=way)
+    assert proxy.heads[0] == proxy.heads[1]
 
 
 async def test_the_doctor_tells_a_proxy_that_refuses_from_one_that_is_not_there(
