@@ -47,10 +47,10 @@ def _with_all_encoded(value: Any, encode: Encode, depth: int) -> Any:
         return _asked(value, encode)
     if depth > DEEPEST:
         raise _TooDeepError
-    try:
+    try:  # copied first: the function may change what it finds
         if isinstance(value, dict):
-            return {key: _with_all_encoded(item, encode, depth + 1) for key, item in value.items()}
-        return [_with_all_encoded(item, encode, depth + 1) for item in value]
+            return {key: _with_all_encoded(item, encode, depth + 1) for key, item in [*dict.items(value)]}
+        return [_with_all_encoded(item, encode, depth + 1) for item in [*value]]
     except _TooDeepError:
         if depth != 1:  # a value that contains itself twice would be walked for ever if each level went on
             raise

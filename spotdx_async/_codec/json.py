@@ -35,8 +35,6 @@ _NOTHING: Any = object()
 _BEFORE_A_TEXT = b"{[,: \t\r\n"
 # Possessive, so that the regex never backtracks.
 _PERHAPS_IN_A_TEXT = re.compile(rb'\}[^"]*+"[,:}\]\s]').search
-
-
 _INSTEAD: tuple[tuple[type, str], ...] = (
     (Enum, "its value"),
     (date, "its isoformat()"),  # datetime is one too
@@ -250,10 +248,17 @@ def serialize(value: Any) -> bytes:
     except TypeError:
         pass
     try:  # integers beyond 64 bits, which orjson rejects
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError):
         pass
     raise NotSerializableError("", "has no JSON form: use only strings, numbers, booleans, null, lists and objects")
+
+
+def _plain(value: Any) -> Any:
+    """Return a checked value in which each object is a dict that shows what it holds, as orjson reads it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in dict.items(value)}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def serialize_any(value: Any) -> bytes:
@@ -287,7 +292,7 @@ def _pieces(tree: Any) -> Iterator[bytes]:
                 break
             if isinstance(item, (list, tuple)):
                 yield lead + b"["
-                levels.append((_elements(item), b"]"))
+                levels.append((((b"," if number else b"", one) for number, one in enumerate(item)), b"]"))
                 break
             yield lead + serialize_scalar(item)
         else:
@@ -296,15 +301,10 @@ def _pieces(tree: Any) -> Iterator[bytes]:
 
 
 def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
-    for number, (key, item) in enumerate(value.items()):
+    for number, (key, item) in enumerate(dict.items(value)):
         if not isinstance(key, str):
             raise NotSerializableError("", "has a key that is not a string")
         yield (b"," if number else b"") + serialize_scalar(key) + b":", item
-
-
-def _elements(value: list[Any] | tuple[Any, ...]) -> Iterator[tuple[bytes, Any]]:
-    for number, item in enumerate(value):
-        yield b"," if number else b"", item
 
 
 def canonical(value: Any) -> bytes:
@@ -373,7 +373,8 @@ def _why_not(value: Any) -> str:
 
 
 def _fault_in_object(value: dict[Any, Any], depth: int) -> tuple[str, str] | None:
-    for key, item in value.items():
+    # What is written is what it holds; Django's QueryDict, say, shows the last one of each list alone.
+    for key, item in dict.items(value):
         if not isinstance(key, str):
             return "", f"has a key of type {type(key).__name__}; JSON keys are strings"
         if (found := first_fault(key, depth) or first_fault(item, depth + 1)) is not None:

@@ -184,9 +184,10 @@ def _text(value: Any, levels: int, *, is_sorted: bool) -> str:
             raise TypeError("it is nested too deeply")
         if not isinstance(value, dict):
             return f"[{','.join(_text(item, levels - 1, is_sorted=is_sorted) for item in value)}]"
-        if not all(isinstance(key, str) for key in value):
+        held = dict.items(value)  # as orjson reads a subclass that shows something else
+        if not all(isinstance(key, str) for key, _ in held):
             raise TypeError("it has a key that is not a string")
-        items = sorted(value.items(), key=lambda item: item[0].encode()) if is_sorted else value.items()
+        items = sorted(held, key=lambda item: item[0].encode()) if is_sorted else held
         members = (f"{_scalar(key)}:{_text(item, levels - 1, is_sorted=is_sorted)}" for key, item in items)
         return f"{{{','.join(members)}}}"
     return _scalar(value)

@@ -109,6 +109,18 @@ def test_a_function_that_fails_is_told_by_the_place_of_the_value(encode: Any, fa
     assert fault in told
 
 
+def test_a_function_may_change_what_it_finds() -> None:
+    def meddling(_value: object) -> str:
+        of_dict[f"more{len(of_dict)}"] = None
+        of_list.append(date.min)
+        return SECRET
+
+    of_list: list[Any] = [date.min]
+    of_dict: dict[str, Any] = {"when": date.min, "all": of_list, "last": date.min}
+
+    assert encoded(of_dict, meddling) == {"when": SECRET, "all": [SECRET, SECRET], "last": SECRET}
+
+
 def test_what_a_program_is_ended_with_is_no_fault_of_a_value() -> None:
     def interrupted(_value: object) -> object:
         raise KeyboardInterrupt

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from spotdx_async._codec.encoding import encoded
 from spotdx_async._codec.json import (
     HugeNumber,
     NotJsonError,
@@ -56,6 +57,13 @@ class Level(enum.IntEnum):
 
 class Text(str):
     __slots__ = ()
+
+
+class LastOfEach(dict[str, Any]):
+    """Holds lists and shows their last items, as Django's QueryDict does."""
+
+    def items(self) -> Any:
+        return [(name, value[-1]) for name, value in super().items()]
 
 
 class Real(float):
@@ -137,6 +145,15 @@ def test_what_json_does_not_have_is_refused_with_its_place(refuse: Any, value: A
     assert why in str(caught.value)
     assert "canary\ud800" not in repr(caught.value)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("more", [1, 2**70])
+def test_an_object_that_shows_something_else_is_written_and_checked_as_what_it_holds(more: int) -> None:
+    assert json.loads(serialize([LastOfEach(a=["x", "y"]), more])) == [{"a": ["x", "y"]}, more]
+    for fault in (math.nan, date.min, {1: 2}, "\ud800"):
+        with pytest.raises(NotSerializableError, match=r"^\[0\]\.a\[0\]"):
+            serialize([LastOfEach(a=[fault, "y"]), more])
+    assert encoded(LastOfEach(a=[date.min, "y"]), str) == {"a": ["0001-01-01", "y"]}
 
 
 def test_a_value_that_holds_itself_is_refused() -> None:
