@@ -27,7 +27,7 @@ _ID, _ROW, _CONTENT = 5, 6, 5
 _ENTRY = _ID + _ROW + _CONTENT
 _CHECKSUM = 8
 _ENCIPHERED_AT_ONCE = 64
-_ANCHORS = 3
+_ANCHORS = 5  # some of them may be gone by the time
 # Version, noun, server, token, salt, flags; four times, three days; the number of groups, the length of the ids owed.
 _HEADER = struct.Struct(">BB8s4s8sB4d3iHI")
 _GROUP = struct.Struct(">iI")
@@ -96,7 +96,9 @@ class FeedState:
     anchors: dict[bytes, int] = field(factory=dict, repr=False)
     """Digests of the ids of the few delivered objects that changed last, however long ago, with the days of that.
 
-    By them a cursor is recognised as this account's when no other state is kept."""
+    By them a cursor is recognised as this account's when no other state is kept. A day is ``UNDATED`` if no row showed
+    it, and negative until a sweep that has begun since finds the object still there: both make room for others first.
+    """
     _last: tuple[str, bytes] = field(default=("", b""), init=False, repr=False, eq=False)
 
     @property
@@ -132,7 +134,9 @@ class FeedState:
                 return Delivered(state[:_ROW], state[_ROW:], day)
         return None
 
-    def note(self, an_id: str, day: int, row: bytes, content: bytes, *, group: int | None = None) -> None:
+    def note(
+        self, an_id: str, day: int, row: bytes, content: bytes, *, group: int | None = None, shown: int | None = None
+    ) -> None:
         """Note what is delivered of an object, in place of what was before.
 
         Args:
@@ -141,17 +145,22 @@ class FeedState:
             row: the digest of its row in the list.
             content: that of its content.
             group: the group that its state is kept in, if not that of the day.
+            shown: the day that the list shows, as far as it is known, if not that of the last change.
         """
         key = self._id_digest(an_id)
         for states in self.groups.values():
             states.pop(key, None)
         self.groups.setdefault(day if group is None else group, {})[key] = (row or bytes(_ROW)) + content
         self.owed.pop(an_id, None)
-        self.anchors.pop(key, None)
-        if content != NO_CONTENT and day != UNDATED:
-            self.anchors[key] = day
+        before = self.anchors.pop(key, UNDATED)
+        if content != NO_CONTENT and (day if shown is None else True):
+            self.anchors[key] = day if shown is None else max(shown, abs(before))
             if len(self.anchors) > _ANCHORS:
-                del self.anchors[min(self.anchors, key=self.anchors.__getitem__)]
+                del self.anchors[min(self.anchors, key=lambda known: _rank(self.anchors[known]))]
+
+    def begin_sweep(self) -> None:
+        """Let what the sweep finds take the place of objects that are gone, by which no account can be recognised."""
+        self.anchors = {key: -abs(day) for key, day in self.anchors.items()}
 
     def forget_before(self, day: int) -> None:
         """Drop the states whose last change was before a day, since the list is not asked for them any more."""
@@ -180,7 +189,7 @@ class FeedState:
 
     def first_known_day(self) -> int | None:
         """Return the first of the days on which the known objects changed last; None if no such day is known."""
-        return min((*self.dated_groups(), *self.anchors.values()), default=None)
+        return min((*self.dated_groups(), *(abs(day) for day in self.anchors.values() if day)), default=None)
 
     def knows_any(self, ids: Iterable[str]) -> bool:
         """Return whether something was delivered of one of these objects."""
@@ -293,6 +302,10 @@ def first_day(watermark_s: float) -> date:
 def server_digest(base_url: str) -> bytes:
     """Return the digest by which a cursor recognises its server."""
     return blake2b(base_url.encode(), digest_size=8, person=b"server").digest()
+
+
+def _rank(day: int) -> tuple[bool, int]:
+    return day > UNDATED, abs(day)
 
 
 def _body_of(cursor: object) -> bytes:

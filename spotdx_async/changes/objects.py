@@ -198,13 +198,15 @@ class Objects(Generic[S, T]):
             run.undated.add(an_id)
         elif changed is not None:  # it has changed since the list was read, and will be listed with that date
             updated = max(updated, changed)
+        shown: int | None = None
         if change.row is None:
             known, today = state.delivered(an_id), datetime.fromtimestamp(run.now_s, UTC)
-            day = max(day_of_state(today), UNDATED if known is None else known.day)
+            shown = max(state.owed.get(an_id, (UNDATED, 0))[0], UNDATED if known is None else known.day)
+            day = max(day_of_state(today), shown)
         else:
             day = day_of_state(updated)
         is_old = state.is_long and updated is not None and day < state.first_kept_day().toordinal()
-        state.note(an_id, day, row, content, group=OF_THE_WINDOW if is_old else None)
+        state.note(an_id, day, row, content, group=OF_THE_WINDOW if is_old else None, shown=shown)
 
     def _unread(self, run: Pass[S], change: Change[S], error: SpotError) -> Iterator[Unread]:
         """Note an object that could not be got; yield it if that is news."""

@@ -163,6 +163,8 @@ class Passes(Generic[S, T]):
         if not state.is_long or state.is_sweep != run.is_sweep:
             state.long_pass_at_s, state.is_sweep = run.now_s, run.is_sweep
             state.created_from = state.created_to = None
+            if run.is_sweep:
+                state.begin_sweep()
         state.is_complete = False
         today = datetime.fromtimestamp(run.now_s, UTC).date() + timedelta(days=1)
         windows = [Window(state.created_from, state.created_to)]
@@ -342,7 +344,7 @@ class Passes(Generic[S, T]):
             asked.append({"updated_after": date.fromordinal(day) - timedelta(days=1)})
         if state.groups.get(OF_THE_WINDOW):
             asked.append({"created_after": state.created_from})
-        # What was got without its row is noted as changed on the day of the get.
+        # Of what was got without its row nobody may know the day that the list shows, or it is kept with a later one.
         for filters, most in [*((filters, None) for filters in asked), ({}, _MOST_PAGES_OF_A_CHECK)]:
             pages = 0
             async with aclosing(walk(partial(self.objects.page, filters))) as walked:

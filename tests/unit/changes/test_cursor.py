@@ -137,7 +137,7 @@ def test_a_cursor_of_a_newer_version_is_refused() -> None:
 
 def test_old_states_are_forgotten_and_the_account_is_still_known_by_a_few() -> None:
     quiet, busy = state_of(100), state_of(100)
-    for number in range(3):
+    for number in range(5):
         busy.note(f"new-{number}", DAY + 5, b"123456", b"12345")
 
     for state in (quiet, busy):
@@ -159,6 +159,38 @@ def test_an_object_that_is_gone_is_none_to_know_an_account_by() -> None:
     state.forget_before(DAY + 1)
 
     assert not state.knows_something
+
+
+def test_what_a_sweep_does_not_find_any_more_makes_room_first() -> None:
+    state = state_of(0)
+    for number in range(5):
+        state.note(f"{number}", DAY + number, b"123456", b"12345")
+    state.begin_sweep()
+    state.forget_before(DAY + 5)
+
+    assert state.first_known_day() == DAY
+    assert state.knows_any(["4"])
+    for number in range(3):
+        state.note(f"older-{number}", DAY - 100, b"123456", b"12345")
+    state.begin_sweep()
+    state.note("4", DAY + 4, b"123456", b"12345")
+    state.forget_before(DAY + 5)
+    assert [state.knows_any([name]) for name in "01234"] == [False, False, False, True, True]
+    assert decoded(state.encode()) == state
+
+
+def test_the_days_of_what_was_got_without_its_row_are_those_that_the_list_has_shown() -> None:
+    state = state_of(0)
+    state.note("shown", DAY, b"123456", b"12345")
+    state.note("shown", DAY + 9, b"", b"12345", shown=UNDATED)
+    state.note("never", DAY + 9, b"", b"12345", shown=UNDATED)
+    state.forget_before(DAY + 10)
+
+    assert state.first_known_day() == DAY
+    for number in range(4):
+        state.note(f"{number}", DAY - 1, b"123456", b"12345")
+    assert not state.knows_any(["never"])
+    assert state.knows_any(["shown"])
 
 
 def test_the_states_of_a_window_leave_what_the_account_is_known_by() -> None:

@@ -689,6 +689,49 @@ async def test_a_renewed_token_of_the_same_account_is_accepted(noun: str, days: 
     assert server.counts["attempts"] - before <= 2
 
 
+async def test_a_renewed_token_is_accepted_where_a_sweep_has_not_found_what_changed_last() -> None:
+    server = calm_server("kits", 20)
+    feed = feed_of(server, account="one")
+    await one_pass(feed)
+    await asyncio.sleep(5 * DAY_S)
+    for thing in [*server.things.values()][:5]:
+        server.change(thing)
+    await asyncio.sleep(60)
+    await one_pass(feed)
+    for thing in [*server.things.values()][:5]:
+        server.delete(thing)
+    await asyncio.sleep(5 * DAY_S)
+    feed.sweep = True
+    assert len(ids(await one_pass(feed))) == 15
+
+    await one_pass(feed_of(server, feed.cursor, account="two"))
+
+
+@pytest.mark.parametrize("is_nudged", [False, True], ids=["poisoned", "nudged"])
+async def test_a_renewed_token_is_accepted_after_gets_without_rows(is_nudged: bool) -> None:
+    """They come late in a list that begins with the first kits, and their days are over."""
+    server = calm_server("kits", 2500, days=100.0)
+    last = sorted(server.things.values(), key=lambda thing: thing.created_s)[-5:]
+    for thing in last:
+        thing.poison = None if is_nudged else "500"
+    feed = feed_of(server, account="one")
+    await one_pass(feed)
+    await asyncio.sleep(10 * DAY_S)
+    await one_pass(feed)
+    for thing in last:
+        thing.poison = None
+        if is_nudged:
+            feed.nudge(thing.an_id)
+    following = asyncio.ensure_future(one_pass(feed.follow()))  # type: ignore[arg-type]
+    await asyncio.sleep(90)
+    await feed.aclose()
+    await following
+    await asyncio.sleep(20 * DAY_S)
+    stored = (await one_pass(feed_of(server, feed.cursor, account="one")))[-1].cursor
+
+    await one_pass(feed_of(server, stored, account="two"))
+
+
 async def test_the_token_of_an_idle_pass_is_stored() -> None:
     server = calm_server("orders", 20)
     stored = (await one_pass(feed_of(server, account="one")))[-1].cursor
