@@ -7,6 +7,7 @@ from typing import Any
 from attrs import field, frozen
 
 from spotdx_async._codec.encoding import check_encode
+from spotdx_async._observe.scrub import scrubs_traceback
 from spotdx_async.client import SpotClient
 from spotdx_async.config import (
     Limiter,
@@ -129,6 +130,10 @@ class ClientSettings:
             encode=self.encode,
             rate_limit=limiter if self.limiter is None else self.limiter(),
         )
+
+
+# Its frames would show what was given: a proxy's password, say, which is refused.
+ClientSettings.__init__ = scrubs_traceback(ClientSettings.__init__)  # type: ignore[method-assign]
 
 
 def run_shard_blocking(

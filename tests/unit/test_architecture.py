@@ -168,7 +168,7 @@ NARROWER = {
     "distributed.*": (
         *("client", "bulk.*", "files.*", "config", "errors", "_http.clock", "_codec.json", "own_loop"),
         *("limits.block_limiter", "private_files", "_http.rate_limiter", "_requests.operation", "network"),
-        "_codec.encoding",
+        *("_codec.encoding", "_observe.scrub"),
     ),
     "cli.*": (  # the public face
         *(FACADE, "errors", "config", "hosts", "models.*", "files.*", "mirror.*", "report.*", "testing.*"),
