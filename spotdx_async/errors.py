@@ -374,6 +374,8 @@ POINTERS = (SAYS_WHAT, SAYS_WHY, GET_AGAIN)
 """Ends of messages for programs: they point to an attribute or a call, which a terminal or a page does not have."""
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 """The system's errors for a process, or a machine, that may open no more files."""
+REFUSALS_OF_A_PROXY = frozenset({401, 403, 407})
+"""What a proxy answers in place of a tunnel where another try would end the same."""
 
 
 def is_out_of_files(error: object) -> bool:

@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from spotdx_async._http.messages import TransportFailure
 from spotdx_async._http.sessions import SecondSendingError
-from spotdx_async.errors import OUT_OF_FILES, FailureCause
+from spotdx_async.errors import OUT_OF_FILES, REFUSALS_OF_A_PROXY, FailureCause
 from spotdx_async.network import about_client_certificate
 
 _NOTHING_SENT: Final = ", so nothing was sent"
@@ -150,7 +150,7 @@ def _connection_words(error: BaseException, inner: BaseException, proxy: str | N
         return (
             "connect",
             f"{named} {_PROXY_TEXTS.get(error.status, f'answered {error.status}')}",
-            error.status in _PROXY_TEXTS,
+            error.status in REFUSALS_OF_A_PROXY,
         )
     if isinstance(error, (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError)):
         return "tls", *_tls_words(inner)

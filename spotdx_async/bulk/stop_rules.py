@@ -15,6 +15,7 @@ from spotdx_async.bulk.records import Outcome
 from spotdx_async.bulk.row import Row
 from spotdx_async.bulk.scheduler import ReadyRows
 from spotdx_async.errors import (
+    REFUSALS_OF_A_PROXY,
     BulkStopped,
     DecodeError,
     FailureCause,
@@ -266,7 +267,8 @@ def _kind_of(error: SpotError | None) -> str | None:
     if isinstance(error, OutcomeUnknownError):
         # A redirect, or a client certificate that is asked for and missing.
         return "refusal" if error.reason == "redirect" or error.tls_reason is not None else None
-    return "refusal" if isinstance(error, PermissionDeniedError) else None
+    is_refused = isinstance(error, NotSentError) and error.proxy_status in REFUSALS_OF_A_PROXY
+    return "refusal" if is_refused or isinstance(error, PermissionDeniedError) else None
 
 
 def _reason(error: SpotError) -> str:

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from attrs import evolve
 
-from spotdx_async import NotSentError, OutcomeUnknownError, RetryPolicy, SpotClient, StatusError
+from spotdx_async import BulkStopped, NotSentError, OutcomeUnknownError, RetryPolicy, SpotClient, StatusError
 from spotdx_async.cli.connection_checks import check_way
 from spotdx_async.cli.settings import Server, Setting
 from spotdx_async.testing import FakeSpot
@@ -338,6 +338,28 @@ async def test_an_order_whose_connection_breaks_behind_a_proxy_is_not_sent_again
             with pytest.raises(OutcomeUnknownError):
                 await spot.orders.create(ORDER)
         assert len(creates(fake)) == 1
+
+
+async def test_a_proxy_that_comes_to_refuse_stops_a_run(trusting: ssl.SSLContext) -> None:
+    """As where a password is changed: each further try may lock the account."""
+
+    async def refuse(about: Piped, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        about.heads.append(b"CONNECT")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    rows = [(f"SPOT{number:06}", {"n": number}) for number in range(200)]
+    async with (
+        listening(refuse) as proxy,
+        SpotClient(
+            "token", base_url="https://spot.example", proxy=f"http://127.0.0.1:{proxy.port}", ssl_context=trusting
+        ) as spot,
+    ):
+        with pytest.raises(BulkStopped, match=r"by NotSentError: .* asks for credentials \(407\)"):
+            async with spot.kits.update_metadata_many(rows, concurrency=4) as run:
+                assert [outcome async for outcome in run] == []
+    assert 3 <= len(proxy.heads) <= 3 + 2 * 4
 
 
 # A proxy that reads TLS

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,8 @@ WRONG = WrongAnswerError("another")
         ([REDIRECTED] * 3, 3),
         ([NO_CERTIFICATE] * 3, 3),
         ([FORBIDDEN, REDIRECTED, NO_CERTIFICATE], 3),
+        ([NotSentError("407", reason="connect", cause=PROXY)] * 3, 3),
+        ([NotSentError("502", reason="connect", cause=replace(PROXY, proxy_status=502))] * 50, None),
         ([WRONG] * 3, 3),
         ([FORBIDDEN, FORBIDDEN, WRONG, WRONG], None),
         ([FORBIDDEN, FORBIDDEN, None, FORBIDDEN, FORBIDDEN], None),
