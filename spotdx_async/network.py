@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from attrs import field, frozen
 
@@ -41,7 +41,7 @@ _PROXY_FORM: Final = "http://proxy.example.com:3128, or http://user:password@pro
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 """What may name a header."""
 _VALUE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?", re.ASCII)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _OURS: Final = frozenset(
     {
         *("accept", "accept-encoding", "authorization", "cache-control", "connection", "content-encoding"),
@@ -171,12 +171,19 @@ def check_proxy(value: object) -> Proxy | None:
     place = f"{host}:{parts.port}"
     if parts.username is None:
         return Proxy(place)
-    user, password = unquote(parts.username), unquote(parts.password or "")
-    if ":" in user or _CONTROL.search(user + password):
+    # As bytes: not every proxy has its users' passwords in UTF-8, nor has every environment.
+    try:
+        given = [one.encode(errors="surrogateescape") for one in (parts.username, parts.password or "")]
+    except UnicodeEncodeError:
+        given = []
+    if not given:  # raised out here: the encoder's error, which holds them, is not even the context
+        raise ConfigError("proxy has a user or a password that is no text")
+    user, password = map(unquote_to_bytes, given)
+    if b":" in user or _CONTROL.search(user + password):
         raise ConfigError(
             "proxy has a user with a colon, or credentials with a control character, which HTTP cannot carry"
         )
-    credentials = b64encode(f"{user}:{password}".encode()).decode("ascii")
+    credentials = b64encode(user + b":" + password).decode("ascii")
     return Proxy(place, {"Proxy-Authorization": f"Basic {credentials}"})
 
 

@@ -39,6 +39,8 @@ def client(**options: Any) -> SpotClient:
         ("http://me:pass@proxy.example:3128", "proxy.example:3128", "Basic bWU6cGFzcw=="),
         ("http://d%C3%B6:p%40%2F%3A@proxy.example:3128", "proxy.example:3128", "Basic ZMO2OnBALzo="),
         ("http://me@proxy.example:3128", "proxy.example:3128", "Basic bWU6"),
+        ("http://d%F6:p%E4@proxy.example:3128", "proxy.example:3128", "Basic ZPY6cOQ="),  # Latin-1
+        ("http://d\udcf6:p\udce4@proxy.example:3128", "proxy.example:3128", "Basic ZPY6cOQ="),  # in the environment
     ],
 )
 def test_a_proxy_is_its_place_and_its_credentials(value: str, place: str, header: str | None) -> None:
@@ -64,6 +66,7 @@ def test_a_proxy_is_its_place_and_its_credentials(value: str, place: str, header
         ("http://me:s3/cret@proxy.example:3128", "must (look like|end after)"),
         ("http://me%3Ayou:s3cret@proxy.example:3128", "a user with a colon"),
         ("http://me:s3%0Acret@proxy.example:3128", "control character"),
+        ("http://me:s3\ud800cret@proxy.example:3128", "a password that is no text"),
     ],
 )
 def test_a_wrong_proxy_is_refused_unshown(value: Any, words: str) -> None:
