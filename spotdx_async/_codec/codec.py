@@ -175,7 +175,8 @@ def to_dict(model: Any) -> Any:
     Objects are dicts under the API's own names, lists are lists, times and dates are text, and nothing is shared with
     the model. It holds patient data. ``loads(json.dumps(to_dict(kit)), Kit)`` equals the kit.
 
-    Numbers beyond a float's range, such as 1e400 in an unknown field, become the integers that they stand for.
+    Numbers beyond a float's range, such as 1e400 in an unknown field, become the integers that they stand for: these
+    alone do not equal what the kit holds.
 
     Raises:
         InvalidInputError: as ``dumps``; or such a number has more than 4,300 digits, which Python's ``json`` cannot
