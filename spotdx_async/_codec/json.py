@@ -16,6 +16,8 @@ from types import NoneType
 from typing import Any, Self
 from uuid import UUID
 
+from spotdx_async._codec.plain_json import is_too_deep
+
 try:
     import orjson as library
 except ImportError:  # it has no wheel for this Python
@@ -172,9 +174,12 @@ def _parse_all(text: bytes, constant: Callable[[str], float]) -> Any:
     if value is not _NOTHING and _LONG_NUMBER.search(text) is None:
         return value
     try:  # as str: given bytes, json would also accept UTF-16 and invalid UTF-8
-        return json.loads(text.decode(), parse_float=_float, parse_int=_integer, parse_constant=constant)
+        exact = json.loads(text.decode(), parse_float=_float, parse_int=_integer, parse_constant=constant)
     except (ValueError, RecursionError):
         pass
+    else:
+        if not is_too_deep(text, exact):
+            return exact
     if value is not _NOTHING:
         return value  # nested between the two parsers' limits: keep the fast result
     raise NotJsonError("not JSON")

@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-__all__ = ["OPT_SORT_KEYS", "JSONDecodeError", "dumps", "loads"]
+__all__ = ["OPT_SORT_KEYS", "JSONDecodeError", "dumps", "is_too_deep", "loads"]
 
 OPT_SORT_KEYS: Final = 1
 _DEEPEST: Final = 254
@@ -55,7 +55,7 @@ def loads(text: bytes) -> Any:
             value = (_CAREFUL if is_odd else _DECODER).decode(text.decode())
         except RecursionError:
             value = _DeepText(text.decode()).value()
-        if not (is_odd and _has_lone_surrogate(value)) and not (_has_many_levels(text) and _is_too_deep(value)):
+        if not (is_odd and _has_lone_surrogate(value)) and not is_too_deep(text, value):
             return value
     raise JSONDecodeError
 
@@ -133,16 +133,13 @@ def _after_space(text: str, at: int) -> int:
     return at if found is None else found.end()
 
 
-def _has_many_levels(text: bytes) -> bool:
-    """Return whether a text may be nested too deeply: it has as many brackets as that takes."""
-    return text.count(b"[") + text.count(b"{") > _DEEPEST_PARSED
+def is_too_deep(text: bytes, value: Any) -> bool:
+    """Return whether a value that the standard library has read from a text is nested deeper than 1,024.
 
-
-def _is_too_deep(value: Any) -> bool:
-    """Return whether a value is nested deeper than 1,024.
-
-    How deep the standard library's decoder goes depends on the Python and on ``sys.setrecursionlimit``.
+    How deep its decoder goes depends on the Python and on ``sys.setrecursionlimit``.
     """
+    if text.count(b"[") + text.count(b"{") <= _DEEPEST_PARSED:
+        return False
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(_DEEPEST_PARSED):
         insides = (one.values() if isinstance(one, dict) else one for one in level)

@@ -5,6 +5,7 @@ import enum
 import json
 import math
 import pickle
+import sys
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -379,3 +380,14 @@ def test_a_whole_text_without_anything_odd_needs_no_reading(value: dict[str, Any
     text = json.dumps(whole, separators=separators).encode()
 
     assert is_surely_whole(text)
+
+
+@pytest.mark.parametrize("read", [parse, parse_exact, parse_with_constants])
+def test_what_is_nested_too_deeply_is_refused_whatever_the_interpreter_can_read(read: Any) -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)  # Python 3.12 and later go so deep without it
+    try:
+        with pytest.raises(NotJsonError):
+            read(b"[" * 2_000 + b"]" * 2_000)
+    finally:
+        sys.setrecursionlimit(before)
