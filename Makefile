@@ -42,9 +42,11 @@ docs: $(INSTALLED)
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
 
 # The long test set: 50 kills over 20,000 rows, hundreds of orders under faults, schemathesis against the fake and the
-# like, about twenty minutes. SPOTDX_CHAOS_SEED= repeats a run. Beside the folders, the files that ask tests/long_set.py.
+# like, about twenty minutes. SPOTDX_CHAOS_SEED= repeats a run. With haproxy (apt-get install haproxy) beside nginx, rows
+# and orders go through it too. Beside the folders, the files that ask tests/long_set.py.
 LONG := tests/chaos tests/model tests/contract tests/distributed tests/limits tests/end_to_end/test_creates_end_to_end.py \
-	tests/end_to_end/test_adaptive_end_to_end.py tests/end_to_end/test_bulk_chance.py tests/end_to_end/test_bulk_order.py \
+	tests/end_to_end/test_adaptive_end_to_end.py tests/end_to_end/test_behind_nginx_and_haproxy.py \
+	tests/end_to_end/test_bulk_chance.py tests/end_to_end/test_bulk_order.py \
 	tests/end_to_end/test_bulk_partial_outage.py tests/end_to_end/test_bulk_rows_at_fault.py \
 	tests/end_to_end/test_cli_create_signals.py tests/matrix/test_create_canaries.py \
 	tests/unit/bulk/test_circuit_breaker.py tests/unit/codec/test_codec_properties.py \

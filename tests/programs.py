@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-__all__ = ["find", "free_port", "running"]
+__all__ = ["answers", "find", "free_port", "running"]
 
 
 def find(name: str, package: str) -> str:
@@ -32,21 +32,26 @@ def free_port() -> int:
     return port
 
 
+async def answers(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Return once a port of loopback accepts a connection; fail where the program has ended before."""
+    async with asyncio.timeout(20):
+        while True:
+            assert process is None or process.poll() is None, "the program has ended"
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+
+
 @asynccontextmanager
 async def running(*command: str, port: int) -> AsyncIterator[subprocess.Popen[bytes]]:
     """Run a program that stays in the foreground, from the moment at which its port answers."""
     process = subprocess.Popen(command)  # noqa: ASYNC220, S603 - a program that was found, with settings of ours
     try:
-        async with asyncio.timeout(20):
-            while True:
-                assert process.poll() is None, f"{command[0]} has ended"
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except ConnectionError:
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    break
+        await answers(port, process)
         yield process
     finally:
         process.terminate()
