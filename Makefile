@@ -4,7 +4,8 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 LOWEST_AIOHTTP := $(shell sed -n 's/.*"aiohttp>=\([0-9.]*\).*/\1/p' pyproject.toml)
 
-.PHONY: demo test test-aiohttp test-json docs chaos schedulers audit faults columns llms lint types check release-check bench bench-peers clean
+.PHONY: demo test test-aiohttp test-json test-pythons docs chaos schedulers audit faults columns llms lint types check release-check \
+	bench bench-peers clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml
@@ -36,6 +37,10 @@ test-aiohttp: $(INSTALLED)
 # JSON by the standard library, as on a Python that orjson has no wheel for.
 test-json: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -p tests.without_orjson tests/unit/codec tests/unit/requests tests/unit/models
+
+# Some unit tests under each other Python from 3.12 on that is installed, by pyenv too; each has an environment of its own.
+test-pythons: $(INSTALLED)
+	WORKERS=$(WORKERS) .ci/pythons
 
 # The documentation, into docs/_build; every warning is an error.
 docs: $(INSTALLED)
