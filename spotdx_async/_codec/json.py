@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any, Self
 from uuid import UUID
 
-from spotdx_async._codec.plain_json import is_too_deep
+from spotdx_async._codec.plain_json import unless_too_deep
 
 try:
     import orjson as library
@@ -175,13 +175,10 @@ def _parse_all(text: bytes, constant: Callable[[str], float]) -> Any:
         return value
     try:  # as str: given bytes, json would also accept UTF-16 and invalid UTF-8
         exact = json.loads(text.decode(), parse_float=_float, parse_int=_integer, parse_constant=constant)
+        return unless_too_deep(text, exact)
     except (ValueError, RecursionError):
-        pass
-    else:
-        if not is_too_deep(text, exact):
-            return exact
-    if value is not _NOTHING:
-        return value  # nested between the two parsers' limits: keep the fast result
+        if value is not _NOTHING:
+            return value  # nested between the two parsers' limits: keep the fast result
     raise NotJsonError("not JSON")
 
 

@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-__all__ = ["OPT_SORT_KEYS", "JSONDecodeError", "dumps", "is_too_deep", "loads"]
+__all__ = ["OPT_SORT_KEYS", "JSONDecodeError", "dumps", "loads", "unless_too_deep"]
 
 OPT_SORT_KEYS: Final = 1
 _DEEPEST: Final = 254
@@ -55,8 +55,8 @@ def loads(text: bytes) -> Any:
             value = (_CAREFUL if is_odd else _DECODER).decode(text.decode())
         except RecursionError:
             value = _DeepText(text.decode()).value()
-        if not (is_odd and _has_lone_surrogate(value)) and not is_too_deep(text, value):
-            return value
+        if not (is_odd and _has_lone_surrogate(value)):
+            return unless_too_deep(text, value)
     raise JSONDecodeError
 
 
@@ -133,20 +133,23 @@ def _after_space(text: str, at: int) -> int:
     return at if found is None else found.end()
 
 
-def is_too_deep(text: bytes, value: Any) -> bool:
-    """Return whether a value that the standard library has read from a text is nested deeper than 1,024.
+def unless_too_deep(text: bytes, value: Any) -> Any:
+    """Return the value that the standard library has read from a text.
 
     How deep its decoder goes depends on the Python and on ``sys.setrecursionlimit``.
+
+    Raises:
+        ValueError: it is nested deeper than 1,024.
     """
     if text.count(b"[") + text.count(b"{") <= _DEEPEST_PARSED:
-        return False
+        return value
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(_DEEPEST_PARSED):
         insides = (one.values() if isinstance(one, dict) else one for one in level)
         level = [one for inside in insides for one in inside if isinstance(one, (dict, list))]
         if not level:
-            return False
-    return True
+            return value
+    raise ValueError
 
 
 def _has_lone_surrogate(value: Any) -> bool:
