@@ -11,8 +11,10 @@ __all__ = ["FACTS", "MODELS", "SHAPES"]
 FACTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("contract").joinpath("facts.toml").read_text("utf-8"))
 MODELS: list[type[models.Model]] = [
     model
-    for model in vars(models).values()
-    if isinstance(model, type) and issubclass(model, models.Model) and model is not models.Model
+    for name in models.__all__
+    if isinstance(model := getattr(models, name), type)
+    and issubclass(model, models.Model)
+    and model is not models.Model
 ]
 """Every model that the SDK exports."""
 # The shapes whose model has another name.

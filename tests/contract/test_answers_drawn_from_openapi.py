@@ -68,7 +68,7 @@ class StubRunner(Runner):
     """Gives one answer to every request, as the road does with a 2xx."""
 
     def __init__(self, status: int, answer: Any) -> None:
-        self.allow_any_id = False
+        self.allow_any_id, self.encode = False, None
         self._reply = Reply(status, {}, json.dumps(answer).encode())
 
     async def call(self, request: Request, decode: Callable[[Reply], T]) -> T:  # noqa: ARG002 - the road's signature

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from enum import StrEnum
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any, get_args, get_origin
 
 import attrs
@@ -15,7 +14,7 @@ from spotdx_async._requests.operation import Operation
 from spotdx_async.models import enums
 from tests.facts import FACTS, MODELS, SHAPES
 
-NOUNS = [import_module(f"{resources.__name__}.{one.name}") for one in iter_modules(resources.__path__)]
+NOUNS = [import_module(getattr(resources, name).__module__) for name in resources.__all__]
 ENUMS = [
     kind
     for kind in vars(enums).values()
