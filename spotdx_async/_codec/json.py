@@ -27,8 +27,7 @@ DEEPEST = 200
 """The most levels of lists and objects in what is sent."""
 _DEEPEST_PARSED = 1100  # the parser stops at 1,024 levels: only a value that contains itself goes deeper
 _PLAIN = frozenset({int, bool, NoneType})
-_PLAIN_LEVELS = 4
-_LONGEST_PATH = 80
+_PLAIN_LEVELS, _LONGEST_PATH = 4, 80
 _MOST_DIGITS = 4300  # beyond that Python turns no integer into text
 # orjson reads an integer beyond 64 bits as a float; only a run of 19 digits or more can be one.
 _LONG_NUMBER = re.compile(rb"\d{19}")
@@ -97,6 +96,10 @@ class HugeNumber(float):
         return not self == other
 
     __hash__ = float.__hash__
+
+    def __str__(self) -> str:
+        """Show what came, not ``inf``, which could be any such number."""
+        return self.literal
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by text."""
@@ -187,8 +190,7 @@ def _refuse_constant(_: str) -> float:
 
 
 def _float(literal: str) -> float:
-    number = float(literal)
-    return number if math.isfinite(number) else HugeNumber(literal)
+    return number if math.isfinite(number := float(literal)) else HugeNumber(literal)
 
 
 def _integer(literal: str) -> int | float:

@@ -1,6 +1,5 @@
 """Answers of the server, shown: one object, or a list of them. Patient data is hidden unless asked for."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import date, datetime
@@ -10,7 +9,7 @@ import attrs
 
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import ListView, View
-from spotdx_async.cli.output import HIDDEN, Streams
+from spotdx_async.cli.output import HIDDEN, Streams, json_text
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.tables import RowsTable, show_fields
 from spotdx_async.errors import InvalidInputError
@@ -161,10 +160,11 @@ def plain(model: "Model", *, show_phi: bool, asked_for: str | None = None) -> An
 
     The field ``asked_for`` of the model itself is never hidden.
     """
-    from spotdx_async import dumps
-
     if show_phi:
-        return json.loads(dumps(model))
+        from spotdx_async import dumps
+        from spotdx_async.files.exact_json import read_exactly
+
+        return read_exactly(dumps(model))
     shown = _without_phi(model)
     return shown if asked_for is None else {**shown, asked_for: getattr(model, asked_for)}
 
@@ -192,7 +192,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, list) and not any(isinstance(item, (dict, list)) for item in value):
         return ",".join(map(str, value))
     if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False)
+        return json_text(value, is_ascii=False)
     return "" if value is None else str(value)
 
 
@@ -218,12 +218,13 @@ def _without_phi(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _leaves(item, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{index}]")
-    elif value is not None:
-        yield path, value
+def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
+    waiting = [("", tree)]
+    while waiting:  # no recursion: an answer may be nested deeper than Python's call stack
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{path}.{name}" if path else name, item) for name, item in reversed(value.items())]
+        elif isinstance(value, list):
+            waiting += [(f"{path}[{index}]", item) for index, item in reversed([*enumerate(value)])]
+        elif value is not None:
+            yield path, value

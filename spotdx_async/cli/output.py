@@ -59,6 +59,16 @@ def visible(text: str) -> str:
     )
 
 
+def json_text(value: Any, *, indent: int | None = None, is_ascii: bool = True) -> str:
+    """Return a value as JSON; one that Python's own ``json`` cannot write, such as 1e400, compact and as it came."""
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=is_ascii, allow_nan=False)
+    except (ValueError, RecursionError):
+        from spotdx_async.files.exact_json import exact_text
+
+        return exact_text(value, is_ascii=is_ascii)
+
+
 def is_terminal(stream: TextIO | None) -> bool:
     """Return whether a person may be at the other end; a stream that was closed before Python started is None."""
     return stream is not None and not stream.closed and stream.isatty()
@@ -112,7 +122,7 @@ class Streams:
 
     def tell_event(self, name: str, **about: Any) -> None:
         """Write one line of JSON on standard error, in ASCII."""
-        self.err.write_raw(json.dumps({"event": name, **about}) + "\n")
+        self.err.write_raw(json_text({"event": name, **about}) + "\n")
 
     def note(self, text: str) -> None:
         """Write one line on standard error that nobody has to act on; nothing with ``--quiet``."""
@@ -146,7 +156,7 @@ class Streams:
             is_line: whether it is one line even on a terminal, as one of many.
         """
         indent = 2 if self.out.is_terminal and not is_line else None
-        self.out.write_raw(json.dumps(value, indent=indent) + "\n")
+        self.out.write_raw(json_text(value, indent=indent) + "\n")
 
 
 OurScreen: TypeAlias = Annotated[Streams, Parameter(parse=False)]
@@ -171,7 +181,7 @@ class _PlainConsole(Console):
 
     def write_raw_json(self, value: Any) -> None:
         """Write one JSON value as a line of ASCII."""
-        self.write_raw(json.dumps(value) + "\n")
+        self.write_raw(json_text(value) + "\n")
 
     def write_raw(self, text: str) -> None:
         """Write text as it is."""

@@ -11,7 +11,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from spotdx_async import Kit, KitSummary, OrderSummary, Patient, Recipient, Report, Sample, Shipment, loads
+from spotdx_async import Kit, KitSummary, Order, OrderSummary, Patient, Recipient, Report, Sample, Shipment, loads
 from spotdx_async.cli.answers import fields_of, plain, row_of
 from spotdx_async.cli.output import HIDDEN, Streams, visible
 from spotdx_async.cli.standard_streams import guarded_outputs
@@ -53,6 +53,35 @@ def test_json_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.isascii()
     assert out.count("\n") == 1
     assert json.loads(out) == {"a": "Ł\x9b\x1b"}
+
+
+DIGITS = "1" * 5_000
+DEEP = f"{'[' * 1_000}7{']' * 1_000}"
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1E+400", DIGITS])
+def test_a_number_beyond_a_float_is_shown_as_it_came(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    order = loads(f'{{"order_id": "Ł😀", "metadata": {{"n": {number}, "of": [{{"n": {number}}}]}}}}', Order)
+
+    values = plain(order, show_phi=True)
+    Streams().write_json(values)
+
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert loads(out, Order) == order
+    assert out.count(number) == 2
+    assert row_of(values, ["metadata.n", "metadata.of"]) == [number, f'[{{"n":{number}}}]']
+    assert fields_of(values)["metadata.n"] == number
+
+
+def test_values_nested_as_deep_as_they_are_read_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    order = loads(f'{{"order_id": "O", "metadata": {{"n": {DEEP}}}}}', Order)
+
+    values = plain(order, show_phi=True)
+    Streams().write_json(values)
+
+    assert DEEP in capsys.readouterr().out
+    assert fields_of(values) == {"order_id": "O", "metadata.n" + "[0]" * 1_000: "7"}
 
 
 def test_what_the_encoding_lacks_is_written_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
