@@ -87,11 +87,14 @@ def check_way(settings: Settings) -> Iterator[Finding]:
             yield (found := _through(proxy, plain, parts))
             if found.state == "FAIL":
                 return
-        if parts.scheme == "http":
+        context = _context_of(settings)
+        if isinstance(context, Finding):
+            yield context
+        elif parts.scheme == "http":
             yield Finding("tls", "ok", "not used: the server is on this machine")
             yield _clock_at(plain, parts, proxy)
-            return
-        yield from _secured(plain, host, parts, settings)
+        else:
+            yield from _secured(plain, host, parts, settings, context)
 
 
 def _host_and_port(proxy: Proxy) -> tuple[str, int]:
@@ -156,13 +159,18 @@ def _ask_to_connect(proxy: Proxy, plain: socket.socket, target: str) -> int | No
     return int(rest[:3]) if is_whole and rest[:3].isdigit() else None
 
 
-def _secured(plain: socket.socket, host: str, parts: SplitResult, settings: Settings) -> Iterator[Finding]:
-    """Speak TLS, and read the clock."""
+def _context_of(settings: Settings) -> ssl.SSLContext | Finding:
+    """Return what verifies the server, or why there is none: then no call can be made, without TLS neither."""
     try:
-        context = settings.ssl_context() or ssl.create_default_context()
+        return settings.ssl_context() or ssl.create_default_context()
     except ConfigError as error:
-        yield Finding("tls", "FAIL", str(error), "correct the setting, or the file that it names")
-        return
+        return Finding("tls", "FAIL", str(error), "correct the setting, or the file that it names")
+
+
+def _secured(
+    plain: socket.socket, host: str, parts: SplitResult, settings: Settings, context: ssl.SSLContext
+) -> Iterator[Finding]:
+    """Speak TLS, and read the clock."""
     try:
         secured = context.wrap_socket(plain, server_hostname=host)
     except ssl.SSLCertVerificationError as error:

@@ -52,7 +52,7 @@ def _examine(server: Server, view: View) -> Iterator[Finding]:
     try:
         settings = server.settings()
     except ConfigError as error:
-        yield Finding("settings", "FAIL", str(error), "spotdx config --example shows a correct file")
+        yield Finding("settings", "FAIL", str(error), _step_about(str(error)))
         return
     yield check_settings(settings)
     for finding in check_way(settings):
@@ -60,6 +60,16 @@ def _examine(server: Server, view: View) -> Iterator[Finding]:
         if finding.state == "FAIL":
             return
     yield check_token(settings, show_phi=view.show_phi)
+
+
+def _step_about(fault: str) -> str:
+    """Return what to do about a fault of the settings, which begins with where the setting comes from."""
+    origin = fault.partition(" ")[0].removesuffix(":")
+    if origin.startswith("--") and origin != "--profile":
+        return f"correct {origin}"
+    if origin.startswith("SPOTDX_") and origin not in {"SPOTDX_CONFIG", "SPOTDX_PROFILE"}:
+        return f"correct {origin}, or unset it"
+    return "spotdx config --example shows a correct file"
 
 
 def _show(finding: Finding, streams: Streams) -> None:

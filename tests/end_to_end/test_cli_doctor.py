@@ -125,6 +125,47 @@ async def test_wrong_settings_end_the_examination(spotdx: Spotdx, profiles: Path
     assert "no token belongs in this file" in findings(out)["settings"]["text"]
 
 
+@pytest.mark.parametrize(
+    ("words", "variable", "step"),
+    [
+        (["--base-url", "ftp://x"], None, "correct --base-url"),
+        (["--timeout", "0"], None, "correct --timeout"),
+        ([], ("SPOTDX_BASE_URL", "ftp://x"), "correct SPOTDX_BASE_URL, or unset it"),
+        (
+            ["--base-url", "https://spot.invalid"],  # the settings end it, before any look-up
+            ("SPOTDX_PROXY", "socks5://u:canary@proxy.example.com:1"),
+            "correct SPOTDX_PROXY, or unset it",
+        ),
+        ([], ("SPOTDX_PROFILE", "gone"), "spotdx config --example shows a correct file"),
+        ([], ("SPOTDX_CONFIG", "gone.toml"), "spotdx config --example shows a correct file"),
+    ],
+)
+async def test_the_step_about_wrong_settings_names_where_they_come_from(
+    spotdx: Spotdx, words: list[str], variable: tuple[str, str] | None, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv(*variable)
+
+    code, out, _ = await spotdx("doctor", *words, "--json")
+
+    assert (code, findings(out)["settings"]["next"]) == (1, step)
+
+
+@pytest.mark.parametrize("name", ["SPOTDX_CA_FILE", "SPOTDX_CLIENT_CERT", "SPOTDX_CLIENT_KEY"])
+async def test_a_file_of_tls_that_cannot_be_used_is_no_fault_of_the_token(
+    spotdx: Spotdx, fake: FakeSpot, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "gone.pem")
+
+    code, out, _ = await spotdx("doctor", "--json")
+
+    found = findings(out)
+    assert (code, "token" in found, found["tls"]["state"]) == (1, False, "FAIL")
+    assert name in found["tls"]["text"]
+    assert found["tls"]["next"] == "correct the setting, or the file that it names"
+    assert fake.requests == []
+
+
 async def test_a_server_that_is_not_there_is_not_asked(spotdx: Spotdx, fake: FakeSpot) -> None:
     await fake.close()
 
