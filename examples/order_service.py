@@ -40,18 +40,21 @@ GRACE_S, AGAIN_S = 20.0, 5.0
 
 def read(body: bytes) -> list[tuple[str, NewOrder]]:
     """Return the orders of a cohort; a ValueError names the first line that is none, and shows nothing of it."""
-    rows: list[tuple[str, NewOrder]] = []
+    rows: dict[str, NewOrder] = {}
     for number, line in enumerate(body.splitlines(), start=1):
         try:
             row = json.loads(line)
             key, order = row["key"], loads(json.dumps(row["order"]), NewOrder)
             check_new(order)
+            str.encode(key)  # a key is text, and valid Unicode
         except (DecodeError, InvalidInputError) as error:
             raise ValueError(f"line {number}: {error}") from None
         except (ValueError, LookupError, TypeError):
             raise ValueError(f'line {number} is not of the form {{"key": "…", "order": {{…}}}}') from None
-        rows.append((key, order))
-    return rows
+        if not key or key in rows:
+            raise ValueError(f"line {number}: its key is empty, or that of an earlier line")
+        rows[key] = order
+    return [*rows.items()]
 
 
 async def work(app: web.Application, spot: SpotClient) -> None:

@@ -249,6 +249,29 @@ async def test_what_holds_no_orders_is_refused_at_once_and_holds_up_no_cohort(
     assert CANARY not in told
 
 
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (b"3", "line 2 is not of the form"),
+        (b"null", "line 2 is not of the form"),
+        (b'"\\ud800"', "line 2 is not of the form"),
+        (b'""', "line 2: its key is empty, or that of an earlier line"),
+        (b'"P-1"', "line 2: its key is empty, or that of an earlier line"),
+    ],
+)
+async def test_a_key_that_no_order_can_have_is_refused_at_once(
+    fake: FakeSpot, tmp_path: Path, key: bytes, told: str
+) -> None:
+    first, *_ = lines().splitlines(keepends=True)
+    name = json.loads(first)["key"]
+    one = first.replace(json.dumps(name).encode(), b'"P-1"')
+    async with replica() as url:
+        answer = await post(url, one + one.replace(b'"P-1"', key), status=400)
+
+    assert answer.startswith(told)
+    assert ([*tmp_path.iterdir()], fake.creations) == ([], [])
+
+
 async def test_a_row_that_the_server_refuses_is_told_and_not_sent_for_ever(
     fake: FakeSpot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
