@@ -147,8 +147,8 @@ NARROWER = {
         *("_requests.object_search", "_requests.answers"),
     ),
     "files.*": ("errors", "_codec.json", "_http.clock", "_lazy", "private_files"),
-    "tables.*": ("errors", "models.*", "_codec.json"),  # pure
-    "fhir.*": ("errors", "config", "models.*", "tables.*"),  # pure too
+    "tables.*": ("errors", "models.*", "_codec.json", "_lazy"),  # pure
+    "fhir.*": ("errors", "config", "models.*", "tables.*", "_lazy"),  # pure too
     "bulk.*": (
         *("errors", "config", "_codec.json", "_http.clock", "_http.messages"),
         *("_requests.operation", "_http.retry", "_http.logs", "_observe.dispatch"),  # no HTTP
@@ -220,7 +220,7 @@ ONLY_IMPORTERS = {
     "unittest": (),
 }
 
-LAZY = ("spotdx_async", "files", "models", "resources", "resources.lazy", "testing")
+LAZY = ("spotdx_async", "changes", "fhir", "files", "models", "resources", "resources.lazy", "tables", "testing")
 # What users import from. Elsewhere a name without an underscore is for other modules of the package: nothing lists it.
 PUBLIC = (
     *(FACADE, "client", "config", "errors", "models", "observers", "otel", "pagination", "reconciliation"),
@@ -454,6 +454,23 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
+
+
+def test_no_package_is_entered_through_two_doors() -> None:
+    """Of two threads that import for the first time, one has the package and wants its module, the other has the module
+    and waits for the package: Python sees the deadlock, and one of them gets an error.
+    """
+    uses = {module.name: [one for one in uses_of(module) if one.is_ours] for module in package_modules().values()}
+    packages = [module.name for module in package_modules().values() if module.is_folder and module.name != FACADE]
+    eager = [name for name in packages if any(is_in(f"{name}.*", u.target) and not u.is_for_types for u in uses[name])]
+
+    assert [
+        f"{name}:{one.line} imports {one.target}: import it from {package}, or make that lazy"
+        for package in eager
+        for name, all_of_it in uses.items()
+        for one in all_of_it
+        if is_in(f"{package}.*", one.target) and one.target != package and not is_in(f"{package}.*", name)
+    ] == []
 
 
 def test_the_insides_of_aiohttp_are_touched_in_one_file() -> None:

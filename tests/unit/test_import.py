@@ -114,6 +114,32 @@ print(len(found), len({tuple(map(id, one)) for one in found}))
     assert done.stdout.split() == ["8", "1"]
 
 
+def test_threads_whose_first_calls_need_the_same_package_get_no_deadlock_of_imports() -> None:
+    program = """
+import sys
+import threading
+from spotdx_async.resources import lazy
+errors = []
+def ask(name):
+    try: getattr(lazy, name)
+    except BaseException as error: errors.append(repr(error))
+def midway(frame, event, _):  # one thread is about to run the package: the other comes for a module in it, and waits
+    is_made = event == "call" and frame.f_code.co_name == "module_from_spec"
+    if is_made and frame.f_locals["spec"].name == "spotdx_async.changes":
+        second.start()
+        second.join(0.2)
+second = threading.Thread(target=ask, args=["Changes"])
+sys.setprofile(midway)
+ask("wait_until")
+sys.setprofile(None)
+second.join(30)
+print(errors)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_star_and_the_names_show_everything() -> None:
     everything: dict[str, Any] = {}
     exec("from spotdx_async import *", everything)  # noqa: S102 - a star is for modules alone
