@@ -39,7 +39,7 @@ from spotdx_async.config import (
 from spotdx_async.errors import ConfigError
 from spotdx_async.network import Network, network_of
 from spotdx_async.resources import lazy
-from spotdx_async.resources.noun import Noun
+from spotdx_async.resources.noun import Noun, set_by_hand
 
 __all__ = ["SpotClient"]
 
@@ -219,7 +219,8 @@ class SpotClient:
         """Return a view on the same connections, limits and budget whose calls have other options.
 
         A view of a subclass is of that subclass, and has the attributes that the client has at this moment: the same
-        objects, not copies. What a ``cached_property`` holds is made anew, since it may hold a noun of the client.
+        objects, not copies. What a ``cached_property`` holds is made anew, since it may hold a noun of the client. A
+        noun that you have set yourself, such as a mock, is the view's too.
         ``__init__`` is not called.
 
         Args:
@@ -316,8 +317,8 @@ class SpotClient:
 
 def _kept_by(client: SpotClient) -> Iterator[tuple[str, Any]]:
     """Give the attributes of a client that its views have too, those in slots of a subclass included."""
-    for name, value in vars(client).items():
-        if not isinstance(inspect.getattr_static(type(client), name, None), (Noun, cached_property)):
+    for name, value in set_by_hand(client).items():
+        if not isinstance(inspect.getattr_static(type(client), name, None), cached_property):
             yield name, value
     for cls in type(client).__mro__:
         for name, member in vars(cls).items():

@@ -89,6 +89,33 @@ async def test_a_noun_can_be_patched_on_the_class_and_comes_back() -> None:
     assert type(client.orders) is Orders
 
 
+@pytest.mark.parametrize("noun", NOUNS)
+def test_a_patch_that_would_reach_no_client_is_refused(noun: str) -> None:
+    method = "get" if noun in {"kits", "orders", "requisitions"} else "create" if noun != "reports" else "save"
+
+    with (
+        pytest.raises(AttributeError, match=f"SpotClient.{noun} belongs to no client: patch .*, or the {noun} of one"),
+        patch(f"spotdx_async.SpotClient.{noun}.{method}", AsyncMock()),
+    ):
+        pass
+    with patch(f"spotdx_async.SpotClient.{noun}", AsyncMock()) as mock:
+        assert getattr(SpotClient("a-token"), noun) is mock
+
+
+async def test_a_noun_of_the_class_says_that_it_has_no_client() -> None:
+    with pytest.raises(
+        AttributeError, match=r"SpotClient\.kits belongs to no client, and has no .*: make a SpotClient"
+    ):
+        await SpotClient.kits.get("SPOT000001")
+    assert isinstance(SpotClient.kits, Kits)
+    assert not hasattr(SpotClient.kits, "gett")
+
+
+async def test_a_method_patched_on_the_class_of_a_noun_reaches_every_client() -> None:
+    with patch("spotdx_async.resources.Kits.get", AsyncMock(return_value=KIT)):
+        assert await SpotClient("a-token").kits.get("SPOT000001") is KIT
+
+
 def test_a_noun_is_made_once_and_documented() -> None:
     client = SpotClient("a-token")
 
@@ -152,6 +179,38 @@ def test_a_view_makes_nouns_and_cached_properties_anew() -> None:
     assert client.kits._runner.options.timeout_s == 5
     assert (again.kits._runner.options.max_wait_s, again.kits._runner.options.deadline_s) == (2, 9)
     assert again.kits._runner.state is client.kits._runner.state
+
+
+def test_a_view_has_the_nouns_that_its_client_was_given() -> None:
+    client: Any = SpotClient("a-token")
+    made, client.orders = client.kits, MagicMock(spec=Orders)
+    with patch.object(client, "kits", AsyncMock(spec=Kits)) as mock:
+        assert client.with_options(timeout_s=1).with_options(timeout_s=2).kits is mock
+    view = client.with_options(timeout_s=1)
+
+    assert view.orders is client.orders
+    assert type(view.kits) is Kits
+    assert client.kits is made is not view.kits
+
+
+def test_a_view_can_be_made_while_another_thread_asks_for_nouns() -> None:
+    client = SpotClient("a-token")
+
+    class Asking(str):
+        """An attribute's name, at which another thread comes in while the attributes are gone through."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            if is_asked:
+                _ = client.kits, client.patients
+            return super().__hash__()
+
+    is_asked = False
+    client.__dict__[Asking("study")] = "flu"
+    is_asked = True
+
+    assert vars(client.with_options(timeout_s=1))["study"] == "flu"
 
 
 async def test_a_view_of_a_subclass_does_not_close_the_client() -> None:
