@@ -32,7 +32,9 @@ def names_from(module: str, homes: Mapping[str, str]) -> "Getter":
         if home is None:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         value = getattr(import_module(f"spotdx_async.{home}"), name)
-        setattr(sys.modules[module], name, value)  # so that it is asked for once
+        # So that it is asked for once; but not what a test has put in its place, which would outlive the test.
+        if str(getattr(value, "__module__", "")).startswith("spotdx_async."):
+            setattr(sys.modules[module], name, value)
         return value
 
     return get

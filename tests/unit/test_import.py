@@ -7,6 +7,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import MagicMock, patch
 
 import attrs
 import pytest
@@ -138,6 +139,17 @@ print(errors)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
 
     assert done.stdout.strip() == "[]"
+
+
+def test_a_name_first_asked_for_while_a_test_patches_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = spotdx_async.BulkRun
+    monkeypatch.delitem(vars(spotdx_async), "BulkRun")
+    for stand_in in (MagicMock(), object(), lambda: None):
+        with patch("spotdx_async.bulk.run.BulkRun", stand_in):
+            assert spotdx_async.BulkRun is stand_in
+
+        assert spotdx_async.BulkRun is real
+        assert vars(spotdx_async).pop("BulkRun") is real
 
 
 def test_a_star_and_the_names_show_everything() -> None:
