@@ -179,7 +179,8 @@ def check_proxy(value: object) -> Proxy | None:
     if not given:  # raised out here: the encoder's error, which holds them, is not even the context
         raise ConfigError("proxy has a user or a password that is no text")
     user, password = map(unquote_to_bytes, given)
-    if b":" in user or _CONTROL.search(user + password):
+    # In the address itself too, where urlsplit drops line breaks and tabs.
+    if b":" in user or _CONTROL.search(user + password + value.strip().encode(errors="surrogatepass")):
         raise ConfigError(
             "proxy has a user with a colon, or credentials with a control character, which HTTP cannot carry"
         )

@@ -67,6 +67,8 @@ def test_a_proxy_is_its_place_and_its_credentials(value: str, place: str, header
         ("http://me%3Ayou:s3cret@proxy.example:3128", "a user with a colon"),
         ("http://me:s3%0Acret@proxy.example:3128", "control character"),
         ("http://me:s3\ud800cret@proxy.example:3128", "a password that is no text"),
+        ("http://me:s3\ncret@proxy.example:3128", "control character"),
+        ("http://me:s3\tcret@proxy.example:3128", "control character"),
     ],
 )
 def test_a_wrong_proxy_is_refused_unshown(value: Any, words: str) -> None:
