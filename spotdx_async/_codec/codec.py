@@ -179,16 +179,27 @@ def to_dict(model: Any) -> Any:
     alone do not equal what the kit holds.
 
     Raises:
-        InvalidInputError: as ``dumps``; or such a number has more than 4,300 digits, which Python's ``json`` cannot
-            write: use ``dumps``.
+        InvalidInputError: as ``dumps``; it is no model, such as a dict, whose keys it would list; or such a number has
+            more than 4,300 digits, which Python's ``json`` cannot write: use ``dumps``.
     """
-    text = dumps(model if isinstance(model, Model) else list(model))
+    if not isinstance(model, Model):
+        model = _models_in(model)
+    text = dumps(model)
     try:
         return with_plain_numbers(parse_exact(text))
     except NotSerializableError as fault:
         why = str(fault)
     del model, text  # as in decode
     raise InvalidInputError(f"the model has no form in Python's own values: {why}; use dumps")
+
+
+def _models_in(models: Any) -> list[Model]:
+    found = [*models] if isinstance(models, Iterable) and not isinstance(models, (str, bytes, Mapping)) else [models]
+    kind = next((type(one).__name__ for one in found if not isinstance(one, Model)), None)
+    if kind is None:
+        return found
+    del models, found  # as in decode
+    raise InvalidInputError(f"to_dict takes a model, such as a Kit, or a list of them, not {kind}")
 
 
 def tree(model: Model) -> Any:

@@ -108,3 +108,23 @@ def test_what_has_no_json_form_is_refused_as_dumps_does() -> None:
         to_dict(part(NewOrder, kit_types=("a",), metadata={"share": float("nan")}))
     with pytest.raises(InvalidInputError, match=r"metadata\.who is of type Address"):
         to_dict(part(NewOrder, kit_types=("a",), metadata={"who": part(Address)}))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({"kit_id": "canary"}, "dict"),
+        ("canary", "str"),
+        (None, "NoneType"),
+        (7, "int"),
+        (["canary"], "str"),
+        (b"", "bytes"),
+    ],
+)
+def test_what_is_no_model_is_refused_in_place_of_listing_its_keys(value: Any, kind: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        to_dict(value)
+
+    assert str(caught.value) == f"to_dict takes a model, such as a Kit, or a list of them, not {kind}"
+    with pytest.raises(InvalidInputError, match="not dict"):
+        to_dict([loads(b'{"kit_id": "SPOT1"}', Kit), {"kit_id": "SPOT1"}])  # type: ignore[list-item]
