@@ -115,28 +115,38 @@ print(len(found), len({tuple(map(id, one)) for one in found}))
     assert done.stdout.split() == ["8", "1"]
 
 
-def test_threads_whose_first_calls_need_the_same_package_get_no_deadlock_of_imports() -> None:
+@pytest.mark.parametrize(
+    ("package", "first", "second"),
+    [
+        ("changes", "changes.waiting", "changes.feed"),  # of first calls of wait_for and changes
+        ("distributed", "distributed.shard", "distributed.shard_run"),  # of pickles with shards and their options
+    ],
+)
+def test_threads_that_come_to_a_package_at_once_get_no_deadlock(package: str, first: str, second: str) -> None:
     program = """
 import sys
 import threading
-from spotdx_async.resources import lazy
+from importlib import import_module
+package, *names = (f"spotdx_async.{name}" for name in sys.argv[1:])
+import spotdx_async
 errors = []
 def ask(name):
-    try: getattr(lazy, name)
+    try: import_module(name)
     except BaseException as error: errors.append(repr(error))
 def midway(frame, event, _):  # one thread is about to run the package: the other comes for a module in it, and waits
     is_made = event == "call" and frame.f_code.co_name == "module_from_spec"
-    if is_made and frame.f_locals["spec"].name == "spotdx_async.changes":
+    if is_made and frame.f_locals["spec"].name == package:
         second.start()
         second.join(0.2)
-second = threading.Thread(target=ask, args=["Changes"])
+second = threading.Thread(target=ask, args=[names[1]])
 sys.setprofile(midway)
-ask("wait_until")
+ask(names[0])
 sys.setprofile(None)
 second.join(30)
 print(errors)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    command = [sys.executable, "-c", program, package, first, second]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
 
     assert done.stdout.strip() == "[]"
 
