@@ -124,10 +124,23 @@ def make_app() -> App:
 
 
 def _restore_texts() -> None:
-    from spotdx_async.cli import demo, doctor, kits, mirror, orders, patients, requisitions, runs, settings
+    from spotdx_async.cli import (
+        activations,
+        demo,
+        doctor,
+        kit_lists,
+        kit_updates,
+        mirror,
+        orders,
+        patients,
+        report_files,
+        requisitions,
+        runs,
+        settings,
+    )
 
-    here = sys.modules[__name__]
-    restore_texts((here, demo, doctor, kits, mirror, orders, patients, requisitions, runs, settings))
+    here, of_kits = sys.modules[__name__], (activations, kit_lists, kit_updates, report_files)
+    restore_texts((here, demo, doctor, *of_kits, mirror, orders, patients, requisitions, runs, settings))
 
 
 def completion(shell: Shell, /, *, streams: OurScreen) -> int:
@@ -151,8 +164,11 @@ def completion(shell: Shell, /, *, streams: OurScreen) -> int:
 
 def _run(line: GlobalOptions, streams: Streams, log: Log) -> int | None:
     app = make_app()
+    chain, groups, _ = app.parse_commands(line.words)
+    if named := [word for word in chain if not word.startswith("-")]:
+        groups[len(named)].resolved_commands()  # of a group, whose page shows a line of each
     command, bound, ours = app.parse_args(line.words, console=streams.pages, print_error=False, exit_on_error=False)
-    log.begin(app.parse_commands(line.words)[0])
+    log.begin(chain)
     if (fault := mistyped_option(app, line.words, bound)) is not None:
         raise InvalidInputError(fault)
     options = bound.arguments.values()

@@ -12,10 +12,10 @@ from spotdx_async import distributed
 from spotdx_async.bulk.records import FAILURES
 from spotdx_async.cli.exit_codes import hinted, of_worker
 from spotdx_async.cli.open_files import check_room
-from spotdx_async.cli.options import UpdateOptions
 from spotdx_async.cli.outcomes import WorkerOutcomes
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, Standing
+from spotdx_async.cli.row_options import UpdateOptions
 from spotdx_async.cli.row_results import InputRow, RowSet
 from spotdx_async.cli.row_run import RowRun, open_files
 from spotdx_async.cli.settings import Setting

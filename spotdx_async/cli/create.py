@@ -21,10 +21,11 @@ from spotdx_async import (
     loads,
 )
 from spotdx_async.cli.answers import plain, show_object
+from spotdx_async.cli.create_options import EarlierAttempt
 from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
 from spotdx_async.cli.failures import show_error, show_failure
 from spotdx_async.cli.new_objects import REFERENCE_KEY, unknown_fields
-from spotdx_async.cli.options import EarlierAttempt, View, Word, check_path
+from spotdx_async.cli.options import View, Word, check_path
 from spotdx_async.cli.output import Streams, is_terminal
 from spotdx_async.cli.places import check_places, input_place, standard_outputs
 from spotdx_async.cli.settings import Server, Settings

@@ -7,10 +7,11 @@ from pathlib import Path
 from attrs import evolve, fields
 
 from spotdx_async.cli.create import check_can_ask, is_confirmed
+from spotdx_async.cli.create_options import USUAL_CREATE, CreateOptions, SettleOptions
 from spotdx_async.cli.create_run import CreateRequest, CreateRun, words_of
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.new_objects import CreateKind
-from spotdx_async.cli.options import USUAL_CREATE, CreateOptions, SettleOptions, View, Word, check_path
+from spotdx_async.cli.options import View, Word, check_path
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.places import check_places, row_places
 from spotdx_async.cli.row_run import run_to_its_result, show_result

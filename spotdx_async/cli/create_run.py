@@ -13,11 +13,12 @@ import spotdx_async
 from spotdx_async import report
 from spotdx_async.bulk.records import SharedByRowsError, State
 from spotdx_async.cli.create import reference_in
+from spotdx_async.cli.create_options import CreateOptions
 from spotdx_async.cli.create_summary import CreatesEnd, pairs_before, show_duplicates, told_in_report
 from spotdx_async.cli.exit_codes import line_of
 from spotdx_async.cli.local_run import LocalRun
 from spotdx_async.cli.new_objects import CreateKind
-from spotdx_async.cli.options import CreateOptions, Word
+from spotdx_async.cli.options import Word
 from spotdx_async.cli.output import Streams, counted
 from spotdx_async.cli.row_results import InputRow, RowResults, bare_message
 from spotdx_async.cli.row_run import RowRequest, is_resumed, open_files, say_kept

@@ -5,30 +5,20 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from spotdx_async.cli.answers import show_list
-from spotdx_async.cli.lookups import add_get
-from spotdx_async.cli.options import (
-    ALL,
-    FIRST,
-    HIDING,
+from spotdx_async.cli.create_options import (
     UNKNOWN_ATTEMPT,
     USUAL_CREATE,
-    USUAL_UPDATE,
     CreateWith,
-    Day,
-    Filtered,
-    Json,
-    ListShown,
-    Moment,
-    RowFiles,
     SentBefore,
     SettleWith,
-    Shown,
-    UpdateWith,
-    Yes,
     check_for_rows,
 )
+from spotdx_async.cli.list_options import ALL, FIRST, Filtered, ListShown
+from spotdx_async.cli.lists import show_list
+from spotdx_async.cli.lookups import add_get
+from spotdx_async.cli.options import HIDING, Day, Json, Moment, RowFiles, Shown, Yes
 from spotdx_async.cli.output import OurScreen, checked_one, counted
+from spotdx_async.cli.row_options import USUAL_UPDATE, UpdateWith
 from spotdx_async.cli.settings import USUAL_SERVER, USUAL_SERVER_OF_IDS, OnServer, OnServerOfIds
 
 if TYPE_CHECKING:

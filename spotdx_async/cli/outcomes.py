@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from spotdx_async import InvalidRow, Outcome
 from spotdx_async.bulk.records import State
-from spotdx_async.cli.options import CreateOptions, UpdateOptions
+from spotdx_async.cli.create_options import CreateOptions
+from spotdx_async.cli.row_options import UpdateOptions
 from spotdx_async.cli.row_results import InputRow, RowSet, bare_message
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.errors import InvalidInputError

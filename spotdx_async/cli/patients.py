@@ -2,8 +2,9 @@
 
 from cyclopts import App
 
+from spotdx_async.cli.create_options import USUAL_CREATE, CreateWith
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.options import HIDING, USUAL_CREATE, CreateWith, RowFiles, Shown, Yes
+from spotdx_async.cli.options import HIDING, RowFiles, Shown, Yes
 from spotdx_async.cli.output import OurScreen, checked_one
 from spotdx_async.cli.settings import USUAL_SERVER, OnServer
 

@@ -9,8 +9,10 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
+from spotdx_async.cli.create_options import CreateOptions
 from spotdx_async.cli.open_files import reason_of_place
-from spotdx_async.cli.options import CreateOptions, UpdateOptions, Word
+from spotdx_async.cli.options import Word
+from spotdx_async.cli.row_options import UpdateOptions
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files.part_file import part_of
 from spotdx_async.files.unreadable_rows import unreadable_of

@@ -2,7 +2,8 @@
 
 import re
 
-from spotdx_async.cli.options import CreateOptions, UpdateOptions
+from spotdx_async.cli.create_options import CreateOptions
+from spotdx_async.cli.row_options import UpdateOptions
 from spotdx_async.errors import InvalidInputError
 from spotdx_async.files import USUAL_READING, Reading, check_delimiter, check_encoding
 

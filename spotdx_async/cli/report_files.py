@@ -13,9 +13,9 @@ from cyclopts import Parameter
 from spotdx_async import private_files
 from spotdx_async.cli.exit_codes import Exit, naming_server
 from spotdx_async.cli.lookups import StopRule, ids_of, in_order
-from spotdx_async.cli.options import Flag, RequestLimits, Word
-from spotdx_async.cli.output import Streams, counted
-from spotdx_async.cli.settings import Server
+from spotdx_async.cli.options import HIDING, UNLIMITED, AtMost, Flag, Ids, RequestLimits, Shown, Word
+from spotdx_async.cli.output import OurScreen, Streams, counted
+from spotdx_async.cli.settings import USUAL_SERVER_OF_IDS, OnServerOfIds, Server
 from spotdx_async.errors import InvalidInputError, LinkExpiredError, SpotError
 from spotdx_async.files.report_names import name_of_report
 from spotdx_async.hosts import check_hosts
@@ -24,7 +24,7 @@ from spotdx_async.own_loop import run_in_own_loop
 if TYPE_CHECKING:
     from spotdx_async import Kit, Report, SpotClient
 
-__all__ = ["FileOptions", "SaveWith", "save_reports"]
+__all__ = ["FileOptions", "SaveWith", "reports", "save_reports"]
 
 _Kind: TypeAlias = Literal["pdf", "txt"]
 _MOST_BYTES = 50 * 1024 * 1024
@@ -80,6 +80,40 @@ class _File:
     def key(self) -> tuple[int, str | None, _Kind]:
         """What tells it from the kit's other files, in every answer."""
         return self.place, self.report_id, self.kind
+
+
+def reports(
+    ids: Ids,
+    /,
+    *,
+    options: SaveWith,
+    limits: AtMost = UNLIMITED,
+    view: Shown = HIDING,  # noqa: ARG001 - the app reads it
+    server: OnServerOfIds = USUAL_SERVER_OF_IDS,
+    streams: OurScreen,
+) -> int:
+    """Save the files of kits' reports, each named KIT_ID-REPORT_ID.pdf and readable by you alone (mode 0600).
+
+    A file is there whole or not at all. One that is there is not fetched again, since an amendment is a report of its
+    own; with --force all are. The paths of the files go to standard output; with --json it is one object a line for
+    each file, with its state (saved, kept, missing or failed), path, size and sha256. A link that has expired is
+    renewed once.
+
+    Exit codes: 0 all files that the reports have are there; 1 some are not, or the server cannot be asked; 2 wrong
+    usage, nothing was sent.
+
+    Example: spotdx kits reports SPOT123456 --out reports
+    Example: spotdx kits reports - --out reports --kind all --json --rate 20 < ids.txt
+
+    Args:
+        ids: The kits; - is standard input, one id a line.
+        options: Which files, and where.
+        limits: How fast.
+        view: How to show it.
+        server: The server.
+        streams: Where to write; no argument of the command line.
+    """
+    return save_reports(ids, options, limits=limits, server=server, streams=streams)
 
 
 def save_reports(

@@ -12,12 +12,14 @@ from typing import Any, Self
 from attrs import frozen
 
 import spotdx_async
+from spotdx_async.cli.create_options import CreateOptions
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.options import CreateOptions, UpdateOptions, Word
+from spotdx_async.cli.options import Word
 from spotdx_async.cli.outcomes import outcomes_file
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.progress import Estimator, LateSignals, Standing, StopSignals, display_for, keep_showing
 from spotdx_async.cli.reading import reading_of
+from spotdx_async.cli.row_options import UpdateOptions
 from spotdx_async.cli.row_results import RowResults
 from spotdx_async.cli.row_source import RowSource
 from spotdx_async.cli.settings import Settings

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from spotdx_async.bulk.records import Noun
 from spotdx_async.cli.exit_codes import Exit
-from spotdx_async.cli.options import UpdateOptions, Word, check_path
+from spotdx_async.cli.options import Word, check_path
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.places import check_places, row_places
+from spotdx_async.cli.row_options import UpdateOptions
 from spotdx_async.cli.row_run import RowRun, run_to_its_result, show_result
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.update_run import LocalUpdate, UpdateRequest

@@ -10,8 +10,8 @@ import spotdx_async
 from spotdx_async.bulk.records import UPDATES, Noun, Update
 from spotdx_async.cli.changed_input import StoppedError, accept, what_differs
 from spotdx_async.cli.local_run import LocalRun
-from spotdx_async.cli.options import USUAL_UPDATE, UpdateOptions
 from spotdx_async.cli.reading import facts_of_reading
+from spotdx_async.cli.row_options import USUAL_UPDATE, UpdateOptions
 from spotdx_async.cli.row_run import RowRequest
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import fingerprint

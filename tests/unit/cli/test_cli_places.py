@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from spotdx_async.cli.app import run
-from spotdx_async.cli.options import UpdateOptions
 from spotdx_async.cli.places import check_places, row_places
+from spotdx_async.cli.row_options import UpdateOptions
 from spotdx_async.errors import InvalidInputError
 
 ROWS = "kit_id,a\nK1,x\n"
